@@ -1,0 +1,78 @@
+"""Feed tables of images, captions and labels to Keras models: fast, repeatable, honest about bad data."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from multimodal_gen import augment as augment
+    from multimodal_gen.bundle import Bundle as Bundle
+    from multimodal_gen.bundle import load_bundle as load_bundle
+    from multimodal_gen.errors import BundleError as BundleError
+    from multimodal_gen.errors import LoaderError as LoaderError
+    from multimodal_gen.errors import LoadError as LoadError
+    from multimodal_gen.errors import MultimodalError as MultimodalError
+    from multimodal_gen.errors import TableError as TableError
+    from multimodal_gen.loaders.base import ArraySpec as ArraySpec
+    from multimodal_gen.loaders.base import Loader as Loader
+    from multimodal_gen.loaders.base import check_loader as check_loader
+    from multimodal_gen.loaders.image import ImageLoader as ImageLoader
+    from multimodal_gen.loaders.label import ClassLabel as ClassLabel
+    from multimodal_gen.loaders.label import Target as Target
+    from multimodal_gen.loaders.ngrams import NgramEncoder as NgramEncoder
+    from multimodal_gen.loaders.numeric import NumericLoader as NumericLoader
+    from multimodal_gen.loaders.text import TextLoader as TextLoader
+    from multimodal_gen.loaders.tokens import TokenEncoder as TokenEncoder
+    from multimodal_gen.plots import plot_confusion as plot_confusion
+    from multimodal_gen.plots import plot_history as plot_history
+    from multimodal_gen.plots import show_batch as show_batch
+    from multimodal_gen.sequence import MultimodalSequence as MultimodalSequence
+    from multimodal_gen.table import read_table as read_table
+    from multimodal_gen.table import split_table as split_table
+
+# Name -> module. Resolved on first use, so that reading a table does not wait for Keras to be imported.
+_HOMES = {
+    "ArraySpec": "loaders.base",
+    "Bundle": "bundle",
+    "BundleError": "errors",
+    "ClassLabel": "loaders.label",
+    "ImageLoader": "loaders.image",
+    "LoadError": "errors",
+    "Loader": "loaders.base",
+    "LoaderError": "errors",
+    "MultimodalError": "errors",
+    "MultimodalSequence": "sequence",
+    "NgramEncoder": "loaders.ngrams",
+    "NumericLoader": "loaders.numeric",
+    "TableError": "errors",
+    "Target": "loaders.label",
+    "TextLoader": "loaders.text",
+    "TokenEncoder": "loaders.tokens",
+    "check_loader": "loaders.base",
+    "load_bundle": "bundle",
+    "plot_confusion": "plots",
+    "plot_history": "plots",
+    "read_table": "table",
+    "show_batch": "plots",
+    "split_table": "table",
+}
+_MODULES = ("augment", "models")
+
+__all__ = sorted([*_HOMES, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"multimodal_gen.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'multimodal_gen' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"multimodal_gen.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

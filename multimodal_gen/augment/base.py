@@ -1,0 +1,89 @@
+"""What an augmentation is, and how a list of them is applied to one image.
+
+Geometric operations that stand side by side are multiplied into one matrix, so that the image is
+resampled once and not once an operation.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.augment.warp import Fill, warp
+from multimodal_gen.config import Configurable
+
+Operation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+class Augmentation(Configurable):
+    """A random operation `(image, rng) -> image`.
+
+    `image` is `(height, width, channels) uint8` in [0, 255] and must not be changed in place; the result has the same
+    shape and dtype; `rng` is the only source of randomness.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Apply the operation with parameters drawn from `rng`."""
+
+
+class GeometricAugmentation(Augmentation):
+    """An augmentation that is one matrix a draw."""
+
+    @property
+    def fill(self) -> Fill | None:
+        """What appears at the borders, or None if the operation never looks beyond them."""
+        return None
+
+    @abc.abstractmethod
+    def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw a `(3, 3)` matrix that maps a point `(x, y, 1)` of the result to the point of the source seen there.
+
+        Coordinates are in pixels from the top left corner of the image.
+        """
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw a matrix and apply it."""
+        return warp(image, self.matrix(image.shape[0], image.shape[1], rng), self.fill or Fill())
+
+
+def augment_image(
+    image: np.ndarray, operations: Sequence[Augmentation | Operation], rng: np.random.Generator
+) -> np.ndarray:
+    """Apply operations in their order.
+
+    Args:
+        image: `(height, width, channels) uint8` in [0, 255]; left unchanged.
+        operations: Augmentations, or any callables `(image, rng) -> image`.
+        rng: The random stream of this row.
+
+    Returns:
+        An array of the same shape and dtype.
+
+    Raises:
+        ValueError: If an operation returns another shape or dtype; it names the operation.
+    """
+    result, matrix, fill = image, np.eye(3), None
+    for operation in operations:
+        if isinstance(operation, GeometricAugmentation):
+            if fill is not None and operation.fill not in (None, fill):
+                result, matrix = warp(result, matrix, fill), np.eye(3)
+            matrix = matrix @ operation.matrix(image.shape[0], image.shape[1], rng)
+            fill = operation.fill or fill
+        else:
+            result, matrix = warp(result, matrix, fill or Fill()), np.eye(3)
+            result, fill = _checked(operation(result, rng), image, operation), None
+    return warp(result, matrix, fill or Fill())
+
+
+def _checked(result: Any, image: np.ndarray, operation: Any) -> np.ndarray:
+    if not isinstance(result, np.ndarray) or result.shape != image.shape or result.dtype != image.dtype:
+        received = f"{result.shape} {result.dtype}" if isinstance(result, np.ndarray) else type(result).__name__
+        raise ValueError(
+            f"An augmentation must return an array like the one it got, {image.shape} {image.dtype}. "
+            f"Received: {received} from {operation!r}"
+        )
+    return result

@@ -1,0 +1,65 @@
+"""The exceptions of this package.
+
+All are `ValueError`s, so code that guards against bad input with `except ValueError` keeps working.
+Wrong arguments to a function raise a plain `ValueError` or `TypeError`, as Keras does; the classes
+here are for what is wrong in the data or in somebody's loader.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class MultimodalError(ValueError):
+    """Base class of every exception defined by this package."""
+
+
+class TableError(MultimodalError):
+    """The table as a whole cannot be used: a column is missing, there are no rows, a split is impossible."""
+
+
+class LoadError(MultimodalError):
+    """One cell of the table cannot be turned into an array.
+
+    Args:
+        reason: What is wrong with the cell, in one sentence.
+        index: The row's label in the table's own index, where it is known.
+        column: The column of the cell, where it is known.
+        path: The file behind the cell, for cells that name one.
+    """
+
+    def __init__(
+        self, reason: str, *, index: Any = None, column: str | tuple[str, ...] | None = None, path: str | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.index = index
+        self.column = column
+        self.path = path
+
+    def at(self, index: Any, column: str | tuple[str, ...]) -> LoadError:
+        """The same error, placed: with the row's index and the column that the cell was read from."""
+        return LoadError(self.reason, index=index, column=column, path=self.path)
+
+    def __str__(self) -> str:
+        where = []
+        if self.column is not None:
+            where.append(f"index {self.index!r}, column {self.column!r}")
+        if self.path is not None:
+            where.append(f"path {self.path!r}")
+        return f"Cannot load {', '.join(where)}: {self.reason}" if where else self.reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_load_error, (self.reason, self.index, self.column, self.path)
+
+
+def _rebuild_load_error(reason: str, index: Any, column: Any, path: str | None) -> LoadError:
+    return LoadError(reason, index=index, column=column, path=path)
+
+
+class LoaderError(MultimodalError):
+    """A loader breaks the contract that `check_loader` proves."""
+
+
+class BundleError(MultimodalError):
+    """A folder is not a bundle, or is one that this version cannot load."""

@@ -1,0 +1,186 @@
+"""Captions: text in, a fixed-length array of ids out.
+
+`TextLoader` takes care of cells; what becomes of the text is the business of an encoder: tokens from a
+trained tokenizer (`tokens.py`), or a weighted bag of n-grams (`ngrams.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import tokenizers
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
+from multimodal_gen.loaders.ngrams import NgramEncoder
+from multimodal_gen.loaders.tokens import TokenEncoder, train_tokenizer
+
+
+class TextLoader(Loader):
+    """Turns captions into ids.
+
+    Yields, by its encoder: token ids `(sequence_length,) int32`, kind "tokens", 0 is padding; or n-grams
+    `(sequence_length, 2) int32`, kind "ngrams": ids, 0 is padding, beside their weights in units of 2**-16.
+
+    Most loaders are made by `TextLoader.from_texts` or `TextLoader.from_file`.
+
+    Args:
+        column: The column of captions.
+        tokenizer: A `tokenizers.Tokenizer`, or a finished `TokenEncoder` or `NgramEncoder`.
+        sequence_length: For a `Tokenizer`: ids a caption; by default the length that the tokenizer itself truncates to.
+        truncation: For a `Tokenizer`: the side that is cut off a long caption, "right" or "left".
+        padding: For a `Tokenizer`: the side that is filled with zeros, "right" or "left".
+    """
+
+    def __init__(
+        self,
+        column: str,
+        tokenizer: tokenizers.Tokenizer | TokenEncoder | NgramEncoder,
+        *,
+        sequence_length: int | None = None,
+        truncation: str = "right",
+        padding: str = "right",
+    ) -> None:
+        self.column = column
+        if isinstance(tokenizer, tokenizers.Tokenizer):
+            self.encoder: TokenEncoder | NgramEncoder = TokenEncoder.from_tokenizer(
+                tokenizer, sequence_length=sequence_length, truncation=truncation, padding=padding
+            )
+        elif isinstance(tokenizer, TokenEncoder | NgramEncoder):
+            if (sequence_length, truncation, padding) != (None, "right", "right"):
+                raise ValueError("An encoder brings its own lengths. Received: an encoder and a length or side")
+            self.encoder = tokenizer
+        else:
+            raise TypeError(
+                "`tokenizer` must be a tokenizers.Tokenizer, a TokenEncoder or an NgramEncoder; for a tokenizer.json "
+                f"use TextLoader.from_file. Received: tokenizer={tokenizer!r}"
+            )
+        encoder = self.encoder
+        kind = "tokens" if isinstance(encoder, TokenEncoder) else "ngrams"
+        self.spec = ArraySpec(encoder.spec_shape, "int32", kind, encoder.vocabulary_size)
+
+    @classmethod
+    def from_texts(
+        cls,
+        column: str,
+        texts: Iterable[Any],
+        *,
+        output_mode: str = "tokens",
+        model: str = "wordpiece",
+        vocabulary_size: int = 16_000,
+        sequence_length: int | None = None,
+        lowercase: bool = True,
+        truncation: str = "right",
+        padding: str = "right",
+    ) -> Self:
+        """Learn the vocabulary from training texts only.
+
+        Args:
+            column: The column of captions.
+            texts: The training captions; missing ones are left out.
+            output_mode: "tokens" for ids in their order, or "ngrams" for a bag of word 1- and 2-grams and character
+                2- to 5-grams with tf-idf weights, which tells classes apart best on tables of a few thousand rows.
+            model: For tokens: "wordpiece", "bpe", "unigram" or "wordlevel".
+            vocabulary_size: The largest number of different ids to learn.
+            sequence_length: Ids a caption; by default enough for 99 % of the training captions, at most 512.
+            lowercase: For tokens: whether case is ignored. N-grams always ignore it.
+            truncation: For tokens: the side cut off long captions.
+            padding: For tokens: the side filled with zeros.
+
+        Raises:
+            ValueError: If there is no text to learn from, or an argument is none of those named.
+        """
+        texts = [_text(text) for text in texts if not is_missing(text)]
+        if not any(text.strip() for text in texts):
+            raise ValueError(
+                f"There is no text to learn a vocabulary from. Received: {len(texts)} texts for {column!r}"
+            )
+        if output_mode == "ngrams":
+            return cls(
+                column,
+                NgramEncoder.from_texts(texts, vocabulary_size=vocabulary_size, sequence_length=sequence_length),
+            )
+        if output_mode != "tokens":
+            raise ValueError(f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}')
+        trained = train_tokenizer(texts, model=model, vocabulary_size=vocabulary_size, lowercase=lowercase)
+        if sequence_length is None:
+            lengths = [len(encoding.ids) for encoding in trained.encode_batch(texts)]
+            sequence_length = int(np.clip(np.ceil(np.quantile(lengths, 0.99)), 1, 512))
+        encoder = TokenEncoder.from_tokenizer(
+            trained, sequence_length=sequence_length, truncation=truncation, padding=padding
+        )
+        return cls(column, encoder)
+
+    @classmethod
+    def from_file(
+        cls,
+        column: str,
+        path: str | os.PathLike[str],
+        *,
+        sequence_length: int | None = None,
+        truncation: str = "right",
+        padding: str = "right",
+    ) -> Self:
+        """Take a `tokenizer.json`, as the tokenizers library and the Hugging Face hub write it.
+
+        Args:
+            column: The column of captions.
+            path: The file.
+            sequence_length: Ids a caption; by default the length that the file itself truncates to.
+            truncation: The side cut off long captions.
+            padding: The side filled with zeros.
+
+        Raises:
+            ValueError: If the file is not a tokenizer, or states no length and none is given.
+        """
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"There is no tokenizer file. Received: path={os.fspath(path)!r}")
+        try:
+            tokenizer = tokenizers.Tokenizer.from_file(os.fspath(path))
+        except Exception as error:
+            raise ValueError(f"{os.fspath(path)!r} is not a tokenizer.json: {error}") from None
+        encoder = TokenEncoder.from_tokenizer(
+            tokenizer, sequence_length=sequence_length, truncation=truncation, padding=padding
+        )
+        return cls(column, encoder)
+
+    def get_config(self) -> dict[str, Any]:
+        """The column and the encoder."""
+        return {"column": self.column, "tokenizer": self.encoder}
+
+    def read(self, cell: Any) -> np.ndarray:
+        """Encode one caption.
+
+        Raises:
+            LoadError: If the cell is missing or is not text.
+        """
+        return self.encoder.encode(_text(cell))
+
+    def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
+        """Encode many captions at once."""
+        texts = [_text(cell) for cell in cells]
+        if isinstance(self.encoder, TokenEncoder):
+            return self.encoder.encode_batch(texts)
+        return [self.encoder.encode(text) for text in texts]
+
+    def decode(self, array: np.ndarray) -> str:
+        """The words that the ids stand for, for people: what the model sees of a caption.
+
+        Raises:
+            ValueError: For n-grams, which cannot be turned back into a caption.
+        """
+        if isinstance(self.encoder, NgramEncoder):
+            raise ValueError("N-grams cannot be decoded; look at the caption in the table instead.")
+        return self.encoder.decode(array)
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, str):
+        # A lone surrogate, left by a broken decoding, has no bytes in UTF-8; tokenizers cannot take it.
+        return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
+    if is_missing(cell):
+        raise missing_error()
+    raise LoadError(f"expected text. Convert the column with `.astype(str)`. Received: {type(cell).__name__} {cell!r}")

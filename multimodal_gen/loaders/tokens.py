@@ -1,0 +1,146 @@
+"""Text to token ids with the tokenizers library: training a tokenizer, and encoding to a fixed length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+from multimodal_gen.config import Configurable
+
+PAD, UNKNOWN = "[PAD]", "[UNK]"
+
+
+class TokenEncoder(Configurable):
+    """Encodes text to `(sequence_length,) int32` token ids in which 0 is padding and nothing else.
+
+    Where a tokenizer uses id 0 for a token of its own, all its ids are raised by one; `vocabulary_size` counts the 0.
+    Special tokens that the tokenizer's own template adds, such as [CLS], survive truncation.
+
+    Args:
+        tokenizer_json: The text of a tokenizer.json.
+        sequence_length: Ids a text.
+        truncation: The side that is cut off, "right" or "left".
+        padding: The side that is filled with zeros, "right" or "left".
+    """
+
+    def __init__(
+        self, tokenizer_json: str, *, sequence_length: int, truncation: str = "right", padding: str = "right"
+    ) -> None:
+        for name, side in (("truncation", truncation), ("padding", padding)):
+            if side not in ("right", "left"):
+                raise ValueError(f'`{name}` must be "right" or "left". Received: {name}={side!r}')
+        if sequence_length < 1:
+            raise ValueError(f"`sequence_length` must be positive. Received: sequence_length={sequence_length!r}")
+        self.tokenizer_json = tokenizer_json
+        self.sequence_length = int(sequence_length)
+        self.padding = padding
+        self.tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(self.sequence_length, direction=truncation)
+        self.offset = 0 if _zero_is_padding(self.tokenizer) else 1
+        self.vocabulary_size = max(self.tokenizer.get_vocab().values(), default=0) + 1 + self.offset
+        self.spec_shape: tuple[int, ...] = (self.sequence_length,)
+
+    @classmethod
+    def from_tokenizer(
+        cls, tokenizer: tokenizers.Tokenizer, *, sequence_length: int | None, truncation: str, padding: str
+    ) -> Self:
+        """Take over a tokenizer as it is now; later changes to it do not reach the encoder.
+
+        Raises:
+            ValueError: If no length is given and the tokenizer does not truncate by itself.
+        """
+        if sequence_length is None:
+            if tokenizer.truncation is None:
+                raise ValueError(
+                    "The tokenizer does not say how long a text may be: give `sequence_length`. "
+                    "Received: sequence_length=None"
+                )
+            sequence_length = tokenizer.truncation["max_length"]
+        return cls(tokenizer.to_str(), sequence_length=sequence_length, truncation=truncation, padding=padding)
+
+    def encode(self, text: str) -> np.ndarray:
+        """Token ids of a text, `(sequence_length,) int32`."""
+        return self._padded(self.tokenizer.encode(text).ids)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of many texts."""
+        return [self._padded(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+
+    def decode(self, array: np.ndarray) -> str:
+        """The text that the ids stand for, without padding and special tokens."""
+        ids = [int(token) - self.offset for token in np.asarray(array).ravel() if token != 0]
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def _padded(self, ids: Sequence[int]) -> np.ndarray:
+        array = np.zeros(self.sequence_length, "int32")
+        if ids:
+            where = slice(0, len(ids)) if self.padding == "right" else slice(-len(ids), None)
+            array[where] = ids
+            array[where] += self.offset
+        return array
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self.get_config()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(type(self).from_config(state["config"]).__dict__)
+
+    def __repr__(self) -> str:
+        model = json.loads(self.tokenizer_json)["model"]["type"]
+        return f"TokenEncoder({model}, {self.vocabulary_size} ids, sequence_length={self.sequence_length})"
+
+
+def train_tokenizer(
+    texts: Sequence[str], *, model: str = "wordpiece", vocabulary_size: int, lowercase: bool = True
+) -> tokenizers.Tokenizer:
+    """Train a tokenizer whose id 0 is padding and whose id 1 stands for unknown words.
+
+    Args:
+        texts: The training texts.
+        model: "wordpiece", "bpe", "unigram" or "wordlevel".
+        vocabulary_size: The largest number of ids.
+        lowercase: Whether case and accents on Latin letters are ignored.
+    """
+    special: dict[str, Any] = {
+        "vocab_size": vocabulary_size,
+        "special_tokens": [PAD, UNKNOWN],
+        "show_progress": False,
+    }
+    pieces: dict[str, tuple[Any, Any, Any]] = {
+        "wordpiece": (models.WordPiece(unk_token=UNKNOWN), trainers.WordPieceTrainer, decoders.WordPiece()),
+        "bpe": (models.BPE(unk_token=UNKNOWN, end_of_word_suffix="</w>"), trainers.BpeTrainer, decoders.BPEDecoder()),
+        "unigram": (models.Unigram(), trainers.UnigramTrainer, decoders.Metaspace()),
+        "wordlevel": (models.WordLevel(unk_token=UNKNOWN), trainers.WordLevelTrainer, None),
+    }
+    if model not in pieces:
+        raise ValueError(f"`model` must be one of {list(pieces)}. Received: model={model!r}")
+    if vocabulary_size < 3:
+        raise ValueError(f"`vocabulary_size` must be at least 3. Received: vocabulary_size={vocabulary_size!r}")
+    empty, trainer, decoder = pieces[model]
+    if model == "bpe":
+        special["end_of_word_suffix"] = "</w>"
+    if model == "unigram":
+        special["unk_token"] = UNKNOWN
+    tokenizer = tokenizers.Tokenizer(empty)
+    steps: list[normalizers.Normalizer] = [normalizers.NFKC()]
+    if lowercase:
+        steps += [normalizers.Lowercase(), normalizers.NFD(), normalizers.StripAccents(), normalizers.NFC()]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace() if model == "unigram" else pre_tokenizers.BertPreTokenizer()
+    if decoder is not None:
+        tokenizer.decoder = decoder
+    tokenizer.train_from_iterator(texts, trainer(**special))
+    return tokenizer
+
+
+def _zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
+    if tokenizer.padding is not None:
+        return tokenizer.padding["pad_id"] == 0
+    token = tokenizer.id_to_token(0)
+    return token is None or token.strip("[]<>|").lower() in ("pad", "padding")

@@ -1,0 +1,141 @@
+"""Which rows go into which batch, in which order, with which random streams. Pure arithmetic, no data.
+
+Everything is a function of `(seed, epoch, batch index)` for rows and of `(seed, epoch, row position, column)`
+for randomness, so nothing depends on what was asked before, on threads, or on the number of hosts. The
+generator is Philox, which is counter-based: a stream is set up by writing its coordinates into the counter
+(Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+_ORDER_STREAM = zlib.crc32(b"order of rows") + (1 << 32)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The batches of every epoch.
+
+    Args:
+        num_rows: Rows of the table.
+        batch_size: Rows of a batch, over all ranks together.
+        shuffle: Whether each epoch has an order of its own; otherwise the table's.
+        seed: An integer in [0, 2**64) that fixes every order and every random stream.
+        drop_remainder: Whether a last batch of fewer rows is left out.
+        rank: Which slice of every batch is this process's.
+        world_size: Into how many slices every batch is cut.
+    """
+
+    num_rows: int
+    batch_size: int
+    shuffle: bool = False
+    seed: int = 0
+    drop_remainder: bool = False
+    rank: int = 0
+    world_size: int = 1
+    _orders: _OrderCache = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"`batch_size` must be positive. Received: batch_size={self.batch_size!r}")
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"`seed` must be an integer in [0, 2**64). Received: seed={self.seed!r}")
+        if self.world_size < 1 or not 0 <= self.rank < self.world_size:
+            raise ValueError(
+                "`world_size` must be positive and `rank` in [0, world_size). "
+                f"Received: rank={self.rank!r}, world_size={self.world_size!r}"
+            )
+        if self.batch_size % self.world_size:
+            raise ValueError(
+                "`batch_size` counts the rows of all ranks together and must be a multiple of `world_size`. "
+                f"Received: batch_size={self.batch_size!r}, world_size={self.world_size!r}"
+            )
+        if self.drop_remainder and self.num_rows < self.batch_size:
+            raise ValueError(
+                "With `drop_remainder=True` a table needs at least one full batch. "
+                f"Received: {self.num_rows} rows, batch_size={self.batch_size!r}"
+            )
+        object.__setattr__(self, "_orders", _OrderCache())
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch, the same for every rank."""
+        return self.num_rows // self.batch_size if self.drop_remainder else -(-self.num_rows // self.batch_size)
+
+    def shard(self, rank: int, world_size: int) -> Plan:
+        """The same plan as seen by one of several processes."""
+        if self.world_size != 1:
+            raise ValueError(f"This plan is a shard already. Received: rank={rank!r}, world_size={world_size!r}")
+        return dataclasses.replace(self, rank=rank, world_size=world_size)
+
+    def batch(self, epoch: int, index: int) -> tuple[np.ndarray, int]:
+        """The rows of a batch.
+
+        Args:
+            epoch: Counts from 0.
+            index: Position of the batch in the epoch, in [0, num_batches).
+
+        Returns:
+            `(positions, padding)`: row positions, and how many of them, at the end, are padding: rows repeated only so
+            that all ranks have equal batches, to be given the sample weight 0.
+        """
+        start = index * self.batch_size
+        stop = min(start + self.batch_size, self.num_rows)
+        positions = self.order(epoch)[start:stop].astype("int64") if self.shuffle else np.arange(start, stop)
+        share = -(-len(positions) // self.world_size)
+        own = positions[self.rank * share : (self.rank + 1) * share]
+        padding = share - len(own)
+        if padding:
+            own = np.concatenate([own, np.repeat(positions[-1:], padding)])
+        return own, padding
+
+    def order(self, epoch: int) -> np.ndarray:
+        """All row positions in the order of an epoch, `(num_rows,)`; uint32 where that is enough."""
+        if not self.shuffle:
+            return np.arange(self.num_rows)
+        return self._orders.get(epoch, self)
+
+    def rng(self, epoch: int, position: int, column: str | tuple[str, ...]) -> np.random.Generator:
+        """The random stream of one cell in one epoch; building it takes a few microseconds."""
+        name = column if isinstance(column, str) else "\0".join(column)
+        stream = zlib.crc32(name.encode("utf-8", "surrogatepass"))
+        return np.random.Generator(_philox(self.seed, stream, epoch, int(position)))
+
+
+class _OrderCache:
+    # Holds the order of one epoch only: 4 bytes a row.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: tuple[int, np.ndarray] | None = None
+
+    def get(self, epoch: int, plan: Plan) -> np.ndarray:
+        with self._lock:
+            if self._held is None or self._held[0] != epoch:
+                self._held = None
+                self._held = (epoch, _permutation(plan.num_rows, plan.seed, epoch))
+            return self._held[1]
+
+    def __reduce__(self) -> tuple[type[_OrderCache], tuple[()]]:
+        return _OrderCache, ()
+
+    def __deepcopy__(self, memo: object) -> _OrderCache:
+        return _OrderCache()
+
+
+def _permutation(size: int, seed: int, epoch: int) -> np.ndarray:
+    # Raw words and a stable sort are fixed for good; Generator.permutation may change between NumPy releases.
+    words = _philox(seed, _ORDER_STREAM, epoch, 0).random_raw(size)
+    order = np.argsort(words, kind="stable").astype(np.uint32 if size < 2**32 else np.int64)
+    order.flags.writeable = False
+    return order
+
+
+def _philox(seed: int, stream: int, epoch: int, position: int) -> np.random.Philox:
+    # The low word of the counter is left at 0: it counts the numbers drawn from the stream.
+    return np.random.Philox(key=seed + (stream << 64), counter=(position << 64) + (epoch << 128))

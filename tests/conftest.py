@@ -1,0 +1,47 @@
+"""What the tests share: a small table with real image files, and the sample and real data where there is any."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+# Set before any test imports keras: the log of the C++ runtime is no part of a test's output.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_report_header() -> str:
+    return f"keras backend: {os.environ.get('KERAS_BACKEND', 'tensorflow')}"
+
+
+@pytest.fixture
+def picture_table(tmp_path: Path) -> pd.DataFrame:
+    """Ten rows: image (path relative to tmp_path), caption, label, price; string index."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for row in range(10):
+        pixels = rng.integers(0, 256, (20 + row, 30, 3), "uint8")
+        Image.fromarray(pixels).save(tmp_path / f"{row}.png")
+        rows.append((f"{row}.png", f"a {'red' if row % 2 else 'blue'} mug number {row}", "xyz"[row % 3], 1.5 * row))
+    index = [f"row-{row}" for row in range(10)]
+    return pd.DataFrame(rows, columns=["image", "caption", "label", "price"], index=index)
+
+
+@pytest.fixture
+def sample_data() -> Path:
+    return ROOT / "sample_data"
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data; the test is skipped where there is none."""
+    folder = Path(os.environ.get("MULTIMODAL_GEN_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("needs the real data that MULTIMODAL_GEN_DATA points to")
+    return folder

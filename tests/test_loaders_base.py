@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import multimodal_gen as mg
+from multimodal_gen.loaders.base import is_missing
+
+
+@dataclass(frozen=True)
+class WordCount(mg.Loader):
+    """The loader of the docstring: nothing but `column`, `spec` and `read`."""
+
+    column: str
+    spec = mg.ArraySpec((1,), "float32")
+
+    def read(self, cell: str) -> np.ndarray:
+        return np.array([len(cell.split())], "float32")
+
+
+class Scaled(mg.Loader):
+    """A plain class with a random augmentation that keeps the contract."""
+
+    def __init__(self, column: str, factor: float = 2.0) -> None:
+        self.column, self.factor = column, factor
+        self.spec = mg.ArraySpec((2,), "float32")
+
+    def read(self, cell: float) -> np.ndarray:
+        return np.array([cell, cell * self.factor], "float32")
+
+    def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        return array if rng is None else (array + rng.random()).astype("float32")
+
+
+def test_small_loaders_keep_the_contract() -> None:
+    mg.check_loader(WordCount("caption"), ["a", "b c", ""])
+    mg.check_loader(Scaled("price", factor=3), [1.0, 2.0])
+
+
+def broken(**members: object) -> mg.Loader:
+    """A loader of a new class in which some members are replaced by worse ones."""
+    return type("Broken", (Scaled,), {"__module__": __name__, **members})("price")
+
+
+COUNTER = iter(range(10**9))
+
+
+def unsafe_read(self: Scaled, cell: float) -> np.ndarray:
+    shared[0] = cell
+    barrier_wait()
+    return np.array([shared[0], 0], "float32")
+
+
+shared = [0.0]
+
+
+def barrier_wait() -> None:
+    if threading.current_thread() is not threading.main_thread():
+        threading.Event().wait(0.005)
+
+
+class WithLock(Scaled):
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.lock = threading.Lock()
+
+
+class Forgetful(Scaled):
+    def get_config(self) -> dict[str, object]:
+        return {"column": self.column, "factor": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("loader", "message"),
+    [
+        ("no loader", "must derive from Loader. Received: loader='no loader'"),
+        (broken(read=lambda self, cell: np.zeros(3, "float32")), r"Expected: \(2,\) float32. Received: \(3,\) float32"),
+        (broken(read=lambda self, cell: np.zeros(2)), r"read\(1.0\) must return what its spec says.*float64"),
+        (broken(read=lambda self, cell: [cell, cell]), "Expected a NumPy array. Received: list"),
+        (broken(read=lambda self, cell: np.array([next(COUNTER), 0], "float32")), "the same array every time"),
+        (broken(read=unsafe_read), "safe to call from several threads"),
+        (broken(read_batch=lambda self, cells: [np.zeros(2, "float32")] * len(cells)), "exactly what read gives"),
+        (WithLock("price"), "must be picklable, so hold no open file, lock or lambda"),
+        (Forgetful("price"), r"from_config\(get_config\(\)\) must read the same"),
+        (broken(get_config=lambda self: {"column": print}), "cannot be saved: Only JSON values"),
+        (broken(augment=lambda self, a, rng: a + np.float32(next(COUNTER))), "must take all randomness from `rng`"),
+        (
+            broken(augment=lambda self, a, rng: a if rng else a + np.float32(next(COUNTER))),
+            "nothing random when `rng` is None",
+        ),
+        (broken(augment=lambda self, a, rng: a[:1]), r"augment of 1.0 must return what its spec says"),
+        (broken(augment=lambda self, a, rng: np.add(a, 1, out=a)), "a new array, not write into the one it got"),
+        (broken(__init__=lambda self, column: object.__setattr__(self, "column", 3)), "column must be a column name"),
+        (broken(__init__=lambda self, column: object.__setattr__(self, "column", "a")), "spec must be an ArraySpec"),
+    ],
+)
+def test_each_broken_rule_is_named(loader: mg.Loader, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Classes made in this list must be found again when unpickled.
+    monkeypatch.setitem(globals(), "Broken", type(loader))
+    with pytest.raises(mg.LoaderError, match=message):
+        mg.check_loader(loader, [1.0, 2.0])
+
+
+def test_check_loader_needs_a_cell() -> None:
+    with pytest.raises(mg.LoaderError, match="at least one cell"):
+        mg.check_loader(Scaled("price"), [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((0, 3), "uint8"), "positive integer. Received: shape=.0, 3."),
+        (((3.5,), "uint8"), "positive integer"),
+        (((3,), "float33"), "`dtype` must be the name of a NumPy dtype. Received: dtype='float33'"),
+    ],
+)
+def test_a_spec_that_makes_no_sense_is_refused(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mg.ArraySpec(*arguments)
+
+
+def test_a_spec_reads_well() -> None:
+    assert str(mg.ArraySpec((64, 64, 3), "uint8", "image")) == "image (64, 64, 3) uint8"
+
+
+@pytest.mark.parametrize("cell", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT])
+def test_what_counts_as_missing(cell: object) -> None:
+    assert is_missing(cell)
+
+
+@pytest.mark.parametrize("cell", ["", "nan", 0, 0.0, np.zeros(2), b"", [], {}])
+def test_what_does_not_count_as_missing(cell: object) -> None:
+    assert not is_missing(cell)
+
+
+def test_loaders_do_not_change() -> None:
+    with pytest.raises(AttributeError, match="immutable"):
+        Scaled("price").factor = 3
+    assert Scaled("price").replace(factor=3).factor == 3
+
+
+def test_numbers_are_standardised_with_training_statistics() -> None:
+    train = pd.DataFrame({"price": [1.0, 3.0, np.nan], "stock": [5, 5, 5]})
+    loader = mg.NumericLoader.from_values(["price", "stock"], train)
+    assert loader.read((3.0, 6)).tolist() == [1.0, 1.0]
+    single = mg.NumericLoader.from_values("price", train["price"], missing="mean")
+    assert single.read(1.0).tolist() == [-1.0]
+    assert single.read(float("nan")).tolist() == [0.0]
+    mg.check_loader(loader, [(1.0, 2), (3, 4)])
+    mg.check_loader(single, [1.0, None, pd.NA])
+
+
+@pytest.mark.parametrize("cell", [None, float("inf"), "twelve", (1, 2), [1], {}])
+def test_what_is_no_number_is_refused(cell: object) -> None:
+    with pytest.raises(mg.LoadError, match="Received: "):
+        mg.NumericLoader("price", mean=[0], scale=[1]).read(cell)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mean": [0, 1], "scale": [1]}, r"need 1 finite number\(s\)"),
+        ({"mean": [0], "scale": [0]}, "`scale` must be positive"),
+        ({"mean": [0], "scale": [1], "missing": "drop"}, '`missing` must be "error" or "mean"'),
+    ],
+)
+def test_statistics_that_make_no_sense_are_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mg.NumericLoader("price", **arguments)
+    with pytest.raises(ValueError, match="must be numbers. Received"):
+        mg.NumericLoader.from_values("price", ["a"])
+    with pytest.raises(ValueError, match="at least one finite"):
+        mg.NumericLoader.from_values("price", [np.nan])
