@@ -13,13 +13,16 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-# One unit of the fixed-point weights: a weight of 1.0 is stored as 2**16. Integers pass every precision policy unrounded.
+from multimodal_gen.config import Configurable
+
+# A weight of 1.0 is stored as 2**16: integers pass every precision policy unrounded.
 WEIGHT_SCALE = 2**16
 
 _WORD = re.compile(r"\w+")
@@ -36,7 +39,7 @@ def _ngram_hashes(text: str) -> list[int]:
     crc32 = zlib.crc32
     words = [word.encode("utf-8", "surrogatepass") for word in _WORD.findall(text)]
     hashes = [crc32(word, _WORD_START) for word in words]
-    hashes += [crc32(first + b" " + second, _WORD_START) for first, second in zip(words, words[1:], strict=False)]
+    hashes += [crc32(first + b" " + second, _WORD_START) for first, second in pairwise(words)]
     for token in text.split():
         padded = f" {token} "
         if padded.isascii():
@@ -59,7 +62,7 @@ def _ngram_hashes(text: str) -> list[int]:
 
 
 @dataclass(frozen=True, repr=False)
-class NgramEncoder:
+class NgramEncoder(Configurable):
     """Turns a text into its hashed n-grams with L2-normalised tf-idf weights. Make one with `from_texts`.
 
     The n-grams are words 1 to 2 and, within words padded by one space on either side, characters 2 to 5, of the
@@ -189,7 +192,7 @@ class NgramEncoder:
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> NgramEncoder:
+    def from_config(cls, config: Mapping[str, Any]) -> NgramEncoder:
         """Builds the encoder that `get_config` described."""
         return cls(
             _unpack(config["hashes"]),

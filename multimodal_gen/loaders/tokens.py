@@ -101,41 +101,85 @@ def train_tokenizer(
 ) -> tokenizers.Tokenizer:
     """Train a tokenizer whose id 0 is padding and whose id 1 stands for unknown words.
 
+    The same texts give the same tokenizer. The trainers alone do not: they number the pieces that continue a word in
+    the order of a hash map (huggingface/tokenizers issue 1794). What is left of it: where two pieces of a Unigram
+    model are worth the same to the last digit, either may be kept, so on large texts a few pieces can differ from run
+    to run; a bundle keeps the one that was trained with.
+
     Args:
         texts: The training texts.
         model: "wordpiece", "bpe", "unigram" or "wordlevel".
         vocabulary_size: The largest number of ids.
-        lowercase: Whether case and accents on Latin letters are ignored.
+        lowercase: Whether case and accents are ignored.
     """
-    special: dict[str, Any] = {
-        "vocab_size": vocabulary_size,
-        "special_tokens": [PAD, UNKNOWN],
-        "show_progress": False,
-    }
-    pieces: dict[str, tuple[Any, Any, Any]] = {
-        "wordpiece": (models.WordPiece(unk_token=UNKNOWN), trainers.WordPieceTrainer, decoders.WordPiece()),
-        "bpe": (models.BPE(unk_token=UNKNOWN, end_of_word_suffix="</w>"), trainers.BpeTrainer, decoders.BPEDecoder()),
-        "unigram": (models.Unigram(), trainers.UnigramTrainer, decoders.Metaspace()),
-        "wordlevel": (models.WordLevel(unk_token=UNKNOWN), trainers.WordLevelTrainer, None),
-    }
-    if model not in pieces:
-        raise ValueError(f"`model` must be one of {list(pieces)}. Received: model={model!r}")
+    if model not in ("wordpiece", "bpe", "unigram", "wordlevel"):
+        raise ValueError(f'`model` must be "wordpiece", "bpe", "unigram" or "wordlevel". Received: model={model!r}')
     if vocabulary_size < 3:
         raise ValueError(f"`vocabulary_size` must be at least 3. Received: vocabulary_size={vocabulary_size!r}")
-    empty, trainer, decoder = pieces[model]
-    if model == "bpe":
-        special["end_of_word_suffix"] = "</w>"
-    if model == "unigram":
-        special["unk_token"] = UNKNOWN
-    tokenizer = tokenizers.Tokenizer(empty)
     steps: list[normalizers.Normalizer] = [normalizers.NFKC()]
     if lowercase:
         steps += [normalizers.Lowercase(), normalizers.NFD(), normalizers.StripAccents(), normalizers.NFC()]
-    tokenizer.normalizer = normalizers.Sequence(steps)
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace() if model == "unigram" else pre_tokenizers.BertPreTokenizer()
-    if decoder is not None:
-        tokenizer.decoder = decoder
-    tokenizer.train_from_iterator(texts, trainer(**special))
+    normalizer = normalizers.Sequence(steps)
+    common: dict[str, Any] = {"vocab_size": vocabulary_size, "show_progress": False}
+    special = [PAD, UNKNOWN]
+    if model == "wordpiece":
+        letters = {letter for text in texts for letter in normalizer.normalize_str(text) if not letter.isspace()}
+        # Pieces named beforehand keep their place; as ordinary tokens of a rebuilt model they are nothing special.
+        pieces = [f"##{letter}" for letter in sorted(letters)]
+        common["vocab_size"] = max(vocabulary_size, len(special) + len(pieces))
+        trained = _train(
+            texts,
+            models.WordPiece(unk_token=UNKNOWN),
+            trainers.WordPieceTrainer(special_tokens=special + pieces, **common),
+            normalizer,
+            pre_tokenizers.BertPreTokenizer(),
+        )
+        vocabulary = trained.get_vocab()
+        return _assembled(
+            models.WordPiece(vocabulary, unk_token=UNKNOWN), normalizer, trained.pre_tokenizer, decoders.WordPiece()
+        )
+    if model == "bpe":
+        trained = _train(
+            texts,
+            models.BPE(unk_token=UNKNOWN),
+            trainers.BpeTrainer(special_tokens=special, **common),
+            normalizer,
+            pre_tokenizers.Metaspace(),
+        )
+        trained.decoder = decoders.Metaspace()
+        return trained
+    if model == "unigram":
+        trained = _train(
+            texts,
+            models.Unigram(),
+            trainers.UnigramTrainer(special_tokens=special, unk_token=UNKNOWN, **common),
+            normalizer,
+            pre_tokenizers.Metaspace(),
+        )
+        scored = json.loads(trained.to_str())["model"]["vocab"]
+        rounded = sorted(((token, round(score, 5)) for token, score in scored[2:]), key=lambda one: (-one[1], one[0]))
+        vocabulary = [tuple(one) for one in scored[:2]] + rounded
+        return _assembled(models.Unigram(vocabulary, unk_id=1), normalizer, trained.pre_tokenizer, decoders.Metaspace())
+    return _train(
+        texts,
+        models.WordLevel(unk_token=UNKNOWN),
+        trainers.WordLevelTrainer(special_tokens=special, **common),
+        normalizer,
+        pre_tokenizers.BertPreTokenizer(),
+    )
+
+
+def _train(texts: Sequence[str], model: Any, trainer: Any, normalizer: Any, pre_tokenizer: Any) -> tokenizers.Tokenizer:
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _assembled(model: Any, normalizer: Any, pre_tokenizer: Any, decoder: Any) -> tokenizers.Tokenizer:
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = normalizer, pre_tokenizer, decoder
+    tokenizer.add_special_tokens([PAD, UNKNOWN])
     return tokenizer
 
 

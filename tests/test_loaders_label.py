@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import multimodal_gen as mg
+
+
+def test_classes_are_sorted_and_of_their_own_type() -> None:
+    assert mg.ClassLabel.from_values("label", pd.Series(["b", "a", "b"])).class_names == ("a", "b")
+    numbers = mg.ClassLabel.from_values("digit", np.array([10, 2, 2]))
+    assert numbers.class_names == (2, 10)
+    assert numbers.read(np.int64(10)) == 1
+    assert mg.ClassLabel.from_values("flag", [True, False]).class_names == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("label_mode", "spec", "expected", "units", "activation"),
+    [
+        ("int", mg.ArraySpec((), "int32", "label"), 1, 2, "softmax"),
+        ("categorical", mg.ArraySpec((2,), "float32", "label"), [0, 1], 2, "softmax"),
+        ("binary", mg.ArraySpec((1,), "float32", "label"), [1], 1, "sigmoid"),
+    ],
+)
+def test_label_modes(label_mode: str, spec: mg.ArraySpec, expected: object, units: int, activation: str) -> None:
+    target = mg.ClassLabel("label", ["no", "yes"], label_mode=label_mode)
+    assert target.spec == spec
+    assert target.read("yes").tolist() == expected
+    assert (target.units, target.activation) == (units, activation)
+    mg.check_loader(target, ["no", "yes"])
+    assert target.positions(np.stack([target.read("yes"), target.read("no")])).tolist() == [1, 0]
+
+
+def test_an_unseen_label_lists_the_known_ones_and_the_closest() -> None:
+    target = mg.ClassLabel("label", ["glass mug", "wood lamp"])
+    with pytest.raises(mg.LoadError, match=r"'glas mug' is not one of the 2 known classes: 'glass mug', 'wood lamp'. Did"):
+        target.read("glas mug")
+    for cell in (None, float("nan")):
+        with pytest.raises(mg.LoadError, match="missing"):
+            target.read(cell)
+    with pytest.raises(mg.LoadError, match="not one of"):
+        target.read(["glass mug"])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: mg.ClassLabel("label", ["a"]), "two or more different classes"),
+        (lambda: mg.ClassLabel("label", ["a", "a"]), "two or more different classes"),
+        (lambda: mg.ClassLabel("label", ["a", "b"], label_mode="one_hot"), "`label_mode` must be .*one_hot"),
+        (lambda: mg.ClassLabel("label", ["a", "b", "c"], label_mode="binary"), "exactly two classes"),
+        (lambda: mg.ClassLabel.from_values("label", ["a", 1]), "Labels must be all of one type. Received: int and str"),
+        (lambda: mg.ClassLabel.from_values("label", pd.Series(["a", None], index=[7, 8])), "missing value at index 8"),
+    ],
+)
+def test_classes_that_make_no_sense_are_refused(build, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("label_mode", ["int", "categorical", "binary"])
+def test_rows_of_weight_zero_do_not_count_in_the_loss(label_mode: str) -> None:
+    target = mg.ClassLabel("label", ["no", "yes"], label_mode=label_mode)
+    truth = np.stack([target.read(cell) for cell in ("yes", "no", "yes")])
+    outputs = np.array([[0.3], [0.2], [0.9]], "float32")
+    if label_mode != "binary":
+        outputs = np.concatenate([1 - outputs, outputs], axis=1)
+    whole = target.loss(truth[:2], outputs[:2])
+    padded = target.loss(truth, outputs, sample_weight=np.array([1, 1, 0], "float32"))
+    assert float(keras.ops.convert_to_numpy(whole)) == pytest.approx(-(np.log(0.3) + np.log(0.8)) / 2, rel=1e-5)
+    assert float(keras.ops.convert_to_numpy(padded)) == pytest.approx(float(keras.ops.convert_to_numpy(whole)), rel=1e-6)
+
+
+def test_outputs_become_a_label_and_a_probability_for_each_class() -> None:
+    binary = mg.ClassLabel("label", ["no", "yes"], label_mode="binary")
+    columns = binary.decode_outputs(np.array([[0.9], [0.25]], "float32"))
+    assert columns["label"].tolist() == ["yes", "no"]
+    assert columns["no"] == pytest.approx([0.1, 0.75])
+    awkward = mg.ClassLabel("label", ["a", "label"])
+    columns = awkward.decode_outputs(np.array([[0.1, 0.9]], "float32"))
+    assert list(columns) == ["label", "a", "label_probability"]
+    assert columns["label"].tolist() == ["label"]
+
+
+def test_scores_are_those_of_scikit_learn() -> None:
+    from sklearn import metrics
+
+    rng = np.random.default_rng(0)
+    target = mg.ClassLabel("label", list("abc"))
+    truth = rng.integers(0, 3, 50).astype("int32")
+    outputs = rng.dirichlet(np.ones(3), 50).astype("float32")
+    scores = target.score(truth, outputs)
+    guesses = outputs.argmax(axis=1)
+    assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(truth, guesses))
+    assert scores["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, guesses))
+    assert scores["log_loss"] == pytest.approx(-np.mean(np.log(outputs[np.arange(50), truth])), rel=1e-5)
+    only_a = target.score(np.zeros(4, "int32"), np.tile([[0.8, 0.1, 0.1]], (4, 1)))
+    assert only_a["balanced_accuracy"] == 1.0

@@ -1,0 +1,130 @@
+"""NgramEncoder: what is learned, what is encoded, and that both are the same everywhere."""
+
+import json
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from multimodal_gen.loaders.ngrams import WEIGHT_SCALE, NgramEncoder
+
+TEXTS = ["red glass mug", "blue glass bowl", "red wooden bowl", "tired red dog"]
+
+
+@pytest.fixture
+def encoder() -> NgramEncoder:
+    return NgramEncoder.from_texts(TEXTS, min_document_frequency=1)
+
+
+def test_encode_gives_ids_below_the_vocabulary_size_and_padding_at_the_end(encoder):
+    encoded = encoder.encode("red mug")
+    assert encoded.shape == encoder.spec_shape and encoded.dtype == np.int32
+    used = np.count_nonzero(encoded[:, 0])
+    assert 0 < used < len(encoded)
+    assert (encoded[:used, 0] > 0).all() and (encoded[:used, 0] < encoder.vocabulary_size).all()
+    assert (np.diff(encoded[:used, 0]) > 0).all()
+    assert not encoded[used:].any()
+
+
+def test_weights_have_euclidean_norm_one(encoder):
+    weights = encoder.encode("red glass mug, red bowl")[:, 1] / WEIGHT_SCALE
+    assert np.linalg.norm(weights) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_norm_is_one_after_truncation_too():
+    encoder = NgramEncoder.from_texts(TEXTS, min_document_frequency=1, sequence_length=5)
+    encoded = encoder.encode("red glass mug")
+    assert (encoded[:, 0] > 0).all()
+    assert np.linalg.norm(encoded[:, 1] / WEIGHT_SCALE) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_truncation_keeps_the_heaviest_ngrams(encoder):
+    short = NgramEncoder(encoder.hashes, encoder.document_frequencies, encoder.num_texts, 5)
+    text = "red red glass mug"
+    full = encoder.encode(text)
+    heaviest = full[np.argsort(-full[:, 1], kind="stable")[:5], 0]
+    assert set(short.encode(text)[:, 0]) == set(heaviest)
+
+
+def test_weights_follow_sublinear_tf_and_smoothed_idf():
+    encoder = NgramEncoder.from_texts(["a b", "a c"], min_document_frequency=1)
+    encoded = encoder.encode("a a a c")
+    counts = {"a": (3, 2), "c": (1, 1)}
+    # Of each one-letter word: the word, and the character n-grams " a", "a ", " a "; then the word pair "a c".
+    expected = []
+    for tf, df in counts.values():
+        expected += [(1 + math.log(tf)) * (1 + math.log(3 / (1 + df)))] * 4
+    expected.append(1 + math.log(3 / 2))
+    expected = np.array(sorted(expected)) / np.linalg.norm(expected)
+    weights = encoded[encoded[:, 0] > 0, 1] / WEIGHT_SCALE
+    np.testing.assert_allclose(sorted(weights), expected, atol=1e-4)
+
+
+def test_a_word_is_not_the_same_characters_inside_another_word():
+    encoder = NgramEncoder.from_texts(["red", "red"])
+    inside = encoder.encode("tired")
+    assert np.count_nonzero(encoder.encode("red")[:, 0]) == 10
+    assert np.count_nonzero(inside[:, 0]) == 5  # re, ed, red, "d ", "ed ", "red " but for what "red" alone has
+
+
+def test_ids_are_ordered_by_document_frequency_and_rare_ngrams_are_left_out():
+    encoder = NgramEncoder.from_texts(["red mug", "red bowl", "red cup"])
+    assert list(encoder.document_frequencies) == sorted(encoder.document_frequencies, reverse=True)
+    assert min(encoder.document_frequencies) == 2 or set(encoder.document_frequencies) == {3}
+    assert not encoder.encode("bowl")[:, 0].all()
+    assert NgramEncoder.from_texts(["red mug", "red bowl"], vocabulary_size=4).vocabulary_size == 4
+
+
+def test_texts_without_a_repeated_ngram_keep_what_they_have():
+    assert NgramEncoder.from_texts(["one"]).encode("one")[:, 0].any()
+
+
+@pytest.mark.parametrize("text", ["", "   ", "zzz", "🦆🦆", "\ud800"])
+def test_a_text_without_known_ngrams_is_all_padding(encoder, text):
+    assert not encoder.encode(text).any()
+
+
+def test_case_and_compatibility_forms_do_not_matter(encoder):
+    np.testing.assert_array_equal(encoder.encode("RED Glass"), encoder.encode("\uff52\uff45\uff44 glass"))
+
+
+def test_characters_beyond_ascii_are_ngrams_like_any_other():
+    encoder = NgramEncoder.from_texts(["Käse 红色杯子", "Käse 红色碗"])
+    assert np.count_nonzero(encoder.encode("käse")[:, 0]) == np.count_nonzero(encoder.encode("KÄSE")[:, 0]) > 5
+    assert encoder.encode("红色")[:, 0].any()
+
+
+def test_ids_and_weights_do_not_change_between_versions():
+    encoded = NgramEncoder.from_texts(["red mug", "red cup"]).encode("red")
+    assert encoded[:3].tolist() == PINNED
+
+
+PINNED = [[1, 20724], [2, 20724], [3, 20724]]
+
+
+def test_pickle_and_json_round_trips_are_equal_and_compact(encoder):
+    config = json.loads(json.dumps(encoder.get_config()))
+    for copy in (pickle.loads(pickle.dumps(encoder)), NgramEncoder.from_config(config)):
+        assert copy == encoder
+        np.testing.assert_array_equal(copy.encode("red bowl"), encoder.encode("red bowl"))
+    assert len(json.dumps(config)) < 12 * encoder.vocabulary_size
+    assert len(repr(encoder)) < 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vocabulary_size": 1}, "Received: vocabulary_size=1"),
+        ({"sequence_length": 0}, "Received: sequence_length=0"),
+        ({"min_document_frequency": 0}, "Received: min_document_frequency=0"),
+    ],
+)
+def test_arguments_out_of_range_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        NgramEncoder.from_texts(TEXTS, **arguments)
+
+
+def test_texts_without_any_word_are_refused():
+    with pytest.raises(ValueError, match="at least one word. Received: 2 texts"):
+        NgramEncoder.from_texts(["", " "])
