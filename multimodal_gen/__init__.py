@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from multimodal_gen import augment as augment
+    from multimodal_gen import models as models
     from multimodal_gen.bundle import Bundle as Bundle
     from multimodal_gen.bundle import load_bundle as load_bundle
     from multimodal_gen.errors import BundleError as BundleError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from multimodal_gen.loaders.numeric import NumericLoader as NumericLoader
     from multimodal_gen.loaders.text import TextLoader as TextLoader
     from multimodal_gen.loaders.tokens import TokenEncoder as TokenEncoder
+    from multimodal_gen.models import build_fusion_classifier as build_fusion_classifier
+    from multimodal_gen.models import fit_with_recipe as fit_with_recipe
     from multimodal_gen.plots import plot_confusion as plot_confusion
     from multimodal_gen.plots import plot_history as plot_history
     from multimodal_gen.plots import show_batch as show_batch
@@ -51,7 +54,9 @@ _HOMES = {
     "Target": "loaders.label",
     "TextLoader": "loaders.text",
     "TokenEncoder": "loaders.tokens",
+    "build_fusion_classifier": "models",
     "check_loader": "loaders.base",
+    "fit_with_recipe": "models",
     "load_bundle": "bundle",
     "plot_confusion": "plots",
     "plot_history": "plots",

@@ -1,7 +1,7 @@
 """One batch in the making: memory for its arrays, and the tasks that fill it on a pool of threads.
 
 Threads write straight into the batch's memory, each a few rows. A `PendingBatch` is started once and asked
-for its arrays later, so that batches can be prepared ahead while a model trains on an earlier one.
+for its arrays later; `ReadAhead` starts the next ones while a model trains on an earlier one.
 """
 
 from __future__ import annotations
@@ -145,3 +145,48 @@ class PendingBatch:
         if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
             error = LoadError(f"{error.reason} The cell holds {os.fspath(cell)!r}.", path=None)
         return error.at(self._index[row], loader.column)
+
+
+class ReadAhead:
+    """Starts batches before they are asked for, while somebody reads them in order.
+
+    Args:
+        start: `(epoch, position) -> PendingBatch`.
+        size: How many batches to be ahead.
+    """
+
+    def __init__(self, start: Callable[[int, int], PendingBatch], size: int) -> None:
+        self._start, self._size = start, size
+        self._lock = threading.Lock()
+        self._pending: dict[tuple[int, int], PendingBatch] = {}
+        self._on = False
+        self._last = -1
+
+    def take(self, epoch: int, position: int, num_batches: int) -> PendingBatch:
+        """The batch at a position, started by now at the latest; the next ones are started if this is the next one."""
+        with self._lock:
+            batch = self._pending.pop((epoch, position), None) or self._start(epoch, position)
+            # Only a reader that goes in order is worth reading ahead for.
+            if self._on and position == self._last + 1:
+                for ahead in range(position + 1, min(position + 1 + self._size, num_batches)):
+                    if (epoch, ahead) not in self._pending:
+                        self._pending[epoch, ahead] = self._start(epoch, ahead)
+            self._last = position
+            return batch
+
+    def switch(self, on: bool) -> None:
+        """Begin with the first batch of an epoch, or end; what was prepared for nothing is given up."""
+        with self._lock:
+            self._on, self._last = on, -1
+            if not on:
+                self._give_up()
+
+    def give_up(self) -> None:
+        """Forget what was prepared, as the epoch has changed."""
+        with self._lock:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        for batch in self._pending.values():
+            batch.cancel()
+        self._pending.clear()

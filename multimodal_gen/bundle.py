@@ -165,6 +165,8 @@ def load_bundle(
         _move_in_tokenizers(description["inputs"], folder)
         inputs = {name: deserialize(loader, custom_objects) for name, loader in description["inputs"].items()}
         target = deserialize(description["target"], custom_objects)
+        if not all(isinstance(loader, Loader) for loader in inputs.values()):
+            raise TypeError("an input is not a loader")
         inputs_as = description["inputs_as"]
     except (KeyError, TypeError, AttributeError, OSError, LoadError) as error:
         raise BundleError(f"bundle.json is damaged: {error!r}. Received: path={os.fspath(path)!r}") from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import operator
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -17,7 +16,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.batch import PendingBatch, available_cores
+from multimodal_gen.batch import PendingBatch, ReadAhead, available_cores
 from multimodal_gen.clock import running_epoch
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader
@@ -100,13 +99,7 @@ class MultimodalSequence(keras.utils.PyDataset):
         check_columns(table, self._columns())
         self.plan = Plan(len(table), batch_size, shuffle=shuffle, seed=seed, drop_remainder=drop_remainder)
         self._epoch = 0
-        self._reset()
-
-    def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._pending: dict[tuple[int, int], PendingBatch] = {}
-        self._reading_ahead = False
-        self._last_index = -1
+        self._ahead = ReadAhead(self._start, max_queue_size)
 
     def _columns(self) -> list[str]:
         columns = [] if self.sample_weight is None else [self.sample_weight]
@@ -135,48 +128,29 @@ class MultimodalSequence(keras.utils.PyDataset):
         if not -len(self) <= position < len(self):
             raise IndexError(f"There are {len(self)} batches. Received: index={index!r}")
         position %= len(self)
-        with self._lock:
-            epoch = self._epoch
-            batch = self._pending.pop((epoch, position), None) or self._start(epoch, position)
-            # Only a reader that goes in order is worth reading ahead for.
-            if self._reading_ahead and position == self._last_index + 1:
-                for ahead in range(position + 1, min(position + 1 + self.max_queue_size, len(self))):
-                    if (epoch, ahead) not in self._pending:
-                        self._pending[epoch, ahead] = self._start(epoch, ahead)
-            self._last_index = position
+        epoch = self._epoch
+        batch = self._ahead.take(epoch, position, len(self))
         return self._packed(batch.result(), epoch, position)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """One epoch, batch by batch, the next ones prepared ahead."""
-        self._read_ahead(True)
+        self._ahead.switch(True)
         try:
             for position in range(len(self)):
                 yield self[position]
         finally:
-            self._read_ahead(False)
+            self._ahead.switch(False)
 
     def on_epoch_begin(self) -> None:
         """Called by Keras: takes over the epoch that the running `fit` is in."""
         epoch = running_epoch()
         if epoch is not None:
             self.epoch = epoch
-        self._read_ahead(True)
+        self._ahead.switch(True)
 
     def on_epoch_end(self) -> None:
         """Called by Keras, once before any training too: gives up what was prepared and not used."""
-        self._read_ahead(False)
-
-    def _read_ahead(self, on: bool) -> None:
-        with self._lock:
-            self._reading_ahead = on
-            self._last_index = -1
-            if not on:
-                self._drop_pending()
-
-    def _drop_pending(self) -> None:
-        for batch in self._pending.values():
-            batch.cancel()
-        self._pending.clear()
+        self._ahead.switch(False)
 
     # What users call
 
@@ -189,10 +163,9 @@ class MultimodalSequence(keras.utils.PyDataset):
     def epoch(self, epoch: int) -> None:
         if operator.index(epoch) < 0:
             raise ValueError(f"Epochs count from 0. Received: epoch={epoch!r}")
-        with self._lock:
-            if epoch != self._epoch:
-                self._epoch = operator.index(epoch)
-                self._drop_pending()
+        if epoch != self._epoch:
+            self._epoch = operator.index(epoch)
+            self._ahead.give_up()
 
     @property
     def batch_size(self) -> int:
@@ -218,7 +191,6 @@ class MultimodalSequence(keras.utils.PyDataset):
         if self.plan.world_size > 1:
             other.plan = other.plan.shard(self.plan.rank, self.plan.world_size)
         other._epoch = 0
-        other._reset()
         return other
 
     def shard(self, rank: int, world_size: int) -> Self:
@@ -233,7 +205,6 @@ class MultimodalSequence(keras.utils.PyDataset):
         """
         other = copy.copy(self)
         other.plan = self.plan.shard(rank, world_size)
-        other._reset()
         return other
 
     def rows(self, index: int, epoch: int | None = None) -> pd.DataFrame:
@@ -278,23 +249,20 @@ class MultimodalSequence(keras.utils.PyDataset):
         weights = np.ones(len(positions), "float32")
         if self.sample_weight is not None:
             cells = self._cells(self.sample_weight, positions)
-            for row, cell in enumerate(cells):
+            for position, cell in zip(positions, cells, strict=True):
                 if not isinstance(cell, int | float | np.number) or not np.isfinite(cell) or cell < 0:
                     reason = f"a sample weight must be a finite number, at least 0. Received: {cell!r}"
-                    raise LoadError(reason, index=self.table.index[[positions[row]]].tolist()[0], column=self.sample_weight)
+                    raise LoadError(reason).at(self.table.index[[position]].tolist()[0], self.sample_weight)
             weights[:] = cells
         weights[len(weights) - padding :] = 0
         return weights
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        for name in ("_lock", "_pending", "_reading_ahead", "_last_index"):
-            del state[name]
-        return state
+        return {name: value for name, value in self.__dict__.items() if name != "_ahead"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._reset()
+        self._ahead = ReadAhead(self._start, self.max_queue_size)
 
     def __copy__(self) -> Self:
         other = type(self).__new__(type(self))

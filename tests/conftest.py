@@ -23,11 +23,16 @@ def pytest_report_header() -> str:
 @pytest.fixture
 def picture_table(tmp_path: Path) -> pd.DataFrame:
     """Ten rows: image (path relative to tmp_path), caption, label, price; string index."""
+    return make_picture_table(tmp_path)
+
+
+def make_picture_table(folder: Path) -> pd.DataFrame:
+    """The table of `picture_table`, its files written into a folder."""
     rng = np.random.default_rng(0)
     rows = []
     for row in range(10):
         pixels = rng.integers(0, 256, (20 + row, 30, 3), "uint8")
-        Image.fromarray(pixels).save(tmp_path / f"{row}.png")
+        Image.fromarray(pixels).save(folder / f"{row}.png")
         rows.append((f"{row}.png", f"a {'red' if row % 2 else 'blue'} mug number {row}", "xyz"[row % 3], 1.5 * row))
     index = [f"row-{row}" for row in range(10)]
     return pd.DataFrame(rows, columns=["image", "caption", "label", "price"], index=index)

@@ -87,7 +87,7 @@ def test_each_epoch_of_fit_trains_on_the_batches_of_that_epoch(inputs_as: str) -
     model.fit(data, epochs=4, shuffle=False, verbose=0, callbacks=[recorder])
     assert recorder.epochs == {epoch: expected(data, epoch) for epoch in range(4)}
     for batches in recorder.epochs.values():
-        assert sorted(sum(batches, [])) == list(range(ROWS))
+        assert sorted(row for batch in batches for row in batch) == list(range(ROWS))
     assert recorder.epochs[0] != recorder.epochs[1]
 
 

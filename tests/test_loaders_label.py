@@ -35,7 +35,9 @@ def test_label_modes(label_mode: str, spec: mg.ArraySpec, expected: object, unit
 
 def test_an_unseen_label_lists_the_known_ones_and_the_closest() -> None:
     target = mg.ClassLabel("label", ["glass mug", "wood lamp"])
-    with pytest.raises(mg.LoadError, match=r"'glas mug' is not one of the 2 known classes: 'glass mug', 'wood lamp'. Did"):
+    with pytest.raises(
+        mg.LoadError, match=r"'glas mug' is not one of the 2 known classes: 'glass mug', 'wood lamp'. Did"
+    ):
         target.read("glas mug")
     for cell in (None, float("nan")):
         with pytest.raises(mg.LoadError, match="missing"):
@@ -70,7 +72,9 @@ def test_rows_of_weight_zero_do_not_count_in_the_loss(label_mode: str) -> None:
     whole = target.loss(truth[:2], outputs[:2])
     padded = target.loss(truth, outputs, sample_weight=np.array([1, 1, 0], "float32"))
     assert float(keras.ops.convert_to_numpy(whole)) == pytest.approx(-(np.log(0.3) + np.log(0.8)) / 2, rel=1e-5)
-    assert float(keras.ops.convert_to_numpy(padded)) == pytest.approx(float(keras.ops.convert_to_numpy(whole)), rel=1e-6)
+    assert float(keras.ops.convert_to_numpy(padded)) == pytest.approx(
+        float(keras.ops.convert_to_numpy(whole)), rel=1e-6
+    )
 
 
 def test_outputs_become_a_label_and_a_probability_for_each_class() -> None:

@@ -184,9 +184,13 @@ def test_a_loader_that_breaks_its_spec_is_named_with_the_row(picture_table, targ
 
     data = mg.MultimodalSequence(picture_table, {"price": Wrong("price")}, target, batch_size=2)
     data[0]
-    with pytest.raises(mg.LoaderError, match=r"Wrong.read must return what its spec says; input 'price', index 'row-2'"):
+    with pytest.raises(
+        mg.LoaderError, match=r"Wrong.read must return what its spec says; input 'price', index 'row-2'"
+    ):
         data[1]
-    with pytest.raises(mg.LoadError, match=r"'row-8', column 'price': Wrong.read failed with KeyError: 'no such price'"):
+    with pytest.raises(
+        mg.LoadError, match=r"'row-8', column 'price': Wrong.read failed with KeyError: 'no such price'"
+    ):
         data[4]
 
 

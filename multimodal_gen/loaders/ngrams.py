@@ -31,6 +31,7 @@ _WORD_START = zlib.crc32(b"word")
 _CHARACTER_START = zlib.crc32(b"character")
 _CHARACTER_SIZES = (2, 3, 4, 5)
 _MAX_SEQUENCE_LENGTH = 512
+_FEW_TEXTS = 3000
 
 
 def _ngram_hashes(text: str) -> list[int]:
@@ -103,7 +104,7 @@ class NgramEncoder(Configurable):
         *,
         vocabulary_size: int = 32768,
         sequence_length: int | None = None,
-        min_document_frequency: int = 2,
+        min_document_frequency: int | None = None,
     ) -> NgramEncoder:
         """Learns the n-grams of training texts.
 
@@ -112,15 +113,15 @@ class NgramEncoder(Configurable):
             vocabulary_size: Number of ids at most, 0 (padding) included; the most frequent n-grams are kept.
             sequence_length: Most n-grams of one text. Default: what the longest of 99 % of the training texts needs,
                 at most 512.
-            min_document_frequency: N-grams found in fewer training texts are left out. Where no n-gram is found that
-                often, this rule is dropped.
+            min_document_frequency: N-grams found in fewer training texts are left out; where none is found that
+                often, all are kept. Default: 1 up to 3,000 texts, where rare words are most of what there is, else 2.
 
         Raises:
             ValueError: If an argument is out of range or no text holds an n-gram.
         """
         if vocabulary_size < 2:
             raise ValueError(f"`vocabulary_size` must be at least 2. Received: vocabulary_size={vocabulary_size}")
-        if min_document_frequency < 1:
+        if min_document_frequency is not None and min_document_frequency < 1:
             raise ValueError(
                 "`min_document_frequency` must be at least 1. "
                 f"Received: min_document_frequency={min_document_frequency}"
@@ -133,6 +134,8 @@ class NgramEncoder(Configurable):
             lengths.append(len(unique))
         if not frequencies:
             raise ValueError(f"`texts` must hold at least one word. Received: {len(lengths)} texts without any")
+        if min_document_frequency is None:
+            min_document_frequency = 1 if len(lengths) <= _FEW_TEXTS else 2
         kept = [item for item in frequencies.items() if item[1] >= min_document_frequency] or list(frequencies.items())
         kept.sort(key=lambda item: (-item[1], item[0]))
         kept = kept[: vocabulary_size - 1]

@@ -1,0 +1,59 @@
+# All set-up happens in the targets that need it: `make test` and `make train` work in a fresh clone.
+PYTHON ?= python3
+BACKEND ?= tensorflow
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+RUN := $(VENV)/bin
+SEED ?= 0
+NAME ?= sample
+
+# jax and torch are extras of the package; tensorflow is always there.
+comma := ,
+EXTRAS := dev$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
+INSTALLED := $(VENV)/.installed-$(BACKEND)
+
+.PHONY: setup train test check format notebooks test-lowest wheel clean
+
+setup: $(INSTALLED)
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or \
+	  sys.exit(f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: name another, as in make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): $(VENV)/bin/pip setup.cfg pyproject.toml $(CONSTRAINTS)
+	$(RUN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# Train the bundled classifier on sample_data, and models on each input alone; the results are in runs/sample.
+train: $(INSTALLED)
+	KERAS_BACKEND=$(BACKEND) $(RUN)/multimodal-gen train sample_data/catalog.csv --image image --caption caption \
+	  --label label --name $(NAME) --seed $(SEED) --ablate --overwrite
+
+test: $(INSTALLED)
+	KERAS_BACKEND=$(BACKEND) $(RUN)/python -m pytest
+
+# Style, types, and the notebooks run from top to bottom.
+check: $(INSTALLED)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/python notebooks/run.py --check
+
+format: $(INSTALLED)
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+# Run the notebooks and store their outputs.
+notebooks: $(INSTALLED)
+	$(RUN)/python notebooks/run.py
+
+# The same tests with the oldest versions that setup.cfg allows, in an environment of their own.
+test-lowest:
+	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+
+wheel: $(INSTALLED)
+	$(RUN)/python -m build
+
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

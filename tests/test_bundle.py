@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_picture_table
+
+import multimodal_gen as mg
+from multimodal_gen.loaders.numeric import NumericLoader
+
+
+class LengthLoader(mg.Loader):
+    """A loader that is not the package's own."""
+
+    def __init__(self, column: str, scale: float = 0.1) -> None:
+        self.column, self.scale = column, scale
+        self.spec = mg.ArraySpec((1,), "float32")
+
+    def read(self, cell: str) -> np.ndarray:
+        return np.array([len(cell) * self.scale], "float32")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> mg.Bundle:
+    """Trained once, as no test changes it."""
+    folder = tmp_path_factory.mktemp("pictures")
+    picture_table = make_picture_table(folder)
+    inputs = {
+        "image": mg.ImageLoader("image", directory=folder, image_size=(16, 16)),
+        "caption": mg.TextLoader.from_texts("caption", picture_table["caption"], sequence_length=6),
+        "words": mg.TextLoader.from_texts("caption", picture_table["caption"], output_mode="ngrams"),
+        "price": NumericLoader.from_values("price", picture_table["price"]),
+    }
+    target = mg.ClassLabel.from_values("label", picture_table["label"])
+    keras.utils.set_random_seed(0)
+    model = mg.build_fusion_classifier(inputs, target)
+    model.compile("adam", loss=target.loss, metrics=["accuracy"])
+    data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=5, shuffle=True)
+    model.fit(data, epochs=1, shuffle=False, verbose=0)
+    return mg.Bundle(model, inputs, target)
+
+
+def test_a_loaded_bundle_predicts_what_the_saved_one_did(bundle: mg.Bundle, picture_table, tmp_path: Path) -> None:
+    expected = bundle.predict(picture_table)
+    bundle.save(tmp_path / "runs" / "first")
+    loaded = mg.load_bundle(tmp_path / "runs" / "first")
+    pd.testing.assert_frame_equal(loaded.predict(picture_table), expected, rtol=1e-5)
+    assert {name: loader.spec for name, loader in loaded.inputs.items()} == {
+        name: loader.spec for name, loader in bundle.inputs.items()
+    }
+    assert loaded.target == bundle.target
+
+
+def test_predictions_have_a_label_and_a_probability_for_each_class(bundle: mg.Bundle, picture_table) -> None:
+    predictions = bundle.predict(picture_table)
+    assert list(predictions.columns) == ["label", "x", "y", "z"]
+    assert predictions[["x", "y", "z"]].sum(axis=1).to_numpy() == pytest.approx(np.ones(10), abs=1e-5)
+    assert (predictions[["x", "y", "z"]].idxmax(axis=1) == predictions["label"]).all()
+
+
+def test_the_order_is_the_tables_even_with_a_shuffled_non_unique_index(bundle: mg.Bundle, picture_table) -> None:
+    alone = {row: bundle.predict(picture_table.loc[[row]]).iloc[0]["x"] for row in picture_table.index}
+    many = picture_table.iloc[np.random.default_rng(0).integers(0, 10, 150)]
+    named = many.set_axis(["twin", *many.index[1:-1], "twin"])
+    predictions = bundle.predict(named, batch_size=7)
+    assert predictions.index.tolist() == named.index.tolist()
+    assert predictions["x"].to_numpy() == pytest.approx([alone[row] for row in many.index], abs=1e-5)
+
+
+def test_a_bundle_is_one_folder_without_pickle(bundle: mg.Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "history.csv").write_text("kept")
+    bundle.save(folder)
+    bundle.save(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "bundle.json",
+        "history.csv",
+        "model.keras",
+        "tokenizer.json",
+    ]
+    assert json.loads((folder / "tokenizer.json").read_text())["model"]["type"] == "WordPiece"
+    members = zipfile.ZipFile(folder / "model.keras").namelist()
+    assert not [name for name in members if name.endswith((".pkl", ".pickle"))]
+    for path in folder.iterdir():
+        with pytest.raises((pickle.UnpicklingError, ValueError, EOFError, KeyError, UnicodeDecodeError, IndexError)):
+            pickle.loads(path.read_bytes())
+
+
+def test_the_scores_of_evaluate_follow_from_the_predictions(bundle: mg.Bundle, picture_table) -> None:
+    scores = bundle.evaluate(picture_table)
+    assert scores["accuracy"] == pytest.approx(
+        (bundle.predict(picture_table)["label"] == picture_table["label"]).mean()
+    )
+    assert {"balanced_accuracy", "macro_f1", "log_loss"} < set(scores)
+    table = picture_table.assign(label="w")
+    with pytest.raises(mg.LoadError, match="index 'row-0', column 'label': the label 'w' is not one of"):
+        bundle.evaluate(table)
+
+
+def test_images_may_have_moved(bundle: mg.Bundle, picture_table, tmp_path: Path) -> None:
+    expected = bundle.predict(picture_table)
+    bundle.save(tmp_path / "run")
+    with pytest.raises(mg.LoadError, match="no such file"):
+        mg.load_bundle(tmp_path / "run", directory=tmp_path / "run").predict(picture_table)
+    moved = mg.load_bundle(tmp_path / "run", directory=tmp_path).predict(picture_table)
+    pd.testing.assert_frame_equal(moved, expected, rtol=1e-5)
+
+
+def small_bundle(table: pd.DataFrame, **inputs: mg.Loader) -> mg.Bundle:
+    tensors = [keras.Input(loader.spec.shape, dtype=loader.spec.dtype, name=name) for name, loader in inputs.items()]
+    joined = keras.layers.Concatenate()(tensors) if len(tensors) > 1 else tensors[0]
+    target = mg.ClassLabel.from_values("label", table["label"])
+    return mg.Bundle(keras.Model(tensors, keras.layers.Dense(3, "softmax")(joined)), inputs, target)
+
+
+def test_custom_loaders_come_back_with_custom_objects(picture_table, tmp_path: Path) -> None:
+    bundle = small_bundle(picture_table, length=LengthLoader("caption", scale=0.5))
+    bundle.save(tmp_path / "run")
+    with pytest.raises(mg.BundleError, match=r"custom_objects=\{'LengthLoader': LengthLoader\}"):
+        mg.load_bundle(tmp_path / "run")
+    loaded = mg.load_bundle(tmp_path / "run", custom_objects={"LengthLoader": LengthLoader})
+    assert loaded.inputs["length"].scale == 0.5
+    pd.testing.assert_frame_equal(loaded.predict(picture_table), bundle.predict(picture_table))
+
+
+def test_a_bundle_without_a_target_gives_raw_outputs(picture_table) -> None:
+    whole = small_bundle(picture_table, length=LengthLoader("caption"))
+    raw = mg.Bundle(whole.model, whole.inputs)
+    assert raw.predict(picture_table).to_numpy() == pytest.approx(
+        whole.predict(picture_table)[["x", "y", "z"]].to_numpy()
+    )
+    with pytest.raises(ValueError, match="nothing to score"):
+        raw.evaluate(picture_table)
+
+
+def test_a_model_of_other_inputs_is_refused(picture_table) -> None:
+    bundle = small_bundle(picture_table, length=LengthLoader("caption"))
+    price = NumericLoader(["price", "price"], mean=[0, 0], scale=[1, 1])
+    with pytest.raises(ValueError, match=r"inputs of shapes \[\(1,\)\]. Received: loaders that yield \[\(2,\)\]"):
+        mg.Bundle(bundle.model, {"length": price})
+
+
+def damage(folder: Path, **changes: object) -> None:
+    description = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**description, **changes}))
+
+
+def test_what_is_no_bundle_is_refused_by_name(bundle: mg.Bundle, tmp_path: Path) -> None:
+    with pytest.raises(mg.BundleError, match=r"no bundle.json in the folder. Received: path="):
+        mg.load_bundle(tmp_path)
+    bundle.save(tmp_path / "run")
+    damage(tmp_path / "run", format=99)
+    with pytest.raises(mg.BundleError, match="reads bundles of format 1.*Received: format=99"):
+        mg.load_bundle(tmp_path / "run")
+    bundle.save(tmp_path / "run")
+    damage(tmp_path / "run", inputs={"image": {"config": {}}})
+    with pytest.raises(mg.BundleError, match="damaged.*an input is not a loader"):
+        mg.load_bundle(tmp_path / "run")
+    (tmp_path / "run" / "bundle.json").write_text("{")
+    with pytest.raises(mg.BundleError, match="cannot be read"):
+        mg.load_bundle(tmp_path / "run")
+
+
+def test_a_bundle_cannot_reach_out_of_its_folder(bundle: mg.Bundle, tmp_path: Path) -> None:
+    bundle.save(tmp_path / "run")
+    description = json.loads((tmp_path / "run" / "bundle.json").read_text())
+    description["inputs"]["caption"]["config"]["tokenizer"]["config"]["tokenizer_json"] = "../secret.json"
+    (tmp_path / "run" / "bundle.json").write_text(json.dumps(description))
+    with pytest.raises(mg.BundleError, match="must lie in its own folder. Received: '../secret.json'"):
+        mg.load_bundle(tmp_path / "run")
+
+
+def test_repr_explains_the_bundle(bundle: mg.Bundle) -> None:
+    assert "image: image (16, 16, 3) uint8 from 'image'" in repr(bundle)
+    assert "target: label () int32 from 'label'" in repr(bundle)

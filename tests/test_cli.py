@@ -1,0 +1,319 @@
+"""The command line: what it writes, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import multimodal_gen as mg
+from multimodal_gen.cli import app
+
+COLOURS = {"red": (220, 40, 40), "blue": (40, 40, 220)}
+ARTIFACTS = {
+    "bundle.json",
+    "confusion.png",
+    "curves.png",
+    "history.csv",
+    "metrics.json",
+    "model.keras",
+    "predictions.csv",
+    "predictions.png",
+}
+
+
+def write_shop(folder: Path) -> Path:
+    """40 rows: a one-coloured picture, a caption with a thing, and the label "colour thing"; every fourth is for test."""
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for row in range(40):
+        colour, thing = ("red", "blue")[row % 2], ("mug", "lamp")[row // 2 % 2]
+        Image.new("RGB", (16, 16), COLOURS[colour]).save(folder / "images" / f"{row}.png")
+        part = "test" if row >= 30 else "dev" if row >= 24 else "train"
+        rows.append((f"images/{row}.png", f"a {thing} of ours, number {row}", f"{colour} {thing}", 1.0 * row, part))
+    table = pd.DataFrame(rows, columns=["image", "caption", "label", "price", "split"])
+    table.to_csv(folder / "shop.csv", index=False)
+    return folder / "shop.csv"
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def train(table: Path, runs: Path, *arguments: object) -> tuple[int, str, str]:
+    columns = ("--image", "image", "--caption", "caption", "--split", "split", "--image-size", "16x16")
+    return call("train", table, *columns, "--epochs", 1, "--runs", runs, *arguments)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="module")
+def run(shop: Path) -> tuple[Path, str]:
+    """A finished run with --ablate, and what it printed."""
+    code, printed, errors = train(shop, shop.parent / "runs", "--ablate")
+    assert (code, errors) == (0, "")
+    return shop.parent / "runs" / "shop", printed
+
+
+def assert_refused(outcome: tuple[int, str, str], message: str) -> None:
+    """Exit code 2 and one line on stderr that matches."""
+    code, _, errors = outcome
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert re.search(message, errors), errors
+    assert "Traceback" not in errors
+
+
+def test_a_run_writes_all_its_results(run: tuple[Path, str]) -> None:
+    folder, _ = run
+    assert {path.name for path in folder.iterdir()} == ARTIFACTS
+    for name in ("confusion.png", "curves.png", "predictions.png"):
+        assert min(Image.open(folder / name).size) > 200
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history["epoch"]) == [1]
+    assert {"loss", "val_loss", "accuracy", "val_accuracy"} <= set(history)
+
+
+def test_metrics_hold_the_balanced_accuracy_of_both_and_of_each_input_alone(run: tuple[Path, str], shop: Path) -> None:
+    metrics = json.loads((run[0] / "metrics.json").read_text())
+    assert list(metrics) == ["both", "image", "caption", "details"]
+    table = pd.read_csv(shop)
+    scores = mg.load_bundle(run[0]).evaluate(table[table["split"] == "test"])
+    assert metrics["both"] == pytest.approx(scores["balanced_accuracy"])
+    details = metrics["details"]
+    assert details["rows"] == {"train": 24, "validation": 6, "test": 10}
+    assert details["classes"] == ["blue lamp", "blue mug", "red lamp", "red mug"]
+    assert details["settings"]["seed"] == 0
+    assert [metrics[name] for name in ("both", "image", "caption")] == [
+        details["scores"][name]["balanced_accuracy"] for name in ("both", "image", "caption")
+    ]
+
+
+def test_predictions_of_the_test_rows_stand_beside_the_truth(run: tuple[Path, str]) -> None:
+    written = pd.read_csv(run[0] / "predictions.csv")
+    assert list(written["row"]) == list(range(30, 40))
+    assert list(written["truth"][:4]) == ["red lamp", "blue lamp", "red mug", "blue mug"]
+    np.testing.assert_allclose(written[["blue lamp", "blue mug", "red lamp", "red mug"]].sum(axis=1), 1, atol=1e-4)
+
+
+def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> None:
+    printed = run[1]
+    for expected in (
+        r"40 rows\n",
+        r"24 training, 6 validation, 10 test \(by column 'split'\)",
+        r"4: blue lamp, blue mug, red lamp, red mug",
+        r"image \(16, 16, 3\) uint8 from 'image'",
+        r"Training on both: joint model of [\d,]+ parameters",
+        r"epoch 1/1  loss \d.*val loss.*val accuracy.*left",
+        r"│ caption +│ +[01]\.\d{3} │ +[01]\.\d{3} │ +\d+ │",
+    ):
+        assert re.search(expected, printed), expected
+    assert max(map(len, printed.split("Saved in")[0].splitlines())) <= 120
+
+
+def test_the_same_seed_gives_the_same_metrics_and_another_seed_other_weights(
+    run: tuple[Path, str], shop: Path, tmp_path: Path
+) -> None:
+    assert train(shop, tmp_path, "--name", "again")[0] == 0
+    assert train(shop, tmp_path, "--name", "other", "--seed", 1)[0] == 0
+    again, other = (pd.read_csv(tmp_path / name / "predictions.csv") for name in ("again", "other"))
+    first = pd.read_csv(run[0] / "predictions.csv")
+    pd.testing.assert_frame_equal(first, again)
+    assert not np.allclose(first["red mug"], other["red mug"])
+
+
+def test_one_input_is_scored_under_its_own_name(shop: Path, tmp_path: Path) -> None:
+    columns = ("--caption", "caption", "--fusion", "match", "--text", "tokens")
+    code, printed, _ = call("train", shop, *columns, "--epochs", 1, "--runs", tmp_path, "--ablate")
+    assert code == 0
+    assert "nothing to compare" in printed
+    assert list(json.loads((tmp_path / "shop" / "metrics.json").read_text())) == ["caption", "details"]
+    assert (tmp_path / "shop" / "tokenizer.json").is_file()
+
+
+def test_numbers_are_an_input_and_without_a_split_column_the_split_is_stratified(shop: Path, tmp_path: Path) -> None:
+    columns = ("--caption", "caption", "--number", "price", "--number", "price2")
+    table = pd.read_csv(shop).assign(price2=lambda one: -one["price"]).drop(columns="split")
+    table.to_json(tmp_path / "shop.jsonl", orient="records", lines=True)
+    arguments = ("--epochs", 1, "--runs", tmp_path / "runs", "--fractions", "0.5,0.2,0.3", "--name", "n")
+    code, printed, errors = call("train", tmp_path / "shop.jsonl", *columns, *arguments)
+    assert (code, errors) == (0, "")
+    assert "20 training, 8 validation, 12 test" in printed
+    assert "number    vector (2,) float32 from ('price', 'price2')" in printed
+    predictions = pd.read_csv(tmp_path / "runs" / "n" / "predictions.csv")
+    assert set(predictions["truth"].value_counts()) == {3}
+
+
+def test_a_split_column_may_use_other_words_and_lack_validation_rows(shop: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(shop)
+    table["split"] = np.where(np.arange(40) < 30, "Fit", "Final")
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    arguments = ("--caption", "caption", "--split", "split", "--epochs", 1, "--runs", tmp_path)
+    assert_refused(
+        call("train", tmp_path / "shop.csv", *arguments),
+        r"Column 'split' must hold one of \['train'.* Received: 'Fit' at index 0",
+    )
+    code, printed, _ = call("train", tmp_path / "shop.csv", *arguments, "--split-names", "Fit,Final")
+    assert code == 0
+    assert re.search(r"2\d training, [4-6] validation, 10 test \(by column 'split', validation drawn from", printed)
+
+
+def test_an_earlier_run_is_replaced_only_when_told_so(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "notes.txt").write_text("mine")
+    assert_refused(train(shop, tmp_path), r"is there already; choose another --name, or replace it with --overwrite")
+    columns = ("--caption", "caption", "--epochs", 1, "--runs", tmp_path, "--overwrite")
+    assert call("train", shop, *columns)[0] == 0
+    assert {path.name for path in (tmp_path / "shop").iterdir()} == ARTIFACTS | {"notes.txt"}
+
+
+def test_evaluate_prints_the_scores(run: tuple[Path, str], shop: Path) -> None:
+    code, printed, errors = call("evaluate", run[0], shop, "--split", "split", "--json")
+    assert (code, errors) == (0, "")
+    scores = json.loads(printed)
+    assert scores["rows"] == 10
+    metrics = json.loads((run[0] / "metrics.json").read_text())
+    assert scores["balanced_accuracy"] == pytest.approx(metrics["both"])
+    code, printed, _ = call("evaluate", run[0], shop)
+    assert code == 0
+    assert "on 40 rows of" in " ".join(printed.split())
+    assert re.search(r"balanced accuracy +│ +[01]\.\d{4}", printed)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_predict_keeps_the_rows_and_their_order(run: tuple[Path, str], shop: Path, tmp_path: Path, suffix: str) -> None:
+    table = pd.read_csv(shop).iloc[::-3].drop(columns="label")
+    table.index = [f"row {one}" for one in table.index]
+    table.to_parquet(tmp_path / "new.parquet")
+    out = tmp_path / "deep" / f"out.{suffix}"
+    code, printed, _ = call("predict", run[0], tmp_path / "new.parquet", "--directory", shop.parent, "--out", out)
+    assert code == 0
+    assert "Wrote 14 predictions" in printed
+    readers = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda path: pd.read_json(path, lines=True)}
+    written = readers[suffix](out)
+    assert list(written.columns) == ["row", "label", "blue lamp", "blue mug", "red lamp", "red mug"]
+    assert list(written["row"]) == list(table.index)
+    expected = mg.load_bundle(run[0], directory=shop.parent).predict(table)
+    np.testing.assert_allclose(written["red mug"], expected["red mug"], atol=1e-5)
+
+
+def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "preview.png"
+    code, printed, _ = call("preview", shop, "--image", "image", "--caption", "caption", "--out", out)
+    assert code == 0
+    assert f"Wrote {out}." in printed.replace("\n", "")
+    assert min(Image.open(out).size) > 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "at least one input is needed|At least one input is needed"),
+        (["--caption", "captoin"], r"no such column.*Did you mean 'caption'\?"),
+        (["--caption", "caption", "--label", "brand"], "no such column.*Received: column='brand'"),
+        (["--caption", "caption", "--image-size", "64"], "--image-size must be HEIGHTxWIDTH, as in 64x64"),
+        (["--caption", "caption", "--image-size", "0x9"], "must be a positive integer|must be HEIGHTxWIDTH"),
+        (["--caption", "caption", "--fractions", "0.5,0.4,0.4"], "must be positive and sum to one"),
+        (["--caption", "caption", "--fractions", "0.5,half"], "--fractions must be numbers with commas"),
+        (["--caption", "caption", "--fusion", "magic"], "--fusion.*magic.*see multimodal-gen train --help"),
+        (["--caption", "caption", "--seed", "-1"], "--seed.*see multimodal-gen train --help"),
+        (["--caption", "caption", "--epochs", "0"], "--epochs"),
+        (["--caption", "caption", "--name", "../elsewhere"], "--name must be the name of a folder"),
+        (["--number", "caption"], "The values of 'caption' must be numbers"),
+        (["--caption", "price"], "expected text"),
+        (["--image", "caption"], r"index \d+, column 'caption', path .*there is no such file"),
+        (["--wrong"], "No such option: --wrong"),
+    ],
+)
+def test_wrong_input_to_train_is_one_sentence(shop: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    assert_refused(call("train", shop, *arguments, "--epochs", 1, "--runs", tmp_path), message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_cell_in_the_test_rows_is_found_before_training(shop: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(shop)
+    table.loc[35, "label"] = "green mug"
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    outcome = train(tmp_path / "shop.csv", tmp_path / "runs", "--directory", shop.parent)
+    assert_refused(outcome, "index 35, column 'label': the label 'green mug' is not one of the 4 known classes")
+    assert "Training" not in outcome[1]
+
+
+def test_wrong_tables_and_runs_are_one_sentence(run: tuple[Path, str], shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("no table")
+    assert_refused(call("train", tmp_path / "none.csv", "--caption", "c"), "There is no table.*none.csv")
+    assert_refused(call("train", tmp_path / "a.txt", "--caption", "c"), "A table is a .csv")
+    assert_refused(call("evaluate", tmp_path, shop), "There is no bundle.json in the folder")
+    assert_refused(call("evaluate", run[0], shop, "--directory", tmp_path), "index 0, column 'image'.*no such file")
+    assert_refused(call("predict", run[0], shop, "--out", tmp_path / "out.xlsx"), "--out must end in one of .csv")
+    assert_refused(call("preview", shop, "--caption", "caption", "--out", "x.gif"), "--out must end in .png")
+    assert_refused(call("evaluate"), "Missing argument")
+    assert_refused(call("bogus"), "No such command 'bogus'; see multimodal-gen --help")
+
+
+def test_a_bug_is_not_taken_for_wrong_input(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("matrices are not aligned")
+
+    monkeypatch.setattr("multimodal_gen.training.fit_with_recipe", broken)
+    with pytest.raises(ValueError, match="matrices are not aligned"):
+        call("train", shop, "--caption", "caption", "--runs", tmp_path)
+
+
+def test_help_answers_without_importing_anything_heavy() -> None:
+    code = """
+import sys
+from multimodal_gen.cli import app
+try:
+    app(["train", "--help"])
+except SystemExit as end:
+    assert end.code == 0
+heavy = {"keras", "tensorflow", "pandas", "numpy", "matplotlib", "torch", "jax"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "--caption" in done.stdout
+    assert call("--version") == (0, f"multimodal-gen {mg.__version__}\n", "")
+
+
+def command(*arguments: object) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    line = [sys.executable, "-m", "multimodal_gen.cli", *map(str, arguments)]
+    return subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**environment, "COLUMNS": "80"}
+    )
+
+
+def test_a_real_run_prints_nothing_but_its_own_lines(shop: Path, tmp_path: Path) -> None:
+    process = command("train", shop, "--caption", "caption", "--epochs", 1, "--runs", tmp_path)
+    printed, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    assert printed.startswith(str(shop))
+    assert "\x1b" not in printed
+
+
+def test_ctrl_c_ends_with_one_line_and_no_half_run(shop: Path, tmp_path: Path) -> None:
+    process = command("train", shop, "--caption", "caption", "--epochs", 100_000, "--runs", tmp_path)
+    assert process.stdout is not None
+    while "epoch" not in (line := process.stdout.readline()):
+        assert line, process.communicate(timeout=60)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "Stopped.\n")
+    assert not list(tmp_path.iterdir())

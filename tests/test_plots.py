@@ -1,0 +1,264 @@
+"""Pictures: they say what the model is given, hold any text, and nothing is cut off or overlaps."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+import multimodal_gen as mg
+from multimodal_gen import plots
+from multimodal_gen.cards import readable, text_width, wrap
+
+ODD_TEXTS = [
+    "$x_1$ costs $5 \\frac{a}{b}",
+    "grinning \U0001f600 face, rocket \U0001f680\ufe0f\u200d, 中文, עברית",
+    "a very long caption " * 60,
+    "Donaudampfschifffahrtsgesellschaftskapitaensmuetze" * 3,
+    "tab\tline\nbell \x07 <b>[red]",
+    "",
+]
+
+
+def texts_of(figure: Figure) -> list[str]:
+    return [one.get_text() for one in figure.findobj(Text) if one.get_text()]
+
+
+def png_of(figure: Figure) -> np.ndarray:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return np.asarray(Image.open(file).convert("RGB")).astype("int64")
+
+
+def assert_texts_lie_inside_and_apart(figure: Figure) -> None:
+    """No text crosses the border of the figure, and no two texts of it cover each other."""
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    boxes = [one.get_window_extent(renderer) for one in figure.findobj(Text) if one.get_text() and one.get_visible()]
+    width, height = figure.bbox.width, figure.bbox.height
+    for box in boxes:
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= width
+        assert box.y1 <= height
+    edges = np.array([[box.x0 + 1, box.y0 + 2, box.x1 - 1, box.y1 - 2] for box in boxes])
+    across = np.minimum(edges[:, None, 2], edges[None, :, 2]) - np.maximum(edges[:, None, 0], edges[None, :, 0])
+    along = np.minimum(edges[:, None, 3], edges[None, :, 3]) - np.maximum(edges[:, None, 1], edges[None, :, 1])
+    assert not np.argwhere(np.triu((across > 0) & (along > 0), k=1)).tolist()
+
+
+def make_sequence(table: pd.DataFrame, directory: Path, **image_options: object) -> mg.MultimodalSequence:
+    inputs = {
+        "image": mg.ImageLoader("image", directory=directory, image_size=(12, 16), **image_options),
+        "caption": mg.TextLoader.from_texts("caption", table["caption"], output_mode="ngrams"),
+    }
+    return mg.MultimodalSequence(table, inputs, mg.ClassLabel.from_values("label", table["label"]), batch_size=6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"color_mode": "rgb"},
+        {"color_mode": "rgba"},
+        {"color_mode": "grayscale"},
+        {"dtype": "float32", "rescale": 1 / 255},
+        {"dtype": "float32"},
+    ],
+)
+def test_a_batch_shows_the_pixels_the_model_is_given(
+    picture_table: pd.DataFrame, tmp_path: Path, options: dict[str, object]
+) -> None:
+    sequence = make_sequence(picture_table, tmp_path, **options)
+    figure = mg.show_batch(sequence, rows=1, columns=3)
+    shown = [axes.images[0].get_array() for axes in figure.axes]
+    assert len(shown) == 3
+    given = sequence[0][0][0][1] * (255 if "rescale" in options else 1)
+    assert np.abs(np.asarray(shown[1], "float64") - given[..., :3]).max() <= 1
+
+
+def test_a_batch_shows_augmented_pixels_and_follows_the_epoch(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    sequence = make_sequence(picture_table, tmp_path, augment=[mg.augment.RandomTranslation(0.3, 0.3)])
+    first = mg.show_batch(sequence).axes[0].images[0].get_array()
+    np.testing.assert_array_equal(first, sequence[0][0][0][0])
+    sequence.epoch = 1
+    assert np.any(first != mg.show_batch(sequence).axes[0].images[0].get_array())
+
+
+def test_pictures_are_not_hidden_by_their_frames(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9), (255, 0, 0)).save(tmp_path / "a.png")
+    table = pd.DataFrame({"image": "a.png", "caption": "a red thing", "label": ["a", "b"]})
+    drawn = png_of(mg.show_batch(make_sequence(table, tmp_path)))
+    assert np.all(drawn == (255, 0, 0), axis=-1).mean() > 0.2
+
+
+def test_captions_are_the_raw_ones_for_ngrams_and_decoded_for_tokens(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
+    shown = " ".join(texts_of(mg.show_batch(make_sequence(picture_table, tmp_path))))
+    assert "a blue mug number 0" in shown
+    loader = mg.TextLoader.from_texts("caption", picture_table["caption"], sequence_length=3)
+    tokens = mg.MultimodalSequence(picture_table, {"caption": loader}, batch_size=6)
+    shown = " ".join(texts_of(mg.show_batch(tokens)))
+    assert "a blue mug" in shown
+    assert "number" not in shown
+
+
+def test_labels_come_from_what_the_model_is_given(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    for mode in ("int", "categorical"):
+        sequence = make_sequence(picture_table, tmp_path)
+        target = mg.ClassLabel.from_values("label", picture_table["label"], label_mode=mode)
+        sequence = mg.MultimodalSequence(picture_table, sequence.inputs, target, batch_size=4)
+        assert [text for text in texts_of(mg.show_batch(sequence)) if text in "xyz"] == ["x", "y", "z", "x"]
+
+
+def test_a_sequence_without_images_says_so_and_shows_its_cells(picture_table: pd.DataFrame) -> None:
+    loader = mg.NumericLoader.from_values("price", picture_table["price"])
+    shown = texts_of(mg.show_batch(mg.MultimodalSequence(picture_table, {"number": loader})))
+    assert "no image among the inputs" in shown[0]
+    assert "price: 1.5" in shown
+
+
+@pytest.mark.parametrize("with_image", [True, False])
+def test_odd_texts_are_drawn_as_they_are_inside_the_figure(tmp_path: Path, with_image: bool) -> None:
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "a.png")
+    table = pd.DataFrame({"image": "a.png", "caption": ODD_TEXTS, "label": ["a $\\alpha$", "b_b", "c" * 70] * 2})
+    sequence = make_sequence(table, tmp_path)
+    if not with_image:
+        sequence = mg.MultimodalSequence(table, {"caption": sequence.inputs["caption"]}, sequence.target, batch_size=6)
+    figure = mg.show_batch(sequence, rows=3)
+    assert_texts_lie_inside_and_apart(figure)
+    shown = " ".join(texts_of(figure))
+    assert "a $\\alpha$" in shown
+    assert "$x_1$ costs" in shown
+    assert f"{len('a very long caption ' * 60) - 601:,} characters more" in shown
+    assert "(no words)" in shown
+
+
+def test_unknown_characters_become_names_and_boxes() -> None:
+    assert readable("go \U0001f680\ufe0f now\n中") in ("go [rocket] now □", "go [rocket] now 中")
+    assert readable("plain, ümläut € ✓") == "plain, ümläut € ✓"
+
+
+def test_lines_are_broken_within_their_width() -> None:
+    lines = wrap("one two three " + "x" * 80, 1.0, 9)
+    assert len(lines) > 5
+    assert "".join(lines).replace(" ", "") == "onetwothree" + "x" * 80
+    assert max(text_width(line, 9) for line in lines) <= 1.0
+
+
+@pytest.mark.parametrize("count", [2, 9, 40])
+@pytest.mark.parametrize("long", [False, True])
+def test_a_confusion_of_any_size_is_readable(count: int, long: bool) -> None:
+    names = [
+        f"class {number}" + (" of things with a long $name_" * (number % 3) if long else "") for number in range(count)
+    ]
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, count, 20 * count)
+    figure = mg.plot_confusion([names[one] for one in truth], truth[::-1], names)
+    assert_texts_lie_inside_and_apart(figure)
+
+
+def test_the_confusion_counts_and_colours_by_row() -> None:
+    figure = mg.plot_confusion(["a", "a", "a", "b"], ["a", "a", "b", "b"], ["a", "b", "c"])
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[2 / 3, 1 / 3, 0], [0, 1, 0], [0, 0, 0]])
+    drawn = [text.get_text() for text in figure.axes[0].texts]
+    assert drawn == ["2", "1", "1", "67%", "100%", "none"]
+
+
+def test_integer_classes_are_names_before_they_are_positions() -> None:
+    image = mg.plot_confusion([1, 2], [1, 1], [1, 2]).axes[0].images[0].get_array()
+    np.testing.assert_allclose(image, [[1, 0], [1, 0]])
+
+
+def test_a_confusion_of_unknown_classes_or_unequal_lengths_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`prediction` must hold classes.*Received: 'q'"):
+        mg.plot_confusion(["a"], ["q"], ["a", "b"])
+    with pytest.raises(ValueError, match=r"equally long\. Received: 2 and 1"):
+        mg.plot_confusion(["a", "b"], ["a"], ["a", "b"])
+
+
+def test_curves_are_drawn_from_all_forms_of_a_history_and_mark_the_best_epoch() -> None:
+    history = {
+        "loss": [3.0, 2.0, 1.0],
+        "val_loss": [3.0, 1.5, 2.0],
+        "accuracy": [0.1, 0.5, 0.6],
+        "learning_rate": [1] * 3,
+    }
+    frame = pd.DataFrame({"epoch": [4, 5, 6], **history})
+
+    class History:
+        pass
+
+    history_object = History()
+    history_object.history = history
+    for given, best in ((history, "best, epoch 2"), (history_object, "best, epoch 2"), (frame, "best, epoch 5")):
+        figure = mg.plot_history(given)
+        assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss", "accuracy"]
+        assert best in texts_of(figure)
+        assert_texts_lie_inside_and_apart_from_ticks(figure)
+
+
+def assert_texts_lie_inside_and_apart_from_ticks(figure: Figure) -> None:
+    figure.canvas.draw()
+    for axes in figure.axes:
+        box = axes.get_tightbbox()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.width
+        assert box.y1 <= figure.bbox.height
+
+
+def test_one_epoch_and_nan_make_a_picture_and_nothing_at_all_an_error() -> None:
+    png_of(mg.plot_history({"loss": [float("nan")]}))
+    with pytest.raises(ValueError, match=r"at least one epoch and one metric\. Received: \[\]"):
+        mg.plot_history({})
+    with pytest.raises(ValueError, match=r"must be a History, a dict or a DataFrame\. Received: list"):
+        mg.plot_history([1.0])
+
+
+def predictions_for(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"label": labels, "x": 0.5, "y": 0.25, "z": 0.25}, index=table.index)
+
+
+def test_predictions_show_truth_and_mark_wrong_rows_by_a_sign(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    sequence = make_sequence(picture_table, tmp_path)
+    labels = ["z", *picture_table["label"][1:]]
+    figure = plots.plot_predictions(sequence, predictions_for(picture_table, labels), rows=3, columns=4)
+    shown = texts_of(figure)
+    assert shown[0] == "9 of 10 rows right; 10 rows shown"
+    assert "✗ said z (25%)" in shown
+    assert "is x" in shown
+    assert sum(text.startswith("✓") for text in shown) == 9
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), sequence.for_evaluation()[0][0][0][1])
+    wrong = plots.plot_predictions(sequence, predictions_for(picture_table, labels), only_wrong=True)
+    assert len(wrong.axes) == 1
+
+
+def test_predictions_of_another_table_are_refused(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    sequence = make_sequence(picture_table, tmp_path)
+    with pytest.raises(ValueError, match=r"its index and a column 'label'.*Received: 10 predictions for 10 rows"):
+        plots.plot_predictions(sequence, predictions_for(picture_table.iloc[::-1], ["x"] * 10))
+
+
+def test_a_figure_shows_itself_in_a_notebook_and_leaves_pyplot_alone() -> None:
+    code = """
+import sys
+from multimodal_gen import plot_history
+figure = plot_history({"loss": [2.0, 1.0]})
+assert figure._repr_png_().startswith(b"\\x89PNG")
+assert not {"matplotlib.pyplot", "keras", "tensorflow"} & set(sys.modules), "imported too much"
+"""
+    subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True, timeout=60)
+
+
+def test_a_grid_of_no_cells_is_refused(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Received: rows=0, columns=4"):
+        mg.show_batch(make_sequence(picture_table, tmp_path), rows=0)

@@ -1,0 +1,100 @@
+"""The public surface: every name documented and typed, imported only when used, and Keras only by those who need it."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import multimodal_gen as mg
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", mg.__all__)
+def test_every_public_name_can_be_imported_and_has_a_docstring(name: str) -> None:
+    value = getattr(mg, name)
+    assert inspect.getdoc(value), name
+    if inspect.isclass(value):
+        for member, function in inspect.getmembers(value, inspect.isfunction):
+            if not member.startswith("_") and function.__module__.startswith("multimodal_gen"):
+                assert inspect.getdoc(function), f"{name}.{member}"
+
+
+@pytest.mark.parametrize("name", [name for name in mg.__all__ if name not in ("augment", "models")])
+def test_every_public_function_has_types(name: str) -> None:
+    value = getattr(mg, name)
+    functions = [value] if inspect.isfunction(value) else [value.__init__]
+    for function in functions:
+        if not getattr(function, "__module__", "").startswith("multimodal_gen"):
+            continue
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+        assert all(p.annotation is not inspect.Parameter.empty for p in parameters), name
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    heavy = run(
+        "import sys, multimodal_gen; print([m for m in ('keras', 'tensorflow', 'pandas', 'PIL') if m in sys.modules])"
+    )
+    assert heavy.strip() == "[]"
+
+
+def test_table_plan_loaders_and_augmentations_work_without_keras() -> None:
+    code = """
+import sys
+for name in ("keras", "tensorflow", "jax", "torch"):
+    sys.modules[name] = None
+import numpy as np, pandas as pd, multimodal_gen as mg
+from multimodal_gen.plan import Plan
+table = pd.DataFrame({"caption": ["a b", "b c"], "label": ["x", "y"]})
+mg.split_table(table, (0.5, 0.5))
+Plan(2, 1, shuffle=True).batch(0, 0)
+image = mg.ImageLoader("image", image_size=(4, 4), augment=[mg.augment.RandomFlip()])
+image.augment(image.read(np.zeros((5, 5, 3), "uint8")), np.random.default_rng(0))
+mg.TextLoader.from_texts("caption", table["caption"]).read("a")
+mg.TextLoader.from_texts("caption", table["caption"], output_mode="ngrams").read("a")
+mg.NumericLoader.from_values("n", [1, 2]).read(1)
+mg.check_loader(mg.ClassLabel.from_values("label", table["label"]), ["x"])
+"""
+    run(code)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'ImageLoder'"):
+        _ = mg.ImageLoder
+    assert "ImageLoader" in dir(mg)
+
+
+def test_the_errors_are_at_most_five_classes() -> None:
+    from multimodal_gen import errors
+
+    classes = [
+        value for value in vars(errors).values() if inspect.isclass(value) and value.__module__ == errors.__name__
+    ]
+    assert len(classes) == 5
+
+
+def test_only_the_layers_that_need_keras_import_it() -> None:
+    package = Path(inspect.getfile(mg)).parent
+    allowed = {"sequence.py", "bundle.py", "resume.py", "training.py", "console.py"}
+    for path in package.rglob("*.py"):
+        source = path.read_text()
+        at_import = [line for line in source.splitlines() if line.startswith(("import keras", "from keras"))]
+        if at_import and "models" not in path.parts:
+            assert path.name in allowed, path
+        assert "import tensorflow" not in source, path
+
+
+def test_no_file_is_longer_than_300_lines_and_each_says_what_it_is_for() -> None:
+    package = Path(inspect.getfile(mg)).parent
+    for path in package.rglob("*.py"):
+        lines = path.read_text().splitlines()
+        assert len(lines) <= 300, f"{path.name} has {len(lines)} lines"
+        assert lines[0].startswith('"""'), path
