@@ -143,7 +143,7 @@ class PendingBatch:
         if not isinstance(error, LoadError):
             error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}")
         if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
-            error = LoadError(f"{error.reason} The cell holds {os.fspath(cell)!r}.", path=None)
+            error = LoadError(f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}.", path=None)
         return error.at(self._index[row], loader.column)
 
 

@@ -60,7 +60,7 @@ class Configurable(metaclass=_ConfigurableType):
 
     def replace(self: T, **changes: Any) -> T:
         """A copy built with some arguments changed, the others as they were."""
-        return type(self).from_config({**self.get_config(), **changes})
+        return type(self)(**{**self.__dict__["_arguments"], **changes})
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):

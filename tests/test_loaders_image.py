@@ -253,3 +253,16 @@ def test_real_photos_load(real_data: Path) -> None:
         pixels = loader.read(cell).astype(int)
         full = Image.open(real_data / "photos" / cell).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)
         assert np.abs(pixels - np.asarray(full)).mean() < 2, cell
+
+
+def brighten(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.clip(image + rng.integers(0, 20), 0, 255).astype("uint8")
+
+
+def test_a_callable_of_ones_own_augments_and_keeps_the_contract(picture: Image.Image) -> None:
+    loader = mg.ImageLoader("image", image_size=(16, 16), augment=[mg.augment.RandomFlip(), brighten])
+    mg.check_loader(loader, [picture])
+    assert loader.get_config()["augment"] == [mg.augment.RandomFlip()]
+    moved = loader.replace(directory="elsewhere")
+    assert moved.operations == loader.operations
+    assert moved.directory == "elsewhere"

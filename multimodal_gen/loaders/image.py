@@ -102,6 +102,11 @@ class ImageLoader(Loader):
         self.operations = tuple(augment)
         self.spec = ArraySpec((*image_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]), dtype, "image")
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments; of `augment` without callables of your own, which JSON cannot hold and prediction not use."""
+        own = [operation for operation in self.operations if isinstance(operation, Augmentation)]
+        return {**super().get_config(), "augment": own}
+
     def read(self, cell: Any) -> np.ndarray:
         """Decode, turn upright, resize.
 
