@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from multimodal_gen.models import fit_with_recipe as fit_with_recipe
     from multimodal_gen.plots import plot_confusion as plot_confusion
     from multimodal_gen.plots import plot_history as plot_history
+    from multimodal_gen.plots import plot_predictions as plot_predictions
     from multimodal_gen.plots import show_batch as show_batch
     from multimodal_gen.sequence import MultimodalSequence as MultimodalSequence
     from multimodal_gen.table import read_table as read_table
@@ -60,6 +61,7 @@ _HOMES = {
     "load_bundle": "bundle",
     "plot_confusion": "plots",
     "plot_history": "plots",
+    "plot_predictions": "plots",
     "read_table": "table",
     "show_batch": "plots",
     "split_table": "table",

@@ -178,9 +178,15 @@ def load_bundle(
     # Importing the models registers their layers, which the file names.
     import multimodal_gen.models  # noqa: F401
 
-    model = keras.saving.load_model(
-        folder / "model.keras", custom_objects=custom_objects, compile=False, safe_mode=True
-    )
+    try:
+        model = keras.saving.load_model(
+            folder / "model.keras", custom_objects=custom_objects, compile=False, safe_mode=True
+        )
+    except Exception as error:
+        raise BundleError(
+            "model.keras is missing, damaged, or made of classes that were not given in `custom_objects`: "
+            f"{error} Received: path={os.fspath(path)!r}"
+        ) from error
     return Bundle(model, inputs, target, inputs_as=inputs_as)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -59,7 +60,9 @@ def _read_file(path: Path, na_values: Sequence[str]) -> pd.DataFrame:
                 path, sep=separator, keep_default_na=False, na_values=list(na_values), encoding="utf-8-sig"
             )
         if suffix in (".jsonl", ".ndjson"):
-            return pd.read_json(path, lines=True, dtype=False, encoding="utf-8")
+            # Not by pandas: it takes texts that look like dates or numbers for such.
+            with path.open(encoding="utf-8-sig") as lines:
+                return pd.DataFrame([json.loads(line) for line in lines if line.strip()])
         if suffix in (".parquet", ".pq"):
             return pd.read_parquet(path)
     except Exception as error:

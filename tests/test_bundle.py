@@ -168,6 +168,17 @@ def test_what_is_no_bundle_is_refused_by_name(bundle: mg.Bundle, tmp_path: Path)
         mg.load_bundle(tmp_path / "run")
 
 
+def test_a_damaged_model_is_an_error_of_the_bundle(bundle: mg.Bundle, tmp_path: Path) -> None:
+    bundle.save(tmp_path / "run")
+    content = (tmp_path / "run" / "model.keras").read_bytes()
+    (tmp_path / "run" / "model.keras").write_bytes(content[: len(content) // 2])
+    with pytest.raises(mg.BundleError, match="model.keras is missing, damaged.*Received: path="):
+        mg.load_bundle(tmp_path / "run")
+    (tmp_path / "run" / "model.keras").unlink()
+    with pytest.raises(mg.BundleError, match="model.keras is missing"):
+        mg.load_bundle(tmp_path / "run")
+
+
 def test_a_bundle_cannot_reach_out_of_its_folder(bundle: mg.Bundle, tmp_path: Path) -> None:
     bundle.save(tmp_path / "run")
     description = json.loads((tmp_path / "run" / "bundle.json").read_text())

@@ -11,6 +11,13 @@ from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models import Joint, Match, build_fusion_classifier
 from multimodal_gen.models.auxiliary import PairTerm, contrastive_loss, hand_over, positive_rows, take_over
 
+
+def number(tensor) -> float:
+    return float(keras.ops.convert_to_numpy(tensor))
+
+
+# On tensorflow, compiling with XLA would take most of the time of these tests.
+JIT = False if keras.backend.backend() == "tensorflow" else "auto"
 SPECS = {"a": ArraySpec((4,), "float32", "vector"), "b": ArraySpec((3,), "float32", "vector")}
 LOSSES = {
     "int": (3, "softmax", keras.losses.SparseCategoricalCrossentropy),
@@ -36,13 +43,13 @@ def make_batch(label_mode: str, rows: int = 8):
 def build(label_mode: str, fusion):
     target = make_target(label_mode)
     model = build_fusion_classifier(SPECS, target, fusion=fusion)
-    model.compile("sgd", loss=target.loss)
+    model.compile("sgd", loss=target.loss, jit_compile=JIT)
     return model
 
 
 def training_loss(model, x, y, sample_weight=None) -> float:
     y_pred = model(x, training=True)
-    return float(model.compute_loss(x, y, y_pred, sample_weight, training=True))
+    return number(model.compute_loss(x, y, y_pred, sample_weight, training=True))
 
 
 @pytest.mark.parametrize("label_mode", LOSSES)
@@ -50,7 +57,7 @@ def test_each_single_head_adds_its_weight_times_the_compiled_loss(label_mode):
     x, y = make_batch(label_mode)
     model = build(label_mode, Joint(auxiliary_weight=0.25))
     # All heads start at zero, so all of them predict alike and have the same loss.
-    plain = float(model.compute_loss(x, y, model(x, training=False), training=False))
+    plain = number(model.compute_loss(x, y, model(x, training=False), training=False))
     assert plain == pytest.approx(np.log(max(LOSSES[label_mode][0], 2)), abs=1e-5)
     assert training_loss(model, x, y) == pytest.approx(1.5 * plain, rel=1e-5)
 
@@ -62,10 +69,10 @@ def test_the_contrastive_loss_is_added_with_its_weight(label_mode):
     y_pred = model(x, training=True)
     (term,) = take_over(model)
     expected = contrastive_loss(term, positive_rows(ops.convert_to_tensor(y), y_pred.shape[-1], -1))
-    plain = float(model.compute_loss(x, y, y_pred, training=True))
+    plain = number(model.compute_loss(x, y, y_pred, training=True))
     hand_over(model.get_layer("relation"), (term,))
-    assert float(model.compute_loss(x, y, y_pred, training=True)) == pytest.approx(plain + 0.5 * float(expected))
-    assert float(expected) > 0.1
+    assert number(model.compute_loss(x, y, y_pred, training=True)) == pytest.approx(plain + 0.5 * number(expected))
+    assert number(expected) > 0.1
 
 
 def test_evaluation_reports_the_compiled_loss_alone():
@@ -79,7 +86,7 @@ def test_the_losses_of_layers_count_once():
     target = make_target("int")
     regularized = keras.layers.Dense(5, kernel_regularizer=keras.regularizers.L2(0.1))
     model = build_fusion_classifier(SPECS, target, branches={"a": regularized})
-    model.compile("sgd", loss=target.loss)
+    model.compile("sgd", loss=target.loss, jit_compile=JIT)
     penalty = 0.1 * float(np.sum(keras.ops.convert_to_numpy(regularized.kernel) ** 2))
     assert training_loss(model, x, y) == pytest.approx(1.6 * np.log(3) + penalty, rel=1e-4)
 
@@ -88,8 +95,8 @@ def test_terms_are_used_once_and_only_by_the_model_that_made_them():
     x, y = make_batch("int")
     model, other = build("int", "joint"), build("int", "joint")
     y_pred = model(x, training=True)
-    assert float(other.compute_loss(x, y, y_pred, training=True)) == pytest.approx(np.log(3), abs=1e-5)
-    assert float(model.compute_loss(x, y, y_pred, training=True)) == pytest.approx(np.log(3), abs=1e-5)
+    assert number(other.compute_loss(x, y, y_pred, training=True)) == pytest.approx(np.log(3), abs=1e-5)
+    assert number(model.compute_loss(x, y, y_pred, training=True)) == pytest.approx(np.log(3), abs=1e-5)
 
 
 def test_nothing_is_left_behind_after_fit():
@@ -114,7 +121,7 @@ def test_rows_of_sample_weight_zero_change_neither_loss_nor_weights(fusion):
             fusion=Joint(dropout=0) if fusion == "joint" else Match(dropout=0),
             branches={key: keras.layers.Dense(4) for key in SPECS},
         )
-        model.compile(keras.optimizers.SGD(0.5), loss=make_target("int").loss)
+        model.compile(keras.optimizers.SGD(0.5), loss=make_target("int").loss, jit_compile=JIT)
         losses = [float(model.train_on_batch(batch, y, sample_weight=blank)) for _ in range(3)]
         results.append((losses, [keras.ops.convert_to_numpy(w) for w in model.trainable_variables]))
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
@@ -132,8 +139,8 @@ def test_contrastive_loss_is_the_mean_cross_entropy_both_ways():
     expected = -0.5 * (np.diag(log_rows) + np.diag(log_columns))[rows > 0].mean()
     tensors = [ops.convert_to_tensor(v.astype("float32")) for v in (first, second)]
     term = PairTerm(*tensors, positive=-1, temperature=0.2, weight=1.0)
-    assert float(contrastive_loss(term, ops.convert_to_tensor(rows))) == pytest.approx(expected, rel=1e-5)
-    assert float(contrastive_loss(term, ops.convert_to_tensor(0 * rows))) == 0.0
+    assert number(contrastive_loss(term, ops.convert_to_tensor(rows))) == pytest.approx(expected, rel=1e-5)
+    assert number(contrastive_loss(term, ops.convert_to_tensor(0 * rows))) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -122,9 +122,9 @@ def test_images_are_scaled_as_the_application_expects_and_left_untouched(applica
     np.testing.assert_allclose(keras.ops.convert_to_numpy(tensor), images)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_an_application_is_a_branch_with_its_own_preprocessing_and_can_be_saved(channels, tmp_path):
-    spec = ArraySpec((32, 32, channels), "uint8", "image")
+def test_an_application_is_a_branch_with_its_own_preprocessing_and_can_be_saved(tmp_path):
+    # One channel: the application gets it three times.
+    spec = ArraySpec((32, 32, 1), "uint8", "image")
     branch = BackboneBranch(keras.applications.MobileNetV2, trainable=False)
     model = build_fusion_classifier({"image": spec}, TARGET, branches={"image": branch})
     preprocessing = next(layer for layer in model.layers if isinstance(layer, ApplicationPreprocessing))
@@ -164,7 +164,7 @@ def test_any_layer_model_or_function_is_a_branch():
     ("spec", "branch", "message"),
     [
         (TOKENS, ImageBranch(), "ImageBranch needs an input of kind 'image' with 3 axes. Received: kind='tokens'"),
-        (ArraySpec((4,), "int32", "tokens"), TokenBranch(), "needs a `vocabulary_size`.*Received: vocabulary_size=None"),
+        (ArraySpec((4,), "int32", "tokens"), TokenBranch(), "needs a `vocabulary_size`.*Received: vocabulary"),
         (
             ArraySpec((32, 32, 4), "uint8", "image"),
             BackboneBranch(keras.applications.MobileNetV2),

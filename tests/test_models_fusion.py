@@ -11,6 +11,13 @@ from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models import FusionModel, ImageBranch, Late, Match, build_fusion_classifier
 from multimodal_gen.models.layers import SumOfHeads
 
+
+def number(tensor) -> float:
+    return float(keras.ops.convert_to_numpy(tensor))
+
+
+# On tensorflow, compiling with XLA would take most of the time of these tests.
+JIT = False if keras.backend.backend() == "tensorflow" else "auto"
 SPECS = {
     "picture": ArraySpec((8, 8, 3), "uint8", "image"),
     "caption": ArraySpec((6, 2), "int32", "ngrams", vocabulary_size=20),
@@ -51,16 +58,14 @@ def build(names, fusion="joint", target=None) -> FusionModel:
 
 
 CASES = [
-    (("picture",), "joint"),
     (("caption",), "late"),
     (("caption",), "joint"),
     (("age",), "gated"),
     (("age",), "concat"),
-    (("picture", "caption"), "joint"),
-    (("picture", "caption"), "concat"),
-    (("picture", "caption"), "gated"),
-    (("picture", "caption"), "late"),
-    (("picture", "caption"), "match"),
+    (("caption", "age"), "concat"),
+    (("caption", "age"), "gated"),
+    (("caption", "age"), "late"),
+    (("caption", "age"), "match"),
     (("picture", "caption", "age"), "joint"),
 ]
 
@@ -70,7 +75,7 @@ def test_every_fusion_starts_even_fits_saves_and_loads(names, fusion, tmp_path):
     model, data = build(names, fusion), make_data(names)
     labels = np.arange(ROWS) % 3
     np.testing.assert_allclose(model.predict(data, verbose=0), 1 / 3, atol=1e-6)
-    model.compile("adam", loss=make_target().loss, metrics=["accuracy"])
+    model.compile("adam", loss=make_target().loss, metrics=["accuracy"], jit_compile=JIT)
     model.fit(data, labels, batch_size=6, epochs=2, verbose=0)
     expected = model.predict(data, verbose=0)
     assert expected.dtype == np.float32
@@ -80,10 +85,10 @@ def test_every_fusion_starts_even_fits_saves_and_loads(names, fusion, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     assert type(loaded) is FusionModel
     np.testing.assert_allclose(loaded.predict(data, verbose=0), expected, atol=1e-6)
-    loaded.fit(data, labels, batch_size=6, verbose=0)
+    assert loaded.evaluate(data, labels, verbose=0) == pytest.approx(model.evaluate(data, labels, verbose=0))
 
 
-@pytest.mark.parametrize("names", [("picture", "caption"), ("caption", "age"), ("caption",)])
+@pytest.mark.parametrize("names", [("caption", "age"), ("caption",)])
 def test_tuple_list_and_dict_give_the_same_in_fit_evaluate_and_predict(names):
     data, labels = make_data(names), np.arange(ROWS) % 3
     backwards = dict(reversed(data.items()))
@@ -91,7 +96,7 @@ def test_tuple_list_and_dict_give_the_same_in_fit_evaluate_and_predict(names):
     for form in (tuple(data.values()), list(data.values()), data, backwards):
         keras.utils.set_random_seed(0)
         model = build(names)
-        model.compile("sgd", loss=make_target().loss)
+        model.compile("sgd", loss=make_target().loss, jit_compile=JIT)
         loss = model.fit(form, labels, batch_size=6, shuffle=False, verbose=0).history["loss"]
         results.append((loss, model.evaluate(form, labels, verbose=0), model.predict(form, verbose=0)))
     for loss, evaluated, predicted in results[1:]:
@@ -104,7 +109,7 @@ def test_tuple_list_and_dict_give_the_same_in_fit_evaluate_and_predict(names):
 def test_other_targets_than_classes(units, activation):
     target = make_target(units, activation)
     model, data = build(("caption", "age"), target=target), make_data(("caption", "age"))
-    model.compile("sgd", loss=target.loss)
+    model.compile("sgd", loss=target.loss, jit_compile=JIT)
     model.fit(data, np.ones((ROWS, units), "float32"), verbose=0)
     predicted = model.predict(data, verbose=0)
     assert predicted.shape == (ROWS, units)
@@ -120,7 +125,7 @@ def test_late_weights_stay_non_negative():
         head = model.get_layer(name)
         head.set_weights([np.full_like(w, 1.0) * [-1.0, 0.0, 1.0] for w in head.get_weights()])
         head.trainable = False
-    model.compile(keras.optimizers.SGD(5.0), loss=make_target().loss)
+    model.compile(keras.optimizers.SGD(5.0), loss=make_target().loss, jit_compile=JIT)
     data["age"] = np.abs(data["age"])
     model.fit(data, np.zeros(ROWS), epochs=3, verbose=0)
     scales = keras.ops.convert_to_numpy(layer.scales)
@@ -140,8 +145,8 @@ def test_match_learns_a_relation_that_late_cannot():
     for fusion in ("match", "late"):
         keras.utils.set_random_seed(1)
         model = build_fusion_classifier(specs, make_target(2), fusion=fusion)
-        model.compile(keras.optimizers.Adam(0.01), loss=make_target(2).loss)
-        model.fit(data, labels, sample_weight=weights, epochs=12, batch_size=32, verbose=0)
+        model.compile(keras.optimizers.Adam(0.01), loss=make_target(2).loss, jit_compile=JIT)
+        model.fit(data, labels, sample_weight=weights, epochs=8, batch_size=32, verbose=0)
         hits = model.predict(data, verbose=0).argmax(1) == labels
         accuracy[fusion] = (hits[labels == 1].mean() + hits[labels == 0].mean()) / 2
     assert accuracy["match"] > 0.95
@@ -157,12 +162,12 @@ def test_two_models_train_in_threads_without_taking_each_others_terms():
         values = []
         for _ in range(20):
             y_pred = model(data, training=True)
-            values.append(float(model.compute_loss(data, labels, y_pred, training=True)))
+            values.append(number(model.compute_loss(data, labels, y_pred, training=True)))
         losses[i] = values
 
     models = [build(("caption", "age")) for _ in range(4)]
     for model in models:
-        model.compile("sgd", loss=make_target().loss)
+        model.compile("sgd", loss=make_target().loss, jit_compile=JIT)
     threads = [threading.Thread(target=losses_of, args=(i,)) for i in range(len(models))]
     for thread in threads:
         thread.start()

@@ -135,6 +135,7 @@ def test_odd_texts_are_drawn_as_they_are_inside_the_figure(tmp_path: Path, with_
         sequence = mg.MultimodalSequence(table, {"caption": sequence.inputs["caption"]}, sequence.target, batch_size=6)
     figure = mg.show_batch(sequence, rows=3)
     assert_texts_lie_inside_and_apart(figure)
+    assert not any(one.get_parse_math() for one in figure.findobj(Text) if "$" in one.get_text())
     shown = " ".join(texts_of(figure))
     assert "a $\\alpha$" in shown
     assert "$x_1$ costs" in shown
@@ -164,6 +165,7 @@ def test_a_confusion_of_any_size_is_readable(count: int, long: bool) -> None:
     truth = rng.integers(0, count, 20 * count)
     figure = mg.plot_confusion([names[one] for one in truth], truth[::-1], names)
     assert_texts_lie_inside_and_apart(figure)
+    assert not any(one.get_parse_math() for one in figure.findobj(Text) if "$" in one.get_text())
 
 
 def test_the_confusion_counts_and_colours_by_row() -> None:

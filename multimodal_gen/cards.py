@@ -1,0 +1,202 @@
+"""Text that fits, and grids of cards: what `plots.py` draws with. Knows neither tables nor loaders.
+
+Sizes are inches. Lines are broken by measuring them in the font they are drawn in, and a figure is made as large
+as its content. Text is drawn as it is, without matplotlib's mathematics between dollar signs; characters that no font
+here has are replaced by their name or by a box.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+INK, GREY, LINE, PAPER = "#1b1f24", "#59636e", "#d1d9e0", "#f6f8fa"
+BLUE, ORANGE, GREEN, RED = "#0b5cad", "#c2570c", "#1a7f37", "#b42318"
+
+_DPI = 100
+_MOST_CHARACTERS = 600
+# DejaVu Sans comes with matplotlib; of the others, those installed step in for what it lacks.
+_OTHER_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Microsoft YaHei", "Hiragino Sans")
+
+
+class Picture(Figure):
+    """A figure that a notebook shows though pyplot does not know it.
+
+    Args:
+        width: In inches, like every size here.
+        height: In inches.
+        layout: As in `matplotlib.figure.Figure`.
+    """
+
+    def __init__(self, width: float, height: float, layout: Any = None) -> None:
+        super().__init__(figsize=(width, height), dpi=_DPI, facecolor="white", layout=layout)
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
+@dataclass
+class Card:
+    """One row of a table, drawn: pictures side by side, texts below.
+
+    Args:
+        images: Arrays `(height, width, 3) uint8`.
+        texts: Text, colour, and weight ("normal" or "bold") of each paragraph.
+        edge: Colour of the frame; any other than the default is drawn thick.
+    """
+
+    images: list[np.ndarray] = field(default_factory=list)
+    texts: list[tuple[str, str, str]] = field(default_factory=list)
+    edge: str = LINE
+
+
+@functools.cache
+def fonts() -> list[str]:
+    """Font families to draw with, in order of preference."""
+    installed = set(font_manager.fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _OTHER_FONTS if name in installed)]
+
+
+@functools.cache
+def _drawable() -> frozenset[int]:
+    known: set[int] = set()
+    for family in fonts():
+        files = [
+            font_manager.findfont(font_manager.FontProperties(family=family, weight=one)) for one in ("normal", "bold")
+        ]
+        known |= set.intersection(*(set(font_manager.get_font(file).get_charmap()) for file in files))
+    return frozenset(known)
+
+
+def readable(text: Any) -> str:
+    """One line of characters that can be drawn: blanks joined, emoji by name, anything else unknown as a box."""
+    text = " ".join(str(text).split())
+    if len(text) > _MOST_CHARACTERS:
+        text = f"{text[:_MOST_CHARACTERS]}… ({len(text) - _MOST_CHARACTERS:,} characters more)"
+    return text if text.isascii() and text.isprintable() else "".join(_readable_character(one) for one in text)
+
+
+def _readable_character(character: str) -> str:
+    category = unicodedata.category(character)
+    if category[0] == "C" or "VARIATION SELECTOR" in unicodedata.name(character, ""):
+        return ""
+    if ord(character) in _drawable():
+        return character
+    if category in ("So", "Sk"):
+        return f"[{unicodedata.name(character, 'symbol').lower()}]"
+    return "" if category[0] == "M" else "□"
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Width of one line in inches."""
+    font = font_manager.FontProperties(family=fonts(), size=size, weight=weight)
+    # Letters have slightly other widths at other resolutions; this is the one of the figures, and a little to spare.
+    return 1.03 * _renderer().get_text_width_height_descent(text, font, False)[0] / _DPI
+
+
+@functools.cache
+def _renderer() -> RendererAgg:
+    return RendererAgg(1, 1, _DPI)
+
+
+def wrap(text: Any, width: float, size: float, weight: str = "normal") -> list[str]:
+    """Break a text, made readable, into lines of at most a width; words longer than a line are broken too."""
+    lines = [""]
+    for word in readable(text).split(" "):
+        longer = f"{lines[-1]} {word}".lstrip()
+        if text_width(longer, size, weight) <= width:
+            lines[-1] = longer
+            continue
+        if lines[-1]:
+            lines.append("")
+        for character in word:
+            if lines[-1] and text_width(lines[-1] + character, size, weight) > width:
+                lines.append("")
+            lines[-1] += character
+    return lines
+
+
+def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
+    """Draw cards row by row, each row as high as its tallest card needs."""
+    pad, gap, size, line = 0.1, 0.14, 9.0, 0.165
+    columns = max(1, min(columns, len(cards)))
+    pictures = max((len(card.images) for card in cards), default=0)
+    inner = 2.0 * pictures if pictures else 4.2
+    step = inner + 2 * pad + gap
+    width = max(columns * step + gap, 4.5)
+    heading = wrap(title, width - 2 * gap, 10)
+    texts = [
+        [(one, colour, weight) for text, colour, weight in card.texts for one in wrap(text, inner, size, weight)]
+        for card in cards
+    ]
+    tall = [max((2.0 * min(one.shape[0] / one.shape[1], 2) for one in card.images), default=0.0) for card in cards]
+    heights = []
+    for start in range(0, len(cards), columns):
+        row = range(start, min(start + columns, len(cards)))
+        heights.append(max(tall[one] + (0.06 if tall[one] else 0) + line * len(texts[one]) + 2 * pad for one in row))
+    height = 0.2 + 0.19 * len(heading) + sum(heights) + gap * len(heights) + 0.06
+    figure = Picture(width, height)
+    font: dict[str, Any] = {"parse_math": False, "family": fonts(), "va": "baseline", "ha": "left"}
+    for number, one in enumerate(heading):
+        figure.text(gap / width, 1 - (0.22 + 0.19 * number) / height, one, fontsize=10, color=GREY, **font)
+    top = height - 0.2 - 0.19 * len(heading)
+    for number, card in enumerate(cards):
+        if number and number % columns == 0:
+            top -= heights[number // columns - 1] + gap
+        left, high = gap + (number % columns) * step, heights[number // columns]
+        frame = Rectangle(
+            (left / width, (top - high) / height),
+            (inner + 2 * pad) / width,
+            high / height,
+            transform=figure.transFigure,
+            facecolor=PAPER,
+            edgecolor=card.edge,
+            linewidth=0.8 if card.edge == LINE else 2.0,
+            zorder=-1,
+        )
+        figure.add_artist(frame)
+        for place, image in enumerate(card.images):
+            box = (left + pad + 2.0 * place + 0.02, top - pad - tall[number], 1.96, tall[number])
+            axes = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+            axes.imshow(image, vmin=0, vmax=255)
+            axes.set_anchor("N")
+            axes.set_axis_off()
+        below = top - pad - tall[number] - (0.06 if tall[number] else 0) - 0.125
+        for place, (one, colour, weight) in enumerate(texts[number]):
+            where = ((left + pad) / width, (below - line * place) / height)
+            figure.text(*where, one, fontsize=size, color=colour, weight=weight, **font)
+    return figure
+
+
+def fitting_labels(names: Sequence[Any], size: float, room: float) -> tuple[list[str], float]:
+    """Names broken into lines that fit side by side.
+
+    Args:
+        names: The names.
+        size: Font size in points.
+        room: How high the lines of one name may be together.
+
+    Returns:
+        The names, with line breaks, and the width of the widest line.
+    """
+    allowed, width = max(1, int(room / (size * 1.25 / 72))), 1.0
+    while True:
+        lines = [wrap(name, width, size) for name in names]
+        if max(map(len, lines)) <= allowed:
+            break
+        width += 0.3
+    widest = max(text_width(one, size) for name in lines for one in name)
+    return ["\n".join(name) for name in lines], widest

@@ -1,0 +1,276 @@
+"""The command line: which arguments there are, and what is printed in the end.
+
+A thin client: `training.py` runs, `preparation.py` makes rows and loaders of a table, `console.py` tells and catches.
+Keras, TensorFlow and pandas are imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from multimodal_gen import __version__
+from multimodal_gen.console import Commands, ProgressReporter, starting
+
+_SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+class _Fusion(StrEnum):
+    JOINT = "joint"
+    CONCAT = "concat"
+    GATED = "gated"
+    LATE = "late"
+    MATCH = "match"
+
+
+class _Text(StrEnum):
+    NGRAMS = "ngrams"
+    TOKENS = "tokens"
+
+
+def _words(value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(word.strip() for word in value.split(","))
+
+
+def _image_size(value: str) -> tuple[int, int]:
+    height, _, width = value.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise ValueError(f"--image-size must be HEIGHTxWIDTH, as in 64x64. Received: --image-size {value}")
+    return int(height), int(width)
+
+
+def _fractions(value: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--fractions must be numbers with commas, as in 0.7,0.1,0.2. Received: --fractions {value}"
+        ) from None
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"multimodal-gen {__version__}")
+        raise typer.Exit
+
+
+_TableFile = Annotated[str, typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, or a folder.")]
+_RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as in runs/NAME.")]
+_Image = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of picture paths.")]
+_Caption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of captions.")]
+_Number = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Column of numbers; may be repeated.")]
+_Label = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the class.")]
+_Directory = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Where relative picture paths start; by default the table's folder.")
+]
+_Split = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that says train, val or test.")]
+_SplitNames = Annotated[
+    str | None, typer.Option(metavar="WORDS", help="Its words, where they are others, as in fit,check,final.")
+]
+_Shares = Annotated[str, typer.Option(metavar="SHARES", help="Training, validation, test, without --split.")]
+_Group = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Rows equal here stay together in a split at random.")
+]
+_ImageSize = Annotated[str, typer.Option(metavar="HxW", help="Height and width that pictures are brought to.")]
+_TextMode = Annotated[_Text, typer.Option(help="What captions become.")]
+_BatchSize = Annotated[int, typer.Option(min=1, metavar="N", help="Rows of a batch.")]
+_Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Fixes everything random.")]
+
+app = typer.Typer(
+    cls=Commands,
+    name="multimodal-gen",
+    help="Train, score and use models on tables of images, captions and labels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def train(
+    table: _TableFile,
+    image: _Image = None,
+    caption: _Caption = None,
+    label: _Label = "label",
+    number: _Number = None,
+    directory: _Directory = None,
+    split: _Split = None,
+    split_names: _SplitNames = None,
+    fractions: _Shares = "0.7,0.1,0.2",
+    group: _Group = None,
+    image_size: _ImageSize = "64x64",
+    text: _TextMode = _Text.NGRAMS,
+    fusion: Annotated[_Fusion, typer.Option(help="How the inputs are joined.")] = _Fusion.JOINT,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Passes at most; by default, chosen by the number of rows.")
+    ] = None,
+    batch_size: _BatchSize = 64,
+    seed: _Seed = 0,
+    ablate: Annotated[bool, typer.Option("--ablate", help="Train a model on each input alone too.")] = False,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; by default the table's.")] = None,
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of all runs.")] = Path("runs"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
+) -> None:
+    """Train a classifier, score it on test rows, and save everything in runs/NAME."""
+    name = Path(table).resolve().stem if name is None else name
+    if Path(name).name != name:
+        raise ValueError(f"--name must be the name of a folder, without slashes. Received: --name {name}")
+    folder = runs / name
+    if folder.exists() and not overwrite and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} is there already; choose another --name, or replace it with --overwrite.")
+    data = _data_settings(locals())
+    console = Console()
+    with starting(console):
+        from multimodal_gen import training
+    settings = training.RunSettings(**data, folder=str(folder), fusion=fusion.value, epochs=epochs, ablate=ablate)
+    reporter = ProgressReporter(console)
+    try:
+        metrics = training.run(settings, reporter)
+    finally:
+        reporter.end()
+    scores = metrics["details"]["scores"]
+    shown = Table("trained on", *("balanced accuracy", "accuracy", "seconds"), title="Scores on the test rows")
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for trained_on, one in scores.items():
+        numbers = (f"{one['balanced_accuracy']:.3f}", f"{one['accuracy']:.3f}", f"{one['seconds']:.0f}")
+        shown.add_row(trained_on, *numbers)
+    console.print(shown)
+    reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+@app.command()
+def evaluate(
+    run: _RunFolder,
+    table: _TableFile,
+    directory: _Directory = None,
+    split: Annotated[str | None, typer.Option(metavar="COLUMN", help="Score only rows that are test here.")] = None,
+    split_names: _SplitNames = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Score a trained model on the rows of a table."""
+    console = Console()
+    bundle, rows = _open(console, run, table, directory)
+    if split is not None:
+        from multimodal_gen.preparation import given_parts
+
+        rows = given_parts(rows, split, _words(split_names)).test
+    scores = {"rows": len(rows), **bundle.evaluate(rows)}
+    if as_json:
+        typer.echo(json.dumps(scores))
+        return
+    ProgressReporter(console).say(f"{run} on {len(rows):,} rows of {table}")
+    shown = Table("score", "value")
+    shown.columns[1].justify = "right"
+    for score, value in list(scores.items())[1:]:
+        shown.add_row(score.replace("_", " "), f"{value:.4f}")
+    console.print(shown)
+
+
+@app.command()
+def predict(
+    run: _RunFolder,
+    table: _TableFile,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .csv, .parquet or .jsonl file.")],
+    directory: _Directory = None,
+) -> None:
+    """Predict every row of a table, in its order, into a file."""
+    if out.suffix not in _SUFFIXES:
+        raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}. Received: --out {out}")
+    console = Console()
+    bundle, rows = _open(console, run, table, directory)
+    from multimodal_gen.training import with_index
+
+    predictions = with_index(bundle.predict(rows))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".csv":
+        predictions.to_csv(out, index=False)
+    elif out.suffix == ".jsonl":
+        predictions.to_json(out, orient="records", lines=True, force_ascii=False)
+    else:
+        predictions.to_parquet(out, index=False)
+    ProgressReporter(console).say(f"Wrote {len(predictions):,} predictions to {out}.")
+
+
+@app.command()
+def preview(
+    table: _TableFile,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .png, .svg or .pdf file.")],
+    image: _Image = None,
+    caption: _Caption = None,
+    label: _Label = "label",
+    number: _Number = None,
+    directory: _Directory = None,
+    split: _Split = None,
+    split_names: _SplitNames = None,
+    fractions: _Shares = "0.7,0.1,0.2",
+    group: _Group = None,
+    image_size: _ImageSize = "64x64",
+    text: _TextMode = _Text.NGRAMS,
+    seed: _Seed = 0,
+) -> None:
+    """Draw training rows as a model would be given them: augmented, with captions and labels."""
+    if out.suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--out must end in .png, .svg or .pdf. Received: --out {out}")
+    batch_size = 12
+    data = _data_settings(locals())
+    console = Console()
+    with starting(console):
+        from multimodal_gen import plots, preparation
+        from multimodal_gen.sequence import MultimodalSequence
+    reporter = ProgressReporter(console)
+    settings = preparation.DataSettings(**data)
+    parts = preparation.read_parts(settings, reporter)
+    inputs, target = preparation.make_loaders(settings, parts.train, reporter)
+    sequence = MultimodalSequence(parts.train, inputs, target, batch_size=batch_size, shuffle=True, seed=seed)
+    figure = plots.show_batch(sequence, rows=3)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out)
+    reporter.say(f"Wrote {out}.")
+
+
+def _data_settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    names = ("table", "image", "caption", "label", "directory", "split", "group", "batch_size", "seed")
+    return {
+        **{name: arguments[name] for name in names},
+        "number": tuple(arguments["number"] or ()),
+        "split_names": _words(arguments["split_names"]),
+        "fractions": _fractions(arguments["fractions"]),
+        "image_size": _image_size(arguments["image_size"]),
+        "text": arguments["text"].value,
+    }
+
+
+def _open(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any]:
+    # The bundle of a run, and the rows of a table whose pictures lie beside it.
+    with starting(console):
+        from multimodal_gen.bundle import load_bundle
+        from multimodal_gen.table import read_table
+    rows = read_table(table)
+    folder = Path(table) if Path(table).is_dir() else Path(table).parent
+    return load_bundle(run, directory=directory or folder), rows
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

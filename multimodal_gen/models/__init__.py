@@ -1,0 +1,47 @@
+"""Models: branches that encode one input each, fusions that join them, and a recipe that trains them.
+
+This package sees of the data nothing but `ArraySpec`s. It imports Keras.
+"""
+
+from multimodal_gen.models.auxiliary import FusionModel
+from multimodal_gen.models.branches import (
+    BackboneBranch,
+    Branch,
+    Encoding,
+    ImageBranch,
+    NgramBranch,
+    TokenBranch,
+    VectorBranch,
+)
+from multimodal_gen.models.calibration import calibrate_heads
+from multimodal_gen.models.fusion import (
+    Concat,
+    Fusion,
+    Gated,
+    Joint,
+    Late,
+    Match,
+    build_fusion_classifier,
+)
+from multimodal_gen.models.recipe import epochs_for, fit_with_recipe
+
+__all__ = [
+    "BackboneBranch",
+    "Branch",
+    "Concat",
+    "Encoding",
+    "Fusion",
+    "FusionModel",
+    "Gated",
+    "ImageBranch",
+    "Joint",
+    "Late",
+    "Match",
+    "NgramBranch",
+    "TokenBranch",
+    "VectorBranch",
+    "build_fusion_classifier",
+    "calibrate_heads",
+    "epochs_for",
+    "fit_with_recipe",
+]

@@ -1,0 +1,146 @@
+"""Auxiliary losses: terms that a fusion layer adds to the training loss, and the model class that adds them.
+
+A fusion layer knows the tensors, `compute_loss` knows labels and sample weights. What the layer computes in a
+forward pass travels to `compute_loss` of the same step in a context variable: each thread has its own (as the
+replicas of a distribution strategy are threads), nothing is stored on the model, and it is emptied when read.
+Nothing here knows about tables or branches.
+"""
+
+from __future__ import annotations
+
+import weakref
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@dataclass(frozen=True)
+class HeadTerm:
+    """The loss of one head on its own, `weight` times the loss that the model was compiled with.
+
+    Args:
+        predictions: `(batch, units)` float32, what the head alone predicts (activation applied).
+        weight: Factor of the term.
+    """
+
+    predictions: Any
+    weight: float
+
+
+@dataclass(frozen=True)
+class PairTerm:
+    """A symmetric in-batch contrastive loss between two embeddings (InfoNCE; Radford et al., 2021, section 2.3).
+
+    A row counts if its label is the positive class: its two embeddings belong together, those of all other rows are
+    the alternatives. Rows of sample weight 0 neither count nor are alternatives.
+
+    Args:
+        first: `(batch, size)` float32 of Euclidean norm 1.
+        second: Likewise, of the other input.
+        positive: Position of the positive class in the outputs; negative positions count from the end.
+        temperature: Divides the cosine similarities.
+        weight: Factor of the term.
+    """
+
+    first: Any
+    second: Any
+    positive: int
+    temperature: float
+    weight: float
+
+
+Terms = tuple[HeadTerm | PairTerm, ...]
+
+_terms: ContextVar[tuple[weakref.ref[keras.layers.Layer], Terms] | None] = ContextVar("auxiliary_terms", default=None)
+
+
+def hand_over(layer: keras.layers.Layer, terms: Terms) -> None:
+    """Gives the terms of this forward pass to the next `compute_loss` in this thread."""
+    _terms.set((weakref.ref(layer), terms) if terms else None)
+
+
+def take_over(model: keras.Model) -> Terms:
+    """Takes, and forgets, the terms that a layer of `model` handed over in this thread."""
+    handed = _terms.get()
+    _terms.set(None)
+    if handed is None or not any(layer is handed[0]() for layer in model.layers):
+        return ()
+    return handed[1]
+
+
+def positive_rows(labels: Any, units: int, positive: int) -> Any:
+    """Which rows carry the positive class, for class ids, one-hot rows and binary labels alike.
+
+    Args:
+        labels: `(batch,)` or `(batch, 1)` class ids (0 or 1 where `units` is 1), or `(batch, units)` one-hot.
+        units: Number of outputs of the model.
+        positive: Position of the positive class; negative positions count from the end.
+
+    Returns:
+        `(batch,)` float32 of 0 and 1.
+    """
+    classes = max(units, 2)
+    index = positive % classes
+    if len(labels.shape) == 2 and labels.shape[-1] == units and units > 1:
+        return ops.cast(ops.cast(labels[:, index], "float32") > 0.5, "float32")
+    ids = ops.cast(ops.reshape(labels, (-1,)), "float32")
+    return ops.cast(ops.abs(ids - index) < 0.5, "float32")
+
+
+def contrastive_loss(term: PairTerm, rows: Any, sample_weight: Any = None) -> Any:
+    """The loss of a `PairTerm`, without its factor, as a float32 scalar.
+
+    Args:
+        term: The embeddings.
+        rows: `(batch,)` float32, 1 where the row's two embeddings belong together.
+        sample_weight: `(batch,)` or None; the mean over rows is weighted by it.
+    """
+    weights = rows
+    similarity = ops.matmul(term.first, ops.transpose(term.second)) / term.temperature
+    if sample_weight is not None:
+        sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+        weights = weights * sample_weight
+        absent = ops.cast(sample_weight <= 0, "float32")
+        # The diagonal stays, so that a row which is itself absent has a finite loss to multiply by zero.
+        others = 1.0 - ops.eye(ops.shape(similarity)[0])
+        penalty = 1e9 * (1.0 - (1.0 - absent[:, None]) * (1.0 - absent[None, :])) * others
+        similarity = similarity - penalty
+    matching = ops.diagonal(similarity)
+    loss = 0.5 * (ops.logsumexp(similarity, axis=0) + ops.logsumexp(similarity, axis=1)) - matching
+    return ops.sum(loss * weights) / ops.maximum(ops.sum(weights), 1e-7)
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class FusionModel(keras.Model):
+    """A Functional model whose training loss holds the auxiliary terms of its fusion layer as well.
+
+    It compiles, fits, saves and loads like any Functional model. `evaluate`, and so `val_loss`, leaves the auxiliary
+    terms out: it reports the compiled loss of the predictions.
+
+    Args:
+        inputs: `keras.Input`s, as for `keras.Model`.
+        outputs: The outputs, as for `keras.Model`.
+        name: Name of the model.
+    """
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The compiled loss; while training, plus the weighted auxiliary terms of the same forward pass."""
+        terms = take_over(self)
+        total = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        if not training:
+            return total
+        for term in terms:
+            if isinstance(term, PairTerm):
+                rows = positive_rows(ops.convert_to_tensor(y), y_pred.shape[-1], term.positive)
+                total = total + term.weight * contrastive_loss(term, rows, sample_weight)
+            else:
+                loss = super().compute_loss(x, y, term.predictions, sample_weight, training=training)
+                # The base class adds the layers' own losses each time; they belong in the sum once.
+                own = sum((ops.sum(layer_loss) for layer_loss in self.losses), start=0.0)
+                total = total + term.weight * (loss - own)
+        return total

@@ -1,0 +1,295 @@
+"""Fusions: how the branches' encodings become one prediction, and the function that builds the whole model.
+
+A fusion sees symbolic embeddings and head logits, never data. The auxiliary losses that two of them have are added by
+`FusionModel`; training itself is Keras's, or `recipe.py`'s.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+from keras import layers
+
+from multimodal_gen.loaders.base import ArraySpec
+from multimodal_gen.models.auxiliary import FusionModel
+from multimodal_gen.models.branches import Branch, Encoding, default_branch
+from multimodal_gen.models.layers import PairRelation, SumOfHeads
+
+
+class Target(Protocol):
+    """What a model needs to know of its target."""
+
+    @property
+    def units(self) -> int:
+        """Number of outputs."""
+
+    @property
+    def activation(self) -> str | None:
+        """Activation of the outputs."""
+
+
+class Fusion(abc.ABC):
+    """Base class of the ways to join encodings."""
+
+    @abc.abstractmethod
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+        """Joins the encodings of all inputs.
+
+        Args:
+            encodings: One for each input, by the input's name, in the order of the inputs.
+            units: Number of outputs.
+            activation: Activation of the outputs; the caller applies it.
+
+        Returns:
+            `(batch, units)` symbolic float32 logits.
+        """
+
+
+def _zero_dense(units: int, name: str) -> layers.Dense:
+    return layers.Dense(units, kernel_initializer="zeros", dtype="float32", name=name)
+
+
+def _head(name: str, encoding: Encoding, units: int) -> Any:
+    return encoding.logits if encoding.logits is not None else _zero_dense(units, f"{name}_head")(encoding.embedding)
+
+
+def _embeddings(encodings: Mapping[str, Encoding]) -> list[Any]:
+    return [encoding.embedding for encoding in encodings.values()]
+
+
+def _mlp(x: Any, units: int, hidden_units: int, dropout: float, role: str) -> Any:
+    x = layers.Dense(hidden_units, activation="relu", name=f"{role}_hidden")(x)
+    x = layers.Dropout(dropout)(x)
+    return _zero_dense(units, f"{role}_head")(x)
+
+
+@dataclass(frozen=True)
+class Joint(Fusion):
+    """One logit head for each input and one on the joined embeddings, summed: the default.
+
+    Every head starts from zeros, and those of single inputs have an auxiliary loss, so that no input hides behind
+    another. With one input, its head is the model. After training, `calibrate_heads` may weigh the heads.
+
+    Args:
+        auxiliary_weight: Weight of the loss of each single head.
+        hidden_units: Width of the hidden layer on the joined embeddings.
+        dropout: Dropout rate on that layer.
+    """
+
+    auxiliary_weight: float = 0.3
+    hidden_units: int = 128
+    dropout: float = 0.2
+
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+        """See `Fusion.join`."""
+        heads = [_head(name, encoding, units) for name, encoding in encodings.items()]
+        if len(heads) == 1:
+            return heads[0]
+        joined = _mlp(layers.Concatenate()(_embeddings(encodings)), units, self.hidden_units, self.dropout, "joint")
+        return SumOfHeads(
+            activation=activation,
+            num_auxiliary=len(heads),
+            auxiliary_weight=self.auxiliary_weight,
+            name="sum_of_heads",
+        )([*heads, joined])
+
+
+@dataclass(frozen=True)
+class Concat(Fusion):
+    """The embeddings side by side, through one hidden layer: the plain baseline.
+
+    Args:
+        hidden_units: Width of the hidden layer.
+        dropout: Dropout rate on that layer.
+    """
+
+    hidden_units: int = 128
+    dropout: float = 0.2
+
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+        """See `Fusion.join`."""
+        embeddings = _embeddings(encodings)
+        x = layers.Concatenate()(embeddings) if len(embeddings) > 1 else embeddings[0]
+        return _mlp(x, units, self.hidden_units, self.dropout, "concat")
+
+
+@dataclass(frozen=True)
+class Gated(Fusion):
+    """A gated multimodal unit: for each row and feature, gates say how much of each input counts.
+
+    Arevalo et al., "Gated multimodal units for information fusion", 2017, equation for more than two modalities.
+
+    Args:
+        hidden_units: Size of the fused embedding.
+        dropout: Dropout rate on it.
+    """
+
+    hidden_units: int = 128
+    dropout: float = 0.2
+
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+        """See `Fusion.join`."""
+        embeddings = _embeddings(encodings)
+        everything = layers.Concatenate()(embeddings) if len(embeddings) > 1 else embeddings[0]
+        gated = []
+        for name, embedding in zip(encodings, embeddings, strict=True):
+            value = layers.Dense(self.hidden_units, activation="tanh", name=f"{name}_value")(embedding)
+            gate = layers.Dense(self.hidden_units, activation="sigmoid", name=f"{name}_gate")(everything)
+            gated.append(layers.Multiply()([value, gate]))
+        x = layers.Add()(gated) if len(gated) > 1 else gated[0]
+        return _zero_dense(units, "gated_head")(layers.Dropout(self.dropout)(x))
+
+
+@dataclass(frozen=True)
+class Late(Fusion):
+    """One head for each input, added with learned non-negative weights; the inputs do not interact.
+
+    Args:
+        auxiliary_weight: Weight of the loss of each single head.
+    """
+
+    auxiliary_weight: float = 0.3
+
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+        """See `Fusion.join`."""
+        heads = [_head(name, encoding, units) for name, encoding in encodings.items()]
+        return SumOfHeads(
+            activation=activation,
+            num_auxiliary=len(heads),
+            auxiliary_weight=self.auxiliary_weight,
+            learned=True,
+            name="sum_of_heads",
+        )(heads)
+
+
+@dataclass(frozen=True)
+class Match(Fusion):
+    """For labels that lie in the relation of two inputs, such as "the caption describes the image".
+
+    Both embeddings are projected to one size and normalised; their product and absolute difference go through one
+    hidden layer. A contrastive auxiliary loss draws the two embeddings of rows of the positive class together and
+    pushes those of different rows apart (see `PairTerm`).
+
+    Args:
+        positive: Position among the classes of the one whose rows belong together; negative counts from the end.
+        contrastive_weight: Weight of the contrastive loss.
+        temperature: Its temperature.
+        embedding_size: Size that both embeddings are projected to.
+        hidden_units: Width of the hidden layer.
+        dropout: Dropout rate on that layer.
+    """
+
+    positive: int = -1
+    contrastive_weight: float = 0.5
+    temperature: float = 0.1
+    embedding_size: int = 128
+    hidden_units: int = 128
+    dropout: float = 0.2
+
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+        """See `Fusion.join`."""
+        if len(encodings) != 2:
+            raise ValueError(
+                f"Fusion 'match' compares exactly two inputs; for another number take 'joint'. "
+                f"Received: inputs={list(encodings)}"
+            )
+        if not -max(units, 2) <= self.positive < max(units, 2):
+            raise ValueError(
+                f"`positive` must be the position of one of the {max(units, 2)} classes. "
+                f"Received: positive={self.positive}"
+            )
+        projected = [
+            layers.Dense(self.embedding_size, name=f"{name}_projection")(encoding.embedding)
+            for name, encoding in encodings.items()
+        ]
+        relation = PairRelation(
+            positive=self.positive, temperature=self.temperature, weight=self.contrastive_weight, name="relation"
+        )(projected)
+        return _mlp(relation, units, self.hidden_units, self.dropout, "match")
+
+
+def _fusion(fusion: str | Fusion) -> Fusion:
+    if isinstance(fusion, Fusion):
+        return fusion
+    named = {"joint": Joint, "concat": Concat, "gated": Gated, "late": Late, "match": Match}
+    if fusion not in named:
+        raise ValueError(f"`fusion` must be one of {list(named)} or a Fusion object. Received: fusion={fusion!r}")
+    return named[fusion]()
+
+
+def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) -> Encoding:
+    if isinstance(branch, Branch):
+        encoding = branch.encode(inputs, spec, units, name)
+    elif callable(branch):
+        encoding = Encoding(branch(inputs))
+    else:
+        raise TypeError(
+            f"A branch must be a Branch, layer, model or callable from tensor to embedding. "
+            f"Received: branches[{name!r}]={branch!r}"
+        )
+    shape = getattr(encoding.embedding, "shape", None)
+    if shape is None or len(shape) != 2 or shape[-1] is None:
+        raise ValueError(
+            f"The branch of input {name!r} must yield a (batch, size) embedding of known size. Received: shape={shape}"
+        )
+    return encoding
+
+
+def build_fusion_classifier(
+    inputs: Mapping[str, Any],
+    target: Target,
+    *,
+    fusion: str | Fusion = "joint",
+    branches: Mapping[str, Branch | Callable[[Any], Any]] | None = None,
+    name: str | None = None,
+) -> FusionModel:
+    """Builds a model from one or more inputs to the target's probabilities.
+
+    Args:
+        inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a tuple or list of arrays in
+            this order, or a dict by these names.
+        target: What is predicted: its `units` and `activation` shape the output.
+        fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with arguments of its own.
+        branches: Name -> branch, for the inputs whose default branch (picked by the spec's `kind`) is not wanted: one
+            of this package's branches, or any layer, model or callable from `(batch, *shape)` tensor to
+            `(batch, size)` embedding.
+        name: Name of the model.
+
+    Returns:
+        An uncompiled model, whose output is `(batch, target.units)` float32: probabilities where the target has an
+        activation.
+
+    Raises:
+        ValueError: If an input's kind has no default branch, a branch's output is no embedding, `branches` names an
+            unknown input, or the fusion does not take this number of inputs.
+
+    Example:
+        model = build_fusion_classifier({"image": image_loader, "caption": text_loader}, target)
+        model.compile("adam", loss=target.loss, metrics=["accuracy"])
+    """
+    if not inputs:
+        raise ValueError(f"`inputs` must name at least one input. Received: inputs={inputs!r}")
+    branches = dict(branches or {})
+    unknown = [key for key in branches if key not in inputs]
+    if unknown:
+        raise ValueError(f"`branches` must name inputs, which are {list(inputs)}. Received: branches for {unknown}")
+    chosen = _fusion(fusion)
+    tensors, encodings = [], {}
+    for key, loader in inputs.items():
+        spec = loader if isinstance(loader, ArraySpec) else getattr(loader, "spec", None)
+        if not isinstance(key, str) or not key or "/" in key or not isinstance(spec, ArraySpec):
+            raise ValueError(
+                f"`inputs` must map names without '/' to loaders or ArraySpecs. Received: inputs[{key!r}]={loader!r}"
+            )
+        tensor = keras.Input(spec.shape, dtype=spec.dtype, name=key)
+        tensors.append(tensor)
+        branch = branches[key] if key in branches else default_branch(key, spec)
+        encodings[key] = _encode(key, spec, branch, tensor, target.units)
+    logits = chosen.join(encodings, target.units, target.activation)
+    outputs = layers.Activation(target.activation or "linear", dtype="float32", name="predictions")(logits)
+    # A list, not a dict: Keras then takes a tuple, a list, or a dict by the inputs' names without complaint.
+    return FusionModel(tensors, outputs, name=name)

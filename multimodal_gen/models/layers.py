@@ -1,0 +1,270 @@
+"""The few layers that Keras does not have. Everything else in `models` is made of Keras's own layers.
+
+All are registered for saving and written with `keras.ops`, so they run on the tensorflow, jax and torch backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from multimodal_gen.loaders.ngrams import WEIGHT_SCALE
+from multimodal_gen.models.auxiliary import HeadTerm, PairTerm, hand_over
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class NgramSum(keras.layers.Layer):
+    """Weighted sum of one learned vector for each n-gram: a linear layer over a sparse bag of n-grams.
+
+    Args:
+        vocabulary_size: Number of ids, 0 included.
+        units: Size of the vectors.
+        rate: Share of the n-grams dropped in training, in [0, 1); the weights of the others are scaled up by
+            1 / (1 - rate), as in dropout.
+        multiplier: Factor of the output. With an optimizer like Adam, whose steps do not depend on the gradients'
+            size, it multiplies the learning rate of this layer.
+        scale: Standard deviation of the initial vectors after `multiplier`; 0 starts from zeros.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        units: int,
+        *,
+        rate: float = 0.0,
+        multiplier: float = 1.0,
+        scale: float = 0.0,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.vocabulary_size = vocabulary_size
+        self.units = units
+        self.rate = rate
+        self.multiplier = multiplier
+        self.scale = scale
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the `(vocabulary_size, units)` table."""
+        deviation = self.scale / self.multiplier
+        initializer = keras.initializers.RandomNormal(stddev=deviation) if deviation else "zeros"
+        self.table = self.add_weight(shape=(self.vocabulary_size, self.units), initializer=initializer, name="table")
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """`(batch, length, 2)` int32 ids and fixed-point weights -> `(batch, units)`."""
+        weights = ops.cast(inputs[:, :, 1], self.compute_dtype) / WEIGHT_SCALE
+        if training and self.rate:
+            weights = keras.random.dropout(weights, self.rate, seed=self.seed_generator)
+        vectors = ops.take(self.table, inputs[:, :, 0], axis=0)
+        summed = ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), vectors), 1)
+        return summed * self.multiplier
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """`(batch, length, 2)` -> `(batch, units)`."""
+        return (input_shape[0], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("vocabulary_size", "units", "rate", "multiplier", "scale")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class MaskedMean(keras.layers.Layer):
+    """Mean of the positions that are not padding; zeros where all are.
+
+    Keras's `GlobalAveragePooling1D` gives NaN for a row that is all padding, which an empty caption is.
+    """
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """`(batch, length, size)`, mask `(batch, length)` -> `(batch, size)`."""
+        if mask is None:
+            return ops.mean(inputs, axis=1)
+        present = ops.expand_dims(ops.cast(mask, inputs.dtype), -1)
+        return ops.sum(inputs * present, axis=1) / ops.maximum(ops.sum(present, axis=1), 1.0)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """The positions are gone, and the mask with them."""
+        return
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """`(batch, length, size)` -> `(batch, size)`."""
+        return (input_shape[0], input_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class AddPositions(keras.layers.Layer):
+    """Adds a learned vector for each position of a sequence of fixed length."""
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.supports_masking = True
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the `(length, size)` table."""
+        self.positions = self.add_weight(
+            shape=tuple(input_shape[1:]), initializer=keras.initializers.RandomNormal(stddev=0.02), name="positions"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """`(batch, length, size)` -> the same shape."""
+        return inputs + self.positions
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class ApplicationPreprocessing(keras.layers.Layer):
+    """Scales images the way one family of `keras.applications` expects.
+
+    Args:
+        application: Name of a module of `keras.applications` with a `preprocess_input`, such as `"mobilenet_v2"`.
+            None only converts to float32.
+        value_range: Least and greatest pixel value of the incoming images; they are first brought to [0, 255].
+    """
+
+    def __init__(
+        self,
+        application: str | None = None,
+        *,
+        value_range: Sequence[float] = (0.0, 255.0),
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.application = application
+        self.value_range = (float(value_range[0]), float(value_range[1]))
+
+    def call(self, inputs: Any) -> Any:
+        """`(batch, height, width, channels)` in `value_range` -> the same shape, float32."""
+        low, high = self.value_range
+        # The arithmetic makes a new tensor: `preprocess_input` writes into the one it is given.
+        pixels = (ops.cast(inputs, "float32") - low) * (255.0 / (high - low))
+        if self.application is None:
+            return pixels
+        return getattr(keras.applications, self.application).preprocess_input(pixels, data_format="channels_last")
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """The input's shape as float32."""
+        return keras.KerasTensor(inputs.shape, dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "application": self.application, "value_range": list(self.value_range)}
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class SumOfHeads(keras.layers.Layer):
+    """Sum of the logits of several heads, each times a non-negative scale of its own.
+
+    While training, it hands the first `num_auxiliary` heads' own predictions over as auxiliary losses. Those
+    predictions are not scaled.
+
+    Args:
+        activation: Activation of the model's output, for the heads' own predictions: `"softmax"`, `"sigmoid"` or None.
+        num_auxiliary: How many of the heads, from the first on, have an auxiliary loss.
+        auxiliary_weight: Weight of each of these losses.
+        learned: Whether the scales are trained. If not, they are 1 until somebody assigns them.
+    """
+
+    def __init__(
+        self,
+        *,
+        activation: str | None,
+        num_auxiliary: int = 0,
+        auxiliary_weight: float = 0.0,
+        learned: bool = False,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.activation = activation
+        self.num_auxiliary = num_auxiliary
+        self.auxiliary_weight = auxiliary_weight
+        self.learned = learned
+
+    def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
+        """Makes the `(heads,)` scales."""
+        self.scales = self.add_weight(
+            shape=(len(input_shape),),
+            initializer="ones",
+            constraint=keras.constraints.NonNeg(),
+            trainable=self.learned,
+            dtype="float32",
+            name="scales",
+        )
+
+    def call(self, inputs: list[Any], training: bool | None = None) -> Any:
+        """A list of `(batch, units)` logits -> their `(batch, units)` weighted sum."""
+        heads = [ops.cast(head, "float32") for head in inputs]
+        if training is True:
+            activation = keras.activations.get(self.activation)
+            terms = tuple(HeadTerm(activation(head), self.auxiliary_weight) for head in heads[: self.num_auxiliary])
+            hand_over(self, terms if self.auxiliary_weight else ())
+        scales = ops.cast(self.scales, "float32")
+        return sum(head * scales[i] for i, head in enumerate(heads))
+
+    def compute_output_spec(self, inputs: list[Any], training: bool | None = None) -> Any:
+        """The first head's shape as float32."""
+        return keras.KerasTensor(inputs[0].shape, dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("activation", "num_auxiliary", "auxiliary_weight", "learned")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class PairRelation(keras.layers.Layer):
+    """Product and absolute difference of two embeddings, which show whether the two belong together.
+
+    While training, it hands the pair over to a contrastive auxiliary loss.
+
+    Args:
+        positive: Position of the class whose rows belong together; negative positions count from the end.
+        temperature: Temperature of the contrastive loss.
+        weight: Weight of the contrastive loss; 0 leaves it out.
+    """
+
+    def __init__(
+        self,
+        *,
+        positive: int = -1,
+        temperature: float = 0.1,
+        weight: float = 0.5,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.positive = positive
+        self.temperature = temperature
+        self.weight = weight
+
+    def call(self, inputs: list[Any], training: bool | None = None) -> Any:
+        """Two `(batch, size)` embeddings -> `(batch, 2 * size)` float32."""
+        first, second = (ops.normalize(ops.cast(tensor, "float32"), axis=-1) for tensor in inputs)
+        if training is True:
+            term = PairTerm(first, second, self.positive, self.temperature, self.weight)
+            hand_over(self, (term,) if self.weight else ())
+        # Entries of a unit vector are near size**-0.5; this brings both features near 1.
+        size = float(first.shape[-1])
+        return ops.concatenate([first * second * size, ops.abs(first - second) * size**0.5], axis=-1)
+
+    def compute_output_spec(self, inputs: list[Any], training: bool | None = None) -> Any:
+        """Twice the size of one embedding, as float32."""
+        return keras.KerasTensor((inputs[0].shape[0], 2 * inputs[0].shape[-1]), dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("positive", "temperature", "weight")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,298 @@
+"""Pictures for people: what a model is given, how it learned, what it confuses, what it says of single rows.
+
+Every function returns a `matplotlib.figure.Figure` that shows itself as the last line of a notebook cell and can be
+saved with `figure.savefig(path)`. Sizes are worked out from the texts, so nothing is cut off. Nothing here trains or
+predicts, and pyplot with its global state is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from multimodal_gen.cards import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LINE,
+    ORANGE,
+    RED,
+    Card,
+    Picture,
+    draw_cards,
+    fitting_labels,
+    fonts,
+    readable,
+    text_width,
+    wrap,
+)
+from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, TextLoader
+
+if TYPE_CHECKING:
+    from multimodal_gen.sequence import MultimodalSequence
+
+
+def show_batch(sequence: MultimodalSequence, index: int = 0, *, rows: int = 2, columns: int | None = None) -> Figure:
+    """Draw the first rows of a batch as the model is given them: augmented pixels, decoded ids, labels.
+
+    Args:
+        sequence: Any sequence. Images are shown as they leave the loader (transparency over a checkerboard), token ids
+            decoded, n-grams as the caption in the table; of other inputs the cell is shown.
+        index: Which batch of the sequence's current epoch.
+        rows: Rows of the grid.
+        columns: Columns of the grid; by default 4, or 2 where there are no images.
+
+    Returns:
+        The figure. Texts of more than 600 characters are shortened, and say by how much.
+    """
+    loaders: dict[str, Loader] = sequence.inputs
+    with_images = any(loader.spec.kind == "image" for loader in loaders.values())
+    columns = _checked_grid(rows, columns, 4 if with_images else 2)
+    batch, frame = sequence[index], sequence.rows(index)
+    arrays = batch[0] if isinstance(batch[0], dict) else dict(zip(loaders, batch[0], strict=True))
+    cards = []
+    for row in range(min(len(frame), rows * columns)):
+        card = Card()
+        if sequence.target is not None:
+            card.texts.append((_label(sequence.target, batch[1][row], frame, row), INK, "bold"))
+        _add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
+        if len(batch) > 2 and batch[2][row] != 1:
+            card.texts.append((f"weight {batch[2][row]:g}", GREY, "normal"))
+        cards.append(card)
+    kind = "as in training" if sequence.augmenting else "as in evaluation"
+    note = "" if with_images else ", no image among the inputs"
+    title = f"Batch {index} of {len(sequence)}, epoch {sequence.epoch}: {len(cards)} of {len(frame)} rows, {kind}{note}"
+    return draw_cards(cards, columns, title)
+
+
+def plot_predictions(
+    sequence: MultimodalSequence,
+    predictions: pd.DataFrame,
+    *,
+    rows: int = 3,
+    columns: int | None = None,
+    only_wrong: bool = False,
+) -> Figure:
+    """Draw rows of a table with the truth and what was predicted, wrong ones marked by colour and sign.
+
+    Args:
+        sequence: The loaders and a `ClassLabel`, on the table that was predicted: `data.for_evaluation(test)`. Only the
+            rows that are drawn are loaded.
+        predictions: What `Bundle.predict` gave for that table.
+        rows: Rows of the grid.
+        columns: Columns of the grid; by default 4, or 2 where there are no images.
+        only_wrong: Whether to draw from the wrongly predicted rows only. Otherwise, as by default in either case, the
+            rows drawn are spread evenly over the table.
+
+    Raises:
+        ValueError: If the predictions are not of the sequence's table, or it has no `ClassLabel`.
+    """
+    table, target, loaders = sequence.table, sequence.target, sequence.inputs
+    if not isinstance(target, ClassLabel):
+        raise ValueError(f"`sequence` must have a ClassLabel as its target. Received: target={target!r}")
+    if "label" not in predictions or not predictions.index.equals(table.index):
+        raise ValueError(
+            "`predictions` must be what Bundle.predict gives for the sequence's table: its index and a column 'label'. "
+            f"Received: {len(predictions)} predictions for {len(table)} rows, columns={list(predictions.columns)[:5]}"
+        )
+    columns = _checked_grid(rows, columns, 4 if any(one.spec.kind == "image" for one in loaders.values()) else 2)
+    truths, guesses = table[target.column].to_numpy(object), predictions["label"].to_numpy(object)
+    right = truths == guesses
+    chosen = np.flatnonzero(~right) if only_wrong else np.arange(len(table))
+    count = min(len(chosen), rows * columns)
+    # The middles of `count` equal stretches: spread over the table, and each row once.
+    chosen = chosen[((np.arange(count) + 0.5) * len(chosen) / max(count, 1)).astype("int64")]
+    cards = []
+    if count:
+        frame = table.iloc[chosen]
+        part = sequence.for_evaluation(frame)
+        batches = [one[0] if isinstance(one[0], dict) else dict(zip(loaders, one[0], strict=True)) for one in part]
+        arrays = {name: np.concatenate([batch[name] for batch in batches]) for name in loaders}
+        for row, position in enumerate(chosen):
+            column = "label_probability" if guesses[position] == "label" else guesses[position]
+            share = f" ({predictions[column].iloc[position]:.0%})" if column in predictions else ""
+            colour = GREEN if right[position] else RED
+            said = f"✓ {guesses[position]}{share}" if right[position] else f"✗ said {guesses[position]}{share}"
+            card = Card(texts=[(said, colour, "bold")], edge=LINE if right[position] else RED)
+            if not right[position]:
+                card.texts.append((f"is {truths[position]}", INK, "bold"))
+            _add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
+            cards.append(card)
+    what = "wrong rows" if only_wrong else "rows"
+    return draw_cards(cards, columns, f"{right.sum():,} of {len(table):,} rows right; {count} {what} shown")
+
+
+def plot_history(history: Any) -> Figure:
+    """Draw the curves of training: loss and metrics, on training and validation rows.
+
+    Args:
+        history: What `fit` returned, its `history` dict, or a DataFrame with a column for each.
+
+    Returns:
+        One panel a metric. The epoch of the least validation loss is marked (without validation, of the least loss).
+    """
+    values = getattr(history, "history", history)
+    if not isinstance(values, Mapping | pd.DataFrame):
+        raise ValueError(f"`history` must be a History, a dict or a DataFrame. Received: {type(history).__name__}")
+    curves = {str(name): np.asarray(values[name], "float64") for name in values}
+    epochs = curves.pop("epoch", None)
+    names = [name for name in curves if not name.startswith("val_") and name != "learning_rate"]
+    if not names or not len(curves[names[0]]):
+        raise ValueError(f"`history` must hold at least one epoch and one metric. Received: {sorted(curves)}")
+    names.sort(key=lambda name: name != "loss")
+    if epochs is None:
+        epochs = np.arange(1, len(curves[names[0]]) + 1)
+    judge = next((curves[name] for name in ("val_loss", "loss") if name in curves), None)
+    best = None if judge is None or not np.isfinite(judge).any() else int(np.nanargmin(judge))
+    across = min(len(names), 3)
+    down = -(-len(names) // across)
+    figure = Picture(4.6 * across + 0.2, 3.5 * down + 0.2, layout="constrained")
+    for place, name in enumerate(names):
+        axes = figure.add_subplot(down, across, place + 1)
+        for key, label, colour, style in ((name, "training", ORANGE, "--"), (f"val_{name}", "validation", BLUE, "-")):
+            if key in curves:
+                axes.plot(
+                    epochs, curves[key], style, color=colour, label=label, marker="o", markersize=3, linewidth=1.6
+                )
+        if best is not None:
+            axes.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":", label=f"best, epoch {epochs[best]:g}")
+        axes.set_title(readable(name.replace("_", " ")), parse_math=False, fontsize=11, color=INK, loc="left")
+        axes.set_xlabel("epoch", color=GREY)
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color=LINE, linewidth=0.6)
+        axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> Figure:
+    """Draw which classes are taken for which: counts, coloured by their share of the true class.
+
+    Args:
+        truth: The true class of each row, as in `class_names`, or its position there.
+        prediction: The predicted class of each row, likewise.
+        class_names: The classes, in the order of drawing.
+
+    Raises:
+        ValueError: If the lengths differ, or a value is no class.
+    """
+    names = list(class_names)
+    rows, guesses = _positions(truth, names, "truth"), _positions(prediction, names, "prediction")
+    if len(rows) != len(guesses):
+        raise ValueError(f"`truth` and `prediction` must be equally long. Received: {len(rows)} and {len(guesses)}")
+    counts = np.zeros((len(names), len(names)), "int64")
+    np.add.at(counts, (rows, guesses), 1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 10.0 if len(names) <= 6 else 9.0 if len(names) <= 14 else 7.5
+    cell = max(
+        0.72 if len(names) <= 6 else 0.5 if len(names) <= 14 else 0.34, text_width(f"{counts.max()}", size) + 0.1
+    )
+    labels, room = fitting_labels(names, size, cell)
+    flat = max(text_width(line, size) for label in labels for line in label.split("\n")) < cell - 0.08
+    lines = max(label.count("\n") for label in labels) + 1
+    side, below = room + 0.48, (lines * size / 55 if flat else room) + 0.42
+    width = max(side + cell * len(names) + 0.65, 3.6)
+    heading = wrap("Counts; colour and the column on the right: share of the true class", width - 0.24, 10)
+    above = 0.2 + 0.19 * len(heading)
+    height = above + cell * len(names) + below
+    figure = Picture(width, height)
+    span = cell * len(names)
+    axes = figure.add_axes((side / width, below / height, span / width, span / height))
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if share[row, column] > 0.55 else INK
+        axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=size, color=colour)
+    for row, total in enumerate(counts.sum(axis=1)):
+        recall = f"{share[row, row]:.0%}" if total else "none"
+        axes.text(len(names) - 0.5 + 0.08 / cell, row, recall, va="center", fontsize=size, color=GREY)
+    ticks: dict[str, Any] = {"fontsize": size, "parse_math": False, "family": fonts()}
+    axes.set_yticks(range(len(names)), labels, **ticks)
+    axes.set_xticks(range(len(names)), labels, rotation=0 if flat else 90, **ticks)
+    axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_color(LINE)
+    figure.text(0.12 / width, (below + span / 2) / height, "truth", rotation=90, va="center", color=GREY, fontsize=10)
+    figure.text((side + span / 2) / width, 0.1 / height, "prediction", ha="center", color=GREY, fontsize=10)
+    for line, text in enumerate(heading):
+        figure.text(0.12 / width, 1 - (0.22 + 0.19 * line) / height, text, color=GREY, fontsize=10)
+    return figure
+
+
+def _add_inputs(
+    card: Card, loaders: Mapping[str, Loader], arrays: Mapping[str, np.ndarray], frame: pd.DataFrame, row: int
+) -> None:
+    for name, loader in loaders.items():
+        cell = _cell(loader, frame, row)
+        if loader.spec.kind == "image":
+            card.images.append(_pixels(arrays[name], loader))
+        elif isinstance(loader, TextLoader):
+            text = loader.decode(arrays[name]) if loader.spec.kind == "tokens" else str(cell)
+            card.texts.append((text, INK, "normal") if text.strip() else ("(no words)", GREY, "normal"))
+        else:
+            columns = [loader.column] if isinstance(loader.column, str) else loader.column
+            cells = cell if isinstance(loader.column, tuple) else (cell,)
+            shown = [
+                f"{column}: {one:g}" if isinstance(one, float) else f"{column}: {one}"
+                for column, one in zip(columns, cells, strict=True)
+            ]
+            card.texts.append((", ".join(shown), GREY, "normal"))
+
+
+def _cell(loader: Loader, frame: pd.DataFrame, row: int) -> Any:
+    if isinstance(loader.column, str):
+        return frame[loader.column].iloc[row]
+    return tuple(frame[column].iloc[row] for column in loader.column)
+
+
+def _label(target: Loader, array: np.ndarray, frame: pd.DataFrame, row: int) -> str:
+    if isinstance(target, ClassLabel):
+        return str(target.class_names[target.positions(array[None])[0]])
+    return str(_cell(target, frame, row))
+
+
+def _pixels(array: np.ndarray, loader: Loader) -> np.ndarray:
+    """`(height, width, 3) uint8`, whatever the loader's channels, dtype and scale."""
+    pixels = array.astype("float64")
+    if isinstance(loader, ImageLoader):
+        pixels /= loader.rescale or 1.0
+    elif array.dtype != np.uint8:
+        low, high = pixels.min(), pixels.max()
+        pixels = (pixels - low) * (255 / (high - low or 1.0))
+    if pixels.shape[-1] == 4:
+        height, width = pixels.shape[:2]
+        square = max(2, min(height, width) // 12)
+        light = (np.arange(height)[:, None] // square + np.arange(width) // square) % 2
+        opacity = pixels[..., 3:] / 255
+        pixels = pixels[..., :3] * opacity + (255 - 30 * light[..., None]) * (1 - opacity)
+    elif pixels.shape[-1] != 3:
+        pixels = np.repeat(pixels.mean(axis=-1, keepdims=True), 3, axis=-1)
+    return np.clip(np.rint(pixels), 0, 255).astype("uint8")
+
+
+def _checked_grid(rows: int, columns: int | None, default: int) -> int:
+    columns = default if columns is None else columns
+    if rows < 1 or columns < 1:
+        raise ValueError(f"`rows` and `columns` must be at least 1. Received: rows={rows!r}, columns={columns!r}")
+    return columns
+
+
+def _positions(values: Any, names: Sequence[Any], argument: str) -> np.ndarray:
+    values = list(values)
+    known = {name: position for position, name in enumerate(names)}
+    if not all(value in known for value in values):
+        known = {position: position for position in range(len(names))}
+    for value in values:
+        if value not in known:
+            raise ValueError(
+                f"`{argument}` must hold classes of `class_names`, or their positions. Received: {value!r}"
+            )
+    return np.array([known[value] for value in values], "int64")

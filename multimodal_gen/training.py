@@ -1,0 +1,169 @@
+"""One training run, from a table to a folder of results: what `multimodal-gen train` does once its arguments are read.
+
+Everything is done by the public objects of the package, in the order a notebook would use them; here are only the
+choices that a command line has to make for its user. Nothing here prints: what happens is told to a `Reporter`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from multimodal_gen import plots
+from multimodal_gen.bundle import Bundle
+from multimodal_gen.loaders import ClassLabel, Loader
+from multimodal_gen.models import build_fusion_classifier
+from multimodal_gen.models.recipe import fit_with_recipe
+from multimodal_gen.preparation import DataSettings, Parts, Reporter, make_loaders, read_parts
+from multimodal_gen.sequence import MultimodalSequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(DataSettings):
+    """A whole run: the data, and what is made of it.
+
+    Args:
+        folder: Where the results go.
+        fusion: How the inputs are joined, as in `build_fusion_classifier`.
+        epochs: Passes over the training rows; by default what the recipe takes for their number.
+        ablate: Whether a model is trained on each input alone too.
+    """
+
+    folder: str
+    fusion: str
+    epochs: int | None
+    ablate: bool
+
+
+class _Watch(keras.callbacks.Callback):
+    # Tells a reporter what `fit` does.
+    def __init__(self, reporter: Reporter, title: str) -> None:
+        super().__init__()
+        self.reporter, self.title = reporter, title
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.reporter.begin(self.title, self.params["epochs"] * self.params["steps"], self.params["epochs"])
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.reporter.advance()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.reporter.epoch(epoch + 1, dict(logs or {}))
+
+
+def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
+    """Train, score on the test rows, and write the results.
+
+    Returns:
+        What `metrics.json` holds: the balanced accuracy on test under "both" ("all" for three inputs, the input's own
+        name for one) and with `ablate` under each input's name; and everything else under "details".
+    """
+    parts = read_parts(settings, reporter)
+    inputs, target = make_loaders(settings, parts.train, reporter)
+    _read_everything(parts, inputs, target, reporter)
+    main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
+    chosen = {main: inputs}
+    if len(inputs) == 1:
+        alone = ", and there is nothing to compare it with" if settings.ablate else ""
+        reporter.say(f"One input: its scores stand under {main!r}{alone}.")
+    elif settings.ablate:
+        chosen |= {name: {name: loader} for name, loader in inputs.items()}
+    scores: dict[str, dict[str, float]] = {}
+    for name, some in chosen.items():
+        started = time.perf_counter()
+        bundle, history = _train(settings, name, parts, some, target, reporter)
+        seconds = time.perf_counter() - started
+        scores[name] = {**bundle.evaluate(parts.test), "epochs": len(history), "seconds": round(seconds, 1)}
+        if name == main:
+            _write(Path(settings.folder), bundle, history, parts.test)
+    metrics: dict[str, Any] = {name: one["balanced_accuracy"] for name, one in scores.items()}
+    metrics["details"] = {
+        "scores": scores,
+        "rows": {name: len(part) for name, part in parts._asdict().items()},
+        "classes": [str(name) for name in target.class_names],
+        "settings": asdict(settings),
+        "versions": {name: version(name) for name in ("multimodal_gen", "keras", keras.backend.backend())}
+        | {"python": platform.python_version()},
+        "backend": keras.backend.backend(),
+    }
+    text = json.dumps(metrics, indent=1, ensure_ascii=False)
+    Path(settings.folder, "metrics.json").write_text(f"{text}\n", "utf-8", "surrogateescape")
+    return metrics
+
+
+def _read_everything(parts: Parts, inputs: dict[str, Loader], target: ClassLabel, reporter: Reporter) -> None:
+    # A bad cell is to be known now, and not when the test part comes up after a quarter of an hour.
+    started = time.perf_counter()
+    sequences = [MultimodalSequence(part, inputs, target, batch_size=64).for_evaluation() for part in parts]
+    reporter.begin("reading", sum(map(len, sequences)))
+    for sequence in sequences:
+        for _ in sequence:
+            reporter.advance()
+    reporter.end()
+    rows = sum(map(len, parts))
+    reporter.say(f"Every cell of the {rows:,} rows can be read ({time.perf_counter() - started:.1f} s).")
+
+
+def _train(
+    settings: RunSettings,
+    name: str,
+    parts: Parts,
+    inputs: dict[str, Loader],
+    target: ClassLabel,
+    reporter: Reporter,
+) -> tuple[Bundle, pd.DataFrame]:
+    keras.utils.set_random_seed(settings.seed)
+    train_data = MultimodalSequence(
+        parts.train, inputs, target, batch_size=settings.batch_size, shuffle=True, seed=settings.seed
+    )
+    # How inputs are joined means nothing to a single one, and "match" would refuse it.
+    fusion = settings.fusion if len(inputs) > 1 else "joint"
+    model = build_fusion_classifier(inputs, target, fusion=fusion)
+    reporter.say(f"Training on {name}: {fusion} model of {model.count_params():,} parameters")
+    history = fit_with_recipe(
+        model,
+        target,
+        train_data,
+        train_data.for_evaluation(parts.validation),
+        epochs=settings.epochs,
+        callbacks=[_Watch(reporter, name)],
+        verbose=0,
+    )
+    reporter.end()
+    frame = pd.DataFrame(history.history)
+    frame.insert(0, "epoch", range(1, len(frame) + 1))
+    best = int(np.argmin(frame["val_loss"].to_numpy()))
+    loss, accuracy = history.history["val_loss"][best], history.history["val_accuracy"][best]
+    reporter.say(f"  best epoch {best + 1} of {len(frame)}: validation loss {loss:.3f}, accuracy {accuracy:.3f}")
+    return Bundle(model, inputs, target), frame
+
+
+def _write(folder: Path, bundle: Bundle, history: pd.DataFrame, test: pd.DataFrame) -> None:
+    assert isinstance(bundle.target, ClassLabel)
+    bundle.save(folder)
+    history.to_csv(folder / "history.csv", index=False)
+    predictions = bundle.predict(test)
+    truth = test[bundle.target.column]
+    frame = with_index(predictions)
+    frame.insert(1, "truth", truth.to_numpy(), allow_duplicates=True)
+    frame.to_csv(folder / "predictions.csv", index=False)
+    sequence = MultimodalSequence(test, bundle.inputs, bundle.target)
+    plots.plot_history(history).savefig(folder / "curves.png")
+    plots.plot_confusion(truth, predictions["label"], bundle.target.class_names).savefig(folder / "confusion.png")
+    plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
+
+
+def with_index(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions with the table's index as their first column, for files that keep no index."""
+    frame = predictions.rename(columns=str)
+    frame.insert(0, "row" if "row" not in frame else "row_index", frame.index)
+    return frame

@@ -1,0 +1,132 @@
+"""The recipe and the guard: what is trained how long, what is kept, and that a weak head cannot spoil a strong one."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from multimodal_gen.loaders.base import ArraySpec
+from multimodal_gen.models import build_fusion_classifier, calibrate_heads, epochs_for, fit_with_recipe
+from multimodal_gen.models.calibration import fit_scales
+from multimodal_gen.models.layers import SumOfHeads
+
+SPECS = {name: ArraySpec((6,), "float32", "vector") for name in ("strong", "weak")}
+TARGET = SimpleNamespace(
+    units=3,
+    activation="softmax",
+    loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
+)
+
+
+class Rows(keras.utils.PyDataset):
+    def __init__(self, rows: int, seed: int, batch_size: int = 32) -> None:
+        super().__init__()
+        rng = np.random.default_rng(seed)
+        self.labels = rng.integers(0, 3, rows).astype("int32")
+        signal = np.eye(3, 6)[self.labels]
+        self.strong = (2 * signal + rng.normal(size=(rows, 6))).astype("float32")
+        self.weak = (0.2 * signal + rng.normal(size=(rows, 6))).astype("float32")
+        self.batch_size = batch_size
+
+    @property
+    def num_batches(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
+
+    def __getitem__(self, index: int):
+        rows = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        return (self.strong[rows], self.weak[rows]), self.labels[rows]
+
+
+def test_epochs_shrink_as_the_table_grows():
+    assert [epochs_for(rows) for rows in (10, 2000, 5750, 100_000)] == [40, 40, 20, 5]
+
+
+def test_the_recipe_learns_keeps_the_best_weights_and_weighs_the_heads():
+    keras.utils.set_random_seed(0)
+    model = build_fusion_classifier(SPECS, TARGET)
+    validation = Rows(96, 1)
+    history = fit_with_recipe(model, TARGET, Rows(256, 0), validation, epochs=8, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+    layer = next(layer for layer in model.layers if isinstance(layer, SumOfHeads))
+    scales = keras.ops.convert_to_numpy(layer.scales)
+    assert (scales >= 0).all()
+    assert (scales != 1).any()
+    layer.scales.assign(np.ones(3))
+    accuracy = model.evaluate(validation, verbose=0, return_dict=True)["accuracy"]
+    assert accuracy == pytest.approx(max(history.history["val_accuracy"]), abs=1e-6)
+    test = Rows(300, 2)
+    predicted = model.predict(test, verbose=0).argmax(1)
+    assert (predicted == test.labels).mean() > 0.7
+
+
+def test_the_schedule_warms_up_and_ends_at_zero():
+    model = build_fusion_classifier({"strong": SPECS["strong"]}, TARGET)
+
+    class Rates(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
+
+    class StrongOnly(Rows):
+        def __getitem__(self, index):
+            (strong, _), labels = super().__getitem__(index)
+            return (strong,), labels
+
+    rates: list[float] = []
+    fit_with_recipe(model, TARGET, StrongOnly(320, 0), epochs=4, learning_rate=0.01, callbacks=[Rates()], verbose=0)
+    assert len(rates) == 40
+    assert int(np.argmax(rates)) in (2, 3, 4)
+    assert max(rates) == pytest.approx(0.01, rel=0.01)
+    assert rates[-1] < 1e-4
+    assert model.optimizer.weight_decay == pytest.approx(0.05)
+
+
+def test_a_misleading_head_is_silenced_by_the_held_out_rows():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 90)
+    good = 3.0 * np.eye(4)[labels] + rng.normal(size=(90, 4))
+    misleading = 6.0 * np.eye(4)[rng.integers(0, 4, 90)]
+    logits = np.stack([good, misleading, np.zeros((90, 4))], axis=1)
+    scales = fit_scales(logits, labels, activation="softmax")
+    assert (scales >= 0).all()
+    assert scales[1] < 0.1 * scales[0]
+
+    def accuracy(weights):
+        return (np.einsum("rhu,h->ru", logits, weights).argmax(1) == labels).mean()
+
+    assert accuracy(scales) > accuracy(np.ones(3)) + 0.2
+    assert accuracy(scales) >= accuracy(np.array([1, 0, 0])) - 0.01
+
+
+@pytest.mark.parametrize(
+    ("activation", "labels"),
+    [
+        ("softmax", np.array([0, 1, 1])),
+        ("softmax", np.array([[1, 0], [0, 1], [0, 1]])),
+        ("sigmoid", np.array([[1, 0], [0, 1], [0, 1]])),
+        (None, np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])),
+    ],
+)
+def test_scales_are_fitted_for_every_kind_of_target(activation, labels):
+    truth = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    logits = np.stack([2 * truth - 1 if activation else truth, 1 - 2 * truth], axis=1)
+    scales = fit_scales(logits, labels, activation=activation, strength=0.0)
+    assert scales[0] >= 1 - 1e-2
+    assert scales[1] == pytest.approx(0.0, abs=1e-2)
+
+
+def test_rows_of_sample_weight_zero_do_not_count():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(20, 2, 3)), rng.integers(0, 3, 20)
+    weights = np.repeat([1.0, 0.0], 10)
+    first = fit_scales(logits, labels, activation="softmax", sample_weight=weights)
+    np.testing.assert_allclose(first, fit_scales(logits[:10], labels[:10], activation="softmax"), atol=1e-6)
+
+
+def test_a_model_without_heads_to_weigh_is_left_alone():
+    assert calibrate_heads(build_fusion_classifier(SPECS, TARGET, fusion="concat"), Rows(8, 0)) == {}
+
+
+def test_zero_epochs_are_refused():
+    with pytest.raises(ValueError, match="Received: epochs=0"):
+        fit_with_recipe(build_fusion_classifier(SPECS, TARGET), TARGET, Rows(8, 0), epochs=0)
