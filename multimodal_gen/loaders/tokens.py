@@ -159,7 +159,9 @@ def train_tokenizer(
         scored = json.loads(trained.to_str())["model"]["vocab"]
         rounded = sorted(((token, round(score, 5)) for token, score in scored[2:]), key=lambda one: (-one[1], one[0]))
         pieces_and_scores = [tuple(one) for one in scored[:2]] + rounded
-        return _assembled(models.Unigram(pieces_and_scores, unk_id=1), normalizer, trained.pre_tokenizer, decoders.Metaspace())
+        return _assembled(
+            models.Unigram(pieces_and_scores, unk_id=1), normalizer, trained.pre_tokenizer, decoders.Metaspace()
+        )
     return _train(
         texts,
         models.WordLevel(unk_token=UNKNOWN),

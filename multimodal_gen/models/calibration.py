@@ -49,6 +49,9 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
         sample_weight=np.concatenate(weights),
         strength=strength,
     )
+    if scales.max() < 1e-3:
+        # On these rows no head is better than knowing nothing; with all scales 0 every row would get the first class.
+        scales = np.ones(len(scales))
     layer.scales.assign(scales.astype("float32"))
     names = [tensor._keras_history.operation.name for tensor in layer.input]
     return dict(zip(names, scales.tolist(), strict=True))

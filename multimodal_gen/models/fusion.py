@@ -292,4 +292,8 @@ def build_fusion_classifier(
     logits = chosen.join(encodings, target.units, target.activation)
     outputs = layers.Activation(target.activation or "linear", dtype="float32", name="predictions")(logits)
     # A list, not a dict: Keras then takes a tuple, a list, or a dict by the inputs' names without complaint.
-    return FusionModel(tensors, outputs, name=name)
+    model = FusionModel(tensors, outputs, name=name)
+    if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
+        # What `jit_compile="auto"` looks at: XLA's convolutions on CPU take 1.4 times as long as tensorflow's own.
+        model.supports_jit = False
+    return model

@@ -36,7 +36,7 @@ def fit_with_recipe(
     epochs: int | None = None,
     learning_rate: float = 2e-3,
     weight_decay: float = 0.05,
-    metrics: Sequence[Any] | None = None,
+    metrics: Sequence[Any] = (),
     patience: int | None = None,
     calibrate: bool = True,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -51,13 +51,13 @@ def fit_with_recipe(
 
     Args:
         model: An uncompiled or compiled model; it is compiled anew.
-        target: The target: its `loss` is used, and its `activation` and `units` choose the default metrics.
+        target: The target: its `loss` is used, and where it has an activation, accuracy is reported.
         train_data: A `keras.utils.PyDataset` with `num_batches`, which shuffles its rows itself.
         validation_data: Likewise, without shuffling or augmentation.
         epochs: Passes over the training rows. Default: `epochs_for` their number.
         learning_rate: Greatest learning rate, reached after the warm-up.
         weight_decay: Decoupled weight decay, as a factor of the learning rate.
-        metrics: Metrics to report. Default: accuracy where the target is a class.
+        metrics: Further metrics to report; accuracy is always there where the target is a class.
         patience: Epochs without a better validation loss before training stops. Default: a third of `epochs`, but at
             least 5.
         calibrate: Whether to weigh the heads on the validation data in the end.
@@ -73,18 +73,18 @@ def fit_with_recipe(
         raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
     steps = epochs * int(train_data.num_batches)
     warmup = max(math.ceil(0.1 * steps), 1)
+    # Not from zero: a run of one step would learn nothing.
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
+        learning_rate / warmup, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "scales", "positions"])
-    if metrics is None:
-        metrics = ["accuracy"] if target.activation is not None else []
-    model.compile(optimizer, loss=target.loss, metrics=list(metrics), jit_compile=_jit_compile())
+    is_class = target.activation is not None
+    model.compile(optimizer, loss=target.loss, metrics=["accuracy", *metrics] if is_class else list(metrics))
     callbacks = list(callbacks)
     if validation_data is not None:
         patience = max(epochs // 2, 5) if patience is None else patience
-        monitor, mode = ("val_accuracy", "max") if "accuracy" in metrics else ("val_loss", "min")
+        monitor, mode = ("val_accuracy", "max") if is_class else ("val_loss", "min")
         callbacks.append(
             keras.callbacks.EarlyStopping(monitor, patience=patience, mode=mode, restore_best_weights=True)
         )
@@ -99,8 +99,3 @@ def fit_with_recipe(
     if calibrate and validation_data is not None:
         calibrate_heads(model, validation_data)
     return history
-
-
-def _jit_compile() -> bool | str:
-    # XLA's convolutions on CPU take about 1.4 times as long as tensorflow's own, and compiling them half a minute.
-    return False if keras.backend.backend() == "tensorflow" else "auto"
