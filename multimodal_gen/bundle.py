@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,8 @@ class Bundle:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle into a folder, which may hold other files; an older bundle there is replaced.
 
+        The optimizer's state is not saved: to go on training later, use `model.save` as well.
+
         Args:
             path: The folder; it is made if there is none.
         """
@@ -105,7 +108,8 @@ class Bundle:
             "target": serialize(self.target),
         }
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
-            self.model.save(Path(temporary, "model.keras"))
+            with _uncompiled(self.model):
+                self.model.save(Path(temporary, "model.keras"))
             _move_out_tokenizers(description["inputs"], Path(temporary))
             text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False)
             Path(temporary, "bundle.json").write_text(text, "utf-8", "surrogatepass")
@@ -188,6 +192,20 @@ def load_bundle(
             f"{error} Received: path={os.fspath(path)!r}"
         ) from error
     return Bundle(model, inputs, target, inputs_as=inputs_as)
+
+
+@contextmanager
+def _uncompiled(model: keras.Model) -> Iterator[None]:
+    # An optimizer's state is twice the size of the weights, and no use for predicting.
+    if not model.compiled:
+        yield
+        return
+    optimizer = model.optimizer
+    model.optimizer, model.compiled = None, False
+    try:
+        yield
+    finally:
+        model.optimizer, model.compiled = optimizer, True
 
 
 def _tokenizer_configs(inputs: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

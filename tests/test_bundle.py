@@ -93,6 +93,19 @@ def test_a_bundle_is_one_folder_without_pickle(bundle: mg.Bundle, tmp_path: Path
             pickle.loads(path.read_bytes())
 
 
+def test_saving_leaves_the_optimizer_out_of_the_file_and_in_the_model(picture_table, tmp_path: Path) -> None:
+    bundle = small_bundle(picture_table, length=LengthLoader("caption"))
+    bundle.model.compile("adam", loss=bundle.target.loss)
+    data = mg.MultimodalSequence(picture_table, bundle.inputs, bundle.target)
+    bundle.model.fit(data, verbose=0)
+    optimizer = bundle.model.optimizer
+    bundle.save(tmp_path / "run")
+    assert bundle.model.optimizer is optimizer
+    bundle.model.fit(data, verbose=0)
+    assert int(keras.ops.convert_to_numpy(optimizer.iterations)) == 2
+    assert not keras.saving.load_model(tmp_path / "run" / "model.keras").compiled
+
+
 def test_the_scores_of_evaluate_follow_from_the_predictions(bundle: mg.Bundle, picture_table) -> None:
     scores = bundle.evaluate(picture_table)
     assert scores["accuracy"] == pytest.approx(

@@ -134,10 +134,8 @@ def train_tokenizer(
             normalizer,
             pre_tokenizers.BertPreTokenizer(),
         )
-        vocabulary = trained.get_vocab()
-        return _assembled(
-            models.WordPiece(vocabulary, unk_token=UNKNOWN), normalizer, trained.pre_tokenizer, decoders.WordPiece()
-        )
+        words = models.WordPiece(trained.get_vocab(), unk_token=UNKNOWN)
+        return _assembled(words, normalizer, trained.pre_tokenizer, decoders.WordPiece())
     if model == "bpe":
         trained = _train(
             texts,
@@ -158,10 +156,8 @@ def train_tokenizer(
         )
         scored = json.loads(trained.to_str())["model"]["vocab"]
         rounded = sorted(((token, round(score, 5)) for token, score in scored[2:]), key=lambda one: (-one[1], one[0]))
-        pieces_and_scores = [tuple(one) for one in scored[:2]] + rounded
-        return _assembled(
-            models.Unigram(pieces_and_scores, unk_id=1), normalizer, trained.pre_tokenizer, decoders.Metaspace()
-        )
+        unigrams = models.Unigram([tuple(one) for one in scored[:2]] + rounded, unk_id=1)
+        return _assembled(unigrams, normalizer, trained.pre_tokenizer, decoders.Metaspace())
     return _train(
         texts,
         models.WordLevel(unk_token=UNKNOWN),

@@ -45,8 +45,8 @@ def fit_with_recipe(
     """Compiles and trains a model with defaults that are good on small tables, from scratch.
 
     AdamW (Loshchilov and Hutter, 2019) without decay of biases and normalization, a cosine schedule after 10 % of
-    warm-up, epochs by the size of the table. With validation data: early stopping on the validation loss that keeps
-    the best weights, and then `calibrate_heads`, so that a weak input does not spoil a strong one. N-gram branches
+    warm-up, epochs by the size of the table. With validation data: early stopping on the validation accuracy that
+    keeps the best weights, and then `calibrate_heads`, so that a weak input does not spoil a strong one. N-grams
     learn five times as fast (`NgramBranch.multiplier`). Computes in the dtype policy that the model was built with.
 
     Args:
@@ -58,8 +58,8 @@ def fit_with_recipe(
         learning_rate: Greatest learning rate, reached after the warm-up.
         weight_decay: Decoupled weight decay, as a factor of the learning rate.
         metrics: Further metrics to report; accuracy is always there where the target is a class.
-        patience: Epochs without a better validation loss before training stops. Default: a third of `epochs`, but at
-            least 5.
+        patience: Epochs without a better validation accuracy (loss, where the target is no class) before training
+            stops. Default: half of `epochs`, but at least 5.
         calibrate: Whether to weigh the heads on the validation data in the end.
         callbacks: Further callbacks.
         verbose: As in `fit`.
