@@ -141,7 +141,7 @@ def _train(
     reporter.end()
     frame = pd.DataFrame(history.history)
     frame.insert(0, "epoch", range(1, len(frame) + 1))
-    best = int(np.argmin(frame["val_loss"].to_numpy()))
+    best = int(np.argmax(frame["val_accuracy"].to_numpy()))
     loss, accuracy = history.history["val_loss"][best], history.history["val_accuracy"][best]
     reporter.say(f"  best epoch {best + 1} of {len(frame)}: validation loss {loss:.3f}, accuracy {accuracy:.3f}")
     return Bundle(model, inputs, target), frame
