@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from multimodal_gen import augment as augment
+    from multimodal_gen import loaders as loaders
     from multimodal_gen import models as models
     from multimodal_gen.bundle import Bundle as Bundle
     from multimodal_gen.bundle import load_bundle as load_bundle
@@ -66,7 +67,7 @@ _HOMES = {
     "show_batch": "plots",
     "split_table": "table",
 }
-_MODULES = ("augment", "models")
+_MODULES = ("augment", "loaders", "models")
 
 __all__ = sorted([*_HOMES, *_MODULES])
 

@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -18,9 +19,13 @@ def run(code: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", mg.__all__)
-def test_every_public_name_can_be_imported_and_has_a_docstring(name: str) -> None:
-    value = getattr(mg, name)
+PUBLIC = [(mg, name) for name in mg.__all__]
+PUBLIC += [(module, name) for module in (mg.augment, mg.models, mg.loaders) for name in module.__all__]
+
+
+@pytest.mark.parametrize(("module", "name"), PUBLIC, ids=lambda one: getattr(one, "__name__", one))
+def test_every_public_name_can_be_imported_and_has_a_docstring(module: ModuleType, name: str) -> None:
+    value = getattr(module, name)
     assert inspect.getdoc(value), name
     if inspect.isclass(value):
         for member, function in inspect.getmembers(value, inspect.isfunction):
@@ -28,9 +33,11 @@ def test_every_public_name_can_be_imported_and_has_a_docstring(name: str) -> Non
                 assert inspect.getdoc(function), f"{name}.{member}"
 
 
-@pytest.mark.parametrize("name", [name for name in mg.__all__ if name not in ("augment", "models")])
-def test_every_public_function_has_types(name: str) -> None:
-    value = getattr(mg, name)
+@pytest.mark.parametrize(("module", "name"), PUBLIC, ids=lambda one: getattr(one, "__name__", one))
+def test_every_public_function_has_types(module: ModuleType, name: str) -> None:
+    value = getattr(module, name)
+    if inspect.ismodule(value):
+        return
     functions = [value] if inspect.isfunction(value) else [value.__init__]
     for function in functions:
         if not getattr(function, "__module__", "").startswith("multimodal_gen"):
