@@ -135,8 +135,8 @@ def plot_history(history: Any) -> Figure:
         history: What `fit` returned, its `history` dict, or a DataFrame with a column for each.
 
     Returns:
-        One panel a metric. The best epoch is marked: of the greatest validation accuracy, as `fit_with_recipe` keeps
-        it; without an accuracy of the least validation loss, without validation of the least loss.
+        One panel a metric. The epoch whose weights `fit_with_recipe` kept is marked; of another history the one of the
+        least validation loss, and without validation of the least loss.
     """
     values = getattr(history, "history", history)
     if not isinstance(values, Mapping | pd.DataFrame):
@@ -149,9 +149,9 @@ def plot_history(history: Any) -> Figure:
     names.sort(key=lambda name: name != "loss")
     if epochs is None:
         epochs = np.arange(1, len(curves[names[0]]) + 1)
-    judges = (("val_accuracy", -1.0), ("val_loss", 1.0), ("loss", 1.0))
-    judge = next((sign * curves[name] for name, sign in judges if name in curves), None)
+    judge = next((curves[name] for name in ("val_loss", "loss") if name in curves), None)
     best = None if judge is None or not np.isfinite(judge).any() else int(np.nanargmin(judge))
+    best = getattr(history, "best_epoch", best)
     across = min(len(names), 3)
     down = -(-len(names) // across)
     figure = Picture(4.6 * across + 0.2, 3.5 * down + 0.2, layout="constrained")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pandas as pd
 
 from multimodal_gen import plots
@@ -82,7 +81,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         started = time.perf_counter()
         bundle, history = _train(settings, name, parts, some, target, reporter)
         seconds = time.perf_counter() - started
-        scores[name] = {**bundle.evaluate(parts.test), "epochs": len(history), "seconds": round(seconds, 1)}
+        scores[name] = {**bundle.evaluate(parts.test), "epochs": len(history.epoch), "seconds": round(seconds, 1)}
         if name == main:
             _write(Path(settings.folder), bundle, history, parts.test)
     metrics: dict[str, Any] = {name: one["balanced_accuracy"] for name, one in scores.items()}
@@ -120,7 +119,7 @@ def _train(
     inputs: dict[str, Loader],
     target: ClassLabel,
     reporter: Reporter,
-) -> tuple[Bundle, pd.DataFrame]:
+) -> tuple[Bundle, keras.callbacks.History]:
     keras.utils.set_random_seed(settings.seed)
     train_data = MultimodalSequence(
         parts.train, inputs, target, batch_size=settings.batch_size, shuffle=True, seed=settings.seed
@@ -139,18 +138,19 @@ def _train(
         verbose=0,
     )
     reporter.end()
-    frame = pd.DataFrame(history.history)
-    frame.insert(0, "epoch", range(1, len(frame) + 1))
-    best = int(np.argmax(frame["val_accuracy"].to_numpy()))
+    best = history.best_epoch
     loss, accuracy = history.history["val_loss"][best], history.history["val_accuracy"][best]
-    reporter.say(f"  best epoch {best + 1} of {len(frame)}: validation loss {loss:.3f}, accuracy {accuracy:.3f}")
-    return Bundle(model, inputs, target), frame
+    reporter.say(
+        f"  kept epoch {best + 1} of {len(history.epoch)}: validation loss {loss:.3f}, accuracy {accuracy:.3f}"
+    )
+    return Bundle(model, inputs, target), history
 
 
-def _write(folder: Path, bundle: Bundle, history: pd.DataFrame, test: pd.DataFrame) -> None:
+def _write(folder: Path, bundle: Bundle, history: keras.callbacks.History, test: pd.DataFrame) -> None:
     assert isinstance(bundle.target, ClassLabel)
     bundle.save(folder)
-    history.to_csv(folder / "history.csv", index=False)
+    frame = pd.DataFrame({"epoch": [epoch + 1 for epoch in history.epoch], **history.history})
+    frame.to_csv(folder / "history.csv", index=False)
     predictions = bundle.predict(test)
     truth = test[bundle.target.column]
     frame = with_index(predictions)

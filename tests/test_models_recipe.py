@@ -10,6 +10,7 @@ from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models import build_fusion_classifier, calibrate_heads, epochs_for, fit_with_recipe
 from multimodal_gen.models.calibration import fit_scales
 from multimodal_gen.models.layers import SumOfHeads
+from multimodal_gen.models.recipe import KeepBest
 
 SPECS = {name: ArraySpec((6,), "float32", "vector") for name in ("strong", "weak")}
 TARGET = SimpleNamespace(
@@ -54,10 +55,25 @@ def test_the_recipe_learns_keeps_the_best_weights_and_weighs_the_heads():
     assert (scales != 1).any()
     layer.scales.assign(np.ones(3))
     accuracy = model.evaluate(validation, verbose=0, return_dict=True)["accuracy"]
-    assert accuracy == pytest.approx(max(history.history["val_accuracy"]), abs=1e-6)
+    assert accuracy == pytest.approx(history.history["val_accuracy"][history.best_epoch], abs=1e-6)
     test = Rows(300, 2)
     predicted = model.predict(test, verbose=0).argmax(1)
     assert (predicted == test.labels).mean() > 0.7
+
+
+def test_the_last_epoch_within_one_standard_error_of_the_best_is_kept():
+    model = build_fusion_classifier({"strong": SPECS["strong"]}, TARGET)
+    keep = KeepBest(100, patience=3)
+    keep.set_model(model)
+    model.history = keras.callbacks.History()
+    # One standard error of 0.8 on 100 rows is 0.04.
+    for epoch, accuracy in enumerate((0.5, 0.8, 0.77, 0.75, 0.78, 0.7)):
+        model.set_weights([np.full_like(weight, epoch) for weight in model.get_weights()])
+        keep.on_epoch_end(epoch, {"val_accuracy": accuracy})
+        assert getattr(model, "stop_training", False) == (epoch >= 4)
+    keep.on_train_end()
+    assert model.history.best_epoch == 4
+    assert all((weight == 4).all() for weight in model.get_weights())
 
 
 def test_the_schedule_warms_up_and_ends_at_zero():

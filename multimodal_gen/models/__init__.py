@@ -23,7 +23,7 @@ from multimodal_gen.models.fusion import (
     Match,
     build_fusion_classifier,
 )
-from multimodal_gen.models.recipe import epochs_for, fit_with_recipe
+from multimodal_gen.models.recipe import KeepBest, epochs_for, fit_with_recipe
 
 __all__ = [
     "BackboneBranch",
@@ -35,6 +35,7 @@ __all__ = [
     "Gated",
     "ImageBranch",
     "Joint",
+    "KeepBest",
     "Late",
     "Match",
     "NgramBranch",

@@ -23,6 +23,39 @@ def epochs_for(num_rows: int) -> int:
     return min(max(round(_ROW_VISITS / max(num_rows, 1)), _MIN_EPOCHS), _MAX_EPOCHS)
 
 
+class KeepBest(keras.callbacks.Callback):
+    """Early stopping on the validation accuracy, by the one-standard-error rule.
+
+    Keeps the weights of the last epoch whose accuracy is at most one standard error below the best. Differences
+    smaller than that are chance, and under a falling learning rate the later of two equal epochs is the better one
+    (Breiman et al., 1984, section 3.4.3, for the rule).
+
+    Args:
+        num_rows: Validation rows, which the standard error depends on.
+        patience: Epochs without a better accuracy before training stops.
+    """
+
+    def __init__(self, num_rows: int, patience: int) -> None:
+        super().__init__()
+        self.num_rows, self.patience = num_rows, patience
+        self.best, self.best_epoch, self.kept_epoch = -1.0, 0, 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the accuracy, keep the weights or stop."""
+        accuracy = float((logs or {})["val_accuracy"])
+        if accuracy > self.best:
+            self.best, self.best_epoch = accuracy, epoch
+        if accuracy >= self.best - math.sqrt(self.best * (1 - self.best) / self.num_rows):
+            self.kept_epoch, self.weights = epoch, self.model.get_weights()
+        if epoch - self.best_epoch >= self.patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Put the kept weights back."""
+        self.model.set_weights(self.weights)
+        self.model.history.best_epoch = self.kept_epoch
+
+
 def _num_rows(data: Any) -> int:
     return int(data.num_batches) * len(next(iter(keras.tree.flatten(data[0]))))
 
@@ -44,10 +77,10 @@ def fit_with_recipe(
 ) -> keras.callbacks.History:
     """Compiles and trains a model with defaults that are good on small tables, from scratch.
 
-    AdamW (Loshchilov and Hutter, 2019) without decay of biases and normalization, a cosine schedule after 10 % of
-    warm-up, epochs by the size of the table. With validation data: early stopping on the validation accuracy that
-    keeps the best weights, and then `calibrate_heads`, so that a weak input does not spoil a strong one. N-grams
-    learn five times as fast (`NgramBranch.multiplier`). Computes in the dtype policy that the model was built with.
+    AdamW (Loshchilov and Hutter, 2019) without decay of biases and normalization, a cosine schedule after 10 % of warm-
+    up, epochs by the size of the table. With validation data: early stopping on the validation accuracy (`KeepBest`),
+    and then `calibrate_heads`, so that a weak input does not spoil a strong one. N-grams learn five times as fast
+    (`NgramBranch.multiplier`). Computes in the dtype policy that the model was built with.
 
     Args:
         model: An uncompiled or compiled model; it is compiled anew.
@@ -65,7 +98,8 @@ def fit_with_recipe(
         verbose: As in `fit`.
 
     Returns:
-        The history of `fit`. The model holds the best weights.
+        The history of `fit`. The model holds the weights that early stopping kept; for a class, `history.best_epoch`
+        says of which epoch, counting from 0.
     """
     if epochs is None:
         epochs = epochs_for(_num_rows(train_data))
@@ -84,9 +118,10 @@ def fit_with_recipe(
     callbacks = list(callbacks)
     if validation_data is not None:
         patience = max(epochs // 2, 5) if patience is None else patience
-        monitor, mode = ("val_accuracy", "max") if is_class else ("val_loss", "min")
         callbacks.append(
-            keras.callbacks.EarlyStopping(monitor, patience=patience, mode=mode, restore_best_weights=True)
+            KeepBest(_num_rows(validation_data), patience)
+            if is_class
+            else keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
         )
     history = model.fit(
         train_data,
