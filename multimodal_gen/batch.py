@@ -35,6 +35,19 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         return _POOLS[key]
 
 
+def check_loaders(inputs: Mapping[str, Loader], target: Loader | None) -> None:
+    """Refuse inputs that are no mapping of names to loaders, and a target that is no loader."""
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise ValueError(
+            f'`inputs` must map at least one name to a loader, as in {{"image": loader}}. Received: inputs={inputs!r}'
+        )
+    for name, loader in inputs.items():
+        if not isinstance(name, str) or not isinstance(loader, Loader):
+            raise ValueError(f"`inputs` must map names to loaders. Received: {name!r}: {loader!r}")
+    if target is not None and not isinstance(target, Loader):
+        raise ValueError(f"`target` must be a target such as ClassLabel, or None. Received: target={target!r}")
+
+
 class PendingBatch:
     """The arrays of one batch, being filled.
 

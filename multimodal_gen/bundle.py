@@ -113,6 +113,9 @@ class Bundle:
             _move_out_tokenizers(description["inputs"], Path(temporary))
             text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False)
             Path(temporary, "bundle.json").write_text(text, "utf-8", "surrogatepass")
+            for stale in folder.glob("tokenizer*.json"):
+                if not Path(temporary, stale.name).exists():
+                    stale.unlink()
             # The description comes last: a folder without it is no bundle.
             for name in sorted(os.listdir(temporary), key=lambda name: name == "bundle.json"):
                 os.replace(Path(temporary, name), folder / name)
@@ -141,7 +144,9 @@ def load_bundle(
     directory: str | os.PathLike[str] | None = None,
     custom_objects: Mapping[str, type] | None = None,
 ) -> Bundle:
-    """Read a bundle that `Bundle.save` wrote. The model comes uncompiled.
+    """Read a bundle that `Bundle.save` wrote.
+
+    The model comes uncompiled: `predict` and `evaluate` of the bundle need no more, and to train on, compile it again.
 
     Args:
         path: The folder.
@@ -152,6 +157,8 @@ def load_bundle(
     Raises:
         BundleError: If the folder is not a bundle, is damaged, or names an unknown class.
     """
+    if custom_objects is not None and not isinstance(custom_objects, Mapping):
+        raise TypeError(f"`custom_objects` must map class names to classes. Received: {custom_objects!r}")
     folder = Path(path)
     try:
         description = json.loads((folder / "bundle.json").read_text("utf-8", "surrogatepass"))

@@ -29,6 +29,11 @@ class _Fusion(StrEnum):
     MATCH = "match"
 
 
+class _Missing(StrEnum):
+    ERROR = "error"
+    MEAN = "mean"
+
+
 class _Text(StrEnum):
     NGRAMS = "ngrams"
     TOKENS = "tokens"
@@ -65,6 +70,7 @@ _RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a
 _Image = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of picture paths.")]
 _Caption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of captions.")]
 _Number = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Column of numbers; may be repeated.")]
+_NumberMissing = Annotated[_Missing, typer.Option(help="What a missing number is.")]
 _Label = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the class.")]
 _Directory = Annotated[
     str | None, typer.Option(metavar="DIR", help="Where relative picture paths start; by default the table's folder.")
@@ -109,6 +115,7 @@ def train(
     caption: _Caption = None,
     label: _Label = "label",
     number: _Number = None,
+    number_missing: _NumberMissing = _Missing.ERROR,
     directory: _Directory = None,
     split: _Split = None,
     split_names: _SplitNames = None,
@@ -216,6 +223,7 @@ def preview(
     caption: _Caption = None,
     label: _Label = "label",
     number: _Number = None,
+    number_missing: _NumberMissing = _Missing.ERROR,
     directory: _Directory = None,
     split: _Split = None,
     split_names: _SplitNames = None,
@@ -250,6 +258,7 @@ def _data_settings(arguments: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: arguments[name] for name in names},
         "number": tuple(arguments["number"] or ()),
+        "number_missing": arguments["number_missing"].value,
         "split_names": _words(arguments["split_names"]),
         "fractions": _fractions(arguments["fractions"]),
         "image_size": _image_size(arguments["image_size"]),

@@ -8,7 +8,9 @@ epoch, so it is asked there. Nothing is patched; where no `fit` is running, noth
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from types import FrameType
+from typing import Any
 
 
 def running_epoch() -> int | None:
@@ -16,12 +18,21 @@ def running_epoch() -> int | None:
 
     Before its first epoch, while `fit` builds the model, it is the epoch that will come first.
     """
+    names = _caller("fit")
+    epoch = names.get("epoch", names.get("initial_epoch"))
+    return None if epoch is None else int(epoch)
+
+
+def predicting() -> bool:
+    """Whether a `keras.Model.predict` is what called."""
+    return bool(_caller("predict"))
+
+
+def _caller(method: str) -> Mapping[str, Any]:
+    # The local names of the nearest method of Keras that is so called; empty if there is none.
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name == "fit" and frame.f_globals.get("__name__", "").startswith("keras."):
-            names = frame.f_locals
-            epoch = names.get("epoch", names.get("initial_epoch"))
-            if epoch is not None:
-                return int(epoch)
+        if frame.f_code.co_name == method and frame.f_globals.get("__name__", "").startswith("keras."):
+            return frame.f_locals
         frame = frame.f_back
-    return None
+    return {}

@@ -32,6 +32,12 @@ class _ConfigurableType(ABCMeta):
         instance.__dict__["_arguments"] = dict(list(arguments.items())[1:])
         return instance
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        # Without it, help and completion would show the arguments of `__call__` above.
+        signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
 
 class Configurable(metaclass=_ConfigurableType):
     """Base class: immutable after construction, with a config made of the constructor's arguments."""

@@ -50,7 +50,9 @@ class Commands(TyperGroup):
             if not standalone_mode or not hasattr(error, "format_message"):
                 raise
             command = getattr(getattr(error, "ctx", None), "command_path", "multimodal-gen")
-            typer.echo(f"Error: {error.format_message().rstrip('.')}; see {command} --help", err=True)
+            message = error.format_message().rstrip(".")
+            if message:
+                typer.echo(f"Error: {message}; see {command} --help", err=True)
             code = 2
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)

@@ -42,6 +42,9 @@ class Plan:
     _orders: _OrderCache = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name in ("batch_size", "seed", "rank", "world_size"):
+            if not isinstance(getattr(self, name), int | np.integer):
+                raise ValueError(f"`{name}` must be an integer. Received: {name}={getattr(self, name)!r}")
         if self.batch_size < 1:
             raise ValueError(f"`batch_size` must be positive. Received: batch_size={self.batch_size!r}")
         if not 0 <= self.seed < 2**64:

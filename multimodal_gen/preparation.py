@@ -35,6 +35,7 @@ class DataSettings:
         image: The column of pictures, or None.
         caption: The column of captions, or None.
         number: Columns of numbers, read as one input.
+        number_missing: What a missing number is: "error", or "mean" to read it as the mean of the training rows.
         label: The column of the class.
         directory: Where relative picture paths start; by default the table's folder.
         split: A column that says which rows are for training, validation and test; by default the split is random.
@@ -51,6 +52,7 @@ class DataSettings:
     image: str | None
     caption: str | None
     number: tuple[str, ...]
+    number_missing: str
     label: str
     directory: str | None
     split: str | None
@@ -168,7 +170,8 @@ def make_loaders(
         inputs["caption"] = TextLoader.from_texts(settings.caption, train[settings.caption], output_mode=settings.text)
     if settings.number:
         names = list(settings.number)
-        inputs["number"] = NumericLoader.from_values(names[0] if len(names) == 1 else names, train[names])
+        column = names[0] if len(names) == 1 else names
+        inputs["number"] = NumericLoader.from_values(column, train[names], missing=settings.number_missing)
     target = ClassLabel.from_values(settings.label, train[settings.label])
     most = 10
     shown = ", ".join(map(str, target.class_names[:most]))

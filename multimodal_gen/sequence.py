@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -16,8 +17,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.batch import PendingBatch, ReadAhead, available_cores
-from multimodal_gen.clock import running_epoch
+from multimodal_gen.batch import PendingBatch, ReadAhead, available_cores, check_loaders
+from multimodal_gen.clock import predicting, running_epoch
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.label import Target
@@ -81,7 +82,7 @@ class MultimodalSequence(keras.utils.PyDataset):
                 f"Received: workers={workers!r}, use_multiprocessing={use_multiprocessing!r}"
             )
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=max_queue_size)
-        _check_loaders(inputs, target)
+        check_loaders(inputs, target)
         if inputs_as not in ("tuple", "dict", "list"):
             raise ValueError(f'`inputs_as` must be "tuple", "dict" or "list". Received: inputs_as={inputs_as!r}')
         if max_queue_size < 0 or (threads is not None and threads < 1):
@@ -143,6 +144,12 @@ class MultimodalSequence(keras.utils.PyDataset):
 
     def on_epoch_begin(self) -> None:
         """Called by Keras: takes over the epoch that the running `fit` is in."""
+        if self.plan.shuffle and predicting():
+            warnings.warn(
+                "The predictions come in the shuffled order of this sequence, not in the table's. Give `predict` "
+                "`sequence.for_evaluation()` instead.",
+                stacklevel=2,
+            )
         epoch = running_epoch()
         if epoch is not None:
             self.epoch = epoch
@@ -230,7 +237,7 @@ class MultimodalSequence(keras.utils.PyDataset):
 
     def _cells(self, column: str | tuple[str, ...], positions: np.ndarray) -> list[Any]:
         if isinstance(column, str):
-            return list(self.table[column].array.take(positions))
+            return self.table[column].array.take(positions).tolist()
         return list(zip(*(self._cells(one, positions) for one in column), strict=True))
 
     def _packed(self, arrays: dict[Any, np.ndarray], epoch: int, index: int) -> tuple[Any, ...]:
@@ -286,13 +293,3 @@ class MultimodalSequence(keras.utils.PyDataset):
         if plan.world_size > 1:
             lines.append(f"  rank {plan.rank} of {plan.world_size}")
         return "\n".join(lines)
-
-
-def _check_loaders(inputs: Mapping[str, Loader], target: Target | None) -> None:
-    if not isinstance(inputs, Mapping) or not inputs:
-        raise ValueError(f"`inputs` must map at least one name to a loader. Received: inputs={inputs!r}")
-    for name, loader in inputs.items():
-        if not isinstance(name, str) or not isinstance(loader, Loader):
-            raise ValueError(f"`inputs` must map names to loaders. Received: {name!r}: {loader!r}")
-    if target is not None and not isinstance(target, Loader):
-        raise ValueError(f"`target` must be a target such as ClassLabel, or None. Received: target={target!r}")

@@ -88,6 +88,13 @@ def _read_class_folders(root: Path) -> pd.DataFrame:
         raise TableError(
             f"There is no picture in any class folder, as in CLASS/1.jpg. Received: path={os.fspath(root)!r}"
         )
+    bare = [row[0] for row in rows if not row[1]]
+    if 0 < len(bare) < len(rows):
+        warnings.warn(
+            f"{len(bare)} of the {len(rows)} pictures below {os.fspath(root)!r} have no caption, as their .txt file is "
+            f"missing or empty, {bare[0]!r} first.",
+            stacklevel=3,
+        )
     if passed_over:
         warnings.warn(
             f"{len(passed_over)} file(s) below {os.fspath(root)!r} are neither pictures in a class folder nor captions "
@@ -248,7 +255,7 @@ def _check_parts(
 ) -> None:
     sizes = np.bincount(part, minlength=len(fractions))
     if not sizes.all():
-        what = "rows" if group is None else f"groups in {group!r}"
+        what = f"groups in {group!r}" if group is not None else "rows" if stratify is None else f"rows a {stratify!r}"
         raise TableError(
             f"There are too few {what} to fill every part. Received: {len(part)} rows, fractions={tuple(fractions)}"
         )

@@ -154,7 +154,7 @@ def _write(folder: Path, bundle: Bundle, history: keras.callbacks.History, test:
     predictions = bundle.predict(test)
     truth = test[bundle.target.column]
     frame = with_index(predictions)
-    frame.insert(1, "truth", truth.to_numpy(), allow_duplicates=True)
+    frame.insert(1, "truth" if "truth" not in frame else "true_label", truth.to_numpy())
     frame.to_csv(folder / "predictions.csv", index=False)
     sequence = MultimodalSequence(test, bundle.inputs, bundle.target)
     plots.plot_history(history).savefig(folder / "curves.png")

@@ -40,7 +40,8 @@ def test_a_folder_of_class_folders_becomes_a_table(tmp_path: Path) -> None:
         Image.new("RGB", (4, 4)).save(path)
     (tmp_path / "cat" / "1.txt").write_text(" a cat\n")
     (tmp_path / ".hidden").write_text("")
-    table = mg.read_table(tmp_path)
+    with pytest.warns(UserWarning, match=r"2 of the 3 pictures .* have no caption.*'cat/2.PNG' first"):
+        table = mg.read_table(tmp_path)
     assert table.to_dict("list") == {
         "image": ["cat/1.jpg", "cat/2.PNG", "dog/deep/1.jpg"],
         "caption": ["a cat", "", ""],

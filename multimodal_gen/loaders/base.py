@@ -182,6 +182,10 @@ def _checked(loader: Loader, array: Any, what: str, name: str) -> np.ndarray:
     problem = spec_problem(array, loader.spec)
     if problem:
         raise LoaderError(f"{name}.{what} must return what its spec says. {problem}")
+    if np.asarray(array).dtype.kind == "f" and not np.isfinite(array).all():
+        raise LoaderError(
+            f"{name}.{what} must return finite numbers, or training turns to NaN. Received: NaN or infinity"
+        )
     return np.array(array)
 
 

@@ -85,10 +85,15 @@ class ImageLoader(Loader):
             )
         if rescale is not None and not (np.isfinite(rescale) and rescale > 0):
             raise ValueError(f"`rescale` must be a positive number. Received: rescale={rescale!r}")
-        if len(image_size) != 2:
-            raise ValueError(f"`image_size` must be (height, width). Received: image_size={image_size!r}")
+        pair = isinstance(image_size, tuple | list) and len(image_size) == 2
+        if not pair or not all(isinstance(one, int | np.integer) and one > 0 for one in image_size):
+            raise ValueError(
+                f"`image_size` must be (height, width), two positive integers. Received: image_size={image_size!r}"
+            )
         if len(background) != 3 or not all(0 <= value <= 255 for value in background):
             raise ValueError(f"`background` must be three values in [0, 255]. Received: background={background!r}")
+        if not isinstance(augment, list | tuple):
+            raise ValueError(f"`augment` must be a list of operations. Received: augment={augment!r}")
         for operation in augment:
             if not callable(operation):
                 raise ValueError(f"`augment` must hold callables `(image, rng) -> image`. Received: {operation!r}")
@@ -128,10 +133,16 @@ class ImageLoader(Loader):
         except IsADirectoryError:
             raise LoadError("the path names a folder, not a file.", path=path) from None
         except UnidentifiedImageError:
-            raise LoadError("the content is not a picture in any format that Pillow knows.", path=path) from None
+            raise LoadError(
+                "the content is not a picture in any format that Pillow knows. Replace the file, or drop the row.",
+                path=path,
+            ) from None
         except Exception as error:
             reason = str(error) or type(error).__name__
-            raise LoadError(f"the picture is broken or cannot be read: {reason}", path=path) from error
+            raise LoadError(
+                f"the picture is broken or cannot be read: {reason.rstrip('.')}. Replace the file, or drop the row.",
+                path=path,
+            ) from error
         pixels = pixels.reshape(self.spec.shape)
         return pixels if self.spec.dtype == "uint8" else self._to_float(pixels)
 

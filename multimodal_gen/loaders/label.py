@@ -63,6 +63,12 @@ class ClassLabel(Target):
         names = tuple(name.item() if isinstance(name, np.generic) else name for name in class_names)
         if len(set(names)) != len(names) or len(names) < 2:
             raise ValueError(f"`class_names` must be two or more different classes. Received: class_names={names!r}")
+        for name in names:
+            if not isinstance(name, str | int):
+                raise ValueError(
+                    "A class must be a string, an integer or a boolean; convert the column with `.astype(str)` or "
+                    f"`.astype(int)`. Received: {name!r} of type {type(name).__name__} in {column!r}"
+                )
         if label_mode not in ("int", "categorical", "binary"):
             raise ValueError(
                 f'`label_mode` must be "int", "categorical" or "binary". Received: label_mode={label_mode!r}'
@@ -124,6 +130,9 @@ class ClassLabel(Target):
 
     def _unknown(self, cell: Any) -> str:
         names = [str(name) for name in self.class_names]
+        if str(cell) in names:
+            known = type(self.class_names[0]).__name__
+            return f"the label {cell!r} is of type {type(cell).__name__}, but the classes are of type {known}."
         close = difflib.get_close_matches(str(cell), names, n=1)
         known = ", ".join(repr(name) for name in self.class_names[:20]) + (", ..." if len(names) > 20 else "")
         hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -79,6 +79,6 @@ class NumericLoader(Loader):
         if not np.all(np.isfinite(numbers)):
             raise LoadError(
                 "a number is missing or infinite. Fill it, drop the row, or read missing values as the mean with "
-                f'`missing="mean"`. Received: {cell!r}'
+                f'`missing="mean"` (`--number-missing mean`). Received: {cell!r}'
             )
         return ((numbers - self.mean) / self.scale).astype("float32")

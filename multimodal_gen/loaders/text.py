@@ -93,6 +93,11 @@ class TextLoader(Loader):
         Raises:
             ValueError: If there is no text to learn from, or an argument is none of those named.
         """
+        if isinstance(texts, str) or not isinstance(column, str):
+            raise TypeError(
+                f"`from_texts` takes a column name and then texts. Received: column={type(column).__name__}, "
+                f"texts={type(texts).__name__}"
+            )
         texts = [_text(text) for text in texts if not is_missing(text)]
         if not any(text.strip() for text in texts):
             raise ValueError(
