@@ -77,6 +77,7 @@ def test_a_bundle_is_one_folder_without_pickle(bundle: mg.Bundle, tmp_path: Path
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "history.csv").write_text("kept")
+    (folder / "tokenizer_1.json").write_text("of an older bundle")
     bundle.save(folder)
     bundle.save(folder)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -138,6 +139,8 @@ def test_custom_loaders_come_back_with_custom_objects(picture_table, tmp_path: P
     bundle.save(tmp_path / "run")
     with pytest.raises(mg.BundleError, match=r"custom_objects=\{'LengthLoader': LengthLoader\}"):
         mg.load_bundle(tmp_path / "run")
+    with pytest.raises(TypeError, match="must map class names to classes"):
+        mg.load_bundle(tmp_path / "run", custom_objects=[LengthLoader])
     loaded = mg.load_bundle(tmp_path / "run", custom_objects={"LengthLoader": LengthLoader})
     assert loaded.inputs["length"].scale == 0.5
     pd.testing.assert_frame_equal(loaded.predict(picture_table), bundle.predict(picture_table))

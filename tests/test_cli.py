@@ -145,9 +145,11 @@ def test_one_input_is_scored_under_its_own_name(shop: Path, tmp_path: Path) -> N
 def test_numbers_are_an_input_and_without_a_split_column_the_split_is_stratified(shop: Path, tmp_path: Path) -> None:
     columns = ("--caption", "caption", "--number", "price", "--number", "price2")
     table = pd.read_csv(shop).assign(price2=lambda one: -one["price"]).drop(columns="split")
+    table.loc[3, "price"] = np.nan
     table.to_json(tmp_path / "shop.jsonl", orient="records", lines=True)
     arguments = (*columns, "--epochs", 1, "--runs", tmp_path / "runs", "--fractions", "0.5,0.2,0.3", "--name", "n")
-    code, printed, errors = call("train", tmp_path / "shop.jsonl", *arguments)
+    assert_refused(call("train", tmp_path / "shop.jsonl", *arguments), "index 3.*--number-missing mean")
+    code, printed, errors = call("train", tmp_path / "shop.jsonl", *arguments, "--number-missing", "mean")
     assert (code, errors) == (0, "")
     assert "20 training, 8 validation, 12 test" in printed
     assert "number    vector (2,) float32 from ('price', 'price2')" in printed

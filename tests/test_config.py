@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,12 @@ def test_classes_registered_with_keras_are_found() -> None:
     registered = keras.saving.register_keras_serializable(package="test_config")(Point)
     with keras.saving.custom_object_scope({"Point": registered}):
         assert deserialize(serialize(Point(4))).x == 4
+
+
+def test_the_signature_is_the_constructors() -> None:
+    assert str(inspect.signature(Point)) == "(x: 'float', *, tags: 'tuple[str, ...]' = ()) -> 'None'"
+    assert list(inspect.signature(Segment).parameters) == ["start", "end"]
+    assert "image_size" in inspect.signature(mg.ImageLoader).parameters
 
 
 def test_repr_shows_the_arguments() -> None:

@@ -155,6 +155,12 @@ def test_evaluate_and_predict_take_the_sequence() -> None:
     assert model.predict(data.for_evaluation(), verbose=0)[:, 0].tolist() == list(range(ROWS))
 
 
+def test_predicting_in_shuffled_order_is_warned_of() -> None:
+    data, model = make_data(), make_model()
+    with pytest.warns(UserWarning, match=r"shuffled order .* Give `predict` `sequence.for_evaluation\(\)` instead"):
+        model.predict(data, verbose=0)
+
+
 def test_keras_is_left_with_one_worker_and_more_are_refused_with_the_reason() -> None:
     assert make_data().workers == 1
     for arguments in ({"workers": 2}, {"use_multiprocessing": True}):

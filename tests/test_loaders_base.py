@@ -80,6 +80,7 @@ class Forgetful(Scaled):
         ("no loader", "must derive from Loader. Received: loader='no loader'"),
         (broken(read=lambda self, cell: np.zeros(3, "float32")), r"Expected: \(2,\) float32. Received: \(3,\) float32"),
         (broken(read=lambda self, cell: np.zeros(2)), r"read\(1.0\) must return what its spec says.*float64"),
+        (broken(read=lambda self, cell: np.full(2, np.nan, "float32")), "must return finite numbers"),
         (broken(read=lambda self, cell: [cell, cell]), "Expected a NumPy array. Received: list"),
         (broken(read=lambda self, cell: np.array([next(COUNTER), 0], "float32")), "the same array every time"),
         (broken(read=unsafe_read), "safe to call from several threads"),

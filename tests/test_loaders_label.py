@@ -44,6 +44,8 @@ def test_an_unseen_label_lists_the_known_ones_and_the_closest() -> None:
             target.read(cell)
     with pytest.raises(mg.LoadError, match="not one of"):
         target.read(["glass mug"])
+    with pytest.raises(mg.LoadError, match="the label '1' is of type str, but the classes are of type int"):
+        mg.ClassLabel("digit", [0, 1]).read("1")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,11 @@ def test_an_unseen_label_lists_the_known_ones_and_the_closest() -> None:
         (lambda: mg.ClassLabel("label", ["a", "a"]), "two or more different classes"),
         (lambda: mg.ClassLabel("label", ["a", "b"], label_mode="one_hot"), "`label_mode` must be .*one_hot"),
         (lambda: mg.ClassLabel("label", ["a", "b", "c"], label_mode="binary"), "exactly two classes"),
+        (
+            lambda: mg.ClassLabel.from_values("price", [1.5, 2.5]),
+            "string, an integer or a boolean.*Received: 1.5 of type",
+        ),
+        (lambda: mg.ClassLabel.from_values("day", pd.to_datetime(["2020", "2021"])), "Received: Timestamp"),
         (lambda: mg.ClassLabel.from_values("label", ["a", 1]), "Labels must be all of one type. Received: int and str"),
         (lambda: mg.ClassLabel.from_values("label", pd.Series(["a", None], index=[7, 8])), "missing value at index 8"),
     ],

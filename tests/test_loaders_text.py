@@ -87,6 +87,9 @@ def test_missing_texts_are_left_out_of_training_and_refused_when_read() -> None:
 def test_arguments_without_meaning_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         mg.TextLoader.from_texts("caption", TEXTS, **arguments)
+    for swapped in (("caption", "a text"), (TEXTS, "caption")):
+        with pytest.raises(TypeError, match="takes a column name and then texts"):
+            mg.TextLoader.from_texts(*swapped)
     with pytest.raises(ValueError, match="There is no text to learn"):
         mg.TextLoader.from_texts("caption", ["", None])
 

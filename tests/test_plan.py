@@ -107,6 +107,8 @@ def test_a_plan_survives_pickling_without_its_order() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"batch_size": "16"}, "`batch_size` must be an integer. Received: batch_size='16'"),
+        ({"batch_size": 2, "seed": None}, "`seed` must be an integer"),
         ({"batch_size": 0}, "`batch_size` must be positive. Received: batch_size=0"),
         ({"batch_size": 2, "seed": -1}, "`seed` must be an integer in .* Received: seed=-1"),
         ({"batch_size": 3, "world_size": 2}, "must be a multiple of `world_size`"),
