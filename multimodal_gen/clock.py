@@ -1,4 +1,4 @@
-"""Which epoch Keras is in.
+"""Which epoch Keras is in, and whether it is predicting.
 
 Counting the hooks of a dataset does not tell: they fire before training too, and differently on each backend,
 and none of them knows `initial_epoch`. `fit` itself does know, and it is below us on the stack when it begins an

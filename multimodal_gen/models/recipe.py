@@ -38,7 +38,11 @@ class KeepBest(keras.callbacks.Callback):
     def __init__(self, num_rows: int, patience: int) -> None:
         super().__init__()
         self.num_rows, self.patience = num_rows, patience
-        self.best, self.best_epoch, self.kept_epoch = -1.0, 0, 0
+        self.best, self.best_epoch, self.kept_epoch = 0.0, 0, 0
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Keep what there is, should no epoch give an accuracy."""
+        self.weights = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the accuracy, keep the weights or stop."""
@@ -77,10 +81,10 @@ def fit_with_recipe(
 ) -> keras.callbacks.History:
     """Compiles and trains a model with defaults that are good on small tables, from scratch.
 
-    AdamW (Loshchilov and Hutter, 2019) without decay of biases and normalization, a cosine schedule after 10 % of warm-
-    up, epochs by the size of the table. With validation data: early stopping on the validation accuracy (`KeepBest`),
-    and then `calibrate_heads`, so that a weak input does not spoil a strong one. N-grams learn five times as fast
-    (`NgramBranch.multiplier`). Computes in the dtype policy that the model was built with.
+    AdamW (Loshchilov and Hutter, 2019) without decay of biases and normalization, a cosine schedule after 10 % of
+    warm-up, epochs by the size of the table. With validation data: early stopping on the validation accuracy
+    (`KeepBest`), and then `calibrate_heads`, so that a weak input does not spoil a strong one. N-grams learn five times
+    as fast (`NgramBranch.multiplier`). Computes in the dtype policy that the model was built with.
 
     Args:
         model: An uncompiled or compiled model; it is compiled anew.
