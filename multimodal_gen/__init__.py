@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from multimodal_gen import augment as augment
     from multimodal_gen import loaders as loaders
     from multimodal_gen import models as models
+    from multimodal_gen.arrays import table_from_arrays as table_from_arrays
     from multimodal_gen.bundle import Bundle as Bundle
     from multimodal_gen.bundle import load_bundle as load_bundle
     from multimodal_gen.errors import BundleError as BundleError
@@ -18,14 +19,23 @@ if TYPE_CHECKING:
     from multimodal_gen.errors import LoadError as LoadError
     from multimodal_gen.errors import MultimodalError as MultimodalError
     from multimodal_gen.errors import TableError as TableError
+    from multimodal_gen.loaders.array import ArrayLoader as ArrayLoader
     from multimodal_gen.loaders.base import ArraySpec as ArraySpec
     from multimodal_gen.loaders.base import Loader as Loader
     from multimodal_gen.loaders.base import check_loader as check_loader
     from multimodal_gen.loaders.image import ImageLoader as ImageLoader
     from multimodal_gen.loaders.label import ClassLabel as ClassLabel
-    from multimodal_gen.loaders.label import Target as Target
+    from multimodal_gen.loaders.masking import MaskedTextLoader as MaskedTextLoader
+    from multimodal_gen.loaders.masking import MaskedTokens as MaskedTokens
+    from multimodal_gen.loaders.multilabel import MultiLabel as MultiLabel
     from multimodal_gen.loaders.ngrams import NgramEncoder as NgramEncoder
+    from multimodal_gen.loaders.normalization import FeaturewiseNormalization as FeaturewiseNormalization
+    from multimodal_gen.loaders.normalization import SamplewiseNormalization as SamplewiseNormalization
+    from multimodal_gen.loaders.normalization import ZCAWhitening as ZCAWhitening
     from multimodal_gen.loaders.numeric import NumericLoader as NumericLoader
+    from multimodal_gen.loaders.reconstruction import InputTarget as InputTarget
+    from multimodal_gen.loaders.regression import NumericTarget as NumericTarget
+    from multimodal_gen.loaders.target import Target as Target
     from multimodal_gen.loaders.text import TextLoader as TextLoader
     from multimodal_gen.loaders.tokens import TokenEncoder as TokenEncoder
     from multimodal_gen.models import build_fusion_classifier as build_fusion_classifier
@@ -34,28 +44,43 @@ if TYPE_CHECKING:
     from multimodal_gen.plots import plot_history as plot_history
     from multimodal_gen.plots import plot_predictions as plot_predictions
     from multimodal_gen.plots import show_batch as show_batch
+    from multimodal_gen.sampling import BalancedSampler as BalancedSampler
+    from multimodal_gen.sampling import Sampler as Sampler
+    from multimodal_gen.sampling import WeightedSampler as WeightedSampler
     from multimodal_gen.sequence import MultimodalSequence as MultimodalSequence
     from multimodal_gen.table import read_table as read_table
     from multimodal_gen.table import split_table as split_table
 
 # Name -> module. Resolved on first use, so that reading a table does not wait for Keras to be imported.
 _HOMES = {
+    "ArrayLoader": "loaders.array",
     "ArraySpec": "loaders.base",
+    "BalancedSampler": "sampling",
     "Bundle": "bundle",
     "BundleError": "errors",
     "ClassLabel": "loaders.label",
+    "FeaturewiseNormalization": "loaders.normalization",
     "ImageLoader": "loaders.image",
+    "InputTarget": "loaders.reconstruction",
     "LoadError": "errors",
     "Loader": "loaders.base",
     "LoaderError": "errors",
+    "MaskedTextLoader": "loaders.masking",
+    "MaskedTokens": "loaders.masking",
+    "MultiLabel": "loaders.multilabel",
     "MultimodalError": "errors",
     "MultimodalSequence": "sequence",
     "NgramEncoder": "loaders.ngrams",
     "NumericLoader": "loaders.numeric",
+    "NumericTarget": "loaders.regression",
+    "Sampler": "sampling",
+    "SamplewiseNormalization": "loaders.normalization",
     "TableError": "errors",
-    "Target": "loaders.label",
+    "Target": "loaders.target",
     "TextLoader": "loaders.text",
     "TokenEncoder": "loaders.tokens",
+    "WeightedSampler": "sampling",
+    "ZCAWhitening": "loaders.normalization",
     "build_fusion_classifier": "models",
     "check_loader": "loaders.base",
     "fit_with_recipe": "models",
@@ -66,6 +91,7 @@ _HOMES = {
     "read_table": "table",
     "show_batch": "plots",
     "split_table": "table",
+    "table_from_arrays": "arrays",
 }
 _MODULES = ("augment", "loaders", "models")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,8 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         return _POOLS[key]
 
 
-def check_loaders(inputs: Mapping[str, Loader], target: Loader | None) -> None:
-    """Refuse inputs that are no mapping of names to loaders, and a target that is no loader."""
+def check_loaders(inputs: Mapping[str, Loader], target: Loader | Mapping[str, Loader] | None) -> None:
+    """Refuse inputs that are no mapping of names to loaders, and a target that is no loader or mapping of them."""
     if not isinstance(inputs, Mapping) or not inputs:
         raise ValueError(
             f'`inputs` must map at least one name to a loader, as in {{"image": loader}}. Received: inputs={inputs!r}'
@@ -44,83 +44,107 @@ def check_loaders(inputs: Mapping[str, Loader], target: Loader | None) -> None:
     for name, loader in inputs.items():
         if not isinstance(name, str) or not isinstance(loader, Loader):
             raise ValueError(f"`inputs` must map names to loaders. Received: {name!r}: {loader!r}")
-    if target is not None and not isinstance(target, Loader):
-        raise ValueError(f"`target` must be a target such as ClassLabel, or None. Received: target={target!r}")
+    if isinstance(target, Mapping):
+        if not target:
+            raise ValueError("`target` must name at least one target, or be None. Received: target={}")
+        for name, loader in target.items():
+            if not isinstance(name, str) or not isinstance(loader, Loader):
+                raise ValueError(f"`target` must map names to targets. Received: {name!r}: {loader!r}")
+    elif target is not None and not isinstance(target, Loader):
+        raise ValueError(
+            "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
+            f"Received: target={target!r}"
+        )
 
 
 class PendingBatch:
     """The arrays of one batch, being filled.
 
     Args:
-        loaders: Name -> loader; one array is made for each.
-        cells: Name -> the cells of the batch's rows.
+        loaders: Key -> loader; one array is made for each.
+        cells: Key -> the cells of the batch's rows.
         index: The rows' labels in the table's own index, for error reports.
         rng_of: `(row of the batch, loader) -> random stream`, or None when nothing random may happen.
         threads: Size of the pool.
+        prepare: Called once before the first cell is read; it may exchange cells.
+        finish: Called with the filled arrays by the thread that is done last; makes the result of them.
     """
 
     def __init__(
         self,
-        loaders: Mapping[str, Loader],
-        cells: Mapping[str, Sequence[Any]],
+        loaders: Mapping[Any, Loader],
+        cells: Mapping[Any, Sequence[Any]],
         index: Sequence[Any],
         rng_of: Callable[[int, Loader], np.random.Generator] | None,
         threads: int,
+        *,
+        prepare: Callable[[], None] | None = None,
+        finish: Callable[[dict[Any, np.ndarray]], Any],
     ) -> None:
         self._loaders, self._cells, self._index, self._rng_of = loaders, cells, index, rng_of
+        self._finish = finish
         rows = len(index)
-        self.arrays = {name: np.empty((rows, *one.spec.shape), one.spec.dtype) for name, one in loaders.items()}
-        pool = _pool(threads)
-        whole = [name for name, one in loaders.items() if type(one).read_batch is not Loader.read_batch]
-        single = [name for name in loaders if name not in whole]
-        self._futures: list[Future[None]] = [pool.submit(self._fill_whole, name) for name in whole]
+        self._arrays = {key: np.empty((rows, *one.spec.shape), one.spec.dtype) for key, one in loaders.items()}
+        whole = [key for key, one in loaders.items() if type(one).read_batch is not Loader.read_batch]
+        single = [key for key in loaders if key not in whole]
+        tasks: list[tuple[Callable[..., None], Any, Any]] = [(self._fill_whole, key, None) for key in whole]
         if single:
             # Two chunks a thread level out rows of unequal cost.
             size = max(1, -(-rows // (2 * threads)))
-            self._futures += [
-                pool.submit(self._fill_rows, single, range(start, min(start + size, rows)))
-                for start in range(0, rows, size)
-            ]
+            chunks = [range(start, min(start + size, rows)) for start in range(0, rows, size)]
+            tasks += [(self._fill_rows, single, chunk) for chunk in chunks]
+        self._open, self._lock = len(tasks), threading.Lock()
+        self._prepared = _Once(prepare)
+        pool = _pool(threads)
+        self._futures = [pool.submit(self._run, *task) for task in tasks]
 
-    def result(self) -> dict[str, np.ndarray]:
-        """Wait for the arrays.
+    def result(self) -> Any:
+        """Wait for what `finish` makes.
 
         Raises:
             LoadError: If a cell could not be loaded; of several bad cells, the first by task and row.
         """
         try:
-            for future in self._futures:
-                future.result()
+            results = [future.result() for future in self._futures]
         except BaseException:
             self.cancel()
             raise
-        return self.arrays
+        return next(result for result in results if result is not None)
 
     def cancel(self) -> None:
         """Give up what has not been started."""
         for future in self._futures:
             future.cancel()
 
-    def _fill_rows(self, names: Sequence[str], rows: range) -> None:
+    def _run(self, fill: Callable[..., None], *arguments: Any) -> Any:
+        self._prepared()
+        fill(*arguments)
+        # After an error the count never comes down to zero.
+        with self._lock:
+            self._open -= 1
+            last = self._open == 0
+        return self._finish(self._arrays) if last else None
+
+    def _fill_rows(self, keys: Sequence[Any], rows: range) -> None:
         for row in rows:
-            for name in names:
-                loader, cell = self._loaders[name], self._cells[name][row]
+            for key in keys:
+                loader, rng = self._loaders[key], self._rng(key, row)
+                cell = self._cell(key, row, rng)
                 try:
-                    self._check_missing(loader, cell)
                     array = loader.read(cell)
                 except Exception as error:
                     raise self._placed(error, loader, cell, row) from error
-                self._store(name, row, array)
+                self._store(key, row, array, rng)
 
-    def _fill_whole(self, name: str) -> None:
-        loader, cells = self._loaders[name], self._cells[name]
+    def _fill_whole(self, key: Any, _: Any) -> None:
+        loader, rows = self._loaders[key], range(len(self._index))
+        rngs = [self._rng(key, row) for row in rows]
+        cells = [self._cell(key, row, rng) for row, rng in zip(rows, rngs, strict=True)]
         try:
-            for cell in cells:
-                self._check_missing(loader, cell)
             arrays = loader.read_batch(cells)
         except Exception:
             # Somewhere in the batch is a bad cell: reading one by one finds which.
-            self._fill_rows([name], range(len(cells)))
+            self._fill_rows([key], rows)
             return
         if len(arrays) != len(cells):
             raise LoaderError(
@@ -128,29 +152,49 @@ class PendingBatch:
                 f"Received: {len(arrays)} arrays for {len(cells)} cells"
             )
         for row, array in enumerate(arrays):
-            self._store(name, row, array)
+            self._store(key, row, array, rngs[row])
 
-    def _store(self, name: str, row: int, array: np.ndarray) -> None:
-        loader = self._loaders[name]
-        self._check_spec(name, row, array, "read")
-        rng = None if self._rng_of is None else self._rng_of(row, loader)
-        array = loader.augment(array, rng)
-        self._check_spec(name, row, array, "augment")
-        self.arrays[name][row] = array
+    def _rng(self, key: Any, row: int) -> np.random.Generator | None:
+        loader = self._loaders[key]
+        random = type(loader).augment is not Loader.augment or type(loader).augment_cell is not Loader.augment_cell
+        return self._rng_of(row, loader) if self._rng_of is not None and random else None
 
-    def _check_spec(self, name: str, row: int, array: Any, method: str) -> None:
-        loader = self._loaders[name]
+    def _cell(self, key: Any, row: int, rng: np.random.Generator | None) -> Any:
+        loader, cell = self._loaders[key], self._cells[key][row]
+        if not loader.accepts_missing and is_missing(cell):
+            raise self._placed(missing_error(), loader, cell, row)
+        if rng is None:
+            return cell
+        try:
+            return loader.augment_cell(cell, rng)
+        except Exception as error:
+            raise self._broken(error, key, row, "augment_cell") from error
+
+    def _store(self, key: Any, row: int, array: np.ndarray, rng: np.random.Generator | None) -> None:
+        loader = self._loaders[key]
+        self._check_spec(key, row, array, "read")
+        try:
+            array = loader.augment(array, rng)
+        except Exception as error:
+            raise self._broken(error, key, row, "augment") from error
+        self._check_spec(key, row, array, "augment")
+        self._arrays[key][row] = array
+
+    def _check_spec(self, key: Any, row: int, array: Any, method: str) -> None:
+        loader = self._loaders[key]
         problem = spec_problem(array, loader.spec)
         if problem:
             raise LoaderError(
-                f"{type(loader).__name__}.{method} must return what its spec says; input {name!r}, "
-                f"index {self._index[row]!r}. {problem}"
+                f"{type(loader).__name__}.{method} must return what its spec says; {self._where(key, row)}. {problem}"
             )
 
-    @staticmethod
-    def _check_missing(loader: Loader, cell: Any) -> None:
-        if not loader.accepts_missing and is_missing(cell):
-            raise missing_error()
+    def _where(self, key: Any, row: int) -> str:
+        return f"{f'input {key!r}' if isinstance(key, str) else 'the target'}, index {self._index[row]!r}"
+
+    def _broken(self, error: Exception, key: Any, row: int, method: str) -> LoaderError:
+        # The cell could be read: what failed is an operation, and no other row would fare better.
+        name = type(self._loaders[key]).__name__
+        return LoaderError(f"{name}.{method} failed; {self._where(key, row)}. {type(error).__name__}: {error}")
 
     def _placed(self, error: Exception, loader: Loader, cell: Any, row: int) -> LoadError:
         if not isinstance(error, LoadError):
@@ -158,6 +202,24 @@ class PendingBatch:
         if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
             error = LoadError(f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}.", path=None)
         return error.at(self._index[row], loader.column)
+
+
+class _Once:
+    # Calls a function on the first call, while all others wait for it; an error of it is everybody's.
+    def __init__(self, function: Callable[[], None] | None) -> None:
+        self._function, self._lock = function, threading.Lock()
+        self._error: Exception | None = None
+
+    def __call__(self) -> None:
+        with self._lock:
+            function, self._function = self._function, None
+            if function is not None:
+                try:
+                    function()
+                except Exception as error:
+                    self._error = error
+            if self._error is not None:
+                raise self._error
 
 
 class ReadAhead:
@@ -173,26 +235,30 @@ class ReadAhead:
         self._lock = threading.Lock()
         self._pending: dict[tuple[int, int], PendingBatch] = {}
         self._on = False
-        self._last = -1
+        self._next = 0
 
-    def take(self, epoch: int, position: int, num_batches: int) -> PendingBatch:
-        """The batch at a position, started by now at the latest; the next ones are started if this is the next one."""
+    def take(self, epoch: int, position: int, stop: int) -> PendingBatch:
+        """The batch at a position, started by now at the latest; those after it, up to `stop`, if this was the next."""
         with self._lock:
             batch = self._pending.pop((epoch, position), None) or self._start(epoch, position)
             # Only a reader that goes in order is worth reading ahead for.
-            if self._on and position == self._last + 1:
-                for ahead in range(position + 1, min(position + 1 + self._size, num_batches)):
+            if self._on and position in (0, self._next):
+                for ahead in range(position + 1, min(position + 1 + self._size, stop)):
                     if (epoch, ahead) not in self._pending:
                         self._pending[epoch, ahead] = self._start(epoch, ahead)
-            self._last = position
+            self._next = position + 1
             return batch
 
-    def switch(self, on: bool) -> None:
-        """Begin with the first batch of an epoch, or end; what was prepared for nothing is given up."""
+    def begin(self) -> None:
+        """From now on, read ahead of whoever reads in order."""
         with self._lock:
-            self._on, self._last = on, -1
-            if not on:
-                self._give_up()
+            self._on = True
+
+    def end(self) -> None:
+        """Read ahead no more; what was prepared for nothing is given up."""
+        with self._lock:
+            self._on = False
+            self._give_up()
 
     def give_up(self) -> None:
         """Forget what was prepared, as the epoch has changed."""

@@ -6,7 +6,6 @@ input that has one. There is no pickle in it, and loading one runs no code that 
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,13 +17,11 @@ import keras
 import numpy as np
 import pandas as pd
 
-import multimodal_gen
-from multimodal_gen.config import deserialize, serialize
-from multimodal_gen.errors import BundleError, LoadError
-from multimodal_gen.loaders import ImageLoader, Loader, Target
+from multimodal_gen.bundle_json import moved, read_description, write_description
+from multimodal_gen.errors import BundleError
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.target import Target
 from multimodal_gen.sequence import MultimodalSequence
-
-_FORMAT = 1
 
 
 class Bundle:
@@ -33,26 +30,31 @@ class Bundle:
     Args:
         model: A built Keras model whose inputs take what the loaders yield.
         inputs: Input name -> loader, in the order of the model's inputs.
-        target: The target that the model was trained on; None gives raw outputs.
+        target: The target that the model was trained on, or the mapping of target names to targets; None gives raw
+            outputs.
         inputs_as: How the model takes its inputs: "tuple", or "dict" by name.
 
     Raises:
-        ValueError: If the model's inputs do not have the shapes that the loaders yield.
+        ValueError: If the model's inputs do not have the shapes that the loaders yield, it does not have one output
+            for each of several targets, by their names, or `inputs_as` is something else.
+        TypeError: If a target is something else.
     """
 
     def __init__(
         self,
         model: keras.Model,
         inputs: Mapping[str, Loader],
-        target: Target | None = None,
+        target: Target | Mapping[str, Target] | None = None,
         *,
         inputs_as: str = "tuple",
     ) -> None:
+        if inputs_as not in ("tuple", "dict"):
+            raise ValueError(f'`inputs_as` must be "tuple" or "dict". Received: inputs_as={inputs_as!r}')
         self.model = model
         self.inputs = dict(inputs)
-        self.target = target
+        self.target = dict(target) if isinstance(target, Mapping) else target
         self.inputs_as = inputs_as
-        _check_model(model, self.inputs)
+        _check_model(model, self.inputs, self.target)
 
     def predict(self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0) -> pd.DataFrame:
         """Predict every row of a table.
@@ -63,15 +65,22 @@ class Bundle:
             verbose: 0 for silence, 1 for a progress bar.
 
         Returns:
-            One row for each row of `table`, on its index and in its order. For a `ClassLabel`: the column "label" with
-            the likeliest class, and for each class a column of its name with its probability.
+            One row for each row of `table`, on its index and in its order; the columns are the target's. For a
+            `ClassLabel`: "label" with the likeliest class, and for each class a column of its name with its
+            probability. Of several targets the columns are "{target}.{column}".
 
         Raises:
             LoadError: If a cell cannot be loaded; it names the row's index, the column and the path.
         """
         outputs = self._outputs(table, batch_size, verbose)
-        if self.target is not None:
+        if isinstance(self.target, Target):
             return pd.DataFrame(self.target.decode_outputs(outputs), index=table.index)
+        if self.target is not None:
+            tables = {name: target.decode_outputs(outputs[name]) for name, target in self.target.items()}
+            return pd.DataFrame(_flat(tables), index=table.index)
+        if isinstance(outputs, Mapping):
+            tables = {name: dict(enumerate(one.reshape(len(one), -1).T)) for name, one in outputs.items()}
+            return pd.DataFrame(_flat(tables), index=table.index)
         return pd.DataFrame(outputs.reshape(len(outputs), -1), index=table.index)
 
     def evaluate(self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0) -> dict[str, float]:
@@ -79,15 +88,20 @@ class Bundle:
 
         Returns:
             Names and values of the target's scores; for a `ClassLabel` "accuracy", "balanced_accuracy" (the mean of
-            the classes' recalls), "macro_f1" and "log_loss".
+            the classes' recalls), "macro_f1" and "log_loss". Of several targets the names are "{target}.{score}".
 
         Raises:
             LoadError: If a cell cannot be loaded, or a label is missing or unknown.
         """
         if self.target is None:
             raise ValueError("A bundle without a target has nothing to score. Received: target=None")
-        truth = self._truth(table)
-        return self.target.score(truth, self._outputs(table, batch_size, verbose))
+        # The truth first: a bad label is known before the model has run for an hour.
+        if isinstance(self.target, Target):
+            truth = self._truth(table, {"target": self.target}, batch_size)["target"]
+            return self.target.score(truth, self._outputs(table, batch_size, verbose))
+        truths = self._truth(table, self.target, batch_size)
+        outputs = self._outputs(table, batch_size, verbose)
+        return _flat({name: one.score(truths[name], outputs[name]) for name, one in self.target.items()})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle into a folder, which may hold other files; an older bundle there is replaced.
@@ -99,20 +113,10 @@ class Bundle:
         """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        description = {
-            "format": _FORMAT,
-            "multimodal_gen": multimodal_gen.__version__,
-            "keras": keras.__version__,
-            "inputs_as": self.inputs_as,
-            "inputs": {name: serialize(loader) for name, loader in self.inputs.items()},
-            "target": serialize(self.target),
-        }
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
             with _uncompiled(self.model):
                 self.model.save(Path(temporary, "model.keras"))
-            _move_out_tokenizers(description["inputs"], Path(temporary))
-            text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False)
-            Path(temporary, "bundle.json").write_text(text, "utf-8", "surrogatepass")
+            write_description(Path(temporary), self.inputs, self.target, self.inputs_as)
             for stale in folder.glob("tokenizer*.json"):
                 if not Path(temporary, stale.name).exists():
                     stale.unlink()
@@ -123,19 +127,23 @@ class Bundle:
     def _sequence(self, table: pd.DataFrame, batch_size: int) -> MultimodalSequence:
         return MultimodalSequence(table, self.inputs, batch_size=batch_size, inputs_as=self.inputs_as)
 
-    def _outputs(self, table: pd.DataFrame, batch_size: int, verbose: int) -> np.ndarray:
-        return np.asarray(self.model.predict(self._sequence(table, batch_size), verbose=verbose))
+    def _outputs(self, table: pd.DataFrame, batch_size: int, verbose: int) -> Any:
+        outputs = self.model.predict(self._sequence(table, batch_size), verbose=verbose)
+        return outputs if isinstance(outputs, Mapping) else np.asarray(outputs)
 
-    def _truth(self, table: pd.DataFrame) -> np.ndarray:
-        assert self.target is not None
-        sequence = MultimodalSequence(table, {"target": self.target}, batch_size=4096)
-        return np.concatenate([arrays for ((arrays,),) in sequence])
+    @staticmethod
+    def _truth(table: pd.DataFrame, targets: Mapping[str, Target], batch_size: int) -> dict[str, np.ndarray]:
+        sequence = MultimodalSequence(table, targets, batch_size=batch_size, inputs_as="dict")
+        batches = [arrays for (arrays,) in sequence]
+        return {name: np.concatenate([arrays[name] for arrays in batches]) for name in targets}
 
     def __repr__(self) -> str:
         lines = [f"Bundle: {type(self.model).__name__} {self.model.name!r}, {self.model.count_params():,} parameters"]
         lines += [f"  {name}: {loader.spec} from {loader.column!r}" for name, loader in self.inputs.items()]
-        target = "none" if self.target is None else f"{self.target.spec} from {self.target.column!r}"
-        return "\n".join([*lines, f"  target: {target}"])
+        targets = self.target if isinstance(self.target, Mapping) else {"target": self.target}
+        for name, target in targets.items():
+            lines.append(f"  {name}: {'none' if target is None else f'{target.spec} from {target.column!r}'}")
+        return "\n".join(lines)
 
 
 def load_bundle(
@@ -150,7 +158,8 @@ def load_bundle(
 
     Args:
         path: The folder.
-        directory: Where the image loaders' relative paths start from now on; by default where they did in training.
+        directory: Where the relative paths of pictures and arrays start from now on; by default where they did in
+            training.
         custom_objects: Class name -> class, for loaders, layers and other classes that are not this package's or
             Keras's own and not registered with `keras.saving.register_keras_serializable`.
 
@@ -160,32 +169,14 @@ def load_bundle(
     if custom_objects is not None and not isinstance(custom_objects, Mapping):
         raise TypeError(f"`custom_objects` must map class names to classes. Received: {custom_objects!r}")
     folder = Path(path)
-    try:
-        description = json.loads((folder / "bundle.json").read_text("utf-8", "surrogatepass"))
-    except FileNotFoundError:
-        raise BundleError(f"There is no bundle.json in the folder. Received: path={os.fspath(path)!r}") from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"bundle.json cannot be read: {error}. Received: path={os.fspath(path)!r}") from error
-    if not isinstance(description, dict) or description.get("format") != _FORMAT:
-        found = description.get("format") if isinstance(description, dict) else None
-        raise BundleError(
-            f"This version reads bundles of format {_FORMAT}; it was written by another version. "
-            f"Received: format={found!r}, path={os.fspath(path)!r}"
-        )
-    try:
-        _move_in_tokenizers(description["inputs"], folder)
-        inputs = {name: deserialize(loader, custom_objects) for name, loader in description["inputs"].items()}
-        target = deserialize(description["target"], custom_objects)
-        if not all(isinstance(loader, Loader) for loader in inputs.values()):
-            raise TypeError("an input is not a loader")
-        inputs_as = description["inputs_as"]
-    except (KeyError, TypeError, AttributeError, OSError, LoadError) as error:
-        raise BundleError(f"bundle.json is damaged: {error!r}. Received: path={os.fspath(path)!r}") from error
+    inputs, target, inputs_as = read_description(folder, custom_objects)
     if directory is not None:
-        inputs = {
-            name: loader.replace(directory=os.fspath(directory)) if isinstance(loader, ImageLoader) else loader
-            for name, loader in inputs.items()
-        }
+        inputs = {name: moved(loader, directory) for name, loader in inputs.items()}
+        target = (
+            {name: moved(one, directory) for name, one in target.items()}
+            if isinstance(target, dict)
+            else moved(target, directory)
+        )
     # Importing the models registers their layers, which the file names.
     import multimodal_gen.models  # noqa: F401
 
@@ -198,7 +189,12 @@ def load_bundle(
             "model.keras is missing, damaged, or made of classes that were not given in `custom_objects`: "
             f"{error} Received: path={os.fspath(path)!r}"
         ) from error
-    return Bundle(model, inputs, target, inputs_as=inputs_as)
+    try:
+        return Bundle(model, inputs, target, inputs_as=inputs_as)
+    except (TypeError, ValueError) as error:
+        raise BundleError(
+            f"bundle.json and model.keras do not go together: {error}, path={os.fspath(path)!r}"
+        ) from error
 
 
 @contextmanager
@@ -215,32 +211,13 @@ def _uncompiled(model: keras.Model) -> Iterator[None]:
         model.optimizer, model.compiled = optimizer, True
 
 
-def _tokenizer_configs(inputs: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for name, loader in inputs.items():
-        encoder = loader["config"].get("tokenizer")
-        if isinstance(encoder, dict) and encoder.get("class_name") == "TokenEncoder":
-            found.append((name, encoder["config"]))
-    return found
+def _flat(tables: Mapping[str, Mapping[Any, Any]]) -> dict[str, Any]:
+    return {f"{name}.{column}": values for name, table in tables.items() for column, values in table.items()}
 
 
-def _move_out_tokenizers(inputs: Mapping[str, Any], folder: Path) -> None:
-    configs = _tokenizer_configs(inputs)
-    for number, (_, config) in enumerate(configs):
-        file = "tokenizer.json" if number == 0 else f"tokenizer_{number}.json"
-        (folder / file).write_text(config["tokenizer_json"], "utf-8")
-        config["tokenizer_json"] = file
-
-
-def _move_in_tokenizers(inputs: Mapping[str, Any], folder: Path) -> None:
-    for _, config in _tokenizer_configs(inputs):
-        file = config["tokenizer_json"]
-        if not isinstance(file, str) or os.path.basename(file) != file:
-            raise BundleError(f"A bundle's tokenizer must lie in its own folder. Received: {file!r}")
-        config["tokenizer_json"] = (folder / file).read_text("utf-8")
-
-
-def _check_model(model: keras.Model, inputs: Mapping[str, Loader]) -> None:
+def _check_model(
+    model: keras.Model, inputs: Mapping[str, Loader], target: Target | Mapping[str, Target] | None
+) -> None:
     expected = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", None) or ()]
     given = [loader.spec.shape for loader in inputs.values()]
     fits = len(expected) == len(given) and all(
@@ -249,3 +226,20 @@ def _check_model(model: keras.Model, inputs: Mapping[str, Loader]) -> None:
     )
     if expected and not fits:
         raise ValueError(f"The model takes inputs of shapes {expected}. Received: loaders that yield {given}")
+    for one in target.values() if isinstance(target, Mapping) else [target]:
+        if not isinstance(one, Target | None):
+            raise TypeError(
+                "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
+                f"Received: target={target!r}"
+            )
+    if target is None or not getattr(model, "outputs", None):
+        return
+    outputs = set(model.output) if isinstance(model.output, Mapping) else None
+    names = set(target) if isinstance(target, Mapping) else None
+    if outputs != names:
+        found = "one output without a name" if outputs is None else f"outputs named {sorted(outputs)}"
+        wanted = "a single target" if names is None else f"targets named {sorted(names)}"
+        raise ValueError(
+            "The model must have one output for a single target, and for a mapping of targets a dict of outputs by the "
+            f"same names; it has {found}. Received: {wanted}"
+        )

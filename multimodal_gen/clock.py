@@ -13,14 +13,23 @@ from types import FrameType
 from typing import Any
 
 
-def running_epoch() -> int | None:
+def running_epoch(num_batches: int) -> int | None:
     """The epoch of the `keras.Model.fit` that called, counting from 0, or None outside of one.
 
-    Before its first epoch, while `fit` builds the model, it is the epoch that will come first.
+    Before its first epoch, while `fit` builds the model, it is the epoch that will come first. With `steps_per_epoch`
+    Keras takes several of its epochs for one pass over the data; then it is the pass, counting from `initial_epoch`.
+
+    Args:
+        num_batches: Batches of one pass.
     """
     names = _caller("fit")
-    epoch = names.get("epoch", names.get("initial_epoch"))
-    return None if epoch is None else int(epoch)
+    first = names.get("initial_epoch", 0)
+    epoch = names.get("epoch", first if names else None)
+    if epoch is None:
+        return None
+    steps = names.get("steps_per_epoch")
+    # A pass whose batches are used up ends the epoch of Keras early, so a pass begins with an epoch.
+    return int(epoch) if steps is None else int(first + (epoch - first) // -(-num_batches // min(steps, num_batches)))
 
 
 def predicting() -> bool:
@@ -29,10 +38,14 @@ def predicting() -> bool:
 
 
 def _caller(method: str) -> Mapping[str, Any]:
-    # The local names of the nearest method of Keras that is so called; empty if there is none.
+    # The local names of the nearest method of Keras that is so called; empty if there is none. What an `evaluate`
+    # inside of a `fit` reads is not in an epoch.
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name == method and frame.f_globals.get("__name__", "").startswith("keras."):
-            return frame.f_locals
+        if frame.f_globals.get("__name__", "").startswith("keras."):
+            if frame.f_code.co_name == method:
+                return frame.f_locals
+            if frame.f_code.co_name == "evaluate":
+                break
         frame = frame.f_back
     return {}

@@ -112,6 +112,14 @@ def serialize(value: Any) -> Any:
     )
 
 
+def classes_in(value: Any) -> dict[str, type]:
+    """Class name -> class of every configurable object in a value, as `deserialize` takes them for `custom_objects`."""
+    if isinstance(value, Configurable):
+        return {**classes_in(value.get_config()), type(value).__name__: type(value)}
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return {name: cls for item in items for name, cls in classes_in(item).items()}
+
+
 def deserialize(value: Any, custom_objects: Mapping[str, type] | None = None) -> Any:
     """Rebuild what `serialize` wrote.
 

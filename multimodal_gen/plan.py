@@ -30,6 +30,8 @@ class Plan:
         drop_remainder: Whether a last batch of fewer rows is left out.
         rank: Which slice of every batch is this process's.
         world_size: Into how many slices every batch is cut.
+        weights: `(num_rows,)`, how often each row comes in relation to the others; by default each comes once. They are
+            drawn by systematic resampling (Kitagawa, 1996): a row that should come 2.3 times comes 2 or 3 times.
     """
 
     num_rows: int
@@ -39,12 +41,15 @@ class Plan:
     drop_remainder: bool = False
     rank: int = 0
     world_size: int = 1
+    weights: np.ndarray | None = field(default=None, repr=False, compare=False)
     _orders: _OrderCache = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "seed", "rank", "world_size"):
             if not isinstance(getattr(self, name), int | np.integer):
                 raise ValueError(f"`{name}` must be an integer. Received: {name}={getattr(self, name)!r}")
+        if self.weights is not None and not self.shuffle:
+            raise ValueError("Rows drawn by weight have no order of the table's; take `shuffle=True`. Received: False")
         if self.batch_size < 1:
             raise ValueError(f"`batch_size` must be positive. Received: batch_size={self.batch_size!r}")
         if not 0 <= self.seed < 2**64:
@@ -121,7 +126,7 @@ class _OrderCache:
         with self._lock:
             if self._held is None or self._held[0] != epoch:
                 self._held = None
-                self._held = (epoch, _permutation(plan.num_rows, plan.seed, epoch))
+                self._held = (epoch, _order(plan, epoch))
             return self._held[1]
 
     def __reduce__(self) -> tuple[type[_OrderCache], tuple[()]]:
@@ -131,12 +136,24 @@ class _OrderCache:
         return _OrderCache()
 
 
-def _permutation(size: int, seed: int, epoch: int) -> np.ndarray:
-    # Raw words and a stable sort are fixed for good; Generator.permutation may change between NumPy releases.
-    words = _philox(seed, _ORDER_STREAM, epoch, 0).random_raw(size)
-    order = np.argsort(words, kind="stable").astype(np.uint32 if size < 2**32 else np.int64)
+def _order(plan: Plan, epoch: int) -> np.ndarray:
+    order = _permutation(plan, epoch, 0)
+    if plan.weights is not None:
+        # Rows of equal weight stand together, so that a class of theirs gets its share to within one row.
+        order = order[np.argsort(plan.weights[order], kind="stable")]
+        ends = np.cumsum(plan.weights[order])
+        offset = _philox(plan.seed, _ORDER_STREAM, epoch, 1).random_raw() / 2.0**64
+        points = (np.arange(plan.num_rows) + offset) * (ends[-1] / plan.num_rows)
+        drawn = np.minimum(np.searchsorted(ends, points, side="right"), np.flatnonzero(plan.weights[order])[-1])
+        order = order[drawn][_permutation(plan, epoch, 2)]
     order.flags.writeable = False
     return order
+
+
+def _permutation(plan: Plan, epoch: int, stream: int) -> np.ndarray:
+    # Raw words and a stable sort are fixed for good; Generator.permutation may change between NumPy releases.
+    words = _philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(plan.num_rows)
+    return np.argsort(words, kind="stable").astype(np.uint32 if plan.num_rows < 2**32 else np.int64)
 
 
 def _philox(seed: int, stream: int, epoch: int, position: int) -> np.random.Philox:

@@ -32,7 +32,8 @@ from multimodal_gen.cards import (
     text_width,
     wrap,
 )
-from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, TextLoader
+from multimodal_gen.loaders import ClassLabel, Loader
+from multimodal_gen.rows import add_inputs, add_target
 
 if TYPE_CHECKING:
     from multimodal_gen.sequence import MultimodalSequence
@@ -60,15 +61,13 @@ def show_batch(sequence: MultimodalSequence, index: int = 0, *, rows: int = 2, c
     for row in range(min(len(frame), rows * columns)):
         card = Card()
         if sequence.target is not None:
-            card.texts.append((_label(sequence.target, batch[1][row], frame, row), INK, "bold"))
-        _add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
-        if len(batch) > 2 and batch[2][row] != 1:
-            card.texts.append((f"weight {batch[2][row]:g}", GREY, "normal"))
+            add_target(card, sequence.target, batch[1], batch[2] if len(batch) > 2 else None, frame, row)
+        add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
         cards.append(card)
     kind = "as in training" if sequence.augmenting else "as in evaluation"
     note = "" if with_images else ", no image among the inputs"
-    title = f"Batch {index} of {len(sequence)}, epoch {sequence.epoch}: {len(cards)} of {len(frame)} rows, {kind}{note}"
-    return draw_cards(cards, columns, title)
+    where = f"Batch {index} of {sequence.plan.num_batches}, epoch {sequence.epoch}"
+    return draw_cards(cards, columns, f"{where}: {len(cards)} of {len(frame)} rows, {kind}{note}")
 
 
 def plot_predictions(
@@ -122,7 +121,7 @@ def plot_predictions(
             card = Card(texts=[(said, colour, "bold")], edge=LINE if right[position] else RED)
             if not right[position]:
                 card.texts.append((f"is {truths[position]}", INK, "bold"))
-            _add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
+            add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
             cards.append(card)
     what = "wrong rows" if only_wrong else "rows"
     return draw_cards(cards, columns, f"{right.sum():,} of {len(table):,} rows right; {count} {what} shown")
@@ -227,57 +226,6 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
     for line, text in enumerate(heading):
         figure.text(0.12 / width, 1 - (0.22 + 0.19 * line) / height, text, color=GREY, fontsize=10)
     return figure
-
-
-def _add_inputs(
-    card: Card, loaders: Mapping[str, Loader], arrays: Mapping[str, np.ndarray], frame: pd.DataFrame, row: int
-) -> None:
-    for name, loader in loaders.items():
-        cell = _cell(loader, frame, row)
-        if loader.spec.kind == "image":
-            card.images.append(_pixels(arrays[name], loader))
-        elif isinstance(loader, TextLoader):
-            text = loader.decode(arrays[name]) if loader.spec.kind == "tokens" else str(cell)
-            card.texts.append((text, INK, "normal") if text.strip() else ("(no words)", GREY, "normal"))
-        else:
-            columns = [loader.column] if isinstance(loader.column, str) else loader.column
-            cells = cell if isinstance(loader.column, tuple) else (cell,)
-            shown = [
-                f"{column}: {one:g}" if isinstance(one, float) else f"{column}: {one}"
-                for column, one in zip(columns, cells, strict=True)
-            ]
-            card.texts.append((", ".join(shown), GREY, "normal"))
-
-
-def _cell(loader: Loader, frame: pd.DataFrame, row: int) -> Any:
-    if isinstance(loader.column, str):
-        return frame[loader.column].iloc[row]
-    return tuple(frame[column].iloc[row] for column in loader.column)
-
-
-def _label(target: Loader, array: np.ndarray, frame: pd.DataFrame, row: int) -> str:
-    if isinstance(target, ClassLabel):
-        return str(target.class_names[target.positions(array[None])[0]])
-    return str(_cell(target, frame, row))
-
-
-def _pixels(array: np.ndarray, loader: Loader) -> np.ndarray:
-    """`(height, width, 3) uint8`, whatever the loader's channels, dtype and scale."""
-    pixels = array.astype("float64")
-    if isinstance(loader, ImageLoader):
-        pixels /= loader.rescale or 1.0
-    elif array.dtype != np.uint8:
-        low, high = pixels.min(), pixels.max()
-        pixels = (pixels - low) * (255 / (high - low or 1.0))
-    if pixels.shape[-1] == 4:
-        height, width = pixels.shape[:2]
-        square = max(2, min(height, width) // 12)
-        light = (np.arange(height)[:, None] // square + np.arange(width) // square) % 2
-        opacity = pixels[..., 3:] / 255
-        pixels = pixels[..., :3] * opacity + (255 - 30 * light[..., None]) * (1 - opacity)
-    elif pixels.shape[-1] != 3:
-        pixels = np.repeat(pixels.mean(axis=-1, keepdims=True), 3, axis=-1)
-    return np.clip(np.rint(pixels), 0, 255).astype("uint8")
 
 
 def _checked_grid(rows: int, columns: int | None, default: int) -> int:

@@ -1,29 +1,34 @@
 """The composite Sequence: a plan and loaders make batches of a table, for `fit`, `evaluate` and `predict`.
 
-Here the parts meet: the plan says which rows and which random streams, the table gives their cells, loaders
-turn these into arrays (`batch.py`), and Keras is handed tuples. Order, randomness and decoding are the business
-of those parts and not of this file.
+Here the parts meet: the plan says which rows and which random streams, an `Assembly` makes arrays of their cells, and
+Keras is handed tuples. Order, randomness and decoding are the business of those parts and not of this file.
 """
 
 from __future__ import annotations
 
 import copy
 import operator
+import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import keras
-import numpy as np
 import pandas as pd
 
+from multimodal_gen.assembly import Assembly
+from multimodal_gen.augment.batch import Batch
+from multimodal_gen.augment.sample import Sample, SampleAugmentation
 from multimodal_gen.batch import PendingBatch, ReadAhead, available_cores, check_loaders
 from multimodal_gen.clock import predicting, running_epoch
-from multimodal_gen.errors import LoadError
+from multimodal_gen.description import describe
 from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.label import Target
 from multimodal_gen.plan import Plan
+from multimodal_gen.sampling import Sampler, draw_weights, sampler_for
 from multimodal_gen.table import check_columns
+from multimodal_gen.weights import Weights, weights_by_class, weights_by_column
 
 
 class MultimodalSequence(keras.utils.PyDataset):
@@ -33,20 +38,31 @@ class MultimodalSequence(keras.utils.PyDataset):
     of Keras, and while being iterated, the next batches are prepared by threads while the current one is in use.
 
     A batch is `(inputs, targets)`, `(inputs, targets, sample_weight)` where there are weights, or `(inputs,)` without a
-    target. `sample_weight` is `(batch,) float32`. The loaders' random operations are applied, but not in what
-    `for_evaluation` gives, and not where there is neither a target nor `shuffle`, as such a sequence is for prediction.
+    target. `sample_weight` is `(batch,) float32`. With several targets, targets and weights are dicts by target name.
+    Random operations are applied, but not in what `for_evaluation` gives, and not where there is neither a target nor
+    `shuffle`, as such a sequence is for prediction.
 
     Args:
         table: One row a sample. It is neither copied nor changed.
         inputs: Input name -> loader, in the order of the model's inputs.
-        target: What to predict, or None.
+        target: What to predict: a target, several as target name -> target, or None.
         batch_size: Rows of a batch.
         shuffle: Whether each epoch has an order of its own. Give `fit` its argument `shuffle=False`, or it will
             permute the batches once more.
         seed: Fixes every order and every random operation.
-        sample_weight: A column of weights, finite and at least 0.
+        sample_weight: A column of weights, finite and at least 0; with several targets also target name -> column.
+        class_weight: Weights by class for a `ClassLabel`, multiplied into the sample weights: class -> weight, or
+            "balanced" for equal sums; with several targets, target name -> one of these. Not used in evaluation.
+        sampler: How often rows come, in place of once an epoch: "balanced" for classes equally often, or a
+            `BalancedSampler`, `WeightedSampler` or `Sampler` of your own. Implies `shuffle`. Not used in evaluation.
+        sample_augment: Operations on whole samples, in order: from `multimodal_gen.augment`, or callables
+            `(sample, rng) -> sample` on `augment.Sample`.
+        batch_augment: Operations on whole batches, in order: likewise, `(batch, rng) -> batch` on `augment.Batch`.
         drop_remainder: Whether a last batch of fewer rows is left out.
-        inputs_as: "tuple", "dict" (by input name) or "list" (not on the tensorflow backend, which refuses lists).
+        endless: Whether there is no last batch: `num_batches` is None, and after the last batch of an epoch comes the
+            first of the next. For `fit(..., steps_per_epoch=...)`.
+        inputs_as: "tuple", "dict" (by input name), "list" (not on the tensorflow backend, which refuses lists), or
+            "array" for the array of a single input, as a `keras.Sequential` takes it.
         threads: Threads that decode; by default one a core.
         max_queue_size: Batches prepared ahead, at least 0.
         workers: Keras's worker count. It must be 1, as more of them replay stale batches on jax and torch; this class
@@ -62,13 +78,18 @@ class MultimodalSequence(keras.utils.PyDataset):
         self,
         table: pd.DataFrame,
         inputs: Mapping[str, Loader],
-        target: Target | None = None,
+        target: Target | Mapping[str, Target] | None = None,
         *,
         batch_size: int = 32,
         shuffle: bool = False,
         seed: int = 0,
-        sample_weight: str | None = None,
+        sample_weight: str | Mapping[str, str] | None = None,
+        class_weight: str | Mapping[Any, Any] | None = None,
+        sampler: str | Sampler | None = None,
+        sample_augment: Sequence[SampleAugmentation | Callable[[Sample, Any], Sample]] = (),
+        batch_augment: Sequence[Callable[[Batch, Any], Batch]] = (),
         drop_remainder: bool = False,
+        endless: bool = False,
         inputs_as: str = "tuple",
         threads: int | None = None,
         max_queue_size: int = 4,
@@ -83,64 +104,77 @@ class MultimodalSequence(keras.utils.PyDataset):
             )
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=max_queue_size)
         check_loaders(inputs, target)
-        if inputs_as not in ("tuple", "dict", "list"):
-            raise ValueError(f'`inputs_as` must be "tuple", "dict" or "list". Received: inputs_as={inputs_as!r}')
         if max_queue_size < 0 or (threads is not None and threads < 1):
             raise ValueError(
                 "`max_queue_size` must be at least 0 and `threads` at least 1. "
                 f"Received: max_queue_size={max_queue_size!r}, threads={threads!r}"
             )
-        self.table = table
-        self.inputs = dict(inputs)
-        self.target = target
-        self.inputs_as = inputs_as
-        self.sample_weight = sample_weight
-        self.augmenting = shuffle or target is not None
-        self.threads = threads or available_cores()
-        check_columns(table, self._columns())
-        self.plan = Plan(len(table), batch_size, shuffle=shuffle, seed=seed, drop_remainder=drop_remainder)
+        for name, operations in (("sample_augment", sample_augment), ("batch_augment", batch_augment)):
+            if not isinstance(operations, list | tuple):
+                raise ValueError(f"`{name}` must be a list of operations. Received: {name}={operations!r}")
+        self.target, self.endless = target, endless
+        named = target.items() if isinstance(target, Mapping) else [(None, target)] if target is not None else []
+        targets: dict[str | None, Any] = dict(named)
+        self.assembly = Assembly(
+            table,
+            dict(inputs),
+            targets,
+            Weights(weights_by_column(sample_weight, targets), {}, targets),
+            tuple(sample_augment),
+            tuple(batch_augment),
+            augmenting=shuffle or target is not None,
+            inputs_as=inputs_as,
+            threads=threads or available_cores(),
+        )
+        check_columns(table, self.assembly.columns)
+        by_class = weights_by_class(class_weight, targets, table)
+        self.assembly = replace(self.assembly, weights=replace(self.assembly.weights, by_class=by_class))
+        self.sampler = sampler_for(sampler, targets.get(None))
+        weights = draw_weights(self.sampler, table)
+        self.plan = Plan(
+            len(table),
+            batch_size,
+            shuffle=shuffle or weights is not None,
+            seed=seed,
+            drop_remainder=drop_remainder,
+            weights=weights,
+        )
         self._epoch = 0
         self._ahead = ReadAhead(self._start, max_queue_size)
-
-    def _columns(self) -> list[str]:
-        columns = [] if self.sample_weight is None else [self.sample_weight]
-        for loader in (*self.inputs.values(), *([] if self.target is None else [self.target])):
-            columns += [loader.column] if isinstance(loader.column, str) else list(loader.column)
-        return columns
 
     # What Keras calls
 
     @property
-    def num_batches(self) -> int:
-        """Batches in an epoch."""
-        return self.plan.num_batches
+    def num_batches(self) -> int | None:
+        """Batches in an epoch, or None where there is no end."""
+        return None if self.endless else self.plan.num_batches
 
     def __len__(self) -> int:
+        if self.endless:
+            raise TypeError("An endless sequence has no length; `sequence.plan.num_batches` counts those of one pass.")
         return self.plan.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """The batch at a position of the current epoch.
+        """The batch at a position of the current epoch; of an endless sequence, counting on from that epoch.
 
         Raises:
             IndexError: If there is no such batch.
             LoadError: If a cell cannot be loaded; it names the row's index, the column and the path.
         """
-        position = operator.index(index)
-        if not -len(self) <= position < len(self):
-            raise IndexError(f"There are {len(self)} batches. Received: index={index!r}")
-        position %= len(self)
-        epoch = self._epoch
-        batch = self._ahead.take(epoch, position, len(self))
-        return self._packed(batch.result(), epoch, position)
+        position, stop = operator.index(index), sys.maxsize if self.endless else self.plan.num_batches
+        if not (0 if self.endless else -stop) <= position < stop:
+            raise IndexError(f"There are {'no earlier' if self.endless else stop} batches. Received: index={index!r}")
+        batch: tuple[Any, ...] = self._ahead.take(self._epoch, position % stop, stop).result()
+        return batch
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """One epoch, batch by batch, the next ones prepared ahead."""
-        self._ahead.switch(True)
+        """One epoch, batch by batch, the next ones prepared ahead; without end if endless."""
+        self._ahead.begin()
         try:
-            for position in range(len(self)):
+            for position in range(sys.maxsize if self.endless else self.plan.num_batches):
                 yield self[position]
         finally:
-            self._ahead.switch(False)
+            self._ahead.end()
 
     def on_epoch_begin(self) -> None:
         """Called by Keras: takes over the epoch that the running `fit` is in."""
@@ -150,16 +184,31 @@ class MultimodalSequence(keras.utils.PyDataset):
                 "`sequence.for_evaluation()` instead.",
                 stacklevel=2,
             )
-        epoch = running_epoch()
-        if epoch is not None:
+        epoch = running_epoch(self.plan.num_batches)
+        if epoch is not None and not self.endless:
             self.epoch = epoch
-        self._ahead.switch(True)
+        self._ahead.begin()
 
     def on_epoch_end(self) -> None:
         """Called by Keras, once before any training too: gives up what was prepared and not used."""
-        self._ahead.switch(False)
+        self._ahead.end()
 
     # What users call
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The table, as it was given."""
+        return self.assembly.table
+
+    @property
+    def inputs(self) -> dict[str, Loader]:
+        """Input name -> loader."""
+        return dict(self.assembly.inputs)
+
+    @property
+    def augmenting(self) -> bool:
+        """Whether random operations are applied."""
+        return self.assembly.augmenting
 
     @property
     def epoch(self) -> int:
@@ -187,13 +236,18 @@ class MultimodalSequence(keras.utils.PyDataset):
     def for_evaluation(self, table: pd.DataFrame | None = None) -> Self:
         """The same loaders on another table: the rows in its order, nothing random, every row once.
 
+        Weights of rows stay, those of classes and the sampler do not.
+
         Args:
             table: The table; by default this sequence's own.
         """
         table = self.table if table is None else table
         other = copy.copy(self)
-        other.table, other.augmenting = table, False
-        check_columns(table, other._columns())
+        other.assembly = replace(
+            self.assembly, table=table, augmenting=False, weights=replace(self.assembly.weights, by_class={})
+        )
+        check_columns(table, other.assembly.columns)
+        other.sampler, other.endless = None, False
         other.plan = Plan(len(table), self.plan.batch_size, seed=self.plan.seed)
         if self.plan.world_size > 1:
             other.plan = other.plan.shard(self.plan.rank, self.plan.world_size)
@@ -212,57 +266,19 @@ class MultimodalSequence(keras.utils.PyDataset):
         """
         other = copy.copy(self)
         other.plan = self.plan.shard(rank, world_size)
+        if world_size > 1:
+            other.assembly = replace(self.assembly, weights=replace(self.assembly.weights, always=True))
         return other
 
     def rows(self, index: int, epoch: int | None = None) -> pd.DataFrame:
         """The rows of the table that a batch is made of, in its order, padding left out."""
-        positions, padding = self.plan.batch(self._epoch if epoch is None else epoch, index)
+        epoch = self._epoch if epoch is None else epoch
+        positions, padding = self.plan.batch(epoch + index // self.plan.num_batches, index % self.plan.num_batches)
         return self.table.iloc[positions[: len(positions) - padding]]
 
-    # Making a batch
-
     def _start(self, epoch: int, index: int) -> PendingBatch:
-        positions, _ = self.plan.batch(epoch, index)
-        # Targets come after inputs under a key that no input can have.
-        loaders: dict[Any, Loader] = dict(self.inputs)
-        if self.target is not None:
-            loaders[None] = self.target
-        cells = {name: self._cells(loader.column, positions) for name, loader in loaders.items()}
-
-        def rng_of(row: int, loader: Loader) -> np.random.Generator:
-            return self.plan.rng(epoch, positions[row], loader.column)
-
-        labels = self.table.index.take(positions).tolist()
-        return PendingBatch(loaders, cells, labels, rng_of if self.augmenting else None, self.threads)
-
-    def _cells(self, column: str | tuple[str, ...], positions: np.ndarray) -> list[Any]:
-        if isinstance(column, str):
-            return self.table[column].array.take(positions).tolist()
-        return list(zip(*(self._cells(one, positions) for one in column), strict=True))
-
-    def _packed(self, arrays: dict[Any, np.ndarray], epoch: int, index: int) -> tuple[Any, ...]:
-        inputs: Any = {name: arrays[name] for name in self.inputs}
-        if self.inputs_as != "dict":
-            inputs = tuple(inputs.values()) if self.inputs_as == "tuple" else list(inputs.values())
-        if self.target is None:
-            return (inputs,)
-        weights = self._weights(epoch, index)
-        return (inputs, arrays[None]) if weights is None else (inputs, arrays[None], weights)
-
-    def _weights(self, epoch: int, index: int) -> np.ndarray | None:
-        if self.sample_weight is None and self.plan.world_size == 1:
-            return None
-        positions, padding = self.plan.batch(epoch, index)
-        weights = np.ones(len(positions), "float32")
-        if self.sample_weight is not None:
-            cells = self._cells(self.sample_weight, positions)
-            for position, cell in zip(positions, cells, strict=True):
-                if not isinstance(cell, int | float | np.number) or not np.isfinite(cell) or cell < 0:
-                    reason = f"a sample weight must be a finite number, at least 0. Received: {cell!r}"
-                    raise LoadError(reason).at(self.table.index[[position]].tolist()[0], self.sample_weight)
-            weights[:] = cells
-        weights[len(weights) - padding :] = 0
-        return weights
+        passes, position = divmod(index, self.plan.num_batches)
+        return self.assembly.start(self.plan, epoch + passes, position)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_ahead"}
@@ -277,19 +293,5 @@ class MultimodalSequence(keras.utils.PyDataset):
         return other
 
     def __repr__(self) -> str:
-        plan = self.plan
-        short = plan.num_rows % plan.batch_size
-        last = f", the last of {short}" if short and not plan.drop_remainder else ""
-        order = "a new order every epoch" if plan.shuffle else "the table's order"
-        lines = [
-            f"MultimodalSequence: {plan.num_rows:,} rows in {plan.num_batches:,} batches of {plan.batch_size}{last}",
-            *(f"  {name}: {loader.spec} from {loader.column!r}" for name, loader in self.inputs.items()),
-            f"  target: {'none' if self.target is None else f'{self.target.spec} from {self.target.column!r}'}",
-            f"  {order}, seed {plan.seed}, epoch {self._epoch}, {'' if self.augmenting else 'not '}augmenting",
-            f"  {self.threads} threads, {self.max_queue_size} batches ahead, inputs as {self.inputs_as}",
-        ]
-        if self.sample_weight is not None:
-            lines.append(f"  sample weights from {self.sample_weight!r}")
-        if plan.world_size > 1:
-            lines.append(f"  rank {plan.rank} of {plan.world_size}")
-        return "\n".join(lines)
+        state = (self._epoch, self.endless, self.max_queue_size)
+        return describe(self.plan, self.assembly, self.sampler, *state)

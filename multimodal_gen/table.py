@@ -76,7 +76,11 @@ def _read_class_folders(root: Path) -> pd.DataFrame:
     rows, passed_over = [], []
     for file in sorted(root.rglob("*")):
         relative = file.relative_to(root)
-        if file.is_dir() or any(part.startswith(".") for part in relative.parts):
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        if file.is_dir():
+            if file.is_symlink():
+                passed_over.append(relative.as_posix())
             continue
         if file.suffix.lower() in IMAGE_SUFFIXES and len(relative.parts) > 1:
             side_car = file.with_suffix(".txt")
@@ -98,7 +102,7 @@ def _read_class_folders(root: Path) -> pd.DataFrame:
     if passed_over:
         warnings.warn(
             f"{len(passed_over)} file(s) below {os.fspath(root)!r} are neither pictures in a class folder nor captions "
-            f"of one, and are left out, {passed_over[0]!r} first.",
+            f"of one, or links to folders, which are not followed, and are left out, {passed_over[0]!r} first.",
             stacklevel=3,
         )
     return pd.DataFrame(rows, columns=["image", "caption", "label"])

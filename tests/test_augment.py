@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +17,7 @@ from multimodal_gen.augment import (
     augment_image,
 )
 from multimodal_gen.augment.warp import Fill, warp
+from multimodal_gen.config import deserialize, serialize
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -21,7 +25,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 @pytest.fixture
-def picture(sample_data) -> np.ndarray:
+def picture() -> np.ndarray:
     """A smooth picture: noise would make every interpolation look wrong."""
     y, x = np.mgrid[0:48, 0:64]
     return np.stack([x * 3, y * 4, (x + y)], axis=-1).astype("uint8")
@@ -130,9 +134,15 @@ def test_a_warp_agrees_with_an_independent_resampling(sample_data) -> None:
     [
         (lambda: RandomFlip("sideways"), "`mode` must be one of .*Received: mode='sideways'"),
         (lambda: RandomZoom(-1.5), None),
-        (lambda: RandomZoom((-1.5, 0.1)), "`height_factor` must be .* all above -1. Received"),
+        (lambda: RandomZoom((-1.5, 0.1)), "`height_factor` must be .* above -1 and at most 9. Received"),
         (lambda: RandomZoom(0.1, (0.3, 0.1)), "`width_factor` must be"),
+        (lambda: RandomZoom(20), "`height_factor` must be .*Received: height_factor=20"),
         (lambda: RandomRotation(float("nan")), "`factor` must be a number"),
+        (lambda: RandomRotation(20), r"`factor` must be .* in full turns within \[-1, 1\]. Received: factor=20"),
+        (
+            lambda: RandomTranslation(0, 4),
+            r'`width_factor` must be .*or in pixels with unit="pixels". Received: width_',
+        ),
         (lambda: RandomRotation(0.1, fill_mode="mirror"), "`fill_mode` must be one of .*mirror"),
         (lambda: RandomRotation(0.1, interpolation="area"), "`interpolation` must be one of .*area"),
     ],
@@ -150,5 +160,47 @@ def test_a_callable_that_returns_something_else_is_named(picture: np.ndarray) ->
         augment_image(picture, [to_float], rng())
 
 
-def test_operations_are_known_to_the_package_by_name() -> None:
-    assert mg.augment.RandomFlip is RandomFlip
+EVERY = [
+    mg.augment.RandomFlip("vertical"),
+    mg.augment.RandomZoom([-0.1, 0.2], fill_mode="wrap"),
+    mg.augment.RandomTranslation((1, 3), 2, unit="pixels"),
+    mg.augment.RandomRotation(0.1, interpolation="nearest"),
+    mg.augment.RandomShear(0.2, (0.0, 0.1)),
+    mg.augment.RandomCrop(20, 30),
+    mg.augment.RandomResizedCrop((0.2, 0.9)),
+    mg.augment.RandomBrightness(0.2, method="multiply"),
+    mg.augment.RandomContrast((-0.5, 0.2)),
+    mg.augment.RandomSaturation(0.3),
+    mg.augment.RandomHue(0.1),
+    mg.augment.RandomChannelShift(0.2, together=True),
+    mg.augment.RandomGrayscale(0.9),
+    mg.augment.RandomErasing(0.9, scale=(0.1, 0.2), fill_value=(1, 2, 3)),
+    mg.augment.GaussianBlur(0.9, sigma=(1, 2)),
+    mg.augment.RandAugment(3, factor=(0.2, 0.6), fill_mode="constant", fill_value=3),
+    mg.augment.TrivialAugment(fill_mode="nearest"),
+]
+
+
+@pytest.mark.parametrize("operation", EVERY, ids=repr)
+def test_an_operation_comes_back_from_json_and_from_a_pickle_as_it_was(operation, picture: np.ndarray) -> None:
+    for again in (deserialize(json.loads(json.dumps(serialize(operation)))), pickle.loads(pickle.dumps(operation))):
+        assert again == operation
+        assert hash(again) == hash(operation)
+        for seed in range(5):
+            assert np.array_equal(again(picture, rng(seed)), operation(picture, rng(seed)))
+
+
+@pytest.mark.parametrize("operation", EVERY, ids=repr)
+def test_an_operation_passes_check_loader(operation, picture: np.ndarray) -> None:
+    mg.check_loader(mg.ImageLoader("image", image_size=(48, 64), augment=[operation]), [picture])
+
+
+def test_a_repr_shows_what_was_given_and_no_more() -> None:
+    assert repr(RandomZoom(0.1, fill_mode="wrap")) == "RandomZoom(height_factor=0.1, fill_mode='wrap')"
+
+
+def test_every_operation_on_images_is_among_those_tested_here() -> None:
+    public = [getattr(mg.augment, name) for name in mg.augment.__all__]
+    concrete = {one for one in public if isinstance(one, type) and issubclass(one, mg.augment.Augmentation)}
+    abstract = {mg.augment.Augmentation, GeometricAugmentation}
+    assert {type(operation) for operation in EVERY} == concrete - abstract

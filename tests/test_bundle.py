@@ -12,7 +12,10 @@ import pytest
 from conftest import make_picture_table
 
 import multimodal_gen as mg
+from multimodal_gen.loaders.multilabel import MultiLabel
 from multimodal_gen.loaders.numeric import NumericLoader
+from multimodal_gen.loaders.reconstruction import InputTarget
+from multimodal_gen.loaders.regression import NumericTarget
 
 
 class LengthLoader(mg.Loader):
@@ -177,10 +180,33 @@ def test_what_is_no_bundle_is_refused_by_name(bundle: mg.Bundle, tmp_path: Path)
         mg.load_bundle(tmp_path / "run")
     bundle.save(tmp_path / "run")
     damage(tmp_path / "run", inputs={"image": {"config": {}}})
-    with pytest.raises(mg.BundleError, match="damaged.*an input is not a loader"):
+    with pytest.raises(mg.BundleError, match="damaged.*'image' is no Loader"):
         mg.load_bundle(tmp_path / "run")
     (tmp_path / "run" / "bundle.json").write_text("{")
     with pytest.raises(mg.BundleError, match="cannot be read"):
+        mg.load_bundle(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": {"image": {"class_name": "Nowhere", "config": {}}}},
+        {"inputs": {"image": {"class_name": None, "config": {}}}},
+        {"inputs": {"image": {"class_name": "ImageLoader", "config": {"column": "image", "dtype": "int8"}}}},
+        {"inputs": {"image": {"class_name": "ImageLoader", "config": {"colour": 1}}}},
+        {"inputs": None},
+        {"target": {"class_name": "Nowhere", "config": {}}},
+        {"target": 3},
+        {"targets": {"kind": {"class_name": "ImageLoader", "config": {"column": "image"}}}},
+        {"inputs_as": "set"},
+    ],
+)
+def test_every_kind_of_damage_is_an_error_of_the_bundle_that_ends_in_its_path(
+    changes: dict[str, object], bundle: mg.Bundle, tmp_path: Path
+) -> None:
+    bundle.save(tmp_path / "run")
+    damage(tmp_path / "run", **changes)
+    with pytest.raises(mg.BundleError, match=r"Received: .*path='.*run'$"):
         mg.load_bundle(tmp_path / "run")
 
 
@@ -207,3 +233,100 @@ def test_a_bundle_cannot_reach_out_of_its_folder(bundle: mg.Bundle, tmp_path: Pa
 def test_repr_explains_the_bundle(bundle: mg.Bundle) -> None:
     assert "image: image (16, 16, 3) uint8 from 'image'" in repr(bundle)
     assert "target: label () int32 from 'label'" in repr(bundle)
+
+
+@pytest.fixture
+def targets(picture_table: pd.DataFrame) -> dict[str, mg.Target]:
+    return {
+        "kind": mg.ClassLabel.from_values("label", picture_table["label"]),
+        "tags": MultiLabel.from_values("tags", picture_table["tags"], separator="|"),
+        "cost": NumericTarget.from_values("price", picture_table["price"]),
+    }
+
+
+@pytest.fixture
+def picture_table(picture_table: pd.DataFrame) -> pd.DataFrame:
+    return picture_table.assign(tags=["", "new", "new|red", "red", "new"] * 2)
+
+
+def bundle_of_several(table: pd.DataFrame, targets: dict[str, mg.Target], folder: Path) -> mg.Bundle:
+    inputs = {
+        "image": mg.ImageLoader("image", directory=folder, image_size=(4, 4)),
+        "words": mg.TextLoader.from_texts("caption", table["caption"], output_mode="ngrams"),
+    }
+    branches = {"image": lambda pixels: keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))}
+    keras.utils.set_random_seed(0)
+    model = mg.build_fusion_classifier(inputs, targets, branches=branches)
+    model.compile("adam", loss={name: target.loss for name, target in targets.items()})
+    model.fit(mg.MultimodalSequence(table, inputs, targets, batch_size=5), shuffle=False, verbose=0)
+    return mg.Bundle(model, inputs, targets)
+
+
+def test_several_targets_are_predicted_scored_saved_and_loaded(
+    picture_table: pd.DataFrame, targets: dict[str, mg.Target], tmp_path: Path
+) -> None:
+    bundle = bundle_of_several(picture_table, targets, tmp_path)
+    predictions = bundle.predict(picture_table)
+    assert predictions.columns.tolist() == [
+        *("kind.label", "kind.x", "kind.y", "kind.z"),
+        *("tags.labels", "tags.new", "tags.red"),
+        "cost.price",
+    ]
+    assert predictions.index.equals(picture_table.index)
+    assert ((predictions["tags.new"] > 0.5) == ["new" in labels for labels in predictions["tags.labels"]]).all()
+    # In the table's own units, around whose mean an almost untrained model predicts.
+    assert predictions["cost.price"].mean() == pytest.approx(picture_table["price"].mean(), abs=3)
+
+    scores = bundle.evaluate(picture_table)
+    assert {"kind.accuracy", "kind.log_loss", "tags.micro_f1", "cost.r2"} < set(scores)
+    errors = (predictions["cost.price"] - picture_table["price"]).abs()
+    assert scores["cost.mean_absolute_error"] == pytest.approx(errors.mean(), rel=1e-4)
+    assert scores["kind.accuracy"] == pytest.approx((predictions["kind.label"] == picture_table["label"]).mean())
+
+    bundle.save(tmp_path / "run")
+    loaded = mg.load_bundle(tmp_path / "run")
+    assert list(loaded.target) == ["kind", "tags", "cost"]
+    assert loaded.target == bundle.target
+    pd.testing.assert_frame_equal(loaded.predict(picture_table), predictions, rtol=1e-4)
+    assert "tags: label (2,) float32 from 'tags'" in repr(loaded)
+    with pytest.raises(mg.LoadError, match="index 'row-2', column 'tags': the label 'old' is not one of"):
+        bundle.evaluate(picture_table.assign(tags=["", "", "old", *[""] * 7]))
+
+
+def test_a_bundle_of_several_outputs_without_a_target_gives_them_all(
+    picture_table: pd.DataFrame, targets: dict[str, mg.Target], tmp_path: Path
+) -> None:
+    bundle = bundle_of_several(picture_table, targets, tmp_path)
+    raw = mg.Bundle(bundle.model, bundle.inputs).predict(picture_table)
+    assert sorted(raw.columns) == ["cost.0", "kind.0", "kind.1", "kind.2", "tags.0", "tags.1"]
+    assert raw["kind.1"].to_numpy() == pytest.approx(bundle.predict(picture_table)["kind.y"].to_numpy())
+
+
+def test_targets_that_the_model_has_no_outputs_for_are_refused(
+    picture_table: pd.DataFrame, targets: dict[str, mg.Target], tmp_path: Path
+) -> None:
+    single = small_bundle(picture_table, length=LengthLoader("caption"))
+    with pytest.raises(
+        ValueError, match=r"one output without a name. Received: targets named \['cost', 'kind', 'tags'\]"
+    ):
+        mg.Bundle(single.model, single.inputs, targets)
+    several = bundle_of_several(picture_table, targets, tmp_path)
+    with pytest.raises(ValueError, match=r"outputs named \['cost', 'kind', 'tags'\]. Received: a single target"):
+        mg.Bundle(several.model, several.inputs, targets["kind"])
+    with pytest.raises(ValueError, match=r"Received: targets named \['kind'\]"):
+        mg.Bundle(several.model, several.inputs, {"kind": targets["kind"]})
+    with pytest.raises(TypeError, match="a target such as ClassLabel, a mapping.*Received: target='label'"):
+        mg.Bundle(single.model, single.inputs, "label")
+    with pytest.raises(ValueError, match='must be "tuple" or "dict". Received: inputs_as=\'list\''):
+        mg.Bundle(single.model, single.inputs, single.target, inputs_as="list")
+
+
+def test_pictures_of_a_reconstruction_may_have_moved_too(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    loader = mg.ImageLoader("image", directory=tmp_path / "before", image_size=(4, 4))
+    pixels = keras.Input((4, 4, 3), dtype="uint8", name="image")
+    model = keras.Model([pixels], keras.layers.Rescaling(1 / 255)(pixels))
+    mg.Bundle(model, {"image": loader}, InputTarget(loader)).save(tmp_path / "run")
+    bundle = mg.load_bundle(tmp_path / "run", directory=tmp_path)
+    assert bundle.evaluate(picture_table) == pytest.approx({"mean_squared_error": 0.0, "r2": 1.0}, abs=1e-6)
+    picture = bundle.predict(picture_table)["reconstruction"]["row-4"]
+    np.testing.assert_array_equal(picture, loader.replace(directory=tmp_path).read("4.png"))

@@ -56,12 +56,14 @@ class Recorder(keras.callbacks.Callback):
         self.seen = now
 
 
-def make_data(inputs_as: str = "tuple", batch_size: int = 5, seed: int = 3) -> mg.MultimodalSequence:
+def make_data(
+    inputs_as: str = "tuple", batch_size: int = 5, seed: int = 3, endless: bool = False
+) -> mg.MultimodalSequence:
     table = pd.DataFrame({"row": np.arange(ROWS), "price": np.linspace(-1, 1, ROWS), "y": np.zeros(ROWS)})
     inputs = {"row": RowLoader("row"), "price": mg.NumericLoader("price", mean=[0], scale=[1])}
     target = ZeroTarget("y", mean=[0], scale=[1])
     return mg.MultimodalSequence(
-        table, inputs, target, batch_size=batch_size, shuffle=True, seed=seed, inputs_as=inputs_as
+        table, inputs, target, batch_size=batch_size, shuffle=True, seed=seed, inputs_as=inputs_as, endless=endless
     )
 
 
@@ -148,6 +150,21 @@ def test_a_table_trains_the_same_weights_however_many_threads_and_batches_ahead(
     assert results[0] == results[1]
 
 
+def test_an_endless_sequence_trains_on_the_next_batches_however_many_steps_an_epoch_has() -> None:
+    data, model, recorder = make_data(endless=True), make_model(), Recorder()
+    model.fit(data, epochs=4, steps_per_epoch=3, shuffle=False, verbose=0, callbacks=[recorder])
+    batches = [batch for epoch in recorder.epochs.values() for batch in epoch]
+    plain = make_data()
+    assert batches == [expected(plain, index // 5)[index % 5] for index in range(12)]
+
+
+def test_steps_per_epoch_takes_several_epochs_of_keras_for_one_pass_over_the_table() -> None:
+    data, model, recorder = make_data(batch_size=4), make_model(), Recorder()
+    model.fit(data, epochs=6, steps_per_epoch=2, shuffle=False, verbose=0, callbacks=[recorder])
+    batches = [batch for epoch in recorder.epochs.values() for batch in epoch]
+    assert batches == [*expected(data, 0), *expected(data, 1)]
+
+
 def test_evaluate_and_predict_take_the_sequence() -> None:
     data, model = make_data(), make_model()
     assert model.evaluate(data.for_evaluation(), verbose=0) == pytest.approx(0)
@@ -174,7 +191,7 @@ def test_outside_of_fit_no_epoch_is_running() -> None:
     def fit() -> int | None:
         epoch = 7  # a function of somebody else that happens to look alike
         assert epoch
-        return running_epoch()
+        return running_epoch(3)
 
     assert fit() is None
 

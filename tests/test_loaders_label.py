@@ -61,7 +61,15 @@ def test_an_unseen_label_lists_the_known_ones_and_the_closest() -> None:
         ),
         (lambda: mg.ClassLabel.from_values("day", pd.to_datetime(["2020", "2021"])), "Received: Timestamp"),
         (lambda: mg.ClassLabel.from_values("label", ["a", 1]), "Labels must be all of one type. Received: int and str"),
-        (lambda: mg.ClassLabel.from_values("label", pd.Series(["a", None], index=[7, 8])), "missing value at index 8"),
+        (
+            lambda: mg.ClassLabel.from_values("label", pd.Series(["a", None], index=[7, 8])),
+            r"dropna\(subset=\['label'\]\)`. Received: a missing value at index 8 of 'label'",
+        ),
+        (
+            lambda: mg.ClassLabel.from_values("label", pd.Series([None, None])),
+            "is 'label' the right column.*Received: all of 2 values are missing in 'label'",
+        ),
+        (lambda: mg.ClassLabel.from_values("label", []), "Received: no values in 'label'"),
     ],
 )
 def test_classes_that_make_no_sense_are_refused(build, message: str) -> None:
@@ -109,3 +117,54 @@ def test_scores_are_those_of_scikit_learn() -> None:
     assert scores["log_loss"] == pytest.approx(-np.mean(np.log(outputs[np.arange(50), truth])), rel=1e-5)
     only_a = target.score(np.zeros(4, "int32"), np.tile([[0.8, 0.1, 0.1]], (4, 1)))
     assert only_a["balanced_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("label_mode", ["int", "categorical", "binary"])
+def test_the_metric_is_the_accuracy_under_that_name(label_mode: str) -> None:
+    target = mg.ClassLabel("label", ["no", "yes"], label_mode=label_mode)
+    truth = np.stack([target.read(cell) for cell in ("yes", "no", "yes", "yes")])
+    outputs = np.array([[0.3], [0.2], [0.9], [0.8]], "float32")
+    (metric,) = target.metrics
+    metric.update_state(truth, outputs if label_mode == "binary" else np.concatenate([1 - outputs, outputs], axis=1))
+    assert metric.name == "accuracy"
+    assert float(keras.ops.convert_to_numpy(metric.result())) == pytest.approx(0.75)
+    assert target.metrics[0] is not metric
+
+
+def test_class_weights_are_those_that_scikit_learn_calls_balanced() -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
+    values = pd.Series(list("abbbcccccc"))
+    target = mg.ClassLabel("label", ["c", "a", "b"])
+    weights = target.class_weight(values)
+    assert weights == {0: pytest.approx(10 / 18), 1: pytest.approx(10 / 3), 2: pytest.approx(10 / 9)}
+    expected = compute_class_weight("balanced", classes=np.array(["a", "b", "c"]), y=values)
+    assert [weights[1], weights[2], weights[0]] == pytest.approx(expected.tolist())
+    assert mg.ClassLabel("digit", [3, 5]).class_weight(np.array([3, 5, 5, 5])) == {0: 2.0, 1: pytest.approx(2 / 3)}
+
+
+def test_class_weights_go_into_the_loss_of_fit() -> None:
+    target = mg.ClassLabel("label", ["a", "b"])
+    labels = ["a", "b", "b", "b"]
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, "softmax", kernel_initializer="zeros")])
+    model.compile(keras.optimizers.SGD(1.0), loss=target.loss, run_eagerly=True)
+    truth = np.array([target.read(label) for label in labels])
+    model.fit(np.zeros((4, 1)), truth, class_weight=target.class_weight(labels), verbose=0)
+    # Both classes pull alike, so the bias stays in the middle.
+    np.testing.assert_allclose(model.layers[-1].get_weights()[1], 0.0, atol=1e-6)
+    model.fit(np.zeros((4, 1)), truth, verbose=0)
+    assert np.ptp(model.layers[-1].get_weights()[1]) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["a", "a"], r"Every class needs a row.*Received: no rows of \['b'\] in 'label'"),
+        (["a", "b", None], "Received: a missing value at index 2 of 'label'"),
+        ([None, None], "all of 2 values are missing in 'label'"),
+        (["a", "b", "c"], "the label 'c' is not one of the 2 known classes"),
+    ],
+)
+def test_class_weights_need_known_labels_and_rows_of_every_class(values: list[object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mg.ClassLabel("label", ["a", "b"]).class_weight(values)

@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tokenizers
 from tokenizers import models, pre_tokenizers, processors
 
 import multimodal_gen as mg
+from multimodal_gen.augment import RandomFlip
+from multimodal_gen.augment.text import RandomWordDeletion, RandomWordSwap, TokenDropout, TokenMasking
 
 TEXTS = [
     "a red mug with a handle",
@@ -30,6 +33,18 @@ def test_each_model_encodes_pads_and_decodes(model: str) -> None:
     assert ids.max() < loader.spec.vocabulary_size
     assert loader.decode(ids) == "a red lamp"
     mg.check_loader(loader, ["a red lamp", "", "zzz 😀"])
+
+
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "wordlevel"])
+def test_each_trained_tokenizer_knows_a_mask_token_and_leaves_no_id_unused(model: str) -> None:
+    encoder = mg.TextLoader.from_texts("caption", TEXTS, model=model, vocabulary_size=80, sequence_length=8).encoder
+    assert isinstance(encoder, mg.TokenEncoder)
+    assert [encoder.token(one) for one in (1, 2)] == ["[UNK]", "[MASK]"]
+    assert encoder.token_id("[MASK]") == 2
+    assert all(encoder.token(one) for one in range(1, encoder.vocabulary_size))
+    assert (encoder.token(0), encoder.token(encoder.vocabulary_size)) == ("", "")
+    assert np.flatnonzero(~encoder.ordinary).tolist() == [0, 1, 2]
+    assert 2 in encoder.encode("a red [MASK]")
 
 
 def test_zero_is_padding_and_one_is_an_unknown_word() -> None:
@@ -79,7 +94,7 @@ def test_missing_texts_are_left_out_of_training_and_refused_when_read() -> None:
     [
         ({"model": "gpt"}, "`model` must be .*gpt"),
         ({"output_mode": "vector"}, "`output_mode` must be .*vector"),
-        ({"vocabulary_size": 2}, "`vocabulary_size` must be at least 3"),
+        ({"vocabulary_size": 3}, "`vocabulary_size` must be at least 4"),
         ({"sequence_length": 0}, "`sequence_length` must be positive"),
         ({"padding": "both", "sequence_length": 3}, "`padding` must be .*both"),
     ],
@@ -183,3 +198,101 @@ def test_naughty_strings_are_encoded_whole_or_in_batches(real_data: Path) -> Non
     for mode in ("tokens", "ngrams"):
         loader = mg.TextLoader.from_texts("caption", lines, output_mode=mode)
         mg.check_loader(loader, lines)
+
+
+def stream(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def trained(loader: mg.TextLoader, text: str, seed: int) -> list[str]:
+    """The words of a text as a model sees them while training."""
+    rng = stream(seed)
+    return loader.decode(loader.augment(loader.read(loader.augment_cell(text, rng)), rng)).split()
+
+
+def shout(text: str, rng: np.random.Generator) -> str:
+    return text.upper()
+
+
+def reveal(text: str, rng: np.random.Generator) -> str:
+    return f"{text} lamp"
+
+
+def test_operations_on_words_come_before_those_on_tokens_whatever_their_order_in_the_list() -> None:
+    loader = mg.TextLoader.from_texts(
+        "caption", TEXTS, model="wordlevel", augment=[TokenDropout(1.0), RandomWordSwap(1.0), reveal]
+    )
+    seen = {tuple(trained(loader, "red mug", seed)) for seed in range(40)}
+    assert seen == {("mug",), ("red",), ("lamp",)}
+    masking = loader.replace(augment=[TokenMasking(1.0), reveal])
+    array = masking.augment(masking.read(masking.augment_cell("red mug", stream(0))), stream(0))
+    assert array.tolist() == [2, 2, 2, 0, 0, 0, 0]
+
+
+def test_without_a_stream_nothing_is_varied_and_other_cells_are_left_for_read_to_refuse() -> None:
+    loader = mg.TextLoader.from_texts("caption", TEXTS, augment=[shout, TokenDropout(1.0)])
+    array = loader.read("a red mug")
+    assert loader.augment(array, None) is array
+    assert loader.augment_cell(None, stream(0)) is None
+    with pytest.raises(mg.LoadError, match="expected text"):
+        loader.read(loader.augment_cell(3, stream(0)))
+
+
+@pytest.mark.parametrize("output_mode", ["tokens", "ngrams"])
+def test_a_varying_loader_keeps_the_contract_and_is_saved_without_foreign_callables(output_mode: str) -> None:
+    own = [RandomWordDeletion(0.3), RandomWordSwap(0.3)]
+    loader = mg.TextLoader.from_texts("caption", TEXTS, output_mode=output_mode, augment=[shout, *own])
+    mg.check_loader(loader, ["a red mug", "", "zzz 😀"])
+    assert loader.get_config()["augment"] == own
+    assert loader.replace(column="title").operations == loader.operations
+    assert np.array_equal(loader.read("a red mug"), loader.replace(augment=[]).read("a red mug"))
+
+
+def test_ngrams_take_operations_on_words_and_refuse_those_on_tokens() -> None:
+    loader = mg.TextLoader.from_texts("caption", TEXTS, output_mode="ngrams", augment=[RandomWordSwap(1.0)])
+    rng = stream(0)
+    varied = loader.augment(loader.read(loader.augment_cell("red mug", rng)), rng)
+    assert np.array_equal(varied, loader.read("mug red"))
+    assert not np.array_equal(varied, loader.read("red mug"))
+    with pytest.raises(ValueError, match=r"N-grams are no tokens.*RandomWordSwap.*Received: TokenDropout\(rate=0.1\)"):
+        loader.replace(augment=[TokenDropout(0.1)])
+
+
+@pytest.mark.parametrize("operations", [RandomWordSwap(), ["swap"], [RandomFlip()]])
+def test_what_is_no_list_of_operations_on_text_is_refused(operations: object) -> None:
+    with pytest.raises(ValueError, match="`augment` must (be a list|hold operations on words or tokens).*Received: "):
+        mg.TextLoader.from_texts("caption", TEXTS, augment=operations)  # type: ignore[arg-type]
+
+
+def test_a_tokenizer_file_without_a_mask_token_is_refused_and_one_that_got_it_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    word_tokenizer(["[PAD]", "red", "mug", "[UNK]"]).save(str(path))
+    with pytest.raises(ValueError, match=r"has no token '\[MASK\]'.*Tokenizer.from_file.*add_special_tokens"):
+        mg.TextLoader.from_file("caption", path, sequence_length=4, augment=[TokenMasking(1.0)])
+    tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    tokenizer.add_special_tokens(["[MASK]"])
+    loader = mg.TextLoader("caption", tokenizer, sequence_length=4, augment=[TokenMasking(1.0)])
+    assert loader.augment(loader.read("red mug"), stream(0)).tolist() == [4, 4, 0, 0]
+    tokenizer.save(str(path))
+    again = mg.TextLoader.from_file("caption", path, sequence_length=4, augment=[TokenMasking(1.0)])
+    assert again == loader
+
+
+def test_captions_vary_from_epoch_to_epoch_and_not_with_batches_or_when_evaluating() -> None:
+    texts = [f"{TEXTS[row % 4]} for the desk" for row in range(12)]
+    table = pd.DataFrame({"caption": texts})
+    loader = mg.TextLoader.from_texts("caption", texts, augment=[RandomWordSwap(0.5), TokenDropout(0.3)])
+
+    def epoch(number: int, **arguments: int) -> np.ndarray:
+        data = mg.MultimodalSequence(table, {"caption": loader}, shuffle=True, seed=1, **arguments)
+        data.epoch = number
+        arrays = np.concatenate([batch[0][0] for batch in data])
+        rows = np.concatenate([data.rows(one).index for one in range(len(data))])
+        return arrays[np.argsort(rows)]
+
+    first, second = epoch(0, batch_size=5), epoch(1, batch_size=5)
+    assert np.array_equal(first, epoch(0, batch_size=3, threads=1))
+    assert (first != second).any(axis=1).mean() > 0.8
+    evaluated = mg.MultimodalSequence(table, {"caption": loader}, shuffle=True).for_evaluation()
+    plain = np.stack(loader.read_batch(texts))
+    assert np.array_equal(np.concatenate([batch[0][0] for batch in evaluated]), plain)

@@ -208,6 +208,22 @@ def test_wrong_arguments_are_named(inputs, arguments, message):
         build_fusion_classifier(inputs, make_target(), **arguments)
 
 
-def test_a_branch_that_cannot_be_called_is_refused():
-    with pytest.raises(TypeError, match=r"Received: branches\['age'\]=3"):
-        build_fusion_classifier({"age": SPECS["age"]}, make_target(), branches={"age": 3})
+@pytest.mark.parametrize(
+    ("branch", "message"),
+    [
+        (3, r"a Branch, layer, model or callable.*Received: branches\['picture'\]=3"),
+        (keras.applications.MobileNetV2, r"`BackboneBranch\(keras.applications.MobileNetV2\)`.*Received: branches"),
+        (keras.applications.EfficientNetB0, r"`BackboneBranch\(keras.applications.EfficientNetB0\)`"),
+        (ImageBranch, r"an object, not a class: build one, as in `ImageBranch\(\)`. Received: branches"),
+        (keras.layers.Dense, r"as in `Dense\(\)`"),
+    ],
+)
+def test_what_cannot_be_a_branch_is_refused_and_it_says_what_to_pass(branch, message):
+    with pytest.raises(TypeError, match=message):
+        build_fusion_classifier({"picture": SPECS["picture"]}, make_target(), branches={"picture": branch})
+
+
+def test_feature_maps_are_pointed_to_the_branch_that_pools_them():
+    maps = keras.layers.Conv2D(4, 3)
+    with pytest.raises(ValueError, match="A `BackboneBranch` makes one of feature maps. Received: shape="):
+        build_fusion_classifier({"picture": SPECS["picture"]}, make_target(), branches={"picture": maps})

@@ -1,23 +1,22 @@
 """The recipe and the guard: what is trained how long, what is kept, and that a weak head cannot spoil a strong one."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
 
 from multimodal_gen.loaders.base import ArraySpec
+from multimodal_gen.loaders.label import ClassLabel
+from multimodal_gen.loaders.multilabel import MultiLabel
+from multimodal_gen.loaders.regression import NumericTarget
 from multimodal_gen.models import build_fusion_classifier, calibrate_heads, epochs_for, fit_with_recipe
 from multimodal_gen.models.calibration import fit_scales
 from multimodal_gen.models.layers import SumOfHeads
 from multimodal_gen.models.recipe import KeepBest
 
 SPECS = {name: ArraySpec((6,), "float32", "vector") for name in ("strong", "weak")}
-TARGET = SimpleNamespace(
-    units=3,
-    activation="softmax",
-    loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
-)
+TARGET = ClassLabel("label", ["a", "b", "c"])
+# What the rows below tell: the class, whether it is "a" or "b", and its position as a number.
+TARGETS = {"kind": TARGET, "tags": MultiLabel("tags", ["a", "b"]), "price": NumericTarget("price")}
 
 
 class Rows(keras.utils.PyDataset):
@@ -37,6 +36,20 @@ class Rows(keras.utils.PyDataset):
     def __getitem__(self, index: int):
         rows = slice(index * self.batch_size, (index + 1) * self.batch_size)
         return (self.strong[rows], self.weak[rows]), self.labels[rows]
+
+
+class RowsOf(Rows):
+    """The same rows for other targets: one of `TARGETS`, or several."""
+
+    def __init__(self, names: str | tuple[str, ...], rows: int, seed: int) -> None:
+        super().__init__(rows, seed)
+        self.names = names
+
+    def __getitem__(self, index: int):
+        inputs, labels = super().__getitem__(index)
+        one_hot = np.eye(3, dtype="float32")[labels]
+        truth = {"kind": labels, "tags": one_hot[:, :2], "price": labels[:, None].astype("float32") - 1}
+        return inputs, truth[self.names] if isinstance(self.names, str) else {name: truth[name] for name in self.names}
 
 
 def test_epochs_shrink_as_the_table_grows():
@@ -59,6 +72,52 @@ def test_the_recipe_learns_keeps_the_best_weights_and_weighs_the_heads():
     test = Rows(300, 2)
     predicted = model.predict(test, verbose=0).argmax(1)
     assert (predicted == test.labels).mean() > 0.7
+
+
+def test_several_targets_train_stop_and_are_weighed_together():
+    keras.utils.set_random_seed(0)
+    names = ("kind", "tags", "price")
+    model = build_fusion_classifier(SPECS, TARGETS)
+    validation = RowsOf(names, 96, 1)
+    history = fit_with_recipe(
+        model,
+        TARGETS,
+        RowsOf(names, 256, 0),
+        validation,
+        epochs=8,
+        metrics={"price": [keras.metrics.MeanSquaredError(name="mse")]},
+        verbose=0,
+    )
+    wanted = {"kind_accuracy", "tags_auc", "price_root_mean_squared_error", "price_mse", "val_kind_accuracy"}
+    assert wanted < set(history.history)
+    scales = keras.ops.convert_to_numpy(model.get_layer("sum_of_heads").scales)
+    assert scales.shape == (3, 3)
+    assert (scales.max(axis=0) != 1).all()
+    model.get_layer("sum_of_heads").scales.assign(np.ones((3, 3)))
+    kept = model.evaluate(validation, verbose=0, return_dict=True)["loss"]
+    assert kept == pytest.approx(min(history.history["val_loss"]), rel=1e-4)
+    assert history.best_epoch == int(np.argmin(history.history["val_loss"]))
+    test = RowsOf(names, 300, 2)
+    scores = model.evaluate(test, verbose=0, return_dict=True)
+    assert scores["kind_accuracy"] > 0.7
+    assert scores["tags_auc"] > 0.85
+    # Its spread is 0.82.
+    assert scores["price_root_mean_squared_error"] < 0.6
+
+
+@pytest.mark.parametrize(("name", "metric"), [("tags", "val_auc"), ("price", "val_mean_absolute_error")])
+def test_a_target_without_an_accuracy_stops_by_its_loss(name, metric):
+    model = build_fusion_classifier(SPECS, TARGETS[name], fusion="concat")
+    validation = RowsOf(name, 64, 1)
+    # A rate that makes it worse from some epoch on.
+    history = fit_with_recipe(
+        model, TARGETS[name], RowsOf(name, 64, 0), validation, epochs=12, learning_rate=0.5, patience=2, verbose=0
+    )
+    losses = history.history["val_loss"]
+    assert metric in history.history
+    assert history.best_epoch == int(np.argmin(losses))
+    assert len(losses) == min(history.best_epoch + 3, 12)
+    assert model.evaluate(validation, verbose=0)[0] == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_the_last_epoch_within_one_standard_error_of_the_best_is_kept():
@@ -146,3 +205,45 @@ def test_a_model_without_heads_to_weigh_is_left_alone():
 def test_zero_epochs_are_refused():
     with pytest.raises(ValueError, match="Received: epochs=0"):
         fit_with_recipe(build_fusion_classifier(SPECS, TARGET), TARGET, Rows(8, 0), epochs=0)
+
+
+class Endless(Rows):
+    num_batches = None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model": "model.keras"},
+            "`model` must be a Keras model, such as `build.*Received: model='model.keras'",
+        ),
+        ({"model": build_fusion_classifier}, "Received: model=<function build_fusion_classifier"),
+        ({"target": Rows(8, 0)}, "must be a target with a `loss` and `metrics`.*Received: target=<"),
+        ({"target": ClassLabel}, "Received: target=<class"),
+        (
+            {"target": {"kind": TARGET, "price": "price"}},
+            r"mapping of names to targets. Received: target\['price'\]=",
+        ),
+        ({"train_data": np.zeros(3)}, "`train_data` must be a MultimodalSequence.*train_data of type ndarray"),
+        ({"train_data": TARGET}, "train_data of type ClassLabel"),
+        ({"validation_data": [1]}, "`validation_data` must be a MultimodalSequence.*validation_data of type list"),
+        (
+            {"train_data": Endless(8, 0)},
+            "must have an end.*call `model.compile` and `model.fit` yourself.",
+        ),
+        (
+            {"metrics": {"kind": ["mse"]}},
+            "must be a list where there is one target. Received: metrics={'kind'",
+        ),
+        (
+            {"target": {"kind": TARGET}, "metrics": ["mse"]},
+            r"names of targets to lists; the targets are \['kind'\]",
+        ),
+        ({"target": {"kind": TARGET}, "metrics": {"sort": ["mse"]}}, "Received: metrics={'sort'"),
+    ],
+)
+def test_wrong_objects_are_refused_and_it_says_what_to_pass(changes, message):
+    arguments = {"model": build_fusion_classifier(SPECS, TARGET), "target": TARGET, "train_data": Rows(8, 0)}
+    with pytest.raises(TypeError, match=message):
+        fit_with_recipe(**{**arguments, **changes}, epochs=1)

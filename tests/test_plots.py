@@ -119,6 +119,28 @@ def test_labels_come_from_what_the_model_is_given(picture_table: pd.DataFrame, t
         assert [text for text in texts_of(mg.show_batch(sequence)) if text in "xyz"] == ["x", "y", "z", "x"]
 
 
+def test_mixed_rows_show_the_shares_of_their_classes(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    inputs = make_sequence(picture_table, tmp_path).inputs
+    target = mg.ClassLabel.from_values("label", picture_table["label"], label_mode="categorical")
+    data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=3, batch_augment=[mg.augment.MixUp(1.0)])
+    shares = data[0][1]
+    shown = [one for one in texts_of(mg.show_batch(data)) if "%" in one]
+    assert len(shown) == 3
+    for text, row in zip(shown, shares, strict=True):
+        assert text.startswith(f"{'xyz'[row.argmax()]} {row.max():.0%}, ")
+
+
+def test_several_targets_and_their_weights_are_shown_by_name(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    table = picture_table.assign(color=["blue", "red"] * 5)
+    targets = {name: mg.ClassLabel.from_values(name, table[name]) for name in ("label", "color")}
+    inputs = make_sequence(picture_table, tmp_path).inputs
+    data = mg.MultimodalSequence(table, inputs, targets, batch_size=2, sample_weight={"color": "price"})
+    shown = texts_of(mg.show_batch(data))
+    assert [text for text in shown if ":" in text][1:] == ["label: x", "color: blue", "label: y", "color: red"]
+    assert "weight 0" in shown
+    assert "weight 1.5" in shown
+
+
 def test_a_sequence_without_images_says_so_and_shows_its_cells(picture_table: pd.DataFrame) -> None:
     loader = mg.NumericLoader.from_values("price", picture_table["price"])
     shown = texts_of(mg.show_batch(mg.MultimodalSequence(picture_table, {"number": loader})))

@@ -68,6 +68,11 @@ image.augment(image.read(np.zeros((5, 5, 3), "uint8")), np.random.default_rng(0)
 mg.TextLoader.from_texts("caption", table["caption"]).read("a")
 mg.TextLoader.from_texts("caption", table["caption"], output_mode="ngrams").read("a")
 mg.NumericLoader.from_values("n", [1, 2]).read(1)
+arrays = mg.table_from_arrays(x=np.zeros((2, 3, 3), "uint8"))["x"]
+mg.ArrayLoader.from_values("x", arrays).read(arrays[0])
+mg.MultiLabel("tags", ["a", "b"]).read(["a"])
+mg.NumericTarget.from_values("n", [1.0, 2.0]).read(1.0)
+mg.InputTarget(image).read(np.zeros((5, 5, 3), "uint8"))
 mg.check_loader(mg.ClassLabel.from_values("label", table["label"]), ["x"])
 """
     run(code)

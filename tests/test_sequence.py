@@ -58,6 +58,15 @@ def test_inputs_come_as_asked(picture_table, inputs, target, inputs_as: str, kin
         assert list(batch[0]) == ["image", "caption"]
 
 
+def test_a_single_input_may_come_as_its_array(picture_table, inputs, target) -> None:
+    data = mg.MultimodalSequence(picture_table, {"image": inputs["image"]}, target, inputs_as="array", batch_size=4)
+    images, labels = data[0]
+    assert images.shape == (4, 12, 16, 3)
+    assert labels.shape == (4,)
+    with pytest.raises(ValueError, match=r"for a single input, \"array\".*inputs=\['image', 'caption'\]"):
+        mg.MultimodalSequence(picture_table, inputs, target, inputs_as="array")
+
+
 def test_without_a_target_a_batch_has_inputs_only_and_nothing_random(picture_table, inputs) -> None:
     data = mg.MultimodalSequence(picture_table, inputs)
     (batch,) = data[0]
@@ -349,3 +358,67 @@ def test_repr_explains_the_sequence(picture_table, inputs, target) -> None:
         "  3 threads, 4 batches ahead, inputs as tuple"
     )
     assert "rank 1 of 2" in repr(data.shard(1, 2))
+
+
+def test_an_endless_sequence_goes_on_with_the_next_epoch(picture_table, inputs, target) -> None:
+    data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=4, shuffle=True, seed=2)
+    endless = mg.MultimodalSequence(picture_table, inputs, target, batch_size=4, shuffle=True, seed=2, endless=True)
+    assert endless.num_batches is None
+    assert "in 3 batches of 4, the last of 2, over and over" in repr(endless)
+    for index, batch in zip(range(7), endless, strict=False):
+        data.epoch = index // 3
+        assert same(batch, data[index % 3])
+        assert same(endless[index], batch)
+        assert endless.rows(index).equals(data.rows(index % 3))
+    with pytest.raises(TypeError, match="An endless sequence has no length"):
+        len(endless)
+    with pytest.raises(IndexError, match="no earlier batches"):
+        endless[-1]
+    assert endless.for_evaluation().num_batches == 3
+
+
+def test_a_first_batch_can_be_looked_at_by_iterating(picture_table, inputs, target) -> None:
+    data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=4)
+    assert same(next(iter(data)), data[0])
+
+
+def test_a_cell_is_varied_before_it_is_read_and_with_the_stream_that_augment_goes_on_with(picture_table) -> None:
+    class Doubled(mg.Loader):
+        def __init__(self, column: str) -> None:
+            self.column, self.spec = column, mg.ArraySpec((2,), "float32")
+
+        def augment_cell(self, cell: float, rng: np.random.Generator) -> float:
+            return cell + rng.random()
+
+        def read(self, cell: float) -> np.ndarray:
+            return np.array([cell, 0], "float32")
+
+        def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+            return array if rng is None else array + np.array([0, rng.random()], "float32")
+
+    data = mg.MultimodalSequence(picture_table, {"price": Doubled("price")}, batch_size=10, shuffle=True, seed=6)
+    ((numbers,),) = data[0]
+    for position, (price, second) in zip(data.rows(0)["price"] / 1.5, numbers, strict=True):
+        stream = data.plan.rng(0, int(position), "price")
+        assert price == pytest.approx(position * 1.5 + stream.random())
+        assert second == pytest.approx(stream.random())
+    assert data.for_evaluation()[0][0][0][3].tolist() == [4.5, 0]
+
+
+def test_an_operation_that_fails_or_breaks_the_spec_is_named_with_the_row(picture_table, target, tmp_path) -> None:
+    def fail(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        raise RuntimeError("no luck")
+
+    for operation, message in (
+        (fail, "ImageLoader.augment failed; input 'image', index 'row-0'. RuntimeError: no luck"),
+        (lambda image, rng: image[1:], "index 'row-0'. ValueError: An augmentation must return an array like the one"),
+    ):
+        loader = mg.ImageLoader("image", directory=tmp_path, image_size=(4, 4), augment=[operation])
+        with pytest.raises(mg.LoaderError, match=message):
+            mg.MultimodalSequence(picture_table, {"image": loader}, target, threads=1)[0]
+
+
+@pytest.mark.parametrize("target", [{}, {"kind": "label"}, {1: mg.ClassLabel("label", "xyz")}])
+def test_several_targets_must_be_a_mapping_of_names_to_targets(picture_table, inputs, target) -> None:
+    with pytest.raises(ValueError, match="`target` must"):
+        mg.MultimodalSequence(picture_table, inputs, target)

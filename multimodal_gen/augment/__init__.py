@@ -1,17 +1,71 @@
-"""Random operations on one image, named as Keras's layers. They work on uint8 arrays and draw from the given stream.
+"""Random operations: on one image, on one text, on a whole sample, on a whole batch. They draw from the given stream.
 
-Any callable `(image, rng) -> image` can stand beside them in `ImageLoader(augment=[...])`.
+Those on images are named as Keras's layers, work on uint8 arrays and go into `ImageLoader(augment=[...])`; those on
+texts into `TextLoader(augment=[...])`; the others into `MultimodalSequence(sample_augment=[...], batch_augment=[...])`.
+Any callable of the same form can stand beside them.
 """
 
 from multimodal_gen.augment.base import Augmentation, GeometricAugmentation, augment_image
-from multimodal_gen.augment.geometric import RandomFlip, RandomRotation, RandomTranslation, RandomZoom
+from multimodal_gen.augment.batch import Batch, BatchAugmentation, CutMix, MixUp
+from multimodal_gen.augment.color import (
+    RandomBrightness,
+    RandomChannelShift,
+    RandomContrast,
+    RandomGrayscale,
+    RandomHue,
+    RandomSaturation,
+)
+from multimodal_gen.augment.crop import RandomCrop, RandomResizedCrop
+from multimodal_gen.augment.detail import GaussianBlur, RandomErasing
+from multimodal_gen.augment.geometric import RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom
+from multimodal_gen.augment.image_data_generator import from_image_data_generator
+from multimodal_gen.augment.library import FromLibrary
+from multimodal_gen.augment.policy import RandAugment, TrivialAugment
+from multimodal_gen.augment.sample import FlipWithWords, ModalityDropout, Sample, SampleAugmentation
+from multimodal_gen.augment.text import (
+    RandomWordDeletion,
+    RandomWordSwap,
+    TextAugmentation,
+    TokenAugmentation,
+    TokenDropout,
+    TokenMasking,
+)
 
 __all__ = [
     "Augmentation",
+    "Batch",
+    "BatchAugmentation",
+    "CutMix",
+    "FlipWithWords",
+    "FromLibrary",
+    "GaussianBlur",
     "GeometricAugmentation",
+    "MixUp",
+    "ModalityDropout",
+    "RandAugment",
+    "RandomBrightness",
+    "RandomChannelShift",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomResizedCrop",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomShear",
     "RandomTranslation",
+    "RandomWordDeletion",
+    "RandomWordSwap",
     "RandomZoom",
+    "Sample",
+    "SampleAugmentation",
+    "TextAugmentation",
+    "TokenAugmentation",
+    "TokenDropout",
+    "TokenMasking",
+    "TrivialAugment",
     "augment_image",
+    "from_image_data_generator",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_gen.augment.tones import check_image
 from multimodal_gen.augment.warp import Fill, warp
 from multimodal_gen.config import Configurable
 
@@ -47,6 +48,7 @@ class GeometricAugmentation(Augmentation):
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw a matrix and apply it."""
+        check_image(image)
         return warp(image, self.matrix(image.shape[0], image.shape[1], rng), self.fill or Fill())
 
 
@@ -64,8 +66,9 @@ def augment_image(
         An array of the same shape and dtype.
 
     Raises:
-        ValueError: If an operation returns another shape or dtype; it names the operation.
+        ValueError: If the image is not one, or an operation returns another shape or dtype; it names the operation.
     """
+    check_image(image)
     result, matrix, fill = image, np.eye(3), None
     for operation in operations:
         if isinstance(operation, GeometricAugmentation):

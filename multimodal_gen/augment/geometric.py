@@ -1,20 +1,19 @@
-"""Operations that move pixels: flip, zoom, shift, turn. Each draws one matrix; `warp.py` applies it."""
+"""Operations that move pixels: flip, zoom, shift, turn, shear. Each draws one matrix; `warp.py` applies it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from multimodal_gen.augment.base import GeometricAugmentation
+from multimodal_gen.augment.base import Augmentation, GeometricAugmentation
+from multimodal_gen.augment.parameters import Factor, check_choice, check_span, draw, is_number, span
 from multimodal_gen.augment.warp import PAD_MODES, RESAMPLING, Fill
 
-Factor = float | Sequence[float]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RandomFlip(GeometricAugmentation):
     """Mirrors the image along an axis with probability one half.
 
@@ -25,9 +24,7 @@ class RandomFlip(GeometricAugmentation):
     mode: str = "horizontal_and_vertical"
 
     def __post_init__(self) -> None:
-        modes = ("horizontal", "vertical", "horizontal_and_vertical")
-        if self.mode not in modes:
-            raise ValueError(f"`mode` must be one of {modes}. Received: mode={self.mode!r}")
+        check_choice("mode", self.mode, ("horizontal", "vertical", "horizontal_and_vertical"))
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw which axes are mirrored."""
@@ -35,20 +32,25 @@ class RandomFlip(GeometricAugmentation):
         return np.array([[1 - 2 * x, 0, width * x], [0, 1 - 2 * y, height * y], [0, 0, 1]], "float64")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Filled(GeometricAugmentation):
-    # The border arguments shared by the operations below.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Bordered(Augmentation):
+    """The arguments of all operations that look beyond the borders of an image.
+
+    Args:
+        fill_mode: "reflect", "nearest", "wrap" or "constant".
+        fill_value: The value in [0, 255] for "constant".
+        interpolation: "bilinear" or "nearest".
+    """
+
     fill_mode: str = "reflect"
     fill_value: float = 0.0
     interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
-        if self.fill_mode not in PAD_MODES:
-            raise ValueError(f"`fill_mode` must be one of {list(PAD_MODES)}. Received: fill_mode={self.fill_mode!r}")
-        if self.interpolation not in RESAMPLING:
-            raise ValueError(
-                f"`interpolation` must be one of {list(RESAMPLING)}. Received: interpolation={self.interpolation!r}"
-            )
+        check_choice("fill_mode", self.fill_mode, list(PAD_MODES))
+        check_choice("interpolation", self.interpolation, list(RESAMPLING))
+        if not is_number(self.fill_value) or not 0 <= self.fill_value <= 255:
+            raise ValueError(f"`fill_value` must be a number in [0, 255]. Received: fill_value={self.fill_value!r}")
 
     @property
     def fill(self) -> Fill:
@@ -56,12 +58,13 @@ class _Filled(GeometricAugmentation):
         return Fill(self.fill_mode, self.fill_value, self.interpolation)
 
 
-@dataclass(frozen=True)
-class RandomZoom(_Filled):
+@dataclass(frozen=True, eq=False, repr=False)
+class RandomZoom(Bordered, GeometricAugmentation):
     """Zooms about the centre.
 
     Args:
-        height_factor: A number `f` for the range [-f, f], or a pair; +0.2 shows 20 % more (zooms out), -0.2 less.
+        height_factor: A number `f` for the range [-f, f], or a pair, above -1 and at most 9; +0.2 shows 20 % more
+            (zooms out), -0.2 less.
         width_factor: The same for the width; None keeps the aspect ratio.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
@@ -73,24 +76,28 @@ class RandomZoom(_Filled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _range("height_factor", self.height_factor, above=-1)
+        rule = ", above -1 and at most 9"
+        check_span("height_factor", self.height_factor, above=-1, most=9, rule=rule)
         if self.width_factor is not None:
-            _range("width_factor", self.width_factor, above=-1)
+            check_span("width_factor", self.width_factor, above=-1, most=9, rule=rule)
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the zoom of each axis."""
-        y = 1 + _draw(self.height_factor, rng)
-        x = y if self.width_factor is None else 1 + _draw(self.width_factor, rng)
+        y = 1 + draw(self.height_factor, rng)
+        x = y if self.width_factor is None else 1 + draw(self.width_factor, rng)
         return _about_centre(np.diag([x, y, 1.0]), height, width)
 
 
-@dataclass(frozen=True)
-class RandomTranslation(_Filled):
+@dataclass(frozen=True, eq=False, repr=False)
+class RandomTranslation(Bordered, GeometricAugmentation):
     """Shifts the image.
 
     Args:
-        height_factor: A number `f` for the range [-f, f], or a pair, in fractions of the height; positive is down.
+        height_factor: A number `f` for the range [-f, f], or a pair; positive is down.
         width_factor: The same for the width; positive is right.
+        unit: "fraction" of the height and width, in [-1, 1]; or "pixels", at most the image's: whole ones where both
+            ends of a range are integers, so that nothing is interpolated, and any between its ends where one is a
+            float.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
         interpolation: "bilinear" or "nearest".
@@ -98,24 +105,46 @@ class RandomTranslation(_Filled):
 
     height_factor: Factor
     width_factor: Factor
+    unit: str = field(default="fraction", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _range("height_factor", self.height_factor)
-        _range("width_factor", self.width_factor)
+        check_choice("unit", self.unit, ("fraction", "pixels"))
+        most = 1.0 if self.unit == "fraction" else math.inf
+        rule = ', in [-1, 1], or in pixels with unit="pixels"' if self.unit == "fraction" else ""
+        check_span("height_factor", self.height_factor, least=-most, most=most, rule=rule)
+        check_span("width_factor", self.width_factor, least=-most, most=most, rule=rule)
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw the shift of each axis."""
-        down, right = _draw(self.height_factor, rng) * height, _draw(self.width_factor, rng) * width
+        """Draw the shift of each axis.
+
+        Raises:
+            ValueError: If the image is smaller than a shift in pixels.
+        """
+        down = self._shift("height_factor", height, rng)
+        right = self._shift("width_factor", width, rng)
         return np.array([[1, 0, -right], [0, 1, -down], [0, 0, 1]], "float64")
 
+    def _shift(self, name: str, length: int, rng: np.random.Generator) -> float:
+        factor = getattr(self, name)
+        if self.unit == "fraction":
+            return draw(factor, rng) * length
+        low, high = span(factor)
+        if max(-low, high) > length:
+            raise ValueError(f"A shift must not exceed the image, {length} pixels. Received: {name}={factor!r}")
+        ends = factor if isinstance(factor, Sequence) else [factor]
+        if all(isinstance(end, int | np.integer) for end in ends):
+            return float(rng.integers(int(low), int(high), endpoint=True))
+        return draw(factor, rng)
 
-@dataclass(frozen=True)
-class RandomRotation(_Filled):
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RandomRotation(Bordered, GeometricAugmentation):
     """Turns the image about its centre.
 
     Args:
-        factor: A number `f` for the range [-f, f], or a pair, in full turns; positive is counter-clockwise.
+        factor: A number `f` for the range [-f, f], or a pair, in full turns within [-1, 1]; positive is
+            counter-clockwise.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
         interpolation: "bilinear" or "nearest".
@@ -125,26 +154,44 @@ class RandomRotation(_Filled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _range("factor", self.factor)
+        check_span("factor", self.factor, least=-1, most=1, rule=", in full turns within [-1, 1]")
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the angle."""
-        angle = 2 * math.pi * _draw(self.factor, rng)
+        angle = 2 * math.pi * draw(self.factor, rng)
         cos, sin = math.cos(angle), math.sin(angle)
         return _about_centre(np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]), height, width)
 
 
-def _range(name: str, factor: Factor, above: float = -math.inf) -> tuple[float, float]:
-    low, high = (-abs(factor), abs(factor)) if isinstance(factor, int | float) else factor
-    if not (math.isfinite(low) and math.isfinite(high) and above < low <= high):
-        bound = "" if above == -math.inf else f", all above {above:g}"
-        raise ValueError(f"`{name}` must be a number, or a pair (low, high){bound}. Received: {name}={factor!r}")
-    return low, high
+@dataclass(frozen=True, eq=False, repr=False)
+class RandomShear(Bordered, GeometricAugmentation):
+    """Slants the image about its centre, first along x, then along y; areas stay as they are.
 
+    Unlike in Keras, a pair may be negative, and ranges are not mirrored at random.
 
-def _draw(factor: Factor, rng: np.random.Generator) -> float:
-    low, high = _range("factor", factor)
-    return low + (high - low) * rng.random()
+    Args:
+        x_factor: A number `f` for the range [-f, f], or a pair, in [-10, 10]: by how much of the height the top moves
+            to the right against the bottom; the tangent of the angle.
+        y_factor: The same the other way: by how much of the width the left side moves down against the right one.
+        fill_mode: "reflect", "nearest", "wrap" or "constant".
+        fill_value: The value in [0, 255] for "constant".
+        interpolation: "bilinear" or "nearest".
+    """
+
+    x_factor: Factor = 0.0
+    y_factor: Factor = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_span("x_factor", self.x_factor, least=-10, most=10, rule=", in [-10, 10]")
+        check_span("y_factor", self.y_factor, least=-10, most=10, rule=", in [-10, 10]")
+
+    def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw the slant along each axis."""
+        x, y = draw(self.x_factor, rng), draw(self.y_factor, rng)
+        return _about_centre(
+            np.array([[1, x, 0], [0, 1, 0], [0, 0, 1]]) @ [[1, 0, 0], [y, 1, 0], [0, 0, 1]], height, width
+        )
 
 
 def _about_centre(matrix: np.ndarray, height: int, width: int) -> np.ndarray:

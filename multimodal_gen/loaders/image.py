@@ -1,7 +1,8 @@
 """Pictures: decode whatever the cell holds into pixels of one size and colour mode.
 
 `ImageLoader` opens the cell, turns the picture upright and resizes it; `pixels.py` knows how each of
-Pillow's many modes becomes plain 8-bit colour; `multimodal_gen.augment` varies the result.
+Pillow's many modes becomes plain 8-bit colour; `multimodal_gen.augment` varies the result, and
+`normalization.py` shifts and scales it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from multimodal_gen.augment import Augmentation, augment_image
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
+from multimodal_gen.loaders.normalization import Normalization
 from multimodal_gen.loaders.pixels import from_array, to_mode
 
 _RESAMPLING = {
@@ -38,7 +40,8 @@ class ImageLoader(Loader):
     datasets have it. EXIF orientation is applied; of an animation the first frame counts; transparency is laid over
     `background` unless `color_mode` is "rgba". Shrinking is antialiased.
 
-    Yields `(height, width, channels)`, kind "image": uint8 in [0, 255], or float32 of those values times `rescale`.
+    Yields `(height, width, channels)`, kind "image": uint8 in [0, 255], or float32 of those values times `rescale`, and
+    then normalised. As pictures are to be varied before they are normalised, `read` leaves that to `augment`.
 
     Args:
         column: The column of pictures.
@@ -53,6 +56,8 @@ class ImageLoader(Loader):
         background: `(red, green, blue)` in [0, 255], behind transparency and around padding.
         augment: Operations for training, in this order: from `multimodal_gen.augment`, or any picklable callable
             `(image, rng) -> image` on uint8 arrays.
+        normalize: For float32 only: a `SamplewiseNormalization`, a `FeaturewiseNormalization` or a `ZCAWhitening`;
+            applied last, when training and when evaluating.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class ImageLoader(Loader):
         rescale: float | None = None,
         background: Sequence[int] = (255, 255, 255),
         augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
+        normalize: Normalization | None = None,
     ) -> None:
         if color_mode not in _MODES:
             raise ValueError(f"`color_mode` must be one of {sorted(_MODES)}. Received: color_mode={color_mode!r}")
@@ -97,6 +103,13 @@ class ImageLoader(Loader):
         for operation in augment:
             if not callable(operation):
                 raise ValueError(f"`augment` must hold callables `(image, rng) -> image`. Received: {operation!r}")
+        if normalize is not None and not isinstance(normalize, Normalization):
+            raise ValueError(
+                "`normalize` must be a normalisation such as SamplewiseNormalization(). "
+                f"Received: normalize={normalize!r}"
+            )
+        if normalize is not None and dtype != "float32":
+            raise ValueError(f'`normalize` needs dtype="float32". Received: dtype={dtype!r}, normalize={normalize!r}')
         self.column = column
         self.directory = None if directory is None else os.fspath(directory)
         self.mode = _MODES[color_mode]
@@ -105,7 +118,10 @@ class ImageLoader(Loader):
         self.rescale = rescale
         self.background = tuple(int(value) for value in background)
         self.operations = tuple(augment)
+        self.normalize = normalize
         self.spec = ArraySpec((*image_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]), dtype, "image")
+        if normalize is not None:
+            normalize.check(self.spec.shape)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments; of `augment` without callables of your own, which JSON cannot hold and prediction not use."""
@@ -113,7 +129,7 @@ class ImageLoader(Loader):
         return {**super().get_config(), "augment": own}
 
     def read(self, cell: Any) -> np.ndarray:
-        """Decode, turn upright, resize.
+        """Decode, turn upright, resize; not yet normalised.
 
         Raises:
             LoadError: If there is no such file, or it is not a picture, or a broken one; it names the path.
@@ -147,14 +163,14 @@ class ImageLoader(Loader):
         return pixels if self.spec.dtype == "uint8" else self._to_float(pixels)
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Apply the operations given as `augment`, in order; unchanged where `rng` is None."""
-        if rng is None or not self.operations:
-            return array
-        if self.spec.dtype == "uint8":
-            return augment_image(array, self.operations, rng)
-        # The way back to uint8 is exact: every value came from an integer in [0, 255].
-        pixels = np.rint(array / (self.rescale or 1.0)).astype("uint8")
-        return self._to_float(augment_image(pixels, self.operations, rng))
+        """Apply the operations given as `augment`, in order, unless `rng` is None; then normalise."""
+        if rng is not None and self.operations:
+            if self.spec.dtype == "uint8":
+                return augment_image(array, self.operations, rng)
+            # The way back to uint8 is exact: every value came from an integer in [0, 255].
+            pixels = np.rint(array / (self.rescale or 1.0)).astype("uint8")
+            array = self._to_float(augment_image(pixels, self.operations, rng))
+        return array if self.normalize is None else self.normalize(array)
 
     def _to_float(self, pixels: np.ndarray) -> np.ndarray:
         return pixels.astype("float32") * np.float32(self.rescale or 1.0)

@@ -1,50 +1,27 @@
-"""What a model learns to predict: loaders in the y position.
-
-A `Target` also tells the model how its output must look (`units`, `activation`, `loss`) and turns the
-model's outputs back into words. Keras is imported only when `loss` is asked for.
-"""
+"""One class out of several, the usual target."""
 
 from __future__ import annotations
 
-import abc
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
+from multimodal_gen.loaders.base import ArraySpec, is_missing, missing_error
+from multimodal_gen.loaders.target import (
+    Target,
+    checked_names,
+    plain_name,
+    refuse_missing,
+    sorted_names,
+    unknown_label,
+)
 
 if TYPE_CHECKING:
     import keras
 
-
-class Target(Loader):
-    """A loader in the y position.
-
-    Attributes:
-        units: How many numbers the model must put out for a row.
-        activation: Name of the Keras activation of those outputs, or None for raw numbers.
-        loss: The Keras loss that fits them; rows of sample weight 0 do not count in its mean.
-    """
-
-    units: int
-    activation: str | None
-
-    @property
-    @abc.abstractmethod
-    def loss(self) -> keras.losses.Loss:
-        """The loss between what `read` gives and what the model puts out."""
-
-    @abc.abstractmethod
-    def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Scores by name of the model's outputs `(rows, units)` against what `read` gave for the same rows."""
-
-    @abc.abstractmethod
-    def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """Columns of a table of predictions, from the model's outputs of shape `(rows, units)`."""
+__all__ = ["ClassLabel", "Target"]
 
 
 class ClassLabel(Target):
@@ -60,15 +37,7 @@ class ClassLabel(Target):
     """
 
     def __init__(self, column: str, class_names: Sequence[Any], *, label_mode: str = "int") -> None:
-        names = tuple(name.item() if isinstance(name, np.generic) else name for name in class_names)
-        if len(set(names)) != len(names) or len(names) < 2:
-            raise ValueError(f"`class_names` must be two or more different classes. Received: class_names={names!r}")
-        for name in names:
-            if not isinstance(name, str | int):
-                raise ValueError(
-                    "A class must be a string, an integer or a boolean; convert the column with `.astype(str)` or "
-                    f"`.astype(int)`. Received: {name!r} of type {type(name).__name__} in {column!r}"
-                )
+        names = checked_names(class_names, column, least=2)
         if label_mode not in ("int", "categorical", "binary"):
             raise ValueError(
                 f'`label_mode` must be "int", "categorical" or "binary". Received: label_mode={label_mode!r}'
@@ -93,16 +62,10 @@ class ClassLabel(Target):
         Raises:
             ValueError: If a value is missing, the values cannot be sorted, or there are fewer than two classes.
         """
-        series = pd.Series(values) if not isinstance(values, pd.Series) else values
-        if series.isna().any():
-            index = series.index[series.isna().to_numpy()].tolist()[0]
-            raise ValueError(f"Labels must not be missing. Received: a missing value at index {index!r} of {column!r}")
-        names = [name.item() if isinstance(name, np.generic) else name for name in series.unique()]
-        try:
-            return cls(column, sorted(names), label_mode=label_mode)
-        except TypeError:
-            kinds = sorted({type(name).__name__ for name in names})
-            raise ValueError(f"Labels must be all of one type. Received: {' and '.join(kinds)} in {column!r}") from None
+        series = values if isinstance(values, pd.Series) else pd.Series(values)
+        refuse_missing(series.isna().to_numpy(), series.index, column, "Labels")
+        names = sorted_names(map(plain_name, series.unique()), column)
+        return cls(column, names, label_mode=label_mode)
 
     def read(self, cell: Any) -> np.ndarray:
         """The class as an array of `spec`.
@@ -126,17 +89,37 @@ class ClassLabel(Target):
         try:
             return self._positions[cell]
         except (KeyError, TypeError):
-            raise LoadError(self._unknown(cell)) from None
+            raise unknown_label(cell, self.class_names) from None
 
-    def _unknown(self, cell: Any) -> str:
-        names = [str(name) for name in self.class_names]
-        if str(cell) in names:
-            known = type(self.class_names[0]).__name__
-            return f"the label {cell!r} is of type {type(cell).__name__}, but the classes are of type {known}."
-        close = difflib.get_close_matches(str(cell), names, n=1)
-        known = ", ".join(repr(name) for name in self.class_names[:20]) + (", ..." if len(names) > 20 else "")
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        return f"the label {cell!r} is not one of the {len(names)} known classes: {known}.{hint}"
+    def class_weight(self, values: Iterable[Any]) -> dict[int, float]:
+        """Weights that make every class count alike, for `fit(class_weight=...)`.
+
+        A class's weight is `rows / (classes * rows of the class)`, so that the mean weight of a row is 1: the
+        heuristic "balanced" of scikit-learn, after King and Zeng, "Logistic regression in rare events data", 2001.
+
+        Args:
+            values: The column's values in the training rows.
+
+        Returns:
+            Position of the class in `class_names` -> its weight.
+
+        Raises:
+            LoadError: If a value is none of `class_names`.
+            ValueError: If a value is missing, or a class has no rows.
+        """
+        series = values if isinstance(values, pd.Series) else pd.Series(values)
+        refuse_missing(series.isna().to_numpy(), series.index, self.column, "Labels")
+        counts = np.zeros(len(self.class_names), "int64")
+        for label, count in series.value_counts().items():
+            counts[self.position(label)] = count
+        absent = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
+        if absent:
+            raise ValueError(
+                "Every class needs a row to be weighted by its count; leave the class out of `class_names`, or write "
+                f"the weights by hand. Received: no rows of {absent} in {self.column!r}"
+            )
+        weights = counts.sum() / (len(counts) * counts)
+        return dict(enumerate(weights.tolist()))
 
     @property
     def loss(self) -> keras.losses.Loss:
@@ -149,6 +132,18 @@ class ClassLabel(Target):
             "binary": keras.losses.BinaryCrossentropy,
         }
         return losses[self.label_mode](reduction="mean_with_sample_weight")
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The share of rows whose likeliest class is the right one, as "accuracy"."""
+        import keras
+
+        accuracies = {
+            "int": keras.metrics.SparseCategoricalAccuracy,
+            "categorical": keras.metrics.CategoricalAccuracy,
+            "binary": keras.metrics.BinaryAccuracy,
+        }
+        return [accuracies[self.label_mode](name="accuracy")]
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """One column a class, `(rows, classes) float32` summing to 1, from the model's outputs."""

@@ -1,7 +1,8 @@
 """Captions: text in, a fixed-length array of ids out.
 
 `TextLoader` takes care of cells; what becomes of the text is the business of an encoder: tokens from a
-trained tokenizer (`tokens.py`), or a weighted bag of n-grams (`ngrams.py`).
+trained tokenizer (`tokens.py`), or a weighted bag of n-grams (`ngrams.py`). `multimodal_gen.augment` varies words
+and tokens.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from typing import Any, Self
 import numpy as np
 import tokenizers
 
+from multimodal_gen.augment.base import Augmentation
+from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAugmentation, augment_text
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
 from multimodal_gen.loaders.ngrams import NgramEncoder
 from multimodal_gen.loaders.tokens import TokenEncoder, train_tokenizer
+
+Operation = TextAugmentation | TokenAugmentation | TextOperation
 
 
 class TextLoader(Loader):
@@ -33,6 +38,9 @@ class TextLoader(Loader):
         sequence_length: For a `Tokenizer`: ids a caption; by default the length that the tokenizer itself truncates to.
         truncation: For a `Tokenizer`: the side that is cut off a long caption, "right" or "left".
         padding: For a `Tokenizer`: the side that is filled with zeros, "right" or "left".
+        augment: Operations for training. Those on text come first, in their order: `RandomWordSwap`,
+            `RandomWordDeletion`, or any picklable callable `(text, rng) -> text`. Then, for an encoder that yields
+            tokens, those on ids: `TokenDropout`, `TokenMasking`.
     """
 
     def __init__(
@@ -43,6 +51,7 @@ class TextLoader(Loader):
         sequence_length: int | None = None,
         truncation: str = "right",
         padding: str = "right",
+        augment: Sequence[Operation] = (),
     ) -> None:
         self.column = column
         if isinstance(tokenizer, tokenizers.Tokenizer):
@@ -59,6 +68,9 @@ class TextLoader(Loader):
                 f"use TextLoader.from_file. Received: tokenizer={tokenizer!r}"
             )
         encoder = self.encoder
+        self.operations = _checked(augment, encoder)
+        self._on_tokens = tuple(one for one in self.operations if isinstance(one, TokenAugmentation))
+        self._on_text = tuple(one for one in self.operations if not isinstance(one, TokenAugmentation))
         kind = "tokens" if isinstance(encoder, TokenEncoder) else "ngrams"
         self.spec = ArraySpec(encoder.spec_shape, "int32", kind, encoder.vocabulary_size)
 
@@ -75,6 +87,7 @@ class TextLoader(Loader):
         lowercase: bool = True,
         truncation: str = "right",
         padding: str = "right",
+        augment: Sequence[Operation] = (),
     ) -> Self:
         """Learn the vocabulary from training texts only.
 
@@ -89,6 +102,7 @@ class TextLoader(Loader):
             lowercase: For tokens: whether case is ignored. N-grams always ignore it.
             truncation: For tokens: the side cut off long captions.
             padding: For tokens: the side filled with zeros.
+            augment: Operations for training, as in the constructor.
 
         Raises:
             ValueError: If there is no text to learn from, or an argument is none of those named.
@@ -107,6 +121,7 @@ class TextLoader(Loader):
             return cls(
                 column,
                 NgramEncoder.from_texts(texts, vocabulary_size=vocabulary_size, sequence_length=sequence_length),
+                augment=augment,
             )
         if output_mode != "tokens":
             raise ValueError(f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}')
@@ -117,7 +132,7 @@ class TextLoader(Loader):
         encoder = TokenEncoder.from_tokenizer(
             trained, sequence_length=sequence_length, truncation=truncation, padding=padding
         )
-        return cls(column, encoder)
+        return cls(column, encoder, augment=augment)
 
     @classmethod
     def from_file(
@@ -128,6 +143,7 @@ class TextLoader(Loader):
         sequence_length: int | None = None,
         truncation: str = "right",
         padding: str = "right",
+        augment: Sequence[Operation] = (),
     ) -> Self:
         """Take a `tokenizer.json`, as the tokenizers library and the Hugging Face hub write it.
 
@@ -137,6 +153,7 @@ class TextLoader(Loader):
             sequence_length: Ids a caption; by default the length that the file itself truncates to.
             truncation: The side cut off long captions.
             padding: The side filled with zeros.
+            augment: Operations for training, as in the constructor.
 
         Raises:
             ValueError: If the file is not a tokenizer, or states no length and none is given.
@@ -150,11 +167,16 @@ class TextLoader(Loader):
         encoder = TokenEncoder.from_tokenizer(
             tokenizer, sequence_length=sequence_length, truncation=truncation, padding=padding
         )
-        return cls(column, encoder)
+        return cls(column, encoder, augment=augment)
 
     def get_config(self) -> dict[str, Any]:
-        """The column and the encoder."""
-        return {"column": self.column, "tokenizer": self.encoder}
+        """Column, encoder, and `augment` without callables of your own, which neither JSON nor prediction needs."""
+        own = [one for one in self.operations if isinstance(one, TextAugmentation | TokenAugmentation)]
+        return {"column": self.column, "tokenizer": self.encoder, "augment": own}
+
+    def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
+        """Apply the operations on text; a cell that is no text stays as it is, for `read` to refuse."""
+        return augment_text(cell, self._on_text, rng) if isinstance(cell, str) else cell
 
     def read(self, cell: Any) -> np.ndarray:
         """Encode one caption.
@@ -170,6 +192,14 @@ class TextLoader(Loader):
         if isinstance(self.encoder, TokenEncoder):
             return self.encoder.encode_batch(texts)
         return [self.encoder.encode(text) for text in texts]
+
+    def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """Apply the operations on token ids, in their order; unchanged where `rng` is None."""
+        if rng is None or isinstance(self.encoder, NgramEncoder):
+            return array
+        for operation in self._on_tokens:
+            array = operation(array, rng, self.encoder)
+        return array
 
     def decode(self, array: np.ndarray) -> str:
         """The words that the ids stand for, for people: what the model sees of a caption.
@@ -189,3 +219,22 @@ def _text(cell: Any) -> str:
     if is_missing(cell):
         raise missing_error()
     raise LoadError(f"expected text. Convert the column with `.astype(str)`. Received: {type(cell).__name__} {cell!r}")
+
+
+def _checked(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tuple[Operation, ...]:
+    if not isinstance(augment, list | tuple):
+        raise ValueError(f"`augment` must be a list of operations. Received: augment={augment!r}")
+    for operation in augment:
+        if isinstance(operation, TokenAugmentation):
+            if isinstance(encoder, NgramEncoder):
+                raise ValueError(
+                    "N-grams are no tokens to be dropped or masked: use the operations on words, RandomWordSwap and "
+                    f"RandomWordDeletion, or an encoder that yields tokens. Received: {operation!r}"
+                )
+            operation.check(encoder)
+        elif isinstance(operation, Augmentation) or not callable(operation):
+            raise ValueError(
+                "`augment` must hold operations on words or tokens, or callables `(text, rng) -> text`. "
+                f"Received: {operation!r}"
+            )
+    return tuple(augment)

@@ -12,7 +12,8 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from multimodal_gen.config import Configurable
 
-PAD, UNKNOWN = "[PAD]", "[UNK]"
+PAD, UNKNOWN, MASK = "[PAD]", "[UNK]", "[MASK]"
+_SPECIAL = [PAD, UNKNOWN, MASK]
 
 
 class TokenEncoder(Configurable):
@@ -20,6 +21,9 @@ class TokenEncoder(Configurable):
 
     Where a tokenizer uses id 0 for a token of its own, all its ids are raised by one; `vocabulary_size` counts the 0.
     Special tokens that the tokenizer's own template adds, such as [CLS], survive truncation.
+
+    `ordinary`, `(vocabulary_size,) bool`, tells the ids of words and pieces of words from padding, special tokens, the
+    token for unknown words, and ids that no token has.
 
     Args:
         tokenizer_json: The text of a tokenizer.json.
@@ -41,9 +45,15 @@ class TokenEncoder(Configurable):
         self.padding = padding
         self.tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
         self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(self.sequence_length, direction=truncation)
+        self.tokenizer.no_truncation()
         self.offset = 0 if _zero_is_padding(self.tokenizer) else 1
-        self.vocabulary_size = max(self.tokenizer.get_vocab().values(), default=0) + 1 + self.offset
+        used = [one + self.offset for one in self.tokenizer.get_vocab().values()]
+        self.vocabulary_size = max(used, default=self.offset) + 1
+        self.ordinary = np.zeros(self.vocabulary_size, bool)
+        self.ordinary[used] = True
+        self.ordinary[[0, *(one + self.offset for one in _special_ids(self.tokenizer, tokenizer_json))]] = False
+        self.ordinary.flags.writeable = False
+        self.tokenizer.enable_truncation(self.sequence_length, direction=truncation)
         self.spec_shape: tuple[int, ...] = (self.sequence_length,)
 
     @classmethod
@@ -77,6 +87,25 @@ class TokenEncoder(Configurable):
         ids = [int(token) - self.offset for token in np.asarray(array).ravel() if token != 0]
         return self.tokenizer.decode(ids, skip_special_tokens=True)
 
+    def token_id(self, token: str) -> int:
+        """The id of a token, in [1, vocabulary_size).
+
+        Raises:
+            ValueError: If the tokenizer has no such token.
+        """
+        found = self.tokenizer.token_to_id(token)
+        if found is None:
+            raise ValueError(
+                f"The tokenizer has no token {token!r}. Name the one that it has with `mask_token`; or open its file "
+                f"with `tokenizers.Tokenizer.from_file`, call its `add_special_tokens([{token!r}])`, and give it to "
+                f"`TextLoader`. Received: mask_token={token!r}"
+            )
+        return int(found) + self.offset
+
+    def token(self, token_id: int) -> str:
+        """The token that has an id; "" for padding, and where none has it."""
+        return (self.tokenizer.id_to_token(int(token_id) - self.offset) or "") if token_id else ""
+
     def _padded(self, ids: Sequence[int]) -> np.ndarray:
         array = np.zeros(self.sequence_length, "int32")
         if ids:
@@ -99,7 +128,7 @@ class TokenEncoder(Configurable):
 def train_tokenizer(
     texts: Sequence[str], *, model: str = "wordpiece", vocabulary_size: int, lowercase: bool = True
 ) -> tokenizers.Tokenizer:
-    """Train a tokenizer whose id 0 is padding and whose id 1 stands for unknown words.
+    """Train a tokenizer whose ids 0, 1 and 2 are padding, unknown words and [MASK].
 
     The same texts give the same tokenizer. The trainers alone do not: they number the pieces that continue a word in
     the order of a hash map (huggingface/tokenizers issue 1794). What is left of it: where two pieces of a Unigram
@@ -114,23 +143,24 @@ def train_tokenizer(
     """
     if model not in ("wordpiece", "bpe", "unigram", "wordlevel"):
         raise ValueError(f'`model` must be "wordpiece", "bpe", "unigram" or "wordlevel". Received: model={model!r}')
-    if vocabulary_size < 3:
-        raise ValueError(f"`vocabulary_size` must be at least 3. Received: vocabulary_size={vocabulary_size!r}")
+    if vocabulary_size <= len(_SPECIAL):
+        raise ValueError(
+            f"`vocabulary_size` must be at least {len(_SPECIAL) + 1}. Received: vocabulary_size={vocabulary_size!r}"
+        )
     steps: list[normalizers.Normalizer] = [normalizers.NFKC()]
     if lowercase:
         steps += [normalizers.Lowercase(), normalizers.NFD(), normalizers.StripAccents(), normalizers.NFC()]
     normalizer = normalizers.Sequence(steps)
     common: dict[str, Any] = {"vocab_size": vocabulary_size, "show_progress": False}
-    special = [PAD, UNKNOWN]
     if model == "wordpiece":
         letters = {letter for text in texts for letter in normalizer.normalize_str(text) if not letter.isspace()}
         # Pieces named beforehand keep their place; as ordinary tokens of a rebuilt model they are nothing special.
         pieces = [f"##{letter}" for letter in sorted(letters)]
-        common["vocab_size"] = max(vocabulary_size, len(special) + len(pieces))
+        common["vocab_size"] = max(vocabulary_size, len(_SPECIAL) + len(pieces))
         trained = _train(
             texts,
             models.WordPiece(unk_token=UNKNOWN),
-            trainers.WordPieceTrainer(special_tokens=special + pieces, **common),
+            trainers.WordPieceTrainer(special_tokens=_SPECIAL + pieces, **common),
             normalizer,
             pre_tokenizers.BertPreTokenizer(),
         )
@@ -140,7 +170,7 @@ def train_tokenizer(
         trained = _train(
             texts,
             models.BPE(unk_token=UNKNOWN),
-            trainers.BpeTrainer(special_tokens=special, **common),
+            trainers.BpeTrainer(special_tokens=_SPECIAL, **common),
             normalizer,
             pre_tokenizers.Metaspace(),
         )
@@ -150,18 +180,20 @@ def train_tokenizer(
         trained = _train(
             texts,
             models.Unigram(),
-            trainers.UnigramTrainer(special_tokens=special, unk_token=UNKNOWN, **common),
+            trainers.UnigramTrainer(special_tokens=_SPECIAL, unk_token=UNKNOWN, **common),
             normalizer,
             pre_tokenizers.Metaspace(),
         )
         scored = json.loads(trained.to_str())["model"]["vocab"]
-        rounded = sorted(((token, round(score, 5)) for token, score in scored[2:]), key=lambda one: (-one[1], one[0]))
-        unigrams = models.Unigram([tuple(one) for one in scored[:2]] + rounded, unk_id=1)
+        rounded = sorted(
+            ((token, round(score, 5)) for token, score in scored[len(_SPECIAL) :]), key=lambda one: (-one[1], one[0])
+        )
+        unigrams = models.Unigram([tuple(one) for one in scored[: len(_SPECIAL)]] + rounded, unk_id=1)
         return _assembled(unigrams, normalizer, trained.pre_tokenizer, decoders.Metaspace())
     return _train(
         texts,
         models.WordLevel(unk_token=UNKNOWN),
-        trainers.WordLevelTrainer(special_tokens=special, **common),
+        trainers.WordLevelTrainer(special_tokens=_SPECIAL, **common),
         normalizer,
         pre_tokenizers.BertPreTokenizer(),
     )
@@ -177,7 +209,7 @@ def _train(texts: Sequence[str], model: Any, trainer: Any, normalizer: Any, pre_
 def _assembled(model: Any, normalizer: Any, pre_tokenizer: Any, decoder: Any) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = normalizer, pre_tokenizer, decoder
-    tokenizer.add_special_tokens([PAD, UNKNOWN])
+    tokenizer.add_special_tokens(_SPECIAL)
     return tokenizer
 
 
@@ -186,3 +218,13 @@ def _zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
         return tokenizer.padding["pad_id"] == 0
     token = tokenizer.id_to_token(0)
     return token is None or token.strip("[]<>|").lower() in ("pad", "padding")
+
+
+def _special_ids(tokenizer: tokenizers.Tokenizer, tokenizer_json: str) -> set[int]:
+    special = {one for one, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    # What is left of a text without words is what the template adds, whether or not it is declared as special.
+    empty = tokenizer.encode("")
+    special.update(one for one, added in zip(empty.ids, empty.special_tokens_mask, strict=True) if added)
+    model = json.loads(tokenizer_json)["model"]
+    unknown = model.get("unk_id") if model.get("unk_token") is None else tokenizer.token_to_id(model["unk_token"])
+    return special if unknown is None else {*special, unknown}

@@ -1,6 +1,6 @@
 """Models: branches that encode one input each, fusions that join them, and a recipe that trains them.
 
-This package sees of the data nothing but `ArraySpec`s. It imports Keras.
+This package sees of the data nothing but `ArraySpec`s and what a target says of its outputs. It imports Keras.
 """
 
 from multimodal_gen.models.auxiliary import FusionModel
@@ -14,15 +14,9 @@ from multimodal_gen.models.branches import (
     VectorBranch,
 )
 from multimodal_gen.models.calibration import calibrate_heads
-from multimodal_gen.models.fusion import (
-    Concat,
-    Fusion,
-    Gated,
-    Joint,
-    Late,
-    Match,
-    build_fusion_classifier,
-)
+from multimodal_gen.models.classifier import build_fusion_classifier
+from multimodal_gen.models.fusion import Concat, Fusion, Gated, Joint, Late, Match
+from multimodal_gen.models.losses import RowMeanSquaredError, row_mean_squared_error
 from multimodal_gen.models.recipe import KeepBest, epochs_for, fit_with_recipe
 
 __all__ = [
@@ -39,10 +33,12 @@ __all__ = [
     "Late",
     "Match",
     "NgramBranch",
+    "RowMeanSquaredError",
     "TokenBranch",
     "VectorBranch",
     "build_fusion_classifier",
     "calibrate_heads",
     "epochs_for",
     "fit_with_recipe",
+    "row_mean_squared_error",
 ]

@@ -9,6 +9,8 @@ Nothing here knows about tables or branches.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +24,8 @@ class HeadTerm:
     """The loss of one head on its own, `weight` times the loss that the model was compiled with.
 
     Args:
-        predictions: `(batch, units)` float32, what the head alone predicts (activation applied).
+        predictions: `(batch, units)` float32, what the head alone predicts (activation applied); for several targets a
+            dict of these by target name.
         weight: Factor of the term.
     """
 
@@ -43,6 +46,7 @@ class PairTerm:
         positive: Position of the positive class in the outputs; negative positions count from the end.
         temperature: Divides the cosine similarities.
         weight: Factor of the term.
+        target: Name of the target that is the class, where there are several targets.
     """
 
     first: Any
@@ -50,6 +54,7 @@ class PairTerm:
     positive: int
     temperature: float
     weight: float
+    target: str | None = None
 
 
 Terms = tuple[HeadTerm | PairTerm, ...]
@@ -136,11 +141,29 @@ class FusionModel(keras.Model):
             return total
         for term in terms:
             if isinstance(term, PairTerm):
-                rows = positive_rows(ops.convert_to_tensor(y), y_pred.shape[-1], term.positive)
-                total = total + term.weight * contrastive_loss(term, rows, sample_weight)
+                labels, predictions, weights = (_of_target(one, term.target) for one in (y, y_pred, sample_weight))
+                rows = positive_rows(ops.convert_to_tensor(labels), predictions.shape[-1], term.positive)
+                total = total + term.weight * contrastive_loss(term, rows, weights)
             else:
-                loss = super().compute_loss(x, y, term.predictions, sample_weight, training=training)
+                with _unrecorded(self):
+                    loss = super().compute_loss(x, y, term.predictions, sample_weight, training=training)
                 # The base class adds the layers' own losses each time; they belong in the sum once.
                 own = sum((ops.sum(layer_loss) for layer_loss in self.losses), start=0.0)
                 total = total + term.weight * (loss - own)
         return total
+
+
+def _of_target(values: Any, target: str | None) -> Any:
+    # A sample weight may be one for all targets.
+    return values[target] if target is not None and isinstance(values, Mapping) else values
+
+
+@contextmanager
+def _unrecorded(model: keras.Model) -> Iterator[None]:
+    # With several outputs, Keras keeps a running mean of each output's loss, and every call counts.
+    means = [one for one in model.metrics if isinstance(one, keras.metrics.Mean) and one.name.endswith("_loss")]
+    variables = [variable for mean in means for variable in mean.variables]
+    before = [ops.copy(variable) for variable in variables]
+    yield
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)

@@ -7,12 +7,14 @@ here trains a branch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from multimodal_gen.models.layers import SumOfHeads
+from multimodal_gen.models.outputs import slices
 
 _STEPS = 400
 
@@ -23,6 +25,7 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
     The scales minimise the mean loss of the rows (cross-entropy, or squared error without an activation) plus a
     ridge that draws them towards each other, as strong as `strength` rows. The problem is convex, and with a handful
     of numbers a few dozen rows are enough. Stacking with non-negative weights: Breiman, "Stacked regressions", 1996.
+    Of several targets each has scales of its own, fitted on its own loss.
 
     Args:
         model: A model whose fusion is `joint` or `late`, or any other (then nothing is done).
@@ -30,31 +33,42 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
         strength: Weight of the ridge, in rows.
 
     Returns:
-        The scale of each head, by the name of the layer that made its logits; empty if the model has no such heads.
+        The scale of each head, by the name of the layer that made its logits; for several targets by
+        "{target}.{layer}"; empty if the model has no such heads.
     """
     layer = next((layer for layer in model.layers if isinstance(layer, SumOfHeads)), None)
     if layer is None:
         return {}
-    heads = keras.Model(model.inputs, layer.input)
-    logits, labels, weights = [], [], []
+    logits, labels, weights = _collect(keras.Model(model.inputs, layer.input), data)
+    heads = [tensor._keras_history.operation.name for tensor in layer.input]
+    if not isinstance(layer.activation, Mapping):
+        scales = _scales(logits, labels, weights, layer.activation, strength)
+        layer.scales.assign(scales)
+        return dict(zip(heads, scales.tolist(), strict=True))
+    columns, named = [], dict[str, float]()
+    for name, where in slices(layer.activation).items():
+        own = weights[name] if isinstance(weights, Mapping) else weights
+        columns.append(_scales(logits[..., where], labels[name], own, layer.activation[name][1], strength))
+        named.update(zip((f"{name}.{head}" for head in heads), columns[-1].tolist(), strict=True))
+    layer.scales.assign(np.stack(columns, axis=1))
+    return named
+
+
+def _collect(heads: keras.Model, data: Any) -> tuple[np.ndarray, Any, Any]:
+    # Logits `(rows, heads, units)`; labels and weights as the data gives them, with the rows of all batches.
+    batches = []
     for i in range(data.num_batches):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data[i])
-        logits.append(np.stack([np.asarray(head) for head in heads.predict_on_batch(x)], axis=1))
-        labels.append(np.asarray(y))
-        weights.append(np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight).reshape(-1))
-    scales = fit_scales(
-        np.concatenate(logits).astype("float64"),
-        np.concatenate(labels),
-        activation=layer.activation,
-        sample_weight=np.concatenate(weights),
-        strength=strength,
-    )
-    if scales.max() < 1e-3:
-        # On these rows no head is better than knowing nothing; with all scales 0 every row would get the first class.
-        scales = np.ones(len(scales))
-    layer.scales.assign(scales.astype("float32"))
-    names = [tensor._keras_history.operation.name for tensor in layer.input]
-    return dict(zip(names, scales.tolist(), strict=True))
+        logits = np.stack([np.asarray(head) for head in heads.predict_on_batch(x)], axis=1)
+        batches.append((logits.astype("float64"), y, np.ones(len(logits)) if sample_weight is None else sample_weight))
+    return keras.tree.map_structure(lambda *parts: np.concatenate([np.asarray(one) for one in parts]), *batches)
+
+
+def _scales(logits: np.ndarray, labels: Any, weights: Any, activation: str | None, strength: float) -> np.ndarray:
+    weights = np.asarray(weights).reshape(-1)
+    scales = fit_scales(logits, labels, activation=activation, sample_weight=weights, strength=strength)
+    # If on these rows no head is better than knowing nothing, all scales are 0, and every row would be predicted alike.
+    return (scales if scales.max() >= 1e-3 else np.ones(len(scales))).astype("float32")
 
 
 def fit_scales(
@@ -69,7 +83,7 @@ def fit_scales(
 
     Args:
         logits: `(rows, heads, units)`.
-        labels: `(rows,)` or `(rows, 1)` class ids, or `(rows, units)` one-hot rows, binary labels or numbers.
+        labels: `(rows,)` or `(rows, 1)` class ids, or rows of `units` one-hot or binary labels or numbers.
         activation: `"softmax"`, `"sigmoid"`, or None for the squared error.
         sample_weight: `(rows,)`, or None for ones.
         strength: Weight of the ridge towards equal factors, in rows.

@@ -1,48 +1,35 @@
-"""Fusions: how the branches' encodings become one prediction, and the function that builds the whole model.
+"""Fusions: how the branches' encodings become one tensor of logits.
 
-A fusion sees symbolic embeddings and head logits, never data. The auxiliary losses that two of them have are added by
-`FusionModel`; training itself is Keras's, or `recipe.py`'s.
+A fusion sees symbolic embeddings and head logits, never data. The auxiliary losses that some of them have are added by
+`FusionModel`; `classifier.py` builds the whole model.
 """
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import keras
 from keras import layers
 
-from multimodal_gen.loaders.base import ArraySpec
-from multimodal_gen.models.auxiliary import FusionModel
-from multimodal_gen.models.branches import Branch, Encoding, default_branch
+from multimodal_gen.models.branches import Encoding
 from multimodal_gen.models.layers import PairRelation, SumOfHeads
-
-
-class Target(Protocol):
-    """What a model needs to know of its target."""
-
-    @property
-    def units(self) -> int:
-        """Number of outputs."""
-
-    @property
-    def activation(self) -> str | None:
-        """Activation of the outputs."""
+from multimodal_gen.models.outputs import Activation, class_target
 
 
 class Fusion(abc.ABC):
     """Base class of the ways to join encodings."""
 
     @abc.abstractmethod
-    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """Joins the encodings of all inputs.
 
         Args:
             encodings: One for each input, by the input's name, in the order of the inputs.
-            units: Number of outputs.
-            activation: Activation of the outputs; the caller applies it.
+            units: Number of outputs, of all targets together.
+            activation: Activation of the outputs, or for several targets name -> (units, activation), in the order in
+                which they stand side by side; the caller applies it.
 
         Returns:
             `(batch, units)` symbolic float32 logits.
@@ -84,7 +71,7 @@ class Joint(Fusion):
     hidden_units: int = 128
     dropout: float = 0.2
 
-    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
         heads = [_head(name, encoding, units) for name, encoding in encodings.items()]
         if len(heads) == 1:
@@ -110,7 +97,7 @@ class Concat(Fusion):
     hidden_units: int = 128
     dropout: float = 0.2
 
-    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
         embeddings = _embeddings(encodings)
         x = layers.Concatenate()(embeddings) if len(embeddings) > 1 else embeddings[0]
@@ -131,7 +118,7 @@ class Gated(Fusion):
     hidden_units: int = 128
     dropout: float = 0.2
 
-    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
         embeddings = _embeddings(encodings)
         everything = layers.Concatenate()(embeddings) if len(embeddings) > 1 else embeddings[0]
@@ -154,7 +141,7 @@ class Late(Fusion):
 
     auxiliary_weight: float = 0.3
 
-    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
         heads = [_head(name, encoding, units) for name, encoding in encodings.items()]
         return SumOfHeads(
@@ -190,110 +177,42 @@ class Match(Fusion):
     hidden_units: int = 128
     dropout: float = 0.2
 
-    def join(self, encodings: Mapping[str, Encoding], units: int, activation: str | None) -> Any:
+    def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
         if len(encodings) != 2:
             raise ValueError(
                 f"Fusion 'match' compares exactly two inputs; for another number take 'joint'. "
                 f"Received: inputs={list(encodings)}"
             )
-        if not -max(units, 2) <= self.positive < max(units, 2):
+        target, outputs = class_target(activation, units)
+        classes = max(outputs, 2)
+        if not -classes <= self.positive < classes:
             raise ValueError(
-                f"`positive` must be the position of one of the {max(units, 2)} classes. "
-                f"Received: positive={self.positive}"
+                f"`positive` must be the position of one of the {classes} classes. Received: positive={self.positive}"
             )
         projected = [
             layers.Dense(self.embedding_size, name=f"{name}_projection")(encoding.embedding)
             for name, encoding in encodings.items()
         ]
         relation = PairRelation(
-            positive=self.positive, temperature=self.temperature, weight=self.contrastive_weight, name="relation"
+            positive=self.positive,
+            temperature=self.temperature,
+            weight=self.contrastive_weight,
+            target=target,
+            name="relation",
         )(projected)
         return _mlp(relation, units, self.hidden_units, self.dropout, "match")
 
 
-def _fusion(fusion: str | Fusion) -> Fusion:
+def fusion_named(fusion: str | Fusion) -> Fusion:
+    """The fusion of a name, with its defaults; a `Fusion` object as it is.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
     if isinstance(fusion, Fusion):
         return fusion
     named = {"joint": Joint, "concat": Concat, "gated": Gated, "late": Late, "match": Match}
     if fusion not in named:
         raise ValueError(f"`fusion` must be one of {list(named)} or a Fusion object. Received: fusion={fusion!r}")
     return named[fusion]()
-
-
-def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) -> Encoding:
-    if isinstance(branch, Branch):
-        encoding = branch.encode(inputs, spec, units, name)
-    elif callable(branch):
-        encoding = Encoding(branch(inputs))
-    else:
-        raise TypeError(
-            f"A branch must be a Branch, layer, model or callable from tensor to embedding. "
-            f"Received: branches[{name!r}]={branch!r}"
-        )
-    shape = getattr(encoding.embedding, "shape", None)
-    if shape is None or len(shape) != 2 or shape[-1] is None:
-        raise ValueError(
-            f"The branch of input {name!r} must yield a (batch, size) embedding of known size. Received: shape={shape}"
-        )
-    return encoding
-
-
-def build_fusion_classifier(
-    inputs: Mapping[str, Any],
-    target: Target,
-    *,
-    fusion: str | Fusion = "joint",
-    branches: Mapping[str, Branch | Callable[[Any], Any]] | None = None,
-    name: str | None = None,
-) -> FusionModel:
-    """Builds a model from one or more inputs to the target's probabilities.
-
-    Args:
-        inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a tuple or list of arrays in
-            this order, or a dict by these names.
-        target: What is predicted: its `units` and `activation` shape the output.
-        fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with arguments of its own.
-        branches: Name -> branch, for the inputs whose default branch (picked by the spec's `kind`) is not wanted: one
-            of this package's branches, or any layer, model or callable from `(batch, *shape)` tensor to
-            `(batch, size)` embedding.
-        name: Name of the model.
-
-    Returns:
-        An uncompiled model, whose output is `(batch, target.units)` float32: probabilities where the target has an
-        activation.
-
-    Raises:
-        ValueError: If an input's kind has no default branch, a branch's output is no embedding, `branches` names an
-            unknown input, or the fusion does not take this number of inputs.
-
-    Example:
-        model = build_fusion_classifier({"image": image_loader, "caption": text_loader}, target)
-        model.compile("adam", loss=target.loss, metrics=["accuracy"])
-    """
-    if not inputs:
-        raise ValueError(f"`inputs` must name at least one input. Received: inputs={inputs!r}")
-    branches = dict(branches or {})
-    unknown = [key for key in branches if key not in inputs]
-    if unknown:
-        raise ValueError(f"`branches` must name inputs, which are {list(inputs)}. Received: branches for {unknown}")
-    chosen = _fusion(fusion)
-    tensors, encodings = [], {}
-    for key, loader in inputs.items():
-        spec = loader if isinstance(loader, ArraySpec) else getattr(loader, "spec", None)
-        if not isinstance(key, str) or not key or "/" in key or not isinstance(spec, ArraySpec):
-            raise ValueError(
-                f"`inputs` must map names without '/' to loaders or ArraySpecs. Received: inputs[{key!r}]={loader!r}"
-            )
-        tensor = keras.Input(spec.shape, dtype=spec.dtype, name=key)
-        tensors.append(tensor)
-        branch = branches[key] if key in branches else default_branch(key, spec)
-        encodings[key] = _encode(key, spec, branch, tensor, target.units)
-    logits = chosen.join(encodings, target.units, target.activation)
-    outputs = layers.Activation(target.activation or "linear", dtype="float32", name="predictions")(logits)
-    # A list, not a dict: Keras then takes a tuple, a list, or a dict by the inputs' names without complaint.
-    model = FusionModel(tensors, outputs, name=name)
-    if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
-        # What `jit_compile="auto"` looks at: XLA's convolutions on CPU take 1.4 times as long as tensorflow's own.
-        model.supports_jit = False
-    return model

@@ -5,14 +5,16 @@ All are registered for saving and written with `keras.ops`, so they run on the t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from multimodal_gen.loaders.ngrams import WEIGHT_SCALE
 from multimodal_gen.models.auxiliary import HeadTerm, PairTerm, hand_over
+from multimodal_gen.models.outputs import Activation, activate
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
@@ -163,13 +165,14 @@ class ApplicationPreprocessing(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class SumOfHeads(keras.layers.Layer):
-    """Sum of the logits of several heads, each times a non-negative scale of its own.
+    """Sum of the logits of several heads, each times a non-negative scale of its own, for each target another.
 
     While training, it hands the first `num_auxiliary` heads' own predictions over as auxiliary losses. Those
     predictions are not scaled.
 
     Args:
-        activation: Activation of the model's output, for the heads' own predictions: `"softmax"`, `"sigmoid"` or None.
+        activation: Activation of the model's output, for the heads' own predictions: `"softmax"`, `"sigmoid"` or None;
+            for several targets, target name -> (units, one of these).
         num_auxiliary: How many of the heads, from the first on, have an auxiliary loss.
         auxiliary_weight: Weight of each of these losses.
         learned: Whether the scales are trained. If not, they are 1 until somebody assigns them.
@@ -178,7 +181,7 @@ class SumOfHeads(keras.layers.Layer):
     def __init__(
         self,
         *,
-        activation: str | None,
+        activation: Activation,
         num_auxiliary: int = 0,
         auxiliary_weight: float = 0.0,
         learned: bool = False,
@@ -193,9 +196,10 @@ class SumOfHeads(keras.layers.Layer):
         self.learned = learned
 
     def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
-        """Makes the `(heads,)` scales."""
+        """Makes the scales, `(heads,)`, or `(heads, targets)` where there are several targets."""
+        several = (len(self.activation),) if isinstance(self.activation, Mapping) else ()
         self.scales = self.add_weight(
-            shape=(len(input_shape),),
+            shape=(len(input_shape), *several),
             initializer="ones",
             constraint=keras.constraints.NonNeg(),
             trainable=self.learned,
@@ -207,10 +211,14 @@ class SumOfHeads(keras.layers.Layer):
         """A list of `(batch, units)` logits -> their `(batch, units)` weighted sum."""
         heads = [ops.cast(head, "float32") for head in inputs]
         if training is True:
-            activation = keras.activations.get(self.activation)
-            terms = tuple(HeadTerm(activation(head), self.auxiliary_weight) for head in heads[: self.num_auxiliary])
+            own = [activate(head, self.activation) for head in heads[: self.num_auxiliary]]
+            terms = tuple(HeadTerm(predictions, self.auxiliary_weight) for predictions in own)
             hand_over(self, terms if self.auxiliary_weight else ())
         scales = ops.cast(self.scales, "float32")
+        if isinstance(self.activation, Mapping):
+            # Each target's scale as often as it has units: (heads, targets) -> (heads, units).
+            units = [units for units, _ in self.activation.values()]
+            scales = ops.matmul(scales, np.repeat(np.eye(len(units), dtype="float32"), units, axis=1))
         return sum(head * scales[i] for i, head in enumerate(heads))
 
     def compute_output_spec(self, inputs: list[Any], training: bool | None = None) -> Any:
@@ -219,8 +227,12 @@ class SumOfHeads(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("activation", "num_auxiliary", "auxiliary_weight", "learned")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        activation: Any = self.activation
+        if isinstance(activation, Mapping):
+            activation = {name: list(one) for name, one in activation.items()}
+        names = ("num_auxiliary", "auxiliary_weight", "learned")
+        arguments = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), "activation": activation, **arguments}
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
@@ -233,6 +245,7 @@ class PairRelation(keras.layers.Layer):
         positive: Position of the class whose rows belong together; negative positions count from the end.
         temperature: Temperature of the contrastive loss.
         weight: Weight of the contrastive loss; 0 leaves it out.
+        target: Name of the target that is the class, where there are several targets.
     """
 
     def __init__(
@@ -241,6 +254,7 @@ class PairRelation(keras.layers.Layer):
         positive: int = -1,
         temperature: float = 0.1,
         weight: float = 0.5,
+        target: str | None = None,
         name: str | None = None,
         trainable: bool = True,
         dtype: Any = None,
@@ -249,12 +263,13 @@ class PairRelation(keras.layers.Layer):
         self.positive = positive
         self.temperature = temperature
         self.weight = weight
+        self.target = target
 
     def call(self, inputs: list[Any], training: bool | None = None) -> Any:
         """Two `(batch, size)` embeddings -> `(batch, 2 * size)` float32."""
         first, second = (ops.normalize(ops.cast(tensor, "float32"), axis=-1) for tensor in inputs)
         if training is True:
-            term = PairTerm(first, second, self.positive, self.temperature, self.weight)
+            term = PairTerm(first, second, self.positive, self.temperature, self.weight, self.target)
             hand_over(self, (term,) if self.weight else ())
         # Entries of a unit vector are near size**-0.5; this brings both features near 1.
         size = float(first.shape[-1])
@@ -266,5 +281,5 @@ class PairRelation(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("positive", "temperature", "weight")
+        names = ("positive", "temperature", "weight", "target")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

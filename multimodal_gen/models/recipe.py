@@ -6,7 +6,7 @@ It calls `model.compile` and `model.fit` and nothing else of its own; whoever wa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -64,6 +64,31 @@ def _num_rows(data: Any) -> int:
     return int(data.num_batches) * len(next(iter(keras.tree.flatten(data[0]))))
 
 
+def _check(model: Any, target: Any, sequences: Mapping[str, Any]) -> None:
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"`model` must be a Keras model, such as `build_fusion_classifier` returns. Received: model={model!r}"
+        )
+    for name, one in target.items() if isinstance(target, Mapping) else [(None, target)]:
+        if isinstance(one, type) or not hasattr(one, "loss") or not hasattr(one, "metrics"):
+            argument = "target" if name is None else f"target[{name!r}]"
+            raise TypeError(
+                "`target` must be a target with a `loss` and `metrics`, such as ClassLabel, or a mapping of names to "
+                f"targets. Received: {argument}={one!r}"
+            )
+    for name, data in sequences.items():
+        if not isinstance(data, keras.utils.PyDataset):
+            raise TypeError(
+                f"`{name}` must be a MultimodalSequence, or another `keras.utils.PyDataset`. "
+                f"Received: {name} of type {type(data).__name__}"
+            )
+        if data.num_batches is None:
+            raise TypeError(
+                f"`{name}` must have an end, as the length of the schedule depends on it; for an endless one call "
+                f"`model.compile` and `model.fit` yourself. Received: {name}.num_batches=None"
+            )
+
+
 def fit_with_recipe(
     model: keras.Model,
     target: Any,
@@ -73,7 +98,7 @@ def fit_with_recipe(
     epochs: int | None = None,
     learning_rate: float = 2e-3,
     weight_decay: float = 0.05,
-    metrics: Sequence[Any] = (),
+    metrics: Sequence[Any] | Mapping[str, Sequence[Any]] = (),
     patience: int | None = None,
     calibrate: bool = True,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -83,28 +108,34 @@ def fit_with_recipe(
 
     AdamW (Loshchilov and Hutter, 2019) without decay of biases and normalization, a cosine schedule after 10 % of
     warm-up, epochs by the size of the table. With validation data: early stopping on the validation accuracy
-    (`KeepBest`), and then `calibrate_heads`, so that a weak input does not spoil a strong one. N-grams learn five times
-    as fast (`NgramBranch.multiplier`). Computes in the dtype policy that the model was built with.
+    (`KeepBest`), or on the validation loss where there are several targets or one that has no accuracy; and then
+    `calibrate_heads`, so that a weak input does not spoil a strong one. N-grams learn five times as fast
+    (`NgramBranch.multiplier`). Computes in the dtype policy that the model was built with.
 
     Args:
         model: An uncompiled or compiled model; it is compiled anew.
-        target: The target: its `loss` is used, and where it has an activation, accuracy is reported.
+        target: The target that the model was built for, or the mapping of targets: `loss` and `metrics` are used.
         train_data: A `keras.utils.PyDataset` with `num_batches`, which shuffles its rows itself.
         validation_data: Likewise, without shuffling or augmentation.
         epochs: Passes over the training rows. Default: `epochs_for` their number.
         learning_rate: Greatest learning rate, reached after the warm-up.
         weight_decay: Decoupled weight decay, as a factor of the learning rate.
-        metrics: Further metrics to report; accuracy is always there where the target is a class.
-        patience: Epochs without a better validation accuracy (loss, where the target is no class) before training
-            stops. Default: half of `epochs`, but at least 5.
+        metrics: Further metrics to report besides the target's own; for several targets, lists by target name.
+        patience: Epochs without a better validation accuracy, or loss, before training stops. Default: half of
+            `epochs`, but at least 5.
         calibrate: Whether to weigh the heads on the validation data in the end.
         callbacks: Further callbacks.
         verbose: As in `fit`.
 
     Returns:
-        The history of `fit`. The model holds the weights that early stopping kept; for a class, `history.best_epoch`
-        says of which epoch, counting from 0.
+        The history of `fit`. The model holds the weights that early stopping kept; `history.best_epoch` says of which
+        epoch, counting from 0.
+
+    Raises:
+        TypeError: If the model, the target or the data is something else, or the data is endless.
     """
+    sequences = {"train_data": train_data} | ({} if validation_data is None else {"validation_data": validation_data})
+    _check(model, target, sequences)
     if epochs is None:
         epochs = epochs_for(_num_rows(train_data))
     if epochs < 1:
@@ -117,14 +148,14 @@ def fit_with_recipe(
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "scales", "positions"])
-    is_class = target.activation is not None
-    model.compile(optimizer, loss=target.loss, metrics=["accuracy", *metrics] if is_class else list(metrics))
-    callbacks = list(callbacks)
+    losses, watched, accuracy = _watched(target, metrics)
+    model.compile(optimizer, loss=losses, metrics=watched)
+    stopper = None
     if validation_data is not None:
         patience = max(epochs // 2, 5) if patience is None else patience
-        callbacks.append(
+        stopper = (
             KeepBest(_num_rows(validation_data), patience)
-            if is_class
+            if accuracy
             else keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
         )
     history = model.fit(
@@ -132,9 +163,28 @@ def fit_with_recipe(
         validation_data=validation_data,
         epochs=epochs,
         shuffle=False,
-        callbacks=callbacks,
+        callbacks=[*callbacks, *([] if stopper is None else [stopper])],
         verbose=verbose,
     )
+    if isinstance(stopper, keras.callbacks.EarlyStopping):
+        history.best_epoch = stopper.best_epoch
     if calibrate and validation_data is not None:
         calibrate_heads(model, validation_data)
     return history
+
+
+def _watched(target: Any, metrics: Any) -> tuple[Any, Any, bool]:
+    # Losses and metrics as `compile` takes them, and whether there is an accuracy to stop by.
+    if not isinstance(target, Mapping):
+        if isinstance(metrics, Mapping):
+            raise TypeError(f"`metrics` must be a list where there is one target. Received: metrics={metrics!r}")
+        own = list(target.metrics)
+        return target.loss, [*own, *metrics], any(metric.name == "accuracy" for metric in own)
+    metrics = metrics or {}
+    if not isinstance(metrics, Mapping) or not set(metrics) <= set(target):
+        raise TypeError(
+            f"`metrics` must map names of targets to lists; the targets are {list(target)}. "
+            f"Received: metrics={metrics!r}"
+        )
+    losses = {name: one.loss for name, one in target.items()}
+    return losses, {name: [*one.metrics, *metrics.get(name, ())] for name, one in target.items()}, False

@@ -1,0 +1,260 @@
+"""A table made of arrays that are in memory, or mapped from disk.
+
+An array with one axis becomes an ordinary column. One with more becomes an `ArrayColumn`: a pandas column that
+shares the array and knows which of its rows it shows, so that splitting, filtering and joining tables never copies
+pixels. Nothing here reads cells for a model; that is the `ArrayLoader`.
+"""
+
+from __future__ import annotations
+
+import builtins
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence, Sized
+from itertools import accumulate
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from pandas.api.extensions import ExtensionArray, ExtensionDtype, take
+from pandas.api.indexers import check_array_indexer
+
+from multimodal_gen.errors import TableError
+
+
+def table_from_arrays(**columns: Any) -> pd.DataFrame:
+    """Make a table of arrays, one column each.
+
+    Args:
+        **columns: Column name -> values, row by row. A list or Series becomes a column of its items. Anything else is
+            taken as a NumPy array: with one axis it becomes an ordinary column; with more, `(rows, ...)` of numbers, an
+            `ArrayColumn` whose cells are views of the array, read-only. The array, which may be a memory map, is
+            shared and not copied: do not change it while the table is in use.
+
+    Returns:
+        A DataFrame with the index 0..n-1.
+
+    Raises:
+        TableError: If there is no column, one has no rows or no axis, or they have different numbers of rows.
+
+    Example:
+        table = table_from_arrays(x=images, y=labels)
+    """
+    if not columns:
+        raise TableError("A table needs at least one column, as in table_from_arrays(x=images). Received: none")
+    made = {name: _column(name, values) for name, values in columns.items()}
+    if len({len(values) for values in made.values()}) > 1:
+        sizes = ", ".join(f"{name} of {len(values):,}" for name, values in made.items())
+        raise TableError(f"All columns must have the same number of rows. Received: {sizes}")
+    return pd.DataFrame(made)
+
+
+def _column(name: str, values: Any) -> Any:
+    if isinstance(values, pd.Series | pd.Index):
+        values = values.array
+    elif not isinstance(values, list | tuple):
+        if isinstance(values, np.ma.MaskedArray):
+            raise TableError(
+                "A masked array would lose its mask; fill it first, with `values.filled(...)`. "
+                f"Received: {name} with {np.ma.count_masked(values)} masked values"
+            )
+        values = np.asarray(values)
+        if values.ndim == 0:
+            raise TableError(
+                f"A column is a list, or an array whose first axis counts the rows. Received: {name}={values!r}"
+            )
+        # Pandas cannot filter numbers in another machine's byte order.
+        native = values.dtype.newbyteorder("=")
+        values = ArrayColumn(values) if values.ndim > 1 else values.astype(native, copy=False)
+    if not len(values):
+        raise TableError(f"A column needs at least one row. Received: {name} with none")
+    return values
+
+
+class ArrayDtype(ExtensionDtype):
+    """The pandas dtype of an `ArrayColumn`: the shape and NumPy dtype of its cells.
+
+    Args:
+        shape: Shape of a cell.
+        dtype: Name of the NumPy dtype of a cell.
+    """
+
+    type = np.ndarray
+    _metadata: ClassVar[tuple[str, ...]] = ("shape", "cell_dtype")
+
+    def __init__(self, shape: Sequence[int], dtype: str) -> None:
+        self.shape, self.cell_dtype = tuple(shape), np.dtype(dtype)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Such as "uint8 (28, 28)"."""
+        return f"{self.cell_dtype} {self.shape}"
+
+    @classmethod
+    def construct_array_type(cls) -> builtins.type[ArrayColumn]:
+        """The class of columns of this dtype."""
+        return ArrayColumn
+
+    @classmethod
+    def construct_from_string(cls, string: str) -> Self:
+        """Refuses: such a column is only made from arrays."""
+        raise TypeError(f"Cannot construct an {cls.__name__} from a string. Received: {string!r}")
+
+
+class ArrayColumn(ExtensionArray):
+    """A pandas column whose cells are the rows of an array, shared and not copied.
+
+    It takes 8 bytes a row beside the array. Taking, filtering, sorting, joining and copying move row numbers only. A
+    cell is a read-only view, or NaN where it is missing. Pickling writes those rows of the array that are in use.
+
+    Args:
+        values: `(rows, ...)` numbers or booleans, at least two axes.
+
+    Raises:
+        TableError: If it has fewer axes, or holds no numbers.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        # Of a memory map this is a plain view: rows of a subclass would cost twice the time.
+        values = np.asarray(values).view()
+        if values.ndim < 2 or values.dtype.kind not in "biufc":
+            raise TableError(
+                "An array of more than one axis must hold numbers; give texts and objects as a list. "
+                f"Received: shape {values.shape}, dtype {values.dtype}"
+            )
+        self._set([values], np.arange(len(values), dtype="int64"))
+
+    def _set(self, parts: Iterable[np.ndarray], positions: np.ndarray) -> None:
+        # The parts are thought of as one long array; `_positions` are rows of it, -1 is a missing cell.
+        self._parts = tuple(parts)
+        for part in self._parts:
+            part.flags.writeable = False
+        self._starts = tuple(accumulate((len(part) for part in self._parts), initial=0))
+        self._positions = positions
+
+    @classmethod
+    def _made(cls, parts: Iterable[np.ndarray], positions: np.ndarray) -> Self:
+        column = cls.__new__(cls)
+        column._set(parts, positions)
+        return column
+
+    @classmethod
+    def _from_sequence(cls, scalars: Any, *, dtype: Any = None, copy: bool = False) -> Self:
+        cells = [None if _is_missing(cell) else np.asarray(cell) for cell in scalars]
+        filled = [cell for cell in cells if cell is not None]
+        if not isinstance(dtype, ArrayDtype):
+            if not filled:
+                raise ValueError(f"Give a dtype where every cell is missing. Received: dtype={dtype!r}")
+            dtype = ArrayDtype(filled[0].shape, filled[0].dtype.name)
+        for cell in filled:
+            if (cell.shape, cell.dtype.name) != (dtype.shape, dtype.cell_dtype.name):
+                raise ValueError(f"Every cell must be {dtype.name}. Received: {cell.dtype} {cell.shape}")
+        part = np.stack(filled) if filled else np.empty((0, *dtype.shape), dtype.cell_dtype)
+        present = np.array([cell is not None for cell in cells], bool)
+        return cls._made([part], np.where(present, np.cumsum(present) - 1, -1))
+
+    @classmethod
+    def _concat_same_type(cls, to_concat: Sequence[Self]) -> Self:
+        parts = list({id(part): part for column in to_concat for part in column._parts}.values())
+        starts = dict(zip(map(id, parts), accumulate(map(len, parts), initial=0), strict=False))
+        positions = []
+        for column in to_concat:
+            shift = np.array([starts[id(part)] for part in column._parts]) - column._starts[:-1]
+            moved = column._positions + shift[column._part_of(column._positions)]
+            positions.append(np.where(column._positions < 0, -1, moved))
+        return cls._made(parts, np.concatenate(positions))
+
+    @property
+    def dtype(self) -> ArrayDtype:
+        """Shape and NumPy dtype of the cells."""
+        return ArrayDtype(self._parts[0].shape[1:], self._parts[0].dtype.name)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes beside those of the arrays, which are shared."""
+        return self._positions.nbytes
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, item: Any) -> Any:
+        """A cell, as a read-only view or NaN, for an integer; otherwise a column."""
+        item = check_array_indexer(self, item)
+        if isinstance(item, int | np.integer):
+            return self._cell(int(self._positions[item]))
+        return self._made(self._parts, self._positions[item])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Replace cells: by one array or None, or by one for each. The shared array itself stays as it is.
+
+        Raises:
+            ValueError: If a cell has another shape or dtype.
+        """
+        if not isinstance(value, ArrayColumn):
+            several = np.ndim(value) != len(self.dtype.shape) and isinstance(value, Iterable)
+            value = self._from_sequence(value if several else [value], dtype=self.dtype)
+        both = self._concat_same_type([self, value])
+        positions, new = np.split(both._positions, [len(self)])
+        positions[check_array_indexer(self, key)] = new[0] if len(new) == 1 else new
+        self._set(both._parts, positions)
+
+    def tolist(self) -> list[Any]:
+        """The cells, each a read-only view or NaN."""
+        return [self._cell(position) for position in self._positions.tolist()]
+
+    def take(self, indexer: Any, *, allow_fill: bool = False, fill_value: Any = None) -> Self:
+        """The cells at some positions; with `allow_fill`, -1 stands for a missing one."""
+        if not _is_missing(fill_value):
+            raise TypeError(f"Only missing cells can be filled in. Received: {type(fill_value).__name__}")
+        positions = take(self._positions, indexer, allow_fill=allow_fill, fill_value=-1)
+        return self._made(self._parts, np.asarray(positions))
+
+    def isna(self) -> np.ndarray:
+        """Which cells are missing, `(rows,) bool`."""
+        return self._positions < 0
+
+    def copy(self) -> Self:
+        """A column of its own on the same arrays."""
+        return self._made(self._parts, self._positions.copy())
+
+    def __eq__(self, other: object) -> Any:
+        """Which cells hold the same numbers as those of a column or sequence of the same length, `(rows,) bool`."""
+        if isinstance(other, pd.Series | pd.Index | pd.DataFrame):
+            return NotImplemented
+        if not isinstance(other, Iterable) or not isinstance(other, Sized) or len(other) != len(self):
+            return np.zeros(len(self), bool)
+        return np.array([np.array_equal(one, two) for one, two in zip(self, other, strict=True)], bool)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The cells as objects, `(rows,)`, as pandas wants it; `np.stack(column)` joins their numbers."""
+        if dtype is not None and np.dtype(dtype) != object:
+            raise ValueError(f"Use `np.stack(column)` to join the cells in one array. Received: dtype={dtype!r}")
+        cells = np.empty(len(self), object)
+        for row, cell in enumerate(self.tolist()):
+            cells[row] = cell
+        return cells
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        used = np.unique(self._positions[self._positions >= 0])
+        bounds = np.searchsorted(used, self._starts)
+        parts = [
+            part[used[low:high] - start]
+            for part, start, low, high in zip(self._parts, self._starts, bounds, bounds[1:], strict=False)
+        ]
+        positions = np.where(self._positions < 0, -1, np.searchsorted(used, self._positions))
+        return type(self)._made, (parts, positions)
+
+    def _formatter(self, boxed: bool = False) -> Callable[[Any], str]:
+        return lambda cell: f"{cell.dtype} {cell.shape}" if isinstance(cell, np.ndarray) else str(cell)
+
+    def _part_of(self, positions: np.ndarray) -> np.ndarray:
+        return np.clip(np.searchsorted(self._starts, positions, side="right") - 1, 0, len(self._parts) - 1)
+
+    def _cell(self, position: int) -> Any:
+        if position < 0:
+            return self.dtype.na_value
+        part = bisect_right(self._starts, position) - 1
+        return self._parts[part][position - self._starts[part]]
+
+
+def _is_missing(value: Any) -> bool:
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))

@@ -1,0 +1,203 @@
+"""From the positions of a batch's rows to its arrays: what a `MultimodalSequence` delegates for every batch.
+
+An `Assembly` takes cells out of the table, starts the loaders on them (`batch.py`), and on the last of their threads
+adds weights and the operations on whole samples and whole batches. Which rows and which random streams is the plan's
+business, and when, the sequence's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.augment.batch import Batch
+from multimodal_gen.augment.sample import Sample, SampleAugmentation, SampleFunction
+from multimodal_gen.batch import PendingBatch
+from multimodal_gen.errors import LoaderError
+from multimodal_gen.loaders.base import ArraySpec, Loader, spec_problem
+from multimodal_gen.plan import Plan
+from multimodal_gen.weights import Weights
+
+_INPUTS_AS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "tuple": lambda inputs: tuple(inputs.values()),
+    "dict": dict,
+    "list": lambda inputs: list(inputs.values()),
+    "array": lambda inputs: next(iter(inputs.values())),
+}
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """How batches of one table are put together.
+
+    Args:
+        table: One row a sample.
+        inputs: Input name -> loader.
+        targets: Target name -> target; the name is None where there is just one without a name.
+        weights: How rows are weighted.
+        sample_augment: Operations on whole samples.
+        batch_augment: Operations on whole batches.
+        augmenting: Whether anything random happens.
+        inputs_as: The form of a batch's inputs: "tuple", "dict", "list", or "array" for a single one.
+        threads: Threads that decode.
+    """
+
+    table: pd.DataFrame
+    inputs: Mapping[str, Loader]
+    targets: Mapping[str | None, Loader]
+    weights: Weights
+    sample_augment: Sequence[Any]
+    batch_augment: Sequence[Any]
+    augmenting: bool
+    inputs_as: str
+    threads: int
+
+    def __post_init__(self) -> None:
+        if self.inputs_as not in _INPUTS_AS or (self.inputs_as == "array" and len(self.inputs) != 1):
+            raise ValueError(
+                '`inputs_as` must be "tuple", "dict" or "list", or, for a single input, "array". '
+                f"Received: inputs_as={self.inputs_as!r}, inputs={list(self.inputs)}"
+            )
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read."""
+        columns = self.weights.columns
+        for loader in (*self.inputs.values(), *self.targets.values()):
+            columns += [loader.column] if isinstance(loader.column, str) else list(loader.column)
+        return columns
+
+    def start(self, plan: Plan, epoch: int, index: int) -> PendingBatch:
+        """Begin a batch; its `result` is what Keras is given."""
+        positions, padding = plan.batch(epoch, index)
+        # A target has a tuple for its key, which no input can have.
+        loaders: dict[Any, Loader] = {**self.inputs, **{(name,): target for name, target in self.targets.items()}}
+        cells = {key: self._cells(loader.column, positions) for key, loader in loaders.items()}
+        labels = self.table.index.take(positions).tolist()
+        # What each row's sample operations do with its arrays, once it is decided.
+        steps: list[list[SampleFunction]] = []
+
+        def rng_of_cell(row: int, loader: Loader) -> np.random.Generator:
+            return plan.rng(epoch, positions[row], loader.column)
+
+        def prepare() -> None:
+            for row, label in enumerate(labels):
+                rngs = [plan.rng(epoch, positions[row], f"\0sample {one}") for one in range(len(self.sample_augment))]
+                with _named(label):
+                    varied, row_steps = self._prepare({name: cells[name][row] for name in self.inputs}, rngs)
+                steps.append(row_steps)
+                for name, cell in varied.items():
+                    # A target on the same column, such as what is to be read off a caption, is varied with it.
+                    if cell is not cells[name][row]:
+                        for key, loader in loaders.items():
+                            if loader.column == self.inputs[name].column and not isinstance(key, str):
+                                cells[key][row] = cell
+                        cells[name][row] = cell
+
+        def finish(arrays: Mapping[Any, np.ndarray]) -> tuple[Any, ...]:
+            for row, row_steps in enumerate(steps):
+                with _named(labels[row]):
+                    self._vary_sample(arrays, row, row_steps)
+            inputs = {name: arrays[name] for name in self.inputs}
+            targets = {name: arrays[(name,)] for name in self.targets}
+            weights = self.weights.of(self.table, positions, padding, targets)
+            batch = Batch(inputs, _unnamed(targets), _unnamed(weights), self._specs)
+            for number, operation in enumerate(self.batch_augment if self.augmenting else ()):
+                batch = _vary_batch(operation, batch, plan.rng(epoch, index, f"\0batch {number} {plan.rank}"))
+            others = (one for one in (batch.target, batch.sample_weight) if one is not None)
+            return _INPUTS_AS[self.inputs_as](batch.inputs), *others
+
+        return PendingBatch(
+            loaders,
+            cells,
+            labels,
+            rng_of_cell if self.augmenting else None,
+            self.threads,
+            prepare=prepare if self.augmenting and self.sample_augment else None,
+            finish=finish,
+        )
+
+    @property
+    def _specs(self) -> dict[str, ArraySpec]:
+        return {name: loader.spec for name, loader in self.inputs.items()}
+
+    def _cells(self, column: str | tuple[str, ...], positions: np.ndarray) -> list[Any]:
+        if isinstance(column, str):
+            return list(self.table[column].array.take(positions).tolist())
+        return list(zip(*(self._cells(one, positions) for one in column), strict=True))
+
+    def _prepare(
+        self, cells: Mapping[str, Any], rngs: Sequence[np.random.Generator]
+    ) -> tuple[Mapping[str, Any], list[SampleFunction]]:
+        steps: list[SampleFunction] = []
+        for operation, rng in zip(self.sample_augment, rngs, strict=True):
+            if isinstance(operation, SampleAugmentation):
+                cells, step = operation.prepare(cells, rng)
+                if step is not None:
+                    steps.append(step)
+            else:
+                steps.append(partial(operation, rng=rng))
+        return cells, steps
+
+    def _vary_sample(self, arrays: Mapping[Any, np.ndarray], row: int, steps: Sequence[Any]) -> None:
+        if not steps:
+            return
+        targets = {name: arrays[(name,)][row, ...] for name in self.targets}
+        sample = Sample({name: arrays[name][row, ...] for name in self.inputs}, _unnamed(targets))
+        for step in steps:
+            sample = _checked(step(sample), Sample, step)
+        varied = {**sample.inputs, **_named_arrays(sample.target)}
+        for key, array in arrays.items():
+            problem = spec_problem(varied.get(key), ArraySpec(array.shape[1:], array.dtype.name))
+            if problem:
+                raise LoaderError(f"A sample operation must keep the shape and dtype of {_readable(key)}. {problem}")
+            array[row] = varied[key]
+
+
+def _vary_batch(operation: Any, before: Batch, rng: np.random.Generator) -> Batch:
+    after: Batch = _checked(operation(before, rng), Batch, operation)
+    arrays = {**after.inputs, **_named_arrays(after.target)}
+    for key, array in {**before.inputs, **_named_arrays(before.target)}.items():
+        problem = spec_problem(arrays.get(key), ArraySpec(array.shape, array.dtype.name))
+        if problem:
+            of = f"{operation!r}, {_readable(key)}"
+            raise LoaderError(f"A batch operation must keep the shapes and dtypes; {of}. {problem}")
+    return after
+
+
+@contextmanager
+def _named(label: Any) -> Iterator[None]:
+    # Adds the row to what goes wrong in an operation on its sample.
+    try:
+        yield
+    except Exception as error:
+        raise LoaderError(f"A sample operation failed at index {label!r}: {error}") from error
+
+
+def _checked(result: Any, kind: type[Any], operation: Any) -> Any:
+    if not isinstance(result, kind):
+        raise LoaderError(f"{operation!r} must return a {kind.__name__}. Received: {type(result).__name__}")
+    return result
+
+
+def _unnamed(arrays: Mapping[str | None, Any] | None) -> Any:
+    # A target without a name is its array itself, as Keras wants it.
+    if not arrays:
+        return None
+    return arrays[None] if None in arrays else dict(arrays)
+
+
+def _named_arrays(arrays: Any) -> dict[Any, np.ndarray]:
+    if arrays is None:
+        return {}
+    return {(name,): array for name, array in arrays.items()} if isinstance(arrays, Mapping) else {(None,): arrays}
+
+
+def _readable(key: Any) -> str:
+    return f"input {key!r}" if isinstance(key, str) else "the target"

@@ -1,0 +1,215 @@
+"""Random operations on a whole batch with its targets: MixUp and CutMix, for any number of inputs.
+
+They go into `MultimodalSequence(batch_augment=[...])` and act while training only. What becomes of an input depends
+on its kind: pictures and numbers are blended, of captions one stays or both are joined.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from multimodal_gen.config import Configurable
+
+if TYPE_CHECKING:
+    from multimodal_gen.loaders.base import ArraySpec
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The arrays of one batch.
+
+    Args:
+        inputs: Input name -> `(batch, *spec.shape)`.
+        target: `(batch, *spec.shape)`, a mapping of target name -> array where there are several, or None.
+        sample_weight: `(batch,) float32`, a mapping of target name -> weights, or None.
+        specs: Input name -> the spec of its arrays.
+    """
+
+    inputs: dict[str, np.ndarray]
+    target: Any
+    sample_weight: Any
+    specs: Mapping[str, ArraySpec]
+
+
+class BatchAugmentation(Configurable):
+    """A random operation `(batch, rng) -> batch`; any callable of this form does in its place.
+
+    `batch` must not be changed in place; the arrays of the result have the same shapes and dtypes; `rng` is the only
+    source of randomness, and is the same for the same seed, epoch and batch.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Apply the operation with parameters drawn from `rng`."""
+
+
+@dataclass(frozen=True)
+class _Mix(BatchAugmentation):
+    # What MixUp and CutMix share: a partner and a weight for each row, mixed targets, and the captions.
+    alpha: float = 0.2
+    text: str = "heavier"
+
+    def __post_init__(self) -> None:
+        if not self.alpha > 0:
+            raise ValueError(f"`alpha` must be positive. Received: alpha={self.alpha!r}")
+        if self.text not in ("heavier", "joined"):
+            raise ValueError(f'`text` must be "heavier" or "joined". Received: text={self.text!r}')
+
+    def _mixed(
+        self,
+        batch: Batch,
+        partners: np.ndarray,
+        weights: np.ndarray,
+        image: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+    ) -> Batch:
+        # `weights`: (rows,), the share of the row itself; `image(own, other, row)` mixes one picture.
+        inputs = {}
+        for name, own in batch.inputs.items():
+            spec = batch.specs[name]
+            if spec.kind == "image":
+                inputs[name] = np.stack([image(own[row], own[partners[row]], row) for row in range(len(own))])
+            elif spec.kind in ("tokens", "ngrams"):
+                inputs[name] = self._texts(own, own[partners], weights, spec.kind)
+            elif np.dtype(spec.dtype).kind == "f":
+                inputs[name] = _blend(own, own[partners], weights)
+            else:
+                raise ValueError(
+                    f"{type(self).__name__} can mix pictures, captions and float32 numbers. "
+                    f"Received: input {name!r} of kind {spec.kind!r} and dtype {spec.dtype}"
+                )
+        if batch.target is None:
+            raise ValueError(f"{type(self).__name__} mixes targets, and there is none. Received: target=None")
+        target = _each(batch.target, lambda array, name: self._target(array, partners, weights, name))
+        sample_weight = batch.sample_weight
+        if sample_weight is not None:
+            sample_weight = _each(sample_weight, lambda array, _: _blend(array, array[partners], weights))
+        return dataclasses.replace(batch, inputs=inputs, target=target, sample_weight=sample_weight)
+
+    def _target(self, own: np.ndarray, partners: np.ndarray, weights: np.ndarray, name: str | None) -> np.ndarray:
+        if own.dtype.kind != "f":
+            of = "the target" if name is None else f"the target {name!r}"
+            raise ValueError(
+                f"{type(self).__name__} mixes targets, and {of} is a class number. Take "
+                f'ClassLabel(..., label_mode="categorical"). Received: dtype={own.dtype}'
+            )
+        return _blend(own, own[partners], weights)
+
+    def _texts(self, own: np.ndarray, other: np.ndarray, weights: np.ndarray, kind: str) -> np.ndarray:
+        if self.text == "heavier":
+            heavier = weights >= 0.5
+            return np.where(heavier.reshape(-1, *[1] * (own.ndim - 1)), own, other)
+        join = _join_tokens if kind == "tokens" else _join_ngrams
+        return np.stack([join(one, two, weight) for one, two, weight in zip(own, other, weights, strict=True)])
+
+
+@dataclass(frozen=True)
+class MixUp(_Mix):
+    """Blends each row with another row of its batch, by one share for pictures, numbers and targets.
+
+    The share is drawn from Beta(alpha, alpha) for each row (Zhang et al., "mixup", 2018). Targets must be float32:
+    one-hot, multi-label or numbers. Sample weights are blended likewise.
+
+    Args:
+        alpha: Positive; the smaller, the nearer most rows stay to one of the two.
+        text: What becomes of captions: "heavier" keeps that of the row with the larger share; "joined" puts one
+            after the other as far as both fit, the heavier first (Hao et al., "MixGen", 2023), and of n-grams takes
+            both with weights in proportion to the shares.
+    """
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Draw partners and shares, and blend."""
+        rows = len(next(iter(batch.inputs.values())))
+        partners, weights = _partners(rows, rng), rng.beta(self.alpha, self.alpha, rows)
+
+        def blend(own: np.ndarray, other: np.ndarray, row: int) -> np.ndarray:
+            return _blend(own[None], other[None], weights[row : row + 1])[0]
+
+        return self._mixed(batch, partners, weights, blend)
+
+
+@dataclass(frozen=True)
+class CutMix(_Mix):
+    """Pastes a rectangle of another row's picture into each row's; targets are blended by the areas.
+
+    The share of the row's own picture is drawn from Beta(alpha, alpha), the rectangle has the picture's aspect ratio
+    and lies anywhere, cut off at the borders (Yun et al., "CutMix", 2019). Numbers, captions and sample weights are
+    treated as by `MixUp`. There must be a picture among the inputs.
+
+    Args:
+        alpha: Positive; 1 makes all shares equally likely.
+        text: "heavier" or "joined", as for `MixUp`.
+    """
+
+    alpha: float = 1.0
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Draw partners and rectangles, and paste."""
+        grid = next((spec.shape[:2] for spec in batch.specs.values() if spec.kind == "image"), None)
+        if grid is None:
+            raise ValueError(f"CutMix needs an input of kind 'image'. Received: inputs {list(batch.inputs)}")
+        rows = len(next(iter(batch.inputs.values())))
+        partners = _partners(rows, rng)
+        sides = np.sqrt(1 - rng.beta(self.alpha, self.alpha, rows))
+        # Top, left, bottom, right, in shares of height and width.
+        centres = rng.random((rows, 2))
+        boxes = np.clip(np.concatenate([centres - sides[:, None] / 2, centres + sides[:, None] / 2], axis=1), 0, 1)
+        # On the pixels of the first picture, so that its areas are exact.
+        boxes = np.rint(boxes * (*grid, *grid)) / (*grid, *grid)
+        weights = 1 - (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+        def paste(own: np.ndarray, other: np.ndarray, row: int) -> np.ndarray:
+            height, width = own.shape[:2]
+            top, left, bottom, right = np.rint(boxes[row] * (height, width, height, width)).astype(int)
+            result = own.copy()
+            result[top:bottom, left:right] = other[top:bottom, left:right]
+            return result
+
+        return self._mixed(batch, partners, weights, paste)
+
+
+def _partners(rows: int, rng: np.random.Generator) -> np.ndarray:
+    # Along one random circle, so that no row is its own partner where there is another.
+    circle = rng.permutation(rows)
+    partners = np.empty_like(circle)
+    partners[circle] = np.roll(circle, 1)
+    return partners
+
+
+def _each(arrays: Any, function: Callable[[np.ndarray, str | None], np.ndarray]) -> Any:
+    if isinstance(arrays, Mapping):
+        return {name: function(array, name) for name, array in arrays.items()}
+    return function(arrays, None)
+
+
+def _blend(own: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    share = weights.astype("float32").reshape(-1, *[1] * (own.ndim - 1))
+    mixed = share * own + (1 - share) * other
+    return np.rint(mixed).astype(own.dtype) if own.dtype.kind in "ui" else mixed.astype(own.dtype)
+
+
+def _join_tokens(own: np.ndarray, other: np.ndarray, weight: float) -> np.ndarray:
+    first, second = (own, other) if weight >= 0.5 else (other, own)
+    if np.array_equal(first, second):
+        return first
+    joined = np.concatenate([first[first != 0], second[second != 0]])[: len(own)]
+    # Padding stays on the side where the heavier caption has it.
+    left = len(first) and first[0] == 0 and first.any()
+    missing = len(own) - len(joined)
+    return np.pad(joined, (missing, 0) if left else (0, missing)).astype(own.dtype)
+
+
+def _join_ngrams(own: np.ndarray, other: np.ndarray, weight: float) -> np.ndarray:
+    pairs = np.concatenate([own * (1, weight), other * (1, 1 - weight)])
+    pairs = pairs[pairs[:, 0] > 0]
+    ids, where = np.unique(pairs[:, 0].astype(own.dtype), return_inverse=True)
+    sums = np.bincount(where, pairs[:, 1], minlength=len(ids))
+    heaviest = np.sort(np.argsort(-sums, kind="stable")[: len(own)])
+    result = np.zeros_like(own)
+    result[: len(heaviest), 0], result[: len(heaviest), 1] = ids[heaviest], np.rint(sums[heaviest])
+    return result

@@ -1,0 +1,71 @@
+"""Operations of other libraries: whatever is called as `transform(image=...)["image"]`, made reproducible."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# One at a time: the state that such libraries draw from belongs to the whole process, or to the transform.
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class FromLibrary:
+    """An operation from a library that is called as `transform(image=image)["image"]`, such as albumentations.
+
+    Such libraries draw from a state of their own and not from a generator that they are handed. A transform with a
+    method `set_random_seed(seed)` is seeded by it before every call; for any other, Python's `random` and NumPy's
+    global generator are seeded, and put back afterwards. Calls run one at a time in a process, and each gets a copy of
+    the image. Other threads of yours that draw from the global generators at the same moment would disturb both.
+
+    As any callable, it is left out where loaders are saved, as prediction needs none.
+
+    Args:
+        transform: The callable; picklable, as loaders are.
+
+    Raises:
+        ValueError: If it is not callable; when called, if its result has no "image".
+    """
+
+    transform: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        if not callable(self.transform):
+            raise ValueError(
+                f'`transform` must be called as transform(image=...)["image"]. Received: transform={self.transform!r}'
+            )
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Apply the transform, seeded with a number drawn from `rng`."""
+        with _LOCK, self._seeded(int(rng.integers(2**32))):
+            result = self.transform(image=image.copy())
+        try:
+            return result["image"]
+        except (TypeError, KeyError, IndexError):
+            received = f"the keys {sorted(result)}" if isinstance(result, dict) else type(result).__name__
+            raise ValueError(
+                'A transform of another library must return a mapping with "image"; give any other callable '
+                f"`(image, rng) -> image` without FromLibrary. Received: {received} from {self.transform!r}"
+            ) from None
+
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        set_seed = getattr(self.transform, "set_random_seed", None)
+        if callable(set_seed):
+            set_seed(seed)
+            yield
+            return
+        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002

@@ -1,0 +1,165 @@
+"""Random operations on a whole sample, one row with all its inputs: a flip that minds the caption, dropped inputs.
+
+They go into `MultimodalSequence(sample_augment=[...])` and act while training only. An operation may vary the row's
+cells before they are read, its arrays afterwards, or both with one decision.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.config import Configurable
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The arrays of one row.
+
+    Args:
+        inputs: Input name -> array of the loader's spec, already varied by the loader.
+        target: The target's array, a mapping of target name -> array where there are several, or None.
+    """
+
+    inputs: dict[str, np.ndarray]
+    target: Any = None
+
+    def replace(self, **inputs: np.ndarray) -> Sample:
+        """The same sample with other arrays for some inputs."""
+        unknown = [name for name in inputs if name not in self.inputs]
+        if unknown:
+            raise ValueError(f"There are the inputs {list(self.inputs)}. Received: {unknown}")
+        return Sample({**self.inputs, **inputs}, self.target)
+
+
+SampleFunction = Callable[[Sample], Sample]
+
+
+class SampleAugmentation(Configurable):
+    """A random operation on all inputs of a row together.
+
+    Any callable `(sample, rng) -> sample` does in its place where the arrays are enough.
+    """
+
+    @abc.abstractmethod
+    def prepare(
+        self, cells: Mapping[str, Any], rng: np.random.Generator
+    ) -> tuple[Mapping[str, Any], SampleFunction | None]:
+        """Decide what happens to a row, before its cells are read.
+
+        Args:
+            cells: Input name -> cell; not to be changed in place. A cell may be missing or wrong: leave it as it is,
+                its loader reports it.
+            rng: The random stream of this row and operation.
+
+        Returns:
+            The cells to read, and what to do with the row's arrays afterwards, or None.
+        """
+
+
+@dataclass(frozen=True)
+class FlipWithWords(SampleAugmentation):
+    """Mirrors the picture left to right without making its caption wrong.
+
+    Use it in place of `RandomFlip("horizontal")` where captions name sides, as "a cup left of a plate" does. Targets
+    that are pictures, of three axes, are mirrored with it; those on the caption's column read the exchanged words.
+
+    Args:
+        image: Name of the input that is mirrored; of kind "image".
+        caption: Name of the input whose cells are texts.
+        words: Pairs of words that change places when the picture is mirrored; whole words, in any case of letters.
+        exchange: Whether the words are exchanged. If not, a row whose caption holds one of them is never mirrored.
+        rate: Probability that a row is mirrored, in [0, 1].
+    """
+
+    image: str = "image"
+    caption: str = "caption"
+    words: Sequence[Sequence[str]] = (("left", "right"), ("leftmost", "rightmost"), ("leftward", "rightward"))
+    exchange: bool = True
+    rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_rate(self.rate)
+        if not self.words or not all(len(pair) == 2 and all(pair) for pair in self.words):
+            raise ValueError(f"`words` must be pairs of words. Received: words={self.words!r}")
+
+    def prepare(
+        self, cells: Mapping[str, Any], rng: np.random.Generator
+    ) -> tuple[Mapping[str, Any], SampleFunction | None]:
+        """Decide whether the row is mirrored, and exchange the words."""
+        for name in (self.image, self.caption):
+            if name not in cells:
+                raise ValueError(f"FlipWithWords needs inputs that exist, of {list(cells)}. Received: {name!r}")
+        mirrored, text = bool(rng.random() < self.rate), cells[self.caption]
+        if not mirrored or not isinstance(text, str):
+            return cells, self._mirror if mirrored else None
+        partners = {one.lower(): other for pair in self.words for one, other in (pair, reversed(pair))}
+        pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, partners))})\b", re.IGNORECASE)
+        if not self.exchange:
+            return cells, None if pattern.search(text) else self._mirror
+        swapped = pattern.sub(lambda found: _cased(partners[found[0].lower()], found[0]), text)
+        return {**cells, self.caption: swapped}, self._mirror
+
+    def _mirror(self, sample: Sample) -> Sample:
+        image = sample.inputs[self.image]
+        if image.ndim != 3:
+            raise ValueError(f"FlipWithWords mirrors a picture. Received: shape {image.shape} of {self.image!r}")
+        target = sample.target
+        if isinstance(target, Mapping):
+            target = {name: _mirrored(array) for name, array in target.items()}
+        return Sample({**sample.inputs, self.image: image[:, ::-1]}, _mirrored(target))
+
+
+@dataclass(frozen=True)
+class ModalityDropout(SampleAugmentation):
+    """Blanks whole inputs of a row, so that a model learns to do without any one of them.
+
+    Each input is blanked with probability `rate`, independently; where that would blank all, one of them, drawn at
+    random, stays. A blank input is all zeros: a black picture, an empty caption, a mean number. Neverova et al.,
+    "ModDrop", 2016.
+
+    Args:
+        rate: Probability that an input is blanked, in [0, 1).
+        inputs: Names of the inputs that may be blanked; by default all.
+    """
+
+    rate: float = 0.3
+    inputs: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_rate(self.rate)
+
+    def prepare(
+        self, cells: Mapping[str, Any], rng: np.random.Generator
+    ) -> tuple[Mapping[str, Any], SampleFunction | None]:
+        """Draw which inputs are blanked."""
+        names = list(cells) if self.inputs is None else list(self.inputs)
+        unknown = [name for name in names if name not in cells]
+        if unknown:
+            raise ValueError(f"`inputs` must name inputs, which are {list(cells)}. Received: {unknown}")
+        blanked = [name for name, number in zip(names, rng.random(len(names)), strict=True) if number < self.rate]
+        if len(blanked) == len(cells):
+            blanked.pop(int(rng.integers(len(blanked))))
+        if not blanked:
+            return cells, None
+        return cells, lambda sample: sample.replace(**{name: np.zeros_like(sample.inputs[name]) for name in blanked})
+
+
+def _mirrored(target: Any) -> Any:
+    return target[:, ::-1] if getattr(target, "ndim", 0) == 3 else target
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 <= rate <= 1:
+        raise ValueError(f"`rate` must be a probability in [0, 1]. Received: rate={rate!r}")
+
+
+def _cased(word: str, like: str) -> str:
+    if like.isupper() and len(like) > 1:
+        return word.upper()
+    return word.capitalize() if like[0].isupper() else word

@@ -1,0 +1,126 @@
+"""The part of a bundle that is not the model: `bundle.json`, which describes loaders and targets, and tokenizer files.
+
+What is written here holds names and numbers only. Reading builds objects of this package's classes, of those that
+Keras knows by registration, and of those that the caller hands in, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import multimodal_gen
+from multimodal_gen.config import deserialize, serialize
+from multimodal_gen.errors import BundleError
+from multimodal_gen.loaders.array import ArrayLoader
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.image import ImageLoader
+from multimodal_gen.loaders.reconstruction import InputTarget
+from multimodal_gen.loaders.target import Target
+
+_FORMAT = 1
+
+Targets = Target | dict[str, Target] | None
+
+
+def write_description(folder: Path, inputs: Mapping[str, Loader], target: Targets, inputs_as: str) -> None:
+    """Write `bundle.json` and the tokenizers into a folder.
+
+    Args:
+        folder: The folder, which exists.
+        inputs: Input name -> loader.
+        target: The target, several by name, or None.
+        inputs_as: How the model takes its inputs.
+    """
+    several = isinstance(target, Mapping)
+    description: dict[str, Any] = {
+        "format": _FORMAT,
+        "multimodal_gen": multimodal_gen.__version__,
+        "keras": version("keras"),
+        "inputs_as": inputs_as,
+        "inputs": {name: serialize(loader) for name, loader in inputs.items()},
+        "target": None if several else serialize(target),
+        "targets": {name: serialize(one) for name, one in target.items()} if isinstance(target, Mapping) else None,
+    }
+    _move_out_tokenizers(description["inputs"], folder)
+    text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "bundle.json").write_text(text, "utf-8", "surrogatepass")
+
+
+def read_description(folder: Path, custom_objects: Mapping[str, type] | None) -> tuple[dict[str, Loader], Targets, str]:
+    """Read what `write_description` wrote: inputs, target and `inputs_as`.
+
+    Raises:
+        BundleError: If the folder is not a bundle, is damaged, or names an unknown class.
+    """
+    received = f"path={os.fspath(folder)!r}"
+    try:
+        description = json.loads((folder / "bundle.json").read_text("utf-8", "surrogatepass"))
+    except FileNotFoundError:
+        raise BundleError(f"There is no bundle.json in the folder. Received: {received}") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"bundle.json cannot be read: {error}. Received: {received}") from error
+    if not isinstance(description, dict) or description.get("format") != _FORMAT:
+        found = description.get("format") if isinstance(description, dict) else None
+        raise BundleError(
+            f"This version reads bundles of format {_FORMAT}; it was written by another version. "
+            f"Received: format={found!r}, {received}"
+        )
+    try:
+        _move_in_tokenizers(description["inputs"], folder)
+        inputs = _built(description["inputs"], Loader, custom_objects)
+        target: Any = deserialize(description["target"], custom_objects)
+        # A bundle of a single target may have been written before there could be several.
+        if description.get("targets") is not None:
+            target = _built(description["targets"], Target, custom_objects)
+        return inputs, target, description["inputs_as"]
+    except BundleError as error:
+        raise BundleError(f"{error}, {received}") from error
+    except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
+        raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error
+
+
+def moved(loader: Any, directory: str | os.PathLike[str]) -> Any:
+    """A loader or target whose files lie in another folder; one without files as it is."""
+    if isinstance(loader, ArrayLoader | ImageLoader):
+        return loader.replace(directory=os.fspath(directory))
+    if isinstance(loader, InputTarget):
+        return InputTarget(moved(loader.loader, directory))
+    return loader
+
+
+def _built(configs: Mapping[str, Any], kind: type[Any], custom_objects: Mapping[str, type] | None) -> dict[str, Any]:
+    built = {name: deserialize(config, custom_objects) for name, config in configs.items()}
+    for name, one in built.items():
+        if not isinstance(one, kind):
+            raise TypeError(f"{name!r} is no {kind.__name__}")
+    return built
+
+
+def _tokenizer_configs(inputs: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for name, loader in inputs.items():
+        encoder = loader["config"].get("tokenizer")
+        if isinstance(encoder, dict) and encoder.get("class_name") == "TokenEncoder":
+            found.append((name, encoder["config"]))
+    return found
+
+
+def _move_out_tokenizers(inputs: Mapping[str, Any], folder: Path) -> None:
+    configs = _tokenizer_configs(inputs)
+    for number, (_, config) in enumerate(configs):
+        file = "tokenizer.json" if number == 0 else f"tokenizer_{number}.json"
+        (folder / file).write_text(config["tokenizer_json"], "utf-8")
+        config["tokenizer_json"] = file
+
+
+def _move_in_tokenizers(inputs: Mapping[str, Any], folder: Path) -> None:
+    for _, config in _tokenizer_configs(inputs):
+        file = config["tokenizer_json"]
+        if not isinstance(file, str) or os.path.basename(file) != file:
+            raise BundleError(f"A bundle's tokenizer must lie in its own folder. Received: {file!r}")
+        config["tokenizer_json"] = (folder / file).read_text("utf-8")

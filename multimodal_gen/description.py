@@ -1,0 +1,37 @@
+"""What a sequence says of itself when it is printed."""
+
+from __future__ import annotations
+
+from multimodal_gen.assembly import Assembly
+from multimodal_gen.plan import Plan
+from multimodal_gen.sampling import Sampler
+
+
+def describe(plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int, endless: bool, ahead: int) -> str:
+    """Rows, batches, inputs, targets, order, and how batches are prepared, a line each."""
+    short = plan.num_rows % plan.batch_size
+    shorter = f", the last of {short}" if short and not plan.drop_remainder else ""
+    order = "a new order every epoch" if plan.shuffle else "the table's order"
+    order = order if sampler is None else f"rows drawn by {sampler!r}"
+    lines = [
+        f"MultimodalSequence: {plan.num_rows:,} rows in {plan.num_batches:,} batches of {plan.batch_size}{shorter}"
+        f"{', over and over' if endless else ''}",
+        *(f"  {name}: {loader.spec} from {loader.column!r}" for name, loader in assembly.inputs.items()),
+        *(
+            f"  target{'' if name is None else f' {name}'}: {target.spec} from {target.column!r}"
+            for name, target in assembly.targets.items()
+        ),
+        *([] if assembly.targets else ["  target: none"]),
+        f"  {order}, seed {plan.seed}, epoch {epoch}, {'' if assembly.augmenting else 'not '}augmenting",
+        f"  {assembly.threads} threads, {ahead} batches ahead, inputs as {assembly.inputs_as}",
+    ]
+    if assembly.weights.by_column:
+        lines.append(f"  sample weights from {', '.join(map(repr, assembly.weights.columns))}")
+    if assembly.weights.by_class:
+        lines.append("  weighted by class")
+    for what, operations in (("samples", assembly.sample_augment), ("batches", assembly.batch_augment)):
+        if operations and assembly.augmenting:
+            lines.append(f"  {what} varied by {', '.join(map(repr, operations))}")
+    if plan.world_size > 1:
+        lines.append(f"  rank {plan.rank} of {plan.world_size}")
+    return "\n".join(lines)

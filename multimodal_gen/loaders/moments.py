@@ -1,0 +1,115 @@
+"""Means and scatter of what a loader reads from a table, gathered in one pass that never holds many arrays."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import Loader, is_missing, missing_error
+from multimodal_gen.table import check_columns
+
+_MAX_THREADS = 4
+# What one task reads at most.
+_CHUNK_VALUES, _CHUNK_ROWS = 2**20, 256
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and scatter of some observations; those of two parts add up to those of the whole.
+
+    Args:
+        count: How many observations there are.
+        mean: Their mean, `(values,) float64`.
+        scatter: The sums of the products of their deviations from the mean, `(values, values) float64`: their
+            covariance times `count`.
+    """
+
+    count: int
+    mean: np.ndarray
+    scatter: np.ndarray
+
+    @classmethod
+    def of(cls, observations: np.ndarray) -> Self:
+        """Of `(count, values)` numbers, at least one observation."""
+        # Turned, so that the innermost axis is long: pixels have but three values.
+        deviations = np.array(observations.T, "float64", order="C")
+        mean = deviations.mean(axis=1)
+        deviations -= mean[:, None]
+        return cls(len(observations), mean, deviations @ deviations.T)
+
+    def __add__(self, other: Moments) -> Moments:
+        """Of both together (Chan, Golub and LeVeque, 1983), which is stable where sums of squares are not."""
+        count, step = self.count + other.count, other.mean - self.mean
+        between = np.outer(step, step * (self.count * other.count / count))
+        return Moments(count, self.mean + step * (other.count / count), self.scatter + other.scatter + between)
+
+
+def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: int) -> Moments:
+    """Moments of all arrays that a loader reads from a table, in one pass that holds few of them at a time.
+
+    Args:
+        loader: A loader of one column.
+        table: The rows.
+        values: How many values an observation has. An array is cut into as many observations as it holds: the length
+            of its last axis makes an observation of each pixel, its size one of the array.
+        verbose: 0 for silence, 1 for a progress bar.
+
+    Raises:
+        LoadError: If a cell cannot be loaded; it names the row's index, the column and the path.
+        TableError: If the table has no rows or lacks the column.
+    """
+    assert isinstance(loader.column, str)
+    check_columns(table, [loader.column])
+    cells = table[loader.column].array
+    size = min(_CHUNK_ROWS, max(1, _CHUNK_VALUES // math.prod(loader.spec.shape)))
+
+    def moments_of(rows: range) -> Moments:
+        images = [_read(loader, cells[row], table.index, row) for row in rows]
+        return Moments.of(np.concatenate([image.reshape(-1, values) for image in images]))
+
+    chunks = [range(start, min(start + size, len(table))) for start in range(0, len(table), size)]
+    threads = min(_MAX_THREADS, os.cpu_count() or 1)
+    total: Moments | None = None
+    with (
+        ThreadPoolExecutor(threads) as pool,
+        tqdm(total=len(table), desc="learning normalization", unit="row", disable=not verbose) as bar,
+    ):
+        for rows, moments in zip(chunks, _in_order(pool, moments_of, chunks, threads), strict=True):
+            total = moments if total is None else total + moments
+            bar.update(len(rows))
+    assert total is not None
+    return total
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, function: Callable[[range], Moments], chunks: Sequence[range], ahead: int
+) -> Iterator[Moments]:
+    # Unlike `pool.map` this never has more than a few results waiting, so memory does not grow with the table.
+    pending: deque[Future[Moments]] = deque()
+    for chunk in chunks:
+        pending.append(pool.submit(function, chunk))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _read(loader: Loader, cell: Any, index: pd.Index, row: int) -> np.ndarray:
+    try:
+        if is_missing(cell) and not loader.accepts_missing:
+            raise missing_error()
+        return loader.read(cell)
+    except Exception as error:
+        if not isinstance(error, LoadError):
+            error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}")
+        raise error.at(index[[row]].tolist()[0], loader.column) from error

@@ -1,0 +1,116 @@
+"""The function that builds a whole model: inputs, branches, a fusion, and an output for each target."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from multimodal_gen.loaders.base import ArraySpec
+from multimodal_gen.models.auxiliary import FusionModel
+from multimodal_gen.models.branches import Branch, Encoding, default_branch
+from multimodal_gen.models.fusion import Fusion, fusion_named
+from multimodal_gen.models.outputs import Target, output_layers, outputs_of
+
+
+def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) -> Encoding:
+    received = f"Received: branches[{name!r}]={branch!r}"
+    if isinstance(branch, Branch):
+        encoding = branch.encode(inputs, spec, units, name)
+    elif isinstance(branch, type):
+        raise TypeError(f"A branch must be an object, not a class: build one, as in `{branch.__name__}()`. {received}")
+    elif _is_application(branch):
+        raise TypeError(
+            f"A function of keras.applications builds a whole classifier; for its features, make a branch of it with "
+            f"`BackboneBranch(keras.applications.{branch.__name__})`. {received}"
+        )
+    elif callable(branch):
+        encoding = Encoding(branch(inputs))
+    else:
+        raise TypeError(f"A branch must be a Branch, layer, model or callable from tensor to embedding. {received}")
+    shape = getattr(encoding.embedding, "shape", None)
+    if shape is None or len(shape) != 2 or shape[-1] is None:
+        hint = " A `BackboneBranch` makes one of feature maps." if shape is not None and len(shape) == 4 else ""
+        raise ValueError(
+            f"The branch of input {name!r} must yield a (batch, size) embedding of known size.{hint} "
+            f"Received: shape={shape}"
+        )
+    return encoding
+
+
+def _is_application(branch: Any) -> bool:
+    # What all of them have and nothing else does.
+    return inspect.isfunction(branch) and "include_top" in inspect.signature(branch).parameters
+
+
+def build_fusion_classifier(
+    inputs: Mapping[str, Any],
+    target: Target | Mapping[str, Target],
+    *,
+    fusion: str | Fusion = "joint",
+    branches: Mapping[str, Branch | Callable[[Any], Any]] | None = None,
+    name: str | None = None,
+) -> FusionModel:
+    """Builds a model from one or more inputs to the probabilities, or numbers, of one or more targets.
+
+    Args:
+        inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a tuple or list of arrays in
+            this order, or a dict by these names.
+        target: What is predicted: its `units` and `activation` shape the output. A mapping of names to targets gives
+            one output for each, by these names.
+        fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with arguments of its own.
+        branches: Name -> branch, for the inputs whose default branch (picked by the spec's `kind`) is not wanted: one
+            of this package's branches, or any layer, model or callable from `(batch, *shape)` tensor to
+            `(batch, size)` embedding.
+        name: Name of the model.
+
+    Returns:
+        An uncompiled model, whose output is `(batch, target.units)` float32: probabilities where the target has an
+        activation. For a mapping, a dict of such outputs.
+
+    Raises:
+        TypeError: If a target or a branch is something else.
+        ValueError: If an input's kind has no default branch, a branch's output is no embedding, `branches` names an
+            unknown input, or the fusion does not take these inputs or targets.
+
+    Example:
+        inputs = {"image": image_loader, "caption": text_loader}
+        model = build_fusion_classifier(inputs, target)
+        model.compile("adam", loss=target.loss, metrics=target.metrics)
+
+        targets = {"kind": kind, "price": price}
+        model = build_fusion_classifier(inputs, targets)
+        model.compile(
+            "adam",
+            loss={name: one.loss for name, one in targets.items()},
+            metrics={name: one.metrics for name, one in targets.items()},
+        )
+    """
+    if not inputs:
+        raise ValueError(f"`inputs` must name at least one input. Received: inputs={inputs!r}")
+    branches = dict(branches or {})
+    unknown = [key for key in branches if key not in inputs]
+    if unknown:
+        raise ValueError(f"`branches` must name inputs, which are {list(inputs)}. Received: branches for {unknown}")
+    chosen = fusion_named(fusion)
+    units, activation = outputs_of(target)
+    tensors, encodings = [], {}
+    for key, loader in inputs.items():
+        spec = loader if isinstance(loader, ArraySpec) else getattr(loader, "spec", None)
+        if not isinstance(key, str) or not key or "/" in key or not isinstance(spec, ArraySpec):
+            raise ValueError(
+                f"`inputs` must map names without '/' to loaders or ArraySpecs. Received: inputs[{key!r}]={loader!r}"
+            )
+        tensor = keras.Input(spec.shape, dtype=spec.dtype, name=key)
+        tensors.append(tensor)
+        branch = branches[key] if key in branches else default_branch(key, spec)
+        encodings[key] = _encode(key, spec, branch, tensor, units)
+    outputs = output_layers(chosen.join(encodings, units, activation), activation)
+    # A list, not a dict: Keras then takes a tuple, a list, or a dict by the inputs' names without complaint.
+    model = FusionModel(tensors, outputs, name=name)
+    if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
+        # What `jit_compile="auto"` looks at: XLA's convolutions on CPU take 1.4 times as long as tensorflow's own.
+        model.supports_jit = False
+    return model

@@ -1,0 +1,65 @@
+"""Loss and metric of masked language modelling: only positions whose label is not 0 count, and rows by their weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class MaskedCrossentropy(keras.losses.SparseCategoricalCrossentropy):
+    """Cross-entropy of labels `(batch, length)`, 0 for none, and probabilities `(batch, length, vocabulary_size)`.
+
+    It is Keras's own with `ignore_class=0`, which refuses a sample weight a row `(batch,)` where a row has several
+    labels.
+
+    Args:
+        reduction: How the losses become one, as for Keras's losses; by default their mean over the labels that count.
+        name: Name of the loss.
+        dtype: Dtype of the computation; by default Keras's float.
+    """
+
+    def __init__(
+        self, reduction: str = "mean_with_sample_weight", name: str = "masked_crossentropy", dtype: Any = None
+    ) -> None:
+        super().__init__(ignore_class=0, reduction=reduction, name=name, dtype=dtype)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The loss of a batch; `sample_weight` is `(batch,)` or `(batch, length)`."""
+        return super().__call__(y_true, y_pred, _weights(y_true, sample_weight, self.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        config = super().get_config()
+        return {name: config[name] for name in ("reduction", "name")} | {"dtype": config.get("dtype")}
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class MaskedAccuracy(keras.metrics.Mean):
+    """The share of the labels `(batch, length)` other than 0 that have the highest probability at their position.
+
+    Args:
+        name: Name of the metric.
+        dtype: Dtype of the computation; by default Keras's float.
+    """
+
+    def __init__(self, name: str = "masked_accuracy", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch; `sample_weight` is `(batch,)` or `(batch, length)`."""
+        labels = ops.cast(y_true, "int32")
+        hits = ops.equal(labels, ops.cast(ops.argmax(y_pred, axis=-1), "int32"))
+        weights = _weights(labels, sample_weight, self.dtype)
+        super().update_state(ops.cast(hits, self.dtype), sample_weight=weights)
+
+
+def _weights(labels: Any, sample_weight: Any, dtype: str) -> Any:
+    # One weight a label, `(batch, length)`. Always a tensor of its own, as on torch Keras multiplies it in place.
+    weights = ops.cast(ops.not_equal(labels, 0), dtype)
+    if sample_weight is None:
+        return weights
+    sample_weight = ops.cast(sample_weight, dtype)
+    return weights * (ops.expand_dims(sample_weight, -1) if len(sample_weight.shape) == 1 else sample_weight)

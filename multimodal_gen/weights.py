@@ -1,0 +1,138 @@
+"""Weights of rows in the loss: from a column, from their class, and zero for rows that only fill up a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.label import ClassLabel
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How rows are weighted, by target.
+
+    Args:
+        by_column: Target name -> column of weights, for the targets that have one.
+        by_class: Target name -> `(classes,)` weights in the order of the model's outputs.
+        targets: All targets by name.
+        always: Whether there are weights even where none was asked for, as rows may be padding.
+    """
+
+    by_column: Mapping[str | None, str]
+    by_class: Mapping[str | None, np.ndarray]
+    targets: Mapping[str | None, Loader]
+    always: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read."""
+        return list(dict.fromkeys(self.by_column.values()))
+
+    def of(
+        self, table: pd.DataFrame, positions: np.ndarray, padding: int, targets: Mapping[str | None, np.ndarray]
+    ) -> dict[str | None, np.ndarray] | None:
+        """Weights `(batch,) float32` of the rows at these positions by target, or None if all count alike.
+
+        Args:
+            table: The table.
+            positions: Positions of the rows.
+            padding: How many of the last ones only fill up the batch.
+            targets: Target name -> what the target read for these rows.
+
+        Raises:
+            LoadError: If a weight is not a finite number of at least 0.
+        """
+        if not targets or not (self.always or self.by_column or self.by_class):
+            return None
+        weights = {}
+        for name, truth in targets.items():
+            own = np.ones(len(positions), "float32")
+            if name in self.by_column:
+                own[:] = _column(table, self.by_column[name], positions)
+            if name in self.by_class:
+                target = self.targets[name]
+                assert isinstance(target, ClassLabel)
+                own *= self.by_class[name][target.positions(truth)].astype("float32")
+            own[len(own) - padding :] = 0
+            weights[name] = own
+        return weights
+
+
+def weights_by_column(sample_weight: Any, targets: Mapping[str | None, Loader]) -> dict[str | None, str]:
+    """The argument `sample_weight`, a column or a mapping of target name -> column, checked.
+
+    Raises:
+        ValueError: If it is neither, or names a target that is not there.
+    """
+    if sample_weight is None:
+        return {}
+    if isinstance(sample_weight, str):
+        return dict.fromkeys(targets, sample_weight)
+    _check_names("sample_weight", sample_weight, targets)
+    return dict(sample_weight)
+
+
+def weights_by_class(
+    class_weight: Any, targets: Mapping[str | None, Loader], table: pd.DataFrame
+) -> dict[str | None, np.ndarray]:
+    """The argument `class_weight`, checked and as arrays.
+
+    Args:
+        class_weight: None; "balanced"; a mapping of class -> weight; or, for several targets, a mapping of target name
+            -> one of these.
+        targets: The targets.
+        table: Training rows, whose classes "balanced" counts.
+
+    Raises:
+        ValueError: If a target has no classes, a class is unknown or has no weight, or a weight is not a finite number
+            of at least 0.
+    """
+    if class_weight is None:
+        return {}
+    if None in targets:
+        class_weight = {None: class_weight}
+    _check_names("class_weight", class_weight, targets)
+    return {name: _of_classes(name, one, targets[name], table) for name, one in class_weight.items()}
+
+
+def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFrame) -> np.ndarray:
+    of = "" if name is None else f"[{name!r}]"
+    if not isinstance(target, ClassLabel):
+        raise ValueError(f"`class_weight{of}` needs a ClassLabel for its target. Received: {type(target).__name__}")
+    if isinstance(weights, str) and weights == "balanced":
+        balanced = target.class_weight(table[target.column])
+        return np.array([balanced[position] for position in range(len(target.class_names))])
+    if not isinstance(weights, Mapping) or set(weights) != set(target.class_names):
+        raise ValueError(
+            f'`class_weight{of}` must be "balanced" or give a weight for each of the classes '
+            f"{list(target.class_names)}. Received: {weights!r}"
+        )
+    values = np.array([weights[one] for one in target.class_names], "float64")
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise ValueError(f"A class weight must be a finite number, at least 0. Received: class_weight{of}={weights!r}")
+    return values
+
+
+def _check_names(argument: str, given: Any, targets: Mapping[str | None, Loader]) -> None:
+    unknown = [name for name in given if name not in targets] if isinstance(given, Mapping) else [given]
+    if unknown:
+        raise ValueError(
+            f"`{argument}` must map target names to what is wanted for them; the targets are "
+            f"{[name for name in targets if name is not None]}. Received: {unknown}"
+        )
+
+
+def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[float]:
+    cells = table[column].array.take(positions).tolist()
+    for position, cell in zip(positions, cells, strict=True):
+        if not isinstance(cell, int | float | np.number) or not np.isfinite(cell) or cell < 0:
+            reason = f"a sample weight must be a finite number, at least 0. Received: {cell!r}"
+            raise LoadError(reason).at(table.index[[position]].tolist()[0], column)
+    return cells

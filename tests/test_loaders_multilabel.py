@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import multimodal_gen as mg
+from multimodal_gen.loaders.multilabel import MultiLabel, split_labels
+
+TAGS = MultiLabel("tags", ["blue", "red", "round"])
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (["red"], [0, 1, 0]),
+        (("round", "red"), [0, 1, 1]),
+        ({"blue", "red", "round"}, [1, 1, 1]),
+        (np.array(["red", "blue"]), [1, 1, 0]),
+        (["red", "red"], [0, 1, 0]),
+        ([], [0, 0, 0]),
+    ],
+)
+def test_a_cell_of_labels_becomes_a_row_of_zeros_and_ones(cell: object, expected: list[int]) -> None:
+    array = TAGS.read(cell)
+    assert array.tolist() == expected
+    assert array.dtype == np.float32
+
+
+def test_strings_are_split_at_the_separator_and_white_space_does_not_count() -> None:
+    tags = MultiLabel("tags", ["blue", "red", "round"], separator="|")
+    assert tags.read("red| round").tolist() == [0, 1, 1]
+    assert tags.read("").tolist() == [0, 0, 0]
+    assert tags.read("red||").tolist() == [0, 1, 0]
+    assert tags.read(["red"]).tolist() == [0, 1, 0]
+    assert split_labels(" light blue ,red", ",") == ["light blue", "red"]
+
+
+def test_it_keeps_the_contract_of_a_loader() -> None:
+    mg.check_loader(MultiLabel("tags", [1, 2], separator=","), [[1], [2, 1], []])
+    mg.check_loader(MultiLabel("tags", ["a", "b"], separator="|"), ["a", "a|b", ""])
+    assert TAGS.spec == mg.ArraySpec((3,), "float32", "label")
+    assert (TAGS.units, TAGS.activation) == (3, "sigmoid")
+
+
+def test_classes_are_learned_from_training_rows() -> None:
+    assert MultiLabel.from_values("tags", [["b"], [], ["a", "b"]]).class_names == ("a", "b")
+    assert MultiLabel.from_values("tags", pd.Series(["b|a", "", "c"]), separator="|").class_names == ("a", "b", "c")
+    assert MultiLabel.from_values("tags", [{3}, np.array([10, 2])]).class_names == (2, 3, 10)
+    assert MultiLabel.from_values("tags", [("a", "b"), ("c", "d")]).class_names == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (["rde"], r"'rde' is not one of the 3 known classes: 'blue', 'red', 'round'. Did you mean 'red'"),
+        ("red", r'giving a separator, as in `separator="\|"`. Received: \'red\''),
+        (None, 'labels are missing .*an empty list or an empty string: .*fillna\\(""\\)'),
+        (float("nan"), "labels are missing"),
+        (["red", None], r"must be a string, an integer or a boolean. Received: None in \['red', None\]"),
+        ([0.5], "Received: 0.5 in"),
+        ({"red": 1}, "list, tuple, set or array of labels. Received: dict"),
+        (np.array([["red"]]), "list, tuple, set or array of labels. Received: ndarray"),
+        (7, "Received: int 7"),
+    ],
+)
+def test_what_is_no_list_of_known_labels_is_an_error(cell: object, message: str) -> None:
+    with pytest.raises(mg.LoadError, match=message):
+        TAGS.read(cell)
+
+
+def test_a_number_where_the_classes_are_words_is_named_by_its_type() -> None:
+    with pytest.raises(mg.LoadError, match="the label 1 is of type int, but the classes are of type str"):
+        MultiLabel("tags", ["1", "2"]).read([1])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: MultiLabel("tags", []), r"one or more different classes. Received: class_names=\(\)"),
+        (lambda: MultiLabel("tags", ["a", "a"]), "one or more different classes"),
+        (lambda: MultiLabel("tags", [1.5]), "string, an integer or a boolean.*Received: 1.5 of type float in 'tags'"),
+        (lambda: MultiLabel("tags", ["a"], separator=""), "not empty. Received: separator=''"),
+        (lambda: MultiLabel.from_values("tags", [["a"]], separator=3), "not empty. Received: separator=3"),
+        (lambda: MultiLabel.from_values("tags", [[], []]), "Received: 2 rows without any in 'tags'"),
+        (lambda: MultiLabel.from_values("tags", [["a"], [1]]), "all of one type. Received: int and str in 'tags'"),
+        (lambda: MultiLabel.from_values("tags", ["a|b"]), "index 0, column 'tags': .*giving a separator"),
+        (
+            lambda: MultiLabel.from_values("tags", pd.Series([["a"], None], index=[7, 8])),
+            r"must not be missing; drop .*dropna\(subset=\['tags'\]\).*missing value at index 8 of 'tags'",
+        ),
+        (
+            lambda: MultiLabel.from_values("tags", [None, float("nan")]),
+            "is 'tags' the right column.*Received: all of 2 values are missing in 'tags'",
+        ),
+        (lambda: MultiLabel.from_values("tags", []), "Received: no values in 'tags'"),
+    ],
+)
+def test_classes_that_make_no_sense_are_refused(build, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_an_unknown_label_in_a_table_is_reported_with_its_row() -> None:
+    table = pd.DataFrame({"n": [1.0, 2.0], "tags": [["red"], ["green"]]}, index=["first", "second"])
+    data = mg.MultimodalSequence(table, {"n": mg.NumericLoader("n", mean=[0], scale=[1])}, TAGS)
+    with pytest.raises(mg.LoadError, match="index 'second', column 'tags': the label 'green' is not one of"):
+        data[0]
+
+
+def test_the_loss_is_the_mean_over_classes_and_rows_of_weight_zero_do_not_count() -> None:
+    truth = np.array([[1, 0], [1, 1], [0, 1]], "float32")
+    outputs = np.array([[0.9, 0.2], [0.6, 0.5], [0.9, 0.1]], "float32")
+    loss = MultiLabel("tags", ["a", "b"]).loss(truth, outputs, sample_weight=np.array([1, 1, 0], "float32"))
+    expected = -np.log([0.9, 0.8, 0.6, 0.5]).mean()
+    assert float(keras.ops.convert_to_numpy(loss)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_metrics_are_binary_accuracy_and_the_area_under_the_curve_of_each_class() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, (60, 3)).astype("float32")
+    outputs = np.clip(0.3 * truth + rng.random((60, 3)), 0, 1).astype("float32")
+    values = {}
+    for metric in TAGS.metrics:
+        metric.update_state(truth, outputs)
+        values[metric.name] = float(keras.ops.convert_to_numpy(metric.result()))
+    assert values["binary_accuracy"] == pytest.approx(((outputs > 0.5) == truth).mean(), abs=1e-6)
+    # Keras sums over 200 thresholds.
+    assert values["auc"] == pytest.approx(roc_auc_score(truth, outputs, average="macro"), abs=0.01)
+    assert TAGS.metrics[0] is not TAGS.metrics[0]
+
+
+def test_outputs_become_a_list_of_labels_and_a_probability_for_each_class() -> None:
+    columns = MultiLabel("tags", ["a", 7, "labels"]).decode_outputs(np.array([[0.9, 0.5, 0.6], [0.1, 0.2, 0.3]]))
+    assert list(columns) == ["labels", "a", 7, "labels_probability"]
+    assert columns["labels"].tolist() == [["a", "labels"], []]
+    assert columns["a"] == pytest.approx([0.9, 0.1])
+    assert columns["labels_probability"] == pytest.approx([0.6, 0.3])
+
+
+def test_scores_are_those_of_scikit_learn() -> None:
+    from sklearn import metrics
+
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, (50, 3)).astype("float32")
+    outputs = np.clip(0.4 * truth + 0.7 * rng.random((50, 3)), 0, 1).astype("float32")
+    guesses = outputs > 0.5
+    scores = TAGS.score(truth, outputs)
+    assert scores["micro_f1"] == pytest.approx(metrics.f1_score(truth, guesses, average="micro"))
+    assert scores["macro_f1"] == pytest.approx(metrics.f1_score(truth, guesses, average="macro"))
+    assert scores["mean_average_precision"] == pytest.approx(metrics.average_precision_score(truth, outputs))
+    assert scores["subset_accuracy"] == pytest.approx((truth == guesses).all(axis=1).mean())
+
+
+def test_classes_that_no_row_has_do_not_spoil_the_scores() -> None:
+    truth = np.array([[1, 0, 0], [0, 0, 0]], "float32")
+    right = TAGS.score(truth, np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.1]]))
+    assert right == {"micro_f1": 1.0, "macro_f1": 1.0, "mean_average_precision": 1.0, "subset_accuracy": 1.0}
+    said = TAGS.score(truth, np.array([[0.8, 0.1, 0.1], [0.2, 0.9, 0.1]]))
+    assert (said["macro_f1"], said["mean_average_precision"], said["subset_accuracy"]) == (0.5, 1.0, 0.5)
+    empty = TAGS.score(0 * truth, np.full((2, 3), 0.1))
+    assert (empty["micro_f1"], empty["macro_f1"], empty["subset_accuracy"]) == (1.0, 1.0, 1.0)
+    assert np.isnan(empty["mean_average_precision"])

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import multimodal_gen as mg
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "number": np.arange(10.0),
+            "kind": ["mug"] * 8 + ["vase"] * 2,
+            "state": ["new", "old"] * 5,
+            "trust": np.linspace(0.1, 1.0, 10),
+            "doubt": np.linspace(1.0, 0.1, 10),
+        },
+        index=[f"row-{row}" for row in range(10)],
+    )
+
+
+def sequence(table: pd.DataFrame, several: bool = False, mode: str = "int", **arguments: object):
+    inputs = {"number": mg.NumericLoader("number", mean=[0], scale=[1])}
+    kind = mg.ClassLabel.from_values("kind", table["kind"], label_mode=mode)
+    targets = {"kind": kind, "state": mg.ClassLabel.from_values("state", table["state"])} if several else kind
+    return mg.MultimodalSequence(table, inputs, targets, batch_size=10, **arguments)
+
+
+@pytest.mark.parametrize("mode", ["int", "categorical", "binary"])
+def test_balanced_class_weights_make_the_sums_of_the_classes_equal(table, mode: str) -> None:
+    weights = sequence(table, mode=mode, class_weight="balanced")[0][2]
+    assert weights.dtype == np.float32
+    assert weights.tolist() == [0.625] * 8 + [2.5] * 2
+
+
+def test_class_weights_by_name_multiply_those_of_rows(table) -> None:
+    data = sequence(table, class_weight={"mug": 1, "vase": 3}, sample_weight="trust")
+    assert data[0][2] == pytest.approx([*np.linspace(0.1, 0.8, 8), 2.7, 3.0])
+    assert data.for_evaluation()[0][2] == pytest.approx(np.linspace(0.1, 1, 10))
+    assert "weighted by class" in repr(data)
+    assert len(sequence(table, class_weight="balanced").for_evaluation()[0]) == 2
+
+
+def test_several_targets_come_as_dicts_with_weights_of_their_own(table) -> None:
+    _, targets = sequence(table, several=True)[0]
+    assert list(targets) == ["kind", "state"]
+    assert targets["state"].tolist() == [0, 1] * 5
+    weights = sequence(table, several=True, sample_weight={"kind": "trust", "state": "doubt"})[0][2]
+    assert weights["kind"] == pytest.approx(np.linspace(0.1, 1, 10))
+    assert weights["state"] == pytest.approx(np.linspace(1, 0.1, 10))
+    weights = sequence(table, several=True, sample_weight="trust", class_weight={"kind": "balanced"})[0][2]
+    assert weights["state"] == pytest.approx(np.linspace(0.1, 1, 10))
+    assert weights["kind"][-1] == pytest.approx(2.5)
+
+
+def test_a_padded_row_has_no_weight_whatever_its_class(table) -> None:
+    weights = sequence(table[:9], several=True, class_weight={"kind": "balanced"}).shard(1, 2)[0][2]
+    assert weights["kind"][-1] == weights["state"][-1] == 0
+    assert weights["kind"][0] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_weight": {"mug": 1}}, r"a weight for each of the classes \['mug', 'vase'\]. Received: {'mug': 1}"),
+        ({"class_weight": {"mug": 1, "vase": -1}}, "a class weight must be a finite number, at least 0"[2:]),
+        ({"class_weight": {"mug": 1, "vase": float("nan")}}, "finite number"),
+        ({"class_weight": "even"}, "must be \"balanced\" or give a weight.*Received: 'even'"),
+        ({"several": True, "class_weight": "balanced"}, "must map target names.*'kind', 'state'.*'balanced'"),
+        ({"several": True, "class_weight": {"sort": "balanced"}}, r"must map target names.*Received: \['sort'\]"),
+        ({"several": True, "sample_weight": {"sort": "trust"}}, r"`sample_weight` must map target names.*'sort'"),
+        ({"sample_weight": "thrust"}, "no such column.*'thrust'"),
+    ],
+)
+def test_wrong_weights_are_named(table, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        sequence(table, **arguments)
+
+
+def test_class_weights_need_a_class(table) -> None:
+    inputs = {"number": mg.NumericLoader("number", mean=[0], scale=[1])}
+    with pytest.raises(ValueError, match="needs a ClassLabel for its target. Received: NumericLoader"):
+        mg.MultimodalSequence(table, inputs, inputs["number"], class_weight="balanced")
