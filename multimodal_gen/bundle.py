@@ -32,7 +32,7 @@ class Bundle:
         inputs: Input name -> loader, in the order of the model's inputs.
         target: The target that the model was trained on, or the mapping of target names to targets; None gives raw
             outputs.
-        inputs_as: How the model takes its inputs: "tuple", or "dict" by name.
+        inputs_as: How the model takes its inputs: "tuple", "dict" by name, or for a single input "array".
 
     Raises:
         ValueError: If the model's inputs do not have the shapes that the loaders yield, it does not have one output
@@ -48,8 +48,8 @@ class Bundle:
         *,
         inputs_as: str = "tuple",
     ) -> None:
-        if inputs_as not in ("tuple", "dict"):
-            raise ValueError(f'`inputs_as` must be "tuple" or "dict". Received: inputs_as={inputs_as!r}')
+        if inputs_as not in ("tuple", "dict", "array"):
+            raise ValueError(f'`inputs_as` must be "tuple", "dict" or "array". Received: inputs_as={inputs_as!r}')
         self.model = model
         self.inputs = dict(inputs)
         self.target = dict(target) if isinstance(target, Mapping) else target
@@ -234,7 +234,9 @@ def _check_model(
             )
     if target is None or not getattr(model, "outputs", None):
         return
-    outputs = set(model.output) if isinstance(model.output, Mapping) else None
+    # A Sequential has one output, and no attribute for it before it is called.
+    output = None if isinstance(model, keras.Sequential) else model.output
+    outputs = set(output) if isinstance(output, Mapping) else None
     names = set(target) if isinstance(target, Mapping) else None
     if outputs != names:
         found = "one output without a name" if outputs is None else f"outputs named {sorted(outputs)}"

@@ -21,7 +21,7 @@ from multimodal_gen import plots
 from multimodal_gen.bundle import Bundle
 from multimodal_gen.loaders import ClassLabel, Loader
 from multimodal_gen.models import build_fusion_classifier
-from multimodal_gen.models.recipe import fit_with_recipe
+from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.preparation import DataSettings, Parts, Reporter, make_loaders, read_parts
 from multimodal_gen.sequence import MultimodalSequence
 
@@ -126,7 +126,7 @@ def _train(
     )
     # How inputs are joined means nothing to a single one, and "match" would refuse it.
     fusion = settings.fusion if len(inputs) > 1 else "joint"
-    model = build_fusion_classifier(inputs, target, fusion=fusion)
+    model = build_fusion_classifier(inputs, target, fusion=fusion, branches=branches_for(inputs, len(parts.train)))
     reporter.say(f"Training on {name}: {fusion} model of {model.count_params():,} parameters")
     history = fit_with_recipe(
         model,

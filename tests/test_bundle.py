@@ -317,7 +317,7 @@ def test_targets_that_the_model_has_no_outputs_for_are_refused(
         mg.Bundle(several.model, several.inputs, {"kind": targets["kind"]})
     with pytest.raises(TypeError, match="a target such as ClassLabel, a mapping.*Received: target='label'"):
         mg.Bundle(single.model, single.inputs, "label")
-    with pytest.raises(ValueError, match='must be "tuple" or "dict". Received: inputs_as=\'list\''):
+    with pytest.raises(ValueError, match='must be "tuple", "dict" or "array". Received: inputs_as=\'list\''):
         mg.Bundle(single.model, single.inputs, single.target, inputs_as="list")
 
 

@@ -33,25 +33,30 @@ def make_data(train: pd.DataFrame) -> mg.MultimodalSequence:
     ]
     inputs = {"x": mg.ArrayLoader.from_values("x", train["x"], augment=augment)}
     target = mg.ClassLabel.from_values("y", train["y"])
-    return mg.MultimodalSequence(train, inputs, target, batch_size=32, shuffle=True, seed=0)
+    return mg.MultimodalSequence(train, inputs, target, batch_size=32, shuffle=True, seed=0, inputs_as="array")
 
 
 def make_model(target: mg.ClassLabel) -> keras.Model:
     layers = keras.layers
-    pixels = keras.Input((8, 8, 1), name="x")
-    x = layers.Rescaling(1 / 255)(pixels)
-    x = layers.Conv2D(32, 3, activation="relu", padding="same")(x)
-    x = layers.Conv2D(64, 3, activation="relu", padding="same")(x)
-    x = layers.MaxPooling2D()(x)
-    x = layers.Dropout(0.25)(x)
-    x = layers.Dense(128, activation="relu")(layers.Flatten()(x))
-    x = layers.Dropout(0.5)(x)
-    return keras.Model([pixels], layers.Dense(target.units, activation=target.activation)(x))
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(32, 3, activation="relu", padding="same"),
+            layers.Conv2D(64, 3, activation="relu", padding="same"),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.25),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dropout(0.5),
+            layers.Dense(target.units, activation=target.activation),
+        ]
+    )
 
 
 def test_the_first_batch_can_be_looked_at(parts: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     data = make_data(parts[0])
-    (x,), y = next(iter(data))
+    x, y = next(iter(data))
     assert x.shape == (32, 8, 8, 1)
     assert x.dtype == "uint8"
     assert y.tolist() == data.rows(0)["y"].tolist()
@@ -70,10 +75,11 @@ def test_the_network_of_the_tutorial_reaches_98_percent_and_predicts_without_lab
 
     # In an order of its own, as predictions must come in the table's.
     unlabelled = test[["x"]].iloc[::-1]
-    outputs = model.predict(mg.MultimodalSequence(unlabelled, data.inputs, batch_size=100), verbose=0)
+    rows = mg.MultimodalSequence(unlabelled, data.inputs, batch_size=100, inputs_as="array")
+    outputs = model.predict(rows, verbose=0)
     assert np.mean(outputs.argmax(axis=1) == test["y"].iloc[::-1]) >= 0.98
 
-    mg.Bundle(model, data.inputs, data.target).save(tmp_path)
+    mg.Bundle(model, data.inputs, data.target, inputs_as="array").save(tmp_path)
     predictions = mg.load_bundle(tmp_path).predict(unlabelled)
     assert predictions.index.equals(unlabelled.index)
     assert predictions["label"].tolist() == outputs.argmax(axis=1).tolist()

@@ -32,7 +32,7 @@ def embedding_model(spec: ArraySpec, branch) -> keras.Model:
     ("spec", "branch"),
     [
         (IMAGE, ImageBranch(embedding_size=7)),
-        (ArraySpec((3, 40, 1), "float32", "image"), ImageBranch(embedding_size=7, residual=False)),
+        (ArraySpec((3, 40, 1), "float32", "image"), ImageBranch(embedding_size=7, residual=True)),
         (TOKENS, TokenBranch(embedding_size=7)),
         (TOKENS, TokenBranch(embedding_size=7, blocks=1, heads=2)),
         (NGRAMS, NgramBranch(embedding_size=7)),

@@ -5,10 +5,19 @@ import numpy as np
 import pytest
 
 from multimodal_gen.loaders.base import ArraySpec
+from multimodal_gen.loaders.image import ImageLoader
 from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.multilabel import MultiLabel
+from multimodal_gen.loaders.numeric import NumericLoader
 from multimodal_gen.loaders.regression import NumericTarget
-from multimodal_gen.models import build_fusion_classifier, calibrate_heads, epochs_for, fit_with_recipe
+from multimodal_gen.models import (
+    ImageBranch,
+    branches_for,
+    build_fusion_classifier,
+    calibrate_heads,
+    epochs_for,
+    fit_with_recipe,
+)
 from multimodal_gen.models.calibration import fit_scales
 from multimodal_gen.models.layers import SumOfHeads
 from multimodal_gen.models.recipe import KeepBest
@@ -54,6 +63,12 @@ class RowsOf(Rows):
 
 def test_epochs_shrink_as_the_table_grows():
     assert [epochs_for(rows) for rows in (10, 2000, 5750, 100_000)] == [40, 40, 20, 5]
+
+
+def test_pictures_get_residual_blocks_from_3000_rows_on():
+    inputs = {"image": ImageLoader("image"), "price": NumericLoader("price", mean=[0], scale=[1])}
+    assert branches_for(inputs, 2999) == {}
+    assert branches_for(inputs, 3000) == {"image": ImageBranch(residual=True)}
 
 
 def test_the_recipe_learns_keeps_the_best_weights_and_weighs_the_heads():

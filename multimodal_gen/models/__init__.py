@@ -17,7 +17,8 @@ from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.classifier import build_fusion_classifier
 from multimodal_gen.models.fusion import Concat, Fusion, Gated, Joint, Late, Match
 from multimodal_gen.models.losses import RowMeanSquaredError, row_mean_squared_error
-from multimodal_gen.models.recipe import KeepBest, epochs_for, fit_with_recipe
+from multimodal_gen.models.masked import MaskedAccuracy, MaskedCrossentropy
+from multimodal_gen.models.recipe import KeepBest, branches_for, epochs_for, fit_with_recipe
 
 __all__ = [
     "BackboneBranch",
@@ -31,11 +32,14 @@ __all__ = [
     "Joint",
     "KeepBest",
     "Late",
+    "MaskedAccuracy",
+    "MaskedCrossentropy",
     "Match",
     "NgramBranch",
     "RowMeanSquaredError",
     "TokenBranch",
     "VectorBranch",
+    "branches_for",
     "build_fusion_classifier",
     "calibrate_heads",
     "epochs_for",

@@ -59,21 +59,21 @@ def _require_kind(branch: Branch, spec: ArraySpec, kind: str, rank: int) -> None
 class ImageBranch(Branch):
     """A compact convolutional network that trains from scratch on a small table.
 
-    A 5x5 convolution of stride 2, then for every further width max pooling, a 3x3 convolution and a residual block
-    (He et al., 2016), all with batch normalization at momentum 0.9 (Keras's 0.99 lags behind where an epoch is a
-    few dozen steps); average and maximum over the image are joined. uint8 is scaled to [-1, 1] inside; float32 is
-    taken as the loader gives it.
+    A 5x5 convolution of stride 2, then for every further width max pooling and a 3x3 convolution, all with batch
+    normalization at momentum 0.9 (Keras's 0.99 lags behind where an epoch is a few dozen steps); average and maximum
+    over the image are joined. uint8 is scaled to [-1, 1] inside; float32 is taken as the loader gives it.
 
     Args:
         widths: Channels of the first convolution and of each stage after it.
         embedding_size: Size of the embedding.
-        residual: Whether the stages have residual blocks; without them a step takes about half the time.
+        residual: Whether each stage has a residual block too (He et al., 2016). From a few thousand rows on they pay; a
+            step takes about twice the time. `branches_for` decides by the number of rows.
         dropout: Dropout rate on the embedding.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
     embedding_size: int = 128
-    residual: bool = True
+    residual: bool = False
     dropout: float = 0.2
 
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
