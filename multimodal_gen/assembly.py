@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.augment.batch import Batch
+from multimodal_gen.augment.base import Augmentation
+from multimodal_gen.augment.batch import Batch, BatchAugmentation
 from multimodal_gen.augment.sample import Sample, SampleAugmentation, SampleFunction
+from multimodal_gen.augment.text import TextAugmentation, TokenAugmentation
 from multimodal_gen.batch import PendingBatch
-from multimodal_gen.errors import LoaderError
+from multimodal_gen.errors import LoaderError, TableError
 from multimodal_gen.loaders.base import ArraySpec, Loader, spec_problem
+from multimodal_gen.loaders.masking import MaskedTokens
 from multimodal_gen.plan import Plan
+from multimodal_gen.table import check_columns
 from multimodal_gen.weights import Weights
 
 _INPUTS_AS: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -64,6 +67,12 @@ class Assembly:
                 '`inputs_as` must be "tuple", "dict" or "list", or, for a single input, "array". '
                 f"Received: inputs_as={self.inputs_as!r}, inputs={list(self.inputs)}"
             )
+        for target in self.targets.values():
+            if isinstance(target, MaskedTokens) and target.loader not in self.inputs.values():
+                raise ValueError(
+                    "The target `MaskedTokens(loader)` needs that same loader among the inputs, or the model is given "
+                    f"other masks than it is asked about. Received: {target.loader!r}, inputs {list(self.inputs)}"
+                )
 
     @property
     def columns(self) -> list[str]:
@@ -73,6 +82,20 @@ class Assembly:
             columns += [loader.column] if isinstance(loader.column, str) else list(loader.column)
         return columns
 
+    def for_evaluation(self, table: pd.DataFrame) -> Assembly:
+        """The same for other rows, with nothing random and no weights of classes.
+
+        Raises:
+            TableError: If the table has no rows or lacks a column.
+        """
+        other = replace(self, table=table, augmenting=False, weights=replace(self.weights, by_class={}))
+        try:
+            check_columns(table, other.columns)
+        except TableError as error:
+            hint = " To predict rows without targets, take `MultimodalSequence(table, sequence.inputs)`."
+            raise TableError(f"{error}.{hint if self.targets else ''}") from None
+        return other
+
     def start(self, plan: Plan, epoch: int, index: int) -> PendingBatch:
         """Begin a batch; its `result` is what Keras is given."""
         positions, padding = plan.batch(epoch, index)
@@ -81,7 +104,7 @@ class Assembly:
         cells = {key: self._cells(loader.column, positions) for key, loader in loaders.items()}
         labels = self.table.index.take(positions).tolist()
         # What each row's sample operations do with its arrays, once it is decided.
-        steps: list[list[SampleFunction]] = []
+        steps: list[list[tuple[Any, SampleFunction]]] = []
 
         def rng_of_cell(row: int, loader: Loader) -> np.random.Generator:
             return plan.rng(epoch, positions[row], loader.column)
@@ -102,8 +125,9 @@ class Assembly:
 
         def finish(arrays: Mapping[Any, np.ndarray]) -> tuple[Any, ...]:
             for row, row_steps in enumerate(steps):
-                with _named(labels[row]):
-                    self._vary_sample(arrays, row, row_steps)
+                if row_steps:
+                    with _named(labels[row]):
+                        self._vary_sample(arrays, row, row_steps)
             inputs = {name: arrays[name] for name in self.inputs}
             targets = {name: arrays[(name,)] for name in self.targets}
             weights = self.weights.of(self.table, positions, padding, targets)
@@ -134,24 +158,22 @@ class Assembly:
 
     def _prepare(
         self, cells: Mapping[str, Any], rngs: Sequence[np.random.Generator]
-    ) -> tuple[Mapping[str, Any], list[SampleFunction]]:
-        steps: list[SampleFunction] = []
+    ) -> tuple[Mapping[str, Any], list[tuple[Any, SampleFunction]]]:
+        steps: list[tuple[Any, SampleFunction]] = []
         for operation, rng in zip(self.sample_augment, rngs, strict=True):
             if isinstance(operation, SampleAugmentation):
                 cells, step = operation.prepare(cells, rng)
                 if step is not None:
-                    steps.append(step)
+                    steps.append((operation, step))
             else:
-                steps.append(partial(operation, rng=rng))
+                steps.append((operation, _with_rng(operation, rng)))
         return cells, steps
 
     def _vary_sample(self, arrays: Mapping[Any, np.ndarray], row: int, steps: Sequence[Any]) -> None:
-        if not steps:
-            return
         targets = {name: arrays[(name,)][row, ...] for name in self.targets}
         sample = Sample({name: arrays[name][row, ...] for name in self.inputs}, _unnamed(targets))
-        for step in steps:
-            sample = _checked(step(sample), Sample, step)
+        for operation, step in steps:
+            sample = _checked(step(sample), Sample, operation)
         varied = {**sample.inputs, **_named_arrays(sample.target)}
         for key, array in arrays.items():
             problem = spec_problem(varied.get(key), ArraySpec(array.shape[1:], array.dtype.name))
@@ -161,14 +183,59 @@ class Assembly:
 
 
 def _vary_batch(operation: Any, before: Batch, rng: np.random.Generator) -> Batch:
-    after: Batch = _checked(operation(before, rng), Batch, operation)
+    try:
+        after: Batch = _checked(operation(before, rng), Batch, operation)
+    except LoaderError:
+        raise
+    except Exception as error:
+        raise LoaderError(f"A batch operation failed; {operation!r}. {type(error).__name__}: {error}") from error
     arrays = {**after.inputs, **_named_arrays(after.target)}
     for key, array in {**before.inputs, **_named_arrays(before.target)}.items():
         problem = spec_problem(arrays.get(key), ArraySpec(array.shape, array.dtype.name))
         if problem:
             of = f"{operation!r}, {_readable(key)}"
             raise LoaderError(f"A batch operation must keep the shapes and dtypes; {of}. {problem}")
+    rows = len(next(iter(after.inputs.values())))
+    for weights in _named_arrays(after.sample_weight).values():
+        if np.shape(weights) != (rows,) or not np.isfinite(weights).all() or np.min(weights) < 0:
+            raise LoaderError(
+                f"A batch operation must give each row a finite weight of at least 0; {operation!r}. "
+                f"Received: shape {np.shape(weights)} for {rows} rows"
+            )
+    for array in _named_arrays(after.target).values():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise LoaderError(f"A batch operation must keep targets finite; {operation!r}. Received: NaN or infinity")
     return after
+
+
+def _with_rng(operation: Any, rng: np.random.Generator) -> SampleFunction:
+    return lambda sample: operation(sample, rng)
+
+
+def check_operations(sample_augment: Any, batch_augment: Any) -> None:
+    """Refuse operations that are no list, that belong elsewhere, or that are classes in place of objects.
+
+    Raises:
+        ValueError: It says where an operation belongs.
+    """
+    places: dict[str, Any] = {
+        "sample_augment": SampleAugmentation,
+        "batch_augment": BatchAugmentation,
+        "ImageLoader(augment=[...])": Augmentation,
+        "TextLoader(augment=[...])": (TextAugmentation, TokenAugmentation),
+    }
+    for name, operations in (("sample_augment", sample_augment), ("batch_augment", batch_augment)):
+        if not isinstance(operations, list | tuple):
+            raise ValueError(f"`{name}` must be a list of operations. Received: {name}={operations!r}")
+        for operation in operations:
+            if isinstance(operation, type):
+                wanted = operation.__name__
+                raise ValueError(f"Give `{name}` an object, as in {wanted}(), not a class. Received: {operation!r}")
+            home = next((place for place, kind in places.items() if isinstance(operation, kind)), name)
+            if home != name:
+                raise ValueError(f"{type(operation).__name__} belongs in `{home}`. Received: {name}=[{operation!r}]")
+            if not callable(operation) and not isinstance(operation, SampleAugmentation):
+                raise ValueError(f"`{name}` must hold operations. Received: {operation!r}")
 
 
 @contextmanager
@@ -176,8 +243,10 @@ def _named(label: Any) -> Iterator[None]:
     # Adds the row to what goes wrong in an operation on its sample.
     try:
         yield
-    except Exception as error:
+    except LoaderError as error:
         raise LoaderError(f"A sample operation failed at index {label!r}: {error}") from error
+    except Exception as error:
+        raise LoaderError(f"A sample operation failed at index {label!r}: {type(error).__name__}: {error}") from error
 
 
 def _checked(result: Any, kind: type[Any], operation: Any) -> Any:

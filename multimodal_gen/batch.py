@@ -173,6 +173,9 @@ class PendingBatch:
     def _store(self, key: Any, row: int, array: np.ndarray, rng: np.random.Generator | None) -> None:
         loader = self._loaders[key]
         self._check_spec(key, row, array, "read")
+        # It may be the table's own memory: an operation that writes into it is to fail, not to change the data.
+        array = np.asarray(array).view()
+        array.flags.writeable = False
         try:
             array = loader.augment(array, rng)
         except Exception as error:
@@ -194,7 +197,8 @@ class PendingBatch:
     def _broken(self, error: Exception, key: Any, row: int, method: str) -> LoaderError:
         # The cell could be read: what failed is an operation, and no other row would fare better.
         name = type(self._loaders[key]).__name__
-        return LoaderError(f"{name}.{method} failed; {self._where(key, row)}. {type(error).__name__}: {error}")
+        hint = " Return a new array, and leave the one that is given as it is." if "read-only" in str(error) else ""
+        return LoaderError(f"{name}.{method} failed; {self._where(key, row)}. {type(error).__name__}: {error}{hint}")
 
     def _placed(self, error: Exception, loader: Loader, cell: Any, row: int) -> LoadError:
         if not isinstance(error, LoadError):

@@ -1,7 +1,7 @@
 """A trained model together with the loaders and the target that feed it: all that prediction on a raw table needs.
 
-On disk a bundle is a folder: `model.keras`, `bundle.json` (loaders and target), and a `tokenizer.json` for each text
-input that has one. There is no pickle in it, and loading one runs no code that it brings along.
+On disk a bundle is a folder: `model.keras`, `bundle.json` (loaders and target), and a `tokenizer.json` for each
+tokenizer of theirs. There is no pickle in it, and loading one runs no code that it brings along.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.bundle_json import moved, read_description, write_description
+from multimodal_gen.bundle_checks import by_name, check_model, check_outputs, structure_of_inputs
+from multimodal_gen.bundle_json import read_description, write_description
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.target import Target
@@ -32,11 +33,13 @@ class Bundle:
         inputs: Input name -> loader, in the order of the model's inputs.
         target: The target that the model was trained on, or the mapping of target names to targets; None gives raw
             outputs.
-        inputs_as: How the model takes its inputs: "tuple", "dict" by name, or for a single input "array".
+        inputs_as: How the model takes its inputs: "tuple", "dict" by name, or for a single input "array". By default
+            as the model was made to; one with a `call` of its own, as in the batch that it was built with.
 
     Raises:
-        ValueError: If the model's inputs do not have the shapes that the loaders yield, it does not have one output
-            for each of several targets, by their names, or `inputs_as` is something else.
+        ValueError: If the model is not built, its inputs do not have the shapes that the loaders yield, its outputs
+            not those that the target needs, it does not have one output for each of several targets, by their names,
+            or `inputs_as` is something else.
         TypeError: If a target is something else.
     """
 
@@ -46,15 +49,15 @@ class Bundle:
         inputs: Mapping[str, Loader],
         target: Target | Mapping[str, Target] | None = None,
         *,
-        inputs_as: str = "tuple",
+        inputs_as: str | None = None,
     ) -> None:
-        if inputs_as not in ("tuple", "dict", "array"):
+        if inputs_as not in (None, "tuple", "dict", "array"):
             raise ValueError(f'`inputs_as` must be "tuple", "dict" or "array". Received: inputs_as={inputs_as!r}')
         self.model = model
         self.inputs = dict(inputs)
         self.target = dict(target) if isinstance(target, Mapping) else target
-        self.inputs_as = inputs_as
-        _check_model(model, self.inputs, self.target)
+        check_model(model, self.inputs, self.target)
+        self.inputs_as = inputs_as or structure_of_inputs(model, self.inputs)
 
     def predict(self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0) -> pd.DataFrame:
         """Predict every row of a table.
@@ -71,6 +74,7 @@ class Bundle:
 
         Raises:
             LoadError: If a cell cannot be loaded; it names the row's index, the column and the path.
+            ValueError: If the model puts out something else than the target's numbers, such as logits.
         """
         outputs = self._outputs(table, batch_size, verbose)
         if isinstance(self.target, Target):
@@ -92,6 +96,7 @@ class Bundle:
 
         Raises:
             LoadError: If a cell cannot be loaded, or a label is missing or unknown.
+            ValueError: If there is no target, or the model puts out something else than its numbers, such as logits.
         """
         if self.target is None:
             raise ValueError("A bundle without a target has nothing to score. Received: target=None")
@@ -128,8 +133,9 @@ class Bundle:
         return MultimodalSequence(table, self.inputs, batch_size=batch_size, inputs_as=self.inputs_as)
 
     def _outputs(self, table: pd.DataFrame, batch_size: int, verbose: int) -> Any:
-        outputs = self.model.predict(self._sequence(table, batch_size), verbose=verbose)
-        return outputs if isinstance(outputs, Mapping) else np.asarray(outputs)
+        outputs = by_name(self.model.predict(self._sequence(table, batch_size), verbose=verbose), np.asarray)
+        check_outputs(outputs, self.target)
+        return outputs
 
     @staticmethod
     def _truth(table: pd.DataFrame, targets: Mapping[str, Target], batch_size: int) -> dict[str, np.ndarray]:
@@ -169,14 +175,7 @@ def load_bundle(
     if custom_objects is not None and not isinstance(custom_objects, Mapping):
         raise TypeError(f"`custom_objects` must map class names to classes. Received: {custom_objects!r}")
     folder = Path(path)
-    inputs, target, inputs_as = read_description(folder, custom_objects)
-    if directory is not None:
-        inputs = {name: moved(loader, directory) for name, loader in inputs.items()}
-        target = (
-            {name: moved(one, directory) for name, one in target.items()}
-            if isinstance(target, dict)
-            else moved(target, directory)
-        )
+    inputs, target, inputs_as = read_description(folder, custom_objects, directory)
     # Importing the models registers their layers, which the file names.
     import multimodal_gen.models  # noqa: F401
 
@@ -213,35 +212,3 @@ def _uncompiled(model: keras.Model) -> Iterator[None]:
 
 def _flat(tables: Mapping[str, Mapping[Any, Any]]) -> dict[str, Any]:
     return {f"{name}.{column}": values for name, table in tables.items() for column, values in table.items()}
-
-
-def _check_model(
-    model: keras.Model, inputs: Mapping[str, Loader], target: Target | Mapping[str, Target] | None
-) -> None:
-    expected = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", None) or ()]
-    given = [loader.spec.shape for loader in inputs.values()]
-    fits = len(expected) == len(given) and all(
-        len(one) == len(two) and all(a in (None, b) for a, b in zip(one, two, strict=True))
-        for one, two in zip(expected, given, strict=True)
-    )
-    if expected and not fits:
-        raise ValueError(f"The model takes inputs of shapes {expected}. Received: loaders that yield {given}")
-    for one in target.values() if isinstance(target, Mapping) else [target]:
-        if not isinstance(one, Target | None):
-            raise TypeError(
-                "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
-                f"Received: target={target!r}"
-            )
-    if target is None or not getattr(model, "outputs", None):
-        return
-    # A Sequential has one output, and no attribute for it before it is called.
-    output = None if isinstance(model, keras.Sequential) else model.output
-    outputs = set(output) if isinstance(output, Mapping) else None
-    names = set(target) if isinstance(target, Mapping) else None
-    if outputs != names:
-        found = "one output without a name" if outputs is None else f"outputs named {sorted(outputs)}"
-        wanted = "a single target" if names is None else f"targets named {sorted(names)}"
-        raise ValueError(
-            "The model must have one output for a single target, and for a mapping of targets a dict of outputs by the "
-            f"same names; it has {found}. Received: {wanted}"
-        )

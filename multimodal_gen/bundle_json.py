@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,13 +46,20 @@ def write_description(folder: Path, inputs: Mapping[str, Loader], target: Target
         "target": None if several else serialize(target),
         "targets": {name: serialize(one) for name, one in target.items()} if isinstance(target, Mapping) else None,
     }
-    _move_out_tokenizers(description["inputs"], folder)
+    _move_out_tokenizers(description, folder)
     text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "bundle.json").write_text(text, "utf-8", "surrogatepass")
 
 
-def read_description(folder: Path, custom_objects: Mapping[str, type] | None) -> tuple[dict[str, Loader], Targets, str]:
+def read_description(
+    folder: Path, custom_objects: Mapping[str, type] | None, directory: str | os.PathLike[str] | None = None
+) -> tuple[dict[str, Loader], Targets, str]:
     """Read what `write_description` wrote: inputs, target and `inputs_as`.
+
+    Args:
+        folder: The folder.
+        custom_objects: Class name -> class, for those that are not this package's or registered with Keras.
+        directory: Where relative paths start from now on; by default where they did.
 
     Raises:
         BundleError: If the folder is not a bundle, is damaged, or names an unknown class.
@@ -71,12 +78,18 @@ def read_description(folder: Path, custom_objects: Mapping[str, type] | None) ->
             f"Received: format={found!r}, {received}"
         )
     try:
-        _move_in_tokenizers(description["inputs"], folder)
+        _move_in_tokenizers(description, folder)
         inputs = _built(description["inputs"], Loader, custom_objects)
         target: Any = deserialize(description["target"], custom_objects)
         # A bundle of a single target may have been written before there could be several.
         if description.get("targets") is not None:
             target = _built(description["targets"], Target, custom_objects)
+        if directory is not None:
+            inputs = {name: _moved(loader, directory) for name, loader in inputs.items()}
+            several = isinstance(target, dict)
+            target = (
+                {name: _moved(one, directory) for name, one in target.items()} if several else _moved(target, directory)
+            )
         return inputs, target, description["inputs_as"]
     except BundleError as error:
         raise BundleError(f"{error}, {received}") from error
@@ -84,12 +97,12 @@ def read_description(folder: Path, custom_objects: Mapping[str, type] | None) ->
         raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error
 
 
-def moved(loader: Any, directory: str | os.PathLike[str]) -> Any:
+def _moved(loader: Any, directory: str | os.PathLike[str]) -> Any:
     """A loader or target whose files lie in another folder; one without files as it is."""
     if isinstance(loader, ArrayLoader | ImageLoader):
         return loader.replace(directory=os.fspath(directory))
     if isinstance(loader, InputTarget):
-        return InputTarget(moved(loader.loader, directory))
+        return InputTarget(_moved(loader.loader, directory))
     return loader
 
 
@@ -101,26 +114,31 @@ def _built(configs: Mapping[str, Any], kind: type[Any], custom_objects: Mapping[
     return built
 
 
-def _tokenizer_configs(inputs: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for name, loader in inputs.items():
-        encoder = loader["config"].get("tokenizer")
-        if isinstance(encoder, dict) and encoder.get("class_name") == "TokenEncoder":
-            found.append((name, encoder["config"]))
-    return found
+def _tokenizer_configs(value: Any) -> Iterator[dict[str, Any]]:
+    # Wherever they stand: a loader may be inside another one, or inside a target.
+    if isinstance(value, dict) and value.get("class_name") == "TokenEncoder" and isinstance(value.get("config"), dict):
+        yield value["config"]
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _tokenizer_configs(one)
 
 
-def _move_out_tokenizers(inputs: Mapping[str, Any], folder: Path) -> None:
-    configs = _tokenizer_configs(inputs)
-    for number, (_, config) in enumerate(configs):
-        file = "tokenizer.json" if number == 0 else f"tokenizer_{number}.json"
-        (folder / file).write_text(config["tokenizer_json"], "utf-8")
-        config["tokenizer_json"] = file
+def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
+    files: dict[str, str] = {}
+    for config in _tokenizer_configs(description):
+        text = config["tokenizer_json"]
+        if text not in files:
+            files[text] = f"tokenizer_{len(files)}.json" if files else "tokenizer.json"
+            (folder / files[text]).write_text(text, "utf-8")
+        config["tokenizer_json"] = files[text]
 
 
-def _move_in_tokenizers(inputs: Mapping[str, Any], folder: Path) -> None:
-    for _, config in _tokenizer_configs(inputs):
+def _move_in_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
+    for config in _tokenizer_configs(description):
         file = config["tokenizer_json"]
+        # Older bundles hold the tokenizer of a loader inside another one as it is.
+        if isinstance(file, str) and file.startswith("{"):
+            continue
         if not isinstance(file, str) or os.path.basename(file) != file:
             raise BundleError(f"A bundle's tokenizer must lie in its own folder. Received: {file!r}")
         config["tokenizer_json"] = (folder / file).read_text("utf-8")

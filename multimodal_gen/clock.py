@@ -37,6 +37,15 @@ def predicting() -> bool:
     return bool(_caller("predict"))
 
 
+def unbounded_call() -> str | None:
+    """The method of Keras that called without saying after how many steps to end, or None."""
+    for method, argument in (("evaluate", "steps"), ("predict", "steps"), ("fit", "steps_per_epoch")):
+        names = _caller(method)
+        if names:
+            return f"`{method}` needs `{argument}`" if names.get(argument) is None else None
+    return None
+
+
 def _caller(method: str) -> Mapping[str, Any]:
     # The local names of the nearest method of Keras that is so called; empty if there is none. What an `evaluate`
     # inside of a `fit` reads is not in an epoch.
@@ -45,7 +54,7 @@ def _caller(method: str) -> Mapping[str, Any]:
         if frame.f_globals.get("__name__", "").startswith("keras."):
             if frame.f_code.co_name == method:
                 return frame.f_locals
-            if frame.f_code.co_name == "evaluate":
+            if frame.f_code.co_name in ("evaluate", "predict"):
                 break
         frame = frame.f_back
     return {}

@@ -148,7 +148,7 @@ def _find_class(name: str, custom_objects: Mapping[str, type]) -> type[Configura
     if not (isinstance(found, type) and issubclass(found, Configurable)):
         raise BundleError(
             f"Unknown class {name!r}. Pass it as `custom_objects={{{name!r}: {name}}}`; it must be a class derived "
-            f"from this package's Loader. Received: class_name={name!r}"
+            f"from Loader, Augmentation or another of this package's bases. Received: class_name={name!r}"
         )
     return found
 

@@ -44,24 +44,30 @@ def show_batch(sequence: MultimodalSequence, index: int = 0, *, rows: int = 2, c
 
     Args:
         sequence: Any sequence. Images are shown as they leave the loader (transparency over a checkerboard), token ids
-            decoded, n-grams as the caption in the table; of other inputs the cell is shown.
+            decoded with special tokens such as [MASK], numbers in the units of the table, of other arrays the shape
+            and the range. N-grams are shown as the caption in the table, and where they are not this caption's, the
+            card says so.
         index: Which batch of the sequence's current epoch.
         rows: Rows of the grid.
         columns: Columns of the grid; by default 4, or 2 where there are no images.
 
     Returns:
         The figure. Texts of more than 600 characters are shortened, and say by how much.
+
+    Raises:
+        TypeError: If `sequence` is something else.
     """
+    _check_sequence(sequence)
     loaders: dict[str, Loader] = sequence.inputs
     with_images = any(loader.spec.kind == "image" for loader in loaders.values())
     columns = _checked_grid(rows, columns, 4 if with_images else 2)
     batch, frame = sequence[index], sequence.rows(index)
-    arrays = batch[0] if isinstance(batch[0], dict) else dict(zip(loaders, batch[0], strict=True))
+    arrays = _by_name(loaders, batch[0])
     cards = []
     for row in range(min(len(frame), rows * columns)):
         card = Card()
         if sequence.target is not None:
-            add_target(card, sequence.target, batch[1], batch[2] if len(batch) > 2 else None, frame, row)
+            add_target(card, sequence.target, batch[1], batch[2] if len(batch) > 2 else None, row)
         add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
         cards.append(card)
     kind = "as in training" if sequence.augmenting else "as in evaluation"
@@ -90,8 +96,10 @@ def plot_predictions(
             rows drawn are spread evenly over the table.
 
     Raises:
+        TypeError: If `sequence` is something else.
         ValueError: If the predictions are not of the sequence's table, or it has no `ClassLabel`.
     """
+    _check_sequence(sequence)
     table, target, loaders = sequence.table, sequence.target, sequence.inputs
     if not isinstance(target, ClassLabel):
         raise ValueError(f"`sequence` must have a ClassLabel as its target. Received: target={target!r}")
@@ -111,7 +119,7 @@ def plot_predictions(
     if count:
         frame = table.iloc[chosen]
         part = sequence.for_evaluation(frame)
-        batches = [one[0] if isinstance(one[0], dict) else dict(zip(loaders, one[0], strict=True)) for one in part]
+        batches = [_by_name(loaders, one[0]) for one in part]
         arrays = {name: np.concatenate([batch[name] for batch in batches]) for name in loaders}
         for row, position in enumerate(chosen):
             column = "label_probability" if guesses[position] == "label" else guesses[position]
@@ -226,6 +234,24 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
     for line, text in enumerate(heading):
         figure.text(0.12 / width, 1 - (0.22 + 0.19 * line) / height, text, color=GREY, fontsize=10)
     return figure
+
+
+def _check_sequence(sequence: Any) -> None:
+    # Only here, as the other pictures need no Keras.
+    from multimodal_gen.sequence import MultimodalSequence
+
+    if not isinstance(sequence, MultimodalSequence):
+        raise TypeError(
+            "`sequence` must be a MultimodalSequence, which knows how a table is read: "
+            f"`MultimodalSequence(table, inputs, target)`. Received: sequence of type {type(sequence).__name__}"
+        )
+
+
+def _by_name(loaders: Mapping[str, Loader], inputs: Any) -> dict[str, np.ndarray]:
+    # Whatever `inputs_as` made of them.
+    if isinstance(inputs, Mapping):
+        return dict(inputs)
+    return dict(zip(loaders, inputs if isinstance(inputs, tuple | list) else [inputs], strict=True))
 
 
 def _checked_grid(rows: int, columns: int | None, default: int) -> int:

@@ -1,7 +1,12 @@
-"""One row of a batch as a person sees it: pixels, decoded captions, labels in words. Nothing here draws."""
+"""One row of a batch as a person sees it: pixels, decoded captions, numbers and labels in words. Nothing here draws.
+
+What is said comes from the batch's arrays, which random operations may have changed, and not from the table. Only
+n-grams cannot be turned back into a caption, so theirs is the table's, and said to be where the model is given another.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +14,26 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.cards import GREY, INK, Card
-from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, TextLoader
+from multimodal_gen.loaders import (
+    ClassLabel,
+    ImageLoader,
+    InputTarget,
+    Loader,
+    MaskedTextLoader,
+    MaskedTokens,
+    MultiLabel,
+    NumericLoader,
+    NumericTarget,
+    TextLoader,
+    TokenEncoder,
+)
+
+_FEW_VALUES = 4
+# A float32 holds a standardised number of a few units to within this many decimals.
+_DECIMALS = 5.9
 
 
-def add_target(card: Card, target: Any, arrays: Any, weights: Any, frame: pd.DataFrame, row: int) -> None:
+def add_target(card: Card, target: Any, arrays: Any, weights: Any, row: int) -> None:
     """Put what is to be predicted for a row, and its weight, on its card.
 
     Args:
@@ -20,65 +41,102 @@ def add_target(card: Card, target: Any, arrays: Any, weights: Any, frame: pd.Dat
         target: The sequence's target, or a mapping of several.
         arrays: What the batch has for the targets, by name where there are several.
         weights: The batch's weights, likewise, or None.
-        frame: The rows of the batch.
-        row: Which of them.
+        row: Which row of the batch.
     """
     several = isinstance(target, Mapping)
-    for name, one in target.items() if several else [(None, target)]:
-        array = arrays[name] if several else arrays
-        text = _label(one, array[row], frame, row)
-        card.texts.append((f"{name}: {text}" if several else text, INK, "bold"))
-        weight = None if weights is None else (weights[name] if several else weights)[row]
-        if weight is not None and weight != 1:
-            card.texts.append((f"weight {weight:g}", GREY, "normal"))
+    for name, one in target.items() if several else [("", target)]:
+        title, words = _in_words(one, (arrays[name] if several else arrays)[row])
+        weight = 1 if weights is None else (weights[name] if several else weights)[row]
+        words = words if weight == 1 else f"{words} (weight {weight:.4g})"
+        card.texts.append((_titled(name or title, words), INK, "bold"))
 
 
 def add_inputs(
     card: Card, loaders: Mapping[str, Loader], arrays: Mapping[str, np.ndarray], frame: pd.DataFrame, row: int
 ) -> None:
-    """Put a row's inputs on its card: pictures as pixels, token ids decoded, of other inputs the cell.
+    """Put a row's inputs on its card: pictures as pixels, token ids decoded, numbers in the units of the table.
 
     Args:
         card: The card.
         loaders: Input name -> loader.
         arrays: Input name -> the row's array.
-        frame: The rows of the batch.
+        frame: The rows of the batch, for the captions of n-grams.
         row: Which of them.
     """
     for name, loader in loaders.items():
-        cell = _cell(loader, frame, row)
+        array = arrays[name]
         if loader.spec.kind == "image":
-            card.images.append(_pixels(arrays[name], loader))
-        elif isinstance(loader, TextLoader):
-            text = loader.decode(arrays[name]) if loader.spec.kind == "tokens" else str(cell)
-            card.texts.append((text, INK, "normal") if text.strip() else ("(no words)", GREY, "normal"))
+            card.images.append(_pixels(array, loader))
+        elif isinstance(loader, TextLoader | MaskedTextLoader):
+            if isinstance(loader.encoder, TokenEncoder):
+                _add_caption(card, _decoded(loader.encoder, array))
+                continue
+            cell = frame[loader.column].iloc[row]
+            _add_caption(card, str(cell) if array.any() else "")
+            if array.any() and not np.array_equal(array, loader.read(cell)):
+                card.texts.append(("caption as in the table, not as the model is given it", GREY, "normal"))
         else:
-            columns = [loader.column] if isinstance(loader.column, str) else loader.column
-            cells = cell if isinstance(loader.column, tuple) else (cell,)
-            shown = [
-                f"{column}: {one:g}" if isinstance(one, float) else f"{column}: {one}"
-                for column, one in zip(columns, cells, strict=True)
-            ]
-            card.texts.append((", ".join(shown), GREY, "normal"))
+            title, words = _in_words(loader, array)
+            title = title or (loader.column if isinstance(loader.column, str) else "")
+            card.texts.append((_titled(title, words), GREY, "normal"))
 
 
-def _cell(loader: Loader, frame: pd.DataFrame, row: int) -> Any:
-    if isinstance(loader.column, str):
-        return frame[loader.column].iloc[row]
-    return tuple(frame[column].iloc[row] for column in loader.column)
+def _add_caption(card: Card, text: str) -> None:
+    card.texts.append((text, INK, "normal") if text.strip() else ("(no words)", GREY, "normal"))
 
 
-def _label(target: Loader, array: np.ndarray, frame: pd.DataFrame, row: int) -> str:
-    if not isinstance(target, ClassLabel):
-        return str(_cell(target, frame, row))
+def _decoded(encoder: TokenEncoder, array: np.ndarray) -> str:
+    # Special tokens are what the model is given too, [MASK] above all; padding is not worth the room.
+    ids = [int(token) - encoder.offset for token in array.ravel() if token != 0]
+    return str(encoder.tokenizer.decode(ids, skip_special_tokens=False))
+
+
+def _titled(title: str, words: str) -> str:
+    return f"{title}: {words}" if title else words
+
+
+def _in_words(loader: Loader, array: np.ndarray) -> tuple[str, str]:
+    """A title, empty where the words need none, and words for what a batch holds for a row."""
+    if isinstance(loader, ClassLabel):
+        return "", _class(loader, array)
+    if isinstance(loader, MultiLabel):
+        return "", _shares(loader.class_names, array) or "(no labels)"
+    if isinstance(loader, MaskedTokens):
+        return "hidden", ", ".join(loader.loader.encoder.token(one) for one in array if one) or "(nothing)"
+    if isinstance(loader, InputTarget):
+        return _in_words(loader.loader, array)
+    columns = [loader.column] if isinstance(loader.column, str) else list(loader.column)
+    if isinstance(loader, NumericLoader | NumericTarget):
+        numbers = [_number(*one) for one in zip(array.tolist(), loader.mean, loader.scale, strict=True)]
+        if len(columns) == 1:
+            return columns[0], numbers[0]
+        return "", ", ".join(map(_titled, columns, numbers))
+    if array.size <= _FEW_VALUES:
+        return ", ".join(columns), ", ".join(f"{float(one):g}" for one in array.ravel())
+    size = " × ".join(map(str, array.shape))
+    return ", ".join(columns), f"{size} numbers from {float(array.min()):.3g} to {float(array.max()):.3g}"
+
+
+def _number(standardised: float, mean: float, scale: float) -> str:
+    value = round(standardised * scale + mean, math.floor(_DECIMALS - math.log10(scale)))
+    # Without the sign of a zero.
+    return f"{value + 0.0:.15g}"
+
+
+def _class(target: ClassLabel, array: np.ndarray) -> str:
     if target.label_mode == "int":
         return str(target.class_names[int(array)])
-    # Mixed rows belong to several classes.
-    shares = target.probabilities(array[None])[0]
-    held = [(share, name) for share, name in zip(shares, target.class_names, strict=True) if share > 0]
-    if len(held) == 1:
-        return str(held[0][1])
-    return ", ".join(f"{name} {share:.0%}" for share, name in sorted(held, key=lambda one: -one[0]))
+    return _shares(target.class_names, target.probabilities(array[None])[0])
+
+
+def _shares(names: Any, shares: np.ndarray) -> str:
+    # Mixed rows belong to several classes, and to each in part.
+    held = sorted(
+        ((share, name) for share, name in zip(shares, names, strict=True) if share > 0), key=lambda one: -one[0]
+    )
+    return ", ".join(
+        str(name) if math.isclose(share, 1, abs_tol=1e-6) else f"{name} {share:.0%}" for share, name in held
+    )
 
 
 def _pixels(array: np.ndarray, loader: Loader) -> np.ndarray:

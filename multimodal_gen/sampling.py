@@ -14,6 +14,7 @@ import pandas as pd
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import TableError
 from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.table import check_columns
 
 
@@ -42,7 +43,12 @@ class BalancedSampler(Sampler):
             TableError: If there is no such column, or a class is missing.
         """
         check_columns(table, [self.column])
-        codes, classes = pd.factorize(table[self.column])
+        try:
+            codes, classes = pd.factorize(table[self.column])
+        except TypeError:
+            raise TableError(
+                f"A balanced sampler needs one class a row, and not lists or arrays. Received: column={self.column!r}"
+            ) from None
         if (codes < 0).any():
             index = table.index[codes < 0].tolist()[0]
             raise TableError(
@@ -82,12 +88,16 @@ def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler
     if sampler is None or isinstance(sampler, Sampler):
         return sampler
     if sampler != "balanced":
-        raise ValueError(f'`sampler` must be "balanced", a Sampler or None. Received: sampler={sampler!r}')
-    if target is None or not isinstance(target.column, str):
         raise ValueError(
-            'sampler="balanced" needs a single target to balance by; name the column with '
+            '`sampler` must be "balanced", None, or an object of a class derived from `mg.Sampler`. '
+            f"Received: sampler={sampler!r}"
+        )
+    if not isinstance(target, ClassLabel):
+        raise ValueError(
+            'sampler="balanced" balances the classes of a single ClassLabel; for another column of classes take '
             f"`BalancedSampler(column)`. Received: target={target!r}"
         )
+    assert isinstance(target.column, str)
     return BalancedSampler(target.column)
 
 

@@ -17,11 +17,11 @@ from typing import Any, Self
 import keras
 import pandas as pd
 
-from multimodal_gen.assembly import Assembly
+from multimodal_gen.assembly import Assembly, check_operations
 from multimodal_gen.augment.batch import Batch
 from multimodal_gen.augment.sample import Sample, SampleAugmentation
 from multimodal_gen.batch import PendingBatch, ReadAhead, available_cores, check_loaders
-from multimodal_gen.clock import predicting, running_epoch
+from multimodal_gen.clock import predicting, running_epoch, unbounded_call
 from multimodal_gen.description import describe
 from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.label import Target
@@ -109,9 +109,7 @@ class MultimodalSequence(keras.utils.PyDataset):
                 "`max_queue_size` must be at least 0 and `threads` at least 1. "
                 f"Received: max_queue_size={max_queue_size!r}, threads={threads!r}"
             )
-        for name, operations in (("sample_augment", sample_augment), ("batch_augment", batch_augment)):
-            if not isinstance(operations, list | tuple):
-                raise ValueError(f"`{name}` must be a list of operations. Received: {name}={operations!r}")
+        check_operations(sample_augment, batch_augment)
         self.target, self.endless = target, endless
         named = target.items() if isinstance(target, Mapping) else [(None, target)] if target is not None else []
         targets: dict[str | None, Any] = dict(named)
@@ -177,7 +175,14 @@ class MultimodalSequence(keras.utils.PyDataset):
             self._ahead.end()
 
     def on_epoch_begin(self) -> None:
-        """Called by Keras: takes over the epoch that the running `fit` is in."""
+        """Called by Keras: takes over the epoch that the running `fit` is in.
+
+        Raises:
+            ValueError: If the sequence is endless, and the caller does not say after how many steps to end.
+        """
+        problem = unbounded_call() if self.endless else None
+        if problem:
+            raise ValueError(f"{problem} for an endless sequence, or it would never end. Received: None")
         if self.plan.shuffle and predicting():
             warnings.warn(
                 "The predictions come in the shuffled order of this sequence, not in the table's. Give `predict` "
@@ -241,14 +246,10 @@ class MultimodalSequence(keras.utils.PyDataset):
         Args:
             table: The table; by default this sequence's own.
         """
-        table = self.table if table is None else table
         other = copy.copy(self)
-        other.assembly = replace(
-            self.assembly, table=table, augmenting=False, weights=replace(self.assembly.weights, by_class={})
-        )
-        check_columns(table, other.assembly.columns)
+        other.assembly = self.assembly.for_evaluation(self.table if table is None else table)
         other.sampler, other.endless = None, False
-        other.plan = Plan(len(table), self.plan.batch_size, seed=self.plan.seed)
+        other.plan = Plan(len(other.table), self.plan.batch_size, seed=self.plan.seed)
         if self.plan.world_size > 1:
             other.plan = other.plan.shard(self.plan.rank, self.plan.world_size)
         other._epoch = 0

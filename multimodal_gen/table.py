@@ -161,7 +161,12 @@ def split_table(
         TableError: If a column is missing, a cell of `stratify` or `group` is missing, the index has duplicates, or
             there are too few rows or groups to fill every part.
     """
-    fractions = [float(fraction) for fraction in fractions]
+    try:
+        fractions = [float(fraction) for fraction in fractions]
+    except TypeError:
+        raise TypeError(
+            f"`fractions` must be a share for each part, as in (0.8, 0.2). Received: fractions={fractions!r}"
+        ) from None
     if not fractions or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(f"`fractions` must be positive and sum to one. Received: fractions={tuple(fractions)}")
     check_columns(table, [column for column in (stratify, group) if column is not None])
@@ -185,7 +190,12 @@ def split_table(
 def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[Any]]:
     if column is None:
         return np.zeros(len(table), "int64"), [None]
-    codes, names = pd.factorize(table[column], sort=False)
+    try:
+        codes, names = pd.factorize(table[column], sort=False)
+    except TypeError:
+        raise TableError(
+            f"A column to split by must hold single values, and not lists or arrays. Received: column={column!r}"
+        ) from None
     if (codes < 0).any():
         index = table.index[codes < 0].tolist()[0]
         raise TableError(f"A cell to split by is missing. Received: index {index!r}, column {column!r}")

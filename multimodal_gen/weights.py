@@ -75,6 +75,11 @@ def weights_by_column(sample_weight: Any, targets: Mapping[str | None, Loader]) 
         return {}
     if isinstance(sample_weight, str):
         return dict.fromkeys(targets, sample_weight)
+    if None in targets or not isinstance(sample_weight, Mapping):
+        raise ValueError(
+            "`sample_weight` must be the name of a column of the table, or, for several targets, map target names to "
+            f"columns. Received: sample_weight of type {type(sample_weight).__name__}"
+        )
     _check_names("sample_weight", sample_weight, targets)
     return dict(sample_weight)
 
@@ -98,6 +103,11 @@ def weights_by_class(
         return {}
     if None in targets:
         class_weight = {None: class_weight}
+    elif not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f"With several targets, `class_weight` must say for which, as in {{{next(iter(targets))!r}: "
+            f"{class_weight!r}}}. Received: class_weight={class_weight!r}"
+        )
     _check_names("class_weight", class_weight, targets)
     return {name: _of_classes(name, one, targets[name], table) for name, one in class_weight.items()}
 
@@ -120,8 +130,8 @@ def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFr
     return values
 
 
-def _check_names(argument: str, given: Any, targets: Mapping[str | None, Loader]) -> None:
-    unknown = [name for name in given if name not in targets] if isinstance(given, Mapping) else [given]
+def _check_names(argument: str, given: Mapping[Any, Any], targets: Mapping[str | None, Loader]) -> None:
+    unknown = [name for name in given if name not in targets]
     if unknown:
         raise ValueError(
             f"`{argument}` must map target names to what is wanted for them; the targets are "

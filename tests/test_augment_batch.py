@@ -147,8 +147,11 @@ def test_no_row_is_its_own_partner() -> None:
     [
         (lambda: MixUp(0), "`alpha` must be positive. Received: alpha=0"),
         (lambda: CutMix(text="both"), "`text` must be .*Received: text='both'"),
-        (lambda: MixUp()(make_batch(4, target=np.arange(4)), rng()), 'class number. Take ClassLabel.*"categorical"'),
-        (lambda: MixUp()(make_batch(4, target={"k": np.arange(4)}), rng()), "the target 'k' is a class number"),
+        (
+            lambda: MixUp()(make_batch(4, target=np.arange(4)), rng()),
+            'whole numbers. Of a class take ClassLabel.*"categorical"',
+        ),
+        (lambda: MixUp()(make_batch(4, target={"k": np.arange(4)}), rng()), "the target 'k' is whole numbers"),
         (lambda: MixUp()(make_batch(4, target=None), rng()), "mixes targets, and there is none"),
         (lambda: CutMix()(only("price"), rng()), "CutMix needs an input of kind 'image'"),
         (lambda: MixUp()(only("ids"), rng()), "can mix pictures, captions and float32 numbers. Received: input 'ids'"),
@@ -201,3 +204,10 @@ def test_a_callable_on_the_batch_is_checked(table) -> None:
     with pytest.raises(mg.LoaderError, match="must return a Batch. Received: NoneType"):
         sequence(table, [lambda batch, rng: None])[0]
     assert sequence(table, [weigh])[0][2].shape == (6,)
+    for weights in (np.ones(3), -np.ones(6), np.full(6, np.nan)):
+        with pytest.raises(mg.LoaderError, match="each row a finite weight of at least 0"):
+            sequence(table, [lambda batch, rng, weights=weights: dataclasses.replace(batch, sample_weight=weights)])[0]
+    with pytest.raises(mg.LoaderError, match="must keep targets finite"):
+        sequence(table, [lambda batch, rng: dataclasses.replace(batch, target=batch.target * np.float32(np.nan))])[0]
+    with pytest.raises(mg.LoaderError, match="A batch operation failed; .*KeyError: 'prise'"):
+        sequence(table, [lambda batch, rng: batch.inputs["prise"]])[0]

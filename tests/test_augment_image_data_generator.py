@@ -133,7 +133,10 @@ def test_the_list_goes_into_an_image_loader() -> None:
             r"`zoom_range` must be a number below 1, or a pair .* above 0 and at most 10. Received: zoom_range=1.5",
         ),
         ({"zoom_range": (1.2, 0.8)}, "`zoom_range` must be"),
-        ({"brightness_range": 0.5}, r"`brightness_range` must be a pair \(low, high\), at least 0. Received"),
+        (
+            {"brightness_range": 0.5},
+            r"`brightness_range` must be a pair \(low, high\), low at most high and at least 0. Received",
+        ),
         ({"brightness_range": (-1, 1)}, "`brightness_range` must be a pair"),
         (
             {"width_shift_range": [-0.1, 0.1]},
@@ -314,3 +317,19 @@ def test_wrapping_repeats_every_pixel_where_scipy_leaves_one_out(drawing: np.nda
     theirs = keras_picture(drawing, fill_mode="wrap", tx=30)
     assert np.array_equal(theirs[:, :129], ours[:, :129])
     assert np.array_equal(theirs[:, 130:-1], ours[:, 131:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"width_shift_range": [-0.1, 0.1]}, ValueError, 'unit="fraction"'),
+        ({"width_shift_range": [-4, 4]}, ValueError, 'unit="pixels"'),
+        ({"width_shift_range": "0.1"}, ValueError, "a share of the side below 1, or pixels. Received: .*'0.1'"),
+        ({"rescale": 2, "validation_split": 0.2}, ValueError, "`rescale` is no.*`validation_split` is no"),
+        ({"subset": "training"}, TypeError, "one of `flow`, `flow_from_directory` or `flow_from_dataframe`"),
+        ({"brightness_range": (1.3, 0.7)}, ValueError, "low at most high"),
+    ],
+)
+def test_the_way_out_fits_what_was_given(arguments: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        from_image_data_generator(**arguments)

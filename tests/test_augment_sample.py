@@ -83,7 +83,10 @@ def test_only_the_named_inputs_are_blanked() -> None:
         (lambda: ModalityDropout(-0.1), r"`rate` must be a probability in \[0, 1\]. Received: rate=-0.1"),
         (lambda: FlipWithWords(rate=2), "`rate` must be a probability.*Received: rate=2"),
         (lambda: FlipWithWords(words=["left"]), "`words` must be pairs of words. Received: words="),
-        (lambda: FlipWithWords().prepare({"image": 1}, rng(0)), "needs inputs that exist.*Received: 'caption'"),
+        (
+            lambda: FlipWithWords().prepare({"image": 1}, rng(0)),
+            "`caption` of FlipWithWords must be the name of an input.*Received: caption='caption'",
+        ),
         (lambda: ModalityDropout(inputs=["picture"]).prepare({"image": 1}, rng(0)), "must name inputs.*'picture'"),
         (lambda: Sample({"image": PICTURE}).replace(picture=PICTURE), r"There are the inputs \['image'\]"),
     ],
@@ -126,11 +129,11 @@ def test_in_a_sequence_picture_and_caption_turn_together(table) -> None:
 
 def test_targets_that_are_made_of_the_same_cells_turn_too(table) -> None:
     captions = mg.TextLoader.from_texts("caption", ["left right cup plate a of"], model="wordlevel")
-    inputs = {"image": mg.ImageLoader("image", image_size=(4, 6)), "caption": captions}
     masked = mg.MaskedTextLoader(captions, rate=1.0)
+    inputs = {"image": mg.ImageLoader("image", image_size=(4, 6)), "caption": captions, "masked": masked}
     targets = {"image": mg.InputTarget(inputs["image"]), "caption": mg.MaskedTokens(masked)}
     data = mg.MultimodalSequence(table, inputs, targets, batch_size=40, sample_augment=[FlipWithWords()])
-    (images, ids), truth = data[0]
+    (images, ids, _), truth = data[0]
     assert len({array.tobytes() for array in images}) == 2
     assert np.array_equal(np.rint(truth["image"] * 255), images)
     assert np.array_equal(truth["caption"], ids)
@@ -191,7 +194,7 @@ class Failing(SampleAugmentation):
     [
         (wrong_shape, r"index 'row-0': A sample operation must keep the shape and dtype of input 'image'.*\(3, 6, 3\)"),
         (wrong_kind, "index 'row-0': .*must return a Sample. Received: dict"),
-        (Failing(), "index 'row-0': 'no such word'"),
+        (Failing(), "index 'row-0': KeyError: 'no such word'"),
     ],
 )
 def test_a_broken_operation_is_an_error_with_the_row(table, operation, message: str) -> None:
@@ -199,7 +202,31 @@ def test_a_broken_operation_is_an_error_with_the_row(table, operation, message: 
         sequence(table, operation)[0]
 
 
-def test_operations_must_come_in_a_list(table) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sample_augment": ModalityDropout()}, "`sample_augment` must be a list of operations"),
+        ({"sample_augment": [mg.augment.MixUp()]}, "MixUp belongs in `batch_augment`"),
+        ({"batch_augment": [FlipWithWords()]}, "FlipWithWords belongs in `sample_augment`"),
+        ({"sample_augment": [mg.augment.RandomFlip()]}, r"RandomFlip belongs in `ImageLoader\(augment=\[...\]\)`"),
+        ({"batch_augment": [mg.augment.TokenMasking()]}, r"TokenMasking belongs in `TextLoader\(augment"),
+        ({"batch_augment": [mg.augment.MixUp]}, r"Give `batch_augment` an object, as in MixUp\(\), not a class"),
+        ({"sample_augment": ["flip"]}, "`sample_augment` must hold operations. Received: 'flip'"),
+    ],
+)
+def test_operations_in_the_wrong_place_are_refused_at_once(table, arguments: dict, message: str) -> None:
     data = sequence(table)
-    with pytest.raises(ValueError, match="`sample_augment` must be a list of operations"):
-        mg.MultimodalSequence(table, data.inputs, data.target, sample_augment=ModalityDropout())
+    with pytest.raises(ValueError, match=message):
+        mg.MultimodalSequence(table, data.inputs, data.target, **arguments)
+
+
+def test_a_callable_may_name_its_parameters_as_it_likes(table) -> None:
+    assert len(sequence(table, lambda s, r: s)[0][1]) == 16
+
+
+def test_masked_words_are_only_asked_for_where_the_input_masks_them(table) -> None:
+    plain = sequence(table).inputs["caption"]
+    masked = mg.MaskedTextLoader(plain, rate=0.3)
+    for loader in (plain, mg.MaskedTextLoader(plain, rate=0.1)):
+        with pytest.raises(ValueError, match="needs that same loader among the inputs"):
+            mg.MultimodalSequence(table, {"caption": loader}, mg.MaskedTokens(masked))

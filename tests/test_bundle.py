@@ -12,6 +12,7 @@ import pytest
 from conftest import make_picture_table
 
 import multimodal_gen as mg
+from multimodal_gen.loaders.masking import MaskedTextLoader, MaskedTokens
 from multimodal_gen.loaders.multilabel import MultiLabel
 from multimodal_gen.loaders.numeric import NumericLoader
 from multimodal_gen.loaders.reconstruction import InputTarget
@@ -330,3 +331,151 @@ def test_pictures_of_a_reconstruction_may_have_moved_too(picture_table: pd.DataF
     assert bundle.evaluate(picture_table) == pytest.approx({"mean_squared_error": 0.0, "r2": 1.0}, abs=1e-6)
     picture = bundle.predict(picture_table)["reconstruction"]["row-4"]
     np.testing.assert_array_equal(picture, loader.replace(directory=tmp_path).read("4.png"))
+
+
+def dense(units: int, activation: str | None = "softmax") -> keras.Model:
+    pixels = keras.Input((1,), name="length")
+    return keras.Model([pixels], keras.layers.Dense(units, activation)(pixels))
+
+
+def test_outputs_that_do_not_fit_the_target_are_refused(
+    picture_table: pd.DataFrame, targets: dict[str, mg.Target]
+) -> None:
+    inputs = {"length": LengthLoader("caption")}
+    for units, name, wanted in ((5, "kind", 3), (3, "tags", 2), (3, "cost", 1)):
+        with pytest.raises(
+            ValueError, match=rf"must put out {wanted} numbers a row.*Received: outputs of shape \({units},\)"
+        ):
+            mg.Bundle(dense(units), inputs, targets[name])
+    tensor = keras.Input((1,), name="length")
+    several = keras.Model(
+        [tensor], {name: keras.layers.Dense(2, name=f"to_{name}")(tensor) for name in ("kind", "tags")}
+    )
+    with pytest.raises(ValueError, match=r"3 numbers a row, as the ClassLabel on 'label'.*Received: outputs 'kind' of"):
+        mg.Bundle(several, inputs, {name: targets[name] for name in ("kind", "tags")})
+    two = keras.Model([tensor], [keras.layers.Dense(3)(tensor), keras.layers.Dense(3)(tensor)])
+    with pytest.raises(ValueError, match=r"outputs named \[0, 1\]. Received: a single target"):
+        mg.Bundle(two, inputs, targets["kind"])
+    assert list(mg.Bundle(two, inputs).predict(picture_table).columns) == [
+        f"{one}.{i}" for one in "01" for i in range(3)
+    ]
+    alone = keras.Model([tensor], [keras.layers.Dense(3, "softmax")(tensor)])
+    assert mg.Bundle(alone, inputs, targets["kind"]).predict(picture_table).shape == (10, 4)
+
+
+def test_logits_are_no_probabilities(picture_table: pd.DataFrame, targets: dict[str, mg.Target]) -> None:
+    inputs = {"length": LengthLoader("caption", scale=5.0)}
+    for name, units, activation in (("kind", 3, "softmax"), ("tags", 2, "sigmoid")):
+        bundle = mg.Bundle(dense(units, None), inputs, targets[name])
+        rule = rf"needs probabilities, in \[0, 1\]; end the model in `target.activation`, '{activation}'. Received"
+        with pytest.raises(ValueError, match=rule):
+            bundle.predict(picture_table)
+        with pytest.raises(ValueError, match=rule):
+            bundle.evaluate(picture_table)
+    numbers = mg.Bundle(dense(1, None), inputs, targets["cost"])
+    assert numbers.predict(picture_table)["price"].abs().max() > 1
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class OwnCall(keras.Model):
+    """A model that shows nothing of its inputs and outputs."""
+
+    def __init__(self, units: int = 3, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.head = keras.layers.Dense(units, "softmax")
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.head.build(shape)
+
+    def call(self, inputs: object) -> object:
+        return self.head(inputs)
+
+    def get_config(self) -> dict[str, object]:
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class OfTuple(OwnCall):
+    def build(self, shapes: tuple[tuple[int | None, ...], ...]) -> None:
+        self.head.build(shapes[0])
+
+    def call(self, inputs: tuple[object, ...]) -> object:
+        return self.head(inputs[0])
+
+
+@pytest.mark.parametrize("kind", ["list", "tensor", "dict", "sequential", "call", "call of a tuple"])
+def test_a_single_input_is_given_as_the_model_takes_it(kind: str, picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    tensor = keras.Input((1,), name="length")
+    output = keras.layers.Dense(3, "softmax")(tensor)
+    batch = np.ones((2, 1), "float32")
+    model, form = {
+        "list": lambda: (keras.Model([tensor], output), "tuple"),
+        "tensor": lambda: (keras.Model(tensor, output), "array"),
+        "dict": lambda: (keras.Model({"length": tensor}, output), "dict"),
+        "sequential": lambda: (keras.Sequential([tensor, keras.layers.Dense(3, "softmax")]), "array"),
+        "call": lambda: (OwnCall(), "array"),
+        "call of a tuple": lambda: (OfTuple(), "tuple"),
+    }[kind]()
+    model(batch if form == "array" else {"length": batch} if form == "dict" else (batch,))
+    inputs = {"length": LengthLoader("caption")}
+    target = mg.ClassLabel.from_values("label", picture_table["label"])
+    bundle = mg.Bundle(model, inputs, target)
+    assert bundle.inputs_as == form
+    predictions = bundle.predict(picture_table)
+    bundle.save(tmp_path)
+    loaded = mg.load_bundle(tmp_path, custom_objects={"LengthLoader": LengthLoader})
+    assert loaded.inputs_as == form
+    pd.testing.assert_frame_equal(loaded.predict(picture_table), predictions)
+
+
+def test_inputs_by_name_may_come_in_any_order(picture_table: pd.DataFrame) -> None:
+    tensors = {"words": keras.Input((1,), name="words"), "area": keras.Input((2,), name="area")}
+    model = keras.Model(tensors, keras.layers.Dense(1)(keras.layers.Concatenate()(list(tensors.values()))))
+    area = NumericLoader(["price", "price"], mean=[0, 0], scale=[1, 1])
+    bundle = mg.Bundle(model, {"area": area, "words": LengthLoader("caption")})
+    numbers = picture_table["price"].to_numpy("float32")
+    given = {
+        "area": np.stack([numbers] * 2, 1),
+        "words": np.array([[len(one) * 0.1] for one in picture_table["caption"]]),
+    }
+    assert bundle.predict(picture_table).to_numpy() == pytest.approx(model.predict(given, verbose=0), abs=1e-5)
+    with pytest.raises(
+        ValueError, match=r"inputs named \['area', 'words'\]. Received: loaders named \['area', 'word'\]"
+    ):
+        mg.Bundle(model, {"area": area, "word": LengthLoader("caption")})
+
+
+def test_a_model_that_is_not_built_is_refused_and_one_of_other_outputs_found_out(picture_table: pd.DataFrame) -> None:
+    inputs = {"length": LengthLoader("caption")}
+    target = mg.ClassLabel.from_values("label", picture_table["label"])
+    for model in (OwnCall(5), keras.Sequential([keras.layers.Dense(3, "softmax")])):
+        with pytest.raises(ValueError, match=r"call it on a batch first.*Received: an unbuilt (OwnCall|Sequential)"):
+            mg.Bundle(model, inputs, target)
+    model = OwnCall(5)
+    model(np.ones((2, 1), "float32"))
+    with pytest.raises(ValueError, match=r"must put out 3 numbers a row.*Received: outputs of shape \(5,\)"):
+        mg.Bundle(model, inputs, target).predict(picture_table)
+
+
+def test_tokenizers_lie_in_files_of_their_own_wherever_they_are_used(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
+    text = mg.TextLoader.from_texts("caption", picture_table["caption"], sequence_length=6)
+    masked = MaskedTextLoader(text)
+    target = MaskedTokens(masked)
+    ids = keras.Input((6,), dtype="int32", name="caption")
+    embedded = keras.layers.Embedding(target.units, 4)(ids)
+    model = keras.Model([ids], keras.layers.Dense(target.units, "softmax")(embedded))
+    bundle = mg.Bundle(model, {"caption": masked}, target)
+    bundle.save(tmp_path)
+    assert [path.name for path in tmp_path.glob("tokenizer*")] == ["tokenizer.json"]
+    description = (tmp_path / "bundle.json").read_text()
+    assert "WordPiece" not in description
+    loaded = mg.load_bundle(tmp_path)
+    assert (loaded.inputs, loaded.target) == (bundle.inputs, target)
+    pd.testing.assert_frame_equal(loaded.predict(picture_table), bundle.predict(picture_table))
+    # As it was written once.
+    inline = json.dumps(text.encoder.tokenizer_json)
+    (tmp_path / "bundle.json").write_text(description.replace('"tokenizer.json"', inline))
+    assert mg.load_bundle(tmp_path).inputs == bundle.inputs

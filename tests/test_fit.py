@@ -158,6 +158,20 @@ def test_an_endless_sequence_trains_on_the_next_batches_however_many_steps_an_ep
     assert batches == [expected(plain, index // 5)[index % 5] for index in range(12)]
 
 
+def test_an_endless_sequence_without_a_number_of_steps_is_refused() -> None:
+    data, model = make_data(endless=True), make_model()
+    for call, message in (
+        (lambda: model.fit(data, shuffle=False, verbose=0), "`fit` needs `steps_per_epoch` for an endless sequence"),
+        (lambda: model.predict(data, verbose=0), "`predict` needs `steps`"),
+        (lambda: model.evaluate(data, verbose=0), "`evaluate` needs `steps`"),
+        (lambda: model.fit(make_data(), validation_data=data, verbose=0), "`evaluate` needs `steps`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert np.isfinite(model.evaluate(data, steps=2, verbose=0))
+    model.fit(make_data(), validation_data=data, validation_steps=2, verbose=0)
+
+
 def test_steps_per_epoch_takes_several_epochs_of_keras_for_one_pass_over_the_table() -> None:
     data, model, recorder = make_data(batch_size=4), make_model(), Recorder()
     model.fit(data, epochs=6, steps_per_epoch=2, shuffle=False, verbose=0, callbacks=[recorder])

@@ -176,3 +176,8 @@ def test_statistics_that_make_no_sense_are_refused(arguments: dict, message: str
         mg.NumericLoader.from_values("price", ["a"])
     with pytest.raises(ValueError, match="at least one finite"):
         mg.NumericLoader.from_values("price", [np.nan])
+
+
+def test_a_whole_table_in_place_of_cells_is_refused() -> None:
+    with pytest.raises(mg.LoaderError, match=r"takes cells of one column, as in table\['price'\].head\(\)"):
+        mg.check_loader(mg.NumericLoader("price", mean=[0], scale=[1]), pd.DataFrame({"price": [1.0]}))

@@ -268,3 +268,10 @@ def test_a_callable_of_ones_own_augments_and_keeps_the_contract(picture: Image.I
     moved = loader.replace(directory="elsewhere")
     assert moved.operations == loader.operations
     assert moved.directory == "elsewhere"
+
+
+def test_an_empty_cell_and_a_class_in_place_of_an_operation_are_named(tmp_path: Path) -> None:
+    with pytest.raises(mg.LoadError, match="the cell is empty"):
+        mg.ImageLoader("image", directory=tmp_path).read("")
+    with pytest.raises(ValueError, match=r"must hold objects such as RandomFlip\(\)"):
+        mg.ImageLoader("image", augment=[mg.augment.RandomZoom])

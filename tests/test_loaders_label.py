@@ -70,6 +70,19 @@ def test_an_unseen_label_lists_the_known_ones_and_the_closest() -> None:
             "is 'label' the right column.*Received: all of 2 values are missing in 'label'",
         ),
         (lambda: mg.ClassLabel.from_values("label", []), "Received: no values in 'label'"),
+        (
+            lambda: mg.ClassLabel.from_values("tags", [["a"], ["b"]]),
+            r"take MultiLabel. Received: \['a'\] at index 0 of",
+        ),
+        (
+            lambda: mg.ClassLabel.from_values("y", np.array([[0], [1]])),
+            r"`table\['y'\] = np.stack\(table\['y'\]\).ravel\(\)`.*Received: array\(\[0\]\) at index 0 of 'y'",
+        ),
+        (
+            lambda: mg.ClassLabel.from_values("y", mg.table_from_arrays(y=np.eye(3))),
+            r"one-hot rows with `.argmax\(axis=1\)`.*Received: array\(\[1., 0., 0.\]\) at index 0 of 'y'",
+        ),
+        (lambda: mg.ClassLabel.from_values("y", pd.Series(["a", ["b"]], index=[7, 8])), r"\['b'\] at index 8 of 'y'"),
     ],
 )
 def test_classes_that_make_no_sense_are_refused(build, message: str) -> None:
@@ -163,6 +176,7 @@ def test_class_weights_go_into_the_loss_of_fit() -> None:
         (["a", "b", None], "Received: a missing value at index 2 of 'label'"),
         ([None, None], "all of 2 values are missing in 'label'"),
         (["a", "b", "c"], "the label 'c' is not one of the 2 known classes"),
+        ([["a"], ["b"]], r"take MultiLabel. Received: \['a'\] at index 0 of 'label'"),
     ],
 )
 def test_class_weights_need_known_labels_and_rows_of_every_class(values: list[object], message: str) -> None:

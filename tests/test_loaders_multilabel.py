@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pandas as pd
@@ -95,11 +97,79 @@ def test_a_number_where_the_classes_are_words_is_named_by_its_type() -> None:
             "is 'tags' the right column.*Received: all of 2 values are missing in 'tags'",
         ),
         (lambda: MultiLabel.from_values("tags", []), "Received: no values in 'tags'"),
+        (
+            lambda: MultiLabel.from_values("tags", ["['new', 'sale']"], separator=","),
+            "index 0, column 'tags': .*`ast.literal_eval`, or store the table as jsonl or parquet",
+        ),
     ],
 )
 def test_classes_that_make_no_sense_are_refused(build, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[0, 1, 1], [1, 0, 0]],
+        [[True, False], [False, True]],
+        np.eye(3, dtype="float32"),
+        list(np.eye(3, dtype=bool)),
+        mg.table_from_arrays(tags=np.eye(2)),
+    ],
+)
+def test_rows_of_zeros_and_ones_are_refused_with_the_way_to_lists_of_names(rows: object) -> None:
+    message = (
+        r"`table\['tags'\] = \[\[name for name, on in zip\(names, row\) if on\] for row in table\['tags'\]\]`"
+        r".*Received: .* at index 0 of 'tags'"
+    )
+    with pytest.raises(ValueError, match=message):
+        MultiLabel.from_values("tags", rows)
+
+
+def test_the_way_out_for_rows_of_zeros_and_ones_works() -> None:
+    table, names = mg.table_from_arrays(tags=np.array([[0, 1, 1], [1, 0, 0]])), ["a", "b", "c"]
+    table["tags"] = [[name for name, on in zip(names, row, strict=True) if on] for row in table["tags"]]
+    target = MultiLabel.from_values("tags", table)
+    assert np.stack([target.read(cell) for cell in table["tags"]]).tolist() == [[0, 1, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("rows", [[[0], [1]], [[0, 1], [0]], [[0, 1, 2], [1, 0, 2]], [{0, 1}, {1}]])
+def test_zero_and_one_may_be_classes_among_others_or_in_lists_of_unequal_lengths(rows: list[Any]) -> None:
+    assert MultiLabel.from_values("tags", rows).class_names == tuple(sorted(set().union(*rows)))
+
+
+@pytest.mark.parametrize("separator", [None, ","])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "['new', 'sale']",
+        '["it\'s"]',
+        " ['new' 'sale']",
+        "[np.str_('new'), np.str_('sale')]",
+        "('new',)",
+        "{'new', 'sale'}",
+        "[1, 2]",
+        "[np.int64(1), np.int64(2)]",
+        "[1. 0.]",
+        "[True, False]",
+        "[]",
+    ],
+)
+def test_the_print_of_a_list_is_refused_with_or_without_a_separator(cell: str, separator: str | None) -> None:
+    with pytest.raises(
+        mg.LoadError, match="the print of a list.*`ast.literal_eval`, or store the table as jsonl or par"
+    ):
+        MultiLabel("tags", ["new"], separator=separator).read(cell)
+
+
+def test_labels_may_stand_in_brackets() -> None:
+    assert MultiLabel.from_values("tags", ["[new]|(old)", "(1)|[sale]"], separator="|").class_names == (
+        "(1)",
+        "(old)",
+        "[new]",
+        "[sale]",
+    )
 
 
 def test_an_unknown_label_in_a_table_is_reported_with_its_row() -> None:

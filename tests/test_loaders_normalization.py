@@ -217,3 +217,12 @@ def test_what_was_learned_cannot_be_changed() -> None:
     assert learned.mean is not None and learned.mean.tolist() == pytest.approx([0.1, 0.2, 0.3])
     with pytest.raises(ValueError, match="read-only"):
         learned.mean[0] = 1
+
+
+@pytest.mark.parametrize("kind", [FeaturewiseNormalization, ZCAWhitening])
+def test_a_loader_comes_first_and_then_the_table(kind: Any) -> None:
+    table = table_of(pictures(4))
+    with pytest.raises(TypeError, match="first the loader .* then the table.*loader=DataFrame, table=ImageLoader"):
+        kind.from_table(table, reader())
+    with pytest.raises(TypeError, match="first the loader .* then the table.*loader=ImageLoader, table=Series"):
+        kind.from_table(reader(), table["image"])

@@ -47,10 +47,63 @@ def test_a_missing_or_infinite_value_is_an_error_with_the_way_out(cell: object) 
         NumericTarget("price").read(cell)
 
 
-@pytest.mark.parametrize("cell", ["cheap", (1.0, 2.0), [1.0, 2.0]])
-def test_what_is_no_number_is_an_error(cell: object) -> None:
-    with pytest.raises(mg.LoadError, match=r"expected 1 number\(s\). Received: "):
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (
+            "cheap",
+            r"expected 1 number\(s\). .*`pd.to_numeric\(table\[column\], errors=\"coerce\"\)`.*Received: 'cheap'",
+        ),
+        ("12,50", r"expected 1 number\(s\). .*decimal=\",\".*`pd.to_numeric\(.*Received: '12,50'"),
+        ((1.0, 2.0), r"expected 1 number\(s\). Received: \(1.0, 2.0\)"),
+        ([1.0, 2.0], r"expected 1 number\(s\). Received: "),
+        (np.ones((1, 1)), r"expected 1 number\(s\). Received: array"),
+        ({}, r"expected 1 number\(s\). Received: {}"),
+    ],
+)
+def test_what_is_no_number_is_an_error(cell: object, message: str) -> None:
+    with pytest.raises(mg.LoadError, match=message):
         NumericTarget("price").read(cell)
+
+
+def test_columns_are_taken_by_name_whatever_their_order_in_the_table() -> None:
+    table = pd.DataFrame({"price": [1.0, 3.0], "height": [10.0, 50.0], "kind": ["a", "b"]})
+    target = NumericTarget.from_values(["height", "price"], table)
+    assert (target.mean.tolist(), target.scale.tolist()) == ([30.0, 2.0], [20.0, 1.0])
+    assert NumericTarget.from_values("price", table) == NumericTarget.from_values("price", table["price"])
+    assert NumericTarget.from_values(["price"], table).mean.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("kind", ["series", "table", "array", "list", "lists"])
+def test_cells_of_one_column_may_hold_several_numbers(kind: str) -> None:
+    numbers = np.array([[0.0, 10.0], [4.0, 30.0]])
+    table = mg.table_from_arrays(box=numbers)
+    forms = {
+        "series": table["box"],
+        "table": table,
+        "array": numbers,
+        "list": list(numbers),
+        "lists": pd.Series(numbers.tolist()),
+    }
+    target = NumericTarget.from_values("box", forms[kind])
+    assert target == NumericTarget("box", mean=[2, 20], scale=[2, 10], units=2)
+    assert (target.spec.shape, target.units) == ((2,), 2)
+    columns = target.decode_outputs(np.array([[1.0, -1.0]]))
+    assert {name: column.tolist() for name, column in columns.items()} == {"box_0": [4.0], "box_1": [10.0]}
+    assert "box_1.r2" in target.score(np.eye(2), np.eye(2))
+    mg.check_loader(target, [table["box"].iloc[0], [1, 2.5], (3, 4)])
+
+
+def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
+    table = mg.table_from_arrays(x=np.arange(6.0), box=np.arange(12.0).reshape(6, 2), one=np.arange(6.0)[:, None])
+    inputs = {"x": mg.NumericLoader.from_values("x", table["x"])}
+    for column, names in (("box", ["box_0", "box_1"]), ("one", ["one"])):
+        target = NumericTarget.from_values(column, table[column])
+        _, truth = mg.MultimodalSequence(table, inputs, target, batch_size=6)[0]
+        assert target.unscale(truth) == pytest.approx(np.stack(table[column]), abs=1e-5)
+        bundle = mg.Bundle(mg.build_fusion_classifier(inputs, target), inputs, target)
+        assert list(bundle.predict(table)) == names
+    assert NumericTarget.from_values("box", table, standardize=False) == NumericTarget("box", units=2)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +127,30 @@ def test_what_is_no_number_is_an_error(cell: object) -> None:
             "is 'b' the right column.*Received: all of 2 values are missing in 'b'",
         ),
         (lambda: NumericTarget.from_values("price", pd.Series([], dtype="float64")), "Received: no values in 'price'"),
-        (lambda: NumericTarget.from_values("price", ["cheap"]), "values of 'price' must be numbers. Received: "),
-        (lambda: NumericTarget.from_values("a", np.ones((3, 2))), r"column='a', 2 column\(s\) of values"),
+        (lambda: NumericTarget.from_values("price", ["cheap"]), "values of 'price' must be numbers. Received: 'cheap'"),
+        (lambda: NumericTarget.from_values(["a", "b"], np.ones((3, 3))), r"\['a', 'b'\], 3 column\(s\) of values"),
+        (lambda: NumericTarget.from_values(["a"], [[1, 2], [3, 4]]), r"\['a'\], 2 column\(s\) of values"),
+        (
+            lambda: NumericTarget.from_values(["a", "c"], pd.DataFrame({"a": [1], "b": [2]})),
+            r"no such column; it has \['a', 'b'\]. Received: column='c'",
+        ),
+        (
+            lambda: NumericTarget.from_values("y", pd.Series([[1, 2], [3]], index=[7, 8])),
+            r"a target as `InputTarget\(ArrayLoader.*a column each. Received: shape \(1,\) at index 8",
+        ),
+        (lambda: NumericTarget.from_values("y", np.ones((3, 2, 2))), r"`InputTarget\(.*Received: shape \(2, 2\) at in"),
+        (
+            lambda: NumericTarget.from_values("y", [[1, 2], [[1], [2, 3]]]),
+            "Received: lists of unequal lengths at index 1",
+        ),
+        (lambda: NumericTarget.from_values("y", [[1, 2], None]), "drop such rows.*missing value at index 1 of 'y'"),
+        (lambda: NumericTarget.from_values("y", [[1, 2], [3, np.nan]]), "must be finite.*NaN at index 1 of 'y'"),
+        (
+            lambda: NumericTarget.from_values("y", [[1, 2], [3, "x"]]),
+            "values of 'y' must be numbers. Received: 'x' at index 1",
+        ),
+        (lambda: NumericTarget("a", units=0), "`units` must be a positive integer. Received: units=0"),
+        (lambda: NumericTarget(["a", "b"], units=3), "Of several columns each holds one number.*units=3"),
     ],
 )
 def test_targets_that_make_no_sense_are_refused(build, message: str) -> None:

@@ -103,8 +103,12 @@ def test_arguments_without_meaning_are_refused(arguments: dict, message: str) ->
     with pytest.raises(ValueError, match=message):
         mg.TextLoader.from_texts("caption", TEXTS, **arguments)
     for swapped in (("caption", "a text"), (TEXTS, "caption")):
-        with pytest.raises(TypeError, match="takes a column name and then texts"):
+        with pytest.raises(TypeError, match="First comes the name of a column, and then its values"):
             mg.TextLoader.from_texts(*swapped)
+    with pytest.raises(mg.LoadError, match=r"index 's', column 'caption': expected text.*astype.*Received: int 3"):
+        mg.TextLoader.from_texts("caption", pd.Series(["a", 3], index=["r", "s"]))
+    with pytest.raises(mg.LoadError, match="index 1, column 'caption': expected text"):
+        mg.TextLoader.from_texts("caption", ["a", 3])
     with pytest.raises(ValueError, match="There is no text to learn"):
         mg.TextLoader.from_texts("caption", ["", None])
 

@@ -136,16 +136,126 @@ def test_several_targets_and_their_weights_are_shown_by_name(picture_table: pd.D
     inputs = make_sequence(picture_table, tmp_path).inputs
     data = mg.MultimodalSequence(table, inputs, targets, batch_size=2, sample_weight={"color": "price"})
     shown = texts_of(mg.show_batch(data))
-    assert [text for text in shown if ":" in text][1:] == ["label: x", "color: blue", "label: y", "color: red"]
-    assert "weight 0" in shown
-    assert "weight 1.5" in shown
+    assert [text for text in shown if ":" in text][1:] == [
+        *("label: x", "color: blue (weight 0)"),
+        *("label: y", "color: red (weight 1.5)"),
+    ]
 
 
 def test_a_sequence_without_images_says_so_and_shows_its_cells(picture_table: pd.DataFrame) -> None:
     loader = mg.NumericLoader.from_values("price", picture_table["price"])
     shown = texts_of(mg.show_batch(mg.MultimodalSequence(picture_table, {"number": loader})))
     assert "no image among the inputs" in shown[0]
-    assert "price: 1.5" in shown
+    assert [text for text in shown if text.startswith("price")] == [f"price: {cell:g}" for cell in (0, 1.5, 3, 4.5)]
+
+
+def halve_numbers(sample: mg.augment.Sample, rng: np.random.Generator) -> mg.augment.Sample:
+    return sample.replace(number=sample.inputs["number"] / 2)
+
+
+def test_numbers_are_those_the_model_is_given_in_the_units_of_the_table(picture_table: pd.DataFrame) -> None:
+    table = picture_table.assign(width=[1e6, 3e6] * 5)
+    inputs = {"number": mg.NumericLoader(["price", "width"], mean=[1.0, 2e6], scale=[2.0, 1e6])}
+    target = mg.NumericTarget("price", mean=1.0, scale=2.0)
+    data = mg.MultimodalSequence(table, inputs, target, batch_size=4, sample_augment=[halve_numbers])
+    shown = texts_of(mg.show_batch(data))
+    # Half as far from the mean, and the target as it is.
+    assert shown[1:5] == ["price: 0", "price: 0.5, width: 1500000", "price: 1.5", "price: 1.25, width: 2500000"]
+
+
+def test_mixed_and_blank_inputs_are_shown_as_they_are_given(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    inputs = {
+        "caption": make_sequence(picture_table, tmp_path).inputs["caption"],
+        "price": mg.NumericLoader.from_values("price", picture_table["price"]),
+    }
+    target = mg.NumericTarget.from_values("price", picture_table["price"])
+    mix = [mg.augment.MixUp(1.0)]
+    data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=4, batch_augment=mix)
+    shown = [text for text in texts_of(mg.show_batch(data)) if text.startswith("price: ")]
+    given = target.unscale(data[0][1])[:, 0]
+    assert np.abs(given - picture_table["price"][:4]).max() > 0.1
+    assert [float(text[7:]) for text in shown[::2]] == pytest.approx(given, abs=1e-4)
+    assert shown[1::2] == shown[::2]
+
+    blank = [mg.augment.ModalityDropout(1.0, inputs=["caption", "price"])]
+    data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=4, sample_augment=blank)
+    captions, numbers = data[0][0]
+    shown = texts_of(mg.show_batch(data))
+    assert shown.count("(no words)") == 4 - captions.any(axis=(1, 2)).sum() > 0
+    assert shown.count("price: 6.75") == (numbers == 0).sum() > 0
+
+
+def test_captions_of_ngrams_say_where_the_model_is_given_another(picture_table: pd.DataFrame) -> None:
+    note = "caption as in the table, not as the model is given it"
+    loader = mg.TextLoader.from_texts("caption", picture_table["caption"], output_mode="ngrams")
+    target = mg.ClassLabel.from_values("label", picture_table["label"])
+    data = mg.MultimodalSequence(picture_table, {"caption": loader}, target)
+    assert data.augmenting
+    assert note not in texts_of(mg.show_batch(data))
+    loader = loader.replace(augment=[mg.augment.RandomWordDeletion(0.5)])
+    data = mg.MultimodalSequence(picture_table, {"caption": loader}, target)
+    changed = sum(
+        not np.array_equal(row, loader.read(picture_table["caption"].iloc[i]))
+        for i, row in enumerate(data[0][0][0][:4])
+    )
+    assert texts_of(mg.show_batch(data)).count(note) == changed > 0
+    assert note not in texts_of(mg.show_batch(data.for_evaluation()))
+
+
+def test_hidden_tokens_are_seen_and_named(picture_table: pd.DataFrame) -> None:
+    loader = mg.TextLoader.from_texts("caption", picture_table["caption"], sequence_length=9)
+    masked = mg.MaskedTextLoader(loader, rate=0.4)
+    target = mg.MaskedTokens(masked)
+    data = mg.MultimodalSequence(picture_table, {"caption": masked}, target, shuffle=True)
+    ids, hidden = data[0][0][0][0], data[0][1][0]
+    shown = texts_of(mg.show_batch(data))
+    assert shown[1] == "hidden: " + ", ".join(loader.encoder.token(one) for one in hidden if one)
+    assert shown[2].count("[MASK]") == (ids == masked.mask_id).sum() > 0
+    assert not any("[PAD]" in text for text in shown)
+    dropped = loader.replace(augment=[mg.augment.TokenMasking(1.0)])
+    shown = texts_of(mg.show_batch(mg.MultimodalSequence(picture_table, {"caption": dropped}, shuffle=True)))
+    assert set(shown[1:]) == {" ".join(["[MASK]"] * 5)}
+
+
+def test_tags_are_words_with_their_share_where_they_are_mixed(picture_table: pd.DataFrame) -> None:
+    table = picture_table.assign(tags=[["new", "old"], [], ["new"], ["old"], ["new"]] * 2)
+    inputs = {"price": mg.NumericLoader.from_values("price", table["price"])}
+    target = mg.MultiLabel.from_values("tags", table["tags"])
+    shown = texts_of(mg.show_batch(mg.MultimodalSequence(table, inputs, target)))
+    assert shown[1::2] == ["new, old", "(no labels)", "new", "old"]
+    mix = [mg.augment.MixUp(1.0)]
+    data = mg.MultimodalSequence(table, inputs, target, batch_size=2, batch_augment=mix)
+    new, old = data[0][1][0]
+    assert texts_of(mg.show_batch(data))[1] == f"new {new:.0%}, old {old:.0%}"
+
+
+def test_arrays_are_told_by_their_shape_and_range() -> None:
+    table = mg.table_from_arrays(
+        x=np.linspace(0, 1, 50, dtype="float32").reshape(2, 25), z=np.array([[1, 2.5], [3, 4]])
+    )
+    inputs = {name: mg.ArrayLoader.from_values(name, table[name]) for name in ("x", "z")}
+    data = mg.MultimodalSequence(table, inputs, mg.InputTarget(inputs["x"]))
+    shown = texts_of(mg.show_batch(data))
+    assert shown[1:4] == ["x: 25 numbers from 0 to 0.49", "x: 25 numbers from 0 to 0.49", "z: 1, 2.5"]
+
+
+@pytest.mark.parametrize("inputs_as", ["tuple", "list", "dict", "array"])
+def test_inputs_of_every_form_are_drawn(picture_table: pd.DataFrame, tmp_path: Path, inputs_as: str) -> None:
+    sequence = make_sequence(picture_table, tmp_path)
+    inputs = {"image": sequence.inputs["image"]}
+    data = mg.MultimodalSequence(picture_table, inputs, sequence.target, batch_size=6, inputs_as=inputs_as)
+    pixels = mg.show_batch(data).axes[1].images[0].get_array()
+    np.testing.assert_array_equal(pixels, sequence[0][0][0][1])
+    figure = plots.plot_predictions(data, predictions_for(picture_table, list(picture_table["label"])))
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), pixels)
+
+
+def test_a_table_in_place_of_a_sequence_is_refused(picture_table: pd.DataFrame) -> None:
+    rule = r"`MultimodalSequence\(table, inputs, target\)`. Received: sequence of type DataFrame"
+    with pytest.raises(TypeError, match=rule):
+        mg.show_batch(picture_table)
+    with pytest.raises(TypeError, match=rule):
+        plots.plot_predictions(picture_table, predictions_for(picture_table, ["x"] * 10))
 
 
 @pytest.mark.parametrize("with_image", [True, False])

@@ -91,7 +91,8 @@ class Wrong(Sampler):
 @pytest.mark.parametrize(
     ("sampler", "changes", "message"),
     [
-        ("even", {}, "`sampler` must be \"balanced\", a Sampler or None. Received: sampler='even'"),
+        ("even", {}, "`sampler` must be \"balanced\", None, or an object of a class derived from `mg.Sampler`.*'even'"),
+        ({"a": 1}, {}, "derived from `mg.Sampler`"),
         (WeightedSampler("wait"), {}, "no such column.*Did you mean 'weight'"),
         (WeightedSampler("weight"), {"weight": -1.0}, "at least 0. Received: -1.0 at index 'row-7' from Weighted"),
         (WeightedSampler("weight"), {"weight": None}, "finite number, at least 0. Received: nan at index 'row-7'"),
@@ -110,7 +111,7 @@ def test_what_cannot_be_drawn_by_is_named(table, sampler, changes: dict, message
 def test_weights_that_are_all_zero_and_a_balance_without_a_target_are_refused(table) -> None:
     with pytest.raises(mg.TableError, match="at least one row must have a weight above 0"[1:]):
         sequence(table.assign(weight=0.0), WeightedSampler("weight"))
-    with pytest.raises(ValueError, match="needs a single target to balance by"):
+    with pytest.raises(ValueError, match="balances the classes of a single ClassLabel"):
         mg.MultimodalSequence(table, sequence(table, None).inputs, sampler="balanced")
     with pytest.raises(ValueError, match="take `shuffle=True`"):
         Plan(3, 1, weights=np.ones(3))

@@ -418,6 +418,24 @@ def test_an_operation_that_fails_or_breaks_the_spec_is_named_with_the_row(pictur
             mg.MultimodalSequence(picture_table, {"image": loader}, target, threads=1)[0]
 
 
+def test_an_operation_that_writes_into_the_tables_own_arrays_fails_and_changes_nothing(target) -> None:
+    def darken(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        array //= 2
+        return array
+
+    table = pd.DataFrame({"x": [np.full((8, 8), 200, "uint8") for _ in range(4)], "label": list("xyzx")})
+    loader = mg.ArrayLoader.from_values("x", table["x"], augment=[darken])
+    with pytest.raises(mg.LoaderError, match="read-only.*Return a new array"):
+        mg.MultimodalSequence(table, {"x": loader}, target)[0]
+    assert all((array == 200).all() for array in table["x"])
+
+
+def test_rows_without_targets_point_to_the_sequence_for_them(picture_table, inputs, target) -> None:
+    data = mg.MultimodalSequence(picture_table, inputs, target)
+    with pytest.raises(mg.TableError, match=r"column='label'. To predict rows without targets, take"):
+        data.for_evaluation(picture_table.drop(columns="label"))
+
+
 @pytest.mark.parametrize("target", [{}, {"kind": "label"}, {1: mg.ClassLabel("label", "xyz")}])
 def test_several_targets_must_be_a_mapping_of_names_to_targets(picture_table, inputs, target) -> None:
     with pytest.raises(ValueError, match="`target` must"):

@@ -175,3 +175,21 @@ def test_a_duplicate_index_is_refused_with_the_way_out() -> None:
 def test_jsonl_keeps_text_that_looks_like_a_date(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text(json.dumps({"date": "2020-01-01", "caption": "1"}) + "\n")
     assert mg.read_table(tmp_path / "t.jsonl")["date"].tolist() == ["2020-01-01"]
+
+
+def test_a_single_share_and_a_column_of_lists_are_refused_with_the_reason() -> None:
+    table = pd.DataFrame({"tags": [["a"], ["b"]] * 5})
+    with pytest.raises(TypeError, match=r"a share for each part, as in \(0.8, 0.2\). Received: fractions=0.2"):
+        mg.split_table(table, 0.2)
+    with pytest.raises(mg.TableError, match="must hold single values.*Received: column='tags'"):
+        mg.split_table(table, (0.5, 0.5), stratify="tags")
+
+
+def test_links_to_folders_are_named_and_not_followed(tmp_path: Path) -> None:
+    for folder in ("root/cat", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.png").write_bytes(b"")
+    (tmp_path / "root" / "dog").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.warns(UserWarning, match="links to folders, which are not followed, and are left out, 'dog' first"):
+        table = mg.read_table(tmp_path / "root")
+    assert table["image"].tolist() == ["cat/1.png"]

@@ -68,9 +68,14 @@ def test_a_padded_row_has_no_weight_whatever_its_class(table) -> None:
         ({"class_weight": {"mug": 1, "vase": -1}}, "a class weight must be a finite number, at least 0"[2:]),
         ({"class_weight": {"mug": 1, "vase": float("nan")}}, "finite number"),
         ({"class_weight": "even"}, "must be \"balanced\" or give a weight.*Received: 'even'"),
-        ({"several": True, "class_weight": "balanced"}, "must map target names.*'kind', 'state'.*'balanced'"),
+        (
+            {"several": True, "class_weight": "balanced"},
+            "must say for which, as in {'kind': 'balanced'}. Received: class_weight='balanced'",
+        ),
         ({"several": True, "class_weight": {"sort": "balanced"}}, r"must map target names.*Received: \['sort'\]"),
         ({"several": True, "sample_weight": {"sort": "trust"}}, r"`sample_weight` must map target names.*'sort'"),
+        ({"sample_weight": {"kind": "trust"}}, "must be the name of a column of the table, or, for several targets"),
+        ({"sample_weight": np.ones(10)}, "must be the name of a column.*Received: sample_weight of type ndarray"),
         ({"sample_weight": "thrust"}, "no such column.*'thrust'"),
     ],
 )

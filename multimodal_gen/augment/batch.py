@@ -29,6 +29,10 @@ class Batch:
         target: `(batch, *spec.shape)`, a mapping of target name -> array where there are several, or None.
         sample_weight: `(batch,) float32`, a mapping of target name -> weights, or None.
         specs: Input name -> the spec of its arrays.
+
+    Example:
+        def halve_prices(batch, rng):
+            return dataclasses.replace(batch, inputs={**batch.inputs, "price": batch.inputs["price"] / 2})
     """
 
     inputs: dict[str, np.ndarray]
@@ -95,8 +99,8 @@ class _Mix(BatchAugmentation):
         if own.dtype.kind != "f":
             of = "the target" if name is None else f"the target {name!r}"
             raise ValueError(
-                f"{type(self).__name__} mixes targets, and {of} is a class number. Take "
-                f'ClassLabel(..., label_mode="categorical"). Received: dtype={own.dtype}'
+                f"{type(self).__name__} mixes targets, and {of} is whole numbers. Of a class take "
+                f'ClassLabel(..., label_mode="categorical"); ids cannot be mixed. Received: dtype={own.dtype}'
             )
         return _blend(own, own[partners], weights)
 

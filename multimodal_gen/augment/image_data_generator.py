@@ -56,6 +56,12 @@ _ELSEWHERE: dict[str, tuple[Any, str]] = {
     "dtype": (None, 'ImageLoader(..., dtype="float32"), or nothing: uint8 takes a quarter of the room'),
 }
 
+_OF_FLOW = (
+    *("x", "y", "directory", "dataframe", "x_col", "y_col", "weight_col", "target_size", "color_mode", "classes"),
+    *("class_mode", "batch_size", "shuffle", "sample_weight", "seed", "save_to_dir", "save_prefix", "save_format"),
+    *("subset", "interpolation", "follow_links", "keep_aspect_ratio", "validate_filenames", "ignore_class_split"),
+)
+
 
 def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
     """The operations that `ImageDataGenerator(**arguments)` applied, in its order.
@@ -77,8 +83,7 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
     Example:
         loader = ImageLoader("image", augment=from_image_data_generator(rotation_range=20, horizontal_flip=True))
     """
-    for name, value in arguments.items():
-        _check_known(name, value)
+    _check_known(arguments)
     given = {**_DEFAULTS, **{name: value for name, value in arguments.items() if name in _DEFAULTS}}
     if given["interpolation_order"] not in (0, 1):
         raise ValueError(
@@ -111,15 +116,23 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
     return operations
 
 
-def _check_known(name: str, value: Any) -> None:
-    if name in _ELSEWHERE:
-        nothing, instead = _ELSEWHERE[name]
-        if value and value != nothing and (name, value) != ("data_format", "channels_last"):
-            raise ValueError(f"`{name}` is no augmentation. Instead, write {instead}. Received: {name}={value!r}")
-    elif name not in _DEFAULTS:
-        close = difflib.get_close_matches(name, [*_DEFAULTS, *_ELSEWHERE], n=1)
-        hint = f" Did you mean `{close[0]}`?" if close else ""
-        raise TypeError(f"ImageDataGenerator has no argument of this name.{hint} Received: {name}={value!r}")
+def _check_known(arguments: dict[str, Any]) -> None:
+    instead = []
+    for name, value in arguments.items():
+        if name in _ELSEWHERE:
+            nothing, other = _ELSEWHERE[name]
+            if value and value != nothing and (name, value) != ("data_format", "channels_last"):
+                instead.append(f"`{name}` is no augmentation. Instead, write {other}.")
+        elif name not in _DEFAULTS:
+            close = difflib.get_close_matches(name, [*_DEFAULTS, *_ELSEWHERE], n=1)
+            hint = f" Did you mean `{close[0]}`?" if close else ""
+            if name in _OF_FLOW:
+                hint = " It is one of `flow`, `flow_from_directory` or `flow_from_dataframe`, which the table of "
+                hint += "docs/from_image_data_generator.md has."
+            raise TypeError(f"ImageDataGenerator has no argument of this name.{hint} Received: {name}={value!r}")
+    if instead:
+        received = ", ".join(f"{name}={value!r}" for name, value in arguments.items() if name in _ELSEWHERE)
+        raise ValueError(f"{' '.join(instead)} Received: {received}")
 
 
 def _number(name: str, given: dict[str, Any], most: float) -> float:
@@ -145,7 +158,9 @@ def _pair(name: str, given: dict[str, Any]) -> tuple[float, float]:
             f"Received: {name}={value!r}"
         )
     if not valid or not 0 <= pair[0] <= pair[1]:
-        raise ValueError(f"`{name}` must be a pair (low, high), at least 0. Received: {name}={value!r}")
+        raise ValueError(
+            f"`{name}` must be a pair (low, high), low at most high and at least 0. Received: {name}={value!r}"
+        )
     return float(pair[0]), float(pair[1])
 
 
@@ -156,10 +171,15 @@ def _shifts(given: dict[str, Any], borders: dict[str, Any]) -> list[Augmentation
         name = f"{axis}_shift_range"
         value = given[name]
         if not is_number(value):
-            raise ValueError(
-                f"`{name}` must be a number here: a list is a choice among its elements and their opposites. For a "
-                f'range write RandomTranslation((low, high), (low, high), unit="pixels"). Received: {name}={value!r}'
+            numbers = isinstance(value, list | tuple | np.ndarray) and all(map(is_number, value))
+            unit = "fraction" if numbers and max(value, default=0) < 1 else "pixels"
+            hint = (
+                "a list is a choice among its elements and their opposites. For a range write "
+                f'RandomTranslation((low, high), (low, high), unit="{unit}").'
+                if numbers
+                else "a share of the side below 1, or pixels."
             )
+            raise ValueError(f"`{name}` must be a number here: {hint} Received: {name}={value!r}")
         if value < 0:
             raise ValueError(f"`{name}` must be at least 0. Received: {name}={value!r}")
         whole = isinstance(value, int | np.integer)

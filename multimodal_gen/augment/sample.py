@@ -30,7 +30,7 @@ class Sample:
     target: Any = None
 
     def replace(self, **inputs: np.ndarray) -> Sample:
-        """The same sample with other arrays for some inputs."""
+        """The same sample with other arrays for some inputs. For another target: `Sample(sample.inputs, target)`."""
         unknown = [name for name in inputs if name not in self.inputs]
         if unknown:
             raise ValueError(f"There are the inputs {list(self.inputs)}. Received: {unknown}")
@@ -92,9 +92,12 @@ class FlipWithWords(SampleAugmentation):
         self, cells: Mapping[str, Any], rng: np.random.Generator
     ) -> tuple[Mapping[str, Any], SampleFunction | None]:
         """Decide whether the row is mirrored, and exchange the words."""
-        for name in (self.image, self.caption):
+        for argument, name in (("image", self.image), ("caption", self.caption)):
             if name not in cells:
-                raise ValueError(f"FlipWithWords needs inputs that exist, of {list(cells)}. Received: {name!r}")
+                raise ValueError(
+                    f"`{argument}` of FlipWithWords must be the name of an input, which are {list(cells)}. "
+                    f"Received: {argument}={name!r}"
+                )
         mirrored, text = bool(rng.random() < self.rate), cells[self.caption]
         if not mirrored or not isinstance(text, str):
             return cells, self._mirror if mirrored else None
@@ -124,7 +127,7 @@ class ModalityDropout(SampleAugmentation):
     "ModDrop", 2016.
 
     Args:
-        rate: Probability that an input is blanked, in [0, 1).
+        rate: Probability that an input is blanked, in [0, 1]; 1 leaves just one input.
         inputs: Names of the inputs that may be blanked; by default all.
     """
 
@@ -155,7 +158,7 @@ def _mirrored(target: Any) -> Any:
 
 
 def _check_rate(rate: float) -> None:
-    if not 0 <= rate <= 1:
+    if not isinstance(rate, int | float | np.number) or not 0 <= rate <= 1:
         raise ValueError(f"`rate` must be a probability in [0, 1]. Received: rate={rate!r}")
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from multimodal_gen.augment import Augmentation, augment_image
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
+from multimodal_gen.loaders.values import cells_of
 
 _CHECKED_ROWS = 8
 # Models calculate with 32 bits.
@@ -100,7 +101,7 @@ class ArrayLoader(Loader):
 
         Args:
             column: The column of arrays.
-            values: Its training cells: a Series, an array or a list.
+            values: Its training cells: a Series, an array or a list; or the table that has them.
             dtype: As in the constructor; by default that of the first cell, with 64-bit numbers as 32-bit ones, which
                 models calculate with.
             kind: As in the constructor.
@@ -112,6 +113,7 @@ class ArrayLoader(Loader):
             LoadError: If a cell cannot be read, or is not like the first.
             ValueError: If every cell is missing.
         """
+        values = cells_of(column, values)
         cells = values.array if isinstance(values, pd.Series) else values
         missing = values.isna() if isinstance(values, pd.Series) else [is_missing(cell) for cell in values]
         rows = np.flatnonzero(~np.asarray(missing, bool)).tolist()

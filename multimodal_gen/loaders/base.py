@@ -141,6 +141,11 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
     if not isinstance(loader, Loader):
         raise LoaderError(f"A loader must derive from Loader. Received: loader={loader!r}")
     name = type(loader).__name__
+    if hasattr(cells, "columns"):
+        raise LoaderError(
+            f"check_loader takes cells of one column, as in table[{loader.column!r}].head(). "
+            f"Received: {type(cells).__name__}"
+        )
     cells = list(cells)
     if not cells:
         raise LoaderError("check_loader needs at least one cell to read. Received: cells=[]")

@@ -101,8 +101,11 @@ class ImageLoader(Loader):
         if not isinstance(augment, list | tuple):
             raise ValueError(f"`augment` must be a list of operations. Received: augment={augment!r}")
         for operation in augment:
-            if not callable(operation):
-                raise ValueError(f"`augment` must hold callables `(image, rng) -> image`. Received: {operation!r}")
+            if not callable(operation) or isinstance(operation, type):
+                raise ValueError(
+                    "`augment` must hold objects such as RandomFlip(), or callables `(image, rng) -> image`. "
+                    f"Received: {operation!r}"
+                )
         if normalize is not None and not isinstance(normalize, Normalization):
             raise ValueError(
                 "`normalize` must be a normalisation such as SamplewiseNormalization(). "
@@ -147,7 +150,9 @@ class ImageLoader(Loader):
                 path=path,
             ) from None
         except IsADirectoryError:
-            raise LoadError("the path names a folder, not a file.", path=path) from None
+            empty = isinstance(cell, str) and not cell
+            reason = "the cell is empty. Fill it, or drop the row." if empty else "the path names a folder, not a file."
+            raise LoadError(reason, path=path) from None
         except UnidentifiedImageError:
             raise LoadError(
                 "the content is not a picture in any format that Pillow knows. Replace the file, or drop the row.",

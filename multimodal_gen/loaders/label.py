@@ -17,6 +17,7 @@ from multimodal_gen.loaders.target import (
     sorted_names,
     unknown_label,
 )
+from multimodal_gen.loaders.values import series_of
 
 if TYPE_CHECKING:
     import keras
@@ -59,11 +60,16 @@ class ClassLabel(Target):
     def from_values(cls, column: str, values: Iterable[Any], *, label_mode: str = "int") -> Self:
         """Learn the classes from training rows: every different value, sorted.
 
+        Args:
+            column: The column that holds the class.
+            values: Its training values, or the table that has it.
+            label_mode: As in the constructor.
+
         Raises:
-            ValueError: If a value is missing, the values cannot be sorted, or there are fewer than two classes.
+            ValueError: If a value is missing or a list, the values cannot be sorted, or there are fewer than two
+                classes.
         """
-        series = values if isinstance(values, pd.Series) else pd.Series(values)
-        refuse_missing(series.isna().to_numpy(), series.index, column, "Labels")
+        series = _labels(column, values)
         names = sorted_names(map(plain_name, series.unique()), column)
         return cls(column, names, label_mode=label_mode)
 
@@ -98,7 +104,7 @@ class ClassLabel(Target):
         heuristic "balanced" of scikit-learn, after King and Zeng, "Logistic regression in rare events data", 2001.
 
         Args:
-            values: The column's values in the training rows.
+            values: The column's values in the training rows, or the table that has it.
 
         Returns:
             Position of the class in `class_names` -> its weight.
@@ -107,8 +113,8 @@ class ClassLabel(Target):
             LoadError: If a value is none of `class_names`.
             ValueError: If a value is missing, or a class has no rows.
         """
-        series = values if isinstance(values, pd.Series) else pd.Series(values)
-        refuse_missing(series.isna().to_numpy(), series.index, self.column, "Labels")
+        assert isinstance(self.column, str)
+        series = _labels(self.column, values)
         counts = np.zeros(len(self.class_names), "int64")
         for label, count in series.value_counts().items():
             counts[self.position(label)] = count
@@ -186,3 +192,17 @@ class ClassLabel(Target):
         if self.label_mode == "categorical":
             return truth.argmax(axis=1)
         return truth.reshape(len(truth)).astype("int64")
+
+
+def _labels(column: str, values: Any) -> pd.Series:
+    series = series_of(column, values)
+    refuse_missing(series.isna().to_numpy(), series.index, column, "Labels")
+    for label, cell in () if series.dtype.kind in "biuf" else series.items():
+        if pd.api.types.is_list_like(cell):
+            raise ValueError(
+                "A row has one class, which is no list or array. Rows of one become classes with "
+                f"`table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot rows with `.argmax(axis=1)` "
+                f"instead; where a row has any number of classes, take MultiLabel. "
+                f"Received: {cell!r} at index {label!r} of {column!r}"
+            )
+    return series

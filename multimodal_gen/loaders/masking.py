@@ -194,8 +194,9 @@ class MaskedTokens(Target):
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
         """The column "tokens": the likeliest token of each position, joined by single spaces.
 
-        There are `sequence_length` tokens, `text.split(" ")[position]` is that of a position; where the caption has
-        padding they mean nothing. Only ordinary tokens are given.
+        There are `sequence_length` tokens, `text.split(" ")[position]` is that of a position. Outputs alone do not tell
+        where a caption ends, so there is a token for padding too, which means nothing: with padding on the right, the
+        caption's own are the first `np.count_nonzero(loader.read(text))`. Only ordinary tokens are given.
         """
         outputs = self._checked(outputs)
         ordinary = np.flatnonzero(self.loader.encoder.ordinary)

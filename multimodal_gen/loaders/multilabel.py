@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, is_missing
@@ -18,11 +18,19 @@ from multimodal_gen.loaders.target import (
     sorted_names,
     unknown_label,
 )
+from multimodal_gen.loaders.values import series_of
 
 if TYPE_CHECKING:
     import keras
 
 _THRESHOLD = 0.5
+# What `str` makes of a list, tuple, set or array of texts or numbers, as csv files hold it.
+_PRINTED = re.compile(
+    r"""\[\s*\]
+    | [\[({] \s* (np\.\w+\()? ['"] .* ['"] \)? ,? \s* [\])}]
+    | \[ \s* (np\.\w+\()? (\d|True|False) [\w\s,.()]* \]""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 class MultiLabel(Target):
@@ -57,13 +65,26 @@ class MultiLabel(Target):
     def from_values(cls, column: str, values: Iterable[Any], *, separator: str | None = None) -> Self:
         """Learn the classes from training rows: every different label, sorted.
 
+        Args:
+            column: The column that holds the labels.
+            values: Its training cells, or the table that has it.
+            separator: As in the constructor.
+
         Raises:
-            ValueError: If a value is missing or is not labels, no row has a label, or labels cannot be sorted.
+            ValueError: If a value is missing or is not labels, the rows are multi-hot, no row has a label, or labels
+                cannot be sorted.
         """
         _check_separator(separator)
-        rows = list(values)
-        index = values.index if isinstance(values, pd.Series) else pd.RangeIndex(len(rows))
+        series = series_of(column, values)
+        rows, index = series.tolist(), series.index
         refuse_missing(np.array([is_missing(row) for row in rows], bool), index, column, "Labels")
+        if _is_multi_hot(rows):
+            raise ValueError(
+                "Labels must be names, and these rows are 0 and 1 for each class. Make lists of the names that are on: "
+                f"`table[{column!r}] = [[name for name, on in zip(names, row) if on] for row in "
+                f"table[{column!r}]]`, with `names` in the order of the zeros and ones. "
+                f"Received: {rows[0]!r} at index {index[[0]].tolist()[0]!r} of {column!r}"
+            )
         names: set[Any] = set()
         for label, row in zip(index, rows, strict=True):
             try:
@@ -155,6 +176,12 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
         LoadError: If the cell, or a label in it, is missing, or the cell is something else than labels.
     """
     if isinstance(cell, str):
+        if _PRINTED.fullmatch(cell.strip()):
+            raise LoadError(
+                "expected labels, and this is the print of a list, as `to_csv` writes it. Parse the column with "
+                "`ast.literal_eval`, or store the table as jsonl or parquet, which keep lists. "
+                f"Received: {cell!r}"
+            )
         if separator is None:
             raise LoadError(
                 'expected a list of labels. Split strings by giving a separator, as in `separator="|"`. '
@@ -172,6 +199,16 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
         if not isinstance(label, str | int | np.integer | np.bool_):
             raise LoadError(f"a label must be a string, an integer or a boolean. Received: {label!r} in {cell!r}")
     return list(cell)
+
+
+def _is_multi_hot(rows: Sequence[Any]) -> bool:
+    # Read as names, these would be the same target in all rows.
+    if not all(isinstance(row, list | tuple) or (isinstance(row, np.ndarray) and row.ndim) for row in rows):
+        return False
+    if len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        return False
+    kinds = int | float | np.integer | np.floating | np.bool_
+    return all(isinstance(label, kinds) and label in (0, 1) for row in rows for label in row)
 
 
 def _check_separator(separator: str | None) -> None:

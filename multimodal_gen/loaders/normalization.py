@@ -90,10 +90,11 @@ class FeaturewiseNormalization(Normalization):
             verbose: 0 for silence, 1 for a progress bar.
 
         Raises:
+            TypeError: If it is not a loader and then a table.
             LoadError: If a picture cannot be loaded; it names the row's index, the column and the path.
         """
         _check_steps(center, scale)
-        channels = _image_shape(loader)[-1]
+        channels = _image_shape(loader, table)[-1]
         moments = moments_of_table(loader, table, channels, verbose)
         std = np.sqrt(moments.scatter.diagonal() / moments.count)
         return cls(moments.mean if center else None, std if scale else None)
@@ -159,12 +160,13 @@ class ZCAWhitening(Normalization):
             verbose: 0 for silence, 1 for a progress bar.
 
         Raises:
+            TypeError: If it is not a loader and then a table.
             LoadError: If a picture cannot be loaded; it names the row's index, the column and the path.
             ValueError: If a picture has more than 4,096 values.
         """
         if not epsilon >= 0:
             raise ValueError(f"`epsilon` must be at least 0. Received: epsilon={epsilon!r}")
-        shape = _image_shape(loader)
+        shape = _image_shape(loader, table)
         values = math.prod(shape)
         _check_values(values)
         moments = moments_of_table(loader, table, values, verbose)
@@ -204,9 +206,14 @@ class ZCAWhitening(Normalization):
         return f"ZCAWhitening({len(self.matrix)} values, mean={self.mean.tolist()})"
 
 
-def _image_shape(loader: Loader) -> tuple[int, ...]:
-    spec = getattr(loader, "spec", None)
-    if spec is None or (spec.kind, spec.dtype) != ("image", "float32") or not isinstance(loader.column, str):
+def _image_shape(loader: Loader, table: pd.DataFrame) -> tuple[int, ...]:
+    if not isinstance(loader, Loader) or not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            "`from_table` takes first the loader of the pictures and then the table of training rows. "
+            f"Received: loader={type(loader).__name__}, table={type(table).__name__}"
+        )
+    spec = loader.spec
+    if (spec.kind, spec.dtype) != ("image", "float32") or not isinstance(loader.column, str):
         raise ValueError(
             "`loader` must yield the pictures that are to be normalised: float32, with their `rescale`, as "
             f'`ImageLoader(..., dtype="float32")` does. Received: loader={loader!r}'

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing
+from multimodal_gen.loaders.base import ArraySpec, Loader
+from multimodal_gen.loaders.values import numbers_of, read_numbers
 
 
 class NumericLoader(Loader):
@@ -48,16 +48,19 @@ class NumericLoader(Loader):
 
         Args:
             column: A column name, or several.
-            values: Their training values: a Series, or a DataFrame or array with one column each.
+            values: Their training values: a table that has the columns, a Series, or an array with one column each, in
+                the order of the names.
             missing: As in the constructor; missing values are left out of the statistics.
 
         Raises:
-            ValueError: If a column is not numeric, or has no finite value.
+            ValueError: If a value is no number, it names the row; or a column is lacking, or has no finite value.
         """
-        try:
-            numbers = pd.DataFrame(np.asarray(values)).astype("float64").to_numpy()
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"The values of {column!r} must be numbers. Received: {error}") from None
+        numbers = numbers_of(column, values).to_numpy()
+        if isinstance(column, str) and numbers.shape[1] > 1:
+            raise ValueError(
+                f"A NumericLoader reads one number a column; cells that are arrays are read by "
+                f"`ArrayLoader.from_values({column!r}, ...)`. Received: {numbers.shape[1]} numbers a row for {column!r}"
+            )
         numbers = np.where(np.isfinite(numbers), numbers, np.nan)
         if not np.all(np.isfinite(numbers).any(axis=0)):
             raise ValueError(f"Every column needs at least one finite training value. Received: column={column!r}")
@@ -66,16 +69,14 @@ class NumericLoader(Loader):
         return cls(column, mean=np.nanmean(numbers, axis=0).tolist(), scale=scale.tolist(), missing=missing)
 
     def read(self, cell: Any) -> np.ndarray:
-        """Standardise a number, or a tuple of numbers, one a column."""
-        cells = cell if isinstance(cell, tuple) else (cell,)
-        try:
-            numbers = np.array([float("nan") if is_missing(one) else one for one in cells], "float64")
-        except (TypeError, ValueError):
-            numbers = np.empty(0)
-        if numbers.shape != self.mean.shape:
-            raise LoadError(f"expected {len(self.mean)} number(s). Received: {cell!r}")
+        """Standardise a number, or a tuple of numbers, one a column.
+
+        Raises:
+            LoadError: If one is infinite, no number, or missing where that is an error.
+        """
+        numbers = read_numbers(cell, len(self.mean))
         if self.missing == "mean":
-            numbers = np.where([is_missing(one) for one in cells], self.mean, numbers)
+            numbers = np.where(np.isnan(numbers), self.mean, numbers)
         if not np.all(np.isfinite(numbers)):
             raise LoadError(
                 "a number is missing or infinite. Fill it, drop the row, or read missing values as the mean with "

@@ -20,6 +20,7 @@ from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
 from multimodal_gen.loaders.ngrams import NgramEncoder
 from multimodal_gen.loaders.tokens import TokenEncoder, train_tokenizer
+from multimodal_gen.loaders.values import series_of
 
 Operation = TextAugmentation | TokenAugmentation | TextOperation
 
@@ -93,7 +94,7 @@ class TextLoader(Loader):
 
         Args:
             column: The column of captions.
-            texts: The training captions; missing ones are left out.
+            texts: The training captions, or the table that has them; missing ones are left out.
             output_mode: "tokens" for ids in their order, or "ngrams" for a bag of word 1- and 2-grams and character
                 2- to 5-grams with tf-idf weights, which tells classes apart best on tables of a few thousand rows.
             model: For tokens: "wordpiece", "bpe", "unigram" or "wordlevel".
@@ -105,14 +106,11 @@ class TextLoader(Loader):
             augment: Operations for training, as in the constructor.
 
         Raises:
+            TypeError: If the column's name does not come first.
+            LoadError: If a caption is not text; it names the row.
             ValueError: If there is no text to learn from, or an argument is none of those named.
         """
-        if isinstance(texts, str) or not isinstance(column, str):
-            raise TypeError(
-                f"`from_texts` takes a column name and then texts. Received: column={type(column).__name__}, "
-                f"texts={type(texts).__name__}"
-            )
-        texts = [_text(text) for text in texts if not is_missing(text)]
+        texts = _texts(column, texts)
         if not any(text.strip() for text in texts):
             raise ValueError(
                 f"There is no text to learn a vocabulary from. Received: {len(texts)} texts for {column!r}"
@@ -210,6 +208,17 @@ class TextLoader(Loader):
         if isinstance(self.encoder, NgramEncoder):
             raise ValueError("N-grams cannot be decoded; look at the caption in the table instead.")
         return self.encoder.decode(array)
+
+
+def _texts(column: str, values: Any) -> list[str]:
+    texts = []
+    for label, cell in series_of(column, values).items():
+        try:
+            if not is_missing(cell):
+                texts.append(_text(cell))
+        except LoadError as error:
+            raise error.at(label, column) from None
+    return texts
 
 
 def _text(cell: Any) -> str:

@@ -1,0 +1,153 @@
+"""Whether a model, loaders and a target go together: what a `Bundle` makes sure of before it predicts, and after.
+
+Shapes are known beforehand only of a model whose layers are a graph. One with a `call` of its own shows what it puts
+out when it has done so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.label import ClassLabel
+from multimodal_gen.loaders.multilabel import MultiLabel
+from multimodal_gen.loaders.target import Target
+
+if TYPE_CHECKING:
+    import keras
+
+Targets = Target | Mapping[str, Target] | None
+
+# How far rounding may carry a probability out of [0, 1], in half precision too.
+_TOLERANCE = 1e-3
+
+
+def structure_of_inputs(model: keras.Model, inputs: Mapping[str, Loader]) -> str:
+    """How a model takes its inputs, as `inputs_as` says it; "tuple" where it does not tell."""
+    taken = _structure(model, "input")
+    # What Keras notes of the first batch that a model with a `call` of its own was given.
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if isinstance(taken, Mapping) or isinstance(shape, Mapping):
+        return "dict"
+    alone = _is_shape(shape) or not isinstance(taken, list | tuple | None)
+    return "array" if alone and len(inputs) == 1 else "tuple"
+
+
+def by_name(outputs: Any, function: Callable[[Any], Any]) -> Any:
+    """What a function makes of a model's only output, or of each of several by name.
+
+    Args:
+        outputs: One, or a mapping of names to several, or a list; those of a list go by their places, and the one of
+            a list of one stands alone.
+        function: What is applied to each.
+    """
+    if isinstance(outputs, list | tuple):
+        outputs = dict(enumerate(outputs)) if len(outputs) > 1 else outputs[0]
+    if isinstance(outputs, Mapping):
+        return {name: function(one) for name, one in outputs.items()}
+    return function(outputs)
+
+
+def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Targets) -> None:
+    """Compare a model's inputs with what loaders yield, and its outputs with what a target needs.
+
+    Raises:
+        ValueError: If they differ, or the model is not built.
+        TypeError: If a target is something else.
+    """
+    if not model.built:
+        raise ValueError(
+            "The model has no weights yet: fit it, or call it on a batch first, as in `model(sequence[0][0])`. "
+            f"Received: an unbuilt {type(model).__name__} {model.name!r}"
+        )
+    taken = _structure(model, "input")
+    tensors = getattr(model, "inputs", None) or ()
+    if isinstance(taken, Mapping):
+        if set(taken) != set(inputs):
+            raise ValueError(f"The model takes inputs named {sorted(taken)}. Received: loaders named {sorted(inputs)}")
+        tensors = [taken[name] for name in inputs]
+    expected = [tuple(tensor.shape[1:]) for tensor in tensors]
+    given = [loader.spec.shape for loader in inputs.values()]
+    fits = len(expected) == len(given) and all(
+        len(one) == len(two) and all(a in (None, b) for a, b in zip(one, two, strict=True))
+        for one, two in zip(expected, given, strict=True)
+    )
+    if expected and not fits:
+        raise ValueError(f"The model takes inputs of shapes {expected}. Received: loaders that yield {given}")
+    for one in target.values() if isinstance(target, Mapping) else [target]:
+        if not isinstance(one, Target | None):
+            raise TypeError(
+                "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
+                f"Received: target={target!r}"
+            )
+    outputs = _structure(model, "output")
+    if outputs is not None:
+        _check_shapes(by_name(outputs, lambda tensor: tuple(tensor.shape[1:])), target)
+
+
+def check_outputs(outputs: Any, target: Targets) -> None:
+    """Make sure that what a model has put out is what a target can make sense of.
+
+    Args:
+        outputs: An array, or a mapping of names to arrays.
+        target: The target, several by name, or None.
+
+    Raises:
+        ValueError: If there are other outputs, of other shapes, or no probabilities where they are needed.
+    """
+    _check_shapes(by_name(outputs, lambda array: array.shape[1:]), target)
+    for name, one, array in _paired(target, outputs):
+        if isinstance(one, ClassLabel | MultiLabel) and (array.min() < -_TOLERANCE or array.max() > 1 + _TOLERANCE):
+            raise ValueError(
+                f"A {type(one).__name__} needs probabilities, in [0, 1]; end the model in `target.activation`, "
+                f"{one.activation!r}. Received: outputs{name} from {array.min():g} to {array.max():g}"
+            )
+
+
+def _structure(model: keras.Model, what: str) -> Any:
+    # The symbolic input or output, in the form that the model was made with; None where there is no graph of layers.
+    import keras
+
+    if not isinstance(model, keras.Sequential):
+        return getattr(model, what, None)
+    # A Sequential has one, and no attribute for it before it is called.
+    found = getattr(model, f"{what}s", None)
+    return found[0] if found else None
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(axis, int | None) for axis in value)
+
+
+def _check_shapes(shapes: Any, target: Targets) -> None:
+    """Compare shapes of outputs, the batch axis left out, with what a target or each of several needs."""
+    if target is None:
+        return
+    outputs = set(shapes) if isinstance(shapes, Mapping) else None
+    names = set(target) if isinstance(target, Mapping) else None
+    if outputs != names:
+        found = "one output without a name" if outputs is None else f"outputs named {sorted(outputs)}"
+        wanted = "a single target" if names is None else f"targets named {sorted(names)}"
+        raise ValueError(
+            "The model must have one output for a single target, and for a mapping of targets a dict of outputs by the "
+            f"same names; it has {found}. Received: {wanted}"
+        )
+    for name, one, shape in _paired(target, shapes):
+        # Class numbers need `units` probabilities each, and there may be several of them, as of hidden tokens.
+        numbers = math.prod(one.spec.shape) if np.dtype(one.spec.dtype).kind in "iu" else 1
+        if None not in shape and math.prod(shape) not in (one.units, one.units * numbers):
+            raise ValueError(
+                f"The model must put out {one.units * numbers} numbers a row, as the {type(one).__name__} on "
+                f"{one.column!r} has it in `units`. Received: outputs{name} of shape {tuple(shape)}"
+            )
+
+
+def _paired(target: Targets, outputs: Any) -> list[tuple[str, Any, Any]]:
+    # What is said of it in errors, a target, and what belongs to it.
+    if isinstance(target, Mapping):
+        return [(f" {name!r}", one, outputs[name]) for name, one in target.items()]
+    return [("", target, outputs)]

@@ -1,0 +1,168 @@
+"""The training values that loaders and targets learn from, in whichever form they are handed in.
+
+Whoever hands in a whole table means the column that the loader reads; whoever hands in a list or an array means its
+rows. That rule, and what a number is, are said here once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import is_missing
+from multimodal_gen.table import check_columns
+
+
+def cells_of(column: str, values: Any) -> Any:
+    """The cells of one column: of a table its column, anything else as it is.
+
+    Raises:
+        TypeError: If `column` is no name, or `values` are a single text or a mapping.
+        TableError: If it is a table without that column; it lists those there are.
+    """
+    if not isinstance(column, str) or isinstance(values, str | bytes | Mapping):
+        raise _wrong_order(column, values)
+    if not isinstance(values, pd.DataFrame):
+        return values
+    check_columns(values, [column])
+    return values[column]
+
+
+def series_of(column: str, values: Any) -> pd.Series:
+    """The same as a Series, whose index names the rows; of an array with several axes each cell is an array.
+
+    Raises:
+        TypeError: As `cells_of`.
+        TableError: As `cells_of`.
+    """
+    values = cells_of(column, values)
+    if isinstance(values, np.ndarray) and values.ndim > 1:
+        values = list(np.asarray(values))
+    return values if isinstance(values, pd.Series) else pd.Series(values)
+
+
+def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
+    """Numbers to learn from, `(rows, numbers) float64`, NaN where one is missing.
+
+    Args:
+        column: A column name, or several.
+        values: A table, from which the columns are taken by name; or a Series, a list or an array with one number, or
+            one array or list of numbers, a row.
+
+    Raises:
+        TypeError: If `column` is no name, or `values` are a single text or a mapping.
+        ValueError: If a value is no number, rows hold different numbers of numbers, or not one for each of several
+            columns; it names the row.
+    """
+    names = [column] if isinstance(column, str) else list(column) if pd.api.types.is_list_like(column) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise _wrong_order(column, values)
+    if isinstance(values, pd.DataFrame) and len(names) > 1:
+        check_columns(values, names)
+        frame = values[names]
+    elif isinstance(values, np.ndarray) and values.ndim == 2:
+        frame = pd.DataFrame(values)
+    else:
+        series = series_of(names[0], values)
+        frame = series.to_frame() if pd.api.types.is_numeric_dtype(series.dtype) else _spread(names[0], series)
+    if not isinstance(column, str) and frame.shape[1] != len(names):
+        raise ValueError(
+            f"`values` must have one column for each name in `column`. "
+            f"Received: column={column!r}, {frame.shape[1]} column(s) of values"
+        )
+    try:
+        return frame.astype("float64")
+    except (TypeError, ValueError):
+        pass
+    for position in range(frame.shape[1]):
+        name = names[position if len(names) > 1 else 0]
+        for label, cell in frame.iloc[:, position].items():
+            if not (is_missing(cell) or _is_number(cell)):
+                raise ValueError(
+                    f"{_way_out_of_text(cell)}The values of {name!r} must be numbers. "
+                    f"Received: {cell!r} at index {label!r}"
+                )
+    # What remains is pandas' NA, which has no float.
+    return frame.astype(object).where(frame.notna(), np.nan).astype("float64")
+
+
+def read_numbers(cell: Any, size: int) -> np.ndarray:
+    """Numbers of a cell, `(size,) float64`, NaN where one is missing.
+
+    Args:
+        cell: A number, or a tuple or array of numbers.
+        size: How many there must be.
+
+    Raises:
+        LoadError: If there is another number of them, or one is no number.
+    """
+    several = isinstance(cell, tuple) or (isinstance(cell, np.ndarray) and cell.ndim == 1)
+    cells = cell if several else (cell,) * (size if is_missing(cell) else 1)
+    try:
+        numbers = np.array([float("nan") if is_missing(one) else one for one in cells], "float64")
+    except (TypeError, ValueError):
+        text = next((one for one in cells if isinstance(one, str) and not _is_number(one)), None)
+        raise LoadError(f"expected {size} number(s). {_way_out_of_text(text)}Received: {cell!r}") from None
+    if numbers.shape != (size,):
+        raise LoadError(f"expected {size} number(s). Received: {cell!r}")
+    return numbers
+
+
+def _wrong_order(column: Any, values: Any) -> TypeError:
+    return TypeError(
+        "First comes the name of a column, and then its values: a Series, a list, an array or the table itself. "
+        f"Received: column={type(column).__name__}, values={type(values).__name__}"
+    )
+
+
+def _spread(column: str, series: pd.Series) -> pd.DataFrame:
+    # Cells that hold several numbers become columns.
+    cells, missing = list(series.array), series.isna().to_numpy()
+    present = np.flatnonzero(~missing).tolist()
+    if not present or not isinstance(cells[present[0]], list | tuple | np.ndarray):
+        return series.to_frame()
+    shapes = dict(_shapes(cells, present))
+    first = shapes[present[0]]
+    for row, shape in shapes.items():
+        if shape is None or len(shape) != 1 or not shape[0] or shape != first:
+            raise ValueError(
+                f"Every cell of {column!r} must hold the same number of numbers, on one axis. Arrays with more axes "
+                f"are a target as `InputTarget(ArrayLoader.from_values({column!r}, ...))`; numbers that do not belong "
+                "together are best kept in a column each. Received: "
+                f"{'lists of unequal lengths' if shape is None else f'shape {shape}'} at index "
+                f"{series.index[[row]].tolist()[0]!r}, shape {first} in the first row"
+            )
+    empty = [np.nan] * len(cells[present[0]])
+    rows = [empty if gone else list(cell) for cell, gone in zip(cells, missing, strict=True)]
+    return pd.DataFrame(rows, index=series.index)
+
+
+def _shapes(cells: Sequence[Any], rows: Sequence[int]) -> Iterator[tuple[int, tuple[int, ...] | None]]:
+    for row in rows:
+        try:
+            yield row, np.shape(cells[row])
+        except ValueError:
+            yield row, None
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _way_out_of_text(cell: Any) -> str:
+    if not isinstance(cell, str):
+        return ""
+    if "," in cell:
+        return (
+            'Numbers with a comma are read by `pd.read_csv(path, decimal=",")` (or `thousands=","`), or mended by '
+            '`pd.to_numeric(table[column].str.replace(",", "."))`. '
+        )
+    return 'Make what is no number missing with `pd.to_numeric(table[column], errors="coerce")`, or mend it. '
