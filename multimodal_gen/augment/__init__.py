@@ -5,6 +5,7 @@ texts into `TextLoader(augment=[...])`; the others into `MultimodalSequence(samp
 Any callable of the same form can stand beside them.
 """
 
+from multimodal_gen.augment.adapter import FromLibrary
 from multimodal_gen.augment.base import Augmentation, GeometricAugmentation, augment_image
 from multimodal_gen.augment.batch import Batch, BatchAugmentation, CutMix, MixUp
 from multimodal_gen.augment.color import (
@@ -19,7 +20,6 @@ from multimodal_gen.augment.crop import RandomCrop, RandomResizedCrop
 from multimodal_gen.augment.detail import GaussianBlur, RandomErasing
 from multimodal_gen.augment.geometric import RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom
 from multimodal_gen.augment.image_data_generator import from_image_data_generator
-from multimodal_gen.augment.library import FromLibrary
 from multimodal_gen.augment.policy import RandAugment, TrivialAugment
 from multimodal_gen.augment.sample import FlipWithWords, ModalityDropout, Sample, SampleAugmentation
 from multimodal_gen.augment.text import (
