@@ -82,6 +82,4 @@ def check_probability(name: str, value: Any, hint: str = "") -> None:
         ValueError: If it is not a number in [0, 1]; `hint` is added to the rule.
     """
     if not is_number(value) or not 0 <= value <= 1:
-        raise ValueError(
-            f"`{name}` is the probability and must be a number in [0, 1]{hint}. Received: {name}={value!r}"
-        )
+        raise ValueError(f"`{name}` must be a probability in [0, 1]{hint}. Received: {name}={value!r}")

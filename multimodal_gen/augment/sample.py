@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_gen.augment.parameters import check_probability
 from multimodal_gen.config import Configurable
 
 
@@ -84,7 +85,7 @@ class FlipWithWords(SampleAugmentation):
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        check_probability("rate", self.rate)
         if not self.words or not all(len(pair) == 2 and all(pair) for pair in self.words):
             raise ValueError(f"`words` must be pairs of words. Received: words={self.words!r}")
 
@@ -135,7 +136,7 @@ class ModalityDropout(SampleAugmentation):
     inputs: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        check_probability("rate", self.rate)
 
     def prepare(
         self, cells: Mapping[str, Any], rng: np.random.Generator
@@ -155,11 +156,6 @@ class ModalityDropout(SampleAugmentation):
 
 def _mirrored(target: Any) -> Any:
     return target[:, ::-1] if getattr(target, "ndim", 0) == 3 else target
-
-
-def _check_rate(rate: float) -> None:
-    if not isinstance(rate, int | float | np.number) or not 0 <= rate <= 1:
-        raise ValueError(f"`rate` must be a probability in [0, 1]. Received: rate={rate!r}")
 
 
 def _cased(word: str, like: str) -> str:

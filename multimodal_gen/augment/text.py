@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from multimodal_gen.augment.parameters import check_probability
 from multimodal_gen.config import Configurable
 
 TextOperation = Callable[[str, np.random.Generator], str]
@@ -72,7 +73,7 @@ class RandomWordSwap(TextAugmentation):
     rate: float = 0.1
 
     def __post_init__(self) -> None:
-        check_rate(self.rate)
+        check_probability("rate", self.rate)
 
     def __call__(self, text: str, rng: np.random.Generator) -> str:
         """Draw which pairs are exchanged."""
@@ -103,7 +104,7 @@ class RandomWordDeletion(TextAugmentation):
     rate: float = 0.1
 
     def __post_init__(self) -> None:
-        check_rate(self.rate)
+        check_probability("rate", self.rate)
 
     def __call__(self, text: str, rng: np.random.Generator) -> str:
         """Draw which words are left out."""
@@ -132,7 +133,7 @@ class TokenDropout(TokenAugmentation):
     rate: float = 0.1
 
     def __post_init__(self) -> None:
-        check_rate(self.rate)
+        check_probability("rate", self.rate)
 
     def __call__(self, ids: np.ndarray, rng: np.random.Generator, tokens: Tokens) -> np.ndarray:
         """Draw which tokens are left out."""
@@ -163,7 +164,7 @@ class TokenMasking(TokenAugmentation):
     mask_token: str = "[MASK]"
 
     def __post_init__(self) -> None:
-        check_rate(self.rate)
+        check_probability("rate", self.rate)
 
     def check(self, tokens: Tokens) -> None:
         """Make sure that the tokenizer has the mask token."""
@@ -195,13 +196,6 @@ def augment_text(text: str, operations: Sequence[TextAugmentation | TextOperatio
             )
         text = result
     return text
-
-
-def check_rate(rate: Any) -> None:
-    """Make sure that a rate is a probability."""
-    number = isinstance(rate, float | int | np.number) and not isinstance(rate, bool)
-    if not number or not 0 <= rate <= 1:
-        raise ValueError(f"`rate` must be a probability in [0, 1]. Received: rate={rate!r}")
 
 
 def _words(text: Any, operation: TextAugmentation) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from multimodal_gen.augment.text import check_rate
+from multimodal_gen.augment.parameters import check_probability
 from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.target import Target
 from multimodal_gen.loaders.text import TextLoader
@@ -57,7 +57,7 @@ class MaskedTextLoader(Loader):
                 'Masking needs a TextLoader that yields tokens, as `TextLoader.from_texts(output_mode="tokens")` makes '
                 f"it. Received: loader={loader!r}"
             )
-        check_rate(rate)
+        check_probability("rate", rate)
         if not rate:
             raise ValueError(f"`rate` must be positive, or there is nothing to guess. Received: rate={rate!r}")
         self.loader = loader
