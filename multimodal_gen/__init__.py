@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from multimodal_gen.plots import plot_history as plot_history
     from multimodal_gen.plots import plot_predictions as plot_predictions
     from multimodal_gen.plots import show_batch as show_batch
+    from multimodal_gen.profiling import Profile as Profile
+    from multimodal_gen.profiling import profile as profile
     from multimodal_gen.sampling import BalancedSampler as BalancedSampler
     from multimodal_gen.sampling import Sampler as Sampler
     from multimodal_gen.sampling import WeightedSampler as WeightedSampler
@@ -73,6 +75,7 @@ _HOMES = {
     "NgramEncoder": "loaders.ngrams",
     "NumericLoader": "loaders.numeric",
     "NumericTarget": "loaders.regression",
+    "Profile": "profiling",
     "Sampler": "sampling",
     "SamplewiseNormalization": "loaders.normalization",
     "TableError": "errors",
@@ -88,6 +91,7 @@ _HOMES = {
     "plot_confusion": "plots",
     "plot_history": "plots",
     "plot_predictions": "plots",
+    "profile": "profiling",
     "read_table": "table",
     "show_batch": "plots",
     "split_table": "table",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,14 @@ from multimodal_gen.augment.batch import Batch, BatchAugmentation
 from multimodal_gen.augment.sample import Sample, SampleAugmentation, SampleFunction
 from multimodal_gen.augment.text import TextAugmentation, TokenAugmentation
 from multimodal_gen.batch import PendingBatch
+from multimodal_gen.buckets import Buckets
+from multimodal_gen.cache import ArrayCache
 from multimodal_gen.errors import LoaderError, TableError
 from multimodal_gen.loaders.base import ArraySpec, Loader, spec_problem
 from multimodal_gen.loaders.masking import MaskedTokens
 from multimodal_gen.plan import Plan
+from multimodal_gen.sources import Source, sources_of
+from multimodal_gen.stages import stage
 from multimodal_gen.table import check_columns
 from multimodal_gen.weights import Weights
 
@@ -49,6 +53,10 @@ class Assembly:
         augmenting: Whether anything random happens.
         inputs_as: The form of a batch's inputs: "tuple", "dict", "list", or "array" for a single one.
         threads: Threads that decode.
+        buckets: The lengths that batches of one input are cut to, if they are.
+        cache: Where arrays are kept on disk, if they are.
+        sources: Key -> where arrays come from. The key of an input is its name, that of a target a tuple of its name,
+            which no input can have.
     """
 
     table: pd.DataFrame
@@ -60,6 +68,9 @@ class Assembly:
     augmenting: bool
     inputs_as: str
     threads: int
+    buckets: Buckets | None = None
+    cache: ArrayCache | None = None
+    sources: Mapping[Any, Source] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.inputs_as not in _INPUTS_AS or (self.inputs_as == "array" and len(self.inputs) != 1):
@@ -73,6 +84,8 @@ class Assembly:
                     "The target `MaskedTokens(loader)` needs that same loader among the inputs, or the model is given "
                     f"other masks than it is asked about. Received: {target.loader!r}, inputs {list(self.inputs)}"
                 )
+        loaders: dict[Any, Loader] = {**self.inputs, **{(name,): target for name, target in self.targets.items()}}
+        object.__setattr__(self, "sources", sources_of(loaders, len(self.table), self.cache))
 
     @property
     def columns(self) -> list[str]:
@@ -83,12 +96,13 @@ class Assembly:
         return columns
 
     def for_evaluation(self, table: pd.DataFrame) -> Assembly:
-        """The same for other rows, with nothing random and no weights of classes.
+        """The same for other rows, with nothing random, no weights of classes, and all captions at their full length.
 
         Raises:
             TableError: If the table has no rows or lacks a column.
         """
-        other = replace(self, table=table, augmenting=False, weights=replace(self.weights, by_class={}))
+        weights = replace(self.weights, by_class={})
+        other = replace(self, table=table, augmenting=False, weights=weights, buckets=None)
         try:
             check_columns(table, other.columns)
         except TableError as error:
@@ -96,12 +110,11 @@ class Assembly:
             raise TableError(f"{error}.{hint if self.targets else ''}") from None
         return other
 
-    def start(self, plan: Plan, epoch: int, index: int) -> PendingBatch:
-        """Begin a batch; its `result` is what Keras is given."""
+    def start(self, plan: Plan, epoch: int, index: int, length: int | None = None) -> PendingBatch:
+        """Begin a batch; its `result` is what Keras is given. `length` is that of captions in buckets."""
         positions, padding = plan.batch(epoch, index)
-        # A target has a tuple for its key, which no input can have.
-        loaders: dict[Any, Loader] = {**self.inputs, **{(name,): target for name, target in self.targets.items()}}
-        cells = {key: self._cells(loader.column, positions) for key, loader in loaders.items()}
+        with stage("assemble"):
+            cells = {key: self._cells(source.loader.column, positions) for key, source in self.sources.items()}
         labels = self.table.index.take(positions).tolist()
         # What each row's sample operations do with its arrays, once it is decided.
         steps: list[list[tuple[Any, SampleFunction]]] = []
@@ -118,8 +131,8 @@ class Assembly:
                 for name, cell in varied.items():
                     # A target on the same column, such as what is to be read off a caption, is varied with it.
                     if cell is not cells[name][row]:
-                        for key, loader in loaders.items():
-                            if loader.column == self.inputs[name].column and not isinstance(key, str):
+                        for key, source in self.sources.items():
+                            if source.loader.column == self.inputs[name].column and not isinstance(key, str):
                                 cells[key][row] = cell
                         cells[name][row] = cell
 
@@ -134,12 +147,15 @@ class Assembly:
             batch = Batch(inputs, _unnamed(targets), _unnamed(weights), self._specs)
             for number, operation in enumerate(self.batch_augment if self.augmenting else ()):
                 batch = _vary_batch(operation, batch, plan.rng(epoch, index, f"\0batch {number} {plan.rank}"))
+            if self.buckets is not None:
+                batch = self.buckets.cut(batch, length or self.buckets.length(batch, plan, epoch, index))
             others = (one for one in (batch.target, batch.sample_weight) if one is not None)
             return _INPUTS_AS[self.inputs_as](batch.inputs), *others
 
         return PendingBatch(
-            loaders,
+            self.sources,
             cells,
+            positions,
             labels,
             rng_of_cell if self.augmenting else None,
             self.threads,

@@ -1,14 +1,15 @@
 """One batch in the making: memory for its arrays, and the tasks that fill it on a pool of threads.
 
 Threads write straight into the batch's memory, each a few rows. A `PendingBatch` is started once and asked
-for its arrays later; `ReadAhead` starts the next ones while a model trains on an earlier one.
+for its arrays later; `read_ahead.py` starts the next ones while a model trains on an earlier one.
 """
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy as np
 
 from multimodal_gen.errors import LoaderError, LoadError
 from multimodal_gen.loaders.base import Loader, is_missing, missing_error, spec_problem
+from multimodal_gen.sources import Source
+from multimodal_gen.stages import stage
 
 _POOLS: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _POOLS_LOCK = threading.Lock()
@@ -61,8 +64,9 @@ class PendingBatch:
     """The arrays of one batch, being filled.
 
     Args:
-        loaders: Key -> loader; one array is made for each.
+        sources: Key -> source; one array is made for each.
         cells: Key -> the cells of the batch's rows.
+        positions: The rows' positions in the table.
         index: The rows' labels in the table's own index, for error reports.
         rng_of: `(row of the batch, loader) -> random stream`, or None when nothing random may happen.
         threads: Size of the pool.
@@ -72,8 +76,9 @@ class PendingBatch:
 
     def __init__(
         self,
-        loaders: Mapping[Any, Loader],
+        sources: Mapping[Any, Source],
         cells: Mapping[Any, Sequence[Any]],
+        positions: np.ndarray,
         index: Sequence[Any],
         rng_of: Callable[[int, Loader], np.random.Generator] | None,
         threads: int,
@@ -81,13 +86,18 @@ class PendingBatch:
         prepare: Callable[[], None] | None = None,
         finish: Callable[[dict[Any, np.ndarray]], Any],
     ) -> None:
-        self._loaders, self._cells, self._index, self._rng_of = loaders, cells, index, rng_of
-        self._finish = finish
+        self._sources, self._cells, self._positions, self._index = sources, cells, positions, index
+        self._rng_of, self._finish = rng_of, finish
+        self._varies = {key: one.loader.varies(rng_of is not None) for key, one in sources.items()}
+        # What is kept of a row holds for the cell that stands in the table, and for no other.
+        self._own_cells = {key: tuple(column) for key, column in cells.items()}
         rows = len(index)
-        self._arrays = {key: np.empty((rows, *one.spec.shape), one.spec.dtype) for key, one in loaders.items()}
-        whole = [key for key, one in loaders.items() if type(one).read_batch is not Loader.read_batch]
-        single = [key for key in loaders if key not in whole]
-        tasks: list[tuple[Callable[..., None], Any, Any]] = [(self._fill_whole, key, None) for key in whole]
+        specs = {key: one.loader.spec for key, one in sources.items()}
+        self._arrays = {key: np.empty((rows, *spec.shape), spec.dtype) for key, spec in specs.items()}
+        whole = [key for key, one in sources.items() if one.whole]
+        single = [key for key in sources if key not in whole]
+        # One thread for all of them: they are small, and threads that wait for each other cost more.
+        tasks: list[tuple[Callable[..., None], Any, Any]] = [(self._fill_whole, whole, range(rows))] if whole else []
         if single:
             # Two chunks a thread level out rows of unequal cost.
             size = max(1, -(-rows // (2 * threads)))
@@ -105,7 +115,8 @@ class PendingBatch:
             LoadError: If a cell could not be loaded; of several bad cells, the first by task and row.
         """
         try:
-            results = [future.result() for future in self._futures]
+            with stage("wait"):
+                results = [future.result() for future in self._futures]
         except BaseException:
             self.cancel()
             raise
@@ -123,44 +134,65 @@ class PendingBatch:
         with self._lock:
             self._open -= 1
             last = self._open == 0
-        return self._finish(self._arrays) if last else None
+        if not last:
+            return None
+        with stage("assemble"):
+            return self._finish(self._arrays)
 
-    def _fill_rows(self, keys: Sequence[Any], rows: range) -> None:
+    def _fill_rows(self, keys: Sequence[Any], rows: Iterable[int]) -> None:
         for row in rows:
             for key in keys:
-                loader, rng = self._loaders[key], self._rng(key, row)
+                rng = self._rng(key, row)
                 cell = self._cell(key, row, rng)
                 try:
-                    array = loader.read(cell)
+                    with stage("load"):
+                        array = self._sources[key].read(cell, cell is self._own_cells[key][row])
                 except Exception as error:
-                    raise self._placed(error, loader, cell, row) from error
+                    raise self._placed(error, self._sources[key].loader, cell, row) from error
+                self._check_spec(key, row, array, "read")
                 self._store(key, row, array, rng)
 
-    def _fill_whole(self, key: Any, _: Any) -> None:
-        loader, rows = self._loaders[key], range(len(self._index))
+    def _fill_whole(self, keys: Sequence[Any], rows: Sequence[int]) -> None:
+        for key in keys:
+            self._fill_together(key, rows)
+
+    def _fill_together(self, key: Any, rows: Sequence[int]) -> None:
+        source, filled, memory = self._sources[key], self._arrays[key], self._sources[key].memory
+        with stage("memory"):
+            known = np.zeros(len(rows), bool) if memory is None else memory.take(self._positions, filled)
+        own_cells = self._own_cells[key]
+        if known.all() and not self._varies[key] and all(map(operator.is_, self._cells[key], own_cells)):
+            return
         rngs = [self._rng(key, row) for row in rows]
         cells = [self._cell(key, row, rng) for row, rng in zip(rows, rngs, strict=True)]
+        own = [cells[row] is own_cells[row] for row in rows]
+        unread = [row for row in rows if not (known[row] and own[row])]
         try:
-            arrays = loader.read_batch(cells)
+            with stage("load"):
+                arrays = source.read_batch([cells[row] for row in unread], all(own))
         except Exception:
             # Somewhere in the batch is a bad cell: reading one by one finds which.
             self._fill_rows([key], rows)
             return
-        if len(arrays) != len(cells):
+        if len(arrays) != len(unread):
             raise LoaderError(
-                f"{type(loader).__name__}.read_batch must return one array a cell. "
-                f"Received: {len(arrays)} arrays for {len(cells)} cells"
+                f"{type(source.loader).__name__}.read_batch must return one array a cell. "
+                f"Received: {len(arrays)} arrays for {len(unread)} cells"
             )
-        for row, array in enumerate(arrays):
-            self._store(key, row, array, rngs[row])
+        for row, array in zip(unread, arrays, strict=True):
+            self._check_spec(key, row, array, "read")
+            filled[row] = array
+            if memory is not None and own[row]:
+                memory.put(self._positions[row], array)
+        if self._varies[key]:
+            for row in rows:
+                self._store(key, row, filled[row, ...].copy(), rngs[row])
 
     def _rng(self, key: Any, row: int) -> np.random.Generator | None:
-        loader = self._loaders[key]
-        random = type(loader).augment is not Loader.augment or type(loader).augment_cell is not Loader.augment_cell
-        return self._rng_of(row, loader) if self._rng_of is not None and random else None
+        return self._rng_of(row, self._sources[key].loader) if self._rng_of is not None and self._varies[key] else None
 
     def _cell(self, key: Any, row: int, rng: np.random.Generator | None) -> Any:
-        loader, cell = self._loaders[key], self._cells[key][row]
+        loader, cell = self._sources[key].loader, self._cells[key][row]
         if not loader.accepts_missing and is_missing(cell):
             raise self._placed(missing_error(), loader, cell, row)
         if rng is None:
@@ -171,20 +203,21 @@ class PendingBatch:
             raise self._broken(error, key, row, "augment_cell") from error
 
     def _store(self, key: Any, row: int, array: np.ndarray, rng: np.random.Generator | None) -> None:
-        loader = self._loaders[key]
-        self._check_spec(key, row, array, "read")
-        # It may be the table's own memory: an operation that writes into it is to fail, not to change the data.
-        array = np.asarray(array).view()
-        array.flags.writeable = False
-        try:
-            array = loader.augment(array, rng)
-        except Exception as error:
-            raise self._broken(error, key, row, "augment") from error
-        self._check_spec(key, row, array, "augment")
-        self._arrays[key][row] = array
+        if self._varies[key]:
+            # It may be the table's own memory: an operation that writes into it is to fail, not to change the data.
+            array = np.asarray(array).view()
+            array.flags.writeable = False
+            try:
+                with stage("augment"):
+                    array = self._sources[key].loader.augment(array, rng)
+            except Exception as error:
+                raise self._broken(error, key, row, "augment") from error
+            self._check_spec(key, row, array, "augment")
+        with stage("assemble"):
+            self._arrays[key][row] = array
 
     def _check_spec(self, key: Any, row: int, array: Any, method: str) -> None:
-        loader = self._loaders[key]
+        loader = self._sources[key].loader
         problem = spec_problem(array, loader.spec)
         if problem:
             raise LoaderError(
@@ -196,7 +229,7 @@ class PendingBatch:
 
     def _broken(self, error: Exception, key: Any, row: int, method: str) -> LoaderError:
         # The cell could be read: what failed is an operation, and no other row would fare better.
-        name = type(self._loaders[key]).__name__
+        name = type(self._sources[key].loader).__name__
         hint = " Return a new array, and leave the one that is given as it is." if "read-only" in str(error) else ""
         return LoaderError(f"{name}.{method} failed; {self._where(key, row)}. {type(error).__name__}: {error}{hint}")
 
@@ -224,52 +257,3 @@ class _Once:
                     self._error = error
             if self._error is not None:
                 raise self._error
-
-
-class ReadAhead:
-    """Starts batches before they are asked for, while somebody reads them in order.
-
-    Args:
-        start: `(epoch, position) -> PendingBatch`.
-        size: How many batches to be ahead.
-    """
-
-    def __init__(self, start: Callable[[int, int], PendingBatch], size: int) -> None:
-        self._start, self._size = start, size
-        self._lock = threading.Lock()
-        self._pending: dict[tuple[int, int], PendingBatch] = {}
-        self._on = False
-        self._next = 0
-
-    def take(self, epoch: int, position: int, stop: int) -> PendingBatch:
-        """The batch at a position, started by now at the latest; those after it, up to `stop`, if this was the next."""
-        with self._lock:
-            batch = self._pending.pop((epoch, position), None) or self._start(epoch, position)
-            # Only a reader that goes in order is worth reading ahead for.
-            if self._on and position in (0, self._next):
-                for ahead in range(position + 1, min(position + 1 + self._size, stop)):
-                    if (epoch, ahead) not in self._pending:
-                        self._pending[epoch, ahead] = self._start(epoch, ahead)
-            self._next = position + 1
-            return batch
-
-    def begin(self) -> None:
-        """From now on, read ahead of whoever reads in order."""
-        with self._lock:
-            self._on = True
-
-    def end(self) -> None:
-        """Read ahead no more; what was prepared for nothing is given up."""
-        with self._lock:
-            self._on = False
-            self._give_up()
-
-    def give_up(self) -> None:
-        """Forget what was prepared, as the epoch has changed."""
-        with self._lock:
-            self._give_up()
-
-    def _give_up(self) -> None:
-        for batch in self._pending.values():
-            batch.cancel()
-        self._pending.clear()

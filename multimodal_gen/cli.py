@@ -7,7 +7,6 @@ Keras, TensorFlow and pandas are imported inside the commands, so that `--help` 
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,48 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from multimodal_gen import __version__
+from multimodal_gen import __version__, options
 from multimodal_gen.console import Commands, ProgressReporter, starting
 
 _SUFFIXES = (".csv", ".parquet", ".jsonl")
-
-
-class _Fusion(StrEnum):
-    JOINT = "joint"
-    CONCAT = "concat"
-    GATED = "gated"
-    LATE = "late"
-    MATCH = "match"
-
-
-class _Missing(StrEnum):
-    ERROR = "error"
-    MEAN = "mean"
-
-
-class _Text(StrEnum):
-    NGRAMS = "ngrams"
-    TOKENS = "tokens"
-
-
-def _words(value: str | None) -> tuple[str, ...] | None:
-    return None if value is None else tuple(word.strip() for word in value.split(","))
-
-
-def _image_size(value: str) -> tuple[int, int]:
-    height, _, width = value.partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise ValueError(f"--image-size must be HEIGHTxWIDTH, as in 64x64. Received: --image-size {value}")
-    return int(height), int(width)
-
-
-def _fractions(value: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in value.split(","))
-    except ValueError:
-        raise ValueError(
-            f"--fractions must be numbers with commas, as in 0.7,0.1,0.2. Received: --fractions {value}"
-        ) from None
 
 
 def _show_version(wanted: bool) -> None:
@@ -64,29 +25,6 @@ def _show_version(wanted: bool) -> None:
         typer.echo(f"multimodal-gen {__version__}")
         raise typer.Exit
 
-
-_TableFile = Annotated[str, typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, or a folder.")]
-_RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as in runs/NAME.")]
-_Image = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of picture paths.")]
-_Caption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of captions.")]
-_Number = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Column of numbers; may be repeated.")]
-_NumberMissing = Annotated[_Missing, typer.Option(help="What a missing number is.")]
-_Label = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the class.")]
-_Directory = Annotated[
-    str | None, typer.Option(metavar="DIR", help="Where relative picture paths start; by default the table's folder.")
-]
-_Split = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that says train, val or test.")]
-_SplitNames = Annotated[
-    str | None, typer.Option(metavar="WORDS", help="Its words, where they are others, as in fit,check,final.")
-]
-_Shares = Annotated[str, typer.Option(metavar="SHARES", help="Training, validation, test, without --split.")]
-_Group = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Rows equal here stay together in a split at random.")
-]
-_ImageSize = Annotated[str, typer.Option(metavar="HxW", help="Height and width that pictures are brought to.")]
-_TextMode = Annotated[_Text, typer.Option(help="What captions become.")]
-_BatchSize = Annotated[int, typer.Option(min=1, metavar="N", help="Rows of a batch.")]
-_Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Fixes everything random.")]
 
 app = typer.Typer(
     cls=Commands,
@@ -110,29 +48,31 @@ def _root(
 
 @app.command()
 def train(
-    table: _TableFile,
-    image: _Image = None,
-    caption: _Caption = None,
-    label: _Label = "label",
-    number: _Number = None,
-    number_missing: _NumberMissing = _Missing.ERROR,
-    directory: _Directory = None,
-    split: _Split = None,
-    split_names: _SplitNames = None,
-    fractions: _Shares = "0.7,0.1,0.2",
-    group: _Group = None,
-    image_size: _ImageSize = "64x64",
-    text: _TextMode = _Text.NGRAMS,
-    fusion: Annotated[_Fusion, typer.Option(help="How the inputs are joined.")] = _Fusion.JOINT,
+    table: options.TableFile,
+    image: options.Image = None,
+    caption: options.Caption = None,
+    label: options.Label = "label",
+    number: options.Number = None,
+    number_missing: options.NumberMissing = options.MissingWord.ERROR,
+    directory: options.Directory = None,
+    split: options.Split = None,
+    split_names: options.SplitNames = None,
+    fractions: options.Shares = "0.7,0.1,0.2",
+    group: options.Group = None,
+    image_size: options.ImageSize = "64x64",
+    text: options.TextMode = options.TextWord.NGRAMS,
+    fusion: Annotated[options.FusionWord, typer.Option(help="How the inputs are joined.")] = options.FusionWord.JOINT,
     epochs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Passes at most; by default, chosen by the number of rows.")
     ] = None,
-    batch_size: _BatchSize = 64,
-    seed: _Seed = 0,
+    batch_size: options.BatchSize = 64,
+    seed: options.Seed = 0,
     ablate: Annotated[bool, typer.Option("--ablate", help="Train a model on each input alone too.")] = False,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; by default the table's.")] = None,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of all runs.")] = Path("runs"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
+    cache: options.Cache = None,
+    cache_limit: options.CacheLimit = None,
 ) -> None:
     """Train a classifier, score it on test rows, and save everything in runs/NAME."""
     name = Path(table).resolve().stem if name is None else name
@@ -141,7 +81,7 @@ def train(
     folder = runs / name
     if folder.exists() and not overwrite and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is there already; choose another --name, or replace it with --overwrite.")
-    data = _data_settings(locals())
+    data = _data_settings(locals()) | {"cache": cache, "cache_limit": options.size_in_bytes(cache_limit)}
     console = Console()
     with starting(console):
         from multimodal_gen import training
@@ -162,13 +102,51 @@ def train(
     reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
+@app.command("cache")
+def fill(
+    table: options.TableFile,
+    cache: Annotated[str, typer.Option(metavar="DIR", help="The directory to fill; give `train` the same one.")],
+    cache_limit: options.CacheLimit = None,
+    image: options.Image = None,
+    caption: options.Caption = None,
+    label: options.Label = "label",
+    directory: options.Directory = None,
+    split: options.Split = None,
+    split_names: options.SplitNames = None,
+    fractions: options.Shares = "0.7,0.1,0.2",
+    group: options.Group = None,
+    image_size: options.ImageSize = "64x64",
+    text: options.TextMode = options.TextWord.NGRAMS,
+    seed: options.Seed = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Threads that decode; by default one a core.")
+    ] = None,
+) -> None:
+    """Decode every picture and encode every caption ahead of training, and list those that are bad."""
+    number, number_missing, batch_size = None, options.MissingWord.ERROR, 64
+    data = _data_settings(locals())
+    limit = options.size_in_bytes(cache_limit)
+    from multimodal_gen.filling import fill_from_settings
+    from multimodal_gen.preparation import DataSettings
+
+    reporter = ProgressReporter(Console())
+    filled = fill_from_settings(DataSettings(**data), cache, limit, threads, reporter)
+    reporter.say(f"{filled.cells:,} cells are read, {filled.bad:,} are bad.")
+    for error in filled.errors:
+        typer.echo(" ".join(str(error).split()), err=True)
+    if filled.bad:
+        if filled.bad > len(filled.errors):
+            typer.echo(f"and {filled.bad - len(filled.errors):,} more.", err=True)
+        raise typer.Exit(1)
+
+
 @app.command()
 def evaluate(
-    run: _RunFolder,
-    table: _TableFile,
-    directory: _Directory = None,
+    run: options.RunFolder,
+    table: options.TableFile,
+    directory: options.Directory = None,
     split: Annotated[str | None, typer.Option(metavar="COLUMN", help="Score only rows that are test here.")] = None,
-    split_names: _SplitNames = None,
+    split_names: options.SplitNames = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Score a trained model on the rows of a table."""
@@ -177,7 +155,7 @@ def evaluate(
     if split is not None:
         from multimodal_gen.preparation import given_parts
 
-        rows = given_parts(rows, split, _words(split_names)).test
+        rows = given_parts(rows, split, options.words(split_names)).test
     scores = {"rows": len(rows), **bundle.evaluate(rows)}
     if as_json:
         typer.echo(json.dumps(scores))
@@ -192,10 +170,10 @@ def evaluate(
 
 @app.command()
 def predict(
-    run: _RunFolder,
-    table: _TableFile,
+    run: options.RunFolder,
+    table: options.TableFile,
     out: Annotated[Path, typer.Option(metavar="FILE", help="A .csv, .parquet or .jsonl file.")],
-    directory: _Directory = None,
+    directory: options.Directory = None,
 ) -> None:
     """Predict every row of a table, in its order, into a file."""
     if out.suffix not in _SUFFIXES:
@@ -217,21 +195,21 @@ def predict(
 
 @app.command()
 def preview(
-    table: _TableFile,
+    table: options.TableFile,
     out: Annotated[Path, typer.Option(metavar="FILE", help="A .png, .svg or .pdf file.")],
-    image: _Image = None,
-    caption: _Caption = None,
-    label: _Label = "label",
-    number: _Number = None,
-    number_missing: _NumberMissing = _Missing.ERROR,
-    directory: _Directory = None,
-    split: _Split = None,
-    split_names: _SplitNames = None,
-    fractions: _Shares = "0.7,0.1,0.2",
-    group: _Group = None,
-    image_size: _ImageSize = "64x64",
-    text: _TextMode = _Text.NGRAMS,
-    seed: _Seed = 0,
+    image: options.Image = None,
+    caption: options.Caption = None,
+    label: options.Label = "label",
+    number: options.Number = None,
+    number_missing: options.NumberMissing = options.MissingWord.ERROR,
+    directory: options.Directory = None,
+    split: options.Split = None,
+    split_names: options.SplitNames = None,
+    fractions: options.Shares = "0.7,0.1,0.2",
+    group: options.Group = None,
+    image_size: options.ImageSize = "64x64",
+    text: options.TextMode = options.TextWord.NGRAMS,
+    seed: options.Seed = 0,
 ) -> None:
     """Draw training rows as a model would be given them: augmented, with captions and labels."""
     if out.suffix not in (".png", ".svg", ".pdf"):
@@ -259,9 +237,9 @@ def _data_settings(arguments: dict[str, Any]) -> dict[str, Any]:
         **{name: arguments[name] for name in names},
         "number": tuple(arguments["number"] or ()),
         "number_missing": arguments["number_missing"].value,
-        "split_names": _words(arguments["split_names"]),
-        "fractions": _fractions(arguments["fractions"]),
-        "image_size": _image_size(arguments["image_size"]),
+        "split_names": options.words(arguments["split_names"]),
+        "fractions": options.shares(arguments["fractions"]),
+        "image_size": options.size_in_pixels(arguments["image_size"]),
         "text": arguments["text"].value,
     }
 

@@ -1,4 +1,4 @@
-"""Which epoch Keras is in, and whether it is predicting.
+"""Which epoch Keras is in, and what it reads batches for.
 
 Counting the hooks of a dataset does not tell: they fire before training too, and differently on each backend,
 and none of them knows `initial_epoch`. `fit` itself does know, and it is below us on the stack when it begins an
@@ -35,6 +35,11 @@ def running_epoch(num_batches: int) -> int | None:
 def predicting() -> bool:
     """Whether a `keras.Model.predict` is what called."""
     return bool(_caller("predict"))
+
+
+def learning_shapes() -> bool:
+    """Whether Keras reads a batch for its shape only: on tensorflow the first two, and where they differ, all may."""
+    return bool(_caller("get_tf_dataset"))
 
 
 def unbounded_call() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from multimodal_gen.assembly import Assembly
+from multimodal_gen.cache import as_text, estimate
 from multimodal_gen.plan import Plan
 from multimodal_gen.sampling import Sampler
 
@@ -25,6 +26,18 @@ def describe(plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int
         f"  {order}, seed {plan.seed}, epoch {epoch}, {'' if assembly.augmenting else 'not '}augmenting",
         f"  {assembly.threads} threads, {ahead} batches ahead, inputs as {assembly.inputs_as}",
     ]
+    if assembly.buckets is not None:
+        *shorter_lengths, longest = map(str, assembly.buckets.lengths)
+        lengths = f"{', '.join(shorter_lengths)} or {longest}" if shorter_lengths else longest
+        padded, unbucketed = assembly.buckets.padding(plan, epoch)
+        lines.append(
+            f"  {assembly.buckets.name} padded to {lengths} ids by length: {padded:.0%} padding in place of "
+            f"{unbucketed:.0%}".replace("%", " %")
+        )
+    if assembly.cache is not None:
+        size = as_text(estimate((source.loader for source in assembly.sources.values()), plan.num_rows))
+        limit = "" if assembly.cache.limit is None else f", at most {as_text(assembly.cache.limit)}"
+        lines.append(f"  cache of {size}{limit} in {assembly.cache.directory!r}")
     if assembly.weights.by_column:
         lines.append(f"  sample weights from {', '.join(map(repr, assembly.weights.columns))}")
     if assembly.weights.by_class:

@@ -32,6 +32,8 @@ class Plan:
         world_size: Into how many slices every batch is cut.
         weights: `(num_rows,)`, how often each row comes in relation to the others; by default each comes once. They are
             drawn by systematic resampling (Kitagawa, 1996): a row that should come 2.3 times comes 2 or 3 times.
+        buckets: `(num_rows,) uint8`, a number for each row. Full batches are made of rows of one number, but for those
+            on the border of two, and come in random order; the rows of a last, shorter batch are of any.
     """
 
     num_rows: int
@@ -42,6 +44,7 @@ class Plan:
     rank: int = 0
     world_size: int = 1
     weights: np.ndarray | None = field(default=None, repr=False, compare=False)
+    buckets: np.ndarray | None = field(default=None, repr=False, compare=False)
     _orders: _OrderCache = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +106,12 @@ class Plan:
             own = np.concatenate([own, np.repeat(positions[-1:], padding)])
         return own, padding
 
+    def bucket(self, epoch: int, index: int) -> int:
+        """The greatest of the numbers in `buckets` of a batch's rows, over all ranks."""
+        assert self.buckets is not None
+        start = index * self.batch_size
+        return int(self.buckets[self.order(epoch)[start : start + self.batch_size]].max())
+
     def order(self, epoch: int) -> np.ndarray:
         """All row positions in the order of an epoch, `(num_rows,)`; uint32 where that is enough."""
         if not self.shuffle:
@@ -146,14 +155,27 @@ def _order(plan: Plan, epoch: int) -> np.ndarray:
         points = (np.arange(plan.num_rows) + offset) * (ends[-1] / plan.num_rows)
         drawn = np.minimum(np.searchsorted(ends, points, side="right"), np.flatnonzero(plan.weights[order])[-1])
         order = order[drawn][_permutation(plan, epoch, 2)]
+    if plan.buckets is not None:
+        # The rows of a short batch are set aside first, so that what `drop_remainder` leaves out is of any bucket.
+        batches = plan.num_rows // plan.batch_size
+        full, short = np.split(order, [batches * plan.batch_size])
+        full = full[np.argsort(plan.buckets[full], kind="stable")].reshape(batches, plan.batch_size)
+        words = _philox(plan.seed, _ORDER_STREAM, epoch, 3).random_raw(batches)
+        order = np.concatenate([full[np.argsort(words, kind="stable")].ravel(), short])
     order.flags.writeable = False
     return order
 
 
 def _permutation(plan: Plan, epoch: int, stream: int) -> np.ndarray:
-    # Raw words and a stable sort are fixed for good; Generator.permutation may change between NumPy releases.
+    # Raw words are fixed for good; Generator.permutation may change between NumPy releases. The position stands in the
+    # low bits of its word, so that sorting the words in place, ten times as fast as an argsort, carries it along.
     words = _philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(plan.num_rows)
-    return np.argsort(words, kind="stable").astype(np.uint32 if plan.num_rows < 2**32 else np.int64)
+    low = np.uint64((1 << (plan.num_rows - 1).bit_length()) - 1)
+    words &= ~low
+    words |= np.arange(plan.num_rows, dtype=np.uint64)
+    words.sort()
+    words &= low
+    return words.astype(np.uint32 if plan.num_rows < 2**32 else np.int64)
 
 
 def _philox(seed: int, stream: int, epoch: int, position: int) -> np.random.Philox:

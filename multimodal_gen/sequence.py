@@ -1,37 +1,36 @@
 """The composite Sequence: a plan and loaders make batches of a table, for `fit`, `evaluate` and `predict`.
 
 Here the parts meet: the plan says which rows and which random streams, an `Assembly` makes arrays of their cells, and
-Keras is handed tuples. Order, randomness and decoding are the business of those parts and not of this file.
+the `BatchReader` below hands them to Keras. Order, randomness and decoding are the business of those parts.
 """
 
 from __future__ import annotations
 
 import copy
-import operator
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
-import keras
 import pandas as pd
 
 from multimodal_gen.assembly import Assembly, check_operations
 from multimodal_gen.augment.batch import Batch
 from multimodal_gen.augment.sample import Sample, SampleAugmentation
-from multimodal_gen.batch import PendingBatch, ReadAhead, available_cores, check_loaders
-from multimodal_gen.clock import predicting, running_epoch, unbounded_call
+from multimodal_gen.batch import available_cores, check_loaders
+from multimodal_gen.buckets import learn_buckets
+from multimodal_gen.cache import ArrayCache
 from multimodal_gen.description import describe
 from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.label import Target
 from multimodal_gen.plan import Plan
+from multimodal_gen.reader import BatchReader
 from multimodal_gen.sampling import Sampler, draw_weights, sampler_for
 from multimodal_gen.table import check_columns
 from multimodal_gen.weights import Weights, weights_by_class, weights_by_column
 
 
-class MultimodalSequence(keras.utils.PyDataset):
+class MultimodalSequence(BatchReader):
     """Batches of several inputs from one table; give it to `fit`, `evaluate` or `predict`.
 
     `sequence[i]` depends on the seed, the epoch and `i` alone. Nothing is read before it is asked for. Within an epoch
@@ -55,9 +54,15 @@ class MultimodalSequence(keras.utils.PyDataset):
             "balanced" for equal sums; with several targets, target name -> one of these. Not used in evaluation.
         sampler: How often rows come, in place of once an epoch: "balanced" for classes equally often, or a
             `BalancedSampler`, `WeightedSampler` or `Sampler` of your own. Implies `shuffle`. Not used in evaluation.
+        bucket_by_length: Name of an input of tokens. Full batches are then made of captions of like length, and padded
+            to one of a handful of lengths instead of the loader's; a `MaskedTokens` of that loader likewise. Needs
+            `shuffle` or a sampler, and tokenizes every caption once to begin with. Not used in evaluation.
         sample_augment: Operations on whole samples, in order: from `multimodal_gen.augment`, or callables
             `(sample, rng) -> sample` on `augment.Sample`.
         batch_augment: Operations on whole batches, in order: likewise, `(batch, rng) -> batch` on `augment.Batch`.
+        cache: A directory that keeps what loaders have read (pictures decoded and resized, token ids) for later epochs
+            and runs, keyed by the cells, files and settings that it was read with. Random operations come after it.
+        cache_limit: Bytes that the directory may take; what is beyond is read anew each time.
         drop_remainder: Whether a last batch of fewer rows is left out.
         endless: Whether there is no last batch: `num_batches` is None, and after the last batch of an epoch comes the
             first of the next. For `fit(..., steps_per_epoch=...)`.
@@ -72,6 +77,7 @@ class MultimodalSequence(keras.utils.PyDataset):
     Raises:
         TableError: If the table has no rows or lacks a column.
         ValueError: If an argument is out of its range.
+        LoadError: If a caption to be measured for `bucket_by_length` cannot be loaded.
     """
 
     def __init__(
@@ -86,8 +92,11 @@ class MultimodalSequence(keras.utils.PyDataset):
         sample_weight: str | Mapping[str, str] | None = None,
         class_weight: str | Mapping[Any, Any] | None = None,
         sampler: str | Sampler | None = None,
+        bucket_by_length: str | None = None,
         sample_augment: Sequence[SampleAugmentation | Callable[[Sample, Any], Sample]] = (),
         batch_augment: Sequence[Callable[[Batch, Any], Batch]] = (),
+        cache: str | os.PathLike[str] | None = None,
+        cache_limit: int | None = None,
         drop_remainder: bool = False,
         endless: bool = False,
         inputs_as: str = "tuple",
@@ -102,18 +111,18 @@ class MultimodalSequence(keras.utils.PyDataset):
                 "`workers=1`. Decoding is spread over `threads`, and `max_queue_size` batches are prepared ahead. "
                 f"Received: workers={workers!r}, use_multiprocessing={use_multiprocessing!r}"
             )
-        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=max_queue_size)
         check_loaders(inputs, target)
         if max_queue_size < 0 or (threads is not None and threads < 1):
             raise ValueError(
                 "`max_queue_size` must be at least 0 and `threads` at least 1. "
                 f"Received: max_queue_size={max_queue_size!r}, threads={threads!r}"
             )
+        if cache is None and cache_limit is not None:
+            raise ValueError(f"`cache_limit` needs `cache`. Received: cache=None, cache_limit={cache_limit!r}")
         check_operations(sample_augment, batch_augment)
-        self.target, self.endless = target, endless
         named = target.items() if isinstance(target, Mapping) else [(None, target)] if target is not None else []
         targets: dict[str | None, Any] = dict(named)
-        self.assembly = Assembly(
+        assembly = Assembly(
             table,
             dict(inputs),
             targets,
@@ -123,82 +132,25 @@ class MultimodalSequence(keras.utils.PyDataset):
             augmenting=shuffle or target is not None,
             inputs_as=inputs_as,
             threads=threads or available_cores(),
+            cache=None if cache is None else ArrayCache(cache, limit=cache_limit),
         )
-        check_columns(table, self.assembly.columns)
+        check_columns(table, assembly.columns)
         by_class = weights_by_class(class_weight, targets, table)
-        self.assembly = replace(self.assembly, weights=replace(self.assembly.weights, by_class=by_class))
-        self.sampler = sampler_for(sampler, targets.get(None))
+        self.target, self.sampler = target, sampler_for(sampler, targets.get(None))
         weights = draw_weights(self.sampler, table)
-        self.plan = Plan(
+        shuffle = shuffle or weights is not None
+        buckets = learn_buckets(bucket_by_length, table, assembly.inputs, targets, shuffle=shuffle)
+        assembly = replace(assembly, weights=replace(assembly.weights, by_class=by_class), buckets=buckets)
+        plan = Plan(
             len(table),
             batch_size,
-            shuffle=shuffle or weights is not None,
+            shuffle=shuffle,
             seed=seed,
             drop_remainder=drop_remainder,
             weights=weights,
+            buckets=None if buckets is None else buckets.of_row,
         )
-        self._epoch = 0
-        self._ahead = ReadAhead(self._start, max_queue_size)
-
-    # What Keras calls
-
-    @property
-    def num_batches(self) -> int | None:
-        """Batches in an epoch, or None where there is no end."""
-        return None if self.endless else self.plan.num_batches
-
-    def __len__(self) -> int:
-        if self.endless:
-            raise TypeError("An endless sequence has no length; `sequence.plan.num_batches` counts those of one pass.")
-        return self.plan.num_batches
-
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """The batch at a position of the current epoch; of an endless sequence, counting on from that epoch.
-
-        Raises:
-            IndexError: If there is no such batch.
-            LoadError: If a cell cannot be loaded; it names the row's index, the column and the path.
-        """
-        position, stop = operator.index(index), sys.maxsize if self.endless else self.plan.num_batches
-        if not (0 if self.endless else -stop) <= position < stop:
-            raise IndexError(f"There are {'no earlier' if self.endless else stop} batches. Received: index={index!r}")
-        batch: tuple[Any, ...] = self._ahead.take(self._epoch, position % stop, stop).result()
-        return batch
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """One epoch, batch by batch, the next ones prepared ahead; without end if endless."""
-        self._ahead.begin()
-        try:
-            for position in range(sys.maxsize if self.endless else self.plan.num_batches):
-                yield self[position]
-        finally:
-            self._ahead.end()
-
-    def on_epoch_begin(self) -> None:
-        """Called by Keras: takes over the epoch that the running `fit` is in.
-
-        Raises:
-            ValueError: If the sequence is endless, and the caller does not say after how many steps to end.
-        """
-        problem = unbounded_call() if self.endless else None
-        if problem:
-            raise ValueError(f"{problem} for an endless sequence, or it would never end. Received: None")
-        if self.plan.shuffle and predicting():
-            warnings.warn(
-                "The predictions come in the shuffled order of this sequence, not in the table's. Give `predict` "
-                "`sequence.for_evaluation()` instead.",
-                stacklevel=2,
-            )
-        epoch = running_epoch(self.plan.num_batches)
-        if epoch is not None and not self.endless:
-            self.epoch = epoch
-        self._ahead.begin()
-
-    def on_epoch_end(self) -> None:
-        """Called by Keras, once before any training too: gives up what was prepared and not used."""
-        self._ahead.end()
-
-    # What users call
+        super().__init__(assembly, plan, endless=endless, max_queue_size=max_queue_size)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -214,19 +166,6 @@ class MultimodalSequence(keras.utils.PyDataset):
     def augmenting(self) -> bool:
         """Whether random operations are applied."""
         return self.assembly.augmenting
-
-    @property
-    def epoch(self) -> int:
-        """The epoch whose batches `sequence[i]` gives. `fit` sets it; in a loop of your own, set it yourself."""
-        return self._epoch
-
-    @epoch.setter
-    def epoch(self, epoch: int) -> None:
-        if operator.index(epoch) < 0:
-            raise ValueError(f"Epochs count from 0. Received: epoch={epoch!r}")
-        if epoch != self._epoch:
-            self._epoch = operator.index(epoch)
-            self._ahead.give_up()
 
     @property
     def batch_size(self) -> int:
@@ -276,22 +215,6 @@ class MultimodalSequence(keras.utils.PyDataset):
         epoch = self._epoch if epoch is None else epoch
         positions, padding = self.plan.batch(epoch + index // self.plan.num_batches, index % self.plan.num_batches)
         return self.table.iloc[positions[: len(positions) - padding]]
-
-    def _start(self, epoch: int, index: int) -> PendingBatch:
-        passes, position = divmod(index, self.plan.num_batches)
-        return self.assembly.start(self.plan, epoch + passes, position)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_ahead"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._ahead = ReadAhead(self._start, self.max_queue_size)
-
-    def __copy__(self) -> Self:
-        other = type(self).__new__(type(self))
-        other.__setstate__(self.__getstate__())
-        return other
 
     def __repr__(self) -> str:
         state = (self._epoch, self.endless, self.max_queue_size)

@@ -35,12 +35,16 @@ class RunSettings(DataSettings):
         fusion: How the inputs are joined, as in `build_fusion_classifier`.
         epochs: Passes over the training rows; by default what the recipe takes for their number.
         ablate: Whether a model is trained on each input alone too.
+        cache: A directory that keeps what loaders have read, or None.
+        cache_limit: Bytes that it may take, or None.
     """
 
     folder: str
     fusion: str
     epochs: int | None
     ablate: bool
+    cache: str | None = None
+    cache_limit: int | None = None
 
 
 class _Watch(keras.callbacks.Callback):
@@ -68,7 +72,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     """
     parts = read_parts(settings, reporter)
     inputs, target = make_loaders(settings, parts.train, reporter)
-    _read_everything(parts, inputs, target, reporter)
+    _read_everything(settings, parts, inputs, target, reporter)
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
     chosen = {main: inputs}
     if len(inputs) == 1:
@@ -99,10 +103,15 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     return metrics
 
 
-def _read_everything(parts: Parts, inputs: dict[str, Loader], target: ClassLabel, reporter: Reporter) -> None:
+def _read_everything(
+    settings: RunSettings, parts: Parts, inputs: dict[str, Loader], target: ClassLabel, reporter: Reporter
+) -> None:
     # A bad cell is to be known now, and not when the test part comes up after a quarter of an hour.
     started = time.perf_counter()
-    sequences = [MultimodalSequence(part, inputs, target, batch_size=64).for_evaluation() for part in parts]
+    train_data = MultimodalSequence(
+        parts.train, inputs, target, batch_size=64, cache=settings.cache, cache_limit=settings.cache_limit
+    )
+    sequences = [train_data.for_evaluation(part) for part in parts]
     reporter.begin("reading", sum(map(len, sequences)))
     for sequence in sequences:
         for _ in sequence:
@@ -122,7 +131,14 @@ def _train(
 ) -> tuple[Bundle, keras.callbacks.History]:
     keras.utils.set_random_seed(settings.seed)
     train_data = MultimodalSequence(
-        parts.train, inputs, target, batch_size=settings.batch_size, shuffle=True, seed=settings.seed
+        parts.train,
+        inputs,
+        target,
+        batch_size=settings.batch_size,
+        shuffle=True,
+        seed=settings.seed,
+        cache=settings.cache,
+        cache_limit=settings.cache_limit,
     )
     # How inputs are joined means nothing to a single one, and "match" would refuse it.
     fusion = settings.fusion if len(inputs) > 1 else "joint"

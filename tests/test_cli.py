@@ -120,17 +120,24 @@ def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> N
         assert re.search(expected, printed), expected
 
 
-def test_the_same_seed_gives_the_same_scores_and_another_seed_others(
+def test_the_same_seed_gives_the_same_scores_with_a_cache_too_and_another_seed_others(
     run: tuple[Path, str], shop: Path, tmp_path: Path
 ) -> None:
     first = json.loads((run[0] / "metrics.json").read_text())["details"]["scores"]
     alone = ("--split", "split", "--epochs", 1, "--batch-size", 8, "--runs", tmp_path, "--overwrite")
+    alone += ("--cache", tmp_path / "cache")
     for seed, column in ((0, "image"), (1, "caption")):
         arguments = ("--image-size", "16x16", f"--{column}", column, "--seed", seed, *alone)
         assert call("train", shop, *arguments)[0] == 0
         loss = json.loads((tmp_path / "shop" / "metrics.json").read_text())["details"]["scores"][column]["log_loss"]
         assert abs(loss - np.log(4)) > 1e-4, "nothing was learned at all"
         assert (abs(loss - first[column]["log_loss"]) < 1e-6) == (seed == 0)
+    # The caches are filled, and by the same loaders as the command that fills them ahead has.
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")}
+    assert len(files) >= 2
+    arguments = ("--image", "image", "--image-size", "16x16", "--split", "split", "--cache", tmp_path / "cache")
+    assert call("cache", shop, *arguments)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")} == files
 
 
 def test_one_input_is_scored_under_its_own_name(shop: Path, tmp_path: Path) -> None:

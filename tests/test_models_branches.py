@@ -15,7 +15,8 @@ from multimodal_gen.models import (
     VectorBranch,
     build_fusion_classifier,
 )
-from multimodal_gen.models.layers import ApplicationPreprocessing, MaskedMean, NgramSum
+from multimodal_gen.models.layers import ApplicationPreprocessing, NgramSum
+from multimodal_gen.models.token_layers import MaskedMean
 
 TARGET = SimpleNamespace(units=3, activation="softmax")
 IMAGE = ArraySpec((32, 32, 3), "uint8", "image")
@@ -45,19 +46,35 @@ def test_every_branch_yields_an_embedding_of_its_size(spec, branch):
 
 
 @pytest.mark.parametrize("blocks", [0, 1])
-def test_padding_does_not_change_a_token_embedding_and_an_empty_row_is_finite(blocks):
-    model = embedding_model(TOKENS, TokenBranch(blocks=blocks))
-    short = embedding_model(ArraySpec((3,), "int32", "tokens", vocabulary_size=9), TokenBranch(blocks=blocks))
-    if blocks:
-        position = next(i for i, w in enumerate(model.get_weights()) if w.shape == (5, 128))
-        weights = model.get_weights()
-        weights[position] = weights[position][:3]
-        short.set_weights(weights)
-    else:
-        short.set_weights(model.get_weights())
-    padded = model.predict(np.array([[4, 5, 6, 0, 0], [0, 0, 0, 0, 0]]), verbose=0)
-    assert np.isfinite(padded).all()
-    np.testing.assert_allclose(padded[0], short.predict(np.array([[4, 5, 6]]), verbose=0)[0], atol=1e-5)
+def test_padding_on_any_side_does_not_change_a_prediction_and_an_empty_row_is_finite(blocks, tmp_path):
+    branch = TokenBranch(embedding_size=8, blocks=blocks, heads=2)
+    built = build_fusion_classifier({"x": TOKENS}, TARGET, branches={"x": branch})
+    built.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in built.get_weights()])
+    built.save(tmp_path / "model.keras")
+    for model in (built, keras.models.load_model(tmp_path / "model.keras")):
+        padded = model.predict(np.array([[4, 5, 6, 0, 0], [0, 0, 4, 5, 6], [0, 0, 0, 0, 0]], "int32"), verbose=0)
+        short = model.predict(np.array([[4, 5, 6], [0, 0, 0]], "int32"), verbose=0)
+        assert np.isfinite(padded).all()
+        np.testing.assert_allclose(padded, short[[0, 0, 1]], atol=1e-5)
+        assert np.abs(padded[0] - padded[2]).max() > 1e-3
+
+
+def test_a_token_branch_with_positions_tells_orders_of_words_apart_and_takes_no_more_words_than_it_knows_places():
+    inputs = keras.Input((None,), dtype="int32")
+    branch = TokenBranch(embedding_size=8, blocks=1, heads=2)
+    model = keras.Model(inputs, branch.encode(inputs, TOKENS, 3, "x").embedding)
+    one, other = model.predict(np.array([[4, 5, 6], [6, 5, 4]], "int32"), verbose=0)
+    assert np.abs(one - other).max() > 1e-4
+    with pytest.raises(ValueError, match="There are vectors for 5 positions. Received: 6 positions"):
+        model(np.ones((1, 6), "int32"))
+
+
+def test_only_a_branch_that_says_so_is_given_tokens_of_any_length():
+    def flat(x):
+        return keras.layers.Flatten()(keras.layers.Embedding(9, 2)(x))
+
+    assert build_fusion_classifier({"x": TOKENS}, TARGET).input_shape == (None, None)
+    assert build_fusion_classifier({"x": TOKENS}, TARGET, branches={"x": flat}).input_shape == (None, 5)
 
 
 def test_masked_mean_takes_the_mean_of_what_is_there():

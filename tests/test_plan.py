@@ -89,6 +89,61 @@ def test_drop_remainder_leaves_out_the_short_batch() -> None:
     assert Plan(10, 4).num_batches == 3
 
 
+def bucketed(rows: int = 103, batch_size: int = 8, **arguments: object) -> Plan:
+    buckets = np.random.default_rng(0).choice(3, rows, p=[0.6, 0.3, 0.1]).astype("uint8")
+    return Plan(rows, batch_size, shuffle=True, seed=1, buckets=buckets, **arguments)
+
+
+def test_full_batches_are_of_one_bucket_but_on_the_borders_and_every_row_comes_once() -> None:
+    plan, orders = bucketed(), []
+    assert plan.buckets is not None
+    for epoch in range(5):
+        batches = [plan.batch(epoch, index)[0] for index in range(plan.num_batches)]
+        assert [len(one) for one in batches] == [8] * 12 + [7]
+        assert sorted(np.concatenate(batches)) == list(range(103))
+        assert sum(len(set(plan.buckets[one])) > 1 for one in batches[:-1]) <= 2
+        greatest = [plan.bucket(epoch, index) for index in range(plan.num_batches)]
+        assert greatest == [plan.buckets[one].max() for one in batches]
+        orders.append(greatest[:-1])
+    # Neither do they come by length, nor alike in every epoch.
+    assert all(order != sorted(order) for order in orders)
+    assert len(set(map(tuple, orders))) == 5
+
+
+def test_buckets_change_neither_what_is_drawn_by_weight_nor_which_rows_the_short_batch_has() -> None:
+    weights = np.random.default_rng(1).random(103)
+    for drawn in (None, weights):
+        plain = Plan(103, 8, shuffle=True, seed=1, weights=drawn)
+        plan = bucketed(weights=drawn)
+        assert not np.array_equal(plan.order(2), plain.order(2))
+        assert np.array_equal(np.sort(plan.order(2)[:96]), np.sort(plain.order(2)[:96]))
+        assert np.array_equal(plan.order(2)[96:], plain.order(2)[96:])
+
+
+def test_what_drop_remainder_leaves_out_is_of_any_bucket() -> None:
+    plan = bucketed(drop_remainder=True)
+    assert plan.buckets is not None
+    left_out = np.concatenate([plan.order(epoch)[96:] for epoch in range(300)])
+    share = np.bincount(plan.buckets[left_out]) / len(left_out)
+    np.testing.assert_allclose(share, np.bincount(plan.buckets) / 103, atol=0.05)
+
+
+def test_shards_of_a_bucketed_plan_are_slices_of_its_batches() -> None:
+    whole = bucketed()
+    ranks = [whole.shard(rank, 4) for rank in range(4)]
+    for index in range(whole.num_batches):
+        parts = [plan.batch(2, index) for plan in ranks]
+        real = [positions[: len(positions) - padding] for positions, padding in parts]
+        assert np.array_equal(np.concatenate(real), whole.batch(2, index)[0])
+        assert {plan.bucket(2, index) for plan in ranks} == {whole.bucket(2, index)}
+
+
+def test_bucketed_orders_are_fixed_for_good() -> None:
+    buckets = np.array([0, 1] * 5, "uint8")
+    assert Plan(10, 2, shuffle=True, seed=42, buckets=buckets).order(1).tolist() == [7, 5, 0, 1, 9, 3, 2, 8, 6, 4]
+    assert Plan(5, 8, shuffle=True, seed=42, buckets=buckets[:5]).num_batches == 1
+
+
 def test_ten_million_rows_take_no_time_to_plan_until_the_first_batch() -> None:
     started = time.perf_counter()
     plan = Plan(10_000_000, 32, shuffle=True)

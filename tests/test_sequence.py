@@ -4,10 +4,13 @@ import pickle
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import multimodal_gen as mg
 
@@ -440,3 +443,48 @@ def test_rows_without_targets_point_to_the_sequence_for_them(picture_table, inpu
 def test_several_targets_must_be_a_mapping_of_names_to_targets(picture_table, inputs, target) -> None:
     with pytest.raises(ValueError, match="`target` must"):
         mg.MultimodalSequence(picture_table, inputs, target)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_batches_with_a_cache_are_those_without_to_the_byte(
+    picture_table: pd.DataFrame, tmp_path: Path, threads: int
+) -> None:
+    augment = [mg.augment.RandomFlip("horizontal"), mg.augment.RandomRotation(0.1)]
+    inputs = {
+        "image": mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16), augment=augment),
+        "caption": mg.TextLoader.from_texts("caption", picture_table, augment=[mg.augment.RandomWordSwap(0.3)]),
+    }
+    target = mg.ClassLabel.from_values("label", picture_table)
+    arguments: dict[str, Any] = {"batch_size": 3, "shuffle": True, "seed": 3}
+    plain = mg.MultimodalSequence(picture_table, inputs, target, threads=1, **arguments)
+    cached = mg.MultimodalSequence(
+        picture_table, inputs, target, threads=threads, cache=tmp_path / "cache", cache_limit=10**7, **arguments
+    )
+    assert "cache of 8.8 kB, at most 10.0 MB in" in repr(cached)
+    for epoch in range(3):
+        plain.epoch = cached.epoch = epoch
+        for one, other in zip(plain, cached, strict=True):
+            for array, again in zip(keras.tree.flatten(one), keras.tree.flatten(other), strict=True):
+                assert array.tobytes() == again.tobytes()
+    assert any((tmp_path / "cache").iterdir())
+
+
+def test_a_picture_that_is_changed_is_read_anew_from_the_next_batch_on(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
+    inputs = {"image": mg.ImageLoader("image", directory=tmp_path, image_size=(8, 8))}
+    cached = mg.MultimodalSequence(picture_table, inputs, cache=tmp_path / "cache")
+    assert cached[0][0][0][2].any()
+    Image.new("RGB", (8, 8)).save(tmp_path / "2.png")
+    assert not cached[0][0][0][2].any()
+    assert cached[0][0][0][3].any()
+
+
+def test_a_cache_that_is_a_file_or_has_no_room_at_all_is_refused(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    inputs = {"image": mg.ImageLoader("image", directory=tmp_path)}
+    with pytest.raises(NotADirectoryError, match="`cache` must be a directory"):
+        mg.MultimodalSequence(picture_table, inputs, cache=tmp_path / "2.png")
+    with pytest.raises(ValueError, match="`cache_limit` must be a positive number of bytes"):
+        mg.MultimodalSequence(picture_table, inputs, cache=tmp_path / "cache", cache_limit=0)
+    with pytest.raises(ValueError, match="`cache_limit` needs `cache`"):
+        mg.MultimodalSequence(picture_table, inputs, cache_limit=10**6)

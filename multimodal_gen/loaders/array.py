@@ -46,6 +46,8 @@ class ArrayLoader(Loader):
             and dtype; for uint8 images also those of `multimodal_gen.augment`.
     """
 
+    cached = False
+
     def __init__(
         self,
         column: str,
@@ -157,6 +159,10 @@ class ArrayLoader(Loader):
         except LoadError as error:
             raise LoadError(error.reason, path=path) from error.__cause__
         return array
+
+    def varies(self, training: bool) -> bool:
+        """Whether there are operations, and a random stream for them."""
+        return training and bool(self.operations)
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """Apply the operations given as `augment`, in order; unchanged where `rng` is None."""

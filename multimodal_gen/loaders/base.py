@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import json
+import os
 import pickle
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +65,9 @@ class Loader(Configurable):
             and then a cell is the tuple of their values.
         spec: What `read` returns.
         accepts_missing: Whether `read` wants to see missing cells (None, NaN); otherwise they are an error before it.
+        cached: Whether `read` costs so much more than looking an array up that it is worth keeping on disk.
+        kept_by_row: Whether a sequence may read each row once and remember the array: for small arrays that depend on
+            nothing but the cell, and on no file.
 
     Example:
         @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Loader(Configurable):
     column: str | tuple[str, ...]
     spec: ArraySpec
     accepts_missing: bool = False
+    cached: bool = True
+    kept_by_row: bool = False
 
     @abc.abstractmethod
     def read(self, cell: Any) -> np.ndarray:
@@ -111,9 +117,47 @@ class Loader(Configurable):
         """
         return array
 
+    def varies(self, training: bool) -> bool:
+        """Whether `augment_cell` or `augment` may change anything; where not, neither is called.
+
+        Args:
+            training: Whether they are given a random stream; `augment_cell` is called with one only.
+        """
+        own = type(self)
+        cell_varies = own.augment_cell is not Loader.augment_cell
+        return own.augment is not Loader.augment or (training and cell_varies)
+
     def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
         """Read many cells; override only where a whole batch at once is faster than one by one."""
         return [self.read(cell) for cell in cells]
+
+    # What a cache on disk asks
+
+    @property
+    def cached_by(self) -> Loader:
+        """The loader whose arrays a cache keeps for this one: itself, or the one that it wraps."""
+        return self
+
+    def from_cached(self, array: np.ndarray) -> np.ndarray:
+        """What `read` returns, made of what `cached_by.read` returned; cheap."""
+        return array
+
+    def file_of(self, cell: Any) -> str | None:
+        """The path of the file that a cell names, whose size and time of change then belong to the key in the cache.
+
+        By default a path (str or `os.PathLike`), relative to `self.directory` where there is such an attribute, if
+        there is such a file. Override it where `read` opens files that are found in another way: a cell for which it
+        says None is taken to hold everything that `read` depends on.
+        """
+        if not isinstance(cell, str | os.PathLike):
+            return None
+        directory = getattr(self, "directory", None)
+        path = os.fspath(cell) if directory is None else os.path.join(directory, cell)
+        return path if os.path.isfile(path) else None
+
+    def read_config(self) -> dict[str, Any]:
+        """The settings that `read` depends on; others, such as those of random operations, make no other cache."""
+        return {name: value for name, value in self.get_config().items() if name not in ("column", "augment")}
 
 
 def is_missing(cell: Any) -> bool:
@@ -160,6 +204,8 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
 
     same(reversed([loader.read(cell) for cell in reversed(cells)]), "read must give the same array every time.")
     same(loader.read_batch(cells), "read_batch must give exactly what read gives, cell by cell.")
+    kept = (loader.from_cached(loader.cached_by.read(cell)) for cell in cells)
+    same(kept, "from_cached must give what read gives, from what cached_by reads.")
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
             same(pool.map(loader.read, cells), "read must be safe to call from several threads.")
@@ -176,6 +222,11 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
         raise LoaderError(f"{name} is immutable: reading must not change its config. Received: another config")
     for cell, array in zip(cells, arrays, strict=True):
         _check_augment(loader, array, f"augment of {_clip(cell)}", name)
+        if not loader.varies(training=False) and loader.augment(array, None).tobytes() != array.tobytes():
+            raise LoaderError(
+                f"{name}.varies(training=False) must be true, as `augment` changes an array without a random stream. "
+                f"Received: False, another array for the cell {_clip(cell)}"
+            )
 
 
 def _check_attributes(loader: Loader, name: str) -> None:

@@ -1,8 +1,8 @@
 """Pictures: decode whatever the cell holds into pixels of one size and colour mode.
 
-`ImageLoader` opens the cell, turns the picture upright and resizes it; `pixels.py` knows how each of
-Pillow's many modes becomes plain 8-bit colour; `multimodal_gen.augment` varies the result, and
-`normalization.py` shifts and scales it.
+`ImageLoader` opens the cell; `fitting.py` decodes, turns the picture upright and resizes it, or `turbo.py` does, for
+JPEG files; `pixels.py` knows how each of Pillow's many modes becomes plain 8-bit colour; `multimodal_gen.augment`
+varies the result, and `normalization.py` shifts and scales it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL import __version__ as pillow_version
 
 from multimodal_gen.augment import Augmentation, augment_image
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
+from multimodal_gen.loaders.fitting import Fitting
 from multimodal_gen.loaders.normalization import Normalization
-from multimodal_gen.loaders.pixels import from_array, to_mode
+from multimodal_gen.loaders.pixels import from_array
+from multimodal_gen.stages import stage
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -58,6 +61,8 @@ class ImageLoader(Loader):
             `(image, rng) -> image` on uint8 arrays.
         normalize: For float32 only: a `SamplewiseNormalization`, a `FeaturewiseNormalization` or a `ZCAWhitening`;
             applied last, when training and when evaluating.
+        decoder: "pillow", or "turbo" for JPEG files through simplejpeg and OpenCV (`pip install multimodal_gen[fast]`),
+            with bilinear interpolation. Its pixels differ a little from Pillow's; docs/speed.md says by how much.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class ImageLoader(Loader):
         background: Sequence[int] = (255, 255, 255),
         augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
         normalize: Normalization | None = None,
+        decoder: str = "pillow",
     ) -> None:
         if color_mode not in _MODES:
             raise ValueError(f"`color_mode` must be one of {sorted(_MODES)}. Received: color_mode={color_mode!r}")
@@ -113,13 +119,31 @@ class ImageLoader(Loader):
             )
         if normalize is not None and dtype != "float32":
             raise ValueError(f'`normalize` needs dtype="float32". Received: dtype={dtype!r}, normalize={normalize!r}')
+        if decoder not in ("pillow", "turbo") or (decoder == "turbo" and interpolation != "bilinear"):
+            raise ValueError(
+                '`decoder` must be "pillow" or "turbo", and "turbo" interpolates "bilinear" only. '
+                f"Received: decoder={decoder!r}, interpolation={interpolation!r}"
+            )
         self.column = column
         self.directory = None if directory is None else os.fspath(directory)
-        self.mode = _MODES[color_mode]
-        self.resampling = _RESAMPLING[interpolation]
-        self.crop, self.pad = crop_to_aspect_ratio, pad_to_aspect_ratio
+        self.fitting = Fitting(
+            height=int(image_size[0]),
+            width=int(image_size[1]),
+            mode=_MODES[color_mode],
+            resampling=_RESAMPLING[interpolation],
+            crop=crop_to_aspect_ratio,
+            pad=pad_to_aspect_ratio,
+            background=tuple(int(value) for value in background),
+        )
+        self.libraries = [f"Pillow {pillow_version}"]
+        self._decode: Callable[[bytes, Fitting], np.ndarray | None] | None = None
+        if decoder == "turbo":
+            # Imported here, as its libraries are an extra.
+            from multimodal_gen.loaders import turbo
+
+            self._decode = turbo.decode
+            self.libraries.append(turbo.VERSIONS)
         self.rescale = rescale
-        self.background = tuple(int(value) for value in background)
         self.operations = tuple(augment)
         self.normalize = normalize
         self.spec = ArraySpec((*image_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]), dtype, "image")
@@ -131,6 +155,16 @@ class ImageLoader(Loader):
         own = [operation for operation in self.operations if isinstance(operation, Augmentation)]
         return {**super().get_config(), "augment": own}
 
+    def read_config(self) -> dict[str, Any]:
+        """The settings that pixels depend on, and the libraries that make them."""
+        irrelevant = ("column", "directory", "augment", "normalize")
+        config = {name: value for name, value in self.get_config().items() if name not in irrelevant}
+        return {**config, "libraries": self.libraries}
+
+    def file_of(self, cell: Any) -> str | None:
+        """The path of the picture, where the cell names one."""
+        return self._path(cell)
+
     def read(self, cell: Any) -> np.ndarray:
         """Decode, turn upright, resize; not yet normalised.
 
@@ -139,8 +173,12 @@ class ImageLoader(Loader):
         """
         path = self._path(cell)
         try:
-            with self._open(cell, path) as image:
-                pixels = np.asarray(self._fit(image))
+            with stage("read"):
+                content = self._content(cell, path)
+            pixels = self._decode(content, self.fitting) if self._decode and isinstance(content, bytes) else None
+            if pixels is None:
+                with Image.open(io.BytesIO(content)) if isinstance(content, bytes) else content as image:
+                    pixels = self.fitting.apply(image)
         except LoadError:
             raise
         except FileNotFoundError:
@@ -167,6 +205,10 @@ class ImageLoader(Loader):
         pixels = pixels.reshape(self.spec.shape)
         return pixels if self.spec.dtype == "uint8" else self._to_float(pixels)
 
+    def varies(self, training: bool) -> bool:
+        """Whether there are operations, and a random stream for them, or a normalisation."""
+        return self.normalize is not None or (training and bool(self.operations))
+
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """Apply the operations given as `augment`, in order, unless `rng` is None; then normalise."""
         if rng is not None and self.operations:
@@ -187,15 +229,16 @@ class ImageLoader(Loader):
             return None
         return os.path.join(self.directory, cell) if self.directory is not None else os.fspath(cell)
 
-    def _open(self, cell: Any, path: str | None) -> Image.Image:
+    def _content(self, cell: Any, path: str | None) -> bytes | Image.Image:
         if path is not None:
-            return Image.open(path)
+            with open(path, "rb", buffering=0) as file:
+                return file.readall()
         if isinstance(cell, Mapping):
             cell = cell.get("bytes")
         if is_missing(cell):
             raise missing_error()
         if isinstance(cell, bytes | bytearray | memoryview):
-            return Image.open(io.BytesIO(cell))
+            return bytes(cell)
         if isinstance(cell, np.ndarray):
             return from_array(cell)
         if isinstance(cell, Image.Image):
@@ -204,37 +247,3 @@ class ImageLoader(Loader):
             "expected a path, bytes, an array, a PIL image, or a mapping with 'bytes' or 'path'. "
             f"Received: {type(cell).__name__}"
         )
-
-    def _fit(self, image: Image.Image) -> Image.Image:
-        height, width = self.spec.shape[:2]
-        # A JPEG decoder can shrink by 2, 4 or 8 at a fraction of the cost; twice the size needed keeps full quality.
-        # The longer side serves for both axes, as the picture may yet be turned.
-        image.draft(None, (2 * max(height, width), 2 * max(height, width)))
-        image = to_mode(ImageOps.exif_transpose(image), self.mode, self.background)
-        if self.pad:
-            return self._padded(image, height, width)
-        box = _centre_box(image.size, width / height) if self.crop else None
-        if image.size == (width, height):
-            return image
-        return image.resize((width, height), self.resampling, box=box)
-
-    def _padded(self, image: Image.Image, height: int, width: int) -> Image.Image:
-        scale = min(width / image.width, height / image.height)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        fill: Any = {"RGB": self.background, "RGBA": (*self.background, 0), "L": _luma(self.background)}[self.mode]
-        canvas = Image.new(self.mode, (width, height), fill)
-        canvas.paste(image.resize(size, self.resampling), ((width - size[0]) // 2, (height - size[1]) // 2))
-        return canvas
-
-
-def _centre_box(size: tuple[int, int], aspect: float) -> tuple[float, float, float, float]:
-    width, height = size
-    kept_width, kept_height = min(width, height * aspect), min(height, width / aspect)
-    left, top = (width - kept_width) / 2, (height - kept_height) / 2
-    return left, top, left + kept_width, top + kept_height
-
-
-def _luma(color: Sequence[int]) -> int:
-    """Grey of a colour by ITU-R BT.601, the weights Pillow's own conversion uses."""
-    red, green, blue = color
-    return (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16

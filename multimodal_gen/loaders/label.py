@@ -37,6 +37,9 @@ class ClassLabel(Target):
         label_mode: "int", "categorical" or "binary".
     """
 
+    cached = False
+    kept_by_row = True
+
     def __init__(self, column: str, class_names: Sequence[Any], *, label_mode: str = "int") -> None:
         names = checked_names(class_names, column, least=2)
         if label_mode not in ("int", "categorical", "binary"):

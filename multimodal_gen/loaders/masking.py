@@ -50,6 +50,8 @@ class MaskedTextLoader(Loader):
         data = MultimodalSequence(train, {"caption": masked}, MaskedTokens(masked), shuffle=True)
     """
 
+    kept_by_row = True
+
     def __init__(self, loader: TextLoader, *, rate: float = 0.15, mask_token: str = "[MASK]") -> None:
         encoder = getattr(loader, "encoder", None)
         if not isinstance(loader, TextLoader) or not isinstance(encoder, TokenEncoder):
@@ -74,6 +76,11 @@ class MaskedTextLoader(Loader):
     def read(self, cell: Any) -> np.ndarray:
         """Encode one caption; nothing is hidden yet."""
         return self.loader.read(cell)
+
+    @property
+    def cached_by(self) -> Loader:
+        """The loader, as `read` hides nothing."""
+        return self.loader
 
     def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
         """Encode many captions at once."""
@@ -132,6 +139,7 @@ class MaskedTokens(Target):
     """
 
     activation = "softmax"
+    kept_by_row = True
 
     def __init__(self, loader: MaskedTextLoader) -> None:
         if not isinstance(loader, MaskedTextLoader):
@@ -147,6 +155,11 @@ class MaskedTokens(Target):
     def read(self, cell: Any) -> np.ndarray:
         """The ids of all tokens of the caption; which of them are labels is decided in `augment`."""
         return self.loader.read(cell)
+
+    @property
+    def cached_by(self) -> Loader:
+        """The loader of the captions, so that they are kept once."""
+        return self.loader.cached_by
 
     def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
         """The ids of many captions at once."""

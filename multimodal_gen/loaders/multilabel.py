@@ -49,6 +49,8 @@ class MultiLabel(Target):
     """
 
     accepts_missing = True
+    cached = False
+    kept_by_row = True
 
     def __init__(self, column: str, class_names: Sequence[Any], *, separator: str | None = None) -> None:
         _check_separator(separator)

@@ -25,6 +25,8 @@ class NumericLoader(Loader):
     """
 
     accepts_missing = True
+    cached = False
+    kept_by_row = True
 
     def __init__(
         self, column: str | Sequence[str], *, mean: Sequence[float], scale: Sequence[float], missing: str = "error"

@@ -67,6 +67,19 @@ class InputTarget(Target):
         """
         return self._to_target(self.loader.read(cell))
 
+    @property
+    def cached_by(self) -> Loader:
+        """The loader, so that a picture which is input and target is kept once."""
+        return self.loader.cached_by
+
+    def from_cached(self, array: np.ndarray) -> np.ndarray:
+        """As `read` does with what the loader reads."""
+        return self._to_target(self.loader.from_cached(array))
+
+    def varies(self, training: bool) -> bool:
+        """As the loader."""
+        return self.loader.varies(training)
+
     def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
         """As the loader does."""
         return self.loader.augment_cell(cell, rng)

@@ -39,6 +39,8 @@ class NumericTarget(Target):
     """
 
     accepts_missing = True
+    cached = False
+    kept_by_row = True
 
     def __init__(
         self,

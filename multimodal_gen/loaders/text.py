@@ -21,6 +21,7 @@ from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_e
 from multimodal_gen.loaders.ngrams import NgramEncoder
 from multimodal_gen.loaders.tokens import TokenEncoder, train_tokenizer
 from multimodal_gen.loaders.values import series_of
+from multimodal_gen.stages import stage
 
 Operation = TextAugmentation | TokenAugmentation | TextOperation
 
@@ -43,6 +44,8 @@ class TextLoader(Loader):
             `RandomWordDeletion`, or any picklable callable `(text, rng) -> text`. Then, for an encoder that yields
             tokens, those on ids: `TokenDropout`, `TokenMasking`.
     """
+
+    kept_by_row = True
 
     def __init__(
         self,
@@ -182,14 +185,24 @@ class TextLoader(Loader):
         Raises:
             LoadError: If the cell is missing or is not text.
         """
-        return self.encoder.encode(_text(cell))
+        with stage("tokenize"):
+            return self.encoder.encode(_text(cell))
+
+    def varies(self, training: bool) -> bool:
+        """Whether there are operations, and a random stream for them."""
+        return training and bool(self.operations)
 
     def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
         """Encode many captions at once."""
-        texts = [_text(cell) for cell in cells]
-        if isinstance(self.encoder, TokenEncoder):
-            return self.encoder.encode_batch(texts)
-        return [self.encoder.encode(text) for text in texts]
+        with stage("tokenize"):
+            texts = [_text(cell) for cell in cells]
+            if isinstance(self.encoder, TokenEncoder):
+                return self.encoder.encode_batch(texts)
+            return [self.encoder.encode(text) for text in texts]
+
+    def file_of(self, cell: Any) -> str | None:
+        """None: a caption is its text, even where a file has that name."""
+        return None
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """Apply the operations on token ids, in their order; unchanged where `rng` is None."""

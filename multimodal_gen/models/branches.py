@@ -10,13 +10,14 @@ import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 from keras import layers
 
 from multimodal_gen.loaders.base import ArraySpec
-from multimodal_gen.models.layers import AddPositions, ApplicationPreprocessing, MaskedMean, NgramSum
+from multimodal_gen.models.layers import ApplicationPreprocessing, NgramSum
+from multimodal_gen.models.token_layers import AddPositions, MaskedMean
 
 
 class Encoding(NamedTuple):
@@ -35,12 +36,16 @@ class Encoding(NamedTuple):
 class Branch(abc.ABC):
     """Base class of the branches that want to know the spec or bring a head of their own."""
 
+    # Whether tokens may come in any number.
+    any_length: ClassVar[bool] = False
+
     @abc.abstractmethod
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
         """Builds the branch on a symbolic input.
 
         Args:
-            inputs: `(batch, *spec.shape)` symbolic tensor of dtype `spec.dtype`.
+            inputs: `(batch, *spec.shape)` symbolic tensor of dtype `spec.dtype`; of tokens `(batch, None)` where the
+                branch's class says `any_length = True`.
             spec: Spec of the input.
             units: Number of outputs of the whole model.
             name: Name of the input, to name layers by.
@@ -181,6 +186,7 @@ class TokenBranch(Branch):
     heads: int = 4
     dropout: float = 0.2
     vocabulary_size: int | None = None
+    any_length: ClassVar[bool] = True
 
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
         """`(batch, length)` int32 -> `(batch, embedding_size)`."""
@@ -189,7 +195,7 @@ class TokenBranch(Branch):
         vocabulary_size = _vocabulary_size(self.vocabulary_size, spec)
         x = layers.Embedding(vocabulary_size, size, mask_zero=True, name=f"{name}_tokens")(inputs)
         if self.blocks:
-            x = AddPositions()(x)
+            x = AddPositions(spec.shape[0])(x)
         for _ in range(self.blocks):
             inner = layers.LayerNormalization()(x)
             attention = layers.MultiHeadAttention(self.heads, max(size // self.heads, 1), dropout=self.dropout)

@@ -103,9 +103,10 @@ def build_fusion_classifier(
             raise ValueError(
                 f"`inputs` must map names without '/' to loaders or ArraySpecs. Received: inputs[{key!r}]={loader!r}"
             )
-        tensor = keras.Input(spec.shape, dtype=spec.dtype, name=key)
-        tensors.append(tensor)
         branch = branches[key] if key in branches else default_branch(key, spec)
+        any_length = spec.kind == "tokens" and isinstance(branch, Branch) and branch.any_length
+        tensor = keras.Input((None,) if any_length else spec.shape, dtype=spec.dtype, name=key)
+        tensors.append(tensor)
         encodings[key] = _encode(key, spec, branch, tensor, units)
     outputs = output_layers(chosen.join(encodings, units, activation), activation)
     # A list, not a dict: Keras then takes a tuple, a list, or a dict by the inputs' names without complaint.

@@ -77,52 +77,6 @@ class NgramSum(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
-class MaskedMean(keras.layers.Layer):
-    """Mean of the positions that are not padding; zeros where all are.
-
-    Keras's `GlobalAveragePooling1D` gives NaN for a row that is all padding, which an empty caption is.
-    """
-
-    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None) -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype)
-        self.supports_masking = True
-
-    def call(self, inputs: Any, mask: Any = None) -> Any:
-        """`(batch, length, size)`, mask `(batch, length)` -> `(batch, size)`."""
-        if mask is None:
-            return ops.mean(inputs, axis=1)
-        present = ops.expand_dims(ops.cast(mask, inputs.dtype), -1)
-        return ops.sum(inputs * present, axis=1) / ops.maximum(ops.sum(present, axis=1), 1.0)
-
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """The positions are gone, and the mask with them."""
-        return
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """`(batch, length, size)` -> `(batch, size)`."""
-        return (input_shape[0], input_shape[-1])
-
-
-@keras.saving.register_keras_serializable(package="multimodal_gen")
-class AddPositions(keras.layers.Layer):
-    """Adds a learned vector for each position of a sequence of fixed length."""
-
-    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None) -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype)
-        self.supports_masking = True
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the `(length, size)` table."""
-        self.positions = self.add_weight(
-            shape=tuple(input_shape[1:]), initializer=keras.initializers.RandomNormal(stddev=0.02), name="positions"
-        )
-
-    def call(self, inputs: Any) -> Any:
-        """`(batch, length, size)` -> the same shape."""
-        return inputs + self.positions
-
-
-@keras.saving.register_keras_serializable(package="multimodal_gen")
 class ApplicationPreprocessing(keras.layers.Layer):
     """Scales images the way one family of `keras.applications` expects.
 

@@ -1,0 +1,116 @@
+"""What makes two cells the same, and two loaders: the keys of a cache.
+
+A cell that names a file is that file as it is now, by its size and time of change; any other one is its content.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+import multimodal_gen
+from multimodal_gen.config import classes_in, serialize
+from multimodal_gen.loaders.base import Loader
+
+KEY_BYTES = 16
+_SECOND = 10**9
+# File systems keep times to a tick of the system's clock, at most 10 ms, or to one or two seconds.
+_TICK, _COARSE_TICK = 20 * 10**6, 2 * _SECOND
+
+
+def key_of(loader: Loader, cell: Any) -> bytes | None:
+    """What a cell is now, in 16 bytes; None for a cell that cannot be told from others for sure."""
+    try:
+        path = loader.file_of(cell)
+    except Exception:
+        return None
+    if path is not None:
+        return _key_of_file(path)
+    if isinstance(cell, str):
+        return _digest(b"text", cell.encode("utf-8", "surrogatepass"))
+    if isinstance(cell, bytes | bytearray | memoryview):
+        return _digest(b"data", cell)
+    if isinstance(cell, np.ndarray) and not cell.dtype.hasobject:
+        return _digest(b"array", f"{cell.dtype.descr} {cell.shape}\0".encode(), np.ascontiguousarray(cell).tobytes())
+    if isinstance(cell, Mapping) and set(cell) <= {"bytes", "path"}:
+        data, path = cell.get("bytes"), cell.get("path")
+        if isinstance(data, bytes | bytearray | memoryview):
+            return _digest(b"mapping", f"{path!r}\0".encode("utf-8", "backslashreplace"), data)
+        if data is None and isinstance(path, str | os.PathLike) and loader.file_of(path) is not None:
+            return key_of(loader, path)
+    return None
+
+
+def _key_of_file(path: str) -> bytes | None:
+    try:
+        stat = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    path = path if path.startswith("/") else os.path.abspath(path)
+    return blake2b(b"file%d\0%d\0" % (stat.st_size, stat.st_mtime_ns) + os.fsencode(path), digest_size=16).digest()
+
+
+def _digest(*parts: bytes | bytearray | memoryview) -> bytes:
+    digest = blake2b(parts[0], digest_size=KEY_BYTES)
+    for part in parts[1:]:
+        digest.update(part.tobytes() if isinstance(part, memoryview) else part)
+    return digest.digest()
+
+
+def settle(loader: Loader, cell: Any) -> None:
+    """Wait until a file has not been changed for one tick of its clock.
+
+    A change in the same tick as an earlier one leaves the time as it is, and would not be noticed afterwards.
+    """
+    path = loader.file_of(cell)
+    if path is None and isinstance(cell, Mapping):
+        path = loader.file_of(cell.get("path"))
+    try:
+        changed = os.stat(path or "").st_mtime_ns
+    except (OSError, ValueError):
+        return
+    tick = _TICK if changed % _SECOND else _COARSE_TICK
+    age = time.time_ns() - changed
+    if 0 <= age < tick:
+        time.sleep((tick - age) / _SECOND)
+
+
+def settings_of(loader: Loader) -> str:
+    """Everything but the cell that the result of `read` depends on, as JSON.
+
+    Raises:
+        TypeError: If a setting has no JSON form.
+    """
+    config = loader.read_config()
+    classes = {**classes_in(config), type(loader).__name__: type(loader)}
+    settings = {
+        "class": type(loader).__name__,
+        "config": serialize(config),
+        "spec": asdict(loader.spec),
+        "byteorder": sys.byteorder,
+        "version": multimodal_gen.__version__,
+        "sources": {name: _sources(one) for name, one in sorted(classes.items())},
+    }
+    return json.dumps(settings, indent=1, sort_keys=True)
+
+
+def _sources(cls: type) -> dict[str, str]:
+    # A loader of one's own is rewritten more often than it is given a new name.
+    found = {}
+    for one in cls.__mro__:
+        if one.__module__.partition(".")[0] not in ("multimodal_gen", "builtins", "abc", "typing"):
+            try:
+                text = inspect.getsource(one)
+            except (OSError, TypeError):
+                continue
+            found[one.__qualname__] = blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return found

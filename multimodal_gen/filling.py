@@ -1,0 +1,148 @@
+"""Fill a cache ahead of training: what `multimodal-gen cache` does once its arguments are read.
+
+Training fills a cache as it goes along; doing it beforehand tells the size first, finds every bad cell, and can be
+stopped and gone on with. Nothing here prints: what happens is told to a `Reporter`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from multimodal_gen.batch import available_cores
+from multimodal_gen.cache import ArrayCache, LoaderCache, as_text, estimate
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import Loader, is_missing, missing_error
+from multimodal_gen.preparation import DataSettings, Reporter, make_loaders, read_parts
+from multimodal_gen.table import check_columns
+
+_CHUNK = 32
+_MOST_ERRORS = 100
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What filling a cache came to.
+
+    Args:
+        cells: How many cells were read or were there already.
+        bad: How many could not be read.
+        errors: At most 100 of those, in the order of the table.
+    """
+
+    cells: int
+    bad: int
+    errors: tuple[LoadError, ...]
+
+
+def fill_cache(
+    table: pd.DataFrame,
+    loaders: Iterable[Loader],
+    cache: ArrayCache,
+    *,
+    threads: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> Filled:
+    """Read every cell once, so that all that is worth it is in the cache.
+
+    Stopped by Ctrl-C, it keeps what is done, and goes on from there when called again.
+
+    Args:
+        table: The rows.
+        loaders: Inputs and targets. Those that are not worth it are left out.
+        cache: Where to.
+        threads: Threads that decode; by default one a core.
+        progress: Called once for each row that is done, from several threads.
+    """
+    loaders = list(loaders)
+    found = [cache.of(loader, num_rows=len(table)) for loader in loaders]
+    caches = [one for one in found if one is not None]
+    for one in caches:
+        check_columns(table, [str(one.loader.column)])
+    starts = iter(range(0, len(table), _CHUNK) if caches else ())
+    errors: list[tuple[int, int, LoadError]] = []
+    bad, done, stopped, lock = 0, 0, threading.Event(), threading.Lock()
+
+    def work() -> None:
+        nonlocal bad, done
+        while not stopped.is_set():
+            with lock:
+                start = next(starts, None)
+            if start is None:
+                return
+            rows = table.iloc[start : start + _CHUNK]
+            new = [(start + row, number, error) for number, one in enumerate(caches) for row, error in _fill(one, rows)]
+            with lock:
+                errors.extend(new[: _MOST_ERRORS - len(errors)])
+                bad, done = bad + len(new), done + len(rows) * len(caches) - len(new)
+            for _ in range(len(rows)):
+                progress()
+
+    threads = threads or available_cores()
+    try:
+        with ThreadPoolExecutor(threads, thread_name_prefix="filling") as pool:
+            try:
+                for future in [pool.submit(work) for _ in range(threads)]:
+                    future.result()
+            finally:
+                stopped.set()
+    finally:
+        cache.close()
+    return Filled(done, bad, tuple(error for *_, error in sorted(errors, key=lambda one: one[:2])))
+
+
+def fill_from_settings(
+    settings: DataSettings, directory: str, limit: int | None, threads: int | None, reporter: Reporter
+) -> Filled:
+    """Fill a cache with what `train` would read under the same settings."""
+    parts = read_parts(settings, reporter)
+    inputs, _ = make_loaders(settings, parts.train, reporter)
+    cache = ArrayCache(directory, limit=limit)
+    rows = pd.concat(parts)
+    existing = next(path for path in (Path(cache.directory), *Path(cache.directory).parents) if path.exists())
+    room = f"{as_text(shutil.disk_usage(existing).free)} free on the disk"
+    bound = "" if limit is None else f", limit {as_text(limit)}"
+    needed = estimate(inputs.values(), len(rows))
+    reporter.say(f"{directory}: {as_text(needed)} for all rows, {as_text(cache.size())} there{bound}, {room}")
+    reporter.begin("caching", len(rows))
+    try:
+        filled = fill_cache(rows, inputs.values(), cache, threads=threads, progress=reporter.advance)
+    finally:
+        reporter.end()
+        reporter.say(f"{directory}: {as_text(cache.size())}")
+    return filled
+
+
+def _fill(cache: LoaderCache, rows: pd.DataFrame) -> list[tuple[int, LoadError]]:
+    cells: Sequence[Any] = rows[cache.loader.column].array.tolist()
+    if type(cache.loader).read_batch is not Loader.read_batch:
+        try:
+            cache.read_batch(cells)
+            return []
+        except Exception:
+            # Somewhere among them is a bad cell: reading one by one finds which.
+            pass
+    errors = []
+    for row, cell in enumerate(cells):
+        try:
+            if is_missing(cell) and not cache.loader.accepts_missing:
+                raise missing_error()
+            cache.read(cell)
+        except Exception as error:
+            errors.append((row, _placed(error, cache.loader, cell, rows.index[[row]].tolist()[0])))
+    return errors
+
+
+def _placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError:
+    if not isinstance(error, LoadError):
+        path = os.fspath(cell) if isinstance(cell, str | os.PathLike) else None
+        error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}", path=path)
+    return error.at(index, loader.column)

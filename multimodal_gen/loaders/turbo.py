@@ -1,0 +1,113 @@
+"""JPEG files decoded by libjpeg-turbo and resized by OpenCV: the loader's `decoder="turbo"`.
+
+The decoder shrinks by eighths while it decodes; OpenCV does the rest, antialiased. Whatever is no JPEG file of greys or
+colours, and every file that the decoder complains about, is left to Pillow, whose word counts.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from multimodal_gen.loaders.fitting import Fitting
+from multimodal_gen.stages import stage
+
+try:
+    import cv2
+    import simplejpeg
+except ImportError as error:
+    raise ImportError(
+        f'decoder="turbo" needs simplejpeg and OpenCV: pip install "multimodal_gen[fast]". Missing: {error.name}'
+    ) from error
+
+VERSIONS = f"simplejpeg {simplejpeg.__version__}, OpenCV {cv2.__version__}"
+_COLOURS = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGBA"}
+# EXIF orientation -> how often to turn by 90 degrees against the clock, and whether to mirror left and right before.
+_TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (1, True), 6: (3, False), 7: (3, True), 8: (1, False)}
+
+
+def decode(data: bytes, fitting: Fitting) -> np.ndarray | None:
+    """A JPEG file as `(height, width[, channels]) uint8`, or None where Pillow has to decode it.
+
+    Args:
+        data: The file's content.
+        fitting: The size and mode wanted.
+    """
+    if data[:3] != b"\xff\xd8\xff":
+        return None
+    with stage("decode"):
+        try:
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+            if colours not in ("YCbCr", "RGB", "Gray") or _too_large(height * width):
+                return None
+            turns, mirrored = _TURNS.get(_orientation(data), (0, False))
+            factor = _shrinking(fitting, *((width, height) if turns % 2 else (height, width)))
+            pixels = simplejpeg.decode_jpeg(
+                data,
+                _COLOURS[fitting.mode],
+                fastdct=True,
+                fastupsample=True,
+                min_height=math.ceil(height * factor - 1e-6),
+                min_width=math.ceil(width * factor - 1e-6),
+                min_factor=1,
+            )
+        except ValueError:
+            return None
+    with stage("resize"):
+        if mirrored:
+            pixels = pixels[:, ::-1]
+        return _resized(np.rot90(pixels, turns) if turns else pixels, fitting)
+
+
+def _shrinking(fitting: Fitting, height: int, width: int) -> float:
+    # The smallest share of its sides at which a picture is not yet too small.
+    left, top, right, bottom = fitting.box(width, height)
+    to_width, to_height = fitting.size(width, height)
+    return min(1.0, max(to_height / (bottom - top), to_width / (right - left)))
+
+
+def _resized(pixels: np.ndarray, fitting: Fitting) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    if fitting.crop:
+        left, top, right, bottom = (round(edge) for edge in fitting.box(width, height))
+        pixels = pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
+    size = fitting.size(width, height)
+    pixels = _smoothed(np.ascontiguousarray(pixels), size)
+    if size == (fitting.width, fitting.height):
+        return pixels
+    canvas = np.empty((fitting.height, fitting.width, *pixels.shape[2:]), "uint8")
+    canvas[...] = fitting.fill
+    left, top = (fitting.width - size[0]) // 2, (fitting.height - size[1]) // 2
+    canvas[top : top + size[1], left : left + size[0]] = pixels.reshape(size[1], size[0], *canvas.shape[2:])
+    return canvas
+
+
+def _smoothed(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    # Pillow's bilinear filter is a triangle as wide as the shrinking asks for: its variance is scale**2 / 6, in pixels
+    # of the source. Linear interpolation alone has 1 / 6; three taps (a, 1 - 2a, a) before it bring the rest, 2a.
+    scales = pixels.shape[1] / size[0], pixels.shape[0] / size[1]
+    if max(scales) > 2:
+        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    taps = [max(0.0, (scale**2 - 1) / 12) for scale in scales]
+    if max(taps) > 0.01:
+        across, down = (np.array([tap, 1 - 2 * tap, tap], "float32") for tap in taps)
+        pixels = np.asarray(cv2.sepFilter2D(pixels, -1, across, down))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))
+
+
+def _too_large(pixels: int) -> bool:
+    return Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS
+
+
+def _orientation(data: bytes) -> int:
+    # Orientation stands in an APP1 segment, as EXIF or XMP; most files have none, and need not be opened to know it.
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != 0xDA:
+        if data[position + 1] == 0xE1:
+            with Image.open(io.BytesIO(data)) as image:
+                return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return 1

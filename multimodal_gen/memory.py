@@ -1,0 +1,86 @@
+"""Small arrays by row position, in a temporary file: captions are encoded once, and not in every epoch.
+
+The file is memory-mapped for reading, so that memory holds no more than the system can take back at any time; it has no
+name, or loses it with the process, and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import warnings
+import weakref
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.loaders.base import ArraySpec
+
+LARGEST = 8192  # bytes of a row
+
+
+class RowMemory:
+    """What one loader read for the rows of one table. Safe for threads; a copy made by pickle starts empty.
+
+    Args:
+        num_rows: Rows of the table.
+        spec: What the loader reads; ids are kept in as few bytes as their vocabulary allows.
+    """
+
+    def __init__(self, num_rows: int, spec: ArraySpec) -> None:
+        self._num_rows, self._spec = num_rows, spec
+        ids = spec.vocabulary_size if spec.kind == "tokens" else None
+        self._dtype = np.dtype(spec.dtype) if ids is None else np.min_scalar_type(ids)
+        self._bytes = int(np.prod(spec.shape, dtype=np.int64)) * self._dtype.itemsize
+        self._known = np.zeros(num_rows, bool)
+        self._lock = threading.Lock()
+        self._file: Any = None
+        self._rows: np.ndarray | None = None
+        self._full = False
+
+    def take(self, positions: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Write the rows that are known into `out`, `(rows, *shape)`, and tell which they are, `(rows,) bool`."""
+        known = self._known[positions]
+        if self._rows is not None:
+            if known.all():
+                out[...] = self._rows[positions]
+            elif known.any():
+                out[known] = self._rows[positions[known]]
+        return known
+
+    def put(self, position: int, array: np.ndarray) -> None:
+        """Keep an array for a row; on a full disk it is not kept, with a warning the first time."""
+        if self._full:
+            return
+        data = np.ascontiguousarray(array, self._dtype).tobytes()
+        try:
+            self._write(int(position) * self._bytes, data)
+        except OSError as error:
+            self._full = True
+            warnings.warn(
+                "The temporary folder has no room to keep encoded captions, so they are encoded again in every epoch. "
+                f"Free some, or set TMPDIR to a roomier folder. {tempfile.gettempdir()!r}: {error}",
+                stacklevel=2,
+            )
+            return
+        # Only now, as other threads read what is known without a lock.
+        self._known[position] = True
+
+    def _write(self, offset: int, data: bytes) -> None:
+        with self._lock:
+            if self._file is None:
+                file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
+                weakref.finalize(self, file.close)
+                file.truncate(self._num_rows * self._bytes)
+                self._rows = np.memmap(file, self._dtype, "r", shape=(self._num_rows, *self._spec.shape))
+                self._file = file
+            if not hasattr(os, "pwrite"):
+                self._file.seek(offset)
+                self._file.write(data)
+                return
+        # A forked child shares the position in the file, so it must not be used.
+        os.pwrite(self._file.fileno(), data, offset)
+
+    def __reduce__(self) -> tuple[type[RowMemory], tuple[int, ArraySpec]]:
+        return RowMemory, (self._num_rows, self._spec)

@@ -1,0 +1,115 @@
+"""What a sample costs, stage by stage, and which stage limits: a look inside of a running sequence."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from multimodal_gen.stages import Stopwatch
+
+if TYPE_CHECKING:
+    from multimodal_gen.sequence import MultimodalSequence
+
+_STAGES = {
+    "read": "files are slow to read: a local disk, or `cache=` to read each file once",
+    "decode": 'pictures are costly to decode: `decoder="turbo"`, or `cache=` to decode each once',
+    "resize": 'pictures are costly to resize: `decoder="turbo"`, or `cache=` to resize each once',
+    "load": "a loader's `read` is slow: `cache=` to read each cell once",
+    "tokenize": "captions are costly to encode: `cache=` to encode each once",
+    "memory": "small arrays come from memory as fast as they can be looked up",
+    "cache": "arrays come from the cache as fast as they can be looked up",
+    "augment": "random operations are costly: take fewer or cheaper ones; docs/augmentation.md has what each costs",
+    "assemble": "batches are costly to put together: operations on samples and batches are part of it",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Profile:
+    """What `profile` measured.
+
+    Attributes:
+        stages: Stage -> `milliseconds` of a thread's time for a sample, and `share` of all such time, in [0, 1]. The
+            stage "wait" is apart: how long the reader stood still for a sample, while threads worked.
+        samples_per_second: What the reader was given, over all threads.
+        samples: Rows that were measured.
+        threads: Threads that loaded.
+    """
+
+    stages: pd.DataFrame
+    samples_per_second: float
+    samples: int
+    threads: int
+
+    @property
+    def limit(self) -> str:
+        """The stage that costs most; "step" if the reader hardly waited, as then the model limits and not the data."""
+        work = self.stages.drop(index=["wait", "step"], errors="ignore")["milliseconds"]
+        reader = self.stages["milliseconds"].reindex(["wait", "step"]).fillna(0.0)
+        return "step" if reader["wait"] < 0.05 * reader.sum() and reader["step"] > 0 else str(work.idxmax())
+
+    def __repr__(self) -> str:
+        return f"Profile({self.samples_per_second:,.0f} samples/s, limited by {self.limit!r})"
+
+    def __str__(self) -> str:
+        lines = [f"{'stage':<10}{'ms a sample':>12}{'share':>8}"]
+        for name, row in self.stages.iterrows():
+            share = "" if name in ("wait", "step") else f"{row['share']:>7.0%} "
+            lines.append(f"{name:<10}{row['milliseconds']:>12.3f}{share:>8}".rstrip())
+        limit = "the model's steps: the data is always there in time" if self.limit == "step" else _STAGES[self.limit]
+        return "\n".join(
+            [
+                *lines,
+                f"{self.samples_per_second:,.0f} samples/s with {self.threads} threads, over {self.samples:,} samples",
+                f"Limited by {self.limit}: {limit}.",
+            ]
+        )
+
+
+def profile(
+    sequence: MultimodalSequence, *, num_batches: int | None = None, step: Callable[[Any], Any] | None = None
+) -> Profile:
+    """Read batches of the current epoch, print what a sample costs in each stage, and say which stage limits.
+
+    Args:
+        sequence: The sequence, read as `fit` does, with its threads and its read-ahead.
+        num_batches: How many batches; by default one epoch.
+        step: What to do with each batch, such as `lambda batch: model.train_on_batch(*batch)`; by default nothing, and
+            then the reader waits all the time.
+
+    Returns:
+        A `Profile`, which is what was printed, as numbers.
+
+    Raises:
+        ValueError: If `num_batches` is no positive number, or missing where the sequence is endless.
+    """
+    if num_batches is None and sequence.num_batches is None:
+        raise ValueError("An endless sequence needs `num_batches`. Received: num_batches=None")
+    if num_batches is not None and num_batches < 1:
+        raise ValueError(f"`num_batches` must be positive. Received: num_batches={num_batches!r}")
+    count = min(num_batches or sequence.plan.num_batches, sequence.num_batches or sequence.plan.num_batches)
+    watch = Stopwatch()
+    with watch.running():
+        started = time.perf_counter()
+        samples = 0
+        for position, batch in enumerate(itertools.islice(sequence, count)):
+            samples += len(sequence.rows(position))
+            if step is not None:
+                with watch.stage("step"):
+                    step(batch)
+        elapsed = time.perf_counter() - started
+    milliseconds = {name: 1000 * watch.seconds[name] / samples for name in _ordered(watch)}
+    stages = pd.DataFrame({"milliseconds": milliseconds})
+    stages["share"] = stages["milliseconds"] / stages["milliseconds"].drop(["wait", "step"], errors="ignore").sum()
+    stages.index.name = "stage"
+    result = Profile(stages, samples / elapsed, samples, sequence.assembly.threads)
+    print(result)  # noqa: T201 - what it is for
+    return result
+
+
+def _ordered(watch: Stopwatch) -> list[str]:
+    return [name for name in (*_STAGES, "wait", "step") if name in watch.seconds]

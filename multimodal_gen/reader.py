@@ -1,0 +1,127 @@
+"""What Keras calls: batches by position, hooks, epochs, and the next batches prepared while a model trains.
+
+`MultimodalSequence` is made of a table and loaders; here it is only a plan and an assembly, read in the order in which
+Keras and users ask.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any, Self
+
+import keras
+
+from multimodal_gen.assembly import Assembly
+from multimodal_gen.batch import PendingBatch
+from multimodal_gen.clock import learning_shapes, predicting, running_epoch, unbounded_call
+from multimodal_gen.plan import Plan
+from multimodal_gen.read_ahead import ReadAhead
+
+
+class BatchReader(keras.utils.PyDataset):
+    """Batches that an assembly makes by a plan, for `fit`, `evaluate`, `predict` and loops of one's own.
+
+    Args:
+        assembly: What puts batches together.
+        plan: Which rows are in which batch.
+        endless: Whether the batches of an epoch are followed by those of the next.
+        max_queue_size: Batches prepared ahead, at least 0.
+    """
+
+    def __init__(self, assembly: Assembly, plan: Plan, *, endless: bool, max_queue_size: int) -> None:
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=max_queue_size)
+        self.assembly, self.plan, self.endless = assembly, plan, endless
+        self._epoch = 0
+        self._ahead = ReadAhead(self._start, max_queue_size)
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches in an epoch, or None where there is no end."""
+        return None if self.endless else self.plan.num_batches
+
+    def __len__(self) -> int:
+        if self.endless:
+            raise TypeError("An endless sequence has no length; `sequence.plan.num_batches` counts those of one pass.")
+        return self.plan.num_batches
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """The batch at a position of the current epoch; of an endless sequence, counting on from that epoch.
+
+        Raises:
+            IndexError: If there is no such batch.
+            LoadError: If a cell cannot be loaded; it names the row's index, the column and the path.
+        """
+        position, stop = operator.index(index), sys.maxsize if self.endless else self.plan.num_batches
+        if not (0 if self.endless else -stop) <= position < stop:
+            raise IndexError(f"There are {'no earlier' if self.endless else stop} batches. Received: index={index!r}")
+        if self.assembly.buckets is not None and learning_shapes():
+            # Whatever stands in them: two lengths that differ, so that Keras takes any other later.
+            length = 1 if position % 2 else self.assembly.buckets.full
+            return self._start(self._epoch, position % stop, length).result()
+        batch: tuple[Any, ...] = self._ahead.take(self._epoch, position % stop, stop).result()
+        return batch
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """One epoch, batch by batch, the next ones prepared ahead; without end if endless."""
+        self._ahead.begin()
+        try:
+            for position in range(sys.maxsize if self.endless else self.plan.num_batches):
+                yield self[position]
+        finally:
+            self._ahead.end()
+
+    def on_epoch_begin(self) -> None:
+        """Called by Keras: takes over the epoch that the running `fit` is in.
+
+        Raises:
+            ValueError: If the sequence is endless, and the caller does not say after how many steps to end.
+        """
+        problem = unbounded_call() if self.endless else None
+        if problem:
+            raise ValueError(f"{problem} for an endless sequence, or it would never end. Received: None")
+        if self.plan.shuffle and predicting():
+            warnings.warn(
+                "The predictions come in the shuffled order of this sequence, not in the table's. Give `predict` "
+                "`sequence.for_evaluation()` instead.",
+                stacklevel=2,
+            )
+        epoch = running_epoch(self.plan.num_batches)
+        if epoch is not None and not self.endless:
+            self.epoch = epoch
+        self._ahead.begin()
+
+    def on_epoch_end(self) -> None:
+        """Called by Keras, once before any training too: gives up what was prepared and not used."""
+        self._ahead.end()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose batches `sequence[i]` gives. `fit` sets it; in a loop of your own, set it yourself."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        if operator.index(epoch) < 0:
+            raise ValueError(f"Epochs count from 0. Received: epoch={epoch!r}")
+        if epoch != self._epoch:
+            self._epoch = operator.index(epoch)
+            self._ahead.give_up()
+
+    def _start(self, epoch: int, index: int, length: int | None = None) -> PendingBatch:
+        passes, position = divmod(index, self.plan.num_batches)
+        return self.assembly.start(self.plan, epoch + passes, position, length)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_ahead"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._ahead = ReadAhead(self._start, self.max_queue_size)
+
+    def __copy__(self) -> Self:
+        other = type(self).__new__(type(self))
+        other.__setstate__(self.__getstate__())
+        return other

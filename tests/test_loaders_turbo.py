@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+import multimodal_gen as mg
+
+pytest.importorskip("simplejpeg")
+pytest.importorskip("cv2")
+
+
+def picture(height: int = 375, width: int = 500) -> Image.Image:
+    """Smooth blobs of colour, unsymmetrical."""
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), "uint8")
+    blurred = np.asarray(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(14)), "float32")
+    return Image.fromarray(np.clip((blurred - 128) * 16 + 128, 0, 255).astype("uint8"))
+
+
+def jpeg(image: Image.Image, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", **{"quality": 95, **options})
+    return stream.getvalue()
+
+
+def both(cell: object, **arguments: object) -> tuple[np.ndarray, np.ndarray]:
+    loaders = (mg.ImageLoader("image", decoder=name, **arguments) for name in ("pillow", "turbo"))  # type: ignore[arg-type]
+    pillow, turbo = (loader.read(cell) for loader in loaders)
+    assert pillow.shape == turbo.shape
+    return pillow, turbo
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one.astype("float32") - other).mean())
+
+
+@pytest.mark.parametrize("color_mode", ["rgb", "rgba", "grayscale"])
+@pytest.mark.parametrize("image_size", [(224, 224), (64, 100), (30, 20), (375, 500), (600, 700)])
+def test_turbo_gives_nearly_what_pillow_gives(image_size: tuple[int, int], color_mode: str) -> None:
+    assert difference(*both(jpeg(picture()), image_size=image_size, color_mode=color_mode)) < 3.5
+
+
+@pytest.mark.parametrize("fit", ["crop_to_aspect_ratio", "pad_to_aspect_ratio"])
+@pytest.mark.parametrize("size", [(375, 500), (500, 375), (100, 900)])
+def test_cropping_and_padding_are_pillows(size: tuple[int, int], fit: str) -> None:
+    for image_size in ((128, 128), (64, 160)):
+        arguments = {fit: True, "image_size": image_size, "background": (10, 200, 30)}
+        assert difference(*both(jpeg(picture(*size)), **arguments)) < 4
+
+
+def test_gray_files_and_gray_arrays_agree() -> None:
+    gray = jpeg(picture().convert("L"))
+    for color_mode in ("rgb", "grayscale"):
+        assert difference(*both(gray, image_size=(100, 100), color_mode=color_mode)) < 2.5
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = jpeg(picture(120, 200), exif=exif)
+    assert difference(*both(data, image_size=(60, 80))) < 2.5
+    assert difference(*both(data, image_size=(60, 80), crop_to_aspect_ratio=True)) < 4
+
+
+def test_what_turbo_leaves_to_pillow_is_the_same_to_the_byte() -> None:
+    cmyk, truncated, png = jpeg(picture().convert("CMYK")), jpeg(picture())[:20000], io.BytesIO()
+    picture().save(png, "PNG")
+    for cell in (cmyk, png.getvalue(), np.asarray(picture()), picture(), {"bytes": cmyk}):
+        assert np.array_equal(*both(cell, image_size=(50, 60)))
+    errors = []
+    for decoder in ("pillow", "turbo"):
+        with pytest.raises(mg.LoadError, match="truncated") as caught:
+            mg.ImageLoader("image", decoder=decoder).read(truncated)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+
+
+def test_a_pattern_too_fine_for_the_size_becomes_grey_and_no_pattern() -> None:
+    y, x = np.mgrid[0:400, 0:400]
+    board = Image.fromarray(np.where((x + y) % 2, 255, 0).astype("uint8"))
+    for arguments in ({"image_size": (224, 224)}, {"image_size": (90, 130)}):
+        turbo = both(jpeg(board, quality=100), color_mode="grayscale", **arguments)[1]
+        assert turbo.std() < 5
+        assert abs(turbo.mean() - 127.5) < 2
+
+
+def test_a_picture_beyond_pillows_limit_is_refused_as_pillow_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(mg.LoadError, match="exceeds limit"):
+        mg.ImageLoader("image", decoder="turbo").read(jpeg(picture()))
+
+
+def test_turbo_keeps_the_contract_of_a_loader(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(picture()))
+    loader = mg.ImageLoader("image", directory=tmp_path, decoder="turbo", image_size=(50, 50))
+    mg.check_loader(loader, ["a.jpg", jpeg(picture(300, 200))])
+    assert loader.read_config() != loader.replace(decoder="pillow").read_config()
+
+
+def test_turbo_interpolates_bilinearly_only() -> None:
+    with pytest.raises(ValueError, match=r"\"turbo\" interpolates \"bilinear\" only.*interpolation='area'"):
+        mg.ImageLoader("image", decoder="turbo", interpolation="area")
+    with pytest.raises(ValueError, match="decoder='fast'"):
+        mg.ImageLoader("image", decoder="fast")
+
+
+def test_without_its_libraries_turbo_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['simplejpeg'] = None; import multimodal_gen as mg\n"
+        "try: mg.ImageLoader('image', decoder='turbo')\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'pip install "multimodal_gen[fast]". Missing: simplejpeg' in done.stdout
