@@ -118,3 +118,17 @@ def test_without_its_libraries_turbo_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'pip install "multimodal_gen[fast]". Missing: simplejpeg' in done.stdout
+
+
+def test_an_array_is_left_alone_by_what_is_decoded_after_it() -> None:
+    one, other = jpeg(picture(64, 48)), jpeg(Image.new("RGB", (48, 64)))
+    for arguments in ({"image_size": (64, 48)}, {"image_size": (64, 48), "color_mode": "grayscale"}):
+        loader = mg.ImageLoader("image", decoder="turbo", **arguments)
+        first = loader.read(one)
+        before = first.copy()
+        assert not loader.read(other).any()
+        assert np.array_equal(first, before)
+
+
+def test_a_picture_too_large_for_the_kept_memory_is_decoded_too() -> None:
+    assert difference(*both(jpeg(picture(1600, 1500)), image_size=(300, 300))) < 3

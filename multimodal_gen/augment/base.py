@@ -53,7 +53,10 @@ class GeometricAugmentation(Augmentation):
 
 
 def augment_image(
-    image: np.ndarray, operations: Sequence[Augmentation | Operation], rng: np.random.Generator
+    image: np.ndarray,
+    operations: Sequence[Augmentation | Operation],
+    rng: np.random.Generator,
+    warp: Callable[[np.ndarray, np.ndarray, Fill], np.ndarray] = warp,
 ) -> np.ndarray:
     """Apply operations in their order.
 
@@ -61,6 +64,7 @@ def augment_image(
         image: `(height, width, channels) uint8` in [0, 255]; left unchanged.
         operations: Augmentations, or any callables `(image, rng) -> image`.
         rng: The random stream of this row.
+        warp: What resamples an image through one matrix.
 
     Returns:
         An array of the same shape and dtype.

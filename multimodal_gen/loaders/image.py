@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
 from multimodal_gen.augment import Augmentation, augment_image
+from multimodal_gen.augment.warp import warp
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
 from multimodal_gen.loaders.fitting import Fitting
@@ -62,7 +63,8 @@ class ImageLoader(Loader):
         normalize: For float32 only: a `SamplewiseNormalization`, a `FeaturewiseNormalization` or a `ZCAWhitening`;
             applied last, when training and when evaluating.
         decoder: "pillow", or "turbo" for JPEG files through simplejpeg and OpenCV (`pip install multimodal_gen[fast]`),
-            with bilinear interpolation. Its pixels differ a little from Pillow's; docs/speed.md says by how much.
+            with bilinear interpolation; `augment` then warps by OpenCV too. Pixels differ a little from Pillow's;
+            docs/speed.md says by how much.
     """
 
     def __init__(
@@ -137,11 +139,13 @@ class ImageLoader(Loader):
         )
         self.libraries = [f"Pillow {pillow_version}"]
         self._decode: Callable[[bytes, Fitting], np.ndarray | None] | None = None
+        self._warp = warp
         if decoder == "turbo":
-            # Imported here, as its libraries are an extra.
-            from multimodal_gen.loaders import turbo
+            # Imported here, as their libraries are an extra.
+            from multimodal_gen.loaders import turbo  # isort: skip - it says what to install
+            from multimodal_gen.augment.warp_turbo import warp_turbo
 
-            self._decode = turbo.decode
+            self._decode, self._warp = turbo.decode, warp_turbo
             self.libraries.append(turbo.VERSIONS)
         self.rescale = rescale
         self.operations = tuple(augment)
@@ -213,10 +217,10 @@ class ImageLoader(Loader):
         """Apply the operations given as `augment`, in order, unless `rng` is None; then normalise."""
         if rng is not None and self.operations:
             if self.spec.dtype == "uint8":
-                return augment_image(array, self.operations, rng)
+                return augment_image(array, self.operations, rng, self._warp)
             # The way back to uint8 is exact: every value came from an integer in [0, 255].
             pixels = np.rint(array / (self.rescale or 1.0)).astype("uint8")
-            array = self._to_float(augment_image(pixels, self.operations, rng))
+            array = self._to_float(augment_image(pixels, self.operations, rng, self._warp))
         return array if self.normalize is None else self.normalize(array)
 
     def _to_float(self, pixels: np.ndarray) -> np.ndarray:
@@ -231,8 +235,7 @@ class ImageLoader(Loader):
 
     def _content(self, cell: Any, path: str | None) -> bytes | Image.Image:
         if path is not None:
-            with open(path, "rb", buffering=0) as file:
-                return file.readall()
+            return _read_file(path)
         if isinstance(cell, Mapping):
             cell = cell.get("bytes")
         if is_missing(cell):
@@ -247,3 +250,20 @@ class ImageLoader(Loader):
             "expected a path, bytes, an array, a PIL image, or a mapping with 'bytes' or 'path'. "
             f"Received: {type(cell).__name__}"
         )
+
+
+def _read_file(path: str) -> bytes:
+    # Each call of the system lets another thread in, and `open` makes half a dozen of them.
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(file).st_size
+        content = os.read(file, size + 1)
+        while len(content) != size:
+            # A pipe, a file that grows, or one too large for a single call.
+            more = os.read(file, 1 << 24)
+            if not more:
+                break
+            content += more
+        return content
+    finally:
+        os.close(file)

@@ -7,7 +7,7 @@ colours, and every file that the decoder complains about, is left to Pillow, who
 from __future__ import annotations
 
 import io
-import math
+import threading
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -25,6 +25,9 @@ except ImportError as error:
 
 VERSIONS = f"simplejpeg {simplejpeg.__version__}, OpenCV {cv2.__version__}"
 _COLOURS = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGBA"}
+# Bytes; as much as a picture of 2 megapixels needs.
+_SCRATCH = 8_000_000
+_of_thread = threading.local()
 # EXIF orientation -> how often to turn by 90 degrees against the clock, and whether to mirror left and right before.
 _TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (1, True), 6: (3, False), 7: (3, True), 8: (1, False)}
 
@@ -50,9 +53,10 @@ def decode(data: bytes, fitting: Fitting) -> np.ndarray | None:
                 _COLOURS[fitting.mode],
                 fastdct=True,
                 fastupsample=True,
-                min_height=math.ceil(height * factor - 1e-6),
-                min_width=math.ceil(width * factor - 1e-6),
+                min_height=int(height * factor + 1e-6),
+                min_width=int(width * factor + 1e-6),
                 min_factor=1,
+                buffer=_scratch(height * width * 4),
             )
         except ValueError:
             return None
@@ -60,6 +64,17 @@ def decode(data: bytes, fitting: Fitting) -> np.ndarray | None:
         if mirrored:
             pixels = pixels[:, ::-1]
         return _resized(np.rot90(pixels, turns) if turns else pixels, fitting)
+
+
+def _scratch(size: int) -> np.ndarray | None:
+    # Memory that was written before need not be fetched from the system again. What is decoded into it leaves it at
+    # once, as resizing always makes a new array.
+    if size > _SCRATCH:
+        return None
+    if not hasattr(_of_thread, "scratch"):
+        _of_thread.scratch = np.empty(_SCRATCH, "uint8")
+    scratch: np.ndarray = _of_thread.scratch
+    return scratch
 
 
 def _shrinking(fitting: Fitting, height: int, width: int) -> float:
@@ -87,12 +102,13 @@ def _resized(pixels: np.ndarray, fitting: Fitting) -> np.ndarray:
 
 def _smoothed(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     # Pillow's bilinear filter is a triangle as wide as the shrinking asks for: its variance is scale**2 / 6, in pixels
-    # of the source. Linear interpolation alone has 1 / 6; three taps (a, 1 - 2a, a) before it bring the rest, 2a.
+    # of the source. Linear interpolation alone has 1 / 6; three taps (a, 1 - 2a, a) before it bring the rest, 2a. Below
+    # a scale of 1.5, the usual case after the decoder has shrunk, they cost much and bring little (docs/speed.md).
     scales = pixels.shape[1] / size[0], pixels.shape[0] / size[1]
     if max(scales) > 2:
         return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
-    taps = [max(0.0, (scale**2 - 1) / 12) for scale in scales]
-    if max(taps) > 0.01:
+    if max(scales) > 1.5:
+        taps = (max(0.0, (scale**2 - 1) / 12) for scale in scales)
         across, down = (np.array([tap, 1 - 2 * tap, tap], "float32") for tap in taps)
         pixels = np.asarray(cv2.sepFilter2D(pixels, -1, across, down))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))

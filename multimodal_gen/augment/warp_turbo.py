@@ -1,0 +1,41 @@
+"""`warp` by OpenCV: for loaders with `decoder="turbo"`, as it is many times as fast and its pixels differ a little.
+
+OpenCV rounds the weights of neighbouring pixels to 1/32, and does not antialias where a picture shrinks.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from multimodal_gen.augment.warp import Fill
+
+_BORDERS = {
+    "reflect": cv2.BORDER_REFLECT,
+    "nearest": cv2.BORDER_REPLICATE,
+    "wrap": cv2.BORDER_WRAP,
+    "constant": cv2.BORDER_CONSTANT,
+}
+_INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
+
+
+def warp_turbo(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
+    """Resample an image once; arguments and result are those of `warp`."""
+    height, width, _ = image.shape
+    if np.array_equal(matrix, np.eye(3)):
+        return image
+    for code, mirror in ((1, [[-1, 0, width], [0, 1, 0]]), (0, [[1, 0, 0], [0, -1, height]])):
+        if np.array_equal(matrix[:2], mirror):
+            return np.asarray(cv2.flip(image, code)).reshape(image.shape)
+    # OpenCV counts from the centre of the first pixel, matrices here from its corner.
+    centred = matrix[:2].copy()
+    centred[:, 2] += centred[:, :2].sum(axis=1) / 2 - 0.5
+    result = cv2.warpAffine(
+        image,
+        centred,
+        (width, height),
+        flags=_INTERPOLATIONS[fill.interpolation] | cv2.WARP_INVERSE_MAP,
+        borderMode=_BORDERS[fill.mode],
+        borderValue=(round(fill.value),) * 4,
+    )
+    return np.asarray(result).reshape(image.shape)
