@@ -488,3 +488,12 @@ def test_a_cache_that_is_a_file_or_has_no_room_at_all_is_refused(picture_table: 
         mg.MultimodalSequence(picture_table, inputs, cache=tmp_path / "cache", cache_limit=0)
     with pytest.raises(ValueError, match="`cache_limit` needs `cache`"):
         mg.MultimodalSequence(picture_table, inputs, cache_limit=10**6)
+
+
+def test_arrays_lie_where_backends_can_take_them_over_without_a_copy(
+    picture_table: pd.DataFrame, inputs: dict[str, mg.Loader], target: mg.ClassLabel
+) -> None:
+    for batch in mg.MultimodalSequence(picture_table, inputs, target, batch_size=3):
+        for array in keras.tree.flatten(batch):
+            assert array.__array_interface__["data"][0] % 64 == 0
+            assert array.flags.c_contiguous
