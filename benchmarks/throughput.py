@@ -151,7 +151,7 @@ def make_report(
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    data = Path(os.environ.get("MULTIMODAL_GEN_DATA", "")) / "photos"
+    data = Path(os.environ.get("MULTIMODAL_GEN_DATA", "../shared/data")) / "photos"
     parser.add_argument(
         "--images",
         type=Path,

@@ -294,14 +294,11 @@ assert not heavy, heavy
 def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(shop: Path, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     columns = ("--caption", "caption", "--epochs", "100000", "--runs", str(tmp_path))
-    line = [sys.executable, "-m", "multimodal_gen.cli", "train", str(shop), *columns]
+    # A shell that runs these tests in the background has them ignore Ctrl-C, which children inherit.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    line = [sys.executable, "-c", f"{heed}; from multimodal_gen.cli import main; main()", "train", str(shop), *columns]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-
-    def heed_interrupts() -> None:
-        # A shell that runs these tests in the background has them ignore Ctrl-C, which children inherit.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    with subprocess.Popen(line, env=environment, preexec_fn=heed_interrupts, **pipes) as process:
+    with subprocess.Popen(line, env=environment, **pipes) as process:
         printed = process.stdout.readline()
         assert printed == f"{shop}: 40 rows\n", process.stderr.read()
         while "epoch" not in printed.splitlines()[-1]:
