@@ -150,7 +150,7 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
     if strange.any():
         raise TableError(
             f"Column {column!r} must hold one of {known} in every row. "
-            f"Received: {table[column][strange].iloc[0]!r} at index {table.index[strange][0]!r}"
+            f"Received: {table[column][strange].iloc[0]!r} at index {table.index[strange].tolist()[0]!r}"
         )
     return Parts(*(table[cells.isin(group)] for group in words))
 
