@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +76,9 @@ from digest_loader import DigestLoader
 from multimodal_gen.cache import ArrayCache
 from multimodal_gen.filling import fill_cache
 
+# A shell that runs these tests in the background has them ignore Ctrl-C, which children inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def progress():
     progress.done += 1
     if progress.done == 200:
@@ -148,9 +150,9 @@ def test_ctrl_c_ends_the_command_with_130(shop: Path, tmp_path: Path) -> None:
     table = pd.concat([pd.read_csv(shop)] * 300)
     table["caption"] += [f" {number}" for number in range(len(table))]
     table.to_csv(shop, index=False)
-    program = shutil.which("multimodal-gen", path=str(Path(sys.executable).parent))
-    assert program is not None
-    command = [program, "cache", shop, "--cache", tmp_path / "cache", "--caption", "caption"]
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = [sys.executable, "-c", f"{heed}; from multimodal_gen.cli import main; main()"]
+    command = [*program, "cache", shop, "--cache", tmp_path / "cache", "--caption", "caption"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not list((tmp_path / "cache").glob("*/*.npy")) and process.poll() is None:
         pass
