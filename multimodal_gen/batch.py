@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_gen.errors import LoaderError, LoadError
+from multimodal_gen.errors import LoaderError
 from multimodal_gen.loaders.base import Loader, is_missing, missing_error, spec_problem
+from multimodal_gen.loaders.placing import placed
 from multimodal_gen.sources import Source
 from multimodal_gen.stages import stage
 
@@ -157,7 +158,7 @@ class PendingBatch:
                     with stage("load"):
                         array = self._sources[key].read(cell, cell is self._own_cells[key][row])
                 except Exception as error:
-                    raise self._placed(error, self._sources[key].loader, cell, row) from error
+                    raise placed(error, self._sources[key].loader, cell, self._index[row]) from error
                 self._check_spec(key, row, array, "read")
                 self._store(key, row, array, rng)
 
@@ -203,7 +204,7 @@ class PendingBatch:
     def _cell(self, key: Any, row: int, rng: np.random.Generator | None) -> Any:
         loader, cell = self._sources[key].loader, self._cells[key][row]
         if not loader.accepts_missing and is_missing(cell):
-            raise self._placed(missing_error(), loader, cell, row)
+            raise placed(missing_error(), loader, cell, self._index[row])
         if rng is None:
             return cell
         try:
@@ -241,13 +242,6 @@ class PendingBatch:
         name = type(self._sources[key].loader).__name__
         hint = " Return a new array, and leave the one that is given as it is." if "read-only" in str(error) else ""
         return LoaderError(f"{name}.{method} failed; {self._where(key, row)}. {type(error).__name__}: {error}{hint}")
-
-    def _placed(self, error: Exception, loader: Loader, cell: Any, row: int) -> LoadError:
-        if not isinstance(error, LoadError):
-            error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}")
-        if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
-            error = LoadError(f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}.", path=None)
-        return error.at(self._index[row], loader.column)
 
 
 class _Once:

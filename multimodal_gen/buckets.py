@@ -16,9 +16,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from multimodal_gen.augment.batch import Batch
-from multimodal_gen.errors import LoaderError, LoadError
-from multimodal_gen.loaders.base import Loader, is_missing, missing_error
+from multimodal_gen.errors import LoaderError
+from multimodal_gen.loaders.base import Loader, is_missing
 from multimodal_gen.loaders.masking import MaskedTokens
+from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.plan import Plan
 
 _MOST_LENGTHS, _MULTIPLE, _MOST_CANDIDATES = 5, 8, 256
@@ -172,18 +173,8 @@ def _read(loader: Loader, table: pd.DataFrame, rows: np.ndarray) -> list[np.ndar
     except Exception:
         # Somewhere is a bad cell: reading one by one finds which.
         pass
-    return [_read_one(loader, cell, table.index, row) for cell, row in zip(cells, rows, strict=True)]
-
-
-def _read_one(loader: Loader, cell: Any, index: pd.Index, row: int) -> np.ndarray:
-    try:
-        if is_missing(cell) and not loader.accepts_missing:
-            raise missing_error()
-        return loader.read(cell)
-    except Exception as error:
-        if not isinstance(error, LoadError):
-            error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}")
-        raise error.at(index[[row]].tolist()[0], loader.column) from error
+    labels = table.index.take(rows).tolist()
+    return [read_at(loader, cell, label) for cell, label in zip(cells, labels, strict=True)]
 
 
 def _least_padding(of_each: np.ndarray, full: int) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ stopped and gone on with. Nothing here prints: what happens is told to a `Report
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +19,8 @@ import pandas as pd
 from multimodal_gen.batch import available_cores
 from multimodal_gen.cache import ArrayCache, LoaderCache, as_text, estimate
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import Loader, is_missing, missing_error
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.preparation import DataSettings, Reporter, make_loaders, read_parts
 from multimodal_gen.table import check_columns
 
@@ -131,18 +131,9 @@ def _fill(cache: LoaderCache, rows: pd.DataFrame) -> list[tuple[int, LoadError]]
             # Somewhere among them is a bad cell: reading one by one finds which.
             pass
     errors = []
-    for row, cell in enumerate(cells):
+    for row, (cell, label) in enumerate(zip(cells, rows.index.tolist(), strict=True)):
         try:
-            if is_missing(cell) and not cache.loader.accepts_missing:
-                raise missing_error()
-            cache.read(cell)
-        except Exception as error:
-            errors.append((row, _placed(error, cache.loader, cell, rows.index[[row]].tolist()[0])))
+            read_at(cache.loader, cell, label, cache.read)
+        except LoadError as error:
+            errors.append((row, error))
     return errors
-
-
-def _placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError:
-    if not isinstance(error, LoadError):
-        path = os.fspath(cell) if isinstance(cell, str | os.PathLike) else None
-        error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}", path=path)
-    return error.at(index, loader.column)

@@ -15,11 +15,10 @@ _running: Stopwatch | None = None
 
 
 class Stopwatch:
-    """Sums up seconds and calls by stage, over all threads; a stage inside of another counts for itself alone."""
+    """Sums up seconds by stage, over all threads; a stage inside of another counts for itself alone."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self.calls: dict[str, int] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
 
@@ -51,7 +50,6 @@ class Stopwatch:
             spent = time.perf_counter() - started
             with self._lock:
                 self.seconds[name] = self.seconds.get(name, 0.0) + spent - self._local.inner
-                self.calls[name] = self.calls.get(name, 0) + 1
             self._local.inner = inner + spent
 
 

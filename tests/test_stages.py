@@ -23,7 +23,7 @@ def test_a_stage_inside_of_another_counts_for_itself_alone() -> None:
             time.sleep(0.05)
         with stage("inner"):
             time.sleep(0.05)
-    assert watch.calls == {"inner": 2, "outer": 1}
+    assert set(watch.seconds) == {"inner", "outer"}
     assert 0.1 <= watch.seconds["inner"] < 0.2
     assert 0.02 <= watch.seconds["outer"] < 0.05
 
@@ -41,7 +41,6 @@ def test_threads_are_summed_up() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    assert watch.calls["work"] == 4
     assert watch.seconds["work"] >= 0.2
 
 
@@ -49,6 +48,6 @@ def test_an_error_ends_a_stage_and_only_one_stopwatch_runs() -> None:
     watch = Stopwatch()
     with pytest.raises(KeyError), watch.running(), stage("broken"):
         raise KeyError
-    assert watch.calls == {"broken": 1}
+    assert set(watch.seconds) == {"broken"}
     with watch.running(), pytest.raises(RuntimeError, match="Another profile is running"), Stopwatch().running():
         pass

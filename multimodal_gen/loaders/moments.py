@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import Loader, is_missing, missing_error
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.table import check_columns
 
 _MAX_THREADS = 4
@@ -74,7 +74,8 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
     size = min(_CHUNK_ROWS, max(1, _CHUNK_VALUES // math.prod(loader.spec.shape)))
 
     def moments_of(rows: range) -> Moments:
-        images = [_read(loader, cells[row], table.index, row) for row in rows]
+        labels = table.index[rows.start : rows.stop].tolist()
+        images = [read_at(loader, cells[row], label) for row, label in zip(rows, labels, strict=True)]
         return Moments.of(np.concatenate([image.reshape(-1, values) for image in images]))
 
     chunks = [range(start, min(start + size, len(table))) for start in range(0, len(table), size)]
@@ -102,14 +103,3 @@ def _in_order(
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
-
-
-def _read(loader: Loader, cell: Any, index: pd.Index, row: int) -> np.ndarray:
-    try:
-        if is_missing(cell) and not loader.accepts_missing:
-            raise missing_error()
-        return loader.read(cell)
-    except Exception as error:
-        if not isinstance(error, LoadError):
-            error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}")
-        raise error.at(index[[row]].tolist()[0], loader.column) from error
