@@ -37,7 +37,7 @@ def _open_sequence(work: Work, *, workers: int | None = None) -> Source:
     return Source(PyDatasetAdapter(sequence).get_numpy_iterator, sequence)
 
 
-def _open_image_data_generator(work: Work, *, augment: bool) -> Source:
+def _open_image_data_generator(work: Work, *, augment: bool, workers: int | None = None) -> Source:
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
     from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
@@ -56,7 +56,7 @@ def _open_image_data_generator(work: Work, *, augment: bool) -> Source:
             shuffle=False,
             interpolation="bilinear",
         )
-    flow.workers = work.threads
+    flow.workers = workers or work.threads
     return Source(PyDatasetAdapter(flow).get_numpy_iterator)
 
 
@@ -126,6 +126,12 @@ PEERS = (
         "image_data_generator-augmented",
         functools.partial(_open_image_data_generator, augment=True),
         "image_data_generator with shear, zoom and flip",
+        delivers="images",
+    ),
+    Contestant(
+        "image_data_generator-augmented-1",
+        functools.partial(_open_image_data_generator, augment=True, workers=1),
+        "the same with one worker, Keras's default",
         delivers="images",
     ),
     Contestant("tf.data", _open_tf_data, "map, batch, prefetch; not antialiased, ids of captions made beforehand"),
