@@ -27,7 +27,6 @@ from multimodal_gen.loaders.base import ArraySpec, Loader, spec_problem
 from multimodal_gen.loaders.masking import MaskedTokens
 from multimodal_gen.plan import Plan
 from multimodal_gen.sources import Source, sources_of
-from multimodal_gen.stages import stage
 from multimodal_gen.table import check_columns
 from multimodal_gen.weights import Weights
 
@@ -113,19 +112,22 @@ class Assembly:
     def start(self, plan: Plan, epoch: int, index: int, length: int | None = None) -> PendingBatch:
         """Begin a batch; its `result` is what Keras is given. `length` is that of captions in buckets."""
         positions, padding = plan.batch(epoch, index)
-        with stage("assemble"):
-            cells = {key: self._cells(source.loader.column, positions) for key, source in self.sources.items()}
-        labels = self.table.index.take(positions).tolist()
         # What each row's sample operations do with its arrays, once it is decided.
         steps: list[list[tuple[Any, SampleFunction]]] = []
 
         def rng_of_cell(row: int, loader: Loader) -> np.random.Generator:
             return plan.rng(epoch, positions[row], loader.column)
 
-        def prepare() -> None:
-            for row, label in enumerate(labels):
-                rngs = [plan.rng(epoch, positions[row], f"\0sample {one}") for one in range(len(self.sample_augment))]
-                with _named(label):
+        def cells_of() -> dict[Any, list[Any]]:
+            return {key: self._cells(source.loader.column, positions) for key, source in self.sources.items()}
+
+        def label_of(row: int) -> Any:
+            return self.table.index[positions[row]]
+
+        def prepare(cells: Mapping[Any, Any]) -> None:
+            for row, position in enumerate(positions):
+                rngs = [plan.rng(epoch, position, f"\0sample {one}") for one in range(len(self.sample_augment))]
+                with _named(label_of, row):
                     varied, row_steps = self._prepare({name: cells[name][row] for name in self.inputs}, rngs)
                 steps.append(row_steps)
                 for name, cell in varied.items():
@@ -139,7 +141,7 @@ class Assembly:
         def finish(arrays: Mapping[Any, np.ndarray]) -> tuple[Any, ...]:
             for row, row_steps in enumerate(steps):
                 if row_steps:
-                    with _named(labels[row]):
+                    with _named(label_of, row):
                         self._vary_sample(arrays, row, row_steps)
             inputs = {name: arrays[name] for name in self.inputs}
             targets = {name: arrays[(name,)] for name in self.targets}
@@ -154,9 +156,9 @@ class Assembly:
 
         return PendingBatch(
             self.sources,
-            cells,
             positions,
-            labels,
+            label_of,
+            cells_of,
             rng_of_cell if self.augmenting else None,
             self.threads,
             prepare=prepare if self.augmenting and self.sample_augment else None,
@@ -255,14 +257,13 @@ def check_operations(sample_augment: Any, batch_augment: Any) -> None:
 
 
 @contextmanager
-def _named(label: Any) -> Iterator[None]:
+def _named(label_of: Callable[[int], Any], row: int) -> Iterator[None]:
     # Adds the row to what goes wrong in an operation on its sample.
     try:
         yield
-    except LoaderError as error:
-        raise LoaderError(f"A sample operation failed at index {label!r}: {error}") from error
     except Exception as error:
-        raise LoaderError(f"A sample operation failed at index {label!r}: {type(error).__name__}: {error}") from error
+        what = str(error) if isinstance(error, LoaderError) else f"{type(error).__name__}: {error}"
+        raise LoaderError(f"A sample operation failed at index {label_of(row)!r}: {what}") from error
 
 
 def _checked(result: Any, kind: type[Any], operation: Any) -> Any:

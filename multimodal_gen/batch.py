@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from multimodal_gen.errors import LoaderError
 from multimodal_gen.loaders.base import Loader, is_missing, missing_error, spec_problem
@@ -41,11 +42,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """As `np.empty`, but at a multiple of 64 bytes: tensorflow and jax take such memory over, and copy any other."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(dtype).reshape(shape)
+    """As `np.empty`, but at a multiple of 64 bytes: tensorflow and jax take such memory over, and copy any other.
+
+    Arrow keeps what is freed for the next batch; the system would take it back, and clear every page anew.
+    """
+    memory = pa.allocate_buffer(math.prod(shape) * np.dtype(dtype).itemsize)
+    return np.frombuffer(memory, dtype).reshape(shape)
 
 
 def check_loaders(inputs: Mapping[str, Loader], target: Loader | Mapping[str, Loader] | None) -> None:
@@ -75,36 +77,40 @@ class PendingBatch:
 
     Args:
         sources: Key -> source; one array is made for each.
-        cells: Key -> the cells of the batch's rows.
         positions: The rows' positions in the table.
-        index: The rows' labels in the table's own index, for error reports.
+        label_of: Row of the batch -> its label in the table's own index, for error reports.
+        cells_of: Key -> the cells of the batch's rows; called once, by the first thread that needs them.
         rng_of: `(row of the batch, loader) -> random stream`, or None when nothing random may happen.
         threads: Size of the pool.
-        prepare: Called once before the first cell is read; it may exchange cells.
+        prepare: Called once before the first cell is read, with what `cells_of` gave; it may exchange cells.
         finish: Called with the filled arrays by the thread that is done last; makes the result of them.
     """
 
     def __init__(
         self,
         sources: Mapping[Any, Source],
-        cells: Mapping[Any, Sequence[Any]],
         positions: np.ndarray,
-        index: Sequence[Any],
+        label_of: Callable[[int], Any],
+        cells_of: Callable[[], Mapping[Any, Sequence[Any]]],
         rng_of: Callable[[int, Loader], np.random.Generator] | None,
         threads: int,
         *,
-        prepare: Callable[[], None] | None = None,
+        prepare: Callable[[Mapping[Any, Sequence[Any]]], None] | None = None,
         finish: Callable[[dict[Any, np.ndarray]], Any],
     ) -> None:
-        self._sources, self._cells, self._positions, self._index = sources, cells, positions, index
-        self._rng_of, self._finish = rng_of, finish
+        self._sources, self._positions, self._label_of = sources, positions, label_of
+        self._cells_of, self._prepare, self._rng_of, self._finish = cells_of, prepare, rng_of, finish
         self._varies = {key: one.loader.varies(rng_of is not None) for key, one in sources.items()}
-        # What is kept of a row holds for the cell that stands in the table, and for no other.
-        self._own_cells = {key: tuple(column) for key, column in cells.items()}
-        rows = len(index)
+        self._cells: Mapping[Any, Sequence[Any]] = {}
+        self._own_cells: Mapping[Any, Sequence[Any]] = {}
+        rows = len(positions)
         specs = {key: one.loader.spec for key, one in sources.items()}
-        self._arrays = {key: aligned_empty((rows, *spec.shape), spec.dtype) for key, spec in specs.items()}
-        whole = [key for key, one in sources.items() if one.whole]
+        # Of a cache that holds everything, a batch is one copy.
+        self._kept = [key for key, one in sources.items() if one.warm and not self._varies[key]]
+        whole = [key for key, one in sources.items() if one.whole or key in self._kept]
+        self._arrays = {
+            key: aligned_empty((rows, *spec.shape), spec.dtype) for key, spec in specs.items() if key not in self._kept
+        }
         single = [key for key in sources if key not in whole]
         # One thread for all of them: they are small, and threads that wait for each other cost more.
         tasks: list[tuple[Callable[..., None], Any, Any]] = [(self._fill_whole, whole, range(rows))] if whole else []
@@ -114,7 +120,7 @@ class PendingBatch:
             chunks = [range(start, min(start + size, rows)) for start in range(0, rows, size)]
             tasks += [(self._fill_rows, single, chunk) for chunk in chunks]
         self._open, self._lock = len(tasks), threading.Lock()
-        self._prepared = _Once(prepare)
+        self._begin = _Once(self._take_cells)
         pool = _pool(threads)
         self._futures = [pool.submit(self._run, *task) for task in tasks]
 
@@ -138,7 +144,7 @@ class PendingBatch:
             future.cancel()
 
     def _run(self, fill: Callable[..., None], *arguments: Any) -> Any:
-        self._prepared()
+        self._begin()
         fill(*arguments)
         # After an error the count never comes down to zero.
         with self._lock:
@@ -149,6 +155,14 @@ class PendingBatch:
         with stage("assemble"):
             return self._finish(self._arrays)
 
+    def _take_cells(self) -> None:
+        with stage("assemble"):
+            self._cells = self._cells_of()
+        # What is kept of a row holds for the cell that stands in the table, and for no other.
+        self._own_cells = {key: tuple(column) for key, column in self._cells.items()}
+        if self._prepare is not None:
+            self._prepare(self._cells)
+
     def _fill_rows(self, keys: Sequence[Any], rows: Iterable[int]) -> None:
         for row in rows:
             for key in keys:
@@ -158,13 +172,28 @@ class PendingBatch:
                     with stage("load"):
                         array = self._sources[key].read(cell, cell is self._own_cells[key][row])
                 except Exception as error:
-                    raise placed(error, self._sources[key].loader, cell, self._index[row]) from error
+                    raise placed(error, self._sources[key].loader, cell, self._label_of(row)) from error
                 self._check_spec(key, row, array, "read")
                 self._store(key, row, array, rng)
 
     def _fill_whole(self, keys: Sequence[Any], rows: Sequence[int]) -> None:
         for key in keys:
-            self._fill_together(key, rows)
+            if key in self._kept:
+                self._gather(key, rows)
+            else:
+                self._fill_together(key, rows)
+
+    def _gather(self, key: Any, rows: Sequence[int]) -> None:
+        source, cells = self._sources[key], self._cells[key]
+        gathered = None
+        if source.cache is not None and all(map(operator.is_, cells, self._own_cells[key])):
+            with stage("load"):
+                gathered = source.cache.gather(cells)
+        if gathered is None:
+            spec = source.loader.spec
+            gathered = self._arrays[key] = aligned_empty((len(rows), *spec.shape), spec.dtype)
+            self._fill_rows([key], rows)
+        self._arrays[key] = gathered
 
     def _fill_together(self, key: Any, rows: Sequence[int]) -> None:
         source, filled, memory = self._sources[key], self._arrays[key], self._sources[key].memory
@@ -204,7 +233,7 @@ class PendingBatch:
     def _cell(self, key: Any, row: int, rng: np.random.Generator | None) -> Any:
         loader, cell = self._sources[key].loader, self._cells[key][row]
         if not loader.accepts_missing and is_missing(cell):
-            raise placed(missing_error(), loader, cell, self._index[row])
+            raise placed(missing_error(), loader, cell, self._label_of(row))
         if rng is None:
             return cell
         try:
@@ -235,7 +264,7 @@ class PendingBatch:
             )
 
     def _where(self, key: Any, row: int) -> str:
-        return f"{f'input {key!r}' if isinstance(key, str) else 'the target'}, index {self._index[row]!r}"
+        return f"{f'input {key!r}' if isinstance(key, str) else 'the target'}, index {self._label_of(row)!r}"
 
     def _broken(self, error: Exception, key: Any, row: int, method: str) -> LoaderError:
         # The cell could be read: what failed is an operation, and no other row would fare better.
@@ -246,8 +275,9 @@ class PendingBatch:
 
 class _Once:
     # Calls a function on the first call, while all others wait for it; an error of it is everybody's.
-    def __init__(self, function: Callable[[], None] | None) -> None:
-        self._function, self._lock = function, threading.Lock()
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+        self._lock = threading.Lock()
         self._error: Exception | None = None
 
     def __call__(self) -> None:

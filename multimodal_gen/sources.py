@@ -32,6 +32,11 @@ class Source:
         """Whether cells of a batch had better be read together."""
         return self.memory is not None or type(self.loader).read_batch is not Loader.read_batch
 
+    @property
+    def warm(self) -> bool:
+        """Whether a whole batch is likely to be in the cache."""
+        return self.cache is not None and self.cache.warm
+
     def read(self, cell: Any, own: bool) -> np.ndarray:
         """What `loader.read` gives. A cell that is not the table's own, but varied at random, is not worth keeping."""
         return self.loader.read(cell) if self.cache is None or not own else self.cache.read(cell)

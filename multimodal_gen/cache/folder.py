@@ -11,9 +11,11 @@ import threading
 import time
 import weakref
 from bisect import bisect_right
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
+import pyarrow as pa
 
 from multimodal_gen.cache.index import Index
 from multimodal_gen.cache.locks import directory_lock
@@ -65,12 +67,32 @@ class Folder:
 
     def find(self, key: bytes) -> np.ndarray | None:
         """The array of a key, read-only, as far as it is known to this process."""
+        found = self._locate(key)
+        return None if found is None else found[0].array(key, found[1])
+
+    def gather(self, keys: Sequence[bytes]) -> np.ndarray | None:
+        """The arrays of all keys in one, `(keys, *shape)`, memory of its own; None if one of them is not known.
+
+        One call copies all of them while other threads run; after a call for each, they would have to be waited for.
+        """
+        parts = []
+        for key in keys:
+            found = self._locate(key)
+            part = None if found is None else found[0].part(key, found[1])
+            if part is None:
+                return None
+            parts.append(part)
+        # Arrow's memory begins at a multiple of 64 bytes, and is used again when the batch is gone.
+        gathered = np.frombuffer(pa.concat_arrays(parts).buffers()[1], self.layout.dtype)
+        return gathered.reshape(len(keys), *self.layout.shape)
+
+    def _locate(self, key: bytes) -> tuple[Segment, int] | None:
         place = self._index.find(int.from_bytes(key[:8], "little"))
         if place is None:
             return None
         starts, segments = self._segments
         segment = segments[bisect_right(starts, place) - 1]
-        return segment.array(key, place - segment.start)
+        return segment, place - segment.start
 
     def look(self) -> None:
         """Take in what others have written, at most once a second.

@@ -17,6 +17,7 @@ from multimodal_gen.cache.keys import key_of, settings_of, settle
 from multimodal_gen.cache.segments import Layout
 from multimodal_gen.loaders.base import Loader
 
+_MANY = 64
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -125,6 +126,20 @@ class LoaderCache:
         self._source = loader.cached_by
         self._derived = self._source is not loader
         self._writing = True
+        self._found = 0
+
+    @property
+    def warm(self) -> bool:
+        """Whether the last cells were all kept, so that `gather` is worth trying."""
+        return self._found >= _MANY and not self._derived
+
+    def gather(self, cells: Sequence[Any]) -> np.ndarray | None:
+        """What `read_batch` gives as one new array `(cells, *shape)`, if all of it is kept; otherwise None."""
+        keys = [key for key in (key_of(self._source, cell) for cell in cells) if key is not None]
+        gathered = self.folder.gather(keys) if len(keys) == len(cells) else None
+        if gathered is None:
+            self._found = 0
+        return gathered
 
     def read(self, cell: Any) -> np.ndarray:
         """The array that `loader.read(cell)` gives; a read-only view of a file where it is kept.
@@ -134,6 +149,8 @@ class LoaderCache:
         source = self._source
         key = key_of(source, cell)
         array = None if key is None else self.folder.find(key)
+        # Threads may count too few: that costs a little time, and nothing else.
+        self._found = 0 if array is None else self._found + 1
         if array is None:
             array = source.read(cell) if key is None else self._read_new(cell, key)
         return self.loader.from_cached(array) if self._derived else array
