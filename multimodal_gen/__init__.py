@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from multimodal_gen.errors import LoadError as LoadError
     from multimodal_gen.errors import MultimodalError as MultimodalError
     from multimodal_gen.errors import TableError as TableError
+    from multimodal_gen.failures import leave_out as leave_out
     from multimodal_gen.loaders.array import ArrayLoader as ArrayLoader
     from multimodal_gen.loaders.base import ArraySpec as ArraySpec
     from multimodal_gen.loaders.base import Loader as Loader
-    from multimodal_gen.loaders.base import check_loader as check_loader
+    from multimodal_gen.loaders.checking import check_loader as check_loader
     from multimodal_gen.loaders.image import ImageLoader as ImageLoader
     from multimodal_gen.loaders.label import ClassLabel as ClassLabel
     from multimodal_gen.loaders.masking import MaskedTextLoader as MaskedTextLoader
@@ -85,8 +86,9 @@ _HOMES = {
     "WeightedSampler": "sampling",
     "ZCAWhitening": "loaders.normalization",
     "build_fusion_classifier": "models",
-    "check_loader": "loaders.base",
+    "check_loader": "loaders.checking",
     "fit_with_recipe": "models",
+    "leave_out": "failures",
     "load_bundle": "bundle",
     "plot_confusion": "plots",
     "plot_history": "plots",

@@ -7,25 +7,37 @@ business, and when, the sequence's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.augment.base import Augmentation
-from multimodal_gen.augment.batch import Batch, BatchAugmentation
+from multimodal_gen.augment.batch import Batch
 from multimodal_gen.augment.sample import Sample, SampleAugmentation, SampleFunction
-from multimodal_gen.augment.text import TextAugmentation, TokenAugmentation
-from multimodal_gen.batch import PendingBatch
+from multimodal_gen.batch import PendingBatch, Reading
+from multimodal_gen.batch_arrays import BatchArrays
 from multimodal_gen.buckets import Buckets
 from multimodal_gen.cache import ArrayCache
-from multimodal_gen.errors import LoaderError, TableError
-from multimodal_gen.loaders.base import ArraySpec, Loader, spec_problem
+from multimodal_gen.errors import LoaderError, LoadError, TableError
+from multimodal_gen.failures import FailureLog
+from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, spec_problem
 from multimodal_gen.loaders.masking import MaskedTokens
+from multimodal_gen.operations import (
+    checked,
+    named,
+    named_arrays,
+    put_back,
+    readable,
+    rows_of,
+    unnamed,
+    vary_batch,
+    with_rng,
+    zero_weights,
+)
 from multimodal_gen.plan import Plan
+from multimodal_gen.presence import mask_names, with_masks
 from multimodal_gen.sources import Source, sources_of
 from multimodal_gen.table import check_columns
 from multimodal_gen.weights import Weights
@@ -51,7 +63,9 @@ class Assembly:
         batch_augment: Operations on whole batches.
         augmenting: Whether anything random happens.
         inputs_as: The form of a batch's inputs: "tuple", "dict", "list", or "array" for a single one.
-        threads: Threads that decode.
+        reading: How cells are read.
+        on_error: What becomes of a row that cannot be loaded: "raise", "skip" or "blank".
+        max_error_rate: Share of rows that may be lost.
         buckets: The lengths that batches of one input are cut to, if they are.
         cache: Where arrays are kept on disk, if they are.
         sources: Key -> where arrays come from. The key of an input is its name, that of a target a tuple of its name,
@@ -66,10 +80,14 @@ class Assembly:
     batch_augment: Sequence[Any]
     augmenting: bool
     inputs_as: str
-    threads: int
+    reading: Reading
+    on_error: str = "raise"
+    max_error_rate: float = 1.0
     buckets: Buckets | None = None
     cache: ArrayCache | None = None
     sources: Mapping[Any, Source] = field(init=False, repr=False, compare=False)
+    failures: FailureLog = field(init=False, repr=False, compare=False)
+    _masks: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.inputs_as not in _INPUTS_AS or (self.inputs_as == "array" and len(self.inputs) != 1):
@@ -85,6 +103,8 @@ class Assembly:
                 )
         loaders: dict[Any, Loader] = {**self.inputs, **{(name,): target for name, target in self.targets.items()}}
         object.__setattr__(self, "sources", sources_of(loaders, len(self.table), self.cache))
+        object.__setattr__(self, "failures", FailureLog(len(self.table), self.max_error_rate))
+        object.__setattr__(self, "_masks", mask_names(self.inputs))
 
     @property
     def columns(self) -> list[str]:
@@ -112,6 +132,7 @@ class Assembly:
     def start(self, plan: Plan, epoch: int, index: int, length: int | None = None) -> PendingBatch:
         """Begin a batch; its `result` is what Keras is given. `length` is that of captions in buckets."""
         positions, padding = plan.batch(epoch, index)
+        loaders = [(key, source.loader) for key, source in self.sources.items()]
         # What each row's sample operations do with its arrays, once it is decided.
         steps: list[list[tuple[Any, SampleFunction]]] = []
 
@@ -126,8 +147,12 @@ class Assembly:
 
         def prepare(cells: Mapping[Any, Any]) -> None:
             for row, position in enumerate(positions):
+                if any(is_missing(cells[key][row]) and not one.accepts_missing for key, one in loaders):
+                    # There is nothing to vary; what becomes of the row is the loaders' business.
+                    steps.append([])
+                    continue
                 rngs = [plan.rng(epoch, position, f"\0sample {one}") for one in range(len(self.sample_augment))]
-                with _named(label_of, row):
+                with named(label_of, row):
                     varied, row_steps = self._prepare({name: cells[name][row] for name in self.inputs}, rngs)
                 steps.append(row_steps)
                 for name, cell in varied.items():
@@ -138,17 +163,34 @@ class Assembly:
                                 cells[key][row] = cell
                         cells[name][row] = cell
 
-        def finish(arrays: Mapping[Any, np.ndarray]) -> tuple[Any, ...]:
+        def lost(row: int, error: LoadError) -> None:
+            self.failures.add(positions[row], error, epoch)
+
+        def finish(filled: BatchArrays) -> tuple[Any, ...]:
+            self.failures.count(len(positions))
+            arrays, bad = filled.arrays, filled.failed
+            masks = {mask: (~filled.missing[name])[:, None].astype("float32") for name, mask in self._masks.items()}
+            arrays.update(masks)
             for row, row_steps in enumerate(steps):
-                if row_steps:
-                    with _named(label_of, row):
+                if row_steps and not bad[row]:
+                    with named(label_of, row):
                         self._vary_sample(arrays, row, row_steps)
-            inputs = {name: arrays[name] for name in self.inputs}
+            inputs = {name: arrays[name] for name in (*self.inputs, *masks)}
             targets = {name: arrays[(name,)] for name in self.targets}
             weights = self.weights.of(self.table, positions, padding, targets)
-            batch = Batch(inputs, _unnamed(targets), _unnamed(weights), self._specs)
-            for number, operation in enumerate(self.batch_augment if self.augmenting else ()):
-                batch = _vary_batch(operation, batch, plan.rng(epoch, index, f"\0batch {number} {plan.rank}"))
+            batch = Batch(inputs, unnamed(targets), unnamed(weights), self._specs)
+            if bad.any():
+                batch = zero_weights(batch, bad)
+            operations = self.batch_augment if self.augmenting else ()
+            if bad.any() and not bad.all() and (operations or self.on_error == "skip"):
+                # No good row is to be mixed with nothing.
+                good = self._vary(rows_of(batch, np.flatnonzero(~bad)), operations, plan, epoch, index)
+                batch = good if self.on_error == "skip" else put_back(good, batch, bad)
+            elif bad.all() and self.on_error == "skip":
+                # A batch needs a row; this one is blank and counts for nothing.
+                batch = rows_of(batch, np.arange(1))
+            else:
+                batch = self._vary(batch, operations, plan, epoch, index)
             if self.buckets is not None:
                 batch = self.buckets.cut(batch, length or self.buckets.length(batch, plan, epoch, index))
             others = (one for one in (batch.target, batch.sample_weight) if one is not None)
@@ -160,14 +202,20 @@ class Assembly:
             label_of,
             cells_of,
             rng_of_cell if self.augmenting else None,
-            self.threads,
+            self.reading,
             prepare=prepare if self.augmenting and self.sample_augment else None,
+            lost=lost,
             finish=finish,
         )
 
+    def _vary(self, batch: Batch, operations: Sequence[Any], plan: Plan, epoch: int, index: int) -> Batch:
+        for number, operation in enumerate(operations):
+            batch = vary_batch(operation, batch, plan.rng(epoch, index, f"\0batch {number} {plan.rank}"))
+        return batch
+
     @property
     def _specs(self) -> dict[str, ArraySpec]:
-        return {name: loader.spec for name, loader in self.inputs.items()}
+        return with_masks(self.inputs)
 
     def _cells(self, column: str | tuple[str, ...], positions: np.ndarray) -> list[Any]:
         if isinstance(column, str):
@@ -184,106 +232,17 @@ class Assembly:
                 if step is not None:
                     steps.append((operation, step))
             else:
-                steps.append((operation, _with_rng(operation, rng)))
+                steps.append((operation, with_rng(operation, rng)))
         return cells, steps
 
     def _vary_sample(self, arrays: Mapping[Any, np.ndarray], row: int, steps: Sequence[Any]) -> None:
         targets = {name: arrays[(name,)][row, ...] for name in self.targets}
-        sample = Sample({name: arrays[name][row, ...] for name in self.inputs}, _unnamed(targets))
+        sample = Sample({name: arrays[name][row, ...] for name in self.inputs}, unnamed(targets))
         for operation, step in steps:
-            sample = _checked(step(sample), Sample, operation)
-        varied = {**sample.inputs, **_named_arrays(sample.target)}
+            sample = checked(step(sample), Sample, operation)
+        varied = {**sample.inputs, **named_arrays(sample.target)}
         for key, array in arrays.items():
             problem = spec_problem(varied.get(key), ArraySpec(array.shape[1:], array.dtype.name))
             if problem:
-                raise LoaderError(f"A sample operation must keep the shape and dtype of {_readable(key)}. {problem}")
+                raise LoaderError(f"A sample operation must keep the shape and dtype of {readable(key)}. {problem}")
             array[row] = varied[key]
-
-
-def _vary_batch(operation: Any, before: Batch, rng: np.random.Generator) -> Batch:
-    try:
-        after: Batch = _checked(operation(before, rng), Batch, operation)
-    except LoaderError:
-        raise
-    except Exception as error:
-        raise LoaderError(f"A batch operation failed; {operation!r}. {type(error).__name__}: {error}") from error
-    arrays = {**after.inputs, **_named_arrays(after.target)}
-    for key, array in {**before.inputs, **_named_arrays(before.target)}.items():
-        problem = spec_problem(arrays.get(key), ArraySpec(array.shape, array.dtype.name))
-        if problem:
-            of = f"{operation!r}, {_readable(key)}"
-            raise LoaderError(f"A batch operation must keep the shapes and dtypes; {of}. {problem}")
-    rows = len(next(iter(after.inputs.values())))
-    for weights in _named_arrays(after.sample_weight).values():
-        if np.shape(weights) != (rows,) or not np.isfinite(weights).all() or np.min(weights) < 0:
-            raise LoaderError(
-                f"A batch operation must give each row a finite weight of at least 0; {operation!r}. "
-                f"Received: shape {np.shape(weights)} for {rows} rows"
-            )
-    for array in _named_arrays(after.target).values():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise LoaderError(f"A batch operation must keep targets finite; {operation!r}. Received: NaN or infinity")
-    return after
-
-
-def _with_rng(operation: Any, rng: np.random.Generator) -> SampleFunction:
-    return lambda sample: operation(sample, rng)
-
-
-def check_operations(sample_augment: Any, batch_augment: Any) -> None:
-    """Refuse operations that are no list, that belong elsewhere, or that are classes in place of objects.
-
-    Raises:
-        ValueError: It says where an operation belongs.
-    """
-    places: dict[str, Any] = {
-        "sample_augment": SampleAugmentation,
-        "batch_augment": BatchAugmentation,
-        "ImageLoader(augment=[...])": Augmentation,
-        "TextLoader(augment=[...])": (TextAugmentation, TokenAugmentation),
-    }
-    for name, operations in (("sample_augment", sample_augment), ("batch_augment", batch_augment)):
-        if not isinstance(operations, list | tuple):
-            raise ValueError(f"`{name}` must be a list of operations. Received: {name}={operations!r}")
-        for operation in operations:
-            if isinstance(operation, type):
-                wanted = operation.__name__
-                raise ValueError(f"Give `{name}` an object, as in {wanted}(), not a class. Received: {operation!r}")
-            home = next((place for place, kind in places.items() if isinstance(operation, kind)), name)
-            if home != name:
-                raise ValueError(f"{type(operation).__name__} belongs in `{home}`. Received: {name}=[{operation!r}]")
-            if not callable(operation) and not isinstance(operation, SampleAugmentation):
-                raise ValueError(f"`{name}` must hold operations. Received: {operation!r}")
-
-
-@contextmanager
-def _named(label_of: Callable[[int], Any], row: int) -> Iterator[None]:
-    # Adds the row to what goes wrong in an operation on its sample.
-    try:
-        yield
-    except Exception as error:
-        what = str(error) if isinstance(error, LoaderError) else f"{type(error).__name__}: {error}"
-        raise LoaderError(f"A sample operation failed at index {label_of(row)!r}: {what}") from error
-
-
-def _checked(result: Any, kind: type[Any], operation: Any) -> Any:
-    if not isinstance(result, kind):
-        raise LoaderError(f"{operation!r} must return a {kind.__name__}. Received: {type(result).__name__}")
-    return result
-
-
-def _unnamed(arrays: Mapping[str | None, Any] | None) -> Any:
-    # A target without a name is its array itself, as Keras wants it.
-    if not arrays:
-        return None
-    return arrays[None] if None in arrays else dict(arrays)
-
-
-def _named_arrays(arrays: Any) -> dict[Any, np.ndarray]:
-    if arrays is None:
-        return {}
-    return {(name,): array for name, array in arrays.items()} if isinstance(arrays, Mapping) else {(None,): arrays}
-
-
-def _readable(key: Any) -> str:
-    return f"input {key!r}" if isinstance(key, str) else "the target"

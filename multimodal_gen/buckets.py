@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from multimodal_gen.augment.batch import Batch
-from multimodal_gen.errors import LoaderError
+from multimodal_gen.errors import LoaderError, LoadError
 from multimodal_gen.loaders.base import Loader, is_missing
 from multimodal_gen.loaders.masking import MaskedTokens
 from multimodal_gen.loaders.placing import read_at
@@ -111,6 +111,7 @@ def learn_buckets(
     targets: Mapping[str | None, Loader],
     *,
     shuffle: bool,
+    tolerant: bool = False,
 ) -> Buckets | None:
     """The argument `bucket_by_length`, checked; all captions are tokenized once to learn their lengths.
 
@@ -122,6 +123,7 @@ def learn_buckets(
         inputs: Input name -> loader.
         targets: Target name -> target.
         shuffle: Whether there is an order that may be changed.
+        tolerant: Whether a caption that cannot be loaded counts as an empty one; it is heard of when its batch is made.
 
     Raises:
         ValueError: If there is no such input, it is no tokens, or the table's own order is wanted.
@@ -142,28 +144,28 @@ def learn_buckets(
             f"Received: bucket_by_length={name!r}, shuffle=False"
         )
     full, left = loader.spec.shape[0], getattr(getattr(loader, "encoder", None), "padding", "right") == "left"
-    of_each = _lengths(loader, table, left)
+    of_each = _lengths(loader, table, left, tolerant)
     lengths = _least_padding(of_each, full)
     of_row = np.searchsorted(lengths, of_each).astype("uint8")
     alike = tuple(key for key, one in targets.items() if isinstance(one, MaskedTokens) and one.loader == loader)
     return Buckets(name, alike, lengths, full, left, of_row, np.bincount(of_row, of_each))
 
 
-def _lengths(loader: Loader, table: pd.DataFrame, left: bool) -> np.ndarray:
+def _lengths(loader: Loader, table: pd.DataFrame, left: bool, tolerant: bool) -> np.ndarray:
     # (rows,) uint32: ids up to the padding.
     lengths = np.empty(len(table), "uint32")
     starts = range(0, len(table), _CHUNK_ROWS)
     with tqdm(total=len(table), desc="measuring captions", unit="row", disable=len(table) <= _ROWS_WITH_A_BAR) as bar:
         for start in starts:
             rows = np.arange(start, min(start + _CHUNK_ROWS, len(table)))
-            used = np.stack(_read(loader, table, rows)) != 0
+            used = np.stack(_read(loader, table, rows, tolerant)) != 0
             used = used if left else used[:, ::-1]
             lengths[rows] = np.where(used.any(axis=1), used.shape[1] - used.argmax(axis=1), 0)
             bar.update(len(rows))
     return lengths
 
 
-def _read(loader: Loader, table: pd.DataFrame, rows: np.ndarray) -> list[np.ndarray]:
+def _read(loader: Loader, table: pd.DataFrame, rows: np.ndarray, tolerant: bool) -> list[np.ndarray]:
     columns = [loader.column] if isinstance(loader.column, str) else loader.column
     values = [table[column].array.take(rows).tolist() for column in columns]
     cells = values[0] if isinstance(loader.column, str) else list(zip(*values, strict=True))
@@ -173,8 +175,15 @@ def _read(loader: Loader, table: pd.DataFrame, rows: np.ndarray) -> list[np.ndar
     except Exception:
         # Somewhere is a bad cell: reading one by one finds which.
         pass
-    labels = table.index.take(rows).tolist()
-    return [read_at(loader, cell, label) for cell, label in zip(cells, labels, strict=True)]
+    arrays = []
+    for cell, label in zip(cells, table.index.take(rows).tolist(), strict=True):
+        try:
+            arrays.append(read_at(loader, cell, label))
+        except LoadError:
+            if not tolerant and not (loader.missing == "blank" and is_missing(cell)):
+                raise
+            arrays.append(np.zeros(loader.spec.shape, loader.spec.dtype))
+    return arrays
 
 
 def _least_padding(of_each: np.ndarray, full: int) -> tuple[int, ...]:

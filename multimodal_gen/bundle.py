@@ -62,6 +62,9 @@ class Bundle:
     def predict(self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0) -> pd.DataFrame:
         """Predict every row of a table.
 
+        A row of which a cell cannot be loaded costs no other its prediction: its own values are missing (NaN), and a
+        last column "error" says why. There is no such column where every row could be loaded.
+
         Args:
             table: The columns of the inputs are needed, the target's is not.
             batch_size: Rows at once.
@@ -73,19 +76,30 @@ class Bundle:
             probability. Of several targets the columns are "{target}.{column}".
 
         Raises:
-            LoadError: If a cell cannot be loaded; it names the row's index, the column and the path.
+            LoadError: If no row at all can be loaded; it names the first one's index, the column and the path.
             ValueError: If the model puts out something else than the target's numbers, such as logits.
         """
-        outputs = self._outputs(table, batch_size, verbose)
+        sequence = self._sequence(table, batch_size, on_error="blank")
+        outputs = self._outputs(sequence, verbose)
+        frame = pd.DataFrame(self._decoded(outputs), index=table.index)
+        errors = sequence.assembly.failures.positions
+        if len(errors) == len(table):
+            # Not some bad rows, but a wrong folder or the like.
+            self._sequence(table, 1)[0]
+        if errors:
+            reasons = pd.Series([errors.get(row) for row in range(len(table))], frame.index, dtype=object)
+            frame = frame.where(reasons.isna())
+            frame["error" if "error" not in frame else "load_error"] = reasons
+        return frame
+
+    def _decoded(self, outputs: Any) -> Any:
         if isinstance(self.target, Target):
-            return pd.DataFrame(self.target.decode_outputs(outputs), index=table.index)
+            return self.target.decode_outputs(outputs)
         if self.target is not None:
-            tables = {name: target.decode_outputs(outputs[name]) for name, target in self.target.items()}
-            return pd.DataFrame(_flat(tables), index=table.index)
+            return _flat({name: target.decode_outputs(outputs[name]) for name, target in self.target.items()})
         if isinstance(outputs, Mapping):
-            tables = {name: dict(enumerate(one.reshape(len(one), -1).T)) for name, one in outputs.items()}
-            return pd.DataFrame(_flat(tables), index=table.index)
-        return pd.DataFrame(outputs.reshape(len(outputs), -1), index=table.index)
+            return _flat({name: dict(enumerate(one.reshape(len(one), -1).T)) for name, one in outputs.items()})
+        return outputs.reshape(len(outputs), -1)
 
     def evaluate(self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0) -> dict[str, float]:
         """Score the predictions on a table that has the target's column.
@@ -103,9 +117,9 @@ class Bundle:
         # The truth first: a bad label is known before the model has run for an hour.
         if isinstance(self.target, Target):
             truth = self._truth(table, {"target": self.target}, batch_size)["target"]
-            return self.target.score(truth, self._outputs(table, batch_size, verbose))
+            return self.target.score(truth, self._outputs(self._sequence(table, batch_size), verbose))
         truths = self._truth(table, self.target, batch_size)
-        outputs = self._outputs(table, batch_size, verbose)
+        outputs = self._outputs(self._sequence(table, batch_size), verbose)
         return _flat({name: one.score(truths[name], outputs[name]) for name, one in self.target.items()})
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -129,11 +143,13 @@ class Bundle:
             for name in sorted(os.listdir(temporary), key=lambda name: name == "bundle.json"):
                 os.replace(Path(temporary, name), folder / name)
 
-    def _sequence(self, table: pd.DataFrame, batch_size: int) -> MultimodalSequence:
-        return MultimodalSequence(table, self.inputs, batch_size=batch_size, inputs_as=self.inputs_as)
+    def _sequence(self, table: pd.DataFrame, batch_size: int, on_error: str = "raise") -> MultimodalSequence:
+        return MultimodalSequence(
+            table, self.inputs, batch_size=batch_size, inputs_as=self.inputs_as, on_error=on_error, max_error_rate=1.0
+        )
 
-    def _outputs(self, table: pd.DataFrame, batch_size: int, verbose: int) -> Any:
-        outputs = by_name(self.model.predict(self._sequence(table, batch_size), verbose=verbose), np.asarray)
+    def _outputs(self, sequence: MultimodalSequence, verbose: int) -> Any:
+        outputs = by_name(self.model.predict(sequence, verbose=verbose), np.asarray)
         check_outputs(outputs, self.target)
         return outputs
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pandas as pd
 
-from multimodal_gen.batch import available_cores
 from multimodal_gen.cache import ArrayCache, LoaderCache, as_text, estimate
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.placing import read_at
+from multimodal_gen.pool import available_cores
 from multimodal_gen.preparation import DataSettings, Reporter, make_loaders, read_parts
 from multimodal_gen.table import check_columns
 

@@ -12,31 +12,25 @@ from typing import Any
 from multimodal_gen.loaders.base import ArraySpec
 
 MASK = ArraySpec((1,), "float32", "presence")
-_ENDING = "_present"
 
 
 def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
     """Name of an input -> name of its mask, for the inputs that have one, in their order.
 
     Args:
-        inputs: Input name -> loader, or anything with an attribute `missing`.
+        inputs: Input name -> loader, or `ArraySpec`.
 
     Raises:
         ValueError: If the name of a mask is that of another input.
     """
-    names = {name: name + _ENDING for name, loader in inputs.items() if getattr(loader, "missing", None) == "blank"}
+    names = {name: f"{name}_present" for name, one in inputs.items() if getattr(one, "missing", None) == "blank"}
     taken = [mask for mask in names.values() if mask in inputs]
     if taken:
-        raise ValueError(
-            f'The masks of inputs with missing="blank" need these names; rename the inputs. Received: {taken}'
-        )
+        raise ValueError(f'An input with missing="blank" has a mask of this name; rename the other. Received: {taken}')
     return names
 
 
 def with_masks(inputs: Mapping[str, Any]) -> dict[str, ArraySpec]:
     """Name -> spec of everything that a model of these inputs is given: the inputs, then their masks."""
-    masks = dict.fromkeys(mask_names(inputs).values(), MASK)
-    return {
-        **{name: loader if isinstance(loader, ArraySpec) else loader.spec for name, loader in inputs.items()},
-        **masks,
-    }
+    specs = {name: one if isinstance(one, ArraySpec) else one.spec for name, one in inputs.items()}
+    return specs | dict.fromkeys(mask_names(inputs).values(), MASK)

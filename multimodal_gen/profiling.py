@@ -106,7 +106,7 @@ def profile(
     stages = pd.DataFrame({"milliseconds": milliseconds})
     stages["share"] = stages["milliseconds"] / stages["milliseconds"].drop(["wait", "step"], errors="ignore").sum()
     stages.index.name = "stage"
-    result = Profile(stages, samples / elapsed, samples, sequence.assembly.threads)
+    result = Profile(stages, samples / elapsed, samples, sequence.assembly.reading.threads)
     print(result)  # noqa: T201 - what it is for
     return result
 

@@ -88,6 +88,12 @@ class BatchReader(keras.utils.PyDataset):
                 "`sequence.for_evaluation()` instead.",
                 stacklevel=2,
             )
+        if self.assembly.on_error == "skip" and predicting():
+            warnings.warn(
+                'With `on_error="skip"` there are no predictions for rows that cannot be loaded, so that the others do '
+                'not stand in the order of the table. Give `predict` a sequence with `on_error="blank"` instead.',
+                stacklevel=2,
+            )
         epoch = running_epoch(self.plan.num_batches)
         if epoch is not None and not self.endless:
             self.epoch = epoch

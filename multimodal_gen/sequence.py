@@ -14,18 +14,23 @@ from typing import Any, Self
 
 import pandas as pd
 
-from multimodal_gen.assembly import Assembly, check_operations
+from multimodal_gen.assembly import Assembly
 from multimodal_gen.augment.batch import Batch
 from multimodal_gen.augment.sample import Sample, SampleAugmentation
-from multimodal_gen.batch import available_cores, check_loaders
+from multimodal_gen.batch import Reading
 from multimodal_gen.buckets import learn_buckets
 from multimodal_gen.cache import ArrayCache
 from multimodal_gen.description import describe
+from multimodal_gen.failures import check_policy
 from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.label import Target
+from multimodal_gen.operations import check_operations
 from multimodal_gen.plan import Plan
+from multimodal_gen.pool import available_cores
+from multimodal_gen.presence import with_masks
 from multimodal_gen.reader import BatchReader
 from multimodal_gen.sampling import Sampler, draw_weights, sampler_for
+from multimodal_gen.sources import check_loaders
 from multimodal_gen.table import check_columns
 from multimodal_gen.weights import Weights, weights_by_class, weights_by_column
 
@@ -63,6 +68,11 @@ class MultimodalSequence(BatchReader):
         cache: A directory that keeps what loaders have read (pictures decoded and resized, token ids) for later epochs
             and runs, keyed by the cells, files and settings that it was read with. Random operations come after it.
         cache_limit: Bytes that the directory may take; what is beyond is read anew each time.
+        on_error: What becomes of a row of which a cell cannot be loaded: "raise" stops with a `LoadError`; "skip"
+            leaves it out, so that its batch is shorter; "blank" gives zeros for the cell and sample weight 0 for the
+            row, so that shapes stay. With the latter two every batch has sample weights, and `failures` lists the rows.
+        max_error_rate: The share of rows read (of at least 10,000, or the whole table) that may be lost that way.
+        read_timeout: Seconds after which a read that hangs, on a network drive say, is an error of its row.
         drop_remainder: Whether a last batch of fewer rows is left out.
         endless: Whether there is no last batch: `num_batches` is None, and after the last batch of an epoch comes the
             first of the next. For `fit(..., steps_per_epoch=...)`.
@@ -97,6 +107,9 @@ class MultimodalSequence(BatchReader):
         batch_augment: Sequence[Callable[[Batch, Any], Batch]] = (),
         cache: str | os.PathLike[str] | None = None,
         cache_limit: int | None = None,
+        on_error: str = "raise",
+        max_error_rate: float = 0.1,
+        read_timeout: float | None = None,
         drop_remainder: bool = False,
         endless: bool = False,
         inputs_as: str = "tuple",
@@ -120,18 +133,24 @@ class MultimodalSequence(BatchReader):
         if cache is None and cache_limit is not None:
             raise ValueError(f"`cache_limit` needs `cache`. Received: cache=None, cache_limit={cache_limit!r}")
         check_operations(sample_augment, batch_augment)
+        check_policy(on_error, max_error_rate, read_timeout, has_target=target is not None)
         named = target.items() if isinstance(target, Mapping) else [(None, target)] if target is not None else []
         targets: dict[str | None, Any] = dict(named)
+        tolerant = on_error != "raise"
         assembly = Assembly(
             table,
             dict(inputs),
             targets,
-            Weights(weights_by_column(sample_weight, targets), {}, targets),
+            Weights(
+                weights_by_column(sample_weight, targets), {}, targets, always=bool(targets) and on_error != "raise"
+            ),
             tuple(sample_augment),
             tuple(batch_augment),
             augmenting=shuffle or target is not None,
             inputs_as=inputs_as,
-            threads=threads or available_cores(),
+            reading=Reading(threads or available_cores(), read_timeout, tolerant),
+            on_error=on_error,
+            max_error_rate=max_error_rate,
             cache=None if cache is None else ArrayCache(cache, limit=cache_limit),
         )
         check_columns(table, assembly.columns)
@@ -139,7 +158,7 @@ class MultimodalSequence(BatchReader):
         self.target, self.sampler = target, sampler_for(sampler, targets.get(None))
         weights = draw_weights(self.sampler, table)
         shuffle = shuffle or weights is not None
-        buckets = learn_buckets(bucket_by_length, table, assembly.inputs, targets, shuffle=shuffle)
+        buckets = learn_buckets(bucket_by_length, table, assembly.inputs, targets, shuffle=shuffle, tolerant=tolerant)
         assembly = replace(assembly, weights=replace(assembly.weights, by_class=by_class), buckets=buckets)
         plan = Plan(
             len(table),
@@ -175,7 +194,17 @@ class MultimodalSequence(BatchReader):
     @property
     def specs(self) -> dict[str, ArraySpec]:
         """Input name -> what the model is given under it, the batch axis left out."""
-        return {name: loader.spec for name, loader in self.inputs.items()}
+        return with_masks(self.inputs)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """The cells that could not be loaded so far, each once, in the order of the table.
+
+        The columns are "index" (the row's label in the table's own index), "column", "path" (None where there is no
+        file), "error", and "epoch", the first in which it was met. `to_csv(path, index=False)` writes what `leave_out`
+        reads.
+        """
+        return self.assembly.failures.frame()
 
     def for_evaluation(self, table: pd.DataFrame | None = None) -> Self:
         """The same loaders on another table: the rows in its order, nothing random, every row once.
@@ -206,6 +235,11 @@ class MultimodalSequence(BatchReader):
         """
         other = copy.copy(self)
         other.plan = self.plan.shard(rank, world_size)
+        if world_size > 1 and self.assembly.on_error == "skip":
+            raise ValueError(
+                'Ranks need batches of the same size; take `on_error="blank"` in place of "skip". '
+                f"Received: world_size={world_size!r}"
+            )
         if world_size > 1:
             other.assembly = replace(self.assembly, weights=replace(self.assembly.weights, always=True))
         return other

@@ -1,7 +1,8 @@
 """Loaders: one cell of a table in, one array out; one file a modality. Those in the y position are targets."""
 
 from multimodal_gen.loaders.array import ArrayLoader
-from multimodal_gen.loaders.base import ArraySpec, Loader, check_loader
+from multimodal_gen.loaders.base import ArraySpec, Loader
+from multimodal_gen.loaders.checking import check_loader
 from multimodal_gen.loaders.image import ImageLoader
 from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.masking import MaskedTextLoader, MaskedTokens

@@ -15,7 +15,7 @@ import pandas as pd
 
 from multimodal_gen.augment import Augmentation, augment_image
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
+from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
 from multimodal_gen.loaders.values import cells_of
 
 _CHECKED_ROWS = 8
@@ -44,6 +44,8 @@ class ArrayLoader(Loader):
         directory: Where relative paths start; by default the working directory.
         augment: Operations for training, in this order: any picklable callables `(array, rng) -> array` that keep shape
             and dtype; for uint8 images also those of `multimodal_gen.augment`.
+        missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask beside the input that
+            tells the model so; see `Loader`.
     """
 
     cached = False
@@ -58,6 +60,7 @@ class ArrayLoader(Loader):
         vocabulary_size: int | None = None,
         directory: str | os.PathLike[str] | None = None,
         augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
+        missing: str = "error",
     ) -> None:
         spec = ArraySpec(tuple(shape), dtype)
         if np.dtype(spec.dtype).kind not in "biuf":
@@ -83,7 +86,7 @@ class ArrayLoader(Loader):
                     "The operations of `multimodal_gen.augment` are for uint8 images of 1, 3 or 4 channels; give a "
                     f"callable `(array, rng) -> array` of your own. Received: {operation!r} for {self.spec}"
                 )
-        self.column = column
+        self.column, self.missing = column, check_missing(missing)
         self.directory = None if directory is None else os.fspath(directory)
         self.operations = tuple(augment)
 
@@ -98,6 +101,7 @@ class ArrayLoader(Loader):
         vocabulary_size: int | None = None,
         directory: str | os.PathLike[str] | None = None,
         augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
+        missing: str = "error",
     ) -> Self:
         """Learn the shape and dtype from the first cell that is not missing, and check a few others against it.
 
@@ -110,6 +114,7 @@ class ArrayLoader(Loader):
             vocabulary_size: As in the constructor.
             directory: As in the constructor.
             augment: As in the constructor.
+            missing: As in the constructor.
 
         Raises:
             LoadError: If a cell cannot be read, or is not like the first.
@@ -117,8 +122,8 @@ class ArrayLoader(Loader):
         """
         values = cells_of(column, values)
         cells = values.array if isinstance(values, pd.Series) else values
-        missing = values.isna() if isinstance(values, pd.Series) else [is_missing(cell) for cell in values]
-        rows = np.flatnonzero(~np.asarray(missing, bool)).tolist()
+        none = values.isna() if isinstance(values, pd.Series) else [is_missing(cell) for cell in values]
+        rows = np.flatnonzero(~np.asarray(none, bool)).tolist()
         if not rows:
             raise ValueError(f"At least one cell must hold an array. Received: {len(cells)} missing ones in {column!r}")
         row = rows[0]
@@ -132,6 +137,7 @@ class ArrayLoader(Loader):
                 vocabulary_size=vocabulary_size,
                 directory=directory,
                 augment=augment,
+                missing=missing,
             )
             for row in rows[:: max(1, len(rows) // _CHECKED_ROWS)]:
                 loader.read(cells[row])

@@ -20,7 +20,7 @@ from PIL import __version__ as pillow_version
 from multimodal_gen.augment import Augmentation, augment_image
 from multimodal_gen.augment.warp import warp
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
+from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
 from multimodal_gen.loaders.fitting import Fitting
 from multimodal_gen.loaders.normalization import Normalization
 from multimodal_gen.loaders.pixels import from_array
@@ -62,6 +62,8 @@ class ImageLoader(Loader):
             `(image, rng) -> image` on uint8 arrays.
         normalize: For float32 only: a `SamplewiseNormalization`, a `FeaturewiseNormalization` or a `ZCAWhitening`;
             applied last, when training and when evaluating.
+        missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask beside the input that
+            tells the model so; see `Loader`.
         decoder: "pillow", or "turbo" for JPEG files through simplejpeg and OpenCV (`pip install multimodal_gen[fast]`),
             with bilinear interpolation; `augment` then warps by OpenCV too. Pixels differ a little from Pillow's;
             docs/speed.md says by how much.
@@ -82,6 +84,7 @@ class ImageLoader(Loader):
         background: Sequence[int] = (255, 255, 255),
         augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
         normalize: Normalization | None = None,
+        missing: str = "error",
         decoder: str = "pillow",
     ) -> None:
         if color_mode not in _MODES:
@@ -126,7 +129,7 @@ class ImageLoader(Loader):
                 '`decoder` must be "pillow" or "turbo", and "turbo" interpolates "bilinear" only. '
                 f"Received: decoder={decoder!r}, interpolation={interpolation!r}"
             )
-        self.column = column
+        self.column, self.missing = column, check_missing(missing)
         self.directory = None if directory is None else os.fspath(directory)
         self.fitting = Fitting(
             height=int(image_size[0]),
@@ -161,7 +164,7 @@ class ImageLoader(Loader):
 
     def read_config(self) -> dict[str, Any]:
         """The settings that pixels depend on, and the libraries that make them."""
-        irrelevant = ("column", "directory", "augment", "normalize")
+        irrelevant = ("column", "directory", "augment", "normalize", "missing")
         config = {name: value for name, value in self.get_config().items() if name not in irrelevant}
         return {**config, "libraries": self.libraries}
 

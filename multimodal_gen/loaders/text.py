@@ -17,7 +17,7 @@ import tokenizers
 from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAugmentation, augment_text
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, missing_error
+from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
 from multimodal_gen.loaders.ngrams import NgramEncoder
 from multimodal_gen.loaders.tokens import TokenEncoder, train_tokenizer
 from multimodal_gen.loaders.values import series_of
@@ -43,6 +43,8 @@ class TextLoader(Loader):
         augment: Operations for training. Those on text come first, in their order: `RandomWordSwap`,
             `RandomWordDeletion`, or any picklable callable `(text, rng) -> text`. Then, for an encoder that yields
             tokens, those on ids: `TokenDropout`, `TokenMasking`.
+        missing: What a missing caption (None, NaN) is: "error", or "blank" for padding alone, with a mask beside the
+            input that tells the model so; see `Loader`. An empty caption is not missing.
     """
 
     kept_by_row = True
@@ -56,8 +58,9 @@ class TextLoader(Loader):
         truncation: str = "right",
         padding: str = "right",
         augment: Sequence[Operation] = (),
+        missing: str = "error",
     ) -> None:
-        self.column = column
+        self.column, self.missing = column, check_missing(missing)
         if isinstance(tokenizer, tokenizers.Tokenizer):
             self.encoder: TokenEncoder | NgramEncoder = TokenEncoder.from_tokenizer(
                 tokenizer, sequence_length=sequence_length, truncation=truncation, padding=padding
@@ -92,6 +95,7 @@ class TextLoader(Loader):
         truncation: str = "right",
         padding: str = "right",
         augment: Sequence[Operation] = (),
+        missing: str = "error",
     ) -> Self:
         """Learn the vocabulary from training texts only.
 
@@ -107,6 +111,7 @@ class TextLoader(Loader):
             truncation: For tokens: the side cut off long captions.
             padding: For tokens: the side filled with zeros.
             augment: Operations for training, as in the constructor.
+            missing: As in the constructor.
 
         Raises:
             TypeError: If the column's name does not come first.
@@ -123,6 +128,7 @@ class TextLoader(Loader):
                 column,
                 NgramEncoder.from_texts(texts, vocabulary_size=vocabulary_size, sequence_length=sequence_length),
                 augment=augment,
+                missing=missing,
             )
         if output_mode != "tokens":
             raise ValueError(f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}')
@@ -133,7 +139,7 @@ class TextLoader(Loader):
         encoder = TokenEncoder.from_tokenizer(
             trained, sequence_length=sequence_length, truncation=truncation, padding=padding
         )
-        return cls(column, encoder, augment=augment)
+        return cls(column, encoder, augment=augment, missing=missing)
 
     @classmethod
     def from_file(
@@ -145,6 +151,7 @@ class TextLoader(Loader):
         truncation: str = "right",
         padding: str = "right",
         augment: Sequence[Operation] = (),
+        missing: str = "error",
     ) -> Self:
         """Take a `tokenizer.json`, as the tokenizers library and the Hugging Face hub write it.
 
@@ -155,6 +162,7 @@ class TextLoader(Loader):
             truncation: The side cut off long captions.
             padding: The side filled with zeros.
             augment: Operations for training, as in the constructor.
+            missing: As in the constructor.
 
         Raises:
             ValueError: If the file is not a tokenizer, or states no length and none is given.
@@ -168,12 +176,12 @@ class TextLoader(Loader):
         encoder = TokenEncoder.from_tokenizer(
             tokenizer, sequence_length=sequence_length, truncation=truncation, padding=padding
         )
-        return cls(column, encoder, augment=augment)
+        return cls(column, encoder, augment=augment, missing=missing)
 
     def get_config(self) -> dict[str, Any]:
         """Column, encoder, and `augment` without callables of your own, which neither JSON nor prediction needs."""
         own = [one for one in self.operations if isinstance(one, TextAugmentation | TokenAugmentation)]
-        return {"column": self.column, "tokenizer": self.encoder, "augment": own}
+        return {"column": self.column, "tokenizer": self.encoder, "augment": own, "missing": self.missing}
 
     def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
         """Apply the operations on text; a cell that is no text stays as it is, for `read` to refuse."""

@@ -1,0 +1,173 @@
+"""Rows that could not be loaded: what a sequence does about them, and the list of them.
+
+Nothing is ever put in the place of such a row. It stops the run, is left out, or is blank and does not count, as
+`on_error` says; and it stands in the list.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from multimodal_gen.errors import LoadError, TableError
+
+POLICIES = ("raise", "skip", "blank")
+_COLUMNS = ["index", "column", "path", "error", "epoch"]
+# Until so many rows have been read the share of bad ones says little: they may stand side by side.
+_ROWS_TO_JUDGE_BY = 10_000
+
+
+class FailureLog:
+    """The cells of one table that could not be loaded, each once. Safe for threads.
+
+    Args:
+        num_rows: Rows of the table.
+        max_error_rate: Share of the rows read so far that may be lost.
+    """
+
+    def __init__(self, num_rows: int, max_error_rate: float) -> None:
+        self._num_rows, self._max_error_rate = num_rows, max_error_rate
+        self._lock = threading.Lock()
+        self._found: dict[tuple[int, str], tuple[LoadError, int]] = {}
+        self._lost: set[int] = set()
+        self._read = 0
+
+    def count(self, rows: int) -> None:
+        """Take note that so many rows have been read."""
+        with self._lock:
+            self._read += rows
+
+    def add(self, position: int, error: LoadError, epoch: int) -> None:
+        """Add a cell, unless it is there.
+
+        Raises:
+            TableError: If too many rows are lost by now.
+        """
+        with self._lock:
+            self._found.setdefault((int(position), str(error.column)), (error, epoch))
+            self._lost.add(int(position))
+            lost, read = len(self._lost), min(self._num_rows, max(self._read, _ROWS_TO_JUDGE_BY))
+            if lost <= self._max_error_rate * read:
+                return
+            first = next(iter(self._found.values()))[0]
+        raise TableError(
+            f"{lost:,} rows cannot be loaded: more than a share of {self._max_error_rate:g} of the {read:,} rows that "
+            f"count so far. `sequence.failures` lists them; mend them, leave them out with `leave_out(table, "
+            f"sequence.failures)`, or allow more with `max_error_rate`. The first: {first} "
+            f"Received: max_error_rate={self._max_error_rate!r}"
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """One row for each cell, in the order of the table; see `MultimodalSequence.failures`."""
+        with self._lock:
+            found = sorted(self._found.items(), key=lambda item: item[0])
+        rows = [(error.index, error.column, error.path, error.reason, epoch) for _, (error, epoch) in found]
+        return pd.DataFrame(rows, columns=_COLUMNS)
+
+    @property
+    def positions(self) -> dict[int, str]:
+        """Position in the table -> what is wrong with the row."""
+        with self._lock:
+            found = sorted(self._found.items(), key=lambda item: item[0])
+        reasons: dict[int, str] = {}
+        for (position, _), (error, _) in found:
+            reasons[position] = f"{reasons[position]} {error}" if position in reasons else str(error)
+        return reasons
+
+    def to_json(self) -> list[list[Any]]:
+        """What `restore` takes, as JSON values."""
+        with self._lock:
+            found = list(self._found.items())
+        return [
+            [position, list(one.column) if isinstance(one.column, tuple) else one.column, one.path, one.reason, epoch]
+            for (position, _), (one, epoch) in found
+        ]
+
+    def restore(self, found: list[list[Any]], index: pd.Index) -> None:
+        """Take in what `to_json` gave of an earlier process, for a table with the same index."""
+        for position, column, path, reason, epoch in found:
+            place = tuple(column) if isinstance(column, list) else column
+            error = LoadError(reason, index=index[position], column=place, path=path)
+            with self._lock:
+                self._found.setdefault((position, str(place)), (error, epoch))
+                self._lost.add(position)
+
+    def __len__(self) -> int:
+        """Rows that are lost."""
+        return len(self._lost)
+
+    def __str__(self) -> str:
+        return f"{len(self):,} {'row' if len(self) == 1 else 'rows'}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+
+def check_policy(on_error: Any, max_error_rate: Any, read_timeout: Any, *, has_target: bool) -> None:
+    """Refuse values of these arguments of `MultimodalSequence` that mean nothing.
+
+    Raises:
+        ValueError: If one is out of its range, or rows would be skipped of which predictions are wanted.
+    """
+    if on_error not in POLICIES:
+        raise ValueError(f"`on_error` must be one of {list(POLICIES)}. Received: on_error={on_error!r}")
+    if on_error == "skip" and not has_target:
+        raise ValueError(
+            'Without a target, `on_error="skip"` would leave predictions that belong to no row; take "blank", which '
+            "keeps a place for every row. Received: on_error='skip', target=None"
+        )
+    if not 0 < max_error_rate <= 1:
+        raise ValueError(f"`max_error_rate` must be in (0, 1]. Received: max_error_rate={max_error_rate!r}")
+    if read_timeout is not None and not read_timeout > 0:
+        raise ValueError(
+            f"`read_timeout` must be a positive number of seconds. Received: read_timeout={read_timeout!r}"
+        )
+
+
+def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[str]) -> pd.DataFrame:
+    """The table without rows that are known to be bad.
+
+    Args:
+        table: A table whose index has no label twice.
+        failures: What `MultimodalSequence.failures` or the command line's failures.csv holds, or any table with a
+            column "index" of labels of `table`; or the path of a csv file of it.
+
+    Returns:
+        The other rows, in their order.
+
+    Raises:
+        TableError: If a label is not in the table, or stands there twice.
+
+    Example:
+        train = mg.leave_out(train, "runs/first/failures.csv")
+    """
+    if not isinstance(failures, pd.DataFrame):
+        path = os.fspath(failures)
+        failures = pd.read_csv(path, dtype={"index": str}, keep_default_na=False)
+        where = f", path={path!r}"
+    else:
+        where = ""
+    if "index" not in failures:
+        raise TableError(f"A list of failures needs the column 'index'. Received: columns {list(failures)}{where}")
+    if not table.index.is_unique:
+        raise TableError(
+            "Rows are left out by the table's index, which has labels twice; give it others with "
+            "`table.reset_index(drop=True)` before the failures are listed."
+        )
+    # A file holds words, and an index may hold numbers or dates.
+    words = pd.Index(table.index.map(str))
+    bad = set(map(str, failures["index"]))
+    unknown = sorted(bad - set(words))
+    if unknown:
+        raise TableError(
+            f"The list of failures is of another table: {len(unknown)} of its {len(bad)} labels are not in the table's "
+            f"index. Received: {unknown[:5]}{where}"
+        )
+    return table[~words.isin(bad)]

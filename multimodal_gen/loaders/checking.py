@@ -1,0 +1,129 @@
+"""Proof that a loader keeps the contract that batching, threads, caching and bundles rely on."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.config import classes_in, deserialize, serialize
+from multimodal_gen.errors import LoaderError
+from multimodal_gen.loaders.base import ArraySpec, Loader, spec_problem
+
+
+def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
+    """Prove that a loader keeps its contract, on cells of your own.
+
+    Checked are: the class and its attributes; the shape and dtype of every array; that nothing is written into the
+    loader or into the cell; the same bytes when read again, in another order, as a batch, from several threads, after
+    pickling and after saving to JSON; that `augment` keeps the spec, changes nothing in place, repeats with the same
+    random stream, and does nothing random without one.
+
+    Args:
+        loader: The loader to check.
+        cells: A few typical cells that it must be able to read; at least one.
+
+    Raises:
+        LoaderError: At the first broken rule, saying which and how to mend it.
+    """
+    if not isinstance(loader, Loader):
+        raise LoaderError(f"A loader must derive from Loader. Received: loader={loader!r}")
+    name = type(loader).__name__
+    if hasattr(cells, "columns"):
+        raise LoaderError(
+            f"check_loader takes cells of one column, as in table[{loader.column!r}].head(). "
+            f"Received: {type(cells).__name__}"
+        )
+    cells = list(cells)
+    if not cells:
+        raise LoaderError("check_loader needs at least one cell to read. Received: cells=[]")
+    _check_attributes(loader, name)
+    before = _dump_config(loader, name)
+    arrays = [_checked(loader, loader.read(cell), f"read({_clip(cell)})", name) for cell in cells]
+
+    def same(again: Iterable[np.ndarray], rule: str) -> None:
+        for cell, first, second in zip(cells, arrays, again, strict=True):
+            if np.asarray(second).dtype != first.dtype or np.asarray(second).tobytes() != first.tobytes():
+                raise LoaderError(f"{name}.{rule} Received: another array for the cell {_clip(cell)}")
+
+    same(reversed([loader.read(cell) for cell in reversed(cells)]), "read must give the same array every time.")
+    same(loader.read_batch(cells), "read_batch must give exactly what read gives, cell by cell.")
+    kept = (loader.from_cached(loader.cached_by.read(cell)) for cell in cells)
+    same(kept, "from_cached must give what read gives, from what cached_by reads.")
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            same(pool.map(loader.read, cells), "read must be safe to call from several threads.")
+    try:
+        copy = pickle.loads(pickle.dumps(loader))
+    except Exception as error:
+        raise LoaderError(
+            f"{name} must be picklable, so hold no open file, lock or lambda. Received: {error}"
+        ) from error
+    same((copy.read(cell) for cell in cells), "read must give the same array after pickling.")
+    rebuilt = deserialize(json.loads(before), classes_in(loader))
+    same((rebuilt.read(cell) for cell in cells), "from_config(get_config()) must read the same arrays.")
+    if _dump_config(loader, name) != before:
+        raise LoaderError(f"{name} is immutable: reading must not change its config. Received: another config")
+    for cell, array in zip(cells, arrays, strict=True):
+        _check_augment(loader, array, f"augment of {_clip(cell)}", name)
+        if not loader.varies(training=False) and loader.augment(array, None).tobytes() != array.tobytes():
+            raise LoaderError(
+                f"{name}.varies(training=False) must be true, as `augment` changes an array without a random stream. "
+                f"Received: False, another array for the cell {_clip(cell)}"
+            )
+
+
+def _check_attributes(loader: Loader, name: str) -> None:
+    column = getattr(loader, "column", None)
+    names = column if isinstance(column, tuple) else (column,)
+    if not names or not all(isinstance(part, str) for part in names):
+        raise LoaderError(f"{name}.column must be a column name, or a tuple of them. Received: column={column!r}")
+    spec = getattr(loader, "spec", None)
+    if not isinstance(spec, ArraySpec):
+        raise LoaderError(f"{name}.spec must be an ArraySpec. Received: spec={spec!r}")
+
+
+def _dump_config(loader: Loader, name: str) -> str:
+    try:
+        return json.dumps(serialize(loader))
+    except TypeError as error:
+        raise LoaderError(f"{name} cannot be saved: {error}") from error
+
+
+def _checked(loader: Loader, array: Any, what: str, name: str) -> np.ndarray:
+    problem = spec_problem(array, loader.spec)
+    if problem:
+        raise LoaderError(f"{name}.{what} must return what its spec says. {problem}")
+    if np.asarray(array).dtype.kind == "f" and not np.isfinite(array).all():
+        raise LoaderError(
+            f"{name}.{what} must return finite numbers, or training turns to NaN. Received: NaN or infinity"
+        )
+    return np.array(array)
+
+
+def _check_augment(loader: Loader, array: np.ndarray, what: str, name: str) -> None:
+    def draw(seed: int | None) -> np.ndarray:
+        frozen = array.copy()
+        frozen.flags.writeable = False
+        rng = None if seed is None else np.random.Generator(np.random.Philox(seed))
+        try:
+            return _checked(loader, loader.augment(frozen, rng), what, name)
+        except ValueError as error:
+            if "read-only" in str(error):
+                raise LoaderError(f"{name}.augment must return a new array, not write into the one it got.") from error
+            raise
+
+    for seed in range(8):
+        if draw(seed).tobytes() != draw(seed).tobytes():
+            raise LoaderError(f"{name}.augment must take all randomness from `rng`. Received: two results for one seed")
+    if draw(None).tobytes() != draw(None).tobytes():
+        raise LoaderError(f"{name}.augment must do nothing random when `rng` is None. Received: two results")
+
+
+def _clip(cell: Any) -> str:
+    text = repr(cell)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,143 @@
+"""The threads that fill batches: one pool for all sequences of a process.
+
+They are daemons and end when there is nothing to do, so that no interrupted or finished run leaves one behind. A thread
+that hangs in a read is given up and replaced, which `concurrent.futures` cannot do: it would wait for it at the end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+_SECONDS_IDLE = 0.5
+_SECONDS_AT_EXIT = 2.0
+_POOLS: dict[tuple[int, int], WorkerPool] = {}
+_POOLS_LOCK = threading.Lock()
+
+
+def pool_of(threads: int) -> WorkerPool:
+    """The process's pool of so many threads. A forked child has none of its parent's threads and gets its own."""
+    key = (os.getpid(), threads)
+    with _POOLS_LOCK:
+        if key not in _POOLS:
+            _POOLS[key] = WorkerPool(threads)
+        return _POOLS[key]
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class WorkerPool:
+    """Runs functions on a fixed number of daemon threads, in the order in which they are submitted.
+
+    Args:
+        threads: How many.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._workers: dict[int, threading.Thread] = {}
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Call a function soon; the future holds what it returns or raises."""
+        future: Future[Any] = Future()
+        with self._lock:
+            self._tasks.put((future, function, arguments))
+            if len(self._workers) < self.threads:
+                self._start()
+        return future
+
+    def abandon(self, thread: int) -> None:
+        """Count a thread that hangs no longer, so that another one takes its place; it ends when it returns.
+
+        Args:
+            thread: Its `threading.get_ident()`.
+        """
+        with self._lock:
+            if self._workers.pop(thread, None) is not None and not self._tasks.empty():
+                self._start()
+
+    def close(self, timeout: float) -> None:
+        """Give up what has not been started, and wait so many seconds for the rest."""
+        while True:
+            try:
+                self._tasks.get_nowait()[0].cancel()
+            except queue.Empty:
+                break
+        with self._lock:
+            workers = list(self._workers.values())
+        for worker in workers:
+            worker.join(timeout / max(1, len(workers)))
+
+    def _start(self) -> None:
+        started = threading.Event()
+        worker = threading.Thread(target=self._work, args=(started,), name="multimodal_gen", daemon=True)
+        worker.start()
+        assert worker.ident is not None
+        self._workers[worker.ident] = worker
+        started.set()
+
+    def _work(self, started: threading.Event) -> None:
+        started.wait()
+        me = threading.get_ident()
+        while True:
+            try:
+                future, function, arguments = self._tasks.get(timeout=_SECONDS_IDLE)
+            except queue.Empty:
+                with self._lock:
+                    # Whoever has put something in since sees this thread still in the list.
+                    if self._tasks.empty():
+                        self._workers.pop(me, None)
+                        return
+                continue
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*arguments))
+                except BaseException as error:
+                    future.set_exception(error)
+            # What it holds may be a batch, and is not to live until the next task.
+            del future, function, arguments
+            if me not in self._workers:
+                return
+
+
+class Once:
+    """Calls a function on the first call, while all others wait for it; an error of it is everybody's."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+        self._lock = threading.Lock()
+        self._error: Exception | None = None
+
+    def __call__(self) -> None:
+        """Call it, or wait until another thread has.
+
+        Raises:
+            Exception: What the function raised.
+        """
+        with self._lock:
+            function, self._function = self._function, None
+            if function is not None:
+                try:
+                    function()
+                except Exception as error:
+                    self._error = error
+            if self._error is not None:
+                raise self._error
+
+
+@atexit.register
+def _close_all() -> None:
+    # A daemon thread that is stopped in the middle of a decoder may bring the process down.
+    for (process, _), pool in list(_POOLS.items()):
+        if process == os.getpid():
+            pool.close(_SECONDS_AT_EXIT)
