@@ -129,6 +129,12 @@ class Assembly:
             raise TableError(f"{error}.{hint if self.targets else ''}") from None
         return other
 
+    def release(self) -> None:
+        """Forget what was read of rows, and close its files."""
+        for source in self.sources.values():
+            if source.memory is not None:
+                source.memory.clear()
+
     def start(self, plan: Plan, epoch: int, index: int, length: int | None = None) -> PendingBatch:
         """Begin a batch; its `result` is what Keras is given. `length` is that of captions in buckets."""
         positions, padding = plan.batch(epoch, index)

@@ -37,6 +37,17 @@ def predicting() -> bool:
     return bool(_caller("predict"))
 
 
+def single_pass() -> bool:
+    """Whether a `keras.Model.predict` or `evaluate` called, other than the validation of a `fit`."""
+    frame: FrameType | None = sys._getframe(1)
+    names = set()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("keras."):
+            names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return bool(names & {"predict", "evaluate"}) and "fit" not in names
+
+
 def learning_shapes() -> bool:
     """Whether Keras reads a batch for its shape only: on tensorflow the first two, and where they differ, all may."""
     return bool(_caller("get_tf_dataset"))

@@ -47,17 +47,20 @@ class RowMemory:
         self._known = np.zeros(num_rows, bool)
         self._lock = threading.Lock()
         self._file: Any = None
+        self._close: weakref.finalize[Any, RowMemory] | None = None
         self._rows: np.ndarray | None = None
         self._full = False
 
     def take(self, positions: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Write the rows that are known into `out`, `(rows, *shape)`, and tell which they are, `(rows,) bool`."""
-        known = self._known[positions]
-        if self._rows is not None:
-            if known.all():
-                out[...] = self._rows[positions]
-            elif known.any():
-                out[known] = self._rows[positions[known]]
+        known, rows = self._known[positions], self._rows
+        if rows is None:
+            # Perhaps forgotten this very moment.
+            return np.zeros(len(positions), bool)
+        if known.all():
+            out[...] = rows[positions]
+        elif known.any():
+            out[known] = rows[positions[known]]
         return known
 
     def put(self, position: int, array: np.ndarray) -> None:
@@ -78,11 +81,19 @@ class RowMemory:
         # Only now, as other threads read what is known without a lock.
         self._known[position] = True
 
+    def clear(self) -> None:
+        """Forget all rows, and close the file."""
+        with self._lock:
+            self._known = np.zeros(self._num_rows, bool)
+            self._rows = self._file = None
+            if self._close is not None:
+                self._close()
+
     def _write(self, offset: int, data: bytes) -> None:
         with self._lock:
             if self._file is None:
                 file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
-                weakref.finalize(self, file.close)
+                self._close = weakref.finalize(self, file.close)
                 file.truncate(self._num_rows * self._bytes)
                 self._rows = np.memmap(file, self._dtype, "r", shape=(self._num_rows, *self._spec.shape))
                 self._file = file

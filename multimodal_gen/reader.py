@@ -16,7 +16,7 @@ import keras
 
 from multimodal_gen.assembly import Assembly
 from multimodal_gen.batch import PendingBatch
-from multimodal_gen.clock import learning_shapes, predicting, running_epoch, unbounded_call
+from multimodal_gen.clock import learning_shapes, predicting, running_epoch, single_pass, unbounded_call
 from multimodal_gen.plan import Plan
 from multimodal_gen.read_ahead import ReadAhead
 
@@ -102,6 +102,9 @@ class BatchReader(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         """Called by Keras, once before any training too: gives up what was prepared and not used."""
         self._ahead.end()
+        if single_pass():
+            # On tensorflow Keras never lets go of a sequence that it was given.
+            self.assembly.release()
 
     @property
     def epoch(self) -> int:
