@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,8 @@ def numbers_of(model: keras.Model, history: keras.callbacks.History) -> dict[str
     return numbers | {"history": np.frombuffer(text.encode(), "u1")}
 
 
-def train(folder: Path, **changes: Any) -> dict[str, np.ndarray]:
-    """Train to the end, going on with what is in the folder."""
+def train(folder: Path, callbacks: Sequence[keras.callbacks.Callback] = (), **changes: Any) -> dict[str, np.ndarray]:
+    """Train to the end, going on with what is in the folder; changes are arguments of the training sequence."""
     keras.utils.set_random_seed(7)
     data, validation = make_data(**changes)
     model = make_model(data)
@@ -77,18 +78,35 @@ def train(folder: Path, **changes: Any) -> dict[str, np.ndarray]:
         epochs=EPOCHS,
         shuffle=False,
         verbose=0,
-        callbacks=[*make_callbacks(), mg.ResumeTraining(folder / "state", data, save_every=2)],
+        callbacks=[*callbacks, *make_callbacks(), mg.ResumeTraining(folder / "state", data, save_every=2)],
     )
     return numbers_of(model, history) | {"predictions": model.predict(validation, verbose=0)}
 
 
-def main() -> None:
+class SayOnce(keras.callbacks.Callback):
+    """Tells whoever started this process that it is training."""
+
+    said = False
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        if not self.said:
+            sys.stdout.write("training\n")
+            sys.stdout.flush()
+            self.said = True
+
+
+def be_deterministic() -> None:
+    """What tensorflow has to be asked for."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def main() -> None:
+    be_deterministic()
     folder = Path(sys.argv[1])
-    numbers = train(folder, cache=folder / "cache")
+    numbers = train(folder, [SayOnce()], cache=folder / "cache")
     with open(folder / "result.npz.part", "wb") as file:
         np.savez(file, **numbers)
     os.replace(folder / "result.npz.part", folder / "result.npz")

@@ -14,7 +14,6 @@ from multimodal_gen.resume.snapshots import Snapshots
 from multimodal_gen.sequence import MultimodalSequence
 from multimodal_gen.state import check_state
 
-
 _Saved = tuple[dict[str, Any], list[np.ndarray]]
 
 
@@ -94,7 +93,6 @@ class ResumeTraining(keras.callbacks.Callback):
             self._batch = 0
         if self._pending is not None:
             # After the others, whose beginning of this epoch was before the interruption.
-            self._unsettled = self._pending
             self._restore_model()
             self._restore_callbacks()
         (self._done, batch), self._start = self._start, (0, 0)
@@ -137,6 +135,9 @@ class ResumeTraining(keras.callbacks.Callback):
         self._start = saved["step"], saved["sequence"]["batch"]
         self.sequence.epoch = saved["sequence"]["epoch"]
         self._restore_model()
+        # An iterator over the data draws a number on torch. Here there will be one more of them, but where the
+        # interruption was between two epochs that have each its own.
+        self._unsettled = None if saved["step"] == 0 and self._fit.renewing else self._pending
         finished = saved["stopped"] and self._fit.epochs <= saved["epochs"]
         self.model._initial_epoch = self._fit.epochs if finished else min(saved["epoch"], self._fit.epochs)
 

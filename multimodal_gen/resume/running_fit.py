@@ -31,6 +31,11 @@ class RunningFit:
     iterator: Any
     validating: bool
 
+    @property
+    def renewing(self) -> bool:
+        """Whether every epoch begins with a new iterator over the data."""
+        return self.iterator.steps_per_epoch is None
+
     def steps(self, sequence: Any) -> int:
         """Steps of an epoch; one that is given more of them than there are batches ends with the batches."""
         steps, batches = int(self.iterator.num_batches), sequence.num_batches

@@ -57,10 +57,10 @@ class Snapshots:
             description: JSON values.
             arrays: Numbers of any dtype.
         """
-        number = int((self._names() or ["state-0.npz"])[0][6:-4]) + 1
-        path = os.path.join(self.directory, f"state-{number:08d}.npz")
         parts: dict[str, Any] = {f"{place}": _plain(array) for place, array in enumerate(arrays)}
-        text = json.dumps({**description, "dtypes": [array.dtype.name for array in arrays]})
+        dtypes = [None if _is_plain(array.dtype) else array.dtype.name for array in arrays]
+        text = json.dumps({**description, "dtypes": dtypes})
+        path = os.path.join(self.directory, f"state-{self._next_number():08d}.npz")
         try:
             with open(f"{path}.tmp", "wb") as file:
                 np.savez(file, description=np.frombuffer(text.encode(), "u1"), **parts)
@@ -86,22 +86,25 @@ class Snapshots:
         Raises:
             RuntimeError: If there are states and none can be read.
         """
-        names = self._names()
-        for name in names:
+        damaged: dict[str, Exception] = {}
+        for name in self._names():
             try:
-                return _read(os.path.join(self.directory, name))
+                found = _read(os.path.join(self.directory, name))
             except _DAMAGE as error:
-                earlier = (
-                    "Training goes on from the one before it." if name != names[-1] else "There is none before it."
-                )
+                damaged[name] = error
+                continue
+            for other, reason in damaged.items():
+                os.unlink(os.path.join(self.directory, other))
                 warnings.warn(
-                    f"The state {name!r} is damaged: {type(error).__name__}: {error}. {earlier} "
-                    f"Received: directory={self.directory!r}",
+                    f"The state {other!r} is damaged and removed; training goes on from the one before it. "
+                    f"{type(reason).__name__}: {reason}. Received: directory={self.directory!r}",
                     stacklevel=2,
                 )
-        if names:
+            return found
+        if damaged:
+            reasons = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in damaged.items())
             raise RuntimeError(
-                "No state in the directory can be read. To begin anew, delete it or give another one. "
+                f"No state in the directory can be read ({reasons}). To begin anew, delete it or give another one. "
                 f"Received: directory={self.directory!r}"
             )
         return None
@@ -114,7 +117,13 @@ class Snapshots:
 
     def _names(self) -> list[str]:
         # The last first.
-        return sorted(filter(_NAME.fullmatch, os.listdir(self.directory)), reverse=True)
+        try:
+            return sorted(filter(_NAME.fullmatch, os.listdir(self.directory)), reverse=True)
+        except FileNotFoundError:
+            return []
+
+    def _next_number(self) -> int:
+        return max((int(name[len("state-") : -len(".npz")]) for name in self._names()), default=0) + 1
 
     def _lock(self) -> None:
         if fcntl is None or self.directory in _HELD:
@@ -145,21 +154,25 @@ class Snapshots:
 
 
 def _read(path: str) -> tuple[dict[str, Any], list[np.ndarray]]:
-    with np.load(path, allow_pickle=False) as file:
-        description = json.loads(file["description"].tobytes())
-        dtypes = description.pop("dtypes")
-        return description, [file[f"{place}"].view(_dtype(name)) for place, name in enumerate(dtypes)]
+    # Opened here, as NumPy leaves a damaged file open.
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as parts:
+        description = json.loads(parts["description"].tobytes())
+        arrays = [parts[f"{place}"] for place in range(len(description["dtypes"]))]
+    names = zip(arrays, description.pop("dtypes"), strict=True)
+    return description, [array if name is None else array.view(_dtype(name)) for array, name in names]
+
+
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    return dtype.isbuiltin != 2
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
     # NumPy's files know its own dtypes only: bfloat16 goes as integers of its size.
-    return array if array.dtype.kind in "biufcSU" else array.view(f"u{array.dtype.itemsize}")
+    return array if _is_plain(array.dtype) else array.view(f"u{array.dtype.itemsize}")
 
 
 def _dtype(name: str) -> np.dtype[Any]:
-    try:
-        return np.dtype(name)
-    except TypeError:
-        import ml_dtypes
+    # Those that numpy does not know come with the backends.
+    import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, name))
+    return np.dtype(getattr(ml_dtypes, name))
