@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from multimodal_gen.loaders.masking import MaskedTokens
 from multimodal_gen.plan import Plan
 from multimodal_gen.sources import Source, sources_of
 from multimodal_gen.stages import stage
-from multimodal_gen.state import fingerprint
 from multimodal_gen.table import check_columns
 from multimodal_gen.weights import Weights
 
@@ -96,11 +94,6 @@ class Assembly:
         for loader in (*self.inputs.values(), *self.targets.values()):
             columns += [loader.column] if isinstance(loader.column, str) else list(loader.column)
         return columns
-
-    @cached_property
-    def fingerprint(self) -> dict[str, Any]:
-        """What tells this assembly from others, as JSON values; it takes a look at every cell, once."""
-        return fingerprint(self)
 
     def for_evaluation(self, table: pd.DataFrame) -> Assembly:
         """The same for other rows, with nothing random, no weights of classes, and all captions at their full length.

@@ -19,7 +19,7 @@ from multimodal_gen.batch import PendingBatch
 from multimodal_gen.clock import learning_shapes, predicting, running_epoch, unbounded_call
 from multimodal_gen.plan import Plan
 from multimodal_gen.read_ahead import ReadAhead
-from multimodal_gen.state import check_state, make_state
+from multimodal_gen.state import check_state, fingerprint, make_state
 
 
 class BatchReader(keras.utils.PyDataset):
@@ -38,6 +38,7 @@ class BatchReader(keras.utils.PyDataset):
         self._epoch = 0
         # In loops of one's own: how many batches were handed out, and where the next loop begins.
         self._taken = self._first = 0
+        self._known: tuple[Assembly, dict[str, Any]] | None = None
         self._ahead = ReadAhead(self._start, max_queue_size)
 
     @property
@@ -123,7 +124,9 @@ class BatchReader(keras.utils.PyDataset):
         `"batch"` counts the batches that the loop was given in the epoch, the latest included. In `fit`, where batches
         are read ahead of training, `ResumeTraining` keeps count. The first call looks at every cell in use.
         """
-        return make_state(self.assembly, self.plan, endless=self.endless, epoch=self._epoch, batch=self._taken)
+        if self._known is None or self._known[0] is not self.assembly:
+            self._known = self.assembly, fingerprint(self.assembly)
+        return make_state(self.plan, self._known[1], endless=self.endless, epoch=self._epoch, batch=self._taken)
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on where `state()` was called: the next loop over this sequence begins with the batch after those.

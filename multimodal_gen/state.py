@@ -79,6 +79,7 @@ def fingerprint(assembly: Any) -> dict[str, Any]:
         "inputs": {name: digest_of_settings(loader) for name, loader in assembly.inputs.items()},
         "targets": {name: digest_of_settings(loader) for name, loader in targets.items()},
         "operations": {
+            "augmenting": digest_of_settings(bool(assembly.augmenting)),
             "sample_augment": digest_of_settings(list(assembly.sample_augment)),
             "batch_augment": digest_of_settings(list(assembly.batch_augment)),
             "class_weight": digest_of_settings(by_class),
@@ -86,7 +87,7 @@ def fingerprint(assembly: Any) -> dict[str, Any]:
     }
 
 
-def make_state(assembly: Any, plan: Plan, *, endless: bool, epoch: int, batch: int) -> dict[str, Any]:
+def make_state(plan: Plan, fingerprint: Mapping[str, Any], *, endless: bool, epoch: int, batch: int) -> dict[str, Any]:
     """The state of a sequence that stands before a batch of an epoch, as JSON values."""
     settings = {
         "batch_size": int(plan.batch_size),
@@ -98,9 +99,8 @@ def make_state(assembly: Any, plan: Plan, *, endless: bool, epoch: int, batch: i
         "world_size": int(plan.world_size),
         "sampler": _digest_of_numbers(plan.weights),
         "bucket_by_length": _digest_of_numbers(plan.buckets),
-        "augmenting": bool(assembly.augmenting),
     }
-    return {"format": _FORMAT, "epoch": epoch, "batch": batch, "plan": settings, **assembly.fingerprint}
+    return {"format": _FORMAT, "epoch": epoch, "batch": batch, "plan": settings, **fingerprint}
 
 
 def check_state(state: Any, own: Mapping[str, Any]) -> None:
