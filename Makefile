@@ -12,7 +12,7 @@ comma := ,
 EXTRAS := dev$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
-.PHONY: setup train test check format notebooks test-lowest bench wheel clean
+.PHONY: setup train test check format notebooks test-lowest kill-test bench wheel clean
 
 setup: $(INSTALLED)
 
@@ -51,6 +51,12 @@ notebooks: $(INSTALLED)
 # The same tests with the oldest versions that setup.cfg allows, in an environment of their own.
 test-lowest:
 	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+
+# Kills trainings at random moments, KILLS times, and compares what comes out; the runs are in runs/kills.
+KILLS ?= 20
+kill-test: $(INSTALLED)
+	rm -rf runs/kills
+	KERAS_BACKEND=$(BACKEND) $(RUN)/python tests/kill_runs.py runs/kills $(KILLS)
 
 # Samples a second of this package and of others, on the photos in MULTIMODAL_GEN_DATA or on pictures that it makes
 # itself; results in runs/bench. torch takes part where it is installed, as by make bench BACKEND=torch.

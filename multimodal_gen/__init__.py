@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from multimodal_gen.plots import show_batch as show_batch
     from multimodal_gen.profiling import Profile as Profile
     from multimodal_gen.profiling import profile as profile
+    from multimodal_gen.resume import ResumeTraining as ResumeTraining
     from multimodal_gen.sampling import BalancedSampler as BalancedSampler
     from multimodal_gen.sampling import Sampler as Sampler
     from multimodal_gen.sampling import WeightedSampler as WeightedSampler
@@ -77,6 +78,7 @@ _HOMES = {
     "NumericLoader": "loaders.numeric",
     "NumericTarget": "loaders.regression",
     "Profile": "profiling",
+    "ResumeTraining": "resume",
     "Sampler": "sampling",
     "SamplewiseNormalization": "loaders.normalization",
     "TableError": "errors",

@@ -71,6 +71,10 @@ def train(
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; by default the table's.")] = None,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of all runs.")] = Path("runs"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Save states on the way, and go on with those of a run that was broken off."),
+    ] = False,
     cache: options.Cache = None,
     cache_limit: options.CacheLimit = None,
 ) -> None:
@@ -79,13 +83,18 @@ def train(
     if Path(name).name != name:
         raise ValueError(f"--name must be the name of a folder, without slashes. Received: --name {name}")
     folder = runs / name
-    if folder.exists() and not overwrite and (not folder.is_dir() or any(folder.iterdir())):
+    if resume and overwrite:
+        raise ValueError("A run is gone on with, or replaced. Received: --resume --overwrite")
+    going_on = resume and (folder / "state").is_dir()
+    if folder.exists() and not overwrite and not going_on and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is there already; choose another --name, or replace it with --overwrite.")
     data = _data_settings(locals()) | {"cache": cache, "cache_limit": options.size_in_bytes(cache_limit)}
     console = Console()
     with starting(console):
         from multimodal_gen import training
-    settings = training.RunSettings(**data, folder=str(folder), fusion=fusion.value, epochs=epochs, ablate=ablate)
+    settings = training.RunSettings(
+        **data, folder=str(folder), fusion=fusion.value, epochs=epochs, ablate=ablate, resume=resume
+    )
     reporter = ProgressReporter(console)
     try:
         metrics = training.run(settings, reporter)

@@ -62,6 +62,11 @@ def unbounded_call() -> str | None:
     return None
 
 
+def running_call(method: str) -> Mapping[str, Any]:
+    """The local names of the method of Keras that called, directly or not; empty if none did."""
+    return _caller(method)
+
+
 def _caller(method: str) -> Mapping[str, Any]:
     # The local names of the nearest method of Keras that is so called; empty if there is none. What an `evaluate`
     # inside of a `fit` reads is not in an epoch.

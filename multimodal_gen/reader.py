@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import keras
@@ -19,6 +19,7 @@ from multimodal_gen.batch import PendingBatch
 from multimodal_gen.clock import learning_shapes, predicting, running_epoch, single_pass, unbounded_call
 from multimodal_gen.plan import Plan
 from multimodal_gen.read_ahead import ReadAhead
+from multimodal_gen.state import check_state, fingerprint, make_state
 
 
 class BatchReader(keras.utils.PyDataset):
@@ -35,6 +36,9 @@ class BatchReader(keras.utils.PyDataset):
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=max_queue_size)
         self.assembly, self.plan, self.endless = assembly, plan, endless
         self._epoch = 0
+        # In loops of one's own: how many batches were handed out, and where the next loop begins.
+        self._taken = self._first = 0
+        self._known: tuple[Assembly, dict[str, Any]] | None = None
         self._ahead = ReadAhead(self._start, max_queue_size)
 
     @property
@@ -65,11 +69,14 @@ class BatchReader(keras.utils.PyDataset):
         return batch
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """One epoch, batch by batch, the next ones prepared ahead; without end if endless."""
+        """One epoch, or what `set_state` leaves of it, the next batches prepared ahead; without end if endless."""
+        self._taken, self._first = self._first, 0
         self._ahead.begin()
         try:
-            for position in range(sys.maxsize if self.endless else self.plan.num_batches):
-                yield self[position]
+            for position in range(self._taken, sys.maxsize if self.endless else self.plan.num_batches):
+                batch = self[position]
+                self._taken = position + 1
+                yield batch
         finally:
             self._ahead.end()
 
@@ -117,7 +124,31 @@ class BatchReader(keras.utils.PyDataset):
             raise ValueError(f"Epochs count from 0. Received: epoch={epoch!r}")
         if epoch != self._epoch:
             self._epoch = operator.index(epoch)
+            self._taken = self._first = 0
             self._ahead.give_up()
+
+    def state(self) -> dict[str, Any]:
+        """Where a loop over this sequence stands, as JSON values: a position, and digests of what it is a position in.
+
+        `"batch"` counts the batches that the loop was given in the epoch, the latest included. In `fit`, where batches
+        are read ahead of training, `ResumeTraining` keeps count. The first call looks at every cell in use.
+        """
+        if self._known is None or self._known[0] is not self.assembly:
+            self._known = self.assembly, fingerprint(self.assembly)
+        return make_state(self.plan, self._known[1], endless=self.endless, epoch=self._epoch, batch=self._taken)
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state()` was called: the next loop over this sequence begins with the batch after those.
+
+        Args:
+            state: What `state()` gave, in this process or another.
+
+        Raises:
+            ValueError: If it is of another table, plan, seed or input; it names all that differs.
+        """
+        check_state(state, self.state())
+        self.epoch = state["epoch"]
+        self._taken = self._first = state["batch"]
 
     def _start(self, epoch: int, index: int, length: int | None = None) -> PendingBatch:
         passes, position = divmod(index, self.plan.num_batches)
@@ -133,4 +164,5 @@ class BatchReader(keras.utils.PyDataset):
     def __copy__(self) -> Self:
         other = type(self).__new__(type(self))
         other.__setstate__(self.__getstate__())
+        other._taken = other._first = 0
         return other

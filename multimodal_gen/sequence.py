@@ -7,6 +7,7 @@ the `BatchReader` below hands them to Keras. Order, randomness and decoding are 
 from __future__ import annotations
 
 import copy
+import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ from multimodal_gen.plan import Plan
 from multimodal_gen.pool import available_cores
 from multimodal_gen.presence import with_masks
 from multimodal_gen.reader import BatchReader
+from multimodal_gen.replay import place_of, position_of, row_of
 from multimodal_gen.sampling import Sampler, draw_weights, sampler_for
 from multimodal_gen.sources import check_loaders
 from multimodal_gen.table import check_columns
@@ -249,6 +251,29 @@ class MultimodalSequence(BatchReader):
         epoch = self._epoch if epoch is None else epoch
         positions, padding = self.plan.batch(epoch + index // self.plan.num_batches, index % self.plan.num_batches)
         return self.table.iloc[positions[: len(positions) - padding]]
+
+    def replay(self, epoch: int, row: Any) -> tuple[Any, ...]:
+        """The arrays that a row had in an epoch, all random operations included: its batch is made once more.
+
+        Args:
+            epoch: Counts from 0; of an endless sequence, the pass over the table.
+            row: The row's label in the table's own index.
+
+        Returns:
+            A batch of this one row, in the form of every other batch. A row that a sampler drew several times is given
+            as it came first; of `shard`s, as the rank had it that had it.
+
+        Raises:
+            KeyError: If no row has the label.
+            ValueError: If several have, or the row did not come in that epoch.
+        """
+        found = place_of(self.plan, operator.index(epoch), position_of(self.table.index, row))
+        if found is None:
+            why = "the sampler did not draw it" if self.sampler else "it is in the remainder that is dropped"
+            raise ValueError(f"The row was not in that epoch: {why}. Received: epoch={epoch!r}, row={row!r}")
+        plan, index, place = found
+        batch: tuple[Any, ...] = row_of(self.assembly.start(plan, epoch, index).result(), place)
+        return batch
 
     def __repr__(self) -> str:
         state = (self._epoch, self.endless, self.max_queue_size)

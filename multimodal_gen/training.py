@@ -23,6 +23,7 @@ from multimodal_gen.loaders import ClassLabel, Loader
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.preparation import DataSettings, Parts, Reporter, make_loaders, read_parts
+from multimodal_gen.resume import ResumeTraining
 from multimodal_gen.sequence import MultimodalSequence
 
 
@@ -37,6 +38,7 @@ class RunSettings(DataSettings):
         ablate: Whether a model is trained on each input alone too.
         cache: A directory that keeps what loaders have read, or None.
         cache_limit: Bytes that it may take, or None.
+        resume: Whether states are saved on the way, in `folder`/state, and gone on with.
     """
 
     folder: str
@@ -45,6 +47,7 @@ class RunSettings(DataSettings):
     ablate: bool
     cache: str | None = None
     cache_limit: int | None = None
+    resume: bool = False
 
 
 class _Watch(keras.callbacks.Callback):
@@ -144,13 +147,16 @@ def _train(
     fusion = settings.fusion if len(inputs) > 1 else "joint"
     model = build_fusion_classifier(inputs, target, fusion=fusion, branches=branches_for(inputs, len(parts.train)))
     reporter.say(f"Training on {name}: {fusion} model of {model.count_params():,} parameters")
+    callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
+    if settings.resume:
+        callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
     history = fit_with_recipe(
         model,
         target,
         train_data,
         train_data.for_evaluation(parts.validation),
         epochs=settings.epochs,
-        callbacks=[_Watch(reporter, name)],
+        callbacks=callbacks,
         verbose=0,
     )
     reporter.end()

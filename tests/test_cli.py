@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -308,3 +309,22 @@ def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(shop: 
     assert (process.returncode, errors) == (130, "Stopped.\n")
     assert "\x1b" not in printed
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_was_killed_is_gone_on_with(shop: Path, tmp_path: Path) -> None:
+    options = ("--caption", "caption", "--split", "split", "--epochs", "30", "--batch-size", "8", "--resume")
+    whole, killed = ([*map(str, ("train", shop, *options, "--runs", tmp_path / name))] for name in ("whole", "killed"))
+    assert call(*whole)[0] == 0
+    state = tmp_path / "killed" / "shop" / "state" / "caption"
+    with subprocess.Popen([sys.executable, "-m", "multimodal_gen.cli", *killed], stdout=-1, stderr=-1) as process:
+        while len(list(state.glob("*.npz"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert not (state.parent.parent / "metrics.json").exists()
+    for _ in range(2):
+        assert call(*killed)[0] == 0
+        expected, found = (pd.read_csv(tmp_path / name / "shop" / "history.csv") for name in ("whole", "killed"))
+        pd.testing.assert_frame_equal(found, expected)
+    assert_refused(call(*killed, "--batch-size", 4), "batch_size was 8 and is 4.* delete the directory or give another")
+    assert_refused(call(*killed, "--overwrite"), "A run is gone on with, or replaced. Received: --resume --overwrite")

@@ -73,6 +73,14 @@ class KeepBest(keras.callbacks.Callback):
         if epoch - self.best_epoch >= self.patience:
             self.model.stop_training = True
 
+    def get_state(self) -> dict[str, Any]:
+        """What `ResumeTraining` keeps of it."""
+        return {name: getattr(self, name) for name in ("best", "best_epoch", "kept_epoch", "weights")}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take what `get_state` gave."""
+        self.__dict__.update(state)
+
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Put the kept weights back."""
         self.model.set_weights(self.weights)

@@ -1,0 +1,11 @@
+"""A training that is killed at random moments ends with the bytes of one that was left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kill_runs import kill_runs
+
+
+def test_killed_trainings_end_with_the_same_bytes_and_leave_nothing_behind(tmp_path: Path) -> None:
+    assert kill_runs(tmp_path, 3) >= 1
