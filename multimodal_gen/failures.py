@@ -93,7 +93,7 @@ class FailureLog:
             place = tuple(column) if isinstance(column, list) else column
             error = LoadError(reason, index=index[position], column=place, path=path)
             with self._lock:
-                self._found.setdefault((position, str(place)), (error, epoch))
+                self._found[position, str(place)] = error, epoch
                 self._lost.add(position)
 
     def __len__(self) -> int:

@@ -272,7 +272,9 @@ class MultimodalSequence(BatchReader):
             why = "the sampler did not draw it" if self.sampler else "it is in the remainder that is dropped"
             raise ValueError(f"The row was not in that epoch: {why}. Received: epoch={epoch!r}, row={row!r}")
         plan, index, place = found
-        batch: tuple[Any, ...] = row_of(self.assembly.start(plan, epoch, index).result(), place)
+        # Where bad rows are left out, the place of a row depends on them.
+        assembly = self.assembly if self.assembly.on_error == "raise" else replace(self.assembly, on_error="blank")
+        batch: tuple[Any, ...] = row_of(assembly.start(plan, epoch, index).result(), place)
         return batch
 
     def __repr__(self) -> str:

@@ -83,6 +83,7 @@ def fingerprint(assembly: Any) -> dict[str, Any]:
             "sample_augment": digest_of_settings(list(assembly.sample_augment)),
             "batch_augment": digest_of_settings(list(assembly.batch_augment)),
             "class_weight": digest_of_settings(by_class),
+            "on_error": digest_of_settings(assembly.on_error),
         },
     }
 

@@ -89,3 +89,16 @@ def test_a_row_that_is_not_there_or_not_alone_is_refused(picture_table: pd.DataF
     twice = make_data(pd.concat([picture_table, picture_table[:3]]), tmp_path)
     with pytest.raises(ValueError, match=r"2 rows of the table have this label; .*reset_index.* Received: row='row-1'"):
         twice.replay(0, "row-1")
+
+
+def test_a_row_after_one_that_was_left_out_is_replayed_as_it_was():
+    table = pd.DataFrame(
+        {"n": [[0.0], [1.0], "bad", [3.0], [4.0]], "y": [0, 1, 0, 1, 0]}, [f"r{row}" for row in range(5)]
+    )
+    inputs = {"n": mg.ArrayLoader("n", shape=(1,))}
+    target = mg.ClassLabel.from_values("y", [0, 1])
+    data = mg.MultimodalSequence(table, inputs, target, batch_size=5, on_error="skip", max_error_rate=0.5)
+    assert data[0][0][0].ravel().tolist() == [0, 1, 3, 4]
+    assert data.replay(0, "r3")[0][0].tolist() == [[3]]
+    (blank,), _, weight = data.replay(0, "r2")
+    assert blank.tolist() == [[0]] and weight.tolist() == [0]

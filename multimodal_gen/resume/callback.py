@@ -134,6 +134,7 @@ class ResumeTraining(keras.callbacks.Callback):
         self._check(saved)
         self._start = saved["step"], saved["sequence"]["batch"]
         self.sequence.epoch = saved["sequence"]["epoch"]
+        self.sequence.assembly.failures.restore(saved["failures"], self.sequence.table.index)
         self._restore_model()
         # An iterator over the data draws a number on torch. Here there will be one more of them, but where the
         # interruption was between two epochs that have each its own.
@@ -181,6 +182,7 @@ class ResumeTraining(keras.callbacks.Callback):
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
             "sequence": {**self._sequence_state, "epoch": at[0], "batch": at[1]},
+            "failures": self.sequence.assembly.failures.to_json(),
             "epoch": epoch,
             "step": step,
             "steps": self._steps,
