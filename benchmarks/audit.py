@@ -77,7 +77,9 @@ def main() -> None:
     parser.add_argument("--per-kind", type=int, default=12)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
-    shown = Table("planted", *(f"found, seed {seed}" for seed in arguments.seeds), title="Problems planted in good rows")
+    shown = Table(
+        "planted", *(f"found, seed {seed}" for seed in arguments.seeds), title="Problems planted in good rows"
+    )
     runs = [measure(arguments.data, arguments.per_kind, seed) for seed in arguments.seeds]
     for kind in runs[0][0]:
         shown.add_row(kind, *(f"{scores[kind][1]} of {scores[kind][0]}" for scores, *_ in runs))

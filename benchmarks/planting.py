@@ -59,7 +59,7 @@ class _Planter:
             "leakage": lambda row, number: self._copy(row, same_part=False, change=number - 5 if number > 5 else None),
             "conflicting labels": lambda row, _: self._copy(row, same_part=True, same_label=False),
             "empty caption": lambda row, number: self._set(row, "caption", ("", "   ", "...", "N/A", "\t")[number % 5]),
-            "long caption": lambda row, number: self._set(row, "caption", self._text(row) * (12 + 20 * number)),
+            "long caption": lambda row, number: self._set(row, "caption", self._text(row) * (20 + 20 * number)),
             "repeated caption": lambda row, _: self._set(row, "caption", _PLACEHOLDER),
             "unseen label": self._unseen_label,
             "spelling": self._spelling,
@@ -88,7 +88,9 @@ class _Planter:
         (self.out / name).write_bytes(content)
         return self._set(row, "image", name)
 
-    def _draw(self, row: int, change: Callable[[Image.Image], Image.Image], form: str = "JPEG", quality: int = 90) -> int:
+    def _draw(
+        self, row: int, change: Callable[[Image.Image], Image.Image], form: str = "JPEG", quality: int = 90
+    ) -> int:
         with Image.open(self.folder / self.table["image"].iloc[row]) as image:
             changed = change(image.convert("RGB"))
         buffer = io.BytesIO()
@@ -131,8 +133,10 @@ class _Planter:
     def _copy(self, row: int, *, same_part: bool, same_label: bool = True, change: int | None = None) -> int:
         parts, labels = self.table["split"], self.table["label"]
         other = self._take(
-            lambda one: (parts.iloc[one] == parts.iloc[row]) == same_part
-            and (same_label or labels.iloc[one] != labels.iloc[row])
+            lambda one: (
+                (parts.iloc[one] == parts.iloc[row]) == same_part
+                and (same_label or labels.iloc[one] != labels.iloc[row])
+            )
         )
         if same_label:
             self._set(row, "label", labels.iloc[other])
@@ -170,4 +174,5 @@ class _Planter:
     def _spelling(self, row: int, number: int) -> int:
         other = self._take()
         text = str(self.table["caption"].iloc[other])
-        return [self._set(row, "caption", new) for new in (text.upper(), f"{text}!", text.replace(" ", "  "))][number % 3] or other
+        self._set(row, "caption", (text.upper(), f"{text}!", text.replace(" ", "  "))[number % 3])
+        return other

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.auditing.alike import are_copies, differences
+from multimodal_gen.auditing.alike import are_copies, differences, may_be_copies
 from multimodal_gen.auditing.findings import Finding
 from multimodal_gen.auditing.neighbours import nearest
 
 _NEIGHBOURS = 8
 # What a pair may have left over before it is moved into place, and over what the fifth of the neighbours has.
 _MOST_LEFT, _MOST_OF_FIFTH = 0.4, 0.75
-_CHUNK = 500
+_CHUNK, _FEW = 500, 100
 _MOST_COMPARED = 1000
 
 
@@ -57,11 +57,19 @@ def joined(count: int, pairs: np.ndarray) -> np.ndarray:
     return connected_components(graph, directed=False)[1].astype("int64")
 
 
-def alike_pictures(column: str, records: np.ndarray, places: np.ndarray, least_spread: float, threads: int) -> Alike:
+def alike_pictures(
+    column: str,
+    read: Callable[[int], np.ndarray],
+    records: np.ndarray,
+    places: np.ndarray,
+    least_spread: float,
+    threads: int,
+) -> Alike:
     """Find pictures that are the same, or copies of one another.
 
     Args:
         column: Their column.
+        read: From a row to its picture, `(64, 64, 3) uint8`, for the few that may be copies.
         records: All records.
         places: For each row, the place of its record, or -1.
         least_spread: Pictures whose pixels deviate by less are left out, as all blank ones are alike.
@@ -76,14 +84,14 @@ def alike_pictures(column: str, records: np.ndarray, places: np.ndarray, least_s
     digests = np.ascontiguousarray(np.asarray(records["digest"])[places[rows]]).view("<u8").reshape(-1, 2)
     exact[rows] = np.unique(digests, axis=0, return_inverse=True)[1].reshape(-1)
     _, first = np.unique(exact[rows], return_index=True)
-    chosen = places[rows[first]]
-    pairs = _copies(records, chosen, threads)
+    chosen = rows[first]
+    pairs = _copies(lambda place: read(int(chosen[place])), records, places[chosen], threads)
     cluster = exact.copy()
     cluster[rows] = joined(len(chosen), pairs)[exact[rows]]
     return Alike(column, exact, cluster)
 
 
-def _copies(records: np.ndarray, places: np.ndarray, threads: int) -> np.ndarray:
+def _copies(read: Callable[[int], np.ndarray], records: np.ndarray, places: np.ndarray, threads: int) -> np.ndarray:
     # Pairs of positions in `places` whose pictures are copies of one another.
     if len(places) < 2:
         return np.zeros((0, 2), "int64")
@@ -110,13 +118,22 @@ def _copies(records: np.ndarray, places: np.ndarray, threads: int) -> np.ndarray
     row, place = np.nonzero(left < np.minimum(_MOST_LEFT, _MOST_OF_FIFTH * np.maximum(fifth[:, None], 0.0)))
     pairs = np.unique(np.sort(np.stack([row, found[row, place]], axis=1), axis=1), axis=0)
 
-    def compared(start: int) -> np.ndarray:
+    def likely(start: int) -> np.ndarray:
         ones, others = pairs[start : start + _CHUNK].T
-        return are_copies(records["pixels"][places[ones]], records["pixels"][places[others]])
+        return may_be_copies(records["pixels"][places[ones]], records["pixels"][places[others]])
+
+    def confirmed(start: int) -> np.ndarray:
+        # Only these are read anew, larger than they are kept.
+        ones, others = pairs[start : start + _FEW].T
+        usual = np.minimum(fifth[ones], fifth[others])
+        one, other = (np.stack([read(int(place)) for place in which]) for which in (ones, others))
+        return are_copies(one, other, usual)
 
     with ThreadPoolExecutor(threads) as pool:
-        same = list(pool.map(compared, range(0, len(pairs), _CHUNK)))
-    return pairs[np.concatenate(same)] if same else pairs
+        for look, size in ((likely, _CHUNK), (confirmed, _FEW)):
+            same = list(pool.map(look, range(0, len(pairs), size)))
+            pairs = pairs[np.concatenate(same)] if same else pairs
+    return pairs
 
 
 def describe(
@@ -155,10 +172,9 @@ def describe(
             if across.any():
                 other = near[across][np.argmax(same[across])]
                 like = "the same" if (same & across).any() else "nearly the same"
-                message = (
-                    f"{like} {what} as index {_label(index, np.array([other]))} of {parts.names[parts.codes[other]]!r}, "
-                    f"this one is in {parts.names[parts.codes[row]]!r}"
-                )
+                own, theirs = parts.names[parts.codes[row]], parts.names[parts.codes[other]]
+                place = _label(index, np.array([other]))
+                message = f"{like} {what} as index {place} of {theirs!r}, this one is in {own!r}"
                 findings.append(Finding(int(row), alike.column, "leakage", message))
             if labels is not None and labels[row] >= 0:
                 against = others & (labels[near] >= 0) & (labels[near] != labels[row])

@@ -161,7 +161,9 @@ class _Gathering:
 
         shape = reader.loader.spec.shape
         self.findings += look_at(column, self.records, places, path_of, (shape[0], shape[1]))
-        alike = alike_pictures(column, self.records, places, LEAST_SPREAD, self.threads)
+        alike = alike_pictures(
+            column, lambda row: reader.small_picture(cells[row]), self.records, places, LEAST_SPREAD, self.threads
+        )
         self.alike.append(alike)
         found = describe(alike, self.rows.index, self.parts, self.labels, self._label_of, "picture")
         within = [one for one in found if one.kind in ("duplicate", "near duplicate")]
@@ -172,9 +174,7 @@ class _Gathering:
 
     def _look_at_texts(self, loader: Loader) -> None:
         column = str(loader.column)
-        texts: list[str | None] = [
-            cell if isinstance(cell, str) else None for cell in self.rows[column].array.tolist()
-        ]
+        texts: list[str | None] = [cell if isinstance(cell, str) else None for cell in self.rows[column].array.tolist()]
         self.findings += read_others(self.rows, loader, self.progress)
         self.findings += words.odd_lengths(column, texts)
         self.notes += words.token_notes(column, [text for text in texts if text is not None], _encoder_of(loader))

@@ -56,9 +56,9 @@ def read_labels(
     if isinstance(target, ClassLabel):
         seen = np.zeros(len(known) + 1, bool)
         seen[codes[training]] = True
-        for row in np.flatnonzero((codes >= 0) & ~seen[codes]):
-            label = table[target.column].iloc[row]
-            findings.append(Finding(int(row), column, "unseen label", f"no training row has the label {label!r}"))
+        for place in np.flatnonzero((codes >= 0) & ~seen[codes]):
+            label = table[target.column].iloc[place]
+            findings.append(Finding(int(place), column, "unseen label", f"no training row has the label {label!r}"))
     return codes, findings
 
 
@@ -100,8 +100,8 @@ def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, ta
     for text, label in zip(texts, labels, strict=True):
         if text is None or not _hashable(label) or label not in names:
             continue
-        words = set(map(_stem, normalised(text).split()))
-        held = {name for word in words for name in by_word.get(word, ()) if names[name] <= words}
+        said = set(map(_stem, normalised(text).split()))
+        held = {name for word in said for name in by_word.get(word, ()) if names[name] <= said}
         guess = max(held, key=lambda name: (len(names[name]), str(name)), default=most_common)
         rows, own, right = rows + 1, own + (label in held), right + (guess == label)
         holding[label] += label in held

@@ -62,9 +62,9 @@ def look_at(
         if spreads[place] < LEAST_SPREAD:
             message = f"its pixels deviate by {spreads[place]:.1f} of 255 at most from one colour"
             findings.append(Finding(row, column, "near blank", message))
-    for place, row in enumerate(rows):
-        path = path_of(int(row))
-        wrong = None if path is None else wrong_name(path, formats[place].decode())
+    for number, one in enumerate(rows.tolist()):
+        path = path_of(one)
+        wrong = None if path is None else wrong_name(path, formats[number].decode())
         if wrong is not None:
-            findings.append(Finding(int(row), column, "wrongly named", f"{wrong} ({path})"))
+            findings.append(Finding(one, column, "wrongly named", f"{wrong} ({path})"))
     return findings

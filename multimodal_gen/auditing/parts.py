@@ -15,9 +15,7 @@ from multimodal_gen.table import check_columns
 _TRAINING, _VALIDATION, _TEST = ("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing")
 
 
-def parts_of(
-    table: pd.DataFrame | Mapping[str, pd.DataFrame], split: str | None
-) -> tuple[pd.DataFrame, Parts]:
+def parts_of(table: pd.DataFrame | Mapping[str, pd.DataFrame], split: str | None) -> tuple[pd.DataFrame, Parts]:
     """All rows, and which part each is in.
 
     Args:
@@ -47,8 +45,8 @@ def parts_of(
     if not rows.index.is_unique:
         twice = rows.index[rows.index.duplicated()].tolist()[0]
         raise TableError(
-            "The index must be unique, or findings could not name their row. Use `table.reset_index(drop=True)`, before "
-            f"it is split. Received: index {twice!r} more than once"
+            "The index must be unique, or findings could not name their row. Use `table.reset_index(drop=True)` "
+            f"before it is split. Received: index {twice!r} more than once"
         )
     return rows, parts
 

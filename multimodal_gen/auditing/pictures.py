@@ -81,6 +81,8 @@ class PictureReader:
         except Exception as error:
             raise self._unusable(error, cell, content) from error
         if content is None:
+            if isinstance(cell, np.ndarray):
+                record["height"], record["width"] = cell.shape[:2]
             record["digest"] = _digest(np.ascontiguousarray(cell if isinstance(cell, np.ndarray) else pixels).tobytes())
         if content is not None and ends_early(content):
             # What is missing is filled with grey by decoders, or was only the mark of the end.
@@ -90,6 +92,13 @@ class PictureReader:
             raise UnusableError("corrupt", self._error(f"the picture's data are damaged: {complaint}", cell))
         _hash(pixels, record)
         return record
+
+    def small_picture(self, cell: Any) -> np.ndarray:
+        """A picture that `look` could read, `(64, 64, 3) uint8`; black where it cannot be read any more."""
+        try:
+            return np.asarray(_small(self.small.read(cell)))
+        except Exception:
+            return np.zeros((_SIDE, _SIDE, 3), "uint8")
 
     def path_of(self, cell: Any) -> str | None:
         """The path of the file that a cell names."""
@@ -168,18 +177,21 @@ def _digest(content: bytes) -> bytes:
 def _hash(pixels: np.ndarray, record: np.ndarray) -> None:
     import imagehash
 
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    image = Image.fromarray(pixels).convert("RGB")
-    if image.size != (_SIDE, _SIDE):
-        if not record["width"]:
-            record["width"], record["height"] = image.size
-        image = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    if not record["width"]:
+        record["height"], record["width"] = pixels.shape[:2]
+    image = _small(pixels)
     record["spread"] = np.asarray(image, "float32").std(axis=(0, 1)).max()
     grey = image.convert("L")
     hashes = (imagehash.phash(grey), imagehash.dhash(grey), imagehash.dhash_vertical(grey))
     record["bits"] = np.packbits(np.stack([one.hash for one in hashes])).reshape(-1)
     record["pixels"] = np.asarray(image.resize((DETAIL, DETAIL), Image.Resampling.BOX))
+
+
+def _small(pixels: np.ndarray) -> Image.Image:
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    image = Image.fromarray(pixels).convert("RGB")
+    return image if image.size == (_SIDE, _SIDE) else image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
 
 
 def _complaint(content: bytes) -> str | None:
@@ -191,7 +203,7 @@ def _complaint(content: bytes) -> str | None:
     except ImportError:
         return None
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        colours = simplejpeg.decode_jpeg_header(content)[2]
         if colours in ("YCbCr", "Gray"):
             simplejpeg.decode_jpeg(content, "GRAY", fastdct=True, min_height=1, min_width=1, min_factor=8)
     except ValueError as error:

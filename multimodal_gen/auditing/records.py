@@ -1,4 +1,4 @@
-"""What is kept of every picture that was looked at: records of one size in a file, so that an audit can be gone on with.
+"""What is kept of every picture: records of one size in a file, so that an audit that was stopped can go on.
 
 The file starts with one line of JSON that says what the records are of. Whatever was written after the last whole
 record, when a process was killed, is cut off.
