@@ -33,6 +33,8 @@ from multimodal_gen.table import check_columns
 
 # A share of rows with a duplicate from which duplicates are the nature of the table, and no finding in each row.
 _BY_NATURE, _BY_NATURE_TEXTS, _BY_NATURE_SPELLING = 0.2, 0.05, 0.01
+# As many rows say nothing of what is common in a table.
+_FEW_ROWS = 20
 
 
 def audit(
@@ -167,7 +169,7 @@ class _Gathering:
         self.alike.append(alike)
         found = describe(alike, self.rows.index, self.parts, self.labels, self._label_of, "picture")
         within = [one for one in found if one.kind in ("duplicate", "near duplicate")]
-        if len(within) > _BY_NATURE * len(self.rows):
+        if len(within) > max(_FEW_ROWS, _BY_NATURE * len(self.rows)):
             found = [one for one in found if one.kind not in ("duplicate", "near duplicate", "conflicting labels")]
             self.notes.append(f"{column}: {len(within):,} rows share their picture with another row of their part")
         self.findings += found
@@ -192,7 +194,7 @@ class _Gathering:
             self.findings.append(Finding(int(row), column, "repeated caption", message))
         near[idle], exact[idle] = -1, -1
         shared = (near >= 0) & (sizes[near] > 1)
-        if self.readers and shared.mean() > _BY_NATURE_TEXTS:
+        if self.readers and shared.sum() > max(_FEW_ROWS, _BY_NATURE_TEXTS * len(texts)):
             self.notes.append(f"{column}: {shared.mean():.0%} of the rows share their caption with another row")
             self._add_spellings(column, texts, near, exact)
             return
@@ -219,7 +221,7 @@ class _Gathering:
                 label = repr(self.rows.index[[like]].tolist()[0])
                 message = f"{_short(texts[row])} is written {_short(texts[like])} at index {label}"
                 found.append(Finding(int(row), column, "near duplicate", message))
-        if len(found) <= _BY_NATURE_SPELLING * len(texts):
+        if len(found) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(texts)):
             self.findings += found
         else:
             self.notes.append(f"{column}: {len(found):,} rows have a caption that others spell in another way")

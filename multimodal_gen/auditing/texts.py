@@ -89,7 +89,7 @@ def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         by_chance = (classes * (classes - 1)).sum() / (total * (total - 1))
         within = pairs / np.maximum(own * (own - 1.0), 1)
         chosen = (own >= _MANY) & (within <= min(2 * by_chance, (1 + by_chance) / 2)) & (by_chance < 1)
-    if chosen.sum() > 0.02 * max(count, 1):
+    if chosen.sum() > max(5, 0.02 * count):
         # So it is with the captions of this table.
         chosen &= sizes > 0.05 * len(keys)
     result: np.ndarray = (keys >= 0) & np.append(chosen, False)[keys]
@@ -111,12 +111,11 @@ def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
     if len(long) < 2:
         return []
     signatures = np.empty((len(long), _HASHES), "uint64")
-    shared = MinHash(num_perm=_HASHES, seed=1)
-    for row, place in enumerate(long):
-        one = MinHash(num_perm=_HASHES, seed=1, permutations=shared.permutations)
-        words = texts[place].split()
-        one.update_batch([f"{first} {second}".encode("utf-8", "surrogatepass") for first, second in pairwise(words)])
-        signatures[row] = one.hashvalues
+    for start in range(0, len(long), 1024):
+        words = [texts[place].split() for place in long[start : start + 1024]]
+        shingles = [[" ".join(pair).encode("utf-8", "surrogatepass") for pair in pairwise(one)] for one in words]
+        hashed = MinHash.bulk(shingles, num_perm=_HASHES, seed=1)
+        signatures[start : start + len(hashed)] = [one.hashvalues for one in hashed]
     pairs = set()
     for band in np.split(signatures, _BANDS, axis=1):
         order = np.lexsort(band.T)
