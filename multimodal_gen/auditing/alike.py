@@ -18,9 +18,11 @@ _GAINS = (0.5, 2.0)
 _COLOUR = 0.35
 # What is left over between pictures that may be copies, and the share of details in common.
 _MOST_LEFT, _LEAST_DETAIL = 0.25, 0.79
+# And between pictures that are copies for sure.
+_LITTLE_LEFT, _MUCH_DETAIL = 0.18, 0.95
 # Weights of a logistic regression that tells altered copies of fashion photos (60 x 80 pixels; encoded anew, scaled by
 # 0.7 to 1.6, brightened or darkened by up to 20 %, cropped by up to 5 %) from the likest other photos.
-_OF_DETAIL, _OF_LEFT, _OF_USUAL, _LEAST_SCORE = 15.3, -2.6, 2.25, 15.8
+_OF_DETAIL, _OF_LEFT, _OF_USUAL, _LEAST_SCORE = 15.3, -2.6, 2.25, 16.4
 _MOST_USUAL = 1.5
 # Where nothing else is like a picture, so much nearer than the others is enough.
 _ALONE, _NEARER = 0.5, 0.22
@@ -46,16 +48,18 @@ def differences(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     return left
 
 
-def may_be_copies(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether pictures are alike enough to be looked at more closely, `(pairs,) bool`.
+def may_be_copies(ones: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether pictures are alike enough to be looked at more closely, and whether they are copies anyway.
 
     Args:
         ones: `(pairs, side, side, 3) uint8`.
         others: The same.
+
+    Returns:
+        `(pairs,) bool` each.
     """
     left, detail = _best(ones, others, _FEW_STEPS)
-    likely: np.ndarray = (left < _MOST_LEFT) & (detail > _LEAST_DETAIL)
-    return likely
+    return (left < _MOST_LEFT) & (detail > _LEAST_DETAIL), (left < _LITTLE_LEFT) & (detail > _MUCH_DETAIL)
 
 
 def are_copies(ones: np.ndarray, others: np.ndarray, usual: np.ndarray) -> np.ndarray:

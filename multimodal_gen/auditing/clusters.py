@@ -118,22 +118,24 @@ def _copies(read: Callable[[int], np.ndarray], records: np.ndarray, places: np.n
     row, place = np.nonzero(left < np.minimum(_MOST_LEFT, _MOST_OF_FIFTH * np.maximum(fifth[:, None], 0.0)))
     pairs = np.unique(np.sort(np.stack([row, found[row, place]], axis=1), axis=1), axis=0)
 
-    def likely(start: int) -> np.ndarray:
+    def looked_at(start: int) -> np.ndarray:
         ones, others = pairs[start : start + _CHUNK].T
-        return may_be_copies(records["pixels"][places[ones]], records["pixels"][places[others]])
+        likely, certain = may_be_copies(records["pixels"][places[ones]], records["pixels"][places[others]])
+        return likely.astype("int64") + certain
 
     def confirmed(start: int) -> np.ndarray:
         # Only these are read anew, larger than they are kept.
-        ones, others = pairs[start : start + _FEW].T
+        ones, others = doubtful[start : start + _FEW].T
         usual = np.minimum(fifth[ones], fifth[others])
         one, other = (np.stack([read(int(place)) for place in which]) for which in (ones, others))
         return are_copies(one, other, usual)
 
+    none = np.zeros(0, "int64")
     with ThreadPoolExecutor(threads) as pool:
-        for look, size in ((likely, _CHUNK), (confirmed, _FEW)):
-            same = list(pool.map(look, range(0, len(pairs), size)))
-            pairs = pairs[np.concatenate(same)] if same else pairs
-    return pairs
+        grade = np.concatenate([none, *pool.map(looked_at, range(0, len(pairs), _CHUNK))])
+        doubtful = pairs[grade == 1]
+        same = np.concatenate([none, *pool.map(confirmed, range(0, len(doubtful), _FEW))]).astype(bool)
+    return np.concatenate([pairs[grade == 2], doubtful[same]])
 
 
 def describe(

@@ -12,7 +12,7 @@ def ends_early(content: bytes) -> bool:
     if content[:8] == b"\x89PNG\r\n\x1a\n":
         return _png_ends_early(content)
     if content[:4] in (b"GIF8", b"GIF9"):
-        return b"\x3b" not in content[-64:]
+        return not content.rstrip(b"\0").endswith(b";")
     if content[:2] == b"BM" and len(content) >= 14:
         # Some writers leave the length 0.
         return len(content) < struct.unpack_from("<I", content, 2)[0]
