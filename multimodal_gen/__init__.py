@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from multimodal_gen import loaders as loaders
     from multimodal_gen import models as models
     from multimodal_gen.arrays import table_from_arrays as table_from_arrays
+    from multimodal_gen.auditing import Audit as Audit
+    from multimodal_gen.auditing import audit as audit
     from multimodal_gen.bundle import Bundle as Bundle
     from multimodal_gen.bundle import load_bundle as load_bundle
     from multimodal_gen.errors import BundleError as BundleError
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ArrayLoader": "loaders.array",
     "ArraySpec": "loaders.base",
+    "Audit": "auditing",
     "BalancedSampler": "sampling",
     "Bundle": "bundle",
     "BundleError": "errors",
@@ -87,6 +90,7 @@ _HOMES = {
     "TokenEncoder": "loaders.tokens",
     "WeightedSampler": "sampling",
     "ZCAWhitening": "loaders.normalization",
+    "audit": "auditing",
     "build_fusion_classifier": "models",
     "check_loader": "loaders.checking",
     "fit_with_recipe": "models",

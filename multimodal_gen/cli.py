@@ -127,9 +127,7 @@ def fill(
     image_size: options.ImageSize = "64x64",
     text: options.TextMode = options.TextWord.NGRAMS,
     seed: options.Seed = 0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Threads that decode; by default one a core.")
-    ] = None,
+    threads: options.Threads = None,
 ) -> None:
     """Decode every picture and encode every caption ahead of training, and list those that are bad."""
     number, number_missing, batch_size = None, options.MissingWord.ERROR, 64
@@ -146,6 +144,44 @@ def fill(
     if filled.bad:
         if filled.bad > len(filled.errors):
             typer.echo(f"and {filled.bad - len(filled.errors):,} more.", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    table: options.TableFile,
+    image: options.Image = None,
+    caption: options.Caption = None,
+    label: options.Label = "label",
+    number: options.Number = None,
+    number_missing: options.NumberMissing = options.MissingWord.ERROR,
+    directory: options.Directory = None,
+    split: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that names the parts.")] = None,
+    image_size: options.ImageSize = "64x64",
+    text: options.TextMode = options.TextWord.TOKENS,
+    ignore: options.Ignore = None,
+    out: options.AuditFolder = None,
+    drop: options.CleanTable = None,
+    threads: options.Threads = None,
+) -> None:
+    """Look at every cell: broken, odd, double and contradictory ones. Exit status 1 if there are any."""
+    group, split_names, fractions, batch_size, seed = None, None, "0.7,0.1,0.2", 64, 0
+    data = _data_settings(locals())
+    from multimodal_gen.auditing.command import audit_from_settings
+    from multimodal_gen.preparation import DataSettings
+
+    out = out or Path("runs") / f"{Path(table).resolve().stem}-audit"
+    console = Console()
+    reporter = ProgressReporter(console)
+    report = audit_from_settings(DataSettings(**data), out, drop, ignore or (), threads, reporter)
+    shown = Table("problem", "findings", title=f"{len(report.problems):,} problems in {len(report.duplicates):,} rows")
+    shown.columns[1].justify = "right"
+    for kind, count in report.counts.items():
+        shown.add_row(kind, f"{count:,}")
+    console.print(shown)
+    for note in report.notes:
+        reporter.say(f"note: {note}")
+    if report.counts:
         raise typer.Exit(1)
 
 

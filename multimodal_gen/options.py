@@ -95,3 +95,15 @@ Cache = Annotated[
     str | None, typer.Option(metavar="DIR", help="Keep decoded pictures and ids here, for later epochs and runs.")
 ]
 CacheLimit = Annotated[str | None, typer.Option(metavar="SIZE", help="Most that it may take on disk, as in 20GB.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Threads that read and decode; by default one a core.")
+]
+Ignore = Annotated[
+    list[str] | None, typer.Option(metavar="KIND", help="A kind that is no problem here; may be repeated.")
+]
+AuditFolder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the results; by default runs/NAME-audit.")
+]
+CleanTable = Annotated[
+    Path | None, typer.Option(metavar="TABLE_OUT", help="Write the table without unusable rows here.")
+]

@@ -74,6 +74,7 @@ mg.MultiLabel("tags", ["a", "b"]).read(["a"])
 mg.NumericTarget.from_values("n", [1.0, 2.0]).read(1.0)
 mg.InputTarget(image).read(np.zeros((5, 5, 3), "uint8"))
 mg.check_loader(mg.ClassLabel.from_values("label", table["label"]), ["x"])
+mg.audit(table, {"caption": mg.TextLoader.from_texts("caption", table["caption"])}, progress=lambda cells: None)
 """
     run(code)
 

@@ -1,0 +1,130 @@
+"""What `multimodal-gen audit` does once its arguments are read: loaders that bad rows do not hinder, and the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from multimodal_gen.auditing.gathering import audit
+from multimodal_gen.auditing.parts import parts_of
+from multimodal_gen.auditing.report import Audit
+from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, TextLoader
+from multimodal_gen.loaders.base import is_missing
+from multimodal_gen.loaders.target import plain_name, sorted_names
+from multimodal_gen.preparation import DataSettings, Reporter
+from multimodal_gen.table import check_columns, read_table
+
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def audit_from_settings(
+    settings: DataSettings,
+    out: Path,
+    drop: Path | None,
+    ignore: Sequence[str],
+    threads: int | None,
+    reporter: Reporter,
+) -> Audit:
+    """Audit a table and write `problems.csv` and `audit.html` into a folder.
+
+    Args:
+        settings: Which table and columns; of the rest only `image_size` and `text` count.
+        out: The folder; `state.bin` in it is what a stopped audit goes on from.
+        drop: Where to write the clean table, or None.
+        ignore: Kinds that are no problems.
+        threads: Threads that read; by default one a core.
+        reporter: Who is told.
+    """
+    if drop is not None and drop.suffix.lower() not in _SUFFIXES:
+        raise ValueError(f"--drop must end in one of {', '.join(_SUFFIXES)}. Received: --drop {drop}")
+    table = read_table(settings.table)
+    with_labels = settings.label in table.columns
+    columns = [settings.image, settings.caption, *settings.number, settings.split]
+    check_columns(table, [column for column in columns if column is not None])
+    _, parts = parts_of(table, settings.split)
+    sizes = ", ".join(f"{int((parts.codes == code).sum()):,} {name}" for code, name in enumerate(parts.names))
+    reporter.say(f"{settings.table}: {len(table):,} rows ({sizes})")
+    if not with_labels:
+        reporter.say(f"  there is no column {settings.label!r}, so labels are left out")
+    train = table[parts.codes == 0]
+    inputs = _inputs(settings, train)
+    target = _target(settings.label, train) if with_labels else None
+    out.mkdir(parents=True, exist_ok=True)
+    state = out / "state.bin"
+
+    def progress(cells: int) -> None:
+        for _ in range(cells):
+            reporter.advance()
+
+    reporter.begin("auditing", len(table) * (len(inputs) + with_labels))
+    try:
+        report = audit(
+            table,
+            inputs,
+            target,
+            split=settings.split,
+            ignore=ignore,
+            state=state,
+            threads=threads,
+            progress=progress,
+        )
+    except KeyboardInterrupt:
+        reporter.end()
+        reporter.say(f"What was read is kept in {state}; the same command goes on from there.")
+        raise
+    finally:
+        reporter.end()
+    report.write_problems(out / "problems.csv")
+    report.write_page(out / "audit.html")
+    reporter.say(f"Wrote {out / 'problems.csv'} and {out / 'audit.html'}.")
+    if drop is not None:
+        clean = report.clean(table)
+        write_table(clean, drop)
+        reporter.say(f"Wrote {len(clean):,} rows to {drop}, without {len(table) - len(clean):,}.")
+    return report
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table in a format that `read_table` reads back, by the ending of the path, without its index."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    elif suffix == ".jsonl":
+        names = list(table.columns)
+        with path.open("w", encoding="utf-8") as file:
+            for row in zip(*(table[name].tolist() for name in names), strict=True):
+                cells = {name: None if is_missing(cell) else cell for name, cell in zip(names, row, strict=True)}
+                file.write(json.dumps(cells, default=_plain) + "\n")
+    else:
+        table.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
+    inputs: dict[str, Loader] = {}
+    if settings.image is not None:
+        source = Path(settings.table)
+        directory = settings.directory or str(source if source.is_dir() else source.parent)
+        inputs["image"] = ImageLoader(settings.image, directory=directory, image_size=settings.image_size)
+    if settings.caption is not None:
+        texts = [cell for cell in train[settings.caption].tolist() if isinstance(cell, str)]
+        inputs["caption"] = TextLoader.from_texts(settings.caption, texts, output_mode=settings.text)
+    if settings.number:
+        names = list(settings.number)
+        numbers = train[names].apply(pd.to_numeric, errors="coerce").dropna()
+        column = names[0] if len(names) == 1 else names
+        inputs["number"] = NumericLoader.from_values(column, numbers, missing=settings.number_missing)
+    return inputs
+
+
+def _target(label: str, train: pd.DataFrame) -> ClassLabel:
+    names = {plain_name(cell) for cell in train[label].tolist() if not is_missing(cell)}
+    return ClassLabel(label, sorted_names(names, label))

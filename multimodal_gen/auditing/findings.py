@@ -1,0 +1,58 @@
+"""What an audit may find: the kinds of problems, and the list that they are gathered in."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+# Kind -> what it means. The order is that of the report.
+KINDS = {
+    "missing": "the cell has no value, or there is no such file",
+    "empty file": "the file has no bytes",
+    "truncated": "the file ends before the picture does",
+    "corrupt": "the file is not a picture, or a damaged one",
+    "unreadable": "the loader cannot read the cell for another reason",
+    "tiny": "a picture much smaller than the others, or with a side below 8 pixels",
+    "huge": "a picture much larger than the others, or of more than 64 megapixels",
+    "odd mode": "a picture of another colour mode than nearly all others",
+    "near blank": "a picture of one colour",
+    "wrongly named": "the file's ending is that of another format",
+    "duplicate": "the same content in another row of this part of the table",
+    "near duplicate": "the same content but for coding, size, brightness, a little cropping; spelling, for texts",
+    "leakage": "the same content, or nearly so, in another part of the table",
+    "conflicting labels": "the same content with another label",
+    "empty caption": "a caption without words",
+    "long caption": "a caption much longer than the others",
+    "repeated caption": "a caption that stands in many rows and tells nothing of the class",
+    "unseen label": "a label that training rows do not have",
+}
+# Rows that no model can be trained or scored on.
+UNUSABLE = frozenset({"missing", "empty file", "truncated", "corrupt", "unreadable", "unseen label"})
+
+
+class Finding(NamedTuple):
+    """One problem of one cell.
+
+    Args:
+        position: The row's position in the table.
+        column: The column.
+        kind: One of `KINDS`.
+        message: What is wrong, in one sentence.
+    """
+
+    position: int
+    column: str
+    kind: str
+    message: str
+
+
+def as_frame(findings: list[Finding], index: pd.Index) -> pd.DataFrame:
+    """The findings as a table with the columns index, column, kind and message, in the order of the rows."""
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    findings = sorted(findings, key=lambda one: (one.position, order[one.kind]))
+    labels = pd.Series([one.position for one in findings], dtype="int64")
+    columns: dict[str, Any] = {"index": index.take(labels.to_numpy()).to_numpy() if findings else []}
+    for name in ("column", "kind", "message"):
+        columns[name] = pd.Series([getattr(one, name) for one in findings], dtype=object)
+    return pd.DataFrame(columns)

@@ -1,0 +1,157 @@
+"""The page of an audit and its command: nothing of the table becomes markup, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+from test_audit import SILENT, shop
+from test_cli import assert_refused, call
+
+import multimodal_gen as mg
+
+ATTACK = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'--><style>"
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_captions_labels_columns_and_names_of_files_are_never_markup(tmp_path: Path) -> None:
+    table = shop(tmp_path)
+    name = "images/<script>alert(1)<∕script>.jpg"
+    Image.new("RGB", (60, 80), (9, 9, 9)).save(tmp_path / name)
+    table.loc["row-0", ["image", "caption", "label"]] = [name, ATTACK, ATTACK]
+    table.loc["row-1", "image"] = f"images/{ATTACK}.jpg"
+    table = table.rename(index={"row-0": ATTACK}, columns={"caption": ATTACK})
+    inputs = {
+        "image": mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16)),
+        "text": mg.TextLoader.from_texts(ATTACK, table[ATTACK]),
+    }
+    report = mg.audit(table, inputs, mg.ClassLabel.from_values("label", table["label"]), split="split", **SILENT)
+    report.write_page(tmp_path / "page.html")
+    page = Page((tmp_path / "page.html").read_text("utf-8"))
+    names = {tag for tag, _ in page.tags}
+    assert "script" not in names and names <= {
+        *("html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "table", "tr", "td", "a", "ul", "li"),
+        *("div", "img", "b"),
+    }
+    assert all(one["src"].startswith("data:image/jpeg;base64,") for tag, one in page.tags if tag == "img")
+    assert not any(key.startswith("on") for _, one in page.tags for key in one)
+    assert any(ATTACK in text for text in page.texts)
+    assert sum(tag == "style" for tag, _ in page.tags) == 1
+
+
+def test_the_page_shows_pictures_counts_and_copies_side_by_side(tmp_path: Path) -> None:
+    table = shop(tmp_path)
+    table.loc["row-3", "image"] = table.loc["row-1", "image"]
+    table.loc["row-5", "image"] = "images/gone.jpg"
+    inputs = {"image": mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16))}
+    report = mg.audit(table, inputs, **SILENT)
+    report.write_page(tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "3 problems in 24 rows" in text and "no picture" in text
+    assert text.count("class='group'") == 1 and text.count("data:image/jpeg") == 2
+    assert "index &#x27;row-3&#x27;" in text and "http:" not in text and "https:" not in text
+    assert str(report).splitlines()[0] == "3 problems in 24 rows" and repr(report) == "Audit(3 problems in 24 rows)"
+
+
+def test_naughty_strings_pass_through_without_loss(real_data: Path, tmp_path: Path) -> None:
+    lines = (real_data / "naughty_strings.txt").read_text("utf-8").split("\n")
+    strings = [line for line in lines if line and not line.startswith("#")]
+    (tmp_path / "images").mkdir()
+    files = []
+    for row, text in enumerate(strings):
+        name = f"images/{row} {text.replace('/', '∕')[:40]}.png".replace("\0", "")
+        Image.effect_noise((24, 24), 60 + row % 50).save(tmp_path / name)
+        files.append(name)
+    column = strings[-1]
+    table = pd.DataFrame({"image": files, column: strings, "label": strings})
+    inputs = {
+        "image": mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16)),
+        "text": mg.TextLoader.from_texts(column, table[column]),
+    }
+    names = sorted(set(strings))
+    report = mg.audit(table, inputs, mg.ClassLabel("label", names), **SILENT)
+    assert not set(report.counts) & {"unreadable", "corrupt", "unseen label"}
+    assert set(report.problems.loc[report.problems["kind"] == "missing", "column"]) == set()
+    report.write_page(tmp_path / "page.html")
+    report.write_problems(tmp_path / "problems.csv")
+    again = pd.read_csv(tmp_path / "problems.csv", keep_default_na=False)
+    assert again["message"].tolist() == report.problems["message"].tolist()
+    assert Page((tmp_path / "page.html").read_text("utf-8")).tags[-1][0] in ("div", "b", "li", "img")
+    from multimodal_gen.auditing.command import write_table
+
+    for suffix in (".jsonl", ".parquet", ".csv", ".tsv"):
+        write_table(table, tmp_path / f"out{suffix}")
+        back = mg.read_table(tmp_path / f"out{suffix}")
+        assert back[column].tolist() == strings and back.columns.tolist() == table.columns.tolist(), suffix
+
+
+def test_the_command_writes_its_files_and_ends_with_1_where_there_are_problems(tmp_path: Path) -> None:
+    table = shop(tmp_path)
+    table.loc["row-5", "image"] = "images/gone.jpg"
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    columns = ("--image", "image", "--caption", "caption", "--split", "split", "--out", tmp_path / "out")
+    code, printed, errors = call("audit", tmp_path / "shop.csv", *columns, "--drop", tmp_path / "clean.jsonl")
+    assert (code, errors) == (1, "")
+    assert "12 train, 12 test" in printed and "1 problems in 24 rows" in printed
+    problems = pd.read_csv(tmp_path / "out" / "problems.csv")
+    assert problems[["index", "column", "kind"]].values.tolist() == [[5, "image", "missing"]]
+    assert (tmp_path / "out" / "audit.html").read_text("utf-8").startswith("<!doctype html>")
+    clean = mg.read_table(tmp_path / "clean.jsonl")
+    assert len(clean) == 23 and clean["caption"].tolist() == table["caption"].drop("row-5").tolist()
+    code, printed, _ = call("audit", tmp_path / "clean.jsonl", *columns)
+    assert code == 0 and "0 problems in 23 rows" in printed
+
+
+def test_wrong_words_to_the_command_are_one_sentence(tmp_path: Path) -> None:
+    shop(tmp_path).to_csv(tmp_path / "shop.csv", index=False)
+    start = ("audit", tmp_path / "shop.csv", "--caption", "caption", "--out", tmp_path / "out")
+    assert_refused(call(*start, "--drop", "x.xlsx"), "--drop must end in one of .csv")
+    assert_refused(call(*start, "--ignore", "blurry"), "`ignore` must hold kinds of problems")
+    assert_refused(call(*start, "--split", "part"), "no such column.* Received: column='part'")
+    assert_refused(call("audit", tmp_path / "shop.csv"), "At least one input is needed")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends the signal of Ctrl-C")
+def test_ctrl_c_says_where_the_audit_goes_on_from(tmp_path: Path) -> None:
+    table = pd.concat([shop(tmp_path)] * 400, ignore_index=True)
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from multimodal_gen.cli import main; main()"
+    state = tmp_path / "out" / "state.bin"
+    line = [sys.executable, "-c", code, "audit", str(tmp_path / "shop.csv"), "--image", "image"]
+    line += ["--out", str(tmp_path / "out")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, env=dict(os.environ), **pipes) as process:
+        until = time.monotonic() + 60
+        while not (state.exists() and state.stat().st_size > 100_000) and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "Stopped.\n")
+    assert "the same command goes on from there" in " ".join(printed.split())
+    header = json.loads(state.read_bytes()[:256])
+    assert header["file"] == "multimodal_gen audit" and not (tmp_path / "out" / "problems.csv").exists()
