@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Characters of a path that an error shows, as many as most file systems allow a name.
+_LONGEST = 255
+
 
 class MultimodalError(ValueError):
     """Base class of every exception defined by this package."""
@@ -46,11 +49,16 @@ class LoadError(MultimodalError):
         if self.column is not None:
             where.append(f"index {self.index!r}, column {self.column!r}")
         if self.path is not None:
-            where.append(f"path {self.path!r}")
+            where.append(f"path {_clip(self.path)!r}")
         return f"Cannot load {', '.join(where)}: {self.reason}" if where else self.reason
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild_load_error, (self.reason, self.index, self.column, self.path)
+
+
+def _clip(path: str) -> str:
+    # What stands in a column of paths may be a picture in base64.
+    return path if len(path) <= _LONGEST else f"{path[: _LONGEST // 2]}...{path[-_LONGEST // 2 :]}"
 
 
 def _rebuild_load_error(reason: str, index: Any, column: Any, path: str | None) -> LoadError:

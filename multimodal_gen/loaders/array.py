@@ -162,6 +162,15 @@ class ArrayLoader(Loader):
             raise LoadError(error.reason, path=path) from error.__cause__
         return array
 
+    def file_of(self, cell: Any) -> str | None:
+        """The path of the file, where the cell names one.
+
+        Raises:
+            LoadError: If it may not be opened.
+        """
+        path = self._place.path_of(cell)
+        return None if path is None else self._place.local(path)
+
     def varies(self, training: bool) -> bool:
         """Whether there are operations, and a random stream for them."""
         return training and bool(self.operations)
