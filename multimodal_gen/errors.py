@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-# Characters of a path that an error shows, as many as most file systems allow a name.
-_LONGEST = 255
+# Characters of a path that an error shows.
+_LONGEST = 500
 
 
 class MultimodalError(ValueError):
