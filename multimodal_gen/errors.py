@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# Characters of a path that an error shows.
+# Characters of a cell that an error shows.
 _LONGEST = 500
 
 
@@ -56,9 +56,19 @@ class LoadError(MultimodalError):
         return _rebuild_load_error, (self.reason, self.index, self.column, self.path)
 
 
-def _clip(path: str) -> str:
+def shown(cell: Any) -> str:
+    """A cell as errors show it: what `repr` gives, unless it is very long or nested without end."""
+    try:
+        text = repr(cell)
+    except (RecursionError, ValueError):
+        # Lists within lists by the thousand, or an integer of very many digits.
+        return f"<{type(cell).__name__}>"
+    return _clip(text)
+
+
+def _clip(text: str) -> str:
     # What stands in a column of paths may be a picture in base64.
-    return path if len(path) <= _LONGEST else f"{path[: _LONGEST // 2]}...{path[-_LONGEST // 2 :]}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"
 
 
 def _rebuild_load_error(reason: str, index: Any, column: Any, path: str | None) -> LoadError:
