@@ -37,7 +37,9 @@ def nested(depth: int) -> list[object]:
 HUGE = [nested(100_000), "9" * 10**7, b"1" * 10**7, 10**5000, {"path": nested(100_000)}, "\0", "\ud800", object()]
 
 
-@pytest.mark.parametrize("cell", HUGE, ids=["list", "text", "bytes", "integer", "mapping", "null", "surrogate", "object"])
+@pytest.mark.parametrize(
+    "cell", HUGE, ids=["list", "text", "bytes", "integer", "mapping", "null", "surrogate", "object"]
+)
 def test_cells_without_end_give_an_array_or_a_short_error_in_bounded_time(cell: object) -> None:
     start = time.monotonic()
     for loader in (
