@@ -12,7 +12,7 @@ comma := ,
 EXTRAS := dev$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
-.PHONY: setup train test check format notebooks test-lowest kill-test bench wheel clean
+.PHONY: setup train test check format notebooks test-lowest kill-test bench fuzz wheel clean
 
 setup: $(INSTALLED)
 
@@ -63,6 +63,12 @@ kill-test: $(INSTALLED)
 bench: $(INSTALLED)
 	$(RUN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[fast,bench]'
 	KERAS_BACKEND=$(BACKEND) $(RUN)/python -m benchmarks.throughput --size small --out runs/bench
+
+# Spoiled pictures and bundles for a while each; what breaks a reader is kept in runs/fuzz, and printed.
+FUZZ_SECONDS ?= 60
+fuzz: $(INSTALLED)
+	KERAS_BACKEND=$(BACKEND) $(RUN)/python -m fuzz images --seconds $(FUZZ_SECONDS) --seed $(SEED)
+	KERAS_BACKEND=$(BACKEND) $(RUN)/python -m fuzz bundles --seconds $(FUZZ_SECONDS) --seed $(SEED)
 
 wheel: $(INSTALLED)
 	$(RUN)/python -m build

@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle_checks import by_name, check_model, check_outputs, structure_of_inputs
+from multimodal_gen.bundle_files import placed
 from multimodal_gen.bundle_json import read_description, write_description
+from multimodal_gen.bundle_model import load_model
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.target import Target
@@ -196,14 +198,9 @@ def load_bundle(
     import multimodal_gen.models  # noqa: F401
 
     try:
-        model = keras.saving.load_model(
-            folder / "model.keras", custom_objects=custom_objects, compile=False, safe_mode=True
-        )
-    except Exception as error:
-        raise BundleError(
-            "model.keras is missing, damaged, or made of classes that were not given in `custom_objects`: "
-            f"{error} Received: path={os.fspath(path)!r}"
-        ) from error
+        model = load_model(folder / "model.keras", custom_objects)
+    except BundleError as error:
+        raise placed(error, path) from error
     try:
         return Bundle(model, inputs, target, inputs_as=inputs_as)
     except (TypeError, ValueError) as error:

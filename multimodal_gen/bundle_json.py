@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import multimodal_gen
+from multimodal_gen.bundle_files import parse_json, placed, read_text
 from multimodal_gen.config import deserialize, serialize
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.array import ArrayLoader
@@ -23,6 +25,7 @@ from multimodal_gen.loaders.reconstruction import InputTarget
 from multimodal_gen.loaders.target import Target
 
 _FORMAT = 1
+_TOKENIZER = re.compile(r"tokenizer(_\d+)?\.json")
 
 Targets = Target | dict[str, Target] | None
 
@@ -66,9 +69,11 @@ def read_description(
     """
     received = f"path={os.fspath(folder)!r}"
     try:
-        description = json.loads((folder / "bundle.json").read_text("utf-8", "surrogatepass"))
+        description = parse_json(read_text(folder / "bundle.json"), "bundle.json")
     except FileNotFoundError:
         raise BundleError(f"There is no bundle.json in the folder. Received: {received}") from None
+    except BundleError as error:
+        raise placed(error, folder) from error
     except (OSError, ValueError) as error:
         raise BundleError(f"bundle.json cannot be read: {error}. Received: {received}") from error
     if not isinstance(description, dict) or description.get("format") != _FORMAT:
@@ -79,6 +84,7 @@ def read_description(
         )
     try:
         _move_in_tokenizers(description, folder)
+        _take_no_permissions(description, directory)
         inputs = _built(description["inputs"], Loader, custom_objects)
         target: Any = deserialize(description["target"], custom_objects)
         # A bundle of a single target may have been written before there could be several.
@@ -92,8 +98,9 @@ def read_description(
             )
         return inputs, target, description["inputs_as"]
     except BundleError as error:
-        raise BundleError(f"{error}, {received}") from error
-    except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
+        raise placed(error, folder) from error
+    except Exception as error:
+        # Whatever it makes constructors and the tokenizers library complain about.
         raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error
 
 
@@ -114,18 +121,18 @@ def _built(configs: Mapping[str, Any], kind: type[Any], custom_objects: Mapping[
     return built
 
 
-def _tokenizer_configs(value: Any) -> Iterator[dict[str, Any]]:
-    # Wherever they stand: a loader may be inside another one, or inside a target.
-    if isinstance(value, dict) and value.get("class_name") == "TokenEncoder" and isinstance(value.get("config"), dict):
+def _configs(value: Any, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    # Of objects of these classes, wherever they stand: one may be inside another one, or inside a target.
+    if isinstance(value, dict) and value.get("class_name") in names and isinstance(value.get("config"), dict):
         yield value["config"]
     elif isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
-            yield from _tokenizer_configs(one)
+            yield from _configs(one, names)
 
 
 def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
     files: dict[str, str] = {}
-    for config in _tokenizer_configs(description):
+    for config in _configs(description, ("TokenEncoder",)):
         text = config["tokenizer_json"]
         if text not in files:
             files[text] = f"tokenizer_{len(files)}.json" if files else "tokenizer.json"
@@ -134,11 +141,25 @@ def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
 
 
 def _move_in_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
-    for config in _tokenizer_configs(description):
+    for config in _configs(description, ("TokenEncoder",)):
         file = config["tokenizer_json"]
         # Older bundles hold the tokenizer of a loader inside another one as it is.
         if isinstance(file, str) and file.startswith("{"):
             continue
-        if not isinstance(file, str) or os.path.basename(file) != file:
-            raise BundleError(f"A bundle's tokenizer must lie in its own folder. Received: {file!r}")
-        config["tokenizer_json"] = (folder / file).read_text("utf-8")
+        if not isinstance(file, str) or not _TOKENIZER.fullmatch(file):
+            raise BundleError(
+                f'A bundle\'s tokenizer must lie in its own folder, as "tokenizer.json". Received: {file!r}'
+            )
+        config["tokenizer_json"] = read_text(folder / file)
+
+
+def _take_no_permissions(description: Mapping[str, Any], directory: str | os.PathLike[str] | None) -> None:
+    """What a loader may open over a network is for the caller to say, not for a file."""
+    for config in _configs(description, ("ArrayLoader", "ImageLoader")):
+        config.pop("protocols", None)
+        saved = config.get("directory")
+        if directory is None and isinstance(saved, str) and "://" in saved:
+            raise BundleError(
+                "The pictures of this bundle lie at a URL, which is opened only where you say so: pass it as "
+                f"`directory`, or another place. Received: directory={saved!r}"
+            )

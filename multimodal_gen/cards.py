@@ -181,11 +181,14 @@ def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
     return figure
 
 
+_MOST_OF_A_NAME = 80
+
+
 def fitting_labels(names: Sequence[Any], size: float, room: float) -> tuple[list[str], float]:
     """Names broken into lines that fit side by side.
 
     Args:
-        names: The names.
+        names: The names; what is beyond 80 characters of one is left out.
         size: Font size in points.
         room: How high the lines of one name may be together.
 
@@ -193,6 +196,8 @@ def fitting_labels(names: Sequence[Any], size: float, room: float) -> tuple[list
         The names, with line breaks, and the width of the widest line.
     """
     allowed, width = max(1, int(room / (size * 1.25 / 72))), 1.0
+    # A name of a page would take a minute, and a picture that is nothing but names.
+    names = [text if len(text) <= _MOST_OF_A_NAME else f"{text[:_MOST_OF_A_NAME]}…" for text in map(readable, names)]
     while True:
         lines = [wrap(name, width, size) for name in names]
         if max(map(len, lines)) <= allowed:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Characters of a cell that an error shows.
+_LONGEST = 500
+
 
 class MultimodalError(ValueError):
     """Base class of every exception defined by this package."""
@@ -46,11 +49,26 @@ class LoadError(MultimodalError):
         if self.column is not None:
             where.append(f"index {self.index!r}, column {self.column!r}")
         if self.path is not None:
-            where.append(f"path {self.path!r}")
+            where.append(f"path {_clip(self.path)!r}")
         return f"Cannot load {', '.join(where)}: {self.reason}" if where else self.reason
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild_load_error, (self.reason, self.index, self.column, self.path)
+
+
+def shown(cell: Any) -> str:
+    """A cell as errors show it: what `repr` gives, unless it is very long or nested without end."""
+    try:
+        text = repr(cell)
+    except (RecursionError, ValueError):
+        # Lists within lists by the thousand, or an integer of very many digits.
+        return f"<{type(cell).__name__}>"
+    return _clip(text)
+
+
+def _clip(text: str) -> str:
+    # What stands in a column of paths may be a picture in base64.
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"
 
 
 def _rebuild_load_error(reason: str, index: Any, column: Any, path: str | None) -> LoadError:

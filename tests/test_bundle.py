@@ -227,7 +227,7 @@ def test_a_bundle_cannot_reach_out_of_its_folder(bundle: mg.Bundle, tmp_path: Pa
     description = json.loads((tmp_path / "run" / "bundle.json").read_text())
     description["inputs"]["caption"]["config"]["tokenizer"]["config"]["tokenizer_json"] = "../secret.json"
     (tmp_path / "run" / "bundle.json").write_text(json.dumps(description))
-    with pytest.raises(mg.BundleError, match="must lie in its own folder. Received: '../secret.json'"):
+    with pytest.raises(mg.BundleError, match="must lie in its own folder.*Received: '../secret.json'"):
         mg.load_bundle(tmp_path / "run")
 
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import pickle
+import time
+from pathlib import Path
+
+import pytest
 
 import multimodal_gen as mg
 
@@ -21,3 +25,51 @@ def test_every_error_of_the_package_is_a_value_error_with_one_base() -> None:
     for error in (mg.TableError, mg.LoadError, mg.LoaderError, mg.BundleError):
         assert issubclass(error, mg.MultimodalError)
     assert issubclass(mg.MultimodalError, ValueError)
+
+
+def nested(depth: int) -> list[object]:
+    cell: list[object] = []
+    for _ in range(depth):
+        cell = [cell]
+    return cell
+
+
+HUGE = [nested(100_000), "9" * 10**7, b"1" * 10**7, 10**5000, {"path": nested(100_000)}, "\0", "\ud800", object()]
+
+
+@pytest.mark.parametrize(
+    "cell", HUGE, ids=["list", "text", "bytes", "integer", "mapping", "null", "surrogate", "object"]
+)
+def test_cells_without_end_give_an_array_or_a_short_error_in_bounded_time(cell: object) -> None:
+    start = time.monotonic()
+    for loader in (
+        mg.ImageLoader("x", image_size=(2, 2)),
+        mg.ArrayLoader("x", shape=(2,)),
+        mg.TextLoader.from_texts("x", ["a b"]),
+        mg.TextLoader.from_texts("x", ["a b"], output_mode="ngrams"),
+        mg.NumericLoader.from_values("x", [1.0, 2.0]),
+        mg.ClassLabel("x", ["a", "b"]),
+        mg.MultiLabel("x", ["a", "b"]),
+        mg.NumericTarget.from_values("x", [1.0, 2.0]),
+    ):
+        try:
+            array = loader.read(cell)
+        except mg.LoadError as error:
+            text = str(error)
+            assert len(text) < 2000, text
+        else:
+            assert array.shape == loader.spec.shape
+    assert time.monotonic() - start < 5
+
+
+def test_a_caption_longer_than_any_is_refused() -> None:
+    with pytest.raises(mg.LoadError, match="may have 1,000,000 characters.*Received: 1,000,001 characters"):
+        mg.TextLoader.from_texts("x", ["a b"]).read("a" * 1_000_001)
+    assert mg.TextLoader.from_texts("x", ["a b"]).read("a " * 500_000).any()
+
+
+def test_a_table_nested_without_end_is_one_error(tmp_path: Path) -> None:
+    for text in ("[" * 100_000, '{"a":' * 100_000, '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"):
+        (tmp_path / "deep.jsonl").write_text(text)
+        with pytest.raises(mg.TableError, match=r"The table cannot be read.*Received: path="):
+            mg.read_table(tmp_path / "deep.jsonl")

@@ -22,13 +22,13 @@ from multimodal_gen.auditing.pictures import PictureReader
 from multimodal_gen.auditing.reading import name_of, read_others, read_pictures
 from multimodal_gen.auditing.records import Records
 from multimodal_gen.auditing.report import Audit
-from multimodal_gen.batch import available_cores
 from multimodal_gen.cache.keys import settings_of
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.masking import MaskedTextLoader
 from multimodal_gen.loaders.reconstruction import InputTarget
 from multimodal_gen.loaders.target import Target
 from multimodal_gen.loaders.text import TextLoader
+from multimodal_gen.pool import available_cores
 from multimodal_gen.table import check_columns
 
 # A share of rows with a duplicate from which duplicates are the nature of the table, and no finding in each row.

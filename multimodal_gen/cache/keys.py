@@ -71,10 +71,10 @@ def settle(loader: Loader, cell: Any) -> None:
 
     A change in the same tick as an earlier one leaves the time as it is, and would not be noticed afterwards.
     """
-    path = loader.file_of(cell)
-    if path is None and isinstance(cell, Mapping):
-        path = loader.file_of(cell.get("path"))
     try:
+        path = loader.file_of(cell)
+        if path is None and isinstance(cell, Mapping):
+            path = loader.file_of(cell.get("path"))
         changed = os.stat(path or "").st_mtime_ns
     except (OSError, ValueError):
         return

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import PurePath
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +15,7 @@ import pandas as pd
 from multimodal_gen.augment import Augmentation, augment_image
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
+from multimodal_gen.loaders.opening import Place
 from multimodal_gen.loaders.values import cells_of
 
 _CHECKED_ROWS = 8
@@ -41,7 +41,8 @@ class ArrayLoader(Loader):
         kind: What the arrays mean (see `ArraySpec`). By default "image" for uint8 of shape `(height, width)` or
             `(height, width, 1, 3 or 4)`, otherwise "vector".
         vocabulary_size: For ids: how many different ones there are; every id must be in [0, vocabulary_size).
-        directory: Where relative paths start; by default the working directory.
+        directory: Where relative paths start; cells that lead out of it are refused. By default the working directory,
+            and paths may lead anywhere.
         augment: Operations for training, in this order: any picklable callables `(array, rng) -> array` that keep shape
             and dtype; for uint8 images also those of `multimodal_gen.augment`.
         missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask beside the input that
@@ -88,6 +89,7 @@ class ArrayLoader(Loader):
                 )
         self.column, self.missing = column, check_missing(missing)
         self.directory = None if directory is None else os.fspath(directory)
+        self._place = Place(directory)
         self.operations = tuple(augment)
 
     @classmethod
@@ -128,7 +130,7 @@ class ArrayLoader(Loader):
             raise ValueError(f"At least one cell must hold an array. Received: {len(cells)} missing ones in {column!r}")
         row = rows[0]
         try:
-            first = _opened(cells[row], None if directory is None else os.fspath(directory))
+            first = _opened(cells[row], Place(directory))
             loader = cls(
                 column,
                 shape=first.shape,
@@ -158,13 +160,22 @@ class ArrayLoader(Loader):
             LoadError: If the file is missing or broken, or the array has another shape, a dtype that cannot be cast
                 without changing values, or numbers that are not finite or no id.
         """
-        path = _path(cell, self.directory)
+        path = self._place.path_of(cell)
         try:
-            array = self._cast(self._shaped(_opened(cell, self.directory)))
+            array = self._cast(self._shaped(_opened(cell, self._place)))
             self._check_values(array)
         except LoadError as error:
             raise LoadError(error.reason, path=path) from error.__cause__
         return array
+
+    def file_of(self, cell: Any) -> str | None:
+        """The path of the file, where the cell names one.
+
+        Raises:
+            LoadError: If it may not be opened.
+        """
+        path = self._place.path_of(cell)
+        return None if path is None else self._place.local(path)
 
     def varies(self, training: bool) -> bool:
         """Whether there are operations, and a random stream for them."""
@@ -221,15 +232,9 @@ class ArrayLoader(Loader):
             )
 
 
-def _path(cell: Any, directory: str | None) -> str | None:
-    if not isinstance(cell, str | PurePath):
-        return None
-    return os.fspath(cell) if directory is None else os.path.join(directory, cell)
-
-
-def _opened(cell: Any, directory: str | None) -> np.ndarray:
-    path = _path(cell, directory)
-    array = np.asarray(_from_cell(cell) if path is None else _from_file(path, directory))
+def _opened(cell: Any, place: Place) -> np.ndarray:
+    path = place.path_of(cell)
+    array = np.asarray(_from_cell(cell) if path is None else _from_file(place.local(path)))
     if array.dtype.kind not in "biuf" or not array.size:
         raise LoadError(f"expected an array of numbers. Received: dtype {array.dtype}, shape {array.shape}", path=path)
     return array
@@ -248,18 +253,10 @@ def _from_cell(cell: Any) -> Any:
         raise LoadError("the lists are of unequal lengths. Pad or cut them to one.") from error
 
 
-def _from_file(path: str, directory: str | None) -> np.ndarray:
+def _from_file(path: str) -> np.ndarray:
     try:
         # Refuses pickled objects, whose loading could run any code, and maps the file instead of reading all of it.
         return np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise LoadError(
-            "there is no such file. Check the column, and `directory`, where relative paths start "
-            f"(directory={directory!r}).",
-            path=path,
-        ) from None
-    except IsADirectoryError:
-        raise LoadError("the path names a folder, not a file.", path=path) from None
     except Exception as error:
         raise LoadError(
             "not a .npy file of numbers, as `np.save` writes it, or a broken one: "

@@ -5,14 +5,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
-from multimodal_gen.loaders.pixels import to_mode
+from multimodal_gen.loaders.pixels import brightest, to_mode
 from multimodal_gen.stages import stage
+
+# EXIF orientation -> what turns the picture upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# A picture of more pixels is converted in tiles of this side, as colours take several times the memory.
+_LARGE, _TILE = 2**24, 2048
+# From this orientation on, width and height change places.
+_ON_ITS_SIDE = 5
 
 
 @dataclass(frozen=True)
@@ -42,18 +58,30 @@ class Fitting:
 
         A JPEG decoder shrinks by 2, 4 or 8 at a fraction of the cost, as long as no side gets smaller than needed; and
         a side that is at least twice too long is shrunk by plain averages first. Both are antialiased themselves.
+        Of a very large picture no second copy is made: it is converted and shrunk tile by tile.
         """
         with stage("decode"):
             # The longer side serves for both axes, as the picture may yet be turned.
             longer = max(self.height, self.width)
             if self.resampling != Image.Resampling.NEAREST:
                 image.draft(None, (longer, longer))
-            if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-                ImageOps.exif_transpose(image, in_place=True)
-            image = to_mode(image, self.mode, self.background)
+            # Before the header is asked for more: some formats turn themselves when loaded.
             image.load()
+            orientation = _orientation(image)
+            width, height = image.size
+            factors = (1, 1)
+            if width * height > _LARGE:
+                top = max(brightest(image.crop(box)) for box in _tiles(image, 1, 1))
+                factors = self._factors(width, height, orientation >= _ON_ITS_SIDE)
+                image = self._in_tiles(image, *factors, top)
+            else:
+                image = to_mode(image, self.mode, self.background, brightest(image))
+            if orientation in _TURNS:
+                image = image.transpose(_TURNS[orientation])
+            if orientation >= _ON_ITS_SIDE:
+                width, height, factors = height, width, factors[::-1]
         with stage("resize"):
-            return np.asarray(self._resized(image))
+            return np.asarray(self._resized(image, width, height, factors))
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
         """The part of an upright picture that is kept: left, top, right and bottom, in its pixels."""
@@ -76,16 +104,58 @@ class Fitting:
         """The colour around a picture, in `mode`."""
         return {"RGB": self.background, "RGBA": (*self.background, 0), "L": _luma(self.background)}[self.mode]
 
-    def _resized(self, image: Image.Image) -> Image.Image:
-        size = self.size(*image.size)
+    def _factors(self, width: int, height: int, on_its_side: bool) -> tuple[int, int]:
+        # How many columns and rows of a picture as it is stored can become one, without any side getting too small.
+        upright = (height, width) if on_its_side else (width, height)
+        left, top, right, bottom = self.box(*upright)
+        to_width, to_height = self.size(*upright)
+        across, down = int((right - left) / to_width), int((bottom - top) / to_height)
+        across, down = min(max(across, 1), _TILE), min(max(down, 1), _TILE)
+        return (down, across) if on_its_side else (across, down)
+
+    def _in_tiles(self, image: Image.Image, across: int, down: int, top: float) -> Image.Image:
+        # Converted and shrunk by whole factors; the last column and row may stand for fewer pixels than the others.
+        canvas = Image.new(self.mode, (-(-image.width // across), -(-image.height // down)))
+        for box in _tiles(image, across, down):
+            tile = to_mode(image.crop(box), self.mode, self.background, top)
+            if self.resampling == Image.Resampling.NEAREST:
+                tile = tile.resize((-(-tile.width // across), -(-tile.height // down)), Image.Resampling.NEAREST)
+            else:
+                tile = tile.reduce((across, down))
+            canvas.paste(tile, (box[0] // across, box[1] // down))
+        return canvas
+
+    def _resized(self, image: Image.Image, width: int, height: int, factors: tuple[int, int]) -> Image.Image:
+        # Width and height are those that the picture had before it was shrunk by the factors.
+        size = self.size(width, height)
         if image.size != size:
             gap = None if self.resampling == Image.Resampling.NEAREST else 1.0
-            image = image.resize(size, self.resampling, box=self.box(*image.size), reducing_gap=gap)
+            left, top, right, bottom = self.box(width, height)
+            across, down = factors
+            box = left / across, top / down, right / across, bottom / down
+            image = image.resize(size, self.resampling, box=box, reducing_gap=gap)
         if size == (self.width, self.height):
             return image
         canvas = Image.new(self.mode, (self.width, self.height), self.fill)
         canvas.paste(image, ((self.width - size[0]) // 2, (self.height - size[1]) // 2))
         return canvas
+
+
+def _tiles(image: Image.Image, across: int, down: int) -> Iterator[tuple[int, int, int, int]]:
+    # Boxes that cover a picture; each starts at a multiple of the factors.
+    width, height = _TILE // across * across, _TILE // down * down
+    for top in range(0, image.height, height):
+        for left in range(0, image.width, width):
+            yield left, top, min(left + width, image.width), min(top + height, image.height)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        # A broken note beside a picture that has been decoded.
+        return 1
+    return orientation if orientation in _TURNS else 1
 
 
 def _luma(color: tuple[int, ...]) -> int:

@@ -1,16 +1,14 @@
 """Pictures: decode whatever the cell holds into pixels of one size and colour mode.
 
-`ImageLoader` opens the cell; `fitting.py` decodes, turns the picture upright and resizes it, or `turbo.py` does, for
-JPEG files; `pixels.py` knows how each of Pillow's many modes becomes plain 8-bit colour; `multimodal_gen.augment`
-varies the result, and `normalization.py` shifts and scales it.
+`opening.py` reads the file that a cell names, if it may; `decoding.py` looks at its header; `fitting.py` decodes, turns
+the picture upright and resizes it, or `turbo.py` does, for JPEG files; `pixels.py` knows how each of Pillow's modes
+becomes plain 8-bit colour; `multimodal_gen.augment` varies the result, and `normalization.py` shifts and scales it.
 """
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -21,9 +19,12 @@ from multimodal_gen.augment import Augmentation, augment_image
 from multimodal_gen.augment.warp import warp
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
+from multimodal_gen.loaders.decoding import MAX_PIXELS, most_bytes, open_image
 from multimodal_gen.loaders.fitting import Fitting
 from multimodal_gen.loaders.normalization import Normalization
+from multimodal_gen.loaders.opening import Place
 from multimodal_gen.loaders.pixels import from_array
+from multimodal_gen.loaders.quiet import quiet
 from multimodal_gen.stages import stage
 
 _RESAMPLING = {
@@ -49,7 +50,8 @@ class ImageLoader(Loader):
 
     Args:
         column: The column of pictures.
-        directory: Where relative paths start; by default the working directory.
+        directory: Where relative paths start, a folder or a URL; cells that lead out of it are refused. By default the
+            working directory, and paths may lead anywhere.
         image_size: `(height, width)` in pixels.
         color_mode: "rgb" (3 channels), "rgba" (4) or "grayscale" (1).
         interpolation: "nearest", "bilinear", "bicubic", "area" or "lanczos3".
@@ -67,6 +69,11 @@ class ImageLoader(Loader):
         decoder: "pillow", or "turbo" for JPEG files through simplejpeg and OpenCV (`pip install multimodal_gen[fast]`),
             with bilinear interpolation; `augment` then warps by OpenCV too. Pixels differ a little from Pillow's;
             docs/speed.md says by how much.
+        max_pixels: Pictures of more pixels are refused before they are decoded, so that each takes less than 1 GB and a
+            few seconds. WebP, AVIF, TIFF, JPEG 2000 and progressive JPEG files, which take more for a pixel, may have a
+            fraction of it, and files as many bytes and 16 MiB (docs/safety.md).
+        protocols: What cells that are URLs may begin with, such as `["https", "s3"]`; each is opened by fsspec. By
+            default none is.
     """
 
     def __init__(
@@ -86,6 +93,8 @@ class ImageLoader(Loader):
         normalize: Normalization | None = None,
         missing: str = "error",
         decoder: str = "pillow",
+        max_pixels: int = MAX_PIXELS,
+        protocols: Sequence[str] = (),
     ) -> None:
         if color_mode not in _MODES:
             raise ValueError(f"`color_mode` must be one of {sorted(_MODES)}. Received: color_mode={color_mode!r}")
@@ -129,8 +138,12 @@ class ImageLoader(Loader):
                 '`decoder` must be "pillow" or "turbo", and "turbo" interpolates "bilinear" only. '
                 f"Received: decoder={decoder!r}, interpolation={interpolation!r}"
             )
+        if not isinstance(max_pixels, int | np.integer) or max_pixels < 1:
+            raise ValueError(f"`max_pixels` must be a positive integer. Received: max_pixels={max_pixels!r}")
         self.column, self.missing = column, check_missing(missing)
         self.directory = None if directory is None else os.fspath(directory)
+        self.max_pixels = int(max_pixels)
+        self._place = Place(directory, protocols)
         self.fitting = Fitting(
             height=int(image_size[0]),
             width=int(image_size[1]),
@@ -141,7 +154,7 @@ class ImageLoader(Loader):
             background=tuple(int(value) for value in background),
         )
         self.libraries = [f"Pillow {pillow_version}"]
-        self._decode: Callable[[bytes, Fitting], np.ndarray | None] | None = None
+        self._decode: Callable[[bytes, Fitting, int], np.ndarray | None] | None = None
         self._warp = warp
         if decoder == "turbo":
             # Imported here, as their libraries are an extra.
@@ -164,40 +177,34 @@ class ImageLoader(Loader):
 
     def read_config(self) -> dict[str, Any]:
         """The settings that pixels depend on, and the libraries that make them."""
-        irrelevant = ("column", "directory", "augment", "normalize", "missing")
+        irrelevant = ("column", "directory", "augment", "normalize", "missing", "max_pixels", "protocols")
         config = {name: value for name, value in self.get_config().items() if name not in irrelevant}
         return {**config, "libraries": self.libraries}
 
     def file_of(self, cell: Any) -> str | None:
-        """The path of the picture, where the cell names one."""
-        return self._path(cell)
+        """The path of the picture, where the cell names one.
+
+        Raises:
+            LoadError: If it may not be opened, or is a URL, whose content may change unnoticed.
+        """
+        path = self._place.path_of(_named(cell))
+        return None if path is None else self._place.local(path)
 
     def read(self, cell: Any) -> np.ndarray:
         """Decode, turn upright, resize; not yet normalised.
 
         Raises:
-            LoadError: If there is no such file, or it is not a picture, or a broken one; it names the path.
+            LoadError: If there is no such file, or it is not a picture, or a broken one, or one that is refused; it
+                names the path.
         """
-        path = self._path(cell)
+        path = self._place.path_of(_named(cell))
         try:
             with stage("read"):
                 content = self._content(cell, path)
-            pixels = self._decode(content, self.fitting) if self._decode and isinstance(content, bytes) else None
-            if pixels is None:
-                with Image.open(io.BytesIO(content)) if isinstance(content, bytes) else content as image:
-                    pixels = self.fitting.apply(image)
-        except LoadError:
-            raise
-        except FileNotFoundError:
-            raise LoadError(
-                "there is no such file. Check the column, and `directory`, where relative paths start "
-                f"(directory={self.directory!r}).",
-                path=path,
-            ) from None
-        except IsADirectoryError:
-            empty = isinstance(cell, str) and not cell
-            reason = "the cell is empty. Fill it, or drop the row." if empty else "the path names a folder, not a file."
-            raise LoadError(reason, path=path) from None
+            with quiet():
+                pixels = self._pixels(content)
+        except LoadError as error:
+            raise LoadError(error.reason, path=path) from error.__cause__
         except UnidentifiedImageError:
             raise LoadError(
                 "the content is not a picture in any format that Pillow knows. Replace the file, or drop the row.",
@@ -229,16 +236,20 @@ class ImageLoader(Loader):
     def _to_float(self, pixels: np.ndarray) -> np.ndarray:
         return pixels.astype("float32") * np.float32(self.rescale or 1.0)
 
-    def _path(self, cell: Any) -> str | None:
-        if isinstance(cell, Mapping) and cell.get("bytes") is None:
-            cell = cell.get("path")
-        if not isinstance(cell, str | PurePath):
-            return None
-        return os.path.join(self.directory, cell) if self.directory is not None else os.fspath(cell)
+    def _pixels(self, content: bytes | Image.Image) -> np.ndarray:
+        if not isinstance(content, bytes):
+            return self.fitting.apply(content)
+        pixels = self._decode(content, self.fitting, self.max_pixels) if self._decode else None
+        if pixels is None:
+            with open_image(content, self.max_pixels) as image:
+                pixels = self.fitting.apply(image)
+        return pixels
 
     def _content(self, cell: Any, path: str | None) -> bytes | Image.Image:
+        if isinstance(cell, str) and not cell:
+            raise LoadError("the cell is empty. Fill it, or drop the row.")
         if path is not None:
-            return _read_file(path)
+            return self._place.read(path, most_bytes(self.max_pixels))
         if isinstance(cell, Mapping):
             cell = cell.get("bytes")
         if is_missing(cell):
@@ -255,18 +266,5 @@ class ImageLoader(Loader):
         )
 
 
-def _read_file(path: str) -> bytes:
-    # Each call of the system lets another thread in, and `open` makes half a dozen of them.
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        size = os.fstat(file).st_size
-        content = os.read(file, size + 1)
-        while len(content) != size:
-            # A pipe, a file that grows, or one too large for a single call.
-            more = os.read(file, 1 << 24)
-            if not more:
-                break
-            content += more
-        return content
-    finally:
-        os.close(file)
+def _named(cell: Any) -> Any:
+    return cell.get("path") if isinstance(cell, Mapping) and cell.get("bytes") is None else cell

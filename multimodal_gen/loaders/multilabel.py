@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec, is_missing
 from multimodal_gen.loaders.target import (
     Target,
@@ -182,12 +182,12 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
             raise LoadError(
                 "expected labels, and this is the print of a list, as `to_csv` writes it. Parse the column with "
                 "`ast.literal_eval`, or store the table as jsonl or parquet, which keep lists. "
-                f"Received: {cell!r}"
+                f"Received: {shown(cell)}"
             )
         if separator is None:
             raise LoadError(
                 'expected a list of labels. Split strings by giving a separator, as in `separator="|"`. '
-                f"Received: {cell!r}"
+                f"Received: {shown(cell)}"
             )
         return [part for part in map(str.strip, cell.split(separator)) if part]
     if is_missing(cell):
@@ -196,10 +196,14 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
             'empty string: `table[column] = table[column].fillna("")` where there is a separator.'
         )
     if not isinstance(cell, list | tuple | set | frozenset) and not (isinstance(cell, np.ndarray) and cell.ndim == 1):
-        raise LoadError(f"expected a list, tuple, set or array of labels. Received: {type(cell).__name__} {cell!r}")
+        raise LoadError(
+            f"expected a list, tuple, set or array of labels. Received: {type(cell).__name__} {shown(cell)}"
+        )
     for label in cell:
         if not isinstance(label, str | int | np.integer | np.bool_):
-            raise LoadError(f"a label must be a string, an integer or a boolean. Received: {label!r} in {cell!r}")
+            raise LoadError(
+                f"a label must be a string, an integer or a boolean. Received: {shown(label)} in {shown(cell)}"
+            )
     return list(cell)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.values import numbers_of, read_numbers
 
@@ -82,6 +82,6 @@ class NumericLoader(Loader):
         if not np.all(np.isfinite(numbers)):
             raise LoadError(
                 "a number is missing or infinite. Fill it, drop the row, or read missing values as the mean with "
-                f'`missing="mean"` (`--number-missing mean`). Received: {cell!r}'
+                f'`missing="mean"` (`--number-missing mean`). Received: {shown(cell)}'
             )
         return ((numbers - self.mean) / self.scale).astype("float32")

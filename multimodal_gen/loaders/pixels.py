@@ -12,19 +12,27 @@ from PIL import Image, ImageCms
 from multimodal_gen.errors import LoadError
 
 
-def to_mode(image: Image.Image, mode: str, background: tuple[int, ...]) -> Image.Image:
-    """Convert any picture to mode "RGB", "RGBA" or "L".
+def brightest(image: Image.Image) -> float:
+    """The largest value in a picture of wide integers or floats, from which `to_mode` tells their range; others 0."""
+    if not _is_wide(image):
+        return 0.0
+    return float(np.nan_to_num(np.asarray(image), nan=0.0).max(initial=0))
+
+
+def to_mode(image: Image.Image, mode: str, background: tuple[int, ...], top: float) -> Image.Image:
+    """Convert any picture, or a part of one, to mode "RGB", "RGBA" or "L".
 
     Args:
         image: A picture of any mode. Integers wider than 8 bits are scaled from their full range; floats are taken as
             [0, 1] where none is above 1, else clipped to [0, 255].
         mode: "RGB", "RGBA" or "L".
         background: `(red, green, blue)` laid behind transparent parts, unless `mode` is "RGBA".
+        top: What `brightest` says of the whole picture.
     """
     if image.mode == "LAB":
         image = _from_lab(image)
-    elif image.mode in ("I", "F") or image.mode.startswith("I;"):
-        image = _wide_grey(image)
+    elif _is_wide(image):
+        image = _wide_grey(image, top)
     if mode == "RGBA":
         return image.convert("RGBA")
     if image.has_transparency_data:
@@ -59,13 +67,17 @@ def _narrow(values: np.ndarray, top: int) -> np.ndarray:
     return np.rint(values.astype("float64") * (255.0 / top)).astype("uint8")
 
 
-def _wide_grey(image: Image.Image) -> Image.Image:
+def _is_wide(image: Image.Image) -> bool:
+    return image.mode in ("I", "F") or image.mode.startswith("I;")
+
+
+def _wide_grey(image: Image.Image, brightest: float) -> Image.Image:
     values = np.nan_to_num(np.asarray(image), nan=0.0)
     if values.dtype.kind == "f":
-        scaled = values * 255.0 if values.size and values.max() <= 1.0 else values
+        scaled = values * 255.0 if brightest <= 1.0 else values
         return Image.fromarray(np.rint(np.clip(scaled, 0, 255)).astype("uint8"))
     values = np.clip(values.astype("int64"), 0, None)
-    top = 65535 if image.mode.startswith("I;") else _full_range(int(values.max(initial=0)))
+    top = 65535 if image.mode.startswith("I;") else _full_range(int(brightest))
     return Image.fromarray(_narrow(values, top))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.loaders.target import Target, refuse_missing
 from multimodal_gen.loaders.values import numbers_of, read_numbers
@@ -119,7 +119,7 @@ class NumericTarget(Target):
         if not np.isfinite(numbers).all():
             raise LoadError(
                 "a number to predict is missing or infinite. Mend it, or drop the row, with "
-                f"`table.dropna(subset={list(self.columns)})` where it is missing. Received: {cell!r}"
+                f"`table.dropna(subset={list(self.columns)})` where it is missing. Received: {shown(cell)}"
             )
         return ((numbers - self.mean) / self.scale).astype("float32")
 

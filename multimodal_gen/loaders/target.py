@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
 
 if TYPE_CHECKING:
@@ -125,13 +125,20 @@ def refuse_missing(missing: np.ndarray, index: pd.Index, column: str | tuple[str
         )
 
 
+# Characters of a label that are compared with others, which takes time with their square.
+_COMPARED = 200
+
+
 def unknown_label(cell: Any, class_names: Sequence[Any]) -> LoadError:
     """The error for a label that is none of the known ones; it lists them, and names the closest."""
     names = [str(name) for name in class_names]
-    if str(cell) in names:
+    text = cell if isinstance(cell, str) else shown(cell.item() if isinstance(cell, np.generic) else cell)
+    if text in names:
         known = type(class_names[0]).__name__
-        return LoadError(f"the label {cell!r} is of type {type(cell).__name__}, but the classes are of type {known}.")
-    close = difflib.get_close_matches(str(cell), names, n=1)
+        return LoadError(
+            f"the label {shown(cell)} is of type {type(cell).__name__}, but the classes are of type {known}."
+        )
+    close = difflib.get_close_matches(text[:_COMPARED], names, n=1)
     known = ", ".join(repr(name) for name in class_names[:20]) + (", ..." if len(names) > 20 else "")
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return LoadError(f"the label {cell!r} is not one of the {len(names)} known classes: {known}.{hint}")
+    return LoadError(f"the label {shown(cell)} is not one of the {len(names)} known classes: {known}.{hint}")

@@ -16,12 +16,14 @@ import tokenizers
 
 from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAugmentation, augment_text
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
 from multimodal_gen.loaders.ngrams import NgramEncoder
 from multimodal_gen.loaders.tokens import TokenEncoder, train_tokenizer
 from multimodal_gen.loaders.values import series_of
 from multimodal_gen.stages import stage
+
+_MOST_CHARACTERS = 1_000_000
 
 Operation = TextAugmentation | TokenAugmentation | TextOperation
 
@@ -244,11 +246,18 @@ def _texts(column: str, values: Any) -> list[str]:
 
 def _text(cell: Any) -> str:
     if isinstance(cell, str):
+        if len(cell) > _MOST_CHARACTERS:
+            raise LoadError(
+                f"a caption may have {_MOST_CHARACTERS:,} characters, as tokenizing more takes seconds and gigabytes. "
+                f"Cut it, or drop the row. Received: {len(cell):,} characters"
+            )
         # A lone surrogate, left by a broken decoding, has no bytes in UTF-8; tokenizers cannot take it.
         return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
     if is_missing(cell):
         raise missing_error()
-    raise LoadError(f"expected text. Convert the column with `.astype(str)`. Received: {type(cell).__name__} {cell!r}")
+    raise LoadError(
+        f"expected text. Convert the column with `.astype(str)`. Received: {type(cell).__name__} {shown(cell)}"
+    )
 
 
 def _checked(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tuple[Operation, ...]:

@@ -12,6 +12,8 @@ import threading
 import numpy as np
 from PIL import ExifTags, Image
 
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.decoding import check_jpeg
 from multimodal_gen.loaders.fitting import Fitting
 from multimodal_gen.stages import stage
 
@@ -32,19 +34,24 @@ _of_thread = threading.local()
 _TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (1, True), 6: (3, False), 7: (3, True), 8: (1, False)}
 
 
-def decode(data: bytes, fitting: Fitting) -> np.ndarray | None:
+def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
     """A JPEG file as `(height, width[, channels]) uint8`, or None where Pillow has to decode it.
 
     Args:
         data: The file's content.
         fitting: The size and mode wanted.
+        max_pixels: How many pixels a picture may have.
+
+    Raises:
+        LoadError: If it has more.
     """
     if data[:3] != b"\xff\xd8\xff":
         return None
     with stage("decode"):
         try:
             height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-            if colours not in ("YCbCr", "RGB", "Gray") or _too_large(height * width):
+            check_jpeg(data, width, height, max_pixels)
+            if colours not in ("YCbCr", "RGB", "Gray"):
                 return None
             turns, mirrored = _TURNS.get(_orientation(data), (0, False))
             factor = _shrinking(fitting, *((width, height) if turns % 2 else (height, width)))
@@ -58,6 +65,8 @@ def decode(data: bytes, fitting: Fitting) -> np.ndarray | None:
                 min_factor=1,
                 buffer=_scratch(height * width * 4),
             )
+        except LoadError:
+            raise
         except ValueError:
             return None
     with stage("resize"):
@@ -112,10 +121,6 @@ def _smoothed(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         across, down = (np.array([tap, 1 - 2 * tap, tap], "float32") for tap in taps)
         pixels = np.asarray(cv2.sepFilter2D(pixels, -1, across, down))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))
-
-
-def _too_large(pixels: int) -> bool:
-    return Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS
 
 
 def _orientation(data: bytes) -> int:

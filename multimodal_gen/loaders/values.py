@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import is_missing
 from multimodal_gen.table import check_columns
 
@@ -84,7 +84,7 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
             if not (is_missing(cell) or _is_number(cell)):
                 raise ValueError(
                     f"{_way_out_of_text(cell)}The values of {name!r} must be numbers. "
-                    f"Received: {cell!r} at index {label!r}"
+                    f"Received: {shown(cell)} at index {label!r}"
                 )
     # What remains is pandas' NA, which has no float.
     return frame.astype(object).where(frame.notna(), np.nan).astype("float64")
@@ -104,11 +104,11 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
     cells = cell if several else (cell,) * (size if is_missing(cell) else 1)
     try:
         numbers = np.array([float("nan") if is_missing(one) else one for one in cells], "float64")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         text = next((one for one in cells if isinstance(one, str) and not _is_number(one)), None)
-        raise LoadError(f"expected {size} number(s). {_way_out_of_text(text)}Received: {cell!r}") from None
+        raise LoadError(f"expected {size} number(s). {_way_out_of_text(text)}Received: {shown(cell)}") from None
     if numbers.shape != (size,):
-        raise LoadError(f"expected {size} number(s). Received: {cell!r}")
+        raise LoadError(f"expected {size} number(s). Received: {shown(cell)}")
     return numbers
 
 

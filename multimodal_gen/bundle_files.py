@@ -1,0 +1,86 @@
+"""Reading the files of a bundle that may come from a stranger: only regular ones, of bounded size and depth."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from multimodal_gen.errors import BundleError
+
+# Bytes of a description, which take some thirty times as much memory once parsed, and of a tokenizer.
+MOST_JSON, _MOST_TEXT = 2**25, 2**27
+# Mappings and lists within each other; a model of models has some twenty.
+_MOST_DEPTH = 200
+
+
+def check_file(path: Path) -> int:
+    """Make sure that a path names a regular file and no link, and say how many bytes it has.
+
+    Raises:
+        BundleError: If it is something else.
+        FileNotFoundError: If there is nothing.
+    """
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        what = "a link, which may lead anywhere; copy the file it leads to" if path.is_symlink() else "no file"
+        raise BundleError(f"A bundle must consist of regular files. Received: {path.name} is {what}")
+    return status.st_size
+
+
+def read_text(path: Path) -> str:
+    """The text in a file of a bundle.
+
+    Raises:
+        BundleError: If it is no regular file, or very large.
+        OSError: If it cannot be read.
+        UnicodeDecodeError: If it is not UTF-8.
+    """
+    size = check_file(path)
+    if size > _MOST_TEXT:
+        raise BundleError(f"{path.name} must have at most {_MOST_TEXT:,} bytes. Received: {size:,}")
+    return path.read_text("utf-8", "surrogatepass")
+
+
+def parse_json(text: str | bytes, name: str) -> Any:
+    """Values from JSON.
+
+    Args:
+        text: The JSON.
+        name: What it is called in errors.
+
+    Raises:
+        BundleError: If it is none, very long, or nested too deeply.
+    """
+    if len(text) > MOST_JSON:
+        raise BundleError(f"{name} must have at most {MOST_JSON:,} bytes. Received: {len(text):,}")
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise _too_deep(name) from None
+    except ValueError as error:
+        raise BundleError(f"{name} cannot be read: {error}.") from error
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _MOST_DEPTH:
+            raise _too_deep(name)
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+            if isinstance(inner, dict | list)
+        ]
+    return value
+
+
+def _too_deep(name: str) -> BundleError:
+    return BundleError(f"{name} must be nested at most {_MOST_DEPTH} deep. Received: more")
+
+
+def placed(error: BundleError, folder: str | os.PathLike[str]) -> BundleError:
+    """The same error, which names the bundle's folder too."""
+    text, path = str(error), f"path={os.fspath(folder)!r}"
+    return BundleError(f"{text}, {path}" if "Received: " in text else f"{text} Received: {path}")

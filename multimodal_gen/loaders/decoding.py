@@ -1,0 +1,129 @@
+"""Which pictures are decoded: any that Pillow can, unless it would take too much memory or time, or run a program.
+
+A header is read before anything is decoded, and what it says decides. All limits follow from one number of pixels
+that each loader has for itself; that of Pillow is one for the whole process, and is neither used nor changed here.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+
+from PIL import Image, UnidentifiedImageError
+
+from multimodal_gen.errors import LoadError
+
+MAX_PIXELS = 2**27
+# Bytes of a file that are read in any case, and for each pixel.
+_BYTES, _BYTES_A_PIXEL = 2**24, 1
+# Formats that need several times the memory or the time of others for a pixel, so they may have so many fewer.
+_DEARER = {"TIFF": 2, "WEBP": 4, "AVIF": 4, "JPEG2000": 8}
+_IN_PYTHON = 64
+# Each scan of a progressive JPEG file goes over all pixels; encoders make about ten, and all of it is kept in memory.
+_SEVERAL_SCANS, _SCANS_A_PASS = 2, 4
+# Pillow hands these to another program, which runs what the file says.
+_PROGRAMS = ("EPS",)
+# The formats that hold whole pictures of other formats, and how headers of those begin: height and width, or the other
+# way round, in 4 bytes each.
+_CONTAINERS = ("ICO", "ICNS")
+_INNER = re.compile(rb"(?:IHDR|ihdr|\xff\x4f\xff\x51....)(.{4})(.{4})", re.DOTALL)
+
+
+def most_bytes(max_pixels: int) -> int:
+    """How large a file may be for a loader with this limit."""
+    return _BYTES + _BYTES_A_PIXEL * max_pixels
+
+
+def check_pixels(width: int, height: int, max_pixels: int, times: int = 1, why: str = "") -> None:
+    """Refuse a picture that is too large.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+        max_pixels: The limit for the formats that are cheap to decode.
+        times: How many times as much memory or time as those this one takes for a pixel.
+        why: What is so dear, as in "a WEBP file".
+
+    Raises:
+        LoadError: If it has more pixels than it may.
+    """
+    if width * height * times > max_pixels:
+        share = f", of which {why} may have 1/{times}" if times > 1 else ""
+        raise LoadError(
+            f"the picture has {width} x {height} pixels, more than this loader decodes (max_pixels={max_pixels:,}"
+            f"{share}). Shrink it, drop the row, or raise `max_pixels`."
+        )
+
+
+def check_jpeg(content: bytes, width: int, height: int, max_pixels: int) -> None:
+    """Refuse a JPEG file that is too large, or that has too many scans for its size.
+
+    Args:
+        content: The file.
+        width: In pixels.
+        height: In pixels.
+        max_pixels: The limit for a file of a single scan.
+
+    Raises:
+        LoadError: If it has more pixels than it may.
+    """
+    # The marker of a scan cannot occur among pixels; previews within the file have some of their own.
+    scans = content.count(b"\xff\xda")
+    times = 1 if scans < 2 else max(_SEVERAL_SCANS, scans // _SCANS_A_PASS)
+    check_pixels(width, height, max_pixels, times, f"a JPEG file of {scans} scans")
+
+
+def open_image(content: bytes, max_pixels: int) -> Image.Image:
+    """Open a file's content as `Image.open` does, its header read and its pixels not yet.
+
+    Args:
+        content: The file.
+        max_pixels: How many pixels a picture of a cheap format may have.
+
+    Raises:
+        LoadError: If the picture has too many pixels, or its format needs another program.
+        UnidentifiedImageError: If no plugin of Pillow knows the format.
+    """
+    file, tried = io.BytesIO(content), set()
+    # The plugins of common formats first, then all.
+    for load in (Image.preinit, Image.init):
+        load()
+        for name in [name for name in Image.ID if name not in tried]:
+            tried.add(name)
+            factory, accept = Image.OPEN[name]
+            file.seek(0)
+            try:
+                accepted = accept is None or accept(content[:16])
+                if not accepted or isinstance(accepted, str):
+                    continue
+                _check_format(name, content, max_pixels)
+                image = factory(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                # Not of this format after all.
+                continue
+            _check(image, content, max_pixels)
+            return image
+    raise UnidentifiedImageError
+
+
+def _check_format(name: str, content: bytes, max_pixels: int) -> None:
+    if name in _PROGRAMS:
+        raise LoadError(
+            f"the file is of the format {name}, for which Pillow runs another program with what the file says. Save it "
+            "as PNG, or drop the row."
+        )
+    if name in _CONTAINERS:
+        for found in _INNER.finditer(content):
+            check_pixels(int.from_bytes(found[1], "big"), int.from_bytes(found[2], "big"), max_pixels)
+
+
+def _check(image: Image.Image, content: bytes, max_pixels: int) -> None:
+    name, times = image.format or "", 1
+    if name in ("JPEG", "MPO"):
+        check_jpeg(content, *image.size, max_pixels)
+    elif name in _DEARER:
+        times, name = _DEARER[name], f"a {name} file"
+    elif any(tile[0] in Image.DECODERS for tile in getattr(image, "tile", ())):
+        times, name = _IN_PYTHON, f"a {name} file that Pillow decodes in Python"
+    check_pixels(*image.size, max_pixels, times, name)
