@@ -12,10 +12,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from multimodal_gen import __version__, options
-from multimodal_gen.console import Commands, ProgressReporter, starting
+from multimodal_gen.console import Commands, ProgressReporter, print_table, starting
 
 _SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -71,43 +70,31 @@ def train(
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; by default the table's.")] = None,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of all runs.")] = Path("runs"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Save states on the way, and go on with those of a run that was broken off."),
-    ] = False,
+    resume: options.Resume = False,
+    on_error: options.OnError = options.OnErrorWord.RAISE,
     cache: options.Cache = None,
     cache_limit: options.CacheLimit = None,
 ) -> None:
     """Train a classifier, score it on test rows, and save everything in runs/NAME."""
-    name = Path(table).resolve().stem if name is None else name
-    if Path(name).name != name:
-        raise ValueError(f"--name must be the name of a folder, without slashes. Received: --name {name}")
-    folder = runs / name
-    if resume and overwrite:
-        raise ValueError("A run is gone on with, or replaced. Received: --resume --overwrite")
-    going_on = resume and (folder / "state").is_dir()
-    if folder.exists() and not overwrite and not going_on and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} is there already; choose another --name, or replace it with --overwrite.")
+    folder = options.run_folder(table, name, runs, overwrite=overwrite, resume=resume)
     data = _data_settings(locals()) | {"cache": cache, "cache_limit": options.size_in_bytes(cache_limit)}
     console = Console()
     with starting(console):
         from multimodal_gen import training
-    settings = training.RunSettings(
-        **data, folder=str(folder), fusion=fusion.value, epochs=epochs, ablate=ablate, resume=resume
-    )
+    data |= {"fusion": fusion.value, "epochs": epochs, "ablate": ablate, "resume": resume, "on_error": on_error.value}
+    settings = training.RunSettings(**data, folder=str(folder))
     reporter = ProgressReporter(console)
     try:
         metrics = training.run(settings, reporter)
     finally:
         reporter.end()
     scores = metrics["details"]["scores"]
-    shown = Table("trained on", *("balanced accuracy", "accuracy", "seconds"), title="Scores on the test rows")
-    for column in shown.columns[1:]:
-        column.justify = "right"
-    for trained_on, one in scores.items():
-        numbers = (f"{one['balanced_accuracy']:.3f}", f"{one['accuracy']:.3f}", f"{one['seconds']:.0f}")
-        shown.add_row(trained_on, *numbers)
-    console.print(shown)
+    rows = [
+        (trained_on, f"{one['balanced_accuracy']:.3f}", f"{one['accuracy']:.3f}", f"{one['seconds']:.0f}")
+        for trained_on, one in scores.items()
+    ]
+    columns = ("trained on", "balanced accuracy", "accuracy", "seconds")
+    print_table(console, "Scores on the test rows", columns, rows)
     reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
@@ -174,11 +161,8 @@ def audit(
     console = Console()
     reporter = ProgressReporter(console)
     report = audit_from_settings(DataSettings(**data), out, drop, ignore or (), threads, reporter)
-    shown = Table("problem", "findings", title=f"{len(report.problems):,} problems in {len(report.duplicates):,} rows")
-    shown.columns[1].justify = "right"
-    for kind, count in report.counts.items():
-        shown.add_row(kind, f"{count:,}")
-    console.print(shown)
+    title = f"{len(report.problems):,} problems in {len(report.duplicates):,} rows"
+    print_table(console, title, ("problem", "findings"), report.counts.items())
     for note in report.notes:
         reporter.say(f"note: {note}")
     if report.counts:
@@ -206,11 +190,8 @@ def evaluate(
         typer.echo(json.dumps(scores))
         return
     ProgressReporter(console).say(f"{run} on {len(rows):,} rows of {table}")
-    shown = Table("score", "value")
-    shown.columns[1].justify = "right"
-    for score, value in list(scores.items())[1:]:
-        shown.add_row(score.replace("_", " "), f"{value:.4f}")
-    console.print(shown)
+    values = [(score.replace("_", " "), f"{value:.4f}") for score, value in list(scores.items())[1:]]
+    print_table(console, None, ("score", "value"), values)
 
 
 @app.command()

@@ -12,13 +12,14 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from typer.core import TyperGroup
 
 from multimodal_gen.errors import MultimodalError
@@ -165,3 +166,13 @@ def starting(console: Console) -> Iterator[None]:
     with console.status("Starting Keras") if console.is_terminal else nullcontext():
         _start_keras()
         yield
+
+
+def print_table(console: Console, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table: words on the left, numbers on the right."""
+    shown = Table(*columns, title=title)
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for words, *numbers in rows:
+        shown.add_row(words, *(f"{one:,}" if isinstance(one, int) else str(one) for one in numbers))
+    console.print(shown)

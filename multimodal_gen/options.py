@@ -29,6 +29,13 @@ class MissingWord(StrEnum):
     MEAN = "mean"
 
 
+class OnErrorWord(StrEnum):
+    """What --on-error may be."""
+
+    RAISE = "raise"
+    SKIP = "skip"
+
+
 class TextWord(StrEnum):
     """What --text may be."""
 
@@ -69,6 +76,20 @@ def size_in_bytes(value: str | None) -> int | None:
     return int(float(found[1]) * _UNITS[found[2]])
 
 
+def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, resume: bool) -> Path:
+    """The folder of a new run, or of one to be gone on with, by --name, --runs, --overwrite and --resume."""
+    name = Path(table).resolve().stem if name is None else name
+    if Path(name).name != name:
+        raise ValueError(f"--name must be the name of a folder, without slashes. Received: --name {name}")
+    folder = runs / name
+    if resume and overwrite:
+        raise ValueError("A run is gone on with, or replaced. Received: --resume --overwrite")
+    going_on = resume and (folder / "state").is_dir()
+    if folder.exists() and not overwrite and not going_on and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} is there already; choose another --name, or replace it with --overwrite.")
+    return folder
+
+
 TableFile = Annotated[str, typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, or a folder.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as in runs/NAME.")]
 Image = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of picture paths.")]
@@ -106,4 +127,10 @@ AuditFolder = Annotated[
 ]
 CleanTable = Annotated[
     Path | None, typer.Option(metavar="TABLE_OUT", help="Write the table without unusable rows here.")
+]
+OnError = Annotated[
+    OnErrorWord, typer.Option(help="Stop at a row that cannot be loaded, or leave such rows out and list them.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Save states on the way, and go on with those of a run that was broken off.")
 ]

@@ -19,6 +19,7 @@ import pandas as pd
 
 from multimodal_gen import plots
 from multimodal_gen.bundle import Bundle
+from multimodal_gen.failures import leave_out
 from multimodal_gen.loaders import ClassLabel, Loader
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
@@ -39,6 +40,7 @@ class RunSettings(DataSettings):
         cache: A directory that keeps what loaders have read, or None.
         cache_limit: Bytes that it may take, or None.
         resume: Whether states are saved on the way, in `folder`/state, and gone on with.
+        on_error: "raise" at the first row that cannot be loaded, or "skip" them; `folder`/failures.csv lists them.
     """
 
     folder: str
@@ -48,6 +50,7 @@ class RunSettings(DataSettings):
     cache: str | None = None
     cache_limit: int | None = None
     resume: bool = False
+    on_error: str = "raise"
 
 
 class _Watch(keras.callbacks.Callback):
@@ -75,7 +78,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     """
     parts = read_parts(settings, reporter)
     inputs, target = make_loaders(settings, parts.train, reporter)
-    _read_everything(settings, parts, inputs, target, reporter)
+    parts = _readable(settings, parts, inputs, target, reporter)
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
     chosen = {main: inputs}
     if len(inputs) == 1:
@@ -106,13 +109,19 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     return metrics
 
 
-def _read_everything(
+def _readable(
     settings: RunSettings, parts: Parts, inputs: dict[str, Loader], target: ClassLabel, reporter: Reporter
-) -> None:
+) -> Parts:
     # A bad cell is to be known now, and not when the test part comes up after a quarter of an hour.
     started = time.perf_counter()
     train_data = MultimodalSequence(
-        parts.train, inputs, target, batch_size=64, cache=settings.cache, cache_limit=settings.cache_limit
+        parts.train,
+        inputs,
+        target,
+        batch_size=64,
+        cache=settings.cache,
+        cache_limit=settings.cache_limit,
+        on_error="blank" if settings.on_error == "skip" else "raise",
     )
     sequences = [train_data.for_evaluation(part) for part in parts]
     reporter.begin("reading", sum(map(len, sequences)))
@@ -120,8 +129,17 @@ def _read_everything(
         for _ in sequence:
             reporter.advance()
     reporter.end()
-    rows = sum(map(len, parts))
-    reporter.say(f"Every cell of the {rows:,} rows can be read ({time.perf_counter() - started:.1f} s).")
+    rows, seconds = sum(map(len, parts)), time.perf_counter() - started
+    failures = pd.concat([sequence.failures.drop(columns="epoch") for sequence in sequences])
+    if failures.empty:
+        reporter.say(f"Every cell of the {rows:,} rows can be read ({seconds:.1f} s).")
+        return parts
+    folder = Path(settings.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
+    lost = failures["index"].nunique()
+    reporter.say(f"{lost:,} of {rows:,} rows cannot be loaded and are left out: see failures.csv ({seconds:.1f} s).")
+    return Parts(*(leave_out(part, one.failures) for part, one in zip(parts, sequences, strict=True)))
 
 
 def _train(

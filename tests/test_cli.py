@@ -328,3 +328,21 @@ def test_a_run_that_was_killed_is_gone_on_with(shop: Path, tmp_path: Path) -> No
         pd.testing.assert_frame_equal(found, expected)
     assert_refused(call(*killed, "--batch-size", 4), "batch_size was 8 and is 4.* delete the directory or give another")
     assert_refused(call(*killed, "--overwrite"), "A run is gone on with, or replaced. Received: --resume --overwrite")
+
+
+def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them(tmp_path):
+    table = mg.read_table("sample_data/catalog.csv")[:120].copy()
+    table["image"] = [str(Path("sample_data").resolve() / one) for one in table["image"]]
+    table.loc[[5, 70], "image"] = str(tmp_path / "gone.png")
+    table.to_csv(tmp_path / "table.csv", index=False)
+    arguments = ["train", str(tmp_path / "table.csv"), "--caption", "caption", "--image", "image", "--epochs", "1"]
+    arguments += ["--image-size", "16x16", "--runs", str(tmp_path / "runs"), "--directory", "/"]
+    stopped = CliRunner().invoke(app, [*arguments, "--name", "a"])
+    assert stopped.exit_code != 0
+    done = CliRunner().invoke(app, [*arguments, "--name", "b", "--on-error", "skip"])
+    assert done.exit_code == 0, done.output
+    assert "2 of 120 rows cannot be loaded" in " ".join(done.output.split())
+    failures = pd.read_csv(tmp_path / "runs" / "b" / "failures.csv")
+    assert sorted(failures["index"]) == [5, 70] and set(failures["column"]) == {"image"}
+    metrics = json.loads((tmp_path / "runs" / "b" / "metrics.json").read_text())
+    assert sum(metrics["details"]["rows"].values()) == 118
