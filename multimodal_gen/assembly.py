@@ -149,7 +149,7 @@ class Assembly:
             return {key: self._cells(source.loader.column, positions) for key, source in self.sources.items()}
 
         def label_of(row: int) -> Any:
-            return self.table.index[positions[row]]
+            return self.table.index[positions[row : row + 1]].tolist()[0]
 
         def prepare(cells: Mapping[Any, Any]) -> None:
             for row, position in enumerate(positions):
