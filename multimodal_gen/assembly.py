@@ -90,10 +90,10 @@ class Assembly:
     _masks: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.inputs_as not in _INPUTS_AS or (self.inputs_as == "array" and len(self.inputs) != 1):
+        if self.inputs_as not in _INPUTS_AS or (self.inputs_as == "array" and len(self._specs) != 1):
             raise ValueError(
-                '`inputs_as` must be "tuple", "dict" or "list", or, for a single input, "array". '
-                f"Received: inputs_as={self.inputs_as!r}, inputs={list(self.inputs)}"
+                '`inputs_as` must be "tuple", "dict" or "list", or, for a single input without a mask, "array". '
+                f"Received: inputs_as={self.inputs_as!r}, inputs={list(self._specs)}"
             )
         for target in self.targets.values():
             if isinstance(target, MaskedTokens) and target.loader not in self.inputs.values():
@@ -138,7 +138,8 @@ class Assembly:
     def start(self, plan: Plan, epoch: int, index: int, length: int | None = None) -> PendingBatch:
         """Begin a batch; its `result` is what Keras is given. `length` is that of captions in buckets."""
         positions, padding = plan.batch(epoch, index)
-        loaders = [(key, source.loader) for key, source in self.sources.items()]
+        loaders = {key: source.loader for key, source in self.sources.items()}
+        lost_if_missing = [key for key, one in loaders.items() if not one.accepts_missing and one.missing != "blank"]
         # What each row's sample operations do with its arrays, once it is decided.
         steps: list[list[tuple[Any, SampleFunction]]] = []
 
@@ -153,7 +154,7 @@ class Assembly:
 
         def prepare(cells: Mapping[Any, Any]) -> None:
             for row, position in enumerate(positions):
-                if any(is_missing(cells[key][row]) and not one.accepts_missing for key, one in loaders):
+                if any(is_missing(cells[key][row]) for key in lost_if_missing):
                     # There is nothing to vary; what becomes of the row is the loaders' business.
                     steps.append([])
                     continue
@@ -243,7 +244,7 @@ class Assembly:
 
     def _vary_sample(self, arrays: Mapping[Any, np.ndarray], row: int, steps: Sequence[Any]) -> None:
         targets = {name: arrays[(name,)][row, ...] for name in self.targets}
-        sample = Sample({name: arrays[name][row, ...] for name in self.inputs}, unnamed(targets))
+        sample = Sample({name: arrays[name][row, ...] for name in self._specs}, unnamed(targets))
         for operation, step in steps:
             sample = checked(step(sample), Sample, operation)
         varied = {**sample.inputs, **named_arrays(sample.target)}

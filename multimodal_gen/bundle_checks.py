@@ -16,6 +16,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.multilabel import MultiLabel
 from multimodal_gen.loaders.target import Target
+from multimodal_gen.presence import with_masks
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +35,7 @@ def structure_of_inputs(model: keras.Model, inputs: Mapping[str, Loader]) -> str
     if isinstance(taken, Mapping) or isinstance(shape, Mapping):
         return "dict"
     alone = _is_shape(shape) or not isinstance(taken, list | tuple | None)
-    return "array" if alone and len(inputs) == 1 else "tuple"
+    return "array" if alone and len(with_masks(inputs)) == 1 else "tuple"
 
 
 def by_name(outputs: Any, function: Callable[[Any], Any]) -> Any:
@@ -64,14 +65,14 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
             "The model has no weights yet: fit it, or call it on a batch first, as in `model(sequence[0][0])`. "
             f"Received: an unbuilt {type(model).__name__} {model.name!r}"
         )
-    taken = _structure(model, "input")
+    taken, specs = _structure(model, "input"), with_masks(inputs)
     tensors = getattr(model, "inputs", None) or ()
     if isinstance(taken, Mapping):
-        if set(taken) != set(inputs):
-            raise ValueError(f"The model takes inputs named {sorted(taken)}. Received: loaders named {sorted(inputs)}")
-        tensors = [taken[name] for name in inputs]
+        if set(taken) != set(specs):
+            raise ValueError(f"The model takes inputs named {sorted(taken)}. Received: loaders named {sorted(specs)}")
+        tensors = [taken[name] for name in specs]
     expected = [tuple(tensor.shape[1:]) for tensor in tensors]
-    given = [loader.spec.shape for loader in inputs.values()]
+    given = [spec.shape for spec in specs.values()]
     fits = len(expected) == len(given) and all(
         len(one) == len(two) and all(a in (None, b) for a, b in zip(one, two, strict=True))
         for one, two in zip(expected, given, strict=True)

@@ -50,6 +50,7 @@ def train(
     table: options.TableFile,
     image: options.Image = None,
     caption: options.Caption = None,
+    missing: options.Missing = options.BlankWord.ERROR,
     label: options.Label = "label",
     number: options.Number = None,
     number_missing: options.NumberMissing = options.MissingWord.ERROR,
@@ -105,6 +106,7 @@ def fill(
     cache_limit: options.CacheLimit = None,
     image: options.Image = None,
     caption: options.Caption = None,
+    missing: options.Missing = options.BlankWord.ERROR,
     label: options.Label = "label",
     directory: options.Directory = None,
     split: options.Split = None,
@@ -225,6 +227,7 @@ def preview(
     out: Annotated[Path, typer.Option(metavar="FILE", help="A .png, .svg or .pdf file.")],
     image: options.Image = None,
     caption: options.Caption = None,
+    missing: options.Missing = options.BlankWord.ERROR,
     label: options.Label = "label",
     number: options.Number = None,
     number_missing: options.NumberMissing = options.MissingWord.ERROR,
@@ -261,6 +264,7 @@ def _data_settings(arguments: dict[str, Any]) -> dict[str, Any]:
     names = ("table", "image", "caption", "label", "directory", "split", "group", "batch_size", "seed")
     return {
         **{name: arguments[name] for name in names},
+        "missing": arguments["missing"].value,
         "number": tuple(arguments["number"] or ()),
         "number_missing": arguments["number_missing"].value,
         "split_names": options.words(arguments["split_names"]),

@@ -122,6 +122,9 @@ def fill_from_settings(
 
 
 def _fill(cache: LoaderCache, rows: pd.DataFrame) -> list[tuple[int, LoadError]]:
+    if cache.loader.missing == "blank":
+        # What is missing is no bad cell then, and nothing to keep.
+        rows = rows[rows[cache.loader.column].notna()]
     cells: Sequence[Any] = rows[cache.loader.column].array.tolist()
     if type(cache.loader).read_batch is not Loader.read_batch:
         try:

@@ -22,6 +22,13 @@ class FusionWord(StrEnum):
     MATCH = "match"
 
 
+class BlankWord(StrEnum):
+    """What --missing may be."""
+
+    ERROR = "error"
+    BLANK = "blank"
+
+
 class MissingWord(StrEnum):
     """What --number-missing may be."""
 
@@ -94,6 +101,7 @@ TableFile = Annotated[str, typer.Argument(metavar="TABLE", help="A csv, tsv, jso
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as in runs/NAME.")]
 Image = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of picture paths.")]
 Caption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of captions.")]
+Missing = Annotated[BlankWord, typer.Option(help="What a missing picture or caption is.")]
 Number = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Column of numbers; may be repeated.")]
 NumberMissing = Annotated[MissingWord, typer.Option(help="What a missing number is.")]
 Label = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the class.")]

@@ -33,6 +33,7 @@ from multimodal_gen.cards import (
     wrap,
 )
 from multimodal_gen.loaders import ClassLabel, Loader
+from multimodal_gen.presence import with_masks
 from multimodal_gen.rows import add_inputs, add_target
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def plot_predictions(
         frame = table.iloc[chosen]
         part = sequence.for_evaluation(frame)
         batches = [_by_name(loaders, one[0]) for one in part]
-        arrays = {name: np.concatenate([batch[name] for batch in batches]) for name in loaders}
+        arrays = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         for row, position in enumerate(chosen):
             column = "label_probability" if guesses[position] == "label" else guesses[position]
             share = f" ({predictions[column].iloc[position]:.0%})" if column in predictions else ""
@@ -251,7 +252,7 @@ def _by_name(loaders: Mapping[str, Loader], inputs: Any) -> dict[str, np.ndarray
     # Whatever `inputs_as` made of them.
     if isinstance(inputs, Mapping):
         return dict(inputs)
-    return dict(zip(loaders, inputs if isinstance(inputs, tuple | list) else [inputs], strict=True))
+    return dict(zip(with_masks(loaders), inputs if isinstance(inputs, tuple | list) else [inputs], strict=True))
 
 
 def _checked_grid(rows: int, columns: int | None, default: int) -> int:

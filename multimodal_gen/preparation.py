@@ -34,6 +34,7 @@ class DataSettings:
         table: A file or folder that `read_table` takes.
         image: The column of pictures, or None.
         caption: The column of captions, or None.
+        missing: What a missing picture or caption is: "error", or "blank" to tell the model that it is not there.
         number: Columns of numbers, read as one input.
         number_missing: What a missing number is: "error", or "mean" to read it as the mean of the training rows.
         label: The column of the class.
@@ -51,6 +52,7 @@ class DataSettings:
     table: str
     image: str | None
     caption: str | None
+    missing: str
     number: tuple[str, ...]
     number_missing: str
     label: str
@@ -164,10 +166,16 @@ def make_loaders(
         source = Path(settings.table)
         directory = settings.directory or str(source if source.is_dir() else source.parent)
         inputs["image"] = ImageLoader(
-            settings.image, directory=directory, image_size=settings.image_size, augment=AUGMENT
+            settings.image,
+            directory=directory,
+            image_size=settings.image_size,
+            augment=AUGMENT,
+            missing=settings.missing,
         )
     if settings.caption is not None:
-        inputs["caption"] = TextLoader.from_texts(settings.caption, train[settings.caption], output_mode=settings.text)
+        inputs["caption"] = TextLoader.from_texts(
+            settings.caption, train[settings.caption], output_mode=settings.text, missing=settings.missing
+        )
     if settings.number:
         names = list(settings.number)
         column = names[0] if len(names) == 1 else names

@@ -14,6 +14,11 @@ from multimodal_gen.loaders.base import ArraySpec
 MASK = ArraySpec((1,), "float32", "presence")
 
 
+def mask_name(name: str) -> str:
+    """The name of the mask of an input, whether it has one or not."""
+    return f"{name}_present"
+
+
 def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
     """Name of an input -> name of its mask, for the inputs that have one, in their order.
 
@@ -23,7 +28,7 @@ def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         ValueError: If the name of a mask is that of another input.
     """
-    names = {name: f"{name}_present" for name, one in inputs.items() if getattr(one, "missing", None) == "blank"}
+    names = {name: mask_name(name) for name, loader in inputs.items() if getattr(loader, "missing", None) == "blank"}
     taken = [mask for mask in names.values() if mask in inputs]
     if taken:
         raise ValueError(f'An input with missing="blank" has a mask of this name; rename the other. Received: {taken}')

@@ -27,6 +27,7 @@ from multimodal_gen.loaders import (
     TextLoader,
     TokenEncoder,
 )
+from multimodal_gen.presence import mask_names
 
 _FEW_VALUES = 4
 # A float32 holds a standardised number of a few units to within this many decimals.
@@ -59,13 +60,16 @@ def add_inputs(
     Args:
         card: The card.
         loaders: Input name -> loader.
-        arrays: Input name -> the row's array.
+        arrays: Input name -> the row's array; of inputs that rows may lack the masks too.
         frame: The rows of the batch, for the captions of n-grams.
         row: Which of them.
     """
+    masks = mask_names(loaders)
     for name, loader in loaders.items():
         array = arrays[name]
-        if loader.spec.kind == "image":
+        if name in masks and not arrays[masks[name]].any():
+            card.texts.append((_titled(name, "(missing)"), GREY, "normal"))
+        elif loader.spec.kind == "image":
             card.images.append(_pixels(array, loader))
         elif isinstance(loader, TextLoader | MaskedTextLoader):
             if isinstance(loader.encoder, TokenEncoder):

@@ -119,6 +119,32 @@ def test_cutmix_pastes_a_rectangle_and_blends_targets_by_its_area() -> None:
     assert 0.3 < shares.mean() < 0.75
 
 
+@pytest.mark.parametrize("operation", [MixUp(1.0), MixUp(1.0, text="joined"), CutMix(), CutMix(text="joined")])
+def test_what_only_one_of_two_rows_has_is_taken_as_it_is(operation) -> None:
+    presence = mg.ArraySpec((1,), "float32", "presence")
+    specs = SPECS | {f"{name}_present": presence for name in SPECS}
+    for gone in SPECS:
+        batch = make_batch(8)
+        there = np.array([[1], [0]] * 4, "float32")
+        arrays = {**batch.inputs, **{f"{name}_present": np.ones((8, 1), "float32") for name in SPECS}}
+        arrays["image"] = arrays["image"] + np.uint8(1)
+        arrays[gone][1::2] = 0
+        arrays[f"{gone}_present"] = there
+        mixed = operation(dataclasses.replace(batch, inputs=arrays, specs=specs), rng())
+        assert list(mixed.inputs) == list(arrays)
+        for row, shares in enumerate(mixed.target):
+            partners = np.flatnonzero((shares > 0) & (np.arange(8) != row))
+            pair = [row, int(partners[0])] if len(partners) else [row]
+            holders = [one for one in pair if there[one]]
+            assert mixed.inputs[f"{gone}_present"][row] == bool(holders) or len(pair) == 1
+            if len(holders) == 1 and len(pair) == 2:
+                assert np.array_equal(mixed.inputs[gone][row], arrays[gone][holders[0]])
+            if not holders and len(pair) == 2:
+                assert not mixed.inputs[gone][row].any()
+        assert mixed.inputs[f"{gone}_present"].sum() > there.sum()
+        assert set(np.unique(mixed.inputs[f"{gone}_present"])) <= {0.0, 1.0}
+
+
 def test_several_targets_and_sample_weights_are_mixed_too() -> None:
     rows = 16
     target = {"kind": np.eye(rows, dtype="float32"), "price": np.arange(rows, dtype="float32")[:, None]}

@@ -73,6 +73,36 @@ def test_inputs_are_blanked_at_the_given_rate_but_never_all() -> None:
     }
 
 
+def test_what_is_dropped_is_marked_as_missing_where_there_is_a_mask() -> None:
+    seen = set()
+    for seed in range(30):
+        arrays = {"image": np.ones((2, 2, 3), "uint8"), "caption": np.ones(3, "int32")}
+        masks = {"image_present": np.ones(1, "float32")}
+        _, step = ModalityDropout(0.5).prepare(dict.fromkeys(arrays, ""), rng(seed))
+        after = Sample(arrays | masks) if step is None else step(Sample(arrays | masks))
+        assert after.inputs["image_present"].tolist() == [float(after.inputs["image"].any())]
+        assert arrays["image"].all() and masks["image_present"].all()
+        seen.add((bool(after.inputs["image"].any()), bool(after.inputs["caption"].any())))
+    assert seen == {(True, True), (True, False), (False, True)}
+
+
+def test_the_last_input_that_a_row_has_is_never_dropped() -> None:
+    arrays = {"image": np.ones((2, 2, 3), "uint8"), "caption": np.zeros(3, "int32"), "price": np.ones(1, "float32")}
+    cells = {"image": "a.png", "caption": None, "price": 2.0}
+    left = set()
+    for seed in range(30):
+        _, step = ModalityDropout(1.0).prepare(cells, rng(seed))
+        left.add(frozenset(name for name, array in step(Sample(arrays)).inputs.items() if array.any()))
+        assert ModalityDropout(1.0).prepare({"image": "a.png", "caption": None}, rng(seed))[1] is None
+    assert left == {frozenset({"image"}), frozenset({"price"})}
+
+
+def test_an_input_that_is_named_like_a_mask_is_none() -> None:
+    arrays = {"image": np.ones((2, 2, 3), "uint8"), "image_present": np.ones(2, "float32")}
+    _, step = ModalityDropout(1.0, inputs=["image"]).prepare(dict.fromkeys(arrays, ""), rng(0))
+    assert step(Sample(arrays)).inputs["image_present"].all()
+
+
 def test_only_the_named_inputs_are_blanked() -> None:
     assert {blanked(0.5, seed, inputs=["caption"]) for seed in range(30)} == {frozenset(), frozenset(["caption"])}
 

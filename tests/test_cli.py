@@ -165,6 +165,19 @@ def test_numbers_are_an_input_and_without_a_split_column_the_split_is_stratified
     assert set(predictions["truth"].value_counts()) == {3}
 
 
+def test_missing_pictures_and_captions_are_blank_where_told_so(shop: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(shop)
+    table.loc[[3, 31], "image"] = None
+    table.loc[[5, 32], "caption"] = None
+    table.to_csv(shop.parent / "gaps.csv", index=False)
+    assert_refused(train(shop.parent / "gaps.csv", tmp_path), r"index [35],.*missing.*--missing blank")
+    code, _, errors = train(shop.parent / "gaps.csv", tmp_path, "--missing", "blank")
+    assert (code, errors) == (0, "")
+    predictions = pd.read_csv(tmp_path / "gaps" / "predictions.csv")
+    assert len(predictions) == 10
+    assert predictions["label"].notna().all()
+
+
 def test_a_split_column_may_use_other_words_and_lack_validation_rows(shop: Path, tmp_path: Path) -> None:
     table = pd.read_csv(shop)
     table["split"] = np.where(np.arange(40) < 30, "Fit", "Final")

@@ -116,6 +116,14 @@ def test_other_targets_than_classes(units, activation):
     assert (predicted > (0.5 if activation else 0)).all()
 
 
+def test_an_empty_caption_does_no_harm_to_match():
+    model, data = build(("caption", "age"), "match"), make_data(("caption", "age"))
+    data["caption"][3] = 0
+    model.compile("sgd", loss=make_target().loss, jit_compile=JIT)
+    model.fit(data, np.arange(ROWS) % 3, batch_size=6, epochs=2, verbose=0)
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
 def test_late_weights_stay_non_negative():
     model, data = build(("caption", "age"), Late(auxiliary_weight=0)), make_data(("caption", "age"))
     layer = next(layer for layer in model.layers if isinstance(layer, SumOfHeads))

@@ -25,7 +25,8 @@ class Batch:
     """The arrays of one batch.
 
     Args:
-        inputs: Input name -> `(batch, *spec.shape)`.
+        inputs: Input name -> `(batch, *spec.shape)`; after them the masks of inputs that rows may lack, of kind
+            "presence".
         target: `(batch, *spec.shape)`, a mapping of target name -> array where there are several, or None.
         sample_weight: `(batch,) float32`, a mapping of target name -> weights, or None.
         specs: Input name -> the spec of its arrays.
@@ -74,14 +75,16 @@ class _Mix(BatchAugmentation):
     ) -> Batch:
         # `weights`: (rows,), the share of the row itself; `image(own, other, row)` mixes one picture.
         inputs = {}
-        for name, own in batch.inputs.items():
-            spec = batch.specs[name]
+        for name in batch.inputs:
+            spec, (own, other) = batch.specs[name], _pair(batch, name, partners)
             if spec.kind == "image":
-                inputs[name] = np.stack([image(own[row], own[partners[row]], row) for row in range(len(own))])
+                inputs[name] = np.stack([image(own[row], other[row], row) for row in range(len(own))])
             elif spec.kind in ("tokens", "ngrams"):
-                inputs[name] = self._texts(own, own[partners], weights, spec.kind)
+                inputs[name] = self._texts(own, other, weights, spec.kind)
+            elif spec.kind == "presence":
+                inputs[name] = np.maximum(own, other)
             elif np.dtype(spec.dtype).kind == "f":
-                inputs[name] = _blend(own, own[partners], weights)
+                inputs[name] = _blend(own, other, weights)
             else:
                 raise ValueError(
                     f"{type(self).__name__} can mix pictures, captions and float32 numbers. "
@@ -117,7 +120,8 @@ class MixUp(_Mix):
     """Blends each row with another row of its batch, by one share for pictures, numbers and targets.
 
     The share is drawn from Beta(alpha, alpha) for each row (Zhang et al., "mixup", 2018). Targets must be float32:
-    one-hot, multi-label or numbers. Sample weights are blended likewise.
+    one-hot, multi-label or numbers. Sample weights are blended likewise. An input that only one of the two rows has
+    (`missing="blank"`) is taken as it is there, and not paled by blending it with nothing.
 
     Args:
         alpha: Positive; the smaller, the nearer most rows stay to one of the two.
@@ -183,6 +187,19 @@ def _partners(rows: int, rng: np.random.Generator) -> np.ndarray:
     partners = np.empty_like(circle)
     partners[circle] = np.roll(circle, 1)
     return partners
+
+
+def _pair(batch: Batch, name: str, partners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # Each row's array and its partner's; where one of the two lacks the input, the other's for both.
+    # Not above, as loaders import this package.
+    from multimodal_gen.presence import mask_name
+
+    own = batch.inputs[name]
+    other, mask = own[partners], mask_name(name)
+    if mask not in batch.specs or batch.specs[mask].kind != "presence":
+        return own, other
+    there = batch.inputs[mask].reshape(-1, *[1] * (own.ndim - 1)) > 0
+    return np.where(there, own, other), np.where(there[partners], other, own)
 
 
 def _each(arrays: Any, function: Callable[[np.ndarray, str | None], np.ndarray]) -> Any:

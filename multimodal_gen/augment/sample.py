@@ -23,7 +23,8 @@ class Sample:
     """The arrays of one row.
 
     Args:
-        inputs: Input name -> array of the loader's spec, already varied by the loader.
+        inputs: Input name -> array of the loader's spec, already varied by the loader. Of an input whose loader has
+            `missing="blank"` the mask too, `(1,) float32` under the name "{name}_present".
         target: The target's array, a mapping of target name -> array where there are several, or None.
     """
 
@@ -124,8 +125,8 @@ class ModalityDropout(SampleAugmentation):
     """Blanks whole inputs of a row, so that a model learns to do without any one of them.
 
     Each input is blanked with probability `rate`, independently; where that would blank all, one of them, drawn at
-    random, stays. A blank input is all zeros: a black picture, an empty caption, a mean number. Neverova et al.,
-    "ModDrop", 2016.
+    random, stays. A blank input is all zeros: a black picture, an empty caption, a mean number; where its loader has
+    `missing="blank"`, it is marked as missing. Neverova et al., "ModDrop", 2016.
 
     Args:
         rate: Probability that an input is blanked, in [0, 1]; 1 leaves just one input.
@@ -146,12 +147,24 @@ class ModalityDropout(SampleAugmentation):
         unknown = [name for name in names if name not in cells]
         if unknown:
             raise ValueError(f"`inputs` must name inputs, which are {list(cells)}. Received: {unknown}")
-        blanked = [name for name, number in zip(names, rng.random(len(names)), strict=True) if number < self.rate]
-        if len(blanked) == len(cells):
+        # Not above, as loaders import this package.
+        from multimodal_gen.loaders.base import is_missing
+        from multimodal_gen.presence import mask_name
+
+        there = [name for name, cell in cells.items() if not is_missing(cell)]
+        drawn = zip(names, rng.random(len(names)), strict=True)
+        blanked = [name for name, number in drawn if number < self.rate and name in there]
+        if blanked and len(blanked) == len(there):
             blanked.pop(int(rng.integers(len(blanked))))
         if not blanked:
             return cells, None
-        return cells, lambda sample: sample.replace(**{name: np.zeros_like(sample.inputs[name]) for name in blanked})
+        masks = [mask for mask in map(mask_name, blanked) if mask not in cells]
+
+        def blank(sample: Sample) -> Sample:
+            zeroed = [name for name in (*blanked, *masks) if name in sample.inputs]
+            return sample.replace(**{name: np.zeros_like(sample.inputs[name]) for name in zeroed})
+
+        return cells, blank
 
 
 def _mirrored(target: Any) -> Any:

@@ -191,5 +191,6 @@ def spec_problem(array: Any, spec: ArraySpec) -> str | None:
 def missing_error() -> LoadError:
     """The error for a cell without a value."""
     return LoadError(
-        "the cell is missing (None or NaN). Fill it, or drop the row with `table.dropna(subset=[column])`."
+        "the cell is missing (None or NaN). Fill it, drop the row with `table.dropna(subset=[column])`, or give the "
+        'loader of an input `missing="blank"` (`--missing blank`).'
     )

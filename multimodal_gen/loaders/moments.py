@@ -70,6 +70,10 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
     """
     assert isinstance(loader.column, str)
     check_columns(table, [loader.column])
+    if loader.missing == "blank":
+        # What is not there has no pixels to learn from.
+        table = table[table[loader.column].notna()]
+        check_columns(table, [loader.column])
     cells = table[loader.column].array
     size = min(_CHUNK_ROWS, max(1, _CHUNK_VALUES // math.prod(loader.spec.shape)))
 

@@ -27,10 +27,13 @@ class HeadTerm:
         predictions: `(batch, units)` float32, what the head alone predicts (activation applied); for several targets a
             dict of these by target name.
         weight: Factor of the term.
+        present: `(batch, 1)`, 0 for rows that lack the head's input and have no part in its loss, 1 for the others; or
+            None, where all have it.
     """
 
     predictions: Any
     weight: float
+    present: Any = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class PairTerm:
     """A symmetric in-batch contrastive loss between two embeddings (InfoNCE; Radford et al., 2021, section 2.3).
 
     A row counts if its label is the positive class: its two embeddings belong together, those of all other rows are
-    the alternatives. Rows of sample weight 0 neither count nor are alternatives.
+    the alternatives. Rows of sample weight 0, or without one of the inputs, neither count nor are alternatives.
 
     Args:
         first: `(batch, size)` float32 of Euclidean norm 1.
@@ -47,6 +50,7 @@ class PairTerm:
         temperature: Divides the cosine similarities.
         weight: Factor of the term.
         target: Name of the target that is the class, where there are several targets.
+        present: `(batch, 1)`, 0 for rows that lack an input, 1 for the others; or None, where all have both.
     """
 
     first: Any
@@ -55,6 +59,7 @@ class PairTerm:
     temperature: float
     weight: float
     target: str | None = None
+    present: Any = None
 
 
 Terms = tuple[HeadTerm | PairTerm, ...]
@@ -143,10 +148,11 @@ class FusionModel(keras.Model):
             if isinstance(term, PairTerm):
                 labels, predictions, weights = (_of_target(one, term.target) for one in (y, y_pred, sample_weight))
                 rows = positive_rows(ops.convert_to_tensor(labels), predictions.shape[-1], term.positive)
-                total = total + term.weight * contrastive_loss(term, rows, weights)
+                total = total + term.weight * contrastive_loss(term, rows, _of_present(weights, term.present))
             else:
                 with _unrecorded(self):
-                    loss = super().compute_loss(x, y, term.predictions, sample_weight, training=training)
+                    weights = _of_present(sample_weight, term.present)
+                    loss = super().compute_loss(x, y, term.predictions, weights, training=training)
                 # The base class adds the layers' own losses each time; they belong in the sum once.
                 own = sum((ops.sum(layer_loss) for layer_loss in self.losses), start=0.0)
                 total = total + term.weight * (loss - own)
@@ -156,6 +162,16 @@ class FusionModel(keras.Model):
 def _of_target(values: Any, target: str | None) -> Any:
     # A sample weight may be one for all targets.
     return values[target] if target is not None and isinstance(values, Mapping) else values
+
+
+def _of_present(sample_weight: Any, present: Any) -> Any:
+    # The weights, or those of each target, with 0 for rows that lack an input.
+    if present is None:
+        return sample_weight
+    if isinstance(sample_weight, Mapping):
+        return {name: _of_present(one, present) for name, one in sample_weight.items()}
+    rows = ops.cast(ops.reshape(present, (-1,)) > 0.5, "float32")
+    return rows if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1,)), "float32") * rows
 
 
 @contextmanager

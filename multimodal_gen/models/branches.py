@@ -25,12 +25,13 @@ class Encoding(NamedTuple):
 
     Args:
         embedding: `(batch, size)` symbolic tensor.
-        logits: `(batch, units)` symbolic tensor of a head that the branch brings along, or None: then the fusion puts
-            a zero-initialised linear head on the embedding where it needs one.
+        logits: `(batch, units)`, of a head that the branch brings along, or None: then the fusion makes a linear one.
+        present: `(batch, 1)` mask of an input that rows may lack; `build_fusion_classifier` sets it, no branch does.
     """
 
     embedding: Any
     logits: Any = None
+    present: Any = None
 
 
 class Branch(abc.ABC):
@@ -119,8 +120,7 @@ class BackboneBranch(Branch):
         dropout: Dropout rate on the features.
         value_range: Least and greatest pixel value that the loader yields: (0, 255) for uint8, (0, 1) for float32
             images rescaled by 1/255.
-        preprocessing: Name of the module of `keras.applications` whose `preprocess_input` is applied. Default: that
-            of the function.
+        preprocessing: Module of `keras.applications` whose `preprocess_input` is applied; by default the function's.
     """
 
     backbone: Callable[..., keras.Model] | keras.Model

@@ -39,8 +39,9 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
     layer = next((layer for layer in model.layers if isinstance(layer, SumOfHeads)), None)
     if layer is None:
         return {}
-    logits, labels, weights = _collect(keras.Model(model.inputs, layer.input), data)
-    heads = [tensor._keras_history.operation.name for tensor in layer.input]
+    tensors = layer.heads_of(layer.input)
+    logits, labels, weights = _collect(keras.Model(model.inputs, tensors), data)
+    heads = [tensor._keras_history.operation.name.removesuffix("_if_present") for tensor in tensors]
     if not isinstance(layer.activation, Mapping):
         scales = _scales(logits, labels, weights, layer.activation, strength)
         layer.scales.assign(scales)

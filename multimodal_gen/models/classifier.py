@@ -11,8 +11,9 @@ import keras
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.branches import Branch, Encoding, default_branch
-from multimodal_gen.models.fusion import Fusion, fusion_named
+from multimodal_gen.models.fusion import Fusion, fill_absent, fusion_named
 from multimodal_gen.models.outputs import Target, output_layers, outputs_of
+from multimodal_gen.presence import MASK, mask_names
 
 
 def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) -> Encoding:
@@ -40,6 +41,15 @@ def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) ->
     return encoding
 
 
+def _masked(name: str, encoding: Encoding, present: Any) -> Encoding:
+    logits = encoding.logits
+    return Encoding(
+        fill_absent(encoding.embedding, present, f"{name}_embedding"),
+        None if logits is None else fill_absent(logits, present, f"{name}_head"),
+        present,
+    )
+
+
 def _is_application(branch: Any) -> bool:
     # What all of them have and nothing else does.
     return inspect.isfunction(branch) and "include_top" in inspect.signature(branch).parameters
@@ -57,7 +67,9 @@ def build_fusion_classifier(
 
     Args:
         inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a tuple or list of arrays in
-            this order, or a dict by these names.
+            this order, or a dict by these names. An input whose loader has `missing="blank"` has a mask, an input
+            named "{name}_present" after all others; where it is 0, learned vectors that start at zero stand in the
+            place of what the branch gives.
         target: What is predicted: its `units` and `activation` shape the output. A mapping of names to targets gives
             one output for each, by these names.
         fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with arguments of its own.
@@ -108,6 +120,9 @@ def build_fusion_classifier(
         tensor = keras.Input((None,) if any_length else spec.shape, dtype=spec.dtype, name=key)
         tensors.append(tensor)
         encodings[key] = _encode(key, spec, branch, tensor, units)
+    for key, mask in mask_names(inputs).items():
+        tensors.append(keras.Input(MASK.shape, dtype=MASK.dtype, name=mask))
+        encodings[key] = _masked(key, encodings[key], tensors[-1])
     outputs = output_layers(chosen.join(encodings, units, activation), activation)
     # A list, not a dict: Keras then takes a tuple, a list, or a dict by the inputs' names without complaint.
     model = FusionModel(tensors, outputs, name=name)

@@ -13,6 +13,7 @@ from typing import Any
 
 from keras import layers
 
+from multimodal_gen.models.absence import FillAbsent
 from multimodal_gen.models.branches import Encoding
 from multimodal_gen.models.layers import PairRelation, SumOfHeads
 from multimodal_gen.models.outputs import Activation, class_target
@@ -41,7 +42,23 @@ def _zero_dense(units: int, name: str) -> layers.Dense:
 
 
 def _head(name: str, encoding: Encoding, units: int) -> Any:
-    return encoding.logits if encoding.logits is not None else _zero_dense(units, f"{name}_head")(encoding.embedding)
+    if encoding.logits is not None:
+        return encoding.logits
+    logits = _zero_dense(units, f"{name}_head")(encoding.embedding)
+    # Its bias is learned on rows that have the input, and has no say in the others.
+    return logits if encoding.present is None else fill_absent(logits, encoding.present, f"{name}_head")
+
+
+def fill_absent(tensor: Any, present: Any, name: str) -> Any:
+    """A learned vector in the rows whose mask is 0, in the precision of the tensor."""
+    return FillAbsent(dtype=tensor.dtype, name=f"{name}_if_present")([tensor, present])
+
+
+def _sum_of_heads(encodings: Mapping[str, Encoding], heads: list[Any], **arguments: Any) -> Any:
+    # The loss of a head alone leaves out the rows that lack its input.
+    masks = {number: one.present for number, one in enumerate(encodings.values()) if one.present is not None}
+    layer = SumOfHeads(num_auxiliary=len(encodings), masked=list(masks), name="sum_of_heads", **arguments)
+    return layer([*heads, *masks.values()])
 
 
 def _embeddings(encodings: Mapping[str, Encoding]) -> list[Any]:
@@ -77,12 +94,7 @@ class Joint(Fusion):
         if len(heads) == 1:
             return heads[0]
         joined = _mlp(layers.Concatenate()(_embeddings(encodings)), units, self.hidden_units, self.dropout, "joint")
-        return SumOfHeads(
-            activation=activation,
-            num_auxiliary=len(heads),
-            auxiliary_weight=self.auxiliary_weight,
-            name="sum_of_heads",
-        )([*heads, joined])
+        return _sum_of_heads(encodings, [*heads, joined], activation=activation, auxiliary_weight=self.auxiliary_weight)
 
 
 @dataclass(frozen=True)
@@ -123,10 +135,12 @@ class Gated(Fusion):
         embeddings = _embeddings(encodings)
         everything = layers.Concatenate()(embeddings) if len(embeddings) > 1 else embeddings[0]
         gated = []
-        for name, embedding in zip(encodings, embeddings, strict=True):
-            value = layers.Dense(self.hidden_units, activation="tanh", name=f"{name}_value")(embedding)
+        for name, encoding in encodings.items():
+            value = layers.Dense(self.hidden_units, activation="tanh", name=f"{name}_value")(encoding.embedding)
             gate = layers.Dense(self.hidden_units, activation="sigmoid", name=f"{name}_gate")(everything)
-            gated.append(layers.Multiply()([value, gate]))
+            # Of an input that is not there nothing is let through; the others' gates know by its vector.
+            factors = [value, gate] if encoding.present is None else [value, gate, encoding.present]
+            gated.append(layers.Multiply()(factors))
         x = layers.Add()(gated) if len(gated) > 1 else gated[0]
         return _zero_dense(units, "gated_head")(layers.Dropout(self.dropout)(x))
 
@@ -144,13 +158,9 @@ class Late(Fusion):
     def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
         heads = [_head(name, encoding, units) for name, encoding in encodings.items()]
-        return SumOfHeads(
-            activation=activation,
-            num_auxiliary=len(heads),
-            auxiliary_weight=self.auxiliary_weight,
-            learned=True,
-            name="sum_of_heads",
-        )(heads)
+        return _sum_of_heads(
+            encodings, heads, activation=activation, auxiliary_weight=self.auxiliary_weight, learned=True
+        )
 
 
 @dataclass(frozen=True)
@@ -194,13 +204,18 @@ class Match(Fusion):
             layers.Dense(self.embedding_size, name=f"{name}_projection")(encoding.embedding)
             for name, encoding in encodings.items()
         ]
+        masks = [encoding.present for encoding in encodings.values() if encoding.present is not None]
+        both = layers.Multiply()(masks) if len(masks) > 1 else masks[0] if masks else None
         relation = PairRelation(
             positive=self.positive,
             temperature=self.temperature,
             weight=self.contrastive_weight,
             target=target,
             name="relation",
-        )(projected)
+        )(projected if both is None else [*projected, both])
+        if both is not None:
+            # One input alone has no relation to anything.
+            relation = fill_absent(relation, both, "relation")
         return _mlp(relation, units, self.hidden_units, self.dropout, "match")
 
 

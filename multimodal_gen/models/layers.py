@@ -124,12 +124,16 @@ class SumOfHeads(keras.layers.Layer):
     While training, it hands the first `num_auxiliary` heads' own predictions over as auxiliary losses. Those
     predictions are not scaled.
 
+    Takes a list: the heads' logits, then the masks of the inputs that rows may lack, as `masked` says.
+
     Args:
         activation: Activation of the model's output, for the heads' own predictions: `"softmax"`, `"sigmoid"` or None;
             for several targets, target name -> (units, one of these).
         num_auxiliary: How many of the heads, from the first on, have an auxiliary loss.
         auxiliary_weight: Weight of each of these losses.
         learned: Whether the scales are trained. If not, they are 1 until somebody assigns them.
+        masked: Positions of the heads whose input rows may lack. The masks come after the heads, in this order; where
+            one is 0, the row has no part in that head's own loss.
     """
 
     def __init__(
@@ -139,6 +143,7 @@ class SumOfHeads(keras.layers.Layer):
         num_auxiliary: int = 0,
         auxiliary_weight: float = 0.0,
         learned: bool = False,
+        masked: Sequence[int] = (),
         name: str | None = None,
         trainable: bool = True,
         dtype: Any = None,
@@ -148,12 +153,13 @@ class SumOfHeads(keras.layers.Layer):
         self.num_auxiliary = num_auxiliary
         self.auxiliary_weight = auxiliary_weight
         self.learned = learned
+        self.masked = tuple(masked)
 
     def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
         """Makes the scales, `(heads,)`, or `(heads, targets)` where there are several targets."""
         several = (len(self.activation),) if isinstance(self.activation, Mapping) else ()
         self.scales = self.add_weight(
-            shape=(len(input_shape), *several),
+            shape=(len(input_shape) - len(self.masked), *several),
             initializer="ones",
             constraint=keras.constraints.NonNeg(),
             trainable=self.learned,
@@ -162,11 +168,12 @@ class SumOfHeads(keras.layers.Layer):
         )
 
     def call(self, inputs: list[Any], training: bool | None = None) -> Any:
-        """A list of `(batch, units)` logits -> their `(batch, units)` weighted sum."""
-        heads = [ops.cast(head, "float32") for head in inputs]
+        """A list of `(batch, units)` logits, and `(batch, 1)` masks -> the logits' `(batch, units)` weighted sum."""
+        heads = [ops.cast(head, "float32") for head in self.heads_of(inputs)]
         if training is True:
             own = [activate(head, self.activation) for head in heads[: self.num_auxiliary]]
-            terms = tuple(HeadTerm(predictions, self.auxiliary_weight) for predictions in own)
+            masks = dict(zip(self.masked, inputs[len(heads) :], strict=True))
+            terms = tuple(HeadTerm(one, self.auxiliary_weight, masks.get(number)) for number, one in enumerate(own))
             hand_over(self, terms if self.auxiliary_weight else ())
         scales = ops.cast(self.scales, "float32")
         if isinstance(self.activation, Mapping):
@@ -174,6 +181,10 @@ class SumOfHeads(keras.layers.Layer):
             units = [units for units, _ in self.activation.values()]
             scales = ops.matmul(scales, np.repeat(np.eye(len(units), dtype="float32"), units, axis=1))
         return sum(head * scales[i] for i, head in enumerate(heads))
+
+    def heads_of(self, inputs: list[Any]) -> list[Any]:
+        """The heads among the tensors that this layer is given."""
+        return inputs[: len(inputs) - len(self.masked)]
 
     def compute_output_spec(self, inputs: list[Any], training: bool | None = None) -> Any:
         """The first head's shape as float32."""
@@ -186,7 +197,7 @@ class SumOfHeads(keras.layers.Layer):
             activation = {name: list(one) for name, one in activation.items()}
         names = ("num_auxiliary", "auxiliary_weight", "learned")
         arguments = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), "activation": activation, **arguments}
+        return {**super().get_config(), "activation": activation, **arguments, "masked": list(self.masked)}
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
@@ -220,10 +231,15 @@ class PairRelation(keras.layers.Layer):
         self.target = target
 
     def call(self, inputs: list[Any], training: bool | None = None) -> Any:
-        """Two `(batch, size)` embeddings -> `(batch, 2 * size)` float32."""
-        first, second = (ops.normalize(ops.cast(tensor, "float32"), axis=-1) for tensor in inputs)
+        """Two `(batch, size)` embeddings, and where rows may lack one the `(batch, 1)` mask of those that have both.
+
+        Returns:
+            `(batch, 2 * size)` float32.
+        """
+        first, second = (_normalized(ops.cast(tensor, "float32")) for tensor in inputs[:2])
         if training is True:
-            term = PairTerm(first, second, self.positive, self.temperature, self.weight, self.target)
+            both = inputs[2] if len(inputs) > 2 else None
+            term = PairTerm(first, second, self.positive, self.temperature, self.weight, self.target, both)
             hand_over(self, (term,) if self.weight else ())
         # Entries of a unit vector are near size**-0.5; this brings both features near 1.
         size = float(first.shape[-1])
@@ -237,3 +253,8 @@ class PairRelation(keras.layers.Layer):
         """The constructor's arguments."""
         names = ("positive", "temperature", "weight", "target")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _normalized(tensor: Any) -> Any:
+    # `ops.normalize` has no gradient at zero but NaN, and the embedding of an empty caption is zero.
+    return tensor * ops.rsqrt(ops.sum(ops.square(tensor), axis=-1, keepdims=True) + 1e-6)

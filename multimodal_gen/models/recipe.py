@@ -174,7 +174,7 @@ def fit_with_recipe(
         learning_rate / warmup, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "scales", "positions"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "scales", "positions", "absent"])
     losses, watched, accuracy = _watched(target, metrics)
     model.compile(optimizer, loss=losses, metrics=watched)
     stopper = None
