@@ -154,7 +154,7 @@ def audit(
     threads: options.Threads = None,
 ) -> None:
     """Look at every cell: broken, odd, double and contradictory ones. Exit status 1 if there are any."""
-    group, split_names, fractions, batch_size, seed = None, None, "0.7,0.1,0.2", 64, 0
+    missing, group, split_names, fractions, batch_size, seed = options.BlankWord.ERROR, None, None, "0.7,0.1,0.2", 64, 0
     data = _data_settings(locals())
     from multimodal_gen.auditing.command import audit_from_settings
     from multimodal_gen.preparation import DataSettings

@@ -108,7 +108,16 @@ class PictureReader:
             return None
 
     def _content(self, cell: Any) -> bytes | None:
-        path = self.path_of(cell)
+        try:
+            path = self.loader.file_of(cell)
+        except LoadError as refused:
+            missing = refused.path is not None and not os.path.lexists(refused.path)
+            try:
+                self.loader.read(cell)
+            except LoadError as error:
+                raise UnusableError("missing" if missing else "unreadable", error) from error
+            # It is no file of this machine.
+            return None
         if path is None:
             inner = cell.get("bytes") if isinstance(cell, Mapping) else cell
             return bytes(inner) if isinstance(inner, bytes | bytearray | memoryview) else None
