@@ -8,4 +8,4 @@ from kill_runs import kill_runs
 
 
 def test_killed_trainings_end_with_the_same_bytes_and_leave_nothing_behind(tmp_path: Path) -> None:
-    assert kill_runs(tmp_path, 3) >= 1
+    assert kill_runs(tmp_path, 2) >= 1
