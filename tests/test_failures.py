@@ -39,7 +39,7 @@ class SlowLoader(NumberLoader):
 
     def read(self, cell):
         if cell == "stuck":
-            self.let_go.wait(20)
+            self.let_go.wait(100)
             return np.full(2, 77, "float32")
         return super().read(cell)
 
@@ -293,7 +293,7 @@ def test_a_read_that_hangs_is_an_error_of_its_row(stuck, threads):
     started = time.monotonic()
     with pytest.raises(mg.LoadError, match=r"index 'r6', column 'a'.*longer than 0.4 seconds.*'stuck'"):
         list(slow(stuck, threads=threads))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 50
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -308,13 +308,13 @@ def test_what_a_late_thread_reads_goes_nowhere(stuck):
     sequence = slow(stuck, threads=1, on_error="blank")
     (a,), _, weights = sequence[1]
     SlowLoader.let_go.set()
-    time.sleep(0.3)
+    time.sleep(1)
     assert a[2].tolist() == [0, 0] and weights.tolist() == [1, 1, 0, 1]
 
 
 def test_threads_end_when_there_is_nothing_to_do(table):
     list(make(table, on_error="skip", threads=3))
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 20
     while any(thread.name == "multimodal_gen" and thread.is_alive() for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
