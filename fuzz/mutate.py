@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from typing import Any
@@ -56,7 +57,7 @@ def spoil_json(text: bytes, rng: random.Random) -> bytes:
         owner, key = rng.choice(places)
         match rng.randrange(5):
             case 0 | 1:
-                owner[key] = rng.choice(_VALUES)
+                owner[key] = copy.deepcopy(rng.choice(_VALUES))
             case 2 if isinstance(owner, dict) and key != "":
                 del owner[key]
             case 3:
@@ -64,7 +65,9 @@ def spoil_json(text: bytes, rng: random.Random) -> bytes:
                 if name in other if isinstance(other, dict) else name < len(other):
                     owner[key] = json.loads(json.dumps(other[name]))
             case 4 if isinstance(owner, dict):
-                owner[rng.choice(("class_name", "config", "module", "directory", "x"))] = rng.choice(_VALUES)
+                owner[rng.choice(("class_name", "config", "module", "directory", "x"))] = copy.deepcopy(
+                    rng.choice(_VALUES)
+                )
     return json.dumps(value.get("")).encode()
 
 
