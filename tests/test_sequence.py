@@ -66,7 +66,9 @@ def test_a_single_input_may_come_as_its_array(picture_table, inputs, target) -> 
     images, labels = data[0]
     assert images.shape == (4, 12, 16, 3)
     assert labels.shape == (4,)
-    with pytest.raises(ValueError, match=r"for a single input without a mask, \"array\".*inputs=\['image', 'caption'\]"):
+    with pytest.raises(
+        ValueError, match=r"for a single input without a mask, \"array\".*inputs=\['image', 'caption'\]"
+    ):
         mg.MultimodalSequence(picture_table, inputs, target, inputs_as="array")
 
 
