@@ -19,12 +19,12 @@ from multimodal_gen.loaders.opening import Place
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A folder with a picture, an array and a folder of its own, and the same files beside it."""
-    for folder in (tmp_path / "root" / "deep", tmp_path / "outside", tmp_path / "root-2"):
+    for folder in (tmp_path / "store" / "deep", tmp_path / "outside", tmp_path / "store-2"):
         folder.mkdir(parents=True)
         Image.new("RGB", (8, 6), (1, 2, 3)).save(folder / "a.png")
         np.save(folder / "a.npy", np.arange(4.0))
-    Image.new("RGB", (8, 6)).save(tmp_path / "root" / "a.png")
-    return tmp_path / "root"
+    Image.new("RGB", (8, 6)).save(tmp_path / "store" / "a.png")
+    return tmp_path / "store"
 
 
 def loaders(directory: object) -> list[tuple[mg.Loader, str]]:
@@ -37,7 +37,7 @@ def loaders(directory: object) -> list[tuple[mg.Loader, str]]:
 
 @pytest.mark.parametrize(
     "cell",
-    ["deep/a", "deep/../deep/a", "./deep/a", "{root}/deep/a", "{root}/../root/deep/a", "../root/deep/a", "deep//a"],
+    ["deep/a", "deep/../deep/a", "./deep/a", "{root}/deep/a", "{root}/../store/deep/a", "../store/deep/a", "deep//a"],
 )
 def test_whatever_lies_inside_the_directory_is_read(root: Path, cell: str) -> None:
     for loader, suffix in loaders(root):
@@ -46,7 +46,7 @@ def test_whatever_lies_inside_the_directory_is_read(root: Path, cell: str) -> No
 
 @pytest.mark.parametrize(
     "cell",
-    ["../outside/a", "deep/../../outside/a", "{outside}/a", "{root}/../outside/a", "../root-2/a", "/etc/passwd/../a"],
+    ["../outside/a", "deep/../../outside/a", "{outside}/a", "{root}/../outside/a", "../store-2/a", "/etc/passwd/../a"],
 )
 def test_a_cell_that_leads_out_of_the_directory_is_refused(root: Path, cell: str) -> None:
     for loader, suffix in loaders(root):
@@ -66,7 +66,7 @@ def test_links_that_leave_the_directory_are_refused_and_their_targets_named(root
         (root / f"within.{suffix}").symlink_to(Path("deep", f"a.{suffix}"))
     (root / "folder").symlink_to(outside, target_is_directory=True)
     for loader, suffix in loaders(root):
-        for cell in (f"link.{suffix}", f"folder/a.{suffix}", f"folder/../root/folder/a.{suffix}"):
+        for cell in (f"link.{suffix}", f"folder/a.{suffix}", f"folder/../store/folder/a.{suffix}"):
             with pytest.raises(mg.LoadError, match="lies outside the directory of this loader, at '.*/outside/a"):
                 loader.read(cell)
             assert key_of(loader, cell) is None
@@ -84,8 +84,8 @@ def test_a_directory_that_is_a_link_itself_is_read_by_both_of_its_names(root: Pa
 
 
 def test_a_relative_directory_follows_the_working_directory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("root", "../root", "."):
-        monkeypatch.chdir(root if name == "." else root.parent / "outside" if name == "../root" else root.parent)
+    for name in ("store", "../store", "."):
+        monkeypatch.chdir(root if name == "." else root.parent / "outside" if name == "../store" else root.parent)
         for loader, suffix in loaders(name):
             assert loader.read(f"deep/a.{suffix}").shape == loader.spec.shape
             with pytest.raises(mg.LoadError, match="lies outside"):

@@ -23,7 +23,7 @@ from multimodal_gen.cache.locks import fcntl
 
 _KEPT = 2
 _NAME = re.compile(r"state-\d+\.npz")
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 # Directory -> the open file that holds its lock. A run that was broken off in a notebook may begin again.
 _HELD: dict[str, int] = {}
 
