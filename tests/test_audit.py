@@ -234,3 +234,13 @@ def test_wrong_states_and_indexes_are_refused(tmp_path: Path) -> None:
         audited(pd.concat([table, table[:1]]), tmp_path)
     with pytest.raises(ValueError, match="Received: both"):
         mg.audit({"train": table}, loaders(table, tmp_path)[0], split="split")
+
+
+def test_a_picture_beyond_the_limit_of_its_loader_is_huge_and_warns_nobody(tmp_path: Path) -> None:
+    table = shop(tmp_path)
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "images" / "bomb.png")
+    table.loc["row-3", "image"] = "images/bomb.png"
+    problems = audited(table, tmp_path).problems
+    found = problems[problems["index"] == "row-3"]
+    assert found["kind"].tolist() == ["huge"]
+    assert "20000 x 20000" in found["message"].iloc[0]

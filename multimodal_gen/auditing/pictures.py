@@ -5,9 +5,9 @@ The file is read once and decoded once, at a small scale.
 
 from __future__ import annotations
 
-import io
 import mimetypes
 import os
+import sys
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
@@ -19,7 +19,9 @@ from multimodal_gen.auditing.endings import ends_early
 from multimodal_gen.auditing.records import DETAIL, RECORD
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.decoding import open_image
 from multimodal_gen.loaders.image import ImageLoader
+from multimodal_gen.loaders.quiet import quiet
 
 _SIDE = 64
 # Formats that go by one another's names.
@@ -144,7 +146,8 @@ class PictureReader:
 
     def _look_into(self, content: bytes, cell: Any, record: np.ndarray) -> None:
         try:
-            with Image.open(io.BytesIO(content)) as image:
+            # Whatever its size: only the header is read here.
+            with quiet(), open_image(content, sys.maxsize) as image:
                 record["width"], record["height"] = image.size
                 record["mode"], record["format"] = image.mode.encode(), (image.format or "").encode()
         except Exception:
@@ -153,9 +156,8 @@ class PictureReader:
 
     def _unusable(self, error: Exception, cell: Any, content: bytes | None) -> UnusableError:
         reason = error.reason if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
-        cause = error.__cause__ or error
         kind = "corrupt" if content is not None else "unreadable"
-        if isinstance(cause, Image.DecompressionBombError):
+        if "max_pixels" in reason:
             kind = "huge"
         elif content is not None and (ends_early(content) or "truncated" in reason.lower()):
             kind = "truncated"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from multimodal_gen.auditing.findings import Finding
 from multimodal_gen.auditing.pictures import PictureReader, UnusableError
@@ -77,17 +75,14 @@ def read_pictures(
             places[column][rows] = np.arange(first, first + len(new))
             progress(len(cells))
 
-    with warnings.catch_warnings():
-        # A picture that is large enough to be warned of is found to be huge.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with ThreadPoolExecutor(threads, thread_name_prefix="audit") as pool:
-            try:
-                for future in [pool.submit(work) for _ in range(threads)]:
-                    future.result()
-            finally:
-                stopped.set()
-                pool.shutdown()
-                records.flush()
+    with ThreadPoolExecutor(threads, thread_name_prefix="audit") as pool:
+        try:
+            for future in [pool.submit(work) for _ in range(threads)]:
+                future.result()
+        finally:
+            stopped.set()
+            pool.shutdown()
+            records.flush()
     return places, findings
 
 
