@@ -95,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markdown", type=Path, help="a markdown file whose section of this name is replaced, or to which it is added"
     )
+    parser.add_argument("--charts", type=Path, help="the folder for its charts; by default that of the markdown file")
 
 
 def publish(report: Report, arguments: argparse.Namespace, chart: Figure | None = None) -> None:
@@ -102,7 +103,7 @@ def publish(report: Report, arguments: argparse.Namespace, chart: Figure | None 
 
     Args:
         report: What was measured.
-        arguments: With `out` and `markdown`, as `add_arguments` makes them.
+        arguments: With `out`, `markdown` and `charts`, as `add_arguments` makes them.
         chart: A chart that is saved beside.
     """
     show(report)
@@ -115,8 +116,10 @@ def publish(report: Report, arguments: argparse.Namespace, chart: Figure | None 
     if arguments.markdown is not None:
         picture = None
         if chart is not None:
-            picture = f"{report.name}.png"
-            chart.savefig(arguments.markdown.parent / picture)
+            beside = arguments.markdown.parent
+            file = (arguments.charts or beside) / f"{report.name}.png"
+            chart.savefig(file)
+            picture = Path(os.path.relpath(file, beside)).as_posix()
         write_section(report, arguments.markdown, picture)
 
 
@@ -142,7 +145,7 @@ def write_section(report: Report, file: Path, picture: str | None) -> None:
     Args:
         report: What was measured.
         file: The file; comments in it mark where sections begin and end.
-        picture: The name of a picture beside the file, or None.
+        picture: The path of a picture from the file's folder, or None.
     """
     begin, end = f"<!-- begin {report.name} -->", f"<!-- end {report.name} -->"
     lines = [f"### {report.title}", "", *([f"![{report.title}]({picture})", ""] if picture else [])]

@@ -39,7 +39,7 @@ from multimodal_gen.operations import (
 from multimodal_gen.plan import Plan
 from multimodal_gen.presence import mask_names, with_masks
 from multimodal_gen.sources import Source, sources_of
-from multimodal_gen.table import check_columns
+from multimodal_gen.table import cells_of, check_columns
 from multimodal_gen.weights import Weights
 
 _INPUTS_AS: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -146,8 +146,8 @@ class Assembly:
         def rng_of_cell(row: int, loader: Loader) -> np.random.Generator:
             return plan.rng(epoch, positions[row], loader.column)
 
-        def cells_of() -> dict[Any, list[Any]]:
-            return {key: self._cells(source.loader.column, positions) for key, source in self.sources.items()}
+        def cells() -> dict[Any, list[Any]]:
+            return {key: cells_of(self.table, one.loader.column, positions) for key, one in self.sources.items()}
 
         def label_of(row: int) -> Any:
             return self.table.index[positions[row : row + 1]].tolist()[0]
@@ -203,17 +203,11 @@ class Assembly:
             others = (one for one in (batch.target, batch.sample_weight) if one is not None)
             return _INPUTS_AS[self.inputs_as](batch.inputs), *others
 
-        return PendingBatch(
-            self.sources,
-            positions,
-            label_of,
-            cells_of,
-            rng_of_cell if self.augmenting else None,
-            self.reading,
-            prepare=prepare if self.augmenting and self.sample_augment else None,
-            lost=lost,
-            finish=finish,
-        )
+        tolerant = self.on_error != "raise"
+        rng_of = rng_of_cell if self.augmenting else None
+        arrays = BatchArrays(self.sources, positions, label_of, cells, rng_of, lost if tolerant else None)
+        varied = self.augmenting and self.sample_augment
+        return PendingBatch(arrays, self.reading, prepare=prepare if varied else None, finish=finish)
 
     def _vary(self, batch: Batch, operations: Sequence[Any], plan: Plan, epoch: int, index: int) -> Batch:
         for number, operation in enumerate(operations):
@@ -223,11 +217,6 @@ class Assembly:
     @property
     def _specs(self) -> dict[str, ArraySpec]:
         return with_masks(self.inputs)
-
-    def _cells(self, column: str | tuple[str, ...], positions: np.ndarray) -> list[Any]:
-        if isinstance(column, str):
-            return list(self.table[column].array.take(positions).tolist())
-        return list(zip(*(self._cells(one, positions) for one in column), strict=True))
 
     def _prepare(
         self, cells: Mapping[str, Any], rngs: Sequence[np.random.Generator]

@@ -14,13 +14,9 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from multimodal_gen.batch_arrays import AbandonedError, BatchArrays, Step, Task
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import Loader
 from multimodal_gen.pool import Once, pool_of
-from multimodal_gen.sources import Source
 from multimodal_gen.stages import stage
 
 # Thread -> what it is reading now, where somebody looks at the time; a thread that hangs may be another batch's.
@@ -34,55 +30,36 @@ class Reading:
     Args:
         threads: Size of the pool.
         timeout: Seconds that one read may take, or None.
-        tolerant: Whether a cell that cannot be loaded is told to `lost` and left blank; otherwise it is an error.
     """
 
     threads: int
     timeout: float | None = None
-    tolerant: bool = False
 
 
 class PendingBatch:
     """The arrays of one batch, being filled.
 
     Args:
-        sources: Key -> source; one array is made for each.
-        positions: The rows' positions in the table.
-        label_of: Row of the batch -> its label in the table's own index, for error reports.
-        cells_of: Key -> the cells of the batch's rows; called once, by the first thread that needs them.
-        rng_of: `(row of the batch, loader) -> random stream`, or None when nothing random may happen.
+        arrays: The arrays, still empty.
         reading: How cells are read.
-        prepare: Called once before the first cell is read, with what `cells_of` gave; it may exchange cells.
-        lost: Called with the row of the batch and the error of a cell that could not be loaded.
+        prepare: Called once before the first cell is read, with the cells of all rows; it may exchange them.
         finish: Called with the filled arrays by the thread that is done last; makes the result of them.
     """
 
     def __init__(
         self,
-        sources: Mapping[Any, Source],
-        positions: np.ndarray,
-        label_of: Callable[[int], Any],
-        cells_of: Callable[[], Mapping[Any, Sequence[Any]]],
-        rng_of: Callable[[int, Loader], np.random.Generator] | None,
+        arrays: BatchArrays,
         reading: Reading,
         *,
         prepare: Callable[[Mapping[Any, Sequence[Any]]], None] | None = None,
-        lost: Callable[[int, LoadError], None],
         finish: Callable[[BatchArrays], Any],
     ) -> None:
-        self._prepare, self._finish, self._reading = prepare, finish, reading
-        self._arrays = arrays = BatchArrays(
-            sources,
-            positions,
-            label_of,
-            cells_of,
-            rng_of,
-            lost=lost if reading.tolerant else None,
-            timed=self._timed,
-        )
-        rows = len(positions)
-        whole = [key for key, one in sources.items() if one.whole or key in arrays.kept]
-        single = [key for key in sources if key not in whole]
+        self._arrays, self._prepare, self._finish, self._reading = arrays, prepare, finish, reading
+        if reading.timeout is not None:
+            arrays.timed = self._timed
+        rows = len(arrays.failed)
+        whole = [key for key, one in arrays.sources.items() if one.whole or key in arrays.kept]
+        single = [key for key in arrays.sources if key not in whole]
         # One thread for all of them: they are small, and threads that wait for each other cost more.
         tasks: list[deque[Step]] = [deque((arrays.fill_together, key, range(rows)) for key in whole)] if whole else []
         if single:
@@ -143,8 +120,6 @@ class PendingBatch:
     # Reads that hang
 
     def _timed(self, read: Callable[[], Any], key: Any, row: int | None, task: Task) -> Any:
-        if self._reading.timeout is None:
-            return read()
         me = threading.get_ident()
         entry = _READS[me] = _Read(self, task, key, row, me)
         try:

@@ -56,9 +56,9 @@ class BatchArrays:
         rng_of: `(row of the batch, loader) -> random stream`, or None when nothing random may happen.
         lost: Called with the row of the batch and the error of a cell that could not be loaded; or None, where that is
             an error of the batch.
-        timed: Calls a function that reads; it is told the key, the row (None for several) and the task.
 
     Attributes:
+        timed: Calls a function that reads; it is told the key, the row (None for several) and the task.
         arrays: Key -> `(batch, *spec.shape)`.
         missing: Key -> `(batch,) bool`, for loaders with `missing="blank"`: the rows without a cell, or a good one.
         failed: `(batch,) bool`: the rows of which a cell could not be loaded.
@@ -72,12 +72,11 @@ class BatchArrays:
         label_of: Callable[[int], Any],
         cells_of: Callable[[], Mapping[Any, Sequence[Any]]],
         rng_of: Callable[[int, Loader], np.random.Generator] | None,
-        *,
         lost: Callable[[int, LoadError], None] | None,
-        timed: Callable[[Callable[[], Any], Any, int | None, Task], Any],
     ) -> None:
-        self._sources, self._positions, self._label_of, self._cells_of = sources, positions, label_of, cells_of
-        self._rng_of, self._lost, self._timed = rng_of, lost, timed
+        self.sources, self._positions, self._label_of, self._cells_of = sources, positions, label_of, cells_of
+        self._rng_of, self._lost = rng_of, lost
+        self.timed: Callable[[Callable[[], Any], Any, int | None, Task], Any] = lambda read, key, row, task: read()
         self._varies = {key: one.loader.varies(rng_of is not None) for key, one in sources.items()}
         self.cells: Mapping[Any, Sequence[Any]] = {}
         self._own_cells: Mapping[Any, Sequence[Any]] = {}
@@ -97,14 +96,14 @@ class BatchArrays:
 
     def fill_cell(self, key: Any, row: int, task: Task) -> None:
         """Read one cell into its row."""
-        source, rng = self._sources[key], self._rng(key, row)
+        source, rng = self.sources[key], self._rng(key, row)
         cell = self._cell(key, row, rng)
         if cell is _NOTHING:
             return
         own = cell is self._own_cells[key][row]
         try:
             with stage("load"):
-                array = self._timed(lambda: source.read(cell, own), key, row, task)
+                array = self.timed(lambda: source.read(cell, own), key, row, task)
         except Exception as error:
             self.lose(key, row, error)
             return
@@ -118,12 +117,12 @@ class BatchArrays:
         task.steps.extendleft((self.fill_cell, key, row) for row in reversed(range(len(self._positions))))
 
     def _gather(self, key: Any, task: Task) -> bool:
-        source, cells = self._sources[key], self.cells[key]
+        source, cells = self.sources[key], self.cells[key]
         if not all(map(operator.is_, cells, self._own_cells[key])):
             return False
         there = [row for row in range(len(cells)) if self._cell(key, row, None) is not _NOTHING]
         with stage("load"):
-            gathered = self._timed(lambda: source.gather([cells[row] for row in there]), key, None, task)
+            gathered = self.timed(lambda: source.gather([cells[row] for row in there]), key, None, task)
         if gathered is not None and len(there) < len(cells):
             whole = np.zeros_like(self.empty(key))
             whole[there] = gathered
@@ -134,7 +133,7 @@ class BatchArrays:
 
     def fill_together(self, key: Any, rows: Sequence[int], task: Task) -> None:
         """Read the cells of all rows at once, as far as they are not remembered."""
-        source, memory, own_cells = self._sources[key], self._sources[key].memory, self._own_cells[key]
+        source, memory, own_cells = self.sources[key], self.sources[key].memory, self._own_cells[key]
         if key in self.kept:
             if not self._gather(key, task):
                 self.fill_one_by_one(key, task)
@@ -152,7 +151,7 @@ class BatchArrays:
         try:
             with stage("load"):
                 wanted = [cells[row] for row in unread]
-                arrays = self._timed(lambda: source.read_batch(wanted, all(own)), key, None, task)
+                arrays = self.timed(lambda: source.read_batch(wanted, all(own)), key, None, task)
         except AbandonedError:
             raise
         except Exception:
@@ -175,14 +174,14 @@ class BatchArrays:
 
     def empty(self, key: Any) -> np.ndarray:
         """Memory for the array of a key."""
-        spec = self._sources[key].loader.spec
+        spec = self.sources[key].loader.spec
         return aligned_empty((len(self._positions), *spec.shape), spec.dtype)
 
     def _rng(self, key: Any, row: int) -> np.random.Generator | None:
-        return self._rng_of(row, self._sources[key].loader) if self._rng_of is not None and self._varies[key] else None
+        return self._rng_of(row, self.sources[key].loader) if self._rng_of is not None and self._varies[key] else None
 
     def _cell(self, key: Any, row: int, rng: np.random.Generator | None) -> Any:
-        loader, cell = self._sources[key].loader, self.cells[key][row]
+        loader, cell = self.sources[key].loader, self.cells[key][row]
         if not loader.accepts_missing and is_missing(cell):
             if key in self.missing:
                 self.missing[key][row] = True
@@ -199,7 +198,7 @@ class BatchArrays:
 
     def lose(self, key: Any, row: int, error: Exception) -> None:
         """Have a row counted as lost, or raise the error if none may be."""
-        placed_error = placed(error, self._sources[key].loader, self.cells[key][row], self._label_of(row))
+        placed_error = placed(error, self.sources[key].loader, self.cells[key][row], self._label_of(row))
         if self._lost is None:
             raise placed_error from error
         self._lost(row, placed_error)
@@ -219,7 +218,7 @@ class BatchArrays:
             array.flags.writeable = False
             try:
                 with stage("augment"):
-                    array = self._sources[key].loader.augment(array, rng)
+                    array = self.sources[key].loader.augment(array, rng)
             except Exception as error:
                 raise self._broken(error, key, row, "augment") from error
             self._check_spec(key, row, array, "augment")
@@ -227,7 +226,7 @@ class BatchArrays:
             self.arrays[key][row] = array
 
     def _check_spec(self, key: Any, row: int, array: Any, method: str) -> None:
-        loader = self._sources[key].loader
+        loader = self.sources[key].loader
         problem = spec_problem(array, loader.spec)
         if problem:
             raise LoaderError(
@@ -239,6 +238,6 @@ class BatchArrays:
 
     def _broken(self, error: Exception, key: Any, row: int, method: str) -> LoaderError:
         # The cell could be read: what failed is an operation, and no other row would fare better.
-        name = type(self._sources[key].loader).__name__
+        name = type(self.sources[key].loader).__name__
         hint = " Return a new array, and leave the one that is given as it is." if "read-only" in str(error) else ""
         return LoaderError(f"{name}.{method} failed; {self._where(key, row)}. {type(error).__name__}: {error}{hint}")

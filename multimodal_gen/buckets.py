@@ -21,6 +21,7 @@ from multimodal_gen.loaders.base import Loader, is_missing
 from multimodal_gen.loaders.masking import MaskedTokens
 from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.plan import Plan
+from multimodal_gen.table import cells_of
 
 _MOST_LENGTHS, _MULTIPLE, _MOST_CANDIDATES = 5, 8, 256
 _CHUNK_ROWS, _ROWS_WITH_A_BAR = 1000, 100_000
@@ -166,9 +167,7 @@ def _lengths(loader: Loader, table: pd.DataFrame, left: bool, tolerant: bool) ->
 
 
 def _read(loader: Loader, table: pd.DataFrame, rows: np.ndarray, tolerant: bool) -> list[np.ndarray]:
-    columns = [loader.column] if isinstance(loader.column, str) else loader.column
-    values = [table[column].array.take(rows).tolist() for column in columns]
-    cells = values[0] if isinstance(loader.column, str) else list(zip(*values, strict=True))
+    cells = cells_of(table, loader.column, rows)
     try:
         if loader.accepts_missing or not any(map(is_missing, cells)):
             return loader.read_batch(cells)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -22,7 +21,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.pool import available_cores
 from multimodal_gen.preparation import DataSettings, Reporter, make_loaders, read_parts
-from multimodal_gen.table import check_columns
+from multimodal_gen.table import cells_of, check_columns
 
 _CHUNK = 32
 _MOST_ERRORS = 100
@@ -125,7 +124,7 @@ def _fill(cache: LoaderCache, rows: pd.DataFrame) -> list[tuple[int, LoadError]]
     if cache.loader.missing == "blank":
         # What is missing is no bad cell then, and nothing to keep.
         rows = rows[rows[cache.loader.column].notna()]
-    cells: Sequence[Any] = rows[cache.loader.column].array.tolist()
+    cells = cells_of(rows, cache.loader.column)
     if type(cache.loader).read_batch is not Loader.read_batch:
         try:
             cache.read_batch(cells)

@@ -143,14 +143,12 @@ class MultimodalSequence(BatchReader):
             table,
             dict(inputs),
             targets,
-            Weights(
-                weights_by_column(sample_weight, targets), {}, targets, always=bool(targets) and on_error != "raise"
-            ),
+            Weights(weights_by_column(sample_weight, targets), {}, targets, always=bool(targets) and tolerant),
             tuple(sample_augment),
             tuple(batch_augment),
             augmenting=shuffle or target is not None,
             inputs_as=inputs_as,
-            reading=Reading(threads or available_cores(), read_timeout, tolerant),
+            reading=Reading(threads or available_cores(), read_timeout),
             on_error=on_error,
             max_error_rate=max_error_rate,
             cache=None if cache is None else ArrayCache(cache, limit=cache_limit),

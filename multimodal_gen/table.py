@@ -136,6 +136,24 @@ def check_columns(table: Any, columns: Sequence[str]) -> None:
             raise TableError(f"The table has no such column; it has {names}.{hint} Received: column={column!r}")
 
 
+def cells_of(table: pd.DataFrame, column: str | tuple[str, ...], rows: slice | np.ndarray | None = None) -> list[Any]:
+    """The cells that a loader of a column reads, as plain objects; of several columns, a tuple a row.
+
+    Args:
+        table: The table.
+        column: Name of the column or columns.
+        rows: Positions of the rows, or a slice of them; all by default.
+    """
+    if not isinstance(column, str):
+        return list(zip(*(cells_of(table, one, rows) for one in column), strict=True))
+    array = table[column].array
+    if isinstance(rows, np.ndarray):
+        array = array.take(rows)
+    elif rows is not None:
+        array = array[rows]
+    return array.tolist()
+
+
 def split_table(
     table: pd.DataFrame,
     fractions: Sequence[float],

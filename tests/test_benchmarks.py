@@ -184,7 +184,8 @@ def test_scale_names_what_is_over_a_limit() -> None:
 def test_a_section_of_a_markdown_file_is_added_once_and_then_replaced(tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text("# Page\n\nText.\n", "utf-8")
-    arguments = argparse.Namespace(out=None, markdown=file)
+    (tmp_path / "charts").mkdir()
+    arguments = argparse.Namespace(out=None, markdown=file, charts=tmp_path / "charts")
     for value in ("1", "2"):
         report = Report("speed", "How fast", ["name", "value"], [["ours", value]], ["A note."], {})
         publish(report, arguments, bar_chart([Bar("ours", 1, "panel", ours=True)], "How fast", "of one"))
@@ -193,7 +194,7 @@ def test_a_section_of_a_markdown_file_is_added_once_and_then_replaced(tmp_path: 
     assert text.startswith("# Page\n\nText.\n\n<!-- begin speed -->\n### How fast\n")
     assert text.count("### How fast") == text.count("### Other") == 1
     assert "| ours | 2 |" in text and "| ours | 1 |" not in text
-    assert "![How fast](speed.png)" in text and (tmp_path / "speed.png").exists()
+    assert "![How fast](charts/speed.png)" in text and (tmp_path / "charts" / "speed.png").exists()
 
 
 def test_a_chart_has_a_bar_for_each_value_and_a_scale_for_each_panel() -> None:

@@ -29,7 +29,7 @@ from multimodal_gen.loaders.reconstruction import InputTarget
 from multimodal_gen.loaders.target import Target
 from multimodal_gen.loaders.text import TextLoader
 from multimodal_gen.pool import available_cores
-from multimodal_gen.table import check_columns
+from multimodal_gen.table import cells_of, check_columns
 
 # A share of rows with a duplicate from which duplicates are the nature of the table, and no finding in each row.
 _BY_NATURE, _BY_NATURE_TEXTS, _BY_NATURE_SPELLING = 0.2, 0.05, 0.01
@@ -176,7 +176,7 @@ class _Gathering:
 
     def _look_at_texts(self, loader: Loader) -> None:
         column = str(loader.column)
-        texts: list[str | None] = [cell if isinstance(cell, str) else None for cell in self.rows[column].array.tolist()]
+        texts = [cell if isinstance(cell, str) else None for cell in cells_of(self.rows, column)]
         self.findings += read_others(self.rows, loader, self.progress)
         self.findings += words.odd_lengths(column, texts)
         self.notes += words.token_notes(column, [text for text in texts if text is not None], _encoder_of(loader))

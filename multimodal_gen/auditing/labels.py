@@ -18,6 +18,7 @@ from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.multilabel import MultiLabel, split_labels
 from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.loaders.target import Target
+from multimodal_gen.table import cells_of
 
 # A share of captions with their own class's name from which a note says so.
 _HINTING = 0.05
@@ -41,12 +42,7 @@ def read_labels(
     known: dict[bytes, int] = {}
     codes = np.full(len(table), -1, "int64")
     findings = []
-    cells: Any
-    if isinstance(target.column, tuple):
-        cells = zip(*(table[one].array.tolist() for one in target.column), strict=True)
-    else:
-        cells = table[target.column].array.tolist()
-    for row, cell in enumerate(cells):
+    for row, cell in enumerate(cells_of(table, target.column)):
         try:
             array = read_at(target, cell, table.index[row])
             codes[row] = known.setdefault(array.tobytes(), len(known))
@@ -68,7 +64,7 @@ def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
         return []
     assert isinstance(target.column, str)
     known = set(target.class_names)
-    counts = Counter(cell for cell in table[target.column].array.tolist() if _hashable(cell) and cell in known)
+    counts = Counter(cell for cell in cells_of(table, target.column) if _hashable(cell) and cell in known)
     if not counts:
         return []
     (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
@@ -92,7 +88,7 @@ def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, ta
     for name, words in names.items():
         for word in words:
             by_word.setdefault(word, []).append(name)
-    labels = table[target.column].array.tolist()
+    labels = cells_of(table, target.column)
     rows = own = right = 0
     majority = Counter(label for label in labels if _hashable(label)).most_common(1)
     most_common = majority[0][0] if majority else None

@@ -17,6 +17,7 @@ from multimodal_gen.cache.keys import key_of
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader, is_missing
 from multimodal_gen.loaders.placing import read_at
+from multimodal_gen.table import cells_of
 
 _CHUNK = 32
 
@@ -54,7 +55,7 @@ def read_pictures(
             if reader is None:
                 return
             column = str(reader.loader.column)
-            cells = table[column].iloc[start : start + _CHUNK].array.tolist()
+            cells = cells_of(table, column, slice(start, start + _CHUNK))
             keys = [_key(reader.loader, cell) for cell in cells]
             new, rows = [], []
             for row, (cell, key) in enumerate(zip(cells, keys, strict=True), start=start):
@@ -90,12 +91,7 @@ def read_others(table: pd.DataFrame, loader: Loader, progress: Callable[[int], N
     """Read every cell of a loader that is cheap to read, or that nothing more is known of; find those it refuses."""
     column = name_of(loader)
     findings = []
-    cells: Any
-    if isinstance(loader.column, tuple):
-        cells = zip(*(table[one].array.tolist() for one in loader.column), strict=True)
-    else:
-        cells = table[loader.column].array.tolist()
-    for row, cell in enumerate(cells):
+    for row, cell in enumerate(cells_of(table, loader.column)):
         try:
             read_at(loader, cell, table.index[row])
         except LoadError as error:
