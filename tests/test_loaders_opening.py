@@ -109,6 +109,31 @@ def test_what_a_loader_may_not_read_it_does_not_get_from_a_cache_either(root: Pa
             bound.read(cell)
 
 
+def test_a_link_among_files_that_have_their_keys_has_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = root.parent / "outside"
+    (root / "link.png").symlink_to(outside / "a.png")
+    (root / "folder").symlink_to(outside, target_is_directory=True)
+    (root / "inner").symlink_to(root / "deep", target_is_directory=True)
+    for directory in (root, "store", "."):
+        monkeypatch.chdir(root if directory == "." else root.parent)
+        loader = mg.ImageLoader("x", directory=directory)
+        for _ in range(2):
+            assert None not in [key_of(loader, cell) for cell in ("a.png", "deep/a.png", "inner/a.png")]
+            refused = ("link.png", "folder/a.png", "deep/../link.png", "deep/../../outside/a.png", "deep", "inner/..")
+            assert {key_of(loader, cell) for cell in refused} == {None}
+
+
+def test_a_folder_of_the_same_name_elsewhere_is_looked_at_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = root.parent / "other" / "store"
+    other.mkdir(parents=True)
+    (other / "deep").symlink_to(root.parent / "outside", target_is_directory=True)
+    loader = mg.ImageLoader("x", directory="store")
+    monkeypatch.chdir(root.parent)
+    assert key_of(loader, "deep/a.png") is not None
+    monkeypatch.chdir(other.parent)
+    assert key_of(loader, "deep/a.png") is None
+
+
 def test_devices_pipes_and_sockets_are_refused_at_once(root: Path) -> None:
     os.mkfifo(root / "pipe.png")
     with socket.socket(socket.AF_UNIX) as server:

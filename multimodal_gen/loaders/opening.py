@@ -24,6 +24,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 # Enough to know where a file lies, without a right to read it.
 _LOOK = getattr(os, "O_PATH", _FLAGS)
 _CHUNK = 1 << 24
+_MOST_FOLDERS = 4096
 
 
 class Place:
@@ -51,6 +52,8 @@ class Place:
             )
         self._remote = self.directory is not None and _protocol(self.directory) is not None
         self._root = None if self.directory is None or self._remote else os.path.normpath(self.directory)
+        # Folders that were found to lie inside, so that a file of a cache is looked at once and not opened.
+        self._inside: set[str] = set()
 
     def path_of(self, cell: Any) -> str | None:
         """The path or URL that a cell names, not yet checked; None for a cell that is no path."""
@@ -73,9 +76,12 @@ class Place:
         if _protocol(path) is not None:
             raise LoadError("a URL cannot be mapped or cached: download the file first.", path=path)
         try:
+            if _folder_of(path) in self._inside and stat.S_ISREG(os.lstat(path).st_mode):
+                return path
             self._regular(path)
             if self._root is not None:
                 self._confine(path, _LOOK)
+                self._remember(_folder_of(path))
         except (OSError, ValueError) as error:
             raise self._refused(error, path) from None
         return path
@@ -138,6 +144,13 @@ class Place:
             self._check_inside(path, file)
         finally:
             os.close(file)
+
+    def _remember(self, folder: str) -> None:
+        # A file in it may be a link and its folder lie elsewhere, or the other way round.
+        if self._root is not None and _within(os.path.join(os.path.realpath(folder), ""), os.path.realpath(self._root)):
+            if len(self._inside) >= _MOST_FOLDERS:
+                self._inside.clear()
+            self._inside.add(folder)
 
     def _check_inside(self, path: str, file: int) -> None:
         # Linux says in one call where an open file really lies, whatever links led to it.
@@ -213,6 +226,11 @@ def _protocol(path: str) -> str | None:
         return None
     found = _URL.match(path)
     return found[1] if found else None
+
+
+def _folder_of(path: str) -> str:
+    folder = os.path.dirname(path)
+    return folder if os.path.isabs(folder) else os.path.join(os.getcwd(), folder)
 
 
 def _within(path: str, root: str) -> bool:
