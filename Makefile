@@ -30,8 +30,10 @@ train: $(INSTALLED)
 	KERAS_BACKEND=$(BACKEND) $(RUN)/multimodal-gen train sample_data/catalog.csv --image image --caption caption \
 	  --label label --name $(NAME) --seed $(SEED) --ablate --overwrite
 
+# Two processes at a time; `make test JOBS=0` runs all in one.
+JOBS ?= 2
 test: $(INSTALLED)
-	KERAS_BACKEND=$(BACKEND) $(RUN)/python -m pytest
+	KERAS_BACKEND=$(BACKEND) $(RUN)/python -m pytest -n $(JOBS) --dist worksteal
 
 # Style, types, and the notebooks run from top to bottom.
 check: $(INSTALLED)

@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from multimodal_gen.sampling import Sampler as Sampler
     from multimodal_gen.sampling import WeightedSampler as WeightedSampler
     from multimodal_gen.sequence import MultimodalSequence as MultimodalSequence
+    from multimodal_gen.splitting import split_table as split_table
     from multimodal_gen.table import read_table as read_table
-    from multimodal_gen.table import split_table as split_table
 
 # Name -> module. Resolved on first use, so that reading a table does not wait for Keras to be imported.
 _HOMES = {
@@ -102,7 +102,7 @@ _HOMES = {
     "profile": "profiling",
     "read_table": "table",
     "show_batch": "plots",
-    "split_table": "table",
+    "split_table": "splitting",
     "table_from_arrays": "arrays",
 }
 _MODULES = ("augment", "loaders", "models")
