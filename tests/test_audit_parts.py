@@ -94,6 +94,10 @@ def test_a_caption_that_many_rows_share_tells_nothing_if_their_classes_are_mixed
     telling = telling_nothing(keys, labels)
     assert telling[:10].all() and not telling[10:].any()
     assert not telling_nothing(keys, None)[20] and telling_nothing(np.zeros(100, "int64"), None).all()
+    # Of a handful, half may be of one class by chance, but not nearly all.
+    few = np.append(np.zeros(6, "int64"), np.arange(1, 95))
+    assert telling_nothing(few, np.append([1, 1, 1, 2, 3, 4], labels[6:]))[:6].all()
+    assert not telling_nothing(few, np.append([1, 1, 1, 1, 1, 4], labels[6:]))[:6].any()
 
 
 def test_groups_are_joined_over_several_steps() -> None:

@@ -87,8 +87,11 @@ def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         total = max(classes.sum(), 2)
         # The chance that two rows have one class.
         by_chance = (classes * (classes - 1)).sum() / (total * (total - 1))
-        within = pairs / np.maximum(own * (own - 1.0), 1)
-        chosen = (own >= _MANY) & (within <= min(2 * by_chance, (1 + by_chance) / 2)) & (by_chance < 1)
+        twice = np.maximum(own * (own - 1.0), 1)
+        # Of few rows, more may be of one class by mere chance.
+        noise = 3 * np.sqrt(by_chance * (1 - by_chance) * 2 / twice)
+        limit = np.minimum(2 * by_chance + noise, (1 + by_chance) / 2)
+        chosen = (own >= _MANY) & (pairs / twice <= limit) & (by_chance < 1)
     if chosen.sum() > max(5, 0.02 * count):
         # So it is with the captions of this table.
         chosen &= sizes > 0.05 * len(keys)
