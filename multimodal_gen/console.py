@@ -5,6 +5,7 @@ Nothing here knows what is being trained; and nothing heavy is imported before a
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -39,7 +40,10 @@ class Commands(TyperGroup):
         except (MultimodalError, ValueError, TypeError, OSError) as error:
             if not _is_about_input(error):
                 raise
-            typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            hint = ""
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+                hint = ": make room where the results go, and run the same command again"
+            typer.echo(f"Error: {' '.join(str(error).split())}{hint}", err=True)
             raise typer.Exit(2) from None
 
     def main(self, args: Any = None, prog_name: Any = None, *_: Any, standalone_mode: bool = True, **extra: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import multimodal_gen as mg
 from benchmarks.planting import plant
 from multimodal_gen.auditing import gathering
 from multimodal_gen.auditing.findings import KINDS
+from multimodal_gen.auditing.pictures import PictureReader
 
 SILENT = {"progress": lambda cells: None}
 
@@ -244,3 +246,26 @@ def test_a_picture_beyond_the_limit_of_its_loader_is_huge_and_warns_nobody(tmp_p
     found = problems[problems["index"] == "row-3"]
     assert found["kind"].tolist() == ["huge"]
     assert "20000 x 20000" in found["message"].iloc[0]
+
+
+def test_a_full_disk_is_an_error_that_names_the_state_and_the_audit_goes_on_when_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    table, state, seen = shop(tmp_path), small_disk / "state.bin", []
+    (small_disk / "other").write_bytes(bytes(2**20 - 10 * 4096))
+    with pytest.raises(OSError, match=r"cannot be kept: No space left on device. Make room, .*state\.bin"):
+        audited(table, tmp_path, state=state)
+    (small_disk / "other").unlink()
+    look = PictureReader.look
+
+    def counted(self: PictureReader, cell: object) -> object:
+        seen.append(cell)
+        return look(self, cell)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PictureReader, "look", counted)
+        assert audited(table, tmp_path, state=state).problems.empty
+    assert 0 < len(seen) < len(table)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(OSError, match=r"Read-only file system: '.*state\.bin'"):
+        audited(table, tmp_path, state=state)

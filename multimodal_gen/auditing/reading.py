@@ -83,7 +83,6 @@ def read_pictures(
         finally:
             stopped.set()
             pool.shutdown()
-            records.flush()
     return places, findings
 
 

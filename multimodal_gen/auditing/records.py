@@ -46,19 +46,22 @@ class Records:
 
     Raises:
         TableError: If there is such a file that is something else.
+        OSError: If it cannot be written, here or later.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, settings: str) -> None:
         made_with = blake2b(settings.encode(), digest_size=16).hexdigest()
         header = json.dumps({"file": _NAME, "record": RECORD.itemsize, "settings": made_with}).encode()
         header = header.ljust(_HEADER - 1) + b"\n"
+        self._name = "a temporary file" if path is None else os.fspath(path)
+        # Unbuffered: what a full disk refuses is not to be tried again when the file is closed.
         if path is None:
-            self.file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
-            self.file.write(header)
+            self.file: Any = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
+            self._write(header)
         else:
             path = Path(path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = path.open("r+b" if path.exists() else "w+b")
+            self.file = path.open("r+b" if path.exists() else "w+b", buffering=0)
             found = self.file.read(_HEADER)
             if found and _NAME.encode() not in found:
                 self.file.close()
@@ -68,7 +71,7 @@ class Records:
             if found != header:
                 self.file.seek(0)
                 self.file.truncate()
-                self.file.write(header)
+                self._write(header)
         self.file.seek(0, os.SEEK_END)
         self.count = (self.file.tell() - _HEADER) // RECORD.itemsize
         self.file.truncate(_HEADER + self.count * RECORD.itemsize)
@@ -77,17 +80,25 @@ class Records:
     def add(self, records: Sequence[np.ndarray]) -> int:
         """Append records; where the first of them stands."""
         first = self.count
-        self.file.write(b"".join(record.tobytes() for record in records))
+        self._write(b"".join(record.tobytes() for record in records))
         self.count += len(records)
         return first
 
-    def flush(self) -> None:
-        """Hand everything to the system."""
-        self.file.flush()
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self.file.write(left) :]
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"what was seen of pictures cannot be kept: {error.strerror}. Make room, or give another `state` "
+                "(--out on the command line); the same audit goes on where it stopped",
+                self._name,
+            ) from None
 
     def all(self) -> np.ndarray:
         """All records, mapped into memory."""
-        self.flush()
         if not self.count:
             return np.zeros(0, RECORD)
         return np.memmap(self.file, RECORD, "r", _HEADER, (self.count,))
