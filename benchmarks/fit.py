@@ -9,10 +9,9 @@ Keras, without any reading.
 
 *fit* is the median of the seconds of a whole `fit`, compilation included; *epoch* the median of the epochs from the
 second on. *data* is the share of such an epoch that data costs, `1 - epoch of ready / epoch`: what would be saved if
-every batch lay there when it is asked for. That is at least the time in which training stands still: where the model
-computes on the processor, threads that read take cores from it, and this counts too. It holds on every backend, while
-clocks around batches do not: Keras fetches a batch within its training step, on tensorflow within the graph, and on jax
-it returns from a step before that is computed.
+every batch lay there when it is asked for. Where the model computes on the processor, threads that read take cores from
+it, and this counts too. *waits* is the share of an epoch in which the model stands still: the sum, over the steps, of
+the time from the step's begin until the sequence returned its batch.
 """
 
 from __future__ import annotations
@@ -78,10 +77,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of a contestant: of every whole `fit`, and of every epoch from the second on."""
+    """Seconds of a contestant: of every whole `fit`, of every epoch from the second on, and of waiting in those."""
 
     fits: list[float] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
 
 
 def read_fashion(folder: Path, *, rows: int, threads: int, scratch: Path) -> Work:
@@ -148,7 +148,7 @@ def train_in_turns(
     """
     import keras
 
-    from benchmarks.models import EpochClock
+    from benchmarks.models import EpochClock, WaitClock
 
     times: dict[str, Times] = {}
     skipped: dict[str, str] = {}
@@ -164,31 +164,34 @@ def train_in_turns(
                 skipped[contestant.name] = str(error)
                 continue
             keras.utils.set_random_seed(one)
-            model, clock = build(work), EpochClock()
+            model, clock, waiting = build(work), EpochClock(), WaitClock(source.data)
             gc.collect()
             started = time.perf_counter()
-            model.fit(source.data, epochs=run.epochs, shuffle=False, verbose=0, callbacks=[clock])
+            model.fit(source.data, epochs=run.epochs, shuffle=False, verbose=0, callbacks=[waiting, clock])
             seconds = times.setdefault(contestant.name, Times())
             seconds.fits.append(time.perf_counter() - started)
             seconds.epochs.extend(clock.seconds[1:])
+            seconds.waits.extend(waiting.seconds[1:])
         order.rotate(-1)
     return times, skipped
 
 
 def make_report(run: Run, results: dict[str, tuple[dict[str, Times], dict[str, str]]]) -> Report:
-    """A row a contestant and backend, with ratios to the sequence of the tutorials and the share that data costs.
+    """A row a contestant and backend: ratios to the tutorials' sequence, the shares that data costs and waiting takes.
 
     Args:
         run: The settings.
         results: Backend -> what `measure` returned.
     """
-    rows, shares = [], {}
+    rows, shares, waits = [], {}, {}
     for backend, (times, _) in results.items():
         fits = {name: statistics.median(one.fits) for name, one in times.items()}
         epochs = {name: statistics.median(one.epochs) for name, one in times.items()}
         for name in sorted(epochs, key=lambda one: epochs[one]):
             share = 1 - epochs["ready"] / epochs[name] if "ready" in epochs else math.nan
             shares[f"{backend} {name}"] = share
+            pairs = zip(times[name].waits, times[name].epochs, strict=True)
+            waits[f"{backend} {name}"] = statistics.median(wait / whole for wait, whole in pairs)
             rows.append(
                 [
                     name,
@@ -199,6 +202,7 @@ def make_report(run: Run, results: dict[str, tuple[dict[str, Times], dict[str, s
                     f"{epochs[name] / epochs['sequence']:.2f}" if "sequence" in fits else "",
                     f"{run.rows / epochs[name]:,.0f}",
                     f"{share:.0%}",
+                    f"{waits[f'{backend} {name}']:.1%}",
                 ]
             )
     what = {"fashion": "the default classifier on fashion at 64x64", "photos": "a small network on photos at 224x224"}
@@ -206,15 +210,17 @@ def make_report(run: Run, results: dict[str, tuple[dict[str, Times], dict[str, s
     return Report(
         name=f"fit-{run.task}",
         title=f"fit: {what[run.task]}, {run.rows:,} rows, {run.epochs} epochs, {run.threads} threads",
-        columns=["contestant", "backend", "fit", "to sequence", "epoch", "to sequence", "samples/s", "data"],
+        columns=["contestant", "backend", "fit", "to sequence", "epoch", "to sequence", "samples/s", "data", "waits"],
         rows=rows,
         notes=[
             f"fit: seconds of a whole `fit`, median of {run.rounds}; epoch: from the second on; ratios of seconds.",
             "data: the share of an epoch that is saved where every batch lies ready; what is below 0 % is noise.",
+            "waits: the share of an epoch in which the model stands still and waits for its batch.",
             *(f"{name} was left out: {reason.rstrip('.')}." for name, reason in skipped.items()),
         ],
         figures={
             "share_of_data": shares,
+            "share_of_waiting": waits,
             "seconds": {
                 backend: {name: asdict(one) for name, one in times.items()} for backend, (times, _) in results.items()
             },

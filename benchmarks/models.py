@@ -1,4 +1,4 @@
-"""The models that a loader is measured with, and a clock for their epochs."""
+"""The models that a loader is measured with, and clocks for their epochs and for the time they wait."""
 
 from __future__ import annotations
 
@@ -29,6 +29,45 @@ class EpochClock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Stop."""
         self.seconds.append(time.perf_counter() - self._started)
+
+
+class WaitClock(keras.callbacks.Callback):
+    """Keeps how long the steps of each epoch of `fit` waited for their batches, in seconds.
+
+    A step has waited from when it began, the first one from when the epoch began, until the sequence returned its
+    batch. On jax that is the most it can have been, as a step may begin before an earlier one is computed.
+
+    Args:
+        data: The sequence that `fit` is given, with `shuffle=False`; from now on it takes the time of what it returns.
+    """
+
+    def __init__(self, data: keras.utils.PyDataset) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._returned: dict[int, float] = {}
+        self._began = 0.0
+        kind, returned = type(data), self._returned
+
+        def timed(self: keras.utils.PyDataset, index: int) -> object:
+            batch = kind.__getitem__(self, index)
+            returned[index] = time.perf_counter()
+            return batch
+
+        data.__class__ = type(kind.__name__, (kind,), {"__getitem__": timed})
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start."""
+        self.seconds.append(0.0)
+        self._began = time.perf_counter()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Start a step."""
+        if batch > 0:
+            self._began = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """The batch of this step has been returned by now."""
+        self.seconds[-1] += max(0.0, self._returned[batch] - self._began)
 
 
 def tiny_model(work: Work) -> keras.Model:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -149,17 +150,44 @@ def test_fit_times_whole_runs_and_later_epochs(photos: Path, tmp_path: Path) -> 
     for one in times.values():
         assert len(one.fits) == 1 and len(one.epochs) == 2
         assert sum(one.epochs) < sum(one.fits)
+        assert len(one.waits) == 2 and all(wait < epoch for wait, epoch in zip(one.waits, one.epochs, strict=True))
     report = fit.make_report(run, {"tensorflow": (times, skipped)})
     shares = report.figures["share_of_data"]
     assert shares["tensorflow ready"] == 0
     assert all(share < 1 for share in shares.values())
 
 
+def test_a_step_waits_until_its_batch_is_returned() -> None:
+    import keras
+
+    from benchmarks.models import EpochClock, WaitClock
+
+    class Slow(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return 20
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            time.sleep(self.seconds)
+            return np.zeros((2, 3), "float32"), np.zeros((2, 1), "float32")
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    shares = []
+    for Slow.seconds in (0.0, 0.05):
+        data = Slow()
+        waiting, clock = WaitClock(data), EpochClock()
+        model.fit(data, epochs=2, shuffle=False, verbose=0, callbacks=[waiting, clock])
+        shares.append(waiting.seconds[1] / clock.seconds[1])
+        assert isinstance(data, Slow) and len(waiting.seconds) == 2
+    assert shares[0] < 0.7 < shares[1] <= 1
+
+
 def test_the_share_of_data_is_what_a_ready_batch_saves() -> None:
-    times = {"ready": fit.Times([9.0], [2.0]), "sequence": fit.Times([20.0], [8.0])}
+    times = {"ready": fit.Times([9.0], [2.0], [0.0]), "sequence": fit.Times([20.0], [8.0], [2.0])}
     report = fit.make_report(fit.Run("photos", Path(), 16, 2, 1, 2, ()), {"jax": (times, {})})
     assert report.figures["share_of_data"] == {"jax ready": 0.0, "jax sequence": 0.75}
-    assert list(report.rows[1]) == ["sequence", "jax", "20.0 s", "1.00", "8.00 s", "1.00", "2", "75%"]
+    assert report.figures["share_of_waiting"] == {"jax ready": 0.0, "jax sequence": 0.25}
+    assert list(report.rows[1]) == ["sequence", "jax", "20.0 s", "1.00", "8.00 s", "1.00", "2", "75%", "25.0%"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
