@@ -69,9 +69,25 @@ def check_jpeg(content: bytes, width: int, height: int, max_pixels: int) -> None
         LoadError: If it has more pixels than it may.
     """
     # The marker of a scan cannot occur among pixels; previews within the file have some of their own.
-    scans = content.count(b"\xff\xda")
+    scans = 1 if _in_one_scan(content) else content.count(b"\xff\xda")
     times = 1 if scans < 2 else max(_SEVERAL_SCANS, scans // _SCANS_A_PASS)
     check_pixels(width, height, max_pixels, times, f"a JPEG file of {scans} scans")
+
+
+def _in_one_scan(content: bytes) -> bool:
+    # Whether the decoder stops after the first scan: all components are in it, and it is not progressive. A look at the
+    # headers tells, while counting goes over all of the file.
+    place, components = 2, None
+    while place + 10 < len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker in (0xC0, 0xC1):
+            components = content[place + 9]
+        elif marker == 0xDA:
+            return components == content[place + 4]
+        elif 0xC2 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return False
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return False
 
 
 def open_image(content: bytes, max_pixels: int) -> Image.Image:
