@@ -66,8 +66,8 @@ class WaitClock(keras.callbacks.Callback):
             self._began = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """The batch of this step has been returned by now."""
-        self.seconds[-1] += max(0.0, self._returned[batch] - self._began)
+        """The batch of this step has been returned by now; one that Keras kept from another epoch took no time."""
+        self.seconds[-1] += max(0.0, self._returned.get(batch, 0.0) - self._began)
 
 
 def tiny_model(work: Work) -> keras.Model:
