@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,25 @@ def test_every_file_takes_less_than_5_seconds_and_1_gigabyte(outcomes: pd.DataFr
     assert outcomes["bytes"].max() < 1e9
 
 
-def test_whatever_pillow_decodes_is_decoded_by_both_decoders(outcomes: pd.DataFrame, real_data: Path) -> None:
+def is_broken_for_pillow(path: Path) -> bool:
+    if version("pillow") >= "12":
+        return False
+    try:
+        with Image.open(path) as image:
+            image.convert("RGB")
+    except Exception:
+        return True
+    return False
+
+
+def test_whatever_pillow_decodes_is_decoded_by_both_decoders(
+    outcomes: pd.DataFrame, torture: Path, real_data: Path
+) -> None:
     expected = pd.read_csv(real_data / "torture_expected.csv").set_index("path")["status"]
     decodable = set(expected.index[expected == "ok+rgb"])
     assert len(decodable) > 600
+    # The list was made with a newer Pillow than may be installed.
+    decodable = {path for path in decodable if not is_broken_for_pillow(torture / path)}
     refused = outcomes[outcomes["path"].isin(decodable) & (outcomes["kind"] != "array")]
     assert refused.empty, refused.to_string()
 
