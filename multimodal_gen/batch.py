@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
-from multimodal_gen.batch_arrays import AbandonedError, BatchArrays, Step, Task
+from multimodal_gen.batch_arrays import AbandonedError, BatchArrays, Step, Task, at_once
 from multimodal_gen.errors import LoadError
 from multimodal_gen.pool import Once, pool_of
 from multimodal_gen.stages import stage
 
+# Seconds after which a user is told what is being waited for.
+_LONG = 60.0
 # Thread -> what it is reading now, where somebody looks at the time; a thread that hangs may be another batch's.
 _READS: dict[int, _Read] = {}
 
@@ -69,7 +72,8 @@ class PendingBatch:
             tasks += [deque((arrays.fill_cell, key, row) for row in chunk for key in single) for chunk in chunks]
         self._open, self._lock = len(tasks), threading.Lock()
         self._begin = Once(self._take_cells)
-        self._futures = {number: self._submit(Task(number, steps)) for number, steps in enumerate(tasks)}
+        self._tasks = [Task(number, steps) for number, steps in enumerate(tasks)]
+        self._futures = {task.number: self._submit(task) for task in self._tasks}
 
     def result(self) -> Any:
         """Wait for what `finish` makes.
@@ -81,11 +85,30 @@ class PendingBatch:
             with stage("wait"):
                 if self._reading.timeout is not None:
                     self._watch(self._reading.timeout)
-                results = [future.result() for future in list(self._futures.values())]
+                results = [self._result(number) for number in list(self._futures)]
         except BaseException:
             self.cancel()
             raise
+        finally:
+            # Two objects that hold one another would keep the batch's memory until a collection.
+            self._arrays.timed = at_once
         return next(result for result in results if result is not None)
+
+    def _result(self, number: int) -> Any:
+        future = self._futures[number]
+        try:
+            return future.result(_LONG)
+        except TimeoutError:
+            if future.done():
+                raise
+        now = self._tasks[number].now
+        what = f"; {self._arrays.told(*now)} is being read" if now else ""
+        warnings.warn(
+            f"A batch has been waited for {_LONG:g} seconds{what}. `read_timeout=SECONDS` makes of a read that hangs "
+            "an error, or a row that is left out.",
+            stacklevel=2,
+        )
+        return future.result()
 
     def cancel(self) -> None:
         """Give up what has not been started."""
@@ -100,6 +123,7 @@ class PendingBatch:
         try:
             while task.steps:
                 fill, key, rows = task.steps.popleft()
+                task.now[:] = key, rows
                 fill(key, rows, task)
         except AbandonedError:
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,17 @@ class Task:
     Args:
         number: Which of the batch's tasks.
         steps: What is to be done yet; it may put more of it in front.
+        now: The key, and the row or rows, of what is being done.
     """
 
     number: int
     steps: deque[Step]
+    now: list[Any] = field(default_factory=list)
+
+
+def at_once(read: Callable[[], Any], key: Any, row: int | None, task: Task) -> Any:
+    """Call a function that reads; nobody looks at the time."""
+    return read()
 
 
 class BatchArrays:
@@ -76,7 +83,7 @@ class BatchArrays:
     ) -> None:
         self.sources, self._positions, self._label_of, self._cells_of = sources, positions, label_of, cells_of
         self._rng_of, self._lost = rng_of, lost
-        self.timed: Callable[[Callable[[], Any], Any, int | None, Task], Any] = lambda read, key, row, task: read()
+        self.timed: Callable[[Callable[[], Any], Any, int | None, Task], Any] = at_once
         self._varies = {key: one.loader.varies(rng_of is not None) for key, one in sources.items()}
         self.cells: Mapping[Any, Sequence[Any]] = {}
         self._own_cells: Mapping[Any, Sequence[Any]] = {}
@@ -232,6 +239,12 @@ class BatchArrays:
             raise LoaderError(
                 f"{type(loader).__name__}.{method} must return what its spec says; {self._where(key, row)}. {problem}"
             )
+
+    def told(self, key: Any, row: Any) -> str:
+        """A cell in words, for who waits for it; `row` may be several."""
+        loader, rows = self.sources[key].loader, [row] if isinstance(row, int) else list(row)
+        cells = f", {self.cells[key][rows[0]]!r}" if len(rows) == 1 else f" and {len(rows) - 1} more"
+        return f"index {self._label_of(rows[0])!r}, column {loader.column!r}{cells}"
 
     def _where(self, key: Any, row: int) -> str:
         return f"{f'input {key!r}' if isinstance(key, str) else 'the target'}, index {self._label_of(row)!r}"

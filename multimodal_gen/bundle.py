@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,8 @@ class Bundle:
         """Predict every row of a table.
 
         A row of which a cell cannot be loaded costs no other its prediction: its own values are missing (NaN), and a
-        last column "error" says why. There is no such column where every row could be loaded.
+        last column "error" says why ("load_error" where a class has that name); a warning counts such rows. There is no
+        such column where every row could be loaded.
 
         Args:
             table: The columns of the inputs are needed, the target's is not.
@@ -91,7 +93,13 @@ class Bundle:
         if errors:
             reasons = pd.Series([errors.get(row) for row in range(len(table))], frame.index, dtype=object)
             frame = frame.where(reasons.isna())
-            frame["error" if "error" not in frame else "load_error"] = reasons
+            name = "error" if "error" not in frame else "load_error"
+            frame[name] = reasons
+            warnings.warn(
+                f"{len(errors):,} of {len(table):,} rows cannot be loaded and have no prediction; the column {name!r} "
+                f"says why. The first: {next(iter(errors.values()))}",
+                stacklevel=2,
+            )
         return frame
 
     def _decoded(self, outputs: Any) -> Any:
@@ -103,26 +111,48 @@ class Bundle:
             return _flat({name: dict(enumerate(one.reshape(len(one), -1).T)) for name, one in outputs.items()})
         return outputs.reshape(len(outputs), -1)
 
-    def evaluate(self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0) -> dict[str, float]:
+    def evaluate(
+        self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0, on_error: str = "raise"
+    ) -> dict[str, float]:
         """Score the predictions on a table that has the target's column.
+
+        Args:
+            table: The columns of the inputs and of the target.
+            batch_size: Rows at once.
+            verbose: 0 for silence, 1 for a progress bar.
+            on_error: What becomes of a row of which a cell cannot be loaded: "raise", or "skip" to score the others.
 
         Returns:
             Names and values of the target's scores; for a `ClassLabel` "accuracy", "balanced_accuracy" (the mean of
-            the classes' recalls), "macro_f1" and "log_loss". Of several targets the names are "{target}.{score}".
+            the classes' recalls), "macro_f1" and "log_loss". Of several targets the names are "{target}.{score}". With
+            "skip" also "left_out", the number of such rows.
 
         Raises:
-            LoadError: If a cell cannot be loaded, or a label is missing or unknown.
+            LoadError: If a cell cannot be loaded, or a label is missing or unknown; with "skip", if so in every row.
             ValueError: If there is no target, or the model puts out something else than its numbers, such as logits.
         """
         if self.target is None:
             raise ValueError("A bundle without a target has nothing to score. Received: target=None")
+        if on_error not in ("raise", "skip"):
+            raise ValueError(f'`on_error` must be "raise" or "skip". Received: on_error={on_error!r}')
+        policy, several = "blank" if on_error == "skip" else "raise", isinstance(self.target, Mapping)
+        targets = {"target": self.target} if isinstance(self.target, Target) else self.target
         # The truth first: a bad label is known before the model has run for an hour.
-        if isinstance(self.target, Target):
-            truth = self._truth(table, {"target": self.target}, batch_size)["target"]
-            return self.target.score(truth, self._outputs(self._sequence(table, batch_size), verbose))
-        truths = self._truth(table, self.target, batch_size)
-        outputs = self._outputs(self._sequence(table, batch_size), verbose)
-        return _flat({name: one.score(truths[name], outputs[name]) for name, one in self.target.items()})
+        labels = self._sequence(table, batch_size, policy, targets)
+        batches = [arrays for (arrays,) in labels]
+        sequence = self._sequence(table, batch_size, policy)
+        outputs = self._outputs(sequence, verbose)
+        lost = {**labels.assembly.failures.positions, **sequence.assembly.failures.positions}
+        good = np.setdiff1d(np.arange(len(table)), list(lost))
+        if not len(good):
+            for one in (targets, None):
+                self._sequence(table, 1, "raise", one)[0]
+        scores = {}
+        for name, target in targets.items():
+            truth = np.concatenate([arrays[name] for arrays in batches])
+            scores[name] = target.score(truth[good], (outputs[name] if several else outputs)[good])
+        found = _flat(scores) if several else scores["target"]
+        return {**found, "left_out": len(lost)} if on_error == "skip" else found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle into a folder, which may hold other files; an older bundle there is replaced.
@@ -145,21 +175,27 @@ class Bundle:
             for name in sorted(os.listdir(temporary), key=lambda name: name == "bundle.json"):
                 os.replace(Path(temporary, name), folder / name)
 
-    def _sequence(self, table: pd.DataFrame, batch_size: int, on_error: str = "raise") -> MultimodalSequence:
+    def _sequence(
+        self,
+        table: pd.DataFrame,
+        batch_size: int,
+        on_error: str = "raise",
+        targets: Mapping[str, Target] | None = None,
+    ) -> MultimodalSequence:
+        # Of the inputs, or of targets in their place.
         return MultimodalSequence(
-            table, self.inputs, batch_size=batch_size, inputs_as=self.inputs_as, on_error=on_error, max_error_rate=1.0
+            table,
+            self.inputs if targets is None else targets,
+            batch_size=batch_size,
+            inputs_as=self.inputs_as if targets is None else "dict",
+            on_error=on_error,
+            max_error_rate=1.0,
         )
 
     def _outputs(self, sequence: MultimodalSequence, verbose: int) -> Any:
         outputs = by_name(self.model.predict(sequence, verbose=verbose), np.asarray)
         check_outputs(outputs, self.target)
         return outputs
-
-    @staticmethod
-    def _truth(table: pd.DataFrame, targets: Mapping[str, Target], batch_size: int) -> dict[str, np.ndarray]:
-        sequence = MultimodalSequence(table, targets, batch_size=batch_size, inputs_as="dict")
-        batches = [arrays for (arrays,) in sequence]
-        return {name: np.concatenate([arrays[name] for arrays in batches]) for name in targets}
 
     def __repr__(self) -> str:
         lines = [f"Bundle: {type(self.model).__name__} {self.model.name!r}, {self.model.count_params():,} parameters"]

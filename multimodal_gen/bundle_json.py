@@ -99,6 +99,8 @@ def read_description(
         return inputs, target, description["inputs_as"]
     except BundleError as error:
         raise placed(error, folder) from error
+    except FileNotFoundError as error:
+        raise BundleError(f"The bundle is not whole: there is no {error.filename!r}. Received: {received}") from None
     except Exception as error:
         # Whatever it makes constructors and the tokenizers library complain about.
         raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error

@@ -73,6 +73,7 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
     resume: options.Resume = False,
     on_error: options.OnError = options.OnErrorWord.RAISE,
+    max_error_rate: options.MaxErrorRate = 0.1,
     cache: options.Cache = None,
     cache_limit: options.CacheLimit = None,
 ) -> None:
@@ -83,10 +84,15 @@ def train(
     with starting(console):
         from multimodal_gen import training
     data |= {"fusion": fusion.value, "epochs": epochs, "ablate": ablate, "resume": resume, "on_error": on_error.value}
+    data |= {"max_error_rate": max_error_rate}
     settings = training.RunSettings(**data, folder=str(folder))
     reporter = ProgressReporter(console)
     try:
         metrics = training.run(settings, reporter)
+    except KeyboardInterrupt:
+        if resume:
+            reporter.say(f"States are kept in {folder / 'state'}; the same command goes on from there.")
+        raise
     finally:
         reporter.end()
     scores = metrics["details"]["scores"]
@@ -141,6 +147,7 @@ def audit(
     table: options.TableFile,
     image: options.Image = None,
     caption: options.Caption = None,
+    missing: options.Missing = options.BlankWord.ERROR,
     label: options.Label = "label",
     number: options.Number = None,
     number_missing: options.NumberMissing = options.MissingWord.ERROR,
@@ -151,10 +158,11 @@ def audit(
     ignore: options.Ignore = None,
     out: options.AuditFolder = None,
     drop: options.CleanTable = None,
+    group_column: options.GroupColumn = None,
     threads: options.Threads = None,
 ) -> None:
     """Look at every cell: broken, odd, double and contradictory ones. Exit status 1 if there are any."""
-    missing, group, split_names, fractions, batch_size, seed = options.BlankWord.ERROR, None, None, "0.7,0.1,0.2", 64, 0
+    group, split_names, fractions, batch_size, seed = None, None, "0.7,0.1,0.2", 64, 0
     data = _data_settings(locals())
     from multimodal_gen.auditing.command import audit_from_settings
     from multimodal_gen.preparation import DataSettings
@@ -162,7 +170,7 @@ def audit(
     out = out or Path("runs") / f"{Path(table).resolve().stem}-audit"
     console = Console()
     reporter = ProgressReporter(console)
-    report = audit_from_settings(DataSettings(**data), out, drop, ignore or (), threads, reporter)
+    report = audit_from_settings(DataSettings(**data), out, drop, group_column, ignore or (), threads, reporter)
     title = f"{len(report.problems):,} problems in {len(report.duplicates):,} rows"
     print_table(console, title, ("problem", "findings"), report.counts.items())
     for note in report.notes:
@@ -178,20 +186,19 @@ def evaluate(
     directory: options.Directory = None,
     split: Annotated[str | None, typer.Option(metavar="COLUMN", help="Score only rows that are test here.")] = None,
     split_names: options.SplitNames = None,
+    on_error: options.OnError = options.OnErrorWord.RAISE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Score a trained model on the rows of a table."""
     console = Console()
     bundle, rows = _open(console, run, table, directory)
-    if split is not None:
-        from multimodal_gen.preparation import given_parts
+    from multimodal_gen.applying import scores_of
 
-        rows = given_parts(rows, split, options.words(split_names)).test
-    scores = {"rows": len(rows), **bundle.evaluate(rows)}
+    scores = scores_of(bundle, rows, split, options.words(split_names), on_error.value)
     if as_json:
         typer.echo(json.dumps(scores))
         return
-    ProgressReporter(console).say(f"{run} on {len(rows):,} rows of {table}")
+    ProgressReporter(console).say(f"{run} on {scores['rows']:,} rows of {table}")
     values = [(score.replace("_", " "), f"{value:.4f}") for score, value in list(scores.items())[1:]]
     print_table(console, None, ("score", "value"), values)
 
@@ -203,22 +210,15 @@ def predict(
     out: Annotated[Path, typer.Option(metavar="FILE", help="A .csv, .parquet or .jsonl file.")],
     directory: options.Directory = None,
 ) -> None:
-    """Predict every row of a table, in its order, into a file."""
+    """Predict every row of a table, in its order, into a file. Exit status 1 if most rows cannot be loaded."""
     if out.suffix not in _SUFFIXES:
         raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}. Received: --out {out}")
     console = Console()
     bundle, rows = _open(console, run, table, directory)
-    from multimodal_gen.training import with_index
+    from multimodal_gen.applying import predict_to_file
 
-    predictions = with_index(bundle.predict(rows))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".csv":
-        predictions.to_csv(out, index=False)
-    elif out.suffix == ".jsonl":
-        predictions.to_json(out, orient="records", lines=True, force_ascii=False)
-    else:
-        predictions.to_parquet(out, index=False)
-    ProgressReporter(console).say(f"Wrote {len(predictions):,} predictions to {out}.")
+    if not predict_to_file(bundle, rows, out, ProgressReporter(console)):
+        raise typer.Exit(1)
 
 
 @app.command()

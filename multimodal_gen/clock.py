@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
+_METHODS = ("fit", "evaluate", "predict")
+
 
 def running_epoch(num_batches: int) -> int | None:
     """The epoch of the `keras.Model.fit` that called, counting from 0, or None outside of one.
@@ -35,6 +37,16 @@ def running_epoch(num_batches: int) -> int | None:
 def predicting() -> bool:
     """Whether a `keras.Model.predict` is what called."""
     return bool(_caller("predict"))
+
+
+def running_method() -> tuple[str | None, Mapping[str, Any]]:
+    """The nearest `fit`, `evaluate` or `predict` of Keras that called, and its local names; None if none did."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("keras.") and frame.f_code.co_name in _METHODS:
+            return frame.f_code.co_name, frame.f_locals
+        frame = frame.f_back
+    return None, {}
 
 
 def single_pass() -> bool:

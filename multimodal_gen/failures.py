@@ -78,6 +78,11 @@ class FailureLog:
             reasons[position] = f"{reasons[position]} {error}" if position in reasons else str(error)
         return reasons
 
+    def error_of(self, position: int) -> LoadError | None:
+        """The first error of the row at a position of the table, or None."""
+        with self._lock:
+            return next((error for (row, _), (error, _) in self._found.items() if row == position), None)
+
     def to_json(self) -> list[list[Any]]:
         """What `restore` takes, as JSON values."""
         with self._lock:
@@ -143,7 +148,7 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
         The other rows, in their order.
 
     Raises:
-        TableError: If a label is not in the table, or stands there twice.
+        TableError: If a label is not in the table or stands there twice, or the list is that of an audit.
 
     Example:
         train = mg.leave_out(train, "runs/first/failures.csv")
@@ -154,6 +159,11 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
         where = f", path={path!r}"
     else:
         where = ""
+    if "kind" in failures:
+        raise TableError(
+            "These are the problems of an audit, and of most of them nobody wants to leave every row out: take "
+            f"`report.clean(table)`, or --drop on the command line. Received: columns {list(failures)}{where}"
+        )
     if "index" not in failures:
         raise TableError(f"A list of failures needs the column 'index'. Received: columns {list(failures)}{where}")
     if not table.index.is_unique:
@@ -163,7 +173,8 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
         )
     # A file holds words, and an index may hold numbers or dates.
     words = pd.Index(table.index.map(str))
-    bad = set(map(str, failures["index"]))
+    dates = isinstance(table.index, pd.DatetimeIndex)
+    bad = set(map(str, _as_dates(failures["index"]) if dates else failures["index"]))
     unknown = sorted(bad - set(words))
     if unknown:
         raise TableError(
@@ -171,3 +182,11 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
             f"index. Received: {unknown[:5]}{where}"
         )
     return table[~words.isin(bad)]
+
+
+def _as_dates(labels: pd.Series) -> Any:
+    # A file may have left out the hours.
+    try:
+        return pd.to_datetime(labels, format="mixed")
+    except (ValueError, TypeError):
+        return labels

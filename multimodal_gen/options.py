@@ -93,7 +93,10 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
         raise ValueError("A run is gone on with, or replaced. Received: --resume --overwrite")
     going_on = resume and (folder / "state").is_dir()
     if folder.exists() and not overwrite and not going_on and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} is there already; choose another --name, or replace it with --overwrite.")
+        state = ", and has no state to go on with" if resume else ""
+        raise FileExistsError(
+            f"{folder} is there already{state}; choose another --name, or replace it with --overwrite."
+        )
     return folder
 
 
@@ -137,7 +140,14 @@ CleanTable = Annotated[
     Path | None, typer.Option(metavar="TABLE_OUT", help="Write the table without unusable rows here.")
 ]
 OnError = Annotated[
-    OnErrorWord, typer.Option(help="Stop at a row that cannot be loaded, or leave such rows out and list them.")
+    OnErrorWord, typer.Option(help="Stop if a row cannot be loaded, or leave such rows out and list them.")
+]
+MaxErrorRate = Annotated[
+    float, typer.Option(min=0, max=1, metavar="SHARE", help="Most of all rows that --on-error skip may leave out.")
+]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A column of --drop's table: the same for duplicates, for `train --group`."),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Save states on the way, and go on with those of a run that was broken off.")

@@ -16,6 +16,7 @@ import pandas as pd
 from multimodal_gen.augment import RandomFlip, RandomTranslation
 from multimodal_gen.errors import TableError
 from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, TextLoader
+from multimodal_gen.presence import mask_names
 from multimodal_gen.splitting import split_table
 from multimodal_gen.table import check_columns, read_table
 
@@ -186,6 +187,8 @@ def make_loaders(
     shown = ", ".join(map(str, target.class_names[:most]))
     more = f" and {len(target.class_names) - most} more" if len(target.class_names) > most else ""
     reporter.say(f"  classes   {len(target.class_names)}: {shown}{more}")
+    masks = mask_names(inputs)
     for name, loader in inputs.items():
-        reporter.say(f"  {name:<9} {loader.spec} from {loader.column!r}")
+        mask = f", with {masks[name]!r}" if name in masks else ""
+        reporter.say(f"  {name:<9} {loader.spec} from {loader.column!r}{mask}")
     return inputs, target

@@ -16,7 +16,15 @@ import keras
 
 from multimodal_gen.assembly import Assembly
 from multimodal_gen.batch import PendingBatch
-from multimodal_gen.clock import learning_shapes, predicting, running_epoch, single_pass, unbounded_call
+from multimodal_gen.clock import (
+    learning_shapes,
+    predicting,
+    running_epoch,
+    running_method,
+    single_pass,
+    unbounded_call,
+)
+from multimodal_gen.plain_errors import raise_plainly, swallowed
 from multimodal_gen.plan import Plan
 from multimodal_gen.read_ahead import ReadAhead
 from multimodal_gen.state import check_state, fingerprint, make_state
@@ -65,7 +73,11 @@ class BatchReader(keras.utils.PyDataset):
             # Whatever stands in them: two lengths that differ, so that Keras takes any other later.
             length = 1 if position % 2 else self.assembly.buckets.full
             return self._start(self._epoch, position % stop, length).result()
-        batch: tuple[Any, ...] = self._ahead.take(self._epoch, position % stop, stop).result()
+        try:
+            batch: tuple[Any, ...] = self._ahead.take(self._epoch, position % stop, stop).result()
+        except Exception as error:
+            swallowed(error)
+            raise
         return batch
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
@@ -86,6 +98,7 @@ class BatchReader(keras.utils.PyDataset):
         Raises:
             ValueError: If the sequence is endless, and the caller does not say after how many steps to end.
         """
+        raise_plainly(*running_method())
         problem = unbounded_call() if self.endless else None
         if problem:
             raise ValueError(f"{problem} for an endless sequence, or it would never end. Received: None")

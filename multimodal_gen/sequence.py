@@ -264,8 +264,10 @@ class MultimodalSequence(BatchReader):
         Raises:
             KeyError: If no row has the label.
             ValueError: If several have, or the row did not come in that epoch.
+            LoadError: If the row cannot be loaded, and is therefore left out.
         """
-        found = place_of(self.plan, operator.index(epoch), position_of(self.table.index, row))
+        position = position_of(self.table.index, row)
+        found = place_of(self.plan, operator.index(epoch), position)
         if found is None:
             why = "the sampler did not draw it" if self.sampler else "it is in the remainder that is dropped"
             raise ValueError(f"The row was not in that epoch: {why}. Received: epoch={epoch!r}, row={row!r}")
@@ -273,6 +275,9 @@ class MultimodalSequence(BatchReader):
         # Where bad rows are left out, the place of a row depends on them.
         assembly = self.assembly if self.assembly.on_error == "raise" else replace(self.assembly, on_error="blank")
         batch: tuple[Any, ...] = row_of(assembly.start(plan, epoch, index).result(), place)
+        error = assembly.failures.error_of(position)
+        if error is not None and self.assembly.on_error == "skip":
+            raise error
         return batch
 
     def __repr__(self) -> str:

@@ -75,7 +75,9 @@ def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[An
         ) from None
     if (codes < 0).any():
         index = table.index[codes < 0].tolist()[0]
-        raise TableError(f"A cell to split by is missing. Received: index {index!r}, column {column!r}")
+        raise TableError(
+            f"A cell to split by is missing. Fill it, or drop the row. Received: index {index!r}, column {column!r}"
+        )
     return codes.astype("int64"), list(names)
 
 

@@ -143,8 +143,16 @@ def _differences(state: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[s
                 yield f"{name} is another one"
         elif before != value:
             yield f"{name} was {before!r} and is {value!r}"
-    for key, word in (("inputs", "input"), ("targets", "target"), ("operations", "argument")):
-        yield from _changed(word, state[key], own[key], "other settings")
+    operations = dict(state["operations"])
+    if operations.get("on_error") == digest_of_settings("raise"):
+        # Until it stopped, nothing had gone wrong: whatever becomes of a bad row has not yet made a difference.
+        operations["on_error"] = own["operations"]["on_error"]
+    for word, before, now in (
+        ("input", state["inputs"], own["inputs"]),
+        ("target", state["targets"], own["targets"]),
+        ("argument", operations, own["operations"]),
+    ):
+        yield from _changed(word, before, now, "other settings")
 
 
 def _changed(word: str, before: Mapping[str, str], now: Mapping[str, str], how: str) -> Iterator[str]:

@@ -66,7 +66,11 @@ def _read_file(path: Path, na_values: Sequence[str]) -> pd.DataFrame:
         if suffix in (".parquet", ".pq"):
             return pd.read_parquet(path)
     except Exception as error:
-        raise TableError(f"The table cannot be read: {error} Received: path={os.fspath(path)!r}") from error
+        kind = {".csv": " A csv file is UTF-8 text with commas.", ".tsv": " A tsv file is UTF-8 text with tabs."}
+        raise TableError(
+            f"The table cannot be read: {' '.join(str(error).split()).rstrip('.')}.{kind.get(suffix, '')} Others can "
+            f"be read with pandas, as a sequence takes any DataFrame. Received: path={os.fspath(path)!r}"
+        ) from error
     raise TableError(
         f"A table is a .csv, .tsv, .jsonl or .parquet file or a folder. Received: path={os.fspath(path)!r}"
     )

@@ -18,7 +18,9 @@ import keras
 import pandas as pd
 
 from multimodal_gen import plots
+from multimodal_gen.applying import with_index
 from multimodal_gen.bundle import Bundle
+from multimodal_gen.errors import LoadError
 from multimodal_gen.failures import leave_out
 from multimodal_gen.loaders import ClassLabel, Loader
 from multimodal_gen.models import build_fusion_classifier
@@ -26,6 +28,9 @@ from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.preparation import DataSettings, Parts, Reporter, make_loaders, read_parts
 from multimodal_gen.resume import ResumeTraining
 from multimodal_gen.sequence import MultimodalSequence
+
+# Seconds after which a picture that is still being read is given up: nobody looks at a command line all night.
+_READ_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,8 @@ class RunSettings(DataSettings):
         cache: A directory that keeps what loaders have read, or None.
         cache_limit: Bytes that it may take, or None.
         resume: Whether states are saved on the way, in `folder`/state, and gone on with.
-        on_error: "raise" at the first row that cannot be loaded, or "skip" them; `folder`/failures.csv lists them.
+        on_error: "raise" if a row cannot be loaded, or "skip" such rows; `folder`/failures.csv lists them.
+        max_error_rate: Share of all rows that may be left out.
     """
 
     folder: str
@@ -51,6 +57,7 @@ class RunSettings(DataSettings):
     cache_limit: int | None = None
     resume: bool = False
     on_error: str = "raise"
+    max_error_rate: float = 0.1
 
 
 class _Watch(keras.callbacks.Callback):
@@ -121,7 +128,9 @@ def _readable(
         batch_size=64,
         cache=settings.cache,
         cache_limit=settings.cache_limit,
-        on_error="blank" if settings.on_error == "skip" else "raise",
+        on_error="blank",
+        max_error_rate=1.0,
+        read_timeout=_READ_TIMEOUT,
     )
     sequences = [train_data.for_evaluation(part) for part in parts]
     reporter.begin("reading", sum(map(len, sequences)))
@@ -130,14 +139,22 @@ def _readable(
             reporter.advance()
     reporter.end()
     rows, seconds = sum(map(len, parts)), time.perf_counter() - started
-    failures = pd.concat([sequence.failures.drop(columns="epoch") for sequence in sequences])
+    failures = pd.concat([sequence.failures.drop(columns="epoch") for sequence in sequences]).sort_values("index")
     if failures.empty:
         reporter.say(f"Every cell of the {rows:,} rows can be read ({seconds:.1f} s).")
         return parts
+    lost, first = failures["index"].nunique(), next(failures.itertuples(index=False))
+    if settings.on_error == "raise" or lost > settings.max_error_rate * rows:
+        others = f"{lost - 1:,} more of the {rows:,} rows cannot be loaded. " if lost > 1 else ""
+        if settings.on_error == "raise":
+            others += "Mend them, or leave them out with --on-error skip"
+        else:
+            others += f"That is more than a share of {settings.max_error_rate:g}: mend them, or raise --max-error-rate"
+        reason = f"{first.error.rstrip('.')}. {others}; `multimodal-gen audit` finds what else is wrong."
+        raise LoadError(reason, index=failures["index"].tolist()[0], column=first.column, path=first.path)
     folder = Path(settings.folder)
     folder.mkdir(parents=True, exist_ok=True)
     failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
-    lost = failures["index"].nunique()
     reporter.say(f"{lost:,} of {rows:,} rows cannot be loaded and are left out: see failures.csv ({seconds:.1f} s).")
     return Parts(*(leave_out(part, one.failures) for part, one in zip(parts, sequences, strict=True)))
 
@@ -160,6 +177,7 @@ def _train(
         seed=settings.seed,
         cache=settings.cache,
         cache_limit=settings.cache_limit,
+        read_timeout=_READ_TIMEOUT,
     )
     # How inputs are joined means nothing to a single one, and "match" would refuse it.
     fusion = settings.fusion if len(inputs) > 1 else "joint"
@@ -200,10 +218,3 @@ def _write(folder: Path, bundle: Bundle, history: keras.callbacks.History, test:
     plots.plot_history(history).savefig(folder / "curves.png")
     plots.plot_confusion(truth, predictions["label"], bundle.target.class_names).savefig(folder / "confusion.png")
     plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
-
-
-def with_index(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Predictions with the table's index as their first column, for files that keep no index."""
-    frame = predictions.rename(columns=str)
-    frame.insert(0, "row" if "row" not in frame else "row_index", frame.index)
-    return frame

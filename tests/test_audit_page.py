@@ -126,6 +126,35 @@ def test_the_command_writes_its_files_and_ends_with_1_where_there_are_problems(t
     assert code == 0 and "0 problems in 23 rows" in printed
 
 
+def test_what_training_takes_for_blank_is_no_problem_and_duplicates_come_as_a_column(tmp_path: Path) -> None:
+    table = shop(tmp_path)
+    table.loc["row-3", "caption"] = None
+    table.loc["row-7", "image"] = table.loc["row-6", "image"]
+    table.loc["row-7", "label"] = table.loc["row-6", "label"]
+    table.loc["row-7", "caption"] = "another view of it"
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    arguments = (
+        "--image",
+        "image",
+        "--caption",
+        "caption",
+        "--out",
+        tmp_path / "out",
+        "--drop",
+        tmp_path / "clean.csv",
+    )
+    _, printed, _ = call("audit", tmp_path / "shop.csv", *arguments)
+    assert len(mg.read_table(tmp_path / "clean.csv")) == 23
+    columns = ("--missing", "blank", "--group-column", "copies")
+    code, printed, _ = call("audit", tmp_path / "shop.csv", *arguments, *columns)
+    assert code == 1 and "caption: 1 row has no value, and is blank in training" in " ".join(printed.split())
+    assert set(pd.read_csv(tmp_path / "out" / "problems.csv")["kind"]) == {"duplicate"}
+    clean = mg.read_table(tmp_path / "clean.csv")
+    assert len(clean) == 24 and clean["copies"][6] == clean["copies"][7] and clean["copies"].nunique() == 23
+    assert_refused(call("audit", tmp_path / "clean.csv", *arguments, *columns), "The table has this column already")
+    assert_refused(call("audit", tmp_path / "shop.csv", "--image", "image", *columns), "--group-column needs --drop")
+
+
 def test_wrong_words_to_the_command_are_one_sentence(tmp_path: Path) -> None:
     shop(tmp_path).to_csv(tmp_path / "shop.csv", index=False)
     start = ("audit", tmp_path / "shop.csv", "--caption", "caption", "--out", tmp_path / "out")

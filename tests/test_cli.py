@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -351,7 +352,13 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
     arguments = ["train", str(tmp_path / "table.csv"), "--caption", "caption", "--image", "image", "--epochs", "1"]
     arguments += ["--image-size", "16x16", "--runs", str(tmp_path / "runs"), "--directory", "/"]
     stopped = CliRunner().invoke(app, [*arguments, "--name", "a"])
-    assert stopped.exit_code != 0
+    told = " ".join(stopped.output.split())
+    assert stopped.exit_code == 2 and "Cannot load index 5, column 'image'" in told
+    assert "1 more of the 120 rows cannot be loaded. Mend them, or leave them out with --on-error skip; " in told
+    strict = CliRunner().invoke(app, [*arguments, "--name", "a", "--on-error", "skip", "--max-error-rate", "0.01"])
+    assert strict.exit_code == 2
+    assert "That is more than a share of 0.01: mend them, or raise --max-error-rate" in " ".join(strict.output.split())
+    assert not (tmp_path / "runs" / "a").exists()
     done = CliRunner().invoke(app, [*arguments, "--name", "b", "--on-error", "skip"])
     assert done.exit_code == 0, done.output
     assert "2 of 120 rows cannot be loaded" in " ".join(done.output.split())
@@ -359,3 +366,25 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
     assert sorted(failures["index"]) == [5, 70] and set(failures["column"]) == {"image"}
     metrics = json.loads((tmp_path / "runs" / "b" / "metrics.json").read_text())
     assert sum(metrics["details"]["rows"].values()) == 118
+    used = [str(tmp_path / "runs" / "b"), str(tmp_path / "table.csv"), "--directory"]
+    out = ["--out", str(tmp_path / "predictions.csv")]
+    with warnings.catch_warnings():
+        # What the command prints as a note.
+        warnings.simplefilter("default")
+        predicted = CliRunner().invoke(app, ["predict", *used, "/", *out])
+        table.loc[:100, "image"] = "elsewhere.png"
+        table.to_csv(tmp_path / "other.csv", index=False)
+        other = [used[0], str(tmp_path / "other.csv"), "--directory", "/", "--out", str(tmp_path / "other.jsonl")]
+        lost = CliRunner().invoke(app, ["predict", *other])
+    assert lost.exit_code == 1, lost.output
+    assert "and 101 rows without one" in " ".join(lost.output.split())
+    told = " ".join(predicted.output.split())
+    assert predicted.exit_code == 0, told
+    assert "Wrote 118 predictions" in told and ", and 2 rows without one." in told and "2 of 120 rows cannot" in told
+    predictions = pd.read_csv(tmp_path / "predictions.csv")
+    assert len(predictions) == 120 and predictions.index[predictions["error"].notna()].tolist() == [5, 70]
+    used[1] = str(tmp_path / "other.csv")
+    assert CliRunner().invoke(app, ["evaluate", *used, "/"]).exit_code == 2
+    scored = CliRunner().invoke(app, ["evaluate", *used, "/", "--on-error", "skip", "--json"])
+    assert scored.exit_code == 0, scored.output
+    assert json.loads(scored.output)["rows"] == 19 and json.loads(scored.output)["left_out"] == 101

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
+from multimodal_gen import batch
 from multimodal_gen.failures import FailureLog
 from multimodal_gen.loaders.base import ArraySpec, Loader
 
@@ -206,6 +207,21 @@ def test_leave_out_refuses_a_list_of_another_table(table):
         mg.leave_out(table, pd.DataFrame({"row": ["r1"]}))
 
 
+def test_leave_out_knows_dates_again(table, tmp_path):
+    dated = table.set_axis(pd.date_range("2026-01-01", periods=16), axis=0)
+    data = make(dated, on_error="skip")
+    list(data)
+    data.failures.to_csv(tmp_path / "failures.csv", index=False)
+    for failures in (data.failures, tmp_path / "failures.csv"):
+        assert mg.leave_out(dated, failures).index.equals(dated.index.delete(list(BAD)))
+
+
+def test_leave_out_refuses_the_problems_of_an_audit(table):
+    problems = pd.DataFrame({"index": ["r1"], "column": ["a"], "kind": ["near duplicate"], "message": ["like r2"]})
+    with pytest.raises(mg.TableError, match=r"take `report.clean\(table\)`"):
+        mg.leave_out(table, problems)
+
+
 def test_arguments_that_mean_nothing_are_refused(table):
     with pytest.raises(ValueError, match="on_error='ignore'"):
         make(table, on_error="ignore")
@@ -230,7 +246,8 @@ def test_a_bundle_marks_bad_rows_and_predicts_all_others(table):
     data = make(table, on_error="blank")
     model = mg.build_fusion_classifier(data.inputs, data.target)
     bundle = mg.Bundle(model, data.inputs, data.target)
-    predictions = bundle.predict(table)
+    with pytest.warns(UserWarning, match=r"3 of 16 rows cannot be loaded .* the column 'error'.*'r3'"):
+        predictions = bundle.predict(table)
     assert predictions.index.equals(table.index)
     bad = predictions["error"].notna()
     assert bad[bad].index.tolist() == ["r3", "r4", "r11"]
@@ -243,6 +260,25 @@ def test_a_bundle_marks_bad_rows_and_predicts_all_others(table):
     pd.testing.assert_frame_equal(predictions.loc[~bad, good.columns], good, check_dtype=False, atol=1e-6)
     with pytest.raises(mg.LoadError, match="index 'r3'"):
         bundle.predict(table.iloc[3:5])
+
+
+def test_a_bundle_scores_the_rows_that_can_be_loaded_where_told_so(table):
+    data = make(table, on_error="blank")
+    model = mg.build_fusion_classifier(data.inputs, data.target)
+    bundle = mg.Bundle(model, data.inputs, data.target)
+    wrong = table.assign(y=[7 if row == 9 else y for row, y in enumerate(table["y"])])
+    with pytest.raises(mg.LoadError, match="'r9', column 'y'"):
+        bundle.evaluate(wrong)
+    good = wrong.drop(index=["r3", "r4", "r9", "r11"])
+    assert bundle.evaluate(wrong, on_error="skip") == pytest.approx(bundle.evaluate(good) | {"left_out": 4})
+    with pytest.raises(mg.LoadError, match="'r3', column 'a'"):
+        bundle.evaluate(wrong.loc[["r3", "r4"]], on_error="skip")
+    with pytest.raises(ValueError, match="Received: on_error='blank'"):
+        bundle.evaluate(wrong, on_error="blank")
+    two = {"one": data.target, "two": mg.NumericTarget("y")}
+    model = mg.build_fusion_classifier(data.inputs, two)
+    scores = mg.Bundle(model, data.inputs, two).evaluate(table, on_error="skip")
+    assert scores["left_out"] == 3 and {"one.accuracy", "left_out"} < set(scores)
 
 
 def test_pictures_and_captions_that_are_missing_are_blank_and_masked(tmp_path):
@@ -302,6 +338,18 @@ def test_a_row_that_hangs_can_be_left_out_and_all_others_come(stuck, threads):
     rows = np.concatenate([inputs[0][:, 0] for inputs, _, _ in sequence]) - 1
     assert rows.tolist() == [row for row in range(16) if row != 6]
     assert sequence.failures["index"].tolist() == ["r6"]
+
+
+def test_who_waits_for_long_is_told_for_what(stuck, monkeypatch):
+    monkeypatch.setattr(batch, "_LONG", 0.2)
+    timer = threading.Timer(1.5, SlowLoader.let_go.set)
+    timer.start()
+    target = mg.ClassLabel.from_values("y", [0, 1])
+    data = mg.MultimodalSequence(stuck, {"a": SlowLoader("a")}, target, batch_size=4, threads=2)
+    with pytest.warns(UserWarning, match=r"waited for 0.2 seconds; index 'r6', column 'a', 'stuck' is being read"):
+        _, labels = data[1]
+    timer.join()
+    assert len(labels) == 4
 
 
 def test_what_a_late_thread_reads_goes_nowhere(stuck):

@@ -100,5 +100,8 @@ def test_a_row_after_one_that_was_left_out_is_replayed_as_it_was():
     data = mg.MultimodalSequence(table, inputs, target, batch_size=5, on_error="skip", max_error_rate=0.5)
     assert data[0][0][0].ravel().tolist() == [0, 1, 3, 4]
     assert data.replay(0, "r3")[0][0].tolist() == [[3]]
-    (blank,), _, weight = data.replay(0, "r2")
+    with pytest.raises(mg.LoadError, match="'r2', column 'n'"):
+        data.replay(0, "r2")
+    kept = mg.MultimodalSequence(table, inputs, target, batch_size=5, on_error="blank", max_error_rate=0.5)
+    (blank,), _, weight = kept.replay(0, "r2")
     assert blank.tolist() == [[0]] and weight.tolist() == [0]

@@ -118,6 +118,14 @@ def test_a_state_of_another_sequence_is_refused_naming_what_differs(
         make_data(table(picture_table), **changes).set_state(state)
 
 
+def test_a_run_that_a_bad_row_has_stopped_goes_on_without_it(picture_table: pd.DataFrame) -> None:
+    state = make_data(picture_table).state()
+    for policy in ("skip", "blank"):
+        make_data(picture_table, on_error=policy).set_state(state)
+    with pytest.raises(ValueError, match="argument 'on_error' has other settings"):
+        make_data(picture_table).set_state(make_data(picture_table, on_error="skip").state())
+
+
 def test_a_state_of_another_rank_is_refused(picture_table: pd.DataFrame) -> None:
     ranks = [make_data(picture_table, batch_size=4).shard(rank, 2) for rank in range(2)]
     with pytest.raises(ValueError, match="rank was 1 and is 0"):

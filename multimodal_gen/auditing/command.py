@@ -25,6 +25,7 @@ def audit_from_settings(
     settings: DataSettings,
     out: Path,
     drop: Path | None,
+    group_column: str | None,
     ignore: Sequence[str],
     threads: int | None,
     reporter: Reporter,
@@ -35,13 +36,18 @@ def audit_from_settings(
         settings: Which table and columns; of the rest only `image_size` and `text` count.
         out: The folder; `state.bin` in it is what a stopped audit goes on from.
         drop: Where to write the clean table, or None.
+        group_column: A column of that table to be added: a number that rows with like content share; or None.
         ignore: Kinds that are no problems.
         threads: Threads that read; by default one a core.
         reporter: Who is told.
     """
     if drop is not None and drop.suffix.lower() not in _SUFFIXES:
         raise ValueError(f"--drop must end in one of {', '.join(_SUFFIXES)}. Received: --drop {drop}")
+    if group_column is not None and drop is None:
+        raise ValueError(f"--group-column needs --drop, whose table gets it. Received: --group-column {group_column}")
     table = read_table(settings.table)
+    if group_column in table.columns:
+        raise ValueError(f"The table has this column already. Received: --group-column {group_column}")
     with_labels = settings.label in table.columns
     columns = [settings.image, settings.caption, *settings.number, settings.split]
     check_columns(table, [column for column in columns if column is not None])
@@ -83,6 +89,8 @@ def audit_from_settings(
     reporter.say(f"Wrote {out / 'problems.csv'} and {out / 'audit.html'}.")
     if drop is not None:
         clean = report.clean(table)
+        if group_column is not None:
+            clean = clean.assign(**{group_column: report.duplicates.loc[clean.index]})
         write_table(clean, drop)
         reporter.say(f"Wrote {len(clean):,} rows to {drop}, without {len(table) - len(clean):,}.")
     return report
@@ -113,10 +121,14 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     if settings.image is not None:
         source = Path(settings.table)
         directory = settings.directory or str(source if source.is_dir() else source.parent)
-        inputs["image"] = ImageLoader(settings.image, directory=directory, image_size=settings.image_size)
+        inputs["image"] = ImageLoader(
+            settings.image, directory=directory, image_size=settings.image_size, missing=settings.missing
+        )
     if settings.caption is not None:
         texts = [cell for cell in train[settings.caption].tolist() if isinstance(cell, str)]
-        inputs["caption"] = TextLoader.from_texts(settings.caption, texts, output_mode=settings.text)
+        inputs["caption"] = TextLoader.from_texts(
+            settings.caption, texts, output_mode=settings.text, missing=settings.missing
+        )
     if settings.number:
         names = list(settings.number)
         numbers = train[names].apply(pd.to_numeric, errors="coerce").dropna()

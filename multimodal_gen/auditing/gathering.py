@@ -23,7 +23,7 @@ from multimodal_gen.auditing.reading import name_of, read_others, read_pictures
 from multimodal_gen.auditing.records import Records
 from multimodal_gen.auditing.report import Audit
 from multimodal_gen.cache.keys import settings_of
-from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.base import Loader, is_missing
 from multimodal_gen.loaders.masking import MaskedTextLoader
 from multimodal_gen.loaders.reconstruction import InputTarget
 from multimodal_gen.loaders.target import Target
@@ -125,6 +125,11 @@ class _Gathering:
     def finish(self, ignore: Sequence[str]) -> Audit:
         if self.target is not None:
             self._look_at_labels(self.target)
+        for loader in self.loaders:
+            blank = sum(map(is_missing, cells_of(self.rows, loader.column))) if loader.missing == "blank" else 0
+            if blank:
+                rows = "1 row has no value, and is" if blank == 1 else f"{blank:,} rows have no value, and are"
+                self.notes.append(f"{name_of(loader)}: {rows} blank in training")
         for reader in self.readers:
             self._look_at_pictures(reader)
         texts = [one for one in self.loaders if _encoder_of(one) is not None]

@@ -133,7 +133,9 @@ class PictureReader:
         except (OSError, ValueError):
             return self._read_anyway("unreadable", cell)
         if not content:
-            raise UnusableError("empty file", self._error("the file is empty, it has no bytes", cell))
+            raise UnusableError(
+                "empty file", self._error("the file is empty. Replace the file, or drop the row.", cell)
+            )
         return content
 
     def _read_anyway(self, kind: str, cell: Any) -> bytes:

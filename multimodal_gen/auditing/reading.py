@@ -63,6 +63,8 @@ def read_pictures(
                 if place >= 0:
                     places[column][row] = place
                     continue
+                if reader.loader.missing == "blank" and is_missing(cell):
+                    continue
                 found = _look(reader, cell, table.index[row])
                 if isinstance(found, tuple):
                     with lock:
@@ -91,6 +93,9 @@ def read_others(table: pd.DataFrame, loader: Loader, progress: Callable[[int], N
     column = name_of(loader)
     findings = []
     for row, cell in enumerate(cells_of(table, loader.column)):
+        if loader.missing == "blank" and is_missing(cell):
+            progress(1)
+            continue
         try:
             read_at(loader, cell, table.index[row])
         except LoadError as error:

@@ -206,10 +206,8 @@ class ImageLoader(Loader):
         except LoadError as error:
             raise LoadError(error.reason, path=path) from error.__cause__
         except UnidentifiedImageError:
-            raise LoadError(
-                "the content is not a picture in any format that Pillow knows. Replace the file, or drop the row.",
-                path=path,
-            ) from None
+            what = "the content is not a picture in any format that Pillow knows" if content else "the file is empty"
+            raise LoadError(f"{what}. Replace the file, or drop the row.", path=path) from None
         except Exception as error:
             reason = str(error) or type(error).__name__
             raise LoadError(

@@ -1,0 +1,56 @@
+"""What `evaluate` and `predict` of the command line do once their arguments are read and the bundle is open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from multimodal_gen.bundle import Bundle
+from multimodal_gen.preparation import Reporter, given_parts
+
+SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+def scores_of(
+    bundle: Bundle, rows: pd.DataFrame, split: str | None, split_names: tuple[str, ...] | None, on_error: str
+) -> dict[str, float]:
+    """The scores of a bundle on rows that are test in a column, or on all; "rows" counts those that are scored."""
+    if split is not None:
+        rows = given_parts(rows, split, split_names).test
+    scores = bundle.evaluate(rows, on_error=on_error)
+    return {"rows": len(rows) - int(scores.get("left_out", 0)), **scores}
+
+
+def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, reporter: Reporter) -> bool:
+    """Predict every row into a file, in its order, with the index in the first column.
+
+    Args:
+        bundle: The bundle.
+        rows: The table.
+        out: A file that ends in one of `SUFFIXES`.
+        reporter: Who is told.
+
+    Returns:
+        Whether at least half of the rows have a prediction; where not, a folder may be the wrong one.
+    """
+    predictions = bundle.predict(rows)
+    lost = int(predictions.iloc[:, 0].isna().sum())
+    frame = with_index(predictions)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".csv":
+        frame.to_csv(out, index=False)
+    elif out.suffix == ".jsonl":
+        frame.to_json(out, orient="records", lines=True, force_ascii=False)
+    else:
+        frame.to_parquet(out, index=False)
+    without = f", and {lost:,} rows without one" if lost else ""
+    reporter.say(f"Wrote {len(rows) - lost:,} predictions to {out}{without}.")
+    return lost <= len(rows) / 2
+
+
+def with_index(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions with the table's index as their first column, for files that keep no index."""
+    frame = predictions.rename(columns=str)
+    frame.insert(0, "row" if "row" not in frame else "row_index", frame.index)
+    return frame
