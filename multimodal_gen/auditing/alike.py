@@ -24,6 +24,8 @@ _LITTLE_LEFT, _MUCH_DETAIL = 0.18, 0.95
 # 0.7 to 1.6, brightened or darkened by up to 20 %, cropped by up to 5 %) from the likest other photos.
 _OF_DETAIL, _OF_LEFT, _OF_USUAL, _LEAST_SCORE = 15.3, -2.6, 2.25, 16.4
 _MOST_USUAL = 1.5
+# And what may be left of colours, as a deviation of [0, 1]: one product in two colours is otherwise the same.
+_MOST_TINT = 0.0155
 # Where nothing else is like a picture, so much nearer than the others is enough.
 _ALONE, _NEARER = 0.5, 0.22
 _CHUNK = 500
@@ -58,8 +60,9 @@ def may_be_copies(ones: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.
     Returns:
         `(pairs,) bool` each.
     """
-    left, detail = _best(ones, others, _FEW_STEPS)
-    return (left < _MOST_LEFT) & (detail > _LEAST_DETAIL), (left < _LITTLE_LEFT) & (detail > _MUCH_DETAIL)
+    left, detail, tint = _best(ones, others, _FEW_STEPS)
+    sure = (left < _LITTLE_LEFT) & (detail > _MUCH_DETAIL) & (tint < _MOST_TINT)
+    return (left < _MOST_LEFT) & (detail > _LEAST_DETAIL), sure
 
 
 def are_copies(ones: np.ndarray, others: np.ndarray, usual: np.ndarray) -> np.ndarray:
@@ -71,32 +74,32 @@ def are_copies(ones: np.ndarray, others: np.ndarray, usual: np.ndarray) -> np.nd
         usual: `(pairs,)`, the difference to other pictures that are like these: among many like things on white, a copy
             must be nearer.
     """
-    left, detail = _best(ones, others, _STEPS)
+    left, detail, tint = _best(ones, others, _STEPS)
     usual = np.clip(usual, 1e-3, _MOST_USUAL)
     score = _OF_DETAIL * detail + _OF_LEFT * np.log(left + 0.01) + _OF_USUAL * np.log(usual)
     same: np.ndarray = (score > _LEAST_SCORE) | ((usual > _ALONE) & (left < _NEARER * usual))
-    return same
+    return same & (tint < _MOST_TINT)
 
 
-def _best(ones: np.ndarray, others: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def _best(ones: np.ndarray, others: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     one, other = ones.astype("float32"), others.astype("float32")
     found = [_compared(*pair, steps=steps) for pair in ((one, other), (other, one))]
-    left, detail = (np.stack(values) for values in zip(*found, strict=True))
+    left, detail, tint = (np.stack(values) for values in zip(*found, strict=True))
     better = left.argmin(axis=0), np.arange(len(ones))
-    return left[better], detail[better]
+    return left[better], detail[better], tint[better]
 
 
-def _compared(sources: np.ndarray, copies: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    # What is left over where it is least, and there the share of details in common.
+def _compared(sources: np.ndarray, copies: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # What is left over where it is least, and there the share of details in common, and what is left of colours.
     pairs, side = sources.shape[:2]
     across = np.linspace(-1, 1, side, dtype="float32")
     moves = np.zeros((pairs, 4), "float32")
-    best, detail = np.full(pairs, np.inf), np.zeros(pairs)
+    best, detail, tint = np.full(pairs, np.inf), np.zeros(pairs), np.zeros(pairs)
     for step in range(steps + 1):
         moved = _moved(sources, moves, across) if step else sources
-        left = _unexplained(moved, copies)
+        left, colours = _unexplained(moved, copies)
         better = left < best
-        best[better] = left[better]
+        best[better], tint[better] = left[better], colours[better]
         if not steps:
             break
         if better.any():
@@ -109,7 +112,7 @@ def _compared(sources: np.ndarray, copies: np.ndarray, steps: int) -> tuple[np.n
         weights = _fitted(np.stack(causes, -1).reshape(pairs, -1, 6) / 255, copies.reshape(pairs, -1) / 255)
         gain = np.where(np.abs(weights[:, :1]) < 0.3, 0.3, weights[:, :1])
         moves = np.clip(moves + weights[:, 2:] / gain, -_FURTHEST, _FURTHEST)
-    return best, detail
+    return best, detail, tint
 
 
 def _details(pictures: np.ndarray) -> np.ndarray:
@@ -159,7 +162,7 @@ def _moved(pictures: np.ndarray, moves: np.ndarray, across: np.ndarray) -> np.nd
     return moved
 
 
-def _unexplained(moved: np.ndarray, copies: np.ndarray) -> np.ndarray:
+def _unexplained(moved: np.ndarray, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     pairs = len(moved)
     x, y = moved.reshape(pairs, -1) / 255, copies.reshape(pairs, -1) / 255
     # What was brightened beyond white says nothing of by how much.
@@ -169,12 +172,12 @@ def _unexplained(moved: np.ndarray, copies: np.ndarray) -> np.ndarray:
     rest = y - expected
     spread = y.var(axis=1)
     # Colours: brown and black leather have nearly the same light and shade.
-    by_colour = _tint(rest) / (_tint(y) + 0.02**2)
+    colours = _tint(rest)
+    by_colour = colours / (_tint(y) + 0.02**2)
     left = np.sqrt(np.maximum((rest**2).mean(axis=1) / (spread + 0.01**2), _COLOUR * by_colour))
     # Black made white is another thing, and not another exposure.
     left[(tone[:, 0] < _GAINS[0]) | (tone[:, 0] > _GAINS[1])] = np.inf
-    unexplained: np.ndarray = left
-    return unexplained
+    return left, np.sqrt(colours)
 
 
 def _tint(values: np.ndarray) -> np.ndarray:
