@@ -153,6 +153,8 @@ def read_work(
     if images is None:
         images = scratch / "photos"
         make_photos(images)
+    if not (images / "data.csv").is_file():
+        raise SystemExit(f"The folder of photos needs a data.csv with the columns image and caption: {images}")
     table = pd.read_csv(images / "data.csv", dtype=str)
     if size is not None and "size" in table:
         sizes = sorted(table["size"].unique())

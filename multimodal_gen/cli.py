@@ -136,9 +136,9 @@ def fill(
     reporter.say(f"{filled.cells:,} cells are read, {filled.bad:,} are bad.")
     for error in filled.errors:
         typer.echo(" ".join(str(error).split()), err=True)
-    if filled.bad:
-        if filled.bad > len(filled.errors):
-            typer.echo(f"and {filled.bad - len(filled.errors):,} more.", err=True)
+    if filled.bad > len(filled.errors):
+        typer.echo(f"and {filled.bad - len(filled.errors):,} more.", err=True)
+    if filled.bad or filled.incomplete:
         raise typer.Exit(1)
 
 

@@ -6,6 +6,7 @@ stopped and gone on with. Nothing here prints: what happens is told to a `Report
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable
@@ -35,11 +36,13 @@ class Filled:
         cells: How many cells were read or were there already.
         bad: How many could not be read.
         errors: At most 100 of those, in the order of the table.
+        incomplete: Whether something could not be kept, for want of room or of the right to write.
     """
 
     cells: int
     bad: int
     errors: tuple[LoadError, ...]
+    incomplete: bool
 
 
 def fill_cache(
@@ -95,7 +98,7 @@ def fill_cache(
                 stopped.set()
     finally:
         cache.close()
-    return Filled(done, bad, tuple(error for *_, error in sorted(errors, key=lambda one: one[:2])))
+    return Filled(done, bad, tuple(error for *_, error in sorted(errors, key=lambda one: one[:2])), cache.incomplete)
 
 
 def fill_from_settings(
@@ -106,10 +109,12 @@ def fill_from_settings(
     inputs, _ = make_loaders(settings, parts.train, reporter)
     cache = ArrayCache(directory, limit=limit)
     rows = pd.concat(parts)
+    # What cannot be written to is known before anything is decoded.
+    os.makedirs(cache.directory, exist_ok=True)
     existing = next(path for path in (Path(cache.directory), *Path(cache.directory).parents) if path.exists())
     room = f"{as_text(shutil.disk_usage(existing).free)} free on the disk"
-    bound = "" if limit is None else f", limit {as_text(limit)}"
     needed = estimate(inputs.values(), len(rows))
+    bound = "" if limit is None else f", limit {as_text(limit)}{' (too low for all)' if limit < needed else ''}"
     reporter.say(f"{directory}: {as_text(needed)} for all rows, {as_text(cache.size())} there{bound}, {room}")
     reporter.begin("caching", len(rows))
     try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from multimodal_gen.loaders.image import ImageLoader
 from multimodal_gen.stages import Stopwatch
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _STAGES = {
     "memory": "small arrays come from memory as fast as they can be looked up",
     "cache": "arrays come from the cache as fast as they can be looked up",
     "augment": "random operations are costly: take fewer or cheaper ones; docs/augmentation.md has what each costs",
+    "step": "the model's steps; the data is always there in time",
     "assemble": "batches are costly to put together: operations on samples and batches are part of it",
 }
 
@@ -38,12 +40,14 @@ class Profile:
         samples_per_second: What the reader was given, over all threads.
         samples: Rows that were measured.
         threads: Threads that loaded.
+        advice: Stage -> what to do where it limits, in words.
     """
 
     stages: pd.DataFrame
     samples_per_second: float
     samples: int
     threads: int
+    advice: Mapping[str, str]
 
     @property
     def limit(self) -> str:
@@ -60,7 +64,7 @@ class Profile:
         for name, row in self.stages.iterrows():
             share = "" if name in ("wait", "step") else f"{row['share']:>7.0%} "
             lines.append(f"{name:<10}{row['milliseconds']:>12.3f}{share:>8}".rstrip())
-        limit = "the model's steps: the data is always there in time" if self.limit == "step" else _STAGES[self.limit]
+        limit = self.advice[self.limit]
         return "\n".join(
             [
                 *lines,
@@ -106,10 +110,28 @@ def profile(
     stages = pd.DataFrame({"milliseconds": milliseconds})
     stages["share"] = stages["milliseconds"] / stages["milliseconds"].drop(["wait", "step"], errors="ignore").sum()
     stages.index.name = "stage"
-    result = Profile(stages, samples / elapsed, samples, sequence.assembly.reading.threads)
+    threads = sequence.assembly.reading.threads
+    result = Profile(stages, samples / elapsed, samples, threads, _advice(sequence))
     print(result)  # noqa: T201 - what it is for
     return result
 
 
+def _advice(sequence: MultimodalSequence) -> dict[str, str]:
+    # Nothing that is done already.
+    assembly, advice = sequence.assembly, dict(_STAGES)
+    pictures = [one for one in assembly.inputs.values() if isinstance(one, ImageLoader)]
+    if any(one.get_config().get("decoder") == "turbo" for one in pictures):
+        for stage in ("decode", "resize"):
+            advice[stage] = f"pictures are costly to {stage}: `cache=` does it once; or a smaller `image_size`"
+    if assembly.cache is not None:
+        for stage in ("read", "decode", "resize", "tokenize"):
+            advice[stage] = "what is read now is kept in the cache: profile again when it is filled, after an epoch"
+        advice["load"] = "what the cache holds is copied, as fast as memory allows; `step=` shows whether a model waits"
+    if not (assembly.sample_augment or assembly.batch_augment):
+        advice["assemble"] = "loading costs less than putting batches together; `step=` shows whether a model waits"
+    return advice
+
+
 def _ordered(watch: Stopwatch) -> list[str]:
-    return [name for name in (*_STAGES, "wait", "step") if name in watch.seconds]
+    stages = [name for name in _STAGES if name != "step"]
+    return [name for name in (*stages, "wait", "step") if name in watch.seconds]

@@ -11,6 +11,7 @@ import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Self
 
 import pandas as pd
@@ -127,9 +128,9 @@ class MultimodalSequence(BatchReader):
                 f"Received: workers={workers!r}, use_multiprocessing={use_multiprocessing!r}"
             )
         check_loaders(inputs, target)
-        if max_queue_size < 0 or (threads is not None and threads < 1):
+        if not _is_count(max_queue_size, 0) or not (threads is None or _is_count(threads, 1)):
             raise ValueError(
-                "`max_queue_size` must be at least 0 and `threads` at least 1. "
+                "`max_queue_size` must be an integer, at least 0, and `threads` one of at least 1, or None. "
                 f"Received: max_queue_size={max_queue_size!r}, threads={threads!r}"
             )
         if cache is None and cache_limit is not None:
@@ -283,3 +284,7 @@ class MultimodalSequence(BatchReader):
     def __repr__(self) -> str:
         state = (self._epoch, self.endless, self.max_queue_size)
         return describe(self.plan, self.assembly, self.sampler, *state)
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least

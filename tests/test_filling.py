@@ -133,8 +133,8 @@ def test_the_command_keeps_to_its_limit(shop: Path, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         code, printed, errors = call(*arguments, "0.06MB")
-    assert code == 0
-    assert "limit 60.0 kB" in printed
+    assert code == 1
+    assert "limit 60.0 kB (too low for all)" in printed
     assert re.match(
         r"Note: The cache .* has reached its limit. The 30 rows of the table would take about 370 kB. Give a", errors
     )

@@ -193,7 +193,7 @@ def test_a_large_jpeg_is_decoded_small_without_losing_quality() -> None:
     [
         ("none.jpg", None, r"there is no such file.*directory="),
         ("text.jpg", b"this is no picture", "not a picture in any format"),
-        ("empty.png", b"", "not a picture in any format"),
+        ("empty.png", b"", "the file is empty. Replace"),
         ("folder", "folder", "names a folder"),
         ("cut.jpg", "cut", "broken or cannot be read: .*[Tt]runcated"),
         ("bad\0name.jpg", None, "no file can have this name"),

@@ -51,7 +51,7 @@ def test_a_slow_model_is_the_limit_and_not_the_data(picture_table: pd.DataFrame,
     result = mg.profile(sequence_of(picture_table, tmp_path), step=lambda batch: time.sleep(0.2))
     assert result.stages.loc["step", "milliseconds"] >= 50
     assert result.limit == "step"
-    assert "Limited by step: the model's steps" in str(result)
+    assert "Limited by step: the model's steps; the data" in str(result)
 
 
 def test_the_number_of_batches_can_be_chosen_and_must_be_for_endless_ones(
@@ -64,3 +64,14 @@ def test_the_number_of_batches_can_be_chosen_and_must_be_for_endless_ones(
         mg.profile(endless)
     with pytest.raises(ValueError, match="num_batches=0"):
         mg.profile(endless, num_batches=0)
+
+
+def test_what_is_done_already_is_not_advised(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    plain = mg.profile(sequence_of(picture_table, tmp_path)).advice
+    assert 'decoder="turbo"' in plain["decode"] and "`cache=`" in plain["decode"]
+    kept = mg.profile(sequence_of(picture_table, tmp_path, cache=tmp_path / "cache")).advice
+    assert not any("`cache=`" in words for words in kept.values()) and "when it is filled" in kept["decode"]
+    sequence = sequence_of(picture_table, tmp_path)
+    turbo = {"image": sequence.inputs["image"].replace(decoder="turbo")}
+    fast = mg.profile(mg.MultimodalSequence(picture_table, turbo, batch_size=4)).advice
+    assert "turbo" not in fast["decode"] and "image_size" in fast["decode"]

@@ -227,8 +227,11 @@ def test_columns_are_checked_when_the_sequence_is_built(picture_table, inputs, t
         ({"inputs": {"image": "image"}}, "must map names to loaders. Received: 'image': 'image'"),
         ({"target": "label"}, "`target` must be a target such as ClassLabel"),
         ({"inputs_as": "set"}, "`inputs_as` must be .*set"),
-        ({"max_queue_size": -1}, "`max_queue_size` must be at least 0"),
-        ({"threads": 0}, "`threads` at least 1"),
+        ({"max_queue_size": -1}, "`max_queue_size` must be an integer, at least 0"),
+        ({"threads": 0}, "`threads` one of at least 1"),
+        ({"threads": 2.5}, "Received: .*threads=2.5"),
+        ({"max_queue_size": None}, "Received: max_queue_size=None"),
+        ({"cache": ""}, "`cache` must be a directory, or None"),
         ({"batch_size": 0}, "`batch_size` must be positive"),
     ],
 )

@@ -35,6 +35,8 @@ class ArrayCache:
     def __init__(self, directory: str | os.PathLike[str], *, limit: int | None = None) -> None:
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise ValueError(f"`cache_limit` must be a positive number of bytes. Received: cache_limit={limit!r}")
+        if not os.fspath(directory):
+            raise ValueError("`cache` must be a directory, or None for no cache. Received: cache=''")
         self.directory = os.path.abspath(directory)
         if os.path.exists(self.directory) and not os.path.isdir(self.directory):
             raise NotADirectoryError(f"`cache` must be a directory. Received: cache={os.fspath(directory)!r}, a file")
@@ -70,6 +72,11 @@ class ArrayCache:
             self._caches.setdefault(settings, LoaderCache(self, source, folder))
         shared = self._caches[settings]
         return shared if source is loader else LoaderCache(self, loader, shared.folder)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something could not be kept, of which a warning has told."""
+        return not self._warnings
 
     def size(self) -> int:
         """Bytes that the directory takes now."""
