@@ -11,7 +11,7 @@ Keras, without any reading.
 second on. *data* is the share of such an epoch that data costs, `1 - epoch of ready / epoch`: what would be saved if
 every batch lay there when it is asked for. Where the model computes on the processor, threads that read take cores from
 it, and this counts too. *waits* is the share of an epoch in which the model stands still: the sum, over the steps, of
-the time from the step's begin until the sequence returned its batch.
+the time from the end of the step before until the sequence returned its batch.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class EpochClock(keras.callbacks.Callback):
 class WaitClock(keras.callbacks.Callback):
     """Keeps how long the steps of each epoch of `fit` waited for their batches, in seconds.
 
-    A step has waited from when it began, the first one from when the epoch began, until the sequence returned its
-    batch. On jax that is the most it can have been, as a step may begin before an earlier one is computed.
+    A step has waited from when the one before it ended, the first one from when the epoch began, until the sequence
+    returned its batch. On jax that is the most it can have been, as a step ends there before it is computed.
 
     Args:
         data: The sequence that `fit` is given, with `shuffle=False`; from now on it takes the time of what it returns.
@@ -60,14 +60,10 @@ class WaitClock(keras.callbacks.Callback):
         self.seconds.append(0.0)
         self._began = time.perf_counter()
 
-    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Start a step."""
-        if batch > 0:
-            self._began = time.perf_counter()
-
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """The batch of this step has been returned by now; one that Keras kept from another epoch took no time."""
         self.seconds[-1] += max(0.0, self._returned.get(batch, 0.0) - self._began)
+        self._began = time.perf_counter()
 
 
 def tiny_model(work: Work) -> keras.Model:

@@ -35,7 +35,7 @@ def raise_plainly(method: str | None, names: Mapping[str, Any]) -> None:
     """
     if method is None or keras.backend.backend() != "tensorflow":
         return
-    trainer, batches = names.get("self"), names.get("epoch_iterator")
+    trainer, batches = names.get("self"), names.get("epoch_iterator", object())
     for name in _STEPS:
         step = getattr(trainer, name, None)
         if step is not None and not isinstance(step, _Step):

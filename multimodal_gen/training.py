@@ -143,15 +143,15 @@ def _readable(
     if failures.empty:
         reporter.say(f"Every cell of the {rows:,} rows can be read ({seconds:.1f} s).")
         return parts
-    lost, first = failures["index"].nunique(), next(failures.itertuples(index=False))
+    lost, first = failures["index"].nunique(), failures.to_dict("records")[0]
     if settings.on_error == "raise" or lost > settings.max_error_rate * rows:
         others = f"{lost - 1:,} more of the {rows:,} rows cannot be loaded. " if lost > 1 else ""
         if settings.on_error == "raise":
             others += "Mend them, or leave them out with --on-error skip"
         else:
             others += f"That is more than a share of {settings.max_error_rate:g}: mend them, or raise --max-error-rate"
-        reason = f"{first.error.rstrip('.')}. {others}; `multimodal-gen audit` finds what else is wrong."
-        raise LoadError(reason, index=failures["index"].tolist()[0], column=first.column, path=first.path)
+        reason = f"{first['error'].rstrip('.')}. {others}; `multimodal-gen audit` finds what else is wrong."
+        raise LoadError(reason, index=first["index"], column=first["column"], path=first["path"])
     folder = Path(settings.folder)
     folder.mkdir(parents=True, exist_ok=True)
     failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
