@@ -38,6 +38,8 @@ _VALUES = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellips
 _FILES = ("vocabulary", "idf_weights")
 # Weights that a model may have beyond those stored, such as the states of random generators.
 _SPARE_WEIGHTS = 2**16
+# Settings of Keras's layers that have at least as many weights.
+_COUNTS = ("units", "filters", "input_dim", "output_dim", "key_dim")
 
 
 def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.Model:
@@ -62,6 +64,7 @@ def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.M
             config["compile_config"] = None
         for value in _objects(config):
             _check_object(value, given)
+            _check_numbers(value, stored)
         _check_size(config, given, stored)
         return keras.saving.load_model(path, custom_objects=given, compile=False, safe_mode=True)
     except BundleError:
@@ -174,6 +177,18 @@ def _is_keras(module: Any, name: str) -> bool:
     if module == "builtins":
         return name == "function"
     return _PARTS.fullmatch(module) is not None or (name in _MODEL_NAMES and _MODELS.fullmatch(module) is not None)
+
+
+def _check_numbers(value: Mapping[str, Any], stored: int) -> None:
+    # A description that cannot be built to its end can still be built as far as a layer that takes all memory.
+    config = value.get("config")
+    for name in _COUNTS:
+        number = config.get(name) if isinstance(config, Mapping) else None
+        if isinstance(number, int | float) and number > stored + _SPARE_WEIGHTS:
+            raise BundleError(
+                f"config.json in model.keras describes a layer with {name}={number:,}, and there are not so many "
+                f"weights in the file. Received: {stored:,} weights"
+            )
 
 
 def _check_size(config: Any, given: Mapping[str, type], stored: int) -> None:

@@ -164,9 +164,12 @@ def test_a_vocabulary_is_not_read_from_a_file_that_a_model_names(folder: Path, t
 
 
 def test_a_layer_far_larger_than_the_weights_that_come_with_it_is_refused_unbuilt(folder: Path) -> None:
-    change_model(folder, lambda head: head["config"].update(units=10**11))
+    change_model(folder, lambda head: head["config"].update(units=50_000))
+    assert_refused(folder, r"describes [\d,]{6,} weights, and there are not so many in the file. Received: [\d,]+ weig")
+    # Even where the rest cannot be built, so that nobody knows of how many weights in all.
+    change_model(folder, lambda head: head["config"].update(units=10**11, activation="no such thing"))
     assert_refused(
-        folder, r"describes [\d,]{10,} weights, and there are not so many in the file. Received: [\d,]+ weig"
+        folder, r"a layer with units=100,000,000,000, and there are not so many weights in the file. Received"
     )
 
 
