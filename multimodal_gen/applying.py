@@ -9,8 +9,6 @@ import pandas as pd
 from multimodal_gen.bundle import Bundle
 from multimodal_gen.preparation import Reporter, given_parts
 
-SUFFIXES = (".csv", ".parquet", ".jsonl")
-
 
 def scores_of(
     bundle: Bundle, rows: pd.DataFrame, split: str | None, split_names: tuple[str, ...] | None, on_error: str
@@ -28,7 +26,7 @@ def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, reporter: Rep
     Args:
         bundle: The bundle.
         rows: The table.
-        out: A file that ends in one of `SUFFIXES`.
+        out: A .csv, .jsonl or .parquet file.
         reporter: Who is told.
 
     Returns:

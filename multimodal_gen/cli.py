@@ -84,7 +84,7 @@ def train(
     with starting(console):
         from multimodal_gen import training
     data |= {"fusion": fusion.value, "epochs": epochs, "ablate": ablate, "resume": resume, "on_error": on_error.value}
-    data |= {"max_error_rate": max_error_rate}
+    data["max_error_rate"] = max_error_rate
     settings = training.RunSettings(**data, folder=str(folder))
     reporter = ProgressReporter(console)
     try:

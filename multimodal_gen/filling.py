@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -111,8 +110,7 @@ def fill_from_settings(
     rows = pd.concat(parts)
     # What cannot be written to is known before anything is decoded.
     os.makedirs(cache.directory, exist_ok=True)
-    existing = next(path for path in (Path(cache.directory), *Path(cache.directory).parents) if path.exists())
-    room = f"{as_text(shutil.disk_usage(existing).free)} free on the disk"
+    room = f"{as_text(shutil.disk_usage(cache.directory).free)} free on the disk"
     needed = estimate(inputs.values(), len(rows))
     bound = "" if limit is None else f", limit {as_text(limit)}{' (too low for all)' if limit < needed else ''}"
     reporter.say(f"{directory}: {as_text(needed)} for all rows, {as_text(cache.size())} there{bound}, {room}")
