@@ -100,7 +100,8 @@ class PendingBatch:
             return future.result(_LONG)
         except TimeoutError:
             if future.done():
-                raise
+                # It has just ended, or the error is its own.
+                return future.result()
         now = self._tasks[number].now
         what = f"; {self._arrays.told(*now)} is being read" if now else ""
         warnings.warn(
