@@ -14,6 +14,7 @@ from PIL import Image
 
 import multimodal_gen as mg
 from multimodal_gen.loaders import fitting
+from multimodal_gen.loaders.decoding import check_jpeg
 from multimodal_gen.loaders.quiet import quiet
 
 
@@ -70,6 +71,16 @@ def test_formats_that_take_more_for_a_pixel_may_have_fewer(
     with pytest.raises(mg.LoadError, match="90 x 60 pixels, more than this loader decodes") as caught:
         read(content, max_pixels=5400 * share - 1, decoder=decoder)
     assert (f"may have 1/{share})" in str(caught.value)) == (share > 1)
+
+
+def test_scans_are_not_hidden_behind_a_marker_without_a_length() -> None:
+    one_scan = b"\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    # After FF 01, a decoder goes on with the segment FF E9; read as a length, FF E9 leads to a false header in it.
+    payload = bytes(65_509) + one_scan
+    start = b"\xff\xd8\xff\x01\xff\xe9" + (len(payload) + 2).to_bytes(2, "big") + payload
+    with pytest.raises(mg.LoadError, match="of which a JPEG file of 9001 scans"):
+        check_jpeg(start + b"\xff\xda" * 9000, 5000, 5000, 2**27)
+    check_jpeg(b"\xff\xd8" + one_scan + b"\xff\xda" * 9000, 5000, 5000, 2**27)
 
 
 @pytest.mark.parametrize("decoder", ["pillow", "turbo"])

@@ -86,6 +86,9 @@ def _in_one_scan(content: bytes) -> bool:
             return components == content[place + 4]
         elif 0xC2 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return False
+        elif marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
+            # Markers without a length: who took what follows for one would be led past the headers.
+            return False
         place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
     return False
 
