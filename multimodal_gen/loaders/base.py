@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_gen.cells import is_missing as is_missing
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import LoadError
 
@@ -170,13 +171,6 @@ def check_missing(missing: Any) -> str:
     if missing not in ("error", "blank"):
         raise ValueError(f'`missing` must be "error" or "blank". Received: missing={missing!r}')
     return str(missing)
-
-
-def is_missing(cell: Any) -> bool:
-    """Whether a cell holds no value: None, NaN, NaT or pandas' NA."""
-    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
 
 
 def spec_problem(array: Any, spec: ArraySpec) -> str | None:

@@ -1,0 +1,73 @@
+"""What one cell says: whether it is missing, and its text, which is the same whatever else its column or file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import shown
+
+# From here on not every whole number is a float, so the digits of a float are no longer those of what was written.
+_WHOLE = 2.0**53
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell holds no value: None, NaN, NaT or pandas' NA."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(cell, float | np.floating | Decimal) and bool(cell != cell)
+
+
+def cell_text(cell: Any) -> str:
+    """The text of a cell, by which labels, groups, strata and ids are told apart.
+
+    A text is itself, to the last blank and zero. Numbers of one value have one text: 1, 1.0, `numpy.int8(1)` and
+    `Decimal("1.00")` are "1", 0.5 and `numpy.float32(0.5)` are "0.5". A truth value is "True" or "False", as pandas
+    writes it into a csv file. Anything else that is one value, such as a date, is what `str` says.
+
+    Args:
+        cell: The cell.
+
+    Raises:
+        TypeError: If the cell is missing, or is not one value: a list, an array, a mapping or bytes.
+    """
+    if isinstance(cell, str):
+        return str(cell)
+    if isinstance(cell, np.ndarray) and cell.ndim == 0:
+        cell = cell[()]
+    if is_missing(cell):
+        raise TypeError("A missing cell has no text.")
+    if isinstance(cell, float | np.floating):
+        return str(int(cell)) if abs(float(cell)) <= _WHOLE and cell == int(cell) else str(cell)
+    if isinstance(cell, Decimal) and cell.is_finite():
+        return str(int(cell)) if cell == cell.to_integral_value() else format(cell.normalize(), "f")
+    if isinstance(cell, bytes | bytearray | memoryview | Mapping | Set) or pd.api.types.is_list_like(cell):
+        raise TypeError(f"A text, a number or another single value has a text. Received: {shown(cell)}")
+    return str(cell)
+
+
+def column_texts(column: pd.Series) -> np.ndarray:
+    """The texts of a column's cells, `(rows,) object`: each as by `cell_text`, None where a cell is missing.
+
+    Args:
+        column: The column; its index names a row in an error.
+
+    Raises:
+        TypeError: If a cell is not one value; it names the index and the column.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        texts = np.append(column_texts(pd.Series(column.cat.categories, name=column.name)), [None])
+        return texts[column.cat.codes.to_numpy()]
+    cells = column.array.tolist()
+    texts = np.empty(len(cells), object)
+    for row, cell in enumerate(cells):
+        try:
+            texts[row] = cell if type(cell) is str else None if is_missing(cell) else cell_text(cell)
+        except TypeError as error:
+            at = f"at index {column.index[[row]].tolist()[0]!r}, column {column.name!r}"
+            raise TypeError(f"{error} {at}") from None
+    return texts

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from multimodal_gen.cells import cell_text, column_texts, is_missing
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("00012", "00012"),
+        (" 1.0 ", " 1.0 "),
+        ("", ""),
+        (np.str_("a"), "a"),
+        (0, "0"),
+        (1.0, "1"),
+        (-0.0, "0"),
+        (np.float32(0.1), "0.1"),
+        (0.1, "0.1"),
+        (np.int8(-3), "-3"),
+        (1234567890123456789, "1234567890123456789"),
+        (np.uint64(2**64 - 1), "18446744073709551615"),
+        (1e300, "1e+300"),
+        (float("inf"), "inf"),
+        (Decimal("1.00"), "1"),
+        (Decimal("0.50"), "0.5"),
+        (Decimal("1E+3"), "1000"),
+        (True, "True"),
+        (np.False_, "False"),
+        (np.array(7), "7"),
+        (datetime.date(2020, 1, 2), "2020-01-02"),
+    ],
+)
+def test_a_cell_has_one_text(cell: Any, text: str) -> None:
+    assert cell_text(cell) == text
+    assert type(cell_text(cell)) is str
+    assert column_texts(pd.Series([cell], dtype=object)).tolist() == [text]
+
+
+@pytest.mark.parametrize("cell", [["a"], ("a", "b"), {"a": 1}, {"a"}, np.array([1]), b"a", bytearray(b"a")])
+def test_what_is_not_one_value_has_no_text(cell: Any) -> None:
+    with pytest.raises(TypeError, match=r"another single value has a text. Received: "):
+        cell_text(cell)
+    column = pd.Series(["a", cell], index=["first", "second"], name="label")
+    with pytest.raises(TypeError, match="at index 'second', column 'label'"):
+        column_texts(column)
+
+
+@pytest.mark.parametrize("cell", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, Decimal("nan")])
+def test_a_missing_cell_has_no_text(cell: Any) -> None:
+    assert is_missing(cell)
+    with pytest.raises(TypeError, match="missing cell has no text"):
+        cell_text(cell)
+    assert column_texts(pd.Series(["a", cell], dtype=object)).tolist() == ["a", None]
+
+
+LONG = 1234567890123456789
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (pd.Series([1, 2]), ["1", "2"]),
+        (pd.Series([1, None]), ["1", None]),
+        (pd.Series([LONG, None, LONG + 1], dtype="Int64"), [str(LONG), None, str(LONG + 1)]),
+        (pd.Series([LONG, None], dtype=pd.ArrowDtype(pa.int64())), [str(LONG), None]),
+        (pd.Series(["1", None], dtype="string"), ["1", None]),
+        (pd.Series(["1", None], dtype=pd.ArrowDtype(pa.string())), ["1", None]),
+        (pd.Series([True, None], dtype="boolean"), ["True", None]),
+        (pd.Series([1.0, None, 2.0]).astype("category"), ["1", None, "2"]),
+        (pd.Series(["b", "a", None]).astype("category"), ["b", "a", None]),
+        (pd.Series([1, True, "1", 1.0, 0.5], dtype=object), ["1", "True", "1", "1", "0.5"]),
+        (pd.Series([], dtype=object), []),
+    ],
+)
+def test_the_texts_of_a_column_do_not_depend_on_its_type(column: pd.Series, texts: list[str | None]) -> None:
+    assert column_texts(column).tolist() == texts
+    assert [None if is_missing(cell) else cell_text(cell) for cell in column] == texts
