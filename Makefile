@@ -3,6 +3,8 @@ PYTHON ?= python3
 BACKEND ?= tensorflow
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
+# Empty where the newest release of everything is wanted.
+PINNED = $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 RUN := $(VENV)/bin
 SEED ?= 0
 NAME ?= sample
@@ -12,7 +14,7 @@ comma := ,
 EXTRAS := dev$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
-.PHONY: setup train test check format notebooks test-lowest kill-test bench fuzz wheel clean
+.PHONY: setup train test check format notebooks test-lowest test-newest kill-test bench fuzz wheel clean
 
 setup: $(INSTALLED)
 
@@ -22,7 +24,7 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): $(VENV)/bin/pip setup.cfg pyproject.toml $(CONSTRAINTS)
-	$(RUN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
+	$(RUN)/pip install --quiet $(PINNED) --editable '.[$(EXTRAS)]'
 	@touch $@
 
 # Train the bundled classifier on sample_data, and models on each input alone; the results are in runs/sample.
@@ -54,6 +56,11 @@ notebooks: $(INSTALLED)
 test-lowest:
 	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
 
+# The same tests with the newest release of every dependency, in an environment made anew: run it every week.
+test-newest:
+	rm -rf .venv-newest
+	$(MAKE) test VENV=.venv-newest CONSTRAINTS=
+
 # Kills trainings at random moments, KILLS times, and compares what comes out; the runs are in runs/kills.
 KILLS ?= 20
 kill-test: $(INSTALLED)
@@ -63,7 +70,7 @@ kill-test: $(INSTALLED)
 # Samples a second of this package and of others, on the photos in MULTIMODAL_GEN_DATA or on pictures that it makes
 # itself; results in runs/bench. torch takes part where it is installed, as by make bench BACKEND=torch.
 bench: $(INSTALLED)
-	$(RUN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[fast,bench]'
+	$(RUN)/pip install --quiet $(PINNED) --editable '.[fast,bench]'
 	KERAS_BACKEND=$(BACKEND) $(RUN)/python -m benchmarks.throughput --size small --out runs/bench
 
 # Spoiled pictures and bundles for a while each; what breaks a reader is kept in runs/fuzz, and printed.

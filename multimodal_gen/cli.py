@@ -68,7 +68,10 @@ def train(
     batch_size: options.BatchSize = 64,
     seed: options.Seed = 0,
     ablate: Annotated[bool, typer.Option("--ablate", help="Train a model on each input alone too.")] = False,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; by default the table's.")] = None,
+    # Declared, as typer 0.27 takes a metavar that is the option's own name in capitals for its declaration.
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the run; by default the table's.")
+    ] = None,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of all runs.")] = Path("runs"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
     resume: options.Resume = False,
