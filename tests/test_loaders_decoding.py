@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lossless_jpeg import encode
 from PIL import Image
 
 import multimodal_gen as mg
 from multimodal_gen.loaders import fitting
-from multimodal_gen.loaders.decoding import check_jpeg
+from multimodal_gen.loaders.decoding import check_jpeg, plain_jpeg
 from multimodal_gen.loaders.quiet import quiet
 
 
@@ -186,6 +187,8 @@ def test_a_large_picture_converted_in_tiles_is_the_picture_converted_whole(
         image = picture.convert(mode)
     if mode == "1" and "interpolation" in options:
         pytest.skip("the nearest of black and white pixels are at random")
+    if mode in ("I", "F"):
+        options = options | {"value_range": (0, 51000) if mode == "I" else (0, 255)}
     whole = read(image, **options).astype(int)
     for tile in (16, 25, 64):
         monkeypatch.setattr(fitting, "_LARGE", 100)
@@ -284,3 +287,50 @@ def test_many_threads_that_decode_leave_the_filters_as_they_were(picture: Image.
         for thread in threads:
             thread.join()
         assert warnings.filters == before
+
+
+# Kinds of JPEG
+
+
+@pytest.mark.parametrize("decoder", ["pillow", "turbo"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_lossless_jpeg_file_is_decoded_in_full(channels: int, decoder: str, picture: Image.Image) -> None:
+    # It cannot be shrunk while it is decoded, which would be done for every size below half of its own.
+    pixels = np.asarray(picture) if channels == 3 else np.asarray(picture.convert("L"))
+    content = encode(pixels)
+    for size in ((8, 8), (60, 90)):
+        expected = read(content_of(Image.fromarray(pixels), "PNG"), image_size=size)
+        np.testing.assert_array_equal(read(content, image_size=size, decoder=decoder), expected)
+    with pytest.raises(mg.LoadError, match="broken or cannot be read"):
+        read(content[: len(content) // 2], decoder=decoder)
+
+
+def test_headers_of_unusual_kinds_are_told_from_plain_ones(picture: Image.Image) -> None:
+    content = content_of(picture, "JPEG")
+    assert plain_jpeg(content) == (True, False)
+    assert plain_jpeg(content_of(picture, "JPEG", progressive=True)) == (True, False)
+    frame = content.index(b"\xff\xc0")
+    for changed in (
+        content[:frame] + b"\xff\xc9" + content[frame + 2 :],  # arithmetic coding
+        content[: frame + 4] + b"\x0c" + content[frame + 5 :],  # 12 bits
+        content[:frame] + b"\xff\x01" + content[frame:],  # a marker without a length
+        content[:frame] + content[frame : frame + 19] + content[frame:],  # two frames
+        encode(np.asarray(picture)),
+        content[:100],
+        b"",
+    ):
+        assert not plain_jpeg(changed)[0]
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff" * 5])
+def test_bytes_that_fill_up_before_a_marker_hide_no_orientation(filling: bytes, picture: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    content = content_of(picture, "JPEG", exif=exif, quality=95, subsampling=0)
+    place = content.index(b"\xff\xe1")
+    filled = content[:place] + filling + content[place:]
+    upright = read(content, image_size=(90, 60)).astype(int)
+    assert np.abs(upright - read(picture, image_size=(90, 60)).astype(int)).mean() > 10
+    for decoder in ("pillow", "turbo"):
+        turned = read(filled, image_size=(90, 60), decoder=decoder).astype(int)
+        assert np.abs(turned - upright).mean() < 3, decoder

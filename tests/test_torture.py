@@ -72,6 +72,8 @@ def test_whatever_pillow_decodes_is_decoded_by_both_decoders(
     # The list was made with a newer Pillow than may be installed.
     decodable = {path for path in decodable if not is_broken_for_pillow(torture / path)}
     refused = outcomes[outcomes["path"].isin(decodable) & (outcomes["kind"] != "array")]
+    # Of floats and 32-bit integers Pillow clips whatever is above 255; here somebody has to say what is white.
+    refused = refused[~refused["reason"].str.contains("value_range=(low, high)", regex=False)]
     assert refused.empty, refused.to_string()
 
 

@@ -15,7 +15,7 @@ from multimodal_gen.auditing import texts as words
 from multimodal_gen.auditing.clusters import Alike, Parts, alike_pictures, describe, joined
 from multimodal_gen.auditing.findings import KINDS, UNUSABLE, Finding, as_frame
 from multimodal_gen.auditing.labels import balance_note, hint_notes, read_labels
-from multimodal_gen.auditing.looks import LEAST_SPREAD, look_at
+from multimodal_gen.auditing.looks import LEAST_SPREAD, look_at, range_notes
 from multimodal_gen.auditing.page import View
 from multimodal_gen.auditing.parts import parts_of
 from multimodal_gen.auditing.pictures import PictureReader
@@ -168,6 +168,7 @@ class _Gathering:
 
         shape = reader.loader.spec.shape
         self.findings += look_at(column, self.records, places, path_of, (shape[0], shape[1]))
+        self.notes += range_notes(column, self.records, places)
         alike = alike_pictures(
             column, lambda row: reader.small_picture(cells[row]), self.records, places, LEAST_SPREAD, self.threads
         )

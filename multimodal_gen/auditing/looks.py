@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,8 @@ _MOST_PIXELS, _MANY_PIXELS, _MOST_SHARE = 64_000_000, 4_000_000, 100
 _ODD = 0.1
 # Deviation of the pixels in each colour, of 255.
 LEAST_SPREAD = 3.0
+# Of pictures of more than 8 bits: a level that the brightest of all should exceed, if they fill their range.
+_DARK = 64
 
 
 def look_at(
@@ -68,3 +71,24 @@ def look_at(
         if wrong is not None:
             findings.append(Finding(one, column, "wrongly named", f"{wrong} ({path})"))
     return findings
+
+
+def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[str]:
+    """What to know of pictures of more than 8 bits that fill a small part of the range they are taken to have.
+
+    Args:
+        column: The column of the pictures.
+        records: All records.
+        places: For each row, the place of its record, or -1.
+    """
+    places = places[places >= 0]
+    wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]
+    brightest = max((int(records["pixels"][place].max()) for place in wide), default=255)
+    if brightest >= _DARK:
+        return []
+    # The level was rounded.
+    bits = max(8, math.ceil(math.log2((brightest - 0.5) * 257 + 1))) if brightest else 8
+    return [
+        f"{column}: {len(wide):,} pictures have more than 8 bits, and the brightest of them is level {brightest} of "
+        f"255. If their values fill a part of 16 bits only, say which: ImageLoader(value_range=(0, {2**bits - 1}))"
+    ]

@@ -19,7 +19,7 @@ from multimodal_gen.auditing.endings import ends_early
 from multimodal_gen.auditing.records import DETAIL, RECORD
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.decoding import open_image
+from multimodal_gen.loaders.decoding import open_image, plain_jpeg
 from multimodal_gen.loaders.image import ImageLoader
 from multimodal_gen.loaders.quiet import quiet
 
@@ -161,6 +161,8 @@ class PictureReader:
         kind = "corrupt" if content is not None else "unreadable"
         if "max_pixels" in reason:
             kind = "huge"
+        elif "value_range" in reason:
+            kind = "unreadable"
         elif content is not None and (ends_early(content) or "truncated" in reason.lower()):
             kind = "truncated"
         return UnusableError(kind, self._error(reason, cell))
@@ -209,7 +211,7 @@ def _small(pixels: np.ndarray) -> Image.Image:
 
 def _complaint(content: bytes) -> str | None:
     # Pillow decodes damaged JPEG data without a word; libjpeg-turbo says so, where it is installed.
-    if content[:3] != b"\xff\xd8\xff":
+    if content[:3] != b"\xff\xd8\xff" or not plain_jpeg(content)[0]:
         return None
     try:
         import simplejpeg

@@ -93,6 +93,36 @@ def _in_one_scan(content: bytes) -> bool:
     return False
 
 
+def plain_jpeg(content: bytes) -> tuple[bool, bool]:
+    """What the headers of a JPEG file say, up to its first scan.
+
+    Args:
+        content: The file.
+
+    Returns:
+        Whether it is of a kind that every decoder knows, and at every scale: 8 bits, cosine transform, Huffman coding;
+        and whether a segment may tell an orientation. Where the headers cannot be followed, the first is false.
+    """
+    place, plain, noted = 2, False, False
+    while place + 4 < len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xFF:
+            # A marker may be preceded by any number of these.
+            place += 1
+            continue
+        if marker == 0xDA:
+            return plain, noted
+        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD9:
+            break
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if plain or marker > 0xC2 or content[place + 4] != 8:
+                break
+            plain = True
+        noted = noted or marker == 0xE1
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return False, noted
+
+
 def open_image(content: bytes, max_pixels: int) -> Image.Image:
     """Open a file's content as `Image.open` does, its header read and its pixels not yet.
 

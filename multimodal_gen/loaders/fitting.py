@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
 
-from multimodal_gen.loaders.pixels import brightest, to_mode
+from multimodal_gen.loaders.levels import Levels, key_of_colours, levels_of
+from multimodal_gen.loaders.pixels import to_mode
 from multimodal_gen.stages import stage
 
 # EXIF orientation -> what turns the picture upright.
@@ -43,6 +44,7 @@ class Fitting:
         crop: Whether the longer side is cut, centred.
         pad: Whether the shorter side is filled.
         background: `(red, green, blue)` behind transparency and around padding.
+        value_range: The values of levels 0 and 255 in pictures of more than 8 bits; None for their full range.
     """
 
     height: int
@@ -52,30 +54,33 @@ class Fitting:
     crop: bool
     pad: bool
     background: tuple[int, ...]
+    value_range: tuple[float, float] | None = None
 
-    def apply(self, image: Image.Image) -> np.ndarray:
+    def apply(self, image: Image.Image, again: Callable[[], Image.Image] | None = None) -> np.ndarray:
         """Decode an opened picture, turn it upright, resize it, `(height, width[, channels]) uint8`.
 
         A JPEG decoder shrinks by 2, 4 or 8 at a fraction of the cost, as long as no side gets smaller than needed; and
         a side that is at least twice too long is shrunk by plain averages first. Both are antialiased themselves.
         Of a very large picture no second copy is made: it is converted and shrunk tile by tile.
+
+        Args:
+            image: The picture, not yet decoded.
+            again: Opens it once more, where that may be needed.
+
+        Raises:
+            LoadError: If nothing says which of its values are black and white.
         """
         with stage("decode"):
-            # The longer side serves for both axes, as the picture may yet be turned.
-            longer = max(self.height, self.width)
-            if self.resampling != Image.Resampling.NEAREST:
-                image.draft(None, (longer, longer))
-            # Before the header is asked for more: some formats turn themselves when loaded.
-            image.load()
-            orientation = _orientation(image)
+            levels = levels_of(image, self.value_range)
+            image = self._loaded(key_of_colours(image, again), again)
+            orientation = orientation_of(image)
             width, height = image.size
             factors = (1, 1)
             if width * height > _LARGE:
-                top = max(brightest(image.crop(box)) for box in _tiles(image, 1, 1))
                 factors = self._factors(width, height, orientation >= _ON_ITS_SIDE)
-                image = self._in_tiles(image, *factors, top)
+                image = self._in_tiles(image, *factors, levels)
             else:
-                image = to_mode(image, self.mode, self.background, brightest(image))
+                image = to_mode(image, self.mode, self.background, levels)
             if orientation in _TURNS:
                 image = image.transpose(_TURNS[orientation])
             if orientation >= _ON_ITS_SIDE:
@@ -104,6 +109,21 @@ class Fitting:
         """The colour around a picture, in `mode`."""
         return {"RGB": self.background, "RGBA": (*self.background, 0), "L": _luma(self.background)}[self.mode]
 
+    def _loaded(self, image: Image.Image, again: Callable[[], Image.Image] | None) -> Image.Image:
+        # The longer side serves for both axes, as the picture may yet be turned.
+        longer = max(self.height, self.width)
+        drafted = None if self.resampling == Image.Resampling.NEAREST else image.draft(None, (longer, longer))
+        try:
+            # Before the header is asked for more: some formats turn themselves when loaded.
+            image.load()
+        except Exception:
+            if drafted is None or again is None:
+                raise
+            # Some kinds of JPEG are decoded in full only, such as the lossless one (ITU T.81, process 14).
+            image = again()
+            image.load()
+        return image
+
     def _factors(self, width: int, height: int, on_its_side: bool) -> tuple[int, int]:
         # How many columns and rows of a picture as it is stored can become one, without any side getting too small.
         upright = (height, width) if on_its_side else (width, height)
@@ -113,11 +133,11 @@ class Fitting:
         across, down = min(max(across, 1), _TILE), min(max(down, 1), _TILE)
         return (down, across) if on_its_side else (across, down)
 
-    def _in_tiles(self, image: Image.Image, across: int, down: int, top: float) -> Image.Image:
+    def _in_tiles(self, image: Image.Image, across: int, down: int, levels: Levels) -> Image.Image:
         # Converted and shrunk by whole factors; the last column and row may stand for fewer pixels than the others.
         canvas = Image.new(self.mode, (-(-image.width // across), -(-image.height // down)))
         for box in _tiles(image, across, down):
-            tile = to_mode(image.crop(box), self.mode, self.background, top)
+            tile = to_mode(image.crop(box), self.mode, self.background, levels)
             if self.resampling == Image.Resampling.NEAREST:
                 tile = tile.resize((-(-tile.width // across), -(-tile.height // down)), Image.Resampling.NEAREST)
             else:
@@ -149,7 +169,8 @@ def _tiles(image: Image.Image, across: int, down: int) -> Iterator[tuple[int, in
             yield left, top, min(left + width, image.width), min(top + height, image.height)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of a picture, 1 to 8; 1 where it has none, or a broken one."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:

@@ -21,6 +21,7 @@ from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
 from multimodal_gen.loaders.decoding import MAX_PIXELS, most_bytes, open_image
 from multimodal_gen.loaders.fitting import Fitting
+from multimodal_gen.loaders.levels import check_range
 from multimodal_gen.loaders.normalization import Normalization
 from multimodal_gen.loaders.opening import Place
 from multimodal_gen.loaders.pixels import from_array
@@ -34,6 +35,8 @@ _RESAMPLING = {
     "area": Image.Resampling.BOX,
     "lanczos3": Image.Resampling.LANCZOS,
 }
+# Raised where the same settings begin to give other pixels, so that a cache of the old ones is not read.
+_DECODING = 2
 _MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 
 
@@ -74,6 +77,9 @@ class ImageLoader(Loader):
             fraction of it, and files as many bytes and 16 MiB (docs/safety.md).
         protocols: What cells that are URLs may begin with, such as `["https", "s3"]`; each is opened by fsspec. By
             default none is.
+        value_range: `(low, high)`: the values that become 0 and 255 in pictures of one channel of more than 8 bits,
+            what lies outside being clipped; such as (0, 4095) for 12 bits in a 16-bit file. By default the full range
+            of 16-bit formats, while floats and integers of 32 bits are refused. Pictures of 8 bits stay as they are.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class ImageLoader(Loader):
         decoder: str = "pillow",
         max_pixels: int = MAX_PIXELS,
         protocols: Sequence[str] = (),
+        value_range: Sequence[float] | None = None,
     ) -> None:
         if color_mode not in _MODES:
             raise ValueError(f"`color_mode` must be one of {sorted(_MODES)}. Received: color_mode={color_mode!r}")
@@ -152,6 +159,7 @@ class ImageLoader(Loader):
             crop=crop_to_aspect_ratio,
             pad=pad_to_aspect_ratio,
             background=tuple(int(value) for value in background),
+            value_range=check_range(value_range),
         )
         self.libraries = [f"Pillow {pillow_version}"]
         self._decode: Callable[[bytes, Fitting, int], np.ndarray | None] | None = None
@@ -179,7 +187,7 @@ class ImageLoader(Loader):
         """The settings that pixels depend on, and the libraries that make them."""
         irrelevant = ("column", "directory", "augment", "normalize", "missing", "max_pixels", "protocols")
         config = {name: value for name, value in self.get_config().items() if name not in irrelevant}
-        return {**config, "libraries": self.libraries}
+        return {**config, "libraries": self.libraries, "decoding": _DECODING}
 
     def file_of(self, cell: Any) -> str | None:
         """The path of the picture, where the cell names one.
@@ -240,7 +248,7 @@ class ImageLoader(Loader):
         pixels = self._decode(content, self.fitting, self.max_pixels) if self._decode else None
         if pixels is None:
             with open_image(content, self.max_pixels) as image:
-                pixels = self.fitting.apply(image)
+                pixels = self.fitting.apply(image, lambda: open_image(content, self.max_pixels))
         return pixels
 
     def _content(self, cell: Any, path: str | None) -> bytes | Image.Image:
@@ -255,9 +263,9 @@ class ImageLoader(Loader):
         if isinstance(cell, bytes | bytearray | memoryview):
             return bytes(cell)
         if isinstance(cell, np.ndarray):
-            return from_array(cell)
+            return from_array(cell, self.fitting.value_range)
         if isinstance(cell, Image.Image):
-            return cell.copy()
+            return _copied(cell)
         raise LoadError(
             "expected a path, bytes, an array, a PIL image, or a mapping with 'bytes' or 'path'. "
             f"Received: {type(cell).__name__}"
@@ -266,3 +274,11 @@ class ImageLoader(Loader):
 
 def _named(cell: Any) -> Any:
     return cell.get("path") if isinstance(cell, Mapping) and cell.get("bytes") is None else cell
+
+
+def _copied(picture: Image.Image) -> Image.Image:
+    # With what it knows of its file, which says what its values mean.
+    tile, copy = getattr(picture, "tile", []), picture.copy()
+    copy.format = picture.format
+    copy.__dict__["tile"] = list(tile)
+    return copy

@@ -1,7 +1,8 @@
 """How each of Pillow's modes, and each kind of array, becomes plain 8-bit pixels.
 
 Pillow's own `convert` is right for most modes; what it gets wrong, or refuses, is done here: 16-bit and
-floating-point greys (it clips them), transparency in all its forms (it drops it), and Lab colour.
+floating-point greys (it clips them; `levels.py` knows their range), transparency in all its forms (it drops it), and
+Lab colour.
 """
 
 from __future__ import annotations
@@ -10,29 +11,25 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.levels import Levels, is_wide, narrow
 
 
-def brightest(image: Image.Image) -> float:
-    """The largest value in a picture of wide integers or floats, from which `to_mode` tells their range; others 0."""
-    if not _is_wide(image):
-        return 0.0
-    return float(np.nan_to_num(np.asarray(image), nan=0.0).max(initial=0))
-
-
-def to_mode(image: Image.Image, mode: str, background: tuple[int, ...], top: float) -> Image.Image:
+def to_mode(image: Image.Image, mode: str, background: tuple[int, ...], levels: Levels) -> Image.Image:
     """Convert any picture, or a part of one, to mode "RGB", "RGBA" or "L".
 
     Args:
-        image: A picture of any mode. Integers wider than 8 bits are scaled from their full range; floats are taken as
-            [0, 1] where none is above 1, else clipped to [0, 255].
+        image: A picture of any mode.
         mode: "RGB", "RGBA" or "L".
         background: `(red, green, blue)` laid behind transparent parts, unless `mode` is "RGBA".
-        top: What `brightest` says of the whole picture.
+        levels: What `levels_of` says of the whole picture: how integers of more than 8 bits, and floats, are mapped.
     """
     if image.mode == "LAB":
         image = _from_lab(image)
-    elif _is_wide(image):
-        image = _wide_grey(image, top)
+    elif is_wide(image):
+        values = np.asarray(image)
+        image = Image.fromarray(narrow(values, levels))
+        if levels.key is not None:
+            image = Image.merge("LA", (image, Image.fromarray((values != levels.key).astype("uint8") * 255)))
     if mode == "RGBA":
         return image.convert("RGBA")
     if image.has_transparency_data:
@@ -44,8 +41,12 @@ def to_mode(image: Image.Image, mode: str, background: tuple[int, ...], top: flo
     return image if image.mode == mode else image.convert(mode)
 
 
-def from_array(array: np.ndarray) -> Image.Image:
-    """A picture from `(height, width)` or `(height, width, 1, 3 or 4)`: bool, uint8 or uint16.
+def from_array(array: np.ndarray, value_range: tuple[float, float] | None = None) -> Image.Image:
+    """A picture from `(height, width)` or `(height, width, 1, 3 or 4)`.
+
+    Args:
+        array: bool, uint8 or uint16; with a range, integers or floats of any kind, of 1 or 3 channels.
+        value_range: The values of levels 0 and 255, for all but bool and uint8; of uint16 it is the full range if None.
 
     Raises:
         LoadError: For any other shape or dtype, as the range of its values would be a guess.
@@ -56,33 +57,19 @@ def from_array(array: np.ndarray) -> Image.Image:
         raise LoadError(f"expected an array (height, width[, 1, 3 or 4]). Received: shape {array.shape}")
     if array.dtype == bool:
         array = array.astype("uint8") * 255
-    elif array.dtype == np.uint16:
-        array = _narrow(array, 65535)
     elif array.dtype != np.uint8:
-        raise LoadError(f"expected an array of uint8 in [0, 255], uint16 or bool. Received: dtype {array.dtype}")
+        if value_range is None and array.dtype != np.uint16:
+            raise LoadError(
+                "expected an array of uint8 in [0, 255], uint16 or bool; for any other, say which values are black and "
+                f"white: `ImageLoader(..., value_range=(low, high))`. Received: dtype {array.dtype}"
+            )
+        if array.dtype.kind not in "iuf" or (value_range is not None and array.ndim == 3 and array.shape[2] == 4):
+            raise LoadError(
+                "`value_range` is for real numbers of 1 or 3 channels, as alpha has a range of its own. "
+                f"Received: an array of shape {array.shape}, dtype {array.dtype}"
+            )
+        array = narrow(array, Levels(*(value_range or (0.0, 65535.0))))
     return Image.fromarray(np.ascontiguousarray(array))
-
-
-def _narrow(values: np.ndarray, top: int) -> np.ndarray:
-    return np.rint(values.astype("float64") * (255.0 / top)).astype("uint8")
-
-
-def _is_wide(image: Image.Image) -> bool:
-    return image.mode in ("I", "F") or image.mode.startswith("I;")
-
-
-def _wide_grey(image: Image.Image, brightest: float) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image), nan=0.0)
-    if values.dtype.kind == "f":
-        scaled = values * 255.0 if brightest <= 1.0 else values
-        return Image.fromarray(np.rint(np.clip(scaled, 0, 255)).astype("uint8"))
-    values = np.clip(values.astype("int64"), 0, None)
-    top = 65535 if image.mode.startswith("I;") else _full_range(int(brightest))
-    return Image.fromarray(_narrow(values, top))
-
-
-def _full_range(largest: int) -> int:
-    return next(top for top in (255, 65535, 2**32 - 1) if largest <= top)
 
 
 def _from_lab(image: Image.Image) -> Image.Image:

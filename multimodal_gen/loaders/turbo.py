@@ -1,20 +1,18 @@
 """JPEG files decoded by libjpeg-turbo and resized by OpenCV: the loader's `decoder="turbo"`.
 
-The decoder shrinks by eighths while it decodes; OpenCV does the rest, antialiased. Whatever is no JPEG file of greys or
-colours, and every file that the decoder complains about, is left to Pillow, whose word counts.
+The decoder shrinks by eighths while it decodes; OpenCV does the rest, antialiased. Whatever is not a JPEG file of greys
+or colours of the usual kinds, and every file that the decoder complains about, is left to Pillow, whose word counts.
 """
 
 from __future__ import annotations
 
-import io
 import threading
 
 import numpy as np
-from PIL import ExifTags, Image
 
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.decoding import check_jpeg
-from multimodal_gen.loaders.fitting import Fitting
+from multimodal_gen.loaders.decoding import check_jpeg, open_image, plain_jpeg
+from multimodal_gen.loaders.fitting import Fitting, orientation_of
 from multimodal_gen.stages import stage
 
 try:
@@ -47,13 +45,17 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
     """
     if data[:3] != b"\xff\xd8\xff":
         return None
+    plain, noted = plain_jpeg(data)
+    if not plain:
+        return None
     with stage("decode"):
         try:
             height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
             check_jpeg(data, width, height, max_pixels)
             if colours not in ("YCbCr", "RGB", "Gray"):
                 return None
-            turns, mirrored = _TURNS.get(_orientation(data), (0, False))
+            # Most files have no such note, and need not be opened to know their orientation.
+            turns, mirrored = _TURNS.get(_orientation(data, max_pixels) if noted else 1, (0, False))
             factor = _shrinking(fitting, *((width, height) if turns % 2 else (height, width)))
             pixels = simplejpeg.decode_jpeg(
                 data,
@@ -73,6 +75,11 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
         if mirrored:
             pixels = pixels[:, ::-1]
         return _resized(np.rot90(pixels, turns) if turns else pixels, fitting)
+
+
+def _orientation(data: bytes, max_pixels: int) -> int:
+    with open_image(data, max_pixels) as image:
+        return orientation_of(image)
 
 
 def _scratch(size: int) -> np.ndarray | None:
@@ -121,14 +128,3 @@ def _smoothed(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         across, down = (np.array([tap, 1 - 2 * tap, tap], "float32") for tap in taps)
         pixels = np.asarray(cv2.sepFilter2D(pixels, -1, across, down))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))
-
-
-def _orientation(data: bytes) -> int:
-    # Orientation stands in an APP1 segment, as EXIF or XMP; most files have none, and need not be opened to know it.
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != 0xDA:
-        if data[position + 1] == 0xE1:
-            with Image.open(io.BytesIO(data)) as image:
-                return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return 1
