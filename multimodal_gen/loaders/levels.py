@@ -125,7 +125,8 @@ def key_of_colours(image: Image.Image, again: Callable[[], Image.Image] | None) 
     upper = np.asarray(image)
     with again() as other:
         # Read as if its lower bytes came last, a colour is its lower byte.
-        other.tile = [tile._replace(args="RGB;16L") for tile in other.tile]
+        plugin: Any = other
+        plugin.tile = [tile._replace(args="RGB;16L") for tile in plugin.tile]
         lower = np.asarray(other)
     there = ((upper != np.array(key) >> 8) | (lower != np.array(key) & 255)).any(axis=2)
     keyed = image.copy()
