@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from multimodal_gen.errors import MultimodalError as MultimodalError
     from multimodal_gen.errors import TableError as TableError
     from multimodal_gen.failures import leave_out as leave_out
+    from multimodal_gen.leakage import LeakageWarning as LeakageWarning
     from multimodal_gen.loaders.array import ArrayLoader as ArrayLoader
     from multimodal_gen.loaders.base import ArraySpec as ArraySpec
     from multimodal_gen.loaders.base import Loader as Loader
@@ -69,6 +70,7 @@ _HOMES = {
     "FeaturewiseNormalization": "loaders.normalization",
     "ImageLoader": "loaders.image",
     "InputTarget": "loaders.reconstruction",
+    "LeakageWarning": "leakage",
     "LoadError": "errors",
     "Loader": "loaders.base",
     "LoaderError": "errors",
