@@ -16,8 +16,8 @@ import pandas as pd
 from multimodal_gen.augment import RandomFlip, RandomTranslation
 from multimodal_gen.errors import TableError
 from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, TextLoader
+from multimodal_gen.part_checks import split_quietly as split_table
 from multimodal_gen.presence import mask_names
-from multimodal_gen.splitting import split_table
 from multimodal_gen.table import check_columns, read_table
 
 AUGMENT = (RandomFlip("horizontal"), RandomTranslation(0.05, 0.05))

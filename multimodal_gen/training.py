@@ -25,6 +25,7 @@ from multimodal_gen.failures import leave_out
 from multimodal_gen.loaders import ClassLabel, Loader
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
+from multimodal_gen.part_checks import warn_of_leakage
 from multimodal_gen.preparation import DataSettings, Parts, Reporter, make_loaders, read_parts
 from multimodal_gen.resume import ResumeTraining
 from multimodal_gen.sequence import MultimodalSequence
@@ -84,6 +85,10 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         name for one) and with `ablate` under each input's name; and everything else under "details".
     """
     parts = read_parts(settings, reporter)
+    if settings.image is not None and (settings.split is not None or settings.group is None):
+        source = Path(settings.table)
+        folder = settings.directory or str(source if source.is_dir() else source.parent)
+        warn_of_leakage(parts, [settings.image], folder)
     inputs, target = make_loaders(settings, parts.train, reporter)
     parts = _readable(settings, parts, inputs, target, reporter)
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import multimodal_gen as mg
 from multimodal_gen.leakage import picture_columns, warn_of_shared_pictures
+from multimodal_gen.part_checks import warn_of_leakage
 
 SHARES = (0.7, 0.1, 0.2)
 few_rows = pytest.mark.filterwarnings("ignore:.* have too few rows for every part")
@@ -240,3 +242,32 @@ def test_copies_under_other_names_are_found_where_files_can_be_read(tmp_path: Pa
     assert looked_at == names
     # In one part they do no harm.
     warn_of_shared_pictures(table, np.array([0, 1, 1, 0, 1, 1]), "image", file_of=file_of)
+
+
+# The command line
+
+
+def pictures(folder: Path, copies: int) -> pd.DataFrame:
+    """Rows of 1x1 pictures in a folder, each with `copies` rows."""
+    rows = []
+    for number in range(20):
+        Image.new("RGB", (1, 1), (number, 9 * number, 99)).save(folder / f"{number}.png")
+        rows += [(f"{number}.png", f"words {number} {one}", "ab"[number % 2]) for one in range(copies)]
+    return pd.DataFrame(rows, columns=["image", "caption", "label"])
+
+
+def test_training_is_told_of_pictures_in_several_parts_by_path_and_by_what_files_hold(tmp_path: Path) -> None:
+    train, test = (pictures(tmp_path, 2).iloc[start::2] for start in range(2))
+    directory = os.fspath(tmp_path)
+    with pytest.warns(mg.LeakageWarning, match="20 of 20 pictures in 'image'.*--group image"):
+        warn_of_leakage([train, train[:0], test], ["image"], directory)
+    for number in range(20):
+        os.link(tmp_path / f"{number}.png", tmp_path / f"again {number}.png")
+    with pytest.warns(
+        mg.LeakageWarning, match="20 pictures in 'image'.*'0.png' and 'again 0.png' first.*--group-column"
+    ):
+        warn_of_leakage([train, test.assign(image="again " + test["image"])], ["image"], directory)
+    warn_of_leakage([train[:10], train[10:]], ["image"], directory)
+    # What lies outside, or nowhere, is an error where it is read.
+    elsewhere = [train.assign(image=["../x.png", "https://example.com/x.png", *train["image"][2:]]), test[:0]]
+    warn_of_leakage(elsewhere, ["image"], directory)
