@@ -65,7 +65,7 @@ def test_each_single_head_adds_its_weight_times_the_compiled_loss(label_mode):
 @pytest.mark.parametrize("label_mode", LOSSES)
 def test_the_contrastive_loss_is_added_with_its_weight(label_mode):
     x, y = make_batch(label_mode)
-    model = build(label_mode, Match(contrastive_weight=0.5))
+    model = build(label_mode, Match(contrastive_weight=0.5, positive=-1))
     y_pred = model(x, training=True)
     (term,) = take_over(model)
     expected = contrastive_loss(term, positive_rows(ops.convert_to_tensor(y), y_pred.shape[-1], -1))

@@ -195,7 +195,7 @@ def test_a_batch_in_which_nobody_has_an_input_trains_without_its_head():
 
 
 def test_rows_without_one_of_two_inputs_are_no_pairs():
-    model = build(("words", "age"), Match(contrastive_weight=0.5), blank=("words", "age"))
+    model = build(("words", "age"), Match(contrastive_weight=0.5, positive=-1), blank=("words", "age"))
     data = of_model(make_data(words=[0, 3], age=[3, 4]), model)
     predictions = model(data, training=True)
     (term,) = take_over(model)

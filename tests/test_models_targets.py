@@ -12,7 +12,8 @@ from multimodal_gen.loaders.multilabel import MultiLabel
 from multimodal_gen.loaders.regression import NumericTarget
 from multimodal_gen.models import FusionModel, Joint, Match, build_fusion_classifier, calibrate_heads
 from multimodal_gen.models.auxiliary import contrastive_loss, hand_over, positive_rows, take_over
-from multimodal_gen.models.layers import PairRelation, SumOfHeads
+from multimodal_gen.models.layers import SumOfHeads
+from multimodal_gen.models.matching import PairRelation
 from multimodal_gen.models.outputs import activate, class_target, output_layers, outputs_of, slices
 
 # On tensorflow, compiling with XLA would take most of the time of these tests.

@@ -18,6 +18,7 @@ from multimodal_gen.models.classifier import build_fusion_classifier
 from multimodal_gen.models.fusion import Concat, Fusion, Gated, Joint, Late, Match
 from multimodal_gen.models.losses import RowMeanSquaredError, row_mean_squared_error
 from multimodal_gen.models.masked import MaskedAccuracy, MaskedCrossentropy
+from multimodal_gen.models.matching import matching_class
 from multimodal_gen.models.recipe import KeepBest, branches_for, epochs_for, fit_with_recipe
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "calibrate_heads",
     "epochs_for",
     "fit_with_recipe",
+    "matching_class",
     "row_mean_squared_error",
 ]

@@ -46,20 +46,24 @@ class PairTerm:
     Args:
         first: `(batch, size)` float32 of Euclidean norm 1.
         second: Likewise, of the other input.
-        positive: Position of the positive class in the outputs; negative positions count from the end.
+        positive: Position of the positive class in the outputs; negative positions count from the end. None where it
+            is found in training.
         temperature: Divides the cosine similarities.
         weight: Factor of the term.
         target: Name of the target that is the class, where there are several targets.
         present: `(batch, 1)`, 0 for rows that lack an input, 1 for the others; or None, where all have both.
+        shares: `(classes,)`, how much each class passes for the positive one, summing to 1; None where `positive` says
+            it.
     """
 
     first: Any
     second: Any
-    positive: int
+    positive: int | None
     temperature: float
     weight: float
     target: str | None = None
     present: Any = None
+    shares: Any = None
 
 
 Terms = tuple[HeadTerm | PairTerm, ...]
@@ -105,10 +109,11 @@ def contrastive_loss(term: PairTerm, rows: Any, sample_weight: Any = None) -> An
 
     Args:
         term: The embeddings.
-        rows: `(batch,)` float32, 1 where the row's two embeddings belong together.
+        rows: `(batch,)` float32, 1 where the row's two embeddings belong together; or `(batch, classes)`, where they
+            do so if the class is the positive one: then there is a loss for each class, `(classes,)`.
         sample_weight: `(batch,)` or None; the mean over rows is weighted by it.
     """
-    weights = rows
+    weights = ops.moveaxis(rows, -1, 0)
     similarity = ops.matmul(term.first, ops.transpose(term.second)) / term.temperature
     if sample_weight is not None:
         sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
@@ -120,7 +125,33 @@ def contrastive_loss(term: PairTerm, rows: Any, sample_weight: Any = None) -> An
         similarity = similarity - penalty
     matching = ops.diagonal(similarity)
     loss = 0.5 * (ops.logsumexp(similarity, axis=0) + ops.logsumexp(similarity, axis=1)) - matching
-    return ops.sum(loss * weights) / ops.maximum(ops.sum(weights), 1e-7)
+    return ops.sum(loss * weights, axis=-1) / ops.maximum(ops.sum(weights, axis=-1), 1e-7)
+
+
+def pair_loss(term: PairTerm, labels: Any, units: int, sample_weight: Any = None) -> Any:
+    """The loss of a `PairTerm`, without its factor, for rows with these labels, as a float32 scalar.
+
+    Where the positive class is to be found, the loss is the mean over the classes, each taken as the positive one and
+    weighted by its share. Rows that belong together are easier to bring together than others are, so the shares move to
+    the class with the least loss. A class that has no rows in the batch moves none.
+
+    Args:
+        term: The embeddings.
+        labels: As for `positive_rows`.
+        units: Number of outputs of the target.
+        sample_weight: `(batch,)` or None.
+    """
+    if term.positive is not None:
+        return contrastive_loss(term, positive_rows(labels, units, term.positive), sample_weight)
+    rows = ops.stack([positive_rows(labels, units, one) for one in range(max(units, 2))], axis=-1)
+    losses = contrastive_loss(term, rows, sample_weight)
+    weights = 1.0 if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
+    there = ops.cast(ops.sum(rows * weights, axis=0) > 0, "float32")
+    settled = ops.stop_gradient(term.shares)
+    mean = ops.sum(settled * there * losses) / ops.maximum(ops.sum(settled * there), 1e-7)
+    # Two parts, so that the embeddings see the shares as they are, and the shares see no class that is not there.
+    advantage = ops.sum(term.shares * ops.stop_gradient(there * (losses - mean)))
+    return ops.sum(settled * losses) + advantage - ops.stop_gradient(advantage)
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
@@ -147,8 +178,9 @@ class FusionModel(keras.Model):
         for term in terms:
             if isinstance(term, PairTerm):
                 labels, predictions, weights = (_of_target(one, term.target) for one in (y, y_pred, sample_weight))
-                rows = positive_rows(ops.convert_to_tensor(labels), predictions.shape[-1], term.positive)
-                total = total + term.weight * contrastive_loss(term, rows, _of_present(weights, term.present))
+                weights = _of_present(weights, term.present)
+                loss = pair_loss(term, ops.convert_to_tensor(labels), predictions.shape[-1], weights)
+                total = total + term.weight * loss
             else:
                 with _unrecorded(self):
                     weights = _of_present(sample_weight, term.present)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +12,8 @@ import keras
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.branches import Branch, Encoding, default_branch
-from multimodal_gen.models.fusion import Fusion, fill_absent, fusion_named
+from multimodal_gen.models.fusion import Fusion, Match, fill_absent, fusion_named
+from multimodal_gen.models.matching import position_of
 from multimodal_gen.models.outputs import Target, output_layers, outputs_of
 from multimodal_gen.presence import MASK, mask_names
 
@@ -60,6 +62,7 @@ def build_fusion_classifier(
     target: Target | Mapping[str, Target],
     *,
     fusion: str | Fusion = "joint",
+    positive: Any = None,
     branches: Mapping[str, Branch | Callable[[Any], Any]] | None = None,
     name: str | None = None,
 ) -> FusionModel:
@@ -73,6 +76,8 @@ def build_fusion_classifier(
         target: What is predicted: its `units` and `activation` shape the output. A mapping of names to targets gives
             one output for each, by these names.
         fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with arguments of its own.
+        positive: For fusion "match", the name of the class whose rows belong together, such as `"match"`. By default it
+            is found in training.
         branches: Name -> branch, for the inputs whose default branch (picked by the spec's `kind`) is not wanted: one
             of this package's branches, or any layer, model or callable from `(batch, *shape)` tensor to
             `(batch, size)` embedding.
@@ -85,7 +90,8 @@ def build_fusion_classifier(
     Raises:
         TypeError: If a target or a branch is something else.
         ValueError: If an input's kind has no default branch, a branch's output is no embedding, `branches` names an
-            unknown input, or the fusion does not take these inputs or targets.
+            unknown input, `positive` is not one of the target's classes, or the fusion does not take these inputs or
+            targets.
 
     Example:
         inputs = {"image": image_loader, "caption": text_loader}
@@ -107,6 +113,12 @@ def build_fusion_classifier(
     if unknown:
         raise ValueError(f"`branches` must name inputs, which are {list(inputs)}. Received: branches for {unknown}")
     chosen = fusion_named(fusion)
+    if positive is not None:
+        if not isinstance(chosen, Match):
+            raise ValueError(
+                f"`positive` is for fusion 'match' alone. Received: positive={positive!r}, fusion={fusion!r}"
+            )
+        chosen = dataclasses.replace(chosen, positive=position_of(positive, target))
     units, activation = outputs_of(target)
     tensors, encodings = [], {}
     for key, loader in inputs.items():

@@ -15,7 +15,8 @@ from keras import layers
 
 from multimodal_gen.models.absence import FillAbsent
 from multimodal_gen.models.branches import Encoding
-from multimodal_gen.models.layers import PairRelation, SumOfHeads
+from multimodal_gen.models.layers import SumOfHeads
+from multimodal_gen.models.matching import PairRelation
 from multimodal_gen.models.outputs import Activation, class_target
 
 
@@ -172,7 +173,9 @@ class Match(Fusion):
     pushes those of different rows apart (see `PairTerm`).
 
     Args:
-        positive: Position among the classes of the one whose rows belong together; negative counts from the end.
+        positive: Position among the classes of the one whose rows belong together; negative counts from the end. By
+            default it is found in the first steps of training, as the class whose rows are easier to bring together;
+            `matching_class` tells which it was.
         contrastive_weight: Weight of the contrastive loss.
         temperature: Its temperature.
         embedding_size: Size that both embeddings are projected to.
@@ -180,7 +183,7 @@ class Match(Fusion):
         dropout: Dropout rate on that layer.
     """
 
-    positive: int = -1
+    positive: int | None = None
     contrastive_weight: float = 0.5
     temperature: float = 0.1
     embedding_size: int = 128
@@ -196,7 +199,7 @@ class Match(Fusion):
             )
         target, outputs = class_target(activation, units)
         classes = max(outputs, 2)
-        if not -classes <= self.positive < classes:
+        if self.positive is not None and not -classes <= self.positive < classes:
             raise ValueError(
                 f"`positive` must be the position of one of the {classes} classes. Received: positive={self.positive}"
             )
@@ -211,6 +214,7 @@ class Match(Fusion):
             temperature=self.temperature,
             weight=self.contrastive_weight,
             target=target,
+            classes=classes,
             name="relation",
         )(projected if both is None else [*projected, both])
         if both is not None:

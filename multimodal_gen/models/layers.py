@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from multimodal_gen.loaders.ngrams import WEIGHT_SCALE
-from multimodal_gen.models.auxiliary import HeadTerm, PairTerm, hand_over
+from multimodal_gen.models.auxiliary import HeadTerm, hand_over
 from multimodal_gen.models.outputs import Activation, activate
 
 
@@ -198,63 +198,3 @@ class SumOfHeads(keras.layers.Layer):
         names = ("num_auxiliary", "auxiliary_weight", "learned")
         arguments = {name: getattr(self, name) for name in names}
         return {**super().get_config(), "activation": activation, **arguments, "masked": list(self.masked)}
-
-
-@keras.saving.register_keras_serializable(package="multimodal_gen")
-class PairRelation(keras.layers.Layer):
-    """Product and absolute difference of two embeddings, which show whether the two belong together.
-
-    While training, it hands the pair over to a contrastive auxiliary loss.
-
-    Args:
-        positive: Position of the class whose rows belong together; negative positions count from the end.
-        temperature: Temperature of the contrastive loss.
-        weight: Weight of the contrastive loss; 0 leaves it out.
-        target: Name of the target that is the class, where there are several targets.
-    """
-
-    def __init__(
-        self,
-        *,
-        positive: int = -1,
-        temperature: float = 0.1,
-        weight: float = 0.5,
-        target: str | None = None,
-        name: str | None = None,
-        trainable: bool = True,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype)
-        self.positive = positive
-        self.temperature = temperature
-        self.weight = weight
-        self.target = target
-
-    def call(self, inputs: list[Any], training: bool | None = None) -> Any:
-        """Two `(batch, size)` embeddings, and where rows may lack one the `(batch, 1)` mask of those that have both.
-
-        Returns:
-            `(batch, 2 * size)` float32.
-        """
-        first, second = (_normalized(ops.cast(tensor, "float32")) for tensor in inputs[:2])
-        if training is True:
-            both = inputs[2] if len(inputs) > 2 else None
-            term = PairTerm(first, second, self.positive, self.temperature, self.weight, self.target, both)
-            hand_over(self, (term,) if self.weight else ())
-        # Entries of a unit vector are near size**-0.5; this brings both features near 1.
-        size = float(first.shape[-1])
-        return ops.concatenate([first * second * size, ops.abs(first - second) * size**0.5], axis=-1)
-
-    def compute_output_spec(self, inputs: list[Any], training: bool | None = None) -> Any:
-        """Twice the size of one embedding, as float32."""
-        return keras.KerasTensor((inputs[0].shape[0], 2 * inputs[0].shape[-1]), dtype="float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        names = ("positive", "temperature", "weight", "target")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _normalized(tensor: Any) -> Any:
-    # `ops.normalize` has no gradient at zero but NaN, and the embedding of an empty caption is zero.
-    return tensor * ops.rsqrt(ops.sum(ops.square(tensor), axis=-1, keepdims=True) + 1e-6)

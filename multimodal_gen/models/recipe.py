@@ -7,6 +7,7 @@ How long to train, and how deep, depends on the number of rows: `epochs_for` and
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import keras
 
 from multimodal_gen.models.branches import Branch, ImageBranch
 from multimodal_gen.models.calibration import calibrate_heads
+from multimodal_gen.models.matching import chosen_class
 
 # Passes over the table shrink as it grows, so that training takes about the same number of steps.
 _ROW_VISITS = 115_000
@@ -152,7 +154,7 @@ def fit_with_recipe(
             `epochs`, but at least 5.
         calibrate: Whether to weigh the heads on the validation data in the end.
         callbacks: Further callbacks.
-        verbose: As in `fit`.
+        verbose: As in `fit`. Unless it is 0, a last line says which class fusion "match" has found.
 
     Returns:
         The history of `fit`. The model holds the weights that early stopping kept; `history.best_epoch` says of which
@@ -197,6 +199,9 @@ def fit_with_recipe(
         history.best_epoch = stopper.best_epoch
     if calibrate and validation_data is not None:
         calibrate_heads(model, validation_data)
+    found = chosen_class(model, target)
+    if verbose and found is not None:
+        sys.stdout.write(f"{found}\n")
     return history
 
 
