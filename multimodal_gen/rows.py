@@ -91,8 +91,7 @@ def _add_caption(card: Card, text: str) -> None:
 
 def _decoded(encoder: TokenEncoder, array: np.ndarray) -> str:
     # Special tokens are what the model is given too, [MASK] above all; padding is not worth the room.
-    ids = [int(token) - encoder.offset for token in array.ravel() if token != 0]
-    return str(encoder.tokenizer.decode(ids, skip_special_tokens=False))
+    return encoder.decode(array, skip_special_tokens=False)
 
 
 def _titled(title: str, words: str) -> str:

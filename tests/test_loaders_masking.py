@@ -230,7 +230,8 @@ def test_a_small_model_learns_to_guess_far_better_than_the_commonest_word(tmp_pa
     assert scores["perplexity"] < 2
 
     # With the loader inside, nothing is hidden but what the caption itself leaves open.
-    mg.Bundle(model, {"caption": masked.loader}, target).save(tmp_path)
+    asking = masked.loader.replace(tokenizer=masked.encoder.replace(match_special_tokens=True))
+    mg.Bundle(model, {"caption": asking}, target).save(tmp_path)
     texts = pd.DataFrame(
         {"caption": ["the [MASK] frog by the pond", "a whale is blue at the [MASK]"]}, index=["x", "y"]
     )

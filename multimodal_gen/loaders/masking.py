@@ -41,7 +41,8 @@ class MaskedTextLoader(Loader):
 
     Args:
         loader: A `TextLoader` that yields tokens. It is also what to feed the trained model with where nothing is to
-            be hidden, as for captions that hold the mask token already.
+            be hidden. For captions that ask with the mask token itself, as "a red [MASK]", make a loader that knows it:
+            `loader.replace(tokenizer=loader.encoder.replace(match_special_tokens=True))`.
         rate: Share of the tokens that are chosen, in (0, 1].
         mask_token: A token that the tokenizer has; those of `TextLoader.from_texts` have "[MASK]".
 

@@ -19,11 +19,13 @@ from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAu
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
 from multimodal_gen.loaders.ngrams import NgramEncoder
-from multimodal_gen.loaders.tokens import TokenEncoder, train_tokenizer
+from multimodal_gen.loaders.tokens import TokenEncoder
 from multimodal_gen.loaders.values import series_of
+from multimodal_gen.loaders.vocabulary import train_tokenizer
 from multimodal_gen.stages import stage
 
 _MOST_CHARACTERS = 1_000_000
+_ANY_LENGTH = 2**31 - 1
 
 Operation = TextAugmentation | TokenAugmentation | TextOperation
 
@@ -106,10 +108,12 @@ class TextLoader(Loader):
             texts: The training captions, or the table that has them; missing ones are left out.
             output_mode: "tokens" for ids in their order, or "ngrams" for a bag of word 1- and 2-grams and character
                 2- to 5-grams with tf-idf weights, which tells classes apart best on tables of a few thousand rows.
-            model: For tokens: "wordpiece", "bpe", "unigram" or "wordlevel".
-            vocabulary_size: The largest number of different ids to learn.
+            model: For tokens: "wordpiece", "bpe", "unigram" or "wordlevel". The first three learn pieces of words and
+                suit every script; to "wordlevel" a word that was not learned is unknown.
+            vocabulary_size: The largest number of different ids to learn. For tokens, from 1,024 on, letters that no
+                training caption has are ids of their bytes in UTF-8; below, they make a word unknown.
             sequence_length: Ids a caption; by default enough for 99 % of the training captions, at most 512.
-            lowercase: For tokens: whether case is ignored. N-grams always ignore it.
+            lowercase: For tokens: whether case, and nothing but case, is ignored. N-grams always ignore it.
             truncation: For tokens: the side cut off long captions.
             padding: For tokens: the side filled with zeros.
             augment: Operations for training, as in the constructor.
@@ -118,7 +122,8 @@ class TextLoader(Loader):
         Raises:
             TypeError: If the column's name does not come first.
             LoadError: If a caption is not text; it names the row.
-            ValueError: If there is no text to learn from, or an argument is none of those named.
+            ValueError: If there is no text to learn from, an argument is none of those named, or `vocabulary_size` is
+                smaller than the number of letters.
         """
         texts = _texts(column, texts)
         if not any(text.strip() for text in texts):
@@ -136,7 +141,8 @@ class TextLoader(Loader):
             raise ValueError(f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}')
         trained = train_tokenizer(texts, model=model, vocabulary_size=vocabulary_size, lowercase=lowercase)
         if sequence_length is None:
-            lengths = [len(encoding.ids) for encoding in trained.encode_batch(texts)]
+            untruncated = TokenEncoder(trained.to_str(), sequence_length=_ANY_LENGTH)
+            lengths = untruncated.lengths(texts)
             sequence_length = int(np.clip(np.ceil(np.quantile(lengths, 0.99)), 1, 512))
         encoder = TokenEncoder.from_tokenizer(
             trained, sequence_length=sequence_length, truncation=truncation, padding=padding
@@ -167,7 +173,8 @@ class TextLoader(Loader):
             missing: As in the constructor.
 
         Raises:
-            ValueError: If the file is not a tokenizer, or states no length and none is given.
+            ValueError: If the file is not a tokenizer, or states no length and none is given, or the length is too
+                small for the special tokens that the tokenizer adds.
         """
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no tokenizer file. Received: path={os.fspath(path)!r}")

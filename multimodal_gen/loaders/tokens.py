@@ -1,19 +1,17 @@
-"""Text to token ids with the tokenizers library: training a tokenizer, and encoding to a fixed length."""
+"""Text to token ids with the tokenizers library, at a fixed length. `vocabulary.py` trains tokenizers."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from multimodal_gen.config import Configurable
-
-PAD, UNKNOWN, MASK = "[PAD]", "[UNK]", "[MASK]"
-_SPECIAL = [PAD, UNKNOWN, MASK]
+from multimodal_gen.loaders.spelling import Writer, readable, shown
 
 
 class TokenEncoder(Configurable):
@@ -22,37 +20,68 @@ class TokenEncoder(Configurable):
     Where a tokenizer uses id 0 for a token of its own, all its ids are raised by one; `vocabulary_size` counts the 0.
     Special tokens that the tokenizer's own template adds, such as [CLS], survive truncation.
 
+    A text means what it says: one that holds "[MASK]" or "</s>" holds these signs, not the special token. And it always
+    gives the same ids: a tokenizer that leaves out merges at random (the `dropout` of BPE) does so no more, as the
+    library draws from a stream of its own; `TokenDropout` varies ids by the row's stream.
+
+    Letters that a tokenizer trained by `TextLoader.from_texts` never met become ids of their bytes in UTF-8.
+
     `ordinary`, `(vocabulary_size,) bool`, tells the ids of words and pieces of words from padding, special tokens, the
     token for unknown words, and ids that no token has.
 
     Args:
         tokenizer_json: The text of a tokenizer.json.
-        sequence_length: Ids a text.
+        sequence_length: Ids a text; more than the tokenizer's template adds.
         truncation: The side that is cut off, "right" or "left".
         padding: The side that is filled with zeros, "right" or "left".
+        match_special_tokens: Whether special tokens that stand in a text are taken for what they are called, so that
+            "a red [MASK]" asks a model for a word. Encoders in bundles that were saved before there was this argument
+            keep it on.
     """
 
     def __init__(
-        self, tokenizer_json: str, *, sequence_length: int, truncation: str = "right", padding: str = "right"
+        self,
+        tokenizer_json: str,
+        *,
+        sequence_length: int,
+        truncation: str = "right",
+        padding: str = "right",
+        match_special_tokens: bool = False,
     ) -> None:
         for name, side in (("truncation", truncation), ("padding", padding)):
             if side not in ("right", "left"):
                 raise ValueError(f'`{name}` must be "right" or "left". Received: {name}={side!r}')
         if sequence_length < 1:
             raise ValueError(f"`sequence_length` must be positive. Received: sequence_length={sequence_length!r}")
-        self.tokenizer_json = tokenizer_json
+        self.tokenizer_json = _without_dropout(tokenizer_json)
         self.sequence_length = int(sequence_length)
         self.padding = padding
-        self.tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
+        self.match_special_tokens = match_special_tokens
+        self.tokenizer = tokenizers.Tokenizer.from_str(self.tokenizer_json)
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
+        added = self.tokenizer.num_special_tokens_to_add(is_pair=False)
+        if added >= self.sequence_length:
+            raise ValueError(
+                f"`sequence_length` must be at least {added + 1}, as the tokenizer's template adds {added} special "
+                f"tokens to every text. Received: sequence_length={sequence_length!r}"
+            )
         self.offset = 0 if _zero_is_padding(self.tokenizer) else 1
-        used = [one + self.offset for one in self.tokenizer.get_vocab().values()]
+        vocabulary = self.tokenizer.get_vocab()
+        used = [one + self.offset for one in vocabulary.values()]
         self.vocabulary_size = max(used, default=self.offset) + 1
+        special = _special_ids(self.tokenizer)
+        unknown = _unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
+        if unknown is not None:
+            special.add(unknown)
         self.ordinary = np.zeros(self.vocabulary_size, bool)
         self.ordinary[used] = True
-        self.ordinary[[0, *(one + self.offset for one in _special_ids(self.tokenizer, tokenizer_json))]] = False
+        self.ordinary[[0, *(one + self.offset for one in special)]] = False
         self.ordinary.flags.writeable = False
+        if not self.offset:
+            special.add(0)
+        self.tokenizer.encode_special_tokens = not match_special_tokens
+        self._writer = Writer(self.tokenizer, special, unknown, match_special_tokens=match_special_tokens)
         self.tokenizer.enable_truncation(self.sequence_length, direction=truncation)
         self.spec_shape: tuple[int, ...] = (self.sequence_length,)
 
@@ -74,18 +103,40 @@ class TokenEncoder(Configurable):
             sequence_length = tokenizer.truncation["max_length"]
         return cls(tokenizer.to_str(), sequence_length=sequence_length, truncation=truncation, padding=padding)
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Build the encoder that `get_config` described; what an older bundle holds goes on as it did."""
+        return cls(**{"match_special_tokens": True, **config})
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, `tokenizer_json` without a dropout, and `match_special_tokens` in any case."""
+        return {
+            **super().get_config(),
+            "tokenizer_json": self.tokenizer_json,
+            "match_special_tokens": self.match_special_tokens,
+        }
+
     def encode(self, text: str) -> np.ndarray:
         """Token ids of a text, `(sequence_length,) int32`."""
-        return self._padded(self.tokenizer.encode(text).ids)
+        return self._padded(self._writer.ids(text, self.tokenizer.encode(text).ids))
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Token ids of many texts."""
-        return [self._padded(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+        texts = list(texts)
+        encodings = self.tokenizer.encode_batch_fast(texts)
+        ids = self._writer.ids
+        return [self._padded(ids(text, encoding.ids)) for text, encoding in zip(texts, encodings, strict=True)]
 
-    def decode(self, array: np.ndarray) -> str:
-        """The text that the ids stand for, without padding and special tokens."""
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many ids each text has, `sequence_length` at most."""
+        texts = list(texts)
+        encodings = self.tokenizer.encode_batch_fast(texts)
+        return [len(self._writer.ids(text, one.ids)) for text, one in zip(texts, encodings, strict=True)]
+
+    def decode(self, array: np.ndarray, *, skip_special_tokens: bool = True) -> str:
+        """The text that the ids stand for, without padding and, by default, without special tokens."""
         ids = [int(token) - self.offset for token in np.asarray(array).ravel() if token != 0]
-        return self.tokenizer.decode(ids, skip_special_tokens=True)
+        return readable(self.tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
 
     def token_id(self, token: str) -> int:
         """The id of a token, in [1, vocabulary_size).
@@ -103,8 +154,8 @@ class TokenEncoder(Configurable):
         return int(found) + self.offset
 
     def token(self, token_id: int) -> str:
-        """The token that has an id; "" for padding, and where none has it."""
-        return (self.tokenizer.id_to_token(int(token_id) - self.offset) or "") if token_id else ""
+        """The token that has an id, "<0xE7>" for a byte of a letter; "" for padding, and where none has it."""
+        return shown(self.tokenizer.id_to_token(int(token_id) - self.offset) or "") if token_id else ""
 
     def _padded(self, ids: Sequence[int]) -> np.ndarray:
         array = np.zeros(self.sequence_length, "int32")
@@ -125,94 +176,6 @@ class TokenEncoder(Configurable):
         return f"TokenEncoder({model}, {self.vocabulary_size} ids, sequence_length={self.sequence_length})"
 
 
-def train_tokenizer(
-    texts: Sequence[str], *, model: str = "wordpiece", vocabulary_size: int, lowercase: bool = True
-) -> tokenizers.Tokenizer:
-    """Train a tokenizer whose ids 0, 1 and 2 are padding, unknown words and [MASK].
-
-    The same texts give the same tokenizer. The trainers alone do not: they number the pieces that continue a word in
-    the order of a hash map (huggingface/tokenizers issue 1794). What is left of it: where two pieces of a Unigram
-    model are worth the same to the last digit, either may be kept, so on large texts a few pieces can differ from run
-    to run; a bundle keeps the one that was trained with.
-
-    Args:
-        texts: The training texts.
-        model: "wordpiece", "bpe", "unigram" or "wordlevel".
-        vocabulary_size: The largest number of ids.
-        lowercase: Whether case and accents are ignored.
-    """
-    if model not in ("wordpiece", "bpe", "unigram", "wordlevel"):
-        raise ValueError(f'`model` must be "wordpiece", "bpe", "unigram" or "wordlevel". Received: model={model!r}')
-    if vocabulary_size <= len(_SPECIAL):
-        raise ValueError(
-            f"`vocabulary_size` must be at least {len(_SPECIAL) + 1}. Received: vocabulary_size={vocabulary_size!r}"
-        )
-    steps: list[normalizers.Normalizer] = [normalizers.NFKC()]
-    if lowercase:
-        steps += [normalizers.Lowercase(), normalizers.NFD(), normalizers.StripAccents(), normalizers.NFC()]
-    normalizer = normalizers.Sequence(steps)
-    common: dict[str, Any] = {"vocab_size": vocabulary_size, "show_progress": False}
-    if model == "wordpiece":
-        letters = {letter for text in texts for letter in normalizer.normalize_str(text) if not letter.isspace()}
-        # Pieces named beforehand keep their place; as ordinary tokens of a rebuilt model they are nothing special.
-        pieces = [f"##{letter}" for letter in sorted(letters)]
-        common["vocab_size"] = max(vocabulary_size, len(_SPECIAL) + len(pieces))
-        trained = _train(
-            texts,
-            models.WordPiece(unk_token=UNKNOWN),
-            trainers.WordPieceTrainer(special_tokens=_SPECIAL + pieces, **common),
-            normalizer,
-            pre_tokenizers.BertPreTokenizer(),
-        )
-        words = models.WordPiece(trained.get_vocab(), unk_token=UNKNOWN)
-        return _assembled(words, normalizer, trained.pre_tokenizer, decoders.WordPiece())
-    if model == "bpe":
-        trained = _train(
-            texts,
-            models.BPE(unk_token=UNKNOWN),
-            trainers.BpeTrainer(special_tokens=_SPECIAL, **common),
-            normalizer,
-            pre_tokenizers.Metaspace(),
-        )
-        trained.decoder = decoders.Metaspace()
-        return trained
-    if model == "unigram":
-        trained = _train(
-            texts,
-            models.Unigram(),
-            trainers.UnigramTrainer(special_tokens=_SPECIAL, unk_token=UNKNOWN, **common),
-            normalizer,
-            pre_tokenizers.Metaspace(),
-        )
-        scored = json.loads(trained.to_str())["model"]["vocab"]
-        rounded = sorted(
-            ((token, round(score, 5)) for token, score in scored[len(_SPECIAL) :]), key=lambda one: (-one[1], one[0])
-        )
-        unigrams = models.Unigram([tuple(one) for one in scored[: len(_SPECIAL)]] + rounded, unk_id=1)
-        return _assembled(unigrams, normalizer, trained.pre_tokenizer, decoders.Metaspace())
-    return _train(
-        texts,
-        models.WordLevel(unk_token=UNKNOWN),
-        trainers.WordLevelTrainer(special_tokens=_SPECIAL, **common),
-        normalizer,
-        pre_tokenizers.BertPreTokenizer(),
-    )
-
-
-def _train(texts: Sequence[str], model: Any, trainer: Any, normalizer: Any, pre_tokenizer: Any) -> tokenizers.Tokenizer:
-    tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
-
-
-def _assembled(model: Any, normalizer: Any, pre_tokenizer: Any, decoder: Any) -> tokenizers.Tokenizer:
-    tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = normalizer, pre_tokenizer, decoder
-    tokenizer.add_special_tokens(_SPECIAL)
-    return tokenizer
-
-
 def _zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
     if tokenizer.padding is not None:
         return tokenizer.padding["pad_id"] == 0
@@ -220,11 +183,30 @@ def _zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
     return token is None or token.strip("[]<>|").lower() in ("pad", "padding")
 
 
-def _special_ids(tokenizer: tokenizers.Tokenizer, tokenizer_json: str) -> set[int]:
+def _special_ids(tokenizer: tokenizers.Tokenizer) -> set[int]:
     special = {one for one, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     # What is left of a text without words is what the template adds, whether or not it is declared as special.
     empty = tokenizer.encode("")
-    special.update(one for one, added in zip(empty.ids, empty.special_tokens_mask, strict=True) if added)
-    model = json.loads(tokenizer_json)["model"]
-    unknown = model.get("unk_id") if model.get("unk_token") is None else tokenizer.token_to_id(model["unk_token"])
-    return special if unknown is None else {*special, unknown}
+    return special | {one for one, added in zip(empty.ids, empty.special_tokens_mask, strict=True) if added}
+
+
+def _unknown_id(tokenizer: tokenizers.Tokenizer, model: Mapping[str, Any]) -> int | None:
+    token = model.get("unk_token")
+    return model.get("unk_id") if token is None else tokenizer.token_to_id(token)
+
+
+def _without_dropout(tokenizer_json: str) -> str:
+    if '"dropout"' not in tokenizer_json:
+        return tokenizer_json
+    description = json.loads(tokenizer_json)
+    rate = description["model"].get("dropout")
+    if not rate:
+        return tokenizer_json
+    warnings.warn(
+        f"The tokenizer leaves out merges at random (dropout={rate}), from a stream that cannot be seeded, so a text "
+        "would have other ids each time it is read. This is switched off; to vary ids in training, give "
+        "`TextLoader(augment=[TokenDropout(0.1)])`.",
+        stacklevel=2,
+    )
+    description["model"]["dropout"] = None
+    return json.dumps(description, ensure_ascii=False)
