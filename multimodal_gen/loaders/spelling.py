@@ -71,7 +71,7 @@ class Writer:
             # A space behind its first sign is enough for no model to see the name as one piece.
             parts = ["".join(f"{part[0]} {part[1:]}" if odd % 2 else part for odd, part in enumerate(parts))]
         if self._letters is not None:
-            parts = [part if odd % 2 else self._spelled(part) for odd, part in enumerate(parts)]
+            parts = [part if odd % 2 else self._spelled(part, self._letters) for odd, part in enumerate(parts)]
         ids = self._tokenizer.encode("".join(parts)).ids
         words = slice(self._before, len(ids) - self._after)
         if not self._forbidden.isdisjoint(ids[words]):
@@ -79,11 +79,11 @@ class Writer:
             ids[words] = [one for one in known if one is not None]
         return ids
 
-    def _spelled(self, text: str) -> str:
+    def _spelled(self, text: str, letters: set[str]) -> str:
         if self._tokenizer.normalizer is not None:
             text = self._tokenizer.normalizer.normalize_str(text)
-        if not self._letters.issuperset(text):
-            text = "".join(one if one in self._letters else _in_bytes(one) for one in text)
+        if not letters.issuperset(text):
+            text = "".join(one if one in letters else _in_bytes(one) for one in text)
         return _LONG_WORD.sub(_in_parts, text) if self._in_parts else text
 
 
