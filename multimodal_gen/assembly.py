@@ -43,9 +43,9 @@ from multimodal_gen.table import cells_of, check_columns
 from multimodal_gen.weights import Weights
 
 _INPUTS_AS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "list": lambda inputs: list(inputs.values()),
     "tuple": lambda inputs: tuple(inputs.values()),
     "dict": dict,
-    "list": lambda inputs: list(inputs.values()),
     "array": lambda inputs: next(iter(inputs.values())),
 }
 
@@ -62,7 +62,7 @@ class Assembly:
         sample_augment: Operations on whole samples.
         batch_augment: Operations on whole batches.
         augmenting: Whether anything random happens.
-        inputs_as: The form of a batch's inputs: "tuple", "dict", "list", or "array" for a single one.
+        inputs_as: The form of a batch's inputs: "list", "tuple", "dict", or "array" for a single one.
         reading: How cells are read.
         on_error: What becomes of a row that cannot be loaded: "raise", "skip" or "blank".
         max_error_rate: Share of rows that may be lost.
@@ -92,7 +92,7 @@ class Assembly:
     def __post_init__(self) -> None:
         if self.inputs_as not in _INPUTS_AS or (self.inputs_as == "array" and len(self._specs) != 1):
             raise ValueError(
-                '`inputs_as` must be "tuple", "dict" or "list", or, for a single input without a mask, "array". '
+                '`inputs_as` must be "list", "tuple" or "dict", or, for a single input without a mask, "array". '
                 f"Received: inputs_as={self.inputs_as!r}, inputs={list(self._specs)}"
             )
         for target in self.targets.values():

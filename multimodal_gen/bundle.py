@@ -36,8 +36,8 @@ class Bundle:
         inputs: Input name -> loader, in the order of the model's inputs.
         target: The target that the model was trained on, or the mapping of target names to targets; None gives raw
             outputs.
-        inputs_as: How the model takes its inputs: "tuple", "dict" by name, or for a single input "array". By default
-            as the model was made to; one with a `call` of its own, as in the batch that it was built with.
+        inputs_as: How the model takes its inputs: "list", "tuple", "dict" by name, or for a single input "array". By
+            default as the model was made to; one with a `call` of its own, as in the batch that it was built with.
 
     Raises:
         ValueError: If the model is not built, its inputs do not have the shapes that the loaders yield, its outputs
@@ -54,8 +54,10 @@ class Bundle:
         *,
         inputs_as: str | None = None,
     ) -> None:
-        if inputs_as not in (None, "tuple", "dict", "array"):
-            raise ValueError(f'`inputs_as` must be "tuple", "dict" or "array". Received: inputs_as={inputs_as!r}')
+        if inputs_as not in (None, "list", "tuple", "dict", "array"):
+            raise ValueError(
+                f'`inputs_as` must be "list", "tuple", "dict" or "array". Received: inputs_as={inputs_as!r}'
+            )
         self.model = model
         self.inputs = dict(inputs)
         self.target = dict(target) if isinstance(target, Mapping) else target

@@ -28,14 +28,14 @@ _TOLERANCE = 1e-3
 
 
 def structure_of_inputs(model: keras.Model, inputs: Mapping[str, Loader]) -> str:
-    """How a model takes its inputs, as `inputs_as` says it; "tuple" where it does not tell."""
+    """How a model takes its inputs, as `inputs_as` says it; "list" where it does not tell."""
     taken = _structure(model, "input")
     # What Keras notes of the first batch that a model with a `call` of its own was given.
     shape = (model.get_build_config() or {}).get("input_shape")
     if isinstance(taken, Mapping) or isinstance(shape, Mapping):
         return "dict"
     alone = _is_shape(shape) or not isinstance(taken, list | tuple | None)
-    return "array" if alone and len(with_masks(inputs)) == 1 else "tuple"
+    return "array" if alone and len(with_masks(inputs)) == 1 else "list"
 
 
 def by_name(outputs: Any, function: Callable[[Any], Any]) -> Any:

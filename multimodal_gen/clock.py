@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 _METHODS = ("fit", "evaluate", "predict")
+_ADAPTERS = "keras.src.trainers.data_adapters."
 
 
 def running_epoch(num_batches: int) -> int | None:
@@ -63,6 +64,20 @@ def single_pass() -> bool:
 def learning_shapes() -> bool:
     """Whether Keras reads a batch for its shape only: on tensorflow the first two, and where they differ, all may."""
     return bool(_caller("get_tf_dataset"))
+
+
+def adapter_asks() -> bool:
+    """Whether one of Keras's data adapters reads a batch, be it through a generator or a dataset of one's own.
+
+    What a callback reads while `fit` runs it reads for itself, and so does a dataset's hook: no adapter has asked.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name.startswith(_ADAPTERS) and frame.f_code.co_name not in ("on_epoch_begin", "on_epoch_end"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def unbounded_call() -> str | None:

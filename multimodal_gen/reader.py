@@ -17,6 +17,7 @@ import keras
 from multimodal_gen.assembly import Assembly
 from multimodal_gen.batch import PendingBatch
 from multimodal_gen.clock import (
+    adapter_asks,
     learning_shapes,
     predicting,
     running_epoch,
@@ -72,12 +73,18 @@ class BatchReader(keras.utils.PyDataset):
         if self.assembly.buckets is not None and learning_shapes():
             # Whatever stands in them: two lengths that differ, so that Keras takes any other later.
             length = 1 if position % 2 else self.assembly.buckets.full
-            return self._start(self._epoch, position % stop, length).result()
+            return self._as_asked(self._start(self._epoch, position % stop, length).result())
         try:
             batch: tuple[Any, ...] = self._ahead.take(self._epoch, position % stop, stop).result()
         except Exception as error:
             swallowed(error)
             raise
+        return self._as_asked(batch)
+
+    def _as_asked(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
+        # A list in a batch is an error to tf.data, so that Keras on tensorflow cannot take what its other backends do.
+        if self.assembly.inputs_as == "list" and keras.backend.backend() == "tensorflow" and adapter_asks():
+            return tuple(batch[0]), *batch[1:]
         return batch
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:

@@ -44,7 +44,8 @@ class MultimodalSequence(BatchReader):
     of Keras, and while being iterated, the next batches are prepared by threads while the current one is in use.
 
     A batch is `(inputs, targets)`, `(inputs, targets, sample_weight)` where there are weights, or `(inputs,)` without a
-    target. `sample_weight` is `(batch,) float32`. With several targets, targets and weights are dicts by target name.
+    target. `inputs` is a list of arrays, one for each input. `sample_weight` is `(batch,) float32`. With several
+    targets, targets and weights are dicts by target name.
     Random operations are applied, but not in what `for_evaluation` gives, and not where there is neither a target nor
     `shuffle`, as such a sequence is for prediction.
 
@@ -78,8 +79,9 @@ class MultimodalSequence(BatchReader):
         drop_remainder: Whether a last batch of fewer rows is left out.
         endless: Whether there is no last batch: `num_batches` is None, and after the last batch of an epoch comes the
             first of the next. For `fit(..., steps_per_epoch=...)`.
-        inputs_as: "tuple", "dict" (by input name), "list" (not on the tensorflow backend, which refuses lists), or
-            "array" for the array of a single input, as a `keras.Sequential` takes it.
+        inputs_as: "list", in the order of `inputs`; "tuple"; "dict" by input name; or "array" for the array of a single
+            input, as a `keras.Sequential` takes it. On the tensorflow backend, Keras itself is handed a tuple in place
+            of a list, as it takes no list from a dataset there.
         threads: Threads that decode; by default one a core.
         max_queue_size: Batches prepared ahead, at least 0.
         workers: Keras's worker count. It must be 1, as more of them replay stale batches on jax and torch; this class
@@ -114,7 +116,7 @@ class MultimodalSequence(BatchReader):
         read_timeout: float | None = None,
         drop_remainder: bool = False,
         endless: bool = False,
-        inputs_as: str = "tuple",
+        inputs_as: str = "list",
         threads: int | None = None,
         max_queue_size: int = 4,
         workers: int = 1,

@@ -156,7 +156,7 @@ def _differences(state: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[s
 
 
 def _changed(word: str, before: Mapping[str, str], now: Mapping[str, str], how: str) -> Iterator[str]:
-    # Inputs have an order, as a model takes a tuple of them.
+    # Inputs have an order, as a model takes a list of them.
     if set(before) != set(now) or (word == "input" and list(before) != list(now)):
         yield f"the {word}s were {list(before)} and are {list(now)}"
     for name in now:

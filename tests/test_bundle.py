@@ -318,8 +318,8 @@ def test_targets_that_the_model_has_no_outputs_for_are_refused(
         mg.Bundle(several.model, several.inputs, {"kind": targets["kind"]})
     with pytest.raises(TypeError, match="a target such as ClassLabel, a mapping.*Received: target='label'"):
         mg.Bundle(single.model, single.inputs, "label")
-    with pytest.raises(ValueError, match='must be "tuple", "dict" or "array". Received: inputs_as=\'list\''):
-        mg.Bundle(single.model, single.inputs, single.target, inputs_as="list")
+    with pytest.raises(ValueError, match='must be "list", "tuple", "dict" or "array". Received: inputs_as=\'set\''):
+        mg.Bundle(single.model, single.inputs, single.target, inputs_as="set")
 
 
 def test_pictures_of_a_reconstruction_may_have_moved_too(picture_table: pd.DataFrame, tmp_path: Path) -> None:
@@ -410,12 +410,12 @@ def test_a_single_input_is_given_as_the_model_takes_it(kind: str, picture_table:
     output = keras.layers.Dense(3, "softmax")(tensor)
     batch = np.ones((2, 1), "float32")
     model, form = {
-        "list": lambda: (keras.Model([tensor], output), "tuple"),
+        "list": lambda: (keras.Model([tensor], output), "list"),
         "tensor": lambda: (keras.Model(tensor, output), "array"),
         "dict": lambda: (keras.Model({"length": tensor}, output), "dict"),
         "sequential": lambda: (keras.Sequential([tensor, keras.layers.Dense(3, "softmax")]), "array"),
         "call": lambda: (OwnCall(), "array"),
-        "call of a tuple": lambda: (OfTuple(), "tuple"),
+        "call of a tuple": lambda: (OfTuple(), "list"),
     }[kind]()
     model(batch if form == "array" else {"length": batch} if form == "dict" else (batch,))
     inputs = {"length": LengthLoader("caption")}

@@ -48,7 +48,7 @@ def test_masks_follow_the_inputs_and_have_a_spec() -> None:
     assert with_masks(inputs)["b_present"] == MASK
 
 
-@pytest.mark.parametrize("inputs_as", ["tuple", "dict"])
+@pytest.mark.parametrize("inputs_as", ["list", "dict"])
 def test_a_table_with_gaps_is_trained_on_saved_and_predicted(gaps, tmp_path, inputs_as) -> None:
     inputs, target = loaders(gaps, tmp_path), mg.ClassLabel.from_values("label", gaps["label"])
     data = mg.MultimodalSequence(gaps, inputs, target, batch_size=4, shuffle=True, inputs_as=inputs_as)
@@ -94,7 +94,7 @@ def test_a_single_input_with_a_mask_is_no_single_array(gaps, tmp_path) -> None:
     with pytest.raises(ValueError, match="without a mask.*caption_present"):
         mg.MultimodalSequence(gaps, inputs, target, inputs_as="array")
     bundle = mg.Bundle(make_model(inputs, target), inputs, target)
-    assert bundle.inputs_as == "tuple"
+    assert bundle.inputs_as == "list"
     assert len(bundle.predict(gaps)) == len(gaps)
 
 

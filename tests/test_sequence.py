@@ -53,7 +53,7 @@ def test_a_batch_is_what_the_loaders_give_row_by_row(picture_table, inputs, targ
     assert same(data[-1], data[2])
 
 
-@pytest.mark.parametrize(("inputs_as", "kind"), [("tuple", tuple), ("list", list), ("dict", dict)])
+@pytest.mark.parametrize(("inputs_as", "kind"), [("list", list), ("tuple", tuple), ("dict", dict)])
 def test_inputs_come_as_asked(picture_table, inputs, target, inputs_as: str, kind: type) -> None:
     batch = mg.MultimodalSequence(picture_table, inputs, target, inputs_as=inputs_as)[0]
     assert type(batch[0]) is kind
@@ -363,7 +363,7 @@ def test_repr_explains_the_sequence(picture_table, inputs, target) -> None:
         "  caption: tokens (6,) int32 from 'caption'\n"
         "  target: label () int32 from 'label'\n"
         "  a new order every epoch, seed 9, epoch 0, augmenting\n"
-        "  3 threads, 4 batches ahead, inputs as tuple"
+        "  3 threads, 4 batches ahead, inputs as list"
     )
     assert "rank 1 of 2" in repr(data.shard(1, 2))
 

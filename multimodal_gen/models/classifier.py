@@ -69,7 +69,7 @@ def build_fusion_classifier(
     """Builds a model from one or more inputs to the probabilities, or numbers, of one or more targets.
 
     Args:
-        inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a tuple or list of arrays in
+        inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a list or tuple of arrays in
             this order, or a dict by these names. An input whose loader has `missing="blank"` has a mask, an input
             named "{name}_present" after all others; where it is 0, learned vectors that start at zero stand in the
             place of what the branch gives.
@@ -136,7 +136,7 @@ def build_fusion_classifier(
         tensors.append(keras.Input(MASK.shape, dtype=MASK.dtype, name=mask))
         encodings[key] = _masked(key, encodings[key], tensors[-1])
     outputs = output_layers(chosen.join(encodings, units, activation), activation)
-    # A list, not a dict: Keras then takes a tuple, a list, or a dict by the inputs' names without complaint.
+    # A list, not a dict: Keras then takes a list, a tuple, or a dict by the inputs' names without complaint.
     model = FusionModel(tensors, outputs, name=name)
     if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
         # What `jit_compile="auto"` looks at: XLA's convolutions on CPU take 1.4 times as long as tensorflow's own.
