@@ -23,6 +23,7 @@ from multimodal_gen.cache import ArrayCache
 from multimodal_gen.errors import LoaderError, LoadError, TableError
 from multimodal_gen.failures import FailureLog
 from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, spec_problem
+from multimodal_gen.loaders.joining import joined_targets
 from multimodal_gen.loaders.masking import MaskedTokens
 from multimodal_gen.operations import (
     checked,
@@ -101,7 +102,8 @@ class Assembly:
                     "The target `MaskedTokens(loader)` needs that same loader among the inputs, or the model is given "
                     f"other masks than it is asked about. Received: {target.loader!r}, inputs {list(self.inputs)}"
                 )
-        loaders: dict[Any, Loader] = {**self.inputs, **{(name,): target for name, target in self.targets.items()}}
+        targets = joined_targets(self.inputs, self.targets) if self.augmenting else self.targets
+        loaders: dict[Any, Loader] = {**self.inputs, **{(name,): target for name, target in targets.items()}}
         object.__setattr__(self, "sources", sources_of(loaders, len(self.table), self.cache))
         object.__setattr__(self, "failures", FailureLog(len(self.table), self.max_error_rate))
         object.__setattr__(self, "_masks", mask_names(self.inputs))
@@ -144,7 +146,7 @@ class Assembly:
         steps: list[list[tuple[Any, SampleFunction]]] = []
 
         def rng_of_cell(row: int, loader: Loader) -> np.random.Generator:
-            return plan.rng(epoch, positions[row], loader.column)
+            return plan.rng(epoch, positions[row], loader.stream)
 
         def cells() -> dict[Any, list[Any]]:
             return {key: cells_of(self.table, one.loader.column, positions) for key, one in self.sources.items()}

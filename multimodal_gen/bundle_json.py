@@ -111,7 +111,7 @@ def _moved(loader: Any, directory: str | os.PathLike[str]) -> Any:
     if isinstance(loader, ArrayLoader | ImageLoader):
         return loader.replace(directory=os.fspath(directory))
     if isinstance(loader, InputTarget):
-        return InputTarget(_moved(loader.loader, directory))
+        return loader.replace(loader=_moved(loader.loader, directory))
     return loader
 
 

@@ -7,7 +7,7 @@ resampled once and not once an operation.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,18 @@ class GeometricAugmentation(Augmentation):
         return warp(image, self.matrix(image.shape[0], image.shape[1], rng), self.fill or Fill())
 
 
+class Policy(Augmentation):
+    """An augmentation that draws other operations."""
+
+    @abc.abstractmethod
+    def draw(self, rng: np.random.Generator) -> list[Operation]:
+        """Draw the operations, with fixed parameters."""
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw the operations and apply them."""
+        return augment_image(image, self.draw(rng), rng)
+
+
 def augment_image(
     image: np.ndarray,
     operations: Sequence[Augmentation | Operation],
@@ -72,18 +84,58 @@ def augment_image(
     Raises:
         ValueError: If the image is not one, or an operation returns another shape or dtype; it names the operation.
     """
+    return apply_drawn(image, ((operation, rng) for operation in operations), warp)
+
+
+def apply_drawn(
+    image: np.ndarray,
+    operations: Iterable[tuple[Augmentation | Operation, np.random.Generator]],
+    warp: Callable[[np.ndarray, np.ndarray, Fill], np.ndarray],
+    frame: tuple[int, int] | None = None,
+    nearest: bool = False,
+) -> np.ndarray:
+    """Apply operations in their order, each with the random stream that stands beside it.
+
+    Args:
+        image: `(height, width, channels) uint8` in [0, 255]; left unchanged.
+        operations: Operations and streams.
+        warp: What resamples an image through one matrix.
+        frame: `(height, width)` for which matrices are drawn, to be applied in proportion; by default the image's.
+        nearest: Whether pixels are taken over as they are, whatever an operation says of interpolation.
+
+    Raises:
+        ValueError: As `augment_image`.
+    """
     check_image(image)
     result, matrix, fill = image, np.eye(3), None
-    for operation in operations:
+
+    def flushed() -> np.ndarray:
+        filled = fill or Fill()
+        return warp(result, matrix, filled._replace(interpolation="nearest") if nearest else filled)
+
+    for operation, rng in operations:
         if isinstance(operation, GeometricAugmentation):
             if fill is not None and operation.fill not in (None, fill):
-                result, matrix = warp(result, matrix, fill), np.eye(3)
-            matrix = matrix @ operation.matrix(image.shape[0], image.shape[1], rng)
+                result, matrix = flushed(), np.eye(3)
+            matrix = matrix @ _in_proportion(operation, image.shape[:2], frame or image.shape[:2], rng)
             fill = operation.fill or fill
         else:
-            result, matrix = warp(result, matrix, fill or Fill()), np.eye(3)
+            result, matrix = flushed(), np.eye(3)
             result, fill = _checked(operation(result, rng), image, operation), None
-    return warp(result, matrix, fill or Fill())
+    return flushed()
+
+
+def _in_proportion(
+    operation: GeometricAugmentation, shape: tuple[int, ...], frame: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
+    matrix = operation.matrix(frame[0], frame[1], rng)
+    if shape == frame:
+        return matrix
+    # Multiplied before it is divided, so that what ends at a border goes on to end there.
+    (height, width), (high, wide) = shape, frame
+    (a, b, c), (d, e, f) = np.asarray(matrix, "float64")[:2]
+    x, y = (width * high, height * wide)
+    return np.array([[a, b * x / y, c * width / wide], [d * y / x, e, f * height / high], [0, 0, 1]])
 
 
 def _checked(result: Any, image: np.ndarray, operation: Any) -> np.ndarray:

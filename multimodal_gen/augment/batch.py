@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from multimodal_gen.loaders.base import ArraySpec
 
 
+# Axes of pictures in a batch.
+_PICTURES = 4
+
+
 @dataclass(frozen=True)
 class Batch:
     """The arrays of one batch.
@@ -92,19 +96,29 @@ class _Mix(BatchAugmentation):
                 )
         if batch.target is None:
             raise ValueError(f"{type(self).__name__} mixes targets, and there is none. Received: target=None")
-        target = _each(batch.target, lambda array, name: self._target(array, partners, weights, name))
+        target = _each(batch.target, lambda array, name: self._target(array, partners, weights, name, image))
         sample_weight = batch.sample_weight
         if sample_weight is not None:
             sample_weight = _each(sample_weight, lambda array, _: _blend(array, array[partners], weights))
         return dataclasses.replace(batch, inputs=inputs, target=target, sample_weight=sample_weight)
 
-    def _target(self, own: np.ndarray, partners: np.ndarray, weights: np.ndarray, name: str | None) -> np.ndarray:
+    def _target(
+        self,
+        own: np.ndarray,
+        partners: np.ndarray,
+        weights: np.ndarray,
+        name: str | None,
+        image: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+    ) -> np.ndarray:
         if own.dtype.kind != "f":
             of = "the target" if name is None else f"the target {name!r}"
             raise ValueError(
                 f"{type(self).__name__} mixes targets, and {of} is whole numbers. Of a class take "
                 f'ClassLabel(..., label_mode="categorical"); ids cannot be mixed. Received: dtype={own.dtype}'
             )
+        if own.ndim == _PICTURES:
+            # A mask, or a picture to give back, goes the way of the row's other pictures.
+            return np.stack([image(own[row], own[partner], row) for row, partner in enumerate(partners)])
         return _blend(own, own[partners], weights)
 
     def _texts(self, own: np.ndarray, other: np.ndarray, weights: np.ndarray, kind: str) -> np.ndarray:
@@ -146,8 +160,9 @@ class CutMix(_Mix):
     """Pastes a rectangle of another row's picture into each row's; targets are blended by the areas.
 
     The share of the row's own picture is drawn from Beta(alpha, alpha), the rectangle has the picture's aspect ratio
-    and lies anywhere, cut off at the borders (Yun et al., "CutMix", 2019). Numbers, captions and sample weights are
-    treated as by `MixUp`. There must be a picture among the inputs.
+    and lies anywhere, cut off at the borders (Yun et al., "CutMix", 2019). Targets that are pictures, of three axes,
+    are pasted as the pictures are. Numbers, captions and sample weights are treated as by `MixUp`. There must be a
+    picture among the inputs.
 
     Args:
         alpha: Positive; 1 makes all shares equally likely.

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from multimodal_gen.augment import tones
-from multimodal_gen.augment.base import Operation, augment_image
+from multimodal_gen.augment.base import Operation, Policy
 from multimodal_gen.augment.color import RandomBrightness, RandomContrast, RandomSaturation
 from multimodal_gen.augment.geometric import Bordered, RandomRotation, RandomShear, RandomTranslation
 from multimodal_gen.augment.parameters import Factor, check_span, draw
@@ -77,7 +77,7 @@ def choices(**borders: Any) -> tuple[Choice, ...]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RandAugment(Bordered):
+class RandAugment(Bordered, Policy):
     """Applies a few operations drawn from a list, all at one strength (Cubuk et al., 2019, "RandAugment").
 
     The list: nothing, shear in x, shear in y, shift in y, shift in x, rotation, brightness, contrast, saturation,
@@ -108,13 +108,9 @@ class RandAugment(Bordered):
         strength = self.factor if isinstance(self.factor, Sequence) else (self.factor, self.factor)
         return [_choose(self, False, strength, rng) for _ in range(self.num_ops)]
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw the operations and apply them."""
-        return augment_image(image, self.draw(rng), rng)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TrivialAugment(Bordered):
+class TrivialAugment(Bordered, Policy):
     """Applies one operation at a strength drawn evenly from [0, 1]: nothing to tune.
 
     The list is that of `RandAugment`, with the wide reach of Müller and Hutter (2021, "TrivialAugment"): strength 1
@@ -130,10 +126,6 @@ class TrivialAugment(Bordered):
     def draw(self, rng: np.random.Generator) -> list[Operation]:
         """Draw the operation, with fixed parameters."""
         return [_choose(self, True, (0.0, 1.0), rng)]
-
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw the operation and apply it."""
-        return augment_image(image, self.draw(rng), rng)
 
 
 def _choose(borders: Bordered, wide: bool, strength: Factor, rng: np.random.Generator) -> Operation:

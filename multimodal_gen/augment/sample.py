@@ -72,14 +72,14 @@ class FlipWithWords(SampleAugmentation):
     that are pictures, of three axes, are mirrored with it; those on the caption's column read the exchanged words.
 
     Args:
-        image: Name of the input that is mirrored; of kind "image".
+        image: Name of the input that is mirrored, of kind "image"; or several, such as two views of one thing.
         caption: Name of the input whose cells are texts.
         words: Pairs of words that change places when the picture is mirrored; whole words, in any case of letters.
         exchange: Whether the words are exchanged. If not, a row whose caption holds one of them is never mirrored.
         rate: Probability that a row is mirrored, in [0, 1].
     """
 
-    image: str = "image"
+    image: str | Sequence[str] = "image"
     caption: str = "caption"
     words: Sequence[Sequence[str]] = (("left", "right"), ("leftmost", "rightmost"), ("leftward", "rightward"))
     exchange: bool = True
@@ -94,7 +94,7 @@ class FlipWithWords(SampleAugmentation):
         self, cells: Mapping[str, Any], rng: np.random.Generator
     ) -> tuple[Mapping[str, Any], SampleFunction | None]:
         """Decide whether the row is mirrored, and exchange the words."""
-        for argument, name in (("image", self.image), ("caption", self.caption)):
+        for argument, name in (*(("image", name) for name in self._images), ("caption", self.caption)):
             if name not in cells:
                 raise ValueError(
                     f"`{argument}` of FlipWithWords must be the name of an input, which are {list(cells)}. "
@@ -110,14 +110,20 @@ class FlipWithWords(SampleAugmentation):
         swapped = pattern.sub(lambda found: _cased(partners[found[0].lower()], found[0]), text)
         return {**cells, self.caption: swapped}, self._mirror
 
+    @property
+    def _images(self) -> tuple[str, ...]:
+        return (self.image,) if isinstance(self.image, str) else tuple(self.image)
+
     def _mirror(self, sample: Sample) -> Sample:
-        image = sample.inputs[self.image]
-        if image.ndim != 3:
-            raise ValueError(f"FlipWithWords mirrors a picture. Received: shape {image.shape} of {self.image!r}")
+        images = {name: sample.inputs[name] for name in self._images}
+        for name, image in images.items():
+            if image.ndim != 3:
+                raise ValueError(f"FlipWithWords mirrors a picture. Received: shape {image.shape} of {name!r}")
         target = sample.target
         if isinstance(target, Mapping):
             target = {name: _mirrored(array) for name, array in target.items()}
-        return Sample({**sample.inputs, self.image: image[:, ::-1]}, _mirrored(target))
+        mirrored = {name: image[:, ::-1] for name, image in images.items()}
+        return Sample({**sample.inputs, **mirrored}, _mirrored(target))
 
 
 @dataclass(frozen=True)

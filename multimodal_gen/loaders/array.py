@@ -12,9 +12,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.augment import Augmentation, augment_image
+from multimodal_gen.augment import Augmentation
+from multimodal_gen.augment.parameters import check_choice
+from multimodal_gen.augment.together import Variation
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
+from multimodal_gen.loaders.following import saved_config, varied_with
 from multimodal_gen.loaders.opening import Place
 from multimodal_gen.loaders.values import cells_of
 
@@ -47,6 +50,9 @@ class ArrayLoader(Loader):
             and dtype; for uint8 images also those of `multimodal_gen.augment`.
         missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask beside the input that
             tells the model so; see `Loader`.
+        interpolation: "bilinear", or "nearest" where operations that move pixels are to make no new values, whatever
+            they say themselves: for masks.
+        vary_with: The loader of another picture of the row, as in `ImageLoader`; for uint8 images.
     """
 
     cached = False
@@ -62,6 +68,8 @@ class ArrayLoader(Loader):
         directory: str | os.PathLike[str] | None = None,
         augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
         missing: str = "error",
+        interpolation: str = "bilinear",
+        vary_with: Loader | None = None,
     ) -> None:
         spec = ArraySpec(tuple(shape), dtype)
         if np.dtype(spec.dtype).kind not in "biuf":
@@ -90,7 +98,13 @@ class ArrayLoader(Loader):
         self.column, self.missing = column, check_missing(missing)
         self.directory = None if directory is None else os.fspath(directory)
         self._place = Place(directory)
-        self.operations = tuple(augment)
+        check_choice("interpolation", interpolation, ("bilinear", "nearest"))
+        if vary_with is not None and not self._on_pixels:
+            raise ValueError(f"Only uint8 images vary with others. Received: vary_with={vary_with!r} for {self.spec}")
+        frame = self.spec.shape[:2] if self._on_pixels else (1, 1)
+        own = Variation(tuple(augment), (frame[0], frame[1]), column, nearest=interpolation == "nearest")
+        self.variation = varied_with(own, vary_with)
+        self.operations = self.variation.operations
 
     @classmethod
     def from_values(
@@ -104,6 +118,8 @@ class ArrayLoader(Loader):
         directory: str | os.PathLike[str] | None = None,
         augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
         missing: str = "error",
+        interpolation: str = "bilinear",
+        vary_with: Loader | None = None,
     ) -> Self:
         """Learn the shape and dtype from the first cell that is not missing, and check a few others against it.
 
@@ -117,6 +133,8 @@ class ArrayLoader(Loader):
             directory: As in the constructor.
             augment: As in the constructor.
             missing: As in the constructor.
+            interpolation: As in the constructor.
+            vary_with: As in the constructor.
 
         Raises:
             LoadError: If a cell cannot be read, or is not like the first.
@@ -140,6 +158,8 @@ class ArrayLoader(Loader):
                 directory=directory,
                 augment=augment,
                 missing=missing,
+                interpolation=interpolation,
+                vary_with=vary_with,
             )
             for row in rows[:: max(1, len(rows) // _CHECKED_ROWS)]:
                 loader.read(cells[row])
@@ -150,8 +170,7 @@ class ArrayLoader(Loader):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments; of `augment` without callables of your own, which JSON cannot hold and prediction not use."""
-        own = [operation for operation in self.operations if isinstance(operation, Augmentation)]
-        return {**super().get_config(), "augment": own}
+        return saved_config(super().get_config())
 
     def read(self, cell: Any) -> np.ndarray:
         """The cell's array, a view of it where its dtype is right.
@@ -167,6 +186,11 @@ class ArrayLoader(Loader):
         except LoadError as error:
             raise LoadError(error.reason, path=path) from error.__cause__
         return array
+
+    @property
+    def stream(self) -> Any:
+        """The column of this loader, or of the one that it varies with."""
+        return self.variation.stream
 
     def file_of(self, cell: Any) -> str | None:
         """The path of the file, where the cell names one.
@@ -186,7 +210,7 @@ class ArrayLoader(Loader):
         if rng is None or not self.operations:
             return array
         if self._on_pixels:
-            return augment_image(array, self.operations, rng)
+            return self.variation(array, rng)
         for operation in self.operations:
             array = operation(array, rng)
         return array

@@ -131,6 +131,11 @@ class Loader(Configurable):
         """Read many cells; override only where a whole batch at once is faster than one by one."""
         return [self.read(cell) for cell in cells]
 
+    @property
+    def stream(self) -> str | tuple[str, ...]:
+        """The column whose random stream a row's cell draws from: its own, unless it varies with another one."""
+        return self.column
+
     # What a cache on disk asks
 
     @property

@@ -15,12 +15,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
-from multimodal_gen.augment import Augmentation, augment_image
+from multimodal_gen.augment import Augmentation
+from multimodal_gen.augment.together import Variation
 from multimodal_gen.augment.warp import warp
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
 from multimodal_gen.loaders.decoding import MAX_PIXELS, most_bytes, open_image
 from multimodal_gen.loaders.fitting import Fitting
+from multimodal_gen.loaders.following import saved_config, varied_with
 from multimodal_gen.loaders.levels import check_range
 from multimodal_gen.loaders.normalization import Normalization
 from multimodal_gen.loaders.opening import Place
@@ -64,7 +66,7 @@ class ImageLoader(Loader):
         rescale: For float32 only: each value is multiplied by it, for example 1/255.
         background: `(red, green, blue)` in [0, 255], behind transparency and around padding.
         augment: Operations for training, in this order: from `multimodal_gen.augment`, or any picklable callable
-            `(image, rng) -> image` on uint8 arrays.
+            `(image, rng) -> image` on uint8 arrays. With `interpolation="nearest"` they make no new values either.
         normalize: For float32 only: a `SamplewiseNormalization`, a `FeaturewiseNormalization` or a `ZCAWhitening`;
             applied last, when training and when evaluating.
         missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask beside the input that
@@ -80,6 +82,9 @@ class ImageLoader(Loader):
         value_range: `(low, high)`: the values that become 0 and 255 in pictures of one channel of more than 8 bits,
             what lies outside being clipped; such as (0, 4095) for 12 bits in a 16-bit file. By default the full range
             of 16-bit formats, while floats and integers of 32 bits are refused. Pictures of 8 bits stay as they are.
+        vary_with: The loader of another picture of the row, such as the one that this is the mask of. Both are then
+            moved by the same draws (flips, turns, crops), in proportion where their sizes differ. Without `augment`
+            the operations are those of that loader that move pixels.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class ImageLoader(Loader):
         max_pixels: int = MAX_PIXELS,
         protocols: Sequence[str] = (),
         value_range: Sequence[float] | None = None,
+        vary_with: Loader | None = None,
     ) -> None:
         if color_mode not in _MODES:
             raise ValueError(f"`color_mode` must be one of {sorted(_MODES)}. Received: color_mode={color_mode!r}")
@@ -172,7 +178,10 @@ class ImageLoader(Loader):
             self._decode, self._warp = turbo.decode, warp_turbo
             self.libraries.append(turbo.VERSIONS)
         self.rescale = rescale
-        self.operations = tuple(augment)
+        nearest = interpolation == "nearest"
+        own = Variation(tuple(augment), (int(image_size[0]), int(image_size[1])), column, nearest=nearest)
+        self.variation = varied_with(own, vary_with)
+        self.operations = self.variation.operations
         self.normalize = normalize
         self.spec = ArraySpec((*image_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]), dtype, "image")
         if normalize is not None:
@@ -180,14 +189,18 @@ class ImageLoader(Loader):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments; of `augment` without callables of your own, which JSON cannot hold and prediction not use."""
-        own = [operation for operation in self.operations if isinstance(operation, Augmentation)]
-        return {**super().get_config(), "augment": own}
+        return saved_config(super().get_config())
 
     def read_config(self) -> dict[str, Any]:
         """The settings that pixels depend on, and the libraries that make them."""
-        irrelevant = ("column", "directory", "augment", "normalize", "missing", "max_pixels", "protocols")
+        irrelevant = ("column", "directory", "augment", "normalize", "missing", "max_pixels", "protocols", "vary_with")
         config = {name: value for name, value in self.get_config().items() if name not in irrelevant}
         return {**config, "libraries": self.libraries, "decoding": _DECODING}
+
+    @property
+    def stream(self) -> Any:
+        """The column of this loader, or of the one that it varies with."""
+        return self.variation.stream
 
     def file_of(self, cell: Any) -> str | None:
         """The path of the picture, where the cell names one.
@@ -233,10 +246,10 @@ class ImageLoader(Loader):
         """Apply the operations given as `augment`, in order, unless `rng` is None; then normalise."""
         if rng is not None and self.operations:
             if self.spec.dtype == "uint8":
-                return augment_image(array, self.operations, rng, self._warp)
+                return self.variation(array, rng, self._warp)
             # The way back to uint8 is exact: every value came from an integer in [0, 255].
             pixels = np.rint(array / (self.rescale or 1.0)).astype("uint8")
-            array = self._to_float(augment_image(pixels, self.operations, rng, self._warp))
+            array = self._to_float(self.variation(pixels, rng, self._warp))
         return array if self.normalize is None else self.normalize(array)
 
     def _to_float(self, pixels: np.ndarray) -> np.ndarray:

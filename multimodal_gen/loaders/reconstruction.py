@@ -21,11 +21,18 @@ class InputTarget(Target):
 
     Random operations are the loader's own, and as it reads the same column as the input does, it draws the same random
     numbers: the target is varied exactly as the input. For a denoising autoencoder give it a loader without the
-    operations whose work the model is to undo; what comes before them in the list stays the same for both:
+    operations whose work the model is to undo; the others stay the same for both:
 
         flip = mg.augment.RandomFlip("horizontal")
-        noisy = mg.ImageLoader("image", augment=[flip, mg.augment.RandomErasing()])
+        noisy = mg.ImageLoader("image", augment=[mg.augment.RandomErasing(), flip])
         target = mg.InputTarget(noisy.replace(augment=[flip]))
+
+    A picture of another column, such as a mask, is moved as the input picture is, whatever else varies the two. It
+    takes the movements of the input with `vary_with`, or has the same ones in its own list; where neither is so, a
+    sequence that varies its rows refuses it.
+
+        photo = mg.ImageLoader("photo", augment=[flip, mg.augment.RandomBrightness(0.2)])
+        target = mg.InputTarget(mg.ImageLoader("mask", interpolation="nearest", vary_with=photo))
 
     Yields float32 of the loader's shape and kind: pictures in [0, 1], uint8 divided by 255; vectors as they are.
 
@@ -35,9 +42,11 @@ class InputTarget(Target):
 
     Args:
         loader: The input's loader, for pictures or vectors.
+        follows: Whether a picture of another column is moved as the input picture is. False for one that stays as it
+            is, or is varied on its own, as where a model is to find out how its input was turned.
     """
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Loader, *, follows: bool = True) -> None:
         if not isinstance(loader, Loader) or isinstance(loader, Target):
             raise ValueError(f"`loader` must be the loader of an input. Received: loader={loader!r}")
         spec = loader.spec
@@ -53,6 +62,7 @@ class InputTarget(Target):
                 f"Received: a loader with normalize={loader.normalize!r}"
             )
         self.loader = loader
+        self.follows = follows
         self.column = loader.column
         self.accepts_missing = loader.accepts_missing
         self.units = math.prod(spec.shape)
@@ -66,6 +76,11 @@ class InputTarget(Target):
             LoadError: If the loader cannot read the cell, or yields a picture of floats outside [0, 1].
         """
         return self._to_target(self.loader.read(cell))
+
+    @property
+    def stream(self) -> str | tuple[str, ...]:
+        """As the loader."""
+        return self.loader.stream
 
     @property
     def cached_by(self) -> Loader:

@@ -1,0 +1,134 @@
+"""Operations that draw alike in several pictures of a row, whatever else stands in each picture's list.
+
+Every operation of a list has a random stream of its own, named by its class and by how many of that class come before
+it. So a flip of a picture and one of its mask are one decision, though only the picture is made brighter in between.
+What moves pixels is drawn for the size of one of the pictures, and applied to the others in proportion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.augment.base import Augmentation, GeometricAugmentation, Operation, Policy, apply_drawn
+from multimodal_gen.augment.warp import Fill, warp
+
+# Saves asking the system for randomness that is not used.
+_ANY = np.random.SeedSequence(0)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How a loader varies its pictures.
+
+    Args:
+        operations: The operations, in their order.
+        frame: `(height, width)` in pixels for which movements are drawn.
+        stream: The column whose random stream is drawn from.
+        moves_only: Whether of the operations only those count that move pixels.
+        nearest: Whether pixels are taken over as they are, whatever an operation says of interpolation.
+    """
+
+    operations: tuple[Augmentation | Operation, ...]
+    frame: tuple[int, int]
+    stream: Any
+    moves_only: bool = False
+    nearest: bool = False
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        rng: np.random.Generator,
+        warp: Callable[[np.ndarray, np.ndarray, Fill], np.ndarray] = warp,
+    ) -> np.ndarray:
+        """Vary a picture, `(height, width, channels) uint8`, as `augment_image` does, each operation by its own draws.
+
+        The result has the same shape and dtype.
+        """
+        drawn = self._drawn(rng)
+        if self.moves_only:
+            drawn = ((one, stream) for one, stream in drawn if isinstance(one, GeometricAugmentation))
+        return apply_drawn(image, drawn, warp, self.frame, self.nearest)
+
+    def _drawn(self, rng: np.random.Generator) -> Iterator[tuple[Augmentation | Operation, np.random.Generator]]:
+        bits = np.random.Philox(_ANY)
+        state, stream = bits.state, np.random.Generator(bits)
+        state["state"]["key"][:] = rng.bit_generator.random_raw(2)
+        seen: Counter[str] = Counter()
+        for operation in self.operations:
+            name = getattr(operation, "__qualname__", type(operation).__qualname__)
+            state["state"]["counter"][:] = (0, 0, zlib.crc32(name.encode()), seen[name])
+            seen[name] += 1
+            bits.state = state
+            for one in operation.draw(stream) if isinstance(operation, Policy) else (operation,):
+                yield one, stream
+
+    def joined(self, leader: Variation) -> Variation:
+        """The same operations with the draws of another picture's."""
+        return dataclasses.replace(self, frame=leader.frame, stream=leader.stream)
+
+
+def following(own: Variation, leader: Variation) -> Variation:
+    """The variation of a picture that is varied with another one.
+
+    Args:
+        own: What its loader was given; without operations it is moved as the other picture is.
+        leader: That of the other picture.
+
+    Raises:
+        ValueError: If the two are not moved alike, or it cannot be told.
+    """
+    if not own.operations:
+        for one in leader.operations:
+            if not _is_known(one):
+                raise ValueError(
+                    "Whether an operation of one's own moves pixels cannot be told: say with `augment=[...]` which "
+                    "operations act on this loader's pictures too, or derive it from `GeometricAugmentation`. "
+                    f"Received: vary_with, a loader with {one!r}"
+                )
+        own = dataclasses.replace(own, operations=tuple(moves(leader.operations)), moves_only=True)
+    elif not moved_alike(own, leader):
+        raise ValueError(
+            "Pictures that vary together must be moved by the same operations, in one order; only `fill_mode`, "
+            "`fill_value` and `interpolation` may differ. Leave `augment` out to take them from the other loader. "
+            f"Received: augment={list(own.operations)!r}, vary_with with {list(leader.operations)!r}"
+        )
+    return own.joined(leader)
+
+
+def moved_alike(one: Variation, other: Variation) -> bool:
+    """Whether two lists have the same movements, but for borders and interpolation."""
+    return [_settings(move) for move in moves(one.operations)] == [_settings(move) for move in moves(other.operations)]
+
+
+def moves(operations: Iterable[Any]) -> Sequence[Any]:
+    """The operations of a list that move pixels, or may."""
+    return [one for one in operations if isinstance(one, GeometricAugmentation | Policy)]
+
+
+def _is_known(operation: Any) -> bool:
+    own = type(operation).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return isinstance(operation, GeometricAugmentation | Policy) or (isinstance(operation, Augmentation) and own)
+
+
+def _settings(operation: Any) -> Any:
+    config = {**_defaults(operation), **operation.get_config()}
+    for name in ("fill_mode", "fill_value", "interpolation"):
+        config.pop(name, None)
+    return type(operation), {name: _plain(value) for name, value in config.items()}
+
+
+def _defaults(operation: Any) -> dict[str, Any]:
+    # What was left out and what was given as it is by default are the same.
+    fields = dataclasses.fields(operation) if dataclasses.is_dataclass(operation) else ()
+    return {field.name: getattr(operation, field.name) for field in fields}
+
+
+def _plain(value: Any) -> Any:
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
