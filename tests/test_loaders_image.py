@@ -215,7 +215,7 @@ def test_what_is_no_picture_is_one_error_with_its_path(
 
 @pytest.mark.parametrize("cell", [None, float("nan"), {"bytes": None, "path": None}, 7, ["a.jpg"]])
 def test_cells_of_other_types_are_refused(cell: object) -> None:
-    with pytest.raises(mg.LoadError, match="missing|expected a path, bytes, an array"):
+    with pytest.raises(mg.LoadError, match="missing|expected a path, (bytes, an array|not a number)"):
         load(cell)
 
 

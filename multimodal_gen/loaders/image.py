@@ -1,14 +1,15 @@
 """Pictures: decode whatever the cell holds into pixels of one size and colour mode.
 
-`opening.py` reads the file that a cell names, if it may; `decoding.py` looks at its header; `fitting.py` decodes, turns
-the picture upright and resizes it, or `turbo.py` does, for JPEG files; `pixels.py` knows how each of Pillow's modes
-becomes plain 8-bit colour; `multimodal_gen.augment` varies the result, and `normalization.py` shifts and scales it.
+`opening.py` reads the file that a cell names, if it may, and `picture_cells.py` takes all other cells; `decoding.py`
+looks at the file's header; `fitting.py` decodes, turns the picture upright and resizes it, or `turbo.py` does, for JPEG
+files; `pixels.py` knows how each of Pillow's modes becomes plain 8-bit colour; `multimodal_gen.augment` varies the
+result, and `normalization.py` shifts and scales it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,14 @@ from multimodal_gen.augment import Augmentation
 from multimodal_gen.augment.together import Variation
 from multimodal_gen.augment.warp import warp
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
+from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing
 from multimodal_gen.loaders.decoding import MAX_PIXELS, most_bytes, open_image
 from multimodal_gen.loaders.fitting import Fitting
 from multimodal_gen.loaders.following import saved_config, varied_with
 from multimodal_gen.loaders.levels import check_range
 from multimodal_gen.loaders.normalization import Normalization
 from multimodal_gen.loaders.opening import Place
-from multimodal_gen.loaders.pixels import from_array
+from multimodal_gen.loaders.picture_cells import content_of, named
 from multimodal_gen.loaders.quiet import quiet
 from multimodal_gen.stages import stage
 
@@ -208,7 +209,7 @@ class ImageLoader(Loader):
         Raises:
             LoadError: If it may not be opened, or is a URL, whose content may change unnoticed.
         """
-        path = self._place.path_of(_named(cell))
+        path = self._place.path_of(named(cell))
         return None if path is None else self._place.local(path)
 
     def read(self, cell: Any) -> np.ndarray:
@@ -218,7 +219,7 @@ class ImageLoader(Loader):
             LoadError: If there is no such file, or it is not a picture, or a broken one, or one that is refused; it
                 names the path.
         """
-        path = self._place.path_of(_named(cell))
+        path = self._place.path_of(named(cell))
         try:
             with stage("read"):
                 content = self._content(cell, path)
@@ -269,29 +270,4 @@ class ImageLoader(Loader):
             raise LoadError("the cell is empty. Fill it, or drop the row.")
         if path is not None:
             return self._place.read(path, most_bytes(self.max_pixels))
-        if isinstance(cell, Mapping):
-            cell = cell.get("bytes")
-        if is_missing(cell):
-            raise missing_error()
-        if isinstance(cell, bytes | bytearray | memoryview):
-            return bytes(cell)
-        if isinstance(cell, np.ndarray):
-            return from_array(cell, self.fitting.value_range)
-        if isinstance(cell, Image.Image):
-            return _copied(cell)
-        raise LoadError(
-            "expected a path, bytes, an array, a PIL image, or a mapping with 'bytes' or 'path'. "
-            f"Received: {type(cell).__name__}"
-        )
-
-
-def _named(cell: Any) -> Any:
-    return cell.get("path") if isinstance(cell, Mapping) and cell.get("bytes") is None else cell
-
-
-def _copied(picture: Image.Image) -> Image.Image:
-    # With what it knows of its file, which says what its values mean.
-    tile, copy = getattr(picture, "tile", []), picture.copy()
-    copy.format = picture.format
-    copy.__dict__["tile"] = list(tile)
-    return copy
+        return content_of(cell, self.fitting.value_range)

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.beside import what_is_beside
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _LOCAL = ("file", "local")
@@ -176,9 +177,10 @@ class Place:
         if isinstance(error, LoadError):
             return error
         if isinstance(error, FileNotFoundError | NotADirectoryError):
+            beside = what_is_beside(path, self.directory, self._root)
             reason = (
-                "there is no such file. Check the column, and `directory`, where relative paths start "
-                f"(directory={self.directory!r})."
+                f"there is no such file{f': {beside}' if beside else ''}. Check the column, and `directory`, where "
+                f"relative paths start (directory={self.directory!r})."
             )
         elif isinstance(error, OSError):
             reason = f"the file cannot be read: {error.strerror or error}. Mend it, or drop the row."

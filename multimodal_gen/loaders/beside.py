@@ -1,0 +1,125 @@
+"""What lies where a path leads to no file: the likeliest slip of whoever wrote it, and how to mend it.
+
+Looked for when there is an error already, in one folder at most, and never outside of a loader's directory.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import unicodedata
+from collections.abc import Iterator
+from itertools import islice
+
+# Names of a folder that are looked at, and compared letter by letter.
+_MOST, _COMPARED = 20_000, 1_000
+_ALIKE = 0.75
+
+
+def what_is_beside(path: str, directory: str | None, root: str | None) -> str:
+    """What may have been meant by a path without a file, in words, and the way out.
+
+    Args:
+        path: The path.
+        directory: Where relative paths start, as it was given; None for the working directory.
+        root: The folder whose content may be told; None where any may.
+
+    Returns:
+        The end of a sentence that begins with "there is no such file: ", or "" where there is nothing to say.
+    """
+    try:
+        return _likely_slip(path, directory, root) or _beside(path, root)
+    except (OSError, ValueError):
+        return ""
+
+
+def _likely_slip(path: str, directory: str | None, root: str | None) -> str:
+    # What the path itself gives away, where the file then is there.
+    start = "" if directory is None else os.path.join(directory, "")
+    own = path.removeprefix(start)
+    if "\\" in own and os.sep == "/":
+        # On Windows it is the separator itself.
+        there = " (with '/' the file is there)" if _is_file(start + own.replace("\\", "/"), root) else ""
+        return (
+            f"a backslash separates no folders on this system{there}. Write '/', as in "
+            "`table[column].str.replace('\\\\', '/')`"
+        )
+    if directory is not None:
+        last = os.path.basename(os.path.normpath(directory))
+        first, _, rest = os.path.normpath(own).partition(os.sep)
+        if rest and first == last and _is_file(start + rest, root):
+            return f"the directory ends in {last!r} already, with which the path begins. Give the folder above it"
+        if os.path.isabs(path) and own == path and _is_file(start + path.lstrip(os.sep), root):
+            return "the path begins with a '/', so it does not start in the directory, where the file is there"
+    if own != own.strip() and _is_file(start + own.strip(), root):
+        return "the path has blanks around it, without which the file is there, as in `table[column].str.strip()`"
+    return ""
+
+
+def _beside(path: str, root: str | None) -> str:
+    # The deepest folder that exists, and the name that is not in it.
+    folder, name = os.path.split(os.path.normpath(path))
+    is_file = True
+    while not os.path.isdir(folder or "."):
+        folder, name = os.path.split(folder)
+        is_file = False
+        if not name:
+            return ""
+    if not _may_be_told(folder, root):
+        return ""
+    with os.scandir(folder or ".") as found:
+        names = [one.name for one in islice(found, _MOST)]
+    if name in names:
+        return f"{os.path.join(folder, name)!r} is not a folder"
+    where = "beside it is" if is_file else f"there is no folder {name!r}, but"
+    for one, difference in _matches(name, names, is_file):
+        return f"{where} {one!r}{difference}"
+    close = difflib.get_close_matches(name, names[:_COMPARED], 1, _ALIKE)
+    if close:
+        return f"{where} {close[0]!r}, the most alike"
+    if not names:
+        return f"the folder {folder or '.'!r} is empty"
+    return f"the folder {folder or '.'!r} has no {name!r}, but others, such as {min(names)!r}"
+
+
+def _matches(name: str, names: list[str], is_file: bool) -> Iterator[tuple[str, str]]:
+    # Names that are the one wanted but for one thing, and what that is; the likeliest first.
+    stem = os.path.splitext(name)[0]
+    for one in sorted(names):
+        if is_file and one.startswith(f"{name}."):
+            ending = one.removeprefix(name)
+            yield one, f": the path lacks the ending, which `table[column] + {ending!r}` adds"
+    for one in names:
+        if _composed(one) == _composed(name):
+            yield one, ", the same letters in another form of Unicode"
+    for one in names:
+        if _folded(one) == _folded(name):
+            yield one, ": upper and lower case count"
+    for one in sorted(names) if is_file else ():
+        other = os.path.splitext(one)[0]
+        if other == stem:
+            yield one, ", of another ending"
+        elif stem.isdigit() and other.isdigit() and int(other) == int(stem):
+            yield one, ", with zeros in front, which ids lose that are read as numbers: read the column with dtype=str"
+    for one in sorted(names) if is_file else ():
+        if _folded(os.path.splitext(one)[0]) in (_folded(stem), _folded(name)):
+            yield one, ": upper and lower case count, and so does the ending"
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _folded(name: str) -> str:
+    return _composed(name).casefold()
+
+
+def _is_file(path: str, root: str | None) -> bool:
+    return _may_be_told(os.path.dirname(path), root) and os.path.isfile(path)
+
+
+def _may_be_told(folder: str, root: str | None) -> bool:
+    if root is None:
+        return True
+    real, top = os.path.realpath(folder), os.path.realpath(root)
+    return real == top or real.startswith(os.path.join(top, ""))
