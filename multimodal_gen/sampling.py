@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.cells import column_texts
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import TableError
 from multimodal_gen.loaders.base import Loader
@@ -44,7 +45,7 @@ class BalancedSampler(Sampler):
         """
         check_columns(table, [self.column])
         try:
-            codes, classes = pd.factorize(table[self.column])
+            codes, classes = pd.factorize(column_texts(table[self.column]))
         except TypeError:
             raise TableError(
                 f"A balanced sampler needs one class a row, and not lists or arrays. Received: column={self.column!r}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.cells import cell_text
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.label import ClassLabel
@@ -119,12 +120,13 @@ def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFr
     if isinstance(weights, str) and weights == "balanced":
         balanced = target.class_weight(table[target.column])
         return np.array([balanced[position] for position in range(len(target.class_names))])
-    if not isinstance(weights, Mapping) or set(weights) != set(target.class_names):
+    by_text = {cell_text(one): weight for one, weight in weights.items()} if isinstance(weights, Mapping) else {}
+    if not by_text or set(by_text) != set(map(cell_text, target.class_names)):
         raise ValueError(
             f'`class_weight{of}` must be "balanced" or give a weight for each of the classes '
             f"{list(target.class_names)}. Received: {weights!r}"
         )
-    values = np.array([weights[one] for one in target.class_names], "float64")
+    values = np.array([by_text[cell_text(one)] for one in target.class_names], "float64")
     if not (np.isfinite(values).all() and (values >= 0).all()):
         raise ValueError(f"A class weight must be a finite number, at least 0. Received: class_weight{of}={weights!r}")
     return values

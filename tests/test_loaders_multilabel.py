@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -58,7 +59,10 @@ def test_classes_are_learned_from_training_rows() -> None:
     [
         (["rde"], r"'rde' is not one of the 3 known classes: 'blue', 'red', 'round'. Did you mean 'red'"),
         ("red", r'giving a separator, as in `separator="\|"`. Received: \'red\''),
-        (None, 'labels are missing .*an empty list or an empty string: .*fillna\\(""\\)'),
+        (
+            None,
+            r"labels are missing .*if it has none, .*an empty list: `table\[column\] = \[cell if there else",
+        ),
         (float("nan"), "labels are missing"),
         (["red", None], r"must be a string, an integer or a boolean. Received: None in \['red', None\]"),
         ([0.5], "Received: 0.5 in"),
@@ -72,9 +76,14 @@ def test_what_is_no_list_of_known_labels_is_an_error(cell: object, message: str)
         TAGS.read(cell)
 
 
-def test_a_number_where_the_classes_are_words_is_named_by_its_type() -> None:
-    with pytest.raises(mg.LoadError, match="the label 1 is of type int, but the classes are of type str"):
-        MultiLabel("tags", ["1", "2"]).read([1])
+def test_labels_are_told_apart_by_their_text() -> None:
+    assert MultiLabel("tags", ["1", "2"]).read([1]).tolist() == [1, 0]
+    assert MultiLabel("tags", [1, 2], separator="|").read("2|1").tolist() == [1, 1]
+    assert MultiLabel.from_values("tags", [["a"], [1]]).class_names == ("1", "a")
+    assert MultiLabel.from_values("tags", [[True, 1], [0]]).class_names == ("0", "1", "True")
+    assert MultiLabel.from_values("tags", ["10|9", "1"], separator="|").class_names == ("1", "9", "10")
+    with pytest.raises(mg.LoadError, match="label True is not one of the 2 known classes"):
+        MultiLabel("tags", [0, 1]).read([True])
 
 
 @pytest.mark.parametrize(
@@ -82,15 +91,23 @@ def test_a_number_where_the_classes_are_words_is_named_by_its_type() -> None:
     [
         (lambda: MultiLabel("tags", []), r"one or more different classes. Received: class_names=\(\)"),
         (lambda: MultiLabel("tags", ["a", "a"]), "one or more different classes"),
-        (lambda: MultiLabel("tags", [1.5]), "string, an integer or a boolean.*Received: 1.5 of type float in 'tags'"),
+        (lambda: MultiLabel("tags", [b"a"]), "a string, a number or a boolean.*Received: b'a' of type bytes in 'tags'"),
+        (lambda: MultiLabel("tags", ["1", 1]), "one or more different classes"),
+        (lambda: MultiLabel("tags"), "must name the classes of a single column; `MultiLabel.from_values` learns them"),
+        (lambda: MultiLabel(["a", "b"], separator="|"), r"for one column.*separator='\|', column=\['a', 'b'\]"),
+        (lambda: MultiLabel(["a", "b"], ["x"]), r"each is one class. Received: 1 names for 2 columns"),
+        (lambda: MultiLabel(["a", "a"]), "one or more different classes"),
+        (lambda: MultiLabel("tags", ["a", "b|c"], separator="|"), r"may not contain it.*separator='\|', class 'b\|c'"),
+        (lambda: MultiLabel("tags", ["", "b"], separator="|"), "be empty.*class ''"),
+        (lambda: MultiLabel("tags", [" a"], separator=","), "begin or end with white space.*class ' a'"),
+        (lambda: MultiLabel("tags", ["['a']"], separator=","), "look like the print of a list"),
         (lambda: MultiLabel("tags", ["a"], separator=""), "not empty. Received: separator=''"),
         (lambda: MultiLabel.from_values("tags", [["a"]], separator=3), "not empty. Received: separator=3"),
         (lambda: MultiLabel.from_values("tags", [[], []]), "Received: 2 rows without any in 'tags'"),
-        (lambda: MultiLabel.from_values("tags", [["a"], [1]]), "all of one type. Received: int and str in 'tags'"),
         (lambda: MultiLabel.from_values("tags", ["a|b"]), "index 0, column 'tags': .*giving a separator"),
         (
             lambda: MultiLabel.from_values("tags", pd.Series([["a"], None], index=[7, 8])),
-            r"must not be missing; drop .*dropna\(subset=\['tags'\]\).*missing value at index 8 of 'tags'",
+            "index 8, column 'tags': the labels are missing .*an empty list",
         ),
         (
             lambda: MultiLabel.from_values("tags", [None, float("nan")]),
@@ -119,19 +136,80 @@ def test_classes_that_make_no_sense_are_refused(build, message: str) -> None:
     ],
 )
 def test_rows_of_zeros_and_ones_are_refused_with_the_way_to_lists_of_names(rows: object) -> None:
-    message = (
-        r"`table\['tags'\] = \[\[name for name, on in zip\(names, row\) if on\] for row in table\['tags'\]\]`"
-        r".*Received: .* at index 0 of 'tags'"
-    )
+    message = r"`table\[names\] = np.stack\(table\['tags'\]\)`, and take `MultiLabel\(names\)`.*at index 0 of 'tags'"
     with pytest.raises(ValueError, match=message):
         MultiLabel.from_values("tags", rows)
 
 
-def test_the_way_out_for_rows_of_zeros_and_ones_works() -> None:
-    table, names = mg.table_from_arrays(tags=np.array([[0, 1, 1], [1, 0, 0]])), ["a", "b", "c"]
-    table["tags"] = [[name for name, on in zip(names, row, strict=True) if on] for row in table["tags"]]
-    target = MultiLabel.from_values("tags", table)
-    assert np.stack([target.read(cell) for cell in table["tags"]]).tolist() == [[0, 1, 1], [1, 0, 0]]
+@pytest.mark.parametrize(
+    ("cells", "separator", "way_out"),
+    [
+        (["0 1 1", "1 0 0"], " ", r"[cell.split(' ') for cell in table['tags']]"),
+        (["1|1|0", "0 | 0 | 1"], "|", r"[cell.split('|') for cell in table['tags']]"),
+        (["011", "100"], None, r"[list(cell) for cell in table['tags']]"),
+    ],
+)
+def test_texts_of_zeros_and_ones_are_refused_with_a_way_out_that_works(
+    cells: list[str], separator: str | None, way_out: str
+) -> None:
+    table, names = pd.DataFrame({"tags": cells}), ["a", "b", "c"]
+    with pytest.raises(ValueError, match="these rows are 0 and 1 for each class") as caught:
+        MultiLabel.from_values("tags", table, separator=separator)
+    assert f"table[names] = {way_out}`" in str(caught.value)
+    table[names] = eval(way_out, {"table": table})
+    target = MultiLabel.from_values(names, table)
+    truth = [target.read(row) for row in table[names].itertuples(index=False, name=None)]
+    assert np.stack(truth).tolist() == [[int(one) for one in cell if one in "01"] for cell in cells]
+
+
+def test_a_cell_of_zeros_and_ones_for_each_known_class_is_named_as_such() -> None:
+    with pytest.raises(mg.LoadError, match=r"0 and 1 for each class, .*`MultiLabel\(names\)`. Received: \[0, 1, 1\]"):
+        TAGS.read([0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [[0, 1], [1, 0]],
+        np.array([[False, True], [True, False]]),
+        [["0", "1"], ["1", "0"]],
+        [["FALSE", "true"], ["True", "0"]],
+        np.array([[0.0, 1.0], [1.0, 0.0]]),
+        [["0.0", " 1"], [True, np.int8(0)]],
+    ],
+)
+def test_a_column_of_zeros_and_ones_for_each_class_is_read(cells: Any) -> None:
+    table = pd.DataFrame(cells, columns=["rude", "toxic"]).assign(n=1.0)
+    target = MultiLabel.from_values(["rude", "toxic"], table)
+    assert target.class_names == ("rude", "toxic")
+    mg.check_loader(target, list(table[["rude", "toxic"]].itertuples(index=False, name=None)))
+    data = mg.MultimodalSequence(table, {"n": mg.NumericLoader("n", mean=[0], scale=[1])}, target)
+    assert data[0][1].tolist() == [[0, 1], [1, 0]]
+    assert MultiLabel.from_values(["rude", "toxic"], cells) == target
+    named = MultiLabel(["rude", "toxic"], ["R", "T"])
+    assert named.class_names == ("R", "T") and named.from_config(named.get_config()) == named
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([[0, 1], [1, 2]], "index 6, column 'toxic': a column for each class must hold 0 or 1 .*Received: 2"),
+        ([[0, 1], ["yes", 1]], "index 6, column 'rude'.*Received: 'yes'"),
+        ([[0, 1], [None, 1]], "index 6, column 'rude'.*Received: a missing cell"),
+        ([[0, 0], [0, 0]], r"At least one row must have a label. Received: 2 rows without any in \['rude', 'toxic'\]"),
+    ],
+)
+def test_columns_of_something_else_than_zeros_and_ones_are_refused_with_the_row(cells: Any, message: str) -> None:
+    table = pd.DataFrame(cells, columns=["rude", "toxic"], index=[5, 6], dtype=object)
+    with pytest.raises(ValueError, match=message):
+        MultiLabel.from_values(["rude", "toxic"], table)
+    with pytest.raises(ValueError, match="a column for each name. Received: column=.'rude', 'toxic'., 1 column"):
+        MultiLabel.from_values(["rude", "toxic"], np.zeros((3, 1)))
+
+
+def test_a_bad_cell_of_several_columns_is_named_by_its_own() -> None:
+    with pytest.raises(mg.LoadError, match="must hold 0 or 1 .*Received: 0.5 in 'toxic'"):
+        MultiLabel(["rude", "toxic"]).read((1, 0.5))
 
 
 @pytest.mark.parametrize("rows", [[[0], [1]], [[0, 1], [0]], [[0, 1, 2], [1, 0, 2]], [{0, 1}, {1}]])
@@ -163,13 +241,72 @@ def test_the_print_of_a_list_is_refused_with_or_without_a_separator(cell: str, s
         MultiLabel("tags", ["new"], separator=separator).read(cell)
 
 
+@pytest.mark.parametrize("separator", [None, ",", "|"])
+@pytest.mark.parametrize(
+    ("cell", "way_out"),
+    [
+        ("[{'id': 18, 'name': 'Drama'}, {'id': 35, 'name': 'Comedy'}]", r"one\['name'\] for one in ast.literal_eval"),
+        ('[{"id": 18, "name": "Drama"}]', "of mappings take one value each"),
+        ("{'Drama': 1, 'Comedy': 0}", "of mappings take one value each"),
+        ("[Drama, Comedy]", r"str.strip\('\[\]\{\}\(\)'\)` and .*`separator=','`"),
+        ("{Drama, Comedy}", "str.strip"),
+        ("[[Drama], [Comedy]]", "str.strip"),
+        ("frozenset({'Drama', 'Comedy'})", "ast.literal_eval"),
+        ("array(['Drama'], dtype=object)", "ast.literal_eval"),
+        ("set()", "ast.literal_eval"),
+    ],
+)
+def test_lists_as_programs_print_them_are_refused_with_their_own_way_out(
+    cell: str, way_out: str, separator: str | None
+) -> None:
+    with pytest.raises(mg.LoadError, match=f"index 0, column 'genres': .*the print of a list.*{way_out}"):
+        MultiLabel.from_values("genres", [cell], separator=separator)
+
+
+def test_a_column_of_single_labels_in_brackets_is_one_of_printed_lists() -> None:
+    with pytest.raises(mg.LoadError, match=r"index 3, column 'genres': .*the print of a list.*Received: '\[Drama\]'"):
+        MultiLabel.from_values("genres", pd.Series(["[Drama]", "", "[Comedy]"], index=[3, 4, 5]), separator=",")
+
+
 def test_labels_may_stand_in_brackets() -> None:
-    assert MultiLabel.from_values("tags", ["[new]|(old)", "(1)|[sale]"], separator="|").class_names == (
+    assert MultiLabel.from_values(
+        "tags", ["[new]|(old)", "(1)|[sale]", "red (dark, warm)"], separator="|"
+    ).class_names == (
         "(1)",
         "(old)",
         "[new]",
         "[sale]",
+        "red (dark, warm)",
     )
+    assert split_labels("(red, blue)|{x}", "|") == ["(red, blue)", "{x}"]
+    assert split_labels("[new],[sale]", ",") == ["[new]", "[sale]"]
+
+
+def test_an_empty_cell_is_a_row_without_labels_where_labels_stand_in_texts() -> None:
+    cells = pd.Series(["red|round", None, float("nan"), "blue"], dtype=object)
+    target = MultiLabel.from_values("tags", cells, separator="|")
+    assert target == MultiLabel("tags", ["blue", "red", "round"], separator="|")
+    assert [int(target.read(cell).sum()) for cell in cells] == [2, 0, 0, 1]
+    # The way out for lists keeps what there is.
+    table, column = pd.DataFrame({"tags": [["red"], None, np.array(["blue"])]}), "tags"
+    table[column] = [cell if there else [] for cell, there in zip(table[column], table[column].notna(), strict=True)]
+    assert [TAGS.read(cell).tolist() for cell in table["tags"]] == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("separator", [None, "|", ", "])
+@pytest.mark.parametrize("names", [["a", "b c", "9"], [True, False], [1, 2, 10]])
+def test_predictions_are_cells_that_the_target_reads_again(
+    names: list[Any], separator: str | None, tmp_path: Path
+) -> None:
+    target = MultiLabel("tags", names, separator=separator)
+    outputs = np.array([[0.9, 0.8, 0.1], [0.1, 0.2, 0.3], [0.1, 0.7, 0.1], [0.9, 0.6, 0.7]])[:, : len(names)]
+    frame = pd.DataFrame(target.decode_outputs(outputs))
+    assert np.array_equal([target.read(cell) for cell in frame["labels"]], outputs > 0.5)
+    if separator is not None:
+        # Through a csv file too, where a row without labels is an empty cell.
+        frame.to_csv(tmp_path / "predictions.csv")
+        again = mg.read_table(tmp_path / "predictions.csv")
+        assert np.array_equal([target.read(cell) for cell in again["labels"]], outputs > 0.5)
 
 
 def test_an_unknown_label_in_a_table_is_reported_with_its_row() -> None:

@@ -12,8 +12,8 @@ import pandas as pd
 from multimodal_gen.auditing.findings import Finding
 from multimodal_gen.auditing.reading import in_words, name_of
 from multimodal_gen.auditing.texts import normalised
+from multimodal_gen.cells import cell_text, is_missing
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import is_missing
 from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.multilabel import MultiLabel, split_labels
 from multimodal_gen.loaders.placing import read_at
@@ -63,8 +63,8 @@ def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
     if not isinstance(target, ClassLabel):
         return []
     assert isinstance(target.column, str)
-    known = set(target.class_names)
-    counts = Counter(cell for cell in cells_of(table, target.column) if _hashable(cell) and cell in known)
+    known = set(map(cell_text, target.class_names))
+    counts = Counter(text for text in map(_text, cells_of(table, target.column)) if text in known)
     if not counts:
         return []
     (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
@@ -84,18 +84,18 @@ def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, ta
     """
     if not isinstance(target, ClassLabel):
         return []
-    names = {name: frozenset(map(_stem, normalised(str(name)).split())) for name in target.class_names}
+    names = {name: frozenset(map(_stem, normalised(name).split())) for name in map(cell_text, target.class_names)}
     by_word: dict[str, list[Any]] = {}
     for name, words in names.items():
         for word in words:
             by_word.setdefault(word, []).append(name)
-    labels = cells_of(table, target.column)
+    labels = list(map(_text, cells_of(table, target.column)))
     rows = own = right = 0
-    majority = Counter(label for label in labels if _hashable(label)).most_common(1)
+    majority = Counter(label for label in labels if label is not None).most_common(1)
     most_common = majority[0][0] if majority else None
     holding: Counter[Any] = Counter()
     for text, label in zip(texts, labels, strict=True):
-        if text is None or not _hashable(label) or label not in names:
+        if text is None or label is None or label not in names:
             continue
         said = set(map(_stem, normalised(text).split()))
         held = {name for word in said for name in by_word.get(word, ()) if names[name] <= said}
@@ -116,7 +116,7 @@ def _kind(target: Target, cell: Any) -> str:
         return "missing"
     if isinstance(target, ClassLabel):
         return "unseen label"
-    if isinstance(target, MultiLabel):
+    if isinstance(target, MultiLabel) and isinstance(target.column, str):
         try:
             split_labels(cell, target.separator)
         except LoadError:
@@ -129,5 +129,9 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 
-def _hashable(cell: Any) -> bool:
-    return isinstance(cell, str | int | float | np.generic) and not is_missing(cell)
+def _text(cell: Any) -> str | None:
+    # The text of a label, None where it is missing or is not a single value.
+    try:
+        return cell_text(cell)
+    except TypeError:
+        return None

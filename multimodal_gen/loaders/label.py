@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.cells import cell_text, column_texts
 from multimodal_gen.loaders.base import ArraySpec, is_missing, missing_error
 from multimodal_gen.loaders.target import (
     Target,
     checked_names,
-    plain_name,
+    different_cells,
     refuse_missing,
+    refuse_numbers,
     sorted_names,
     unknown_label,
 )
@@ -28,12 +30,14 @@ __all__ = ["ClassLabel", "Target"]
 class ClassLabel(Target):
     """One class out of several.
 
+    Classes are told apart by the text of their cells: 1, 1.0 and "1" are one class, 1 and True are two.
+
     Yields, by `label_mode`: "int" the class's position, `() int32`; "categorical" a one-hot vector
     `(classes,) float32`; "binary" 0 or 1, `(1,) float32`, for exactly two classes.
 
     Args:
         column: The column that holds the class.
-        class_names: The classes in the order of the model's outputs; strings, integers or booleans.
+        class_names: The classes in the order of the model's outputs; strings, numbers or booleans.
         label_mode: "int", "categorical" or "binary".
     """
 
@@ -57,11 +61,13 @@ class ClassLabel(Target):
             label_mode
         ]
         self.spec = ArraySpec(shape, dtype, "label")
-        self._positions = {name: position for position, name in enumerate(names)}
+        self._positions = {cell_text(name): position for position, name in enumerate(names)}
 
     @classmethod
     def from_values(cls, column: str, values: Iterable[Any], *, label_mode: str = "int") -> Self:
-        """Learn the classes from training rows: every different value, sorted.
+        """Learn the classes from training rows: every different text of a cell, in order; numbers by size.
+
+        Categories of a categorical column that no row has are not classes.
 
         Args:
             column: The column that holds the class.
@@ -69,11 +75,12 @@ class ClassLabel(Target):
             label_mode: As in the constructor.
 
         Raises:
-            ValueError: If a value is missing or a list, the values cannot be sorted, or there are fewer than two
-                classes.
+            ValueError: If a value is missing or a list, there are fewer than two classes, or they look like numbers to
+                predict: decimal numbers, more than 20 or more than half as many as rows.
         """
         series = _labels(column, values)
-        names = sorted_names(map(plain_name, series.unique()), column)
+        names = sorted_names(different_cells(series), column)
+        refuse_numbers(names, len(series), column)
         return cls(column, names, label_mode=label_mode)
 
     def read(self, cell: Any) -> np.ndarray:
@@ -96,7 +103,7 @@ class ClassLabel(Target):
         if is_missing(cell):
             raise missing_error()
         try:
-            return self._positions[cell]
+            return self._positions[cell if type(cell) is str else cell_text(cell)]
         except (KeyError, TypeError):
             raise unknown_label(cell, self.class_names) from None
 
@@ -119,7 +126,7 @@ class ClassLabel(Target):
         assert isinstance(self.column, str)
         series = _labels(self.column, values)
         counts = np.zeros(len(self.class_names), "int64")
-        for label, count in series.value_counts().items():
+        for label, count in pd.Series(column_texts(series)).value_counts().items():
             counts[self.position(label)] = count
         absent = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
         if absent:

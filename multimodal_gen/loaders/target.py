@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import abc
 import difflib
+import math
+import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.cells import cell_text
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
 
 if TYPE_CHECKING:
     import keras
+
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
+# Numbers as prices are written too.
+_AMOUNT = re.compile(r"[-+]?[$€£¥]? ?(\d+|\d{1,3}([ ,.']\d{3})+)?([.,]\d+)?([eE][-+]?\d+)? ?[$€£¥%]?")
+# Different numbers from which on they are more likely something measured than classes.
+_MANY = 20
 
 
 class Target(Loader):
@@ -56,7 +66,7 @@ class Target(Loader):
         """Columns of a table of predictions, from the model's outputs of shape `(rows, units)`."""
 
 
-def checked_names(names: Iterable[Any], column: str, least: int) -> tuple[Any, ...]:
+def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int) -> tuple[Any, ...]:
     """Class names as plain Python values.
 
     Args:
@@ -65,38 +75,86 @@ def checked_names(names: Iterable[Any], column: str, least: int) -> tuple[Any, .
         least: How many there must be.
 
     Raises:
-        ValueError: If there are too few, two are the same, or one is neither a string nor an integer nor a boolean.
+        ValueError: If there are too few, two have the same text, or one is neither a string nor a number nor a boolean.
     """
     plain = tuple(plain_name(name) for name in names)
     for name in plain:
         if not isinstance(name, str | int):
             raise ValueError(
-                "A class must be a string, an integer or a boolean; convert the column with `.astype(str)` or "
-                f"`.astype(int)`. Received: {name!r} of type {type(name).__name__} in {column!r}"
+                "A class must be a string, a number or a boolean; convert the column with `.astype(str)`. "
+                f"Received: {name!r} of type {type(name).__name__} in {column!r}"
             )
-    if len(set(plain)) != len(plain) or len(plain) < least:
+    if len(set(map(cell_text, plain))) != len(plain) or len(plain) < least:
         number = "two" if least == 2 else "one"
         raise ValueError(f"`class_names` must be {number} or more different classes. Received: class_names={plain!r}")
     return plain
 
 
 def plain_name(name: Any) -> Any:
-    """A NumPy scalar as the Python value it stands for; anything else as it is."""
-    return name.item() if isinstance(name, np.generic) else name
+    """A NumPy scalar as the Python value it stands for, and a float or decimal as an integer or its text."""
+    name = name.item() if isinstance(name, np.generic) else name
+    if isinstance(name, float | Decimal) and math.isfinite(name):
+        text = cell_text(name)
+        return int(text) if text.removeprefix("-").isdigit() else text
+    return name
 
 
-def sorted_names(names: Iterable[Any], column: str) -> list[Any]:
-    """Names in their order.
+def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]:
+    """The different class names among cells, by their text, in their order: numbers by size, texts by their letters.
+
+    Where cells are of several types, such as numbers and texts, the names are their texts.
+
+    Args:
+        cells: Cells that are not missing.
+        column: The column they are from, to name in errors.
 
     Raises:
-        ValueError: If they are of types that have no common order.
+        ValueError: If a cell is not a single value.
     """
-    names = list(names)
-    try:
-        return sorted(names)
-    except TypeError:
-        kinds = sorted({type(name).__name__ for name in names})
-        raise ValueError(f"Labels must be all of one type. Received: {' and '.join(kinds)} in {column!r}") from None
+    found: dict[str, Any] = {}
+    for cell in cells:
+        try:
+            found.setdefault(cell_text(cell), plain_name(cell))
+        except TypeError as error:
+            raise ValueError(f"{error} in {column!r}") from None
+    kinds = set(map(type, found.values()))
+    if len(kinds) > 1 and kinds <= {str, int, bool}:
+        found = {text: text for text in found}
+    if all(map(_NUMBER.fullmatch, found)):
+        return [found[text] for text in sorted(found, key=lambda text: (Decimal(text), text))]
+    return [found[text] for text in sorted(found)]
+
+
+def different_cells(series: pd.Series) -> list[Any]:
+    """The cells of a column, one for each text; of a categorical, those that are used."""
+    categorical = isinstance(series.dtype, pd.CategoricalDtype)
+    if categorical or (series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string"):
+        # Not by equality, for which 1 and True are the same.
+        return list({cell_text(cell): cell for cell in reversed(series.tolist())}.values())[::-1]
+    return list(series.unique().tolist())
+
+
+def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
+    """Refuse class names that look like numbers to predict, such as prices.
+
+    Args:
+        names: What would be the classes.
+        rows: How many rows there are.
+        column: Their column.
+
+    Raises:
+        ValueError: If all are numbers of which some are not whole, and there are more than 20, or more than half as
+            many as rows.
+    """
+    texts = list(map(str, names))
+    if len(texts) <= _MANY and 2 * len(texts) <= rows:
+        return
+    if all(map(_AMOUNT.fullmatch, texts)) and not all(text.removeprefix("-").isdigit() for text in texts):
+        raise ValueError(
+            f"{column!r} holds {len(texts):,} different numbers in {rows:,} rows: numbers to predict, not classes. "
+            f"Take `NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
+            f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
+        )
 
 
 def refuse_missing(missing: np.ndarray, index: pd.Index, column: str | tuple[str, ...], what: str) -> None:
@@ -133,11 +191,6 @@ def unknown_label(cell: Any, class_names: Sequence[Any]) -> LoadError:
     """The error for a label that is none of the known ones; it lists them, and names the closest."""
     names = [str(name) for name in class_names]
     text = cell if isinstance(cell, str) else shown(cell.item() if isinstance(cell, np.generic) else cell)
-    if text in names:
-        known = type(class_names[0]).__name__
-        return LoadError(
-            f"the label {shown(cell)} is of type {type(cell).__name__}, but the classes are of type {known}."
-        )
     close = difflib.get_close_matches(text[:_COMPARED], names, n=1)
     known = ", ".join(repr(name) for name in class_names[:20]) + (", ..." if len(names) > 20 else "")
     hint = f" Did you mean {close[0]!r}?" if close else ""
