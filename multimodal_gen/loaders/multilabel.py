@@ -70,7 +70,7 @@ class MultiLabel(Target):
                 "`class_names` must name the classes of a single column; `MultiLabel.from_values` learns them. "
                 f"Received: class_names=None, column={column!r}"
             )
-        self.column = tuple(column) if several else column
+        self.column = column if isinstance(column, str) else tuple(column)
         names = checked_names(self.column if class_names is None else class_names, column, least=1)
         if several and len(names) != len(self.column):
             raise ValueError(
@@ -152,15 +152,15 @@ class MultiLabel(Target):
             return array
         labels = split_labels(cell, self.separator)
         for label in labels:
-            position = self._positions.get(cell_text(label))
-            if position is None:
+            text = cell_text(label)
+            if text not in self._positions:
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
                         "the cell is 0 and 1 for each class, where labels are names: make a column for each class, and "
                         f"take `MultiLabel(names)`. Received: {shown(cell)}"
                     )
                 raise unknown_label(label, self.class_names)
-            array[position] = 1.0
+            array[self._positions[text]] = 1.0
         return array
 
     @property
