@@ -29,6 +29,7 @@ from multimodal_gen.plain_errors import raise_plainly, swallowed
 from multimodal_gen.plan import Plan
 from multimodal_gen.read_ahead import ReadAhead
 from multimodal_gen.state import check_state, fingerprint, make_state
+from multimodal_gen.whole_model import forget_broken_call, keep_whole
 
 
 class BatchReader(keras.utils.PyDataset):
@@ -105,7 +106,9 @@ class BatchReader(keras.utils.PyDataset):
         Raises:
             ValueError: If the sequence is endless, and the caller does not say after how many steps to end.
         """
-        raise_plainly(*running_method())
+        call = running_method()
+        raise_plainly(*call)
+        keep_whole(*call)
         problem = unbounded_call() if self.endless else None
         if problem:
             raise ValueError(f"{problem} for an endless sequence, or it would never end. Received: None")
@@ -128,6 +131,7 @@ class BatchReader(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Called by Keras, once before any training too: gives up what was prepared and not used."""
+        forget_broken_call(*running_method())
         self._ahead.end()
         if single_pass():
             # On tensorflow Keras never lets go of a sequence that it was given.
