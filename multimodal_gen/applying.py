@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -52,3 +54,12 @@ def with_index(predictions: pd.DataFrame) -> pd.DataFrame:
     frame = predictions.rename(columns=str)
     frame.insert(0, "row" if "row" not in frame else "row_index", frame.index)
     return frame
+
+
+def finite(value: Any) -> Any:
+    """Values as JSON can hold them: None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -20,7 +20,8 @@ from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.pool import available_cores
-from multimodal_gen.preparation import DataSettings, Reporter, make_loaders, read_parts
+from multimodal_gen.preparation import Reporter, make_loaders, read_parts
+from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import cells_of, check_columns
 
 _CHUNK = 32

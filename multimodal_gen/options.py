@@ -12,6 +12,22 @@ import typer
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
+class TargetWord(StrEnum):
+    """What --target may be."""
+
+    CLASS = "class"
+    NUMBER = "number"
+    LABELS = "labels"
+
+
+class AugmentWord(StrEnum):
+    """What --augment may be."""
+
+    NONE = "none"
+    DEFAULT = "default"
+    STRONG = "strong"
+
+
 class FusionWord(StrEnum):
     """What --fusion may be."""
 
@@ -83,17 +99,22 @@ def size_in_bytes(value: str | None) -> int | None:
     return int(float(found[1]) * _UNITS[found[2]])
 
 
+def as_score(value: float, decimals: int = 3) -> str:
+    """A score as tables show it: with so many decimals, or "none" where there is nothing to score."""
+    return "none" if value != value else f"{value:,.{decimals}f}"
+
+
 def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, resume: bool) -> Path:
-    """The folder of a new run, or of one to be gone on with, by --name, --runs, --overwrite and --resume."""
+    """The folder of a new run, or of one that is resumed, by --name, --runs, --overwrite and --resume."""
     name = Path(table).resolve().stem if name is None else name
     if Path(name).name != name:
         raise ValueError(f"--name must be the name of a folder, without slashes. Received: --name {name}")
     folder = runs / name
     if resume and overwrite:
-        raise ValueError("A run is gone on with, or replaced. Received: --resume --overwrite")
+        raise ValueError("A run is resumed, or replaced, but not both. Received: --resume --overwrite")
     going_on = resume and (folder / "state").is_dir()
     if folder.exists() and not overwrite and not going_on and (not folder.is_dir() or any(folder.iterdir())):
-        state = ", and has no state to go on with" if resume else ""
+        state = ", and has no state to resume" if resume else ""
         raise FileExistsError(
             f"{folder} is there already{state}; choose another --name, or replace it with --overwrite."
         )
@@ -101,54 +122,139 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
 
 
 TableFile = Annotated[str, typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, or a folder.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as in runs/NAME.")]
-Image = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of picture paths.")]
-Caption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of captions.")]
-Missing = Annotated[BlankWord, typer.Option(help="What a missing picture or caption is.")]
-Number = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Column of numbers; may be repeated.")]
-NumberMissing = Annotated[MissingWord, typer.Option(help="What a missing number is.")]
-Label = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the class.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, such as runs/NAME.")]
+Image = Annotated[
+    list[str] | None,
+    typer.Option("--image", metavar="COLUMN", help="Column of picture paths. Repeat it for more inputs."),
+]
+Caption = Annotated[
+    list[str] | None,
+    typer.Option("--caption", metavar="COLUMN", help="Column of texts. Repeat it for more inputs."),
+]
+Missing = Annotated[
+    BlankWord,
+    typer.Option("--missing", help="Refuse empty picture and caption cells, or tell the model that they are blank."),
+]
+Number = Annotated[
+    list[str] | None,
+    typer.Option("--number", metavar="COLUMN", help="Column of numbers. Repeat it for more; all are one input."),
+]
+NumberMissing = Annotated[
+    MissingWord,
+    typer.Option("--number-missing", help="Refuse empty number cells, or read them as the mean of the training rows."),
+]
+Label = Annotated[
+    list[str],
+    typer.Option("--label", metavar="COLUMN", help="Column to predict. Repeat it for more numbers or 0/1 labels."),
+]
+Target = Annotated[
+    TargetWord,
+    typer.Option("--target", help="Predict one class a row, a number, or any number of labels."),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option("--separator", metavar="TEXT", help="What stands between the labels of a cell, such as '|'."),
+]
 Directory = Annotated[
-    str | None, typer.Option(metavar="DIR", help="Where relative picture paths start; by default the table's folder.")
+    str | None,
+    typer.Option("--directory", metavar="DIR", help="Where relative picture paths start. Default: the table's folder."),
 ]
-Split = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that says train, val or test.")]
+Split = Annotated[
+    str | None,
+    typer.Option("--split", metavar="COLUMN", help="Column that says train, val or test. Default: a random split."),
+]
+PartColumn = Annotated[
+    str | None, typer.Option("--split", metavar="COLUMN", help="Column that names each row's part, in any words.")
+]
+ScoredSplit = Annotated[
+    str | None, typer.Option("--split", metavar="COLUMN", help="Score only the rows that this column calls test.")
+]
 SplitNames = Annotated[
-    str | None, typer.Option(metavar="WORDS", help="Its words, where they are others, as in fit,check,final.")
+    str | None,
+    typer.Option("--split-names", metavar="WORDS", help="The three words of --split, if they are not train,val,test."),
 ]
-Shares = Annotated[str, typer.Option(metavar="SHARES", help="Training, validation, test, without --split.")]
+Shares = Annotated[
+    str,
+    typer.Option("--fractions", metavar="SHARES", help="Training, validation and test shares of a random split."),
+]
 Group = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Rows equal here stay together in a split at random.")
+    str | None,
+    typer.Option("--group", metavar="COLUMN", help="Rows equal in this column stay together in a random split."),
 ]
-ImageSize = Annotated[str, typer.Option(metavar="HxW", help="Height and width that pictures are brought to.")]
-TextMode = Annotated[TextWord, typer.Option(help="What captions become.")]
-BatchSize = Annotated[int, typer.Option(min=1, metavar="N", help="Rows of a batch.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Fixes everything random.")]
+ImageSize = Annotated[
+    str, typer.Option("--image-size", metavar="HxW", help="Height and width that pictures are brought to, in pixels.")
+]
+TextMode = Annotated[
+    TextWord, typer.Option("--text", help="Read captions as n-grams, best for few rows, or as tokens in order.")
+]
+Augment = Annotated[
+    AugmentWord,
+    typer.Option(
+        "--augment", help="How much training changes pictures at random. Both default and strong mirror them."
+    ),
+]
+Fusion = Annotated[FusionWord, typer.Option("--fusion", help="How the inputs are joined.")]
+Epochs = Annotated[
+    int | None,
+    typer.Option("--epochs", min=1, metavar="N", help="Most passes over the training rows. Default: by their number."),
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Rows of a batch.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed", min=0, max=2**32 - 1, metavar="N", help="Fixes split, order, augmentation and first weights."
+    ),
+]
+Ablate = Annotated[bool, typer.Option("--ablate", help="Also train a model on each input alone.")]
+Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the run. Default: the table's name.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Save states on the way; the same command later resumes from them.")
+]
 Cache = Annotated[
-    str | None, typer.Option(metavar="DIR", help="Keep decoded pictures and ids here, for later epochs and runs.")
+    str | None,
+    typer.Option("--cache", metavar="DIR", help="Keep decoded pictures and ids here for later epochs and runs."),
 ]
-CacheLimit = Annotated[str | None, typer.Option(metavar="SIZE", help="Most that it may take on disk, as in 20GB.")]
+FilledCache = Annotated[
+    str, typer.Option("--cache", metavar="DIR", help="The directory to fill; give `train` the same one.")
+]
+CacheLimit = Annotated[
+    str | None,
+    typer.Option("--cache-limit", metavar="SIZE", help="Most that the cache may take on disk, such as 20GB."),
+]
 Threads = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Threads that read and decode; by default one a core.")
+    int | None,
+    typer.Option("--threads", min=1, metavar="N", help="Threads that read and decode. Default: one a core."),
 ]
 Ignore = Annotated[
-    list[str] | None, typer.Option(metavar="KIND", help="A kind that is no problem here; may be repeated.")
+    list[str] | None,
+    typer.Option("--ignore", metavar="KIND", help="A kind of finding that is fine here. Repeat it for more."),
 ]
 AuditFolder = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder of the results; by default runs/NAME-audit.")
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Folder of the results. Default: runs/NAME-audit."),
 ]
 CleanTable = Annotated[
-    Path | None, typer.Option(metavar="TABLE_OUT", help="Write the table without unusable rows here.")
+    Path | None,
+    typer.Option("--drop", metavar="TABLE_OUT", help="Write the table without unusable rows to this file."),
 ]
 OnError = Annotated[
-    OnErrorWord, typer.Option(help="Stop if a row cannot be loaded, or leave such rows out and list them.")
+    OnErrorWord,
+    typer.Option("--on-error", help="Stop where a row cannot be loaded, or leave such rows out and list them."),
 ]
 MaxErrorRate = Annotated[
-    float, typer.Option(min=0, max=1, metavar="SHARE", help="Most of all rows that --on-error skip may leave out.")
+    float,
+    typer.Option("--max-error-rate", min=0, max=1, metavar="SHARE", help="Most rows that --on-error skip leaves out."),
 ]
 GroupColumn = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="A column of --drop's table: the same for duplicates, for `train --group`."),
+    typer.Option(
+        "--group-column",
+        metavar="NAME",
+        help="Add this column to --drop's table: duplicates share a number there, for `train --group`.",
+    ),
 ]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Save states on the way, and go on with those of a run that was broken off.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+PredictionFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="A .csv, .parquet or .jsonl file.")]
+PictureFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="A .png, .svg or .pdf file.")]

@@ -17,7 +17,6 @@ from matplotlib.ticker import MaxNLocator
 
 from multimodal_gen.cards import (
     BLUE,
-    GREEN,
     GREY,
     INK,
     LINE,
@@ -32,9 +31,10 @@ from multimodal_gen.cards import (
     text_width,
     wrap,
 )
-from multimodal_gen.loaders import ClassLabel, Loader
+from multimodal_gen.loaders import Loader
 from multimodal_gen.presence import with_masks
 from multimodal_gen.rows import add_inputs, add_target
+from multimodal_gen.verdicts import verdicts_on
 
 if TYPE_CHECKING:
     from multimodal_gen.sequence import MultimodalSequence
@@ -88,34 +88,32 @@ def plot_predictions(
     """Draw rows of a table with the truth and what was predicted, wrong ones marked by colour and sign.
 
     Args:
-        sequence: The loaders and a `ClassLabel`, on the table that was predicted: `data.for_evaluation(test)`. Only the
-            rows that are drawn are loaded.
+        sequence: The loaders and a `ClassLabel`, `MultiLabel` or `NumericTarget`, on the table that was predicted:
+            `data.for_evaluation(test)`. Only the rows that are drawn are loaded.
         predictions: What `Bundle.predict` gave for that table.
         rows: Rows of the grid.
         columns: Columns of the grid; by default 4, or 2 where there are no images.
-        only_wrong: Whether to draw from the wrongly predicted rows only. Otherwise, as by default in either case, the
-            rows drawn are spread evenly over the table.
+        only_wrong: Whether to draw wrongly predicted rows only, the most confident mistake first; of numbers, the
+            largest errors first. Otherwise the rows drawn are spread evenly over the table.
+
+    Returns:
+        The figure; where there are no wrong rows, it says so.
 
     Raises:
         TypeError: If `sequence` is something else.
-        ValueError: If the predictions are not of the sequence's table, or it has no `ClassLabel`.
+        ValueError: If the predictions are not of the sequence's table, or its target is another one.
     """
     _check_sequence(sequence)
-    table, target, loaders = sequence.table, sequence.target, sequence.inputs
-    if not isinstance(target, ClassLabel):
-        raise ValueError(f"`sequence` must have a ClassLabel as its target. Received: target={target!r}")
-    if "label" not in predictions or not predictions.index.equals(table.index):
-        raise ValueError(
-            "`predictions` must be what Bundle.predict gives for the sequence's table: its index and a column 'label'. "
-            f"Received: {len(predictions)} predictions for {len(table)} rows, columns={list(predictions.columns)[:5]}"
-        )
+    table, loaders = sequence.table, sequence.inputs
+    verdicts = verdicts_on(sequence.target, table, predictions)
     columns = _checked_grid(rows, columns, 4 if any(one.spec.kind == "image" for one in loaders.values()) else 2)
-    truths, guesses = table[target.column].to_numpy(object), predictions["label"].to_numpy(object)
-    right = truths == guesses
-    chosen = np.flatnonzero(~right) if only_wrong else np.arange(len(table))
+    chosen = verdicts.worst_first if only_wrong else np.arange(len(table))
     count = min(len(chosen), rows * columns)
-    # The middles of `count` equal stretches: spread over the table, and each row once.
-    chosen = chosen[((np.arange(count) + 0.5) * len(chosen) / max(count, 1)).astype("int64")]
+    if only_wrong:
+        chosen = chosen[:count]
+    else:
+        # The middles of `count` equal stretches: spread over the table, and each row once.
+        chosen = chosen[((np.arange(count) + 0.5) * len(chosen) / max(count, 1)).astype("int64")]
     cards = []
     if count:
         frame = table.iloc[chosen]
@@ -123,17 +121,12 @@ def plot_predictions(
         batches = [_by_name(loaders, one[0]) for one in part]
         arrays = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         for row, position in enumerate(chosen):
-            column = "label_probability" if guesses[position] == "label" else guesses[position]
-            share = f" ({predictions[column].iloc[position]:.0%})" if column in predictions else ""
-            colour = GREEN if right[position] else RED
-            said = f"✓ {guesses[position]}{share}" if right[position] else f"✗ said {guesses[position]}{share}"
-            card = Card(texts=[(said, colour, "bold")], edge=LINE if right[position] else RED)
-            if not right[position]:
-                card.texts.append((f"is {truths[position]}", INK, "bold"))
+            texts = verdicts.words(int(position))
+            card = Card(texts=texts, edge=RED if any(colour == RED for _, colour, _ in texts) else LINE)
             add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
             cards.append(card)
-    what = "wrong rows" if only_wrong else "rows"
-    return draw_cards(cards, columns, f"{right.sum():,} of {len(table):,} rows right; {count} {what} shown")
+    shown = f"{count} {verdicts.kind}" if only_wrong else f"{count} rows shown"
+    return draw_cards(cards, columns, f"{verdicts.title}; {shown if count else 'no wrong rows'}")
 
 
 def plot_history(history: Any) -> Figure:
@@ -143,14 +136,19 @@ def plot_history(history: Any) -> Figure:
         history: What `fit` returned, its `history` dict, or a DataFrame with a column for each.
 
     Returns:
-        One panel a metric. The epoch whose weights `fit_with_recipe` kept is marked; of another history the one of the
-        least validation loss, and without validation of the least loss.
+        One panel a metric. A joint or late model trains on a loss with terms of its own, which validation lacks; where
+        the history has the "prediction_loss" of training without them, the panel "loss" shows that. The epoch whose
+        weights `fit_with_recipe` kept is marked; of another history the one of the least validation loss, and without
+        validation of the least loss.
     """
     values = getattr(history, "history", history)
     if not isinstance(values, Mapping | pd.DataFrame):
         raise ValueError(f"`history` must be a History, a dict or a DataFrame. Received: {type(history).__name__}")
     curves = {str(name): np.asarray(values[name], "float64") for name in values}
     epochs = curves.pop("epoch", None)
+    own, validation = curves.pop("prediction_loss", None), curves.pop("val_prediction_loss", None)
+    if own is not None and "loss" in curves:
+        curves |= {"loss": own, **({} if validation is None else {"val_loss": validation})}
     names = [name for name in curves if not name.startswith("val_") and name != "learning_rate"]
     if not names or not len(curves[names[0]]):
         raise ValueError(f"`history` must hold at least one epoch and one metric. Received: {sorted(curves)}")

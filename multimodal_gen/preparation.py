@@ -6,75 +6,49 @@ nothing prints: what is found is told to a `Reporter`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
-from multimodal_gen.augment import RandomFlip, RandomTranslation
-from multimodal_gen.errors import TableError
-from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, TextLoader
+from multimodal_gen.augment import (
+    RandomBrightness,
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomSaturation,
+    RandomTranslation,
+    RandomZoom,
+)
+from multimodal_gen.errors import LoadError, TableError
+from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, MultiLabel, NumericLoader, NumericTarget, TextLoader
 from multimodal_gen.part_checks import split_quietly as split_table
 from multimodal_gen.presence import mask_names
+from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import check_columns, read_table
+from multimodal_gen.target_choice import check_classes, in_words, make_target
 
 AUGMENT = (RandomFlip("horizontal"), RandomTranslation(0.05, 0.05))
+# Geometry that a photo could have, and light; never the hue, as captions and labels name colours.
+STRONG_AUGMENT = (
+    RandomFlip("horizontal"),
+    RandomTranslation(0.1, 0.1),
+    RandomRotation(15 / 360),
+    RandomZoom(0.2),
+    RandomBrightness(0.15),
+    RandomContrast(0.2),
+    RandomSaturation(0.3),
+)
+_AUGMENTS: dict[str, tuple[Any, ...]] = {"none": (), "default": AUGMENT, "strong": STRONG_AUGMENT}
 SPLIT_NAMES: tuple[tuple[str, ...], ...] = (
     ("train", "training"),
     ("val", "valid", "validation", "dev"),
     ("test", "testing"),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSettings:
-    """Which table, which columns, which rows for what.
-
-    Args:
-        table: A file or folder that `read_table` takes.
-        image: The column of pictures, or None.
-        caption: The column of captions, or None.
-        missing: What a missing picture or caption is: "error", or "blank" to tell the model that it is not there.
-        number: Columns of numbers, read as one input.
-        number_missing: What a missing number is: "error", or "mean" to read it as the mean of the training rows.
-        label: The column of the class.
-        directory: Where relative picture paths start; by default the table's folder.
-        split: A column that says which rows are for training, validation and test; by default the split is random.
-        split_names: The words for training, validation and test in that column, where they are not the usual ones.
-        fractions: Shares of training, validation and test rows of a random split, stratified by the label.
-        group: A column whose equal values stay together in a random split.
-        image_size: `(height, width)`.
-        text: "ngrams" or "tokens".
-        batch_size: Rows of a batch.
-        seed: Fixes the split, the order of rows, augmentation and the model's first weights.
-    """
-
-    table: str
-    image: str | None
-    caption: str | None
-    missing: str
-    number: tuple[str, ...]
-    number_missing: str
-    label: str
-    directory: str | None
-    split: str | None
-    split_names: tuple[str, ...] | None
-    fractions: tuple[float, ...]
-    group: str | None
-    image_size: tuple[int, int]
-    text: str
-    batch_size: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.image is None and self.caption is None and not self.number:
-            raise ValueError("At least one input is needed: --image, --caption or --number. Received: none")
-        if len(self.fractions) != 3:
-            raise ValueError(
-                f"`fractions` must be three: training, validation, test. Received: fractions={self.fractions}"
-            )
+# What `metrics.json` calls a model on all inputs, and everything else.
+_RESERVED = {"both", "all", "details"}
 
 
 class Reporter(Protocol):
@@ -95,6 +69,9 @@ class Reporter(Protocol):
     def end(self) -> None:
         """The piece of work is done."""
 
+    def finish(self, what: str) -> None:
+        """A model is trained and scored, and its results are written."""
+
 
 class Parts(NamedTuple):
     """The rows of a table by purpose."""
@@ -107,25 +84,33 @@ class Parts(NamedTuple):
 def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
     """Read the table, check its columns, and split it."""
     table = read_table(settings.table)
-    columns = [settings.image, settings.caption, *settings.number, settings.label, settings.split, settings.group]
+    columns = [*settings.image, *settings.caption, *settings.number, *settings.label, settings.split, settings.group]
     check_columns(table, [column for column in columns if column is not None])
+    notes = check_classes(table, settings)
+    strata = settings.label[0] if settings.target == "class" else None
     if settings.split is not None:
-        parts, how = given_parts(table, settings.split, settings.split_names), f"by column {settings.split!r}"
+        try:
+            parts = given_parts(table, settings.split, settings.split_names)
+        except TableError as error:
+            raise TableError(f"{error}. If these are its words, name them with --split-names") from None
+        how = f"by column {settings.split!r}"
         if parts.validation.empty:
             train, validation = split_table(
-                parts.train, (0.85, 0.15), stratify=settings.label, group=settings.group, seed=settings.seed
+                parts.train, (0.85, 0.15), stratify=strata, group=settings.group, seed=settings.seed
             )
             parts, how = Parts(train, validation, parts.test), f"{how}, validation drawn from its training rows"
         if parts.train.empty or parts.test.empty:
             raise TableError(f"The split must leave training and test rows. Received: column={settings.split!r}")
     else:
         parts = Parts(
-            *split_table(table, settings.fractions, stratify=settings.label, group=settings.group, seed=settings.seed)
+            *split_table(table, settings.fractions, stratify=strata, group=settings.group, seed=settings.seed)
         )
-        how = f"at random with seed {settings.seed}, stratified by {settings.label!r}"
+        how = f"at random with seed {settings.seed}" + (f", stratified by {strata!r}" if strata is not None else "")
     reporter.say(f"{settings.table}: {len(table):,} rows")
     sizes = [f"{len(part):,}" for part in parts]
     reporter.say(f"  split     {sizes[0]} training, {sizes[1]} validation, {sizes[2]} test ({how})")
+    for note in notes:
+        reporter.say(f"note: {note}")
     return parts
 
 
@@ -161,34 +146,84 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
 
 def make_loaders(
     settings: DataSettings, train: pd.DataFrame, reporter: Reporter
-) -> tuple[dict[str, Loader], ClassLabel]:
+) -> tuple[dict[str, Loader], ClassLabel | NumericTarget | MultiLabel]:
     """Inputs and target; vocabulary, statistics and classes come from the training rows."""
+    names = input_names(settings)
     inputs: dict[str, Loader] = {}
-    if settings.image is not None:
-        source = Path(settings.table)
-        directory = settings.directory or str(source if source.is_dir() else source.parent)
-        inputs["image"] = ImageLoader(
-            settings.image,
-            directory=directory,
+    for column in settings.image:
+        inputs[names["image", column]] = ImageLoader(
+            column,
+            directory=picture_folder(settings),
             image_size=settings.image_size,
-            augment=AUGMENT,
+            augment=_AUGMENTS[settings.augment],
             missing=settings.missing,
         )
-    if settings.caption is not None:
-        inputs["caption"] = TextLoader.from_texts(
-            settings.caption, train[settings.caption], output_mode=settings.text, missing=settings.missing
+    for column in settings.caption:
+        inputs[names["caption", column]] = TextLoader.from_texts(
+            column, train[column], output_mode=settings.text, missing=settings.missing
         )
     if settings.number:
-        names = list(settings.number)
-        column = names[0] if len(names) == 1 else names
-        inputs["number"] = NumericLoader.from_values(column, train[names], missing=settings.number_missing)
-    target = ClassLabel.from_values(settings.label, train[settings.label])
-    most = 10
-    shown = ", ".join(map(str, target.class_names[:most]))
-    more = f" and {len(target.class_names) - most} more" if len(target.class_names) > most else ""
-    reporter.say(f"  classes   {len(target.class_names)}: {shown}{more}")
+        columns = list(settings.number)
+        inputs["number"] = NumericLoader.from_values(
+            columns[0] if len(columns) == 1 else columns, train[columns], missing=settings.number_missing
+        )
+    target = make_target(settings, train)
+    reporter.say(in_words(target))
     masks = mask_names(inputs)
     for name, loader in inputs.items():
         mask = f", with {masks[name]!r}" if name in masks else ""
         reporter.say(f"  {name:<9} {loader.spec} from {loader.column!r}{mask}")
     return inputs, target
+
+
+def picture_folder(settings: DataSettings) -> str:
+    """Where relative picture paths start."""
+    source = Path(settings.table)
+    return settings.directory or str(source if source.is_dir() else source.parent)
+
+
+def input_names(settings: DataSettings) -> dict[tuple[str, str], str]:
+    """The names of the inputs of pictures and captions, by kind ("image" or "caption") and column.
+
+    A single column of a kind is called by its kind. Several are called by their own names, in which anything but
+    letters, digits and underscores of ASCII is replaced, as Keras demands; where another has that name already, with
+    the kind before it.
+    """
+    columns = {"image": settings.image, "caption": settings.caption, "number": settings.number[:1]}
+    taken = {kind for kind, own in columns.items() if len(own) == 1} | _RESERVED
+    names = {}
+    for kind in ("image", "caption"):
+        own = columns[kind]
+        for place, column in enumerate(own, 1):
+            name = re.sub(r"[^0-9A-Za-z_]+", "_", column).strip("_") or f"{kind}_{place}"
+            if len(own) == 1:
+                name = kind
+            elif name in taken:
+                name = f"{kind}_{name}" if f"{kind}_{name}" not in taken else f"{kind}_{place}"
+            names[kind, column] = name
+            taken.add(name)
+    return names
+
+
+def lost_all(error: LoadError, rows: int, folder: str | None) -> LoadError:
+    """The error of a table of which no row can be loaded: where files are not found, the folder is the wrong one.
+
+    Args:
+        error: The error of the first row.
+        rows: How many rows there are.
+        folder: Where relative paths start.
+    """
+    if error.path is None or "no such file" not in error.reason:
+        return LoadError(
+            f"{error.reason.rstrip('.')}. None of the {rows:,} rows can be loaded",
+            index=error.index,
+            column=error.column,
+            path=error.path,
+        )
+    return LoadError(
+        f"there is no such file, and none of the {rows:,} rows can be loaded: --directory is probably not the folder "
+        f"where the paths in {error.column!r} start. Received: --directory {folder}",
+        index=error.index,
+        column=error.column,
+        path=error.path,
+    )

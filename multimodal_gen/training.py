@@ -6,10 +6,9 @@ choices that a command line has to make for its user. Nothing here prints: what 
 
 from __future__ import annotations
 
-import json
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,48 +16,24 @@ from typing import Any
 import keras
 import pandas as pd
 
-from multimodal_gen import plots
-from multimodal_gen.applying import with_index
 from multimodal_gen.bundle import Bundle
 from multimodal_gen.errors import LoadError
 from multimodal_gen.failures import leave_out
-from multimodal_gen.loaders import ClassLabel, Loader
+from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.target import Target
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.part_checks import warn_of_leakage
-from multimodal_gen.preparation import DataSettings, Parts, Reporter, make_loaders, read_parts
+from multimodal_gen.preparation import Parts, Reporter, lost_all, make_loaders, picture_folder, read_parts
+from multimodal_gen.results import write_metrics, write_results
 from multimodal_gen.resume import ResumeTraining
 from multimodal_gen.sequence import MultimodalSequence
+from multimodal_gen.settings import RunSettings
+from multimodal_gen.table_notes import notes_on
+from multimodal_gen.target_choice import main_score, score_name, shown_scores
 
 # Seconds after which a picture that is still being read is given up: nobody looks at a command line all night.
 _READ_TIMEOUT = 300.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings(DataSettings):
-    """A whole run: the data, and what is made of it.
-
-    Args:
-        folder: Where the results go.
-        fusion: How the inputs are joined, as in `build_fusion_classifier`.
-        epochs: Passes over the training rows; by default what the recipe takes for their number.
-        ablate: Whether a model is trained on each input alone too.
-        cache: A directory that keeps what loaders have read, or None.
-        cache_limit: Bytes that it may take, or None.
-        resume: Whether states are saved on the way, in `folder`/state, and gone on with.
-        on_error: "raise" if a row cannot be loaded, or "skip" such rows; `folder`/failures.csv lists them.
-        max_error_rate: Share of all rows that may be left out.
-    """
-
-    folder: str
-    fusion: str
-    epochs: int | None
-    ablate: bool
-    cache: str | None = None
-    cache_limit: int | None = None
-    resume: bool = False
-    on_error: str = "raise"
-    max_error_rate: float = 0.1
 
 
 class _Watch(keras.callbacks.Callback):
@@ -81,15 +56,16 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     """Train, score on the test rows, and write the results.
 
     Returns:
-        What `metrics.json` holds: the balanced accuracy on test under "both" ("all" for three inputs, the input's own
-        name for one) and with `ablate` under each input's name; and everything else under "details".
+        What `metrics.json` holds: the main score on test under "both" ("all" for three inputs, the input's own name for
+        one) and with `ablate` under each input's name; and everything else under "details". The main score is the
+        balanced accuracy of a class, R2 of a number, and the mean average precision of labels.
     """
     parts = read_parts(settings, reporter)
-    if settings.image is not None and (settings.split is not None or settings.group is None):
-        source = Path(settings.table)
-        folder = settings.directory or str(source if source.is_dir() else source.parent)
-        warn_of_leakage(parts, [settings.image], folder)
+    if settings.split is not None or settings.group is None:
+        warn_of_leakage(parts, settings.image, picture_folder(settings))
     inputs, target = make_loaders(settings, parts.train, reporter)
+    for note in notes_on(settings, parts, inputs, target):
+        reporter.say(f"note: {note}")
     parts = _readable(settings, parts, inputs, target, reporter)
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
     chosen = {main: inputs}
@@ -105,24 +81,34 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         seconds = time.perf_counter() - started
         scores[name] = {**bundle.evaluate(parts.test), "epochs": len(history.epoch), "seconds": round(seconds, 1)}
         if name == main:
-            _write(Path(settings.folder), bundle, history, parts.test)
-    metrics: dict[str, Any] = {name: one["balanced_accuracy"] for name, one in scores.items()}
+            write_results(Path(settings.folder), bundle, history, parts.test)
+        metrics = _metrics(settings, parts, target, scores)
+        write_metrics(Path(settings.folder), metrics)
+        reporter.finish(name)
+    return metrics
+
+
+def _metrics(
+    settings: RunSettings, parts: Parts, target: Target, scores: dict[str, dict[str, float]]
+) -> dict[str, Any]:
+    metrics: dict[str, Any] = {name: main_score(settings.target, one) for name, one in scores.items()}
+    names = {"classes": [str(name) for name in target.class_names]} if hasattr(target, "class_names") else {}
     metrics["details"] = {
+        "score": score_name(settings.target),
+        "shown": shown_scores(settings.target, list(next(iter(scores.values())))),
         "scores": scores,
         "rows": {name: len(part) for name, part in parts._asdict().items()},
-        "classes": [str(name) for name in target.class_names],
+        **names,
         "settings": asdict(settings),
         "versions": {name: version(name) for name in ("multimodal_gen", "keras", keras.backend.backend())}
         | {"python": platform.python_version()},
         "backend": keras.backend.backend(),
     }
-    text = json.dumps(metrics, indent=1, ensure_ascii=False)
-    Path(settings.folder, "metrics.json").write_text(f"{text}\n", "utf-8", "surrogateescape")
     return metrics
 
 
 def _readable(
-    settings: RunSettings, parts: Parts, inputs: dict[str, Loader], target: ClassLabel, reporter: Reporter
+    settings: RunSettings, parts: Parts, inputs: dict[str, Loader], target: Target, reporter: Reporter
 ) -> Parts:
     # A bad cell is to be known now, and not when the test part comes up after a quarter of an hour.
     started = time.perf_counter()
@@ -149,6 +135,9 @@ def _readable(
         reporter.say(f"Every cell of the {rows:,} rows can be read ({seconds:.1f} s).")
         return parts
     lost, first = failures["index"].nunique(), failures.to_dict("records")[0]
+    if lost == rows:
+        error = LoadError(first["error"], index=first["index"], column=first["column"], path=first["path"])
+        raise lost_all(error, rows, picture_folder(settings))
     if settings.on_error == "raise" or lost > settings.max_error_rate * rows:
         others = f"{lost - 1:,} more of the {rows:,} rows cannot be loaded. " if lost > 1 else ""
         if settings.on_error == "raise":
@@ -169,7 +158,7 @@ def _train(
     name: str,
     parts: Parts,
     inputs: dict[str, Loader],
-    target: ClassLabel,
+    target: Target,
     reporter: Reporter,
 ) -> tuple[Bundle, keras.callbacks.History]:
     keras.utils.set_random_seed(settings.seed)
@@ -191,35 +180,17 @@ def _train(
     callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
     if settings.resume:
         callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
+    validation = train_data.for_evaluation(parts.validation)
+    # The loss of a joint model has terms of its heads while it trains, and none on validation rows.
+    own = keras.metrics.MeanMetricWrapper(target.loss.call, name="prediction_loss")
     history = fit_with_recipe(
-        model,
-        target,
-        train_data,
-        train_data.for_evaluation(parts.validation),
-        epochs=settings.epochs,
-        callbacks=callbacks,
-        verbose=0,
+        model, target, train_data, validation, epochs=settings.epochs, metrics=[own], callbacks=callbacks, verbose=0
     )
     reporter.end()
-    best = history.best_epoch
-    loss, accuracy = history.history["val_loss"][best], history.history["val_accuracy"][best]
-    reporter.say(
-        f"  kept epoch {best + 1} of {len(history.epoch)}: validation loss {loss:.3f}, accuracy {accuracy:.3f}"
-    )
-    return Bundle(model, inputs, target), history
-
-
-def _write(folder: Path, bundle: Bundle, history: keras.callbacks.History, test: pd.DataFrame) -> None:
-    assert isinstance(bundle.target, ClassLabel)
-    bundle.save(folder)
-    frame = pd.DataFrame({"epoch": [epoch + 1 for epoch in history.epoch], **history.history})
-    frame.to_csv(folder / "history.csv", index=False)
-    predictions = bundle.predict(test)
-    truth = test[bundle.target.column]
-    frame = with_index(predictions)
-    frame.insert(1, "truth" if "truth" not in frame else "true_label", truth.to_numpy())
-    frame.to_csv(folder / "predictions.csv", index=False)
-    sequence = MultimodalSequence(test, bundle.inputs, bundle.target)
-    plots.plot_history(history).savefig(folder / "curves.png")
-    plots.plot_confusion(truth, predictions["label"], bundle.target.class_names).savefig(folder / "confusion.png")
-    plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
+    bundle = Bundle(model, inputs, target)
+    # Not of the history: what is kept has had its heads weighed since.
+    found = bundle.evaluate(parts.validation)
+    names = [name for name in (*shown_scores(settings.target, list(found)), "log_loss") if name in found]
+    words = ", ".join(f"{name.replace('_', ' ')} {found[name]:,.3f}" for name in names)
+    reporter.say(f"  kept epoch {history.best_epoch + 1} of {len(history.epoch)}: {words} on the validation rows")
+    return bundle, history

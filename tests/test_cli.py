@@ -22,7 +22,7 @@ import multimodal_gen as mg
 from multimodal_gen.cli import app
 
 COLOURS = {"red": (220, 40, 40), "blue": (40, 40, 220)}
-PICTURES = {"confusion.png", "curves.png", "predictions.png"}
+PICTURES = {"confusion.png", "curves.png", "predictions.png", "wrong.png"}
 ARTIFACTS = PICTURES | {"bundle.json", "history.csv", "metrics.json", "model.keras", "predictions.csv"}
 
 
@@ -116,7 +116,8 @@ def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> N
         r"4: blue lamp, blue mug, red lamp, red mug",
         r"image \(16, 16, 3\) uint8 from 'image'",
         r"Training on both: joint model of [\d,]+ parameters",
-        r"epoch 1/1  loss \d.*val loss.*val accuracy.*left",
+        r"epoch 1/1  loss \d.*val loss.*val accuracy.*at most 0 s left",
+        r"kept epoch 1 of 1: balanced accuracy \d\.\d{3}, accuracy .*, log loss \d\.\d{3} on the validation rows",
         r"│ caption +│ +[01]\.\d{3} │ +[01]\.\d{3} │ +\d+ │",
     ):
         assert re.search(expected, printed), expected
@@ -186,7 +187,7 @@ def test_a_split_column_may_use_other_words_and_lack_validation_rows(shop: Path,
     arguments = ("--caption", "caption", "--split", "split", "--epochs", 1, "--runs", tmp_path)
     assert_refused(
         call("train", tmp_path / "shop.csv", *arguments),
-        r"Column 'split' must hold one of \['train'.* Received: 'Fit' at index 0",
+        r"Column 'split' must hold one of \['train'.* Received: 'Fit' at index 0.*--split-names",
     )
     code, printed, _ = call("train", tmp_path / "shop.csv", *arguments, "--split-names", "Fit,Final")
     assert code == 0
@@ -251,8 +252,19 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
         (["--caption", "caption", "--name", "../elsewhere"], "--name must be the name of a folder"),
         (["--number", "caption"], "The values of 'caption' must be numbers"),
         (["--caption", "price"], "expected text"),
-        (["--image", "caption"], r"index \d+, column 'caption', path .*there is no such file"),
+        (["--image", "caption"], r"index \d+, column 'caption', path .*none of the 40 rows can be loaded: --directory"),
         (["--wrong"], "No such option: --wrong"),
+        (["--caption", "caption", "--label", "a", "--label", "b"], "A class stands in one column; --target number"),
+        (["--caption", "caption", "--caption", "caption"], "--caption takes each column once"),
+        (
+            ["--caption", "caption", "--fusion", "late", "--fusion", "joint"],
+            "--fusion takes one value.*--fusion given t",
+        ),
+        (["--caption", "caption", "--seed", "1", "--seed", "1"], "--seed takes one value.*--seed given twice"),
+        (["--caption", "caption", "--separator", ","], "--separator is for --target labels"),
+        (["--caption", "caption", "--label", "price"], "numbers to predict, not classes: 40.*Use --target number"),
+        (["--caption", "caption", "--label", "label", "--target", "labels"], "index 0, column 'label'.*--separator"),
+        (["--caption", "caption", "--label", "label", "--target", "number"], "must be numbers"),
     ],
 )
 def test_wrong_input_to_train_is_one_sentence(shop: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -320,12 +332,14 @@ def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(shop: 
             printed += process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (130, "Stopped.\n")
+    assert process.returncode == 130
+    kept = r"Stopped in epoch \d+ of 100000, training on caption; nothing is kept, as --resume was not given\.\n"
+    assert re.fullmatch(kept, errors), errors
     assert "\x1b" not in printed
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_was_killed_is_gone_on_with(shop: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_is_resumed(shop: Path, tmp_path: Path) -> None:
     options = ("--caption", "caption", "--split", "split", "--epochs", "30", "--batch-size", "8", "--resume")
     whole, killed = ([*map(str, ("train", shop, *options, "--runs", tmp_path / name))] for name in ("whole", "killed"))
     assert call(*whole)[0] == 0
@@ -341,7 +355,9 @@ def test_a_run_that_was_killed_is_gone_on_with(shop: Path, tmp_path: Path) -> No
         expected, found = (pd.read_csv(tmp_path / name / "shop" / "history.csv") for name in ("whole", "killed"))
         pd.testing.assert_frame_equal(found, expected)
     assert_refused(call(*killed, "--batch-size", 4), "batch_size was 8 and is 4.* delete the directory or give another")
-    assert_refused(call(*killed, "--overwrite"), "A run is gone on with, or replaced. Received: --resume --overwrite")
+    assert_refused(
+        call(*killed, "--overwrite"), "A run is resumed, or replaced, but not both. Received: --resume --overwrite"
+    )
 
 
 def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them(tmp_path):

@@ -12,11 +12,13 @@ import pandas as pd
 from multimodal_gen.auditing.gathering import audit
 from multimodal_gen.auditing.parts import parts_of
 from multimodal_gen.auditing.report import Audit
-from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, TextLoader
+from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, NumericTarget, TextLoader
 from multimodal_gen.loaders.base import is_missing
-from multimodal_gen.loaders.target import plain_name, sorted_names
-from multimodal_gen.preparation import DataSettings, Reporter
+from multimodal_gen.loaders.target import Target, plain_name, sorted_names
+from multimodal_gen.preparation import Reporter, input_names, picture_folder
+from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import check_columns, read_table
+from multimodal_gen.target_choice import make_target
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -48,17 +50,18 @@ def audit_from_settings(
     table = read_table(settings.table)
     if group_column in table.columns:
         raise ValueError(f"The table has this column already. Received: --group-column {group_column}")
-    with_labels = settings.label in table.columns
-    columns = [settings.image, settings.caption, *settings.number, settings.split]
+    with_labels = all(name in table.columns for name in settings.label)
+    columns = [*settings.image, *settings.caption, *settings.number, settings.split]
     check_columns(table, [column for column in columns if column is not None])
     _, parts = parts_of(table, settings.split)
     sizes = ", ".join(f"{int((parts.codes == code).sum()):,} {name}" for code, name in enumerate(parts.names))
     reporter.say(f"{settings.table}: {len(table):,} rows ({sizes})")
     if not with_labels:
-        reporter.say(f"  there is no column {settings.label!r}, so labels are left out")
+        absent = next(name for name in settings.label if name not in table.columns)
+        reporter.say(f"  there is no column {absent!r}, so labels are left out")
     train = table[parts.codes == 0]
     inputs = _inputs(settings, train)
-    target = _target(settings.label, train) if with_labels else None
+    target = _target(settings, train) if with_labels else None
     out.mkdir(parents=True, exist_ok=True)
     state = out / "state.bin"
 
@@ -117,26 +120,35 @@ def _plain(value: Any) -> Any:
 
 
 def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
+    names = input_names(settings)
     inputs: dict[str, Loader] = {}
-    if settings.image is not None:
-        source = Path(settings.table)
-        directory = settings.directory or str(source if source.is_dir() else source.parent)
-        inputs["image"] = ImageLoader(
-            settings.image, directory=directory, image_size=settings.image_size, missing=settings.missing
+    for column in settings.image:
+        inputs[names["image", column]] = ImageLoader(
+            column,
+            directory=picture_folder(settings),
+            image_size=settings.image_size,
+            missing=settings.missing,
         )
-    if settings.caption is not None:
-        texts = [cell for cell in train[settings.caption].tolist() if isinstance(cell, str)]
-        inputs["caption"] = TextLoader.from_texts(
-            settings.caption, texts, output_mode=settings.text, missing=settings.missing
+    for column in settings.caption:
+        texts = [cell for cell in train[column].tolist() if isinstance(cell, str)]
+        inputs[names["caption", column]] = TextLoader.from_texts(
+            column, texts, output_mode=settings.text, missing=settings.missing
         )
     if settings.number:
-        names = list(settings.number)
-        numbers = train[names].apply(pd.to_numeric, errors="coerce").dropna()
-        column = names[0] if len(names) == 1 else names
-        inputs["number"] = NumericLoader.from_values(column, numbers, missing=settings.number_missing)
+        columns = list(settings.number)
+        numbers = train[columns].apply(pd.to_numeric, errors="coerce").dropna()
+        inputs["number"] = NumericLoader.from_values(
+            columns[0] if len(columns) == 1 else columns, numbers, missing=settings.number_missing
+        )
     return inputs
 
 
-def _target(label: str, train: pd.DataFrame) -> ClassLabel:
+def _target(settings: DataSettings, train: pd.DataFrame) -> Target:
+    # Of the rows that have a target; the audit finds those that have none, or one that cannot be read.
+    if settings.target == "number":
+        return NumericTarget(settings.label[0] if len(settings.label) == 1 else settings.label)
+    if settings.target == "labels":
+        return make_target(settings, train[~train[list(settings.label)].isna().any(axis=1)])
+    (label,) = settings.label
     names = {plain_name(cell) for cell in train[label].tolist() if not is_missing(cell)}
     return ClassLabel(label, sorted_names(names, label))

@@ -22,9 +22,12 @@ from multimodal_gen.auditing.pictures import PictureReader
 from multimodal_gen.auditing.reading import name_of, read_others, read_pictures
 from multimodal_gen.auditing.records import Records
 from multimodal_gen.auditing.report import Audit
+from multimodal_gen.auditing.sides import side_note
 from multimodal_gen.cache.keys import settings_of
 from multimodal_gen.loaders.base import Loader, is_missing
+from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.masking import MaskedTextLoader
+from multimodal_gen.loaders.multilabel import MultiLabel
 from multimodal_gen.loaders.reconstruction import InputTarget
 from multimodal_gen.loaders.target import Target
 from multimodal_gen.loaders.text import TextLoader
@@ -158,6 +161,8 @@ class _Gathering:
         self.labels, found = read_labels(self.rows, target, self.parts.codes == 0, self.progress)
         self.findings += found
         self.notes += balance_note(self.rows, target)
+        if self.readers and isinstance(target, ClassLabel | MultiLabel):
+            self.notes += side_note(name_of(target), map(str, target.class_names), "classes")
 
     def _look_at_pictures(self, reader: PictureReader) -> None:
         column = str(reader.loader.column)
@@ -188,6 +193,8 @@ class _Gathering:
         self.notes += words.token_notes(column, [text for text in texts if text is not None], _encoder_of(loader))
         if self.target is not None:
             self.notes += hint_notes(column, texts, self.rows, self.target)
+        if self.readers:
+            self.notes += side_note(column, [text for text in texts if text is not None], "captions")
         said = [words.normalised(text) if text is not None and not words.is_empty(text) else None for text in texts]
         near = _numbered([None if text is None else words.digest(text) for text in said])
         exact = _numbered([None if text is None else words.digest(text) for text in texts])

@@ -1,0 +1,65 @@
+"""Words for sides, such as left and right: what they name is wrong once a picture is mirrored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# In English, German, French, Spanish, Italian, Portuguese and Dutch. Both words of a pair have to occur, as one alone
+# is often another word: "right" is correct, "links" are on web pages.
+_SIDES = (
+    ("left", "right"),
+    ("leftmost", "rightmost"),
+    ("links", "rechts"),
+    ("gauche", "droite"),
+    ("izquierda", "derecha"),
+    ("sinistra", "destra"),
+    ("esquerda", "direita"),
+    ("←", "→"),
+)
+_WORDS = re.compile(r"[^\W\d_]+|[←→]")
+# A share of the texts from which on sides are no chance.
+_SHARE = 0.005
+
+
+def named_sides(texts: Iterable[str]) -> tuple[list[str], float]:
+    """Which words for sides stand in texts.
+
+    Args:
+        texts: Captions, or names of classes.
+
+    Returns:
+        The words, both of a pair, and the share of the texts that hold one of them; none where they are too few.
+    """
+    partners = {word: pair for pair in _SIDES for word in pair}
+    held: dict[str, int] = {}
+    total = 0
+    rows: list[set[str]] = []
+    for text in texts:
+        total += 1
+        words = set(_WORDS.findall(text.casefold())) & partners.keys()
+        for word in words:
+            held[word] = held.get(word, 0) + 1
+        if words:
+            rows.append(words)
+    found = [word for pair in _SIDES if all(word in held for word in pair) for word in pair]
+    share = sum(not words.isdisjoint(found) for words in rows) / max(total, 1)
+    return (found, share) if share >= _SHARE else ([], 0.0)
+
+
+def side_note(column: str, texts: Iterable[str], what: str) -> list[str]:
+    """A sentence where texts name sides; empty where they do not.
+
+    Args:
+        column: Where they stand.
+        texts: The texts.
+        what: What they are, such as "captions".
+    """
+    words, share = named_sides(texts)
+    if not words:
+        return []
+    named = " and ".join(map(repr, words[:2]))
+    return [
+        f"{column}: {share:.0%} of the {what} name a side ({named}), which is wrong once a picture is mirrored: train "
+        "without mirroring (--augment none; in Python without RandomFlip, or with FlipWithWords)"
+    ]

@@ -1,0 +1,105 @@
+"""What a person tells the command line of a run: which table, columns and rows, and what is made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which table, which columns, which rows for what.
+
+    Args:
+        table: A file or folder that `read_table` takes.
+        image: Columns of pictures, each an input of its own.
+        caption: Columns of texts, each an input of its own.
+        missing: What a missing picture or caption is: "error", or "blank" to tell the model that it is not there.
+        number: Columns of numbers, read as one input.
+        number_missing: What a missing number is: "error", or "mean" to read it as the mean of the training rows.
+        label: The column to predict; several for numbers, or for labels in a column of 0 and 1 each.
+        target: "class", "number" or "labels".
+        separator: What stands between the labels in a cell, or None.
+        directory: Where relative picture paths start; by default the table's folder.
+        split: A column that says which rows are for training, validation and test; by default the split is random.
+        split_names: The words for training, validation and test in that column, if they are not the usual ones.
+        fractions: Shares of training, validation and test rows of a random split, stratified by the class.
+        group: A column whose equal values stay together in a random split.
+        image_size: `(height, width)`.
+        text: "ngrams" or "tokens".
+        augment: "none", "default" or "strong".
+        batch_size: Rows of a batch.
+        seed: Fixes the split, the order of rows, augmentation and the model's first weights.
+    """
+
+    table: str
+    image: tuple[str, ...]
+    caption: tuple[str, ...]
+    missing: str
+    number: tuple[str, ...]
+    number_missing: str
+    label: tuple[str, ...]
+    target: str
+    separator: str | None
+    directory: str | None
+    split: str | None
+    split_names: tuple[str, ...] | None
+    fractions: tuple[float, ...]
+    group: str | None
+    image_size: tuple[int, int]
+    text: str
+    augment: str
+    batch_size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not (self.image or self.caption or self.number):
+            raise ValueError("At least one input is needed: --image, --caption or --number. Received: none")
+        for option in ("image", "caption", "number", "label"):
+            columns = getattr(self, option)
+            twice = [column for column in columns if columns.count(column) > 1]
+            if twice:
+                raise ValueError(f"--{option} takes each column once. Received: --{option} {twice[0]} twice")
+        if self.target == "class" and len(self.label) > 1:
+            given = " ".join(f"--label {column}" for column in self.label)
+            raise ValueError(
+                "A class stands in one column; --target number takes several columns of numbers, and --target labels "
+                f"several of 0 and 1. Received: {given} --target class"
+            )
+        if self.separator is not None and (self.target != "labels" or len(self.label) > 1):
+            raise ValueError(
+                "--separator is for --target labels with one --label column, whose cells hold several labels. "
+                f"Received: --separator {self.separator!r} --target {self.target}, {len(self.label)} column(s)"
+            )
+        if self.separator == "":
+            raise ValueError("--separator must be at least one character. Received: --separator ''")
+        if len(self.fractions) != 3:
+            raise ValueError(
+                f"--fractions must be three: training, validation, test. Received: --fractions {self.fractions}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(DataSettings):
+    """A whole run: the data, and what is made of it.
+
+    Args:
+        folder: Where the results go.
+        fusion: How the inputs are joined, as in `build_fusion_classifier`.
+        epochs: Passes over the training rows; by default what the recipe takes for their number.
+        ablate: Whether a model is trained on each input alone too.
+        cache: A directory that keeps what loaders have read, or None.
+        cache_limit: Bytes that it may take, or None.
+        resume: Whether states are saved on the way, in `folder`/state, and resumed from.
+        on_error: "raise" if a row cannot be loaded, or "skip" such rows; `folder`/failures.csv lists them.
+        max_error_rate: Share of all rows that may be left out.
+    """
+
+    folder: str
+    fusion: str
+    epochs: int | None
+    ablate: bool
+    cache: str | None = None
+    cache_limit: int | None = None
+    resume: bool = False
+    on_error: str = "raise"
+    max_error_rate: float = 0.1

@@ -1,0 +1,132 @@
+"""What `--target` means: the target that is learned from training rows, and the scores that sum up how well it went."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.cells import is_missing
+from multimodal_gen.errors import LoadError, TableError
+from multimodal_gen.loaders import ClassLabel, MultiLabel, NumericTarget
+from multimodal_gen.loaders.target import Target
+from multimodal_gen.settings import DataSettings
+from multimodal_gen.table import cells_of
+
+# The scores of each kind that tables show; `metrics.json` has the first one at its top.
+_SHOWN = {
+    "class": ("balanced_accuracy", "accuracy"),
+    "number": ("r2", "mean_absolute_error"),
+    "labels": ("mean_average_precision", "macro_f1"),
+}
+# Different whole numbers in a column of classes from which on they are worth a word; with fewer rows than this of
+# each, they cannot be split into three parts.
+_MANY_NUMBERS, _FEWEST_ROWS = 20, 3
+_MOST_NAMES = 10
+
+
+def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
+    """Make sure that a column of classes does not hold numbers to predict.
+
+    Returns:
+        Notes: a sentence where whole numbers are taken as classes, and may be meant as numbers.
+
+    Raises:
+        TableError: If some have a fraction, or they are nearly as many as the rows.
+    """
+    if settings.target != "class":
+        return []
+    (column,) = settings.label
+    numbers = {_number(cell) for cell in set(map(_hashable, cells_of(table, column))) if not is_missing(cell)}
+    if not numbers or None in numbers:
+        return []
+    count = len(numbers)
+    fractions = any(not one.is_integer() for one in numbers if one is not None)
+    if count > _MANY_NUMBERS and (fractions or count * _FEWEST_ROWS > len(table)):
+        raise TableError(
+            f"The cells of {column!r} are numbers to predict, not classes: {count:,} different numbers in "
+            f"{len(table):,} rows. Use --target number (in Python, `NumericTarget`). "
+            f"Received: --label {column} --target class"
+        )
+    if count > _MANY_NUMBERS:
+        return [f"{column}: {count:,} different numbers are taken as classes; --target number predicts them as numbers"]
+    return []
+
+
+def make_target(settings: DataSettings, train: pd.DataFrame) -> ClassLabel | NumericTarget | MultiLabel:
+    """The target, learned from training rows.
+
+    Raises:
+        ValueError: If a cell is missing or is something else than `--target` says.
+    """
+    names = list(settings.label)
+    column = names[0] if len(names) == 1 else names
+    if settings.target == "class":
+        return ClassLabel.from_values(settings.label[0], train)
+    if settings.target == "number":
+        return NumericTarget.from_values(column, train)
+    if len(names) == 1 and settings.separator is None:
+        for label, cell in zip(train.index, train[names[0]], strict=True):
+            if isinstance(cell, str):
+                raise LoadError(
+                    "the cell holds labels as text: say what stands between them with --separator, as in "
+                    f"--separator '|'. Received: {cell!r}",
+                    index=label,
+                    column=names[0],
+                )
+    return MultiLabel.from_values(column, train, separator=settings.separator)  # type: ignore[arg-type]
+
+
+def in_words(target: Target) -> str:
+    """A line that says what is predicted."""
+    if isinstance(target, ClassLabel | MultiLabel):
+        names = target.class_names
+        kind = "classes" if isinstance(target, ClassLabel) else "labels"
+        shown = ", ".join(map(str, names[:_MOST_NAMES]))
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        return f"  {kind:<9} {len(names)}: {shown}{more}"
+    assert isinstance(target, NumericTarget)
+    each = [
+        f"{name} (mean {mean:.4g}, deviation {scale:.4g})"
+        for name, mean, scale in zip(target.names, target.mean, target.scale, strict=True)
+    ]
+    return f"  {'numbers':<9} {', '.join(each[:_MOST_NAMES])}"
+
+
+def shown_scores(kind: str, scores: Sequence[str]) -> list[str]:
+    """The names of the scores that a table shows; of several numbers each has its own.
+
+    Args:
+        kind: "class", "number" or "labels".
+        scores: The names of all scores.
+    """
+    return [name for wanted in _SHOWN[kind] for name in scores if name == wanted or name.endswith(f".{wanted}")]
+
+
+def main_score(kind: str, scores: Mapping[str, float]) -> float | None:
+    """The one number that sums up scores: of several numbers, the mean; None where it cannot be computed."""
+    values = [scores[name] for name in shown_scores(kind, list(scores)) if name.split(".")[-1] == _SHOWN[kind][0]]
+    mean = sum(values) / len(values)
+    return mean if math.isfinite(mean) else None
+
+
+def score_name(kind: str) -> str:
+    """The name of what `main_score` gives."""
+    return _SHOWN[kind][0]
+
+
+def _hashable(cell: Any) -> Any:
+    return cell if isinstance(cell, str | int | float | np.generic) or is_missing(cell) else repr(cell)
+
+
+def _number(cell: Any) -> float | None:
+    if isinstance(cell, bool | np.bool_):
+        return None
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,174 @@
+"""The command line beyond one class of one picture and one caption: numbers, labels, several pictures and captions."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import multimodal_gen as mg
+from multimodal_gen.cli import app
+from multimodal_gen.preparation import input_names
+from multimodal_gen.settings import DataSettings
+
+ROWS = 48
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two pictures a row; colour and thing make the price, the tags and 0/1 columns."""
+    folder = tmp_path_factory.mktemp("shop")
+    rows = []
+    for row in range(ROWS):
+        red, mug = row % 2, row // 2 % 2
+        for side, shade in (("front", 220), ("back", 120)):
+            Image.new("RGB", (12, 12), (shade * red, 0, shade * (1 - red))).save(folder / f"{side}{row}.png")
+        tags = ["red"] * red + ["mug"] * mug or ["plain"]
+        words = f"a {'mug' if mug else 'lamp'} in {'red' if red else 'blue'}, number {row}"
+        price, label = 10 * red + 4.5 * mug + 0.01 * row, f"{red}{mug}"
+        rows.append(
+            (f"front{row}.png", f"back{row}.png", words, f"maker {row % 5}", price, "|".join(tags), red, mug, label)
+        )
+    names = ["front", "back", "caption", "maker", "price", "tags", "is red", "is mug", "label"]
+    pd.DataFrame(rows, columns=names).to_csv(folder / "shop.csv", index=False)
+    return folder / "shop.csv"
+
+
+def train(shop: Path, runs: Path, *arguments: object) -> tuple[int, str, str]:
+    short = ("--image-size", "12x12", "--epochs", 1, "--batch-size", 16, "--runs", runs)
+    return call("train", shop, *short, *arguments)
+
+
+def metrics_of(run: Path) -> dict:
+    return json.loads((run / "metrics.json").read_text())
+
+
+def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(shop: Path, tmp_path: Path) -> None:
+    target = ("--label", "price", "--target", "number")
+    options = ("--caption", "caption", *target, "--resume")
+    code, printed, errors = train(shop, tmp_path, *options)
+    assert (code, errors) == (0, "")
+    assert "stratified" not in printed
+    assert re.search(r"numbers   price \(mean \d+\.?\d*, deviation \d\.?\d*\)", printed)
+    assert re.search(r"trained on +┃ +r2 ┃ +mean absolute error ┃ +seconds", printed)
+    run = tmp_path / "shop"
+    assert {"curves.png", "predictions.png", "wrong.png"} == {path.name for path in run.glob("*.png")}
+    metrics = metrics_of(run)
+    scores = metrics["details"]["scores"]["caption"]
+    assert metrics["caption"] == scores["r2"] and metrics["details"]["score"] == "r2"
+    table = mg.read_table(shop)
+    written = pd.read_csv(run / "predictions.csv")
+    assert list(written.columns) == ["row", "truth", "price"]
+    assert np.mean(np.abs(written["price"] - written["truth"])) == pytest.approx(
+        scores["mean_absolute_error"], rel=1e-4
+    )
+    assert train(shop, tmp_path, *options)[0] == 0, "a finished run is resumed"
+    assert metrics_of(run)["details"]["scores"]["caption"]["r2"] == pytest.approx(scores["r2"], abs=1e-6)
+    assert call("predict", run, shop, "--out", tmp_path / "out.csv")[0] == 0
+    assert list(pd.read_csv(tmp_path / "out.csv").columns) == ["row", "price"]
+    constant = tmp_path / "constant.csv"
+    table.assign(price=3.0).to_csv(constant, index=False)
+    found = json.loads(call("evaluate", run, constant, "--json")[1])
+    assert found["r2"] is None and found["rows"] == ROWS, "JSON has no word for what is not a number"
+    assert re.search(r"r2 +│ +none", call("evaluate", run, constant)[1])
+    assert call("preview", shop, "--caption", "caption", *target, "--out", tmp_path / "p.png")[0] == 0
+    audited = call("audit", shop, "--caption", "caption", *target, "--out", tmp_path / "audit")
+    assert audited[0] == 0, audited
+    table.loc[3, "price"] = np.nan
+    table.to_csv(tmp_path / "gap.csv", index=False)
+    code, printed, _ = call("audit", tmp_path / "gap.csv", "--caption", "caption", *target, "--out", tmp_path / "a")
+    assert code == 1 and re.search(r"missing +│ +1 ", printed)
+
+
+def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(shop: Path, tmp_path: Path) -> None:
+    target = ("--label", "tags", "--target", "labels", "--separator", "|")
+    cached = ("--image", "front", "--image-size", "12x12", "--cache", tmp_path / "cache")
+    code, printed, _ = call("cache", shop, *target, *cached)
+    assert code == 0 and f"{ROWS} cells are read, 0 are bad." in printed
+    columns = ("--caption", "caption", "--caption", "maker", *target)
+    code, printed, errors = train(shop, tmp_path, *columns)
+    assert (code, errors) == (0, "")
+    assert "labels    3: mug, plain, red" in printed
+    assert re.search(r"mean average precision ┃ +macro f1 ┃", printed)
+    metrics = metrics_of(tmp_path / "shop")
+    assert metrics["both"] == metrics["details"]["scores"]["both"]["mean_average_precision"]
+    assert list(mg.load_bundle(tmp_path / "shop").inputs) == ["caption", "maker"]
+    assert metrics["details"]["classes"] == ["mug", "plain", "red"]
+    assert not (tmp_path / "shop" / "confusion.png").exists()
+    scores = json.loads(call("evaluate", tmp_path / "shop", shop, "--json")[1])
+    assert {"micro_f1", "macro_f1", "mean_average_precision", "subset_accuracy"} < set(scores)
+    assert call("audit", shop, *columns, "--out", tmp_path / "a")[0] in (0, 1)
+
+
+def test_two_pictures_a_row_are_inputs_under_their_own_names(shop: Path, tmp_path: Path) -> None:
+    columns = ("--image", "front", "--image", "back")
+    code, printed, _ = train(shop, tmp_path, *columns, "--augment", "strong", "--name", "two")
+    assert code == 0
+    for name in ("front", "back"):
+        assert re.search(rf"  {name} +image .* from '{name}'", printed), name
+    assert list(metrics_of(tmp_path / "two")) == ["both", "details"]
+    bundle = mg.load_bundle(tmp_path / "two")
+    assert list(bundle.inputs) == ["front", "back"]
+    assert len(bundle.inputs["front"].get_config()["augment"]) == 7
+    table = mg.read_table(shop)
+    table[["front", "back"]] = table[["back", "front"]].to_numpy()
+    table.drop(columns="label").to_csv(shop.parent / "swapped.csv", index=False)
+    for name in ("shop", "swapped"):
+        out = ("--out", tmp_path / f"{name}.csv")
+        assert call("predict", tmp_path / "two", shop.parent / f"{name}.csv", *out)[0] == 0
+    first, second = (pd.read_csv(tmp_path / f"{name}.csv").drop(columns="label") for name in ("shop", "swapped"))
+    assert np.abs(first - second).to_numpy().max() > 1e-6, "one picture was taken for both"
+    code, _, _ = call("audit", shop, *columns, "--out", tmp_path / "audit")
+    assert code in (0, 1) and (tmp_path / "audit" / "audit.html").exists()
+
+
+def settings(**more: object) -> DataSettings:
+    given = {
+        "table": "t.csv",
+        "image": (),
+        "caption": (),
+        "missing": "error",
+        "number": (),
+        "number_missing": "error",
+        "label": ("label",),
+        "target": "class",
+        "separator": None,
+        "directory": None,
+        "split": None,
+        "split_names": None,
+        "fractions": (0.7, 0.1, 0.2),
+        "group": None,
+        "image_size": (8, 8),
+        "text": "ngrams",
+        "augment": "default",
+        "batch_size": 8,
+        "seed": 0,
+    }
+    return DataSettings(**given | more)
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        ({"image": ("photo",), "caption": ("title",)}, ["image", "caption"]),
+        ({"image": ("front", "back"), "caption": ("title",)}, ["front", "back", "caption"]),
+        ({"image": ("caption", "side view"), "caption": ("title",)}, ["image_caption", "side_view", "caption"]),
+        ({"image": ("正面", "a/b"), "caption": ("both", "all")}, ["image_1", "a_b", "caption_both", "caption_all"]),
+        ({"image": ("a b", "a_b", "number"), "number": ("n",)}, ["a_b", "image_a_b", "image_number"]),
+    ],
+)
+def test_inputs_have_names_that_keras_takes_and_no_two_have_the_same(columns: dict, names: list[str]) -> None:
+    assert list(input_names(settings(**columns)).values()) == names
