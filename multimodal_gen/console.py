@@ -39,7 +39,7 @@ class OneCommand(TyperCommand):
         """
         *_, order = self.make_parser(ctx).parse_args(args=list(args))
         for param in order:
-            several = param.param_type_name != "option" or param.multiple or param.is_flag
+            several = param.param_type_name != "option" or param.multiple or getattr(param, "is_flag", False)
             if not several and order.count(param) > 1:
                 raise ValueError(f"{param.opts[0]} takes one value. Received: {param.opts[0]} given twice")
         rest: list[str] = super().parse_args(ctx, args)
