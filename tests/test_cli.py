@@ -263,7 +263,7 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
         (["--caption", "caption", "--seed", "1", "--seed", "1"], "--seed takes one value.*--seed given twice"),
         (["--caption", "caption", "--separator", ","], "--separator is for --target labels"),
         (["--caption", "caption", "--label", "price"], "numbers to predict, not classes: 40.*Use --target number"),
-        (["--caption", "caption", "--label", "label", "--target", "labels"], "index 0, column 'label'.*--separator"),
+        (["--caption", "caption", "--label", "label", "--target", "labels"], r"index \d+, column 'label'.*--separator"),
         (["--caption", "caption", "--label", "label", "--target", "number"], "must be numbers"),
     ],
 )
