@@ -194,6 +194,14 @@ Augment = Annotated[
     ),
 ]
 Fusion = Annotated[FusionWord, typer.Option("--fusion", help="How the inputs are joined.")]
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        "--positive",
+        metavar="CLASS",
+        help="For --fusion match: the class whose rows belong together. Default: training finds it.",
+    ),
+]
 Epochs = Annotated[
     int | None,
     typer.Option("--epochs", min=1, metavar="N", help="Most passes over the training rows. Default: by their number."),

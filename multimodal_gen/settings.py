@@ -85,6 +85,7 @@ class RunSettings(DataSettings):
     Args:
         folder: Where the results go.
         fusion: How the inputs are joined, as in `build_fusion_classifier`.
+        positive: For fusion "match", the class whose rows belong together; by default training finds it.
         epochs: Passes over the training rows; by default what the recipe takes for their number.
         ablate: Whether a model is trained on each input alone too.
         cache: A directory that keeps what loaders have read, or None.
@@ -96,6 +97,7 @@ class RunSettings(DataSettings):
 
     folder: str
     fusion: str
+    positive: str | None
     epochs: int | None
     ablate: bool
     cache: str | None = None
@@ -103,3 +105,16 @@ class RunSettings(DataSettings):
     resume: bool = False
     on_error: str = "raise"
     max_error_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.positive is not None and self.fusion != "match":
+            raise ValueError(
+                "--positive is for --fusion match, where rows of one class belong together. "
+                f"Received: --positive {self.positive} --fusion {self.fusion}"
+            )
+        if self.fusion == "match" and self.target != "class":
+            raise ValueError(
+                "--fusion match needs a class, whose rows belong together or do not. "
+                f"Received: --fusion match --target {self.target}"
+            )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.cells import is_missing
+from multimodal_gen.cells import cell_text, is_missing
 from multimodal_gen.errors import LoadError, TableError
 from multimodal_gen.loaders import ClassLabel, MultiLabel, NumericTarget
 from multimodal_gen.loaders.target import Target
@@ -78,6 +78,22 @@ def make_target(settings: DataSettings, train: pd.DataFrame) -> ClassLabel | Num
                     column=names[0],
                 )
     return MultiLabel.from_values(column, train, separator=settings.separator)  # type: ignore[arg-type]
+
+
+def class_called(text: str, target: Target) -> Any:
+    """The class that `--positive` names, as it stands in `class_names`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    names = getattr(target, "class_names", ())
+    for name in names:
+        if cell_text(name) == text:
+            return name
+    raise ValueError(
+        f"--positive must name one of the classes, which are {', '.join(map(cell_text, names))}. "
+        f"Received: --positive {text}"
+    )
 
 
 def in_words(target: Target) -> str:

@@ -22,6 +22,7 @@ from multimodal_gen.failures import leave_out
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.target import Target
 from multimodal_gen.models import build_fusion_classifier
+from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.part_checks import warn_of_leakage
 from multimodal_gen.preparation import Parts, Reporter, lost_all, make_loaders, picture_folder, read_parts
@@ -30,7 +31,7 @@ from multimodal_gen.resume import ResumeTraining
 from multimodal_gen.sequence import MultimodalSequence
 from multimodal_gen.settings import RunSettings
 from multimodal_gen.table_notes import notes_on
-from multimodal_gen.target_choice import main_score, score_name, shown_scores
+from multimodal_gen.target_choice import class_called, main_score, score_name, shown_scores
 
 # Seconds after which a picture that is still being read is given up: nobody looks at a command line all night.
 _READ_TIMEOUT = 300.0
@@ -66,6 +67,8 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     inputs, target = make_loaders(settings, parts.train, reporter)
     for note in notes_on(settings, parts, inputs, target):
         reporter.say(f"note: {note}")
+    if settings.positive is not None:
+        class_called(settings.positive, target)
     parts = _readable(settings, parts, inputs, target, reporter)
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
     chosen = {main: inputs}
@@ -175,7 +178,12 @@ def _train(
     )
     # How inputs are joined means nothing to a single one, and "match" would refuse it.
     fusion = settings.fusion if len(inputs) > 1 else "joint"
-    model = build_fusion_classifier(inputs, target, fusion=fusion, branches=branches_for(inputs, len(parts.train)))
+    positive = None
+    if fusion == "match" and settings.positive is not None:
+        positive = class_called(settings.positive, target)
+    model = build_fusion_classifier(
+        inputs, target, fusion=fusion, positive=positive, branches=branches_for(inputs, len(parts.train))
+    )
     reporter.say(f"Training on {name}: {fusion} model of {model.count_params():,} parameters")
     callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
     if settings.resume:
@@ -187,10 +195,15 @@ def _train(
         model, target, train_data, validation, epochs=settings.epochs, metrics=[own], callbacks=callbacks, verbose=0
     )
     reporter.end()
+    found = chosen_class(model, target)
+    if positive is not None:
+        found = f"Fusion 'match': rows of the class {positive!r} belong together, as --positive says."
+    if found is not None:
+        reporter.say(f"  {found}")
     bundle = Bundle(model, inputs, target)
     # Not of the history: what is kept has had its heads weighed since.
-    found = bundle.evaluate(parts.validation)
-    names = [name for name in (*shown_scores(settings.target, list(found)), "log_loss") if name in found]
-    words = ", ".join(f"{name.replace('_', ' ')} {found[name]:,.3f}" for name in names)
+    scores = bundle.evaluate(parts.validation)
+    names = [name for name in (*shown_scores(settings.target, list(scores)), "log_loss") if name in scores]
+    words = ", ".join(f"{name.replace('_', ' ')} {scores[name]:,.3f}" for name in names)
     reporter.say(f"  kept epoch {history.best_epoch + 1} of {len(history.epoch)}: {words} on the validation rows")
     return bundle, history

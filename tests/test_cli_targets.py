@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import multimodal_gen as mg
 from multimodal_gen.cli import app
+from multimodal_gen.models import matching_class
 from multimodal_gen.preparation import input_names
 from multimodal_gen.settings import DataSettings
 
@@ -115,13 +116,16 @@ def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(shop: Path,
 
 def test_two_pictures_a_row_are_inputs_under_their_own_names(shop: Path, tmp_path: Path) -> None:
     columns = ("--image", "front", "--image", "back")
-    code, printed, _ = train(shop, tmp_path, *columns, "--augment", "strong", "--name", "two")
+    match = ("--fusion", "match", "--positive", "10")
+    code, printed, _ = train(shop, tmp_path, *columns, *match, "--augment", "strong", "--name", "two")
     assert code == 0
+    assert re.search("Fusion 'match': rows of the class '?10'? belong together, as --positive says", printed)
     for name in ("front", "back"):
         assert re.search(rf"  {name} +image .* from '{name}'", printed), name
     assert list(metrics_of(tmp_path / "two")) == ["both", "details"]
     bundle = mg.load_bundle(tmp_path / "two")
     assert list(bundle.inputs) == ["front", "back"]
+    assert str(matching_class(bundle.model, bundle.target)) == "10"
     assert len(bundle.inputs["front"].get_config()["augment"]) == 7
     table = mg.read_table(shop)
     table[["front", "back"]] = table[["back", "front"]].to_numpy()
