@@ -36,7 +36,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row in range(ROWS):
         red, mug = row % 2, row // 2 % 2
         for side, shade in (("front", 220), ("back", 120)):
-            Image.new("RGB", (12, 12), (shade * red, 0, shade * (1 - red))).save(folder / f"{side}{row}.png")
+            picture = Image.new("RGB", (12, 12), (shade * red, 0, shade * (1 - red)))
+            picture.putpixel((0, 0), (row, row, row))
+            picture.save(folder / f"{side}{row}.png")
         tags = ["red"] * red + ["mug"] * mug or ["plain"]
         words = f"a {'mug' if mug else 'lamp'} in {'red' if red else 'blue'}, number {row}"
         price, label = 10 * red + 4.5 * mug + 0.01 * row, f"{red}{mug}"
