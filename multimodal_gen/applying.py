@@ -9,32 +9,55 @@ from typing import Any
 import pandas as pd
 
 from multimodal_gen.bundle import Bundle
-from multimodal_gen.preparation import Reporter, given_parts
+from multimodal_gen.errors import LoadError
+from multimodal_gen.preparation import Reporter, given_parts, lost_all
 
 
 def scores_of(
-    bundle: Bundle, rows: pd.DataFrame, split: str | None, split_names: tuple[str, ...] | None, on_error: str
+    bundle: Bundle,
+    rows: pd.DataFrame,
+    split: str | None,
+    split_names: tuple[str, ...] | None,
+    on_error: str,
+    folder: str,
 ) -> dict[str, float]:
-    """The scores of a bundle on rows that are test in a column, or on all; "rows" counts those that are scored."""
+    """The scores of a bundle on rows that are test in a column, or on all; "rows" counts those that are scored.
+
+    Args:
+        bundle: The bundle.
+        rows: The table.
+        split: The column, or None.
+        split_names: Its words for training, validation and test, if they are not the usual ones.
+        on_error: "raise", or "skip" to score the rows that can be loaded.
+        folder: Where relative paths start, for errors.
+    """
     if split is not None:
         rows = given_parts(rows, split, split_names).test
-    scores = bundle.evaluate(rows, on_error=on_error)
+    try:
+        scores = bundle.evaluate(rows, on_error=on_error)
+    except LoadError as error:
+        raise lost_all(error, len(rows), folder) if on_error == "skip" else error from None
     return {"rows": len(rows) - int(scores.get("left_out", 0)), **scores}
 
 
-def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, reporter: Reporter) -> bool:
+def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, reporter: Reporter) -> bool:
     """Predict every row into a file, in its order, with the index in the first column.
 
     Args:
         bundle: The bundle.
         rows: The table.
         out: A .csv, .jsonl or .parquet file.
+        folder: Where relative paths start, for errors.
         reporter: Who is told.
 
     Returns:
         Whether at least half of the rows have a prediction; where not, a folder may be the wrong one.
     """
-    predictions = bundle.predict(rows)
+    try:
+        predictions = bundle.predict(rows)
+    except LoadError as error:
+        # It is one only where no row could be loaded.
+        raise lost_all(error, len(rows), folder) from None
     lost = int(predictions.iloc[:, 0].isna().sum())
     frame = with_index(predictions)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +69,10 @@ def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, reporter: Rep
         frame.to_parquet(out, index=False)
     without = f", and {lost:,} rows without one" if lost else ""
     reporter.say(f"Wrote {len(rows) - lost:,} predictions to {out}{without}.")
-    return lost <= len(rows) / 2
+    if lost <= len(rows) / 2:
+        return True
+    reporter.say(f"Most rows have none: is --directory {folder} the folder where their paths start?")
+    return False
 
 
 def with_index(predictions: pd.DataFrame) -> pd.DataFrame:

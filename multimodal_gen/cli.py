@@ -131,10 +131,10 @@ def evaluate(
 ) -> None:
     """Score a trained model on the rows of a table."""
     console = Console()
-    bundle, rows = _open(console, run, table, directory)
+    bundle, rows, folder = _open(console, run, table, directory)
     from multimodal_gen.applying import finite, scores_of
 
-    scores = scores_of(bundle, rows, split, options.words(split_names), on_error.value)
+    scores = scores_of(bundle, rows, split, options.words(split_names), on_error.value, folder)
     if as_json:
         typer.echo(json.dumps(finite(scores)))
         return
@@ -154,24 +154,24 @@ def predict(
     if out.suffix not in _SUFFIXES:
         raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}. Received: --out {out}")
     console = Console()
-    bundle, rows = _open(console, run, table, directory)
+    bundle, rows, folder = _open(console, run, table, directory)
     from multimodal_gen.applying import predict_to_file
 
-    if not predict_to_file(bundle, rows, out, ProgressReporter(console)):
+    if not predict_to_file(bundle, rows, out, folder, ProgressReporter(console)):
         raise typer.Exit(1)
 
 
 app.command(cls=OneCommand)(table_commands.preview)
 
 
-def _open(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any]:
-    # The bundle of a run, and the rows of a table whose pictures lie beside it.
+def _open(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any, str]:
+    # The bundle of a run, the rows of a table, and the folder of its pictures, which by default lie beside it.
     with starting(console):
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.table import read_table
     rows = read_table(table)
-    folder = Path(table) if Path(table).is_dir() else Path(table).parent
-    return load_bundle(run, directory=directory or folder), rows
+    folder = directory or str(Path(table) if Path(table).is_dir() else Path(table).parent)
+    return load_bundle(run, directory=folder), rows, folder
 
 
 def main() -> None:

@@ -177,9 +177,13 @@ def make_loaders(
 
 
 def picture_folder(settings: DataSettings) -> str:
-    """Where relative picture paths start."""
+    """Where relative picture paths start; below the working directory, relative to it, as bundles keep it."""
     source = Path(settings.table)
-    return settings.directory or str(source if source.is_dir() else source.parent)
+    folder = settings.directory or str(source if source.is_dir() else source.parent)
+    if "://" in folder or not Path(folder).is_absolute():
+        return folder
+    here = Path.cwd()
+    return str(Path(folder).relative_to(here)) if Path(folder).is_relative_to(here) else folder
 
 
 def input_names(settings: DataSettings) -> dict[tuple[str, str], str]:
@@ -213,17 +217,7 @@ def lost_all(error: LoadError, rows: int, folder: str | None) -> LoadError:
         rows: How many rows there are.
         folder: Where relative paths start.
     """
-    if error.path is None or "no such file" not in error.reason:
-        return LoadError(
-            f"{error.reason.rstrip('.')}. None of the {rows:,} rows can be loaded",
-            index=error.index,
-            column=error.column,
-            path=error.path,
-        )
-    return LoadError(
-        f"there is no such file, and none of the {rows:,} rows can be loaded: --directory is probably not the folder "
-        f"where the paths in {error.column!r} start. Received: --directory {folder}",
-        index=error.index,
-        column=error.column,
-        path=error.path,
-    )
+    reason = f"{error.reason.rstrip('.')}. Not one of the {rows:,} rows can be loaded"
+    if error.path is not None and "no such file" in error.reason:
+        reason += f": is --directory {folder} the folder where the paths in {error.column!r} start?"
+    return LoadError(reason, index=error.index, column=error.column, path=error.path)

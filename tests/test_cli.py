@@ -255,7 +255,10 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
         (["--caption", "caption", "--name", "../elsewhere"], "--name must be the name of a folder"),
         (["--number", "caption"], "The values of 'caption' must be numbers"),
         (["--caption", "price"], "expected text"),
-        (["--image", "caption"], r"index \d+, column 'caption', path .*none of the 40 rows can be loaded: --directory"),
+        (
+            ["--image", "caption"],
+            r"index \d+, column 'caption', path .*Not one of the 40 rows can be loaded: is --directory",
+        ),
         (["--wrong"], "No such option: --wrong"),
         (["--caption", "caption", "--label", "a", "--label", "b"], "A class stands in one column; --target number"),
         (["--caption", "caption", "--caption", "caption"], "--caption takes each column once"),
@@ -403,7 +406,7 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
         other = [used[0], str(tmp_path / "other.csv"), "--directory", "/", "--out", str(tmp_path / "other.jsonl")]
         lost = CliRunner().invoke(app, ["predict", *other])
     assert lost.exit_code == 1, lost.output
-    assert "and 101 rows without one" in " ".join(lost.output.split())
+    assert "and 101 rows without one. Most rows have none: is --directory / the" in " ".join(lost.output.split())
     told = " ".join(predicted.output.split())
     assert predicted.exit_code == 0, told
     assert "Wrote 118 predictions" in told and ", and 2 rows without one." in told and "2 of 120 rows cannot" in told

@@ -399,3 +399,75 @@ assert not {"matplotlib.pyplot", "keras", "tensorflow"} & set(sys.modules), "imp
 def test_a_grid_of_no_cells_is_refused(picture_table: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Received: rows=0, columns=4"):
         mg.show_batch(make_sequence(picture_table, tmp_path), rows=0)
+
+
+def test_mistakes_come_with_the_most_confident_first(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    sequence = make_sequence(picture_table, tmp_path)
+    predictions = predictions_for(picture_table, list(picture_table["label"]))
+    for row, share in ((2, 0.6), (5, 0.9), (7, 0.7)):
+        wrong = "x" if picture_table["label"].iloc[row] != "x" else "y"
+        predictions.iloc[row, 0] = wrong
+        predictions.iloc[row, predictions.columns.get_loc(wrong)] = share
+    shown = texts_of(plots.plot_predictions(sequence, predictions, only_wrong=True))
+    assert shown[0] == "7 of 10 rows right; 3 wrong rows, the most confident first"
+    assert [text[-5:] for text in shown if text.startswith("✗")] == ["(90%)", "(70%)", "(60%)"]
+
+
+def test_where_nothing_is_wrong_the_picture_says_so(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    predictions = predictions_for(picture_table, list(picture_table["label"]))
+    figure = plots.plot_predictions(make_sequence(picture_table, tmp_path), predictions, only_wrong=True)
+    assert texts_of(figure) == ["10 of 10 rows right; no wrong rows"]
+    assert_texts_lie_inside_and_apart(figure)
+
+
+def test_numbers_are_drawn_with_the_largest_error_first(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    inputs = {"image": mg.ImageLoader("image", directory=tmp_path, image_size=(12, 16))}
+    target = mg.NumericTarget.from_values("price", picture_table["price"])
+    sequence = mg.MultimodalSequence(picture_table, inputs, target)
+    predictions = pd.DataFrame({"price": picture_table["price"] + np.arange(10) / 4}, index=picture_table.index)
+    figure = plots.plot_predictions(sequence, predictions, only_wrong=True, rows=1, columns=3)
+    shown = texts_of(figure)
+    assert shown[0] == "mean absolute error: price 1.125; 3 rows, the largest error first"
+    assert [text for text in shown if text.startswith("off by")] == ["off by 2.25", "off by 2", "off by 1.75"]
+    assert "price: said 15.75, is 13.5" in " ".join(shown)
+    assert_texts_lie_inside_and_apart(figure)
+
+
+def test_labels_are_drawn_with_all_that_were_said(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+    table = picture_table.assign(tags=[["red"], [], ["mug", "red"], ["mug"], [], *[["red"]] * 5])
+    inputs = {"image": mg.ImageLoader("image", directory=tmp_path, image_size=(12, 16))}
+    target = mg.MultiLabel.from_values("tags", table["tags"])
+    truth = np.stack([target.read(cell) for cell in table["tags"]])
+    shares = np.where(truth > 0.5, 0.8, 0.1)
+    shares[1] = (0.95, 0.1)
+    shares[2] = (0.4, 0.8)
+    predictions = pd.DataFrame(target.decode_outputs(shares), index=table.index)
+    sequence = mg.MultimodalSequence(table, inputs, target)
+    shown = texts_of(plots.plot_predictions(sequence, predictions, only_wrong=True))
+    title = " ".join(shown[: shown.index("✗ said mug")])
+    assert title == "8 of 10 rows right in every label; 2 wrong rows, the most confident first"
+    assert [text for text in shown if text.startswith("is ")] == ["is no label", "is mug, red"]
+    assert [text for text in shown if text.startswith("✗")] == ["✗ said mug", "✗ said red"]
+
+
+def test_predictions_of_a_target_without_words_for_them_are_refused(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
+    image = mg.ImageLoader("image", directory=tmp_path, image_size=(12, 16))
+    sequence = mg.MultimodalSequence(picture_table, {"image": image}, mg.InputTarget(image))
+    with pytest.raises(ValueError, match="must have a ClassLabel, NumericTarget or MultiLabel as its target"):
+        plots.plot_predictions(sequence, predictions_for(picture_table, ["x"] * 10))
+
+
+def test_the_loss_drawn_is_the_one_that_training_and_validation_have_in_common() -> None:
+    history = {
+        "loss": [3.1, 2.9],
+        "val_loss": [1.8, 1.2],
+        "prediction_loss": [1.9, 1.1],
+        "val_prediction_loss": [1.8, 1.2],
+    }
+    figure = mg.plot_history(history)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss"]
+    lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].get_lines()}
+    assert lines["training"] == [1.9, 1.1]
+    assert lines["validation"] == [1.8, 1.2]

@@ -1,0 +1,135 @@
+"""What `train` and `audit` say of captions and labels beforehand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_cli_targets import settings
+
+import multimodal_gen as mg
+from multimodal_gen.auditing.sides import named_sides
+from multimodal_gen.preparation import Parts
+from multimodal_gen.table_notes import notes_on
+from multimodal_gen.target_choice import check_classes
+
+
+def notes(captions: Sequence[str | None], labels: Sequence[str], **more: object) -> list[str]:
+    """Of a table of which every fifth row is for testing."""
+    table = pd.DataFrame({"caption": captions, "label": labels, "photo": "a.png"})
+    test = np.arange(len(table)) % 5 == 4
+    parts = Parts(table[~test], table[:0], table[test])
+    given = settings(**{"caption": ("caption",), **more})
+    return notes_on(given, parts, {}, mg.ClassLabel.from_values("label", table))
+
+
+def own(count: int) -> list[str]:
+    return [f"a thing with the number {row}" for row in range(count)]
+
+
+LABELS = ["mug", "lamp", "chair"] * 20
+
+
+def test_captions_of_their_own_are_nothing_to_speak_of() -> None:
+    assert notes(own(60), LABELS) == []
+
+
+def test_captions_that_are_the_classes_in_other_words_are_noted() -> None:
+    texts = {"mug": "drink from it", "lamp": "it shines", "chair": "sit down"}
+    (note,) = notes([texts[label] for label in LABELS], LABELS)
+    assert "there are 3 different captions in 60 rows, and each belongs to one class" in note
+    assert notes(["drink from it ", "IT SHINES", "sit down"] * 20, LABELS) == [note], (
+        "case and blanks are no difference"
+    )
+
+
+def test_captions_that_training_and_test_rows_share_are_noted_with_the_way_out() -> None:
+    captions = own(60)
+    captions[4] = captions[9] = captions[0]
+    (note,) = notes(captions, LABELS)
+    assert note.startswith("caption: 2 of the 12 test rows (17%) have a caption that training rows have too")
+    assert note.endswith("; --group caption keeps equal captions in one part")
+    (given,) = notes(captions, LABELS, split="split")
+    assert "--group" not in given
+    gaps: list[str | None] = [None if row % 3 == 0 else text for row, text in enumerate(own(60))]
+    assert notes(gaps, LABELS) == [], "what is missing is not a caption"
+
+
+def test_captions_that_hold_the_name_of_their_class_are_noted() -> None:
+    (note,) = notes([f"a {label}, number {row}" for row, label in enumerate(LABELS)], LABELS)
+    assert "100% of the captions hold the name of their own class" in note
+
+
+@pytest.mark.parametrize(
+    ("captions", "labels"),
+    [
+        (own(60), ["turn left", "turn right"] * 30),
+        ([f"pfeil {row} zeigt nach {('links', 'rechts')[row % 2]}" for row in range(60)], LABELS),
+        ([f"{row} una taza a la {('Izquierda', 'DERECHA')[row % 2]}" for row in range(60)], LABELS),
+        (own(60), ["← exit", "exit →", "stairs"] * 20),
+    ],
+)
+def test_words_for_sides_are_noted_where_pictures_are_mirrored(captions: list[str], labels: list[str]) -> None:
+    found = notes(captions, labels, image=("photo",))
+    assert len(found) == 1
+    assert "name a side" in found[0] and "--augment none" in found[0]
+    assert notes(captions, labels, image=("photo",), augment="none") == []
+    assert notes(captions, labels) == [], "there are no pictures"
+    inputs = {"photo": mg.ImageLoader("photo"), "caption": mg.TextLoader.from_texts("caption", captions)}
+    table = pd.DataFrame({"photo": "gone.png", "caption": captions, "label": labels})
+    report = mg.audit(table, inputs, mg.ClassLabel.from_values("label", labels), progress=lambda cells: None)
+    assert sum("name a side" in note for note in report.notes) == 1
+
+
+def test_one_word_of_a_pair_alone_is_another_word() -> None:
+    assert named_sides(["the right price"] * 9 + ["all links work"] * 9) == ([], 0.0)
+    assert named_sides(["on the left", "on the right"]) == (["left", "right"], 1.0)
+    assert named_sides(["leftover", "rightly"]) == ([], 0.0)
+
+
+def test_two_hundred_thousand_rows_take_a_second_or_two() -> None:
+    captions, labels = own(200_000), np.array(["mug", "lamp"] * 100_000, dtype=object)
+    table = pd.DataFrame({"caption": captions, "label": labels})
+    parts = Parts(table[:140_000], table[140_000:160_000], table[160_000:])
+    target = mg.ClassLabel("label", ["lamp", "mug"])
+    started = time.process_time()
+    assert notes_on(settings(caption=("caption",)), parts, {}, target) == []
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            [f"{1.37 * row:.2f}" for row in range(60)],
+            "numbers to predict, not classes: 60 different numbers in 60 rows",
+        ),
+        ([1.37 * row for row in range(60)], "numbers to predict"),
+        (
+            [(row * 37) % 300 for row in range(400)],
+            "numbers to predict, not classes: 300 different numbers in 400 rows",
+        ),
+        ([row % 5 for row in range(60)], None),
+        ([0.5 * (row % 5) for row in range(60)], None),
+        ([f"sku{row}" for row in range(60)], None),
+        ([True, False] * 30, None),
+    ],
+)
+def test_a_column_of_prices_is_not_taken_for_classes(values: list, told: str | None) -> None:
+    table, given = pd.DataFrame({"label": values}), settings(caption=("caption",))
+    if told is None:
+        assert check_classes(table, given) == []
+        return
+    with pytest.raises(mg.TableError, match=told) as caught:
+        check_classes(table, given)
+    assert "Use --target number" in str(caught.value) and "Received: --label label" in str(caught.value)
+    assert check_classes(table, settings(caption=("caption",), target="number")) == []
+
+
+def test_whole_numbers_with_rows_enough_may_be_classes_and_a_note_says_what_else_they_may_be() -> None:
+    table = pd.DataFrame({"label": [row % 40 for row in range(400)]})
+    (note,) = check_classes(table, settings(caption=("caption",)))
+    assert note == "label: 40 different numbers are taken as classes; --target number predicts them as numbers"
