@@ -1,4 +1,4 @@
-"""A model that was trained stays whole whatever ends a call of Keras: a bad cell, Ctrl-C, an error of somebody else's."""
+"""A model that was trained stays whole whatever ends a call of Keras: a bad cell, Ctrl-C, an error of another's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ METHODS = ["fit", "evaluate", "predict"]
 class Vectors(mg.Loader):
     """Four times the cell; a cell of which a function is known calls it."""
 
-    surprises: dict[float, Callable[[], None]] = {}
+    surprises: ClassVar[dict[float, Callable[[], None]]] = {}
 
     def __init__(self, column: str) -> None:
         self.column = column
@@ -154,7 +154,7 @@ def test_control_c_while_a_batch_is_read_leaves_the_model_whole(method: str, bat
     before = numbers(model)
     # As the terminal does it; it is a thread of the loaders that reads.
     Vectors.surprises[batch * BATCH + 1.0] = _thread.interrupt_main
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
         for _ in range(100):
             call(model, method, make())
     Vectors.surprises.clear()
@@ -213,7 +213,7 @@ def test_bundles_survive_control_c(method: str, tmp_path: Path) -> None:
     model = trained()
     bundle, before = mg.Bundle(model, {"x": Vectors("x")}, mg.ClassLabel("y", list("abc"))), numbers(model)
     Vectors.surprises[9.0] = _thread.interrupt_main
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
         for _ in range(100):
             getattr(bundle, method)(make_table(), batch_size=BATCH)
     Vectors.surprises.clear()
@@ -298,7 +298,7 @@ def test_control_c_at_any_line_of_keras_leaves_the_model_whole(method: str) -> N
                 return None
             if event == "line":
                 count += 1
-                if count == line:
+                if count == line:  # noqa: B023
                     interrupted = True
                     raise KeyboardInterrupt
             return trace
