@@ -77,7 +77,7 @@ def make_target(settings: DataSettings, train: pd.DataFrame) -> ClassLabel | Num
                     index=label,
                     column=names[0],
                 )
-    return MultiLabel.from_values(column, train, separator=settings.separator)  # type: ignore[arg-type]
+    return MultiLabel.from_values(column, train, separator=settings.separator)
 
 
 def class_called(text: str, target: Target) -> Any:
