@@ -3,10 +3,14 @@
 import json
 import math
 import pickle
+import re
+import warnings
+import zlib
 
 import numpy as np
 import pytest
 
+import multimodal_gen as mg
 from multimodal_gen.loaders.ngrams import WEIGHT_SCALE, NgramEncoder
 
 TEXTS = ["red glass mug", "blue glass bowl", "red wooden bowl", "tired red dog"]
@@ -79,6 +83,26 @@ def test_ids_are_ordered_by_document_frequency_and_rare_ngrams_are_left_out():
     assert NgramEncoder.from_texts(["red mug", "red bowl"], vocabulary_size=4).vocabulary_size == 4
 
 
+def test_long_texts_that_lose_ngrams_by_default_are_counted():
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefghijklmnop"), 6)) for _ in range(300)]
+    short, long = [" ".join(words[:5])] * 8, [" ".join(words)] * 2
+    with pytest.warns(
+        UserWarning, match=r"^20% of the texts have more than 1024 different n-grams.*sequence_length=\d{4}`"
+    ):
+        encoder = NgramEncoder.from_texts(short + long)
+    assert encoder.sequence_length == 1024
+    needed = NgramEncoder.from_texts(short + long, sequence_length=9000).encode(long[0])
+    with pytest.warns(UserWarning, match="different n-grams") as caught:
+        mg.TextLoader.from_texts("text", short + long, output_mode="ngrams")
+    advice = int(re.search(r"sequence_length=(\d+)", str(caught[0].message))[1])
+    assert advice == np.count_nonzero(needed[:, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NgramEncoder.from_texts(short + long, sequence_length=1024)
+        NgramEncoder.from_texts(short * 50 + long)
+
+
 def test_rare_ngrams_are_kept_where_there_are_few_texts_or_no_others():
     assert NgramEncoder.from_texts(["red mug", "red cup"]).encode("cup").any()
     assert NgramEncoder.from_texts(["one"], min_document_frequency=2).encode("one").any()
@@ -100,6 +124,36 @@ def test_characters_beyond_ascii_are_ngrams_like_any_other():
     encoder = NgramEncoder.from_texts(["Käse 红色杯子", "Käse 红色碗"])
     assert np.count_nonzero(encoder.encode("käse")[:, 0]) == np.count_nonzero(encoder.encode("KÄSE")[:, 0]) > 5
     assert encoder.encode("红色")[:, 0].any()
+
+
+@pytest.mark.parametrize(
+    ("train", "one", "other"),
+    [
+        ("वह किताब पढ़ता है", "किताब", "कताब"),
+        ("שָׁלוֹם לְכֻלָּם", "שָׁלוֹם", "שלום"),
+        ("சிவப்பு கோப்பை", "கோப்பை", "காப்பை"),
+        ("ผู้หญิงวางแก้ว", "ก้", "ก"),
+        ("红色的杯子", "杯", "子"),
+        ("ふたの写真とぶた", "ふ", "ぶ"),
+    ],
+)
+def test_words_keep_their_marks_and_a_letter_is_a_word_where_there_are_no_spaces(train, one, other):
+    encoder = NgramEncoder.from_texts([train])
+    assert zlib.crc32(one.encode(), zlib.crc32(b"word")) in encoder.hashes
+    assert not np.array_equal(encoder.encode(one), encoder.encode(other))
+    assert encoder.encode(one).any()
+
+
+def test_encoders_of_before_find_words_as_they_did():
+    new = NgramEncoder.from_texts(["वह किताब पढ़ता है", "红色的杯子", "a red mug"])
+    config = {name: value for name, value in new.get_config().items() if name != "form"}
+    old = NgramEncoder.from_config(config)
+    assert old.form == 1 and old != new and NgramEncoder.from_config(new.get_config()) == new
+    assert np.array_equal(old.encode("a red mug"), new.encode("a red mug"))
+    assert not np.array_equal(old.encode("红色"), new.encode("红色"))
+    assert NgramEncoder.from_config(old.get_config()).form == 1
+    with pytest.raises(ValueError, match="`form` must be 1 or 2. Received: form=3"):
+        NgramEncoder.from_config({**config, "form": 3})
 
 
 def test_ids_and_weights_do_not_change_between_versions():

@@ -13,6 +13,13 @@ from itertools import islice
 
 import tokenizers
 
+# Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Tai Le, New Tai Lue and Tai Tham, Balinese, kana,
+# Chinese characters and their radicals, Javanese.
+WITHOUT_SPACES = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f\u2e80-\u2fdf\u3005-\u3007"
+    "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua980-\ua9ff\uaa60-\uaa7f\uf900-\ufaff"
+    "\U00020000-\U000323af"
+)
 # The first and the later bytes of every character beyond ASCII.
 _FIRST, _LATER = range(0xC2, 0xF5), range(0x80, 0xC0)
 # Characters for private use, which no normalisation changes and no tokenizer splits at.

@@ -112,7 +112,8 @@ class TextLoader(Loader):
                 suit every script; to "wordlevel" a word that was not learned is unknown.
             vocabulary_size: The largest number of different ids to learn. For tokens, from 1,024 on, letters that no
                 training caption has are ids of their bytes in UTF-8; below, they make a word unknown.
-            sequence_length: Ids a caption; by default enough for 99 % of the training captions, at most 512.
+            sequence_length: Ids a caption; by default enough for 99 % of the training captions, at most 512, and 1,024
+                n-grams.
             lowercase: For tokens: whether case, and nothing but case, is ignored. N-grams always ignore it.
             truncation: For tokens: the side cut off long captions.
             padding: For tokens: the side filled with zeros.

@@ -12,7 +12,7 @@ from typing import Any
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from multimodal_gen.loaders.spelling import byte_pieces
+from multimodal_gen.loaders.spelling import WITHOUT_SPACES, byte_pieces
 from multimodal_gen.loaders.unigrams import fit_unigrams
 
 PAD, UNKNOWN, MASK = "[PAD]", "[UNK]", "[MASK]"
@@ -24,14 +24,7 @@ SPELLED_FROM = 1024
 _SHARE_OF_LETTERS = 0.75
 # A Unigram model begins with this many times the pieces that it ends with.
 _SEEDS = 2
-# Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Tai Le, New Tai Lue and Tai Tham, Balinese, kana,
-# Chinese characters and their radicals, Javanese.
-_NO_SPACES = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f\u2e80-\u2fdf\u3005-\u3007"
-    "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua980-\ua9ff\uaa60-\uaa7f\uf900-\ufaff"
-    "\U00020000-\U000323af"
-)
-_RUN = re.compile(f"[{_NO_SPACES}]+")
+_RUN = re.compile(f"[{WITHOUT_SPACES}]+")
 _LONGEST_PIECE = 16
 # What the pre-tokenizer of BPE and Unigram writes for a space.
 _SPACE = "\u2581"
@@ -85,7 +78,7 @@ def train_tokenizer(
         )
     normalizer = _normalizer(lowercase)
     if model == "wordlevel":
-        letter = pre_tokenizers.Split(Regex(f"[{_NO_SPACES}]\\p{{M}}*"), "isolated")
+        letter = pre_tokenizers.Split(Regex(f"[{WITHOUT_SPACES}]\\p{{M}}*"), "isolated")
         words = pre_tokenizers.Sequence([letter, pre_tokenizers.BertPreTokenizer()])
         trainer = trainers.WordLevelTrainer(vocab_size=vocabulary_size, special_tokens=SPECIAL, show_progress=False)
         return _train(texts, models.WordLevel(unk_token=UNKNOWN), trainer, normalizer, words)
