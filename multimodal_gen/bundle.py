@@ -20,8 +20,8 @@ import pandas as pd
 
 from multimodal_gen.bundle_checks import by_name, check_model, check_outputs, structure_of_inputs
 from multimodal_gen.bundle_files import placed
-from multimodal_gen.bundle_json import read_description, write_description
-from multimodal_gen.bundle_model import load_model
+from multimodal_gen.bundle_json import check_description, read_description, write_description
+from multimodal_gen.bundle_model import check_model_config, load_model
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.target import Target
@@ -43,7 +43,8 @@ class Bundle:
         ValueError: If the model is not built, its inputs do not have the shapes that the loaders yield, its outputs
             not those that the target needs, it does not have one output for each of several targets, by their names,
             or `inputs_as` is something else.
-        TypeError: If a target is something else.
+        TypeError: If a target is something else, or the model, a loader or a target has something that `save` could
+            not write. So make the bundle before training, which may take long: it holds the model itself, and no copy.
     """
 
     def __init__(
@@ -62,6 +63,9 @@ class Bundle:
         self.inputs = dict(inputs)
         self.target = dict(target) if isinstance(target, Mapping) else target
         check_model(model, self.inputs, self.target)
+        check_description(self.inputs, self.target)
+        with _uncompiled(model):
+            check_model_config(model)
         self.inputs_as = inputs_as or structure_of_inputs(model, self.inputs)
 
     def predict(self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0) -> pd.DataFrame:
@@ -165,17 +169,38 @@ class Bundle:
             path: The folder; it is made if there is none.
         """
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
-            with _uncompiled(self.model):
-                self.model.save(Path(temporary, "model.keras"))
-            write_description(Path(temporary), self.inputs, self.target, self.inputs_as)
+        with self._written(folder) as temporary:
             for stale in folder.glob("tokenizer*.json"):
                 if not Path(temporary, stale.name).exists():
                     stale.unlink()
             # The description comes last: a folder without it is no bundle.
             for name in sorted(os.listdir(temporary), key=lambda name: name == "bundle.json"):
                 os.replace(Path(temporary, name), folder / name)
+
+    def try_save(self, path: str | os.PathLike[str]) -> None:
+        """Find out before training whether `save` will work: everything is written into the folder, and removed again.
+
+        Args:
+            path: The folder; it is made if there is none. An older bundle there stays as it is.
+
+        Raises:
+            OSError: If the folder cannot be written into, or has no room.
+        """
+        folder = Path(path)
+        with self._written(folder) as temporary:
+            for name in os.listdir(temporary):
+                if Path(folder, name).is_dir():
+                    raise IsADirectoryError(f"A folder is in the way of a file of the bundle: '{folder / name}'")
+
+    @contextmanager
+    def _written(self, folder: Path) -> Iterator[Path]:
+        # All files of the bundle, in a folder beside the place where they are to lie.
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+            with _uncompiled(self.model):
+                self.model.save(Path(temporary, "model.keras"))
+            write_description(Path(temporary), self.inputs, self.target, self.inputs_as)
+            yield Path(temporary)
 
     def _sequence(
         self,

@@ -10,11 +10,9 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import multimodal_gen
 from multimodal_gen.bundle_files import parse_json, placed, read_text
 from multimodal_gen.config import deserialize, serialize
 from multimodal_gen.errors import BundleError
@@ -23,11 +21,28 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.image import ImageLoader
 from multimodal_gen.loaders.reconstruction import InputTarget
 from multimodal_gen.loaders.target import Target
+from multimodal_gen.versions import running_version
 
 _FORMAT = 1
 _TOKENIZER = re.compile(r"tokenizer(_\d+)?\.json")
 
 Targets = Target | dict[str, Target] | None
+
+
+def check_description(inputs: Mapping[str, Loader], target: Targets) -> None:
+    """Make sure that loaders and targets can be written.
+
+    Raises:
+        TypeError: If one has an argument that is not JSON, such as a function; it names which.
+    """
+    named = {f"inputs[{name!r}]": loader for name, loader in inputs.items()}
+    several = isinstance(target, Mapping)
+    named |= {f"target[{name!r}]": one for name, one in target.items()} if several else {"target": target}
+    for name, one in named.items():
+        try:
+            json.dumps(serialize(one), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"A bundle of this could not be saved. {error}, in {name}") from error
 
 
 def write_description(folder: Path, inputs: Mapping[str, Loader], target: Targets, inputs_as: str) -> None:
@@ -42,8 +57,8 @@ def write_description(folder: Path, inputs: Mapping[str, Loader], target: Target
     several = isinstance(target, Mapping)
     description: dict[str, Any] = {
         "format": _FORMAT,
-        "multimodal_gen": multimodal_gen.__version__,
-        "keras": version("keras"),
+        "multimodal_gen": running_version("multimodal_gen"),
+        "keras": running_version("keras"),
         "inputs_as": inputs_as,
         "inputs": {name: serialize(loader) for name, loader in inputs.items()},
         "target": None if several else serialize(target),

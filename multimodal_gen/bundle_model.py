@@ -8,9 +8,11 @@ layers and functions of Keras, classes that are registered or given, plain array
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 import threading
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -74,6 +76,34 @@ def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.M
         raise BundleError(
             f"model.keras is missing, damaged, or made of classes that were not given in `custom_objects`: {reason}."
         ) from error
+
+
+def check_model_config(model: keras.Model) -> None:
+    """Make sure that the description of a model can be written, and warn if `load_bundle` would refuse it.
+
+    Args:
+        model: The model, uncompiled.
+
+    Raises:
+        TypeError: If a layer cannot be described, such as one with arguments and no `get_config`.
+    """
+    try:
+        text = json.dumps(keras.saving.serialize_keras_object(model))
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise TypeError(
+            "A bundle of this could not be saved, as the model cannot be described. Give its own layers a "
+            f"`get_config`, and numbers and texts as arguments. {type(error).__name__}: {reason.rstrip('.')}. "
+            f"Received: a model {model.name!r}"
+        ) from error
+    found = {value.get("class_name") for value in _objects(json.loads(text))}
+    code = next((name for name in _CODE if name in found), None)
+    if code is not None:
+        warnings.warn(
+            f"`load_bundle` will refuse this model, as a {code} runs code that comes with the file. Make it a layer "
+            f"class of its own before you train. Received: a model {model.name!r}",
+            stacklevel=3,
+        )
 
 
 def _check_members(archive: zipfile.ZipFile, size: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 import time
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,14 @@ from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.part_checks import warn_of_leakage
 from multimodal_gen.preparation import Parts, Reporter, lost_all, make_loaders, picture_folder, read_parts
+from multimodal_gen.rehearsal import check_folder, rehearse
 from multimodal_gen.results import write_metrics, write_results
 from multimodal_gen.resume import ResumeTraining
 from multimodal_gen.sequence import MultimodalSequence
 from multimodal_gen.settings import RunSettings
 from multimodal_gen.table_notes import notes_on
 from multimodal_gen.target_choice import class_called, main_score, score_name, shown_scores
+from multimodal_gen.versions import running_version
 
 # Seconds after which a picture that is still being read is given up: nobody looks at a command line all night.
 _READ_TIMEOUT = 300.0
@@ -61,6 +62,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         one) and with `ablate` under each input's name; and everything else under "details". The main score is the
         balanced accuracy of a class, R2 of a number, and the mean average precision of labels.
     """
+    check_folder(settings.folder)
     parts = read_parts(settings, reporter)
     if settings.split is not None or settings.group is None:
         warn_of_leakage(parts, settings.image, picture_folder(settings))
@@ -103,7 +105,7 @@ def _metrics(
         "rows": {name: len(part) for name, part in parts._asdict().items()},
         **names,
         "settings": asdict(settings),
-        "versions": {name: version(name) for name in ("multimodal_gen", "keras", keras.backend.backend())}
+        "versions": {name: running_version(name) for name in ("multimodal_gen", "keras", keras.backend.backend())}
         | {"python": platform.python_version()},
         "backend": keras.backend.backend(),
     }
@@ -184,6 +186,8 @@ def _train(
     model = build_fusion_classifier(
         inputs, target, fusion=fusion, positive=positive, branches=branches_for(inputs, len(parts.train))
     )
+    if name not in inputs or len(inputs) == 1:
+        rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
     reporter.say(f"Training on {name}: {fusion} model of {model.count_params():,} parameters")
     callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
     if settings.resume:
