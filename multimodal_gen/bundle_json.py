@@ -35,9 +35,11 @@ def check_description(inputs: Mapping[str, Loader], target: Targets) -> None:
     Raises:
         TypeError: If one has an argument that is not JSON, such as a function; it names which.
     """
-    named = {f"inputs[{name!r}]": loader for name, loader in inputs.items()}
-    several = isinstance(target, Mapping)
-    named |= {f"target[{name!r}]": one for name, one in target.items()} if several else {"target": target}
+    named: dict[str, Any] = {f"inputs[{name!r}]": loader for name, loader in inputs.items()}
+    if isinstance(target, Mapping):
+        named |= {f"target[{name!r}]": one for name, one in target.items()}
+    else:
+        named["target"] = target
     for name, one in named.items():
         try:
             json.dumps(serialize(one), allow_nan=False)

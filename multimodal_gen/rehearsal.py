@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle import Bundle
+from multimodal_gen.loaders.target import Target
 
 # Rows that are written for a trial; a picture of predictions shows no more.
 _ROWS = 12
@@ -50,6 +51,7 @@ def rehearse(
         OSError: If there is no room, or a folder is in the way of a file.
         BundleError: If what is saved cannot be loaded again.
     """
+    assert isinstance(bundle.target, Target)
     names = ["loss", "val_loss", *(f"{part}{metric.name}" for metric in bundle.target.metrics for part in ("", "val_"))]
     history = SimpleNamespace(epoch=[0, 1], history={name: [1.0, 0.5] for name in names}, best_epoch=1)
     with tempfile.TemporaryDirectory(prefix=".trying-", dir=folder) as temporary:
