@@ -1,7 +1,8 @@
-"""What one cell says: whether it is missing, and its text, which is the same whatever else its column or file holds."""
+"""What one cell says: whether it is missing, its text, its number; the same whatever else its column or file holds."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from decimal import Decimal
 from typing import Any
@@ -71,3 +72,65 @@ def column_texts(column: pd.Series) -> np.ndarray:
             at = f"at index {column.index[[row]].tolist()[0]!r}, column {column.name!r}"
             raise TypeError(f"{error} {at}") from None
     return texts
+
+
+def cell_number(cell: Any) -> float:
+    """The number that a cell holds, or that its text is: "0.50" is 0.5 as in Python, with blanks around it or without.
+
+    Args:
+        cell: The cell.
+
+    Returns:
+        The number, NaN where the cell is missing.
+
+    Raises:
+        ValueError: If it is not a number; the error says what might be done.
+    """
+    if is_missing(cell):
+        return float("nan")
+    try:
+        # Python reads 1_000 as a number, which in a table it is not.
+        if not isinstance(cell, bytes | bytearray) and not (isinstance(cell, str) and "_" in cell):
+            return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{_advice(cell)}Received: {shown(cell)}")
+
+
+def column_numbers(column: pd.Series) -> np.ndarray:
+    """The numbers of a column's cells, `(rows,) float64`: each as by `cell_number`, NaN where a cell is missing.
+
+    Args:
+        column: The column; its index names a row in an error.
+
+    Raises:
+        ValueError: If a cell is not a number; it names the index and the column.
+    """
+    if column.dtype.kind in "iufb":
+        return np.asarray(column.to_numpy("float64", na_value=np.nan))
+    numbers = np.empty(len(column))
+    for row, cell in enumerate(column.array.tolist()):
+        try:
+            numbers[row] = cell_number(cell)
+        except ValueError as error:
+            at = f"at index {column.index[[row]].tolist()[0]!r}, column {column.name!r}"
+            raise ValueError(f"{error} {at}") from None
+    return numbers
+
+
+# Groups of three digits are thousands in most tables; 1,234 must not become 1.234 by an advice given too lightly.
+_THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(,\d{3})+(\.\d*)?\s*")
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d*\s*")
+
+
+def _advice(cell: Any) -> str:
+    if not isinstance(cell, str):
+        return ""
+    if _THOUSANDS.fullmatch(cell):
+        return 'Take the commas out with `pd.to_numeric(table[column].str.replace(",", ""))`. '
+    if _DECIMAL_COMMA.fullmatch(cell) and any(map(str.isdigit, cell)):
+        return (
+            "If the comma is a decimal sign in every row, write a point instead, with "
+            '`pd.to_numeric(table[column].str.replace(",", "."))`. '
+        )
+    return 'Read such cells as missing with `pd.to_numeric(table[column], errors="coerce")`, or mend them. '

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.cells import column_texts
+from multimodal_gen.cells import column_numbers, column_texts
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import TableError
 from multimodal_gen.loaders.base import Loader
@@ -71,13 +71,16 @@ class WeightedSampler(Sampler):
     column: str
 
     def weights(self, table: pd.DataFrame) -> np.ndarray:
-        """The column as numbers, NaN for what is none.
+        """The column as numbers, also of texts that are numbers; NaN where a cell is missing.
 
         Raises:
-            TableError: If there is no such column.
+            TableError: If there is no such column, or a cell of it is not a number; it names the row.
         """
         check_columns(table, [self.column])
-        return np.asarray(pd.to_numeric(table[self.column], errors="coerce").to_numpy("float64", na_value=np.nan))
+        try:
+            return column_numbers(table[self.column])
+        except ValueError as error:
+            raise TableError(f"Weights must be numbers. {error}") from None
 
 
 def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler | None:

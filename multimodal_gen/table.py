@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import glob
-import json
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,20 +12,28 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import TableError
-
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm")
-)
+from multimodal_gen.tables.delimited import read_delimited
+from multimodal_gen.tables.folders import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from multimodal_gen.tables.folders import read_folders
+from multimodal_gen.tables.jsonl import read_jsonl
+from multimodal_gen.tables.metadata import read_metadata
+from multimodal_gen.tables.parquet import read_parquet
 
 
 def read_table(path: str | os.PathLike[str], *, na_values: Sequence[str] = ("",)) -> pd.DataFrame:
-    """Read a table from a file, or from a folder with one folder a class.
+    """Read a table from a file, or from a folder of pictures.
+
+    The rows of the file are the rows of the table, in its order, and its columns have their own names. Every cell of a
+    csv or tsv file is a text, just as it stands there: 00012 stays 00012, and "0" is the same label beside an "x" and
+    alone. Whatever wants numbers reads them from their texts; for computations of your own there is
+    `pd.to_numeric(table["price"])`. In jsonl and parquet, numbers are numbers.
 
     Args:
-        path: A `.csv`, `.tsv`, `.jsonl` (one JSON object a line) or `.parquet` file, or a folder. In a folder, every
+        path: A `.csv`, `.tsv`, `.jsonl` (one JSON object per line) or `.parquet` file, or a folder. In a folder, every
             picture below `folder/CLASS/` becomes a row, sorted by path, with the columns "image" (path relative to the
             folder), "caption" (the text of a side-car file of the same name ending in `.txt`, or empty) and "label"
-            (CLASS).
+            (CLASS). Of `folder/train/CLASS/`, `folder/test/CLASS/` and the like, "split" is the first folder. If there
+            is a file metadata.csv or metadata.jsonl with a column `file_name`, it is the table, and "image" is added.
         na_values: For csv and tsv: the cells that count as missing. By default only an empty one, so that a caption
             "NA" or "None" stays what it is.
 
@@ -37,17 +42,22 @@ def read_table(path: str | os.PathLike[str], *, na_values: Sequence[str] = ("",)
 
     Raises:
         FileNotFoundError: If there is no such file.
-        TableError: If the file has another suffix, cannot be parsed, or has no rows.
+        TableError: If the file has another suffix, cannot be parsed, has two columns of one name, or has no rows. Where
+            a line is to blame, it names that.
     """
     path = Path(path)
     if path.is_dir():
-        table = _read_class_folders(path)
+        table = read_metadata(path, _read_file, na_values)
+        if table is None:
+            table = read_folders(path)
     elif not path.exists():
-        raise FileNotFoundError(f"There is no table. Received: path={os.fspath(path)!r}")
+        raise FileNotFoundError(f"There is no such file or folder. Received: path={os.fspath(path)!r}")
     else:
         table = _read_file(path, na_values)
-    if table.empty:
+    if not len(table):
         raise TableError(f"The table has no rows. Received: path={os.fspath(path)!r}")
+    if not len(table.columns):
+        raise TableError(f"The table has no columns. Received: path={os.fspath(path)!r}")
     return table
 
 
@@ -55,78 +65,37 @@ def _read_file(path: Path, na_values: Sequence[str]) -> pd.DataFrame:
     suffix = path.suffix.lower()
     try:
         if suffix in (".csv", ".tsv"):
-            separator = "," if suffix == ".csv" else "\t"
-            return pd.read_csv(
-                path, sep=separator, keep_default_na=False, na_values=list(na_values), encoding="utf-8-sig"
-            )
+            return read_delimited(path, "," if suffix == ".csv" else "\t", na_values)
         if suffix in (".jsonl", ".ndjson"):
-            # Not by pandas: it takes texts that look like dates or numbers for such.
-            with path.open(encoding="utf-8-sig") as lines:
-                return pd.DataFrame([json.loads(line) for line in lines if line.strip()])
+            return read_jsonl(path)
         if suffix in (".parquet", ".pq"):
-            return pd.read_parquet(path)
+            return read_parquet(path)
+    except TableError as error:
+        raise TableError(f"The table cannot be read. {error} Received: path={os.fspath(path)!r}") from None
     except Exception as error:
-        kind = {".csv": " A csv file is UTF-8 text with commas.", ".tsv": " A tsv file is UTF-8 text with tabs."}
         raise TableError(
-            f"The table cannot be read: {' '.join(str(error).split()).rstrip('.')}.{kind.get(suffix, '')} Others can "
-            f"be read with pandas, as a sequence takes any DataFrame. Received: path={os.fspath(path)!r}"
+            f"The table cannot be read: {' '.join(str(error).split()).rstrip('.')}. Others can be read with pandas, as "
+            f"a sequence takes any DataFrame. Received: path={os.fspath(path)!r}"
         ) from error
     raise TableError(
         f"A table is a .csv, .tsv, .jsonl or .parquet file or a folder. Received: path={os.fspath(path)!r}"
     )
 
 
-def _read_class_folders(root: Path) -> pd.DataFrame:
-    rows, passed_over = [], []
-    for file in sorted(root.rglob("*")):
-        relative = file.relative_to(root)
-        if any(part.startswith(".") for part in relative.parts):
-            continue
-        if file.is_dir():
-            if file.is_symlink():
-                passed_over.append(relative.as_posix())
-            continue
-        if file.suffix.lower() in IMAGE_SUFFIXES and len(relative.parts) > 1:
-            side_car = file.with_suffix(".txt")
-            caption = side_car.read_text("utf-8").strip() if side_car.is_file() else ""
-            rows.append((relative.as_posix(), caption, relative.parts[0]))
-        elif not (file.suffix.lower() == ".txt" and _has_picture(file)):
-            passed_over.append(relative.as_posix())
-    if not rows:
-        raise TableError(
-            f"There is no picture in any class folder, as in CLASS/1.jpg. Received: path={os.fspath(root)!r}"
-        )
-    bare = [row[0] for row in rows if not row[1]]
-    if 0 < len(bare) < len(rows):
-        warnings.warn(
-            f"{len(bare)} of the {len(rows)} pictures below {os.fspath(root)!r} have no caption, as their .txt file is "
-            f"missing or empty, {bare[0]!r} first.",
-            stacklevel=3,
-        )
-    if passed_over:
-        warnings.warn(
-            f"{len(passed_over)} file(s) below {os.fspath(root)!r} are neither pictures in a class folder nor captions "
-            f"of one, or links to folders, which are not followed, and are left out, {passed_over[0]!r} first.",
-            stacklevel=3,
-        )
-    return pd.DataFrame(rows, columns=["image", "caption", "label"])
-
-
-def _has_picture(side_car: Path) -> bool:
-    return any(side_car.with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES) or any(
-        other.suffix.lower() in IMAGE_SUFFIXES for other in side_car.parent.glob(f"{glob.escape(side_car.stem)}.*")
-    )
+# Rows of a column for each one that is taken out, from which on they are taken one by one.
+_FAR = 100
 
 
 def check_columns(table: Any, columns: Sequence[str]) -> None:
     """Make sure that a table has rows and the named columns, each once.
 
     Raises:
-        TypeError: If it is not a DataFrame.
+        TypeError: If it is not a DataFrame, or the name of a column is not a string.
         TableError: If it has no rows, or a column is missing or there twice; it lists the columns there are.
     """
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"The table must be a pandas DataFrame. Received: {type(table).__name__}")
+    check_names(columns)
     if not len(table):
         raise TableError(f"The table has no rows. Received: columns={list(table.columns)}")
     for column in columns:
@@ -138,6 +107,20 @@ def check_columns(table: Any, columns: Sequence[str]) -> None:
             close = difflib.get_close_matches(str(column), names, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise TableError(f"The table has no such column; it has {names}.{hint} Received: column={column!r}")
+
+
+def check_names(columns: Sequence[Any]) -> None:
+    """Make sure that names of columns are strings, which those of a table without a header are not.
+
+    Raises:
+        TypeError: If one is not; it says how to rename them.
+    """
+    for column in columns:
+        if not isinstance(column, str):
+            raise TypeError(
+                "The name of a column must be a string. A table read with `header=None` has numbers for names; rename "
+                f"its columns with `table.columns = table.columns.astype(str)`. Received: column={column!r}"
+            )
 
 
 def cells_of(table: pd.DataFrame, column: str | tuple[str, ...], rows: slice | np.ndarray | None = None) -> list[Any]:
@@ -152,6 +135,9 @@ def cells_of(table: pd.DataFrame, column: str | tuple[str, ...], rows: slice | n
         return list(zip(*(cells_of(table, one, rows) for one in column), strict=True))
     array = table[column].array
     if isinstance(rows, np.ndarray):
+        if len(rows) * _FAR < len(array) and getattr(array.dtype, "storage", "") == "pyarrow":
+            # Arrow joins all pieces of a column to take some rows out of it; what is read from a file has many.
+            return [array[row] for row in rows.tolist()]
         array = array.take(rows)
     elif rows is not None:
         array = array[rows]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.cells import cell_text
-from multimodal_gen.errors import LoadError
+from multimodal_gen.cells import cell_number, cell_text
+from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.label import ClassLabel
 
@@ -143,8 +143,14 @@ def _check_names(argument: str, given: Mapping[Any, Any], targets: Mapping[str |
 
 def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[float]:
     cells = table[column].array.take(positions).tolist()
+    numbers = []
     for position, cell in zip(positions, cells, strict=True):
-        if not isinstance(cell, int | float | np.number) or not np.isfinite(cell) or cell < 0:
-            reason = f"a sample weight must be a finite number, at least 0. Received: {cell!r}"
+        try:
+            number = cell_number(cell)
+        except ValueError:
+            number = np.nan
+        if not np.isfinite(number) or number < 0:
+            reason = f"a sample weight must be a finite number, at least 0. Received: {shown(cell)}"
             raise LoadError(reason).at(table.index[[position]].tolist()[0], column)
-    return cells
+        numbers.append(number)
+    return numbers

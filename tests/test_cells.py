@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from multimodal_gen.cells import cell_text, column_texts, is_missing
+from multimodal_gen.cells import cell_number, cell_text, column_numbers, column_texts, is_missing
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,50 @@ LONG = 1234567890123456789
 def test_the_texts_of_a_column_do_not_depend_on_its_type(column: pd.Series, texts: list[str | None]) -> None:
     assert column_texts(column).tolist() == texts
     assert [None if is_missing(cell) else cell_text(cell) for cell in column] == texts
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        ("0.50", 0.5),
+        (" -3 ", -3.0),
+        ("1e3", 1000.0),
+        ("0.1", 0.1),
+        (3, 3.0),
+        (np.float32(0.5), 0.5),
+        (Decimal("1.25"), 1.25),
+        (True, 1.0),
+    ],
+)
+def test_a_number_is_read_from_its_text(cell: Any, number: float) -> None:
+    assert cell_number(cell) == number
+    assert column_numbers(pd.Series([cell, None], dtype=object)).tolist()[0] == number
+
+
+@pytest.mark.parametrize("cell", ["1,234", "1,5", "dear", "", "1_000", b"1", [1], pd.Timestamp("2020-01-01")])
+def test_what_is_not_a_number_is_named_by_row_and_column(cell: Any) -> None:
+    with pytest.raises(ValueError, match="Received: "):
+        cell_number(cell)
+    with pytest.raises(ValueError, match="Received: .* at index 'b', column 'price'"):
+        column_numbers(pd.Series(["1", cell], index=["a", "b"], name="price", dtype=object))
+
+
+@pytest.mark.parametrize("cell", ["1,234", "12,345,678", "-1,234.50"])
+def test_a_comma_before_three_digits_is_never_taken_for_a_decimal_sign(cell: str) -> None:
+    with pytest.raises(ValueError, match="Take the commas out") as refused:
+        cell_number(cell)
+    assert '"."' not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([1, 2, None]),
+        pd.Series([1, 2, None], dtype="Int64"),
+        pd.Series(["1", "2.0", None]),
+        pd.Series(["1", "2", None], dtype=pd.ArrowDtype(pa.string())),
+        pd.Series([1, 2, None], dtype=pd.ArrowDtype(pa.int64())),
+    ],
+)
+def test_numbers_of_a_column_do_not_depend_on_its_type(column: pd.Series) -> None:
+    np.testing.assert_array_equal(column_numbers(column), [1.0, 2.0, np.nan])

@@ -295,7 +295,7 @@ def test_a_bad_cell_in_the_test_rows_is_found_before_training(shop: Path, tmp_pa
 
 def test_wrong_tables_and_runs_are_one_sentence(run: tuple[Path, str], shop: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("no table")
-    assert_refused(call("train", tmp_path / "none.csv", "--caption", "c"), "There is no table.*none.csv")
+    assert_refused(call("train", tmp_path / "none.csv", "--caption", "c"), "There is no such file or folder.*none.csv")
     assert_refused(call("train", tmp_path / "a.txt", "--caption", "c"), "A table is a .csv")
     assert_refused(call("evaluate", tmp_path, shop), "There is no bundle.json in the folder")
     assert_refused(call("evaluate", run[0], shop, "--directory", tmp_path), "index 0, column 'image'.*no such file")

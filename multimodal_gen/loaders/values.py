@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.cells import cell_number, column_numbers, is_missing
 from multimodal_gen.errors import LoadError, shown
-from multimodal_gen.loaders.base import is_missing
-from multimodal_gen.table import check_columns
+from multimodal_gen.table import check_columns, check_names
 
 
 def cells_of(column: str, values: Any) -> Any:
@@ -24,6 +24,8 @@ def cells_of(column: str, values: Any) -> Any:
         TypeError: If `column` is no name, or `values` are a single text or a mapping.
         TableError: If it is a table without that column; it lists those there are.
     """
+    if not isinstance(column, str) and isinstance(values, pd.DataFrame) and column in values.columns:
+        check_names([column])
     if not isinstance(column, str) or isinstance(values, str | bytes | Mapping):
         raise _wrong_order(column, values)
     if not isinstance(values, pd.DataFrame):
@@ -74,20 +76,14 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
             f"`values` must have one column for each name in `column`. "
             f"Received: column={column!r}, {frame.shape[1]} column(s) of values"
         )
-    try:
-        return frame.astype("float64")
-    except (TypeError, ValueError):
-        pass
+    numbers = {}
     for position in range(frame.shape[1]):
-        name = names[position if len(names) > 1 else 0]
-        for label, cell in frame.iloc[:, position].items():
-            if not (is_missing(cell) or _is_number(cell)):
-                raise ValueError(
-                    f"{_way_out_of_text(cell)}The values of {name!r} must be numbers. "
-                    f"Received: {shown(cell)} at index {label!r}"
-                )
-    # What remains is pandas' NA, which has no float.
-    return frame.astype(object).where(frame.notna(), np.nan).astype("float64")
+        own = frame.iloc[:, position].rename(names[position if len(names) > 1 else 0])
+        try:
+            numbers[position] = column_numbers(own)
+        except ValueError as error:
+            raise ValueError(f"The values of {own.name!r} must be numbers. {error}") from None
+    return pd.DataFrame(numbers, index=frame.index).set_axis(frame.columns, axis=1)
 
 
 def read_numbers(cell: Any, size: int) -> np.ndarray:
@@ -103,10 +99,9 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
     several = isinstance(cell, tuple) or (isinstance(cell, np.ndarray) and cell.ndim == 1)
     cells = cell if several else (cell,) * (size if is_missing(cell) else 1)
     try:
-        numbers = np.array([float("nan") if is_missing(one) else one for one in cells], "float64")
-    except (TypeError, ValueError, OverflowError):
-        text = next((one for one in cells if isinstance(one, str) and not _is_number(one)), None)
-        raise LoadError(f"expected {size} number(s). {_way_out_of_text(text)}Received: {shown(cell)}") from None
+        numbers = np.array([cell_number(one) for one in cells], "float64")
+    except ValueError as error:
+        raise LoadError(f"expected {size} number(s). {error}") from None
     if numbers.shape != (size,):
         raise LoadError(f"expected {size} number(s). Received: {shown(cell)}")
     return numbers
@@ -147,22 +142,3 @@ def _shapes(cells: Sequence[Any], rows: Sequence[int]) -> Iterator[tuple[int, tu
             yield row, np.shape(cells[row])
         except ValueError:
             yield row, None
-
-
-def _is_number(cell: Any) -> bool:
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _way_out_of_text(cell: Any) -> str:
-    if not isinstance(cell, str):
-        return ""
-    if "," in cell:
-        return (
-            'Numbers with a comma are read by `pd.read_csv(path, decimal=",")` (or `thousands=","`), or mended by '
-            '`pd.to_numeric(table[column].str.replace(",", "."))`. '
-        )
-    return 'Make what is no number missing with `pd.to_numeric(table[column], errors="coerce")`, or mend it. '

@@ -1,0 +1,60 @@
+"""Read parquet: columns as the file has them, with an index that pandas kept in it as a column again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+
+from multimodal_gen.errors import TableError
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a parquet file. The index is 0..n-1; one that pandas had given the rows becomes a column, or several.
+
+    Whole numbers without a name, as rows have them by themselves and after a filter, are left out. Whole numbers with
+    gaps get pandas' nullable type, as floats would lose digits above 2**53.
+
+    Raises:
+        TableError: If two columns have one name.
+    """
+    schema = parquet.read_schema(path)
+    _check_names([str(name) for name in schema.names])
+    table = _without_index(pd.read_parquet(path))
+    table.columns = table.columns.map(str)
+    _check_names(list(table.columns))
+    gaps = [
+        field.name
+        for field in schema
+        if pa.types.is_integer(field.type) and field.name in table and table[field.name].dtype.kind == "f"
+    ]
+    if gaps:
+        for name, column in zip(gaps, parquet.read_table(path, columns=gaps).columns, strict=True):
+            dtype = pd.api.types.pandas_dtype(_NULLABLE[str(column.type)])
+            table[name] = pd.Series(dtype.__from_arrow__(column), index=table.index)
+    return table
+
+
+_NULLABLE = {f"{sign.lower()}{bits}": f"{sign}{bits}" for sign in ("Int", "UInt") for bits in (8, 16, 32, 64)}
+
+
+def _without_index(table: pd.DataFrame) -> pd.DataFrame:
+    index = table.index
+    if index.name is None and index.dtype.kind in "iu" and index.nlevels == 1:
+        return table.reset_index(drop=True)
+    # Where a column and the index are one and the same, as after `set_index(..., drop=False)`, it is kept once.
+    if index.name is not None and index.name in table.columns and table[index.name].tolist() == index.tolist():
+        return table.reset_index(drop=True)
+    single = index.nlevels == 1 and "index" not in table.columns
+    names = [
+        name if name is not None else "index" if single else f"level_{level}" for level, name in enumerate(index.names)
+    ]
+    return table.reset_index(names=names, allow_duplicates=True)
+
+
+def _check_names(names: list[str]) -> None:
+    twice = [name for position, name in enumerate(names) if name in names[:position]]
+    if twice:
+        raise TableError(f"Several columns, or a column and the index, are called {twice[0]!r}; rename one of them.")
