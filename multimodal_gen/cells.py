@@ -97,6 +97,23 @@ def cell_number(cell: Any) -> float:
     raise ValueError(f"{_advice(cell)}Received: {shown(cell)}")
 
 
+# A whole number, a decimal one, and as many characters as one needs.
+_INTEGER = re.compile(r"\s*[-+]?\d+\s*")
+_DECIMAL = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+_LONGEST = 40
+
+
+def number_or_cell(cell: Any) -> Any:
+    """The number that a text is, whole or not, as in a csv file; any other cell, such as a path, as it is.
+
+    Args:
+        cell: The cell.
+    """
+    if not isinstance(cell, str) or len(cell) > _LONGEST or not _DECIMAL.fullmatch(cell):
+        return cell
+    return int(cell) if _INTEGER.fullmatch(cell) else float(cell)
+
+
 def column_numbers(column: pd.Series) -> np.ndarray:
     """The numbers of a column's cells, `(rows,) float64`: each as by `cell_number`, NaN where a cell is missing.
 

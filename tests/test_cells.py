@@ -9,7 +9,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from multimodal_gen.cells import cell_number, cell_text, column_numbers, column_texts, is_missing
+from multimodal_gen.cells import (
+    cell_number,
+    cell_text,
+    column_numbers,
+    column_texts,
+    is_missing,
+    number_or_cell,
+)
 
 
 @pytest.mark.parametrize(
@@ -130,3 +137,11 @@ def test_a_comma_before_three_digits_is_never_taken_for_a_decimal_sign(cell: str
 )
 def test_numbers_of_a_column_do_not_depend_on_its_type(column: pd.Series) -> None:
     np.testing.assert_array_equal(column_numbers(column), [1.0, 2.0, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"), [("12", 12), (" -3 ", -3), ("0.5", 0.5), ("1e3", 1000.0), ("1.npy", "1.npy"), ("nan", "nan")]
+)
+def test_a_text_that_is_a_number_is_told_from_a_path(cell: str, number: Any) -> None:
+    assert number_or_cell(cell) == number and type(number_or_cell(cell)) is type(number)
+    assert number_or_cell("9" * 5000) == "9" * 5000

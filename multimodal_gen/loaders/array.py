@@ -6,7 +6,6 @@ Nothing is decoded, resized or rescaled here. What makes a table of arrays is `t
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ import pandas as pd
 from multimodal_gen.augment import Augmentation
 from multimodal_gen.augment.parameters import check_choice
 from multimodal_gen.augment.together import Variation
+from multimodal_gen.cells import number_or_cell
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
 from multimodal_gen.loaders.following import saved_config, varied_with
@@ -180,7 +180,7 @@ class ArrayLoader(Loader):
             LoadError: If the file is missing or broken, or the array has another shape, a dtype that cannot be cast
                 without changing values, or numbers that are not finite or no id.
         """
-        cell = _number_or_cell(cell)
+        cell = number_or_cell(cell)
         path = self._place.path_of(cell)
         try:
             array = self._cast(self._shaped(_opened(cell, self._place)))
@@ -200,7 +200,7 @@ class ArrayLoader(Loader):
         Raises:
             LoadError: If it may not be opened.
         """
-        path = self._place.path_of(_number_or_cell(cell))
+        path = self._place.path_of(number_or_cell(cell))
         return None if path is None else self._place.local(path)
 
     def varies(self, training: bool) -> bool:
@@ -258,20 +258,8 @@ class ArrayLoader(Loader):
             )
 
 
-# A whole number, or a decimal one.
-_INTEGER = re.compile(r"\s*[-+]?\d+\s*")
-_DECIMAL = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
-
-
-def _number_or_cell(cell: Any) -> Any:
-    # In a csv file numbers are texts, and so are paths; no .npy file is called like a number.
-    if not isinstance(cell, str) or not _DECIMAL.fullmatch(cell):
-        return cell
-    return int(cell) if _INTEGER.fullmatch(cell) else float(cell)
-
-
 def _opened(cell: Any, place: Place) -> np.ndarray:
-    cell = _number_or_cell(cell)
+    cell = number_or_cell(cell)
     path = place.path_of(cell)
     array = np.asarray(_from_cell(cell) if path is None else _from_file(place.local(path)))
     if array.dtype.kind not in "biuf" or not array.size:
