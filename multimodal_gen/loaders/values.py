@@ -24,8 +24,6 @@ def cells_of(column: str, values: Any) -> Any:
         TypeError: If `column` is no name, or `values` are a single text or a mapping.
         TableError: If it is a table without that column; it lists those there are.
     """
-    if not isinstance(column, str) and isinstance(values, pd.DataFrame) and column in values.columns:
-        check_names([column])
     if not isinstance(column, str) or isinstance(values, str | bytes | Mapping):
         raise _wrong_order(column, values)
     if not isinstance(values, pd.DataFrame):
@@ -108,6 +106,8 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
 
 
 def _wrong_order(column: Any, values: Any) -> TypeError:
+    if isinstance(values, pd.DataFrame) and pd.api.types.is_scalar(column):
+        check_names([column])
     return TypeError(
         "First comes the name of a column, and then its values: a Series, a list, an array or the table itself. "
         f"Received: column={type(column).__name__}, values={type(values).__name__}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,10 +52,10 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
     return table.to_pandas(types_mapper={pa.large_string(): text_dtype()}.get, split_blocks=True, self_destruct=True)
 
 
-def text_dtype() -> pd.StringDtype:
+def text_dtype() -> Any:
     """Texts kept by Arrow, with NaN for a missing one: what pandas 3 makes of texts by itself."""
     if pd.__version__.startswith("2."):
-        return pd.StringDtype("pyarrow_numpy")
+        return pd.api.types.pandas_dtype("string[pyarrow_numpy]")
     return pd.StringDtype("pyarrow", na_value=np.nan)
 
 

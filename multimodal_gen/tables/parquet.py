@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -32,12 +33,20 @@ def read_parquet(path: Path) -> pd.DataFrame:
     ]
     if gaps:
         for name, column in zip(gaps, parquet.read_table(path, columns=gaps).columns, strict=True):
-            dtype = pd.api.types.pandas_dtype(_NULLABLE[str(column.type)])
-            table[name] = pd.Series(dtype.__from_arrow__(column), index=table.index)
+            table[name] = pd.Series(column.to_pandas(types_mapper=_NULLABLE.get).array, index=table.index)
     return table
 
 
-_NULLABLE = {f"{sign.lower()}{bits}": f"{sign}{bits}" for sign in ("Int", "UInt") for bits in (8, 16, 32, 64)}
+_NULLABLE: dict[pa.DataType, Any] = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
 
 
 def _without_index(table: pd.DataFrame) -> pd.DataFrame:
