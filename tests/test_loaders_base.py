@@ -106,6 +106,38 @@ def test_each_broken_rule_is_named(loader: mg.Loader, message: str, monkeypatch:
         mg.check_loader(loader, [1.0, 2.0])
 
 
+class Network(Scaled):
+    """As a network does: the last digits depend on what else is in the batch."""
+
+    batch_tolerance = 1e-5
+    error = 5e-6
+
+    def read_batch(self, cells: list[float]) -> list[np.ndarray]:
+        return [(self.read(cell) * (1 + self.error)).astype("float32") for cell in cells]
+
+
+class Imprecise(Network):
+    error = 1e-3
+
+
+class Sloppy(Network):
+    batch_tolerance = 0.5
+
+
+class Whole(Network):
+    def __init__(self, column: str) -> None:
+        self.column, self.spec = column, mg.ArraySpec((2,), "int32")
+
+
+def test_a_network_may_differ_in_a_batch_by_what_it_says() -> None:
+    mg.check_loader(Network("price"), [1.0, 2.0, 1e6, 0.0])
+    with pytest.raises(mg.LoaderError, match=r"to within 1e-05 of the largest number.*Received: a difference of 0.00"):
+        mg.check_loader(Imprecise("price"), [1.0])
+    for loader, most in ((Sloppy("price"), "0.1"), (Whole("price"), "0")):
+        with pytest.raises(mg.LoaderError, match=rf"must be a number in \[0, {most}\].*Received: batch_tolerance="):
+            mg.check_loader(loader, [1.0])
+
+
 def test_check_loader_needs_a_cell() -> None:
     with pytest.raises(mg.LoaderError, match="at least one cell"):
         mg.check_loader(Scaled("price"), [])

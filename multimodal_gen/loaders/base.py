@@ -67,6 +67,9 @@ class Loader(Configurable):
         cached: Whether `read` costs so much more than looking an array up that it is worth keeping on disk.
         kept_by_row: Whether a sequence may read each row once and remember the array: for small arrays that depend on
             nothing but the cell, and on no file.
+        batch_tolerance: How far what `read_batch` gives may be from what `read` gives, as a share of the largest number
+            in the array; for a loader that runs a network in `read_batch`, whose sums depend on the size of a batch.
+            1e-5 is right for float32. Then the bytes of a batch depend on which rows are read together, too.
 
     Example:
         @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Loader(Configurable):
     missing: str = "error"
     cached: bool = True
     kept_by_row: bool = False
+    batch_tolerance: float = 0.0
 
     @abc.abstractmethod
     def read(self, cell: Any) -> np.ndarray:

@@ -19,9 +19,9 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
     """Prove that a loader keeps its contract, on cells of your own.
 
     Checked are: the class and its attributes; the shape and dtype of every array; that nothing is written into the
-    loader or into the cell; the same bytes when read again, in another order, as a batch, from several threads, after
-    pickling and after saving to JSON; that `augment` keeps the spec, changes nothing in place, repeats with the same
-    random stream, and does nothing random without one.
+    loader or into the cell; the same bytes when read again, in another order, as a batch (there, as near as the
+    loader's `batch_tolerance` says), from several threads, after pickling and after saving to JSON; that `augment`
+    keeps the spec, changes nothing in place, repeats with the same random stream, and does nothing random without one.
 
     Args:
         loader: The loader to check.
@@ -51,7 +51,12 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
                 raise LoaderError(f"{name}.{rule} Received: another array for the cell {_clip(cell)}")
 
     same(reversed([loader.read(cell) for cell in reversed(cells)]), "read must give the same array every time.")
-    same(loader.read_batch(cells), "read_batch must give exactly what read gives, cell by cell.")
+    if loader.batch_tolerance:
+        for cell, first, second in zip(cells, arrays, loader.read_batch(cells), strict=True):
+            _check_near(loader, first, _checked(loader, second, f"read_batch of {_clip(cell)}", name), cell)
+    else:
+        rule = "read_batch must give exactly what read gives, cell by cell; a network may differ by `batch_tolerance`."
+        same(loader.read_batch(cells), rule)
     kept = (loader.from_cached(loader.cached_by.read(cell)) for cell in cells)
     same(kept, "from_cached must give what read gives, from what cached_by reads.")
     with ThreadPoolExecutor(4) as pool:
@@ -85,6 +90,14 @@ def _check_attributes(loader: Loader, name: str) -> None:
     spec = getattr(loader, "spec", None)
     if not isinstance(spec, ArraySpec):
         raise LoaderError(f"{name}.spec must be an ArraySpec. Received: spec={spec!r}")
+    tolerance = loader.batch_tolerance
+    # Whole numbers come out the same from any batch, and a tenth is another number.
+    most = 0.1 if np.dtype(spec.dtype).kind == "f" else 0.0
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance <= most:
+        raise LoaderError(
+            f"{name}.batch_tolerance must be a number in [0, {most:g}] for an array of {spec.dtype}. "
+            f"Received: batch_tolerance={tolerance!r}"
+        )
 
 
 def _dump_config(loader: Loader, name: str) -> str:
@@ -122,6 +135,17 @@ def _check_augment(loader: Loader, array: np.ndarray, what: str, name: str) -> N
             raise LoaderError(f"{name}.augment must take all randomness from `rng`. Received: two results for one seed")
     if draw(None).tobytes() != draw(None).tobytes():
         raise LoaderError(f"{name}.augment must do nothing random when `rng` is None. Received: two results")
+
+
+def _check_near(loader: Loader, alone: np.ndarray, in_batch: np.ndarray, cell: Any) -> None:
+    difference = float(np.abs(alone.astype("f8") - in_batch).max(initial=0))
+    allowed = loader.batch_tolerance * float(np.abs(alone).max(initial=0))
+    if difference > allowed:
+        raise LoaderError(
+            f"{type(loader).__name__}.read_batch must give what read gives to within {loader.batch_tolerance:g} of the "
+            f"largest number, which is {allowed:g} here. Received: a difference of {difference:g} for the cell "
+            f"{_clip(cell)}"
+        )
 
 
 def _clip(cell: Any) -> str:

@@ -11,6 +11,7 @@ import keras
 
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models.auxiliary import FusionModel
+from multimodal_gen.models.branch_checks import check_branch
 from multimodal_gen.models.branches import Branch, Encoding, default_branch
 from multimodal_gen.models.fusion import Fusion, Match, fill_absent, fusion_named
 from multimodal_gen.models.matching import position_of
@@ -19,6 +20,7 @@ from multimodal_gen.presence import MASK, mask_names
 
 
 def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) -> Encoding:
+    check_branch(name, branch)
     received = f"Received: branches[{name!r}]={branch!r}"
     if isinstance(branch, Branch):
         encoding = branch.encode(inputs, spec, units, name)
