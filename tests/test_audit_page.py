@@ -11,6 +11,7 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -18,6 +19,7 @@ from test_audit import SILENT, shop
 from test_cli import assert_refused, call
 
 import multimodal_gen as mg
+from multimodal_gen.auditing.writing import CleanTable
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'--><style>"
 
@@ -101,10 +103,8 @@ def test_naughty_strings_pass_through_without_loss(real_data: Path, tmp_path: Pa
     again = pd.read_csv(tmp_path / "problems.csv", keep_default_na=False)
     assert again["message"].tolist() == report.problems["message"].tolist()
     assert Page((tmp_path / "page.html").read_text("utf-8")).tags[-1][0] in ("div", "b", "li", "img")
-    from multimodal_gen.auditing.command import write_table
-
     for suffix in (".jsonl", ".parquet", ".csv", ".tsv"):
-        write_table(table, tmp_path / f"out{suffix}")
+        CleanTable(tmp_path, table, tmp_path / f"out{suffix}").write(np.ones(len(table), bool))
         back = mg.read_table(tmp_path / f"out{suffix}")
         assert back[column].tolist() == strings and back.columns.tolist() == table.columns.tolist(), suffix
 

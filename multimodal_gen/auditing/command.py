@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from multimodal_gen.auditing.gathering import audit
 from multimodal_gen.auditing.parts import parts_of
 from multimodal_gen.auditing.report import Audit
+from multimodal_gen.auditing.writing import SUFFIXES, CleanTable
+from multimodal_gen.cells import is_missing
 from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, NumericTarget, TextLoader
-from multimodal_gen.loaders.base import is_missing
-from multimodal_gen.loaders.target import Target, plain_name, sorted_names
+from multimodal_gen.loaders.target import Target
 from multimodal_gen.preparation import Reporter, input_names, picture_folder
 from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import check_columns, read_table
 from multimodal_gen.target_choice import make_target
-
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def audit_from_settings(
@@ -43,8 +41,8 @@ def audit_from_settings(
         threads: Threads that read; by default one a core.
         reporter: Who is told.
     """
-    if drop is not None and drop.suffix.lower() not in _SUFFIXES:
-        raise ValueError(f"--drop must end in one of {', '.join(_SUFFIXES)}. Received: --drop {drop}")
+    if drop is not None and drop.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"--drop must end in one of {', '.join(SUFFIXES)}. Received: --drop {drop}")
     if group_column is not None and drop is None:
         raise ValueError(f"--group-column needs --drop, whose table gets it. Received: --group-column {group_column}")
     table = read_table(settings.table)
@@ -59,6 +57,7 @@ def audit_from_settings(
     if not with_labels:
         absent = next(name for name in settings.label if name not in table.columns)
         reporter.say(f"  there is no column {absent!r}, so labels are left out")
+    clean = None if drop is None else CleanTable(Path(settings.table), table, drop)
     train = table[parts.codes == 0]
     inputs = _inputs(settings, train)
     target = _target(settings, train) if with_labels else None
@@ -90,33 +89,11 @@ def audit_from_settings(
     report.write_problems(out / "problems.csv")
     report.write_page(out / "audit.html")
     reporter.say(f"Wrote {out / 'problems.csv'} and {out / 'audit.html'}.")
-    if drop is not None:
-        clean = report.clean(table)
-        if group_column is not None:
-            clean = clean.assign(**{group_column: report.duplicates.loc[clean.index]})
-        write_table(clean, drop)
-        reporter.say(f"Wrote {len(clean):,} rows to {drop}, without {len(table) - len(clean):,}.")
+    if clean is not None:
+        kept = ~report.dropped.to_numpy()
+        clean.write(kept, None if group_column is None else report.duplicates.rename(group_column))
+        reporter.say(f"Wrote {int(kept.sum()):,} rows to {drop}, without {int((~kept).sum()):,}.")
     return report
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table in a format that `read_table` reads back, by the ending of the path, without its index."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        table.to_parquet(path, index=False)
-    elif suffix == ".jsonl":
-        names = list(table.columns)
-        with path.open("w", encoding="utf-8") as file:
-            for row in zip(*(table[name].tolist() for name in names), strict=True):
-                cells = {name: None if is_missing(cell) else cell for name, cell in zip(names, row, strict=True)}
-                file.write(json.dumps(cells, default=_plain) + "\n")
-    else:
-        table.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
@@ -136,7 +113,11 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         )
     if settings.number:
         columns = list(settings.number)
-        numbers = train[columns].apply(pd.to_numeric, errors="coerce").dropna()
+        numbers = train[columns].apply(pd.to_numeric, errors="coerce")
+        for column in columns:
+            if not np.isfinite(numbers[column]).any():
+                # As in training, whose error says what stands there in place of numbers.
+                NumericLoader.from_values(column, train, missing=settings.number_missing)
         inputs["number"] = NumericLoader.from_values(
             columns[0] if len(columns) == 1 else columns, numbers, missing=settings.number_missing
         )
@@ -150,5 +131,6 @@ def _target(settings: DataSettings, train: pd.DataFrame) -> Target:
     if settings.target == "labels":
         return make_target(settings, train[~train[list(settings.label)].isna().any(axis=1)])
     (label,) = settings.label
-    names = {plain_name(cell) for cell in train[label].tolist() if not is_missing(cell)}
-    return ClassLabel(label, sorted_names(names, label))
+    # Cells without a class, or with a list in its place, are what the audit is to find.
+    cells = [cell for cell in train[label].tolist() if not (is_missing(cell) or pd.api.types.is_list_like(cell))]
+    return ClassLabel.from_values(label, cells)

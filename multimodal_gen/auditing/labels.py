@@ -70,10 +70,8 @@ def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
     (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
     absent = len(known) - len(counts)
     none = f"; {absent} classes have no row" if absent else ""
-    rows = "row" if few == 1 else "rows"
     return [
-        f"{target.column}: {len(counts)} classes, from {few:,} {rows} of {least!r} to {many:,} of {most!r}, "
-        f"{many / few:.1f} times as many{none}"
+        f"{target.column}: {len(counts)} classes of {few:,} to {many:,} rows each (fewest {least!r}, most {most!r}){none}"
     ]
 
 
