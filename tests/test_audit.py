@@ -64,7 +64,7 @@ def test_good_rows_have_no_problems(tmp_path: Path) -> None:
     assert report.counts == {} and report.problems.columns.tolist() == ["index", "column", "kind", "message"]
     assert report.duplicates.index.equals(table.index) and report.duplicates.is_unique
     assert report.clean(table).equals(table)
-    assert any("2 classes, from 12 rows of" in note for note in report.notes)
+    assert any("2 classes of 12 to 12 rows" in note for note in report.notes)
 
 
 def test_planted_problems_of_every_kind_are_found_and_little_else(sample_data: Path, tmp_path: Path) -> None:

@@ -70,7 +70,9 @@ def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
     (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
     absent = len(known) - len(counts)
     none = f"; {absent} classes have no row" if absent else ""
-    return [f"{target.column}: {len(counts)} classes of {few:,} ({least!r}) to {many:,} rows each ({most!r}){none}"]
+    return [
+        f"{target.column}: {len(counts)} classes of {few:,} to {many:,} rows; fewest {least!r}, most {most!r}{none}"
+    ]
 
 
 def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, target: Target) -> list[str]:
