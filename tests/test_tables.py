@@ -146,6 +146,11 @@ def test_rows_that_two_stray_quotes_enclose_are_a_warning(tmp_path: Path) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read(tmp_path / "t.csv", 'id,caption\n1,"a cup, shiny,\nred"\n2,"one\ntwo\n\nthree"\n')
+        for ending in ("csv", "tsv"):
+            assert (
+                read(tmp_path / f"one.{ending}", 'caption\n"two\nlines"\n"one\ntwo\nthree"\n')["caption"][0]
+                == "two\nlines"
+            )
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -47,7 +47,8 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
         return pd.DataFrame(columns=header.names, dtype=object)
     quotes = check_quotes(path, separator)
     table = _parse(path, separator, na_values, header, newlines=quotes is not None)
-    if quotes is not None and quotes.line_ends > len(table) + header.line_ends:
+    # Where there is one column every line looks like a row.
+    if len(header.names) > 1 and quotes is not None and quotes.line_ends > len(table) + header.line_ends:
         _warn_of_swallowed_rows(table, separator)
     return table.to_pandas(types_mapper={pa.large_string(): text_dtype()}.get, split_blocks=True, self_destruct=True)
 
