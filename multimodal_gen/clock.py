@@ -14,6 +14,7 @@ from typing import Any
 
 _METHODS = ("fit", "evaluate", "predict")
 _ADAPTERS = "keras.src.trainers.data_adapters."
+_HOOKS = {"on_epoch_begin", "on_epoch_end"}
 
 
 def running_epoch(num_batches: int) -> int | None:
@@ -71,13 +72,17 @@ def adapter_asks() -> bool:
 
     What a callback reads while `fit` runs it reads for itself, and so does a dataset's hook: no adapter has asked.
     """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if name.startswith(_ADAPTERS) and frame.f_code.co_name not in ("on_epoch_begin", "on_epoch_end"):
-            return True
-        frame = frame.f_back
-    return False
+    return bool(_adapter_functions() - _HOOKS)
+
+
+def hook_called() -> bool:
+    """Whether a hook such as `on_epoch_end` was called by Keras, and not by a loop of one's own."""
+    return bool(_adapter_functions() & _HOOKS)
+
+
+def training_on(dataset: Any) -> bool:
+    """Whether the `fit` of Keras that called, as from a callback, trains on this dataset."""
+    return _caller("fit").get("x") is dataset
 
 
 def unbounded_call() -> str | None:
@@ -92,6 +97,17 @@ def unbounded_call() -> str | None:
 def running_call(method: str) -> Mapping[str, Any]:
     """The local names of the method of Keras that called, directly or not; empty if none did."""
     return _caller(method)
+
+
+def _adapter_functions() -> set[str]:
+    # The names of what runs in Keras's data adapters below us.
+    frame: FrameType | None = sys._getframe(1)
+    names = set()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(_ADAPTERS):
+            names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return names
 
 
 def _caller(method: str) -> Mapping[str, Any]:

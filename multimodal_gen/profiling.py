@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import time
 from collections.abc import Callable, Mapping
@@ -100,7 +101,8 @@ def profile(
     with watch.running():
         started = time.perf_counter()
         samples = 0
-        for position, batch in enumerate(itertools.islice(sequence, count)):
+        # A copy, as a pass moves a sequence on to the next epoch.
+        for position, batch in enumerate(itertools.islice(copy.copy(sequence), count)):
             samples += len(sequence.rows(position))
             if step is not None:
                 with watch.stage("step"):

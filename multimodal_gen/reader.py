@@ -18,11 +18,13 @@ from multimodal_gen.assembly import Assembly
 from multimodal_gen.batch import PendingBatch
 from multimodal_gen.clock import (
     adapter_asks,
+    hook_called,
     learning_shapes,
     predicting,
     running_epoch,
     running_method,
     single_pass,
+    training_on,
     unbounded_call,
 )
 from multimodal_gen.plain_errors import raise_plainly, swallowed
@@ -48,6 +50,11 @@ class BatchReader(keras.utils.PyDataset):
         self._epoch = 0
         # In loops of one's own: how many batches were handed out, and where the next loop begins.
         self._taken = self._first = 0
+        # Whether passes are counted at all, the epoch of which one has handed out its last batch, and whether that has
+        # just moved the sequence on to the next.
+        self._counting = True
+        self._passed: int | None = None
+        self._moved_on = False
         self._known: tuple[Assembly, dict[str, Any]] | None = None
         self._ahead = ReadAhead(self._start, max_queue_size)
 
@@ -71,12 +78,14 @@ class BatchReader(keras.utils.PyDataset):
         position, stop = operator.index(index), sys.maxsize if self.endless else self.plan.num_batches
         if not (0 if self.endless else -stop) <= position < stop:
             raise IndexError(f"There are {'no earlier' if self.endless else stop} batches. Received: index={index!r}")
+        epoch = index.epoch if isinstance(index, _Place) else self._epoch
+        self._moved_on = False
         if self.assembly.buckets is not None and learning_shapes():
             # Whatever stands in them: two lengths that differ, so that Keras takes any other later.
             length = 1 if position % 2 else self.assembly.buckets.full
-            return self._as_asked(self._start(self._epoch, position % stop, length).result())
+            return self._as_asked(self._start(epoch, position % stop, length).result())
         try:
-            batch: tuple[Any, ...] = self._ahead.take(self._epoch, position % stop, stop).result()
+            batch: tuple[Any, ...] = self._ahead.take(epoch, position % stop, stop).result()
         except Exception as error:
             swallowed(error)
             raise
@@ -89,16 +98,36 @@ class BatchReader(keras.utils.PyDataset):
         return batch
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """One epoch, or what `set_state` leaves of it, the next batches prepared ahead; without end if endless."""
-        self._taken, self._first = self._first, 0
+        """One epoch, or what `set_state` leaves of it, the next batches prepared ahead; without end if endless.
+
+        A pass that has handed out its last batch moves the sequence on to the next epoch, once it is over. One that is
+        broken off earlier does not: the next one begins the same epoch again.
+        """
+        if self._passed == self._epoch:
+            self._move_on()
+        # The epoch may be set meanwhile, or another pass move it on.
+        epoch, stop = self._epoch, sys.maxsize if self.endless else self.plan.num_batches
+        done, self._first = self._first, 0
+        self._taken, self._passed = done, epoch if done == stop else None
         self._ahead.begin()
         try:
-            for position in range(self._taken, sys.maxsize if self.endless else self.plan.num_batches):
-                batch = self[position]
-                self._taken = position + 1
+            for position in range(done, stop):
+                batch = self[_Place(position, epoch)]
+                done = position + 1
+                if epoch == self._epoch:
+                    self._taken, self._passed = done, epoch if done == stop else None
                 yield batch
         finally:
             self._ahead.end()
+            if done == stop and epoch == self._epoch == self._passed:
+                self._move_on()
+
+    def _move_on(self) -> None:
+        # In a callback of a `fit` on this sequence, the epoch is that of `fit`.
+        if not training_on(self):
+            if self._counting:
+                self.epoch = self._epoch + 1
+            self._taken, self._moved_on = 0, True
 
     def on_epoch_begin(self) -> None:
         """Called by Keras: takes over the epoch that the running `fit` is in.
@@ -130,22 +159,35 @@ class BatchReader(keras.utils.PyDataset):
         self._ahead.begin()
 
     def on_epoch_end(self) -> None:
-        """Called by Keras, once before any training too: gives up what was prepared and not used."""
+        """Moves on to the next epoch in a loop of one's own, unless a whole pass has just done so.
+
+        Keras calls it too, once before any training, and tells the epoch otherwise: then it only gives up what was
+        prepared and not used.
+        """
         forget_broken_call(*running_method())
         self._ahead.end()
+        if not hook_called():
+            if not self._moved_on:
+                self._move_on()
+            self._moved_on = False
         if single_pass():
             # On tensorflow Keras never lets go of a sequence that it was given.
             self.assembly.release()
 
     @property
     def epoch(self) -> int:
-        """The epoch whose batches `sequence[i]` gives. `fit` sets it; in a loop of your own, set it yourself."""
+        """The epoch whose batches `sequence[i]` gives, counting from 0.
+
+        `fit` sets it. In a loop of your own, a whole pass moves on to the next epoch, and so does `on_epoch_end()`
+        where batches are read by position. Setting it holds for the next pass.
+        """
         return self._epoch
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         if operator.index(epoch) < 0:
             raise ValueError(f"Epochs count from 0. Received: epoch={epoch!r}")
+        self._passed, self._moved_on = None, False
         if epoch != self._epoch:
             self._epoch = operator.index(epoch)
             self._taken = self._first = 0
@@ -189,4 +231,15 @@ class BatchReader(keras.utils.PyDataset):
         other = type(self).__new__(type(self))
         other.__setstate__(self.__getstate__())
         other._taken = other._first = 0
+        other._passed, other._moved_on = None, False
         return other
+
+
+class _Place(int):
+    # The position of a batch in the epoch in which a pass began, wherever the sequence has got to since.
+    epoch: int
+
+    def __new__(cls, position: int, epoch: int) -> Self:
+        place = super().__new__(cls, position)
+        place.epoch = epoch
+        return place

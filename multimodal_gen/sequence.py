@@ -211,7 +211,7 @@ class MultimodalSequence(BatchReader):
     def for_evaluation(self, table: pd.DataFrame | None = None) -> Self:
         """The same loaders on another table: the rows in its order, nothing random, every row once.
 
-        Weights of rows stay, those of classes and the sampler do not.
+        Weights of rows stay, those of classes and the sampler do not. It has no epochs: a pass is like any other.
 
         Args:
             table: The table; by default this sequence's own.
@@ -222,7 +222,7 @@ class MultimodalSequence(BatchReader):
         other.plan = Plan(len(other.table), self.plan.batch_size, seed=self.plan.seed)
         if self.plan.world_size > 1:
             other.plan = other.plan.shard(self.plan.rank, self.plan.world_size)
-        other._epoch = 0
+        other._epoch, other._counting = 0, False
         return other
 
     def shard(self, rank: int, world_size: int) -> Self:

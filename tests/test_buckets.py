@@ -76,9 +76,9 @@ def test_the_padding_is_less_and_its_share_as_the_repr_says() -> None:
 
     for arguments in ({}, {"drop_remainder": True}):
         data = make_data(**arguments)
+        line = next(line for line in repr(data).splitlines() if "padded" in line)
         padded, plain = share(data), share(make_data(bucket_by_length=None, **arguments))
         assert padded < 0.5 < 0.75 < plain
-        line = next(line for line in repr(data).splitlines() if "padded" in line)
         assert line.startswith("  caption padded to 8, 16, 24, 32 or 40 ids by length: ")
         # What is dropped is not looked at row by row, but by the mean of its bucket.
         assert np.abs(float(line.split(": ")[1].split(" %")[0]) - 100 * padded) < 1.5
@@ -207,6 +207,7 @@ def test_joined_captions_have_room() -> None:
     data = make_data(**mixing)
     lengths = {captions.shape[1] for (_, captions), _ in data}
     assert lengths <= {8, 16, 24, 32, FULL}
+    data.epoch = 0
     # The whole arrays of the same batches, that is to say what the operation has made.
     full = make_data(**mixing).assembly.start
     for index in range(len(data)):

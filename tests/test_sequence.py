@@ -92,6 +92,7 @@ def test_an_item_is_a_pure_function_of_seed_epoch_and_index(picture_table, input
         _ = other[3], other[0]
         other.epoch = 2
         assert all(same(a, b) for a, b in zip(expected, other, strict=True))
+        other.epoch = 2
         assert same(other[1], expected[1])
     data.epoch = 3
     assert not same(data[0], expected[0])
