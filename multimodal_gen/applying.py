@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from multimodal_gen.bundle import Bundle
+from multimodal_gen.cells import cell_text, column_texts
 from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders import MultiLabel
 from multimodal_gen.preparation import Reporter, given_parts, lost_all
+
+# What may stand between labels in a csv file, the first that no label contains.
+_SEPARATORS = ("|", ";", ",", "/", "~", "\x1f")
 
 
 def scores_of(
@@ -41,7 +48,7 @@ def scores_of(
 
 
 def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, reporter: Reporter) -> bool:
-    """Predict every row into a file, in its order, with the index in the first column.
+    """Predict every row into a file, in its order, with the index in the first column and then those of the inputs.
 
     Args:
         bundle: The bundle.
@@ -59,7 +66,11 @@ def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, 
         # It is one only where no row could be loaded.
         raise lost_all(error, len(rows), folder) from None
     lost = int(predictions.iloc[:, 0].isna().sum())
-    frame = with_index(predictions)
+    frame = with_inputs(with_index(predictions), rows, bundle)
+    said = ""
+    if out.suffix == ".csv":
+        frame, separator = with_joined_labels(frame, bundle.target)
+        said = f" Labels are joined with {separator!r}." if separator is not None else ""
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".csv":
         frame.to_csv(out, index=False)
@@ -68,7 +79,7 @@ def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, 
     else:
         frame.to_parquet(out, index=False)
     without = f", and {lost:,} rows without one" if lost else ""
-    reporter.say(f"Wrote {len(rows) - lost:,} predictions to {out}{without}.")
+    reporter.say(f"Wrote {len(rows) - lost:,} predictions to {out}{without}.{said}")
     if lost <= len(rows) / 2:
         return True
     reporter.say(f"Most rows have none: is --directory {folder} the folder where their paths start?")
@@ -89,3 +100,63 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def with_inputs(frame: pd.DataFrame, table: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
+    """A table of predictions with the columns that the inputs were read from, after its first column.
+
+    Columns whose cells are not single values, such as the bytes of pictures, are left out. One that has the name of
+    another column is called "input_{name}".
+
+    Args:
+        frame: What `with_index` gave.
+        table: The rows that were predicted.
+        bundle: What predicted them.
+    """
+    columns = [(one.column,) if isinstance(one.column, str) else one.column for one in bundle.inputs.values()]
+    place = 1
+    for column in dict.fromkeys(chain.from_iterable(columns)):
+        name = column if column not in frame else f"input_{column}"
+        cells = _writable(table[column])
+        if cells is not None and name not in frame:
+            frame.insert(place, name, cells)
+            place += 1
+    return frame
+
+
+def _writable(column: pd.Series) -> Any:
+    # Cells that any kind of file can hold, or None.
+    if column.dtype.kind in "iufbmM":
+        return column.to_numpy()
+    try:
+        texts = column_texts(column)
+    except TypeError:
+        return None
+    # Half a character, as in names of files of another encoding, is none in UTF-8.
+    return [text if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8") for text in texts]
+
+
+def with_joined_labels(frame: pd.DataFrame, target: Any) -> tuple[pd.DataFrame, str | None]:
+    """A table of predictions with lists of labels as texts, which a csv file can hold and a `MultiLabel` reads.
+
+    Args:
+        frame: What `with_index` gave, of a bundle's predictions.
+        target: The bundle's target, or mapping of targets.
+
+    Returns:
+        The table, and the separator, None where there are no lists. It is one that no class contains.
+    """
+    targets = target if isinstance(target, Mapping) else {None: target}
+    lists = {
+        "labels" if name is None else f"{name}.labels": one
+        for name, one in targets.items()
+        if isinstance(one, MultiLabel) and one.separator is None
+    }
+    if not lists:
+        return frame, None
+    names = [cell_text(name) for one in lists.values() for name in one.class_names]
+    separator = next((one for one in _SEPARATORS if not any(one in name for name in names)), _SEPARATORS[-1])
+    for column in lists:
+        cells = [separator.join(map(cell_text, cell)) if isinstance(cell, list) else None for cell in frame[column]]
+        frame[column] = pd.Series(cells, frame.index, dtype=object)
+    return frame, separator

@@ -106,7 +106,7 @@ def fill_from_settings(
 ) -> Filled:
     """Fill a cache with what `train` would read under the same settings."""
     parts = read_parts(settings, reporter)
-    inputs, _ = make_loaders(settings, parts.train, reporter)
+    inputs, _ = make_loaders(settings, parts, reporter)
     cache = ArrayCache(directory, limit=limit)
     rows = pd.concat(parts)
     # What cannot be written to is known before anything is decoded.

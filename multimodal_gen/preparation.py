@@ -145,9 +145,15 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
 
 
 def make_loaders(
-    settings: DataSettings, train: pd.DataFrame, reporter: Reporter
+    settings: DataSettings, parts: Parts, reporter: Reporter
 ) -> tuple[dict[str, Loader], ClassLabel | NumericTarget | MultiLabel]:
-    """Inputs and target; vocabulary, statistics and classes come from the training rows."""
+    """Inputs and target; vocabulary and statistics come from the training rows.
+
+    So do classes, and from the rows that a random split could as well have made training rows: one that has a single
+    row is a class too where that row is a test row.
+    """
+    train = parts.train
+    rows = pd.concat(parts if settings.split is None else parts[:2])
     names = input_names(settings)
     inputs: dict[str, Loader] = {}
     for column in settings.image:
@@ -167,7 +173,7 @@ def make_loaders(
         inputs["number"] = NumericLoader.from_values(
             columns[0] if len(columns) == 1 else columns, train[columns], missing=settings.number_missing
         )
-    target = make_target(settings, train)
+    target = make_target(settings, train, rows)
     reporter.say(in_words(target))
     masks = mask_names(inputs)
     for name, loader in inputs.items():

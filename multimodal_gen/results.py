@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from multimodal_gen import plots
-from multimodal_gen.applying import finite, with_index
+from multimodal_gen.applying import finite, with_index, with_inputs, with_joined_labels
 from multimodal_gen.bundle import Bundle
 from multimodal_gen.loaders import ClassLabel
 from multimodal_gen.loaders.target import Target
@@ -32,7 +32,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
     frame.to_csv(folder / "history.csv", index=False)
     predictions = bundle.predict(test)
     columns = [target.column] if isinstance(target.column, str) else list(target.column)
-    frame = with_index(predictions)
+    frame, _ = with_joined_labels(with_inputs(with_index(predictions), test, bundle), target)
     for place, column in enumerate(columns, 1):
         name = "truth" if len(columns) == 1 else f"true_{column}"
         frame.insert(place, name if name not in frame else f"true_{name}", test[column].to_numpy())

@@ -81,7 +81,7 @@ def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, 
         from multimodal_gen.sequence import MultimodalSequence
     reporter = ProgressReporter(console)
     parts = preparation.read_parts(settings, reporter)
-    inputs, target = preparation.make_loaders(settings, parts.train, reporter)
+    inputs, target = preparation.make_loaders(settings, parts, reporter)
     sequence = MultimodalSequence(
         parts.train, inputs, target, batch_size=settings.batch_size, shuffle=True, seed=settings.seed
     )

@@ -56,20 +56,28 @@ def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     return []
 
 
-def make_target(settings: DataSettings, train: pd.DataFrame) -> ClassLabel | NumericTarget | MultiLabel:
-    """The target, learned from training rows.
+def make_target(
+    settings: DataSettings, train: pd.DataFrame, rows: pd.DataFrame | None = None
+) -> ClassLabel | NumericTarget | MultiLabel:
+    """The target.
+
+    Args:
+        settings: What was asked for.
+        train: The training rows, whose statistics numbers are standardised by.
+        rows: The rows that name all classes; by default the training rows.
 
     Raises:
         ValueError: If a cell is missing or is something else than `--target` says.
     """
     names = list(settings.label)
     column = names[0] if len(names) == 1 else names
+    rows = train if rows is None else rows
     if settings.target == "class":
-        return ClassLabel.from_values(settings.label[0], train)
+        return ClassLabel.from_values(settings.label[0], rows)
     if settings.target == "number":
         return NumericTarget.from_values(column, train)
     if len(names) == 1 and settings.separator is None:
-        for label, cell in zip(train.index, train[names[0]], strict=True):
+        for label, cell in zip(rows.index, rows[names[0]], strict=True):
             if isinstance(cell, str):
                 raise LoadError(
                     "the cell holds labels as text: say what stands between them with --separator, as in "
@@ -77,7 +85,7 @@ def make_target(settings: DataSettings, train: pd.DataFrame) -> ClassLabel | Num
                     index=label,
                     column=names[0],
                 )
-    return MultiLabel.from_values(column, train, separator=settings.separator)
+    return MultiLabel.from_values(column, rows, separator=settings.separator)
 
 
 def class_called(text: str, target: Target) -> Any:

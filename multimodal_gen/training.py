@@ -66,7 +66,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     parts = read_parts(settings, reporter)
     if settings.split is not None or settings.group is None:
         warn_of_leakage(parts, settings.image, picture_folder(settings))
-    inputs, target = make_loaders(settings, parts.train, reporter)
+    inputs, target = make_loaders(settings, parts, reporter)
     for note in notes_on(settings, parts, inputs, target):
         reporter.say(f"note: {note}")
     if settings.positive is not None:

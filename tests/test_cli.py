@@ -226,8 +226,9 @@ def test_predict_keeps_the_rows_and_their_order(run: tuple[Path, str], shop: Pat
     assert "Wrote 14 predictions" in printed
     readers = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda path: pd.read_json(path, lines=True)}
     written = readers[suffix](out)
-    assert list(written.columns) == ["row", "label", "blue lamp", "blue mug", "red lamp", "red mug"]
-    assert list(written["row"]) == list(table.index)
+    assert list(written.columns) == ["row", "image", "caption", "label", "blue lamp", "blue mug", "red lamp", "red mug"]
+    assert list(written["row"]) == list(range(len(table)))
+    assert written["image"].tolist() == table["image"].tolist()
     expected = mg.load_bundle(run[0], directory=shop.parent).predict(table)
     np.testing.assert_allclose(written["red mug"], expected["red mug"], atol=1e-5)
 

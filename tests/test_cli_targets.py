@@ -74,14 +74,14 @@ def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(shop: Path, 
     assert metrics["caption"] == scores["r2"] and metrics["details"]["score"] == "r2"
     table = mg.read_table(shop)
     written = pd.read_csv(run / "predictions.csv")
-    assert list(written.columns) == ["row", "truth", "price"]
+    assert list(written.columns) == ["row", "truth", "caption", "price"]
     assert np.mean(np.abs(written["price"] - written["truth"])) == pytest.approx(
         scores["mean_absolute_error"], rel=1e-4
     )
     assert train(shop, tmp_path, *options)[0] == 0, "a finished run is resumed"
     assert metrics_of(run)["details"]["scores"]["caption"]["r2"] == pytest.approx(scores["r2"], abs=1e-6)
     assert call("predict", run, shop, "--out", tmp_path / "out.csv")[0] == 0
-    assert list(pd.read_csv(tmp_path / "out.csv").columns) == ["row", "price"]
+    assert list(pd.read_csv(tmp_path / "out.csv").columns) == ["row", "caption", "price"]
     constant = tmp_path / "constant.csv"
     table.assign(price=3.0).to_csv(constant, index=False)
     found = json.loads(call("evaluate", run, constant, "--json")[1])
@@ -135,7 +135,8 @@ def test_two_pictures_a_row_are_inputs_under_their_own_names(shop: Path, tmp_pat
     for name in ("shop", "swapped"):
         out = ("--out", tmp_path / f"{name}.csv")
         assert call("predict", tmp_path / "two", shop.parent / f"{name}.csv", *out)[0] == 0
-    first, second = (pd.read_csv(tmp_path / f"{name}.csv").drop(columns="label") for name in ("shop", "swapped"))
+    kept = ["front", "back", "label"]
+    first, second = (pd.read_csv(tmp_path / f"{name}.csv").drop(columns=kept) for name in ("shop", "swapped"))
     assert np.abs(first - second).to_numpy().max() > 1e-6, "one picture was taken for both"
     code, _, _ = call("audit", shop, *columns, "--out", tmp_path / "audit")
     assert code in (0, 1) and (tmp_path / "audit" / "audit.html").exists()
@@ -178,3 +179,37 @@ def settings(**more: object) -> DataSettings:
 )
 def test_inputs_have_names_that_keras_takes_and_no_two_have_the_same(columns: dict, names: list[str]) -> None:
     assert list(input_names(settings(**columns)).values()) == names
+
+
+@pytest.mark.filterwarnings("default")
+def test_classes_of_one_row_are_classes_wherever_a_random_split_puts_them(tmp_path: Path) -> None:
+    names = [f"kind {one}" for one in [*range(15), *[15] * 5]]
+    table = pd.DataFrame({"caption": [f"words {row}" for row in range(20)], "label": names, "part": "train"})
+    table.to_csv(tmp_path / "rare.csv", index=False)
+    arguments = ("--caption", "caption", "--out", tmp_path / "p.png")
+    code, printed, errors = call("preview", tmp_path / "rare.csv", *arguments)
+    assert code == 0 and "classes   16: " in printed and "14 training, 2 validation, 4 test" in printed
+    assert "15 of the 16 classes in 'label' have too few rows" in errors
+    # A split that is given may be wrong, so there a class of test rows alone is not learned.
+    table.loc[12:, "part"] = "test"
+    table.to_csv(tmp_path / "given.csv", index=False)
+    code, printed, _ = call("preview", tmp_path / "given.csv", *arguments, "--split", "part")
+    assert code == 0 and "classes   12: " in printed
+
+
+@pytest.mark.filterwarnings("default")
+def test_training_says_that_pictures_stand_in_several_parts(shop: Path, tmp_path: Path) -> None:
+    table = mg.read_table(shop)
+    table = pd.concat([table.assign(part="train"), table.assign(part="test")])
+    table.iloc[3, 0] = "gone.png"
+    table.to_csv(shop.parent / "twice.csv", index=False)
+    columns = ("--image", "front", "--runs", tmp_path / "runs", "--epochs", 1)
+    for more in ((), ("--split", "part")):
+        code, _, errors = call("train", shop.parent / "twice.csv", *columns, *more)
+        assert code == 2 and "gone.png" in errors
+        note = " ".join(errors.split())
+        assert re.search(rf"Note: \d+ of {ROWS + 1} pictures in 'front' stand in several parts.*--group front", note), (
+            more
+        )
+    _, _, errors = call("train", shop.parent / "twice.csv", *columns, "--group", "front")
+    assert "stand in several parts" not in errors

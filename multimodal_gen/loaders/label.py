@@ -104,7 +104,8 @@ class ClassLabel(Target):
             raise missing_error()
         try:
             return self._positions[cell if type(cell) is str else cell_text(cell)]
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
+            # An integer of very many digits has no text.
             raise unknown_label(cell, self.class_names) from None
 
     def class_weight(self, values: Iterable[Any]) -> dict[int, float]:

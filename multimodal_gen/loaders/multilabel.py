@@ -152,7 +152,7 @@ class MultiLabel(Target):
             return array
         labels = split_labels(cell, self.separator)
         for label in labels:
-            text = cell_text(label)
+            text = label if type(label) is str else _text(label)
             if text not in self._positions:
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
@@ -221,6 +221,14 @@ class MultiLabel(Target):
             "mean_average_precision": float(precision),
             "subset_accuracy": float((truth == guesses).all(axis=1).mean()),
         }
+
+
+def _text(label: Any) -> str:
+    try:
+        return cell_text(label)
+    except ValueError:
+        # An integer of very many digits.
+        return shown(label)
 
 
 def _check_separator(separator: str | None) -> None:
