@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -22,6 +23,7 @@ from multimodal_gen.augment import (
     RandomTranslation,
     RandomZoom,
 )
+from multimodal_gen.cells import column_texts
 from multimodal_gen.errors import LoadError, TableError
 from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, MultiLabel, NumericLoader, NumericTarget, TextLoader
 from multimodal_gen.part_checks import split_quietly as split_table
@@ -84,6 +86,7 @@ class Parts(NamedTuple):
 def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
     """Read the table, check its columns, and split it."""
     table = read_table(settings.table)
+    settings = replace(settings, split=split_column(settings, table, reporter))
     columns = [*settings.image, *settings.caption, *settings.number, *settings.label, settings.split, settings.group]
     check_columns(table, [column for column in columns if column is not None])
     notes = check_classes(table, settings)
@@ -114,6 +117,24 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
     return parts
 
 
+def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) -> str | None:
+    """The column that names the parts: that of --split, or the one that folders called train and test make.
+
+    Args:
+        settings: What was asked for.
+        table: What was read.
+        reporter: Who is told if there are such folders, but not both.
+    """
+    if settings.split is not None or not Path(settings.table).is_dir() or "split" not in table.columns:
+        return settings.split
+    words = sorted({str(cell) for cell in table["split"].dropna()})
+    found = {word.strip().lower() for word in words}
+    if found <= set().union(*SPLIT_NAMES) and found & {*SPLIT_NAMES[0]} and found & {*SPLIT_NAMES[2]}:
+        return "split"
+    reporter.say(f"  the parts {', '.join(words)} of column 'split' are not used, as there are none for train and test")
+    return None
+
+
 def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = None) -> Parts:
     """The parts that a column names.
 
@@ -128,12 +149,12 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
     check_columns(table, [column])
     if names is None:
         words = SPLIT_NAMES
-        cells = table[column].astype(str).str.strip().str.lower()
+        cells = pd.Series(column_texts(table[column]), table.index).str.strip().str.lower()
     else:
         if len(names) not in (2, 3):
             raise ValueError(f"`split_names` must be two or three words. Received: split_names={tuple(names)}")
         words = ((names[0],), tuple(names[1:-1]), (names[-1],))
-        cells = table[column].astype(str)
+        cells = pd.Series(column_texts(table[column]), table.index)
     known = [word for group in words for word in group]
     strange = ~cells.isin(known)
     if strange.any():

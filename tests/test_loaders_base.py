@@ -204,7 +204,7 @@ def test_what_is_no_number_is_refused(cell: object) -> None:
 def test_statistics_that_make_no_sense_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         mg.NumericLoader("price", **arguments)
-    with pytest.raises(ValueError, match="must be numbers. Received"):
+    with pytest.raises(ValueError, match=r"must be numbers\. .*Received"):
         mg.NumericLoader.from_values("price", ["a"])
     with pytest.raises(ValueError, match="at least one finite"):
         mg.NumericLoader.from_values("price", [np.nan])

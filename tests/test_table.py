@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen.table import check_columns
+from multimodal_gen.table import cells_of, check_columns
 
 TEXTS = ["NA", "None", "null", "a, b", 'say "x"', "ünï 😀", "two\nlines", " spaces "]
 
@@ -201,3 +202,35 @@ def test_links_to_folders_are_named_and_not_followed(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"Left out .*: 1 link to a folder, as links are not followed \('dog'\)"):
         table = mg.read_table(tmp_path / "root")
     assert table["image"].tolist() == ["cat/1.png"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda table: mg.ImageLoader(0),
+        lambda table: mg.ImageLoader(column=np.int64(0)),
+        lambda table: mg.TextLoader.from_texts(1, table),
+        lambda table: mg.ClassLabel(2, ["cup", "hat"]),
+        lambda table: mg.ClassLabel.from_values(2, table),
+        lambda table: mg.NumericLoader([3], mean=[0], scale=[1]),
+        lambda table: mg.NumericLoader.from_values([3], table),
+        lambda table: mg.NumericTarget(3),
+        lambda table: mg.ArrayLoader(3, shape=(2,)),
+        lambda table: mg.split_table(table, (0.5, 0.5), stratify=2),
+        lambda table: mg.split_table(table, (0.5, 0.5), group=2),
+        lambda table: mg.BalancedSampler(2).weights(table),
+    ],
+)
+def test_columns_of_a_table_without_a_header_are_refused_with_the_way_to_rename_them(make) -> None:
+    table = pd.DataFrame({0: ["1.png", "2.png"] * 2, 1: ["a b", "c d"] * 2, 2: ["cup", "hat"] * 2, 3: [1, 2, 3, 4]})
+    with pytest.raises(TypeError, match=r"(?s)table.columns = table.columns.astype\(str\)`. Received: column="):
+        make(table)
+
+
+def test_cells_taken_out_of_a_column_in_pieces_are_those_of_one_piece() -> None:
+    pieces = pa.chunked_array([pa.array([str(row) for row in range(start, start + 50)]) for start in range(0, 500, 50)])
+    column = pd.Series(pd.array(pieces.to_pylist(), dtype="str" if pd.__version__ >= "3" else "string[pyarrow]"))
+    in_pieces = pieces.to_pandas(types_mapper={pa.string(): column.dtype}.get)
+    for rows in (np.array([3, 499, 3]), np.arange(500), slice(40, 60)):
+        cells = cells_of(pd.DataFrame({"a": in_pieces}), "a", rows)
+        assert cells == cells_of(pd.DataFrame({"a": column}), "a", rows) and type(cells[0]) is str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from multimodal_gen.auditing.writing import SUFFIXES, CleanTable
 from multimodal_gen.cells import is_missing
 from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, NumericTarget, TextLoader
 from multimodal_gen.loaders.target import Target
-from multimodal_gen.preparation import Reporter, input_names, picture_folder
+from multimodal_gen.preparation import Reporter, input_names, picture_folder, split_column
 from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import check_columns, read_table
 from multimodal_gen.target_choice import make_target
@@ -46,6 +47,7 @@ def audit_from_settings(
     if group_column is not None and drop is None:
         raise ValueError(f"--group-column needs --drop, whose table gets it. Received: --group-column {group_column}")
     table = read_table(settings.table)
+    settings = replace(settings, split=split_column(settings, table, reporter))
     if group_column in table.columns:
         raise ValueError(f"The table has this column already. Received: --group-column {group_column}")
     with_labels = all(name in table.columns for name in settings.label)

@@ -7,16 +7,18 @@ about tables, batches or Keras; `checking.py` proves that a loader keeps the con
 from __future__ import annotations
 
 import abc
+import inspect
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from multimodal_gen.cells import is_missing as is_missing
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import LoadError
+from multimodal_gen.table import check_names
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,14 @@ class Loader(Configurable):
             def read(self, cell):
                 return np.array([len(cell.split())], "float32")
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse numbers as names of columns, which every constructor would trip over in its own way."""
+        named = next(iter(list(inspect.signature(cls.__init__).parameters)[1:]), None) == "column"
+        column = kwargs.get("column", args[0] if named and args else None)
+        names = column if isinstance(column, list | tuple) else [column]
+        check_names([name for name in names if isinstance(name, int | float | np.number)])
+        return super().__new__(cls)
 
     column: str | tuple[str, ...]
     spec: ArraySpec

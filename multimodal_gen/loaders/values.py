@@ -106,8 +106,9 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
 
 
 def _wrong_order(column: Any, values: Any) -> TypeError:
-    if isinstance(values, pd.DataFrame) and pd.api.types.is_scalar(column):
-        check_names([column])
+    if isinstance(values, pd.DataFrame):
+        names = column if isinstance(column, list | tuple) else [column]
+        check_names([name for name in names if pd.api.types.is_number(name)])
     return TypeError(
         "First comes the name of a column, and then its values: a Series, a list, an array or the table itself. "
         f"Received: column={type(column).__name__}, values={type(values).__name__}"

@@ -24,7 +24,15 @@ SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test
 
 
 @dataclass
-class _Found:
+class Found:
+    """What lies below a folder, hidden files left out.
+
+    Args:
+        pictures: Paths of pictures, relative to the folder and sorted.
+        links: Links to folders, which are not followed.
+        others: Whatever is neither a picture nor the caption of one.
+    """
+
     pictures: list[Path] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -41,7 +49,7 @@ def read_folders(root: Path) -> pd.DataFrame:
     Raises:
         TableError: If there is no such picture, or a caption is not UTF-8 text.
     """
-    found = _look(root)
+    found = find_files(root)
     tops = {path.parts[0] for path in found.pictures if len(path.parts) > 1}
     split = bool(tops) and all(top.lower() in SPLIT_FOLDERS for top in tops)
     depth = 1
@@ -63,8 +71,9 @@ def read_folders(root: Path) -> pd.DataFrame:
     return table
 
 
-def _look(root: Path) -> _Found:
-    found = _Found()
+def find_files(root: Path) -> Found:
+    """Look through a folder and those below it."""
+    found = Found()
     for file in sorted(root.rglob("*")):
         relative = file.relative_to(root)
         if any(part.startswith(".") for part in relative.parts):
@@ -99,7 +108,7 @@ def _has_picture(side_car: Path) -> bool:
     )
 
 
-def _tell(root: Path, table: pd.DataFrame, outside: list[str], found: _Found) -> None:
+def _tell(root: Path, table: pd.DataFrame, outside: list[str], found: Found) -> None:
     bare = table["image"][table["caption"] == ""].tolist()
     if 0 < len(bare) < len(table):
         warnings.warn(

@@ -8,6 +8,7 @@ folder for each part of a split, and a column `file_name`, or several `*_file_na
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +17,7 @@ import pandas as pd
 
 from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import TableError
-from multimodal_gen.tables.folders import SPLIT_FOLDERS
+from multimodal_gen.tables.folders import SPLIT_FOLDERS, find_files
 
 _NAMES = ("metadata.csv", "metadata.jsonl")
 
@@ -40,7 +41,7 @@ def read_metadata(
     """
     own = _file_in(root)
     if own is not None:
-        return _with_paths(_read(own, read, na_values), "")
+        return _told(root, {"": _with_paths(_read(own, read, na_values), "")})
     folders = {one.name: one for one in sorted(root.iterdir()) if one.is_dir() and one.name.lower() in SPLIT_FOLDERS}
     files = {name: _file_in(folder) for name, folder in folders.items()}
     lacking = [name for name, file in files.items() if file is None]
@@ -51,15 +52,35 @@ def read_metadata(
             f"{next(name for name in files if name not in lacking)!r} has a file of metadata, and {lacking[0]!r} has "
             f"none. Add it, or move the folder elsewhere. Received: path={os.fspath(root)!r}"
         )
-    parts = []
+    parts = {}
     for name in sorted(files, key=lambda name: SPLIT_FOLDERS.index(name.lower())):
         file = files[name]
         assert file is not None
         part = _with_paths(_read(file, read, na_values), name)
         if "split" not in part:
             part["split"] = name
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+        parts[name] = part
+    return _told(root, parts)
+
+
+def _told(root: Path, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    # The table made of its parts by folder; a warning says which pictures have no row in it.
+    named = {
+        _below(folder, cell)
+        for folder, part in parts.items()
+        for name in part.columns
+        if _is_path(name)
+        for cell in part[name].array.tolist()
+    }
+    left = [path.as_posix() for path in find_files(root).pictures if path.as_posix() not in named]
+    if left:
+        pictures = "1 picture that its metadata does" if len(left) == 1 else f"{len(left)} pictures that metadata do"
+        warnings.warn(
+            f"Left out below {os.fspath(root)!r}: {pictures} not name ({', '.join(map(repr, left[:3]))}"
+            f"{', ...' if len(left) > 3 else ''}).",
+            stacklevel=4,
+        )
+    return parts[""] if "" in parts else pd.concat(list(parts.values()), ignore_index=True)
 
 
 def _file_in(folder: Path) -> Path | None:
@@ -87,9 +108,13 @@ def _is_path(name: str) -> bool:
     return name == "file_name" or name.endswith("_file_name")
 
 
+def _column_of(name: str) -> str:
+    return name.removesuffix("file_name").removesuffix("_") or "image"
+
+
 def _with_paths(table: pd.DataFrame, folder: str) -> pd.DataFrame:
     for name in [name for name in table.columns if _is_path(name)]:
-        column = name.removesuffix("file_name").removesuffix("_") or "image"
+        column = _column_of(name)
         if column not in table.columns:
             table[column] = pd.Series([_below(folder, cell) for cell in table[name].array.tolist()], index=table.index)
     return table
