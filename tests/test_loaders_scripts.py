@@ -226,6 +226,16 @@ def test_letters_and_signs_of_no_training_text_are_spelled_and_read_back() -> No
         mg.check_loader(loader, ["a red mug", "", "잔", "😀" * 200])
 
 
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
+def test_lines_and_other_spaces_part_words_in_every_model(model: str) -> None:
+    texts = ["a red\nmug with\ta lamp", "the\r\nblue mug\u2028and a\x0bdesk", "a  red\u3000lamp"] * 3
+    loader = mg.TextLoader.from_texts("text", texts, model=model, vocabulary_size=2000, sequence_length=20)
+    assert known_share(loader, texts) == 1
+    assert loader.read("a\nred\tmug").tolist() == loader.read("a red mug").tolist()
+    small = mg.TextLoader.from_texts("text", texts, model=model, vocabulary_size=60, sequence_length=30)
+    assert known_share(small, texts) == 1 and small.spec.vocabulary_size <= 60
+
+
 def test_only_case_is_ignored_and_only_when_asked() -> None:
     texts = ["Straße Masse Maße", "İstanbul ısı isi ISI", "ΟΔΟΣ οδος", "Ёж еж", "ნანა", "résumé resume"]
     loader = mg.TextLoader.from_texts("text", texts, sequence_length=12)

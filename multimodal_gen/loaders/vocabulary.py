@@ -28,6 +28,7 @@ _RUN = re.compile(f"[{WITHOUT_SPACES}]+")
 _LONGEST_PIECE = 16
 # What the pre-tokenizer of BPE and Unigram writes for a space.
 _SPACE = "\u2581"
+_LINES = "\n\t\r"
 
 
 @dataclass
@@ -39,12 +40,14 @@ class _Corpus:
         runs: What stands between spaces in scripts that put none between words, each once.
         letters: All letters and signs, sorted.
         share: Share of the letters that stand in runs.
+        words: How often each word of `texts` occurs, and once each run; empty where nobody asks.
     """
 
     texts: Sequence[str]
     runs: list[str]
     letters: list[str]
     share: float
+    words: Counter[str]
 
 
 def train_tokenizer(
@@ -76,7 +79,7 @@ def train_tokenizer(
         raise ValueError(
             f"`vocabulary_size` must be at least {len(SPECIAL) + 1}. Received: vocabulary_size={vocabulary_size!r}"
         )
-    normalizer = _normalizer(lowercase)
+    normalizer = _normalizer(lowercase, lines=model in ("bpe", "unigram"))
     if model == "wordlevel":
         letter = pre_tokenizers.Split(Regex(f"[{WITHOUT_SPACES}]\\p{{M}}*"), "isolated")
         words = pre_tokenizers.Sequence([letter, pre_tokenizers.BertPreTokenizer()])
@@ -86,12 +89,13 @@ def train_tokenizer(
     forms = 2 if model == "wordpiece" else 1
     spelled = byte_pieces("##" if model == "wordpiece" else "") if vocabulary_size >= SPELLED_FROM else []
     ascii_letters = {normalizer.normalize_str(chr(code)) for code in range(33, 127)} if spelled else set()
-    corpus = _corpus(texts, normalizer, ascii_letters)
+    corpus = _corpus(texts, normalizer, ascii_letters, count=model == "unigram")
     room = vocabulary_size - len(SPECIAL) - len(spelled) - (forms == 1)
     most = int(_SHARE_OF_LETTERS * room) // forms
     if spelled and len(corpus.letters) > most:
         kept = ascii_letters.union(_commonest(texts, normalizer, ascii_letters, most - len(ascii_letters)))
-        corpus = _corpus([_only(kept, normalizer.normalize_str(text)) for text in texts], normalizer, ascii_letters)
+        texts = [_only(kept, normalizer.normalize_str(text)) for text in texts]
+        corpus = _corpus(texts, normalizer, ascii_letters, count=model == "unigram")
     number = len(corpus.letters)
     if forms * number > room:
         raise ValueError(
@@ -100,26 +104,30 @@ def train_tokenizer(
             f"From {SPELLED_FROM} on, rare ones are spelled in bytes. Received: vocabulary_size={vocabulary_size!r}"
         )
     train = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}[model]
-    return train(corpus, room - forms * number, spelled, normalizer)
+    trained = train(corpus, room - forms * number, spelled, normalizer)
+    # Where there are bytes, a new line is unknown, and made a space like other letters are made bytes: that is faster.
+    trained.normalizer = _normalizer(lowercase, lines=forms == 1 and not spelled)
+    return trained
 
 
-def _normalizer(lowercase: bool) -> normalizers.Normalizer:
-    if not lowercase:
-        return normalizers.NFKC()
-    # Lower case is worked out letter by letter. Without the two replacements a word in capitals would be another one.
-    return normalizers.Sequence(
-        [
-            normalizers.NFKC(),
-            normalizers.Replace("\u0130", "i"),
-            normalizers.Lowercase(),
-            normalizers.Replace("\u03c2", "\u03c3"),
-        ]
-    )
+def _normalizer(lowercase: bool, *, lines: bool) -> normalizers.Normalizer:
+    steps: list[normalizers.Normalizer] = [normalizers.NFKC()]
+    if lines:
+        # Metaspace splits at " " only, and to it a new line would be a letter.
+        steps += [normalizers.Replace(space, " ") for space in _LINES]
+    if lowercase:
+        # Lower case is worked out letter by letter. Without these two a word in capitals would be another one.
+        dotted, final = normalizers.Replace("\u0130", "i"), normalizers.Replace("\u03c2", "\u03c3")
+        steps += [dotted, normalizers.Lowercase(), final]
+    return normalizers.Sequence(steps)
 
 
-def _corpus(texts: Sequence[str], normalizer: normalizers.Normalizer, letters: Iterable[str]) -> _Corpus:
+def _corpus(
+    texts: Sequence[str], normalizer: normalizers.Normalizer, letters: Iterable[str], *, count: bool
+) -> _Corpus:
     found, rest = set(letters), []
     runs: dict[str, None] = {}
+    words: Counter[str] = Counter()
     all_letters = in_runs = 0
     for text in texts:
         normal = normalizer.normalize_str(text)
@@ -127,19 +135,25 @@ def _corpus(texts: Sequence[str], normalizer: normalizers.Normalizer, letters: I
         all_letters += len(normal)
         if _RUN.search(normal) is None:
             rest.append(text)
-            continue
-        for run in _RUN.findall(normal):
-            runs[run] = None
-            in_runs += len(run)
-        rest.append(_RUN.sub(" ", normal))
-    return _Corpus(rest, list(runs), sorted(one for one in found if not one.isspace()), in_runs / max(all_letters, 1))
+        else:
+            found_runs = _RUN.findall(normal)
+            runs.update(dict.fromkeys(found_runs))
+            in_runs += sum(map(len, found_runs))
+            normal = _RUN.sub(" ", normal)
+            rest.append(normal)
+        if count:
+            words.update(normal.split(" "))
+    words = Counter({_SPACE + word: times for word, times in words.items()})
+    words.update(runs.keys())
+    share = in_runs / max(all_letters, 1)
+    return _Corpus(rest, list(runs), sorted(found.difference(" ", _LINES)), share, words)
 
 
 def _commonest(texts: Sequence[str], normalizer: normalizers.Normalizer, known: set[str], number: int) -> list[str]:
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(normalizer.normalize_str(text))
-    rest = ((letter, count) for letter, count in counts.items() if letter not in known and not letter.isspace())
+    rest = ((letter, count) for letter, count in counts.items() if letter not in known and letter not in f" {_LINES}")
     return [letter for letter, _ in sorted(rest, key=lambda one: (-one[1], one[0]))[:number]]
 
 
@@ -190,15 +204,13 @@ def _unigram(
 ) -> tokenizers.Tokenizer:
     letters = {*corpus.letters, _SPACE}
     seeds = _bpe(corpus, _SEEDS * (room + len(letters)), [], normalizer, min_frequency=2)
-    split = pre_tokenizers.Metaspace()
-    words = Counter(corpus.runs)
-    for text in corpus.texts:
-        words.update(_SPACE + word for word in normalizer.normalize_str(text).split(" "))
-    scored = fit_unigrams(seeds, SPECIAL, words, letters, room + len(letters))
+    scored = fit_unigrams(seeds, SPECIAL, corpus.words, letters, room + len(letters))
     # A piece for a byte is worth less than any other: it is there for what nothing else can write.
     least = min(score for _, score in scored)
     vocabulary = [(piece, 0.0) for piece in SPECIAL] + scored + [(piece, least) for piece in spelled]
-    return _assembled(models.Unigram(vocabulary, unk_id=1), normalizer, split, decoders.Metaspace())
+    return _assembled(
+        models.Unigram(vocabulary, unk_id=1), normalizer, pre_tokenizers.Metaspace(), decoders.Metaspace()
+    )
 
 
 def _run_pieces(corpus: _Corpus, number: int) -> tuple[list[str], list[tuple[str, str]]]:
