@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.loaders.label_cells import is_printed, on_or_off, refuse_prints, split_labels, zeros_and_ones
 from multimodal_gen.loaders.target import Target, checked_names, refuse_missing, sorted_names, unknown_label
-from multimodal_gen.loaders.values import series_of
+from multimodal_gen.loaders.values import series_of, wrong_order
 from multimodal_gen.table import check_columns
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ class MultiLabel(Target):
         """
         _check_separator(separator)
         if not isinstance(column, str):
+            if not isinstance(column, list | tuple) or isinstance(values, str | bytes | Mapping):
+                raise wrong_order(column, values)
             _check_columns(tuple(column), values)
             return cls(column, separator=separator)
         series = series_of(column, values)

@@ -25,7 +25,7 @@ def cells_of(column: str, values: Any) -> Any:
         TableError: If it is a table without that column; it lists those there are.
     """
     if not isinstance(column, str) or isinstance(values, str | bytes | Mapping):
-        raise _wrong_order(column, values)
+        raise wrong_order(column, values)
     if not isinstance(values, pd.DataFrame):
         return values
     check_columns(values, [column])
@@ -60,7 +60,7 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
     """
     names = [column] if isinstance(column, str) else list(column) if pd.api.types.is_list_like(column) else []
     if not names or not all(isinstance(name, str) for name in names):
-        raise _wrong_order(column, values)
+        raise wrong_order(column, values)
     if isinstance(values, pd.DataFrame) and len(names) > 1:
         check_columns(values, names)
         frame = values[names]
@@ -105,7 +105,8 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
     return numbers
 
 
-def _wrong_order(column: Any, values: Any) -> TypeError:
+def wrong_order(column: Any, values: Any) -> TypeError:
+    """The error for a name and values in the wrong order, or for a column whose name is not a string."""
     if isinstance(values, pd.DataFrame):
         names = column if isinstance(column, list | tuple) else [column]
         check_names([name for name in names if pd.api.types.is_number(name)])
