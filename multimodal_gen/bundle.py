@@ -18,10 +18,10 @@ import keras
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.bundle_checks import by_name, check_model, check_outputs, structure_of_inputs
+from multimodal_gen.bundle_checks import by_name, call_once, check_model, check_outputs, structure_of_inputs
 from multimodal_gen.bundle_files import placed
 from multimodal_gen.bundle_json import check_description, read_description, write_description
-from multimodal_gen.bundle_model import check_model_config, load_model
+from multimodal_gen.bundle_model import check_model_config, check_quantized, load_model
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.target import Target
@@ -167,6 +167,9 @@ class Bundle:
 
         Args:
             path: The folder; it is made if there is none.
+
+        Raises:
+            ValueError: If the model is quantised and Keras could not load it again; then nothing is written.
         """
         folder = Path(path)
         with self._written(folder) as temporary:
@@ -199,6 +202,7 @@ class Bundle:
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
             with _uncompiled(self.model):
                 self.model.save(Path(temporary, "model.keras"))
+            check_quantized(self.model, Path(temporary, "model.keras"))
             write_description(Path(temporary), self.inputs, self.target, self.inputs_as)
             yield Path(temporary)
 
@@ -258,18 +262,22 @@ def load_bundle(
     folder = Path(path)
     inputs, target, inputs_as = read_description(folder, custom_objects, directory)
     # Importing the models registers their layers, which the file names.
-    import multimodal_gen.models  # noqa: F401
+    import multimodal_gen.models
 
     try:
         model = load_model(folder / "model.keras", custom_objects)
     except BundleError as error:
         raise placed(error, path) from error
     try:
-        return Bundle(model, inputs, target, inputs_as=inputs_as)
+        bundle = Bundle(model, inputs, target, inputs_as=inputs_as)
     except (TypeError, ValueError) as error:
         raise BundleError(
             f"bundle.json and model.keras do not go together: {error}, path={os.fspath(path)!r}"
         ) from error
+    if not isinstance(model, multimodal_gen.models.FusionModel):
+        # Which does so itself, and only when it is exported.
+        call_once(model, inputs, bundle.inputs_as)
+    return bundle
 
 
 @contextmanager

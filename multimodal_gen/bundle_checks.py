@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +89,22 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
     outputs = _structure(model, "output")
     if outputs is not None:
         _check_shapes(by_name(outputs, lambda tensor: tuple(tensor.shape[1:])), target)
+
+
+def call_once(model: keras.Model, inputs: Mapping[str, Loader], inputs_as: str) -> None:
+    """Call a model on one row of zeros: Keras exports to ONNX only what was called in the same process.
+
+    A model that cannot take such a row is left as it is.
+
+    Args:
+        model: The model.
+        inputs: Input name -> loader.
+        inputs_as: How the model takes its inputs.
+    """
+    arrays = {name: np.zeros((1, *spec.shape), spec.dtype) for name, spec in with_masks(inputs).items()}
+    batch: Any = arrays if inputs_as == "dict" else list(arrays.values())
+    with suppress(Exception):
+        model(batch[0] if inputs_as == "array" else batch, training=False)
 
 
 def check_outputs(outputs: Any, target: Targets) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from multimodal_gen.bundle_files import MOST_JSON, check_file, parse_json
 from multimodal_gen.errors import BundleError
@@ -241,3 +242,37 @@ def _check_size(config: Any, given: Mapping[str, type], stored: int) -> None:
             f"config.json in model.keras describes {found[0]:,} weights, and there are not so many in the file. "
             f"Received: {stored:,} weights"
         )
+
+
+def check_quantized(model: keras.Model, path: Path) -> None:
+    """Try whether a file that a quantised model was just saved to gives the same model back.
+
+    Keras saves every such model, and cannot load all of them: of attention it keeps numbers that it has no place for
+    when it reads them. A model without quantised layers passes unread.
+
+    Args:
+        model: The model.
+        path: The file, written a moment ago.
+
+    Raises:
+        ValueError: If it cannot be loaded, or has other weights.
+    """
+    quantized = [layer for layer in model._flatten_layers() if getattr(layer, "quantization_mode", None)]
+    if not quantized:
+        return
+    classes = {type(layer).__name__: type(layer) for layer in model._flatten_layers()}
+    try:
+        loaded = load_model(path, classes)
+        kept, read = (
+            {weight.path: keras.ops.convert_to_numpy(weight) for weight in one.weights} for one in (model, loaded)
+        )
+        if kept.keys() != read.keys() or not all(np.array_equal(kept[path], read[path]) for path in kept):
+            raise ValueError("The weights differ")
+    except ValueError as error:
+        blocks = sorted({type(layer).__name__ for layer in quantized})
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise ValueError(
+            "Keras can save this quantised model, but not load it again. Save the bundle before `quantize`, and "
+            "quantise after loading, as in `load_bundle(path).model.quantize('int8')`; or export the quantised model "
+            f"with `model.export`. Received: {model.name!r} with quantised layers of the types {blocks}; {reason}"
+        ) from error

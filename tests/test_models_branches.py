@@ -1,5 +1,6 @@
 """Branches: shapes, padding, dropped n-grams, preprocessing of backbones, and branches given by hand."""
 
+import functools
 from types import SimpleNamespace
 
 import keras
@@ -15,6 +16,7 @@ from multimodal_gen.models import (
     VectorBranch,
     build_fusion_classifier,
 )
+from multimodal_gen.models.image_branches import family_of
 from multimodal_gen.models.layers import ApplicationPreprocessing, NgramSum
 from multimodal_gen.models.token_layers import MaskedMean
 
@@ -154,6 +156,19 @@ def test_an_application_is_a_branch_with_its_own_preprocessing_and_can_be_saved(
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded.predict(images, verbose=0), expected, atol=1e-5)
+
+
+def test_a_function_that_knows_its_network_by_its_name_is_a_branch():
+    # Keras looks up the blocks of the seven EfficientNetV2 by the argument `name`.
+    model = embedding_model(IMAGE, BackboneBranch(keras.applications.EfficientNetV2B0, embedding_size=4))
+    assert "x_backbone" in {layer.name for layer in model.layers}
+
+
+def test_a_partial_of_an_application_has_the_preprocessing_of_its_family():
+    narrow = functools.partial(keras.applications.MobileNetV2, alpha=0.35)
+    assert family_of(functools.partial(narrow)) == "mobilenet_v2"
+    assert family_of(keras.applications.EfficientNetV2B0) == "efficientnet_v2"
+    assert family_of(len) is None
 
 
 def test_a_model_is_a_backbone_with_weights_from_a_file(tmp_path):

@@ -8,6 +8,7 @@ Nothing here knows about tables or branches.
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from typing import Any
 
 import keras
 from keras import ops
+
+from multimodal_gen.models.outputs import is_class
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,44 @@ class FusionModel(keras.Model):
         outputs: The outputs, as for `keras.Model`.
         name: Name of the model.
     """
+
+    def fit(self, *args: Any, class_weight: Any = None, **kwargs: Any) -> Any:
+        """As `keras.Model.fit`; `class_weight` is for a model of one class target."""
+        self._check_class_weight(class_weight)
+        return super().fit(*args, class_weight=class_weight, **kwargs)
+
+    def train_on_batch(self, *args: Any, class_weight: Any = None, **kwargs: Any) -> Any:
+        """As `keras.Model.train_on_batch`; `class_weight` is for a model of one class target."""
+        self._check_class_weight(class_weight)
+        return super().train_on_batch(*args, class_weight=class_weight, **kwargs)
+
+    def _check_class_weight(self, class_weight: Any) -> None:
+        # Keras reads a class number from each label. For several targets that is an IndexError; of a label that is no
+        # class it makes one in silence, by rounding or as the greatest entry.
+        if class_weight is None:
+            return
+        if isinstance(self.output, Mapping):
+            raise ValueError(
+                "Keras's `class_weight` is for a model of one target. Give it to the data instead, by target: "
+                f"`MultimodalSequence(..., class_weight={{target: weights}})`; the targets are {list(self.output)}. "
+                f"Received: class_weight={class_weight!r}"
+            )
+        activation = getattr(self.output._keras_history.operation, "activation", None)
+        if not is_class(self.output.shape[-1], getattr(activation, "__name__", None)):
+            raise ValueError(
+                "`class_weight` needs a target that is a class. For any other, weigh the rows by a column: "
+                "`MultimodalSequence(..., sample_weight=column)`. "
+                f"Received: class_weight={class_weight!r}"
+            )
+
+    def export(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.export`, also of a model that was loaded and not called yet, which Keras refuses for ONNX."""
+        if not self._called:
+            # One row of zeros; of tokens in any number one, about which attention would warn.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self([ops.zeros([size or 1 for size in one.shape], one.dtype) for one in self.inputs], training=False)
+        return super().export(*args, **kwargs)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -11,8 +11,9 @@ import keras
 
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models.auxiliary import FusionModel
+from multimodal_gen.models.branch import Branch, Encoding
 from multimodal_gen.models.branch_checks import check_branch
-from multimodal_gen.models.branches import Branch, Encoding, default_branch
+from multimodal_gen.models.branches import default_branch
 from multimodal_gen.models.fusion import Fusion, Match, fill_absent, fusion_named
 from multimodal_gen.models.matching import position_of
 from multimodal_gen.models.outputs import Target, output_layers, outputs_of

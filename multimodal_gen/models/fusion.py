@@ -14,7 +14,7 @@ from typing import Any
 from keras import layers
 
 from multimodal_gen.models.absence import FillAbsent
-from multimodal_gen.models.branches import Encoding
+from multimodal_gen.models.branch import Encoding
 from multimodal_gen.models.layers import SumOfHeads
 from multimodal_gen.models.matching import PairRelation
 from multimodal_gen.models.outputs import Activation, class_target

@@ -100,7 +100,7 @@ def class_target(activation: Activation, units: int) -> tuple[str | None, int]:
         ValueError: If there is none, or more than one.
     """
     named: Mapping[Any, Any] = activation if isinstance(activation, Mapping) else {None: (units, activation)}
-    found = {name: one[0] for name, one in named.items() if _is_class(*one)}
+    found = {name: one[0] for name, one in named.items() if is_class(*one)}
     if len(found) != 1:
         raise ValueError(
             "Fusion 'match' needs exactly one target that is a class, whose rows belong together or do not; for "
@@ -109,5 +109,6 @@ def class_target(activation: Activation, units: int) -> tuple[str | None, int]:
     return next(iter(found.items()))
 
 
-def _is_class(units: int, activation: str | None) -> bool:
+def is_class(units: int, activation: str | None) -> bool:
+    """Whether outputs are the probabilities of classes of which one is right."""
     return activation == "softmax" or (activation == "sigmoid" and units == 1)

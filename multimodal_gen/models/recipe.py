@@ -13,8 +13,9 @@ from typing import Any
 
 import keras
 
-from multimodal_gen.models.branches import Branch, ImageBranch
+from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.calibration import calibrate_heads
+from multimodal_gen.models.image_branches import ImageBranch
 from multimodal_gen.models.matching import chosen_class
 
 # Passes over the table shrink as it grows, so that training takes about the same number of steps.

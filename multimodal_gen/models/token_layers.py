@@ -62,8 +62,10 @@ class AddPositions(keras.layers.Layer):
         Raises:
             ValueError: If there are more positions.
         """
-        if inputs.shape[1] is not None and inputs.shape[1] > self.length:
-            raise ValueError(f"There are vectors for {self.length} positions. Received: {inputs.shape[1]} positions")
+        positions = inputs.shape[1]
+        # It is no number while a model is exported for captions of any length.
+        if isinstance(positions, int) and positions > self.length:
+            raise ValueError(f"There are vectors for {self.length} positions. Received: {positions} positions")
         present = ops.ones(ops.shape(inputs)[:2], "int32") if mask is None else ops.cast(mask, "int32")
         return inputs + ops.take(self.positions, ops.maximum(ops.cumsum(present, axis=1) - 1, 0), axis=0)
 

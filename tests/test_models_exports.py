@@ -1,0 +1,133 @@
+"""What becomes of models elsewhere: quantised and saved, exported after loading, trained with Keras's class weights."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import multimodal_gen as mg
+from multimodal_gen.loaders.base import ArraySpec
+from multimodal_gen.models import FusionModel, TokenBranch, build_fusion_classifier
+
+BACKEND = keras.backend.backend()
+TOKENS = mg.TextLoader.from_texts("caption", ["a red mug", "a blue lamp", "a mug on a table"], sequence_length=6)
+TARGET = mg.ClassLabel("label", ["lamp", "mug"])
+TABLE = pd.DataFrame({"caption": ["a red mug", "a lamp", "a blue lamp on a table"], "label": ["mug", "lamp", "lamp"]})
+
+
+def build(blocks: int) -> FusionModel:
+    branch = TokenBranch(embedding_size=8, blocks=blocks, heads=2)
+    model = build_fusion_classifier({"caption": TOKENS}, TARGET, branches={"caption": branch})
+    model.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_a_quantised_model_that_keras_could_not_load_is_refused_when_it_is_saved(mode, tmp_path):
+    model = build(blocks=1)
+    model.quantize(mode)
+    bundle = mg.Bundle(model, {"caption": TOKENS}, TARGET)
+    with pytest.raises(ValueError, match=r"Save the bundle before `quantize`.*types \['Dense', 'EinsumDense'"):
+        bundle.save(tmp_path / "bundle")
+    assert not list((tmp_path / "bundle").iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_a_quantised_model_without_attention_comes_back_as_it_was_and_one_with_it_is_quantised_after_loading(tmp_path):
+    model = build(blocks=0)
+    model.quantize("int8")
+    bundle = mg.Bundle(model, {"caption": TOKENS}, TARGET)
+    bundle.save(tmp_path / "pooled")
+    loaded = mg.load_bundle(tmp_path / "pooled")
+    assert loaded.model.get_layer("caption_head").quantization_mode == "int8"
+    pd.testing.assert_frame_equal(loaded.predict(TABLE), bundle.predict(TABLE), atol=1e-6)
+
+    mg.Bundle(build(blocks=1), {"caption": TOKENS}, TARGET).save(tmp_path / "attention")
+    attention = mg.load_bundle(tmp_path / "attention")
+    before = attention.predict(TABLE)["mug"]
+    attention.model.quantize("int8")
+    np.testing.assert_allclose(attention.predict(TABLE)["mug"], before, atol=0.1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras exports to the SavedModel format from tensorflow and jax only")
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_tokens_in_any_number_are_exported_with_and_without_positions(blocks, tmp_path):
+    model = build(blocks)
+    model.export(tmp_path / "exported", format="tf_saved_model", verbose=False)
+    served = pytest.importorskip("tensorflow").saved_model.load(str(tmp_path / "exported"))
+    for length in (6, 3):
+        tokens = np.random.default_rng(1).integers(1, 9, (2, length)).astype("int32")
+        np.testing.assert_allclose(served.serve([tokens]), model.predict([tokens], verbose=0), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("own", [False, True])
+def test_a_model_that_was_loaded_is_exported_to_onnx_and_says_the_same_there(own, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime, onnx, and tf2onnx or onnxscript")
+    model = build(blocks=0)
+    if own:
+        model = keras.Model(model.inputs, model.outputs)
+    mg.Bundle(model, {"caption": TOKENS}, TARGET).save(tmp_path / "bundle")
+    bundle = mg.load_bundle(tmp_path / "bundle")
+    bundle.model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    tokens = np.stack([TOKENS.read(text) for text in TABLE["caption"]])
+    (outputs,) = session.run(None, {session.get_inputs()[0].name: tokens})
+    np.testing.assert_allclose(outputs[:, 1], bundle.predict(TABLE)["mug"], atol=1e-5)
+
+
+def test_a_model_was_called_before_it_is_exported_for_the_first_time(tmp_path):
+    # Without the extras that ONNX needs: what Keras asks for before it looks for them.
+    model = build(blocks=0)
+    functional = keras.Model(model.inputs, model.outputs)
+    mg.Bundle(functional, {"caption": TOKENS}, TARGET).save(tmp_path)
+    assert mg.load_bundle(tmp_path).model._called
+    mg.Bundle(model, {"caption": TOKENS}, TARGET).save(tmp_path)
+    model = mg.load_bundle(tmp_path).model
+    assert not model._called
+    with pytest.raises(ValueError, match="Unrecognized format"):
+        model.export(tmp_path / "exported", format="none")
+    assert model._called
+
+
+INPUTS = {"v": ArraySpec((2,), "float32", "vector")}
+ARRAYS = np.zeros((4, 2), "float32")
+
+
+@pytest.mark.parametrize("way", ["fit", "train_on_batch"])
+@pytest.mark.parametrize(
+    ("target", "labels", "message"),
+    [
+        (
+            {"kind": mg.ClassLabel("kind", ["a", "b"]), "price": mg.NumericTarget("price")},
+            {"kind": np.array([0, 1, 0, 1]), "price": np.zeros((4, 1), "float32")},
+            r"MultimodalSequence\(\.\.\., class_weight=.*are \['kind', 'price'\]. Received: class_weight=\{0: 1.0",
+        ),
+        (
+            mg.MultiLabel("tags", ["p", "q"]),
+            np.ones((4, 2), "float32"),
+            "needs a target that is a class.*sample_weight",
+        ),
+        (mg.NumericTarget("price"), np.ones((4, 1), "float32"), "needs a target that is a class.*sample_weight"),
+    ],
+)
+def test_class_weights_of_keras_are_refused_where_there_is_not_one_class_target(way, target, labels, message):
+    model = build_fusion_classifier(INPUTS, target)
+    model.compile("sgd", loss="mse")
+    with pytest.raises(ValueError, match=message):
+        getattr(model, way)(ARRAYS, labels, class_weight={0: 1.0, 1: 2.0})
+
+
+@pytest.mark.parametrize("label_mode", ["int", "binary"])
+def test_class_weights_of_keras_count_for_one_class_target(label_mode):
+    target = mg.ClassLabel("kind", ["a", "b"], label_mode=label_mode)
+    model = build_fusion_classifier(INPUTS, target)
+    model.compile("sgd", loss="binary_crossentropy" if label_mode == "binary" else target.loss, jit_compile=False)
+    labels = np.stack([target.read(cell) for cell in "abab"])
+    head = model.get_layer("v_head")
+    model.fit([ARRAYS], labels, class_weight={0: 1.0, 1: 0.0}, batch_size=4, verbose=0)
+    bias = keras.ops.convert_to_numpy(head.bias)
+    # Only rows of the first class have pulled.
+    assert (bias[0] < 0) if label_mode == "binary" else (bias[0] > 0 > bias[1])
