@@ -94,7 +94,10 @@ def cell_number(cell: Any) -> float:
             return float(cell)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError(f"{_advice(cell)}Received: {shown(cell)}")
+    # Not at the top, as it asks this module what is missing.
+    from multimodal_gen.no_numbers import advice_on_cell
+
+    raise ValueError(f"{advice_on_cell(cell)}Received: {shown(cell)}")
 
 
 # A whole number, a decimal one, and as many characters as one needs.
@@ -121,7 +124,7 @@ def column_numbers(column: pd.Series) -> np.ndarray:
         column: The column; its index names a row in an error.
 
     Raises:
-        ValueError: If a cell is not a number; it names the index and the column.
+        ValueError: If a cell is not a number; it names the index and the column, and says what the column holds.
     """
     if column.dtype.kind in "iufb":
         return np.asarray(column.to_numpy("float64", na_value=np.nan))
@@ -129,25 +132,9 @@ def column_numbers(column: pd.Series) -> np.ndarray:
     for row, cell in enumerate(column.array.tolist()):
         try:
             numbers[row] = cell_number(cell)
-        except ValueError as error:
+        except ValueError:
+            from multimodal_gen.no_numbers import advice_on
+
             at = f"at index {column.index[[row]].tolist()[0]!r}, column {column.name!r}"
-            raise ValueError(f"{error} {at}") from None
+            raise ValueError(f"{advice_on(column)}Received: {shown(cell)} {at}") from None
     return numbers
-
-
-# Groups of three digits are thousands in most tables; 1,234 must not become 1.234 by an advice given too lightly.
-_THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(,\d{3})+(\.\d*)?\s*")
-_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d*\s*")
-
-
-def _advice(cell: Any) -> str:
-    if not isinstance(cell, str):
-        return ""
-    if _THOUSANDS.fullmatch(cell):
-        return 'Take the commas out with `pd.to_numeric(table[column].str.replace(",", ""))`. '
-    if _DECIMAL_COMMA.fullmatch(cell) and any(map(str.isdigit, cell)):
-        return (
-            "If the comma is a decimal sign in every row, write a point instead, with "
-            '`pd.to_numeric(table[column].str.replace(",", "."))`. '
-        )
-    return 'Read such cells as missing with `pd.to_numeric(table[column], errors="coerce")`, or mend them. '

@@ -120,9 +120,9 @@ def test_what_is_not_a_number_is_named_by_row_and_column(cell: Any) -> None:
 
 @pytest.mark.parametrize("cell", ["1,234", "12,345,678", "-1,234.50"])
 def test_a_comma_before_three_digits_is_never_taken_for_a_decimal_sign(cell: str) -> None:
-    with pytest.raises(ValueError, match="Take the commas out") as refused:
+    with pytest.raises(ValueError, match="commas between thousands|where commas part thousands") as refused:
         cell_number(cell)
-    assert '"."' not in str(refused.value)
+    assert "'.'" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

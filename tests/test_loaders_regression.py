@@ -54,7 +54,10 @@ def test_a_missing_or_infinite_value_is_an_error_with_the_way_out(cell: object) 
             "cheap",
             r"expected 1 number\(s\). .*`pd.to_numeric\(table\[column\], errors=\"coerce\"\)`.*Received: 'cheap'",
         ),
-        ("12,50", r"expected 1 number\(s\). .*decimal sign in every row.*`pd.to_numeric\(.*Received: '12,50'"),
+        (
+            "12,50",
+            r"expected 1 number\(s\). .*a decimal comma; if so in every row: .*pd.to_numeric\(.*Received: '12,50'",
+        ),
         ((1.0, 2.0), r"expected 1 number\(s\). Received: \(1.0, 2.0\)"),
         ([1.0, 2.0], r"expected 1 number\(s\). Received: "),
         (np.ones((1, 1)), r"expected 1 number\(s\). Received: array"),

@@ -96,16 +96,16 @@ def test_numbers_come_in_many_forms(values: object, expected: list[list[float]])
     [
         (
             ["1", "12,50"],
-            r"must be numbers. If the comma is a decimal sign in every row.*Received: '12,50' at index 1,",
+            r"'12,50' has a decimal comma: `.*\.str\.replace\(',', '.'\)\)`. Received: '12,50' at index 1,",
         ),
-        (["1", "1,234"], r"must be numbers. Take the commas out.*Received: '1,234' at index 1, column 'price'"),
-        (["1", "-1,234,567.5"], r"must be numbers. Take the commas out.*Received: '-1,234,567.5' at index 1"),
+        (["1", "1,234"], r"'1,234' is 1234 where .* and 1.234 where .*Received: '1,234' at index 1, column 'price'"),
+        (["1", "-1,234,567.5"], r"has commas between thousands: .*replace\(',', ''\).*Received: '-1,234,567.5' at"),
         (["1", "1_000"], r"errors=\"coerce\"\)`.*Received: '1_000' at index 1"),
         (
-            pd.Series(["1", "dear"], index=["r", "s"]),
-            r"must be numbers. Read such cells as missing with `pd.to_numeric\(.*Received: 'dear' at index 's'",
+            pd.Series(["1", "2", "dear"], index=["q", "r", "s"]),
+            "must be numbers. 1 of 3 cells of 'price' are not numbers: mend .*Received: 'dear' at index 's'",
         ),
-        (pd.to_datetime(["2020", "2021"]), r"^The values of 'price' must be numbers. Received: Timestamp\("),
+        (pd.to_datetime(["2020", "2021"]), r"'price' holds dates or times.*Received: Timestamp\("),
     ],
 )
 def test_what_is_no_number_is_named_by_its_row_with_the_way_out(values: object, message: str) -> None:
@@ -123,7 +123,9 @@ def test_a_loader_of_numbers_sends_arrays_to_the_loader_of_arrays() -> None:
         mg.NumericLoader.from_values("y", table)
     one = mg.NumericLoader.from_values("one", table)
     assert one.read(table["one"].iloc[0]).tolist() == [0.0]
-    with pytest.raises(mg.LoadError, match=r"expected 1 number\(s\). .*decimal sign in every row.*Received: '1,5'"):
+    with pytest.raises(
+        mg.LoadError, match=r"expected 1 number\(s\). .*a decimal comma; if so in every row.*Received: '1,5'"
+    ):
         one.read("1,5")
 
 

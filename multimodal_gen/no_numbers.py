@@ -29,13 +29,13 @@ _EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+")
 
 
-def advice_on(column: pd.Series, name: str) -> str:
+def advice_on(column: pd.Series) -> str:
     """What a column holds in place of numbers, and the way out, in sentences.
 
     Args:
         column: The column, of which at least one cell is not a number.
-        name: What it is called.
     """
+    name = column.name
     cells = [cell for cell in column.array.tolist() if not is_missing(cell)]
     table = f"table[{name!r}]"
     if 2 * sum(map(_is_date, cells)) > len(cells):
@@ -70,10 +70,14 @@ def advice_on(column: pd.Series, name: str) -> str:
 
 
 def advice_on_cell(cell: Any) -> str:
-    """What a single cell holds in place of a number, where its column is not at hand."""
+    """What a single cell holds in place of a number, and the way out, in sentences, where its column is not at hand.
+
+    Args:
+        cell: The cell, which is not a number.
+    """
     text = cell.strip() if isinstance(cell, str) else ""
     if _with_commas(text):
-        return _on_commas([text], [text], "table[column]")
+        return _on_commas([text], [text], "table[column]", all_seen=False)
     if _is_date(cell):
         return "It is a date or a time, of which `pd.to_datetime` and its `.dt` make numbers. "
     return (
@@ -91,27 +95,29 @@ def _with_commas(text: str) -> bool:
     return any(way.fullmatch(text) for way in (_POINT_THOUSANDS, _COMMA_THOUSANDS, _DECIMAL_COMMA))
 
 
-def _on_commas(commas: Sequence[str], texts: Sequence[str], table: str) -> str:
+def _on_commas(commas: Sequence[str], texts: Sequence[str], table: str, *, all_seen: bool = True) -> str:
     either = [text for text in commas if _EITHER.fullmatch(text)]
     by_point = [text for text in commas if _POINT_THOUSANDS.fullmatch(text)]
     by_comma = [text for text in commas if _COMMA_THOUSANDS.fullmatch(text)]
     decimal = [text for text in commas if _DECIMAL_COMMA.fullmatch(text) and not _EITHER.fullmatch(text)]
     # What is a number as it stands says what a point is.
     points = [text for text in texts if "." in text and _PLAIN.fullmatch(text)]
+    condition = "" if all_seen else "; if so in every row"
     if by_comma and not by_point and not decimal:
-        return f"{shown(by_comma[0])} has commas between thousands: `{table} = {table}.str.replace(',', '')`. "
-    if by_point and not by_comma and not [text for text in points if not re.fullmatch(r"[-+]?\d{1,3}\.\d{3}", text)]:
-        return (
-            f"{shown(by_point[0])} has points between thousands and a decimal comma: "
-            f"`{table} = {table}.str.replace('.', '').str.replace(',', '.')`. "
-        )
-    if decimal and not by_comma and not by_point and not points:
-        return f"{shown(decimal[0])} has a decimal comma: `{table} = {table}.str.replace(',', '.')`. "
-    if either and len(either) == len(commas):
+        what, mended = f"{shown(by_comma[0])} has commas between thousands", f"{table}.str.replace(',', '')"
+    elif by_point and not by_comma and all(re.fullmatch(r"[-+]?\d{1,3}\.\d{3}", text) for text in points):
+        what = f"{shown(by_point[0])} has points between thousands and a decimal comma"
+        mended = f"{table}.str.replace('.', '').str.replace(',', '.')"
+    elif decimal and not by_comma and not by_point and not points:
+        what, mended = f"{shown(decimal[0])} has a decimal comma", f"{table}.str.replace(',', '.')"
+    elif len(either) == len(commas):
         text = either[0]
         return (
             f"{shown(text)} is {text.replace(',', '')} where commas part thousands, and {text.replace(',', '.')} where "
-            "they are decimal signs, and only you know which: write the numbers without commas. "
+            "they are decimal signs, which nothing here tells: write the numbers without commas. "
         )
-    found = " and ".join(shown(ways[0]) for ways in (by_comma, by_point, decimal, either, points) if ways)
-    return f"Commas and points mean one thing here and another there, as in {found}: mend them by hand. "
+    else:
+        ways = (by_comma, by_point, decimal, either, points)
+        found = " and ".join(shown(way[0]) for way in ways if way)
+        return f"Commas and points mean one thing here and another there, as in {found}: mend them by hand. "
+    return f"{what}{condition}: `{table} = pd.to_numeric({mended})`. "

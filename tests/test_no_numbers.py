@@ -1,0 +1,116 @@
+"""What is said of a column that should hold numbers and does not: the advice works, and makes no number another one."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import multimodal_gen as mg
+from multimodal_gen.no_numbers import advice_on
+
+
+def refused(cells: Any) -> str:
+    with pytest.raises(ValueError, match="The values of 'n' must be numbers") as caught:
+        mg.NumericLoader.from_values("n", pd.DataFrame({"n": cells}))
+    with pytest.raises(ValueError, match="The values of 'n' must be numbers"):
+        mg.NumericTarget.from_values("n", pd.DataFrame({"n": cells}))
+    return str(caught.value)
+
+
+def follow(message: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table once the first line of code in a message has been run."""
+    code = re.findall("`(table.*?)`", message)[0]
+    scope = {"table": table.copy(), "pd": pd}
+    exec(code, scope)
+    return scope["table"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["0,5", "12,50", None, "7"], [0.5, 12.5, np.nan, 7.0]),
+        (["1,234.50", "1,234", "12.25"], [1234.5, 1234.0, 12.25]),
+        (["1,234,567", "-1,000"], [1234567.0, -1000.0]),
+        (["1.234,50", "12,5", "1.234"], [1234.5, 12.5, 1234.0]),
+        (["1.234.567", "2"], [1234567.0, 2.0]),
+        (["1", "2", "3", "dear"], [1.0, 2.0, 3.0, np.nan]),
+    ],
+)
+def test_advice_on_how_numbers_are_written_gives_those_that_were_meant(cells: list[Any], numbers: list[float]) -> None:
+    table = pd.DataFrame({"n": cells})
+    np.testing.assert_array_equal(follow(refused(cells), table)["n"].astype("float64"), numbers)
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["1,234", "12"], r"'1,234' is 1234 where commas part thousands, and 1.234 where they are decimal signs"),
+        (["1,234", "2.5"], r"'1,234' is 1234 where"),
+        (["0,5", "12.5"], r"one thing here and another there, as in '0,5' and '12.5': mend them by hand"),
+        (["1.234,50", "12.5"], r"'1.234,50' and '12.5'"),
+        (["1,234.5", "12,5"], r"'1,234.5' and '12,5'"),
+    ],
+)
+def test_where_a_comma_may_mean_either_no_line_is_advised_that_settles_it(cells: list[str], message: str) -> None:
+    said = refused(cells)
+    assert re.search(message, said)
+    assert "replace" not in said and "coerce" not in said
+
+
+def test_categories_become_columns_of_zeros_and_ones() -> None:
+    table = pd.DataFrame({"n": ["red", "blue", "red"]})
+    message = refused(table["n"])
+    assert "'n' holds categories, 2 different ones" in message and "coerce" not in message
+    made = follow(message, table)
+    loader = mg.NumericLoader.from_values(["n_blue", "n_red"], made)
+    assert loader.mean.tolist() == pytest.approx([1 / 3, 2 / 3])
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pd.date_range("2024-01-01", periods=3),
+        pd.date_range("2024-01-01", periods=3).astype(str),
+        ["01.02.2024", "2.3.24", None],
+        ["2024-01-01T12:30:00", "2024-01-02 13:00", "2024/1/3"],
+        ["12:30", "7:45:10"],
+        [datetime.date(2024, 1, 1), None],
+    ],
+)
+def test_dates_become_days_and_hours(cells: Any) -> None:
+    table = pd.DataFrame({"n": cells})
+    message = refused(table["n"])
+    assert "'n' holds dates or times" in message and "coerce" not in message
+    scope = {"table": table, "pd": pd}
+    exec(re.findall("`(dates = .*?)`", message)[0], scope)
+    for code in re.findall(r"`([^`]*dates[^`=]*)`", message):
+        assert np.isfinite(eval(code, scope).dropna().astype("float64")).all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([f"${one}.50" for one in range(40)], "something beside a number"),
+        ([f"{chr(97 + one % 26)} word {'x' * one}" for one in range(200)], r"`TextLoader.from_texts\('n', \.\.\.\)`"),
+        (["Riva Carpets"] + ["3.5"] * 9, r"^1 of 10 cells of 'n' are not numbers: mend them, or read them as missing"),
+    ],
+)
+def test_texts_are_named_as_such(cells: list[str], message: str) -> None:
+    assert re.search(message, advice_on(pd.Series(cells, name="n")))
+
+
+def test_a_single_cell_is_named_by_what_stands_there() -> None:
+    loader = mg.NumericLoader("n", mean=[0], scale=[1])
+    for cell, message in (
+        ("1,234", "is 1234 where"),
+        ("1.234,50", "has points between thousands and a decimal comma; if so in every row"),
+        ("2024-01-01", "It is a date or a time"),
+        ("dear", 'read such cells as missing with `pd.to_numeric.table.column., errors="coerce".`'),
+    ):
+        with pytest.raises(mg.LoadError, match=rf"expected 1 number\(s\)\. .*{message}.*Received: '{cell}'"):
+            loader.read(cell)
