@@ -24,15 +24,19 @@ _ROWS = 12
 
 
 def check_folder(folder: str | os.PathLike[str]) -> None:
-    """Make the folder for the results of a run, and make sure that files can be written there.
+    """Make sure that the folder for the results of a run can be made and written into; nothing is made yet.
 
     Raises:
-        OSError: If it cannot be made, is a file, or cannot be written into.
+        OSError: If not, or if it is a file.
     """
-    if Path(folder).exists() and not Path(folder).is_dir():
-        raise NotADirectoryError(f"The results need a folder, and there is a file. Received: {os.fspath(folder)!r}")
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as file:
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise NotADirectoryError(
+            f"The results need a folder, and '{place}' is a file. Received: folder={os.fspath(folder)!r}"
+        )
+    with tempfile.TemporaryFile(dir=place) as file:
         file.write(b"\0" * 4096)
 
 
@@ -54,6 +58,7 @@ def rehearse(
     assert isinstance(bundle.target, Target)
     names = ["loss", "val_loss", *(f"{part}{metric.name}" for metric in bundle.target.metrics for part in ("", "val_"))]
     history = SimpleNamespace(epoch=[0, 1], history={name: [1.0, 0.5] for name in names}, best_epoch=1)
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".trying-", dir=folder) as temporary:
         write(Path(temporary), _Untrained(bundle.model, bundle.inputs, bundle.target), history, test.head(_ROWS))
         for name in os.listdir(temporary):

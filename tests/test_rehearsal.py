@@ -121,10 +121,11 @@ def test_results_that_cannot_be_written_are_known_before(tmp_path: Path) -> None
 
 def test_a_file_in_the_place_of_the_folder_is_known_first(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    with pytest.raises(NotADirectoryError, match=r"there is a file. Received: .*run"):
-        check_folder(tmp_path / "run")
+    for folder in (tmp_path / "run", tmp_path / "run" / "first"):
+        with pytest.raises(NotADirectoryError, match=r"run' is a file. Received: folder="):
+            check_folder(folder)
     check_folder(tmp_path / "a" / "b")
-    assert os.listdir(tmp_path / "a" / "b") == []
+    assert os.listdir(tmp_path) == ["run"]
 
 
 def test_the_command_line_does_not_train_what_it_cannot_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

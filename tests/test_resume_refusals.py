@@ -13,7 +13,7 @@ import keras
 import ml_dtypes
 import numpy as np
 import pytest
-from test_resume import Interrupt, fit, interrupted, make_data, make_model, outcome
+from test_resume import BrokenOffError, Interrupt, fit, interrupted, make_data, make_model, outcome
 
 import multimodal_gen as mg
 from multimodal_gen.resume.snapshots import Snapshots
@@ -134,6 +134,28 @@ def test_a_state_that_cannot_be_written_is_one_warning_and_training_goes_on(tmp_
     with pytest.warns(UserWarning, match="cannot be saved, and training goes on without: .*No such file"):
         again = fit(tmp_path / "s", remove)
     assert outcome(again) == outcome(fit(tmp_path / "alone"))
+
+
+def test_a_disk_without_room_for_a_state_is_known_before_training(small_disk: Path) -> None:
+    with pytest.raises(BrokenOffError):
+        fit(small_disk / "state", Interrupt(1))
+    with pytest.raises(
+        OSError, match=r"No state of the training could be saved, which takes [\d,]+ bytes: .*another dir"
+    ):
+        fit(small_disk / "state", Interrupt(1), model=make_model(units=200_000))
+    assert os.listdir(small_disk / "state") == []
+
+
+def test_a_callback_that_cannot_be_kept_is_known_before_training(tmp_path: Path) -> None:
+    class Keeping(keras.callbacks.Callback):
+        def get_state(self) -> Any:
+            return {"model": self.model}
+
+        def set_state(self, state: Any) -> None:
+            pass
+
+    with pytest.raises(TypeError, match=r"Keeping.get_state\(\) gives what cannot be kept. Only numbers, texts"):
+        fit(tmp_path, Keeping(), Interrupt(1))
 
 
 def test_arrays_of_any_dtype_come_back_as_they_were(tmp_path: Path) -> None:

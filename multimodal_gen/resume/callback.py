@@ -41,6 +41,8 @@ class ResumeTraining(keras.callbacks.Callback):
         ValueError: In `fit`, if the state is of another table, plan, seed, model or backend, naming what differs, or
             `fit` works in a way that cannot be gone on with.
         RuntimeError: In `fit`, if another process uses the directory, or no state in it can be read.
+        OSError: In `fit`, before training, if the directory has no room for a state or cannot be written into.
+        TypeError: In `fit`, before training, if a callback's `get_state` gives something else than plain values.
 
     Example:
         model.fit(data, epochs=10, shuffle=False, callbacks=[mg.ResumeTraining("runs/first/state", data)])
@@ -74,10 +76,12 @@ class ResumeTraining(keras.callbacks.Callback):
         # Batches done in this epoch of Keras, and since the sequence's epoch began, which an endless one has but once.
         self._epoch, self._done, self._batch, self._interrupted = 0, 0, 0, False
         self._start = (0, 0)
+        self._tried = False
         self._pending = self._unsettled = None
         self._sequence_state = self.sequence.state()
         self._store = Snapshots(self.directory)
         try:
+            self._store.make_room(contents.size_of(contents.variables_of(self.model)))
             self._pending = self._store.load()
             if self._pending is not None:
                 self._resume(self._pending[0])
@@ -95,6 +99,11 @@ class ResumeTraining(keras.callbacks.Callback):
             # After the others, whose beginning of this epoch was before the interruption.
             self._restore_model()
             self._restore_callbacks()
+        if not self._tried:
+            # What a callback cannot give is better known now than at the first state.
+            for callback in self._others.values():
+                contents.state_of_callback(callback, [])
+            self._tried = True
         (self._done, batch), self._start = self._start, (0, 0)
         if self._done or batch:
             self._batch = batch

@@ -6,6 +6,7 @@ and counters, and the running sums of the metrics. Of callbacks, plain values ar
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -67,6 +68,12 @@ def take_numbers(parts: Mapping[str, Iterable[Any]]) -> list[np.ndarray]:
     """The values of all variables, in order, as arrays of their own, and those of the backend's own generators."""
     values = [np.array(keras.ops.convert_to_numpy(one)) for own in parts.values() for one in own]
     return values + [state.numpy() for state in _torch_generators()]
+
+
+def size_of(parts: Mapping[str, Iterable[Any]]) -> int:
+    """About how many bytes the values of all variables are."""
+    variables = [one for own in parts.values() for one in own]
+    return sum(math.prod(one.shape) * (2 if "16" in str(one.dtype) else 4) for one in variables)
 
 
 def put_numbers(model: keras.Model, described: Mapping[str, list[Any]], arrays: list[np.ndarray]) -> None:

@@ -50,6 +50,30 @@ class Snapshots:
             if end == ".tmp" and _NAME.fullmatch(stem):
                 os.unlink(os.path.join(self.directory, name))
 
+    def make_room(self, size: int) -> None:
+        """Make sure that a state can be written, as it is better known before training than after an hour of it.
+
+        Args:
+            size: Bytes of its arrays.
+
+        Raises:
+            OSError: If the directory cannot be written into, or has no room for it.
+        """
+        path = os.path.join(self.directory, "state-00000000.npz.tmp")
+        try:
+            with open(path, "wb") as file:
+                # Unlike empty space at the end of a file, this is set aside on the disk.
+                if size and hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise OSError(
+                f"No state of the training could be saved, which takes {size:,} bytes: {error}. Give `ResumeTraining` "
+                f"another directory. Received: directory={self.directory!r}"
+            ) from error
+        finally:
+            with suppress(OSError):
+                os.unlink(path)
+
     def save(self, description: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
         """Keep a state, and of those before it one. What cannot be written is warned of, and training may go on.
 
