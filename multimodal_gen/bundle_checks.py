@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multimodal_gen.input_names import check_order
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.multilabel import MultiLabel
@@ -72,6 +73,8 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
         if set(taken) != set(specs):
             raise ValueError(f"The model takes inputs named {sorted(taken)}. Received: loaders named {sorted(specs)}")
         tensors = [taken[name] for name in specs]
+    else:
+        check_order(model, list(specs))
     expected = [tuple(tensor.shape[1:]) for tensor in tensors]
     given = [spec.shape for spec in specs.values()]
     fits = len(expected) == len(given) and all(

@@ -27,8 +27,10 @@ from multimodal_gen.clock import (
     training_on,
     unbounded_call,
 )
+from multimodal_gen.input_names import check_call
 from multimodal_gen.plain_errors import raise_plainly, swallowed
 from multimodal_gen.plan import Plan
+from multimodal_gen.presence import with_masks
 from multimodal_gen.read_ahead import ReadAhead
 from multimodal_gen.state import check_state, fingerprint, make_state
 from multimodal_gen.whole_model import forget_broken_call, keep_whole
@@ -133,9 +135,11 @@ class BatchReader(keras.utils.PyDataset):
         """Called by Keras: takes over the epoch that the running `fit` is in.
 
         Raises:
-            ValueError: If the sequence is endless, and the caller does not say after how many steps to end.
+            ValueError: If the sequence is endless, and the caller does not say after how many steps to end; or if the
+                model takes other inputs, or in another order.
         """
         call = running_method()
+        check_call(*call, list(with_masks(self.assembly.inputs)), self.assembly.inputs_as)
         raise_plainly(*call)
         keep_whole(*call)
         problem = unbounded_call() if self.endless else None

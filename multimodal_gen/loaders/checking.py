@@ -18,10 +18,11 @@ from multimodal_gen.loaders.base import ArraySpec, Loader, spec_problem
 def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
     """Prove that a loader keeps its contract, on cells of your own.
 
-    Checked are: the class and its attributes; the shape and dtype of every array; that nothing is written into the
-    loader or into the cell; the same bytes when read again, in another order, as a batch (there, as near as the
-    loader's `batch_tolerance` says), from several threads, after pickling and after saving to JSON; that `augment`
-    keeps the spec, changes nothing in place, repeats with the same random stream, and does nothing random without one.
+    Checked are: the class and its attributes; the shape and dtype of every array, and that the class numbers of a
+    target are below its `units`; that nothing is written into the loader or into the cell; the same bytes when read
+    again, in another order, as a batch (there, as near as the loader's `batch_tolerance` says), from several threads,
+    after pickling and after saving to JSON; that `augment` keeps the spec, changes nothing in place, repeats with the
+    same random stream, and does nothing random without one.
 
     Args:
         loader: The loader to check.
@@ -44,6 +45,8 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
     _check_attributes(loader, name)
     before = _dump_config(loader, name)
     arrays = [_checked(loader, loader.read(cell), f"read({_clip(cell)})", name) for cell in cells]
+    for cell, array in zip(cells, arrays, strict=True):
+        _check_class(loader, array, cell)
 
     def same(again: Iterable[np.ndarray], rule: str) -> None:
         for cell, first, second in zip(cells, arrays, again, strict=True):
@@ -135,6 +138,19 @@ def _check_augment(loader: Loader, array: np.ndarray, what: str, name: str) -> N
             raise LoaderError(f"{name}.augment must take all randomness from `rng`. Received: two results for one seed")
     if draw(None).tobytes() != draw(None).tobytes():
         raise LoaderError(f"{name}.augment must do nothing random when `rng` is None. Received: two results")
+
+
+def _check_class(loader: Loader, array: np.ndarray, cell: Any) -> None:
+    # Of a target: the backends differ in what they make of a class that there is not, down to a loss of 0 and no error.
+    units = getattr(loader, "units", None)
+    if array.dtype.kind not in "iu" or getattr(loader, "activation", None) != "softmax" or units is None:
+        return
+    if array.min(initial=0) < 0 or array.max(initial=0) >= units:
+        outside = array.max() if array.max() >= units else array.min()
+        raise LoaderError(
+            f"{type(loader).__name__}.read must be a class number in [0, {units}), as `units` says. "
+            f"Received: {outside} for the cell {_clip(cell)}"
+        )
 
 
 def _check_near(loader: Loader, alone: np.ndarray, in_batch: np.ndarray, cell: Any) -> None:
