@@ -109,6 +109,8 @@ def call(*arguments: object) -> str:
     return result.stdout
 
 
+# Each row is there six times, in all parts.
+@pytest.mark.filterwarnings("ignore::multimodal_gen.leakage.LeakageWarning")
 @pytest.mark.parametrize("strings", ["few"], indirect=True)
 def test_naughty_strings_go_through_the_command_line_whole(
     table: pd.DataFrame, strings: list[str], tmp_path: Path
