@@ -101,7 +101,7 @@ def train(
         (trained_on, *(options.as_score(one[score]) for score in shown), f"{one['seconds']:.0f}")
         for trained_on, one in details["scores"].items()
     ]
-    columns = ("trained on", *(score.replace("_", " ") for score in shown), "seconds")
+    columns = ("trained on", *map(options.score_title, shown), "seconds")
     print_table(console, "Scores on the test rows", columns, rows)
     reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
@@ -139,7 +139,7 @@ def evaluate(
         typer.echo(json.dumps(finite(scores)))
         return
     ProgressReporter(console).say(f"{run} on {scores['rows']:,} rows of {table}")
-    values = [(score.replace("_", " "), options.as_score(value, 4)) for score, value in list(scores.items())[1:]]
+    values = [(options.score_title(score), options.as_score(value, 4)) for score, value in list(scores.items())[1:]]
     print_table(console, None, ("score", "value"), values)
 
 

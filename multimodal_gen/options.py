@@ -104,6 +104,13 @@ def as_score(value: float, decimals: int = 3) -> str:
     return "none" if value != value else f"{value:,.{decimals}f}"
 
 
+def score_title(name: str) -> str:
+    """The name of a score in words; of several numbers, after the name of its column, which stays as it is."""
+    column, _, score = name.rpartition(".")
+    words = score.replace("_", " ")
+    return f"{column}: {words}" if column else words
+
+
 def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, resume: bool) -> Path:
     """The folder of a new run, or of one that is resumed, by --name, --runs, --overwrite and --resume."""
     name = Path(table).resolve().stem if name is None else name

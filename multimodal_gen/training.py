@@ -23,6 +23,7 @@ from multimodal_gen.loaders.target import Target
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
+from multimodal_gen.options import score_title
 from multimodal_gen.part_checks import warn_of_leakage
 from multimodal_gen.preparation import Parts, Reporter, lost_all, make_loaders, picture_folder, read_parts
 from multimodal_gen.rehearsal import check_folder, rehearse
@@ -208,6 +209,6 @@ def _train(
     # Not of the history: what is kept has had its heads weighed since.
     scores = bundle.evaluate(parts.validation)
     names = [name for name in (*shown_scores(settings.target, list(scores)), "log_loss") if name in scores]
-    words = ", ".join(f"{name.replace('_', ' ')} {scores[name]:,.3f}" for name in names)
+    words = ", ".join(f"{score_title(name)} {scores[name]:,.3f}" for name in names)
     reporter.say(f"  kept epoch {history.best_epoch + 1} of {len(history.epoch)}: {words} on the validation rows")
     return bundle, history

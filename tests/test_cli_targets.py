@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 import multimodal_gen as mg
 from multimodal_gen.cli import app
 from multimodal_gen.models import matching_class
-from multimodal_gen.preparation import input_names
+from multimodal_gen.options import as_score, score_title
+from multimodal_gen.preparation import input_names, picture_folder
 from multimodal_gen.settings import DataSettings
+from multimodal_gen.target_choice import main_score, make_target, shown_scores
 
 ROWS = 48
 
@@ -213,3 +215,44 @@ def test_training_says_that_pictures_stand_in_several_parts(shop: Path, tmp_path
         )
     _, _, errors = call("train", shop.parent / "twice.csv", *columns, "--group", "front")
     assert "stand in several parts" not in errors
+
+
+def test_a_target_of_several_columns_is_made_of_their_names(shop: Path) -> None:
+    table = mg.read_table(shop)
+    labels = make_target(settings(label=("is red", "is mug"), target="labels"), table)
+    assert isinstance(labels, mg.MultiLabel) and labels.class_names == ("is red", "is mug")
+    assert labels.read((1, 0)).tolist() == [1, 0]
+    numbers = make_target(settings(label=("price", "is red"), target="number"), table)
+    assert isinstance(numbers, mg.NumericTarget) and numbers.names == ("price", "is red")
+
+
+def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_by_their_mean() -> None:
+    scores = {"price.mean_absolute_error": 3.0, "price.r2": 0.5, "is_red.mean_absolute_error": 1.0, "is_red.r2": 0.75}
+    shown = shown_scores("number", list(scores))
+    assert [score_title(name) for name in shown] == [
+        "price: r2",
+        "is_red: r2",
+        "price: mean absolute error",
+        "is_red: mean absolute error",
+    ]
+    assert main_score("number", scores) == 0.625
+    assert main_score("number", {"r2": float("nan")}) is None
+    assert (as_score(1234.5678), as_score(0.5, 4), as_score(float("nan"))) == ("1,234.568", "0.5000", "none")
+
+
+def test_a_folder_below_the_working_directory_is_kept_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop").mkdir()
+    for table, directory, kept in [
+        (tmp_path / "shop" / "t.csv", None, "shop"),
+        (tmp_path / "shop", None, "shop"),
+        ("t.csv", tmp_path / "shop", "shop"),
+        ("shop/t.csv", None, "shop"),
+        ("t.csv", None, "."),
+        (tmp_path.parent / "t.csv", None, str(tmp_path.parent)),
+        ("t.csv", "https://a.org/b", "https://a.org/b"),
+    ]:
+        given = settings(table=str(table), directory=None if directory is None else str(directory))
+        assert picture_folder(given) == kept
