@@ -219,10 +219,10 @@ def test_training_says_that_pictures_stand_in_several_parts(shop: Path, tmp_path
 
 def test_a_target_of_several_columns_is_made_of_their_names(shop: Path) -> None:
     table = mg.read_table(shop)
-    labels = make_target(settings(label=("is red", "is mug"), target="labels"), table)
+    labels = make_target(settings(caption=("caption",), label=("is red", "is mug"), target="labels"), table)
     assert isinstance(labels, mg.MultiLabel) and labels.class_names == ("is red", "is mug")
     assert labels.read((1, 0)).tolist() == [1, 0]
-    numbers = make_target(settings(label=("price", "is red"), target="number"), table)
+    numbers = make_target(settings(caption=("caption",), label=("price", "is red"), target="number"), table)
     assert isinstance(numbers, mg.NumericTarget) and numbers.names == ("price", "is red")
 
 
@@ -254,5 +254,5 @@ def test_a_folder_below_the_working_directory_is_kept_relative_to_it(
         (tmp_path.parent / "t.csv", None, str(tmp_path.parent)),
         ("t.csv", "https://a.org/b", "https://a.org/b"),
     ]:
-        given = settings(table=str(table), directory=None if directory is None else str(directory))
+        given = settings(image=("image",), table=str(table), directory=None if directory is None else str(directory))
         assert picture_folder(given) == kept
