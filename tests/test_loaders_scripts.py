@@ -226,6 +226,18 @@ def test_letters_and_signs_of_no_training_text_are_spelled_and_read_back() -> No
         mg.check_loader(loader, ["a red mug", "", "잔", "😀" * 200])
 
 
+def test_of_a_caption_without_end_only_the_words_that_are_kept_are_encoded_again() -> None:
+    texts = ["a red mug", "กาแฟร้อนในแก้ว"] * 3
+    text = "杯" * 200 + " red " + "ก" * 200 + "mug"
+    for side in ("right", "left"):
+        loader = mg.TextLoader.from_texts("text", texts, sequence_length=50, truncation=side)
+        whole = loader.replace(tokenizer=loader.encoder.replace(sequence_length=2000)).read(text)
+        whole = whole[whole > 0]
+        assert len(whole) > 600 and 1 not in whole
+        assert loader.read(text).tolist() == (whole[:50] if side == "right" else whole[-50:]).tolist()
+    assert np.count_nonzero(loader.read("杯" * 100_000)) == 50
+
+
 @pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
 def test_lines_and_other_spaces_part_words_in_every_model(model: str) -> None:
     texts = ["a red\nmug with\ta lamp", "the\r\nblue mug\u2028and a\x0bdesk", "a  red\u3000lamp"] * 3

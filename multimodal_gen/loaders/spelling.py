@@ -79,12 +79,20 @@ class Writer:
             parts = ["".join(f"{part[0]} {part[1:]}" if odd % 2 else part for odd, part in enumerate(parts))]
         if self._letters is not None:
             parts = [part if odd % 2 else self._spelled(part, self._letters) for odd, part in enumerate(parts)]
-        ids = self._tokenizer.encode("".join(parts)).ids
+        ids = self._tokenizer.encode(self._needed("".join(parts))).ids
         words = slice(self._before, len(ids) - self._after)
         if not self._forbidden.isdisjoint(ids[words]):
             known = [self._unknown if one in self._forbidden else one for one in ids[words]]
             ids[words] = [one for one in known if one is not None]
         return ids
+
+    def _needed(self, text: str) -> str:
+        # A word has one id at least, and the cost of one is that of a hundred letters: no more words than will be kept.
+        cut = self._tokenizer.truncation
+        if cut is None or not self._in_parts or len(text) <= cut["max_length"]:
+            return text
+        words = text.split()
+        return " ".join(words[: cut["max_length"]] if cut["direction"] == "right" else words[-cut["max_length"] :])
 
     def _spelled(self, text: str, letters: set[str]) -> str:
         if self._tokenizer.normalizer is not None:

@@ -25,7 +25,8 @@ from multimodal_gen.loaders.vocabulary import train_tokenizer
 from multimodal_gen.stages import stage
 
 _MOST_CHARACTERS = 1_000_000
-_ANY_LENGTH = 2**31 - 1
+# Beyond the 512 that a caption has by default, so that a few very long ones still count as such.
+_LONGEST_MEASURED = 1000
 
 Operation = TextAugmentation | TokenAugmentation | TextOperation
 
@@ -142,8 +143,8 @@ class TextLoader(Loader):
             raise ValueError(f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}')
         trained = train_tokenizer(texts, model=model, vocabulary_size=vocabulary_size, lowercase=lowercase)
         if sequence_length is None:
-            untruncated = TokenEncoder(trained.to_str(), sequence_length=_ANY_LENGTH)
-            lengths = untruncated.lengths(texts)
+            measuring = TokenEncoder(trained.to_str(), sequence_length=_LONGEST_MEASURED)
+            lengths = measuring.lengths(texts)
             sequence_length = int(np.clip(np.ceil(np.quantile(lengths, 0.99)), 1, 512))
         encoder = TokenEncoder.from_tokenizer(
             trained, sequence_length=sequence_length, truncation=truncation, padding=padding
