@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks import fit, scale, throughput
+import multimodal_gen as mg
+from benchmarks import fit, scale, tables, throughput
 from benchmarks.report import Bar, Report, bar_chart, publish, write_section
 from benchmarks.work import Contestant, PillowRows, Source, Work, check_batch, make_photos, read_work
 
@@ -233,3 +234,12 @@ def test_a_chart_has_a_bar_for_each_value_and_a_scale_for_each_panel() -> None:
     assert [patch.get_width() for patch in cold.patches] == [10, 20]
     assert [patch.get_width() for patch in warm.patches] == [5000]
     assert [text.get_text() for text in cold.texts] == ["10", "a", "20", "b"]
+
+
+def test_the_benchmark_of_tables_reads_the_same_rows_of_every_format(tmp_path: Path) -> None:
+    tables.write_tables(tmp_path, 50)
+    read = [mg.read_table(tmp_path / name) for name in tables.FILES]
+    assert all(one["image"].tolist() == read[0]["image"].tolist() for one in read)
+    assert '"for"' in "".join(read[1]["caption"]) and '5"' in "".join(read[2]["caption"])
+    seconds, megabytes, rows = tables.read_once(Path(tables.__file__).parent.parent, tmp_path / "rows.jsonl")
+    assert seconds > 0 and megabytes >= 0 and rows == 50

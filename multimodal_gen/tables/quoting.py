@@ -11,6 +11,7 @@ import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,55 +87,48 @@ def check_quotes(path: Path, separator: str) -> Quotes | None:
     """Make sure that every cell that begins with a quote ends with one.
 
     Returns:
-        None if there is no quote in the file.
+        None if no cell begins with a quote.
 
     Raises:
-        TableError: If one does not; it names the line.
+        TableError: If one does not end with one; it names the line.
     """
-    found = False
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            if b'"' in block:
-                found = True
-                break
-    if not found:
-        return None
-    line_ends, plain = _scan(path, separator)
-    if not plain:
+        if not any(b'"' in block for block in iter(partial(file.read, _BLOCK), b"")):
+            return None
+    line_ends, opened, paired = _scan(path, separator)
+    if opened and not paired:
         _search(path, separator)
-    return Quotes(line_ends)
+    return Quotes(line_ends) if opened else None
 
 
-def _scan(path: Path, separator: str) -> tuple[int, bool]:
-    # Quotes open and close by turns where they stand for nothing else, a doubled one being a close and an open. So if
-    # every second one has a border before it and the others one behind, all is as it should be, and that is quickly
-    # seen. Otherwise nothing is known yet.
+def _scan(path: Path, separator: str) -> tuple[int, bool, bool]:
+    # How many line feeds there are, whether any quote has a border before it, and whether all quotes are in pairs: they
+    # open and close by turns where they stand for nothing else, a doubled one being a close and an open. So if every
+    # second one has a border before it and the others one behind, all is as it should be, and that is quickly seen.
     border = np.zeros(256, bool)
-    border[[ord(separator), _LINE_FEED, _RETURN, _QUOTE]] = True
-    line_ends, inside, plain = 0, False, True
+    border[[ord(separator), _LINE_FEED, _RETURN]] = True
+    beside = border.copy()
+    beside[_QUOTE] = True
+    line_ends, inside, opened, paired = 0, False, False, True
     # What stands before the first byte of a block, and whether a quote there has still to be closed properly.
-    before, closing = _LINE_FEED, False
+    before, closing = b"\n", False
     with path.open("rb") as file:
         if file.read(3) != codecs.BOM_UTF8:
             file.seek(0)
         while block := file.read(_BLOCK):
             line_ends += block.count(b"\n")
-            if not plain:
-                continue
-            text = np.frombuffer(block, np.uint8)
-            if closing and not border[text[0]]:
-                plain = False
-            places = np.flatnonzero(text == _QUOTE)
-            opens, closes = places[inside::2], places[not inside :: 2]
-            if len(opens) and opens[0] == 0:
-                plain &= bool(border[before])
-                opens = opens[1:]
-            closing = bool(len(closes)) and int(closes[-1]) == len(text) - 1
-            closes = closes[: len(closes) - closing]
-            plain &= bool(border[text[opens - 1]].all() and border[text[closes + 1]].all())
-            inside ^= bool(len(places) % 2)
-            before = int(text[-1])
-    return line_ends, plain and not inside
+            text = np.frombuffer(before + block, np.uint8)
+            places = np.flatnonzero(text[1:] == _QUOTE) + 1
+            paired &= not closing or bool(beside[text[1]])
+            opened |= bool(border[text[places - 1]].any())
+            if paired:
+                opens, closes = places[inside::2], places[not inside :: 2]
+                closing = bool(len(closes)) and int(closes[-1]) == len(text) - 1
+                closes = closes[: len(closes) - closing]
+                paired = bool(beside[text[opens - 1]].all() and beside[text[closes + 1]].all())
+                inside ^= bool(len(places) % 2)
+            before = block[-1:]
+    return line_ends, opened, paired and not inside
 
 
 def _search(path: Path, separator: str) -> None:
