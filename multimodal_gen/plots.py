@@ -8,6 +8,7 @@ predicts, and pyplot with its global state is not used.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from multimodal_gen.cards import (
     text_width,
     wrap,
 )
+from multimodal_gen.cells import cell_text
 from multimodal_gen.loaders import Loader
 from multimodal_gen.presence import with_masks
 from multimodal_gen.rows import add_inputs, add_target
@@ -262,9 +264,11 @@ def _checked_grid(rows: int, columns: int | None, default: int) -> int:
 
 def _positions(values: Any, names: Sequence[Any], argument: str) -> np.ndarray:
     values = list(values)
-    known = {name: position for position, name in enumerate(names)}
-    if not all(value in known for value in values):
-        known = {position: position for position in range(len(names))}
+    by_text = {cell_text(name): position for position, name in enumerate(names)}
+    # A missing value and a list have no text, and are no class.
+    with suppress(KeyError, TypeError):
+        return np.array([by_text[cell_text(value)] for value in values], "int64")
+    known = {position: position for position in range(len(names))}
     for value in values:
         if value not in known:
             raise ValueError(

@@ -120,8 +120,11 @@ def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFr
     if isinstance(weights, str) and weights == "balanced":
         balanced = target.class_weight(table[target.column])
         return np.array([balanced[position] for position in range(len(target.class_names))])
-    by_text = {cell_text(one): weight for one, weight in weights.items()} if isinstance(weights, Mapping) else {}
-    if not by_text or set(by_text) != set(map(cell_text, target.class_names)):
+    try:
+        by_text = {cell_text(one): weight for one, weight in weights.items()} if isinstance(weights, Mapping) else {}
+    except TypeError:
+        by_text = {}
+    if set(by_text) != set(map(cell_text, target.class_names)):
         raise ValueError(
             f'`class_weight{of}` must be "balanced" or give a weight for each of the classes '
             f"{list(target.class_names)}. Received: {weights!r}"

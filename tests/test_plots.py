@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -310,6 +311,23 @@ def test_the_confusion_counts_and_colours_by_row() -> None:
 def test_integer_classes_are_names_before_they_are_positions() -> None:
     image = mg.plot_confusion([1, 2], [1, 1], [1, 2]).axes[0].images[0].get_array()
     np.testing.assert_allclose(image, [[1, 0], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "names"),
+    [
+        ([1, 2, 2], ["1", "2", "1"], ["1", "2"]),
+        ([0.5, 1.0, 1.0], ["0.5", "1", "0.5"], ["0.5", "1"]),
+        (np.array([True, False, False]), ["True", "False", "True"], [True, False]),
+        ([0, 1, 1], [0, 1, 0], [7, 8]),
+    ],
+)
+def test_a_confusion_knows_classes_by_their_text_and_otherwise_by_position(
+    truth: Any, prediction: Any, names: list[Any]
+) -> None:
+    axes = mg.plot_confusion(truth, prediction, names).axes[0]
+    counts = [text for text in axes.texts if text.get_text() == "1"]
+    assert sorted((round(x), round(y)) for x, y in (text.get_position() for text in counts)) == [(0, 0), (0, 1), (1, 1)]
 
 
 def test_a_confusion_of_unknown_classes_or_unequal_lengths_is_refused() -> None:

@@ -84,6 +84,15 @@ def test_wrong_weights_are_named(table, arguments: dict, message: str) -> None:
         sequence(table, **arguments)
 
 
+def test_class_weights_are_given_by_the_text_of_a_class() -> None:
+    table = pd.DataFrame({"n": [1.0, 2.0], "y": [1, 2]})
+    inputs, target = {"n": mg.NumericLoader("n", mean=[0], scale=[1])}, mg.ClassLabel.from_values("y", table)
+    for weights in ({1: 2.0, 2: 3.0}, {"1": 2.0, "2": 3.0}, {1.0: 2.0, np.int8(2): 3.0}):
+        assert mg.MultimodalSequence(table, inputs, target, class_weight=weights)[0][2].tolist() == [2.0, 3.0]
+    with pytest.raises(ValueError, match=r"a weight for each of the classes \[1, 2\]. Received: \{1: 2.0, None: 3.0\}"):
+        mg.MultimodalSequence(table, inputs, target, class_weight={1: 2.0, None: 3.0})
+
+
 def test_class_weights_need_a_class(table) -> None:
     inputs = {"number": mg.NumericLoader("number", mean=[0], scale=[1])}
     with pytest.raises(ValueError, match="needs a ClassLabel for its target. Received: NumericLoader"):
