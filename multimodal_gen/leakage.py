@@ -149,7 +149,8 @@ def _copies(
             path = file_of(cells[row])
             if path is not None:
                 files[row], sizes[row] = path, os.stat(path).st_size
-    alike = _alike(sizes, codes, part)
+    # Empty files are alike, and no pictures.
+    alike = _alike({row: size for row, size in sizes.items() if size}, codes, part)
     heads = {}
     for row in (row for group in alike for row in group):
         with suppress(OSError):

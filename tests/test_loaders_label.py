@@ -110,6 +110,8 @@ def test_numbers_that_are_classes_may_be_named_as_such() -> None:
     assert mg.ClassLabel("stars", [0.5, 1.0, 1.5]).read("1.5") == 2
     assert mg.ClassLabel.from_values("id", range(300)).class_names[:2] == (0, 1)
     assert len(mg.ClassLabel.from_values("version", ["1.2.3", "1.2.4"]).class_names) == 2
+    # Whole numbers as a program writes them whose column had a gap.
+    assert mg.ClassLabel.from_values("kind", [f"{one}.0" for one in range(30)]).class_names[9:11] == ("9.0", "10.0")
 
 
 @pytest.mark.parametrize(

@@ -240,8 +240,23 @@ def test_copies_under_other_names_are_found_where_files_can_be_read(tmp_path: Pa
     ):
         warn_of_shared_pictures(table, np.array([0, 1, 1, 1, 0, 1]), "image", file_of=file_of)
     assert looked_at == names
-    # In one part they do no harm.
-    warn_of_shared_pictures(table, np.array([0, 1, 1, 0, 1, 1]), "image", file_of=file_of)
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    warn_of_shared_pictures(table, np.array([0, 1, 1, 1, 0, 1]), "image", file_of=file_of)
+
+
+def test_copies_in_one_part_do_no_harm(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(6)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"1" if name < "3" else b"2")
+    table = pd.DataFrame({"image": names})
+
+    def file_of(path: str) -> str | None:
+        return os.fspath(tmp_path / path)
+
+    warn_of_shared_pictures(table, np.array([0, 0, 0, 1, 1, 1]), "image", file_of=file_of)
+    with pytest.warns(mg.LeakageWarning, match="2 pictures in 'image' .*'3.png' and '4.png' first"):
+        warn_of_shared_pictures(table, np.array([0, 0, 0, 1, 0, 0]), "image", file_of=file_of)
 
 
 # The command line

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 # Numbers as prices are written too.
 _AMOUNT = re.compile(r"[-+]?[$€£¥]? ?(\d+|\d{1,3}([ ,.']\d{3})+)?([.,]\d+)?([eE][-+]?\d+)? ?[$€£¥%]?")
+# A class may be written as 3.0, where a column of whole numbers had a gap.
+_WHOLE = re.compile(r"[-+]?\d+([.,]0*)?")
 # Different numbers from which on they are more likely something measured than classes.
 _MANY = 20
 
@@ -149,7 +151,7 @@ def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
     texts = list(map(str, names))
     if len(texts) <= _MANY and 2 * len(texts) <= rows:
         return
-    if all(map(_AMOUNT.fullmatch, texts)) and not all(text.removeprefix("-").isdigit() for text in texts):
+    if all(map(_AMOUNT.fullmatch, texts)) and not all(map(_WHOLE.fullmatch, texts)):
         raise ValueError(
             f"{column!r} holds {len(texts):,} different numbers in {rows:,} rows: numbers to predict, not classes. "
             f"Take `NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
