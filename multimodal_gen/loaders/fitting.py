@@ -86,7 +86,7 @@ class Fitting:
             if orientation >= _ON_ITS_SIDE:
                 width, height, factors = height, width, factors[::-1]
         with stage("resize"):
-            return np.asarray(self._resized(image, width, height, factors))
+            return np.asarray(self.resized(image, width, height, factors))
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
         """The part of an upright picture that is kept: left, top, right and bottom, in its pixels."""
@@ -108,6 +108,14 @@ class Fitting:
     def fill(self) -> Any:
         """The colour around a picture, in `mode`."""
         return {"RGB": self.background, "RGBA": (*self.background, 0), "L": _luma(self.background)}[self.mode]
+
+    def scale(self, width: int, height: int) -> int:
+        """What a JPEG decoder divides both sides of a picture by, as it is stored: 1, 2, 4 or 8."""
+        if self.resampling == Image.Resampling.NEAREST:
+            return 1
+        # The longer side serves for both axes, as the picture may yet be turned.
+        longer = max(self.height, self.width)
+        return next(one for one in (8, 4, 2, 1) if one == 1 or one <= min(width // longer, height // longer))
 
     def _loaded(self, image: Image.Image, again: Callable[[], Image.Image] | None) -> Image.Image:
         # The longer side serves for both axes, as the picture may yet be turned.
@@ -145,8 +153,15 @@ class Fitting:
             canvas.paste(tile, (box[0] // across, box[1] // down))
         return canvas
 
-    def _resized(self, image: Image.Image, width: int, height: int, factors: tuple[int, int]) -> Image.Image:
-        # Width and height are those that the picture had before it was shrunk by the factors.
+    def resized(self, image: Image.Image, width: int, height: int, factors: tuple[int, int] = (1, 1)) -> Image.Image:
+        """Cut, resize and fill an upright picture of `mode`.
+
+        Args:
+            image: The picture.
+            width: In pixels, before it was shrunk by the factors.
+            height: Likewise.
+            factors: How many columns and rows have become one.
+        """
         size = self.size(width, height)
         if image.size != size:
             gap = None if self.resampling == Image.Resampling.NEAREST else 1.0

@@ -39,7 +39,7 @@ _RESAMPLING = {
     "lanczos3": Image.Resampling.LANCZOS,
 }
 # Raised where the same settings begin to give other pixels, so that a cache of the old ones is not read.
-_DECODING = 2
+_DECODING = 3
 _MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 
 
