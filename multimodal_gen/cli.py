@@ -92,6 +92,8 @@ def train(
     except BaseException as error:
         if not was_interrupted(error):
             raise
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
         raise KeyboardInterrupt(_what_is_kept(folder, resume, reporter)) from None
     finally:
         reporter.end()
