@@ -148,8 +148,8 @@ def test_a_bad_cell_leaves_the_model_whole(method: str, batch: int, tmp_path: Pa
         call(model, method, make())
     Vectors.surprises.clear()
     if method == "fit":
-        # On tensorflow, a step whose batch does not come may be counted, though it changes no weight.
-        assert 0 <= int(model.optimizer.iterations) - steps - batch <= (keras.backend.backend() == "tensorflow")
+        # Keras 3.12 on jax takes a batch ahead of the step; on tensorflow, a step whose batch does not come may count.
+        assert batch - 1 <= int(model.optimizer.iterations) - steps <= batch + 1
     else:
         assert numbers(model) == before
     check_whole(model, tmp_path)
