@@ -260,7 +260,9 @@ def check_quantized(model: keras.Model, path: Path) -> None:
     quantized = [layer for layer in model._flatten_layers() if getattr(layer, "quantization_mode", None)]
     if not quantized:
         return
-    classes = {type(layer).__name__: type(layer) for layer in model._flatten_layers()}
+    # Not those of Keras, whose layers share names with its operations.
+    types = {type(layer) for layer in model._flatten_layers() if type(layer).__module__.partition(".")[0] != "keras"}
+    classes = {one.__name__: one for one in types}
     try:
         loaded = load_model(path, classes)
         kept, read = (

@@ -1,6 +1,7 @@
 """Branches: shapes, padding, dropped n-grams, preprocessing of backbones, and branches given by hand."""
 
 import functools
+import inspect
 from types import SimpleNamespace
 
 import keras
@@ -162,6 +163,19 @@ def test_a_function_that_knows_its_network_by_its_name_is_a_branch():
     # Keras looks up the blocks of the seven EfficientNetV2 by the argument `name`.
     model = embedding_model(IMAGE, BackboneBranch(keras.applications.EfficientNetV2B0, embedding_size=4))
     assert "x_backbone" in {layer.name for layer in model.layers}
+
+
+def test_every_application_is_scaled_once_by_its_own_family():
+    functions = [one for one in vars(keras.applications).values() if inspect.isfunction(one)]
+    assert len(functions) >= 38
+    pixels = np.array([[[[0.0, 255.0, 51.0]]]], "float32")
+    for function in functions:
+        family = getattr(keras.applications, family_of(function))
+        scaled = np.asarray(family.preprocess_input(pixels.copy(), data_format="channels_last"))
+        within = (
+            "include_preprocessing" in inspect.signature(function).parameters or "EfficientNet" in function.__name__
+        )
+        assert np.array_equal(scaled, pixels) is within, function.__name__
 
 
 def test_a_partial_of_an_application_has_the_preprocessing_of_its_family():

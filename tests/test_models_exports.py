@@ -1,11 +1,14 @@
 """What becomes of models elsewhere: quantised and saved, exported after loading, trained with Keras's class weights."""
 
+import inspect
+
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 import multimodal_gen as mg
+from benchmarks import exports
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models import FusionModel, TokenBranch, build_fusion_classifier
 
@@ -91,6 +94,18 @@ def test_a_model_was_called_before_it_is_exported_for_the_first_time(tmp_path):
     with pytest.raises(ValueError, match="Unrecognized format"):
         model.export(tmp_path / "exported", format="none")
     assert model._called
+
+
+def test_the_table_of_exports_knows_every_application_and_groups_backends_by_what_they_did(tmp_path):
+    functions = {name for name, one in vars(keras.applications).items() if inspect.isfunction(one)}
+    assert functions <= set(exports.APPLICATIONS)
+    assert exports.check("VectorBranch", "keras", tmp_path) == "yes"
+    results = {"jax/VectorBranch/keras": "yes", "torch/VectorBranch/keras": "yes", "jax/VGG16/onnx": "fails: TypeError"}
+    results |= {"jax/VectorBranch/onnx": "WRONG by 0.20", "jax/VectorBranch/litert": "not tried: no such module"}
+    assert exports.table(results).splitlines()[2:] == [
+        "| `VectorBranch` | jax, torch: yes |  | jax: WRONG by 0.20 |  |  |",
+        "| `VGG16` |  |  | jax: no |  |  |",
+    ]
 
 
 INPUTS = {"v": ArraySpec((2,), "float32", "vector")}
