@@ -116,8 +116,9 @@ def test_a_folder_without_files_and_an_id_that_is_a_number_are_named(shop: Path)
 
 def test_arrays_in_files_are_looked_for_as_pictures_are(shop: Path) -> None:
     np.save(shop / "0007.npy", np.zeros(3, "float32"))
+    np.save(shop / "box.npy", np.zeros(3, "float32"))
     loader = mg.ArrayLoader("x", shape=(3,), directory=shop)
-    with pytest.raises(mg.LoadError, match=r"beside it is '0007.npy': the path lacks the ending"):
-        loader.read("0007")
+    with pytest.raises(mg.LoadError, match=r"beside it is 'box.npy': the path lacks the ending"):
+        loader.read("box")
     with pytest.raises(mg.LoadError, match=r"beside it is '0007.npy', with zeros in front"):
         loader.read("7.npy")
