@@ -24,6 +24,7 @@ from multimodal_gen.tables.quoting import Header, check_quotes, explain_rows, re
 # Small blocks keep the memory of what is being parsed small; a row that does not fit into one gets larger ones.
 _BLOCK = 1 << 20
 _LARGEST_BLOCK = 1 << 30
+PANDAS_2 = pd.__version__.startswith("2.")
 
 
 def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
 
 def text_dtype() -> Any:
     """Texts kept by Arrow, with NaN for a missing one: what pandas 3 makes of texts by itself."""
-    if pd.__version__.startswith("2."):
+    if PANDAS_2:
         return pd.api.types.pandas_dtype("string[pyarrow_numpy]")
     return pd.StringDtype("pyarrow", na_value=np.nan)
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from multimodal_gen.errors import TableError, shown
+from multimodal_gen.tables.delimited import PANDAS_2, text_dtype
 from multimodal_gen.tables.encoding import require_utf8
 
 # Rows that are held as dicts before they are taken apart into columns, which need a fraction of the memory.
@@ -27,15 +29,13 @@ def read_jsonl(path: Path) -> pd.DataFrame:
     Raises:
         TableError: If a line is not a JSON object, has a key twice, or is not UTF-8; it names the line.
     """
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, list[list[Any] | pa.Array]] = {}
     rows = 0
     for block in _blocks(path):
-        for name in dict.fromkeys(name for row in block for name in row):
-            column = columns.setdefault(name, [None] * rows)
-            column.extend([row.get(name) for row in block])
+        for name in dict.fromkeys([*columns, *(name for row in block for name in row)]):
+            pieces = columns.setdefault(name, [[None] * rows])
+            pieces.append(_piece([row.get(name) for row in block]))
         rows += len(block)
-        for column in columns.values():
-            column.extend([None] * (rows - len(column)))
     names = list(columns)
     # One by one, and each list goes as soon as there is a column in its place.
     made = [_column(columns.pop(name)) for name in names]
@@ -100,7 +100,24 @@ def _clipped(line: str) -> str:
     return shown(line if len(line) <= 100 else f"{line[:100]}...")
 
 
-def _column(cells: list[Any]) -> pd.Series:
+def _piece(cells: list[Any]) -> list[Any] | pa.Array:
+    # Texts need a third of the memory in Arrow's hands.
+    if set(map(type, cells)) <= {str, type(None)}:
+        try:
+            return pa.array(cells, pa.large_string())
+        except UnicodeEncodeError:
+            pass
+    return cells
+
+
+def _column(pieces: list[list[Any] | pa.Array]) -> pd.Series:
+    if any(isinstance(piece, pa.Array) for piece in pieces) and all(
+        isinstance(piece, pa.Array) or all(cell is None for cell in piece) for piece in pieces
+    ):
+        texts = pa.chunked_array([pa.array(piece, pa.large_string()) for piece in pieces], pa.large_string())
+        if texts.null_count < len(texts):
+            return texts.to_pandas(types_mapper=None if PANDAS_2 else {pa.large_string(): text_dtype()}.get)
+    cells = [cell for piece in pieces for cell in (piece.to_pylist() if isinstance(piece, pa.Array) else piece)]
     kinds = set(map(type, cells))
     some = kinds - {type(None)}
     if some == {int}:
