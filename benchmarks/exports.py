@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -183,8 +184,10 @@ def sweep(backend: str, jobs: list[str], limit: float, results: dict[str, str], 
             timer.start()
         timer.cancel()
         if process.wait() and jobs:
-            why = f"took more than {limit:g} s" if process.returncode < 0 else "crashed"
-            results[f"{backend}/{jobs.pop(0)}"] = f"fails: {why}"
+            # A negative code is of a signal: ours, after the limit, or that of a crash.
+            late = process.returncode == -signal.SIGKILL
+            result = f"not tried: took more than {limit:g} s" if late else "fails: the process crashed"
+            results[f"{backend}/{jobs.pop(0)}"] = result
 
 
 def table(results: dict[str, str]) -> str:
