@@ -120,7 +120,7 @@ def _scan(path: Path, separator: str) -> tuple[int, bool, bool]:
             text = np.frombuffer(before + block, np.uint8)
             places = np.flatnonzero(text[1:] == _QUOTE) + 1
             paired &= not closing or bool(beside[text[1]])
-            opened |= bool(border[text[places - 1]].any())
+            opened = opened or bool(border[text[places - 1]].any())
             if paired:
                 opens, closes = places[inside::2], places[not inside :: 2]
                 closing = bool(len(closes)) and int(closes[-1]) == len(text) - 1
