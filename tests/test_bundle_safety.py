@@ -32,7 +32,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     target = mg.ClassLabel.from_values("label", table["label"])
     numbers, text = keras.Input((1,), name="numbers"), keras.Input((4,), dtype="int32", name="text")
-    words = keras.layers.Flatten()(keras.layers.Embedding(50, 3)(text))
+    words = keras.layers.Flatten()(keras.layers.Embedding(inputs["text"].spec.vocabulary_size, 3)(text))
     joined = keras.ops.concatenate([numbers * 2, words], axis=-1)
     outputs = keras.layers.Dense(target.units, activation=target.activation, name="head")(joined)
     folder = tmp_path_factory.mktemp("safety") / "bundle"
