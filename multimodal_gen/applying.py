@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle import Bundle
-from multimodal_gen.cells import cell_text, column_texts
+from multimodal_gen.cells import cell_text, column_texts, is_missing
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders import MultiLabel
 from multimodal_gen.preparation import Reporter, given_parts, lost_all
@@ -44,7 +46,8 @@ def scores_of(
         scores = bundle.evaluate(rows, on_error=on_error)
     except LoadError as error:
         raise lost_all(error, len(rows), folder) if on_error == "skip" else error from None
-    return {"rows": len(rows) - int(scores.get("left_out", 0)), **scores}
+    counts = {"left_out": int(scores["left_out"])} if "left_out" in scores else {}
+    return {"rows": len(rows) - counts.get("left_out", 0), **scores, **counts}
 
 
 def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, reporter: Reporter) -> bool:
@@ -75,7 +78,7 @@ def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, 
     if out.suffix == ".csv":
         frame.to_csv(out, index=False)
     elif out.suffix == ".jsonl":
-        frame.to_json(out, orient="records", lines=True, force_ascii=False)
+        _write_lines(frame, out)
     else:
         frame.to_parquet(out, index=False)
     without = f", and {lost:,} rows without one" if lost else ""
@@ -84,6 +87,26 @@ def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, 
         return True
     reporter.say(f"Most rows have none: is --directory {folder} the folder where their paths start?")
     return False
+
+
+def _write_lines(frame: pd.DataFrame, out: Path) -> None:
+    # Not by pandas, which rounds to 10 decimals: of small probabilities nothing would be left.
+    columns = []
+    for place in range(frame.shape[1]):
+        column = frame.iloc[:, place]
+        cells = column_texts(column) if column.dtype.kind in "mM" else column.tolist()
+        columns.append([None if is_missing(cell) else finite(cell) for cell in cells])
+    names = list(map(str, frame.columns))
+    with out.open("w", encoding="utf-8", newline="") as lines:
+        for row in zip(*columns, strict=True):
+            line = json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=_as_json)
+            lines.write(line + "\n")
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return finite(value.tolist())
+    return cell_text(value)
 
 
 def with_index(predictions: pd.DataFrame) -> pd.DataFrame:

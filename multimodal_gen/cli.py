@@ -155,6 +155,7 @@ def predict(
     """Predict every row of a table, in its order, into a file. Exit status 1 if most rows cannot be loaded."""
     if out.suffix not in _SUFFIXES:
         raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}. Received: --out {out}")
+    options.check_not_read("--out", out, table, run)
     console = Console()
     bundle, rows, folder = _open(console, run, table, directory)
     from multimodal_gen.applying import predict_to_file

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+# The tables that training writes into a run's folder.
+_RESULTS = ("predictions", "history", "failures")
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
@@ -100,8 +102,31 @@ def size_in_bytes(value: str | None) -> int | None:
 
 
 def as_score(value: float, decimals: int = 3) -> str:
-    """A score as tables show it: with so many decimals, or "none" where there is nothing to score."""
+    """A score as tables show it: with so many decimals, or "none" where there is nothing to score; a count whole."""
+    if isinstance(value, int):
+        return f"{value:,}"
     return "none" if value != value else f"{value:,.{decimals}f}"
+
+
+def check_not_read(option: str, out: Path, table: str, run: Path | None = None) -> None:
+    """Refuse a file to be written that is one of those that are read, by whatever spelling or link.
+
+    Args:
+        option: The option that names it.
+        out: The file to be written.
+        table: The file or folder of the table.
+        run: The folder of a run, whose tables are its results; or None.
+    """
+    if not out.exists():
+        return
+    source = Path(table)
+    if source.exists() and out.samefile(source):
+        raise ValueError(f"{option} is the table itself; choose another name. Received: {option} {out}")
+    told = out.suffix == ".png" or out.stem == "metadata"
+    if told and source.is_dir() and source.resolve() in out.resolve().parents:
+        raise ValueError(f"{option} is a file of the table's folder; choose another name. Received: {option} {out}")
+    if run is not None and run.is_dir() and out.resolve().parent == run.resolve() and out.stem in _RESULTS:
+        raise ValueError(f"{option} is a result of the run; choose another name. Received: {option} {out}")
 
 
 def score_title(name: str) -> str:

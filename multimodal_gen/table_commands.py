@@ -69,9 +69,9 @@ def audit(
 @takes(*PREVIEWED, batch_size=12)
 def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, Any]) -> None:
     """Draw training rows as a model would be given them: augmented, with captions and labels."""
-    del table
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--out must end in .png, .svg or .pdf. Received: --out {out}")
+    options.check_not_read("--out", out, table)
     from multimodal_gen.settings import DataSettings
 
     settings = DataSettings(**data)

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.applying import predict_to_file, with_index, with_inputs, with_joined_labels
+from multimodal_gen.applying import predict_to_file, scores_of, with_index, with_inputs, with_joined_labels
+from multimodal_gen.options import as_score
 
 
 class Lines:
@@ -101,3 +102,23 @@ def test_columns_of_inputs_come_once_each_and_only_where_a_file_can_hold_them() 
     assert frame["path"].tolist() == ["a/1.png", "caf\\udce9.png"]
     assert frame["input_label"].fillna("").tolist() == ["caption", ""] and frame["label"].tolist() == ["a", "b"]
     assert frame["when"].dt.day.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_every_kind_of_file_holds_small_numbers_to_the_last_digit(tmp_path: Path, suffix: str) -> None:
+    small = pd.DataFrame({"a": [1e-12, 1 / 3, 0.9], "b": [3e-17, 2 / 3, 1e-5]})
+    bundle = bundle_of({"n": numbers("a", "b")}, mg.NumericTarget(("x", "y")))
+    assert predict_to_file(bundle, small, tmp_path / f"out.{suffix}", "folder", Lines())
+    written = mg.read_table(tmp_path / f"out.{suffix}")
+    expected = bundle.predict(small)
+    for read, wanted in (("x", expected["x"]), ("y", expected["y"]), ("a", small["a"]), ("b", small["b"])):
+        found = written[read].astype(float).to_numpy().astype(wanted.dtype)
+        assert found.tolist() == wanted.tolist(), read
+
+
+def test_rows_that_are_left_out_are_counted_whole() -> None:
+    table = pd.DataFrame({"a": [0.5, "none", 0.25], "y": [0.5, 1.0, 0.5]})
+    bundle = bundle_of({"n": mg.NumericLoader("a", mean=0.0, scale=1.0)}, mg.NumericTarget("y"))
+    scores = scores_of(bundle, table, None, None, "skip", "folder")
+    assert (scores["rows"], scores["left_out"]) == (2, 1)
+    assert as_score(scores["left_out"], 4) == "1"

@@ -305,6 +305,26 @@ def test_wrong_tables_and_runs_are_one_sentence(run: tuple[Path, str], shop: Pat
     assert_refused(call("bogus"), "No such command 'bogus'; see multimodal-gen --help")
 
 
+def test_a_file_that_is_read_is_not_written_over(run: tuple[Path, str], shop: Path, tmp_path: Path) -> None:
+    table, link = tmp_path / "new.csv", tmp_path / "link.csv"
+    table.write_bytes(shop.read_bytes())
+    link.symlink_to(table)
+    results = (run[0] / "predictions.csv").read_bytes()
+    for out in (table, tmp_path / ".." / tmp_path.name / "new.csv", link):
+        assert_refused(
+            call("predict", run[0], table, "--out", out), "--out is the table itself; choose another name. Re"
+        )
+        assert_refused(call("audit", table, "--caption", "caption", "--drop", out), "--drop is the table itself; ")
+    outcome = call("predict", run[0], table, "--out", run[0] / "predictions.csv")
+    assert_refused(outcome, "--out is a result of the run; choose another name. Received: --out")
+    table = table.rename(tmp_path / "problems.csv")
+    assert_refused(call("audit", table, "--caption", "caption", "--out", tmp_path), "--out is the table itself; ")
+    picture = shop.parent / "images" / "3.png"
+    assert_refused(call("preview", shop.parent / "images", "--image", "image", "--out", picture), "table's folder; ")
+    assert table.read_bytes() == shop.read_bytes() and size_of(picture) == (16, 16)
+    assert (run[0] / "predictions.csv").read_bytes() == results
+
+
 def test_a_bug_is_not_taken_for_wrong_input(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ValueError("matrices are not aligned")

@@ -238,6 +238,7 @@ def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_b
     assert main_score("number", scores) == 0.625
     assert main_score("number", {"r2": float("nan")}) is None
     assert (as_score(1234.5678), as_score(0.5, 4), as_score(float("nan"))) == ("1,234.568", "0.5000", "none")
+    assert as_score(1234, 4) == "1,234", "a count is whole"
 
 
 def test_a_folder_below_the_working_directory_is_kept_relative_to_it(

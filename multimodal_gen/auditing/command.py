@@ -16,6 +16,7 @@ from multimodal_gen.auditing.writing import SUFFIXES, CleanTable
 from multimodal_gen.cells import is_missing
 from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, NumericTarget, TextLoader
 from multimodal_gen.loaders.target import Target
+from multimodal_gen.options import check_not_read
 from multimodal_gen.preparation import Reporter, input_names, picture_folder, split_column
 from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import check_columns, read_table
@@ -46,6 +47,9 @@ def audit_from_settings(
         raise ValueError(f"--drop must end in one of {', '.join(SUFFIXES)}. Received: --drop {drop}")
     if group_column is not None and drop is None:
         raise ValueError(f"--group-column needs --drop, whose table gets it. Received: --group-column {group_column}")
+    for option, file in (("--drop", drop), ("--out", out / "problems.csv")):
+        if file is not None:
+            check_not_read(option, file, settings.table)
     table = read_table(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
     if group_column in table.columns:
