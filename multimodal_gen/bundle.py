@@ -18,10 +18,17 @@ import keras
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.bundle_checks import by_name, call_once, check_model, check_outputs, structure_of_inputs
+from multimodal_gen.bundle_checks import (
+    by_name,
+    call_once,
+    check_model,
+    check_outputs,
+    rows_of_nan,
+    structure_of_inputs,
+)
 from multimodal_gen.bundle_files import placed
 from multimodal_gen.bundle_json import check_description, read_description, write_description
-from multimodal_gen.bundle_model import check_model_config, check_quantized, load_model
+from multimodal_gen.bundle_model import check_model_config, check_quantized, load_model, uncompiled
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.target import Target
@@ -64,7 +71,7 @@ class Bundle:
         self.target = dict(target) if isinstance(target, Mapping) else target
         check_model(model, self.inputs, self.target)
         check_description(self.inputs, self.target)
-        with _uncompiled(model):
+        with uncompiled(model):
             check_model_config(model)
         self.inputs_as = inputs_as or structure_of_inputs(model, self.inputs)
 
@@ -96,14 +103,16 @@ class Bundle:
         if len(errors) == len(table):
             # Not some bad rows, but a wrong folder or the like.
             self._sequence(table, 1)[0]
+        broken = rows_of_nan(outputs)
+        errors = {**broken, **errors}
         if errors:
             reasons = pd.Series([errors.get(row) for row in range(len(table))], frame.index, dtype=object)
             frame = frame.where(reasons.isna())
             name = "error" if "error" not in frame else "load_error"
             frame[name] = reasons
             warnings.warn(
-                f"{len(errors):,} of {len(table):,} rows cannot be loaded and have no prediction; the column {name!r} "
-                f"says why. The first: {next(iter(errors.values()))}",
+                f"{len(errors):,} of {len(table):,} rows {'' if broken else 'cannot be loaded and '}have no "
+                f"prediction; the column {name!r} says why. The first: {next(iter(errors.values()))}",
                 stacklevel=2,
             )
         return frame
@@ -149,6 +158,12 @@ class Bundle:
         sequence = self._sequence(table, batch_size, policy)
         outputs = self._outputs(sequence, verbose)
         lost = {**labels.assembly.failures.positions, **sequence.assembly.failures.positions}
+        for row, reason in rows_of_nan(outputs).items():
+            if on_error == "raise" and row not in lost:
+                raise ValueError(
+                    f"A row cannot be scored: {reason}. Received: index {table.index[[row]].tolist()[0]!r}"
+                )
+            lost[row] = reason
         good = np.setdiff1d(np.arange(len(table)), list(lost))
         if not len(good):
             for one in (targets, None):
@@ -200,7 +215,7 @@ class Bundle:
         # All files of the bundle, in a folder beside the place where they are to lie.
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
-            with _uncompiled(self.model):
+            with uncompiled(self.model):
                 self.model.save(Path(temporary, "model.keras"))
             check_quantized(self.model, Path(temporary, "model.keras"))
             write_description(Path(temporary), self.inputs, self.target, self.inputs_as)
@@ -278,20 +293,6 @@ def load_bundle(
         # Which does so itself, and only when it is exported.
         call_once(model, inputs, bundle.inputs_as)
     return bundle
-
-
-@contextmanager
-def _uncompiled(model: keras.Model) -> Iterator[None]:
-    # An optimizer's state is twice the size of the weights, and no use for predicting.
-    if not model.compiled:
-        yield
-        return
-    optimizer = model.optimizer
-    model.optimizer, model.compiled = None, False
-    try:
-        yield
-    finally:
-        model.optimizer, model.compiled = optimizer, True
 
 
 def _flat(tables: Mapping[str, Mapping[Any, Any]]) -> dict[str, Any]:

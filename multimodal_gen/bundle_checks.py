@@ -118,15 +118,31 @@ def check_outputs(outputs: Any, target: Targets) -> None:
         target: The target, several by name, or None.
 
     Raises:
-        ValueError: If there are other outputs, of other shapes, or no probabilities where they are needed.
+        ValueError: If there are other outputs, of other shapes, NaN for every row, or no probabilities where they are
+            needed.
     """
     _check_shapes(by_name(outputs, lambda array: array.shape[1:]), target)
-    for name, one, array in _paired(target, outputs):
-        if isinstance(one, ClassLabel | MultiLabel) and (array.min() < -_TOLERANCE or array.max() > 1 + _TOLERANCE):
+    for name, one, array in () if target is None else _paired(target, outputs):
+        if np.isnan(array).all():
+            raise ValueError(
+                "The model puts out NaN for every row: its training has diverged, or its weights were never loaded. "
+                f"Received: outputs{name} of {len(array):,} rows"
+            )
+        if isinstance(one, ClassLabel | MultiLabel) and (
+            np.nanmin(array) < -_TOLERANCE or np.nanmax(array) > 1 + _TOLERANCE
+        ):
             raise ValueError(
                 f"A {type(one).__name__} needs probabilities, in [0, 1]; end the model in `target.activation`, "
-                f"{one.activation!r}. Received: outputs{name} from {array.min():g} to {array.max():g}"
+                f"{one.activation!r}. Received: outputs{name} from {np.nanmin(array):g} to {np.nanmax(array):g}"
             )
+
+
+def rows_of_nan(outputs: Any) -> dict[int, str]:
+    """Position of a row for which a model puts out NaN -> what that means."""
+    arrays = outputs.values() if isinstance(outputs, Mapping) else [outputs]
+    broken = [np.isnan(array.reshape(len(array), -1)).any(axis=1) for array in arrays]
+    reason = "the model puts out NaN for this row; look at its numbers for one that is far too large"
+    return dict.fromkeys(np.flatnonzero(np.logical_or.reduce(broken)).tolist(), reason)
 
 
 def _structure(model: keras.Model, what: str) -> Any:

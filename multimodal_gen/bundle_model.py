@@ -15,7 +15,7 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +278,17 @@ def check_quantized(model: keras.Model, path: Path) -> None:
             "quantise after loading, as in `load_bundle(path).model.quantize('int8')`; or export the quantised model "
             f"with `model.export`. Received: {model.name!r} with quantised layers of the types {blocks}; {reason}"
         ) from error
+
+
+@contextmanager
+def uncompiled(model: keras.Model) -> Iterator[None]:
+    """Have a model save without its optimizer, whose state is twice the size of the weights and predicts nothing."""
+    if not model.compiled:
+        yield
+        return
+    optimizer = model.optimizer
+    model.optimizer, model.compiled = None, False
+    try:
+        yield
+    finally:
+        model.optimizer, model.compiled = optimizer, True

@@ -101,7 +101,14 @@ def serialize(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): serialize(item) for key, item in value.items()}
+        for key in value:
+            if not isinstance(key, str):
+                # JSON would make a text of it, which is another key.
+                raise TypeError(
+                    "Only mappings whose keys are texts can be saved; keep pairs in a list instead. "
+                    f"Received: the key {key!r} of type {type(key).__name__} in {value!r}"
+                )
+        return {key: serialize(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [serialize(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):

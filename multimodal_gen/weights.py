@@ -14,6 +14,8 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.label import ClassLabel
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -152,8 +154,8 @@ def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[flo
             number = cell_number(cell)
         except ValueError:
             number = np.nan
-        if not np.isfinite(number) or number < 0:
-            reason = f"a sample weight must be a finite number, at least 0. Received: {shown(cell)}"
+        if not 0 <= number <= _LARGEST:
+            reason = f"a sample weight must be a finite number of float32, at least 0. Received: {shown(cell)}"
             raise LoadError(reason).at(table.index[[position]].tolist()[0], column)
         numbers.append(number)
     return numbers

@@ -479,3 +479,19 @@ def test_tokenizers_lie_in_files_of_their_own_wherever_they_are_used(
     inline = json.dumps(text.encoder.tokenizer_json)
     (tmp_path / "bundle.json").write_text(description.replace('"tokenizer.json"', inline))
     assert mg.load_bundle(tmp_path).inputs == bundle.inputs
+
+
+def test_a_row_for_which_the_model_puts_out_nan_has_no_prediction_and_says_so() -> None:
+    table = pd.DataFrame({"price": [1.0, -1.0, 2.0], "label": ["x", "y", "x"]}, index=["a", "b", "c"])
+    inputs = {"price": NumericLoader("price", mean=[0.0], scale=[1.0])}
+    numbers = keras.Input((1,), name="price")
+    outputs = keras.layers.Dense(2, "softmax")(keras.ops.log(numbers))
+    bundle = mg.Bundle(keras.Model(numbers, outputs), inputs, mg.ClassLabel("label", ["x", "y"]), inputs_as="array")
+    with pytest.warns(UserWarning, match="1 of 3 rows have no prediction; .*NaN for this row"):
+        predictions = bundle.predict(table)
+    assert predictions["label"].isna().tolist() == [False, True, False] and predictions["error"].notna()["b"]
+    with pytest.raises(ValueError, match="cannot be scored: the model puts out NaN.*index 'b'"):
+        bundle.evaluate(table)
+    assert bundle.evaluate(table, on_error="skip")["left_out"] == 1
+    with pytest.raises(ValueError, match="puts out NaN for every row: its training has diverged"):
+        bundle.predict(table.loc[["b", "b"]])

@@ -80,3 +80,9 @@ def test_the_signature_is_the_constructors() -> None:
 
 def test_repr_shows_the_arguments() -> None:
     assert repr(Point(1.5, tags=("a",))) == "Point(x=1.5, tags=('a',))"
+
+
+def test_a_mapping_whose_keys_json_would_change_cannot_be_saved() -> None:
+    for value in ({0: "a"}, {"deep": [{None: 1}]}, {("a", "b"): 2}):
+        with pytest.raises(TypeError, match="Only mappings whose keys are texts can be saved.*the key"):
+            serialize(value)

@@ -121,9 +121,12 @@ def test_floats_and_integers_of_32_bits_need_a_range(dtype: str, decoder: str, t
     assert levels(bright, value_range=(0, 4)) == [0, 64, 128, 255]
 
 
-def test_values_that_are_no_numbers_are_level_0() -> None:
-    content = tiff(np.array([np.nan, np.inf, -np.inf, 1], "<f4"))
-    assert levels(content, value_range=(0, 2)) == [0, 255, 0, 128]
+def test_infinite_values_are_clipped_and_those_that_are_not_numbers_refused() -> None:
+    assert levels(tiff(np.array([2, np.inf, -np.inf, 1], "<f4")), value_range=(0, 2)) == [255, 255, 0, 128]
+    broken = np.array([[np.nan, 0, 1, np.nan]], "float32")
+    for cell in (tiff(broken[0]), broken):
+        with pytest.raises(mg.LoadError, match=r"2 of the picture's 4 values are not numbers \(NaN\).*nan_to_num"):
+            load(cell, value_range=(0, 2))
 
 
 def test_arrays_of_any_numbers_are_mapped_from_the_range() -> None:

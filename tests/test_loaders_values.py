@@ -143,3 +143,16 @@ def test_an_array_with_several_axes_is_a_series_of_arrays_and_a_series_stays_wha
     assert series_of("kind", kind) is kind
     assert cells_of("y", rows) is rows
     assert cells_of("kind", TABLE).index.tolist() == ["r", "s", "t"]
+
+
+@pytest.mark.parametrize("cell", [1e60, -1e60, "1.7976931348623157e308", np.float64(3.5e38)])
+def test_numbers_that_float32_does_not_hold_are_errors_and_not_infinite(cell: Any) -> None:
+    for loader in (mg.NumericLoader("price", mean=[0.0], scale=[1.0]), mg.NumericTarget("price")):
+        with pytest.raises(mg.LoadError, match="too large for float32, as sentinels for missing values are"):
+            loader.read(cell)
+    assert mg.NumericLoader("price", mean=[0.0], scale=[1e38]).read(3.5e38) == np.float32(3.5)
+    table = pd.DataFrame({"price": [1.0], "weight": [cell]})
+    inputs = {"price": mg.NumericLoader("price", mean=[0.0], scale=[1.0])}
+    sequence = mg.MultimodalSequence(table, inputs, mg.NumericTarget("price"), batch_size=1, sample_weight="weight")
+    with pytest.raises(mg.LoadError, match="index 0, column 'weight'.*finite number of float32, at least 0"):
+        sequence[0]

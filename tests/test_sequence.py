@@ -159,7 +159,7 @@ def test_sample_weights_come_from_their_column(picture_table, inputs, target) ->
     assert data[1][2].dtype == np.float32
     for bad in (-1.0, float("nan"), float("inf")):
         table.loc["row-5", "weight"] = bad
-        with pytest.raises(mg.LoadError, match="index 'row-5', column 'weight'.*finite number, at least 0"):
+        with pytest.raises(mg.LoadError, match="index 'row-5', column 'weight'.*finite number of float32, at least 0"):
             data[1]
 
 

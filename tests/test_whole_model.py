@@ -24,6 +24,8 @@ ROWS, BATCH = 24, 4
 # Of steps in one execution, torch takes one.
 SEVERAL = 1 if keras.backend.backend() == "torch" else 4
 METHODS = ["fit", "evaluate", "predict"]
+# Python drops a Ctrl-C that arrives in a finalizer of an object, and says so; the tests then send another one.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 class Vectors(mg.Loader):

@@ -62,9 +62,18 @@ def is_wide(image: Image.Image) -> bool:
 
 
 def narrow(values: np.ndarray, levels: Levels) -> np.ndarray:
-    """Values as levels, uint8: mapped linearly and rounded, those outside of the range clipped, NaN as 0."""
+    """Values as levels, uint8: mapped linearly and rounded, those outside of the range clipped.
+
+    Raises:
+        LoadError: If a value is NaN.
+    """
     scaled = (values.astype("float64") - levels.low) * (255.0 / (levels.high - levels.low))
-    return np.rint(np.nan_to_num(scaled, nan=0.0).clip(0.0, 255.0)).astype("uint8")
+    if np.isnan(scaled).any():
+        raise LoadError(
+            f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values are not numbers (NaN), which no "
+            "level stands for. Fill them before, with `np.nan_to_num` for example."
+        )
+    return np.rint(scaled.clip(0.0, 255.0)).astype("uint8")
 
 
 def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Levels:

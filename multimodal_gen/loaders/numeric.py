@@ -9,7 +9,7 @@ import numpy as np
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec, Loader
-from multimodal_gen.loaders.values import numbers_of, read_numbers
+from multimodal_gen.loaders.values import numbers_of, read_numbers, standardised
 
 
 class NumericLoader(Loader):
@@ -84,4 +84,4 @@ class NumericLoader(Loader):
                 "a number is missing or infinite. Fill it, drop the row, or read missing values as the mean with "
                 f'`missing="mean"` (`--number-missing mean`). Received: {shown(cell)}'
             )
-        return ((numbers - self.mean) / self.scale).astype("float32")
+        return standardised(numbers, self.mean, self.scale, cell)

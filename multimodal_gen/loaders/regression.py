@@ -10,7 +10,7 @@ import numpy as np
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.loaders.target import Target, refuse_missing
-from multimodal_gen.loaders.values import numbers_of, read_numbers
+from multimodal_gen.loaders.values import numbers_of, read_numbers, standardised
 
 if TYPE_CHECKING:
     import keras
@@ -121,7 +121,7 @@ class NumericTarget(Target):
                 "a number to predict is missing or infinite. Mend it, or drop the row, with "
                 f"`table.dropna(subset={list(self.columns)})` where it is missing. Received: {shown(cell)}"
             )
-        return ((numbers - self.mean) / self.scale).astype("float32")
+        return standardised(numbers, self.mean, self.scale, cell)
 
     @property
     def loss(self) -> keras.losses.Loss:

@@ -144,3 +144,25 @@ def _shapes(cells: Sequence[Any], rows: Sequence[int]) -> Iterator[tuple[int, tu
             yield row, np.shape(cells[row])
         except ValueError:
             yield row, None
+
+
+def standardised(numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray, cell: Any) -> np.ndarray:
+    """Finite numbers as a model is given them, `(numbers - mean) / scale`, float32.
+
+    Args:
+        numbers: `(size,) float64`, finite.
+        mean: What is subtracted.
+        scale: What is divided by.
+        cell: Where they come from, to name in an error.
+
+    Raises:
+        LoadError: If one is too large for float32, in which it would be infinite.
+    """
+    with np.errstate(over="ignore"):
+        result = ((numbers - mean) / scale).astype("float32")
+    if not np.isfinite(result).all():
+        raise LoadError(
+            "a number is too large for float32, as sentinels for missing values are: make it missing before, or mend "
+            f"it. Received: {shown(cell)}"
+        )
+    return result
