@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.errors import LoaderError, LoadError
-from multimodal_gen.loaders.base import Loader, is_missing, missing_error, spec_problem
+from multimodal_gen.loaders.base import Loader, is_missing, missing_error, missing_target_error, spec_problem
 from multimodal_gen.loaders.placing import placed
+from multimodal_gen.loaders.target import Target
 from multimodal_gen.memory import aligned_empty
 from multimodal_gen.sources import Source
 from multimodal_gen.stages import stage
@@ -194,7 +195,7 @@ class BatchArrays:
                 self.missing[key][row] = True
                 self._blank(key, row)
             else:
-                self.lose(key, row, missing_error())
+                self.lose(key, row, missing_target_error() if isinstance(loader, Target) else missing_error())
             return _NOTHING
         if rng is None:
             return cell

@@ -107,9 +107,11 @@ def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[st
     # Elsewhere all cells are of one type, so that a few texts do for all of them.
     codes, names = pd.factorize(cells, sort=False)
     if (codes < 0).any():
-        index = table.index[codes < 0].tolist()[0]
+        missing = table.index[codes < 0].tolist()
         raise TableError(
-            f"A cell to split by is missing. Fill it, or drop the row. Received: index {index!r}, column {column!r}"
+            f"{len(missing):,} of {len(codes):,} cells to split by are missing. Fill them, or drop their rows with "
+            f"`table.dropna(subset=[{column!r}])`; of labels, `multimodal-gen audit ... --drop FILE` writes a table "
+            f"without them. Received: index {missing[0]!r} first, column {column!r}"
         )
     return codes.astype("int64"), [cell_text(name) for name in names]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.cells import cell_text, is_missing
-from multimodal_gen.errors import LoadError, TableError
+from multimodal_gen.errors import LoadError, TableError, shown
 from multimodal_gen.loaders import ClassLabel, MultiLabel, NumericTarget
-from multimodal_gen.loaders.target import Target
+from multimodal_gen.loaders.target import Target, hold_amounts, nearly_all_differ
 from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import cells_of
 
@@ -29,19 +30,21 @@ _MOST_NAMES = 10
 
 
 def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
-    """Make sure that a column of classes does not hold numbers to predict.
+    """Make sure that a column of classes does not hold numbers to predict, or a class of its own for nearly every row.
 
     Returns:
         Notes: a sentence where whole numbers are taken as classes, and may be meant as numbers.
 
     Raises:
-        TableError: If some have a fraction, or they are nearly as many as the rows.
+        TableError: If some numbers have a fraction, or the classes are nearly as many as the rows.
     """
     if settings.target != "class":
         return []
     (column,) = settings.label
-    numbers = {_number(cell) for cell in set(map(_hashable, cells_of(table, column))) if not is_missing(cell)}
+    different = {cell for cell in map(_hashable, cells_of(table, column)) if not is_missing(cell)}
+    numbers = {_number(cell) for cell in different}
     if not numbers or None in numbers:
+        _refuse_texts([cell for cell in different if isinstance(cell, str)], len(different), table, column)
         return []
     count = len(numbers)
     fractions = any(not one.is_integer() for one in numbers if one is not None)
@@ -54,6 +57,26 @@ def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     if count > _MANY_NUMBERS:
         return [f"{column}: {count:,} different numbers are taken as classes; --target number predicts them as numbers"]
     return []
+
+
+def _refuse_texts(texts: Sequence[str], count: int, table: pd.DataFrame, column: str) -> None:
+    # Before the split, whose note on rare classes would name them all.
+    received = f"Received: --label {column} --target class"
+    many = nearly_all_differ(count, len(table)) or count > _MANY_NUMBERS
+    if many and len(texts) == count and hold_amounts(texts):
+        fractions = any(re.search(r"\d[.,]\d", text) for text in texts)
+        if fractions or count * _FEWEST_ROWS > len(table):
+            example = next(cell for cell in cells_of(table, column) if not is_missing(cell))
+            raise TableError(
+                f"The cells of {column!r} are numbers with a unit or a comma, as in {shown(example)}: numbers to "
+                f"predict, not classes: {count:,} different ones in {len(table):,} rows. Write plain numbers, as in "
+                f"3.99. Use --target number (in Python, `NumericTarget`). {received}"
+            )
+    if nearly_all_differ(count, len(table)):
+        raise TableError(
+            f"{column!r} holds {count:,} different classes in {len(table):,} rows, too few rows of each to learn "
+            f"from: is it the right column? {received}"
+        )
 
 
 def make_target(

@@ -158,3 +158,11 @@ def test_an_audit_of_a_column_without_a_number_names_the_column(tmp_path: Path) 
     (tmp_path / "shop.csv").write_text("caption,label,colour\n" + "\n".join(rows) + "\n")
     arguments = ("--caption", "caption", "--number", "colour", "--out", tmp_path / "out")
     assert_refused(call("audit", tmp_path / "shop.csv", *arguments), "'colour' must be numbers")
+
+
+@pytest.mark.parametrize("label", ["box", "7"])
+def test_an_audit_of_one_class_leaves_labels_out_and_says_so(label: str, tmp_path: Path) -> None:
+    rows = [f"thing number {i},{label}" for i in range(20)]
+    (tmp_path / "shop.csv").write_text("caption,label\n" + "\n".join(rows) + "\n")
+    code, printed, errors = call("audit", tmp_path / "shop.csv", "--caption", "caption", "--out", tmp_path / "out")
+    assert (code, errors) == (0, "") and f"column 'label' holds only '{label}', so labels are left out" in printed

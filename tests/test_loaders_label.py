@@ -9,6 +9,7 @@ import pytest
 
 import multimodal_gen as mg
 from multimodal_gen.cells import cell_text
+from multimodal_gen.loaders.placing import read_at
 
 
 def test_classes_are_sorted_and_of_their_own_type() -> None:
@@ -96,12 +97,12 @@ def test_a_label_is_read_by_its_text_whatever_its_type() -> None:
         [f"${row},{row % 900 + 100}.50" for row in range(30)],
         [f"{row},99" for row in range(25)] * 9,
         pd.Series([0.5, 1.25, 7.0]),
+        [f"{row}.61 EUR" for row in range(60)],
+        [f"USD {row},50" for row in range(60)],
     ],
 )
 def test_prices_as_classes_are_an_error_that_says_what_they_are(prices: object) -> None:
-    message = (
-        r"different numbers in \d+ rows: numbers to predict, not classes.*NumericTarget.*`--target number`.*Received: "
-    )
+    message = r"different numbers .*rows: numbers to predict, not classes.*NumericTarget.*`--target number`.*Received: "
     with pytest.raises(ValueError, match=message):
         mg.ClassLabel.from_values("price", prices)
 
@@ -118,7 +119,12 @@ def test_numbers_that_are_classes_may_be_named_as_such() -> None:
     ("build", "message"),
     [
         (lambda: mg.ClassLabel("label", ["a"]), "two or more different classes"),
-        (lambda: mg.ClassLabel("label", ["a", "a"]), "two or more different classes"),
+        (lambda: mg.ClassLabel("label", ["a", "a"]), "two or more different classes.*for column 'label'"),
+        (lambda: mg.ClassLabel.from_values("label", ["box"] * 5), "Column 'label' holds only 'box'.*Received: 5 rows"),
+        (
+            lambda: mg.ClassLabel.from_values("kind", pd.DataFrame({"kind": [3] * 4})),
+            "Column 'kind' holds only 3,.*Received: 4 rows",
+        ),
         (lambda: mg.ClassLabel("label", ["a", "b"], label_mode="one_hot"), "`label_mode` must be .*one_hot"),
         (lambda: mg.ClassLabel("label", ["a", "b", "c"], label_mode="binary"), "exactly two classes"),
         (lambda: mg.ClassLabel("label", ["1", 1]), r"different classes. Received: class_names=\('1', 1\)"),
@@ -248,3 +254,19 @@ def test_class_weights_go_into_the_loss_of_fit() -> None:
 def test_class_weights_need_known_labels_and_rows_of_every_class(values: list[object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         mg.ClassLabel("label", ["a", "b"]).class_weight(values)
+
+
+def test_a_missing_label_is_no_input_that_might_be_blank() -> None:
+    label = mg.ClassLabel("label", ["a", "b"])
+    table = pd.DataFrame({"label": ["a", None], "x": [1.0, 2.0]})
+    number = mg.NumericLoader("x", mean=0.0, scale=1.0)
+    for read in (
+        lambda: label.read(None),
+        lambda: read_at(label, None, 1),
+        lambda: mg.MultimodalSequence(table, {"x": number}, label, batch_size=2)[0],
+    ):
+        with pytest.raises(mg.LoadError, match=r"nothing to learn or score.*`--on-error skip`") as caught:
+            read()
+        assert "blank" not in str(caught.value)
+    with pytest.raises(mg.LoadError, match="--missing blank"):
+        read_at(mg.TextLoader.from_texts("text", ["a b"]), None, 1)

@@ -286,3 +286,11 @@ def test_training_is_told_of_pictures_in_several_parts_by_path_and_by_what_files
     # What lies outside, or nowhere, is an error where it is read.
     elsewhere = [train.assign(image=["../x.png", "https://example.com/x.png", *train["image"][2:]]), test[:0]]
     warn_of_leakage(elsewhere, ["image"], directory)
+
+
+@pytest.mark.parametrize("argument", ["stratify", "group"])
+def test_missing_cells_to_split_by_are_counted_with_the_ways_out(argument: str) -> None:
+    table = pd.DataFrame({"kind": ["a", None, "b", None] * 3}, index=range(5, 17))
+    message = r"6 of 12 cells .*dropna\(subset=\['kind'\]\)`.*--drop FILE.* Received: index 6 first, column 'kind'"
+    with pytest.raises(mg.TableError, match=message):
+        mg.split_table(table, (0.5, 0.5), **{argument: "kind"})

@@ -114,7 +114,16 @@ def test_two_hundred_thousand_rows_take_a_second_or_two() -> None:
         ),
         ([row % 5 for row in range(60)], None),
         ([0.5 * (row % 5) for row in range(60)], None),
-        ([f"sku{row}" for row in range(60)], None),
+        (
+            [f"{1.37 * row:.2f} EUR" for row in range(60)],
+            "numbers with a unit or a comma, as in '0.00 EUR'",
+        ),
+        ([f"${row}.99" for row in range(60)] * 9, "numbers to predict, not classes: 60 different ones in 540 rows"),
+        ([f"{row},99" for row in range(60)], "numbers to predict"),
+        ([f"{row} kg" for row in range(60)], "numbers to predict"),
+        ([f"{row},2" + ",3" * (row % 2) for row in range(30)] * 2, None),
+        ([f"sku{row % 30}" for row in range(60)], None),
+        ([f"{row % 10} kg" for row in range(60)], None),
         ([True, False] * 30, None),
     ],
 )
@@ -127,6 +136,17 @@ def test_a_column_of_prices_is_not_taken_for_classes(values: list, told: str | N
         check_classes(table, given)
     assert "Use --target number" in str(caught.value) and "Received: --label label" in str(caught.value)
     assert check_classes(table, settings(caption=("caption",), target="number")) == []
+
+
+@pytest.mark.parametrize("values", [[f"sku{row}" for row in range(60)], [f"AB{row % 31}" for row in range(60)]])
+def test_a_column_of_ids_is_not_taken_for_classes(values: list) -> None:
+    table = pd.DataFrame({"label": values})
+    count = len(set(values))
+    with pytest.raises(mg.TableError, match=f"'label' holds {count} different classes in 60 rows.*--label label"):
+        check_classes(table, settings(caption=("caption",)))
+    with pytest.raises(ValueError, match=f"{count} different classes in 60 rows.*is it the right column"):
+        mg.ClassLabel.from_values("label", table)
+    assert len(mg.ClassLabel.from_values("label", sorted(set(values))).class_names) == count
 
 
 def test_whole_numbers_with_rows_enough_may_be_classes_and_a_note_says_what_else_they_may_be() -> None:

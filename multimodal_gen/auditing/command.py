@@ -13,7 +13,7 @@ from multimodal_gen.auditing.gathering import audit
 from multimodal_gen.auditing.parts import parts_of
 from multimodal_gen.auditing.report import Audit
 from multimodal_gen.auditing.writing import SUFFIXES, CleanTable
-from multimodal_gen.cells import is_missing
+from multimodal_gen.cells import cell_text, is_missing
 from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, NumericTarget, TextLoader
 from multimodal_gen.loaders.target import Target
 from multimodal_gen.options import check_not_read
@@ -66,7 +66,8 @@ def audit_from_settings(
     clean = None if drop is None else CleanTable(Path(settings.table), table, drop)
     train = table[parts.codes == 0]
     inputs = _inputs(settings, train)
-    target = _target(settings, train) if with_labels else None
+    target = _target(settings, train, reporter) if with_labels else None
+    with_labels = target is not None
     out.mkdir(parents=True, exist_ok=True)
     state = out / "state.bin"
 
@@ -130,7 +131,7 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     return inputs
 
 
-def _target(settings: DataSettings, train: pd.DataFrame) -> Target:
+def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> Target | None:
     # Of the rows that have a target; the audit finds those that have none, or one that cannot be read.
     if settings.target == "number":
         return NumericTarget(settings.label[0] if len(settings.label) == 1 else settings.label)
@@ -139,4 +140,8 @@ def _target(settings: DataSettings, train: pd.DataFrame) -> Target:
     (label,) = settings.label
     # Cells without a class, or with a list in its place, are what the audit is to find.
     cells = [cell for cell in train[label].tolist() if not (is_missing(cell) or pd.api.types.is_list_like(cell))]
+    names = set(map(cell_text, cells))
+    if len(names) == 1:
+        reporter.say(f"  column {label!r} holds only {names.pop()!r}, so labels are left out")
+        return None
     return ClassLabel.from_values(label, cells)

@@ -207,3 +207,11 @@ def missing_error() -> LoadError:
         "the cell is missing (None or NaN). Fill it, drop the row with `table.dropna(subset=[column])`, or give the "
         'loader of an input `missing="blank"` (`--missing blank`).'
     )
+
+
+def missing_target_error() -> LoadError:
+    """The error for a row without a value to predict, which cannot be blank."""
+    return LoadError(
+        "the cell is missing (None or NaN), and without it there is nothing to learn or score. Drop the row with "
+        '`table.dropna(subset=[column])`, or have such rows skipped with `on_error="skip"` (`--on-error skip`).'
+    )

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.cells import cell_text, column_texts
-from multimodal_gen.loaders.base import ArraySpec, is_missing, missing_error
+from multimodal_gen.loaders.base import ArraySpec, is_missing, missing_target_error
 from multimodal_gen.loaders.target import (
     Target,
     checked_names,
     different_cells,
     refuse_missing,
     refuse_numbers,
+    refuse_too_many,
     sorted_names,
     unknown_label,
 )
@@ -76,11 +77,20 @@ class ClassLabel(Target):
 
         Raises:
             ValueError: If a value is missing or a list, there are fewer than two classes, or they look like numbers to
-                predict: decimal numbers, more than 20 or more than half as many as rows.
+                predict: decimal numbers or numbers with a unit, more than 20 or more than half as many as rows. Of a
+                table or Series also if there are at least 20 and more than half as many as rows.
         """
         series = _labels(column, values)
         names = sorted_names(different_cells(series), column)
+        if len(names) == 1:
+            raise ValueError(
+                f"Column {column!r} holds only {names[0]!r}, and a target needs two or more different classes. Is it "
+                f"the right column? Received: {len(series):,} rows of one class"
+            )
         refuse_numbers(names, len(series), column)
+        # A list may as well be one of names, each there once.
+        if isinstance(values, pd.DataFrame | pd.Series):
+            refuse_too_many(names, len(series), column)
         return cls(column, names, label_mode=label_mode)
 
     def read(self, cell: Any) -> np.ndarray:
@@ -101,7 +111,7 @@ class ClassLabel(Target):
     def position(self, cell: Any) -> int:
         """The class's position in `class_names`."""
         if is_missing(cell):
-            raise missing_error()
+            raise missing_target_error()
         try:
             return self._positions[cell if type(cell) is str else cell_text(cell)]
         except (KeyError, TypeError, ValueError):

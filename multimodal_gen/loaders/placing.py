@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import Loader, is_missing, missing_error
+from multimodal_gen.loaders.base import Loader, is_missing, missing_error, missing_target_error
+from multimodal_gen.loaders.target import Target
 
 
 def read_at(loader: Loader, cell: Any, index: Any, read: Callable[[Any], np.ndarray] | None = None) -> np.ndarray:
@@ -26,7 +27,7 @@ def read_at(loader: Loader, cell: Any, index: Any, read: Callable[[Any], np.ndar
     """
     try:
         if not loader.accepts_missing and is_missing(cell):
-            raise missing_error()
+            raise missing_target_error() if isinstance(loader, Target) else missing_error()
         return (read or loader.read)(cell)
     except Exception as error:
         raise placed(error, loader, cell, index) from error

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 # Numbers as prices are written too.
 _AMOUNT = re.compile(r"[-+]?[$€£¥]? ?(\d+|\d{1,3}([ ,.']\d{3})+)?([.,]\d+)?([eE][-+]?\d+)? ?[$€£¥%]?")
+# Numbers with a unit before or behind: "52.61 EUR", "$9.99", "12kg"; a letter before needs a space, or it is a code.
+_MEASURE = re.compile(
+    r"([^\W\d_]{1,4} |[^\w\s+.,-] ?)?[-+]?(?:(?:\d{1,3}(?:[ ,.']\d{3})+|\d*)[.,]\d+|\d+)( ?[^\d\s,.]{1,6})?"
+)
+_MOST_UNITS = 3
 # A class may be written as 3.0, where a column of whole numbers had a gap.
 _WHOLE = re.compile(r"[-+]?\d+([.,]0*)?")
 # Different numbers from which on they are more likely something measured than classes.
@@ -88,7 +93,10 @@ def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int)
             )
     if len(set(map(cell_text, plain))) != len(plain) or len(plain) < least:
         number = "two" if least == 2 else "one"
-        raise ValueError(f"`class_names` must be {number} or more different classes. Received: class_names={plain!r}")
+        raise ValueError(
+            f"`class_names` must be {number} or more different classes. "
+            f"Received: class_names={plain!r} for column {column!r}"
+        )
     return plain
 
 
@@ -136,6 +144,21 @@ def different_cells(series: pd.Series) -> list[Any]:
     return list(series.unique().tolist())
 
 
+def hold_amounts(texts: Sequence[str]) -> bool:
+    """Whether all texts are numbers, some with a unit or a decimal comma: "52.61 EUR", "$9.99", "3,99"."""
+    found = [_MEASURE.fullmatch(text.strip()) for text in texts]
+    if not found or not all(found):
+        return False
+    units = {((one[1] or "").strip(), (one[2] or "").strip()) for one in found if one is not None}
+    commas = any("," in text for text in texts)
+    return len(units) <= _MOST_UNITS and (commas or units != {("", "")})
+
+
+def nearly_all_differ(classes: int, rows: int) -> bool:
+    """Whether there are nearly as many classes as rows, so that most rows have no other to be learned with."""
+    return classes >= _MANY and 2 * classes > rows
+
+
 def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
     """Refuse class names that look like numbers to predict, such as prices.
 
@@ -145,8 +168,8 @@ def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
         column: Their column.
 
     Raises:
-        ValueError: If all are numbers of which some are not whole, and there are more than 20, or more than half as
-            many as rows.
+        ValueError: If all are numbers of which some are not whole or have a unit, and there are more than 20, or more
+            than half as many as rows.
     """
     texts = list(map(str, names))
     if len(texts) <= _MANY and 2 * len(texts) <= rows:
@@ -156,6 +179,33 @@ def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
             f"{column!r} holds {len(texts):,} different numbers in {rows:,} rows: numbers to predict, not classes. "
             f"Take `NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
             f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
+        )
+    if hold_amounts(texts) and any(re.search(r"\d[.,]\d", text) for text in texts):
+        raise ValueError(
+            f"{column!r} holds {len(texts):,} different numbers with a unit or a comma in {rows:,} rows: numbers to "
+            "predict, not classes. Write plain numbers, as in 3.99, and take "
+            f"`NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
+            f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
+        )
+
+
+def refuse_too_many(names: Sequence[Any], rows: int, column: str) -> None:
+    """Refuse classes of which nearly every row of a table has its own, such as ids.
+
+    Args:
+        names: What would be the classes.
+        rows: How many rows there are.
+        column: Their column.
+
+    Raises:
+        ValueError: If there are at least 20, and more than half as many as rows.
+    """
+    if nearly_all_differ(len(names), rows):
+        texts = list(map(str, names))
+        raise ValueError(
+            f"{column!r} holds {len(texts):,} different classes in {rows:,} rows, too few rows of each to learn from: "
+            f"is it the right column? If each is a class nevertheless, name them, as in `ClassLabel({column!r}, "
+            f"class_names)`. Received: {', '.join(map(shown, texts[:3]))}, ..."
         )
 
 
