@@ -49,6 +49,8 @@ SPLIT_NAMES: tuple[tuple[str, ...], ...] = (
     ("val", "valid", "validation", "dev"),
     ("test", "testing"),
 )
+# What a column of such words is called in files that others make.
+_PART_COLUMNS = ("split", "subset", "partition")
 # What `metrics.json` calls a model on all inputs, and everything else.
 _RESERVED = {"both", "all", "details"}
 
@@ -123,16 +125,39 @@ def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter
     Args:
         settings: What was asked for.
         table: What was read.
-        reporter: Who is told if there are such folders, but not both.
+        reporter: Who is told if there are such folders, but not both; and if a file has such a column, which is not
+            used unless --split names it.
     """
-    if settings.split is not None or not Path(settings.table).is_dir() or "split" not in table.columns:
+    if settings.split is not None:
         return settings.split
-    words = sorted({str(cell) for cell in table["split"].dropna()})
-    found = {word.strip().lower() for word in words}
-    if found <= set().union(*SPLIT_NAMES) and found & {*SPLIT_NAMES[0]} and found & {*SPLIT_NAMES[2]}:
+    if not Path(settings.table).is_dir():
+        used = {*settings.image, *settings.caption, *settings.number, *settings.label, settings.group}
+        for column in table.columns:
+            if str(column).strip().casefold() in _PART_COLUMNS and column not in used and _names_parts(table[column]):
+                reporter.say(f"note: column {column!r} names parts; --split {column} keeps to them")
+        return None
+    if "split" not in table.columns:
+        return None
+    if _names_parts(table["split"]):
         return "split"
+    words = sorted({str(cell) for cell in table["split"].dropna()})
     reporter.say(f"  the parts {', '.join(words)} of column 'split' are not used, as there are none for train and test")
     return None
+
+
+def parts_are_given(settings: DataSettings, parts: Parts) -> bool:
+    """Whether a column, or the folders of the table, say which rows are for what, so that --group does not."""
+    if settings.split is not None:
+        return True
+    if not Path(settings.table).is_dir() or "split" not in parts.train.columns:
+        return False
+    return _names_parts(pd.concat([part["split"] for part in parts]))
+
+
+def _names_parts(column: pd.Series) -> bool:
+    # Whether the cells are usual words for parts, those for training and test among them.
+    found = {str(cell).strip().lower() for cell in column.dropna().unique()}
+    return found <= set().union(*SPLIT_NAMES) and bool(found & {*SPLIT_NAMES[0]}) and bool(found & {*SPLIT_NAMES[2]})
 
 
 def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = None) -> Parts:

@@ -13,7 +13,7 @@ from multimodal_gen.auditing.labels import hint_notes
 from multimodal_gen.auditing.sides import side_note
 from multimodal_gen.loaders import ClassLabel, Loader, MultiLabel
 from multimodal_gen.loaders.target import Target
-from multimodal_gen.preparation import Parts
+from multimodal_gen.preparation import Parts, parts_are_given
 from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import cells_of
 
@@ -56,8 +56,10 @@ def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
     if not isinstance(target, ClassLabel):
         return []
     assert isinstance(target.column, str)
-    rows = rows[rows[column].notna() & rows[target.column].notna()]
-    captions = pd.factorize(_folded(rows[column]))[0]
+    rows = rows[rows[target.column].notna()]
+    texts = _folded(rows[column])
+    rows = rows.loc[rows[column].notna() & (rows[column].astype(str).str.strip() != "")]
+    captions = pd.factorize(texts)[0]
     classes = pd.factorize(rows[target.column].astype(str))[0]
     both = np.unique(captions.astype("int64") * (int(classes.max(initial=0)) + 1) + classes)
     count = int(captions.max(initial=-1)) + 1
@@ -71,15 +73,18 @@ def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
 
 def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
     train, test = _folded(parts.train[column]), _folded(parts.test[column])
-    shared = test.isin(train.unique())
-    if not len(test) or shared.mean() < _SHARED:
+    shared, rows = int(test.isin(train.unique()).sum()), len(parts.test)
+    if not shared or shared / rows < _SHARED:
         return []
-    way_out = "" if settings.split is not None else f"; --group {column} keeps equal captions in one part"
+    # Where the parts are given, --group would only draw the validation rows.
+    way_out = "" if parts_are_given(settings, parts) else f"; --group {column} keeps equal captions in one part"
     return [
-        f"{column}: {int(shared.sum()):,} of the {len(test):,} test rows ({shared.mean():.0%}) have a caption that "
+        f"{column}: {shared:,} of the {rows:,} test rows ({shared / rows:.0%}) have a caption that "
         f"training rows have too, so a model may know it by heart{way_out}"
     ]
 
 
 def _folded(texts: pd.Series) -> pd.Series:
-    return texts.dropna().astype(str).str.strip().str.casefold()
+    # Of the rows that have a caption: an empty one is none.
+    folded = texts.dropna().astype(str).str.strip().str.casefold()
+    return folded[folded != ""]

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -69,11 +70,22 @@ def test_the_command_line_goes_by_the_folders_of_a_split(tmp_path: Path) -> None
     assert split_column(settings(tmp_path), table, listener) == "split"
     assert [len(part) for part in given_parts(table, "split")] == [2, 0, 2]
     assert split_column(settings(tmp_path, "label"), table, listener) == "label"
-    assert split_column(settings(tmp_path / "t.csv"), table, listener) is None
     assert listener.lines == []
     train = table[table["split"] == "train"]
     assert split_column(settings(tmp_path), train, listener) is None
     assert "the parts train of column 'split' are not used" in listener.lines[0]
+
+
+def test_a_column_of_a_file_that_names_parts_is_noted_and_not_used(tmp_path: Path) -> None:
+    file, listener = tmp_path / "t.csv", Listener()
+    words = pd.Series(["train", "Test", "val", None])
+    for name in ("split", "Subset"):
+        assert split_column(settings(file), pd.DataFrame({name: words}), listener) is None
+        assert listener.lines.pop() == f"note: column {name!r} names parts; --split {name} keeps to them"
+    for name, cells in (("split", ["train", "test", "bus"]), ("kind", words), ("label", words), ("split", ["train"])):
+        assert split_column(settings(file), pd.DataFrame({name: cells}), listener) is None
+    assert split_column(settings(file, "label"), pd.DataFrame({"split": words}), listener) == "label"
+    assert listener.lines == []
 
 
 # Captions beside the pictures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,18 @@ def test_captions_that_training_and_test_rows_share_are_noted_with_the_way_out()
     assert "--group" not in given
     gaps: list[str | None] = [None if row % 3 == 0 else text for row, text in enumerate(own(60))]
     assert notes(gaps, LABELS) == [], "what is missing is not a caption"
+    blank = ["" if row % 3 == 0 else " " if row % 3 == 1 else text for row, text in enumerate(own(60))]
+    assert notes(blank, LABELS) == [], "nor is what is empty"
+
+
+def test_equal_captions_are_not_to_be_grouped_where_folders_give_the_parts(tmp_path: Path) -> None:
+    table = pd.DataFrame({"caption": ["one", "two", "one", "three"], "label": list("abab")})
+    target = mg.ClassLabel.from_values("label", table)
+    for words, given in ((["train", "train", "test", "test"], True), (["left", "left", "right", "right"], False)):
+        rows = table.assign(split=words)
+        parts = Parts(rows[:2], rows[:0], rows[2:])
+        (note,) = notes_on(settings(table=str(tmp_path), caption=("caption",)), parts, {}, target)
+        assert ("--group" not in note) == given
 
 
 def test_captions_that_hold_the_name_of_their_class_are_noted() -> None:
