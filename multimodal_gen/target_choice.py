@@ -27,17 +27,24 @@ _SHOWN = {
 # each, they cannot be split into three parts.
 _MANY_NUMBERS, _FEWEST_ROWS = 20, 3
 _MOST_NAMES = 10
+# What usually stands between labels, and the share of the cells from which on it is not there by chance.
+_SEPARATORS, _MANY_CELLS = ("|", ";", ",", "/"), 0.1
 
 
 def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
-    """Make sure that a column of classes does not hold numbers to predict, or a class of its own for nearly every row.
+    """Make sure that a column of classes does not hold numbers to predict, or a class of its own for nearly every row;
+    and that --separator tells labels apart.
 
     Returns:
-        Notes: a sentence where whole numbers are taken as classes, and may be meant as numbers.
+        Notes: a sentence where whole numbers are taken as classes, and may be meant as numbers; or where every row has
+        one label.
 
     Raises:
-        TableError: If some numbers have a fraction, or the classes are nearly as many as the rows.
+        TableError: If some numbers have a fraction, or the classes are nearly as many as the rows; or if another
+            separator stands between the labels.
     """
+    if settings.target == "labels" and settings.separator is not None:
+        return check_separator(table, settings)
     if settings.target != "class":
         return []
     (column,) = settings.label
@@ -77,6 +84,33 @@ def _refuse_texts(texts: Sequence[str], count: int, table: pd.DataFrame, column:
             f"{column!r} holds {count:,} different classes in {len(table):,} rows, too few rows of each to learn "
             f"from: is it the right column? {received}"
         )
+
+
+def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
+    """Make sure that --separator stands between the labels.
+
+    Returns:
+        A note where it stands in no cell.
+
+    Raises:
+        TableError: If it stands in no cell, and another one in many, which it parts into names that come again.
+    """
+    (column,), given = settings.label, settings.separator
+    assert given is not None
+    texts = [cell for cell in cells_of(table, column) if isinstance(cell, str) and cell.strip()]
+    if not texts or any(given in text for text in texts):
+        return []
+    found = f"{given!r} stands in no cell of {column!r}"
+    counts = {one: sum(one in text for text in texts) for one in _SEPARATORS}
+    other = max(counts, key=lambda one: counts[one])
+    if not counts[other]:
+        return [f"{found}, so every row has one label at most"]
+    names = {name.strip() for text in texts for name in text.split(other)}
+    found += f"; {other!r} stands in {counts[other]:,} of them"
+    # Names such as "hats, caps" have a comma without being lists: their parts are more than they are themselves.
+    if counts[other] >= _MANY_CELLS * len(texts) and len(names) <= len(set(texts)):
+        raise TableError(f"{found}: --separator {other!r}. Received: --separator {given!r}")
+    return [f"{found}, which would be --separator {other!r}; as it is, every row has one label at most"]
 
 
 def make_target(

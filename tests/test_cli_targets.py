@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from multimodal_gen.models import matching_class
 from multimodal_gen.options import as_score, score_title
 from multimodal_gen.preparation import input_names, picture_folder
 from multimodal_gen.settings import DataSettings
-from multimodal_gen.target_choice import main_score, make_target, shown_scores
+from multimodal_gen.target_choice import check_classes, check_separator, main_score, make_target, shown_scores
 
 ROWS = 48
 
@@ -224,6 +225,28 @@ def test_a_target_of_several_columns_is_made_of_their_names(shop: Path) -> None:
     assert labels.read((1, 0)).tolist() == [1, 0]
     numbers = make_target(settings(caption=("caption",), label=("price", "is red"), target="number"), table)
     assert isinstance(numbers, mg.NumericTarget) and numbers.names == ("price", "is red")
+
+
+@pytest.mark.parametrize("between", ["|", "; ", ","])
+def test_a_separator_that_stands_in_no_cell_is_refused_for_the_one_that_does(between: str) -> None:
+    table = pd.DataFrame({"tags": [between.join(one.split()) for one in ("red box", "blue box", "red", "box", "blue")]})
+    given = settings(caption=("caption",), label=("tags",), target="labels", separator="#")
+    right = between.strip()
+    wanted = f"'#' stands in no cell of 'tags'; '{right}' stands in 2 of them: --separator '{right}'. Received: --sep"
+    for refuse in (check_classes, check_separator):
+        with pytest.raises(mg.TableError, match=re.escape(wanted)):
+            refuse(table, given)
+    assert check_classes(table, replace(given, separator=between)) == []
+
+
+def test_a_separator_that_is_not_needed_is_noted() -> None:
+    given = settings(caption=("caption",), label=("tags",), target="labels", separator="|")
+    (note,) = check_classes(pd.DataFrame({"tags": ["red", "blue", None]}), given)
+    assert note == "'|' stands in no cell of 'tags', so every row has one label at most"
+    (note,) = check_classes(pd.DataFrame({"tags": ["hats, caps", "shoes", "hats, caps"]}), given)
+    assert "',' stands in 2 of them, which would be --separator ','" in note, "a name may hold a comma"
+    lists = pd.DataFrame({"tags": [["red", "blue"], []]})
+    assert check_classes(lists, given) == []
 
 
 def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_by_their_mean() -> None:

@@ -20,7 +20,7 @@ from multimodal_gen.options import check_not_read
 from multimodal_gen.preparation import Reporter, input_names, picture_folder, split_column
 from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import check_columns, read_table
-from multimodal_gen.target_choice import make_target
+from multimodal_gen.target_choice import check_separator, make_target
 
 
 def audit_from_settings(
@@ -136,6 +136,8 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
     if settings.target == "number":
         return NumericTarget(settings.label[0] if len(settings.label) == 1 else settings.label)
     if settings.target == "labels":
+        if settings.separator is not None:
+            check_separator(train, settings)
         return make_target(settings, train[~train[list(settings.label)].isna().any(axis=1)])
     (label,) = settings.label
     # Cells without a class, or with a list in its place, are what the audit is to find.
