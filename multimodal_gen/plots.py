@@ -127,7 +127,9 @@ def plot_predictions(
             card = Card(texts=texts, edge=RED if any(colour == RED for _, colour, _ in texts) else LINE)
             add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
             cards.append(card)
-    shown = f"{count} {verdicts.kind}" if only_wrong else f"{count} rows shown"
+    total = len(verdicts.worst_first)
+    some = f"{count:,} of {total:,}" if count < total else f"{count:,}"
+    shown = f"{some} {verdicts.kind}" if only_wrong else f"{count} rows shown"
     return draw_cards(cards, columns, f"{verdicts.title}; {shown if count else 'no wrong rows'}")
 
 

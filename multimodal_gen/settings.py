@@ -113,6 +113,12 @@ class RunSettings(DataSettings):
                 "--positive is for --fusion match, where rows of one class belong together. "
                 f"Received: --positive {self.positive} --fusion {self.fusion}"
             )
+        if self.fusion != "joint" and len(self.image) + len(self.caption) + bool(self.number) == 1:
+            (one,) = [name for name in ("image", "caption", "number") if getattr(self, name)]
+            raise ValueError(
+                f"--fusion {self.fusion} joins several inputs, and there is one: name another, or leave --fusion out. "
+                f"Received: --fusion {self.fusion}, --{one} alone"
+            )
         if self.fusion == "match" and self.target != "class":
             raise ValueError(
                 "--fusion match needs a class, whose rows belong together or do not. "

@@ -179,7 +179,7 @@ def _train(
         cache_limit=settings.cache_limit,
         read_timeout=_READ_TIMEOUT,
     )
-    # How inputs are joined means nothing to a single one, and "match" would refuse it.
+    # How inputs are joined means nothing to the single ones of --ablate, and "match" would refuse them.
     fusion = settings.fusion if len(inputs) > 1 else "joint"
     positive = None
     if fusion == "match" and settings.positive is not None:

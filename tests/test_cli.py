@@ -147,7 +147,7 @@ def test_the_same_seed_gives_the_same_scores_with_a_cache_too_and_another_seed_o
 
 
 def test_one_input_is_scored_under_its_own_name(shop: Path, tmp_path: Path) -> None:
-    columns = ("--caption", "caption", "--fusion", "match", "--positive", "red mug", "--text", "tokens")
+    columns = ("--caption", "caption", "--text", "tokens")
     code, printed, _ = call("train", shop, *columns, "--epochs", 1, "--runs", tmp_path, "--ablate")
     assert code == 0
     assert "nothing to compare" in printed
@@ -269,10 +269,21 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
         (["--caption", "caption", "--seed", "1", "--seed", "1"], "--seed takes one value.*--seed given twice"),
         (["--caption", "caption", "--positive", "red mug"], "--positive is for --fusion match.*--fusion joint"),
         (
-            ["--caption", "caption", "--fusion", "match", "--positive", "mug"],
+            ["--caption", "caption", "--number", "price", "--fusion", "match", "--positive", "mug"],
             "--positive must name one of the classes, which are blue lamp, .*--positive mug",
         ),
-        (["--caption", "caption", "--fusion", "match", "--target", "number"], "--fusion match needs a class"),
+        (
+            ["--image", "image", "--caption", "caption", "--fusion", "match", "--target", "number"],
+            "--fusion match needs a class",
+        ),
+        (
+            ["--caption", "caption", "--fusion", "match", "--positive", "red mug"],
+            "--fusion match joins several inputs, and there is one: .*Received: --fusion match, --caption alone",
+        ),
+        (
+            ["--number", "price", "--number", "split", "--fusion", "late"],
+            "--fusion late joins several inputs, .*--number alone",
+        ),
         (["--caption", "caption", "--separator", ","], "--separator is for --target labels"),
         (["--caption", "caption", "--label", "price"], "numbers to predict, not classes: 40.*Use --target number"),
         (["--caption", "caption", "--label", "label", "--target", "labels"], r"index \d+, column 'label'.*--separator"),
