@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import multimodal_gen as mg
+from multimodal_gen.loaders.tokens import TokenEncoder
 
 # The last two sentences of each are held out. Where a script puts no spaces between words, "|" stands for them.
 SENTENCES = {
@@ -175,6 +176,15 @@ def test_words_that_differ_have_ids_that_differ_and_a_held_out_sentence_is_known
     assert len(set(ids)) == len({word.lower() for word in words})
     assert known_share(loader, train) == 1
     assert known_share(loader, held_out) > 0.99
+
+
+@pytest.mark.parametrize("script", SENTENCES)
+def test_held_out_sentences_fit_in_the_default_length(script: str) -> None:
+    train, held_out, _ = parts(script)
+    loader = mg.TextLoader.from_texts("text", train)
+    assert isinstance(loader.encoder, TokenEncoder)
+    needed = loader.encoder.replace(sequence_length=1000).lengths(held_out)
+    assert max(needed) <= loader.encoder.sequence_length <= 70
 
 
 @pytest.mark.parametrize("model", ["bpe", "unigram"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -304,3 +305,76 @@ def test_captions_vary_from_epoch_to_epoch_and_not_with_batches_or_when_evaluati
     evaluated = mg.MultimodalSequence(table, {"caption": loader}, shuffle=True).for_evaluation()
     plain = np.stack(loader.read_batch(texts))
     assert np.array_equal(np.concatenate([batch[0][0] for batch in evaluated]), plain)
+
+
+def test_the_default_length_has_room_for_words_that_no_training_caption_has() -> None:
+    words = "red blue green old new small large mug lamp chair desk shelf vase clock bowl on by near under a the with"
+    rng = np.random.default_rng(0)
+    captions = [" ".join(rng.choice(words.split(), 6)) for _ in range(150)]
+    loader = mg.TextLoader.from_texts("caption", captions)
+    assert loader.spec.shape == (6 + 12,)
+    text = "a crimson drawer near the clock"
+    assert loader.decode(loader.read(text)) == text
+    # To "wordlevel" a new word is one id, so there is nothing to make room for.
+    assert mg.TextLoader.from_texts("caption", captions, model="wordlevel").spec.shape == (6,)
+    # Long captions are not made longer in proportion, and never longer than 512.
+    long = [" ".join(rng.choice(words.split(), 200)) for _ in range(20)]
+    assert mg.TextLoader.from_texts("caption", long).spec.shape == (212,)
+    assert mg.TextLoader.from_texts("caption", [" ".join(long)]).spec.shape == (512,)
+
+
+def test_words_of_one_caption_alone_count_as_their_letters() -> None:
+    same = ["a red mug", "a blue mug", "a red lamp", "a blue lamp"]
+    own = [f"{text} {word}" for text, word in zip(same, ["walnut", "cobalt", "ceramic", "velvet"], strict=True)]
+    lengths = [mg.TextLoader.from_texts("caption", texts).spec.shape[0] for texts in (same * 2, own)]
+    assert lengths == [3 + 12, 3 + len("ceramic") + 12]
+
+
+@pytest.mark.parametrize(
+    ("cells", "texts"),
+    [([b"a red mug", "caf\u00e9".encode()], ["a red mug", "caf\u00e9"]), ([["a", "mug"], ["lamp"]], ["a mug", "lamp"])],
+)
+def test_bytes_and_lists_are_refused_with_a_line_that_makes_texts_of_them(
+    cells: list[object], texts: list[str]
+) -> None:
+    table = pd.DataFrame({"caption": cells})
+    with pytest.raises(mg.LoadError, match=r"index 0, column 'caption': expected text\.") as caught:
+        mg.TextLoader.from_texts("caption", table)
+    code = str(caught.value).split("`")[1].replace("column", "'caption'")
+    exec(code, {"table": table})
+    assert table["caption"].tolist() == texts
+    with pytest.raises(mg.LoadError, match=r"Make one text of each cell with .*Received: ndarray"):
+        mg.TextLoader.from_texts("caption", ["a", np.array([1, 2])])
+
+
+def test_an_unknown_word_without_a_token_for_it_is_an_error_that_says_what_to_add(tmp_path: Path) -> None:
+    plain = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[PAD]": 0, "red": 1, "mug": 2}, unk_token="[UNK]"))
+    plain.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    file = tmp_path / "tokenizer.json"
+    plain.save(str(file))
+    loader = mg.TextLoader.from_file("caption", file, sequence_length=3)
+    assert loader.read("red mug").tolist() == [1, 2, 0]
+    for read in (lambda: loader.read("red jug"), lambda: loader.read_batch(["red mug", "red jug"])):
+        with pytest.raises(mg.LoadError, match=r'has no token for unknown words.*"unk_token": "\[UNK\]".*Received: '):
+            read()
+    description = json.loads(file.read_text())
+    description["model"]["vocab"]["[UNK]"] = 3
+    file.write_text(json.dumps(description))
+    assert mg.TextLoader.from_file("caption", file, sequence_length=3).read("red jug").tolist() == [1, 3, 0]
+
+
+def test_a_unigram_model_without_a_token_for_unknown_words_says_the_same() -> None:
+    model = tokenizers.models.Unigram([("<pad>", 0.0), ("red", -1.0)])
+    loader = mg.TextLoader("caption", tokenizers.Tokenizer(model), sequence_length=3)
+    with pytest.raises(mg.LoadError, match=r'has no token for unknown words.*"unk_id"'):
+        loader.read("red jug")
+
+
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "wordlevel"])
+def test_control_characters_inside_a_word_are_left_out_and_spaces_among_them_part_words(model: str) -> None:
+    loader = mg.TextLoader.from_texts("caption", ["a red mug", "a b\x02lue lamp"] * 3, model=model, sequence_length=9)
+    expected = loader.read("a red mug").tolist()
+    assert 1 not in expected
+    for text in ("a r\x01ed mug", "a red m\x00ug\x7f", "a red\x9d mug", "a\tred\nmug"):
+        assert loader.read(text).tolist() == expected
+    assert loader.read("blue").tolist() == loader.read("bl\x1bue").tolist() and 1 not in loader.read("blue")

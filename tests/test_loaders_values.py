@@ -156,3 +156,21 @@ def test_numbers_that_float32_does_not_hold_are_errors_and_not_infinite(cell: An
     sequence = mg.MultimodalSequence(table, inputs, mg.NumericTarget("price"), batch_size=1, sample_weight="weight")
     with pytest.raises(mg.LoadError, match="index 0, column 'weight'.*finite number of float32, at least 0"):
         sequence[0]
+
+
+def test_a_column_named_twice_is_refused_by_all_that_learn_from_several() -> None:
+    table = pd.DataFrame({"x": [0, 1], "y": [1, 0]})
+    for learn in (mg.MultiLabel.from_values, mg.NumericLoader.from_values, mg.NumericTarget.from_values):
+        for values in (table, table.to_numpy()):
+            with pytest.raises(ValueError, match=r"'x' is there twice\. Received: column=\['x', 'x'\]"):
+                learn(["x", "x"], values)
+
+
+@pytest.mark.parametrize("cells", [[b"a", "a", "b"], ["a", "b", b"b"]])
+def test_a_class_that_is_bytes_is_refused_with_its_row_and_a_line_that_decodes_it(cells: list[object]) -> None:
+    table = pd.DataFrame({"y": cells}, index=["r", "s", "t"])
+    row = next(label for label, cell in table["y"].items() if isinstance(cell, bytes))
+    with pytest.raises(ValueError, match=f"which bytes are not.* at index {row!r} of 'y'") as caught:
+        mg.ClassLabel.from_values("y", table)
+    exec(str(caught.value).split("`")[1], {"table": table})
+    assert mg.ClassLabel.from_values("y", table).class_names == ("a", "b")

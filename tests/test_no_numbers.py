@@ -39,11 +39,22 @@ def follow(message: str, table: pd.DataFrame) -> pd.DataFrame:
         (["1.234,50", "12,5", "1.234"], [1234.5, 12.5, 1234.0]),
         (["1.234.567", "2"], [1234567.0, 2.0]),
         (["1", "2", "3", "dear"], [1.0, 2.0, 3.0, np.nan]),
+        (["$9.99", "$19.99", "$29.99"] * 20, [9.99, 19.99, 29.99] * 20),
+        (["US$5", "-US$7.5", None], [5.0, -7.5, np.nan]),
+        (["1.5 kg", "2 kg", "1.5 kg"], [1.5, 2.0, 1.5]),
+        (["10%", "12.5%"], [10.0, 12.5]),
+        (["1 234,50", "12,5"], [1234.5, 12.5]),
+        (["1\u202f234,50 €", "7 €"], [1234.5, 7.0]),
+        (["$1,234.50", "$3"], [1234.5, 3.0]),
+        (["$5", "7", "8"], [5.0, 7.0, 8.0]),
+        (["$5", 7, 8.5, None], [5.0, 7.0, 8.5, np.nan]),
     ],
 )
 def test_advice_on_how_numbers_are_written_gives_those_that_were_meant(cells: list[Any], numbers: list[float]) -> None:
     table = pd.DataFrame({"n": cells})
-    np.testing.assert_array_equal(follow(refused(cells), table)["n"].astype("float64"), numbers)
+    message = refused(cells)
+    np.testing.assert_array_equal(follow(message, table)["n"].astype("float64"), numbers)
+    assert ("coerce" in message) == ("dear" in cells)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +106,12 @@ def test_dates_become_days_and_hours(cells: Any) -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([f"${one}.50" for one in range(40)], "something beside a number"),
+        (["(5)", "(7)"], r"as in '\(5\)', which may change what they are: write plain numbers"),
+        (["<5", "<7"], "which may change what they are"),
+        (["1.5 kg", "200 g", "3 kg"], "not the same in all \\('kg' and 'g'\\): bring them to one unit"),
+        (["$5", "unknown", "$7"], "as in '\\$5', and 1 of 3 cells hold no number: mend these"),
+        (["A1", "B2", "C3"], "holds categories, 3 different ones"),
+        (["3rd", "1st", "2nd"], "holds categories, 3 different ones"),
         ([f"{chr(97 + one % 26)} word {'x' * one}" for one in range(200)], r"`TextLoader.from_texts\('n', \.\.\.\)`"),
         (["Riva Carpets"] + ["3.5"] * 9, r"^1 of 10 cells of 'n' are not numbers: mend them, or read them as missing"),
     ],
@@ -108,9 +124,11 @@ def test_a_single_cell_is_named_by_what_stands_there() -> None:
     loader = mg.NumericLoader("n", mean=[0], scale=[1])
     for cell, message in (
         ("1,234", "is 1234 where"),
+        ("$5", r"if so in every row, take it away with .*str\.replace\('\$', ''\)"),
+        ("1 234,50", "has a decimal comma; if so in every row"),
         ("1.234,50", "has points between thousands and a decimal comma; if so in every row"),
         ("2024-01-01", "It is a date or a time"),
         ("dear", 'read such cells as missing with `pd.to_numeric.table.column., errors="coerce".`'),
     ):
-        with pytest.raises(mg.LoadError, match=rf"expected 1 number\(s\)\. .*{message}.*Received: '{cell}'"):
+        with pytest.raises(mg.LoadError, match=rf"expected 1 number\(s\)\. .*{message}.*Received: '{re.escape(cell)}'"):
             loader.read(cell)

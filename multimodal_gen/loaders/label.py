@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.cells import cell_text, column_texts
+from multimodal_gen.errors import shown
 from multimodal_gen.loaders.base import ArraySpec, is_missing, missing_target_error
 from multimodal_gen.loaders.target import (
     Target,
@@ -76,9 +77,9 @@ class ClassLabel(Target):
             label_mode: As in the constructor.
 
         Raises:
-            ValueError: If a value is missing or a list, there are fewer than two classes, or they look like numbers to
-                predict: decimal numbers or numbers with a unit, more than 20 or more than half as many as rows. Of a
-                table or Series also if there are at least 20 and more than half as many as rows.
+            ValueError: If a value is missing, a list or bytes, there are fewer than two classes, or they look like
+                numbers to predict: decimal numbers or numbers with a unit, more than 20 or more than half as many as
+                rows. Of a table or Series also if there are at least 20 and more than half as many as rows.
         """
         series = _labels(column, values)
         names = sorted_names(different_cells(series), column)
@@ -225,5 +226,11 @@ def _labels(column: str, values: Any) -> pd.Series:
                 f"`table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot rows with `.argmax(axis=1)` "
                 f"instead; where a row has any number of classes, take MultiLabel. "
                 f"Received: {cell!r} at index {label!r} of {column!r}"
+            )
+        if isinstance(cell, bytes):
+            raise ValueError(
+                "A class is a text, a number or a truth value, which bytes are not. Decode them, as in "
+                f"`table[{column!r}] = [cell.decode() if isinstance(cell, bytes) else cell "
+                f"for cell in table[{column!r}]]`. Received: {shown(cell)} at index {label!r} of {column!r}"
             )
     return series

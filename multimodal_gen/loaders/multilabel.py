@@ -13,7 +13,7 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.loaders.label_cells import is_printed, on_or_off, refuse_prints, split_labels, zeros_and_ones
 from multimodal_gen.loaders.target import Target, checked_names, refuse_missing, sorted_names, unknown_label
-from multimodal_gen.loaders.values import series_of, wrong_order
+from multimodal_gen.loaders.values import check_once, series_of, wrong_order
 from multimodal_gen.table import check_columns
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class MultiLabel(Target):
         if not isinstance(column, str):
             if not isinstance(column, list | tuple) or isinstance(values, str | bytes | Mapping):
                 raise wrong_order(column, values)
+            check_once(column)
             _check_columns(tuple(column), values)
             return cls(column, separator=separator)
         series = series_of(column, values)

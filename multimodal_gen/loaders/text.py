@@ -12,12 +12,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import tokenizers
 
 from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAugmentation, augment_text
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
+from multimodal_gen.loaders.caption_length import default_length
 from multimodal_gen.loaders.ngrams import NgramEncoder
 from multimodal_gen.loaders.tokens import TokenEncoder
 from multimodal_gen.loaders.values import series_of
@@ -25,8 +27,6 @@ from multimodal_gen.loaders.vocabulary import train_tokenizer
 from multimodal_gen.stages import stage
 
 _MOST_CHARACTERS = 1_000_000
-# Beyond the 512 that a caption has by default, so that a few very long ones still count as such.
-_LONGEST_MEASURED = 1000
 
 Operation = TextAugmentation | TokenAugmentation | TextOperation
 
@@ -113,8 +113,9 @@ class TextLoader(Loader):
                 suit every script; to "wordlevel" a word that was not learned is unknown.
             vocabulary_size: The largest number of different ids to learn. For tokens, from 1,024 on, letters that no
                 training caption has are ids of their bytes in UTF-8; below, they make a word unknown.
-            sequence_length: Ids a caption; by default enough for 99 % of the training captions, at most 512, and 1,024
-                n-grams.
+            sequence_length: Ids a caption. By default what 99 % of the training captions need where words of no other
+                caption are spelled in letters, as new words will be, and 12 more for two new words (for "wordlevel",
+                what 99 % have); at most 512. N-grams: what 99 % of the captions have, at most 1,024.
             lowercase: For tokens: whether case, and nothing but case, is ignored. N-grams always ignore it.
             truncation: For tokens: the side cut off long captions.
             padding: For tokens: the side filled with zeros.
@@ -143,9 +144,7 @@ class TextLoader(Loader):
             raise ValueError(f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}')
         trained = train_tokenizer(texts, model=model, vocabulary_size=vocabulary_size, lowercase=lowercase)
         if sequence_length is None:
-            measuring = TokenEncoder(trained.to_str(), sequence_length=_LONGEST_MEASURED)
-            lengths = measuring.lengths(texts)
-            sequence_length = int(np.clip(np.ceil(np.quantile(lengths, 0.99)), 1, 512))
+            sequence_length = default_length(trained.to_str(), texts)
         encoder = TokenEncoder.from_tokenizer(
             trained, sequence_length=sequence_length, truncation=truncation, padding=padding
         )
@@ -264,9 +263,19 @@ def _text(cell: Any) -> str:
         return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
     if is_missing(cell):
         raise missing_error()
-    raise LoadError(
-        f"expected text. Convert the column with `.astype(str)`. Received: {type(cell).__name__} {shown(cell)}"
-    )
+    raise LoadError(f"expected text. {_way_to_text(cell)}. Received: {type(cell).__name__} {shown(cell)}")
+
+
+def _way_to_text(cell: Any) -> str:
+    if isinstance(cell, bytes):
+        return 'Decode the column with `table[column] = table[column].str.decode("utf-8")`'
+    if isinstance(cell, list | tuple) and all(isinstance(one, str) for one in cell):
+        return 'Join the texts of a cell with `table[column] = table[column].str.join(" ")`'
+    if isinstance(cell, np.ndarray) or pd.api.types.is_list_like(cell):
+        return (
+            'Make one text of each cell with `table[column] = table[column].map(lambda cell: " ".join(map(str, cell)))`'
+        )
+    return "Convert the column with `.astype(str)`"
 
 
 def _checked(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tuple[Operation, ...]:

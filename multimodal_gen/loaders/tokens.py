@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -11,6 +12,7 @@ import numpy as np
 import tokenizers
 
 from multimodal_gen.config import Configurable
+from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.spelling import Writer, readable, shown
 
 
@@ -117,13 +119,27 @@ class TokenEncoder(Configurable):
         }
 
     def encode(self, text: str) -> np.ndarray:
-        """Token ids of a text, `(sequence_length,) int32`."""
-        return self._padded(self._writer.ids(text, self.tokenizer.encode(text).ids))
+        """Token ids of a text, `(sequence_length,) int32`.
+
+        Raises:
+            LoadError: If the text has a word that the tokenizer does not know, and it has no token for such words.
+        """
+        try:
+            return self._padded(self._writer.ids(text, self.tokenizer.encode(text).ids))
+        except Exception as error:
+            raise _without_unknown(error) from None
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Token ids of many texts."""
+        """Token ids of many texts.
+
+        Raises:
+            LoadError: As `encode`.
+        """
         texts = list(texts)
-        encodings = self.tokenizer.encode_batch_fast(texts)
+        try:
+            encodings = self.tokenizer.encode_batch_fast(texts)
+        except Exception as error:
+            raise _without_unknown(error) from None
         ids = self._writer.ids
         return [self._padded(ids(text, encoding.ids)) for text, encoding in zip(texts, encodings, strict=True)]
 
@@ -193,6 +209,18 @@ def _special_ids(tokenizer: tokenizers.Tokenizer) -> set[int]:
 def _unknown_id(tokenizer: tokenizers.Tokenizer, model: Mapping[str, Any]) -> int | None:
     token = model.get("unk_token")
     return model.get("unk_id") if token is None else tokenizer.token_to_id(token)
+
+
+def _without_unknown(error: Exception) -> Exception:
+    # The library raises a plain Exception; "[UNK]" and `unk_id` are what its models call what is lacking.
+    reason = str(error)
+    if not re.search(r"missing", reason, re.IGNORECASE) or not re.search(r"\[?unk", reason, re.IGNORECASE):
+        return error
+    return LoadError(
+        'the tokenizer does not know a word of this text, and has no token for unknown words. In the "model" of its '
+        'tokenizer.json add one to "vocab", such as "[UNK]" with the next free id, and name it: "unk_token": "[UNK]" '
+        f'(for a model of type Unigram its place, "unk_id"). Received: {reason}'
+    )
 
 
 def _without_dropout(tokenizer_json: str) -> str:

@@ -55,12 +55,14 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
 
     Raises:
         TypeError: If `column` is no name, or `values` are a single text or a mapping.
-        ValueError: If a value is no number, rows hold different numbers of numbers, or not one for each of several
-            columns; it names the row.
+        ValueError: If a column is named twice, a value is no number, rows hold different numbers of numbers, or not one
+            for each of several columns; it names the row.
     """
     names = [column] if isinstance(column, str) else list(column) if pd.api.types.is_list_like(column) else []
     if not names or not all(isinstance(name, str) for name in names):
         raise wrong_order(column, values)
+    if isinstance(column, list | tuple):
+        check_once(column)
     if isinstance(values, pd.DataFrame) and len(names) > 1:
         check_columns(values, names)
         frame = values[names]
@@ -103,6 +105,19 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
     if numbers.shape != (size,):
         raise LoadError(f"expected {size} number(s). Received: {shown(cell)}")
     return numbers
+
+
+def check_once(columns: Sequence[str]) -> None:
+    """Refuse columns of which one is named twice.
+
+    Raises:
+        ValueError: If one is.
+    """
+    twice = [name for position, name in enumerate(columns) if name in columns[:position]]
+    if twice:
+        raise ValueError(
+            f"Each column is named once, and {twice[0]!r} is there twice. Received: column={list(columns)}"
+        )
 
 
 def wrong_order(column: Any, values: Any) -> TypeError:

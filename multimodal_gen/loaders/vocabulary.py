@@ -29,6 +29,8 @@ _LONGEST_PIECE = 16
 # What the pre-tokenizer of BPE and Unigram writes for a space.
 _SPACE = "\u2581"
 _LINES = "\n\t\r"
+# Those of Unicode's category Cc that are not spaces to Python.
+_CONTROLS = "[\\x{00}-\\x{08}\\x{0e}-\\x{1b}\\x{7f}-\\x{84}\\x{86}-\\x{9f}]"
 
 
 @dataclass
@@ -58,9 +60,10 @@ def train_tokenizer(
     The same texts give the same tokenizer. The trainers alone do not: they number the pieces that continue a word in
     the order of a hash map (huggingface/tokenizers issue 1794).
 
-    Text is put into Unicode's form NFKC, so that a letter is one letter however it was typed. Nothing else is changed
-    but case, and no mark is taken from a letter. In scripts that put no spaces between words, a piece is what at least
-    two different texts have, or every sentence would be a word of its own; and for "wordlevel" each letter is a word.
+    Text is put into Unicode's form NFKC, so that a letter is one letter however it was typed, and control characters
+    that are not spaces are left out. Nothing else is changed but case, and no mark is taken from a letter. In scripts
+    that put no spaces between words, a piece is what at least two different texts have, or every sentence would be a
+    word of its own; and for "wordlevel" each letter is a word.
 
     Args:
         texts: The training texts.
@@ -111,7 +114,8 @@ def train_tokenizer(
 
 
 def _normalizer(lowercase: bool, *, lines: bool) -> normalizers.Normalizer:
-    steps: list[normalizers.Normalizer] = [normalizers.NFKC()]
+    # A control character that is not a space, left by a broken export, would make its word unknown.
+    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(_CONTROLS), ""), normalizers.NFKC()]
     if lines:
         # Metaspace splits at " " only, and to it a new line would be a letter.
         steps += [normalizers.Replace(space, " ") for space in _LINES]
