@@ -18,6 +18,7 @@ from multimodal_gen.tables.folders import read_folders
 from multimodal_gen.tables.jsonl import read_jsonl
 from multimodal_gen.tables.metadata import read_metadata
 from multimodal_gen.tables.parquet import read_parquet
+from multimodal_gen.tables.separators import wrong_separator
 
 
 def read_table(path: str | os.PathLike[str], *, na_values: Sequence[str] = ("",)) -> pd.DataFrame:
@@ -106,6 +107,7 @@ def check_columns(table: Any, columns: Sequence[str]) -> None:
             names = [str(name) for name in table.columns]
             close = difflib.get_close_matches(str(column), names, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = f" {seems}" if (seems := wrong_separator(names)) else hint
             raise TableError(f"The table has no such column; it has {names}.{hint} Received: column={column!r}")
 
 

@@ -166,3 +166,29 @@ def test_an_audit_of_one_class_leaves_labels_out_and_says_so(label: str, tmp_pat
     (tmp_path / "shop.csv").write_text("caption,label\n" + "\n".join(rows) + "\n")
     code, printed, errors = call("audit", tmp_path / "shop.csv", "--caption", "caption", "--out", tmp_path / "out")
     assert (code, errors) == (0, "") and f"column 'label' holds only '{label}', so labels are left out" in printed
+
+
+def test_a_refused_ending_is_answered_with_one_that_can_hold_the_cell(tmp_path: Path) -> None:
+    table = pd.DataFrame({"name": ["a"], "odd": [["red", "blue"]]})
+    for source, suffix, way in (
+        (tmp_path, ".csv", r"\.jsonl or \.parquet"),
+        (tmp_path / "t.tsv", ".tsv", r"\.jsonl or \.parquet"),
+    ):
+        with pytest.raises(mg.TableError, match=f"Give --drop an ending of {way}"):
+            CleanTable(source, table, tmp_path / f"x{suffix}")
+    with pytest.raises(mg.TableError, match="Give --drop the ending of the table itself"):
+        CleanTable(tmp_path / "t.jsonl", table, tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("far", [True, False])
+def test_a_clean_table_elsewhere_says_where_its_paths_start(far: bool, tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    for row in range(4):
+        Image.new("RGB", (8, 8), (60 * row, 9, 200 - 50 * row)).save(shop / f"{row}.png")
+    (shop / "t.csv").write_text("image,label\n" + "".join(f"{row}.png,{'ab'[row % 2]}\n" for row in range(4)))
+    clean = (tmp_path if far else shop) / "clean.csv"
+    arguments = ("--image", "image", "--out", tmp_path / "out", "--drop", clean)
+    _, printed, _ = call("audit", shop / "t.csv", *arguments)
+    assert "rows to" in printed
+    assert (f"start at {shop}: --directory {shop}" in printed.replace("\n", " ")) == far

@@ -158,12 +158,12 @@ def test_rare_classes_go_to_the_largest_parts_and_are_named() -> None:
         (
             {"fractions": (0.5, 0.5), "stratify": "hole"},
             mg.TableError,
-            "missing. Fill it, or .* Received: index 1, column 'hole'",
+            "missing. Fill them, or .* Received: index 1 first, column 'hole'",
         ),
         (
             {"fractions": (0.5, 0.5), "group": "hole"},
             mg.TableError,
-            "missing. Fill it, or .* Received: index 1, column 'hole'",
+            "missing. Fill them, or .* Received: index 1 first, column 'hole'",
         ),
         ({"fractions": (0.5, 0.5), "group": "one"}, mg.TableError, "fewer groups than parts"),
         ({"fractions": (0.6, 0.1, 0.1, 0.1, 0.1)}, mg.TableError, "too few rows to fill every part"),

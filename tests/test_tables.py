@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 
 import multimodal_gen as mg
+from multimodal_gen.table import check_columns
 from multimodal_gen.tables import quoting
 
 LONG = 1234567890123456789
@@ -347,3 +348,33 @@ def test_two_columns_of_one_name_in_parquet_are_refused(tmp_path: Path) -> None:
     pa.parquet.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(mg.TableError, match="are called 'a'; rename one"):
         mg.read_table(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sign", "way"),
+    [
+        ("t.csv", "id;caption;label\n1;a, b;x\n", ";", "save it as .csv with commas"),
+        ("t.csv", '"id";"caption"\n"1";"a"\n', ";", "save it as .csv with commas"),
+        ("t.csv", "id\tcaption\tlabel\n1\ta, b\tx\n", r"\\t", "name it .tsv"),
+        ("t.tsv", "id,caption\n1,a\tb\n", ",", "name it .csv"),
+        ("t.csv", "id|caption\n1|a, b\n", r"\|", "save it as .csv with commas"),
+    ],
+)
+def test_another_separator_is_named_where_rows_do_not_fit(
+    tmp_path: Path, name: str, text: str, sign: str, way: str
+) -> None:
+    with pytest.raises(
+        mg.TableError, match=f"header has one column, .*separated by '{sign}': {way}, or .*sep='{sign}'"
+    ):
+        read(tmp_path / name, text)
+
+
+def test_a_table_of_one_column_with_a_separator_in_its_name_is_read_and_says_so_when_another_is_wanted(
+    tmp_path: Path,
+) -> None:
+    table = read(tmp_path / "t.csv", "red;blue\n1;2\n3;4\n")
+    assert cells(table) == {"red;blue": ["1;2", "3;4"]}
+    with pytest.raises(mg.TableError, match=r"no such column.*separated by ';': .*Received: column='blue'"):
+        check_columns(table, ["blue"])
+    with pytest.raises(mg.TableError, match=r"Did you mean 'colour'\?"):
+        check_columns(pd.DataFrame({"colour": ["a"]}), ["color"])

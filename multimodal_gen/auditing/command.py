@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -96,11 +97,22 @@ def audit_from_settings(
     report.write_problems(out / "problems.csv")
     report.write_page(out / "audit.html")
     reporter.say(f"Wrote {out / 'problems.csv'} and {out / 'audit.html'}.")
-    if clean is not None:
+    if clean is not None and drop is not None:
         kept = ~report.dropped.to_numpy()
         clean.write(kept, None if group_column is None else report.duplicates.rename(group_column))
         reporter.say(f"Wrote {int(kept.sum()):,} rows to {drop}, without {int((~kept).sum()):,}.")
+        folder = picture_folder(settings)
+        if Path(folder).resolve() != drop.resolve().parent and _has_relative_paths(table, settings.image):
+            reporter.say(f"  relative paths in it start at {folder}: --directory {folder}")
     return report
+
+
+def _has_relative_paths(table: pd.DataFrame, columns: Sequence[str]) -> bool:
+    return any(
+        isinstance(cell, str) and not os.path.isabs(cell) and "://" not in cell
+        for column in columns
+        for cell in table[column].array.tolist()
+    )
 
 
 def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:

@@ -145,9 +145,12 @@ class CleanTable:
                 raise self._refusal(cells[bad], row, table.columns[bad], str(error).rstrip(".")) from None
 
     def _refusal(self, cell: Any, row: int, column: Any, why: str) -> TableError:
+        same = self.source.suffix.lower() == self.suffix
+        ways = " or ".join(suffix for suffix in (".jsonl", ".parquet") if suffix != self.suffix)
+        advice = f"an ending of {ways}" if self.source.is_dir() or same else "the ending of the table itself"
         return TableError(
             f"A {self.suffix} file cannot hold the cell at index {self.table.index[[row]].tolist()[0]!r}, column "
-            f"{column!r}: {why}. Give --drop the ending of the table itself. "
+            f"{column!r}: {why}. Give --drop {advice}. "
             f"Received: {shown(cell)}, --drop {self.path}"
         )
 

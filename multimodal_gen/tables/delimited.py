@@ -92,7 +92,7 @@ def _parse(path: Path, separator: str, na_values: Sequence[str], header: Header,
                 block *= 8
                 continue
             require_utf8(path)
-            explain_rows(path, separator, len(header.names))
+            explain_rows(path, separator, header.names)
             raise
 
 

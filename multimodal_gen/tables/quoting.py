@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 
 from multimodal_gen.errors import TableError, shown
 from multimodal_gen.tables.encoding import require_utf8
+from multimodal_gen.tables.separators import wrong_separator
 
 _BLOCK = 1 << 20
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
@@ -148,13 +149,18 @@ def _search(path: Path, separator: str) -> None:
                 raise _unpaired(text, found.start(), found.end(), separator)
 
 
-def explain_rows(path: Path, separator: str, columns: int) -> None:
+def explain_rows(path: Path, separator: str, names: Sequence[str]) -> None:
     """Raise the error for the first row that has more or fewer cells than there are columns, if there is one.
+
+    Args:
+        path: The file.
+        separator: "," or a tab.
+        names: The names of the columns.
 
     Raises:
         TableError: It names the line.
     """
-    mark = {",": "comma", "\t": "tab"}[separator]
+    mark, columns = {",": "comma", "\t": "tab"}[separator], len(names)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         for row in _rows(text, separator, blank=columns == 1):
             found = len(row.cells)
@@ -168,14 +174,16 @@ def explain_rows(path: Path, separator: str, columns: int) -> None:
                 advice = "Delete it."
             else:
                 advice = f"Every row needs a cell for each column; an empty one is nothing between two {mark}s."
+            advice = wrong_separator(names) or advice
             line, last = _line_of(text, row.start), _line_of(text, row.start + len(text[row.start : row.end].rstrip()))
             if last > line:
                 advice = (
                     f"It runs to line {last}, as a cell in quotes holds line breaks: is a quote left over? {advice}"
                 )
+            there = "is 1 column" if columns == 1 else f"are {columns} columns"
             raise TableError(
-                f"Line {line} has {found} {'cell' if found == 1 else 'cells'}, but there are "
-                f"{columns} columns: {_clipped(text[row.start : row.end])}. {advice}"
+                f"Line {line} has {found} {'cell' if found == 1 else 'cells'}, but there {there}: "
+                f"{_clipped(text[row.start : row.end])}. {advice}"
             )
 
 
@@ -216,6 +224,16 @@ def _unpaired(text: mmap.mmap, start: int, end: int | None, separator: str) -> T
             f"A cell in line {line} begins with a quote but does not end with one{until}: "
             f"{_clipped(text[start : start + 200])}"
         )
+    sign = text[end + 1 : end + 2].decode("latin-1")
+    if start in (0, 3) and sign != separator:
+        # A header of names in quotes with another sign between them.
+        end_of_line = re.compile(rb"[^\r\n]*+").match(text, start)
+        assert end_of_line is not None
+        seems = (
+            wrong_separator([end_of_line[0].decode("utf-8", "backslashreplace")]) if sign in ";|,\t" and sign else ""
+        )
+        if seems:
+            return TableError(seems)
     plain = "" if separator == "," else " sep='\\t',"
     return TableError(
         f'{what}. Such a cell stands in quotes, with its own quotes doubled, as in "a 5"" nail". If quotes are '
