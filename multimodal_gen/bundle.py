@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle_checks import (
-    by_name,
     call_once,
     check_model,
     check_outputs,
@@ -32,6 +31,7 @@ from multimodal_gen.bundle_model import check_model_config, check_quantized, loa
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.target import Target
+from multimodal_gen.output_shapes import by_name
 from multimodal_gen.sequence import MultimodalSequence
 
 

@@ -6,8 +6,7 @@ out when it has done so.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,11 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.multilabel import MultiLabel
 from multimodal_gen.loaders.target import Target
+from multimodal_gen.output_shapes import Targets, by_name, check_shapes, paired, structure
 from multimodal_gen.presence import with_masks
 
 if TYPE_CHECKING:
     import keras
-
-Targets = Target | Mapping[str, Target] | None
 
 # How far rounding may carry a probability out of [0, 1], in half precision too.
 _TOLERANCE = 1e-3
@@ -31,28 +29,13 @@ _TOLERANCE = 1e-3
 
 def structure_of_inputs(model: keras.Model, inputs: Mapping[str, Loader]) -> str:
     """How a model takes its inputs, as `inputs_as` says it; "list" where it does not tell."""
-    taken = _structure(model, "input")
+    taken = structure(model, "input")
     # What Keras notes of the first batch that a model with a `call` of its own was given.
     shape = (model.get_build_config() or {}).get("input_shape")
     if isinstance(taken, Mapping) or isinstance(shape, Mapping):
         return "dict"
     alone = _is_shape(shape) or not isinstance(taken, list | tuple | None)
     return "array" if alone and len(with_masks(inputs)) == 1 else "list"
-
-
-def by_name(outputs: Any, function: Callable[[Any], Any]) -> Any:
-    """What a function makes of a model's only output, or of each of several by name.
-
-    Args:
-        outputs: One, or a mapping of names to several, or a list; those of a list go by their places, and the one of
-            a list of one stands alone.
-        function: What is applied to each.
-    """
-    if isinstance(outputs, list | tuple):
-        outputs = dict(enumerate(outputs)) if len(outputs) > 1 else outputs[0]
-    if isinstance(outputs, Mapping):
-        return {name: function(one) for name, one in outputs.items()}
-    return function(outputs)
 
 
 def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Targets) -> None:
@@ -67,7 +50,7 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
             "The model has no weights yet: fit it, or call it on a batch first, as in `model(sequence[0][0])`. "
             f"Received: an unbuilt {type(model).__name__} {model.name!r}"
         )
-    taken, specs = _structure(model, "input"), with_masks(inputs)
+    taken, specs = structure(model, "input"), with_masks(inputs)
     tensors = getattr(model, "inputs", None) or ()
     if isinstance(taken, Mapping):
         if set(taken) != set(specs):
@@ -89,9 +72,9 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
                 "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
                 f"Received: target={target!r}"
             )
-    outputs = _structure(model, "output")
+    outputs = structure(model, "output")
     if outputs is not None:
-        _check_shapes(by_name(outputs, lambda tensor: tuple(tensor.shape[1:])), target)
+        check_shapes(by_name(outputs, lambda tensor: tuple(tensor.shape[1:])), target)
 
 
 def call_once(model: keras.Model, inputs: Mapping[str, Loader], inputs_as: str) -> None:
@@ -121,8 +104,8 @@ def check_outputs(outputs: Any, target: Targets) -> None:
         ValueError: If there are other outputs, of other shapes, NaN for every row, or no probabilities where they are
             needed.
     """
-    _check_shapes(by_name(outputs, lambda array: array.shape[1:]), target)
-    for name, one, array in () if target is None else _paired(target, outputs):
+    check_shapes(by_name(outputs, lambda array: array.shape[1:]), target)
+    for name, one, array in () if target is None else paired(target, outputs):
         if np.isnan(array).all():
             raise ValueError(
                 "The model puts out NaN for every row: its training has diverged, or its weights were never loaded. "
@@ -145,46 +128,5 @@ def rows_of_nan(outputs: Any) -> dict[int, str]:
     return dict.fromkeys(np.flatnonzero(np.logical_or.reduce(broken)).tolist(), reason)
 
 
-def _structure(model: keras.Model, what: str) -> Any:
-    # The symbolic input or output, in the form that the model was made with; None where there is no graph of layers.
-    import keras
-
-    if not isinstance(model, keras.Sequential):
-        return getattr(model, what, None)
-    # A Sequential has one, and no attribute for it before it is called.
-    found = getattr(model, f"{what}s", None)
-    return found[0] if found else None
-
-
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(axis, int | None) for axis in value)
-
-
-def _check_shapes(shapes: Any, target: Targets) -> None:
-    """Compare shapes of outputs, the batch axis left out, with what a target or each of several needs."""
-    if target is None:
-        return
-    outputs = set(shapes) if isinstance(shapes, Mapping) else None
-    names = set(target) if isinstance(target, Mapping) else None
-    if outputs != names:
-        found = "one output without a name" if outputs is None else f"outputs named {sorted(outputs)}"
-        wanted = "a single target" if names is None else f"targets named {sorted(names)}"
-        raise ValueError(
-            "The model must have one output for a single target, and for a mapping of targets a dict of outputs by the "
-            f"same names; it has {found}. Received: {wanted}"
-        )
-    for name, one, shape in _paired(target, shapes):
-        # Class numbers need `units` probabilities each, and there may be several of them, as of hidden tokens.
-        numbers = math.prod(one.spec.shape) if np.dtype(one.spec.dtype).kind in "iu" else 1
-        if None not in shape and math.prod(shape) not in (one.units, one.units * numbers):
-            raise ValueError(
-                f"The model must put out {one.units * numbers} numbers a row, as the {type(one).__name__} on "
-                f"{one.column!r} has it in `units`. Received: outputs{name} of shape {tuple(shape)}"
-            )
-
-
-def _paired(target: Targets, outputs: Any) -> list[tuple[str, Any, Any]]:
-    # What is said of it in errors, a target, and what belongs to it.
-    if isinstance(target, Mapping):
-        return [(f" {name!r}", one, outputs[name]) for name, one in target.items()]
-    return [("", target, outputs)]

@@ -28,6 +28,7 @@ from multimodal_gen.clock import (
     unbounded_call,
 )
 from multimodal_gen.input_names import check_call
+from multimodal_gen.output_shapes import check_target
 from multimodal_gen.plain_errors import raise_plainly, swallowed
 from multimodal_gen.plan import Plan
 from multimodal_gen.presence import with_masks
@@ -136,10 +137,15 @@ class BatchReader(keras.utils.PyDataset):
 
         Raises:
             ValueError: If the sequence is endless, and the caller does not say after how many steps to end; or if the
-                model takes other inputs, or in another order.
+                model takes other inputs, or in another order, or its outputs do not go with the target.
         """
         call = running_method()
         check_call(*call, list(with_masks(self.assembly.inputs)), self.assembly.inputs_as)
+        names = call[1]
+        # A dataset of one's own around this one may make other targets, and is what Keras was given then.
+        for data in (names.get("x"), names.get("validation_data")) if names.get("x") is self else ():
+            if isinstance(data, BatchReader):
+                check_target(*call, data.assembly.targets)
         raise_plainly(*call)
         keep_whole(*call)
         problem = unbounded_call() if self.endless else None
@@ -160,6 +166,9 @@ class BatchReader(keras.utils.PyDataset):
         epoch = running_epoch(self.plan.num_batches)
         if epoch is not None and not self.endless:
             self.epoch = epoch
+        if training_on(self):
+            # `fit` reads by position, and what `set_state` left of an epoch ends with it.
+            self._taken = self._first = 0
         self._ahead.begin()
 
     def on_epoch_end(self) -> None:
@@ -210,13 +219,16 @@ class BatchReader(keras.utils.PyDataset):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on where `state()` was called: the next loop over this sequence begins with the batch after those.
 
+        A `fit` on the sequence in between begins whole epochs of its own, and so does the loop after it.
+
         Args:
             state: What `state()` gave, in this process or another.
 
         Raises:
-            ValueError: If it is of another table, plan, seed or input; it names all that differs.
+            ValueError: If it is of another table, plan, seed or input, naming all that differs, or of a batch beyond
+                the epoch.
         """
-        check_state(state, self.state())
+        check_state(state, self.state(), self.num_batches)
         self.epoch = state["epoch"]
         self._taken = self._first = state["batch"]
 

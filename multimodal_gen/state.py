@@ -104,15 +104,16 @@ def make_state(plan: Plan, fingerprint: Mapping[str, Any], *, endless: bool, epo
     return {"format": _FORMAT, "epoch": epoch, "batch": batch, "plan": settings, **fingerprint}
 
 
-def check_state(state: Any, own: Mapping[str, Any]) -> None:
+def check_state(state: Any, own: Mapping[str, Any], num_batches: int | None = None) -> None:
     """Refuse a state that is not one, or is of another sequence.
 
     Args:
         state: What somebody kept.
         own: The state of the sequence that is to take it.
+        num_batches: Batches of an epoch, which is as far as a position may go; None for no end.
 
     Raises:
-        ValueError: It names everything that differs.
+        ValueError: It names everything that differs, or the batch that is beyond the epoch.
     """
     if not isinstance(state, Mapping) or set(state) != set(own) or state["format"] != _FORMAT:
         found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
@@ -126,6 +127,11 @@ def check_state(state: Any, own: Mapping[str, Any]) -> None:
         raise ValueError(
             f"The state is of another sequence: {'; '.join(problems)}. Build the sequence as it was when the state "
             f"was taken, or begin anew. Received: the state of epoch {state['epoch']}, batch {state['batch']}"
+        )
+    if num_batches is not None and state["batch"] > num_batches:
+        raise ValueError(
+            f"A state's 'batch' counts the batches of an epoch that were taken, and there are {num_batches}. "
+            f"Received: batch={state['batch']!r}"
         )
 
 

@@ -150,3 +150,24 @@ def test_class_weights_of_keras_count_for_one_class_target(label_mode):
     bias = keras.ops.convert_to_numpy(head.bias)
     # Only rows of the first class have pulled.
     assert (bias[0] < 0) if label_mode == "binary" else (bias[0] > 0 > bias[1])
+
+
+@pytest.mark.parametrize("way", ["fit", "train_on_batch"])
+@pytest.mark.parametrize(
+    ("mode", "keys", "last", "unknown"),
+    [
+        ("int", ["a", "b"], 1, r"\['a', 'b'\]"),
+        ("binary", [0, "1"], 1, r"\['1'\]"),
+        ("categorical", [0, 2], 1, r"\[2\]"),
+    ],
+)
+def test_class_weights_of_keras_by_other_keys_than_class_numbers_are_refused(way, mode, keys, last, unknown):
+    target = mg.ClassLabel("kind", ["a", "b"], label_mode=mode)
+    model = build_fusion_classifier(INPUTS, target)
+    model.compile("sgd", loss=target.loss)
+    labels = np.stack([target.read(cell) for cell in "abab"])
+    message = (
+        rf"here 0 to {last}.*MultimodalSequence\(.*target.class_weight.*Received: class_weight with the keys {unknown}"
+    )
+    with pytest.raises(ValueError, match=message):
+        getattr(model, way)(ARRAYS, labels, class_weight=dict.fromkeys(keys, 2.0))

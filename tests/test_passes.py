@@ -218,6 +218,16 @@ def test_an_endless_pass_goes_on_by_itself_and_by_hand() -> None:
     assert values(itertools.islice(data, BATCHES)) == expected[BATCHES : 2 * BATCHES]
 
 
+@pytest.mark.parametrize("endless", [False, True])
+def test_a_position_that_was_set_does_not_outlive_a_fit(endless: bool) -> None:
+    data = make_data(endless=endless)
+    data.set_state({**data.state(), "batch": BATCHES - 1})
+    model = make_model()
+    model.fit(data, shuffle=False, verbose=0, steps_per_epoch=BATCHES if endless else None)
+    assert data.state()["batch"] == 0
+    assert values(itertools.islice(data, BATCHES)) == epochs(1)[0]
+
+
 class Watch(keras.callbacks.Callback):
     """What `fit` reads, and a callback that reads whole passes of the same sequence and ends them meanwhile."""
 

@@ -154,6 +154,17 @@ def test_a_state_with_an_impossible_position_is_refused(picture_table: pd.DataFr
         data.set_state({**data.state(), **change})
 
 
+def test_a_state_of_a_batch_beyond_the_epoch_is_refused(picture_table: pd.DataFrame) -> None:
+    data, endless = make_data(picture_table), make_data(picture_table, endless=True)
+    data.set_state({**data.state(), "batch": 4})
+    for batch in (5, 99):
+        with pytest.raises(
+            ValueError, match=f"batches of an epoch that were taken, and there are 4. Received: batch={batch}"
+        ):
+            data.set_state({**data.state(), "batch": batch})
+    endless.set_state({**endless.state(), "batch": 5})
+
+
 def make_columns(folder: Path) -> dict[str, list[Any]]:
     """Columns of every kind, and as the last cell what another table has there."""
     pixels = np.zeros((3, 40, 40, 3), "uint8")

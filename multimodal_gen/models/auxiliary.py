@@ -198,6 +198,15 @@ class FusionModel(keras.Model):
                 "`MultimodalSequence(..., sample_weight=column)`. "
                 f"Received: class_weight={class_weight!r}"
             )
+        # It looks up whole numbers, and leaves the weight at 1 where it finds none.
+        classes = range(max(self.output.shape[-1], 2))
+        unknown = [key for key in class_weight if key not in classes] if isinstance(class_weight, Mapping) else []
+        if unknown:
+            raise ValueError(
+                f"Keras knows classes by their numbers alone, here 0 to {classes[-1]}, and takes no notice of any "
+                "other key. Give weights by name to the data, `MultimodalSequence(..., class_weight={name: weight})`, "
+                f"or take `target.class_weight(cells)`. Received: class_weight with the keys {unknown}"
+            )
 
     def export(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.export`, also of a model that was loaded and not called yet, which Keras refuses for ONNX."""
