@@ -72,7 +72,7 @@ def test_naughty_strings_go_through_training_saving_and_prediction_whole(
         "caption": mg.TextLoader.from_texts(caption, table[caption]),
         "words": mg.TextLoader.from_texts(caption, table[caption], output_mode="ngrams"),
     }
-    target = mg.ClassLabel.from_values(label, table[label])
+    target = mg.ClassLabel.from_values(label, table[label].tolist())
     assert sorted(target.class_names) == sorted(strings)
     data = mg.MultimodalSequence(table, inputs, target, batch_size=64, shuffle=True, cache=str(tmp_path / "cache"))
     keras.utils.set_random_seed(0)
