@@ -151,15 +151,17 @@ def test_a_column_of_prices_is_not_taken_for_classes(values: list, told: str | N
     assert check_classes(table, settings(caption=("caption",), target="number")) == []
 
 
-@pytest.mark.parametrize("values", [[f"sku{row}" for row in range(60)], [f"AB{row % 31}" for row in range(60)]])
+@pytest.mark.parametrize("values", [[f"sku{row}" for row in range(60)], [f"AB{row % 57}" for row in range(60)]])
 def test_a_column_of_ids_is_not_taken_for_classes(values: list) -> None:
     table = pd.DataFrame({"label": values})
     count = len(set(values))
     with pytest.raises(mg.TableError, match=f"'label' holds {count} different classes in 60 rows.*--label label"):
         check_classes(table, settings(caption=("caption",)))
-    with pytest.raises(ValueError, match=f"{count} different classes in 60 rows.*is it the right column"):
-        mg.ClassLabel.from_values("label", table)
-    assert len(mg.ClassLabel.from_values("label", sorted(set(values))).class_names) == count
+    # In Python a long tail of classes is the user's affair.
+    assert len(mg.ClassLabel.from_values("label", table).class_names) == count
+    assert (
+        check_classes(pd.DataFrame({"label": [f"AB{row % 31}" for row in range(60)]}), settings(caption=("c",))) == []
+    )
 
 
 def test_whole_numbers_with_rows_enough_may_be_classes_and_a_note_says_what_else_they_may_be() -> None:

@@ -17,7 +17,6 @@ from multimodal_gen.loaders.target import (
     different_cells,
     refuse_missing,
     refuse_numbers,
-    refuse_too_many,
     sorted_names,
     unknown_label,
 )
@@ -79,7 +78,7 @@ class ClassLabel(Target):
         Raises:
             ValueError: If a value is missing, a list or bytes, there are fewer than two classes, or they look like
                 numbers to predict: decimal numbers or numbers with a unit, more than 20 or more than half as many as
-                rows. Of a table or Series also if there are at least 20 and more than half as many as rows.
+                rows.
         """
         series = _labels(column, values)
         names = sorted_names(different_cells(series), column)
@@ -89,9 +88,6 @@ class ClassLabel(Target):
                 f"the right column? Received: {len(series):,} rows of one class"
             )
         refuse_numbers(names, len(series), column)
-        # A list may as well be one of names, each there once.
-        if isinstance(values, pd.DataFrame | pd.Series):
-            refuse_too_many(names, len(series), column)
         return cls(column, names, label_mode=label_mode)
 
     def read(self, cell: Any) -> np.ndarray:

@@ -36,6 +36,8 @@ _MOST_UNITS = 3
 _WHOLE = re.compile(r"[-+]?\d+([.,]0*)?")
 # Different numbers from which on they are more likely something measured than classes.
 _MANY = 20
+# A share of rows with a class of their own from which on a column is rather one of ids.
+_NEARLY_ALL = 0.9
 
 
 class Target(Loader):
@@ -156,7 +158,7 @@ def hold_amounts(texts: Sequence[str]) -> bool:
 
 def nearly_all_differ(classes: int, rows: int) -> bool:
     """Whether there are nearly as many classes as rows, so that most rows have no other to be learned with."""
-    return classes >= _MANY and 2 * classes > rows
+    return classes >= _MANY and classes > _NEARLY_ALL * rows
 
 
 def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
@@ -186,26 +188,6 @@ def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
             "predict, not classes. Write plain numbers, as in 3.99, and take "
             f"`NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
             f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
-        )
-
-
-def refuse_too_many(names: Sequence[Any], rows: int, column: str) -> None:
-    """Refuse classes of which nearly every row of a table has its own, such as ids.
-
-    Args:
-        names: What would be the classes.
-        rows: How many rows there are.
-        column: Their column.
-
-    Raises:
-        ValueError: If there are at least 20, and more than half as many as rows.
-    """
-    if nearly_all_differ(len(names), rows):
-        texts = list(map(str, names))
-        raise ValueError(
-            f"{column!r} holds {len(texts):,} different classes in {rows:,} rows, too few rows of each to learn from: "
-            f"is it the right column? If each is a class nevertheless, name them, as in `ClassLabel({column!r}, "
-            f"class_names)`. Received: {', '.join(map(shown, texts[:3]))}, ..."
         )
 
 
