@@ -466,7 +466,7 @@ def test_batches_with_a_cache_are_those_without_to_the_byte(
     cached = mg.MultimodalSequence(
         picture_table, inputs, target, threads=threads, cache=tmp_path / "cache", cache_limit=10**7, **arguments
     )
-    assert "cache of 8.8 kB, at most 10.0 MB in" in repr(cached)
+    assert "cache of 9.3 kB, at most 10.0 MB in" in repr(cached)
     for epoch in range(3):
         plain.epoch = cached.epoch = epoch
         for one, other in zip(plain, cached, strict=True):
