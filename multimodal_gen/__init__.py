@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from multimodal_gen._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from multimodal_gen import augment as augment

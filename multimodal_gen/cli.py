@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from multimodal_gen import __version__, options, table_commands
+from multimodal_gen import options, table_commands
+from multimodal_gen._version import __version__
 from multimodal_gen.arguments import TRAINED, takes
 from multimodal_gen.console import Commands, OneCommand, ProgressReporter, print_table, starting, was_interrupted
 

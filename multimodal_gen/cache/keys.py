@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-import multimodal_gen
+from multimodal_gen._version import __version__
 from multimodal_gen.config import classes_in, serialize
 from multimodal_gen.loaders.base import Loader
 
@@ -97,7 +97,7 @@ def settings_of(loader: Loader) -> str:
         "config": serialize(config),
         "spec": asdict(loader.spec),
         "byteorder": sys.byteorder,
-        "version": multimodal_gen.__version__,
+        "version": __version__,
         "sources": {name: _sources(one) for name, one in sorted(classes.items())},
     }
     return json.dumps(settings, indent=1, sort_keys=True)
