@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from multimodal_gen.failures import leave_out as leave_out
     from multimodal_gen.leakage import LeakageWarning as LeakageWarning
     from multimodal_gen.loaders.array import ArrayLoader as ArrayLoader
-    from multimodal_gen.loaders.base import ArraySpec as ArraySpec
     from multimodal_gen.loaders.base import Loader as Loader
     from multimodal_gen.loaders.checking import check_loader as check_loader
     from multimodal_gen.loaders.image import ImageLoader as ImageLoader
@@ -55,13 +54,14 @@ if TYPE_CHECKING:
     from multimodal_gen.sampling import Sampler as Sampler
     from multimodal_gen.sampling import WeightedSampler as WeightedSampler
     from multimodal_gen.sequence import MultimodalSequence as MultimodalSequence
+    from multimodal_gen.spec import ArraySpec as ArraySpec
     from multimodal_gen.splitting import split_table as split_table
     from multimodal_gen.table import read_table as read_table
 
 # Name -> module. Resolved on first use, so that reading a table does not wait for Keras to be imported.
 _HOMES = {
     "ArrayLoader": "loaders.array",
-    "ArraySpec": "loaders.base",
+    "ArraySpec": "spec",
     "Audit": "auditing",
     "BalancedSampler": "sampling",
     "Bundle": "bundle",

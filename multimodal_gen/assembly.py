@@ -20,9 +20,10 @@ from multimodal_gen.batch import PendingBatch, Reading
 from multimodal_gen.batch_arrays import BatchArrays
 from multimodal_gen.buckets import Buckets
 from multimodal_gen.cache import ArrayCache
+from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoaderError, LoadError, TableError
 from multimodal_gen.failures import FailureLog
-from multimodal_gen.loaders.base import ArraySpec, Loader, is_missing, spec_problem
+from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.joining import joined_targets
 from multimodal_gen.loaders.masking import MaskedTokens
 from multimodal_gen.operations import (
@@ -38,8 +39,8 @@ from multimodal_gen.operations import (
     zero_weights,
 )
 from multimodal_gen.plan import Plan
-from multimodal_gen.presence import mask_names, with_masks
 from multimodal_gen.sources import Source, sources_of
+from multimodal_gen.spec import ArraySpec, mask_names, spec_problem, with_masks
 from multimodal_gen.table import cells_of, check_columns
 from multimodal_gen.weights import Weights
 

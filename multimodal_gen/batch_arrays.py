@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoaderError, LoadError
-from multimodal_gen.loaders.base import Loader, is_missing, missing_error, missing_target_error, spec_problem
+from multimodal_gen.loaders.base import Loader, missing_error, missing_target_error
 from multimodal_gen.loaders.placing import placed
 from multimodal_gen.loaders.target import Target
 from multimodal_gen.memory import aligned_empty
 from multimodal_gen.sources import Source
+from multimodal_gen.spec import spec_problem
 from multimodal_gen.stages import stage
 
 # In place of a cell: there is nothing to read, and the row's array stays zero.

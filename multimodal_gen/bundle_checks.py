@@ -18,7 +18,7 @@ from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.multilabel import MultiLabel
 from multimodal_gen.loaders.target import Target
 from multimodal_gen.output_shapes import Targets, by_name, check_shapes, paired, structure
-from multimodal_gen.presence import with_masks
+from multimodal_gen.spec import with_masks
 
 if TYPE_CHECKING:
     import keras

@@ -5,8 +5,8 @@ from __future__ import annotations
 from multimodal_gen.assembly import Assembly
 from multimodal_gen.cache import as_text, estimate
 from multimodal_gen.plan import Plan
-from multimodal_gen.presence import mask_names
 from multimodal_gen.sampling import Sampler
+from multimodal_gen.spec import mask_names
 
 
 def describe(plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int, endless: bool, ahead: int) -> str:

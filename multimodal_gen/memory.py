@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from multimodal_gen.loaders.base import ArraySpec
+from multimodal_gen.spec import ArraySpec
 
 LARGEST = 8192  # bytes of a row
 

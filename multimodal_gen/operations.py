@@ -16,7 +16,7 @@ from multimodal_gen.augment.batch import Batch, BatchAugmentation
 from multimodal_gen.augment.sample import SampleAugmentation, SampleFunction
 from multimodal_gen.augment.text import TextAugmentation, TokenAugmentation
 from multimodal_gen.errors import LoaderError
-from multimodal_gen.loaders.base import ArraySpec, spec_problem
+from multimodal_gen.spec import ArraySpec, spec_problem
 
 
 def _map_arrays(change: Callable[[np.ndarray, Any], np.ndarray], batch: Batch) -> Batch:

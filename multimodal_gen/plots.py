@@ -34,8 +34,8 @@ from multimodal_gen.cards import (
 )
 from multimodal_gen.cells import cell_text
 from multimodal_gen.loaders import Loader
-from multimodal_gen.presence import with_masks
 from multimodal_gen.rows import add_inputs, add_target
+from multimodal_gen.spec import with_masks
 from multimodal_gen.verdicts import verdicts_on
 
 if TYPE_CHECKING:

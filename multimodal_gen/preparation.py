@@ -27,8 +27,8 @@ from multimodal_gen.cells import column_texts
 from multimodal_gen.errors import LoadError, TableError
 from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, MultiLabel, NumericLoader, NumericTarget, TextLoader
 from multimodal_gen.part_checks import split_quietly as split_table
-from multimodal_gen.presence import mask_names
 from multimodal_gen.settings import DataSettings
+from multimodal_gen.spec import mask_names
 from multimodal_gen.table import check_columns, read_table
 from multimodal_gen.target_choice import check_classes, in_words, make_target
 

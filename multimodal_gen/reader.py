@@ -31,8 +31,8 @@ from multimodal_gen.input_names import check_call
 from multimodal_gen.output_shapes import check_target
 from multimodal_gen.plain_errors import raise_plainly, swallowed
 from multimodal_gen.plan import Plan
-from multimodal_gen.presence import with_masks
 from multimodal_gen.read_ahead import ReadAhead
+from multimodal_gen.spec import with_masks
 from multimodal_gen.state import check_state, fingerprint, make_state
 from multimodal_gen.whole_model import forget_broken_call, keep_whole
 

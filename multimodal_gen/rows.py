@@ -27,7 +27,7 @@ from multimodal_gen.loaders import (
     TextLoader,
     TokenEncoder,
 )
-from multimodal_gen.presence import mask_names
+from multimodal_gen.spec import mask_names
 
 _FEW_VALUES = 4
 # A float32 holds a standardised number of a few units to within this many decimals.

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 import multimodal_gen as mg
 from multimodal_gen.filling import fill_cache
 from multimodal_gen.models import ImageBranch, fit_with_recipe
-from multimodal_gen.presence import MASK, mask_name, mask_names, with_masks
+from multimodal_gen.spec import MASK, mask_name, mask_names, with_masks
 
 
 @pytest.fixture

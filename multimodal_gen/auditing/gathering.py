@@ -24,7 +24,8 @@ from multimodal_gen.auditing.records import Records
 from multimodal_gen.auditing.report import Audit
 from multimodal_gen.auditing.sides import side_note
 from multimodal_gen.cache.keys import settings_of
-from multimodal_gen.loaders.base import Loader, is_missing
+from multimodal_gen.cells import is_missing
+from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.loaders.masking import MaskedTextLoader
 from multimodal_gen.loaders.multilabel import MultiLabel

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.auditing.clusters import Parts
+from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import TableError
-from multimodal_gen.loaders.base import is_missing
 from multimodal_gen.table import check_columns
 
 _TRAINING, _VALIDATION, _TEST = ("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing")

@@ -14,8 +14,9 @@ from multimodal_gen.auditing.findings import Finding
 from multimodal_gen.auditing.pictures import PictureReader, UnusableError
 from multimodal_gen.auditing.records import Records
 from multimodal_gen.cache.keys import key_of
+from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import Loader, is_missing
+from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.table import cells_of
 

@@ -10,15 +10,12 @@ import abc
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from multimodal_gen.config import Configurable
-
-if TYPE_CHECKING:
-    from multimodal_gen.loaders.base import ArraySpec
-
+from multimodal_gen.spec import ArraySpec, mask_name
 
 # Axes of pictures in a batch.
 _PICTURES = 4
@@ -206,9 +203,6 @@ def _partners(rows: int, rng: np.random.Generator) -> np.ndarray:
 
 def _pair(batch: Batch, name: str, partners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Each row's array and its partner's; where one of the two lacks the input, the other's for both.
-    # Not above, as loaders import this package.
-    from multimodal_gen.presence import mask_name
-
     own = batch.inputs[name]
     other, mask = own[partners], mask_name(name)
     if mask not in batch.specs or batch.specs[mask].kind != "presence":

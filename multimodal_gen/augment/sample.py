@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.augment.parameters import check_probability
+from multimodal_gen.cells import is_missing
 from multimodal_gen.config import Configurable
+from multimodal_gen.spec import mask_name
 
 
 @dataclass(frozen=True)
@@ -153,10 +155,6 @@ class ModalityDropout(SampleAugmentation):
         unknown = [name for name in names if name not in cells]
         if unknown:
             raise ValueError(f"`inputs` must name inputs, which are {list(cells)}. Received: {unknown}")
-        # Not above, as loaders import this package.
-        from multimodal_gen.loaders.base import is_missing
-        from multimodal_gen.presence import mask_name
-
         there = [name for name, cell in cells.items() if not is_missing(cell)]
         drawn = zip(names, rng.random(len(names)), strict=True)
         blanked = [name for name, number in drawn if number < self.rate and name in there]

@@ -15,12 +15,13 @@ import pandas as pd
 from multimodal_gen.augment import Augmentation
 from multimodal_gen.augment.parameters import check_choice
 from multimodal_gen.augment.together import Variation
-from multimodal_gen.cells import number_or_cell
+from multimodal_gen.cells import is_missing, number_or_cell
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
+from multimodal_gen.loaders.base import Loader, check_missing, missing_error
 from multimodal_gen.loaders.following import saved_config, varied_with
 from multimodal_gen.loaders.opening import Place
 from multimodal_gen.loaders.values import cells_of
+from multimodal_gen.spec import ArraySpec
 
 _CHECKED_ROWS = 8
 # Models calculate with 32 bits.

@@ -1,7 +1,7 @@
 """What a loader is: one cell of a table in, one array out.
 
-`Loader` is the only class that a new modality derives from, and `ArraySpec` says what comes out. Nothing here knows
-about tables, batches or Keras; `checking.py` proves that a loader keeps the contract.
+`Loader` is the only class that a new modality derives from; `spec.py` has the `ArraySpec` that says what comes out.
+Nothing here knows about tables, batches or Keras; `checking.py` proves that a loader keeps the contract.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import abc
 import inspect
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -18,39 +17,8 @@ import numpy as np
 from multimodal_gen.cells import is_missing as is_missing
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import LoadError
+from multimodal_gen.spec import ArraySpec as ArraySpec
 from multimodal_gen.table import check_names
-
-
-@dataclass(frozen=True)
-class ArraySpec:
-    """Shape, dtype and meaning of the arrays that a loader yields, the batch axis left out.
-
-    Args:
-        shape: Lengths of the axes, for example `(64, 64, 3)`; `()` for a single number.
-        dtype: A NumPy dtype name, for example `"uint8"`.
-        kind: What the array means; picks the default branch of a model: `"image"` (height, width, channels),
-            `"tokens"` (length,) ids with 0 as padding, `"ngrams"` (length, 2) ids and weights, `"vector"` numbers.
-            Any other word is allowed, and then the model is given its branch by hand.
-        vocabulary_size: For kinds made of ids: how many different ids there are, 0 included.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    kind: str = "vector"
-    vocabulary_size: int | None = None
-
-    def __post_init__(self) -> None:
-        shape = tuple(self.shape)
-        if not all(isinstance(axis, int | np.integer) and axis > 0 for axis in shape):
-            raise ValueError(f"Every axis of `shape` must be a positive integer. Received: shape={self.shape!r}")
-        object.__setattr__(self, "shape", tuple(int(axis) for axis in shape))
-        try:
-            object.__setattr__(self, "dtype", np.dtype(self.dtype).name)
-        except TypeError:
-            raise ValueError(f"`dtype` must be the name of a NumPy dtype. Received: dtype={self.dtype!r}") from None
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.shape} {self.dtype}"
 
 
 class Loader(Configurable):
@@ -190,15 +158,6 @@ def check_missing(missing: Any) -> str:
     if missing not in ("error", "blank"):
         raise ValueError(f'`missing` must be "error" or "blank". Received: missing={missing!r}')
     return str(missing)
-
-
-def spec_problem(array: Any, spec: ArraySpec) -> str | None:
-    """What is wrong with an array that should be of `spec`, or None if nothing is."""
-    if not isinstance(array, np.ndarray | np.generic):
-        return f"Expected a NumPy array. Received: {type(array).__name__}"
-    if array.shape != spec.shape or array.dtype != spec.dtype:
-        return f"Expected: {spec.shape} {spec.dtype}. Received: {array.shape} {array.dtype}"
-    return None
 
 
 def missing_error() -> LoadError:

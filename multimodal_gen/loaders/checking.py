@@ -12,7 +12,8 @@ import numpy as np
 
 from multimodal_gen.config import classes_in, deserialize, serialize
 from multimodal_gen.errors import LoaderError
-from multimodal_gen.loaders.base import ArraySpec, Loader, spec_problem
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.spec import ArraySpec, spec_problem
 
 
 def check_loader(loader: Loader, cells: Iterable[Any]) -> None:

@@ -20,7 +20,7 @@ from multimodal_gen.augment import Augmentation
 from multimodal_gen.augment.together import Variation
 from multimodal_gen.augment.warp import warp
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing
+from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.decoding import MAX_PIXELS, most_bytes, open_image
 from multimodal_gen.loaders.fitting import Fitting
 from multimodal_gen.loaders.following import saved_config, varied_with
@@ -29,6 +29,7 @@ from multimodal_gen.loaders.normalization import Normalization
 from multimodal_gen.loaders.opening import Place
 from multimodal_gen.loaders.picture_cells import content_of, named
 from multimodal_gen.loaders.quiet import quiet
+from multimodal_gen.spec import ArraySpec
 from multimodal_gen.stages import stage
 
 _RESAMPLING = {

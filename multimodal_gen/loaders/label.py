@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.cells import cell_text, column_texts
+from multimodal_gen.cells import cell_text, column_texts, is_missing
 from multimodal_gen.errors import shown
-from multimodal_gen.loaders.base import ArraySpec, is_missing, missing_target_error
+from multimodal_gen.loaders.base import missing_target_error
 from multimodal_gen.loaders.target import (
     Target,
     checked_names,
@@ -21,6 +21,7 @@ from multimodal_gen.loaders.target import (
     unknown_label,
 )
 from multimodal_gen.loaders.values import series_of
+from multimodal_gen.spec import ArraySpec
 
 if TYPE_CHECKING:
     import keras

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multimodal_gen.augment.parameters import check_probability
-from multimodal_gen.loaders.base import ArraySpec, Loader
+from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.target import Target
 from multimodal_gen.loaders.text import TextLoader
 from multimodal_gen.loaders.tokens import TokenEncoder
+from multimodal_gen.spec import ArraySpec
 
 if TYPE_CHECKING:
     import keras

@@ -10,10 +10,10 @@ import pandas as pd
 
 from multimodal_gen.cells import cell_text, is_missing
 from multimodal_gen.errors import LoadError, shown
-from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.loaders.label_cells import is_printed, on_or_off, refuse_prints, split_labels, zeros_and_ones
 from multimodal_gen.loaders.target import Target, checked_names, refuse_missing, sorted_names, unknown_label
 from multimodal_gen.loaders.values import check_once, series_of, wrong_order
+from multimodal_gen.spec import ArraySpec
 from multimodal_gen.table import check_columns
 
 if TYPE_CHECKING:

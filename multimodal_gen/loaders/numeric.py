@@ -8,8 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from multimodal_gen.errors import LoadError, shown
-from multimodal_gen.loaders.base import ArraySpec, Loader
+from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.values import numbers_of, read_numbers, standardised
+from multimodal_gen.spec import ArraySpec
 
 
 class NumericLoader(Loader):

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import is_missing, missing_error
+from multimodal_gen.loaders.base import missing_error
 from multimodal_gen.loaders.pixels import from_array
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import Loader, is_missing, missing_error, missing_target_error
+from multimodal_gen.loaders.base import Loader, missing_error, missing_target_error
 from multimodal_gen.loaders.target import Target
 
 

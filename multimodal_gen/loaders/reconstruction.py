@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import ArraySpec, Loader
+from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.image import ImageLoader
 from multimodal_gen.loaders.target import Target
+from multimodal_gen.spec import ArraySpec
 
 if TYPE_CHECKING:
     import keras

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from multimodal_gen.errors import LoadError, shown
-from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.loaders.target import Target, refuse_missing
 from multimodal_gen.loaders.values import numbers_of, read_numbers, standardised
+from multimodal_gen.spec import ArraySpec
 
 if TYPE_CHECKING:
     import keras

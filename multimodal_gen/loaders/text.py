@@ -17,13 +17,15 @@ import tokenizers
 
 from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAugmentation, augment_text
+from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoadError, shown
-from multimodal_gen.loaders.base import ArraySpec, Loader, check_missing, is_missing, missing_error
+from multimodal_gen.loaders.base import Loader, check_missing, missing_error
 from multimodal_gen.loaders.caption_length import default_length
 from multimodal_gen.loaders.ngrams import NgramEncoder
 from multimodal_gen.loaders.tokens import TokenEncoder
 from multimodal_gen.loaders.values import series_of
 from multimodal_gen.loaders.vocabulary import train_tokenizer
+from multimodal_gen.spec import ArraySpec
 from multimodal_gen.stages import stage
 
 _MOST_CHARACTERS = 1_000_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 from typing import Any, ClassVar, NamedTuple
 
-from multimodal_gen.loaders.base import ArraySpec
+from multimodal_gen.spec import ArraySpec
 
 
 class Encoding(NamedTuple):

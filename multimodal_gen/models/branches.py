@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 from keras import layers
 
-from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models.branch import Branch, Encoding, require_kind
 from multimodal_gen.models.image_branches import BackboneBranch, ImageBranch
 from multimodal_gen.models.layers import NgramSum
 from multimodal_gen.models.token_layers import AddPositions, MaskedMean
+from multimodal_gen.spec import ArraySpec
 
 __all__ = [
     "BackboneBranch",

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 
-from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.branch import Branch, Encoding
 from multimodal_gen.models.branch_checks import check_branch
@@ -17,7 +16,7 @@ from multimodal_gen.models.branches import default_branch
 from multimodal_gen.models.fusion import Fusion, Match, fill_absent, fusion_named
 from multimodal_gen.models.matching import position_of
 from multimodal_gen.models.outputs import Target, output_layers, outputs_of
-from multimodal_gen.presence import MASK, mask_names
+from multimodal_gen.spec import MASK, ArraySpec, mask_names
 
 
 def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) -> Encoding:
