@@ -178,14 +178,14 @@ class MaskedTokens(Target):
     @property
     def loss(self) -> keras.losses.Loss:
         """Cross-entropy on probabilities, the mean over the hidden tokens of a batch."""
-        from multimodal_gen.models.masked import MaskedCrossentropy
+        from multimodal_gen.loaders.losses import MaskedCrossentropy
 
         return MaskedCrossentropy()
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The share of the hidden tokens that the model guesses, "masked_accuracy"."""
-        from multimodal_gen.models.masked import MaskedAccuracy
+        from multimodal_gen.loaders.losses import MaskedAccuracy
 
         return [MaskedAccuracy()]
 

@@ -122,7 +122,7 @@ class InputTarget(Target):
     @property
     def loss(self) -> keras.losses.Loss:
         """Mean squared error of each row, whatever its shape; its mean counts each row by its sample weight."""
-        from multimodal_gen.models.losses import RowMeanSquaredError
+        from multimodal_gen.loaders.losses import RowMeanSquaredError
 
         return RowMeanSquaredError(reduction="mean_with_sample_weight")
 
@@ -131,7 +131,7 @@ class InputTarget(Target):
         """Mean squared error."""
         import keras
 
-        from multimodal_gen.models.losses import row_mean_squared_error
+        from multimodal_gen.loaders.losses import row_mean_squared_error
 
         return [keras.metrics.MeanMetricWrapper(row_mean_squared_error, name="mean_squared_error")]
 

@@ -3,6 +3,12 @@
 This package sees of the data nothing but `ArraySpec`s and what a target says of its outputs. It imports Keras.
 """
 
+from multimodal_gen.loaders.losses import (
+    MaskedAccuracy,
+    MaskedCrossentropy,
+    RowMeanSquaredError,
+    row_mean_squared_error,
+)
 from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.branches import (
     BackboneBranch,
@@ -16,8 +22,6 @@ from multimodal_gen.models.branches import (
 from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.classifier import build_fusion_classifier
 from multimodal_gen.models.fusion import Concat, Fusion, Gated, Joint, Late, Match
-from multimodal_gen.models.losses import RowMeanSquaredError, row_mean_squared_error
-from multimodal_gen.models.masked import MaskedAccuracy, MaskedCrossentropy
 from multimodal_gen.models.matching import matching_class
 from multimodal_gen.models.recipe import KeepBest, branches_for, epochs_for, fit_with_recipe
 
