@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from multimodal_gen.loaders.checking import check_loader as check_loader
     from multimodal_gen.loaders.image import ImageLoader as ImageLoader
     from multimodal_gen.loaders.label import ClassLabel as ClassLabel
+    from multimodal_gen.loaders.masked_tokens import MaskedTokens as MaskedTokens
     from multimodal_gen.loaders.masking import MaskedTextLoader as MaskedTextLoader
-    from multimodal_gen.loaders.masking import MaskedTokens as MaskedTokens
     from multimodal_gen.loaders.multilabel import MultiLabel as MultiLabel
     from multimodal_gen.loaders.ngrams import NgramEncoder as NgramEncoder
     from multimodal_gen.loaders.normalization import FeaturewiseNormalization as FeaturewiseNormalization
@@ -75,7 +75,7 @@ _HOMES = {
     "Loader": "loaders.base",
     "LoaderError": "errors",
     "MaskedTextLoader": "loaders.masking",
-    "MaskedTokens": "loaders.masking",
+    "MaskedTokens": "loaders.masked_tokens",
     "MultiLabel": "loaders.multilabel",
     "MultimodalError": "errors",
     "MultimodalSequence": "sequence",

@@ -25,7 +25,7 @@ from multimodal_gen.errors import LoaderError, LoadError, TableError
 from multimodal_gen.failures import FailureLog
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.joining import joined_targets
-from multimodal_gen.loaders.masking import MaskedTokens
+from multimodal_gen.loaders.masked_tokens import MaskedTokens
 from multimodal_gen.operations import (
     checked,
     named,

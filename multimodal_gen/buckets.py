@@ -19,7 +19,7 @@ from multimodal_gen.augment.batch import Batch
 from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoaderError, LoadError
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.masking import MaskedTokens
+from multimodal_gen.loaders.masked_tokens import MaskedTokens
 from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.plan import Plan
 from multimodal_gen.table import cells_of

@@ -12,7 +12,8 @@ import pytest
 from conftest import make_picture_table
 
 import multimodal_gen as mg
-from multimodal_gen.loaders.masking import MaskedTextLoader, MaskedTokens
+from multimodal_gen.loaders.masked_tokens import MaskedTokens
+from multimodal_gen.loaders.masking import MaskedTextLoader
 from multimodal_gen.loaders.multilabel import MultiLabel
 from multimodal_gen.loaders.numeric import NumericLoader
 from multimodal_gen.loaders.reconstruction import InputTarget

@@ -5,7 +5,8 @@ from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.checking import check_loader
 from multimodal_gen.loaders.image import ImageLoader
 from multimodal_gen.loaders.label import ClassLabel
-from multimodal_gen.loaders.masking import MaskedTextLoader, MaskedTokens
+from multimodal_gen.loaders.masked_tokens import MaskedTokens
+from multimodal_gen.loaders.masking import MaskedTextLoader
 from multimodal_gen.loaders.multilabel import MultiLabel
 from multimodal_gen.loaders.ngrams import NgramEncoder
 from multimodal_gen.loaders.normalization import (
