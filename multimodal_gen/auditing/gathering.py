@@ -16,12 +16,12 @@ from multimodal_gen.auditing.clusters import Alike, Parts, alike_pictures, descr
 from multimodal_gen.auditing.findings import KINDS, UNUSABLE, Finding, as_frame
 from multimodal_gen.auditing.labels import balance_note, hint_notes, read_labels
 from multimodal_gen.auditing.looks import LEAST_SPREAD, look_at, range_notes
-from multimodal_gen.auditing.page import View
+from multimodal_gen.auditing.page import page
 from multimodal_gen.auditing.parts import parts_of
 from multimodal_gen.auditing.pictures import PictureReader
 from multimodal_gen.auditing.reading import name_of, read_others, read_pictures
 from multimodal_gen.auditing.records import Records
-from multimodal_gen.auditing.report import Audit
+from multimodal_gen.auditing.report import Audit, View
 from multimodal_gen.auditing.sides import side_note
 from multimodal_gen.cache.keys import settings_of
 from multimodal_gen.cells import is_missing
@@ -152,6 +152,7 @@ class _Gathering:
             pd.Series(duplicates, self.rows.index, name="duplicates"),
             pd.Series(self._dropped(kept), self.rows.index, name="dropped"),
             View(self.rows, self.readers, kept, duplicates),
+            page,
         )
 
     def _look_at_labels(self, target: Target) -> None:

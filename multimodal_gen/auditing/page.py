@@ -8,20 +8,16 @@ from __future__ import annotations
 import base64
 import html
 import io
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from multimodal_gen.auditing.clusters import groups
 from multimodal_gen.auditing.findings import KINDS, Finding
 from multimodal_gen.auditing.pictures import PictureReader
+from multimodal_gen.auditing.report import Audit, View
 from multimodal_gen.loaders.image import ImageLoader
-
-if TYPE_CHECKING:
-    from multimodal_gen.auditing.report import Audit
 
 _CASES, _CLUSTERS, _MOST_SHOWN = 12, 24, 6
 _SIDE = 160
@@ -48,23 +44,6 @@ table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .3rem 1.2
   border-radius: 4px; } .none { display: grid; place-items: center; background: var(--page); color: var(--soft); }
 .index { font-weight: 600; margin-top: .4rem; } .message { color: var(--mark); } .cell { color: var(--soft); }
 """
-
-
-@dataclass(frozen=True)
-class View:
-    """What a page shows beside the findings.
-
-    Args:
-        table: The rows that were audited.
-        readers: Who reads the pictures.
-        findings: The findings.
-        clusters: `(rows,) int64`, as in `Audit.duplicates`.
-    """
-
-    table: pd.DataFrame
-    readers: list[PictureReader]
-    findings: list[Finding]
-    clusters: np.ndarray
 
 
 def page(report: Audit) -> str:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from multimodal_gen.auditing.findings import KINDS
+from multimodal_gen.auditing.findings import KINDS, Finding
+from multimodal_gen.auditing.pictures import PictureReader
 from multimodal_gen.errors import TableError
 
-if TYPE_CHECKING:
-    from multimodal_gen.auditing.page import View
+
+@dataclass(frozen=True)
+class View:
+    """What a page shows beside the findings.
+
+    Args:
+        table: The rows that were audited.
+        readers: Who reads the pictures.
+        findings: The findings.
+        clusters: `(rows,) int64`, as in `Audit.duplicates`.
+    """
+
+    table: pd.DataFrame
+    readers: list[PictureReader]
+    findings: list[Finding]
+    clusters: np.ndarray
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,6 +50,7 @@ class Audit:
     duplicates: pd.Series
     dropped: pd.Series
     view: View = field(compare=False)
+    _draw: Callable[[Audit], str] = field(compare=False)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -70,10 +87,8 @@ class Audit:
 
     def write_page(self, path: str | os.PathLike[str]) -> None:
         """Write one HTML file with the counts, the notes, and pictures of the worst cases; it needs no other file."""
-        from multimodal_gen.auditing.page import page
-
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(page(self))
+            file.write(self._draw(self))
 
     def __repr__(self) -> str:
         return f"Audit({len(self.problems):,} problems in {len(self.duplicates):,} rows)"
