@@ -1,13 +1,11 @@
-"""Fill a cache ahead of training: what `multimodal-gen cache` does once its arguments are read.
+"""Fill a cache ahead of training: every cell is read once, on several threads.
 
 Training fills a cache as it goes along; doing it beforehand tells the size first, finds every bad cell, and can be
-stopped and gone on with. Nothing here prints: what happens is told to a `Reporter`.
+stopped and resumed.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +13,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from multimodal_gen.cache import ArrayCache, LoaderCache, as_text, estimate
+from multimodal_gen.cache import ArrayCache, LoaderCache
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.placing import read_at
 from multimodal_gen.pool import available_cores
-from multimodal_gen.preparation import Reporter, make_loaders, read_parts
-from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import cells_of, check_columns
 
 _CHUNK = 32
@@ -99,29 +95,6 @@ def fill_cache(
     finally:
         cache.close()
     return Filled(done, bad, tuple(error for *_, error in sorted(errors, key=lambda one: one[:2])), cache.incomplete)
-
-
-def fill_from_settings(
-    settings: DataSettings, directory: str, limit: int | None, threads: int | None, reporter: Reporter
-) -> Filled:
-    """Fill a cache with what `train` would read under the same settings."""
-    parts = read_parts(settings, reporter)
-    inputs, _ = make_loaders(settings, parts, reporter)
-    cache = ArrayCache(directory, limit=limit)
-    rows = pd.concat(parts)
-    # What cannot be written to is known before anything is decoded.
-    os.makedirs(cache.directory, exist_ok=True)
-    room = f"{as_text(shutil.disk_usage(cache.directory).free)} free on the disk"
-    needed = estimate(inputs.values(), len(rows))
-    bound = "" if limit is None else f", limit {as_text(limit)}{' (too low for all)' if limit < needed else ''}"
-    reporter.say(f"{directory}: {as_text(needed)} for all rows, {as_text(cache.size())} there{bound}, {room}")
-    reporter.begin("caching", len(rows))
-    try:
-        filled = fill_cache(rows, inputs.values(), cache, threads=threads, progress=reporter.advance)
-    finally:
-        reporter.end()
-        reporter.say(f"{directory}: {as_text(cache.size())}")
-    return filled
 
 
 def _fill(cache: LoaderCache, rows: pd.DataFrame) -> list[tuple[int, LoadError]]:

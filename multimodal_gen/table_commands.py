@@ -24,7 +24,7 @@ def fill(
     """Decode every picture and encode every caption ahead of training, and list those that are bad."""
     del table
     limit = options.size_in_bytes(cache_limit)
-    from multimodal_gen.filling import fill_from_settings
+    from multimodal_gen.cache_command import fill_from_settings
     from multimodal_gen.settings import DataSettings
 
     reporter = ProgressReporter(Console())
