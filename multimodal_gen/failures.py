@@ -115,27 +115,6 @@ class FailureLog:
         self.__dict__.update(state, _lock=threading.Lock())
 
 
-def check_policy(on_error: Any, max_error_rate: Any, read_timeout: Any, *, has_target: bool) -> None:
-    """Refuse values of these arguments of `MultimodalSequence` that mean nothing.
-
-    Raises:
-        ValueError: If one is out of its range, or rows would be skipped of which predictions are wanted.
-    """
-    if on_error not in POLICIES:
-        raise ValueError(f"`on_error` must be one of {list(POLICIES)}. Received: on_error={on_error!r}")
-    if on_error == "skip" and not has_target:
-        raise ValueError(
-            'Without a target, `on_error="skip"` would leave predictions that belong to no row; take "blank", which '
-            "keeps a place for every row. Received: on_error='skip', target=None"
-        )
-    if not 0 < max_error_rate <= 1:
-        raise ValueError(f"`max_error_rate` must be in (0, 1]. Received: max_error_rate={max_error_rate!r}")
-    if read_timeout is not None and not read_timeout > 0:
-        raise ValueError(
-            f"`read_timeout` must be a positive number of seconds. Received: read_timeout={read_timeout!r}"
-        )
-
-
 def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[str]) -> pd.DataFrame:
     """The table without rows that are known to be bad.
 

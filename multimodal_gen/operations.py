@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_gen.augment.base import Augmentation
-from multimodal_gen.augment.batch import Batch, BatchAugmentation
-from multimodal_gen.augment.sample import SampleAugmentation, SampleFunction
-from multimodal_gen.augment.text import TextAugmentation, TokenAugmentation
+from multimodal_gen.augment.batch import Batch
+from multimodal_gen.augment.sample import SampleFunction
 from multimodal_gen.errors import LoaderError
 from multimodal_gen.spec import ArraySpec, spec_problem
 
@@ -100,32 +98,6 @@ def vary_batch(operation: Any, before: Batch, rng: np.random.Generator) -> Batch
 def with_rng(operation: Any, rng: np.random.Generator) -> SampleFunction:
     """A callable `(sample, rng)` as a function of the sample alone."""
     return lambda sample: operation(sample, rng)
-
-
-def check_operations(sample_augment: Any, batch_augment: Any) -> None:
-    """Refuse operations that are no list, that belong elsewhere, or that are classes in place of objects.
-
-    Raises:
-        ValueError: It says where an operation belongs.
-    """
-    places: dict[str, Any] = {
-        "sample_augment": SampleAugmentation,
-        "batch_augment": BatchAugmentation,
-        "ImageLoader(augment=[...])": Augmentation,
-        "TextLoader(augment=[...])": (TextAugmentation, TokenAugmentation),
-    }
-    for name, operations in (("sample_augment", sample_augment), ("batch_augment", batch_augment)):
-        if not isinstance(operations, list | tuple):
-            raise ValueError(f"`{name}` must be a list of operations. Received: {name}={operations!r}")
-        for operation in operations:
-            if isinstance(operation, type):
-                wanted = operation.__name__
-                raise ValueError(f"Give `{name}` an object, as in {wanted}(), not a class. Received: {operation!r}")
-            home = next((place for place, kind in places.items() if isinstance(operation, kind)), name)
-            if home != name:
-                raise ValueError(f"{type(operation).__name__} belongs in `{home}`. Received: {name}=[{operation!r}]")
-            if not callable(operation) and not isinstance(operation, SampleAugmentation):
-                raise ValueError(f"`{name}` must hold operations. Received: {operation!r}")
 
 
 @contextmanager

@@ -14,8 +14,6 @@ import pandas as pd
 from multimodal_gen.cells import column_numbers, column_texts
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import TableError
-from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.label import ClassLabel
 from multimodal_gen.table import check_columns
 
 
@@ -81,28 +79,6 @@ class WeightedSampler(Sampler):
             return column_numbers(table[self.column])
         except ValueError as error:
             raise TableError(f"Weights must be numbers. {error}") from None
-
-
-def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler | None:
-    """The argument `sampler` of a sequence, checked; "balanced" is by the column of its target.
-
-    Raises:
-        ValueError: If it is no sampler, or there is no single target to balance by.
-    """
-    if sampler is None or isinstance(sampler, Sampler):
-        return sampler
-    if sampler != "balanced":
-        raise ValueError(
-            '`sampler` must be "balanced", None, or an object of a class derived from `mg.Sampler`. '
-            f"Received: sampler={sampler!r}"
-        )
-    if not isinstance(target, ClassLabel):
-        raise ValueError(
-            'sampler="balanced" balances the classes of a single ClassLabel; for another column of classes take '
-            f"`BalancedSampler(column)`. Received: target={target!r}"
-        )
-    assert isinstance(target.column, str)
-    return BalancedSampler(target.column)
 
 
 def draw_weights(sampler: Sampler | None, table: pd.DataFrame) -> np.ndarray | None:

@@ -22,16 +22,14 @@ from multimodal_gen.batch import Reading
 from multimodal_gen.buckets import learn_buckets
 from multimodal_gen.cache import ArrayCache
 from multimodal_gen.description import describe
-from multimodal_gen.failures import check_policy
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.label import Target
-from multimodal_gen.operations import check_operations
+from multimodal_gen.loaders.target import Target
 from multimodal_gen.plan import Plan
 from multimodal_gen.pool import available_cores
 from multimodal_gen.reader import BatchReader
 from multimodal_gen.replay import place_of, position_of, row_of
-from multimodal_gen.sampling import Sampler, draw_weights, sampler_for
-from multimodal_gen.sources import check_loaders
+from multimodal_gen.sampling import Sampler, draw_weights
+from multimodal_gen.sequence_arguments import check_loaders, check_operations, check_policy, sampler_for
 from multimodal_gen.spec import ArraySpec, with_masks
 from multimodal_gen.table import check_columns
 from multimodal_gen.weights import Weights, weights_by_class, weights_by_column

@@ -62,25 +62,3 @@ def sources_of(loaders: Mapping[Any, Loader], num_rows: int, cache: ArrayCache |
         key: Source(one, memory_of(one), None if cache is None else cache.of(one, num_rows=num_rows))
         for key, one in loaders.items()
     }
-
-
-def check_loaders(inputs: Mapping[str, Loader], target: Loader | Mapping[str, Loader] | None) -> None:
-    """Refuse inputs that are no mapping of names to loaders, and a target that is no loader or mapping of them."""
-    if not isinstance(inputs, Mapping) or not inputs:
-        raise ValueError(
-            f'`inputs` must map at least one name to a loader, as in {{"image": loader}}. Received: inputs={inputs!r}'
-        )
-    for name, loader in inputs.items():
-        if not isinstance(name, str) or not isinstance(loader, Loader):
-            raise ValueError(f"`inputs` must map names to loaders. Received: {name!r}: {loader!r}")
-    if isinstance(target, Mapping):
-        if not target:
-            raise ValueError("`target` must name at least one target, or be None. Received: target={}")
-        for name, loader in target.items():
-            if not isinstance(name, str) or not isinstance(loader, Loader):
-                raise ValueError(f"`target` must map names to targets. Received: {name!r}: {loader!r}")
-    elif target is not None and not isinstance(target, Loader):
-        raise ValueError(
-            "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
-            f"Received: target={target!r}"
-        )
