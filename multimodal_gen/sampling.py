@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.cells import column_numbers, column_texts
+from multimodal_gen.cell_numbers import column_numbers
+from multimodal_gen.cells import column_texts
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import TableError
 from multimodal_gen.table import check_columns

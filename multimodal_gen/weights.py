@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.cells import cell_number, cell_text
+from multimodal_gen.cell_numbers import cell_number
+from multimodal_gen.cells import cell_text
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.label import ClassLabel

@@ -15,7 +15,8 @@ import pandas as pd
 from multimodal_gen.augment import Augmentation
 from multimodal_gen.augment.parameters import check_choice
 from multimodal_gen.augment.together import Variation
-from multimodal_gen.cells import is_missing, number_or_cell
+from multimodal_gen.cell_numbers import number_or_cell
+from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader, check_missing, missing_error
 from multimodal_gen.loaders.following import saved_config, varied_with

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.cells import cell_number, column_numbers, is_missing
+from multimodal_gen.cell_numbers import cell_number, column_numbers
+from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.table import check_columns, check_names
 
