@@ -75,6 +75,17 @@ def test_stripes_of_every_width_are_within_3_levels_of_pillow(
             assert difference(*both(content, image_size=image_size)) < 3, (period, along)
 
 
+@pytest.mark.parametrize("image_size", [(64, 64), (224, 224), (120, 300)])
+def test_stripes_in_colour_are_within_3_levels_of_pillow(image_size: tuple[int, int]) -> None:
+    # Their colours are stored at half the size of their brightness, and brought back as Pillow does it.
+    for size in ((375, 500), (500, 375), (130, 640), (256, 256)):
+        for period in (2, 3, 4, 7):
+            share = stripes(*size, period, "diagonal")[..., None] / 255
+            pixels = share * np.array([200, 30, 40]) + (1 - share) * np.array([30, 160, 60])
+            content = jpeg(Image.fromarray(pixels.astype("uint8")))
+            assert difference(*both(content, image_size=image_size)) < 3, (size, period)
+
+
 @pytest.mark.parametrize("fit", [None, "crop_to_aspect_ratio", "pad_to_aspect_ratio"])
 def test_photos_are_within_3_levels_of_pillow(fit: str | None, real_data: Path) -> None:
     files = sorted((real_data / "photos" / "images").iterdir())[::24]

@@ -131,23 +131,44 @@ def _shrunk(pixels: np.ndarray, box: tuple[float, float, float, float], size: tu
         return None
     details = [detail if scale > 1 else 0.0 for detail, scale in zip(_details(pixels), scales, strict=True)]
     left_over = [half / wanted for half, wanted in zip(halved, size, strict=True)]
-    if sum(map(_error, details, scales, left_over)) > _NEAR:
+    if math.hypot(*map(_error, details, scales, left_over)) > _NEAR:
         return None
     pixels = pixels[top:bottom, left:right]
-    if halved != list(lengths):
+    # Rows are halved in a third of the time that columns take, so that a picture is laid on its side for it.
+    turned = scales[0] >= 2 > scales[1]
+    if turned:
+        pixels = cv2.transpose(pixels)
+        halved, left_over, details, size = halved[::-1], left_over[::-1], details[::-1], size[::-1]
+    if scales[0] >= 2 and scales[1] >= 2:
         # In the middle of two pixels, the linear interpolation is their mean.
         pixels = np.asarray(cv2.resize(pixels, halved, interpolation=cv2.INTER_LINEAR))
+    elif max(scales) >= 2:
+        pixels = _rows_halved(pixels)
     # Pillow's bilinear filter is a triangle as wide as the shrinking asks for. Linear interpolation looks at two pixels
     # alone; three taps (a, 1 - 2a, a) before it bring the rest. With little detail there is little to smooth.
     taps = [(scale - 1) / 4 for scale in left_over]
-    smoothed = [tap * detail > _LITTLE for tap, detail in zip(taps, details, strict=True)]
+    smoothed = [tap if tap * detail > _LITTLE else 0.0 for tap, detail in zip(taps, details, strict=True)]
     if any(smoothed):
-        across, down = (
-            math.sqrt(0.5 / math.log(1 / tap - 2)) if there else 1.0 for tap, there in zip(taps, smoothed, strict=True)
-        )
-        kernel = 1 + 2 * smoothed[0], 1 + 2 * smoothed[1]
-        pixels = cv2.GaussianBlur(pixels, kernel, across, sigmaY=down)
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))
+        pixels = _smoothed(pixels, *smoothed)
+    resized = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.transpose(resized) if turned else resized)
+
+
+def _smoothed(pixels: np.ndarray, across: float, down: float) -> np.ndarray:
+    # With the three taps (a, 1 - 2a, a) along both axes, or along one where the other's is 0. The same along rows takes
+    # a quarter of the time as a Gaussian, whose width is chosen for these taps.
+    if not down:
+        return np.asarray(cv2.GaussianBlur(pixels, (3, 1), math.sqrt(0.5 / math.log(1 / across - 2)), sigmaY=1))
+    kernels = (np.array([tap, 1 - 2 * tap, tap] if tap else [1], "float32") for tap in (across, down))
+    return np.asarray(cv2.sepFilter2D(pixels, -1, *kernels))
+
+
+def _rows_halved(pixels: np.ndarray) -> np.ndarray:
+    # Two rows become their mean; a half is rounded up, as Pillow does.
+    height, width = pixels.shape[0] // 2, pixels[0].size
+    pairs = np.ascontiguousarray(pixels).reshape(height, 2 * width)
+    mean = cv2.addWeighted(pairs[:, :width], 0.5, pairs[:, width:], 0.5, 0.25)
+    return np.asarray(mean).reshape(height, *pixels.shape[1:])
 
 
 def _error(detail: float, scale: float, left_over: float) -> float:
