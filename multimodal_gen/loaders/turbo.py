@@ -159,8 +159,8 @@ def _smoothed(pixels: np.ndarray, across: float, down: float) -> np.ndarray:
     # a quarter of the time as a Gaussian, whose width is chosen for these taps.
     if not down:
         return np.asarray(cv2.GaussianBlur(pixels, (3, 1), math.sqrt(0.5 / math.log(1 / across - 2)), sigmaY=1))
-    kernels = (np.array([tap, 1 - 2 * tap, tap] if tap else [1], "float32") for tap in (across, down))
-    return np.asarray(cv2.sepFilter2D(pixels, -1, *kernels))
+    rows, columns = (np.array([tap, 1 - 2 * tap, tap] if tap else [1], "float32") for tap in (across, down))
+    return np.asarray(cv2.sepFilter2D(pixels, -1, rows, columns))
 
 
 def _rows_halved(pixels: np.ndarray) -> np.ndarray:
