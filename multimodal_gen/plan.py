@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from multimodal_gen.checks import check_seed
+
 _ORDER_STREAM = zlib.crc32(b"order of rows") + (1 << 32)
 
 
@@ -48,15 +50,14 @@ class Plan:
     _orders: _OrderCache = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "seed", "rank", "world_size"):
+        for name in ("batch_size", "rank", "world_size"):
             if not isinstance(getattr(self, name), int | np.integer):
                 raise ValueError(f"`{name}` must be an integer. Received: {name}={getattr(self, name)!r}")
         if self.weights is not None and not self.shuffle:
             raise ValueError("Rows drawn by weight have no order of the table's; take `shuffle=True`. Received: False")
         if self.batch_size < 1:
             raise ValueError(f"`batch_size` must be positive. Received: batch_size={self.batch_size!r}")
-        if not 0 <= self.seed < 2**64:
-            raise ValueError(f"`seed` must be an integer in [0, 2**64). Received: seed={self.seed!r}")
+        check_seed(self.seed)
         if self.world_size < 1 or not 0 <= self.rank < self.world_size:
             raise ValueError(
                 "`world_size` must be positive and `rank` in [0, world_size). "

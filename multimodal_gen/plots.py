@@ -33,6 +33,7 @@ from multimodal_gen.cards import (
     wrap,
 )
 from multimodal_gen.cells import cell_text
+from multimodal_gen.checks import check_switches
 from multimodal_gen.loaders import Loader
 from multimodal_gen.rows import add_inputs, add_target
 from multimodal_gen.spec import with_masks
@@ -106,6 +107,7 @@ def plot_predictions(
         ValueError: If the predictions are not of the sequence's table, or its target is another one.
     """
     _check_sequence(sequence)
+    check_switches(only_wrong=only_wrong)
     table, loaders = sequence.table, sequence.inputs
     verdicts = verdicts_on(sequence.target, table, predictions)
     columns = _checked_grid(rows, columns, 4 if any(one.spec.kind == "image" for one in loaders.values()) else 2)

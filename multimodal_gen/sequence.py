@@ -21,6 +21,7 @@ from multimodal_gen.augment.sample import Sample, SampleAugmentation
 from multimodal_gen.batch import Reading
 from multimodal_gen.buckets import learn_buckets
 from multimodal_gen.cache import ArrayCache
+from multimodal_gen.checks import check_switches
 from multimodal_gen.description import describe
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.target import Target
@@ -126,6 +127,7 @@ class MultimodalSequence(BatchReader):
                 "`workers=1`. Decoding is spread over `threads`, and `max_queue_size` batches are prepared ahead. "
                 f"Received: workers={workers!r}, use_multiprocessing={use_multiprocessing!r}"
             )
+        check_switches(shuffle=shuffle, drop_remainder=drop_remainder, endless=endless)
         check_loaders(inputs, target)
         if not _is_count(max_queue_size, 0) or not (threads is None or _is_count(threads, 1)):
             raise ValueError(

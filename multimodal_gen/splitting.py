@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from multimodal_gen.cells import cell_text, column_texts
+from multimodal_gen.checks import check_seed
 from multimodal_gen.errors import TableError
 from multimodal_gen.leakage import picture_columns, warn_of_shared_pictures
 from multimodal_gen.split_groups import split_groups
@@ -39,7 +41,7 @@ def split_table(
             groups, are told apart by the text of their cells. A class of too few rows for every part is rather in the
             largest one; a warning names it.
         group: A column whose equal values stay together in one part; shares are then kept as well as groups allow.
-        seed: Fixes the split.
+        seed: An integer in [0, 2**64) that fixes the split.
 
     Returns:
         One DataFrame a fraction, with the rows in the table's order. Without `group`, each part has its share of all
@@ -50,18 +52,15 @@ def split_table(
             pictures, as most of a sample of its cells are bytes or paths with a suffix of a picture.
 
     Raises:
-        ValueError: If the fractions are not positive or do not sum to one.
+        TypeError: If the fractions are not a list of numbers, or `stratify` or `group` is not one name.
+        ValueError: If the fractions are not positive or do not sum to one, or the seed is not such an integer.
         TableError: If a column is missing, a cell of `stratify` or `group` is missing, the index has duplicates, or
             there are too few rows or groups to fill every part.
     """
-    try:
-        fractions = [float(fraction) for fraction in fractions]
-    except TypeError:
-        raise TypeError(
-            f"`fractions` must be a share for each part, as in (0.8, 0.2). Received: fractions={fractions!r}"
-        ) from None
-    if not fractions or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(f"`fractions` must be positive and sum to one. Received: fractions={tuple(fractions)}")
+    fractions = _checked_fractions(fractions)
+    seed = check_seed(seed)
+    for argument, column in (("stratify", stratify), ("group", group)):
+        _check_one_name(argument, column)
     check_columns(table, [column for column in (stratify, group) if column is not None])
     if not table.index.is_unique:
         twice = table.index[table.index.duplicated()].tolist()[0]
@@ -87,6 +86,39 @@ def split_table(
     if stratify is not None:
         _warn_of_rare_classes(part, classes, class_names, shares, stratify)
     return [table.iloc[np.flatnonzero(part == position)] for position in range(len(fractions))]
+
+
+def _checked_fractions(fractions: Any) -> list[float]:
+    # A text has its characters for parts, and a mapping its keys.
+    kinds = str | bytes | Mapping | set | frozenset
+    try:
+        if isinstance(fractions, kinds):
+            raise TypeError
+        shares = [float(fraction) for fraction in fractions]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"`fractions` must be a share for each part, as in (0.8, 0.2). Received: fractions={fractions!r}"
+        ) from None
+    # Written so that NaN is refused too.
+    if not shares or not all(share > 0 for share in shares) or not abs(sum(shares) - 1) <= 1e-6:
+        raise ValueError(f"`fractions` must be positive and sum to one. Received: fractions={tuple(shares)}")
+    return shares
+
+
+def _check_one_name(argument: str, column: Any) -> None:
+    # Names of columns that are no strings are the business of `check_columns`.
+    if isinstance(column, list | tuple):
+        texts = " + '|' + ".join(f"table[{one!r}].astype(str)" for one in column) or "..."
+        raise TypeError(
+            f"`{argument}` must be the name of one column. To go by several, join their texts in a column of its own: "
+            f"`table['joined'] = {texts}`. Received: {argument}={column!r}"
+        )
+    if isinstance(column, pd.Series | pd.Index | np.ndarray):
+        name = getattr(column, "name", None)
+        raise TypeError(
+            f"`{argument}` must be the name of a column, and not its cells. "
+            f"Received: {argument}={type(column).__name__}{'' if name is None else f' {name!r}'}"
+        )
 
 
 def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[str]]:

@@ -13,6 +13,7 @@ import numpy as np
 from multimodal_gen.augment import tones
 from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.parameters import Factor, check_choice, check_probability, check_span, draw
+from multimodal_gen.checks import check_switches
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,6 +120,7 @@ class RandomChannelShift(Augmentation):
 
     def __post_init__(self) -> None:
         check_span("factor", self.factor, least=-1, most=1, rule=", in [-1, 1]")
+        check_switches(together=self.together)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the shifts and apply them."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from multimodal_gen.augment.parameters import check_probability
 from multimodal_gen.cells import is_missing
+from multimodal_gen.checks import check_once, check_switches
 from multimodal_gen.config import Configurable
 from multimodal_gen.spec import mask_name
 
@@ -89,6 +90,8 @@ class FlipWithWords(SampleAugmentation):
 
     def __post_init__(self) -> None:
         check_probability("rate", self.rate)
+        check_switches(exchange=self.exchange)
+        check_once(self._images, "image")
         if not self.words or not all(len(pair) == 2 and all(pair) for pair in self.words):
             raise ValueError(f"`words` must be pairs of words. Received: words={self.words!r}")
 
@@ -146,6 +149,7 @@ class ModalityDropout(SampleAugmentation):
 
     def __post_init__(self) -> None:
         check_probability("rate", self.rate)
+        check_once(() if self.inputs is None else tuple(self.inputs), "inputs")
 
     def prepare(
         self, cells: Mapping[str, Any], rng: np.random.Generator

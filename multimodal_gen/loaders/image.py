@@ -19,6 +19,7 @@ from PIL import __version__ as pillow_version
 from multimodal_gen.augment import Augmentation
 from multimodal_gen.augment.together import Variation
 from multimodal_gen.augment.warp import warp
+from multimodal_gen.checks import check_switches
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.decoding import MAX_PIXELS, most_bytes, open_image
@@ -117,6 +118,7 @@ class ImageLoader(Loader):
             raise ValueError(
                 f"`interpolation` must be one of {sorted(_RESAMPLING)}. Received: interpolation={interpolation!r}"
             )
+        check_switches(crop_to_aspect_ratio=crop_to_aspect_ratio, pad_to_aspect_ratio=pad_to_aspect_ratio)
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ValueError("Choose one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio`. Received: both")
         if dtype not in ("uint8", "float32") or (rescale is not None and dtype != "float32"):

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.cells import cell_text, is_missing
+from multimodal_gen.checks import check_once
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.label_cells import is_printed, on_or_off, refuse_prints, split_labels, zeros_and_ones
 from multimodal_gen.loaders.target import Target, checked_names, refuse_missing, sorted_names, unknown_label
-from multimodal_gen.loaders.values import check_once, series_of, wrong_order
+from multimodal_gen.loaders.values import series_of, wrong_order
 from multimodal_gen.spec import ArraySpec
 from multimodal_gen.table import check_columns
 
@@ -71,6 +72,8 @@ class MultiLabel(Target):
                 f"Received: class_names=None, column={column!r}"
             )
         self.column = column if isinstance(column, str) else tuple(column)
+        if several:
+            check_once(self.column)
         names = checked_names(self.column if class_names is None else class_names, column, least=1)
         if several and len(names) != len(self.column):
             raise ValueError(

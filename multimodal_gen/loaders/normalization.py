@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.checks import check_switches
 from multimodal_gen.config import Configurable
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.moments import moments_of_table
@@ -222,6 +223,7 @@ def _image_shape(loader: Loader, table: pd.DataFrame) -> tuple[int, ...]:
 
 
 def _check_steps(center: bool, scale: bool) -> None:
+    check_switches(center=center, scale=scale)
     if not (center or scale):
         raise ValueError("A normalisation must centre, or scale, or both. Received: neither")
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from multimodal_gen.checks import check_once
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.values import numbers_of, read_numbers, standardised
@@ -36,6 +37,8 @@ class NumericLoader(Loader):
         self.mean = np.atleast_1d(np.asarray(mean, "float64"))
         self.scale = np.atleast_1d(np.asarray(scale, "float64"))
         self.missing = missing
+        if not isinstance(column, str):
+            check_once(self.column)
         size = 1 if isinstance(column, str) else len(self.column)
         if self.mean.shape != (size,) or self.scale.shape != (size,) or not np.all(np.isfinite(self.mean)):
             raise ValueError(f"`mean` and `scale` need {size} finite number(s). Received: mean={mean}, scale={scale}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multimodal_gen.checks import check_switches
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.image import ImageLoader
@@ -62,6 +63,7 @@ class InputTarget(Target):
                 'loader.replace(normalize=None, dtype="uint8", rescale=None))`. '
                 f"Received: a loader with normalize={loader.normalize!r}"
             )
+        check_switches(follows=follows)
         self.loader = loader
         self.follows = follows
         self.column = loader.column

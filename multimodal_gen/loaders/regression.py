@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from multimodal_gen.checks import check_switches
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.target import Target, refuse_missing
 from multimodal_gen.loaders.values import numbers_of, read_numbers, standardised
@@ -87,6 +88,7 @@ class NumericTarget(Target):
             ValueError: If a value is missing, infinite or no number, it names the row; or a column is lacking, or the
                 cells of one do not hold equally many numbers.
         """
+        check_switches(standardize=standardize)
         frame = numbers_of(column, values)
         numbers = frame.to_numpy()
         together = isinstance(column, str) and numbers.shape[1] > 1

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import tokenizers
 
+from multimodal_gen.checks import check_switches
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.spelling import Writer, readable, shown
@@ -53,6 +54,7 @@ class TokenEncoder(Configurable):
         for name, side in (("truncation", truncation), ("padding", padding)):
             if side not in ("right", "left"):
                 raise ValueError(f'`{name}` must be "right" or "left". Received: {name}={side!r}')
+        check_switches(match_special_tokens=match_special_tokens)
         if sequence_length < 1:
             raise ValueError(f"`sequence_length` must be positive. Received: sequence_length={sequence_length!r}")
         self.tokenizer_json = _without_dropout(tokenizer_json)
@@ -151,6 +153,7 @@ class TokenEncoder(Configurable):
 
     def decode(self, array: np.ndarray, *, skip_special_tokens: bool = True) -> str:
         """The text that the ids stand for, without padding and, by default, without special tokens."""
+        check_switches(skip_special_tokens=skip_special_tokens)
         ids = [int(token) - self.offset for token in np.asarray(array).ravel() if token != 0]
         return readable(self.tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
 

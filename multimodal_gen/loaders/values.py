@@ -14,6 +14,7 @@ import pandas as pd
 
 from multimodal_gen.cell_numbers import cell_number, column_numbers
 from multimodal_gen.cells import is_missing
+from multimodal_gen.checks import check_once
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.table import check_columns, check_names
 
@@ -106,19 +107,6 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
     if numbers.shape != (size,):
         raise LoadError(f"expected {size} number(s). Received: {shown(cell)}")
     return numbers
-
-
-def check_once(columns: Sequence[str]) -> None:
-    """Refuse columns of which one is named twice.
-
-    Raises:
-        ValueError: If one is.
-    """
-    twice = [name for position, name in enumerate(columns) if name in columns[:position]]
-    if twice:
-        raise ValueError(
-            f"Each column is named once, and {twice[0]!r} is there twice. Received: column={list(columns)}"
-        )
 
 
 def wrong_order(column: Any, values: Any) -> TypeError:

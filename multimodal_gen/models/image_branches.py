@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from multimodal_gen.checks import check_switches
 from multimodal_gen.models.branch import Branch, Encoding, require_kind
 from multimodal_gen.models.layers import ApplicationPreprocessing
 from multimodal_gen.spec import ArraySpec
@@ -35,6 +36,9 @@ class ImageBranch(Branch):
     embedding_size: int = 128
     residual: bool = False
     dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_switches(residual=self.residual)
 
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
         """`(batch, height, width, channels)` -> `(batch, embedding_size)`."""
@@ -87,6 +91,7 @@ class BackboneBranch(Branch):
     preprocessing: str | None = None
 
     def __post_init__(self) -> None:
+        check_switches(trainable=self.trainable)
         name = self.preprocessing
         if name is not None and not hasattr(getattr(keras.applications, name, None), "preprocess_input"):
             raise ValueError(

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from multimodal_gen.checks import check_switches
 from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.image_branches import ImageBranch
@@ -164,6 +165,7 @@ def fit_with_recipe(
     Raises:
         TypeError: If the model, the target or the data is something else, or the data is endless.
     """
+    check_switches(calibrate=calibrate)
     sequences = {"train_data": train_data} | ({} if validation_data is None else {"validation_data": validation_data})
     _check(model, target, sequences)
     if epochs is None:

@@ -1,0 +1,49 @@
+"""What arguments must be that many public functions have: switches, seeds, and columns that are named once."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def check_switches(**switches: Any) -> None:
+    """Make sure that arguments are True or False, of Python or NumPy: "no" would count as True.
+
+    Raises:
+        TypeError: If one is anything else.
+    """
+    for name, value in switches.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}")
+
+
+def check_seed(seed: Any) -> int:
+    """A seed as a Python integer.
+
+    Raises:
+        ValueError: If it is not an integer in [0, 2**64).
+    """
+    try:
+        found = operator.index(seed)
+    except TypeError:
+        found = -1
+    if not 0 <= found < 2**64:
+        raise ValueError(f"`seed` must be an integer in [0, 2**64). Received: seed={seed!r}")
+    return found
+
+
+def check_once(columns: Sequence[str], argument: str = "column") -> None:
+    """Refuse columns, or inputs, of which one is named twice.
+
+    Raises:
+        ValueError: If one is.
+    """
+    twice = [name for position, name in enumerate(columns) if name in columns[:position]]
+    if twice:
+        what = "column" if argument == "column" else "input"
+        raise ValueError(
+            f"Each {what} is named once, and {twice[0]!r} is there twice. Received: {argument}={list(columns)}"
+        )
