@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from multimodal_gen import options
+from multimodal_gen import option_values, options
 
 
 class _Shared(NamedTuple):
@@ -41,12 +41,12 @@ _SHARED = {
     "label": _Shared(options.Label, ["label"], _columns),
     "target": _Shared(options.Target, options.TargetWord.CLASS, _word),
     "separator": _Shared(options.Separator, None, _as_it_is),
-    "directory": _Shared(options.Directory, None, _as_it_is),
+    "directory": _Shared(options.Directory, None, option_values.folder_of_pictures),
     "split": _Shared(options.Split, None, _as_it_is),
-    "split_names": _Shared(options.SplitNames, None, options.words),
-    "fractions": _Shared(options.Shares, "0.7,0.1,0.2", options.shares),
+    "split_names": _Shared(options.SplitNames, None, option_values.words),
+    "fractions": _Shared(options.Shares, "0.7,0.1,0.2", option_values.shares),
     "group": _Shared(options.Group, None, _as_it_is),
-    "image_size": _Shared(options.ImageSize, "64x64", options.size_in_pixels),
+    "image_size": _Shared(options.ImageSize, "64x64", option_values.size_in_pixels),
     "text": _Shared(options.TextMode, options.TextWord.NGRAMS, _word),
     "augment": _Shared(options.Augment, options.AugmentWord.DEFAULT, _word),
     "batch_size": _Shared(options.BatchSize, 64, _as_it_is),

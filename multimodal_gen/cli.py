@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from multimodal_gen import options, table_commands
+from multimodal_gen import option_values, options, table_commands
 from multimodal_gen._version import __version__
 from multimodal_gen.arguments import TRAINED, takes
 from multimodal_gen.console import Commands, OneCommand, ProgressReporter, print_table, starting, was_interrupted
@@ -70,7 +70,7 @@ def train(
     """Train a model, score it on test rows, and save everything in runs/NAME."""
     from multimodal_gen.settings import RunSettings
 
-    folder = options.run_folder(table, name, runs, overwrite=overwrite, resume=resume)
+    folder = option_values.run_folder(table, name, runs, overwrite=overwrite, resume=resume)
     settings = RunSettings(
         **data,
         folder=str(folder),
@@ -79,7 +79,7 @@ def train(
         epochs=epochs,
         ablate=ablate,
         cache=cache,
-        cache_limit=options.size_in_bytes(cache_limit),
+        cache_limit=option_values.size_in_bytes(cache_limit),
         resume=resume,
         on_error=on_error.value,
         max_error_rate=max_error_rate,
@@ -101,10 +101,10 @@ def train(
     details = metrics["details"]
     shown = details["shown"]
     rows = [
-        (trained_on, *(options.as_score(one[score]) for score in shown), f"{one['seconds']:.0f}")
+        (trained_on, *(option_values.as_score(one[score]) for score in shown), f"{one['seconds']:.0f}")
         for trained_on, one in details["scores"].items()
     ]
-    columns = ("trained on", *map(options.score_title, shown), "seconds")
+    columns = ("trained on", *map(option_values.score_title, shown), "seconds")
     print_table(console, "Scores on the test rows", columns, rows)
     reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
@@ -137,12 +137,13 @@ def evaluate(
     bundle, rows, folder = _open(console, run, table, directory)
     from multimodal_gen.applying import finite, scores_of
 
-    scores = scores_of(bundle, rows, split, options.words(split_names), on_error.value, folder)
+    scores = scores_of(bundle, rows, split, option_values.words(split_names), on_error.value, folder)
     if as_json:
         typer.echo(json.dumps(finite(scores)))
         return
     ProgressReporter(console).say(f"{run} on {scores['rows']:,} rows of {table}")
-    values = [(options.score_title(score), options.as_score(value, 4)) for score, value in list(scores.items())[1:]]
+    title, number = option_values.score_title, option_values.as_score
+    values = [(title(score), number(value, 4)) for score, value in list(scores.items())[1:]]
     print_table(console, None, ("score", "value"), values)
 
 
@@ -156,7 +157,7 @@ def predict(
     """Predict every row of a table, in its order, into a file. Exit status 1 if most rows cannot be loaded."""
     if out.suffix not in _SUFFIXES:
         raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}. Received: --out {out}")
-    options.check_not_read("--out", out, table, run)
+    option_values.check_not_read("--out", out, table, run)
     console = Console()
     bundle, rows, folder = _open(console, run, table, directory)
     from multimodal_gen.applying import predict_to_file
@@ -170,6 +171,7 @@ app.command(cls=OneCommand)(table_commands.preview)
 
 def _open(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any, str]:
     # The bundle of a run, the rows of a table, and the folder of its pictures, which by default lie beside it.
+    option_values.folder_of_pictures(directory)
     with starting(console):
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.table import read_table

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from multimodal_gen import options
+from multimodal_gen import option_values, options
 from multimodal_gen.arguments import AUDITED, CACHED, PREVIEWED, takes
 from multimodal_gen.console import ProgressReporter, print_table, starting
 
@@ -23,8 +23,9 @@ def fill(
 ) -> None:
     """Decode every picture and encode every caption ahead of training, and list those that are bad."""
     del table
-    limit = options.size_in_bytes(cache_limit)
     from multimodal_gen.cache_command import fill_from_settings
+
+    limit = option_values.size_in_bytes(cache_limit)
     from multimodal_gen.settings import DataSettings
 
     reporter = ProgressReporter(Console())
@@ -71,7 +72,7 @@ def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, 
     """Draw training rows as a model would be given them: augmented, with captions and labels."""
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--out must end in .png, .svg or .pdf. Received: --out {out}")
-    options.check_not_read("--out", out, table)
+    option_values.check_not_read("--out", out, table)
     from multimodal_gen.settings import DataSettings
 
     settings = DataSettings(**data)

@@ -23,7 +23,7 @@ from multimodal_gen.loaders.target import Target
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
-from multimodal_gen.options import score_title
+from multimodal_gen.option_values import score_title
 from multimodal_gen.part_checks import warn_of_leakage
 from multimodal_gen.preparation import Parts, Reporter, lost_all, make_loaders, picture_folder, read_parts
 from multimodal_gen.rehearsal import check_folder, rehearse

@@ -13,7 +13,7 @@ import pytest
 
 import multimodal_gen as mg
 from multimodal_gen.applying import predict_to_file, scores_of, with_index, with_inputs, with_joined_labels
-from multimodal_gen.options import as_score
+from multimodal_gen.option_values import as_score
 
 
 class Lines:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import multimodal_gen as mg
 from multimodal_gen.cli import app
 from multimodal_gen.models import matching_class
-from multimodal_gen.options import as_score, score_title
+from multimodal_gen.option_values import as_score, score_title
 from multimodal_gen.preparation import input_names, picture_folder
 from multimodal_gen.settings import DataSettings
 from multimodal_gen.target_choice import check_classes, check_separator, main_score, make_target, shown_scores

@@ -96,7 +96,7 @@ def test_labels_are_told_apart_by_their_text() -> None:
         (lambda: MultiLabel("tags"), "must name the classes of a single column; `MultiLabel.from_values` learns them"),
         (lambda: MultiLabel(["a", "b"], separator="|"), r"for one column.*separator='\|', column=\['a', 'b'\]"),
         (lambda: MultiLabel(["a", "b"], ["x"]), r"each is one class. Received: 1 names for 2 columns"),
-        (lambda: MultiLabel(["a", "a"]), "one or more different classes"),
+        (lambda: MultiLabel(["a", "a"]), "Each column is named once"),
         (lambda: MultiLabel("tags", ["a", "b|c"], separator="|"), r"may not contain it.*separator='\|', class 'b\|c'"),
         (lambda: MultiLabel("tags", ["", "b"], separator="|"), "be empty.*class ''"),
         (lambda: MultiLabel("tags", [" a"], separator=","), "begin or end with white space.*class ' a'"),

@@ -17,7 +17,7 @@ from multimodal_gen.auditing.writing import SUFFIXES, CleanTable
 from multimodal_gen.cells import cell_text, is_missing
 from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, NumericTarget, TextLoader
 from multimodal_gen.loaders.target import Target
-from multimodal_gen.options import check_not_read
+from multimodal_gen.option_values import check_not_read
 from multimodal_gen.preparation import Reporter, input_names, picture_folder, split_column
 from multimodal_gen.settings import DataSettings
 from multimodal_gen.table import check_columns, read_table

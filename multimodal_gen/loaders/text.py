@@ -18,7 +18,6 @@ import tokenizers
 from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAugmentation, augment_text
 from multimodal_gen.cells import is_missing
-from multimodal_gen.checks import check_switches
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader, check_missing, missing_error
 from multimodal_gen.loaders.caption_length import default_length
@@ -131,7 +130,6 @@ class TextLoader(Loader):
             ValueError: If there is no text to learn from, an argument is none of those named, or `vocabulary_size` is
                 smaller than the number of letters.
         """
-        check_switches(lowercase=lowercase)
         texts = _texts(column, texts)
         if not any(text.strip() for text in texts):
             raise ValueError(

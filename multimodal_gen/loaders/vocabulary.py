@@ -12,6 +12,7 @@ from typing import Any
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
+from multimodal_gen.checks import check_switches
 from multimodal_gen.loaders.spelling import WITHOUT_SPACES, byte_pieces
 from multimodal_gen.loaders.unigrams import fit_unigrams
 
@@ -76,6 +77,7 @@ def train_tokenizer(
     Raises:
         ValueError: If `model` is none of these, or `vocabulary_size` is too small for the letters of the texts.
     """
+    check_switches(lowercase=lowercase)
     if model not in ("wordpiece", "bpe", "unigram", "wordlevel"):
         raise ValueError(f'`model` must be "wordpiece", "bpe", "unigram" or "wordlevel". Received: model={model!r}')
     if vocabulary_size <= len(SPECIAL):
