@@ -5,6 +5,7 @@ Which thread does what, and how long it may take, is the business of `batch.py`.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from multimodal_gen.cells import is_missing
 from multimodal_gen.errors import LoaderError, LoadError
 from multimodal_gen.loaders.base import Loader, missing_error, missing_target_error
 from multimodal_gen.loaders.placing import placed
 from multimodal_gen.loaders.target import Target
-from multimodal_gen.memory import aligned_empty
 from multimodal_gen.sources import Source
 from multimodal_gen.spec import spec_problem
 from multimodal_gen.stages import stage
@@ -185,7 +186,7 @@ class BatchArrays:
     def empty(self, key: Any) -> np.ndarray:
         """Memory for the array of a key."""
         spec = self.sources[key].loader.spec
-        return aligned_empty((len(self._positions), *spec.shape), spec.dtype)
+        return _aligned_empty((len(self._positions), *spec.shape), spec.dtype)
 
     def _rng(self, key: Any, row: int) -> np.random.Generator | None:
         return self._rng_of(row, self.sources[key].loader) if self._rng_of is not None and self._varies[key] else None
@@ -257,3 +258,12 @@ class BatchArrays:
         name = type(self.sources[key].loader).__name__
         hint = " Return a new array, and leave the one that is given as it is." if "read-only" in str(error) else ""
         return LoaderError(f"{name}.{method} failed; {self._where(key, row)}. {type(error).__name__}: {error}{hint}")
+
+
+def _aligned_empty(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """As `np.empty`, but at a multiple of 64 bytes: tensorflow and jax take such memory over, and copy any other.
+
+    Arrow keeps what is freed for the next batch; the system would take it back, and clear every page anew.
+    """
+    memory = pa.allocate_buffer(math.prod(shape) * np.dtype(dtype).itemsize)
+    return np.frombuffer(memory, dtype).reshape(shape)

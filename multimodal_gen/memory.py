@@ -1,4 +1,4 @@
-"""Memory of batches; and small arrays by row position, in a temporary file: captions are encoded once, not every epoch.
+"""Small arrays by row position, in a temporary file: captions are encoded once, not every epoch.
 
 The file is memory-mapped for reading, so that memory holds no more than the system can take back at any time; it has no
 name, or loses it with the process, and nothing is left behind.
@@ -6,7 +6,6 @@ name, or loses it with the process, and nothing is left behind.
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 import threading
@@ -15,20 +14,10 @@ import weakref
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from multimodal_gen.spec import ArraySpec
 
 LARGEST = 8192  # bytes of a row
-
-
-def aligned_empty(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """As `np.empty`, but at a multiple of 64 bytes: tensorflow and jax take such memory over, and copy any other.
-
-    Arrow keeps what is freed for the next batch; the system would take it back, and clear every page anew.
-    """
-    memory = pa.allocate_buffer(math.prod(shape) * np.dtype(dtype).itemsize)
-    return np.frombuffer(memory, dtype).reshape(shape)
 
 
 class RowMemory:
