@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,25 @@ def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="no attribute 'ImageLoder'"):
         _ = mg.ImageLoder
     assert "ImageLoader" in dir(mg)
+
+
+def test_a_misspelt_name_is_an_error_to_type_checkers(tmp_path: Path) -> None:
+    # The list alone: what stands behind the names would take mypy half a minute.
+    (tmp_path / "multimodal_gen").mkdir()
+    stub = Path(inspect.getfile(mg)).with_suffix(".pyi")
+    (tmp_path / "multimodal_gen" / "__init__.pyi").write_text(stub.read_text())
+    (tmp_path / "mine.py").write_text("import multimodal_gen as mg\nmg.ImageLoader\nmg.audit\nmg.ImageLoder\n")
+    line = [sys.executable, "-m", "mypy", "--ignore-missing-imports", "--config-file=", "mine.py"]
+    told = subprocess.run(line, cwd=tmp_path, env={}, capture_output=True, text=True, check=False).stdout
+    found = re.findall(r"^mine\.py:(\d): error: Module has no attribute \"(\w+)\"", told, re.M)
+    assert found == [("4", "ImageLoder")], told
+
+
+def test_docs_name_only_public_names() -> None:
+    top = Path(__file__).parents[1]
+    for page in [top / "README.md", *sorted((top / "docs").glob("*.md"))]:
+        for name in re.findall(r"\bmg\.(\w+)", page.read_text()):
+            assert name in mg.__all__, f"{page.name}: mg.{name}"
 
 
 def test_the_errors_are_at_most_five_classes() -> None:
