@@ -51,6 +51,7 @@ def warn_of_shared_pictures(
     column: str,
     *,
     file_of: Callable[[str], str | None] | None = None,
+    given: bool = False,
     stacklevel: int = 2,
 ) -> None:
     """Warn where one picture stands in several parts.
@@ -63,6 +64,7 @@ def warn_of_shared_pictures(
         file_of: Gives the file of this machine that a path names, None for a URL, or a LoadError. With it, files of
             unlike paths are compared too: by their size, then their first 4096 bytes, and where these are equal as a
             whole; up to 20,000 pictures are looked at, and 256 MiB read.
+        given: Whether the table says which rows are for what, so that a group would not keep rows together.
         stacklevel: As in `warnings.warn`.
 
     Warns:
@@ -79,10 +81,13 @@ def warn_of_shared_pictures(
         first = int(torn[codes].argmax())
         other = int(((codes == codes[first]) & (part != part[first])).argmax())
         rows = " and ".join(repr(table.index[[row]].tolist()[0]) for row in (first, other))
+        way_out = f"Keep the rows of a picture together with group={column!r} (`--group {column}`)"
+        if given:
+            way_out = f"The table names the parts: mend them there, or take a random split with `--group {column}`"
         warnings.warn(
             f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} stand in several parts, "
             f"{_named(cells[first])} at index {rows} first. A model is then tested on pictures that it was trained on. "
-            f"Keep the rows of a picture together with group={column!r} (`--group {column}`).",
+            f"{way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,
         )

@@ -21,13 +21,16 @@ def split_quietly(table: pd.DataFrame, fractions: Sequence[float], **arguments: 
         return split_table(table, fractions, **arguments)
 
 
-def warn_of_leakage(parts: Sequence[pd.DataFrame], columns: Sequence[str], directory: str) -> None:
+def warn_of_leakage(
+    parts: Sequence[pd.DataFrame], columns: Sequence[str], directory: str, *, given: bool = False
+) -> None:
     """Warn where a picture stands in several parts, by its path, its bytes or what its file holds.
 
     Args:
         parts: The parts, each with the columns.
         columns: The columns of pictures.
         directory: Where relative paths start.
+        given: Whether the table says which rows are for what.
 
     Warns:
         LeakageWarning: As `warn_of_shared_pictures`, for each column.
@@ -40,4 +43,5 @@ def warn_of_leakage(parts: Sequence[pd.DataFrame], columns: Sequence[str], direc
 
     part = np.repeat(np.arange(len(parts)), [len(one) for one in parts])
     for column in columns:
-        warn_of_shared_pictures(pd.concat([one[[column]] for one in parts]), part, column, file_of=file_of)
+        rows = pd.concat([one[[column]] for one in parts])
+        warn_of_shared_pictures(rows, part, column, file_of=file_of, given=given)

@@ -196,10 +196,10 @@ def make_loaders(
     """Inputs and target; vocabulary and statistics come from the training rows.
 
     So do classes, and from the rows that a random split could as well have made training rows: one that has a single
-    row is a class too where that row is a test row.
+    row is a class too where that row is a test row. Where the table says which rows are for what, it is not.
     """
     train = parts.train
-    rows = pd.concat(parts if settings.split is None else parts[:2])
+    rows = _rows_to_learn_classes(settings, parts)
     names = input_names(settings)
     inputs: dict[str, Loader] = {}
     for column in settings.image:
@@ -226,6 +226,13 @@ def make_loaders(
         mask = f", with {masks[name]!r}" if name in masks else ""
         reporter.say(f"  {name:<9} {loader.spec} from {loader.column!r}{mask}")
     return inputs, target
+
+
+def _rows_to_learn_classes(settings: DataSettings, parts: Parts) -> pd.DataFrame:
+    if not parts_are_given(settings, parts):
+        return pd.concat(parts)
+    # Of the training rows, validation's may have been drawn.
+    return given_parts(pd.concat(parts[:2]), settings.split or "split", settings.split_names).train
 
 
 def picture_folder(settings: DataSettings) -> str:

@@ -25,7 +25,15 @@ from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.option_values import score_title
 from multimodal_gen.part_checks import warn_of_leakage
-from multimodal_gen.preparation import Parts, Reporter, lost_all, make_loaders, picture_folder, read_parts
+from multimodal_gen.preparation import (
+    Parts,
+    Reporter,
+    lost_all,
+    make_loaders,
+    parts_are_given,
+    picture_folder,
+    read_parts,
+)
 from multimodal_gen.rehearsal import check_folder, rehearse
 from multimodal_gen.results import write_metrics, write_results
 from multimodal_gen.resume import ResumeTraining
@@ -65,8 +73,9 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     """
     check_folder(settings.folder)
     parts = read_parts(settings, reporter)
-    if settings.split is not None or settings.group is None:
-        warn_of_leakage(parts, settings.image, picture_folder(settings))
+    given = parts_are_given(settings, parts)
+    if given or settings.group is None:
+        warn_of_leakage(parts, settings.image, picture_folder(settings), given=given)
     inputs, target = make_loaders(settings, parts, reporter)
     for note in notes_on(settings, parts, inputs, target):
         reporter.say(f"note: {note}")

@@ -207,7 +207,7 @@ def test_training_says_that_pictures_stand_in_several_parts(shop: Path, tmp_path
     table.iloc[3, 0] = "gone.png"
     table.to_csv(shop.parent / "twice.csv", index=False)
     columns = ("--image", "front", "--runs", tmp_path / "runs", "--epochs", 1)
-    for more in ((), ("--split", "part")):
+    for more in ((), ("--split", "part"), ("--split", "part", "--group", "front")):
         code, _, errors = call("train", shop.parent / "twice.csv", *columns, *more)
         assert code == 2 and "gone.png" in errors
         note = " ".join(errors.split())

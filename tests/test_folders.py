@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen.preparation import given_parts, split_column
+from multimodal_gen.preparation import given_parts, make_loaders, read_parts, split_column
 from multimodal_gen.settings import DataSettings
 
 
@@ -74,6 +75,33 @@ def test_the_command_line_goes_by_the_folders_of_a_split(tmp_path: Path) -> None
     train = table[table["split"] == "train"]
     assert split_column(settings(tmp_path), train, listener) is None
     assert "the parts train of column 'split' are not used" in listener.lines[0]
+
+
+def test_classes_are_those_of_training_folders_and_another_one_is_an_error_that_names_its_row(tmp_path: Path) -> None:
+    names = ["train/cup/1.png", "train/hat/1.png", "val/cup/1.png", "val/pot/1.png", "test/cup/1.png", "test/bag/1.png"]
+    fill(tmp_path, *names)
+    asked, listener = settings(tmp_path), Listener()
+    parts = read_parts(asked, listener)
+    inputs, target = make_loaders(asked, parts, listener)
+    assert target.class_names == ("cup", "hat")
+    for part, image in ((parts.test, "bag"), (parts.validation, "pot")):
+        data = mg.MultimodalSequence(part, inputs, target, batch_size=8)
+        with pytest.raises(
+            mg.LoadError, match=rf"column 'label': the label '{image}' is not one of the 2 known classes"
+        ):
+            data[0]
+
+
+@pytest.mark.filterwarnings("ignore:.* have too few rows for every part")
+def test_classes_of_a_column_of_parts_are_those_of_all_rows_that_it_calls_training(tmp_path: Path) -> None:
+    parts = ["fit"] * 12 + ["check"] * 2
+    frame = pd.DataFrame({"image": "a.png", "label": ["cup", "hat", "pot"] * 4 + ["cup", "bag"], "part": parts})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    asked = replace(settings(tmp_path / "t.csv", "part"), split_names=("fit", "check"), group="label")
+    found = read_parts(asked, Listener())
+    # A group of its own, and so perhaps all of a class, is drawn for validation.
+    assert not found.validation.empty
+    assert make_loaders(asked, found, Listener())[1].class_names == ("cup", "hat", "pot")
 
 
 def test_a_column_of_a_file_that_names_parts_is_noted_and_not_used(tmp_path: Path) -> None:
