@@ -21,8 +21,8 @@ import keras
 import numpy as np
 
 import multimodal_gen as mg
+from multimodal_gen.cli.data import AUGMENT
 from multimodal_gen.models import branches_for
-from multimodal_gen.preparation import AUGMENT
 
 MODES = ("none", "default", "modality_dropout")
 

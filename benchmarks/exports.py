@@ -98,7 +98,7 @@ def check(name: str, kind: str, folder: Path) -> str:
         loaded = keras.saving.load_model(f"{path}.keras")
         found = [loaded.predict([one], verbose=0) for one in rows]
     elif kind == "int8":
-        from multimodal_gen.bundle_model import check_quantized
+        from multimodal_gen.bundle.model_file import check_quantized
 
         model.quantize("int8")
         found = [np.asarray(model.predict([one], verbose=0)) for one in rows]

@@ -23,7 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from multimodal_gen.cards import BLUE, GREY, INK, LINE, fonts, text_width
+from multimodal_gen.inspection.layout import BLUE, GREY, INK, LINE, fonts, text_width
 
 _VERSIONS_OF = (
     *("multimodal_gen", "keras", "tensorflow", "jax", "torch", "grain", "numpy", "pillow", "simplejpeg"),

@@ -41,7 +41,7 @@ from benchmarks.report import Report, add_arguments, publish
 from benchmarks.work import SAMPLE_DATA
 
 if TYPE_CHECKING:
-    from multimodal_gen.sequence import MultimodalSequence
+    from multimodal_gen.sequence.sequence import MultimodalSequence
 
 _IMAGE_SIZE = (64, 64)
 _PICTURES = 64

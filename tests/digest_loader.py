@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_gen.cache import ArrayCache, LoaderCache
+from multimodal_gen.batch.cache import ArrayCache, LoaderCache
 from multimodal_gen.loaders.base import ArraySpec, Loader
 
 ROW_BYTES = 16_384

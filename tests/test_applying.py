@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.applying import predict_to_file, scores_of, with_index, with_inputs, with_joined_labels
-from multimodal_gen.option_values import as_score
+from multimodal_gen.cli.option_values import as_score
+from multimodal_gen.cli.predict import predict_to_file, scores_of, with_index, with_inputs, with_joined_labels
 
 
 class Lines:

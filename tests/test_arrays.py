@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.arrays import ArrayColumn, ArrayDtype
+from multimodal_gen.rows.arrays import ArrayColumn, ArrayDtype
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from PIL import Image
 
 import multimodal_gen as mg
 from benchmarks.planting import plant
-from multimodal_gen.auditing import gathering
-from multimodal_gen.auditing.findings import KINDS
-from multimodal_gen.auditing.pictures import PictureReader
+from multimodal_gen.inspection.audit import gathering
+from multimodal_gen.inspection.audit.findings import KINDS
+from multimodal_gen.inspection.audit.pictures import PictureReader
 
 SILENT = {"progress": lambda cells: None}
 
@@ -209,7 +209,7 @@ def test_an_audit_that_was_stopped_goes_on_and_what_changed_is_read_again(
         return look(self, cell)
 
     monkeypatch.setattr(gathering.PictureReader, "look", counted)
-    monkeypatch.setattr("multimodal_gen.auditing.reading._CHUNK", 4)
+    monkeypatch.setattr("multimodal_gen.inspection.audit.reading._CHUNK", 4)
     limit = 10
     with pytest.raises(KeyboardInterrupt):
         audited(table, tmp_path, state=state, threads=1)

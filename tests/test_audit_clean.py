@@ -17,7 +17,7 @@ from PIL import Image
 from test_cli import assert_refused, call
 
 import multimodal_gen as mg
-from multimodal_gen.auditing.writing import CleanTable
+from multimodal_gen.inspection.audit.writing import CleanTable
 
 EVERY = np.ones(40, bool)
 ODD = EVERY.copy()

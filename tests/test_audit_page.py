@@ -19,7 +19,7 @@ from test_audit import SILENT, shop
 from test_cli import assert_refused, call
 
 import multimodal_gen as mg
-from multimodal_gen.auditing.writing import CleanTable
+from multimodal_gen.inspection.audit.writing import CleanTable
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'--><style>"
 

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from multimodal_gen.auditing.alike import are_copies, differences
-from multimodal_gen.auditing.clusters import groups, joined
-from multimodal_gen.auditing.endings import ends_early
-from multimodal_gen.auditing.neighbours import nearest
-from multimodal_gen.auditing.parts import parts_of
-from multimodal_gen.auditing.pictures import wrong_name
-from multimodal_gen.auditing.texts import is_empty, near_identical, normalised, telling_nothing
+from multimodal_gen.inspection.audit.alike import are_copies, differences
+from multimodal_gen.inspection.audit.clusters import groups, joined
+from multimodal_gen.inspection.audit.endings import ends_early
+from multimodal_gen.inspection.audit.neighbours import nearest
+from multimodal_gen.inspection.audit.parts import parts_of
+from multimodal_gen.inspection.audit.pictures import wrong_name
+from multimodal_gen.inspection.audit.texts import is_empty, near_identical, normalised, telling_nothing
 
 
 def test_the_nearest_hashes_are_found_without_comparing_all() -> None:

@@ -35,7 +35,7 @@ from multimodal_gen.augment import (
     TrivialAugment,
     from_image_data_generator,
 )
-from multimodal_gen.plan import Plan
+from multimodal_gen.rows.plan import Plan
 
 stats = pytest.importorskip("scipy.stats")
 

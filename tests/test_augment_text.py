@@ -18,7 +18,7 @@ from multimodal_gen.augment.text import (
     augment_text,
 )
 from multimodal_gen.config import deserialize, serialize
-from multimodal_gen.loaders.tokens import TokenEncoder
+from multimodal_gen.loaders.text.tokens import TokenEncoder
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "mug", "[UNK]"]
 CLS, SEP, MASK, A, RED, MUG, UNK = range(1, 8)

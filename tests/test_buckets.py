@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.buckets import Buckets, learn_buckets
+from multimodal_gen.batch.buckets import Buckets, learn_buckets
 
 FULL = 40
 WORDS = [f"word{number}" for number in range(30)]
@@ -312,7 +312,7 @@ def test_measuring_many_captions_shows_its_progress(
 ) -> None:
     make_data()
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("multimodal_gen.buckets._ROWS_WITH_A_BAR", 200)
+    monkeypatch.setattr("multimodal_gen.batch.buckets._ROWS_WITH_A_BAR", 200)
     make_data()
     assert "measuring captions: 100%" in capsys.readouterr().err
 

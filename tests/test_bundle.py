@@ -12,12 +12,12 @@ import pytest
 from conftest import make_picture_table
 
 import multimodal_gen as mg
-from multimodal_gen.loaders.masked_tokens import MaskedTokens
-from multimodal_gen.loaders.masking import MaskedTextLoader
-from multimodal_gen.loaders.multilabel import MultiLabel
-from multimodal_gen.loaders.numeric import NumericLoader
-from multimodal_gen.loaders.reconstruction import InputTarget
-from multimodal_gen.loaders.regression import NumericTarget
+from multimodal_gen.loaders.numbers import NumericLoader
+from multimodal_gen.loaders.targets.inputs import InputTarget
+from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens
+from multimodal_gen.loaders.targets.multi_label import MultiLabel
+from multimodal_gen.loaders.targets.numbers import NumericTarget
+from multimodal_gen.loaders.text.masked import MaskedTextLoader
 
 
 class LengthLoader(mg.Loader):

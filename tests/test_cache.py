@@ -14,9 +14,9 @@ import pytest
 from digest_loader import CELLS, ROW_BYTES, DigestLoader, cached, reads, reads_of
 
 import multimodal_gen as mg
-from multimodal_gen.cache import ArrayCache, as_text, estimate
-from multimodal_gen.cache.folder import size_of
-from multimodal_gen.cache.index import Index
+from multimodal_gen.batch.cache import ArrayCache, as_text, estimate
+from multimodal_gen.batch.cache.folder import size_of
+from multimodal_gen.batch.cache.index import Index
 
 
 def files_of(directory: Path, pattern: str) -> list[Path]:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from digest_loader import ROW_BYTES, DigestLoader, cached, reads
 
-from multimodal_gen.cache import LoaderCache
-from multimodal_gen.cache.folder import size_of
+from multimodal_gen.batch.cache import LoaderCache
+from multimodal_gen.batch.cache.folder import size_of
 
 TESTS = Path(__file__).parent
 
@@ -57,7 +57,7 @@ def test_two_processes_fill_at_once_and_a_third_reads_along(tmp_path: Path) -> N
 KILLS = """
 import os, random, signal, sys, time
 from digest_loader import DigestLoader
-from multimodal_gen.cache import ArrayCache
+from multimodal_gen.batch.cache import ArrayCache
 
 random.seed(0)
 for turn in range(15):
@@ -92,7 +92,7 @@ def test_a_killed_process_leaves_nothing_torn_and_nothing_behind(tmp_path: Path)
 FORKS = """
 import os, sys, threading
 from digest_loader import reads, DigestLoader
-from multimodal_gen.cache import ArrayCache
+from multimodal_gen.batch.cache import ArrayCache
 
 loader = DigestLoader("text")
 cache = ArrayCache(sys.argv[1]).of(loader)
@@ -166,7 +166,7 @@ SMALL_FILES = """
 import resource, sys, warnings
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, 2**19))
 from digest_loader import reads, DigestLoader
-from multimodal_gen.cache import ArrayCache
+from multimodal_gen.batch.cache import ArrayCache
 
 cache = ArrayCache(sys.argv[1]).of(DigestLoader("text"))
 with warnings.catch_warnings(record=True) as caught:
@@ -189,7 +189,7 @@ def test_processes_together_stay_under_the_limit(tmp_path: Path) -> None:
     script = """
 import sys, warnings
 from digest_loader import DigestLoader
-from multimodal_gen.cache import ArrayCache
+from multimodal_gen.batch.cache import ArrayCache
 warnings.simplefilter("ignore")
 cache = ArrayCache(sys.argv[1], limit=int(sys.argv[2])).of(DigestLoader("text"))
 for number in range(int(sys.argv[3]), int(sys.argv[4])):

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from multimodal_gen.cell_numbers import cell_number, column_numbers, number_or_cell
-from multimodal_gen.cells import cell_text, column_texts, is_missing
+from multimodal_gen.rows.cell_numbers import cell_number, column_numbers, number_or_cell
+from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 import multimodal_gen as mg
 from multimodal_gen.models import BackboneBranch, ImageBranch
-from multimodal_gen.plan import Plan
+from multimodal_gen.rows.plan import Plan
 
 TABLE = pd.DataFrame({"text": ["a cat", "a dog"] * 4, "number": range(8), "label": ["cat", "dog"] * 4})
 NUMBERS = {"number": mg.NumericLoader("number", mean=[0.0], scale=[1.0])}

@@ -19,7 +19,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import multimodal_gen as mg
-from multimodal_gen.cli import app
+from multimodal_gen.cli.app import app
 
 COLOURS = {"red": (220, 40, 40), "blue": (40, 40, 220)}
 PICTURES = {"confusion.png", "curves.png", "predictions.png", "wrong.png"}
@@ -340,7 +340,7 @@ def test_a_bug_is_not_taken_for_wrong_input(shop: Path, tmp_path: Path, monkeypa
     def broken(*_: object, **__: object) -> None:
         raise ValueError("matrices are not aligned")
 
-    monkeypatch.setattr("multimodal_gen.training.fit_with_recipe", broken)
+    monkeypatch.setattr("multimodal_gen.cli.train.fit_with_recipe", broken)
     with pytest.raises(ValueError, match="matrices are not aligned"):
         call("train", shop, "--caption", "caption", "--runs", tmp_path)
 
@@ -348,7 +348,7 @@ def test_a_bug_is_not_taken_for_wrong_input(shop: Path, tmp_path: Path, monkeypa
 def test_help_answers_without_importing_anything_heavy() -> None:
     code = """
 import sys
-from multimodal_gen.cli import app
+from multimodal_gen.cli.app import app
 try:
     app(["train", "--help"])
 except SystemExit as end:

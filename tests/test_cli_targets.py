@@ -14,12 +14,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import multimodal_gen as mg
-from multimodal_gen.cli import app
+from multimodal_gen.cli.app import app
+from multimodal_gen.cli.data import input_names, picture_folder
+from multimodal_gen.cli.option_values import as_score, score_title
+from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.cli.target_choice import check_classes, check_separator, main_score, make_target, shown_scores
 from multimodal_gen.models import matching_class
-from multimodal_gen.option_values import as_score, score_title
-from multimodal_gen.preparation import input_names, picture_folder
-from multimodal_gen.settings import DataSettings
-from multimodal_gen.target_choice import check_classes, check_separator, main_score, make_target, shown_scores
 
 ROWS = 48
 

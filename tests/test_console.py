@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from multimodal_gen import console as told
-from multimodal_gen.cli import app
-from multimodal_gen.console import ProgressReporter
+from multimodal_gen.cli import console as told
+from multimodal_gen.cli.app import app
+from multimodal_gen.cli.console import ProgressReporter
 
 LOGS = {"loss": 1.5, "prediction_loss": 0.5, "val_loss": 0.25, "accuracy": 0.5, "val_accuracy": 0.75}
 
@@ -88,7 +88,7 @@ def run_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, raised: Any, *more
             reporter.epoch(epoch, LOGS)
         raised()
 
-    monkeypatch.setattr("multimodal_gen.training.run", stopped)
+    monkeypatch.setattr("multimodal_gen.cli.train.run", stopped)
     monkeypatch.setattr(signal, "getsignal", lambda number: signal.default_int_handler)
     arguments = ["train", "a.csv", "--caption", "c", "--runs", str(tmp_path), *more]
     result = CliRunner().invoke(app, arguments)
@@ -137,7 +137,7 @@ def test_a_system_error_without_ctrl_c_keeps_its_traceback(monkeypatch: pytest.M
     def broken() -> None:
         raise SystemError("a bug")
 
-    monkeypatch.setattr("multimodal_gen.training.run", lambda *_: broken())
+    monkeypatch.setattr("multimodal_gen.cli.train.run", lambda *_: broken())
     result = CliRunner().invoke(app, ["train", "a.csv", "--caption", "c", "--runs", str(tmp_path)])
     assert isinstance(result.exception, SystemError)
 

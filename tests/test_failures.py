@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen import batch
-from multimodal_gen.failures import FailureLog
+from multimodal_gen.batch import pending as batch
+from multimodal_gen.batch.failures import FailureLog
 from multimodal_gen.loaders.base import ArraySpec, Loader
 
 BAD = (3, 4, 11)

@@ -16,9 +16,9 @@ from digest_loader import DigestLoader, reads
 from typer.testing import CliRunner
 
 import multimodal_gen as mg
-from multimodal_gen.cache import ArrayCache
-from multimodal_gen.cli import app
-from multimodal_gen.filling import fill_cache
+from multimodal_gen.batch.cache import ArrayCache
+from multimodal_gen.batch.cache.filling import fill_cache
+from multimodal_gen.cli.app import app
 
 
 def call(*arguments: object) -> tuple[int, str, str]:
@@ -73,8 +73,8 @@ STOPPED = """
 import os, signal, sys
 import pandas as pd
 from digest_loader import DigestLoader
-from multimodal_gen.cache import ArrayCache
-from multimodal_gen.filling import fill_cache
+from multimodal_gen.batch.cache import ArrayCache
+from multimodal_gen.batch.cache.filling import fill_cache
 
 # A shell that runs these tests in the background has them ignore Ctrl-C, which children inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

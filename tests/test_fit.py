@@ -200,7 +200,7 @@ def test_keras_is_left_with_one_worker_and_more_are_refused_with_the_reason() ->
 
 
 def test_outside_of_fit_no_epoch_is_running() -> None:
-    from multimodal_gen.clock import running_epoch
+    from multimodal_gen.sequence.keras_inside.calls import running_epoch
 
     def fit() -> int | None:
         epoch = 7  # a function of somebody else that happens to look alike

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen.preparation import given_parts, make_loaders, read_parts, split_column
-from multimodal_gen.settings import DataSettings
+from multimodal_gen.cli.data import given_parts, make_loaders, read_parts, split_column
+from multimodal_gen.cli.settings import DataSettings
 
 
 def fill(root: Path, *names: str) -> Path:

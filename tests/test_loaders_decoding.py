@@ -14,9 +14,9 @@ from lossless_jpeg import encode
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen.loaders import fitting
-from multimodal_gen.loaders.decoding import check_jpeg, plain_jpeg
-from multimodal_gen.loaders.quiet import quiet
+from multimodal_gen.loaders.image import resizing as fitting
+from multimodal_gen.loaders.image.limits import check_jpeg, plain_jpeg
+from multimodal_gen.loaders.image.quiet import quiet
 
 
 def content_of(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.cells import cell_text
-from multimodal_gen.loaders.placing import read_at
+from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.rows.cells import cell_text
 
 
 def test_classes_are_sorted_and_of_their_own_type() -> None:

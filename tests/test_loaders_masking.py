@@ -13,8 +13,8 @@ from tokenizers import models, pre_tokenizers
 import multimodal_gen as mg
 from multimodal_gen.augment.text import RandomWordSwap, TokenDropout
 from multimodal_gen.config import deserialize, serialize
-from multimodal_gen.loaders.masked_tokens import MaskedTokens
-from multimodal_gen.loaders.masking import MaskedTextLoader
+from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens
+from multimodal_gen.loaders.text.masked import MaskedTextLoader
 
 # Each thing has its own colour and place, so a hidden word can be told from those that are left.
 THINGS = [

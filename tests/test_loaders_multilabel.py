@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.loaders.multilabel import MultiLabel, split_labels
+from multimodal_gen.loaders.targets.multi_label import MultiLabel, split_labels
 
 TAGS = MultiLabel("tags", ["blue", "red", "round"])
 

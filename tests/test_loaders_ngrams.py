@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.loaders.ngrams import WEIGHT_SCALE, NgramEncoder
+from multimodal_gen.loaders.text.ngrams import WEIGHT_SCALE, NgramEncoder
 
 TEXTS = ["red glass mug", "blue glass bowl", "red wooden bowl", "tired red dog"]
 

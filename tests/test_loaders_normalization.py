@@ -12,7 +12,7 @@ from PIL import Image
 import multimodal_gen as mg
 from multimodal_gen.augment import RandomFlip
 from multimodal_gen.config import deserialize, serialize
-from multimodal_gen.loaders.normalization import (
+from multimodal_gen.loaders.image.normalization import (
     FeaturewiseNormalization,
     Normalization,
     SamplewiseNormalization,

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen.cache import ArrayCache
-from multimodal_gen.cache.keys import key_of
-from multimodal_gen.loaders.opening import Place
+from multimodal_gen.batch.cache import ArrayCache
+from multimodal_gen.batch.cache.keys import key_of
+from multimodal_gen.loaders.files import Place
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.loaders.reconstruction import InputTarget
+from multimodal_gen.loaders.targets.inputs import InputTarget
 
 FLIPS = [mg.augment.RandomFlip("horizontal_and_vertical"), mg.augment.RandomZoom(0.3)]
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.loaders.regression import NumericTarget
+from multimodal_gen.loaders.targets.numbers import NumericTarget
 
 
 def test_training_sees_standardised_numbers_and_predictions_are_in_the_tables_units() -> None:

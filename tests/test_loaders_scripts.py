@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.loaders.tokens import TokenEncoder
+from multimodal_gen.loaders.text.tokens import TokenEncoder
 
 # The last two sentences of each are held out. Where a script puts no spaces between words, "|" stands for them.
 SENTENCES = {

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.loaders.values import cells_of, numbers_of, read_numbers, series_of
+from multimodal_gen.loaders.learning import cells_of, numbers_of, read_numbers, series_of
 
 TABLE = pd.DataFrame(
     {

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.memory import RowMemory
+from multimodal_gen.batch.row_memory import RowMemory
 
 TOKENS = mg.ArraySpec((5,), "int32", "tokens", 1000)
 
@@ -79,7 +79,7 @@ import resource, signal, warnings
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 import numpy as np, multimodal_gen as mg
-from multimodal_gen.memory import RowMemory
+from multimodal_gen.batch.row_memory import RowMemory
 memory = RowMemory(10_000, mg.ArraySpec((5,), "int32", "tokens", 1000))
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -11,9 +11,9 @@ import pytest
 from keras import layers
 
 import multimodal_gen as mg
-from multimodal_gen.loaders.multilabel import MultiLabel
-from multimodal_gen.loaders.reconstruction import InputTarget
-from multimodal_gen.loaders.regression import NumericTarget
+from multimodal_gen.loaders.targets.inputs import InputTarget
+from multimodal_gen.loaders.targets.multi_label import MultiLabel
+from multimodal_gen.loaders.targets.numbers import NumericTarget
 
 # On tensorflow, compiling with XLA would take most of the time of these tests.
 JIT = False if keras.backend.backend() == "tensorflow" else "auto"

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from multimodal_gen.loaders.losses import MaskedAccuracy, MaskedCrossentropy
+from multimodal_gen.loaders.targets.losses import MaskedAccuracy, MaskedCrossentropy
 
 
 def batch() -> tuple[np.ndarray, np.ndarray]:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from multimodal_gen.loaders.base import ArraySpec
-from multimodal_gen.loaders.image import ImageLoader
-from multimodal_gen.loaders.label import ClassLabel
-from multimodal_gen.loaders.multilabel import MultiLabel
-from multimodal_gen.loaders.numeric import NumericLoader
-from multimodal_gen.loaders.regression import NumericTarget
+from multimodal_gen.loaders.image.loader import ImageLoader
+from multimodal_gen.loaders.numbers import NumericLoader
+from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.loaders.targets.multi_label import MultiLabel
+from multimodal_gen.loaders.targets.numbers import NumericTarget
 from multimodal_gen.models import (
     ImageBranch,
     branches_for,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from multimodal_gen.loaders.base import ArraySpec
-from multimodal_gen.loaders.label import ClassLabel
-from multimodal_gen.loaders.multilabel import MultiLabel
-from multimodal_gen.loaders.regression import NumericTarget
+from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.loaders.targets.multi_label import MultiLabel
+from multimodal_gen.loaders.targets.numbers import NumericTarget
 from multimodal_gen.models import FusionModel, Joint, Match, build_fusion_classifier, calibrate_heads
 from multimodal_gen.models.auxiliary import contrastive_loss, hand_over, positive_rows, take_over
 from multimodal_gen.models.layers import SumOfHeads

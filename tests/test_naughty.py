@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import multimodal_gen as mg
-from multimodal_gen.cli import app
+from multimodal_gen.cli.app import app
 
 STRINGS = [
     *("undefined", "NULL", "None", "nan", "NaN", "-0", "1E+02", "1,000.00", "0x0", "Infinity", "true", "\\", "--help"),
@@ -110,7 +110,7 @@ def call(*arguments: object) -> str:
 
 
 # Each row is there six times, in all parts.
-@pytest.mark.filterwarnings("ignore::multimodal_gen.leakage.LeakageWarning")
+@pytest.mark.filterwarnings("ignore::multimodal_gen.rows.leakage.LeakageWarning")
 @pytest.mark.parametrize("strings", ["few"], indirect=True)
 def test_naughty_strings_go_through_the_command_line_whole(
     table: pd.DataFrame, strings: list[str], tmp_path: Path

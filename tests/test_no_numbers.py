@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.no_numbers import advice_on
+from multimodal_gen.rows.number_advice import advice_on
 
 
 def refused(cells: Any) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from multimodal_gen.cli import app
-from multimodal_gen.option_values import folder_of_pictures, run_folder
+from multimodal_gen.cli.app import app
+from multimodal_gen.cli.option_values import folder_of_pictures, run_folder
 
 
 def error_of(*arguments: object) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, get_args, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-from multimodal_gen.cli import app
+from multimodal_gen.cli.app import app
 
 
 def _options(one: typer.Typer) -> list[tuple[str, str, OptionInfo]]:

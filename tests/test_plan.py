@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from multimodal_gen.plan import Plan
+from multimodal_gen.rows.plan import Plan
 
 
 @pytest.mark.parametrize(("rows", "batch_size"), [(1, 1), (7, 3), (64, 8), (65, 8), (5, 100)])

@@ -16,8 +16,8 @@ from matplotlib.text import Text
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen import plots
-from multimodal_gen.cards import readable, text_width, wrap
+from multimodal_gen.inspection import plots
+from multimodal_gen.inspection.layout import readable, text_width, wrap
 
 ODD_TEXTS = [
     "$x_1$ costs $5 \\frac{a}{b}",

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.text import Text
 
 import multimodal_gen as mg
-from multimodal_gen.filling import fill_cache
+from multimodal_gen.batch.cache.filling import fill_cache
 from multimodal_gen.models import ImageBranch, fit_with_recipe
 from multimodal_gen.spec import MASK, mask_name, mask_names, with_masks
 

@@ -10,10 +10,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import multimodal_gen as mg
-from multimodal_gen.buckets import _least_padding
-from multimodal_gen.cache.keys import key_of
+from multimodal_gen.batch.buckets import _least_padding
+from multimodal_gen.batch.cache.keys import key_of
 from multimodal_gen.loaders.base import ArraySpec
-from multimodal_gen.plan import Plan
+from multimodal_gen.rows.plan import Plan
 
 # The same examples in every run, and as many as take about a second a test.
 SETTINGS = settings(derandomize=True, deadline=None, database=None, max_examples=100)

@@ -60,7 +60,7 @@ import sys
 for name in ("keras", "tensorflow", "jax", "torch"):
     sys.modules[name] = None
 import numpy as np, pandas as pd, multimodal_gen as mg
-from multimodal_gen.plan import Plan
+from multimodal_gen.rows.plan import Plan
 table = pd.DataFrame({"caption": ["a b", "b c"], "label": ["x", "y"]})
 mg.split_table(table, (0.5, 0.5))
 Plan(2, 1, shuffle=True).batch(0, 0)
@@ -122,8 +122,8 @@ def test_only_the_layers_that_need_keras_import_it() -> None:
         "plain_errors.py",
         "whole_model.py",
         "bundle.py",
-        "bundle_model.py",
-        "training.py",
+        "model_file.py",
+        "train.py",
         "console.py",
     }
     for path in package.rglob("*.py"):

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.cli import app
-from multimodal_gen.rehearsal import check_folder, rehearse
-from multimodal_gen.versions import running_version
+from multimodal_gen.bundle.versions import running_version
+from multimodal_gen.cli.app import app
+from multimodal_gen.cli.rehearsal import check_folder, rehearse
 
 
 def make_bundle(units: int = 8, loader: mg.Loader | None = None) -> mg.Bundle:

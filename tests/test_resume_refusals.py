@@ -16,7 +16,7 @@ import pytest
 from test_resume import BrokenOffError, Interrupt, fit, interrupted, make_data, make_model, outcome
 
 import multimodal_gen as mg
-from multimodal_gen.resume.snapshots import Snapshots
+from multimodal_gen.sequence.resume.snapshots import Snapshots
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(begun: Pa
 
 
 def test_two_processes_cannot_train_with_one_directory(tmp_path: Path) -> None:
-    code = "import sys; from multimodal_gen.resume.snapshots import Snapshots; Snapshots(sys.argv[1]); input()"
+    code = "import sys; from multimodal_gen.sequence.resume.snapshots import Snapshots; Snapshots(sys.argv[1]); input()"
     code = f"print('imported', flush=True); {code.replace('; input', '; print(1, flush=True); input')}"
     with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdin=-1, stdout=-1, text=True) as other:
         assert other.stdout is not None and other.stdin is not None

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.plan import Plan
-from multimodal_gen.sampling import BalancedSampler, Sampler, WeightedSampler, draw_weights
+from multimodal_gen.rows.plan import Plan
+from multimodal_gen.rows.sampling import BalancedSampler, Sampler, WeightedSampler, draw_weights
 
 
 @pytest.fixture

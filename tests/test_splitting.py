@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen.leakage import picture_columns, warn_of_shared_pictures
-from multimodal_gen.part_checks import warn_of_leakage
+from multimodal_gen.cli.part_checks import warn_of_leakage
+from multimodal_gen.rows.leakage import picture_columns, warn_of_shared_pictures
 
 SHARES = (0.7, 0.1, 0.2)
 few_rows = pytest.mark.filterwarnings("ignore:.* have too few rows for every part")

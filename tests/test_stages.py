@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from multimodal_gen.stages import Stopwatch, stage
+from multimodal_gen.loaders.stages import Stopwatch, stage
 
 
 def test_nothing_is_measured_unless_somebody_looks() -> None:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen.state import digest_of_column
+from multimodal_gen.sequence.state import digest_of_column
 
 WORDS = mg.TextLoader.from_texts("caption", ["a red mug", "a blue mug"], sequence_length=6)
 TARGET = mg.ClassLabel("label", list("xyz"))
@@ -207,7 +207,7 @@ def test_of_a_column_of_arrays_some_rows_are_looked_at() -> None:
 def test_digests_are_the_same_in_another_process() -> None:
     code = (
         "import pandas as pd, numpy as np; from PIL import Image\n"
-        "from multimodal_gen.state import digest_of_column as d\n"
+        "from multimodal_gen.sequence.state import digest_of_column as d\n"
         "x = [{'a', }, Image.new('RGB', (3, 3)), object(), np.zeros(2), 'text', lambda: 1];"
         "print(d(pd.Series(x, dtype=object)), d(pd.Series(['a', 'b'])), d(pd.Series([1.5, 2])))"
     )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen.table import cells_of, check_columns
+from multimodal_gen.rows.table import cells_of, check_columns
 
 TEXTS = ["NA", "None", "null", "a, b", 'say "x"', "ünï 😀", "two\nlines", " spaces "]
 

@@ -12,10 +12,10 @@ import pytest
 from test_cli_targets import settings
 
 import multimodal_gen as mg
-from multimodal_gen.auditing.sides import named_sides
-from multimodal_gen.preparation import Parts
-from multimodal_gen.table_notes import notes_on
-from multimodal_gen.target_choice import check_classes
+from multimodal_gen.cli.data import Parts
+from multimodal_gen.cli.table_notes import notes_on
+from multimodal_gen.cli.target_choice import check_classes
+from multimodal_gen.inspection.audit.sides import named_sides
 
 
 def notes(captions: Sequence[str | None], labels: Sequence[str], **more: object) -> list[str]:

@@ -16,8 +16,8 @@ import pyarrow.parquet
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.table import check_columns
-from multimodal_gen.tables import quoting
+from multimodal_gen.rows.formats import quoting
+from multimodal_gen.rows.table import check_columns
 
 LONG = 1234567890123456789
 

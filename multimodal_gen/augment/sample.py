@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.augment.parameters import check_probability
-from multimodal_gen.cells import is_missing
-from multimodal_gen.checks import check_once, check_switches
 from multimodal_gen.config import Configurable
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.checks import check_once, check_switches
 from multimodal_gen.spec import mask_name
 
 

@@ -1,26 +1,34 @@
-"""Loaders: one cell of a table in, one array out; one file a modality. Those in the y position are targets."""
+"""Loaders: one cell of a table in, one array out; one file or folder a modality. Those in the y position are targets.
 
-from multimodal_gen.loaders.array import ArrayLoader
+Read `base.py` first, then `numbers.py`, which is small and the file to copy for a new modality, and `checking.py`,
+which proves that a loader keeps the contract. `image/` reads pictures, `text/` captions, `arrays.py` arrays;
+`targets/` holds what is learned. They share `learning.py` (training values in any form) and `moments.py` (their
+means), `files.py` (which files may be opened, `missing_files.py` where there is none), `vary_with.py` (pictures that
+vary together), `cell_errors.py` (errors with row, column and path) and `stages.py` (clocks for the steps from a cell
+to a batch).
+"""
+
+from multimodal_gen.loaders.arrays import ArrayLoader
 from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.checking import check_loader
-from multimodal_gen.loaders.image import ImageLoader
-from multimodal_gen.loaders.label import ClassLabel
-from multimodal_gen.loaders.masked_tokens import MaskedTokens
-from multimodal_gen.loaders.masking import MaskedTextLoader
-from multimodal_gen.loaders.multilabel import MultiLabel
-from multimodal_gen.loaders.ngrams import NgramEncoder
-from multimodal_gen.loaders.normalization import (
+from multimodal_gen.loaders.image.loader import ImageLoader
+from multimodal_gen.loaders.image.normalization import (
     FeaturewiseNormalization,
     Normalization,
     SamplewiseNormalization,
     ZCAWhitening,
 )
-from multimodal_gen.loaders.numeric import NumericLoader
-from multimodal_gen.loaders.reconstruction import InputTarget
-from multimodal_gen.loaders.regression import NumericTarget
-from multimodal_gen.loaders.target import Target
-from multimodal_gen.loaders.text import TextLoader
-from multimodal_gen.loaders.tokens import TokenEncoder
+from multimodal_gen.loaders.numbers import NumericLoader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.loaders.targets.inputs import InputTarget
+from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens
+from multimodal_gen.loaders.targets.multi_label import MultiLabel
+from multimodal_gen.loaders.targets.numbers import NumericTarget
+from multimodal_gen.loaders.text.loader import TextLoader
+from multimodal_gen.loaders.text.masked import MaskedTextLoader
+from multimodal_gen.loaders.text.ngrams import NgramEncoder
+from multimodal_gen.loaders.text.tokens import TokenEncoder
 
 __all__ = [
     "ArrayLoader",

@@ -14,11 +14,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from multimodal_gen.cells import is_missing as is_missing
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import LoadError
+from multimodal_gen.rows.cells import is_missing as is_missing
+from multimodal_gen.rows.table import check_names
 from multimodal_gen.spec import ArraySpec as ArraySpec
-from multimodal_gen.table import check_names
 
 
 class Loader(Configurable):

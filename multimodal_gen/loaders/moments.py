@@ -15,8 +15,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.placing import read_at
-from multimodal_gen.table import check_columns
+from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.rows.table import check_columns
 
 _MAX_THREADS = 4
 # What one task reads at most.

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from multimodal_gen.checks import check_switches
 from multimodal_gen.models.branch import Branch, Encoding, require_kind
 from multimodal_gen.models.layers import ApplicationPreprocessing
+from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.spec import ArraySpec
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from multimodal_gen.loaders.ngrams import WEIGHT_SCALE
+from multimodal_gen.loaders.text.ngrams import WEIGHT_SCALE
 from multimodal_gen.models.auxiliary import HeadTerm, hand_over
 from multimodal_gen.models.outputs import Activation, activate
 

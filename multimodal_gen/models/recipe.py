@@ -13,11 +13,11 @@ from typing import Any
 
 import keras
 
-from multimodal_gen.checks import check_switches
 from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.image_branches import ImageBranch
 from multimodal_gen.models.matching import chosen_class
+from multimodal_gen.rows.checks import check_switches
 
 # Passes over the table shrink as it grows, so that training takes about the same number of steps.
 _ROW_VISITS = 115_000

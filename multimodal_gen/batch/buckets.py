@@ -1,0 +1,212 @@
+"""Captions of like length side by side: few lengths learned from a table, and each row's place among them.
+
+The plan makes batches of rows of one bucket, and here the token arrays of a batch are cut to the shortest of the
+lengths that holds them. Which rows come when is the plan's business, and padding to the full length the loader's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from multimodal_gen.augment.batch import Batch
+from multimodal_gen.errors import LoaderError, LoadError
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.plan import Plan
+from multimodal_gen.rows.table import cells_of
+
+_MOST_LENGTHS, _MULTIPLE, _MOST_CANDIDATES = 5, 8, 256
+_CHUNK_ROWS, _ROWS_WITH_A_BAR = 1000, 100_000
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The lengths that batches of one input come in.
+
+    Args:
+        name: Name of the input.
+        targets: Names of the targets that are cut like it.
+        lengths: At most 5 lengths in ids, ascending. The last holds every caption of the table.
+        full: The length that the loader yields; for what random operations make longer than the last of `lengths`.
+        left: Whether padding is on the left.
+        of_row: `(num_rows,) uint8`, position in `lengths` of the least length that holds each row.
+        ids: How many ids the rows of each bucket have, padding left out.
+    """
+
+    name: str
+    targets: tuple[str | None, ...]
+    lengths: tuple[int, ...]
+    full: int
+    left: bool
+    of_row: np.ndarray = field(repr=False, compare=False)
+    ids: np.ndarray = field(repr=False, compare=False)
+
+    def length(self, batch: Batch, plan: Plan, epoch: int, index: int) -> int:
+        """The length for a batch that the loaders have filled: the least that holds its longest row.
+
+        All ranks of a plan need the same one, which is therefore that of the whole batch's longest caption.
+
+        Raises:
+            LoaderError: If there are several ranks, and a random operation has made a caption longer than that.
+        """
+        needed = max(self._used(array) for array in self._arrays(batch))
+        if plan.num_batches == 1:
+            # Keras on tensorflow learns from the first two batches which axes vary, and here there is but one.
+            return self.full
+        if plan.world_size == 1:
+            return next((one for one in self.lengths if one >= needed), self.full)
+        length = self.lengths[plan.bucket(epoch, index)]
+        if needed > length:
+            raise LoaderError(
+                "All ranks need batches of one shape, so with `bucket_by_length` and `shard` no random operation may "
+                f"make a caption of {self.name!r} longer; leave out the operation, or `bucket_by_length`. "
+                f"Received: {needed} ids in a batch of length {length}"
+            )
+        return length
+
+    def cut(self, batch: Batch, length: int) -> Batch:
+        """A batch whose arrays of tokens are `(batch, length)`; what is cut off is lost."""
+        targets = {
+            name: self._shortened(array, length) if name in self.targets else array
+            for name, array in _by_name(batch.target).items()
+        }
+        inputs = {**batch.inputs, self.name: self._shortened(batch.inputs[self.name], length)}
+        return dataclasses.replace(batch, inputs=inputs, target=targets.get(None, targets or None))
+
+    def padding(self, plan: Plan, epoch: int) -> tuple[float, float]:
+        """The share of an epoch's ids that is padding, and what it would be at the full length."""
+        rows = self.of_row[plan.order(epoch)[: plan.num_batches * plan.batch_size]]
+        # Of rows drawn by weight, the mean of their bucket.
+        ids = (np.bincount(rows, minlength=len(self.ids)) * (self.ids / np.maximum(np.bincount(self.of_row), 1))).sum()
+        starts = np.arange(0, len(rows), plan.batch_size)
+        longest = np.array(self.lengths)[np.maximum.reduceat(rows, starts)]
+        longest = np.full_like(longest, self.full) if plan.num_batches == 1 else longest
+        places = (longest * np.diff(starts, append=len(rows))).sum()
+        return float(1 - ids / places), float(1 - ids / (len(rows) * self.full))
+
+    def _arrays(self, batch: Batch) -> list[np.ndarray]:
+        return [batch.inputs[self.name], *(_by_name(batch.target)[name] for name in self.targets)]
+
+    def _used(self, array: np.ndarray) -> int:
+        used = np.flatnonzero((array != 0).any(axis=0))
+        if not len(used):
+            return 0
+        return int(self.full - used[0] if self.left else used[-1] + 1)
+
+    def _shortened(self, array: np.ndarray, length: int) -> np.ndarray:
+        return np.ascontiguousarray(array[:, self.full - length :] if self.left else array[:, :length])
+
+
+def learn_buckets(
+    name: str | None,
+    table: pd.DataFrame,
+    inputs: Mapping[str, Loader],
+    targets: Mapping[str | None, Loader],
+    *,
+    shuffle: bool,
+    tolerant: bool = False,
+) -> Buckets | None:
+    """The argument `bucket_by_length`, checked; all captions are tokenized once to learn their lengths.
+
+    The lengths are those multiples of 8 that leave the least padding.
+
+    Args:
+        name: Name of an input of kind "tokens", or None.
+        table: The rows; more than 100,000 of them show a progress bar.
+        inputs: Input name -> loader.
+        targets: Target name -> target.
+        shuffle: Whether there is an order that may be changed.
+        tolerant: Whether a caption that cannot be loaded counts as an empty one; it is heard of when its batch is made.
+
+    Raises:
+        ValueError: If there is no such input, it is no tokens, or the table's own order is wanted.
+        LoadError: If a caption cannot be loaded; it names the row's index and the column.
+    """
+    if name is None:
+        return None
+    loader = inputs.get(name)
+    if loader is None or loader.spec.kind != "tokens" or len(loader.spec.shape) != 1:
+        kinds = {one: inputs[one].spec.kind for one in inputs}
+        raise ValueError(
+            "`bucket_by_length` must name an input of kind 'tokens'; the inputs and their kinds are "
+            f"{kinds}. Received: bucket_by_length={name!r}"
+        )
+    if not shuffle:
+        raise ValueError(
+            "`bucket_by_length` changes the order of rows, so it needs `shuffle=True` or a sampler. "
+            f"Received: bucket_by_length={name!r}, shuffle=False"
+        )
+    full, left = loader.spec.shape[0], getattr(getattr(loader, "encoder", None), "padding", "right") == "left"
+    of_each = _lengths(loader, table, left, tolerant)
+    lengths = _least_padding(of_each, full)
+    of_row = np.searchsorted(lengths, of_each).astype("uint8")
+    alike = tuple(key for key, one in targets.items() if isinstance(one, MaskedTokens) and one.loader == loader)
+    return Buckets(name, alike, lengths, full, left, of_row, np.bincount(of_row, of_each))
+
+
+def _lengths(loader: Loader, table: pd.DataFrame, left: bool, tolerant: bool) -> np.ndarray:
+    # (rows,) uint32: ids up to the padding.
+    lengths = np.empty(len(table), "uint32")
+    starts = range(0, len(table), _CHUNK_ROWS)
+    with tqdm(total=len(table), desc="measuring captions", unit="row", disable=len(table) <= _ROWS_WITH_A_BAR) as bar:
+        for start in starts:
+            rows = np.arange(start, min(start + _CHUNK_ROWS, len(table)))
+            used = np.stack(_read(loader, table, rows, tolerant)) != 0
+            used = used if left else used[:, ::-1]
+            lengths[rows] = np.where(used.any(axis=1), used.shape[1] - used.argmax(axis=1), 0)
+            bar.update(len(rows))
+    return lengths
+
+
+def _read(loader: Loader, table: pd.DataFrame, rows: np.ndarray, tolerant: bool) -> list[np.ndarray]:
+    cells = cells_of(table, loader.column, rows)
+    try:
+        if loader.accepts_missing or not any(map(is_missing, cells)):
+            return loader.read_batch(cells)
+    except Exception:
+        # Somewhere is a bad cell: reading one by one finds which.
+        pass
+    arrays = []
+    for cell, label in zip(cells, table.index.take(rows).tolist(), strict=True):
+        try:
+            arrays.append(read_at(loader, cell, label))
+        except LoadError:
+            if not tolerant and not (loader.missing == "blank" and is_missing(cell)):
+                raise
+            arrays.append(np.zeros(loader.spec.shape, loader.spec.dtype))
+    return arrays
+
+
+def _least_padding(of_each: np.ndarray, full: int) -> tuple[int, ...]:
+    # The best few of all candidates, by dynamic programming over the number of lengths.
+    longest = max(int(of_each.max()), 1)
+    step = _MULTIPLE * -(-longest // (_MULTIPLE * _MOST_CANDIDATES))
+    ends = np.minimum(np.arange(step, longest + step, step), full)
+    rows = np.searchsorted(np.sort(of_each), ends, side="right")
+    # total[last]: places that the rows up to a candidate take, padding included, with that candidate the last length.
+    total, before = ends * rows, []
+    for _ in range(_MOST_LENGTHS - 1):
+        joined = total[:, None] + ends * (rows - rows[:, None])
+        joined[np.tril_indices(len(ends), -1)] = np.iinfo(joined.dtype).max
+        before.append(joined.argmin(axis=0))
+        total = joined.min(axis=0)
+    chosen = [len(ends) - 1]
+    for previous in reversed(before):
+        chosen.append(int(previous[chosen[-1]]))
+    # Where fewer lengths do, one stands there twice, or holds no row.
+    return tuple(int(ends[one]) for one in sorted(set(chosen)) if rows[one] > 0)
+
+
+def _by_name(targets: Any) -> dict[str | None, np.ndarray]:
+    if targets is None:
+        return {}
+    return dict(targets) if isinstance(targets, Mapping) else {None: targets}

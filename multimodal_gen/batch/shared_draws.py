@@ -1,0 +1,101 @@
+"""Which pictures of a row share their draws: what a sequence makes sure of before it varies any."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from multimodal_gen.augment.together import Variation, moved_alike, moves
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.targets.inputs import InputTarget
+
+Name = TypeVar("Name")
+
+
+def joined_targets(inputs: Mapping[str, Loader], targets: Mapping[Name, Loader]) -> dict[Name, Loader]:
+    """Targets as they are to be read beside the inputs: those that are pictures with the draws of the input picture.
+
+    Args:
+        inputs: Input name -> loader.
+        targets: Target name -> target.
+
+    Raises:
+        ValueError: If a loader varies with one that is not read beside it, or a picture would be varied apart from
+            the one that it belongs to.
+    """
+    loaders = [*inputs.values(), *(one.loader for one in targets.values() if isinstance(one, InputTarget))]
+    pictures = [one for one in loaders if _variation(one) is not None]
+    for loader in pictures:
+        _check_leader(loader, pictures)
+    return {
+        name: _joined(target, inputs) if isinstance(target, InputTarget) else target for name, target in targets.items()
+    }
+
+
+def _variation(loader: Any) -> Variation | None:
+    variation = getattr(loader, "variation", None)
+    return variation if isinstance(variation, Variation) and loader.spec.kind == "image" else None
+
+
+def _leader(loader: Any) -> Any:
+    return loader.get_config().get("vary_with")
+
+
+def _check_leader(loader: Any, pictures: Iterable[Any]) -> None:
+    leader = _leader(loader)
+    if leader is not None and not any(_draws_as(leader, one) for one in pictures if one is not loader):
+        raise ValueError(
+            "The loader given as `vary_with` must be among the inputs as it is, or the two are drawn apart. Received: "
+            f"{loader.column!r}, which varies with {leader!r}"
+        )
+
+
+def _draws_as(one: Any, other: Any) -> bool:
+    mine, others = one.variation, other.variation
+    return (mine.stream, mine.frame) == (others.stream, others.frame) and moved_alike(mine, others)
+
+
+def _joined(target: InputTarget, inputs: Mapping[str, Loader]) -> InputTarget:
+    own = _variation(target.loader)
+    if own is None or not target.follows or _leader(target.loader) is not None:
+        return target
+    # Inputs that vary with one another count as one.
+    leaders: dict[Any, Variation] = {}
+    for loader in inputs.values():
+        found = _variation(loader)
+        if found is not None:
+            leaders.setdefault((found.stream, found.frame), found)
+    same = [one for one in leaders.values() if one.stream == own.stream]
+    if same:
+        # Of one column, the operations in both lists are drawn alike, and the others are for the model to undo.
+        return _with_variation(target, own.joined(same[0]))
+    moving = [one for one in leaders.values() if moves(one.operations)]
+    if not moving and (not moves(own.operations) or not leaders):
+        return target
+    if len(leaders) > 1:
+        raise ValueError(
+            f"Which picture the target on column {target.column!r} belongs to is not clear: say so in its loader, "
+            "`vary_with=LOADER`, or `InputTarget(loader, follows=False)` if it is to be varied on its own. "
+            f"Received: input pictures on the columns {[one.stream for one in leaders.values()]}"
+        )
+    leader = next(iter(leaders.values()))
+    if not moved_alike(own, leader):
+        theirs, mine = list(moves(leader.operations)), list(moves(own.operations))
+        raise ValueError(
+            f"The picture of column {leader.stream!r} is moved by {theirs!r}, and its target on column "
+            f"{target.column!r} by {mine!r}. Let the target's loader follow with `vary_with=LOADER` in place of its "
+            "own `augment`, or say `InputTarget(loader, follows=False)` if it is to be varied on its own. "
+            f"Received: target={target!r}"
+        )
+    return _with_variation(target, own.joined(leader))
+
+
+def _with_variation(target: InputTarget, variation: Variation) -> InputTarget:
+    if variation == target.loader.variation:  # type: ignore[attr-defined]
+        return target
+    # The same objects but for the draws: what they read, and what a cache keeps of it, is the same.
+    loader, joined = copy.copy(target.loader), copy.copy(target)
+    loader.__dict__["variation"] = variation
+    joined.__dict__["loader"] = loader
+    return joined

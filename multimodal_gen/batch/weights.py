@@ -1,0 +1,162 @@
+"""Weights of rows in the loss: from a column, from their class, and zero for rows that only fill up a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.rows.cell_numbers import cell_number
+from multimodal_gen.rows.cells import cell_text
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How rows are weighted, by target.
+
+    Args:
+        by_column: Target name -> column of weights, for the targets that have one.
+        by_class: Target name -> `(classes,)` weights in the order of the model's outputs.
+        targets: All targets by name.
+        always: Whether there are weights even where none was asked for, as rows may be padding.
+    """
+
+    by_column: Mapping[str | None, str]
+    by_class: Mapping[str | None, np.ndarray]
+    targets: Mapping[str | None, Loader]
+    always: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read."""
+        return list(dict.fromkeys(self.by_column.values()))
+
+    def of(
+        self, table: pd.DataFrame, positions: np.ndarray, padding: int, targets: Mapping[str | None, np.ndarray]
+    ) -> dict[str | None, np.ndarray] | None:
+        """Weights `(batch,) float32` of the rows at these positions by target, or None if all count alike.
+
+        Args:
+            table: The table.
+            positions: Positions of the rows.
+            padding: How many of the last ones only fill up the batch.
+            targets: Target name -> what the target read for these rows.
+
+        Raises:
+            LoadError: If a weight is not a finite number of at least 0.
+        """
+        if not targets or not (self.always or self.by_column or self.by_class):
+            return None
+        weights = {}
+        for name, truth in targets.items():
+            own = np.ones(len(positions), "float32")
+            if name in self.by_column:
+                own[:] = _column(table, self.by_column[name], positions)
+            if name in self.by_class:
+                target = self.targets[name]
+                assert isinstance(target, ClassLabel)
+                own *= self.by_class[name][target.positions(truth)].astype("float32")
+            own[len(own) - padding :] = 0
+            weights[name] = own
+        return weights
+
+
+def weights_by_column(sample_weight: Any, targets: Mapping[str | None, Loader]) -> dict[str | None, str]:
+    """The argument `sample_weight`, a column or a mapping of target name -> column, checked.
+
+    Raises:
+        ValueError: If it is neither, or names a target that is not there.
+    """
+    if sample_weight is None:
+        return {}
+    if isinstance(sample_weight, str):
+        return dict.fromkeys(targets, sample_weight)
+    if None in targets or not isinstance(sample_weight, Mapping):
+        raise ValueError(
+            "`sample_weight` must be the name of a column of the table, or, for several targets, map target names to "
+            f"columns. Received: sample_weight of type {type(sample_weight).__name__}"
+        )
+    _check_names("sample_weight", sample_weight, targets)
+    return dict(sample_weight)
+
+
+def weights_by_class(
+    class_weight: Any, targets: Mapping[str | None, Loader], table: pd.DataFrame
+) -> dict[str | None, np.ndarray]:
+    """The argument `class_weight`, checked and as arrays.
+
+    Args:
+        class_weight: None; "balanced"; a mapping of class -> weight; or, for several targets, a mapping of target name
+            -> one of these.
+        targets: The targets.
+        table: Training rows, whose classes "balanced" counts.
+
+    Raises:
+        ValueError: If a target has no classes, a class is unknown or has no weight, or a weight is not a finite number
+            of at least 0.
+    """
+    if class_weight is None:
+        return {}
+    if None in targets:
+        class_weight = {None: class_weight}
+    elif not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f"With several targets, `class_weight` must say for which, as in {{{next(iter(targets))!r}: "
+            f"{class_weight!r}}}. Received: class_weight={class_weight!r}"
+        )
+    _check_names("class_weight", class_weight, targets)
+    return {name: _of_classes(name, one, targets[name], table) for name, one in class_weight.items()}
+
+
+def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFrame) -> np.ndarray:
+    of = "" if name is None else f"[{name!r}]"
+    if not isinstance(target, ClassLabel):
+        raise ValueError(f"`class_weight{of}` needs a ClassLabel for its target. Received: {type(target).__name__}")
+    if isinstance(weights, str) and weights == "balanced":
+        balanced = target.class_weight(table[target.column])
+        return np.array([balanced[position] for position in range(len(target.class_names))])
+    try:
+        by_text = {cell_text(one): weight for one, weight in weights.items()} if isinstance(weights, Mapping) else {}
+    except TypeError:
+        by_text = {}
+    if set(by_text) != set(map(cell_text, target.class_names)):
+        raise ValueError(
+            f'`class_weight{of}` must be "balanced" or give a weight for each of the classes '
+            f"{list(target.class_names)}. Received: {weights!r}"
+        )
+    values = np.array([by_text[cell_text(one)] for one in target.class_names], "float64")
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise ValueError(f"A class weight must be a finite number, at least 0. Received: class_weight{of}={weights!r}")
+    return values
+
+
+def _check_names(argument: str, given: Mapping[Any, Any], targets: Mapping[str | None, Loader]) -> None:
+    unknown = [name for name in given if name not in targets]
+    if unknown:
+        raise ValueError(
+            f"`{argument}` must map target names to what is wanted for them; the targets are "
+            f"{[name for name in targets if name is not None]}. Received: {unknown}"
+        )
+
+
+def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[float]:
+    cells = table[column].array.take(positions).tolist()
+    numbers = []
+    for position, cell in zip(positions, cells, strict=True):
+        try:
+            number = cell_number(cell)
+        except ValueError:
+            number = np.nan
+        if not 0 <= number <= _LARGEST:
+            reason = f"a sample weight must be a finite number of float32, at least 0. Received: {shown(cell)}"
+            raise LoadError(reason).at(table.index[[position]].tolist()[0], column)
+        numbers.append(number)
+    return numbers

@@ -1,0 +1,132 @@
+"""Whether a model, loaders and a target go together: what a `Bundle` makes sure of before it predicts, and after.
+
+Shapes are known beforehand only of a model whose layers are a graph. One with a `call` of its own shows what it puts
+out when it has done so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.loaders.targets.multi_label import MultiLabel
+from multimodal_gen.sequence.input_names import check_order
+from multimodal_gen.sequence.output_shapes import Targets, by_name, check_shapes, paired, structure
+from multimodal_gen.spec import with_masks
+
+if TYPE_CHECKING:
+    import keras
+
+# How far rounding may carry a probability out of [0, 1], in half precision too.
+_TOLERANCE = 1e-3
+
+
+def structure_of_inputs(model: keras.Model, inputs: Mapping[str, Loader]) -> str:
+    """How a model takes its inputs, as `inputs_as` says it; "list" where it does not tell."""
+    taken = structure(model, "input")
+    # What Keras notes of the first batch that a model with a `call` of its own was given.
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if isinstance(taken, Mapping) or isinstance(shape, Mapping):
+        return "dict"
+    alone = _is_shape(shape) or not isinstance(taken, list | tuple | None)
+    return "array" if alone and len(with_masks(inputs)) == 1 else "list"
+
+
+def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Targets) -> None:
+    """Compare a model's inputs with what loaders yield, and its outputs with what a target needs.
+
+    Raises:
+        ValueError: If they differ, or the model is not built.
+        TypeError: If a target is something else.
+    """
+    if not model.built:
+        raise ValueError(
+            "The model has no weights yet: fit it, or call it on a batch first, as in `model(sequence[0][0])`. "
+            f"Received: an unbuilt {type(model).__name__} {model.name!r}"
+        )
+    taken, specs = structure(model, "input"), with_masks(inputs)
+    tensors = getattr(model, "inputs", None) or ()
+    if isinstance(taken, Mapping):
+        if set(taken) != set(specs):
+            raise ValueError(f"The model takes inputs named {sorted(taken)}. Received: loaders named {sorted(specs)}")
+        tensors = [taken[name] for name in specs]
+    else:
+        check_order(model, list(specs))
+    expected = [tuple(tensor.shape[1:]) for tensor in tensors]
+    given = [spec.shape for spec in specs.values()]
+    fits = len(expected) == len(given) and all(
+        len(one) == len(two) and all(a in (None, b) for a, b in zip(one, two, strict=True))
+        for one, two in zip(expected, given, strict=True)
+    )
+    if expected and not fits:
+        raise ValueError(f"The model takes inputs of shapes {expected}. Received: loaders that yield {given}")
+    for one in target.values() if isinstance(target, Mapping) else [target]:
+        if not isinstance(one, Target | None):
+            raise TypeError(
+                "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
+                f"Received: target={target!r}"
+            )
+    outputs = structure(model, "output")
+    if outputs is not None:
+        check_shapes(by_name(outputs, lambda tensor: tuple(tensor.shape[1:])), target)
+
+
+def call_once(model: keras.Model, inputs: Mapping[str, Loader], inputs_as: str) -> None:
+    """Call a model on one row of zeros: Keras exports to ONNX only what was called in the same process.
+
+    A model that cannot take such a row is left as it is.
+
+    Args:
+        model: The model.
+        inputs: Input name -> loader.
+        inputs_as: How the model takes its inputs.
+    """
+    arrays = {name: np.zeros((1, *spec.shape), spec.dtype) for name, spec in with_masks(inputs).items()}
+    batch: Any = arrays if inputs_as == "dict" else list(arrays.values())
+    with suppress(Exception):
+        model(batch[0] if inputs_as == "array" else batch, training=False)
+
+
+def check_outputs(outputs: Any, target: Targets) -> None:
+    """Make sure that what a model has put out is what a target can make sense of.
+
+    Args:
+        outputs: An array, or a mapping of names to arrays.
+        target: The target, several by name, or None.
+
+    Raises:
+        ValueError: If there are other outputs, of other shapes, NaN for every row, or no probabilities where they are
+            needed.
+    """
+    check_shapes(by_name(outputs, lambda array: array.shape[1:]), target)
+    for name, one, array in () if target is None else paired(target, outputs):
+        if np.isnan(array).all():
+            raise ValueError(
+                "The model puts out NaN for every row: its training has diverged, or its weights were never loaded. "
+                f"Received: outputs{name} of {len(array):,} rows"
+            )
+        if isinstance(one, ClassLabel | MultiLabel) and (
+            np.nanmin(array) < -_TOLERANCE or np.nanmax(array) > 1 + _TOLERANCE
+        ):
+            raise ValueError(
+                f"A {type(one).__name__} needs probabilities, in [0, 1]; end the model in `target.activation`, "
+                f"{one.activation!r}. Received: outputs{name} from {np.nanmin(array):g} to {np.nanmax(array):g}"
+            )
+
+
+def rows_of_nan(outputs: Any) -> dict[int, str]:
+    """Position of a row for which a model puts out NaN -> what that means."""
+    arrays = outputs.values() if isinstance(outputs, Mapping) else [outputs]
+    broken = [np.isnan(array.reshape(len(array), -1)).any(axis=1) for array in arrays]
+    reason = "the model puts out NaN for this row; look at its numbers for one that is far too large"
+    return dict.fromkeys(np.flatnonzero(np.logical_or.reduce(broken)).tolist(), reason)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(axis, int | None) for axis in value)

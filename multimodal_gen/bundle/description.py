@@ -1,0 +1,184 @@
+"""The part of a bundle that is not the model: `bundle.json`, which describes loaders and targets, and tokenizer files.
+
+What is written here holds names and numbers only. Reading builds objects of this package's classes, of those that
+Keras knows by registration, and of those that the caller hands in, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from multimodal_gen.bundle.files import parse_json, placed, read_text
+from multimodal_gen.bundle.versions import running_version
+from multimodal_gen.config import deserialize, serialize
+from multimodal_gen.errors import BundleError
+from multimodal_gen.loaders.arrays import ArrayLoader
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.image.loader import ImageLoader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.inputs import InputTarget
+
+_FORMAT = 1
+_TOKENIZER = re.compile(r"tokenizer(_\d+)?\.json")
+
+Targets = Target | dict[str, Target] | None
+
+
+def check_description(inputs: Mapping[str, Loader], target: Targets) -> None:
+    """Make sure that loaders and targets can be written.
+
+    Raises:
+        TypeError: If one has an argument that is not JSON, such as a function; it names which.
+    """
+    named: dict[str, Any] = {f"inputs[{name!r}]": loader for name, loader in inputs.items()}
+    if isinstance(target, Mapping):
+        named |= {f"target[{name!r}]": one for name, one in target.items()}
+    else:
+        named["target"] = target
+    for name, one in named.items():
+        try:
+            json.dumps(serialize(one), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"A bundle of this could not be saved. {error}, in {name}") from error
+
+
+def write_description(folder: Path, inputs: Mapping[str, Loader], target: Targets, inputs_as: str) -> None:
+    """Write `bundle.json` and the tokenizers into a folder.
+
+    Args:
+        folder: The folder, which exists.
+        inputs: Input name -> loader.
+        target: The target, several by name, or None.
+        inputs_as: How the model takes its inputs.
+    """
+    several = isinstance(target, Mapping)
+    description: dict[str, Any] = {
+        "format": _FORMAT,
+        "multimodal_gen": running_version("multimodal_gen"),
+        "keras": running_version("keras"),
+        "inputs_as": inputs_as,
+        "inputs": {name: serialize(loader) for name, loader in inputs.items()},
+        "target": None if several else serialize(target),
+        "targets": {name: serialize(one) for name, one in target.items()} if isinstance(target, Mapping) else None,
+    }
+    _move_out_tokenizers(description, folder)
+    text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "bundle.json").write_text(text, "utf-8", "surrogatepass")
+
+
+def read_description(
+    folder: Path, custom_objects: Mapping[str, type] | None, directory: str | os.PathLike[str] | None = None
+) -> tuple[dict[str, Loader], Targets, str]:
+    """Read what `write_description` wrote: inputs, target and `inputs_as`.
+
+    Args:
+        folder: The folder.
+        custom_objects: Class name -> class, for those that are not this package's or registered with Keras.
+        directory: Where relative paths start from now on; by default where they did.
+
+    Raises:
+        BundleError: If the folder is not a bundle, is damaged, or names an unknown class.
+    """
+    received = f"path={os.fspath(folder)!r}"
+    try:
+        description = parse_json(read_text(folder / "bundle.json"), "bundle.json")
+    except FileNotFoundError:
+        raise BundleError(f"There is no bundle.json in the folder. Received: {received}") from None
+    except BundleError as error:
+        raise placed(error, folder) from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"bundle.json cannot be read: {error}. Received: {received}") from error
+    if not isinstance(description, dict) or description.get("format") != _FORMAT:
+        found = description.get("format") if isinstance(description, dict) else None
+        raise BundleError(
+            f"This version reads bundles of format {_FORMAT}; it was written by another version. "
+            f"Received: format={found!r}, {received}"
+        )
+    try:
+        _move_in_tokenizers(description, folder)
+        _take_no_permissions(description, directory)
+        inputs = _built(description["inputs"], Loader, custom_objects)
+        target: Any = deserialize(description["target"], custom_objects)
+        # A bundle of a single target may have been written before there could be several.
+        if description.get("targets") is not None:
+            target = _built(description["targets"], Target, custom_objects)
+        if directory is not None:
+            inputs = {name: _moved(loader, directory) for name, loader in inputs.items()}
+            several = isinstance(target, dict)
+            target = (
+                {name: _moved(one, directory) for name, one in target.items()} if several else _moved(target, directory)
+            )
+        return inputs, target, description["inputs_as"]
+    except BundleError as error:
+        raise placed(error, folder) from error
+    except FileNotFoundError as error:
+        raise BundleError(f"The bundle is not whole: there is no {error.filename!r}. Received: {received}") from None
+    except Exception as error:
+        # Whatever it makes constructors and the tokenizers library complain about.
+        raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error
+
+
+def _moved(loader: Any, directory: str | os.PathLike[str]) -> Any:
+    """A loader or target whose files lie in another folder; one without files as it is."""
+    if isinstance(loader, ArrayLoader | ImageLoader):
+        return loader.replace(directory=os.fspath(directory))
+    if isinstance(loader, InputTarget):
+        return loader.replace(loader=_moved(loader.loader, directory))
+    return loader
+
+
+def _built(configs: Mapping[str, Any], kind: type[Any], custom_objects: Mapping[str, type] | None) -> dict[str, Any]:
+    built = {name: deserialize(config, custom_objects) for name, config in configs.items()}
+    for name, one in built.items():
+        if not isinstance(one, kind):
+            raise TypeError(f"{name!r} is no {kind.__name__}")
+    return built
+
+
+def _configs(value: Any, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    # Of objects of these classes, wherever they stand: one may be inside another one, or inside a target.
+    if isinstance(value, dict) and value.get("class_name") in names and isinstance(value.get("config"), dict):
+        yield value["config"]
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _configs(one, names)
+
+
+def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
+    files: dict[str, str] = {}
+    for config in _configs(description, ("TokenEncoder",)):
+        text = config["tokenizer_json"]
+        if text not in files:
+            files[text] = f"tokenizer_{len(files)}.json" if files else "tokenizer.json"
+            (folder / files[text]).write_text(text, "utf-8")
+        config["tokenizer_json"] = files[text]
+
+
+def _move_in_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
+    for config in _configs(description, ("TokenEncoder",)):
+        file = config["tokenizer_json"]
+        # Older bundles hold the tokenizer of a loader inside another one as it is.
+        if isinstance(file, str) and file.startswith("{"):
+            continue
+        if not isinstance(file, str) or not _TOKENIZER.fullmatch(file):
+            raise BundleError(
+                f'A bundle\'s tokenizer must lie in its own folder, as "tokenizer.json". Received: {file!r}'
+            )
+        config["tokenizer_json"] = read_text(folder / file)
+
+
+def _take_no_permissions(description: Mapping[str, Any], directory: str | os.PathLike[str] | None) -> None:
+    """What a loader may open over a network is for the caller to say, not for a file."""
+    for config in _configs(description, ("ArrayLoader", "ImageLoader")):
+        config.pop("protocols", None)
+        saved = config.get("directory")
+        if directory is None and isinstance(saved, str) and "://" in saved:
+            raise BundleError(
+                "The pictures of this bundle lie at a URL, which is opened only where you say so: pass it as "
+                f"`directory`, or another place. Received: directory={saved!r}"
+            )

@@ -1,0 +1,189 @@
+"""The command line: which commands there are, which arguments they take, and what is printed in the end.
+
+A thin client: `train.py` runs, `data.py` makes rows and loaders of a table, `console.py` tells and catches.
+Keras, TensorFlow and pandas are imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from multimodal_gen._version import __version__
+from multimodal_gen.cli import option_values, options, table_commands
+from multimodal_gen.cli.arguments import TRAINED, takes
+from multimodal_gen.cli.console import Commands, OneCommand, ProgressReporter, print_table, starting, was_interrupted
+
+_SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"multimodal-gen {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="multimodal-gen",
+    help="Train, score and use models on tables of images, captions and labels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Without boxes: those cut off the names of options in a narrow terminal.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(cls=OneCommand)
+@takes(*TRAINED)
+def train(
+    table: options.TableFile,
+    data: dict[str, Any],
+    fusion: options.Fusion = options.FusionWord.JOINT,
+    positive: options.Positive = None,
+    epochs: options.Epochs = None,
+    ablate: options.Ablate = False,
+    name: options.Name = None,
+    runs: options.Runs = Path("runs"),
+    overwrite: options.Overwrite = False,
+    resume: options.Resume = False,
+    on_error: options.OnError = options.OnErrorWord.RAISE,
+    max_error_rate: options.MaxErrorRate = 0.1,
+    cache: options.Cache = None,
+    cache_limit: options.CacheLimit = None,
+) -> None:
+    """Train a model, score it on test rows, and save everything in runs/NAME."""
+    from multimodal_gen.cli.settings import RunSettings
+
+    folder = option_values.run_folder(table, name, runs, overwrite=overwrite, resume=resume)
+    settings = RunSettings(
+        **data,
+        folder=str(folder),
+        fusion=fusion.value,
+        positive=positive,
+        epochs=epochs,
+        ablate=ablate,
+        cache=cache,
+        cache_limit=option_values.size_in_bytes(cache_limit),
+        resume=resume,
+        on_error=on_error.value,
+        max_error_rate=max_error_rate,
+    )
+    console = Console()
+    with starting(console):
+        from multimodal_gen.cli import train as training
+    reporter = ProgressReporter(console)
+    try:
+        metrics = training.run(settings, reporter)
+    except BaseException as error:
+        if not was_interrupted(error):
+            raise
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise KeyboardInterrupt(_what_is_kept(folder, resume, reporter)) from None
+    finally:
+        reporter.end()
+    details = metrics["details"]
+    shown = details["shown"]
+    rows = [
+        (trained_on, *(option_values.as_score(one[score]) for score in shown), f"{one['seconds']:.0f}")
+        for trained_on, one in details["scores"].items()
+    ]
+    columns = ("trained on", *map(option_values.score_title, shown), "seconds")
+    print_table(console, "Scores on the test rows", columns, rows)
+    reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+def _what_is_kept(folder: Path, resume: bool, reporter: ProgressReporter) -> str:
+    where = f"in {reporter.place}" if reporter.place else "before training"
+    if resume:
+        return f"{where}; states are kept in {folder / 'state'}, and the same command resumes from there"
+    if reporter.finished:
+        return f"{where}; {folder} holds what was finished before: {', '.join(reporter.finished)}"
+    return f"{where}; nothing is kept, as --resume was not given"
+
+
+app.command("cache", cls=OneCommand)(table_commands.fill)
+app.command(cls=OneCommand)(table_commands.audit)
+
+
+@app.command(cls=OneCommand)
+def evaluate(
+    run: options.RunFolder,
+    table: options.TableFile,
+    directory: options.Directory = None,
+    split: options.ScoredSplit = None,
+    split_names: options.SplitNames = None,
+    on_error: options.OnError = options.OnErrorWord.RAISE,
+    as_json: options.AsJson = False,
+) -> None:
+    """Score a trained model on the rows of a table."""
+    console = Console()
+    bundle, rows, folder = _open(console, run, table, directory)
+    from multimodal_gen.cli.predict import finite, scores_of
+
+    scores = scores_of(bundle, rows, split, option_values.words(split_names), on_error.value, folder)
+    if as_json:
+        typer.echo(json.dumps(finite(scores)))
+        return
+    ProgressReporter(console).say(f"{run} on {scores['rows']:,} rows of {table}")
+    title, number = option_values.score_title, option_values.as_score
+    values = [(title(score), number(value, 4)) for score, value in list(scores.items())[1:]]
+    print_table(console, None, ("score", "value"), values)
+
+
+@app.command(cls=OneCommand)
+def predict(
+    run: options.RunFolder,
+    table: options.TableFile,
+    out: options.PredictionFile,
+    directory: options.Directory = None,
+) -> None:
+    """Predict every row of a table, in its order, into a file. Exit status 1 if most rows cannot be loaded."""
+    if out.suffix not in _SUFFIXES:
+        raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}. Received: --out {out}")
+    option_values.check_not_read("--out", out, table, run)
+    console = Console()
+    bundle, rows, folder = _open(console, run, table, directory)
+    from multimodal_gen.cli.predict import predict_to_file
+
+    if not predict_to_file(bundle, rows, out, folder, ProgressReporter(console)):
+        raise typer.Exit(1)
+
+
+app.command(cls=OneCommand)(table_commands.preview)
+
+
+def _open(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any, str]:
+    # The bundle of a run, the rows of a table, and the folder of its pictures, which by default lie beside it.
+    option_values.folder_of_pictures(directory)
+    with starting(console):
+        from multimodal_gen.bundle.bundle import load_bundle
+        from multimodal_gen.rows.table import read_table
+    rows = read_table(table)
+    folder = directory or str(Path(table) if Path(table).is_dir() else Path(table).parent)
+    return load_bundle(run, directory=folder), rows, folder
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="multimodal-gen")
+
+
+if __name__ == "__main__":
+    main()

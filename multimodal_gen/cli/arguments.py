@@ -1,0 +1,94 @@
+"""The options that say which table, columns and rows: declared once, for every command that has them.
+
+A command names the ones it takes, and gets their values as one mapping, `data`, of what `DataSettings` is made of.
+Options that it does not take have their default there.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from multimodal_gen.cli import option_values, options
+
+
+class _Shared(NamedTuple):
+    # The declaration of an option, its default, and how its value becomes a setting.
+    declared: Any
+    default: Any
+    convert: Callable[[Any], Any]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _word(value: Any) -> str:
+    return str(value.value)
+
+
+def _columns(value: Any) -> tuple[str, ...]:
+    return tuple(value or ())
+
+
+_SHARED = {
+    "image": _Shared(options.Image, None, _columns),
+    "caption": _Shared(options.Caption, None, _columns),
+    "number": _Shared(options.Number, None, _columns),
+    "missing": _Shared(options.Missing, options.BlankWord.ERROR, _word),
+    "number_missing": _Shared(options.NumberMissing, options.MissingWord.ERROR, _word),
+    "label": _Shared(options.Label, ["label"], _columns),
+    "target": _Shared(options.Target, options.TargetWord.CLASS, _word),
+    "separator": _Shared(options.Separator, None, _as_it_is),
+    "directory": _Shared(options.Directory, None, option_values.folder_of_pictures),
+    "split": _Shared(options.Split, None, _as_it_is),
+    "split_names": _Shared(options.SplitNames, None, option_values.words),
+    "fractions": _Shared(options.Shares, "0.7,0.1,0.2", option_values.shares),
+    "group": _Shared(options.Group, None, _as_it_is),
+    "image_size": _Shared(options.ImageSize, "64x64", option_values.size_in_pixels),
+    "text": _Shared(options.TextMode, options.TextWord.NGRAMS, _word),
+    "augment": _Shared(options.Augment, options.AugmentWord.DEFAULT, _word),
+    "batch_size": _Shared(options.BatchSize, 64, _as_it_is),
+    "seed": _Shared(options.Seed, 0, _as_it_is),
+}
+_INPUTS = ("image", "caption", "number", "missing", "number_missing")
+_TARGET = ("label", "target", "separator")
+_ROWS = ("directory", "split", "split_names", "fractions", "group")
+AUDITED = (*_INPUTS, *_TARGET, "directory", "image_size", "text")
+PREVIEWED = (*_INPUTS, *_TARGET, *_ROWS, "image_size", "text", "augment", "seed")
+CACHED = ("image", "caption", "missing", *_TARGET, *_ROWS, "image_size", "text", "seed")
+TRAINED = tuple(_SHARED)
+
+
+def takes(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command shared options in the place of its parameter `data`.
+
+    Args:
+        names: The options, by the names of `DataSettings`.
+        defaults: Defaults that differ from those of the other commands, by name.
+    """
+    defaults = {name: shared.default for name, shared in _SHARED.items()} | defaults
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        shown: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+            shown += [_parameter(name, defaults[name]) for name in names] if parameter.name == "data" else own
+
+        def run(**given: Any) -> Any:
+            values = {name: given.pop(name) if name in names else defaults[name] for name in _SHARED}
+            data = {name: _SHARED[name].convert(value) for name, value in values.items()}
+            return command(**given, data={"table": given["table"], **data})
+
+        # What typer looks at.
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+        return run
+
+    return decorate
+
+
+def _parameter(name: str, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_SHARED[name].declared)

@@ -1,0 +1,161 @@
+"""What `multimodal-gen audit` does once its arguments are read: loaders that bad rows do not hinder, and the files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.cli.data import Reporter, input_names, picture_folder, split_column
+from multimodal_gen.cli.option_values import check_not_read
+from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.cli.target_choice import check_separator, make_target
+from multimodal_gen.inspection.audit.gathering import audit
+from multimodal_gen.inspection.audit.parts import parts_of
+from multimodal_gen.inspection.audit.report import Audit
+from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable
+from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, NumericTarget, TextLoader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.table import check_columns, read_table
+
+
+def audit_from_settings(
+    settings: DataSettings,
+    out: Path,
+    drop: Path | None,
+    group_column: str | None,
+    ignore: Sequence[str],
+    threads: int | None,
+    reporter: Reporter,
+) -> Audit:
+    """Audit a table and write `problems.csv` and `audit.html` into a folder.
+
+    Args:
+        settings: Which table and columns; of the rest only `image_size` and `text` count.
+        out: The folder; `state.bin` in it is what a stopped audit goes on from.
+        drop: Where to write the clean table, or None.
+        group_column: A column of that table to be added: a number that rows with like content share; or None.
+        ignore: Kinds that are no problems.
+        threads: Threads that read; by default one a core.
+        reporter: Who is told.
+    """
+    if drop is not None and drop.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"--drop must end in one of {', '.join(SUFFIXES)}. Received: --drop {drop}")
+    if group_column is not None and drop is None:
+        raise ValueError(f"--group-column needs --drop, whose table gets it. Received: --group-column {group_column}")
+    for option, file in (("--drop", drop), ("--out", out / "problems.csv")):
+        if file is not None:
+            check_not_read(option, file, settings.table)
+    table = read_table(settings.table)
+    settings = replace(settings, split=split_column(settings, table, reporter))
+    if group_column in table.columns:
+        raise ValueError(f"The table has this column already. Received: --group-column {group_column}")
+    with_labels = all(name in table.columns for name in settings.label)
+    columns = [*settings.image, *settings.caption, *settings.number, settings.split]
+    check_columns(table, [column for column in columns if column is not None])
+    _, parts = parts_of(table, settings.split)
+    sizes = ", ".join(f"{int((parts.codes == code).sum()):,} {name}" for code, name in enumerate(parts.names))
+    reporter.say(f"{settings.table}: {len(table):,} rows ({sizes})")
+    if not with_labels:
+        absent = next(name for name in settings.label if name not in table.columns)
+        reporter.say(f"  there is no column {absent!r}, so labels are left out")
+    clean = None if drop is None else CleanTable(Path(settings.table), table, drop)
+    train = table[parts.codes == 0]
+    inputs = _inputs(settings, train)
+    target = _target(settings, train, reporter) if with_labels else None
+    with_labels = target is not None
+    out.mkdir(parents=True, exist_ok=True)
+    state = out / "state.bin"
+
+    def progress(cells: int) -> None:
+        for _ in range(cells):
+            reporter.advance()
+
+    reporter.begin("auditing", len(table) * (len(inputs) + with_labels))
+    try:
+        report = audit(
+            table,
+            inputs,
+            target,
+            split=settings.split,
+            ignore=ignore,
+            state=state,
+            threads=threads,
+            progress=progress,
+        )
+    except KeyboardInterrupt:
+        reporter.end()
+        reporter.say(f"What was read is kept in {state}; the same command goes on from there.")
+        raise
+    finally:
+        reporter.end()
+    report.write_problems(out / "problems.csv")
+    report.write_page(out / "audit.html")
+    reporter.say(f"Wrote {out / 'problems.csv'} and {out / 'audit.html'}.")
+    if clean is not None and drop is not None:
+        kept = ~report.dropped.to_numpy()
+        clean.write(kept, None if group_column is None else report.duplicates.rename(group_column))
+        reporter.say(f"Wrote {int(kept.sum()):,} rows to {drop}, without {int((~kept).sum()):,}.")
+        folder = picture_folder(settings)
+        if Path(folder).resolve() != drop.resolve().parent and _has_relative_paths(table, settings.image):
+            reporter.say(f"  relative paths in it start at {folder}: --directory {folder}")
+    return report
+
+
+def _has_relative_paths(table: pd.DataFrame, columns: Sequence[str]) -> bool:
+    return any(
+        isinstance(cell, str) and not os.path.isabs(cell) and "://" not in cell
+        for column in columns
+        for cell in table[column].array.tolist()
+    )
+
+
+def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
+    names = input_names(settings)
+    inputs: dict[str, Loader] = {}
+    for column in settings.image:
+        inputs[names["image", column]] = ImageLoader(
+            column,
+            directory=picture_folder(settings),
+            image_size=settings.image_size,
+            missing=settings.missing,
+        )
+    for column in settings.caption:
+        texts = [cell for cell in train[column].tolist() if isinstance(cell, str)]
+        inputs[names["caption", column]] = TextLoader.from_texts(
+            column, texts, output_mode=settings.text, missing=settings.missing
+        )
+    if settings.number:
+        columns = list(settings.number)
+        numbers = train[columns].apply(pd.to_numeric, errors="coerce")
+        for column in columns:
+            if not np.isfinite(numbers[column]).any():
+                # As in training, whose error says what stands there in place of numbers.
+                NumericLoader.from_values(column, train, missing=settings.number_missing)
+        inputs["number"] = NumericLoader.from_values(
+            columns[0] if len(columns) == 1 else columns, numbers, missing=settings.number_missing
+        )
+    return inputs
+
+
+def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> Target | None:
+    # Of the rows that have a target; the audit finds those that have none, or one that cannot be read.
+    if settings.target == "number":
+        return NumericTarget(settings.label[0] if len(settings.label) == 1 else settings.label)
+    if settings.target == "labels":
+        if settings.separator is not None:
+            check_separator(train, settings)
+        return make_target(settings, train[~train[list(settings.label)].isna().any(axis=1)])
+    (label,) = settings.label
+    # Cells without a class, or with a list in its place, are what the audit is to find.
+    cells = [cell for cell in train[label].tolist() if not (is_missing(cell) or pd.api.types.is_list_like(cell))]
+    names = set(map(cell_text, cells))
+    if len(names) == 1:
+        reporter.say(f"  column {label!r} holds only {names.pop()!r}, so labels are left out")
+        return None
+    return ClassLabel.from_values(label, cells)

@@ -1,0 +1,185 @@
+"""What `evaluate` and `predict` of the command line do once their arguments are read and the bundle is open."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.cli.data import Reporter, given_parts, lost_all
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders import MultiLabel
+from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
+
+# What may stand between labels in a csv file, the first that no label contains.
+_SEPARATORS = ("|", ";", ",", "/", "~", "\x1f")
+
+
+def scores_of(
+    bundle: Bundle,
+    rows: pd.DataFrame,
+    split: str | None,
+    split_names: tuple[str, ...] | None,
+    on_error: str,
+    folder: str,
+) -> dict[str, float]:
+    """The scores of a bundle on rows that are test in a column, or on all; "rows" counts those that are scored.
+
+    Args:
+        bundle: The bundle.
+        rows: The table.
+        split: The column, or None.
+        split_names: Its words for training, validation and test, if they are not the usual ones.
+        on_error: "raise", or "skip" to score the rows that can be loaded.
+        folder: Where relative paths start, for errors.
+    """
+    if split is not None:
+        rows = given_parts(rows, split, split_names).test
+    try:
+        scores = bundle.evaluate(rows, on_error=on_error)
+    except LoadError as error:
+        raise lost_all(error, len(rows), folder) if on_error == "skip" else error from None
+    counts = {"left_out": int(scores["left_out"])} if "left_out" in scores else {}
+    return {"rows": len(rows) - counts.get("left_out", 0), **scores, **counts}
+
+
+def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, reporter: Reporter) -> bool:
+    """Predict every row into a file, in its order, with the index in the first column and then those of the inputs.
+
+    Args:
+        bundle: The bundle.
+        rows: The table.
+        out: A .csv, .jsonl or .parquet file.
+        folder: Where relative paths start, for errors.
+        reporter: Who is told.
+
+    Returns:
+        Whether at least half of the rows have a prediction; where not, a folder may be the wrong one.
+    """
+    try:
+        predictions = bundle.predict(rows)
+    except LoadError as error:
+        # It is one only where no row could be loaded.
+        raise lost_all(error, len(rows), folder) from None
+    lost = int(predictions.iloc[:, 0].isna().sum())
+    frame = with_inputs(with_index(predictions), rows, bundle)
+    said = ""
+    if out.suffix == ".csv":
+        frame, separator = with_joined_labels(frame, bundle.target)
+        said = f" Labels are joined with {separator!r}." if separator is not None else ""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".csv":
+        frame.to_csv(out, index=False)
+    elif out.suffix == ".jsonl":
+        _write_lines(frame, out)
+    else:
+        frame.to_parquet(out, index=False)
+    without = f", and {lost:,} rows without one" if lost else ""
+    reporter.say(f"Wrote {len(rows) - lost:,} predictions to {out}{without}.{said}")
+    if lost <= len(rows) / 2:
+        return True
+    reporter.say(f"Most rows have none: is --directory {folder} the folder where their paths start?")
+    return False
+
+
+def _write_lines(frame: pd.DataFrame, out: Path) -> None:
+    # Not by pandas, which rounds to 10 decimals: of small probabilities nothing would be left.
+    columns = []
+    for place in range(frame.shape[1]):
+        column = frame.iloc[:, place]
+        cells = column_texts(column) if column.dtype.kind in "mM" else column.tolist()
+        columns.append([None if is_missing(cell) else finite(cell) for cell in cells])
+    names = list(map(str, frame.columns))
+    with out.open("w", encoding="utf-8", newline="") as lines:
+        for row in zip(*columns, strict=True):
+            line = json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=_as_json)
+            lines.write(line + "\n")
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return finite(value.tolist())
+    return cell_text(value)
+
+
+def with_index(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions with the table's index as their first column, for files that keep no index."""
+    frame = predictions.rename(columns=str)
+    frame.insert(0, "row" if "row" not in frame else "row_index", frame.index)
+    return frame
+
+
+def finite(value: Any) -> Any:
+    """Values as JSON can hold them: None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def with_inputs(frame: pd.DataFrame, table: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
+    """A table of predictions with the columns that the inputs were read from, after its first column.
+
+    Columns whose cells are not single values, such as the bytes of pictures, are left out. One that has the name of
+    another column is called "input_{name}".
+
+    Args:
+        frame: What `with_index` gave.
+        table: The rows that were predicted.
+        bundle: What predicted them.
+    """
+    columns = [(one.column,) if isinstance(one.column, str) else one.column for one in bundle.inputs.values()]
+    place = 1
+    for column in dict.fromkeys(chain.from_iterable(columns)):
+        name = column if column not in frame else f"input_{column}"
+        cells = _writable(table[column])
+        if cells is not None and name not in frame:
+            frame.insert(place, name, cells)
+            place += 1
+    return frame
+
+
+def _writable(column: pd.Series) -> Any:
+    # Cells that any kind of file can hold, or None.
+    if column.dtype.kind in "iufbmM":
+        return column.to_numpy()
+    try:
+        texts = column_texts(column)
+    except TypeError:
+        return None
+    # Half a character, as in names of files of another encoding, is none in UTF-8.
+    return [text if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8") for text in texts]
+
+
+def with_joined_labels(frame: pd.DataFrame, target: Any) -> tuple[pd.DataFrame, str | None]:
+    """A table of predictions with lists of labels as texts, which a csv file can hold and a `MultiLabel` reads.
+
+    Args:
+        frame: What `with_index` gave, of a bundle's predictions.
+        target: The bundle's target, or mapping of targets.
+
+    Returns:
+        The table, and the separator, None where there are no lists. It is one that no class contains.
+    """
+    targets = target if isinstance(target, Mapping) else {None: target}
+    lists = {
+        "labels" if name is None else f"{name}.labels": one
+        for name, one in targets.items()
+        if isinstance(one, MultiLabel) and one.separator is None
+    }
+    if not lists:
+        return frame, None
+    names = [cell_text(name) for one in lists.values() for name in one.class_names]
+    separator = next((one for one in _SEPARATORS if not any(one in name for name in names)), _SEPARATORS[-1])
+    for column in lists:
+        cells = [separator.join(map(cell_text, cell)) if isinstance(cell, list) else None for cell in frame[column]]
+        frame[column] = pd.Series(cells, frame.index, dtype=object)
+    return frame, separator

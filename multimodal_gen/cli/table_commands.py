@@ -1,0 +1,93 @@
+"""The commands that look at a table before anything is trained: `cache`, `audit` and `preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from multimodal_gen.cli import option_values, options
+from multimodal_gen.cli.arguments import AUDITED, CACHED, PREVIEWED, takes
+from multimodal_gen.cli.console import ProgressReporter, print_table, starting
+
+
+@takes(*CACHED)
+def fill(
+    table: options.TableFile,
+    cache: options.FilledCache,
+    data: dict[str, Any],
+    cache_limit: options.CacheLimit = None,
+    threads: options.Threads = None,
+) -> None:
+    """Decode every picture and encode every caption ahead of training, and list those that are bad."""
+    del table
+    from multimodal_gen.cli.cache import fill_from_settings
+
+    limit = option_values.size_in_bytes(cache_limit)
+    from multimodal_gen.cli.settings import DataSettings
+
+    reporter = ProgressReporter(Console())
+    filled = fill_from_settings(DataSettings(**data), cache, limit, threads, reporter)
+    reporter.say(f"{filled.cells:,} cells are read, {filled.bad:,} are bad.")
+    for error in filled.errors:
+        typer.echo(" ".join(str(error).split()), err=True)
+    if filled.bad > len(filled.errors):
+        typer.echo(f"and {filled.bad - len(filled.errors):,} more.", err=True)
+    if filled.bad or filled.incomplete:
+        raise typer.Exit(1)
+
+
+@takes(*AUDITED, text=options.TextWord.TOKENS)
+def audit(
+    table: options.TableFile,
+    data: dict[str, Any],
+    split: options.PartColumn = None,
+    ignore: options.Ignore = None,
+    out: options.AuditFolder = None,
+    drop: options.CleanTable = None,
+    group_column: options.GroupColumn = None,
+    threads: options.Threads = None,
+) -> None:
+    """Look at every cell: broken, odd, double and contradictory ones. Exit status 1 if there are any."""
+    from multimodal_gen.cli.audit import audit_from_settings
+    from multimodal_gen.cli.settings import DataSettings
+
+    out = out or Path("runs") / f"{Path(table).resolve().stem}-audit"
+    console = Console()
+    reporter = ProgressReporter(console)
+    settings = DataSettings(**data | {"split": split})
+    report = audit_from_settings(settings, out, drop, group_column, ignore or (), threads, reporter)
+    title = f"{len(report.problems):,} problems in {len(report.duplicates):,} rows"
+    print_table(console, title, ("problem", "findings"), report.counts.items())
+    for note in report.notes:
+        reporter.say(f"note: {note}")
+    if report.counts:
+        raise typer.Exit(1)
+
+
+@takes(*PREVIEWED, batch_size=12)
+def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, Any]) -> None:
+    """Draw training rows as a model would be given them: augmented, with captions and labels."""
+    if out.suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--out must end in .png, .svg or .pdf. Received: --out {out}")
+    option_values.check_not_read("--out", out, table)
+    from multimodal_gen.cli.settings import DataSettings
+
+    settings = DataSettings(**data)
+    console = Console()
+    with starting(console):
+        from multimodal_gen.cli import data as preparation
+        from multimodal_gen.inspection import plots
+        from multimodal_gen.sequence.sequence import MultimodalSequence
+    reporter = ProgressReporter(console)
+    parts = preparation.read_parts(settings, reporter)
+    inputs, target = preparation.make_loaders(settings, parts, reporter)
+    sequence = MultimodalSequence(
+        parts.train, inputs, target, batch_size=settings.batch_size, shuffle=True, seed=settings.seed
+    )
+    figure = plots.show_batch(sequence, rows=3)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out)
+    reporter.say(f"Wrote {out}.")

@@ -1,0 +1,90 @@
+"""What is worth knowing of a table before it is trained on, and costs seconds: captions that tell the class, captions
+in both training and test rows, words for sides where pictures are mirrored. `auditing` looks further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.cli.data import Parts, parts_are_given
+from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.inspection.audit.labels import hint_notes
+from multimodal_gen.inspection.audit.sides import side_note
+from multimodal_gen.loaders import ClassLabel, Loader, MultiLabel
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.table import cells_of
+
+# Rows whose words are looked at, spread over the table.
+_LOOKED_AT = 20_000
+# From how many rows a caption on it says something that all of them belong to one class.
+_ROWS_A_CAPTION = 3
+# A share of the test rows whose caption training rows have too, from which on a note says so.
+_SHARED = 0.01
+
+
+def notes_on(settings: DataSettings, parts: Parts, inputs: Mapping[str, Loader], target: Target) -> list[str]:
+    """Sentences about captions and labels that a person should know before training.
+
+    Args:
+        settings: What was asked for.
+        parts: The rows.
+        inputs: The inputs.
+        target: The target.
+    """
+    notes = []
+    mirrored = bool(settings.image) and settings.augment != "none"
+    rows = pd.concat([parts.train, parts.validation, parts.test])
+    some = rows.iloc[:: max(len(rows) // _LOOKED_AT, 1)]
+    for column in settings.caption:
+        told = _telling(column, rows, target)
+        notes += told or _in_both(column, parts, settings)
+        texts = [cell if isinstance(cell, str) else None for cell in cells_of(some, column)]
+        # Where each caption has its own class, it need not hold the name.
+        notes += [] if told else hint_notes(column, texts, some, target)
+        if mirrored:
+            notes += side_note(column, [text for text in texts if text is not None], "captions")
+    if mirrored and isinstance(target, ClassLabel | MultiLabel):
+        notes += side_note(str(settings.label[0]), map(str, target.class_names), "classes")
+    return notes
+
+
+def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
+    # Few captions that many rows share, and each of them with one class.
+    if not isinstance(target, ClassLabel):
+        return []
+    assert isinstance(target.column, str)
+    rows = rows[rows[target.column].notna()]
+    texts = _folded(rows[column])
+    rows = rows.loc[rows[column].notna() & (rows[column].astype(str).str.strip() != "")]
+    captions = pd.factorize(texts)[0]
+    classes = pd.factorize(rows[target.column].astype(str))[0]
+    both = np.unique(captions.astype("int64") * (int(classes.max(initial=0)) + 1) + classes)
+    count = int(captions.max(initial=-1)) + 1
+    if not count or len(both) > count or count * _ROWS_A_CAPTION > len(rows):
+        return []
+    return [
+        f"{column}: there are {count:,} different captions in {len(rows):,} rows, and each belongs to one class, so "
+        "the caption alone tells the class, and a model need not look at anything else"
+    ]
+
+
+def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
+    train, test = _folded(parts.train[column]), _folded(parts.test[column])
+    shared, rows = int(test.isin(train.unique()).sum()), len(parts.test)
+    if not shared or shared / rows < _SHARED:
+        return []
+    # Where the parts are given, --group would only draw the validation rows.
+    way_out = "" if parts_are_given(settings, parts) else f"; --group {column} keeps equal captions in one part"
+    return [
+        f"{column}: {shared:,} of the {rows:,} test rows ({shared / rows:.0%}) have a caption that "
+        f"training rows have too, so a model may know it by heart{way_out}"
+    ]
+
+
+def _folded(texts: pd.Series) -> pd.Series:
+    # Of the rows that have a caption: an empty one is none.
+    folded = texts.dropna().astype(str).str.strip().str.casefold()
+    return folded[folded != ""]

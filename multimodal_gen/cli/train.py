@@ -1,0 +1,223 @@
+"""One training run, from a table to a folder of results: what `multimodal-gen train` does once its arguments are read.
+
+Everything is done by the public objects of the package, in the order a notebook would use them; here are only the
+choices that a command line has to make for its user. Nothing here prints: what happens is told to a `Reporter`.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from multimodal_gen.batch.failures import leave_out
+from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.versions import running_version
+from multimodal_gen.cli.data import (
+    Parts,
+    Reporter,
+    lost_all,
+    make_loaders,
+    parts_are_given,
+    picture_folder,
+    read_parts,
+)
+from multimodal_gen.cli.option_values import score_title
+from multimodal_gen.cli.part_checks import warn_of_leakage
+from multimodal_gen.cli.rehearsal import check_folder, rehearse
+from multimodal_gen.cli.results import write_metrics, write_results
+from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.table_notes import notes_on
+from multimodal_gen.cli.target_choice import class_called, main_score, score_name, shown_scores
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.models import build_fusion_classifier
+from multimodal_gen.models.matching import chosen_class
+from multimodal_gen.models.recipe import branches_for, fit_with_recipe
+from multimodal_gen.sequence.resume import ResumeTraining
+from multimodal_gen.sequence.sequence import MultimodalSequence
+
+# Seconds after which a picture that is still being read is given up: nobody looks at a command line all night.
+_READ_TIMEOUT = 300.0
+
+
+class _Watch(keras.callbacks.Callback):
+    # Tells a reporter what `fit` does.
+    def __init__(self, reporter: Reporter, title: str) -> None:
+        super().__init__()
+        self.reporter, self.title = reporter, title
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.reporter.begin(self.title, self.params["epochs"] * self.params["steps"], self.params["epochs"])
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.reporter.advance()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.reporter.epoch(epoch + 1, dict(logs or {}))
+
+
+def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
+    """Train, score on the test rows, and write the results.
+
+    Returns:
+        What `metrics.json` holds: the main score on test under "both" ("all" for three inputs, the input's own name for
+        one) and with `ablate` under each input's name; and everything else under "details". The main score is the
+        balanced accuracy of a class, R2 of a number, and the mean average precision of labels.
+    """
+    check_folder(settings.folder)
+    parts = read_parts(settings, reporter)
+    given = parts_are_given(settings, parts)
+    if given or settings.group is None:
+        warn_of_leakage(parts, settings.image, picture_folder(settings), given=given)
+    inputs, target = make_loaders(settings, parts, reporter)
+    for note in notes_on(settings, parts, inputs, target):
+        reporter.say(f"note: {note}")
+    if settings.positive is not None:
+        class_called(settings.positive, target)
+    parts = _readable(settings, parts, inputs, target, reporter)
+    main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
+    chosen = {main: inputs}
+    if len(inputs) == 1:
+        alone = ", and there is nothing to compare it with" if settings.ablate else ""
+        reporter.say(f"One input: its scores stand under {main!r}{alone}.")
+    elif settings.ablate:
+        chosen |= {name: {name: loader} for name, loader in inputs.items()}
+    scores: dict[str, dict[str, float]] = {}
+    for name, some in chosen.items():
+        started = time.perf_counter()
+        bundle, history = _train(settings, name, parts, some, target, reporter)
+        seconds = time.perf_counter() - started
+        scores[name] = {**bundle.evaluate(parts.test), "epochs": len(history.epoch), "seconds": round(seconds, 1)}
+        if name == main:
+            write_results(Path(settings.folder), bundle, history, parts.test)
+        metrics = _metrics(settings, parts, target, scores)
+        write_metrics(Path(settings.folder), metrics)
+        reporter.finish(name)
+    return metrics
+
+
+def _metrics(
+    settings: RunSettings, parts: Parts, target: Target, scores: dict[str, dict[str, float]]
+) -> dict[str, Any]:
+    metrics: dict[str, Any] = {name: main_score(settings.target, one) for name, one in scores.items()}
+    names = {"classes": [str(name) for name in target.class_names]} if hasattr(target, "class_names") else {}
+    metrics["details"] = {
+        "score": score_name(settings.target),
+        "shown": shown_scores(settings.target, list(next(iter(scores.values())))),
+        "scores": scores,
+        "rows": {name: len(part) for name, part in parts._asdict().items()},
+        **names,
+        "settings": asdict(settings),
+        "versions": {name: running_version(name) for name in ("multimodal_gen", "keras", keras.backend.backend())}
+        | {"python": platform.python_version()},
+        "backend": keras.backend.backend(),
+    }
+    return metrics
+
+
+def _readable(
+    settings: RunSettings, parts: Parts, inputs: dict[str, Loader], target: Target, reporter: Reporter
+) -> Parts:
+    # A bad cell is to be known now, and not when the test part comes up after a quarter of an hour.
+    started = time.perf_counter()
+    train_data = MultimodalSequence(
+        parts.train,
+        inputs,
+        target,
+        batch_size=64,
+        cache=settings.cache,
+        cache_limit=settings.cache_limit,
+        on_error="blank",
+        max_error_rate=1.0,
+        read_timeout=_READ_TIMEOUT,
+    )
+    sequences = [train_data.for_evaluation(part) for part in parts]
+    reporter.begin("reading", sum(map(len, sequences)))
+    for sequence in sequences:
+        for _ in sequence:
+            reporter.advance()
+    reporter.end()
+    rows, seconds = sum(map(len, parts)), time.perf_counter() - started
+    failures = pd.concat([sequence.failures.drop(columns="epoch") for sequence in sequences]).sort_values("index")
+    if failures.empty:
+        reporter.say(f"Every cell of the {rows:,} rows can be read ({seconds:.1f} s).")
+        return parts
+    lost, first = failures["index"].nunique(), failures.to_dict("records")[0]
+    if lost == rows:
+        error = LoadError(first["error"], index=first["index"], column=first["column"], path=first["path"])
+        raise lost_all(error, rows, picture_folder(settings))
+    if settings.on_error == "raise" or lost > settings.max_error_rate * rows:
+        others = f"{lost - 1:,} more of the {rows:,} rows cannot be loaded. " if lost > 1 else ""
+        if settings.on_error == "raise":
+            others += "Mend them, or leave them out with --on-error skip"
+        else:
+            others += f"That is more than a share of {settings.max_error_rate:g}: mend them, or raise --max-error-rate"
+        reason = f"{first['error'].rstrip('.')}. {others}; `multimodal-gen audit` finds what else is wrong."
+        raise LoadError(reason, index=first["index"], column=first["column"], path=first["path"])
+    folder = Path(settings.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
+    reporter.say(f"{lost:,} of {rows:,} rows cannot be loaded and are left out: see failures.csv ({seconds:.1f} s).")
+    return Parts(*(leave_out(part, one.failures) for part, one in zip(parts, sequences, strict=True)))
+
+
+def _train(
+    settings: RunSettings,
+    name: str,
+    parts: Parts,
+    inputs: dict[str, Loader],
+    target: Target,
+    reporter: Reporter,
+) -> tuple[Bundle, keras.callbacks.History]:
+    keras.utils.set_random_seed(settings.seed)
+    train_data = MultimodalSequence(
+        parts.train,
+        inputs,
+        target,
+        batch_size=settings.batch_size,
+        shuffle=True,
+        seed=settings.seed,
+        cache=settings.cache,
+        cache_limit=settings.cache_limit,
+        read_timeout=_READ_TIMEOUT,
+    )
+    # How inputs are joined means nothing to the single ones of --ablate, and "match" would refuse them.
+    fusion = settings.fusion if len(inputs) > 1 else "joint"
+    positive = None
+    if fusion == "match" and settings.positive is not None:
+        positive = class_called(settings.positive, target)
+    model = build_fusion_classifier(
+        inputs, target, fusion=fusion, positive=positive, branches=branches_for(inputs, len(parts.train))
+    )
+    if name not in inputs or len(inputs) == 1:
+        rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
+    reporter.say(f"Training on {name}: {fusion} model of {model.count_params():,} parameters")
+    callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
+    if settings.resume:
+        callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
+    validation = train_data.for_evaluation(parts.validation)
+    # The loss of a joint model has terms of its heads while it trains, and none on validation rows.
+    own = keras.metrics.MeanMetricWrapper(target.loss.call, name="prediction_loss")
+    history = fit_with_recipe(
+        model, target, train_data, validation, epochs=settings.epochs, metrics=[own], callbacks=callbacks, verbose=0
+    )
+    reporter.end()
+    found = chosen_class(model, target)
+    if positive is not None:
+        found = f"Fusion 'match': rows of the class {positive!r} belong together, as --positive says."
+    if found is not None:
+        reporter.say(f"  {found}")
+    bundle = Bundle(model, inputs, target)
+    # Not of the history: what is kept has had its heads weighed since.
+    scores = bundle.evaluate(parts.validation)
+    names = [name for name in (*shown_scores(settings.target, list(scores)), "log_loss") if name in scores]
+    words = ", ".join(f"{score_title(name)} {scores[name]:,.3f}" for name in names)
+    reporter.say(f"  kept epoch {history.best_epoch + 1} of {len(history.epoch)}: {words} on the validation rows")
+    return bundle, history

@@ -1,0 +1,203 @@
+"""Rows with the same content, or nearly so: who belongs together, and what that means within and across parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.inspection.audit.alike import are_copies, differences, may_be_copies
+from multimodal_gen.inspection.audit.findings import Finding
+from multimodal_gen.inspection.audit.neighbours import nearest
+
+_NEIGHBOURS = 8
+# What a pair may have left over before it is moved into place, and over what the fifth of the neighbours has.
+_MOST_LEFT, _MOST_OF_FIFTH = 0.4, 0.75
+_CHUNK, _FEW = 500, 100
+_MOST_COMPARED = 1000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which part of the table each row is in.
+
+    Args:
+        names: The parts, training first and test last.
+        codes: `(rows,) int64`, positions in `names`.
+    """
+
+    names: tuple[str, ...]
+    codes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Which rows of a column have the same content.
+
+    Args:
+        column: The column.
+        exact: `(rows,) int64`: rows with exactly the same content have the same number; -1 for rows that do not count.
+        cluster: `(rows,) int64`: the same for rows with nearly the same content too.
+    """
+
+    column: str
+    exact: np.ndarray
+    cluster: np.ndarray
+
+
+def joined(count: int, pairs: np.ndarray) -> np.ndarray:
+    """Numbers of the groups, `(count,) int64`, that `(pairs, 2)` of positions make of so many things."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype("int64")
+
+
+def alike_pictures(
+    column: str,
+    read: Callable[[int], np.ndarray],
+    records: np.ndarray,
+    places: np.ndarray,
+    least_spread: float,
+    threads: int,
+) -> Alike:
+    """Find pictures that are the same, or copies of one another.
+
+    Args:
+        column: Their column.
+        read: From a row to its picture, `(64, 64, 3) uint8`, for the few that may be copies.
+        records: All records.
+        places: For each row, the place of its record, or -1.
+        least_spread: Pictures whose pixels deviate by less are left out, as all blank ones are alike.
+        threads: Threads that compare.
+    """
+    exact = np.full(len(places), -1, "int64")
+    rows = np.flatnonzero(places >= 0)
+    if len(rows):
+        rows = rows[np.asarray(records["spread"])[places[rows]] >= least_spread]
+    if not len(rows):
+        return Alike(column, exact, exact)
+    digests = np.ascontiguousarray(np.asarray(records["digest"])[places[rows]]).view("<u8").reshape(-1, 2)
+    exact[rows] = np.unique(digests, axis=0, return_inverse=True)[1].reshape(-1)
+    _, first = np.unique(exact[rows], return_index=True)
+    chosen = rows[first]
+    pairs = _copies(lambda place: read(int(chosen[place])), records, places[chosen], threads)
+    cluster = exact.copy()
+    cluster[rows] = joined(len(chosen), pairs)[exact[rows]]
+    return Alike(column, exact, cluster)
+
+
+def _copies(read: Callable[[int], np.ndarray], records: np.ndarray, places: np.ndarray, threads: int) -> np.ndarray:
+    # Pairs of positions in `places` whose pictures are copies of one another.
+    if len(places) < 2:
+        return np.zeros((0, 2), "int64")
+    bits = np.ascontiguousarray(np.asarray(records["bits"])[places])
+    found, _ = nearest(bits, _NEIGHBOURS)
+    count = len(places)
+    left = np.full(found.shape, np.inf, "float32")
+
+    def small(which: np.ndarray) -> np.ndarray:
+        pixels = records["pixels"][places[which]].astype("float32")
+        rows = pixels[:, ::2] + pixels[:, 1::2]
+        halved: np.ndarray = (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
+        return halved
+
+    def measure(start: int) -> None:
+        part = found[start : start + _CHUNK]
+        row, place = np.nonzero(part >= 0)
+        left[start + row, place] = differences(small(start + row), small(part[row, place]))
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(measure, range(0, count, _CHUNK)))
+    fifth = np.sort(left, axis=1)[:, min(5, found.shape[1] - 1)]
+    fifth[~np.isfinite(fifth)] = 1.0
+    row, place = np.nonzero(left < np.minimum(_MOST_LEFT, _MOST_OF_FIFTH * np.maximum(fifth[:, None], 0.0)))
+    pairs = np.unique(np.sort(np.stack([row, found[row, place]], axis=1), axis=1), axis=0)
+
+    def looked_at(start: int) -> np.ndarray:
+        ones, others = pairs[start : start + _CHUNK].T
+        likely, certain = may_be_copies(records["pixels"][places[ones]], records["pixels"][places[others]])
+        return likely.astype("int64") + certain
+
+    def confirmed(start: int) -> np.ndarray:
+        # Only these are read anew, larger than they are kept.
+        ones, others = doubtful[start : start + _FEW].T
+        usual = np.minimum(fifth[ones], fifth[others])
+        one, other = (np.stack([read(int(place)) for place in which]) for which in (ones, others))
+        return are_copies(one, other, usual)
+
+    none = np.zeros(0, "int64")
+    with ThreadPoolExecutor(threads) as pool:
+        grade = np.concatenate([none, *pool.map(looked_at, range(0, len(pairs), _CHUNK))])
+        doubtful = pairs[grade == 1]
+        same = np.concatenate([none, *pool.map(confirmed, range(0, len(doubtful), _FEW))]).astype(bool)
+    return np.concatenate([pairs[grade == 2], doubtful[same]])
+
+
+def describe(
+    alike: Alike,
+    index: pd.Index,
+    parts: Parts,
+    labels: np.ndarray | None,
+    label_of: Callable[[int], str],
+    what: str,
+) -> list[Finding]:
+    """Turn rows that belong together into findings: within a part, across parts, and with other labels.
+
+    Args:
+        alike: Which rows belong together.
+        index: The table's index.
+        parts: Which part each row is in.
+        labels: `(rows,) int64` as `read_labels` gives them, or None where another label is no contradiction.
+        label_of: From a row to its label in words.
+        what: What the rows have in common, such as "picture".
+    """
+    findings = []
+    for rows in groups(alike.cluster):
+        # Of a picture that a hundred thousand rows share, each is compared with some of them.
+        near = rows[:_MOST_COMPARED]
+        of_part, of_content = parts.codes[near], alike.exact[near]
+        for row in rows:
+            others = near != row
+            same = others & (of_content == alike.exact[row])
+            within, across = others & (of_part == parts.codes[row]), others & (of_part != parts.codes[row])
+            for kind, chosen in (("duplicate", within & same), ("near duplicate", within & ~same)):
+                if chosen.any():
+                    like = "the same" if kind == "duplicate" else "nearly the same"
+                    message = f"{like} {what} as index {_label(index, near[chosen])}"
+                    findings.append(Finding(int(row), alike.column, kind, message))
+                    break
+            if across.any():
+                other = near[across][np.argmax(same[across])]
+                like = "the same" if (same & across).any() else "nearly the same"
+                own, theirs = parts.names[parts.codes[row]], parts.names[parts.codes[other]]
+                place = _label(index, np.array([other]))
+                message = f"{like} {what} as index {place} of {theirs!r}, this one is in {own!r}"
+                findings.append(Finding(int(row), alike.column, "leakage", message))
+            if labels is not None and labels[row] >= 0:
+                against = others & (labels[near] >= 0) & (labels[near] != labels[row])
+                if against.any():
+                    other = near[against][np.argmax(same[against])]
+                    message = (
+                        f"{label_of(int(row))} here, and {label_of(int(other))} at index "
+                        f"{_label(index, np.array([other]))} for {'' if same[against].any() else 'nearly '}"
+                        f"the same {what}"
+                    )
+                    findings.append(Finding(int(row), alike.column, "conflicting labels", message))
+    return findings
+
+
+def groups(numbers: np.ndarray) -> list[np.ndarray]:
+    """The positions of each number that is there more than once, without those of -1."""
+    order = np.argsort(numbers, kind="stable")
+    order = order[numbers[order] >= 0]
+    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    return [group for group in np.split(order, starts[1:]) if len(group) > 1] if len(order) else []
+
+
+def _label(index: pd.Index, rows: np.ndarray) -> str:
+    return repr(index[[int(rows[0])]].tolist()[0]) + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")

@@ -1,0 +1,298 @@
+"""The audit itself: which cells are read by whom, and what is made of all that they found."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from multimodal_gen.batch.cache.keys import settings_of
+from multimodal_gen.batch.threads import available_cores
+from multimodal_gen.inspection.audit import texts as words
+from multimodal_gen.inspection.audit.clusters import Alike, Parts, alike_pictures, describe, joined
+from multimodal_gen.inspection.audit.findings import KINDS, UNUSABLE, Finding, as_frame
+from multimodal_gen.inspection.audit.labels import balance_note, hint_notes, read_labels
+from multimodal_gen.inspection.audit.looks import LEAST_SPREAD, look_at, range_notes
+from multimodal_gen.inspection.audit.page import page
+from multimodal_gen.inspection.audit.parts import parts_of
+from multimodal_gen.inspection.audit.pictures import PictureReader
+from multimodal_gen.inspection.audit.reading import name_of, read_others, read_pictures
+from multimodal_gen.inspection.audit.records import Records
+from multimodal_gen.inspection.audit.report import Audit, View
+from multimodal_gen.inspection.audit.sides import side_note
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.loaders.targets.inputs import InputTarget
+from multimodal_gen.loaders.targets.multi_label import MultiLabel
+from multimodal_gen.loaders.text.loader import TextLoader
+from multimodal_gen.loaders.text.masked import MaskedTextLoader
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.table import cells_of, check_columns
+
+# A share of rows with a duplicate from which duplicates are the nature of the table, and no finding in each row.
+_BY_NATURE, _BY_NATURE_TEXTS, _BY_NATURE_SPELLING = 0.2, 0.05, 0.01
+# As many rows say nothing of what is common in a table.
+_FEW_ROWS = 20
+
+
+def audit(
+    table: pd.DataFrame | Mapping[str, pd.DataFrame],
+    inputs: Mapping[str, Loader],
+    target: Target | None = None,
+    *,
+    split: str | None = None,
+    ignore: Sequence[str] = (),
+    state: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Audit:
+    """Read every cell of a table and find what is wrong before training does.
+
+    Pictures: missing, empty, truncated, corrupt, tiny, huge, of an odd mode, near blank, wrongly named. Captions:
+    empty, very long, repeated without telling anything of the class. Labels: missing, unseen in training, conflicting
+    on equal content. Exact and near duplicates of pictures and captions, within and across the parts of the table. Any
+    other loader: cells that it cannot read. `docs/audit.md` has the thresholds.
+
+    What is common in a table is taken for its nature: where many short captions are the same, or each picture has five
+    captions, a note says so, and there is no problem in each row.
+
+    Args:
+        table: The table, its index unique; or its parts, name -> table, in the order training, validation, test.
+        inputs: Input name -> loader, as for a `MultimodalSequence`.
+        target: What is to be predicted.
+        split: The column that names each row's part. Parts called train, val and test, or the like, are known; of
+            others the largest is for training.
+        ignore: Kinds that are no problems here.
+        state: A file that keeps what was found of each picture, about 3 kB, so that an audit that was stopped goes on
+            from there. Pictures that have changed since are looked at again.
+        threads: Threads that read; by default one a core.
+        progress: Called with a number of cells that are done, from several threads; by default a bar is shown.
+
+    Returns:
+        An `Audit`.
+
+    Raises:
+        ValueError: If `ignore` has a word that is no kind.
+        TableError: If the table has no rows, a column is missing, or the index is not unique.
+    """
+    strange = [kind for kind in ignore if kind not in KINDS]
+    if strange:
+        raise ValueError(f"`ignore` must hold kinds of problems, of {list(KINDS)}. Received: {strange[0]!r}")
+    rows, parts = parts_of(table, split)
+    loaders = list(inputs.values())
+    every = [*loaders, *([] if target is None else [target])]
+    check_columns(rows, [name for one in every for name in _columns(one)])
+    readers = [PictureReader(one) for one in loaders if one.spec.kind == "image" and isinstance(one.column, str)]
+    settings = json.dumps([settings_of(reader.small) for reader in readers])
+    kept = Records(state, settings)
+    threads = threads or available_cores()
+    with tqdm(total=len(rows) * len(every), desc="audit", unit="cell", disable=progress is not None) as bar:
+        told = progress or bar.update
+        try:
+            places, findings = read_pictures(rows, readers, kept, threads, told)
+            records = kept.all()
+            found = _Gathering(rows, parts, loaders, target, readers, records, places, findings, threads, told)
+            return found.finish(ignore)
+        finally:
+            kept.close()
+
+
+class _Gathering:
+    """Everything that is known in the course of one audit."""
+
+    def __init__(
+        self,
+        rows: pd.DataFrame,
+        parts: Parts,
+        loaders: list[Loader],
+        target: Target | None,
+        readers: list[PictureReader],
+        records: np.ndarray,
+        places: dict[str, np.ndarray],
+        findings: list[Finding],
+        threads: int,
+        progress: Callable[[int], None],
+    ) -> None:
+        self.rows, self.parts, self.loaders, self.target = rows, parts, loaders, target
+        self.readers, self.records, self.places, self.findings = readers, records, places, findings
+        self.notes: list[str] = []
+        self.alike: list[Alike] = []
+        self.threads, self.progress = threads, progress
+        self.labels: np.ndarray | None = None
+
+    def finish(self, ignore: Sequence[str]) -> Audit:
+        if self.target is not None:
+            self._look_at_labels(self.target)
+        for loader in self.loaders:
+            blank = sum(map(is_missing, cells_of(self.rows, loader.column))) if loader.missing == "blank" else 0
+            if blank:
+                rows = "1 row has no value, and is" if blank == 1 else f"{blank:,} rows have no value, and are"
+                self.notes.append(f"{name_of(loader)}: {rows} blank in training")
+        for reader in self.readers:
+            self._look_at_pictures(reader)
+        texts = [one for one in self.loaders if _encoder_of(one) is not None]
+        for loader in texts:
+            self._look_at_texts(loader)
+        pictures = {str(reader.loader.column) for reader in self.readers}
+        for loader in self.loaders:
+            if loader not in texts and name_of(loader) not in pictures:
+                self.findings += read_others(self.rows, loader, self.progress)
+        kept = [one for one in self.findings if one.kind not in ignore]
+        pairs = [_chain(one.cluster) for one in self.alike]
+        duplicates = joined(len(self.rows), np.concatenate([np.zeros((0, 2), "int64"), *pairs]))
+        return Audit(
+            as_frame(kept, self.rows.index),
+            tuple(self.notes),
+            pd.Series(duplicates, self.rows.index, name="duplicates"),
+            pd.Series(self._dropped(kept), self.rows.index, name="dropped"),
+            View(self.rows, self.readers, kept, duplicates),
+            page,
+        )
+
+    def _look_at_labels(self, target: Target) -> None:
+        if isinstance(target, InputTarget) or target.cached_by is not target:
+            # Made of what an input reads.
+            self.progress(len(self.rows))
+            return
+        self.labels, found = read_labels(self.rows, target, self.parts.codes == 0, self.progress)
+        self.findings += found
+        self.notes += balance_note(self.rows, target)
+        if self.readers and isinstance(target, ClassLabel | MultiLabel):
+            self.notes += side_note(name_of(target), map(str, target.class_names), "classes")
+
+    def _look_at_pictures(self, reader: PictureReader) -> None:
+        column = str(reader.loader.column)
+        cells, places = self.rows[column].array, self.places[column]
+
+        def path_of(row: int) -> str | None:
+            return reader.path_of(cells[row])
+
+        shape = reader.loader.spec.shape
+        self.findings += look_at(column, self.records, places, path_of, (shape[0], shape[1]))
+        self.notes += range_notes(column, self.records, places)
+        alike = alike_pictures(
+            column, lambda row: reader.small_picture(cells[row]), self.records, places, LEAST_SPREAD, self.threads
+        )
+        self.alike.append(alike)
+        found = describe(alike, self.rows.index, self.parts, self.labels, self._label_of, "picture")
+        within = [one for one in found if one.kind in ("duplicate", "near duplicate")]
+        if len(within) > max(_FEW_ROWS, _BY_NATURE * len(self.rows)):
+            found = [one for one in found if one.kind not in ("duplicate", "near duplicate", "conflicting labels")]
+            self.notes.append(f"{column}: {len(within):,} rows share their picture with another row of their part")
+        self.findings += found
+
+    def _look_at_texts(self, loader: Loader) -> None:
+        column = str(loader.column)
+        texts = [cell if isinstance(cell, str) else None for cell in cells_of(self.rows, column)]
+        self.findings += read_others(self.rows, loader, self.progress)
+        self.findings += words.odd_lengths(column, texts)
+        self.notes += words.token_notes(column, [text for text in texts if text is not None], _encoder_of(loader))
+        if self.target is not None:
+            self.notes += hint_notes(column, texts, self.rows, self.target)
+        if self.readers:
+            self.notes += side_note(column, [text for text in texts if text is not None], "captions")
+        said = [words.normalised(text) if text is not None and not words.is_empty(text) else None for text in texts]
+        near = _numbered([None if text is None else words.digest(text) for text in said])
+        exact = _numbered([None if text is None else words.digest(text) for text in texts])
+        exact[near < 0] = -1
+        classes = self.labels if isinstance(self.target, Target) else None
+        idle = words.telling_nothing(near, classes)
+        sizes = np.bincount(near[near >= 0], minlength=1)
+        for row in np.flatnonzero(idle):
+            message = f"{sizes[near[row]]:,} rows have this caption: {_short(texts[row])}"
+            self.findings.append(Finding(int(row), column, "repeated caption", message))
+        near[idle], exact[idle] = -1, -1
+        shared = (near >= 0) & (sizes[near] > 1)
+        if self.readers and shared.sum() > max(_FEW_ROWS, _BY_NATURE_TEXTS * len(texts)):
+            self.notes.append(f"{column}: {shared.mean():.0%} of the rows share their caption with another row")
+            self._add_spellings(column, texts, near, exact)
+            return
+        first = np.unique(near, return_index=True)[1]
+        first = first[near[first] >= 0]
+        pairs = words.near_identical([said[row] or "" for row in first])
+        cluster = near.copy()
+        if len(pairs):
+            cluster[near >= 0] = joined(int(near.max()) + 1, np.array(pairs, "int64"))[near[near >= 0]]
+        alike = Alike(column, exact, cluster)
+        self.alike.append(alike)
+        # With another picture the same words may well mean something else.
+        labels = None if self.readers else self.labels
+        self.findings += describe(alike, self.rows.index, self.parts, labels, self._label_of, "caption")
+
+    def _add_spellings(self, column: str, texts: list[str | None], near: np.ndarray, exact: np.ndarray) -> None:
+        found = []
+        frame = pd.DataFrame({"near": near, "exact": exact})[near >= 0]
+        several = frame.groupby("near")["exact"].nunique()
+        for _, group in frame[frame["near"].isin(several.index[several > 1])].groupby("near"):
+            usual = group["exact"].mode().iloc[0]
+            like = group.index[group["exact"] == usual][0]
+            for row in group.index[group["exact"] != usual]:
+                label = repr(self.rows.index[[like]].tolist()[0])
+                message = f"{_short(texts[row])} is written {_short(texts[like])} at index {label}"
+                found.append(Finding(int(row), column, "near duplicate", message))
+        if len(found) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(texts)):
+            self.findings += found
+        else:
+            self.notes.append(f"{column}: {len(found):,} rows have a caption that others spell in another way")
+
+    def _label_of(self, row: int) -> str:
+        assert self.target is not None
+        return repr(tuple(self.rows[name].iloc[row] for name in _columns(self.target))).strip("(),")
+
+    def _dropped(self, findings: list[Finding]) -> np.ndarray:
+        dropped = np.zeros(len(self.rows), bool)
+        for one in findings:
+            dropped[one.position] |= one.kind in UNUSABLE or one.kind == "conflicting labels"
+        leaking = {one.position for one in findings if one.kind == "leakage"}
+        for alike in self.alike:
+            last = np.full(int(alike.cluster.max(initial=-1)) + 1, -1, "int64")
+            there = (alike.cluster >= 0) & ~dropped
+            np.maximum.at(last, alike.cluster[there], self.parts.codes[there])
+            rows = np.flatnonzero(there)
+            rows = rows[self.parts.codes[rows] < last[alike.cluster[rows]]]
+            dropped[[row for row in rows.tolist() if row in leaking]] = True
+        return dropped | self._repeated(dropped, {one.position for one in findings if one.kind == "duplicate"})
+
+    def _repeated(self, dropped: np.ndarray, duplicates: set[int]) -> np.ndarray:
+        # Equal in every input, compared as it stands in the table, pictures by their content; and in the label.
+        rows = np.array(sorted(row for row in duplicates if not dropped[row]), "int64")
+        result = np.zeros(len(dropped), bool)
+        columns: list[Any] = [] if self.labels is None else [self.labels[rows]]
+        pictures = {one.column: one.exact[rows] for one in self.alike}
+        for name in dict.fromkeys(name for one in self.loaders for name in _columns(one)):
+            own = pictures.get(name)
+            columns.append(pd.factorize(self.rows[name].iloc[rows].map(repr))[0] if own is None else own)
+        frame = pd.DataFrame(dict(enumerate(columns)))
+        result[rows[frame.duplicated().to_numpy()]] = True
+        return result
+
+
+def _columns(loader: Loader) -> tuple[str, ...]:
+    return (loader.column,) if isinstance(loader.column, str) else loader.column
+
+
+def _encoder_of(loader: Loader) -> Any:
+    return loader.encoder if isinstance(loader, TextLoader | MaskedTextLoader) else None
+
+
+def _numbered(digests: list[int | None]) -> np.ndarray:
+    numbers: dict[int, int] = {}
+    return np.array([-1 if one is None else numbers.setdefault(one, len(numbers)) for one in digests], "int64")
+
+
+def _chain(cluster: np.ndarray) -> np.ndarray:
+    order = np.argsort(cluster, kind="stable")
+    order = order[cluster[order] >= 0]
+    same = cluster[order[1:]] == cluster[order[:-1]]
+    return np.stack([order[:-1][same], order[1:][same]], axis=1)
+
+
+def _short(text: str | None) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."

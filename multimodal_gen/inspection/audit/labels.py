@@ -1,0 +1,135 @@
+"""Labels: missing and unseen ones, the balance of classes, and captions that give the class away."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.inspection.audit.findings import Finding
+from multimodal_gen.inspection.audit.reading import in_words, name_of
+from multimodal_gen.inspection.audit.texts import normalised
+from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.loaders.targets.multi_label import MultiLabel, split_labels
+from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.table import cells_of
+
+# A share of captions with their own class's name from which a note says so.
+_HINTING = 0.05
+
+
+def read_labels(
+    table: pd.DataFrame, target: Target, training: np.ndarray, progress: Any
+) -> tuple[np.ndarray, list[Finding]]:
+    """Read every label.
+
+    Args:
+        table: The rows.
+        target: The target.
+        training: `(rows,) bool`, which rows are for training.
+        progress: Called with a number of cells that are done.
+
+    Returns:
+        `(rows,) int64`: rows with the same label have the same number, those without a usable one -1; and the findings.
+    """
+    column = name_of(target)
+    known: dict[bytes, int] = {}
+    codes = np.full(len(table), -1, "int64")
+    findings = []
+    for row, cell in enumerate(cells_of(table, target.column)):
+        try:
+            array = read_at(target, cell, table.index[row])
+            codes[row] = known.setdefault(array.tobytes(), len(known))
+        except LoadError as error:
+            findings.append(Finding(row, column, _kind(target, cell), in_words(error)))
+        progress(1)
+    if isinstance(target, ClassLabel):
+        seen = np.zeros(len(known) + 1, bool)
+        seen[codes[training]] = True
+        for place in np.flatnonzero((codes >= 0) & ~seen[codes]):
+            label = table[target.column].iloc[place]
+            findings.append(Finding(int(place), column, "unseen label", f"no training row has the label {label!r}"))
+    return codes, findings
+
+
+def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
+    """How even the classes are, in words."""
+    if not isinstance(target, ClassLabel):
+        return []
+    assert isinstance(target.column, str)
+    known = set(map(cell_text, target.class_names))
+    counts = Counter(text for text in map(_text, cells_of(table, target.column)) if text in known)
+    if not counts:
+        return []
+    (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
+    absent = len(known) - len(counts)
+    none = f"; {absent} classes have no row" if absent else ""
+    return [
+        f"{target.column}: {len(counts)} classes of {few:,} to {many:,} rows; fewest {least!r}, most {most!r}{none}"
+    ]
+
+
+def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, target: Target) -> list[str]:
+    """Whether captions hold the name of their own class, and how far one would come with that alone, in words.
+
+    A caption holds a name if it has all of its words, in singular or plural.
+    """
+    if not isinstance(target, ClassLabel):
+        return []
+    names = {name: frozenset(map(_stem, normalised(name).split())) for name in map(cell_text, target.class_names)}
+    by_word: dict[str, list[Any]] = {}
+    for name, words in names.items():
+        for word in words:
+            by_word.setdefault(word, []).append(name)
+    labels = list(map(_text, cells_of(table, target.column)))
+    rows = own = right = 0
+    majority = Counter(label for label in labels if label is not None).most_common(1)
+    most_common = majority[0][0] if majority else None
+    holding: Counter[Any] = Counter()
+    for text, label in zip(texts, labels, strict=True):
+        if text is None or label is None or label not in names:
+            continue
+        said = set(map(_stem, normalised(text).split()))
+        held = {name for word in said for name in by_word.get(word, ()) if names[name] <= said}
+        guess = max(held, key=lambda name: (len(names[name]), str(name)), default=most_common)
+        rows, own, right = rows + 1, own + (label in held), right + (guess == label)
+        holding[label] += label in held
+    if not rows or own < _HINTING * rows:
+        return []
+    shown = ", ".join(f"{name!r} {count:,}" for name, count in holding.most_common(3) if count)
+    return [
+        f"{column}: {own / rows:.0%} of the captions hold the name of their own class (most often {shown}); by that "
+        f"alone {right / rows:.0%} of the classes are guessed right"
+    ]
+
+
+def _kind(target: Target, cell: Any) -> str:
+    if not isinstance(cell, tuple) and is_missing(cell):
+        return "missing"
+    if isinstance(target, ClassLabel):
+        return "unseen label"
+    if isinstance(target, MultiLabel) and isinstance(target.column, str):
+        try:
+            split_labels(cell, target.separator)
+        except LoadError:
+            return "unreadable"
+        return "unseen label"
+    return "unreadable"
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") else word
+
+
+def _text(cell: Any) -> str | None:
+    # The text of a label, None where it is missing or is not a single value.
+    try:
+        return cell_text(cell)
+    except TypeError:
+        return None

@@ -1,0 +1,94 @@
+"""What is odd about pictures that can be read: their size, mode and name, measured against the others of the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from multimodal_gen.inspection.audit.findings import Finding
+from multimodal_gen.inspection.audit.pictures import wrong_name
+
+# A side in pixels below which there is nothing to see, and a share of the usual picture's pixels.
+_LEAST_SIDE, _LEAST_SHARE = 8, 1 / 16
+# Pixels, and how many times the usual picture's, of which both must be exceeded.
+_MOST_PIXELS, _MANY_PIXELS, _MOST_SHARE = 64_000_000, 4_000_000, 100
+# A mode that at most this share of the pictures has is odd.
+_ODD = 0.1
+# Deviation of the pixels in each colour, of 255.
+LEAST_SPREAD = 3.0
+# Of pictures of more than 8 bits: a level that the brightest of all should exceed, if they fill their range.
+_DARK = 64
+
+
+def look_at(
+    column: str, records: np.ndarray, places: np.ndarray, path_of: Callable[[int], str | None], size: tuple[int, int]
+) -> list[Finding]:
+    """Find pictures that are tiny, huge, of an odd mode, near blank or wrongly named.
+
+    Args:
+        column: The column of the pictures.
+        records: All records.
+        places: For each row, the place of its record, or -1.
+        path_of: From a row to the path of its picture.
+        size: Height and width that the loader makes of a picture. One that is not smaller is not tiny.
+    """
+    rows = np.flatnonzero(places >= 0)
+    if not len(rows):
+        return []
+    # Field by field, so that the pixels stay on the disk.
+    heights, widths, modes, formats, spreads = (
+        np.asarray(records[name])[places[rows]] for name in ("height", "width", "mode", "format", "spread")
+    )
+    pixels = heights.astype("float64") * widths
+    usual = float(np.median(pixels))
+    usual_side = float(np.median(np.minimum(heights, widths)))
+    smaller = (heights < size[0]) | (widths < size[1])
+    tiny = (pixels < usual * _LEAST_SHARE) & smaller
+    if usual_side >= 2 * _LEAST_SIDE:
+        tiny |= np.minimum(heights, widths) < _LEAST_SIDE
+    huge = (pixels > _MOST_PIXELS) | ((pixels > _MANY_PIXELS) & (pixels > usual * _MOST_SHARE))
+    names, codes, counts = np.unique(modes, return_inverse=True, return_counts=True)
+    odd = (counts <= max(1, _ODD * len(rows))) & (names != b"") & (counts < counts.max())
+    findings = []
+    for place in np.flatnonzero(tiny | huge | odd[codes] | (spreads < LEAST_SPREAD)):
+        row, extent = int(rows[place]), f"{widths[place]} x {heights[place]} pixels"
+        if tiny[place]:
+            findings.append(Finding(row, column, "tiny", f"{extent}, where half of the pictures have {usual:,.0f}"))
+        if huge[place]:
+            findings.append(Finding(row, column, "huge", f"{extent}, where half of the pictures have {usual:,.0f}"))
+        if odd[codes[place]]:
+            main = names[counts.argmax()].decode()
+            message = f"mode {modes[place].decode()}, where {counts.max() / len(rows):.1%} are {main}"
+            findings.append(Finding(row, column, "odd mode", message))
+        if spreads[place] < LEAST_SPREAD:
+            message = f"its pixels deviate by {spreads[place]:.1f} of 255 at most from one colour"
+            findings.append(Finding(row, column, "near blank", message))
+    for number, one in enumerate(rows.tolist()):
+        path = path_of(one)
+        wrong = None if path is None else wrong_name(path, formats[number].decode())
+        if wrong is not None:
+            findings.append(Finding(one, column, "wrongly named", f"{wrong} ({path})"))
+    return findings
+
+
+def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[str]:
+    """What to know of pictures of more than 8 bits that fill a small part of the range they are taken to have.
+
+    Args:
+        column: The column of the pictures.
+        records: All records.
+        places: For each row, the place of its record, or -1.
+    """
+    places = places[places >= 0]
+    wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]
+    brightest = max((int(records["pixels"][place].max()) for place in wide), default=255)
+    if brightest >= _DARK:
+        return []
+    # The level was rounded.
+    bits = max(8, math.ceil(math.log2((brightest - 0.5) * 257 + 1))) if brightest else 8
+    return [
+        f"{column}: {len(wide):,} pictures have more than 8 bits, and the brightest of them is level {brightest} of "
+        f"255. If their values fill a part of 16 bits only, say which: ImageLoader(value_range=(0, {2**bits - 1}))"
+    ]

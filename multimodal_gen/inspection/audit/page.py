@@ -1,0 +1,138 @@
+"""The audit as one HTML file: counts, notes, and the worst cases with their pictures. It needs no other file.
+
+Whatever comes from the table is escaped, so that a caption or the name of a file is never markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from multimodal_gen.inspection.audit.clusters import groups
+from multimodal_gen.inspection.audit.findings import KINDS, Finding
+from multimodal_gen.inspection.audit.pictures import PictureReader
+from multimodal_gen.inspection.audit.report import Audit, View
+from multimodal_gen.loaders.image.loader import ImageLoader
+
+_CASES, _CLUSTERS, _MOST_SHOWN = 12, 24, 6
+_SIDE = 160
+_LONGEST = 300
+_TOGETHER = ("duplicate", "near duplicate", "leakage", "conflicting labels")
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2433; --soft: #667085; --line: #d9dee7; --card: #fff; --page: #f5f6f8;
+  --mark: #b42318; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3; --line: #333b49; --card: #1c212b;
+  --page: #12151b; --mark: #f97066; } }
+body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.5rem 4rem; background: var(--page); color: var(--ink);
+  font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .2rem; }
+p { margin: .3rem 0 1rem; color: var(--soft); } a { color: inherit; }
+table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .3rem 1.2rem .3rem 0; text-align: left;
+  border-bottom: 1px solid var(--line); vertical-align: top; } td.number { text-align: right; color: var(--mark);
+  font-variant-numeric: tabular-nums; }
+.cards { display: flex; flex-wrap: wrap; gap: .9rem; align-items: stretch; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .7rem; width: 10.5rem;
+  overflow-wrap: anywhere; font-size: .82rem; }
+.group { display: flex; gap: .7rem; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  padding: .2rem; } .group .card { border: 0; width: 8.5rem; }
+.card img, .none { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: #fff;
+  border-radius: 4px; } .none { display: grid; place-items: center; background: var(--page); color: var(--soft); }
+.index { font-weight: 600; margin-top: .4rem; } .message { color: var(--mark); } .cell { color: var(--soft); }
+"""
+
+
+def page(report: Audit) -> str:
+    """The page as HTML."""
+    view = report.view
+    total = f"{len(view.findings):,} problems in {len(view.table):,} rows"
+    parts = [
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Audit</title>"
+        "<meta name='viewport' content='width=device-width'>"
+        # Should anything slip through, a browser runs no script and asks nobody for anything.
+        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; "
+        "style-src 'unsafe-inline'\">"
+        f"<style>{_STYLE}</style></head><body><h1>{total}</h1>",
+        _summary(report),
+    ]
+    if report.notes:
+        parts.append(f"<h2>Notes</h2><ul>{''.join(f'<li>{_safe(note)}</li>' for note in report.notes)}</ul>")
+    by_kind: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
+    for one in view.findings:
+        by_kind[one.kind].append(one)
+    for kind, found in by_kind.items():
+        if found:
+            together = kind in _TOGETHER
+            parts.append(f"<h2 id='{kind.replace(' ', '-')}'>{kind} ({len(found):,})</h2><p>{KINDS[kind]}</p>")
+            parts.append(f"<div class='cards'>{_groups(view, found) if together else _cards(view, found)}</div>")
+    parts.append("</body></html>\n")
+    return "".join(parts)
+
+
+def _summary(report: Audit) -> str:
+    rows = "".join(
+        f"<tr><td><a href='#{kind.replace(' ', '-')}'>{kind}</a></td><td class='number'>{count:,}</td>"
+        f"<td>{KINDS[kind]}</td></tr>"
+        for kind, count in report.counts.items()
+    )
+    return f"<table>{rows}</table>" if rows else "<p>Nothing was found.</p>"
+
+
+def _cards(view: View, found: list[Finding]) -> str:
+    cards = [_card(view, one.position, f"{one.column}: {one.message}") for one in found[:_CASES]]
+    return "".join(cards) + _more(len(found) - _CASES)
+
+
+def _groups(view: View, found: list[Finding]) -> str:
+    # Rows that belong together side by side, each group once.
+    messages = {one.position: f"{one.column}: {one.message}" for one in reversed(found)}
+    shown, count = [], 0
+    for rows in groups(view.clusters):
+        if not any(int(row) in messages for row in rows):
+            continue
+        count += 1
+        if count <= _CLUSTERS:
+            cards = [_card(view, int(row), messages.get(int(row), "")) for row in rows[:_MOST_SHOWN]]
+            shown.append(f"<div class='group'>{''.join(cards)}{_more(len(rows) - _MOST_SHOWN)}</div>")
+    if not count:
+        return _cards(view, found)
+    return "".join(shown) + _more(count - _CLUSTERS)
+
+
+def _more(number: int) -> str:
+    return f"<div class='card'>and {number:,} more</div>" if number > 0 else ""
+
+
+def _card(view: View, row: int, message: str) -> str:
+    index = repr(view.table.index[[row]].tolist()[0])
+    pictures = "".join(_picture(reader, view.table[reader.loader.column].iloc[row]) for reader in view.readers)
+    cells = "".join(
+        f"<div class='cell'><b>{_safe(name)}</b> {_safe(cell)}</div>"
+        for name, cell in zip(view.table.columns, view.table.iloc[row].tolist(), strict=True)
+        if isinstance(cell, str | int | float | np.generic)
+    )
+    said = f"<div class='message'>{_safe(message)}</div>" if message else ""
+    return f"<div class='card'>{pictures}<div class='index'>index {_safe(index)}</div>{said}{cells}</div>"
+
+
+def _picture(reader: PictureReader, cell: Any) -> str:
+    loader = reader.loader
+    try:
+        if isinstance(loader, ImageLoader):
+            # As it is shaped, not as a model is given it.
+            loader = reader.small.replace(image_size=(_SIDE, _SIDE), pad_to_aspect_ratio=True)
+        pixels = loader.read(cell)
+    except Exception:
+        return "<div class='none'>no picture</div>"
+    buffer = io.BytesIO()
+    Image.fromarray(pixels if pixels.shape[-1] != 1 else pixels[..., 0]).convert("RGB").save(buffer, "JPEG", quality=80)
+    return f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+
+
+def _safe(value: Any) -> str:
+    text = str(value)
+    return html.escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)")

@@ -1,0 +1,68 @@
+"""The parts of a table: named by a column, given as tables, or all rows as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import TableError
+from multimodal_gen.inspection.audit.clusters import Parts
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.table import check_columns
+
+_TRAINING, _VALIDATION, _TEST = ("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing")
+
+
+def parts_of(table: pd.DataFrame | Mapping[str, pd.DataFrame], split: str | None) -> tuple[pd.DataFrame, Parts]:
+    """All rows, and which part each is in.
+
+    Args:
+        table: The table, or its parts by name, training first.
+        split: The column that names the part; a row without one is for training.
+
+    Raises:
+        ValueError: If there are both tables and a column.
+        TableError: If the column is missing, there are no rows, or the index is not unique.
+    """
+    if isinstance(table, Mapping):
+        if split is not None:
+            raise ValueError(f"Give a table and `split`, or several tables by name. Received: both, split={split!r}")
+        if not table:
+            raise ValueError("Give at least one table. Received: an empty mapping")
+        for one in table.values():
+            check_columns(one, [])
+        rows = pd.concat(list(table.values()))
+        codes = np.repeat(np.arange(len(table)), [len(one) for one in table.values()])
+        parts = Parts(tuple(map(str, table)), codes)
+    elif split is None:
+        check_columns(table, [])
+        rows, parts = table, Parts(("all",), np.zeros(len(table), "int64"))
+    else:
+        check_columns(table, [split])
+        rows, parts = table, _by_column(table[split])
+    if not rows.index.is_unique:
+        twice = rows.index[rows.index.duplicated()].tolist()[0]
+        raise TableError(
+            "The index must be unique, or findings could not name their row. Use `table.reset_index(drop=True)` "
+            f"before it is split. Received: index {twice!r} more than once"
+        )
+    return rows, parts
+
+
+def _by_column(cells: pd.Series) -> Parts:
+    names = cells.map(lambda cell: "train" if is_missing(cell) else str(cell))
+    counts = names.value_counts()
+    known = (*_TRAINING, *_VALIDATION, *_TEST)
+
+    def rank(name: str) -> tuple[int, int, str]:
+        word = name.strip().lower()
+        # Parts of unknown names stand after training, the largest first.
+        return known.index(word) if word in known else len(_TRAINING) - 1, -int(counts[name]), name
+
+    ordered = sorted(counts.index, key=rank)
+    if not any(name.strip().lower() in _TRAINING for name in ordered):
+        ordered.sort(key=lambda name: (-int(counts[name]), name))
+    place = {name: code for code, name in enumerate(ordered)}
+    return Parts(tuple(ordered), names.map(place).to_numpy("int64"))

@@ -1,0 +1,226 @@
+"""One look at one picture: can it be read, what is it, and the hashes that tell whether it is there twice.
+
+The file is read once and decoded once, at a small scale.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import sys
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.inspection.audit.endings import ends_early
+from multimodal_gen.inspection.audit.records import DETAIL, RECORD
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.image.limits import open_image, plain_jpeg
+from multimodal_gen.loaders.image.loader import ImageLoader
+from multimodal_gen.loaders.image.quiet import quiet
+
+_SIDE = 64
+# Formats that go by one another's names.
+_ALIKE = ({"JPEG", "MPO"}, {"PPM", "PGM", "PBM", "PNM"}, {"TIFF", "DNG"})
+
+
+class UnusableError(Exception):
+    """A picture that cannot be used.
+
+    Args:
+        kind: The kind of problem.
+        error: What is wrong with it.
+    """
+
+    def __init__(self, kind: str, error: LoadError) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.error = error
+
+
+class PictureReader:
+    """Looks at the pictures of one loader.
+
+    Args:
+        loader: An `ImageLoader`, or any loader that yields uint8 pictures.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+        self.small: Loader = loader
+        if isinstance(loader, ImageLoader):
+            self.small = loader.replace(
+                image_size=(_SIDE, _SIDE),
+                color_mode="rgb",
+                interpolation="bilinear",
+                crop_to_aspect_ratio=False,
+                pad_to_aspect_ratio=False,
+                dtype="uint8",
+                rescale=None,
+                augment=(),
+                normalize=None,
+                decoder="pillow",
+            )
+
+    def look(self, cell: Any) -> np.ndarray:
+        """What there is to know of a picture, one `RECORD` without its key.
+
+        Raises:
+            UnusableError: If it cannot be read.
+        """
+        record = np.zeros((), RECORD)
+        content = self._content(cell)
+        if content is not None:
+            record["bytes"] = len(content)
+            record["digest"] = _digest(content)
+            self._look_into(content, cell, record)
+        try:
+            pixels = self.small.read(cell if content is None else content)
+        except Exception as error:
+            raise self._unusable(error, cell, content) from error
+        if content is None:
+            if isinstance(cell, np.ndarray):
+                record["height"], record["width"] = cell.shape[:2]
+            record["digest"] = _digest(np.ascontiguousarray(cell if isinstance(cell, np.ndarray) else pixels).tobytes())
+        if content is not None and ends_early(content):
+            # What is missing is filled with grey by decoders, or was only the mark of the end.
+            raise UnusableError("truncated", self._error("the file ends before the picture does", cell))
+        complaint = None if content is None else _complaint(content)
+        if complaint is not None:
+            raise UnusableError("corrupt", self._error(f"the picture's data are damaged: {complaint}", cell))
+        _hash(pixels, record)
+        return record
+
+    def small_picture(self, cell: Any) -> np.ndarray:
+        """A picture that `look` could read, `(64, 64, 3) uint8`; black where it cannot be read any more."""
+        try:
+            return np.asarray(_small(self.small.read(cell)))
+        except Exception:
+            return np.zeros((_SIDE, _SIDE, 3), "uint8")
+
+    def path_of(self, cell: Any) -> str | None:
+        """The path of the file that a cell names."""
+        try:
+            return self.loader.file_of(cell)
+        except Exception:
+            return None
+
+    def _content(self, cell: Any) -> bytes | None:
+        try:
+            path = self.loader.file_of(cell)
+        except LoadError as refused:
+            missing = refused.path is not None and not os.path.lexists(refused.path)
+            try:
+                self.loader.read(cell)
+            except LoadError as error:
+                raise UnusableError("missing" if missing else "unreadable", error) from error
+            # It is no file of this machine.
+            return None
+        if path is None:
+            inner = cell.get("bytes") if isinstance(cell, Mapping) else cell
+            return bytes(inner) if isinstance(inner, bytes | bytearray | memoryview) else None
+        if not isinstance(self.loader, ImageLoader):
+            return None
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return self._read_anyway("missing", cell)
+        except (OSError, ValueError):
+            return self._read_anyway("unreadable", cell)
+        if not content:
+            raise UnusableError(
+                "empty file", self._error("the file is empty. Replace the file, or drop the row.", cell)
+            )
+        return content
+
+    def _read_anyway(self, kind: str, cell: Any) -> bytes:
+        # The loader says it best.
+        try:
+            self.loader.read(cell)
+        except LoadError as error:
+            raise UnusableError(kind, error) from error
+        raise UnusableError(kind, self._error("the file could not be read", cell))
+
+    def _look_into(self, content: bytes, cell: Any, record: np.ndarray) -> None:
+        try:
+            # Whatever its size: only the header is read here.
+            with quiet(), open_image(content, sys.maxsize) as image:
+                record["width"], record["height"] = image.size
+                record["mode"], record["format"] = image.mode.encode(), (image.format or "").encode()
+        except Exception:
+            # Reading it afterwards says what is wrong.
+            return
+
+    def _unusable(self, error: Exception, cell: Any, content: bytes | None) -> UnusableError:
+        reason = error.reason if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
+        kind = "corrupt" if content is not None else "unreadable"
+        if "max_pixels" in reason:
+            kind = "huge"
+        elif "value_range" in reason:
+            kind = "unreadable"
+        elif content is not None and (ends_early(content) or "truncated" in reason.lower()):
+            kind = "truncated"
+        return UnusableError(kind, self._error(reason, cell))
+
+    def _error(self, reason: str, cell: Any) -> LoadError:
+        return LoadError(reason, path=self.path_of(cell))
+
+
+def wrong_name(name: str, image_format: str) -> str | None:
+    """What is wrong with a file's name, in words, or None: that its ending is one of another format."""
+    ending = os.path.splitext(name)[1].lower()
+    if not ending or not image_format:
+        return None
+    known = Image.registered_extensions().get(ending)
+    if known is None:
+        kind = mimetypes.guess_type(f"a{ending}")[0]
+        return None if kind is None or kind.startswith("image/") else f"it is {image_format}, not {kind}"
+    if known == image_format or any({known, image_format} <= names for names in _ALIKE):
+        return None
+    return f"it is {image_format}, not {known}"
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).digest()
+
+
+def _hash(pixels: np.ndarray, record: np.ndarray) -> None:
+    import imagehash
+
+    if not record["width"]:
+        record["height"], record["width"] = pixels.shape[:2]
+    image = _small(pixels)
+    record["spread"] = np.asarray(image, "float32").std(axis=(0, 1)).max()
+    grey = image.convert("L")
+    hashes = (imagehash.phash(grey), imagehash.dhash(grey), imagehash.dhash_vertical(grey))
+    record["bits"] = np.packbits(np.stack([one.hash for one in hashes])).reshape(-1)
+    record["pixels"] = np.asarray(image.resize((DETAIL, DETAIL), Image.Resampling.BOX))
+
+
+def _small(pixels: np.ndarray) -> Image.Image:
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    image = Image.fromarray(pixels).convert("RGB")
+    return image if image.size == (_SIDE, _SIDE) else image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+
+
+def _complaint(content: bytes) -> str | None:
+    # Pillow decodes damaged JPEG data without a word; libjpeg-turbo says so, where it is installed.
+    if content[:3] != b"\xff\xd8\xff" or not plain_jpeg(content)[0]:
+        return None
+    try:
+        import simplejpeg
+    except ImportError:
+        return None
+    try:
+        colours = simplejpeg.decode_jpeg_header(content)[2]
+        if colours in ("YCbCr", "Gray"):
+            simplejpeg.decode_jpeg(content, "GRAY", fastdct=True, min_height=1, min_width=1, min_factor=8)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -1,0 +1,99 @@
+"""What an audit came to: problems, notes, duplicates, and the table without what cannot be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import TableError
+from multimodal_gen.inspection.audit.findings import KINDS, Finding
+from multimodal_gen.inspection.audit.pictures import PictureReader
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page shows beside the findings.
+
+    Args:
+        table: The rows that were audited.
+        readers: Who reads the pictures.
+        findings: The findings.
+        clusters: `(rows,) int64`, as in `Audit.duplicates`.
+    """
+
+    table: pd.DataFrame
+    readers: list[PictureReader]
+    findings: list[Finding]
+    clusters: np.ndarray
+
+
+@dataclass(frozen=True, repr=False)
+class Audit:
+    """What `audit` found.
+
+    Attributes:
+        problems: One row a finding, in the order of the table: `index` (the row's label in the table's index),
+            `column`, `kind` and `message`.
+        notes: What is true of a whole column, in sentences: class balance, tokens that are cut off or unknown, captions
+            that give the class away, what repeats by nature.
+        duplicates: int64 on the table's index: rows with the same content, or nearly so, have the same number, all
+            others their own. As a column of the table it is what `split_table(group=...)` takes.
+        dropped: bool on the table's index: the rows that `clean` leaves out.
+    """
+
+    problems: pd.DataFrame
+    notes: tuple[str, ...]
+    duplicates: pd.Series
+    dropped: pd.Series
+    view: View = field(compare=False)
+    _draw: Callable[[Audit], str] = field(compare=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Kind -> number of findings, for the kinds that were found."""
+        found = self.problems["kind"].value_counts()
+        return {kind: int(found[kind]) for kind in KINDS if kind in found}
+
+    def clean(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table without the rows that cannot be used, the others as they are.
+
+        Left out are rows with a cell that is missing or cannot be read, or with a label that training rows do not have;
+        all rows of a content that has conflicting labels; all but the first of rows that are equal in every input and
+        the label; and of a content that is in two parts of the table, the rows in the part that comes first, so that
+        test rows stay. Everything else is for you to decide on.
+
+        Args:
+            table: The table that was audited, or rows of it.
+
+        Raises:
+            TableError: If it has rows that were not audited.
+        """
+        strange = ~table.index.isin(self.dropped.index)
+        if strange.any():
+            raise TableError(
+                "Only rows that were audited can be cleaned. "
+                f"Received: index {table.index[strange].tolist()[0]!r}, which was not"
+            )
+        return table[~self.dropped.loc[table.index].to_numpy()]
+
+    def write_problems(self, path: str | os.PathLike[str]) -> None:
+        """Write `problems` as csv in UTF-8."""
+        # Half a surrogate pair, which a broken decoding leaves, has no bytes in UTF-8.
+        self.problems.to_csv(path, index=False, encoding="utf-8", errors="backslashreplace")
+
+    def write_page(self, path: str | os.PathLike[str]) -> None:
+        """Write one HTML file with the counts, the notes, and pictures of the worst cases; it needs no other file."""
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(self._draw(self))
+
+    def __repr__(self) -> str:
+        return f"Audit({len(self.problems):,} problems in {len(self.duplicates):,} rows)"
+
+    def __str__(self) -> str:
+        lines = [f"{kind:<20}{count:>9,}" for kind, count in self.counts.items()]
+        total = f"{len(self.problems):,} problems in {len(self.duplicates):,} rows"
+        return "\n".join([total, *lines, *(f"note: {note}" for note in self.notes)])

@@ -1,0 +1,159 @@
+"""Captions: empty, long and repeated ones, the same words in another spelling, and what a tokenizer makes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.inspection.audit.findings import Finding
+from multimodal_gen.loaders.text.tokens import TokenEncoder
+
+_NOTHING = frozenset({"", "na", "n a", "nan", "none", "null", "nil", "tbd", "todo", "no caption", "no description"})
+_LONG, _TIMES_LONGER = 200, 8
+# A caption that so many rows share is looked at; one that is as likely to have two classes as any two rows are, tells
+# nothing of the class.
+_MANY = 5
+# Texts of fewer words are alike by chance.
+_FEWEST_WORDS = 8
+_ALIKE = 0.92
+_HASHES, _BANDS, _REACH = 64, 16, 4
+_WORD = re.compile(r"[^\W_]+")
+_DIGITS = re.compile(r"\d+")
+
+
+def normalised(text: str) -> str:
+    """A text without what does not count: case, spaces, punctuation; as it is where nothing else is in it."""
+    words = " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return words or " ".join(text.split())
+
+
+def digest(text: str) -> int:
+    """64 bits of a text."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def is_empty(text: str) -> bool:
+    """Whether nothing is said: no letter, digit, sign or picture, or a word that stands for nothing."""
+    if all(unicodedata.category(letter)[0] in "ZCP" for letter in text):
+        return True
+    return normalised(text) in _NOTHING
+
+
+def odd_lengths(column: str, texts: Sequence[str | None]) -> list[Finding]:
+    """Find captions that are empty, or much longer than the others."""
+    lengths = np.array([0 if text is None else len(text) for text in texts])
+    usual = float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else 0.0
+    most = max(_LONG, _TIMES_LONGER * usual)
+    findings = []
+    for row, text in enumerate(texts):
+        if text is not None and lengths[row] <= 40 and is_empty(text):
+            findings.append(Finding(row, column, "empty caption", f"the caption says nothing: {text!r}"))
+        elif lengths[row] > most:
+            message = f"{lengths[row]:,} characters, where half of the captions have {usual:,.0f}"
+            findings.append(Finding(row, column, "long caption", message))
+    return findings
+
+
+def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """Which rows have a caption that many share, and that tells nothing of the class.
+
+    Args:
+        keys: `(rows,) int64`, which caption a row has; -1 for none.
+        labels: `(rows,) int64`, which class; None without classes. Then a caption counts that one in a hundred rows
+            has, and at least 10.
+
+    Returns:
+        `(rows,) bool`.
+    """
+    count = int(keys.max(initial=-1)) + 1
+    there = keys >= 0
+    sizes = np.bincount(keys[there], minlength=count)
+    if labels is None:
+        chosen = sizes > max(9, 0.01 * len(keys))
+    else:
+        there &= labels >= 0
+        cells, inside = np.unique(np.stack([keys[there], labels[there]]), axis=1, return_counts=True)
+        pairs = np.bincount(cells[0], inside * (inside - 1.0), minlength=count)
+        own = np.bincount(keys[there], minlength=count)
+        classes = np.bincount(labels[there]).astype("float64")
+        total = max(classes.sum(), 2)
+        # The chance that two rows have one class.
+        by_chance = (classes * (classes - 1)).sum() / (total * (total - 1))
+        twice = np.maximum(own * (own - 1.0), 1)
+        # Of few rows, more may be of one class by mere chance.
+        noise = 3 * np.sqrt(by_chance * (1 - by_chance) * 2 / twice)
+        limit = np.minimum(2 * by_chance + noise, (1 + by_chance) / 2)
+        chosen = (own >= _MANY) & (pairs / twice <= limit) & (by_chance < 1)
+    if chosen.sum() > max(5, 0.02 * count):
+        # So it is with the captions of this table.
+        chosen &= sizes > 0.05 * len(keys)
+    result: np.ndarray = (keys >= 0) & np.append(chosen, False)[keys]
+    return result
+
+
+def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of long texts that differ in a letter or a word.
+
+    Candidates are those that have a band of MinHash values in common (Broder, 1997), over pairs of words; of these
+    `difflib` says which are alike. Texts that differ in a number are not.
+
+    Args:
+        texts: Different normalised texts.
+    """
+    from datasketch import MinHash
+
+    long = [place for place, text in enumerate(texts) if text.count(" ") + 1 >= _FEWEST_WORDS]
+    if len(long) < 2:
+        return []
+    signatures = np.empty((len(long), _HASHES), "uint64")
+    for start in range(0, len(long), 1024):
+        words = [texts[place].split() for place in long[start : start + 1024]]
+        shingles = [[" ".join(pair).encode("utf-8", "surrogatepass") for pair in pairwise(one)] for one in words]
+        hashed = MinHash.bulk(shingles, num_perm=_HASHES, seed=1)
+        signatures[start : start + len(hashed)] = [one.hashvalues for one in hashed]
+    pairs = set()
+    for band in np.split(signatures, _BANDS, axis=1):
+        order = np.lexsort(band.T)
+        for step in range(1, _REACH + 1):
+            same = (band[order[step:]] == band[order[:-step]]).all(axis=1)
+            pairs |= {(min(pair), max(pair)) for pair in zip(order[:-step][same], order[step:][same], strict=True)}
+    found = [(long[one], long[other]) for one, other in sorted(pairs)]
+    return [pair for pair in found if _alike(texts[pair[0]], texts[pair[1]])]
+
+
+def _alike(one: str, other: str) -> bool:
+    if _DIGITS.findall(one) != _DIGITS.findall(other):
+        return False
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    return matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
+
+
+def token_notes(column: str, texts: Sequence[str], encoder: Any) -> list[str]:
+    """What share of the captions is cut off, and of the tokens unknown, in words."""
+    if not texts:
+        return []
+    if not isinstance(encoder, TokenEncoder):
+        unknown = sum(not encoder.encode(text).any() for text in texts)
+        return [f"{column}: {unknown / len(texts):.1%} of the captions have no n-gram that was learned"]
+    cut, tokens, strange = 0, 0, 0
+    model = json.loads(encoder.tokenizer_json)["model"]
+    word = model.get("unk_token")
+    unknown_id = model.get("unk_id") if word is None else encoder.tokenizer.token_to_id(word)
+    for start in range(0, len(texts), 1024):
+        for one in encoder.tokenizer.encode_batch(list(texts[start : start + 1024])):
+            cut += bool(one.overflowing)
+            ids = [*one.ids, *(token for rest in one.overflowing for token in rest.ids)]
+            tokens += len(ids)
+            strange += ids.count(unknown_id) if unknown_id is not None else 0
+    return [
+        f"{column}: {cut / len(texts):.1%} of the captions are longer than {encoder.sequence_length} tokens and are "
+        f"cut off; {strange / max(tokens, 1):.2%} of the tokens are unknown"
+    ]

@@ -1,0 +1,43 @@
+"""Errors of cells, with the place where they stand: the row's index, the column, and the path or the cell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import Loader, missing_error, missing_target_error
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.cells import is_missing
+
+
+def read_at(loader: Loader, cell: Any, index: Any, read: Callable[[Any], np.ndarray] | None = None) -> np.ndarray:
+    """What `loader.read` gives for a cell.
+
+    Args:
+        loader: The loader.
+        cell: The cell, perhaps a missing one.
+        index: The row's label in the table's own index.
+        read: Reads in place of `loader.read`, such as a cache of it.
+
+    Raises:
+        LoadError: If the cell is missing, or cannot be read, by whatever error.
+    """
+    try:
+        if not loader.accepts_missing and is_missing(cell):
+            raise missing_target_error() if isinstance(loader, Target) else missing_error()
+        return (read or loader.read)(cell)
+    except Exception as error:
+        raise placed(error, loader, cell, index) from error
+
+
+def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError:
+    """An error of `read` as a `LoadError` that names the row's index, the column, and the path or the cell."""
+    if not isinstance(error, LoadError):
+        error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}")
+    if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
+        error = LoadError(f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}.", path=None)
+    return error.at(index, loader.column)

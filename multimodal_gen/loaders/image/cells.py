@@ -1,0 +1,58 @@
+"""What a cell of a picture may be, besides the path of a file: bytes, an array, a picture in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import missing_error
+from multimodal_gen.loaders.image.modes import from_array
+from multimodal_gen.rows.cells import is_missing
+
+
+def named(cell: Any) -> Any:
+    """The path that a cell is, or that a mapping as of the Hugging Face datasets holds; any other cell as it is."""
+    return cell.get("path") if isinstance(cell, Mapping) and cell.get("bytes") is None else cell
+
+
+def content_of(cell: Any, value_range: tuple[float, float] | None) -> bytes | Image.Image:
+    """The file's content, or the picture, that a cell holds.
+
+    Args:
+        cell: Bytes, an array, a `PIL.Image.Image` (which is copied), or a mapping with "bytes".
+        value_range: The values of levels 0 and 255 of arrays that are not 8 bits.
+
+    Raises:
+        LoadError: If it is missing, or of any other type.
+    """
+    if isinstance(cell, Mapping):
+        cell = cell.get("bytes")
+    if is_missing(cell):
+        raise missing_error()
+    if isinstance(cell, bytes | bytearray | memoryview):
+        return bytes(cell)
+    if isinstance(cell, np.ndarray):
+        return from_array(cell, value_range)
+    if isinstance(cell, Image.Image):
+        return _copied(cell)
+    if isinstance(cell, int | float | np.number):
+        raise LoadError(
+            "expected a path, not a number. Read the column as text (dtype=str), so that zeros in front stay, and add "
+            f"the ending of the files, as in `table[column] + '.jpg'`. Received: {cell!r}"
+        )
+    raise LoadError(
+        "expected a path, bytes, an array, a PIL image, or a mapping with 'bytes' or 'path'. "
+        f"Received: {type(cell).__name__}"
+    )
+
+
+def _copied(picture: Image.Image) -> Image.Image:
+    # With what it knows of its file, which says what its values mean.
+    tile, copy = getattr(picture, "tile", []), picture.copy()
+    copy.format = picture.format
+    copy.__dict__["tile"] = list(tile)
+    return copy

@@ -1,0 +1,276 @@
+"""Pictures: decode whatever the cell holds into pixels of one size and colour mode.
+
+`files.py` reads the file that a cell names, if it may, and `cells.py` takes all other cells; `limits.py`
+looks at the file's header; `resizing.py` decodes, turns the picture upright and resizes it, or `turbo.py` does, for
+JPEG files; `modes.py` knows how each of Pillow's modes becomes plain 8-bit colour; `multimodal_gen.augment` varies the
+result, and `normalization.py` shifts and scales it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from PIL import __version__ as pillow_version
+
+from multimodal_gen.augment import Augmentation
+from multimodal_gen.augment.together import Variation
+from multimodal_gen.augment.warp import warp
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import Loader, check_missing
+from multimodal_gen.loaders.files import Place
+from multimodal_gen.loaders.image.cells import content_of, named
+from multimodal_gen.loaders.image.levels import check_range
+from multimodal_gen.loaders.image.limits import MAX_PIXELS, most_bytes, open_image
+from multimodal_gen.loaders.image.normalization import Normalization
+from multimodal_gen.loaders.image.quiet import quiet
+from multimodal_gen.loaders.image.resizing import Fitting
+from multimodal_gen.loaders.stages import stage
+from multimodal_gen.loaders.vary_with import saved_config, varied_with
+from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.spec import ArraySpec
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "area": Image.Resampling.BOX,
+    "lanczos3": Image.Resampling.LANCZOS,
+}
+# Raised where the same settings begin to give other pixels, so that a cache of the old ones is not read.
+_DECODING = 3
+_MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
+
+
+class ImageLoader(Loader):
+    """Decodes pictures to one size; any file that Pillow reads, any of its colour modes.
+
+    A cell may be a path (str or `pathlib.Path`), the bytes of a file, an array `(height, width)` or
+    `(height, width, 1, 3 or 4)`, a `PIL.Image.Image`, or a mapping with "bytes" or "path" as the Hugging Face
+    datasets have it. EXIF orientation is applied; of an animation the first frame counts; transparency is laid over
+    `background` unless `color_mode` is "rgba". Shrinking is antialiased.
+
+    Yields `(height, width, channels)`, kind "image": uint8 in [0, 255], or float32 of those values times `rescale`, and
+    then normalised. As pictures are to be varied before they are normalised, `read` leaves that to `augment`.
+
+    Args:
+        column: The column of pictures.
+        directory: Where relative paths start, a folder or a URL; cells that lead out of it are refused. By default the
+            working directory, and paths may lead anywhere.
+        image_size: `(height, width)` in pixels.
+        color_mode: "rgb" (3 channels), "rgba" (4) or "grayscale" (1).
+        interpolation: "nearest", "bilinear", "bicubic", "area" or "lanczos3".
+        crop_to_aspect_ratio: Cut the longer side, centred, instead of stretching.
+        pad_to_aspect_ratio: Fill the shorter side with `background` instead of stretching.
+        dtype: "uint8", or "float32".
+        rescale: For float32 only: each value is multiplied by it, for example 1/255.
+        background: `(red, green, blue)` in [0, 255], behind transparency and around padding.
+        augment: Operations for training, in this order: from `multimodal_gen.augment`, or any picklable callable
+            `(image, rng) -> image` on uint8 arrays. With `interpolation="nearest"` they make no new values either.
+        normalize: For float32 only: a `SamplewiseNormalization`, a `FeaturewiseNormalization` or a `ZCAWhitening`;
+            applied last, when training and when evaluating.
+        missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask beside the input that
+            tells the model so; see `Loader`.
+        decoder: "pillow", or "turbo" for JPEG files through simplejpeg and OpenCV (`pip install multimodal_gen[fast]`),
+            with bilinear interpolation; `augment` then warps by OpenCV too. Pixels differ a little from Pillow's;
+            docs/speed.md says by how much.
+        max_pixels: Pictures of more pixels are refused before they are decoded, so that each takes less than 1 GB and a
+            few seconds. WebP, AVIF, TIFF, JPEG 2000 and progressive JPEG files, which take more for a pixel, may have a
+            fraction of it, and files as many bytes and 16 MiB (docs/safety.md).
+        protocols: What cells that are URLs may begin with, such as `["https", "s3"]`; each is opened by fsspec. By
+            default none is.
+        value_range: `(low, high)`: the values that become 0 and 255 in pictures of one channel of more than 8 bits,
+            what lies outside being clipped; such as (0, 4095) for 12 bits in a 16-bit file. By default the full range
+            of 16-bit formats, while floats and integers of 32 bits are refused. Pictures of 8 bits stay as they are.
+        vary_with: The loader of another picture of the row, such as the one that this is the mask of. Both are then
+            moved by the same draws (flips, turns, crops), in proportion where their sizes differ. Without `augment`
+            the operations are those of that loader that move pixels.
+    """
+
+    def __init__(
+        self,
+        column: str,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        image_size: tuple[int, int] = (224, 224),
+        color_mode: str = "rgb",
+        interpolation: str = "bilinear",
+        crop_to_aspect_ratio: bool = False,
+        pad_to_aspect_ratio: bool = False,
+        dtype: str = "uint8",
+        rescale: float | None = None,
+        background: Sequence[int] = (255, 255, 255),
+        augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
+        normalize: Normalization | None = None,
+        missing: str = "error",
+        decoder: str = "pillow",
+        max_pixels: int = MAX_PIXELS,
+        protocols: Sequence[str] = (),
+        value_range: Sequence[float] | None = None,
+        vary_with: Loader | None = None,
+    ) -> None:
+        if color_mode not in _MODES:
+            raise ValueError(f"`color_mode` must be one of {sorted(_MODES)}. Received: color_mode={color_mode!r}")
+        if interpolation not in _RESAMPLING:
+            raise ValueError(
+                f"`interpolation` must be one of {sorted(_RESAMPLING)}. Received: interpolation={interpolation!r}"
+            )
+        check_switches(crop_to_aspect_ratio=crop_to_aspect_ratio, pad_to_aspect_ratio=pad_to_aspect_ratio)
+        if crop_to_aspect_ratio and pad_to_aspect_ratio:
+            raise ValueError("Choose one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio`. Received: both")
+        if dtype not in ("uint8", "float32") or (rescale is not None and dtype != "float32"):
+            raise ValueError(
+                '`dtype` must be "uint8" or "float32", and `rescale` needs dtype="float32". '
+                f"Received: dtype={dtype!r}, rescale={rescale!r}"
+            )
+        if rescale is not None and not (np.isfinite(rescale) and rescale > 0):
+            raise ValueError(f"`rescale` must be a positive number. Received: rescale={rescale!r}")
+        pair = isinstance(image_size, tuple | list) and len(image_size) == 2
+        if not pair or not all(isinstance(one, int | np.integer) and one > 0 for one in image_size):
+            raise ValueError(
+                f"`image_size` must be (height, width), two positive integers. Received: image_size={image_size!r}"
+            )
+        if len(background) != 3 or not all(0 <= value <= 255 for value in background):
+            raise ValueError(f"`background` must be three values in [0, 255]. Received: background={background!r}")
+        if not isinstance(augment, list | tuple):
+            raise ValueError(f"`augment` must be a list of operations. Received: augment={augment!r}")
+        for operation in augment:
+            if not callable(operation) or isinstance(operation, type):
+                raise ValueError(
+                    "`augment` must hold objects such as RandomFlip(), or callables `(image, rng) -> image`. "
+                    f"Received: {operation!r}"
+                )
+        if normalize is not None and not isinstance(normalize, Normalization):
+            raise ValueError(
+                "`normalize` must be a normalisation such as SamplewiseNormalization(). "
+                f"Received: normalize={normalize!r}"
+            )
+        if normalize is not None and dtype != "float32":
+            raise ValueError(f'`normalize` needs dtype="float32". Received: dtype={dtype!r}, normalize={normalize!r}')
+        if decoder not in ("pillow", "turbo") or (decoder == "turbo" and interpolation != "bilinear"):
+            raise ValueError(
+                '`decoder` must be "pillow" or "turbo", and "turbo" interpolates "bilinear" only. '
+                f"Received: decoder={decoder!r}, interpolation={interpolation!r}"
+            )
+        if not isinstance(max_pixels, int | np.integer) or max_pixels < 1:
+            raise ValueError(f"`max_pixels` must be a positive integer. Received: max_pixels={max_pixels!r}")
+        self.column, self.missing = column, check_missing(missing)
+        self.directory = None if directory is None else os.fspath(directory)
+        self.max_pixels = int(max_pixels)
+        self._place = Place(directory, protocols)
+        self.fitting = Fitting(
+            height=int(image_size[0]),
+            width=int(image_size[1]),
+            mode=_MODES[color_mode],
+            resampling=_RESAMPLING[interpolation],
+            crop=crop_to_aspect_ratio,
+            pad=pad_to_aspect_ratio,
+            background=tuple(int(value) for value in background),
+            value_range=check_range(value_range),
+        )
+        self.libraries = [f"Pillow {pillow_version}"]
+        self._decode: Callable[[bytes, Fitting, int], np.ndarray | None] | None = None
+        self._warp = warp
+        if decoder == "turbo":
+            # Imported here, as their libraries are an extra.
+            from multimodal_gen.loaders.image import turbo  # isort: skip - it says what to install
+            from multimodal_gen.augment.warp_turbo import warp_turbo
+
+            self._decode, self._warp = turbo.decode, warp_turbo
+            self.libraries.append(turbo.VERSIONS)
+        self.rescale = rescale
+        nearest = interpolation == "nearest"
+        own = Variation(tuple(augment), (int(image_size[0]), int(image_size[1])), column, nearest=nearest)
+        self.variation = varied_with(own, vary_with)
+        self.operations = self.variation.operations
+        self.normalize = normalize
+        self.spec = ArraySpec((*image_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]), dtype, "image")
+        if normalize is not None:
+            normalize.check(self.spec.shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments; of `augment` without callables of your own, which JSON cannot hold and prediction not use."""
+        return saved_config(super().get_config())
+
+    def read_config(self) -> dict[str, Any]:
+        """The settings that pixels depend on, and the libraries that make them."""
+        irrelevant = ("column", "directory", "augment", "normalize", "missing", "max_pixels", "protocols", "vary_with")
+        config = {name: value for name, value in self.get_config().items() if name not in irrelevant}
+        return {**config, "libraries": self.libraries, "decoding": _DECODING}
+
+    @property
+    def stream(self) -> Any:
+        """The column of this loader, or of the one that it varies with."""
+        return self.variation.stream
+
+    def file_of(self, cell: Any) -> str | None:
+        """The path of the picture, where the cell names one.
+
+        Raises:
+            LoadError: If it may not be opened, or is a URL, whose content may change unnoticed.
+        """
+        path = self._place.path_of(named(cell))
+        return None if path is None else self._place.local(path)
+
+    def read(self, cell: Any) -> np.ndarray:
+        """Decode, turn upright, resize; not yet normalised.
+
+        Raises:
+            LoadError: If there is no such file, or it is not a picture, or a broken one, or one that is refused; it
+                names the path.
+        """
+        path = self._place.path_of(named(cell))
+        try:
+            with stage("read"):
+                content = self._content(cell, path)
+            with quiet():
+                pixels = self._pixels(content)
+        except LoadError as error:
+            raise LoadError(error.reason, path=path) from error.__cause__
+        except UnidentifiedImageError:
+            what = "the content is not a picture in any format that Pillow knows" if content else "the file is empty"
+            raise LoadError(f"{what}. Replace the file, or drop the row.", path=path) from None
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise LoadError(
+                f"the picture is broken or cannot be read: {reason.rstrip('.')}. Replace the file, or drop the row.",
+                path=path,
+            ) from error
+        pixels = pixels.reshape(self.spec.shape)
+        return pixels if self.spec.dtype == "uint8" else self._to_float(pixels)
+
+    def varies(self, training: bool) -> bool:
+        """Whether there are operations, and a random stream for them, or a normalisation."""
+        return self.normalize is not None or (training and bool(self.operations))
+
+    def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """Apply the operations given as `augment`, in order, unless `rng` is None; then normalise."""
+        if rng is not None and self.operations:
+            if self.spec.dtype == "uint8":
+                return self.variation(array, rng, self._warp)
+            # The way back to uint8 is exact: every value came from an integer in [0, 255].
+            pixels = np.rint(array / (self.rescale or 1.0)).astype("uint8")
+            array = self._to_float(self.variation(pixels, rng, self._warp))
+        return array if self.normalize is None else self.normalize(array)
+
+    def _to_float(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels.astype("float32") * np.float32(self.rescale or 1.0)
+
+    def _pixels(self, content: bytes | Image.Image) -> np.ndarray:
+        if not isinstance(content, bytes):
+            return self.fitting.apply(content)
+        pixels = self._decode(content, self.fitting, self.max_pixels) if self._decode else None
+        if pixels is None:
+            with open_image(content, self.max_pixels) as image:
+                pixels = self.fitting.apply(image, lambda: open_image(content, self.max_pixels))
+        return pixels
+
+    def _content(self, cell: Any, path: str | None) -> bytes | Image.Image:
+        if isinstance(cell, str) and not cell:
+            raise LoadError("the cell is empty. Fill it, or drop the row.")
+        if path is not None:
+            return self._place.read(path, most_bytes(self.max_pixels))
+        return content_of(cell, self.fitting.value_range)

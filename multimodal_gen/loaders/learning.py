@@ -1,0 +1,172 @@
+"""The training values that loaders and targets learn from, in whichever form they are handed in.
+
+Whoever hands in a whole table means the column that the loader reads; whoever hands in a list or an array means its
+rows. That rule, and what a number is, are said here once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.rows.cell_numbers import cell_number, column_numbers
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.checks import check_once
+from multimodal_gen.rows.table import check_columns, check_names
+
+
+def cells_of(column: str, values: Any) -> Any:
+    """The cells of one column: of a table its column, anything else as it is.
+
+    Raises:
+        TypeError: If `column` is no name, or `values` are a single text or a mapping.
+        TableError: If it is a table without that column; it lists those there are.
+    """
+    if not isinstance(column, str) or isinstance(values, str | bytes | Mapping):
+        raise wrong_order(column, values)
+    if not isinstance(values, pd.DataFrame):
+        return values
+    check_columns(values, [column])
+    return values[column]
+
+
+def series_of(column: str, values: Any) -> pd.Series:
+    """The same as a Series, whose index names the rows; of an array with several axes each cell is an array.
+
+    Raises:
+        TypeError: As `cells_of`.
+        TableError: As `cells_of`.
+    """
+    values = cells_of(column, values)
+    if isinstance(values, np.ndarray) and values.ndim > 1:
+        values = list(np.asarray(values))
+    return values if isinstance(values, pd.Series) else pd.Series(values)
+
+
+def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
+    """Numbers to learn from, `(rows, numbers) float64`, NaN where one is missing.
+
+    Args:
+        column: A column name, or several.
+        values: A table, from which the columns are taken by name; or a Series, a list or an array with one number, or
+            one array or list of numbers, a row.
+
+    Raises:
+        TypeError: If `column` is no name, or `values` are a single text or a mapping.
+        ValueError: If a column is named twice, a value is no number, rows hold different numbers of numbers, or not one
+            for each of several columns; it names the row.
+    """
+    names = [column] if isinstance(column, str) else list(column) if pd.api.types.is_list_like(column) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise wrong_order(column, values)
+    if isinstance(column, list | tuple):
+        check_once(column)
+    if isinstance(values, pd.DataFrame) and len(names) > 1:
+        check_columns(values, names)
+        frame = values[names]
+    elif isinstance(values, np.ndarray) and values.ndim == 2:
+        frame = pd.DataFrame(values)
+    else:
+        series = series_of(names[0], values)
+        frame = series.to_frame() if pd.api.types.is_numeric_dtype(series.dtype) else _spread(names[0], series)
+    if not isinstance(column, str) and frame.shape[1] != len(names):
+        raise ValueError(
+            f"`values` must have one column for each name in `column`. "
+            f"Received: column={column!r}, {frame.shape[1]} column(s) of values"
+        )
+    numbers = {}
+    for position in range(frame.shape[1]):
+        own = frame.iloc[:, position].rename(names[position if len(names) > 1 else 0])
+        try:
+            numbers[position] = column_numbers(own)
+        except ValueError as error:
+            raise ValueError(f"The values of {own.name!r} must be numbers. {error}") from None
+    return pd.DataFrame(numbers, index=frame.index).set_axis(frame.columns, axis=1)
+
+
+def read_numbers(cell: Any, size: int) -> np.ndarray:
+    """Numbers of a cell, `(size,) float64`, NaN where one is missing.
+
+    Args:
+        cell: A number, or a tuple or array of numbers.
+        size: How many there must be.
+
+    Raises:
+        LoadError: If there is another number of them, or one is no number.
+    """
+    several = isinstance(cell, tuple) or (isinstance(cell, np.ndarray) and cell.ndim == 1)
+    cells = cell if several else (cell,) * (size if is_missing(cell) else 1)
+    try:
+        numbers = np.array([cell_number(one) for one in cells], "float64")
+    except ValueError as error:
+        raise LoadError(f"expected {size} number(s). {error}") from None
+    if numbers.shape != (size,):
+        raise LoadError(f"expected {size} number(s). Received: {shown(cell)}")
+    return numbers
+
+
+def wrong_order(column: Any, values: Any) -> TypeError:
+    """The error for a name and values in the wrong order, or for a column whose name is not a string."""
+    if isinstance(values, pd.DataFrame):
+        names = column if isinstance(column, list | tuple) else [column]
+        check_names([name for name in names if pd.api.types.is_number(name)])
+    return TypeError(
+        "First comes the name of a column, and then its values: a Series, a list, an array or the table itself. "
+        f"Received: column={type(column).__name__}, values={type(values).__name__}"
+    )
+
+
+def _spread(column: str, series: pd.Series) -> pd.DataFrame:
+    # Cells that hold several numbers become columns.
+    cells, missing = list(series.array), series.isna().to_numpy()
+    present = np.flatnonzero(~missing).tolist()
+    if not present or not isinstance(cells[present[0]], list | tuple | np.ndarray):
+        return series.to_frame()
+    shapes = dict(_shapes(cells, present))
+    first = shapes[present[0]]
+    for row, shape in shapes.items():
+        if shape is None or len(shape) != 1 or not shape[0] or shape != first:
+            raise ValueError(
+                f"Every cell of {column!r} must hold the same number of numbers, on one axis. Arrays with more axes "
+                f"are a target as `InputTarget(ArrayLoader.from_values({column!r}, ...))`; numbers that do not belong "
+                "together are best kept in a column each. Received: "
+                f"{'lists of unequal lengths' if shape is None else f'shape {shape}'} at index "
+                f"{series.index[[row]].tolist()[0]!r}, shape {first} in the first row"
+            )
+    empty = [np.nan] * len(cells[present[0]])
+    rows = [empty if gone else list(cell) for cell, gone in zip(cells, missing, strict=True)]
+    return pd.DataFrame(rows, index=series.index)
+
+
+def _shapes(cells: Sequence[Any], rows: Sequence[int]) -> Iterator[tuple[int, tuple[int, ...] | None]]:
+    for row in rows:
+        try:
+            yield row, np.shape(cells[row])
+        except ValueError:
+            yield row, None
+
+
+def standardised(numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray, cell: Any) -> np.ndarray:
+    """Finite numbers as a model is given them, `(numbers - mean) / scale`, float32.
+
+    Args:
+        numbers: `(size,) float64`, finite.
+        mean: What is subtracted.
+        scale: What is divided by.
+        cell: Where they come from, to name in an error.
+
+    Raises:
+        LoadError: If one is too large for float32, in which it would be infinite.
+    """
+    with np.errstate(over="ignore"):
+        result = ((numbers - mean) / scale).astype("float32")
+    if not np.isfinite(result).all():
+        raise LoadError(
+            "a number is too large for float32, as sentinels for missing values are: make it missing before, or mend "
+            f"it. Received: {shown(cell)}"
+        )
+    return result

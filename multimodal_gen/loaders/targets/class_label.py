@@ -1,0 +1,233 @@
+"""One class out of several, the usual target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import shown
+from multimodal_gen.loaders.base import missing_target_error
+from multimodal_gen.loaders.learning import series_of
+from multimodal_gen.loaders.targets.base import (
+    Target,
+    checked_names,
+    different_cells,
+    refuse_missing,
+    refuse_numbers,
+    sorted_names,
+    unknown_label,
+)
+from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
+from multimodal_gen.spec import ArraySpec
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["ClassLabel", "Target"]
+
+
+class ClassLabel(Target):
+    """One class out of several.
+
+    Classes are told apart by the text of their cells: 1, 1.0 and "1" are one class, 1 and True are two.
+
+    Yields, by `label_mode`: "int" the class's position, `() int32`; "categorical" a one-hot vector
+    `(classes,) float32`; "binary" 0 or 1, `(1,) float32`, for exactly two classes.
+
+    Args:
+        column: The column that holds the class.
+        class_names: The classes in the order of the model's outputs; strings, numbers or booleans.
+        label_mode: "int", "categorical" or "binary".
+    """
+
+    cached = False
+    kept_by_row = True
+
+    def __init__(self, column: str, class_names: Sequence[Any], *, label_mode: str = "int") -> None:
+        names = checked_names(class_names, column, least=2)
+        if label_mode not in ("int", "categorical", "binary"):
+            raise ValueError(
+                f'`label_mode` must be "int", "categorical" or "binary". Received: label_mode={label_mode!r}'
+            )
+        if label_mode == "binary" and len(names) != 2:
+            raise ValueError(f'label_mode="binary" needs exactly two classes. Received: class_names={names!r}')
+        self.column = column
+        self.class_names = names
+        self.label_mode = label_mode
+        self.units = 1 if label_mode == "binary" else len(names)
+        self.activation = "sigmoid" if label_mode == "binary" else "softmax"
+        shape, dtype = {"int": ((), "int32"), "categorical": ((len(names),), "float32"), "binary": ((1,), "float32")}[
+            label_mode
+        ]
+        self.spec = ArraySpec(shape, dtype, "label")
+        self._positions = {cell_text(name): position for position, name in enumerate(names)}
+
+    @classmethod
+    def from_values(cls, column: str, values: Iterable[Any], *, label_mode: str = "int") -> Self:
+        """Learn the classes from training rows: every different text of a cell, in order; numbers by size.
+
+        Categories of a categorical column that no row has are not classes.
+
+        Args:
+            column: The column that holds the class.
+            values: Its training values, or the table that has it.
+            label_mode: As in the constructor.
+
+        Raises:
+            ValueError: If a value is missing, a list or bytes, there are fewer than two classes, or they look like
+                numbers to predict: decimal numbers or numbers with a unit, more than 20 or more than half as many as
+                rows.
+        """
+        series = _labels(column, values)
+        names = sorted_names(different_cells(series), column)
+        if len(names) == 1:
+            raise ValueError(
+                f"Column {column!r} holds only {names[0]!r}, and a target needs two or more different classes. Is it "
+                f"the right column? Received: {len(series):,} rows of one class"
+            )
+        refuse_numbers(names, len(series), column)
+        return cls(column, names, label_mode=label_mode)
+
+    def read(self, cell: Any) -> np.ndarray:
+        """The class as an array of `spec`.
+
+        Raises:
+            LoadError: If the label is missing or is none of `class_names`.
+        """
+        position = self.position(cell)
+        if self.label_mode == "int":
+            return np.array(position, "int32")
+        if self.label_mode == "binary":
+            return np.array([position], "float32")
+        one_hot = np.zeros(len(self.class_names), "float32")
+        one_hot[position] = 1.0
+        return one_hot
+
+    def position(self, cell: Any) -> int:
+        """The class's position in `class_names`."""
+        if is_missing(cell):
+            raise missing_target_error()
+        try:
+            return self._positions[cell if type(cell) is str else cell_text(cell)]
+        except (KeyError, TypeError, ValueError):
+            # An integer of very many digits has no text.
+            raise unknown_label(cell, self.class_names) from None
+
+    def class_weight(self, values: Iterable[Any]) -> dict[int, float]:
+        """Weights that make every class count alike, for `fit(class_weight=...)`.
+
+        A class's weight is `rows / (classes * rows of the class)`, so that the mean weight of a row is 1: the
+        heuristic "balanced" of scikit-learn, after King and Zeng, "Logistic regression in rare events data", 2001.
+
+        Args:
+            values: The column's values in the training rows, or the table that has it.
+
+        Returns:
+            Position of the class in `class_names` -> its weight.
+
+        Raises:
+            LoadError: If a value is none of `class_names`.
+            ValueError: If a value is missing, or a class has no rows.
+        """
+        assert isinstance(self.column, str)
+        series = _labels(self.column, values)
+        counts = np.zeros(len(self.class_names), "int64")
+        for label, count in pd.Series(column_texts(series)).value_counts().items():
+            counts[self.position(label)] = count
+        absent = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
+        if absent:
+            raise ValueError(
+                "Every class needs a row to be weighted by its count; leave the class out of `class_names`, or write "
+                f"the weights by hand. Received: no rows of {absent} in {self.column!r}"
+            )
+        weights = counts.sum() / (len(counts) * counts)
+        return dict(enumerate(weights.tolist()))
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        """Cross-entropy on probabilities; its mean counts each row by its sample weight."""
+        import keras
+
+        losses = {
+            "int": keras.losses.SparseCategoricalCrossentropy,
+            "categorical": keras.losses.CategoricalCrossentropy,
+            "binary": keras.losses.BinaryCrossentropy,
+        }
+        return losses[self.label_mode](reduction="mean_with_sample_weight")
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The share of rows whose likeliest class is the right one, as "accuracy"."""
+        import keras
+
+        accuracies = {
+            "int": keras.metrics.SparseCategoricalAccuracy,
+            "categorical": keras.metrics.CategoricalAccuracy,
+            "binary": keras.metrics.BinaryAccuracy,
+        }
+        return [accuracies[self.label_mode](name="accuracy")]
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """One column a class, `(rows, classes) float32` summing to 1, from the model's outputs."""
+        outputs = np.asarray(outputs, "float32").reshape(len(outputs), -1)
+        return np.concatenate([1 - outputs, outputs], axis=1) if self.label_mode == "binary" else outputs
+
+    def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
+        """The column "label" with the likeliest class, then a probability for each class under its own name.
+
+        A class that is itself named "label" gets its probability under "label_probability".
+        """
+        probabilities = self.probabilities(outputs)
+        names = np.empty(len(self.class_names), object)
+        names[:] = self.class_names
+        columns: dict[Any, np.ndarray] = {"label": names[probabilities.argmax(axis=1)]}
+        for position, name in enumerate(self.class_names):
+            columns["label_probability" if name == "label" else name] = probabilities[:, position]
+        return columns
+
+    def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        """Accuracy, balanced accuracy (mean recall of the classes present), macro F1 and log loss."""
+        from sklearn import metrics
+
+        probabilities = self.probabilities(outputs).astype("float64")
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        positions = self.positions(truth)
+        guesses = probabilities.argmax(axis=1)
+        present = np.unique(positions)
+        recalls = [float(np.mean(guesses[positions == one] == one)) for one in present]
+        return {
+            "accuracy": float(metrics.accuracy_score(positions, guesses)),
+            "balanced_accuracy": float(np.mean(recalls)),
+            "macro_f1": float(metrics.f1_score(positions, guesses, average="macro", zero_division=0.0)),
+            "log_loss": float(metrics.log_loss(positions, probabilities, labels=range(len(self.class_names)))),
+        }
+
+    def positions(self, truth: np.ndarray) -> np.ndarray:
+        """Positions in `class_names`, `(rows,) int64`, from rows of what `read` gives."""
+        truth = np.asarray(truth)
+        if self.label_mode == "categorical":
+            return truth.argmax(axis=1)
+        return truth.reshape(len(truth)).astype("int64")
+
+
+def _labels(column: str, values: Any) -> pd.Series:
+    series = series_of(column, values)
+    refuse_missing(series.isna().to_numpy(), series.index, column, "Labels")
+    for label, cell in () if series.dtype.kind in "biuf" else series.items():
+        if pd.api.types.is_list_like(cell):
+            raise ValueError(
+                "A row has one class, which is no list or array. Rows of one become classes with "
+                f"`table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot rows with `.argmax(axis=1)` "
+                f"instead; where a row has any number of classes, take MultiLabel. "
+                f"Received: {cell!r} at index {label!r} of {column!r}"
+            )
+        if isinstance(cell, bytes):
+            raise ValueError(
+                "A class is a text, a number or a truth value, which bytes are not. Decode them, as in "
+                f"`table[{column!r}] = [cell.decode() if isinstance(cell, bytes) else cell "
+                f"for cell in table[{column!r}]]`. Received: {shown(cell)} at index {label!r} of {column!r}"
+            )
+    return series

@@ -1,0 +1,150 @@
+"""What a cell of several labels says: a list, a text with a separator, or the print of a list, which is neither."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.rows.cells import cell_text, is_missing
+
+# What `str` and JSON make of a list, tuple, set or array of texts, numbers or mappings, as csv files hold it.
+_PRINTED = re.compile(
+    r"""\[\s*\]
+    | [\[({] \s* (np\.\w+\()? ['"] .* ['"] \)? ,? \s* [\])}]
+    | [\[({] \s* (np\.\w+\()? (\d|True|False|true|false) [\w\s,.()]* \]
+    | [\[(] \s* \{ .* \} ,? \s* [\])]
+    | \{ .* : .* \}
+    | [\w.]+ \( \s* [\[({] .* [\])}] .* \)
+    | (frozen)?set\(\s*\)""",
+    re.DOTALL | re.VERBOSE,
+)
+_PAIRS = {"[": "]", "{": "}", "(": ")"}
+_TRUTHS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
+
+
+def split_labels(cell: Any, separator: str | None) -> list[Any]:
+    """The labels of a cell, as they stand there.
+
+    Args:
+        cell: A list, tuple, set or array of labels; with a separator also a text, and then a missing cell is one
+            without labels, as csv files hold no other empty text.
+        separator: What stands between labels in a text, or None.
+
+    Raises:
+        LoadError: If the cell, or a label in it, is missing, or the cell is something else than labels.
+    """
+    if isinstance(cell, str):
+        if is_printed(cell, separator):
+            raise _printed(cell)
+        if separator is None:
+            raise LoadError(
+                'expected a list of labels. Split strings by giving a separator, as in `separator="|"`. '
+                f"Received: {shown(cell)}"
+            )
+        return [part for part in map(str.strip, cell.split(separator)) if part]
+    if is_missing(cell):
+        if separator is not None:
+            return []
+        raise LoadError(
+            "the labels are missing (None or NaN). Drop the row if they are not known; if it has none, say so with an "
+            "empty list: `table[column] = [cell if there else [] for cell, there in zip(table[column], "
+            "table[column].notna())]`."
+        )
+    if not isinstance(cell, list | tuple | set | frozenset) and not (isinstance(cell, np.ndarray) and cell.ndim == 1):
+        raise LoadError(
+            f"expected a list, tuple, set or array of labels. Received: {type(cell).__name__} {shown(cell)}"
+        )
+    for label in cell:
+        if not isinstance(label, str | int | np.integer | np.bool_):
+            named = " Take one value of each mapping." if isinstance(label, dict) else ""
+            raise LoadError(
+                f"a label must be a string, an integer or a boolean.{named} Received: {shown(label)} in {shown(cell)}"
+            )
+    return list(cell)
+
+
+def is_printed(cell: str, separator: str | None) -> bool:
+    """Whether a text is the print of a list: in brackets, and not labels that may themselves stand in brackets."""
+    text = cell.strip()
+    if text[-1:] not in ("]", "}", ")"):
+        return False
+    if _PRINTED.fullmatch(text):
+        return True
+    if not in_brackets(text):
+        return False
+    return separator is None or ("," in text and (text[0] != "(" or separator == ","))
+
+
+def in_brackets(text: str) -> bool:
+    """Whether one pair of brackets holds the whole text."""
+    if _PAIRS.get(text[:1]) != text[-1:]:
+        return False
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter in "[{(") - (letter in "]})")
+        if not depth:
+            return place == len(text) - 1
+    return False
+
+
+def refuse_prints(cells: Iterable[Any]) -> None:
+    """Refuse a column of texts that all stand in square or curly brackets: lists of one label each.
+
+    Raises:
+        LoadError: It shows the first one.
+    """
+    texts = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
+    if texts and all(text[0] in "[{" and in_brackets(text) for text in texts):
+        raise _printed(texts[0])
+
+
+def zeros_and_ones(rows: Sequence[Any], separator: str | None) -> bool:
+    """Whether all rows are a 0 or 1 for each class; read as names, these would be the same target in all rows."""
+    if separator is not None:
+        rows = [row.split(separator) if isinstance(row, str) else row for row in rows]
+    elif rows and all(isinstance(row, str) and re.fullmatch("[01]{2,}", row) for row in rows):
+        rows = [list(row) for row in rows]
+    if not all(isinstance(row, list | tuple) or (isinstance(row, np.ndarray) and row.ndim) for row in rows):
+        return False
+    if not rows or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        return False
+    kinds = int | float | np.integer | np.floating | np.bool_
+    return all(
+        label.strip() in ("0", "1") if isinstance(label, str) else isinstance(label, kinds) and label in (0, 1)
+        for row in rows
+        for label in row
+    )
+
+
+def on_or_off(cell: Any) -> float:
+    """1.0 or 0.0, of a cell that says whether a row has a label: 0 and 1, False and True, or their texts.
+
+    Raises:
+        LoadError: If it says something else.
+    """
+    try:
+        return _TRUTHS[cell_text(cell).strip().lower()]
+    except (KeyError, TypeError):
+        found = "a missing cell" if is_missing(cell) else shown(cell)
+        raise LoadError(
+            f"a column for each class must hold 0 or 1 (False or True) in every row. Received: {found}"
+        ) from None
+
+
+def _printed(cell: str) -> LoadError:
+    text = cell.strip()
+    parse = "Parse the column with `ast.literal_eval`, or store the table as jsonl or parquet, which keep lists"
+    if "{" in text and ":" in text:
+        parse += "; of mappings take one value each, as in `[one['name'] for one in ast.literal_eval(cell)]`"
+    elif not _PRINTED.fullmatch(text):
+        parse = (
+            "Take the brackets away with `table[column].str.strip('[]{}()')` and say what stands between labels with "
+            "`separator=','`, or store the table as jsonl or parquet, which keep lists"
+        )
+    return LoadError(
+        f"expected labels, and this is the print of a list, as `to_csv` writes it. {parse}. Received: {shown(cell)}"
+    )

@@ -1,0 +1,290 @@
+"""Any number of classes at once, such as the tags of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.loaders.learning import series_of, wrong_order
+from multimodal_gen.loaders.targets.base import Target, checked_names, refuse_missing, sorted_names, unknown_label
+from multimodal_gen.loaders.targets.label_cells import (
+    is_printed,
+    on_or_off,
+    refuse_prints,
+    split_labels,
+    zeros_and_ones,
+)
+from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.checks import check_once
+from multimodal_gen.rows.table import check_columns
+from multimodal_gen.spec import ArraySpec
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["MultiLabel", "split_labels"]
+
+_THRESHOLD = 0.5
+
+
+class MultiLabel(Target):
+    """Which of several classes a row has: none, one, some or all of them.
+
+    A cell is a list, tuple, set or array of labels, or with a `separator` also a string such as "red|round", around
+    whose labels white space does not count. An empty list or string is a row without labels, and with a `separator` a
+    missing cell too, as an empty cell of a csv file is; the order, and a label that comes twice, mean nothing. Labels
+    are told apart by their text, as those of `ClassLabel`.
+
+    Or there is a column for each class, of 0 and 1 or False and True.
+
+    Yields `(classes,) float32` of 0 and 1, kind "label".
+
+    Args:
+        column: The column that holds the labels; or several, one for each class.
+        class_names: The classes in the order of the model's outputs, and of several columns; strings, integers or
+            booleans. By default the names of several columns.
+        separator: What stands between labels in a string. Predictions are then such strings too.
+
+    Raises:
+        ValueError: If classes are not different names, are not as many as the columns, or could not be told apart in
+            a string, as they contain the separator, are empty or begin or end with white space.
+    """
+
+    accepts_missing = True
+    cached = False
+    kept_by_row = True
+
+    def __init__(
+        self,
+        column: str | Sequence[str],
+        class_names: Sequence[Any] | None = None,
+        *,
+        separator: str | None = None,
+    ) -> None:
+        several = not isinstance(column, str)
+        _check_separator(separator)
+        if several and separator is not None:
+            raise ValueError(
+                "A `separator` is for one column of labels; of several, each is a class of its own. "
+                f"Received: separator={separator!r}, column={column!r}"
+            )
+        if class_names is None and not several:
+            raise ValueError(
+                "`class_names` must name the classes of a single column; `MultiLabel.from_values` learns them. "
+                f"Received: class_names=None, column={column!r}"
+            )
+        self.column = column if isinstance(column, str) else tuple(column)
+        if several:
+            check_once(self.column)
+        names = checked_names(self.column if class_names is None else class_names, column, least=1)
+        if several and len(names) != len(self.column):
+            raise ValueError(
+                "Of several columns each is one class. "
+                f"Received: {len(names)} names for {len(self.column)} columns, class_names={names!r}"
+            )
+        if separator is not None:
+            _check_readable(names, separator)
+        self.class_names = names
+        self.separator = separator
+        self.units = len(names)
+        self.activation = "sigmoid"
+        self.spec = ArraySpec((len(names),), "float32", "label")
+        self._positions = {cell_text(name): position for position, name in enumerate(names)}
+
+    @classmethod
+    def from_values(cls, column: str | Sequence[str], values: Iterable[Any], *, separator: str | None = None) -> Self:
+        """Learn the classes from training rows: every different label, sorted; of several columns, their names.
+
+        Args:
+            column: The column that holds the labels; or several of 0 and 1, one for each class.
+            values: Its training cells, or the table that has it; of several columns the table, or rows of 0 and 1.
+            separator: As in the constructor.
+
+        Raises:
+            ValueError: If a value is missing or is not labels, a single column holds 0 and 1 for each class, or no row
+                has a label.
+        """
+        _check_separator(separator)
+        if not isinstance(column, str):
+            if not isinstance(column, list | tuple) or isinstance(values, str | bytes | Mapping):
+                raise wrong_order(column, values)
+            check_once(column)
+            _check_columns(tuple(column), values)
+            return cls(column, separator=separator)
+        series = series_of(column, values)
+        rows, index = series.tolist(), series.index
+        missing = np.array([is_missing(row) for row in rows], bool)
+        if missing.all():
+            refuse_missing(missing, index, column, "Labels")
+        if zeros_and_ones([row for row, gone in zip(rows, missing, strict=True) if not gone], separator):
+            first = int(np.argmin(missing))
+            raise ValueError(
+                "Labels must be names, and these rows are 0 and 1 for each class. Make a column for each, with `names` "
+                f"in the order of the zeros and ones: `{_columns_from(rows[first], column, separator)}`, and take "
+                "`MultiLabel(names)`. "
+                f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of {column!r}"
+            )
+        found: dict[str, Any] = {}
+        for label, row in zip(index, rows, strict=True):
+            try:
+                for name in split_labels(row, separator):
+                    found.setdefault(cell_text(name), name)
+            except LoadError as error:
+                raise error.at(label, column) from None
+        try:
+            refuse_prints(rows)
+        except LoadError as error:
+            raise error.at(index[[0]].tolist()[0], column) from None
+        if not found:
+            raise ValueError(
+                f"At least one row must have a label. Received: {len(rows)} rows without any in {column!r}"
+            )
+        return cls(column, sorted_names(found.values(), column), separator=separator)
+
+    def read(self, cell: Any) -> np.ndarray:
+        """A 1 for each class that the row has.
+
+        Args:
+            cell: The labels; of several columns a tuple of 0 and 1.
+
+        Raises:
+            LoadError: If the cell is missing or is not labels, or a label is none of `class_names`.
+        """
+        array = np.zeros(len(self.class_names), "float32")
+        if not isinstance(self.column, str):
+            for position, (name, one) in enumerate(zip(self.column, cell, strict=True)):
+                try:
+                    array[position] = on_or_off(one)
+                except LoadError as error:
+                    raise LoadError(f"{error.reason} in {name!r}") from None
+            return array
+        labels = split_labels(cell, self.separator)
+        for label in labels:
+            text = label if type(label) is str else _text(label)
+            if text not in self._positions:
+                if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
+                    raise LoadError(
+                        "the cell is 0 and 1 for each class, where labels are names: make a column for each class, and "
+                        f"take `MultiLabel(names)`. Received: {shown(cell)}"
+                    )
+                raise unknown_label(label, self.class_names)
+            array[self._positions[text]] = 1.0
+        return array
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        """Binary cross-entropy, the mean over classes; its mean over rows counts each by its sample weight."""
+        import keras
+
+        return keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The share of right decisions at 0.5, and the mean over classes of the area under the ROC curve."""
+        import keras
+
+        return [
+            keras.metrics.BinaryAccuracy(name="binary_accuracy", threshold=_THRESHOLD),
+            keras.metrics.AUC(name="auc", multi_label=True, num_labels=self.units),
+        ]
+
+    def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
+        """The column "labels" with the classes above 0.5, then each class's probability under its own name.
+
+        The classes are a list, or a string where there is a `separator`: either way a cell that this target reads. A
+        class that is itself named "labels" gets its probability under "labels_probability".
+        """
+        outputs = np.asarray(outputs, "float32").reshape(-1, self.units)
+        labels = np.empty(len(outputs), object)
+        for row, above in enumerate(outputs > _THRESHOLD):
+            names = [name for name, has in zip(self.class_names, above, strict=True) if has]
+            labels[row] = names if self.separator is None else self.separator.join(map(cell_text, names))
+        columns: dict[Any, np.ndarray] = {"labels": labels}
+        for position, name in enumerate(self.class_names):
+            columns["labels_probability" if name == "labels" else name] = outputs[:, position]
+        return columns
+
+    def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        """Micro and macro F1 at 0.5, mean average precision, and the share of rows that are right in every class.
+
+        Macro F1 is over the classes that a row has or is said to have; mean average precision over those that a row
+        has. Where no row has or is said to have any, the F1 are 1 and the precision is NaN.
+        """
+        from sklearn import metrics
+
+        truth = np.asarray(truth) > _THRESHOLD
+        outputs = np.asarray(outputs, "float64").reshape(truth.shape)
+        guesses = outputs > _THRESHOLD
+        has = truth.any(axis=0)
+        seen = has | guesses.any(axis=0)
+        micro = metrics.f1_score(truth, guesses, average="micro", zero_division=1.0)
+        macro, precision = 1.0, float("nan")
+        if seen.any():
+            macro = metrics.f1_score(truth[:, seen], guesses[:, seen], average="macro", zero_division=0.0)
+        if has.any():
+            precision = metrics.average_precision_score(truth[:, has], outputs[:, has], average="macro")
+        return {
+            "micro_f1": float(micro),
+            "macro_f1": float(macro),
+            "mean_average_precision": float(precision),
+            "subset_accuracy": float((truth == guesses).all(axis=1).mean()),
+        }
+
+
+def _text(label: Any) -> str:
+    try:
+        return cell_text(label)
+    except ValueError:
+        # An integer of very many digits.
+        return shown(label)
+
+
+def _check_separator(separator: str | None) -> None:
+    if separator is not None and not (isinstance(separator, str) and separator):
+        raise ValueError(f"`separator` must be a string that is not empty. Received: separator={separator!r}")
+
+
+def _check_readable(names: Sequence[Any], separator: str) -> None:
+    # What predictions are joined to must be split into the same again.
+    for name in map(cell_text, names):
+        if is_printed(name, separator) or split_labels(name, separator) != [name]:
+            raise ValueError(
+                "With a `separator` a class may not contain it, be empty, begin or end with white space, or look like "
+                "the print of a list, as it could not be read. Take another separator, or lists. "
+                f"Received: separator={separator!r}, class {name!r}"
+            )
+
+
+def _check_columns(names: tuple[str, ...], values: Any) -> None:
+    if isinstance(values, pd.DataFrame):
+        check_columns(values, names)
+        frame = values[list(names)]
+    else:
+        frame = pd.DataFrame(values if isinstance(values, np.ndarray) else list(values))
+        if frame.shape[1] != len(names):
+            raise ValueError(
+                f"`values` must have a column for each name. Received: column={list(names)}, {frame.shape[1]} column(s)"
+            )
+        frame.columns = pd.Index(names)
+    some = False
+    for name in names:
+        for label, cell in frame[name].items():
+            try:
+                some |= on_or_off(cell) > 0
+            except LoadError as error:
+                raise error.at(label, name) from None
+    if not some:
+        raise ValueError(
+            f"At least one row must have a label. Received: {len(frame)} rows without any in {list(names)}"
+        )
+
+
+def _columns_from(cell: Any, column: str, separator: str | None) -> str:
+    cells = f"table[{column!r}]"
+    if not isinstance(cell, str):
+        return f"table[names] = np.stack({cells})"
+    return f"table[names] = [{'list(cell)' if separator is None else f'cell.split({separator!r})'} for cell in {cells}]"

@@ -1,0 +1,172 @@
+"""Numbers to predict, standardised for training and given back in the table's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.loaders.learning import numbers_of, read_numbers, standardised
+from multimodal_gen.loaders.targets.base import Target, refuse_missing
+from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.spec import ArraySpec
+
+if TYPE_CHECKING:
+    import keras
+
+
+class NumericTarget(Target):
+    """One or several numbers of a row, in training `(value - mean) / scale`.
+
+    Standardised, a price in cents and an age in years weigh alike, and a model whose heads start at zero starts from
+    the mean. Predictions and scores are in the table's units again; the loss and `metrics` that training shows are in
+    units of `scale`.
+
+    The numbers stand in a column each, or, such as the corners of a box, together in the cells of one column, which are
+    then arrays or lists of one length.
+
+    Yields `(units,) float32`, kind "vector".
+
+    Args:
+        column: A column name, or several.
+        mean: What is subtracted, one number a unit; None for 0.
+        scale: What is divided by, one positive number a unit; None for 1.
+        units: How many numbers a cell of a single column holds; by default one a column.
+
+    Attributes:
+        names: What the numbers are called in predictions and scores, `(units,)`.
+    """
+
+    accepts_missing = True
+    cached = False
+    kept_by_row = True
+
+    def __init__(
+        self,
+        column: str | Sequence[str],
+        *,
+        mean: float | Sequence[float] | None = None,
+        scale: float | Sequence[float] | None = None,
+        units: int | None = None,
+    ) -> None:
+        self.column = column if isinstance(column, str) else tuple(column)
+        self.columns = (column,) if isinstance(column, str) else tuple(column)
+        size = len(self.columns) if units is None else units
+        if not isinstance(size, int) or (units is not None and size < 1):
+            raise ValueError(f"`units` must be a positive integer. Received: units={units!r}")
+        if not isinstance(column, str) and size != len(self.columns):
+            raise ValueError(
+                "Of several columns each holds one number; `units` is for a single one whose cells hold several. "
+                f"Received: units={units!r}, column={column!r}"
+            )
+        self.mean = np.zeros(size) if mean is None else np.atleast_1d(np.asarray(mean, "float64"))
+        self.scale = np.ones(size) if scale is None else np.atleast_1d(np.asarray(scale, "float64"))
+        if not self.columns or len(set(self.columns)) != len(self.columns):
+            raise ValueError(f"`column` must be one or more different names. Received: column={column!r}")
+        if self.mean.shape != (size,) or not np.isfinite(self.mean).all():
+            raise ValueError(f"`mean` must be {size} finite number(s). Received: mean={mean!r}")
+        if self.scale.shape != (size,) or not (np.isfinite(self.scale) & (self.scale > 0)).all():
+            raise ValueError(f"`scale` must be {size} finite number(s) above 0. Received: scale={scale!r}")
+        self.units = size
+        self.names = self.columns if len(self.columns) == size else tuple(f"{column}_{part}" for part in range(size))
+        self.activation = None
+        self.spec = ArraySpec((size,), "float32", "vector")
+
+    @classmethod
+    def from_values(cls, column: str | Sequence[str], values: Any, *, standardize: bool = True) -> Self:
+        """Learn mean and scale (standard deviation) from training rows.
+
+        Args:
+            column: A column name, or several.
+            values: Their training values: a table that has the columns, a Series, or an array with one column each, in
+                the order of the names. The cells of a single column may be arrays or lists of numbers.
+            standardize: Whether mean and scale are learned; if not, they are 0 and 1, and the values only checked.
+
+        Raises:
+            ValueError: If a value is missing, infinite or no number, it names the row; or a column is lacking, or the
+                cells of one do not hold equally many numbers.
+        """
+        check_switches(standardize=standardize)
+        frame = numbers_of(column, values)
+        numbers = frame.to_numpy()
+        together = isinstance(column, str) and numbers.shape[1] > 1
+        units = {"units": numbers.shape[1]} if together else {}
+        columns = (column,) * numbers.shape[1] if isinstance(column, str) else tuple(column)
+        for name, own in zip(columns, numbers.T, strict=True):
+            # A NaN among the numbers of a cell is not what `dropna` drops.
+            missing = np.isnan(numbers).all(axis=1) if together else np.isnan(own)
+            refuse_missing(missing, frame.index, name, "Numbers to predict")
+            if not np.isfinite(own).all():
+                row = np.flatnonzero(~np.isfinite(own))[0]
+                found = "NaN" if np.isnan(own[row]) else "an infinite value"
+                raise ValueError(
+                    f"Numbers to predict must be finite; mend the value or drop the row. "
+                    f"Received: {found} at index {frame.index[[row]].tolist()[0]!r} of {name!r}"
+                )
+        if not standardize:
+            return cls(column, **units)
+        deviation = numbers.std(axis=0)
+        scale = np.where(deviation > 0, deviation, 1.0)
+        return cls(column, mean=numbers.mean(axis=0).tolist(), scale=scale.tolist(), **units)
+
+    def read(self, cell: Any) -> np.ndarray:
+        """Standardise a number, or a tuple, list or array of numbers.
+
+        Raises:
+            LoadError: If one is missing, infinite or no number, or there are not `units` of them.
+        """
+        numbers = read_numbers(tuple(cell) if isinstance(cell, list) else cell, self.units)
+        if not np.isfinite(numbers).all():
+            raise LoadError(
+                "a number to predict is missing or infinite. Mend it, or drop the row, with "
+                f"`table.dropna(subset={list(self.columns)})` where it is missing. Received: {shown(cell)}"
+            )
+        return standardised(numbers, self.mean, self.scale, cell)
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        """Mean squared error, in units of `scale`; its mean counts each row by its sample weight."""
+        import keras
+
+        return keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Mean absolute error and root mean squared error, in units of `scale`."""
+        import keras
+
+        return [
+            keras.metrics.MeanAbsoluteError(name="mean_absolute_error"),
+            keras.metrics.RootMeanSquaredError(name="root_mean_squared_error"),
+        ]
+
+    def unscale(self, numbers: np.ndarray) -> np.ndarray:
+        """`(rows, units)` as `read` gives or a model puts out -> `(rows, units) float64` in the table's units."""
+        return np.asarray(numbers, "float64").reshape(-1, self.units) * self.scale + self.mean
+
+    def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
+        """The predicted numbers, float64 in the table's units, under the names of their columns.
+
+        Those of a single column "box" whose cells hold several are "box_0", "box_1" and so on.
+        """
+        return dict(zip(self.names, self.unscale(outputs).T, strict=True))
+
+    def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        """Mean absolute error, root mean squared error (both in the table's units) and R2.
+
+        R2 is the share of the variance that is explained, NaN where all true values are the same. Where there are
+        several numbers, each has its scores under "{column}.{score}", named as by `decode_outputs`.
+        """
+        expected, predicted = self.unscale(truth), self.unscale(outputs)
+        scores = {}
+        for position, name in enumerate(self.names):
+            prefix = f"{name}." if self.units > 1 else ""
+            own = expected[:, position]
+            errors = predicted[:, position] - own
+            squared = float(np.mean(errors**2))
+            scores[f"{prefix}mean_absolute_error"] = float(np.mean(np.abs(errors)))
+            scores[f"{prefix}root_mean_squared_error"] = squared**0.5
+            scores[f"{prefix}r2"] = 1.0 - squared / float(own.var()) if np.ptp(own) > 0 else float("nan")
+        return scores

@@ -1,0 +1,299 @@
+"""Captions: text in, a fixed-length array of ids out.
+
+`TextLoader` takes care of cells; what becomes of the text is the business of an encoder: tokens from a
+trained tokenizer (`tokens.py`), or a weighted bag of n-grams (`ngrams.py`). `multimodal_gen.augment` varies words
+and tokens.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import tokenizers
+
+from multimodal_gen.augment.base import Augmentation
+from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAugmentation, augment_text
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.loaders.base import Loader, check_missing, missing_error
+from multimodal_gen.loaders.learning import series_of
+from multimodal_gen.loaders.stages import stage
+from multimodal_gen.loaders.text.length import default_length
+from multimodal_gen.loaders.text.ngrams import NgramEncoder
+from multimodal_gen.loaders.text.tokens import TokenEncoder
+from multimodal_gen.loaders.text.vocabulary import train_tokenizer
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.spec import ArraySpec
+
+_MOST_CHARACTERS = 1_000_000
+
+Operation = TextAugmentation | TokenAugmentation | TextOperation
+
+
+class TextLoader(Loader):
+    """Turns captions into ids.
+
+    Yields, by its encoder: token ids `(sequence_length,) int32`, kind "tokens", 0 is padding; or n-grams
+    `(sequence_length, 2) int32`, kind "ngrams": ids, 0 is padding, beside their weights in units of 2**-16.
+
+    Most loaders are made by `TextLoader.from_texts` or `TextLoader.from_file`.
+
+    Args:
+        column: The column of captions.
+        tokenizer: A `tokenizers.Tokenizer`, or a finished `TokenEncoder` or `NgramEncoder`.
+        sequence_length: For a `Tokenizer`: ids a caption; by default the length that the tokenizer itself truncates to.
+        truncation: For a `Tokenizer`: the side that is cut off a long caption, "right" or "left".
+        padding: For a `Tokenizer`: the side that is filled with zeros, "right" or "left".
+        augment: Operations for training. Those on text come first, in their order: `RandomWordSwap`,
+            `RandomWordDeletion`, or any picklable callable `(text, rng) -> text`. Then, for an encoder that yields
+            tokens, those on ids: `TokenDropout`, `TokenMasking`.
+        missing: What a missing caption (None, NaN) is: "error", or "blank" for padding alone, with a mask beside the
+            input that tells the model so; see `Loader`. An empty caption is not missing.
+    """
+
+    kept_by_row = True
+
+    def __init__(
+        self,
+        column: str,
+        tokenizer: tokenizers.Tokenizer | TokenEncoder | NgramEncoder,
+        *,
+        sequence_length: int | None = None,
+        truncation: str = "right",
+        padding: str = "right",
+        augment: Sequence[Operation] = (),
+        missing: str = "error",
+    ) -> None:
+        self.column, self.missing = column, check_missing(missing)
+        if isinstance(tokenizer, tokenizers.Tokenizer):
+            self.encoder: TokenEncoder | NgramEncoder = TokenEncoder.from_tokenizer(
+                tokenizer, sequence_length=sequence_length, truncation=truncation, padding=padding
+            )
+        elif isinstance(tokenizer, TokenEncoder | NgramEncoder):
+            if (sequence_length, truncation, padding) != (None, "right", "right"):
+                raise ValueError("An encoder brings its own lengths. Received: an encoder and a length or side")
+            self.encoder = tokenizer
+        else:
+            raise TypeError(
+                "`tokenizer` must be a tokenizers.Tokenizer, a TokenEncoder or an NgramEncoder; for a tokenizer.json "
+                f"use TextLoader.from_file. Received: tokenizer={tokenizer!r}"
+            )
+        encoder = self.encoder
+        self.operations = _checked(augment, encoder)
+        self._on_tokens = tuple(one for one in self.operations if isinstance(one, TokenAugmentation))
+        self._on_text = tuple(one for one in self.operations if not isinstance(one, TokenAugmentation))
+        kind = "tokens" if isinstance(encoder, TokenEncoder) else "ngrams"
+        self.spec = ArraySpec(encoder.spec_shape, "int32", kind, encoder.vocabulary_size)
+
+    @classmethod
+    def from_texts(
+        cls,
+        column: str,
+        texts: Iterable[Any],
+        *,
+        output_mode: str = "tokens",
+        model: str = "wordpiece",
+        vocabulary_size: int = 16_000,
+        sequence_length: int | None = None,
+        lowercase: bool = True,
+        truncation: str = "right",
+        padding: str = "right",
+        augment: Sequence[Operation] = (),
+        missing: str = "error",
+    ) -> Self:
+        """Learn the vocabulary from training texts only.
+
+        Args:
+            column: The column of captions.
+            texts: The training captions, or the table that has them; missing ones are left out.
+            output_mode: "tokens" for ids in their order, or "ngrams" for a bag of word 1- and 2-grams and character
+                2- to 5-grams with tf-idf weights, which tells classes apart best on tables of a few thousand rows.
+            model: For tokens: "wordpiece", "bpe", "unigram" or "wordlevel". The first three learn pieces of words and
+                suit every script; to "wordlevel" a word that was not learned is unknown.
+            vocabulary_size: The largest number of different ids to learn. For tokens, from 1,024 on, letters that no
+                training caption has are ids of their bytes in UTF-8; below, they make a word unknown.
+            sequence_length: Ids a caption. By default what 99 % of the training captions need where words of no other
+                caption are spelled in letters, as new words will be, and 12 more for two new words (for "wordlevel",
+                what 99 % have); at most 512. N-grams: what 99 % of the captions have, at most 1,024.
+            lowercase: For tokens: whether case, and nothing but case, is ignored. N-grams always ignore it.
+            truncation: For tokens: the side cut off long captions.
+            padding: For tokens: the side filled with zeros.
+            augment: Operations for training, as in the constructor.
+            missing: As in the constructor.
+
+        Raises:
+            TypeError: If the column's name does not come first.
+            LoadError: If a caption is not text; it names the row.
+            ValueError: If there is no text to learn from, an argument is none of those named, or `vocabulary_size` is
+                smaller than the number of letters.
+        """
+        texts = _texts(column, texts)
+        if not any(text.strip() for text in texts):
+            raise ValueError(
+                f"There is no text to learn a vocabulary from. Received: {len(texts)} texts for {column!r}"
+            )
+        if output_mode == "ngrams":
+            return cls(
+                column,
+                NgramEncoder.from_texts(texts, vocabulary_size=vocabulary_size, sequence_length=sequence_length),
+                augment=augment,
+                missing=missing,
+            )
+        if output_mode != "tokens":
+            raise ValueError(f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}')
+        trained = train_tokenizer(texts, model=model, vocabulary_size=vocabulary_size, lowercase=lowercase)
+        if sequence_length is None:
+            sequence_length = default_length(trained.to_str(), texts)
+        encoder = TokenEncoder.from_tokenizer(
+            trained, sequence_length=sequence_length, truncation=truncation, padding=padding
+        )
+        return cls(column, encoder, augment=augment, missing=missing)
+
+    @classmethod
+    def from_file(
+        cls,
+        column: str,
+        path: str | os.PathLike[str],
+        *,
+        sequence_length: int | None = None,
+        truncation: str = "right",
+        padding: str = "right",
+        augment: Sequence[Operation] = (),
+        missing: str = "error",
+    ) -> Self:
+        """Take a `tokenizer.json`, as the tokenizers library and the Hugging Face hub write it.
+
+        Args:
+            column: The column of captions.
+            path: The file.
+            sequence_length: Ids a caption; by default the length that the file itself truncates to.
+            truncation: The side cut off long captions.
+            padding: The side filled with zeros.
+            augment: Operations for training, as in the constructor.
+            missing: As in the constructor.
+
+        Raises:
+            ValueError: If the file is not a tokenizer, or states no length and none is given, or the length is too
+                small for the special tokens that the tokenizer adds.
+        """
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"There is no tokenizer file. Received: path={os.fspath(path)!r}")
+        try:
+            tokenizer = tokenizers.Tokenizer.from_file(os.fspath(path))
+        except Exception as error:
+            raise ValueError(f"{os.fspath(path)!r} is not a tokenizer.json: {error}") from None
+        encoder = TokenEncoder.from_tokenizer(
+            tokenizer, sequence_length=sequence_length, truncation=truncation, padding=padding
+        )
+        return cls(column, encoder, augment=augment, missing=missing)
+
+    def get_config(self) -> dict[str, Any]:
+        """Column, encoder, and `augment` without callables of your own, which neither JSON nor prediction needs."""
+        own = [one for one in self.operations if isinstance(one, TextAugmentation | TokenAugmentation)]
+        return {"column": self.column, "tokenizer": self.encoder, "augment": own, "missing": self.missing}
+
+    def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
+        """Apply the operations on text; a cell that is no text stays as it is, for `read` to refuse."""
+        return augment_text(cell, self._on_text, rng) if isinstance(cell, str) else cell
+
+    def read(self, cell: Any) -> np.ndarray:
+        """Encode one caption.
+
+        Raises:
+            LoadError: If the cell is missing or is not text.
+        """
+        with stage("tokenize"):
+            return self.encoder.encode(_text(cell))
+
+    def varies(self, training: bool) -> bool:
+        """Whether there are operations, and a random stream for them."""
+        return training and bool(self.operations)
+
+    def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
+        """Encode many captions at once."""
+        with stage("tokenize"):
+            texts = [_text(cell) for cell in cells]
+            if isinstance(self.encoder, TokenEncoder):
+                return self.encoder.encode_batch(texts)
+            return [self.encoder.encode(text) for text in texts]
+
+    def file_of(self, cell: Any) -> str | None:
+        """None: a caption is its text, even where a file has that name."""
+        return None
+
+    def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """Apply the operations on token ids, in their order; unchanged where `rng` is None."""
+        if rng is None or isinstance(self.encoder, NgramEncoder):
+            return array
+        for operation in self._on_tokens:
+            array = operation(array, rng, self.encoder)
+        return array
+
+    def decode(self, array: np.ndarray) -> str:
+        """The words that the ids stand for, for people: what the model sees of a caption.
+
+        Raises:
+            ValueError: For n-grams, which cannot be turned back into a caption.
+        """
+        if isinstance(self.encoder, NgramEncoder):
+            raise ValueError("N-grams cannot be decoded; look at the caption in the table instead.")
+        return self.encoder.decode(array)
+
+
+def _texts(column: str, values: Any) -> list[str]:
+    texts = []
+    for label, cell in series_of(column, values).items():
+        try:
+            if not is_missing(cell):
+                texts.append(_text(cell))
+        except LoadError as error:
+            raise error.at(label, column) from None
+    return texts
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, str):
+        if len(cell) > _MOST_CHARACTERS:
+            raise LoadError(
+                f"a caption may have {_MOST_CHARACTERS:,} characters, as tokenizing more takes seconds and gigabytes. "
+                f"Cut it, or drop the row. Received: {len(cell):,} characters"
+            )
+        # A lone surrogate, left by a broken decoding, has no bytes in UTF-8; tokenizers cannot take it.
+        return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
+    if is_missing(cell):
+        raise missing_error()
+    raise LoadError(f"expected text. {_way_to_text(cell)}. Received: {type(cell).__name__} {shown(cell)}")
+
+
+def _way_to_text(cell: Any) -> str:
+    if isinstance(cell, bytes):
+        return 'Decode the column with `table[column] = table[column].str.decode("utf-8")`'
+    if isinstance(cell, list | tuple) and all(isinstance(one, str) for one in cell):
+        return 'Join the texts of a cell with `table[column] = table[column].str.join(" ")`'
+    if isinstance(cell, np.ndarray) or pd.api.types.is_list_like(cell):
+        return (
+            'Make one text of each cell with `table[column] = table[column].map(lambda cell: " ".join(map(str, cell)))`'
+        )
+    return "Convert the column with `.astype(str)`"
+
+
+def _checked(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tuple[Operation, ...]:
+    if not isinstance(augment, list | tuple):
+        raise ValueError(f"`augment` must be a list of operations. Received: augment={augment!r}")
+    for operation in augment:
+        if isinstance(operation, TokenAugmentation):
+            if isinstance(encoder, NgramEncoder):
+                raise ValueError(
+                    "N-grams are no tokens to be dropped or masked: use the operations on words, RandomWordSwap and "
+                    f"RandomWordDeletion, or an encoder that yields tokens. Received: {operation!r}"
+                )
+            operation.check(encoder)
+        elif isinstance(operation, Augmentation) or not callable(operation):
+            raise ValueError(
+                "`augment` must hold operations on words or tokens, or callables `(text, rng) -> text`. "
+                f"Received: {operation!r}"
+            )
+    return tuple(augment)

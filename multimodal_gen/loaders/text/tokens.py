@@ -1,0 +1,243 @@
+"""Text to token ids with the tokenizers library, at a fixed length. `vocabulary.py` trains tokenizers."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import tokenizers
+
+from multimodal_gen.config import Configurable
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.text.spelling import Writer, readable, shown
+from multimodal_gen.rows.checks import check_switches
+
+
+class TokenEncoder(Configurable):
+    """Encodes text to `(sequence_length,) int32` token ids in which 0 is padding and nothing else.
+
+    Where a tokenizer uses id 0 for a token of its own, all its ids are raised by one; `vocabulary_size` counts the 0.
+    Special tokens that the tokenizer's own template adds, such as [CLS], survive truncation.
+
+    A text means what it says: one that holds "[MASK]" or "</s>" holds these signs, not the special token. And it always
+    gives the same ids: a tokenizer that leaves out merges at random (the `dropout` of BPE) does so no more, as the
+    library draws from a stream of its own; `TokenDropout` varies ids by the row's stream.
+
+    Letters that a tokenizer trained by `TextLoader.from_texts` never met become ids of their bytes in UTF-8.
+
+    `ordinary`, `(vocabulary_size,) bool`, tells the ids of words and pieces of words from padding, special tokens, the
+    token for unknown words, and ids that no token has.
+
+    Args:
+        tokenizer_json: The text of a tokenizer.json.
+        sequence_length: Ids a text; more than the tokenizer's template adds.
+        truncation: The side that is cut off, "right" or "left".
+        padding: The side that is filled with zeros, "right" or "left".
+        match_special_tokens: Whether special tokens that stand in a text are taken for what they are called, so that
+            "a red [MASK]" asks a model for a word. Encoders in bundles that were saved before there was this argument
+            keep it on.
+    """
+
+    def __init__(
+        self,
+        tokenizer_json: str,
+        *,
+        sequence_length: int,
+        truncation: str = "right",
+        padding: str = "right",
+        match_special_tokens: bool = False,
+    ) -> None:
+        for name, side in (("truncation", truncation), ("padding", padding)):
+            if side not in ("right", "left"):
+                raise ValueError(f'`{name}` must be "right" or "left". Received: {name}={side!r}')
+        check_switches(match_special_tokens=match_special_tokens)
+        if sequence_length < 1:
+            raise ValueError(f"`sequence_length` must be positive. Received: sequence_length={sequence_length!r}")
+        self.tokenizer_json = _without_dropout(tokenizer_json)
+        self.sequence_length = int(sequence_length)
+        self.padding = padding
+        self.match_special_tokens = match_special_tokens
+        self.tokenizer = tokenizers.Tokenizer.from_str(self.tokenizer_json)
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        added = self.tokenizer.num_special_tokens_to_add(is_pair=False)
+        if added >= self.sequence_length:
+            raise ValueError(
+                f"`sequence_length` must be at least {added + 1}, as the tokenizer's template adds {added} special "
+                f"tokens to every text. Received: sequence_length={sequence_length!r}"
+            )
+        self.offset = 0 if _zero_is_padding(self.tokenizer) else 1
+        vocabulary = self.tokenizer.get_vocab()
+        used = [one + self.offset for one in vocabulary.values()]
+        self.vocabulary_size = max(used, default=self.offset) + 1
+        special = _special_ids(self.tokenizer)
+        unknown = _unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
+        if unknown is not None:
+            special.add(unknown)
+        self.ordinary = np.zeros(self.vocabulary_size, bool)
+        self.ordinary[used] = True
+        self.ordinary[[0, *(one + self.offset for one in special)]] = False
+        self.ordinary.flags.writeable = False
+        if not self.offset:
+            special.add(0)
+        self.tokenizer.encode_special_tokens = not match_special_tokens
+        self._writer = Writer(self.tokenizer, special, unknown, match_special_tokens=match_special_tokens)
+        self.tokenizer.enable_truncation(self.sequence_length, direction=truncation)
+        self.spec_shape: tuple[int, ...] = (self.sequence_length,)
+
+    @classmethod
+    def from_tokenizer(
+        cls, tokenizer: tokenizers.Tokenizer, *, sequence_length: int | None, truncation: str, padding: str
+    ) -> Self:
+        """Take over a tokenizer as it is now; later changes to it do not reach the encoder.
+
+        Raises:
+            ValueError: If no length is given and the tokenizer does not truncate by itself.
+        """
+        if sequence_length is None:
+            if tokenizer.truncation is None:
+                raise ValueError(
+                    "The tokenizer does not say how long a text may be: give `sequence_length`. "
+                    "Received: sequence_length=None"
+                )
+            sequence_length = tokenizer.truncation["max_length"]
+        return cls(tokenizer.to_str(), sequence_length=sequence_length, truncation=truncation, padding=padding)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Build the encoder that `get_config` described; what an older bundle holds goes on as it did."""
+        return cls(**{"match_special_tokens": True, **config})
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, `tokenizer_json` without a dropout, and `match_special_tokens` in any case."""
+        return {
+            **super().get_config(),
+            "tokenizer_json": self.tokenizer_json,
+            "match_special_tokens": self.match_special_tokens,
+        }
+
+    def encode(self, text: str) -> np.ndarray:
+        """Token ids of a text, `(sequence_length,) int32`.
+
+        Raises:
+            LoadError: If the text has a word that the tokenizer does not know, and it has no token for such words.
+        """
+        try:
+            return self._padded(self._writer.ids(text, self.tokenizer.encode(text).ids))
+        except Exception as error:
+            raise _without_unknown(error) from None
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of many texts.
+
+        Raises:
+            LoadError: As `encode`.
+        """
+        texts = list(texts)
+        try:
+            encodings = self.tokenizer.encode_batch_fast(texts)
+        except Exception as error:
+            raise _without_unknown(error) from None
+        ids = self._writer.ids
+        return [self._padded(ids(text, encoding.ids)) for text, encoding in zip(texts, encodings, strict=True)]
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many ids each text has, `sequence_length` at most."""
+        texts = list(texts)
+        encodings = self.tokenizer.encode_batch_fast(texts)
+        return [len(self._writer.ids(text, one.ids)) for text, one in zip(texts, encodings, strict=True)]
+
+    def decode(self, array: np.ndarray, *, skip_special_tokens: bool = True) -> str:
+        """The text that the ids stand for, without padding and, by default, without special tokens."""
+        check_switches(skip_special_tokens=skip_special_tokens)
+        ids = [int(token) - self.offset for token in np.asarray(array).ravel() if token != 0]
+        return readable(self.tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
+
+    def token_id(self, token: str) -> int:
+        """The id of a token, in [1, vocabulary_size).
+
+        Raises:
+            ValueError: If the tokenizer has no such token.
+        """
+        found = self.tokenizer.token_to_id(token)
+        if found is None:
+            raise ValueError(
+                f"The tokenizer has no token {token!r}. Name the one that it has with `mask_token`; or open its file "
+                f"with `tokenizers.Tokenizer.from_file`, call its `add_special_tokens([{token!r}])`, and give it to "
+                f"`TextLoader`. Received: mask_token={token!r}"
+            )
+        return int(found) + self.offset
+
+    def token(self, token_id: int) -> str:
+        """The token that has an id, "<0xE7>" for a byte of a letter; "" for padding, and where none has it."""
+        return shown(self.tokenizer.id_to_token(int(token_id) - self.offset) or "") if token_id else ""
+
+    def _padded(self, ids: Sequence[int]) -> np.ndarray:
+        array = np.zeros(self.sequence_length, "int32")
+        if ids:
+            where = slice(0, len(ids)) if self.padding == "right" else slice(-len(ids), None)
+            array[where] = ids
+            array[where] += self.offset
+        return array
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self.get_config()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(type(self).from_config(state["config"]).__dict__)
+
+    def __repr__(self) -> str:
+        model = json.loads(self.tokenizer_json)["model"]["type"]
+        return f"TokenEncoder({model}, {self.vocabulary_size} ids, sequence_length={self.sequence_length})"
+
+
+def _zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
+    if tokenizer.padding is not None:
+        return tokenizer.padding["pad_id"] == 0
+    token = tokenizer.id_to_token(0)
+    return token is None or token.strip("[]<>|").lower() in ("pad", "padding")
+
+
+def _special_ids(tokenizer: tokenizers.Tokenizer) -> set[int]:
+    special = {one for one, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    # What is left of a text without words is what the template adds, whether or not it is declared as special.
+    empty = tokenizer.encode("")
+    return special | {one for one, added in zip(empty.ids, empty.special_tokens_mask, strict=True) if added}
+
+
+def _unknown_id(tokenizer: tokenizers.Tokenizer, model: Mapping[str, Any]) -> int | None:
+    token = model.get("unk_token")
+    return model.get("unk_id") if token is None else tokenizer.token_to_id(token)
+
+
+def _without_unknown(error: Exception) -> Exception:
+    # The library raises a plain Exception; "[UNK]" and `unk_id` are what its models call what is lacking.
+    reason = str(error)
+    if not re.search(r"missing", reason, re.IGNORECASE) or not re.search(r"\[?unk", reason, re.IGNORECASE):
+        return error
+    return LoadError(
+        'the tokenizer does not know a word of this text, and has no token for unknown words. In the "model" of its '
+        'tokenizer.json add one to "vocab", such as "[UNK]" with the next free id, and name it: "unk_token": "[UNK]" '
+        f'(for a model of type Unigram its place, "unk_id"). Received: {reason}'
+    )
+
+
+def _without_dropout(tokenizer_json: str) -> str:
+    if '"dropout"' not in tokenizer_json:
+        return tokenizer_json
+    description = json.loads(tokenizer_json)
+    rate = description["model"].get("dropout")
+    if not rate:
+        return tokenizer_json
+    warnings.warn(
+        f"The tokenizer leaves out merges at random (dropout={rate}), from a stream that cannot be seeded, so a text "
+        "would have other ids each time it is read. This is switched off; to vary ids in training, give "
+        "`TextLoader(augment=[TokenDropout(0.1)])`.",
+        stacklevel=2,
+    )
+    description["model"]["dropout"] = None
+    return json.dumps(description, ensure_ascii=False)

@@ -1,0 +1,74 @@
+"""The number of a cell, or of its text; the same whatever else its column or file holds."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import shown
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.number_advice import advice_on, advice_on_cell
+
+
+def cell_number(cell: Any) -> float:
+    """The number that a cell holds, or that its text is: "0.50" is 0.5 as in Python, with blanks around it or without.
+
+    Args:
+        cell: The cell.
+
+    Returns:
+        The number, NaN where the cell is missing.
+
+    Raises:
+        ValueError: If it is not a number; the error says what might be done.
+    """
+    if is_missing(cell):
+        return float("nan")
+    try:
+        # Python reads 1_000 as a number, which in a table it is not.
+        if not isinstance(cell, bytes | bytearray) and not (isinstance(cell, str) and "_" in cell):
+            return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{advice_on_cell(cell)}Received: {shown(cell)}")
+
+
+# A whole number, a decimal one, and as many characters as one needs.
+_INTEGER = re.compile(r"\s*[-+]?\d+\s*")
+_DECIMAL = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+_LONGEST = 40
+
+
+def number_or_cell(cell: Any) -> Any:
+    """The number that a text is, whole or not, as in a csv file; any other cell, such as a path, as it is.
+
+    Args:
+        cell: The cell.
+    """
+    if not isinstance(cell, str) or len(cell) > _LONGEST or not _DECIMAL.fullmatch(cell):
+        return cell
+    return int(cell) if _INTEGER.fullmatch(cell) else float(cell)
+
+
+def column_numbers(column: pd.Series) -> np.ndarray:
+    """The numbers of a column's cells, `(rows,) float64`: each as by `cell_number`, NaN where a cell is missing.
+
+    Args:
+        column: The column; its index names a row in an error.
+
+    Raises:
+        ValueError: If a cell is not a number; it names the index and the column, and says what the column holds.
+    """
+    if column.dtype.kind in "iufb":
+        return np.asarray(column.to_numpy("float64", na_value=np.nan))
+    numbers = np.empty(len(column))
+    for row, cell in enumerate(column.array.tolist()):
+        try:
+            numbers[row] = cell_number(cell)
+        except ValueError:
+            at = f"at index {column.index[[row]].tolist()[0]!r}, column {column.name!r}"
+            raise ValueError(f"{advice_on(column)}Received: {shown(cell)} {at}") from None
+    return numbers

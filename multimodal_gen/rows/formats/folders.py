@@ -1,0 +1,130 @@
+"""Make a table of a folder of pictures: a folder for each class, perhaps below one for each part of a split.
+
+Where a file metadata.csv or metadata.jsonl names the pictures, `metadata.py` makes the table of that.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from multimodal_gen.errors import TableError
+from multimodal_gen.rows.formats.encoding import require_utf8
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm")
+)
+# Folders that are called so are the parts of a split; `data.py` knows the same words.
+SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
+
+
+@dataclass
+class Found:
+    """What lies below a folder, hidden files left out.
+
+    Args:
+        pictures: Paths of pictures, relative to the folder and sorted.
+        links: Links to folders, which are not followed.
+        others: Whatever is neither a picture nor the caption of one.
+    """
+
+    pictures: list[Path] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+def read_folders(root: Path) -> pd.DataFrame:
+    """A row for each picture below a class folder, sorted by path.
+
+    Columns are "image" (the path relative to the folder), "caption" (the text of a file of the same name ending in
+    `.txt`, or empty) and "label" (the class folder). If the only folders with pictures are called as parts of a split
+    are, and classes lie below them, there is a column "split" too, the name of that folder; if pictures lie in them at
+    once, there is no "label".
+
+    Raises:
+        TableError: If there is no such picture, or a caption is not UTF-8 text.
+    """
+    found = find_files(root)
+    tops = {path.parts[0] for path in found.pictures if len(path.parts) > 1}
+    split = bool(tops) and all(top.lower() in SPLIT_FOLDERS for top in tops)
+    depth = 1
+    if split and any(len(path.parts) > 2 for path in found.pictures):
+        depth = 2
+    inside = [path for path in found.pictures if len(path.parts) > depth]
+    outside = [path.as_posix() for path in found.pictures if len(path.parts) <= depth]
+    if not inside:
+        raise TableError(
+            f"There is no picture in any class folder, as in CLASS/1.jpg. Received: path={os.fspath(root)!r}"
+        )
+    table = pd.DataFrame({"image": [path.as_posix() for path in inside]})
+    table["caption"] = [_caption(root / path) for path in inside]
+    if split:
+        table["split"] = [path.parts[0] for path in inside]
+    if not split or depth == 2:
+        table["label"] = [path.parts[depth - 1] for path in inside]
+    _tell(root, table, outside, found)
+    return table
+
+
+def find_files(root: Path) -> Found:
+    """Look through a folder and those below it."""
+    found = Found()
+    for file in sorted(root.rglob("*")):
+        relative = file.relative_to(root)
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        if file.is_dir():
+            if file.is_symlink():
+                found.links.append(relative.as_posix())
+        elif file.suffix.lower() in IMAGE_SUFFIXES:
+            found.pictures.append(relative)
+        elif not (file.suffix.lower() == ".txt" and _has_picture(file)):
+            found.others.append(relative.as_posix())
+    return found
+
+
+def _caption(picture: Path) -> str:
+    side_car = picture.with_suffix(".txt")
+    if not side_car.is_file():
+        return ""
+    try:
+        return side_car.read_text("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        try:
+            require_utf8(side_car)
+        except TableError as error:
+            raise TableError(f"A caption cannot be read. {error} Received: path={os.fspath(side_car)!r}") from None
+        raise
+
+
+def _has_picture(side_car: Path) -> bool:
+    return any(side_car.with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES) or any(
+        other.suffix.lower() in IMAGE_SUFFIXES for other in side_car.parent.glob(f"{glob.escape(side_car.stem)}.*")
+    )
+
+
+def _tell(root: Path, table: pd.DataFrame, outside: list[str], found: Found) -> None:
+    bare = table["image"][table["caption"] == ""].tolist()
+    if 0 < len(bare) < len(table):
+        warnings.warn(
+            f"{len(bare)} of the {len(table)} pictures below {os.fspath(root)!r} have no caption, as their .txt file "
+            f"is missing or empty, {bare[0]!r} first.",
+            stacklevel=4,
+        )
+    kinds = [
+        (outside, "picture that is in no class folder", "pictures that are in no class folder"),
+        (found.others, "file that is neither a picture nor a caption", "files that are neither pictures nor captions"),
+        (found.links, "link to a folder, as links are not followed", "links to folders, as links are not followed"),
+    ]
+    left = [f"{len(names)} {one if len(names) == 1 else many} ({_some(names)})" for names, one, many in kinds if names]
+    if left:
+        warnings.warn(f"Left out below {os.fspath(root)!r}: {'; '.join(left)}.", stacklevel=4)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,140 @@
+"""Read jsonl: one JSON object per line, whose keys are columns and whose values stay what JSON says they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from multimodal_gen.errors import TableError, shown
+from multimodal_gen.rows.formats.delimited import PANDAS_2, text_dtype
+from multimodal_gen.rows.formats.encoding import require_utf8
+
+# Rows that are held as dicts before they are taken apart into columns, which need a fraction of the memory.
+_ROWS = 4096
+# Up to here every whole number is a float.
+_EXACT = 2**53
+
+
+def read_jsonl(path: Path) -> pd.DataFrame:
+    """Read a file of one JSON object per line; a key that an object lacks, or null, is a missing cell.
+
+    Blank lines are passed over. Not by pandas, which takes texts that look like dates or numbers for such.
+
+    Raises:
+        TableError: If a line is not a JSON object, has a key twice, or is not UTF-8; it names the line.
+    """
+    columns: dict[str, list[list[Any] | pa.Array]] = {}
+    rows = 0
+    for block in _blocks(path):
+        for name in dict.fromkeys([*columns, *(name for row in block for name in row)]):
+            pieces = columns.setdefault(name, [[None] * rows])
+            pieces.append(_piece([row.get(name) for row in block]))
+        rows += len(block)
+    names = list(columns)
+    # One by one, and each list goes as soon as there is a column in its place.
+    made = [_column(columns.pop(name)) for name in names]
+    table = pd.DataFrame(dict(enumerate(made)), index=pd.RangeIndex(rows), copy=False)
+    table.columns = pd.Index(names, dtype=None if names else object)
+    return table
+
+
+def _blocks(path: Path) -> Iterator[list[dict[str, Any]]]:
+    decode = json.JSONDecoder(object_pairs_hook=_object).decode
+    block: list[dict[str, Any]] = []
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.isspace():
+                    continue
+                try:
+                    row = decode(line)
+                except (ValueError, RecursionError) as error:
+                    raise _refused(number, line, error) from None
+                if type(row) is not dict:
+                    raise _no_object(number, line, row)
+                block.append(row)
+                if len(block) == _ROWS:
+                    yield block
+                    block = []
+    except UnicodeDecodeError:
+        require_utf8(path)
+        raise
+    if block:
+        yield block
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return row
+
+
+def _refused(number: int, line: str, error: Exception) -> TableError:
+    reason = "lists in lists without end" if isinstance(error, RecursionError) else str(error)
+    hint = f" {_WHOLE}" if number == 1 and line.strip() in ("[", "{", "[{") else ""
+    return TableError(f"Line {number} is not a JSON object: {reason}, in {_clipped(line)}.{hint}")
+
+
+def _no_object(number: int, line: str, value: Any) -> TableError:
+    what = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}.get(type(value), "a number")
+    hint = f" {_WHOLE}" if number == 1 and isinstance(value, list) else ""
+    return TableError(
+        f"Line {number} is {what}, and a jsonl file has one JSON object per line: {_clipped(line)}.{hint}"
+    )
+
+
+_WHOLE = "A file that is a single JSON array is read with `pd.DataFrame(json.load(open(path)))`."
+
+
+def _clipped(line: str) -> str:
+    line = line.strip()
+    return shown(line if len(line) <= 100 else f"{line[:100]}...")
+
+
+def _piece(cells: list[Any]) -> list[Any] | pa.Array:
+    # Texts need a third of the memory in Arrow's hands.
+    if set(map(type, cells)) <= {str, type(None)}:
+        try:
+            return pa.array(cells, pa.large_string())
+        except UnicodeEncodeError:
+            pass
+    return cells
+
+
+def _column(pieces: list[list[Any] | pa.Array]) -> pd.Series:
+    if any(isinstance(piece, pa.Array) for piece in pieces) and all(
+        isinstance(piece, pa.Array) or all(cell is None for cell in piece) for piece in pieces
+    ):
+        texts = pa.chunked_array([pa.array(piece, pa.large_string()) for piece in pieces], pa.large_string())
+        if texts.null_count < len(texts):
+            return texts.to_pandas(types_mapper=None if PANDAS_2 else {pa.large_string(): text_dtype()}.get)
+    cells = [cell for piece in pieces for cell in (piece.to_pylist() if isinstance(piece, pa.Array) else piece)]
+    kinds = set(map(type, cells))
+    some = kinds - {type(None)}
+    if some == {int}:
+        # Whole numbers with gaps stay whole: as floats those above 2**53 would lose digits.
+        try:
+            return pd.Series(cells, dtype="Int64" if type(None) in kinds else "int64")
+        except OverflowError:
+            return pd.Series(cells, dtype=object)
+    if some <= {int, float}:
+        exact = int not in some or all(abs(cell) <= _EXACT for cell in cells if type(cell) is int)
+        return pd.Series(cells, dtype="float64" if exact else object)
+    if some == {str}:
+        try:
+            return pd.Series(cells)
+        except UnicodeEncodeError:
+            # Half of a surrogate pair, as in "\ud83d": pandas' texts cannot hold it, plain objects can.
+            return pd.Series(cells, dtype=object)
+    if kinds == {bool}:
+        return pd.Series(np.array(cells))
+    return pd.Series(cells, dtype=object)

@@ -1,0 +1,124 @@
+"""Make a table of a folder whose pictures are named by a file metadata.csv or metadata.jsonl in it.
+
+That is the layout that the `datasets` library calls "imagefolder"
+(https://huggingface.co/docs/datasets/image_dataset): the file lies beside the pictures, in the folder itself or in one
+folder for each part of a split, and a column `file_name`, or several `*_file_name`, holds paths relative to it.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from multimodal_gen.errors import TableError
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.formats.folders import SPLIT_FOLDERS, find_files
+
+_NAMES = ("metadata.csv", "metadata.jsonl")
+
+
+def read_metadata(
+    root: Path, read: Callable[[Path, Sequence[str]], pd.DataFrame], na_values: Sequence[str]
+) -> pd.DataFrame | None:
+    """The table that files of metadata in a folder are, or None where there are none.
+
+    Its columns are theirs. Beside `file_name` there is "image", the path relative to `root`, and beside
+    `front_file_name` likewise "front", unless there is such a column already. Where each part of a split has a file of
+    its own, the rows of training come first, and "split" is the folder's name.
+
+    Args:
+        root: The folder.
+        read: Reads one file.
+        na_values: Handed on to it.
+
+    Raises:
+        TableError: If a folder has both files, only some parts of a split have one, or a file has no `file_name`.
+    """
+    own = _file_in(root)
+    if own is not None:
+        return _told(root, {"": _with_paths(_read(own, read, na_values), "")})
+    folders = {one.name: one for one in sorted(root.iterdir()) if one.is_dir() and one.name.lower() in SPLIT_FOLDERS}
+    files = {name: _file_in(folder) for name, folder in folders.items()}
+    lacking = [name for name, file in files.items() if file is None]
+    if len(lacking) == len(files):
+        return None
+    if lacking:
+        raise TableError(
+            f"{next(name for name in files if name not in lacking)!r} has a file of metadata, and {lacking[0]!r} has "
+            f"none. Add it, or move the folder elsewhere. Received: path={os.fspath(root)!r}"
+        )
+    parts = {}
+    for name in sorted(files, key=lambda name: SPLIT_FOLDERS.index(name.lower())):
+        file = files[name]
+        assert file is not None
+        part = _with_paths(_read(file, read, na_values), name)
+        if "split" not in part:
+            part["split"] = name
+        parts[name] = part
+    return _told(root, parts)
+
+
+def _told(root: Path, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    # The table made of its parts by folder; a warning says which pictures have no row in it.
+    named = {
+        _below(folder, cell)
+        for folder, part in parts.items()
+        for name in part.columns
+        if _is_path(name)
+        for cell in part[name].array.tolist()
+    }
+    left = [path.as_posix() for path in find_files(root).pictures if path.as_posix() not in named]
+    if left:
+        pictures = "1 picture that its metadata does" if len(left) == 1 else f"{len(left)} pictures that metadata do"
+        warnings.warn(
+            f"Left out below {os.fspath(root)!r}: {pictures} not name ({', '.join(map(repr, left[:3]))}"
+            f"{', ...' if len(left) > 3 else ''}).",
+            stacklevel=4,
+        )
+    return parts[""] if "" in parts else pd.concat(list(parts.values()), ignore_index=True)
+
+
+def _file_in(folder: Path) -> Path | None:
+    there = [folder / name for name in _NAMES if (folder / name).is_file()]
+    if len(there) > 1:
+        raise TableError(
+            f"There are two files of metadata: {_NAMES[0]} and {_NAMES[1]}. Delete one. "
+            f"Received: path={os.fspath(folder)!r}"
+        )
+    return there[0] if there else None
+
+
+def _read(file: Path, read: Callable[[Path, Sequence[str]], pd.DataFrame], na_values: Sequence[str]) -> pd.DataFrame:
+    table = read(file, na_values)
+    if not any(_is_path(name) for name in table.columns):
+        raise TableError(
+            "A file of metadata needs a column `file_name`, the path of the picture relative to it; there are "
+            f"{list(table.columns)}. Where it is not meant for that, give it another name. "
+            f"Received: path={os.fspath(file)!r}"
+        )
+    return table
+
+
+def _is_path(name: str) -> bool:
+    return name == "file_name" or name.endswith("_file_name")
+
+
+def _column_of(name: str) -> str:
+    return name.removesuffix("file_name").removesuffix("_") or "image"
+
+
+def _with_paths(table: pd.DataFrame, folder: str) -> pd.DataFrame:
+    for name in [name for name in table.columns if _is_path(name)]:
+        column = _column_of(name)
+        if column not in table.columns:
+            table[column] = pd.Series([_below(folder, cell) for cell in table[name].array.tolist()], index=table.index)
+    return table
+
+
+def _below(folder: str, cell: Any) -> Any:
+    return PurePosixPath(folder, cell).as_posix() if isinstance(cell, str) else None if is_missing(cell) else cell

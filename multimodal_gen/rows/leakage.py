@@ -1,0 +1,194 @@
+"""One picture in several parts of a split: found by its path, its bytes, or what its file holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.table import IMAGE_SUFFIXES, cells_of
+
+# Cells of a column that tell whether it holds pictures.
+_SAMPLE = 64
+# Bytes of a file that are compared before all of them are.
+_HEAD = 4096
+# What comparing files may cost: how many are looked at, and the bytes that are read of those that begin alike.
+_MOST_FILES = 20_000
+_MOST_BYTES = 256 * 2**20
+
+
+class LeakageWarning(UserWarning):
+    """One picture stands in several parts of a split, so that a model is tested on what it was trained on."""
+
+
+def picture_columns(table: pd.DataFrame) -> list[str]:
+    """The columns that seem to hold pictures: most of some 64 cells are paths with a suffix of a picture, or bytes."""
+    found: list[str] = []
+    if table.empty:
+        return found
+    for position, name in enumerate(table.columns):
+        column = table.iloc[:, position]
+        if isinstance(name, str) and not pd.api.types.is_numeric_dtype(column.dtype):
+            rows = np.unique(np.linspace(0, len(column) - 1, _SAMPLE).astype("int64"))
+            cells = [cell for cell in column.array.take(rows).tolist() if not is_missing(cell)]
+            if 2 * sum(map(_seems_picture, cells)) > len(cells):
+                found.append(name)
+    return found
+
+
+def warn_of_shared_pictures(
+    table: pd.DataFrame,
+    part: np.ndarray,
+    column: str,
+    *,
+    file_of: Callable[[str], str | None] | None = None,
+    given: bool = False,
+    stacklevel: int = 2,
+) -> None:
+    """Warn where one picture stands in several parts.
+
+    Args:
+        table: The rows.
+        part: `(rows,) int64`, the part of each row.
+        column: A column of pictures: paths or URLs, the bytes of files, or mappings with "bytes" or "path". Other cells
+            are not compared.
+        file_of: Gives the file of this machine that a path names, None for a URL, or a LoadError. With it, files of
+            unlike paths are compared too: by their size, then their first 4096 bytes, and where these are equal as a
+            whole; up to 20,000 pictures are looked at, and 256 MiB read.
+        given: Whether the table says which rows are for what, so that a group would not keep rows together.
+        stacklevel: As in `warnings.warn`.
+
+    Warns:
+        LeakageWarning: With the number of such pictures, the first one, and the way to keep them together.
+    """
+    cells, keys = _keys(cells_of(table, column))
+    ordered = np.sort(keys)
+    if file_of is None and not (ordered[1:] == ordered[:-1]).any():
+        return
+    codes = pd.factorize(keys)[0]
+    torn = _torn(codes, part)
+    torn[codes[keys == 0]] = False
+    if torn.any():
+        first = int(torn[codes].argmax())
+        other = int(((codes == codes[first]) & (part != part[first])).argmax())
+        rows = " and ".join(repr(table.index[[row]].tolist()[0]) for row in (first, other))
+        way_out = f"Keep the rows of a picture together with group={column!r} (`--group {column}`)"
+        if given:
+            way_out = f"The table names the parts: mend them there, or take a random split with `--group {column}`"
+        warnings.warn(
+            f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} stand in several parts, "
+            f"{_named(cells[first])} at index {rows} first. A model is then tested on pictures that it was trained on. "
+            f"{way_out}.",
+            LeakageWarning,
+            stacklevel=stacklevel + 1,
+        )
+    if file_of is None:
+        return
+    copies = _copies(cells, codes, part, file_of)
+    if copies:
+        first, other = copies[0]
+        warnings.warn(
+            f"{len(copies):,} pictures in {column!r} stand in several parts under other names, as their files hold the "
+            f"same: {cells[first]!r} and {cells[other]!r} first. `multimodal-gen audit --drop FILE --group-column "
+            "NAME` writes a column for `--group` that keeps them together.",
+            LeakageWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _seems_picture(cell: Any) -> bool:
+    if isinstance(cell, Mapping):
+        return "bytes" in cell or "path" in cell
+    if isinstance(cell, str | PurePath):
+        # What a URL says after its path is no suffix.
+        return os.path.splitext(os.fspath(cell).partition("?")[0])[1].lower() in IMAGE_SUFFIXES
+    return isinstance(cell, bytes)
+
+
+def _content(cell: Any) -> Any:
+    if isinstance(cell, Mapping):
+        cell = cell.get("path") if cell.get("bytes") is None else cell["bytes"]
+    return os.fspath(cell) if isinstance(cell, PurePath) else cell
+
+
+def _keys(cells: list[Any]) -> tuple[list[Any], np.ndarray]:
+    # Paths or bytes, and a number for each: the same for the same, and 0 for what cannot be told.
+    if set(map(type, cells)) != {str}:
+        cells = [_content(cell) for cell in cells]
+        return cells, np.array([hash(cell) if isinstance(cell, str | bytes) else 0 for cell in cells], "int64")
+    return cells, np.fromiter(map(hash, cells), "int64", len(cells))
+
+
+def _named(cell: Any) -> str:
+    return shown(cell) if isinstance(cell, str) else "one"
+
+
+def _torn(codes: np.ndarray, part: np.ndarray) -> np.ndarray:
+    # `(codes,) bool`, whether rows of one code stand in several parts.
+    last = np.full(int(codes.max(initial=-1)) + 1, -1)
+    last[codes] = part
+    torn = np.zeros(len(last), bool)
+    torn[codes[last[codes] != part]] = True
+    return torn
+
+
+def _copies(
+    cells: list[Any], codes: np.ndarray, part: np.ndarray, file_of: Callable[[str], str | None]
+) -> list[tuple[int, int]]:
+    # Rows of two pictures in unlike parts whose files hold the same: one pair for each file but the first.
+    rows = pd.DataFrame({"code": codes, "part": part}).drop_duplicates().index.tolist()
+    files: dict[int, str] = {}
+    sizes: dict[int, int] = {}
+    for row in [row for row in rows if isinstance(cells[row], str)][:_MOST_FILES]:
+        # A file that cannot be opened is an error where it is read.
+        with suppress(LoadError, OSError):
+            path = file_of(cells[row])
+            if path is not None:
+                files[row], sizes[row] = path, os.stat(path).st_size
+    # Empty files are alike, and no pictures.
+    alike = _alike({row: size for row, size in sizes.items() if size}, codes, part)
+    heads = {}
+    for row in (row for group in alike for row in group):
+        with suppress(OSError):
+            heads[row] = (sizes[row], _digest(files[row], _HEAD))
+    left, whole = _MOST_BYTES, {}
+    for group in _alike(heads, codes, part):
+        left -= sum(sizes[row] for row in group)
+        if left < 0:
+            break
+        for row in group:
+            with suppress(OSError):
+                whole[row] = (sizes[row], _digest(files[row], sizes[row]))
+    pairs = []
+    for group in _alike(whole, codes, part):
+        # Rows of one path are told of already.
+        one = {codes[row]: row for row in reversed(group)}
+        first = group[0]
+        pairs += [(first, row) for code, row in sorted(one.items(), key=lambda pair: pair[1]) if code != codes[first]]
+    return pairs
+
+
+def _alike(keys: Mapping[int, Any], codes: np.ndarray, part: np.ndarray) -> list[list[int]]:
+    # Groups of rows of equal keys in which there are several pictures and several parts.
+    groups: dict[Any, list[int]] = {}
+    for row, key in keys.items():
+        groups.setdefault(key, []).append(row)
+    return [
+        group
+        for group in groups.values()
+        if len(group) > 1 and len({codes[row] for row in group}) > 1 and len({part[row] for row in group}) > 1
+    ]
+
+
+def _digest(path: str, most: int) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.blake2b(file.read(most)).digest()

@@ -1,0 +1,184 @@
+"""Which rows go into which batch, in which order, with which random streams. Pure arithmetic, no data.
+
+Everything is a function of `(seed, epoch, batch index)` for rows and of `(seed, epoch, row position, column)`
+for randomness, so nothing depends on what was asked before, on threads, or on the number of hosts. The
+generator is Philox, which is counter-based: a stream is set up by writing its coordinates into the counter
+(Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from multimodal_gen.rows.checks import check_seed
+
+_ORDER_STREAM = zlib.crc32(b"order of rows") + (1 << 32)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The batches of every epoch.
+
+    Args:
+        num_rows: Rows of the table.
+        batch_size: Rows of a batch, over all ranks together.
+        shuffle: Whether each epoch has an order of its own; otherwise the table's.
+        seed: An integer in [0, 2**64) that fixes every order and every random stream.
+        drop_remainder: Whether a last batch of fewer rows is left out.
+        rank: Which slice of every batch is this process's.
+        world_size: Into how many slices every batch is cut.
+        weights: `(num_rows,)`, how often each row comes in relation to the others; by default each comes once. They are
+            drawn by systematic resampling (Kitagawa, 1996): a row that should come 2.3 times comes 2 or 3 times.
+        buckets: `(num_rows,) uint8`, a number for each row. Full batches are made of rows of one number, but for those
+            on the border of two, and come in random order; the rows of a last, shorter batch are of any.
+    """
+
+    num_rows: int
+    batch_size: int
+    shuffle: bool = False
+    seed: int = 0
+    drop_remainder: bool = False
+    rank: int = 0
+    world_size: int = 1
+    weights: np.ndarray | None = field(default=None, repr=False, compare=False)
+    buckets: np.ndarray | None = field(default=None, repr=False, compare=False)
+    _orders: _OrderCache = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "rank", "world_size"):
+            if not isinstance(getattr(self, name), int | np.integer):
+                raise ValueError(f"`{name}` must be an integer. Received: {name}={getattr(self, name)!r}")
+        if self.weights is not None and not self.shuffle:
+            raise ValueError("Rows drawn by weight have no order of the table's; take `shuffle=True`. Received: False")
+        if self.batch_size < 1:
+            raise ValueError(f"`batch_size` must be positive. Received: batch_size={self.batch_size!r}")
+        check_seed(self.seed)
+        if self.world_size < 1 or not 0 <= self.rank < self.world_size:
+            raise ValueError(
+                "`world_size` must be positive and `rank` in [0, world_size). "
+                f"Received: rank={self.rank!r}, world_size={self.world_size!r}"
+            )
+        if self.batch_size % self.world_size:
+            raise ValueError(
+                "`batch_size` counts the rows of all ranks together and must be a multiple of `world_size`. "
+                f"Received: batch_size={self.batch_size!r}, world_size={self.world_size!r}"
+            )
+        if self.drop_remainder and self.num_rows < self.batch_size:
+            raise ValueError(
+                "With `drop_remainder=True` a table needs at least one full batch. "
+                f"Received: {self.num_rows} rows, batch_size={self.batch_size!r}"
+            )
+        object.__setattr__(self, "_orders", _OrderCache())
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch, the same for every rank."""
+        return self.num_rows // self.batch_size if self.drop_remainder else -(-self.num_rows // self.batch_size)
+
+    def shard(self, rank: int, world_size: int) -> Plan:
+        """The same plan as seen by one of several processes."""
+        if self.world_size != 1:
+            raise ValueError(f"This plan is a shard already. Received: rank={rank!r}, world_size={world_size!r}")
+        return dataclasses.replace(self, rank=rank, world_size=world_size)
+
+    def batch(self, epoch: int, index: int) -> tuple[np.ndarray, int]:
+        """The rows of a batch.
+
+        Args:
+            epoch: Counts from 0.
+            index: Position of the batch in the epoch, in [0, num_batches).
+
+        Returns:
+            `(positions, padding)`: row positions, and how many of them, at the end, are padding: rows repeated only so
+            that all ranks have equal batches, to be given the sample weight 0.
+        """
+        start = index * self.batch_size
+        stop = min(start + self.batch_size, self.num_rows)
+        positions = self.order(epoch)[start:stop].astype("int64") if self.shuffle else np.arange(start, stop)
+        share = -(-len(positions) // self.world_size)
+        own = positions[self.rank * share : (self.rank + 1) * share]
+        padding = share - len(own)
+        if padding:
+            own = np.concatenate([own, np.repeat(positions[-1:], padding)])
+        return own, padding
+
+    def bucket(self, epoch: int, index: int) -> int:
+        """The greatest of the numbers in `buckets` of a batch's rows, over all ranks."""
+        assert self.buckets is not None
+        start = index * self.batch_size
+        return int(self.buckets[self.order(epoch)[start : start + self.batch_size]].max())
+
+    def order(self, epoch: int) -> np.ndarray:
+        """All row positions in the order of an epoch, `(num_rows,)`; uint32 where that is enough."""
+        if not self.shuffle:
+            return np.arange(self.num_rows)
+        return self._orders.get(epoch, self)
+
+    def rng(self, epoch: int, position: int, column: str | tuple[str, ...]) -> np.random.Generator:
+        """The random stream of one cell in one epoch; building it takes a few microseconds."""
+        name = column if isinstance(column, str) else "\0".join(column)
+        stream = zlib.crc32(name.encode("utf-8", "surrogatepass"))
+        return np.random.Generator(_philox(self.seed, stream, epoch, int(position)))
+
+
+class _OrderCache:
+    # Holds the order of one epoch only: 4 bytes a row.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: tuple[int, np.ndarray] | None = None
+
+    def get(self, epoch: int, plan: Plan) -> np.ndarray:
+        with self._lock:
+            if self._held is None or self._held[0] != epoch:
+                self._held = None
+                self._held = (epoch, _order(plan, epoch))
+            return self._held[1]
+
+    def __reduce__(self) -> tuple[type[_OrderCache], tuple[()]]:
+        return _OrderCache, ()
+
+    def __deepcopy__(self, memo: object) -> _OrderCache:
+        return _OrderCache()
+
+
+def _order(plan: Plan, epoch: int) -> np.ndarray:
+    order = _permutation(plan, epoch, 0)
+    if plan.weights is not None:
+        # Rows of equal weight stand together, so that a class of theirs gets its share to within one row.
+        order = order[np.argsort(plan.weights[order], kind="stable")]
+        ends = np.cumsum(plan.weights[order])
+        offset = _philox(plan.seed, _ORDER_STREAM, epoch, 1).random_raw() / 2.0**64
+        points = (np.arange(plan.num_rows) + offset) * (ends[-1] / plan.num_rows)
+        drawn = np.minimum(np.searchsorted(ends, points, side="right"), np.flatnonzero(plan.weights[order])[-1])
+        order = order[drawn][_permutation(plan, epoch, 2)]
+    if plan.buckets is not None:
+        # The rows of a short batch are set aside first, so that what `drop_remainder` leaves out is of any bucket.
+        batches = plan.num_rows // plan.batch_size
+        full, short = np.split(order, [batches * plan.batch_size])
+        full = full[np.argsort(plan.buckets[full], kind="stable")].reshape(batches, plan.batch_size)
+        words = _philox(plan.seed, _ORDER_STREAM, epoch, 3).random_raw(batches)
+        order = np.concatenate([full[np.argsort(words, kind="stable")].ravel(), short])
+    order.flags.writeable = False
+    return order
+
+
+def _permutation(plan: Plan, epoch: int, stream: int) -> np.ndarray:
+    # Raw words are fixed for good; Generator.permutation may change between NumPy releases. The position stands in the
+    # low bits of its word, so that sorting the words in place, ten times as fast as an argsort, carries it along.
+    words = _philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(plan.num_rows)
+    low = np.uint64((1 << (plan.num_rows - 1).bit_length()) - 1)
+    words &= ~low
+    words |= np.arange(plan.num_rows, dtype=np.uint64)
+    words.sort()
+    words &= low
+    return words.astype(np.uint32 if plan.num_rows < 2**32 else np.int64)
+
+
+def _philox(seed: int, stream: int, epoch: int, position: int) -> np.random.Philox:
+    # The low word of the counter is left at 0: it counts the numbers drawn from the stream.
+    return np.random.Philox(key=seed + (stream << 64), counter=(position << 64) + (epoch << 128))

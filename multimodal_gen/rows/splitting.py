@@ -1,0 +1,172 @@
+"""Split a table into parts, each row in exactly one: by class, by group, or both."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import TableError
+from multimodal_gen.rows.cells import cell_text, column_texts
+from multimodal_gen.rows.checks import check_seed
+from multimodal_gen.rows.leakage import picture_columns, warn_of_shared_pictures
+from multimodal_gen.rows.split_groups import split_groups
+from multimodal_gen.rows.split_rows import split_rows
+from multimodal_gen.rows.table import check_columns
+
+# A class by this name is a number.
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+# Different numbers from which on a column may hold measurements and not classes.
+_MANY = 20
+
+
+def split_table(
+    table: pd.DataFrame,
+    fractions: Sequence[float],
+    *,
+    stratify: str | None = None,
+    group: str | None = None,
+    seed: int = 0,
+) -> list[pd.DataFrame]:
+    """Split a table at random into parts, each row in exactly one.
+
+    Args:
+        table: The table; its index must be unique, and the parts keep it.
+        fractions: The share of each part, for example `(0.7, 0.1, 0.2)`; they sum to one.
+        stratify: A column of classes that get the same share in every part, each rounded to whole rows. Classes, as
+            groups, are told apart by the text of their cells. A class of too few rows for every part is rather in the
+            largest one; a warning names it.
+        group: A column whose equal values stay together in one part; shares are then kept as well as groups allow.
+        seed: An integer in [0, 2**64) that fixes the split.
+
+    Returns:
+        One DataFrame a fraction, with the rows in the table's order. Without `group`, each part has its share of all
+        rows, rounded up or down, and at least one row.
+
+    Warns:
+        LeakageWarning: If, without `group`, one picture stands in several parts: in a column that seems to hold
+            pictures, as most of a sample of its cells are bytes or paths with a suffix of a picture.
+
+    Raises:
+        TypeError: If the fractions are not a list of numbers, or `stratify` or `group` is not one name.
+        ValueError: If the fractions are not positive or do not sum to one, or the seed is not such an integer.
+        TableError: If a column is missing, a cell of `stratify` or `group` is missing, the index has duplicates, or
+            there are too few rows or groups to fill every part.
+    """
+    fractions = _checked_fractions(fractions)
+    seed = check_seed(seed)
+    for argument, column in (("stratify", stratify), ("group", group)):
+        _check_one_name(argument, column)
+    check_columns(table, [column for column in (stratify, group) if column is not None])
+    if not table.index.is_unique:
+        twice = table.index[table.index.duplicated()].tolist()[0]
+        raise TableError(
+            "The index must be unique, or rows could not be told apart after the split. Use "
+            f"`table.reset_index(drop=True)`. Received: index {twice!r} more than once"
+        )
+    rng = np.random.Generator(np.random.Philox(seed))
+    shares = np.array(fractions) / sum(fractions)
+    classes, class_names = _codes(table, stratify)
+    if group is None:
+        part = split_rows(classes, len(class_names), shares, rng)
+    else:
+        groups, names = _codes(table, group)
+        part = split_groups(groups, len(names), classes, len(class_names), shares, rng)
+    if not np.bincount(part, minlength=len(fractions)).all():
+        raise TableError(
+            f"There are too few rows to fill every part. Received: {len(part)} rows, fractions={tuple(fractions)}"
+        )
+    if group is None:
+        for column in picture_columns(table):
+            warn_of_shared_pictures(table, part, column)
+    if stratify is not None:
+        _warn_of_rare_classes(part, classes, class_names, shares, stratify)
+    return [table.iloc[np.flatnonzero(part == position)] for position in range(len(fractions))]
+
+
+def _checked_fractions(fractions: Any) -> list[float]:
+    # A text has its characters for parts, and a mapping its keys.
+    kinds = str | bytes | Mapping | set | frozenset
+    try:
+        if isinstance(fractions, kinds):
+            raise TypeError
+        shares = [float(fraction) for fraction in fractions]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"`fractions` must be a share for each part, as in (0.8, 0.2). Received: fractions={fractions!r}"
+        ) from None
+    # Written so that NaN is refused too.
+    if not shares or not all(share > 0 for share in shares) or not abs(sum(shares) - 1) <= 1e-6:
+        raise ValueError(f"`fractions` must be positive and sum to one. Received: fractions={tuple(shares)}")
+    return shares
+
+
+def _check_one_name(argument: str, column: Any) -> None:
+    # Names of columns that are no strings are the business of `check_columns`.
+    if isinstance(column, list | tuple):
+        texts = " + '|' + ".join(f"table[{one!r}].astype(str)" for one in column) or "..."
+        raise TypeError(
+            f"`{argument}` must be the name of one column. To go by several, join their texts in a column of its own: "
+            f"`table['joined'] = {texts}`. Received: {argument}={column!r}"
+        )
+    if isinstance(column, pd.Series | pd.Index | np.ndarray):
+        name = getattr(column, "name", None)
+        raise TypeError(
+            f"`{argument}` must be the name of a column, and not its cells. "
+            f"Received: {argument}={type(column).__name__}{'' if name is None else f' {name!r}'}"
+        )
+
+
+def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[str]]:
+    # The position of each row's text among all texts of a column, in the order of their first rows; and these texts.
+    if column is None:
+        return np.zeros(len(table), "int64"), [""]
+    cells = table[column]
+    mixed = cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) != "string"
+    if mixed or isinstance(cells.dtype, pd.CategoricalDtype):
+        try:
+            cells = pd.Series(column_texts(cells), cells.index, dtype=object)
+        except TypeError as error:
+            found = str(error).partition("Received: ")[2]
+            raise TableError(
+                "A column to split by must hold single values, and not lists or arrays. "
+                f"Received: column={column!r}, {found}"
+            ) from None
+    # Elsewhere all cells are of one type, so that a few texts do for all of them.
+    codes, names = pd.factorize(cells, sort=False)
+    if (codes < 0).any():
+        missing = table.index[codes < 0].tolist()
+        raise TableError(
+            f"{len(missing):,} of {len(codes):,} cells to split by are missing. Fill them, or drop their rows with "
+            f"`table.dropna(subset=[{column!r}])`; of labels, `multimodal-gen audit ... --drop FILE` writes a table "
+            f"without them. Received: index {missing[0]!r} first, column {column!r}"
+        )
+    return codes.astype("int64"), [cell_text(name) for name in names]
+
+
+def _warn_of_rare_classes(
+    part: np.ndarray, classes: np.ndarray, class_names: list[str], shares: np.ndarray, stratify: str
+) -> None:
+    counts = np.zeros((len(class_names), len(shares)), "int64")
+    np.add.at(counts, (classes, part), 1)
+    rare = [repr(class_names[code]) for code in np.flatnonzero((counts == 0).any(axis=1))]
+    if not rare:
+        return
+    unknown = int((counts[:, shares.argmax()] == 0).sum())
+    advice = "Drop them or collect more rows."
+    if unknown:
+        advice = (
+            f"{unknown} are absent from the largest part too, so a target must learn the classes from the whole table: "
+            f"`ClassLabel.from_values({stratify!r}, table)`. {advice}"
+        )
+    if len(class_names) > _MANY and all(map(_NUMBER.fullmatch, class_names)):
+        advice += f" If {stratify!r} holds numbers to predict and not classes, split without `stratify`."
+    warnings.warn(
+        f"{len(rare)} of the {len(class_names)} classes in {stratify!r} have too few rows for every part, and are "
+        f"absent from some: {', '.join(rare[:10])}. {advice}",
+        stacklevel=3,
+    )

@@ -1,0 +1,60 @@
+"""What a sequence says of itself when it is printed."""
+
+from __future__ import annotations
+
+from multimodal_gen.batch.assembly import Assembly
+from multimodal_gen.batch.cache import as_text, estimate
+from multimodal_gen.rows.plan import Plan
+from multimodal_gen.rows.sampling import Sampler
+from multimodal_gen.spec import mask_names
+
+
+def describe(plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int, endless: bool, ahead: int) -> str:
+    """Rows, batches, inputs, targets, order, and how batches are prepared, a line each."""
+    short = plan.num_rows % plan.batch_size
+    shorter = f", the last of {short}" if short and not plan.drop_remainder else ""
+    masks = mask_names(assembly.inputs)
+    order = "a new order every epoch" if plan.shuffle else "the table's order"
+    order = order if sampler is None else f"rows drawn by {sampler!r}"
+    lines = [
+        f"MultimodalSequence: {plan.num_rows:,} rows in {plan.num_batches:,} batches of {plan.batch_size}{shorter}"
+        f"{', over and over' if endless else ''}",
+        *(
+            f"  {name}: {loader.spec} from {loader.column!r}"
+            f"{f', with {masks[name]} where it may be missing' if name in masks else ''}"
+            for name, loader in assembly.inputs.items()
+        ),
+        *(
+            f"  target{'' if name is None else f' {name}'}: {target.spec} from {target.column!r}"
+            for name, target in assembly.targets.items()
+        ),
+        *([] if assembly.targets else ["  target: none"]),
+        f"  {order}, seed {plan.seed}, epoch {epoch}, {'' if assembly.augmenting else 'not '}augmenting",
+        f"  {assembly.reading.threads} threads, {ahead} batches ahead, inputs as {assembly.inputs_as}",
+    ]
+    if assembly.buckets is not None:
+        *shorter_lengths, longest = map(str, assembly.buckets.lengths)
+        lengths = f"{', '.join(shorter_lengths)} or {longest}" if shorter_lengths else longest
+        padded, unbucketed = assembly.buckets.padding(plan, epoch)
+        lines.append(
+            f"  {assembly.buckets.name} padded to {lengths} ids by length: {padded:.0%} padding in place of "
+            f"{unbucketed:.0%}".replace("%", " %")
+        )
+    if assembly.cache is not None:
+        size = as_text(estimate((source.loader for source in assembly.sources.values()), plan.num_rows))
+        limit = "" if assembly.cache.limit is None else f", at most {as_text(assembly.cache.limit)}"
+        lines.append(f"  cache of {size}{limit} in {assembly.cache.directory!r}")
+    if assembly.on_error != "raise":
+        becomes = "left out" if assembly.on_error == "skip" else "blank"
+        rate = f"{assembly.max_error_rate:.3g}"
+        lines.append(f"  rows that cannot be loaded are {becomes}, up to a share of {rate}; by now {assembly.failures}")
+    if assembly.weights.by_column:
+        lines.append(f"  sample weights from {', '.join(map(repr, assembly.weights.columns))}")
+    if assembly.weights.by_class:
+        lines.append("  weighted by class")
+    for what, operations in (("samples", assembly.sample_augment), ("batches", assembly.batch_augment)):
+        if operations and assembly.augmenting:
+            lines.append(f"  {what} varied by {', '.join(map(repr, operations))}")
+    if plan.world_size > 1:
+        lines.append(f"  rank {plan.rank} of {plan.world_size}")
+    return "\n".join(lines)

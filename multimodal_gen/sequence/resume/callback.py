@@ -1,0 +1,234 @@
+"""`ResumeTraining`: the callback with which the same script, started again, goes on at the next batch."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+
+from multimodal_gen.sequence.keras_inside.middle import RunningFit, running_fit
+from multimodal_gen.sequence.resume import contents
+from multimodal_gen.sequence.resume.snapshots import Snapshots
+from multimodal_gen.sequence.sequence import MultimodalSequence
+from multimodal_gen.sequence.state import check_state
+
+_Saved = tuple[dict[str, Any], list[np.ndarray]]
+
+
+class ResumeTraining(keras.callbacks.Callback):
+    """Saves a training as it goes, and goes on with it when the same script is started again.
+
+    A state is saved every `save_every` batches, before the last batch of an epoch where there is validation, and at the
+    end of each epoch; the last two are kept. It holds the weights, the optimizer, the seed generators, the running
+    metrics, the history, and what other callbacks know.
+    A run that goes on ends with the same bytes as one that was not interrupted. A run that has come to its end starts
+    nothing: the model gets its last weights and `fit` returns the whole history. With more `epochs`, it goes on.
+
+    One directory is one `fit`. Saving takes as long as writing three times the model's weights (with Adam) to disk.
+
+    What other callbacks know is kept of `EarlyStopping`, `ReduceLROnPlateau` and `ModelCheckpoint`, and of any that
+    defines `get_state()`, which returns plain values (numbers, texts, arrays, and lists and dicts of these), and
+    `set_state(state)`, which is called once every callback has seen `on_train_begin`. Others begin as new.
+
+    Args:
+        directory: Where the states are kept; it is made if need be.
+        sequence: The sequence that `fit` trains on, with `shuffle=False` in `fit`.
+        save_every: Batches between two states.
+
+    Raises:
+        ValueError: In `fit`, if the state is of another table, plan, seed, model or backend, naming what differs, or
+            `fit` works in a way that cannot be gone on with.
+        RuntimeError: In `fit`, if another process uses the directory, or no state in it can be read.
+        OSError: In `fit`, before training, if the directory has no room for a state or cannot be written into.
+        TypeError: In `fit`, before training, if a callback's `get_state` gives something else than plain values.
+
+    Example:
+        model.fit(data, epochs=10, shuffle=False, callbacks=[mg.ResumeTraining("runs/first/state", data)])
+    """
+
+    def __init__(
+        self, directory: str | os.PathLike[str], sequence: MultimodalSequence, *, save_every: int = 100
+    ) -> None:
+        super().__init__()
+        if not isinstance(sequence, MultimodalSequence):
+            raise TypeError(f"`sequence` must be a MultimodalSequence. Received: sequence={sequence!r}")
+        if isinstance(save_every, bool) or not isinstance(save_every, int) or save_every < 1:
+            raise ValueError(f"`save_every` must be a positive number of batches. Received: save_every={save_every!r}")
+        if sequence.plan.world_size > 1:
+            raise ValueError(
+                "Several processes would have to agree on a batch to go on with, which `ResumeTraining` cannot have "
+                "them do; save the model at the end of epochs, or keep `sequence.state()` in a loop of your own. "
+                f"Received: a sequence for rank {sequence.plan.rank} of {sequence.plan.world_size}"
+            )
+        self.directory, self.sequence, self.save_every = directory, sequence, save_every
+        # What was saved, as long as callbacks have not been given it, and the backend's generators have not.
+        self._pending: _Saved | None = None
+        self._unsettled: _Saved | None = None
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Look for a state, and have `fit` begin where it was saved."""
+        self._fit = running_fit()
+        self._fit.check(self.sequence)
+        self._steps = self._fit.steps(self.sequence)
+        self._order_callbacks(self._fit)
+        # Batches done in this epoch of Keras, and since the sequence's epoch began, which an endless one has but once.
+        self._epoch, self._done, self._batch, self._interrupted = 0, 0, 0, False
+        self._start = (0, 0)
+        self._tried = False
+        self._pending = self._unsettled = None
+        self._sequence_state = self.sequence.state()
+        self._store = Snapshots(self.directory)
+        try:
+            self._store.make_room(contents.size_of(contents.variables_of(self.model)))
+            self._pending = self._store.load()
+            if self._pending is not None:
+                self._resume(self._pending[0])
+        except BaseException:
+            self._store.close()
+            raise
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """In the first epoch, where it was interrupted, restore what there was."""
+        self.model._initial_epoch = None
+        self._epoch, self._interrupted = epoch, False
+        if not self.sequence.endless:
+            self._batch = 0
+        if self._pending is not None:
+            # After the others, whose beginning of this epoch was before the interruption.
+            self._restore_model()
+            self._restore_callbacks()
+        if not self._tried:
+            # What a callback cannot give is better known now than at the first state.
+            for callback in self._others.values():
+                contents.state_of_callback(callback, [])
+            self._tried = True
+        (self._done, batch), self._start = self._start, (0, 0)
+        if self._done or batch:
+            self._batch = batch
+            self._fit.begin_at(self._done, batch)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """In the first batch that is gone on with, restore what Keras has drawn from since the epoch began."""
+        if self._unsettled is not None:
+            saved, arrays = self._unsettled
+            contents.put_generators(saved["variables"], arrays)
+            self._unsettled = None
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Save a state if it is time for one."""
+        before, self._done = self._done, min(batch + 1, self._steps)
+        self._batch += self._done - before
+        if self._done == self._steps:
+            return
+        due = self._done // self.save_every > before // self.save_every
+        last = self._fit.validating and self._steps - self._done <= self._fit.iterator.steps_per_execution
+        # Not `self.model`, which on jax costs time at every access within an epoch.
+        self._interrupted = bool(self._model.stop_training)
+        if due or last or self._interrupted:
+            self._save(self._epoch, self._done)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Save a state, unless somebody stopped inside of the epoch: then it is the rest that is to be gone on with."""
+        if not self._interrupted:
+            self._save(epoch + 1, 0)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Let others use the directory."""
+        self.model._initial_epoch = None
+        self._store.close()
+
+    def _resume(self, saved: dict[str, Any]) -> None:
+        self._check(saved)
+        self._start = saved["step"], saved["sequence"]["batch"]
+        self.sequence.epoch = saved["sequence"]["epoch"]
+        self.sequence.assembly.failures.restore(saved["failures"], self.sequence.table.index)
+        self._restore_model()
+        # An iterator over the data draws a number on torch. Here there will be one more of them, but where the
+        # interruption was between two epochs that have each its own.
+        self._unsettled = None if saved["step"] == 0 and self._fit.renewing else self._pending
+        finished = saved["stopped"] and self._fit.epochs <= saved["epochs"]
+        self.model._initial_epoch = self._fit.epochs if finished else min(saved["epoch"], self._fit.epochs)
+
+    def _order_callbacks(self, fit: RunningFit) -> None:
+        # This callback comes last, so that it saves what the others have made of a batch or an epoch. What they are to
+        # know when an epoch begins has to be restored before.
+        others = [one for one in fit.callbacks.callbacks if one is not self and not isinstance(one, _First)]
+        self._others = contents.callback_names(others)
+        fit.callbacks.callbacks = [_First(self), *others, self]
+
+    def _check(self, saved: dict[str, Any]) -> None:
+        problems = []
+        try:
+            check_state(saved["sequence"], self._sequence_state)
+        except ValueError as error:
+            problems.append(str(error).partition(" Build the sequence")[0])
+        now = keras.backend.backend()
+        if saved["backend"] != now:
+            problems.append(f"The backend was {saved['backend']!r} and is {now!r}.")
+        else:
+            # On tensorflow, metrics and optimizer have no variables before the first step.
+            self.model._symbolic_build(data_batch=self.sequence[0])
+            described = contents.describe_variables(contents.variables_of(self.model))
+            differing = "; ".join(contents.differing_variables(saved["variables"], described))
+            problems += [f"The model is another one: {differing}."] if differing else []
+        if saved["step"] and saved["steps"] != self._steps:
+            problems.append(f"An epoch had {saved['steps']} steps and has {self._steps}.")
+        if problems:
+            raise ValueError(
+                f"The training in the directory cannot be gone on with. {' '.join(problems)} To begin anew, delete the "
+                f"directory or give another one. Received: directory={os.fspath(self.directory)!r}"
+            )
+
+    def _save(self, epoch: int, step: int) -> None:
+        # Of an endless sequence, batches count on through all epochs.
+        at = (self.sequence.epoch, self._batch) if self.sequence.endless else (epoch, step)
+        variables = contents.variables_of(self.model)
+        arrays = contents.take_numbers(variables)
+        description = {
+            "format": 1,
+            "backend": keras.backend.backend(),
+            "keras": keras.__version__,
+            "sequence": {**self._sequence_state, "epoch": at[0], "batch": at[1]},
+            "failures": self.sequence.assembly.failures.to_json(),
+            "epoch": epoch,
+            "step": step,
+            "steps": self._steps,
+            "epochs": self._fit.epochs,
+            "stopped": bool(self.model.stop_training) and step == 0,
+            "variables": contents.describe_variables(variables),
+            "callbacks": {name: contents.state_of_callback(one, arrays) for name, one in self._others.items()},
+        }
+        self._store.save(description, arrays)
+
+    def _restore_model(self) -> None:
+        assert self._pending is not None
+        saved, arrays = self._pending
+        contents.put_numbers(self.model, saved["variables"], arrays)
+
+    def _restore_callbacks(self) -> None:
+        assert self._pending is not None
+        (saved, arrays), self._pending = self._pending, None
+        for name, callback in self._others.items():
+            if name in saved["callbacks"]:
+                contents.restore_callback(callback, saved["callbacks"][name], arrays)
+
+
+class _First(keras.callbacks.Callback):
+    # Stands before all other callbacks, and gives them what they knew at the end of the last epoch.
+    def __init__(self, resume: ResumeTraining) -> None:
+        super().__init__()
+        self.resume = resume
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        pending = self.resume._pending
+        if pending is not None and pending[0]["step"] == 0:
+            self.resume._restore_model()
+            # What is in them is of the validation.
+            self.resume.model.reset_metrics()
+            self.resume._restore_callbacks()
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        if self.resume._pending is not None:
+            self.resume._restore_callbacks()
