@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 # Empty where the newest release of everything is wanted.
 PINNED = $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
-RUN := $(VENV)/bin
+RUN = $(VENV)/bin
 SEED ?= 0
 NAME ?= sample
 
@@ -14,7 +14,7 @@ comma := ,
 EXTRAS := dev$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
-.PHONY: setup train test check format notebooks test-lowest test-newest kill-test bench fuzz wheel clean
+.PHONY: setup train test test-all test-light test-lowest test-newest check format notebooks kill-test bench fuzz wheel clean
 
 setup: $(INSTALLED)
 
@@ -32,10 +32,16 @@ train: $(INSTALLED)
 	KERAS_BACKEND=$(BACKEND) $(RUN)/multimodal-gen train sample_data/catalog.csv --image image --caption caption \
 	  --label label --name $(NAME) --seed $(SEED) --ablate --overwrite
 
-# Two processes at a time; `make test JOBS=0` runs all in one.
+# What a change is tried with, in minutes. Two processes at a time; `make test JOBS=0` runs all in one.
 JOBS ?= 2
+PYTEST = KERAS_BACKEND=$(BACKEND) $(RUN)/python -m pytest -n $(JOBS) --dist worksteal
 test: $(INSTALLED)
-	KERAS_BACKEND=$(BACKEND) $(RUN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(PYTEST) -m "not slow"
+
+# Every test, the slow ones too, and what share of the package's lines they run: no less than COVERED percent.
+COVERED ?= 90
+test-all: $(INSTALLED)
+	$(PYTEST) --cov=multimodal_gen --cov-report=term:skip-covered --cov-fail-under=$(COVERED)
 
 # Style, types, and the notebooks run from top to bottom.
 check: $(INSTALLED)
@@ -52,14 +58,26 @@ format: $(INSTALLED)
 notebooks: $(INSTALLED)
 	$(RUN)/python notebooks/run.py
 
+# Every test and the notebooks where TensorFlow is not installed: BACKEND=jax or torch, from its requirements file.
+test-light: VENV := .venv-light-$(BACKEND)
+test-light: requirements-$(BACKEND).txt
+	$(MAKE) $(VENV)/bin/pip VENV=$(VENV)
+	$(RUN)/python -c 'import configparser as c; s = c.ConfigParser(); s.read("setup.cfg"); \
+	  print(s["options.extras_require"]["dev"])' > $(VENV)/dev.txt
+	$(RUN)/pip install --quiet $(PINNED) --requirement requirements-$(BACKEND).txt --requirement $(VENV)/dev.txt
+	$(RUN)/pip install --quiet --no-deps --editable .
+	! $(RUN)/python -c 'import tensorflow' 2> /dev/null
+	$(PYTEST)
+	KERAS_BACKEND=$(BACKEND) $(RUN)/python notebooks/run.py --check
+
 # The same tests with the oldest versions that setup.cfg allows, in an environment of their own.
 test-lowest:
-	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+	$(MAKE) test-all VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
 
 # The same tests with the newest release of every dependency, in an environment made anew: run it every week.
 test-newest:
 	rm -rf .venv-newest
-	$(MAKE) test VENV=.venv-newest CONSTRAINTS=
+	$(MAKE) test-all VENV=.venv-newest CONSTRAINTS=
 
 # Kills trainings at random moments, KILLS times, and compares what comes out; the runs are in runs/kills.
 KILLS ?= 20

@@ -141,6 +141,7 @@ def test_photos_are_made_from_sample_data(tmp_path: Path) -> None:
             assert image.size == (500, 375)
 
 
+@pytest.mark.slow
 def test_fit_times_whole_runs_and_later_epochs(photos: Path, tmp_path: Path) -> None:
     from benchmarks.models import small_model
 

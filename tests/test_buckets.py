@@ -277,6 +277,7 @@ def test_keras_trains_on_batches_of_several_lengths_even_where_the_first_two_hav
     np.testing.assert_allclose(model.predict_on_batch((prices, captions)), predicted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_endless_sequences_train_too() -> None:
     data = make_data(endless=True, sampler="balanced")
     model = mg.build_fusion_classifier(data.inputs, data.target)

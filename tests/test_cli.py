@@ -126,6 +126,7 @@ def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> N
         assert re.search(expected, printed), expected
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scores_with_a_cache_too_and_another_seed_others(
     run: tuple[Path, str], shop: Path, tmp_path: Path
 ) -> None:
@@ -170,6 +171,7 @@ def test_numbers_are_an_input_and_without_a_split_column_the_split_is_stratified
     assert set(predictions["truth"].value_counts()) == {3}
 
 
+@pytest.mark.slow
 def test_missing_pictures_and_captions_are_blank_where_told_so(shop: Path, tmp_path: Path) -> None:
     table = pd.read_csv(shop)
     table.loc[[3, 31], "image"] = None
@@ -361,6 +363,7 @@ assert not heavy, heavy
     assert call("--version") == (0, f"multimodal-gen {mg.__version__}\n", "")
 
 
+@pytest.mark.slow
 def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(shop: Path, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     columns = ("--caption", "caption", "--epochs", "100000", "--runs", str(tmp_path))
@@ -385,6 +388,7 @@ def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(shop: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_resumed(shop: Path, tmp_path: Path) -> None:
     options = ("--caption", "caption", "--split", "split", "--epochs", "30", "--batch-size", "8", "--resume")
     whole, killed = ([*map(str, ("train", shop, *options, "--runs", tmp_path / name))] for name in ("whole", "killed"))
@@ -407,6 +411,7 @@ def test_a_run_that_was_killed_is_resumed(shop: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them(tmp_path):
     table = mg.read_table("sample_data/catalog.csv")[:120].copy()
     table["image"] = [str(Path("sample_data").resolve() / one) for one in table["image"]]

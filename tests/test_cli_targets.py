@@ -62,6 +62,7 @@ def metrics_of(run: Path) -> dict:
     return json.loads((run / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(shop: Path, tmp_path: Path) -> None:
     target = ("--label", "price", "--target", "number")
     options = ("--caption", "caption", *target, "--resume")
@@ -99,6 +100,7 @@ def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(shop: Path, 
     assert code == 1 and re.search(r"missing +│ +1 ", printed)
 
 
+@pytest.mark.slow
 def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(shop: Path, tmp_path: Path) -> None:
     target = ("--label", "tags", "--target", "labels", "--separator", "|")
     cached = ("--image", "front", "--image-size", "12x12", "--cache", tmp_path / "cache")
@@ -119,6 +121,7 @@ def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(shop: Path,
     assert call("audit", shop, *columns, "--out", tmp_path / "a")[0] in (0, 1)
 
 
+@pytest.mark.slow
 def test_two_pictures_a_row_are_inputs_under_their_own_names(shop: Path, tmp_path: Path) -> None:
     columns = ("--image", "front", "--image", "back")
     match = ("--fusion", "match", "--positive", "10")

@@ -62,6 +62,7 @@ def test_the_first_batch_can_be_looked_at(parts: tuple[pd.DataFrame, pd.DataFram
     assert y.tolist() == data.rows(0)["y"].tolist()
 
 
+@pytest.mark.slow
 def test_the_network_of_the_tutorial_reaches_98_percent_and_predicts_without_labels(
     parts: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
 ) -> None:

@@ -210,6 +210,7 @@ def test_outside_of_fit_no_epoch_is_running() -> None:
     assert fit() is None
 
 
+@pytest.mark.slow
 def test_a_process_that_was_training_ends_when_its_work_ends() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tests'); import test_fit as t; data = t.make_data(); iterator = iter(data); "

@@ -15,6 +15,7 @@ from fuzz.runner import judge
 from fuzz.targets import TARGETS, Images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_two_seconds_find_nothing(target: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fuzz", target, "--seconds", "2", "--out", str(tmp_path)]

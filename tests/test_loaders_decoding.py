@@ -117,6 +117,7 @@ def png(width: int, height: int, compressed: bytes, *chunks: tuple[bytes, bytes]
     )
 
 
+@pytest.mark.slow
 def test_the_largest_picture_allowed_is_decoded_in_less_than_a_gigabyte() -> None:
     side, deflate = 11585, zlib.compressobj(1)
     rows = b"".join(deflate.compress(bytes(1 + 4 * side)) for _ in range(side)) + deflate.flush()

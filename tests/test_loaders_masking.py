@@ -204,6 +204,7 @@ def guesser(length: int, vocabulary_size: int) -> keras.Model:
     return keras.Model((ids,), outputs)
 
 
+@pytest.mark.slow
 def test_a_small_model_learns_to_guess_far_better_than_the_commonest_word(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     train, test = pd.DataFrame({"caption": sentences(240), "weight": 1.0}), pd.DataFrame({"caption": sentences(24)})

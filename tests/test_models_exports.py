@@ -25,6 +25,7 @@ def build(blocks: int) -> FusionModel:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 @pytest.mark.parametrize("mode", ["int8", "int4"])
 def test_a_quantised_model_that_keras_could_not_load_is_refused_when_it_is_saved(mode, tmp_path):
@@ -36,6 +37,7 @@ def test_a_quantised_model_that_keras_could_not_load_is_refused_when_it_is_saved
     assert not list((tmp_path / "bundle").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_a_quantised_model_without_attention_comes_back_as_it_was_and_one_with_it_is_quantised_after_loading(tmp_path):
     # An operation and a layer of one name, as in MobileNetV3: the check before saving keeps them apart.

@@ -70,6 +70,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("names", "fusion"), CASES)
 def test_every_fusion_starts_even_fits_saves_and_loads(names, fusion, tmp_path):
     model, data = build(names, fusion), make_data(names)
@@ -141,6 +142,7 @@ def test_late_weights_stay_non_negative():
     assert scales.min() == 0
 
 
+@pytest.mark.slow
 def test_match_learns_a_relation_that_late_cannot():
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 4, (2, 256))

@@ -78,6 +78,7 @@ def test_regression_on_the_diabetes_data() -> None:
     assert scores["mean_absolute_error"] < 48
 
 
+@pytest.mark.slow
 def test_three_targets_at_once_on_the_catalogue(sample_data: Path) -> None:
     table = mg.read_table(sample_data / "catalog.csv")
     small = mg.ImageLoader("image", directory=sample_data, image_size=(8, 8))
@@ -108,6 +109,7 @@ def test_three_targets_at_once_on_the_catalogue(sample_data: Path) -> None:
     assert scores["words.micro_f1"] > 0.9
 
 
+@pytest.mark.slow
 def test_an_autoencoder_on_the_digits(digits: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     train, test = digits
     keras.utils.set_random_seed(0)

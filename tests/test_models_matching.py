@@ -34,6 +34,7 @@ def train(target, cells, data, **arguments):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label_mode", ["int", "binary"])
 def test_labels_in_either_order_find_the_same_class_and_give_the_same_predictions(label_mode):
     data, kind = pairs()

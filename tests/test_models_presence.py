@@ -73,6 +73,7 @@ LABELS = np.arange(ROWS) % 3
 ABSENT = {"picture": [0, 1, 5], "caption": [1, 2, 7]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_what_stands_in_a_blank_array_changes_no_prediction(fusion, tmp_path):
     model, data = build(fusion=fusion), make_data(**ABSENT)
@@ -93,6 +94,7 @@ def test_what_stands_in_a_blank_array_changes_no_prediction(fusion, tmp_path):
     np.testing.assert_allclose(loaded.predict(tuple(data.values()), verbose=0), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_what_stands_in_a_blank_array_changes_no_step_of_training(fusion):
     # Without batch normalization, which looks at all rows of a batch together.
@@ -109,6 +111,7 @@ def test_what_stands_in_a_blank_array_changes_no_step_of_training(fusion):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("caption",), ("picture",)])
 @pytest.mark.parametrize("fusion", ["joint", "late", "concat", "gated"])
 def test_a_row_without_its_only_input_is_predicted_by_what_rows_without_it_are(names, fusion):

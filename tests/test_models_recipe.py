@@ -89,6 +89,7 @@ def test_the_recipe_learns_keeps_the_best_weights_and_weighs_the_heads():
     assert (predicted == test.labels).mean() > 0.7
 
 
+@pytest.mark.slow
 def test_several_targets_train_stop_and_are_weighed_together():
     keras.utils.set_random_seed(0)
     names = ("kind", "tags", "price")

@@ -68,6 +68,7 @@ def test_every_fusion_has_an_output_for_each_target_and_starts_even(fusion):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(outputs[name]), start, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", ["joint", "match"])
 def test_it_fits_saves_and_loads(fusion, tmp_path):
     x, y = make_batch()

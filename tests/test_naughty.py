@@ -63,6 +63,7 @@ def table(strings: list[str], tmp_path: Path) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 def test_naughty_strings_go_through_training_saving_and_prediction_whole(
     table: pd.DataFrame, strings: list[str], tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def call(*arguments: object) -> str:
 
 
 # Each row is there six times, in all parts.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::multimodal_gen.rows.leakage.LeakageWarning")
 @pytest.mark.parametrize("strings", ["few"], indirect=True)
 def test_naughty_strings_go_through_the_command_line_whole(

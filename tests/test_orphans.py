@@ -76,6 +76,7 @@ def one_round(model, data, number):
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_fifty_rounds_of_starting_and_stopping_leave_nothing_behind(model, data):
     for number in range(4):

@@ -48,6 +48,7 @@ def test_masks_follow_the_inputs_and_have_a_spec() -> None:
     assert with_masks(inputs)["b_present"] == MASK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inputs_as", ["list", "dict"])
 def test_a_table_with_gaps_is_trained_on_saved_and_predicted(gaps, tmp_path, inputs_as) -> None:
     inputs, target = loaders(gaps, tmp_path), mg.ClassLabel.from_values("label", gaps["label"])

@@ -112,6 +112,7 @@ def _in_process(data: mg.MultimodalSequence, results: Any) -> None:
     results.put(digests_of(data))
 
 
+@pytest.mark.slow
 def test_a_row_is_the_same_in_another_process(expected: dict) -> None:
     context = multiprocessing.get_context("spawn")
     results = context.Queue()

@@ -157,6 +157,7 @@ def test_validation_that_was_interrupted_costs_one_batch(tmp_path: Path) -> None
     assert diary.begun[:3] == [1, 5, 2]
 
 
+@pytest.mark.slow
 def test_what_callbacks_of_keras_know_is_carried(tmp_path: Path) -> None:
     def callbacks() -> list[Any]:
         return [
@@ -192,6 +193,7 @@ def test_who_stops_inside_of_an_epoch_goes_on_with_the_rest_of_it(tmp_path: Path
     assert diary.begun[:3] == [0, 4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize(("endless", "steps"), [(True, 4), (True, 9), (False, 6)])
 def test_epochs_of_any_number_of_steps_go_on(tmp_path: Path, endless: bool, steps: int) -> None:
@@ -204,6 +206,7 @@ def test_epochs_of_any_number_of_steps_go_on(tmp_path: Path, endless: bool, step
     assert outcome(fit(tmp_path / "state", **arguments())) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="torch executes one step at a time")
 def test_several_steps_in_one_execution_go_on(tmp_path: Path) -> None:
     expected = outcome(fit(tmp_path / "alone", model=make_model(steps_per_execution=2)))
@@ -221,6 +224,7 @@ class Noise(keras.layers.Layer):
         return inputs + keras.random.normal(keras.ops.shape(inputs)) if training else inputs
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="jax refuses random numbers without a seed")
 def test_random_numbers_without_a_seed_go_on(tmp_path: Path) -> None:
     from keras.src.backend.common import global_state
@@ -236,6 +240,7 @@ def test_random_numbers_without_a_seed_go_on(tmp_path: Path) -> None:
     assert outcome(fit(tmp_path / "state", model=noisy())) == expected
 
 
+@pytest.mark.slow
 def test_the_recipe_goes_on_too(tmp_path: Path) -> None:
     def train(folder: Path, *callbacks: Any) -> tuple[Any, Any]:
         data, model = make_data(), make_model()

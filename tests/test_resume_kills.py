@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from kill_runs import kill_runs
 
 
+@pytest.mark.slow
 def test_killed_trainings_end_with_the_same_bytes_and_leave_nothing_behind(tmp_path: Path) -> None:
     assert kill_runs(tmp_path, 2) >= 1

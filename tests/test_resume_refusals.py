@@ -85,6 +85,7 @@ def test_arguments_out_of_range_are_named(tmp_path: Path, save_every: Any) -> No
         fit(tmp_path / "file")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
 def test_a_damaged_state_is_said_so_and_the_one_before_it_taken(begun: Path, tmp_path: Path, damage: str) -> None:
     folder = shutil.copytree(begun, tmp_path / "state")
@@ -116,6 +117,7 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(begun: Pa
     assert len(list(folder.glob("state-*"))) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_train_with_one_directory(tmp_path: Path) -> None:
     code = "import sys; from multimodal_gen.sequence.resume.snapshots import Snapshots; Snapshots(sys.argv[1]); input()"
     code = f"print('imported', flush=True); {code.replace('; input', '; print(1, flush=True); input')}"

@@ -40,6 +40,7 @@ def outcomes(torture: Path) -> pd.DataFrame:
     return pd.DataFrame([json.loads(line) for line in done.stdout.splitlines()])
 
 
+@pytest.mark.slow
 def test_every_file_gives_an_array_of_the_spec_or_an_error_that_names_it(outcomes: pd.DataFrame) -> None:
     assert outcomes["path"].nunique() >= 930
     bad = outcomes[~outcomes["kind"].isin(["array", "LoadError"])]
