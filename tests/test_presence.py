@@ -11,6 +11,7 @@ import pytest
 from matplotlib.text import Text
 
 import multimodal_gen as mg
+from multimodal_gen.batch.cache import ArrayCache
 from multimodal_gen.batch.cache.filling import fill_cache
 from multimodal_gen.models import ImageBranch, fit_with_recipe
 from multimodal_gen.spec import MASK, mask_name, mask_names, with_masks
@@ -168,6 +169,6 @@ def test_gaps_are_left_out_of_what_is_learned_and_of_what_is_kept(gaps, tmp_path
     learned = mg.FeaturewiseNormalization.from_table(images, gaps, verbose=0)
     there = gaps[gaps["image"].notna()]
     assert learned == mg.FeaturewiseNormalization.from_table(images, there, verbose=0)
-    cache = mg.cache.ArrayCache(tmp_path / "cache")
+    cache = ArrayCache(tmp_path / "cache")
     filled = fill_cache(gaps, loaders(gaps, tmp_path).values(), cache)
     assert (filled.bad, filled.errors) == (0, ())
