@@ -163,7 +163,7 @@ def test_a_bundle_without_a_target_gives_raw_outputs(picture_table) -> None:
 
 def test_a_model_of_other_inputs_is_refused(picture_table) -> None:
     bundle = small_bundle(picture_table, length=LengthLoader("caption"))
-    price = NumericLoader(["price", "price"], mean=[0, 0], scale=[1, 1])
+    price = NumericLoader(["price", "length"], mean=[0, 0], scale=[1, 1])
     with pytest.raises(ValueError, match=r"inputs of shapes \[\(1,\)\]. Received: loaders that yield \[\(2,\)\]"):
         mg.Bundle(bundle.model, {"length": price})
 
@@ -433,11 +433,12 @@ def test_a_single_input_is_given_as_the_model_takes_it(kind: str, picture_table:
 def test_inputs_by_name_may_come_in_any_order(picture_table: pd.DataFrame) -> None:
     tensors = {"words": keras.Input((1,), name="words"), "area": keras.Input((2,), name="area")}
     model = keras.Model(tensors, keras.layers.Dense(1)(keras.layers.Concatenate()(list(tensors.values()))))
-    area = NumericLoader(["price", "price"], mean=[0, 0], scale=[1, 1])
+    area = NumericLoader(["price", "cost"], mean=[0, 0], scale=[1, 1])
+    picture_table["cost"] = 2 * picture_table["price"]
     bundle = mg.Bundle(model, {"area": area, "words": LengthLoader("caption")})
     numbers = picture_table["price"].to_numpy("float32")
     given = {
-        "area": np.stack([numbers] * 2, 1),
+        "area": np.stack([numbers, 2 * numbers], 1),
         "words": np.array([[len(one) * 0.1] for one in picture_table["caption"]]),
     }
     assert bundle.predict(picture_table).to_numpy() == pytest.approx(model.predict(given, verbose=0), abs=1e-5)

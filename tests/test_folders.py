@@ -184,11 +184,23 @@ def test_metadata_of_each_part_of_a_split_are_one_table_with_paths_from_the_top(
     assert table["front_file_name"].tolist() == ["1.png", "2.png", "1.png"] and table["label"].tolist() == list("010")
 
 
-def test_columns_that_metadata_have_already_are_kept(tmp_path: Path) -> None:
+def test_columns_that_metadata_have_already_are_kept_and_the_paths_stand_beside_them(tmp_path: Path) -> None:
     fill(tmp_path, "train/1.png")
     (tmp_path / "train" / "metadata.csv").write_text("file_name,image,split\n1.png,other,fit\n")
-    table = mg.read_table(tmp_path)
-    assert table.to_dict("list") == {"file_name": ["1.png"], "image": ["other"], "split": ["fit"]}
+    with pytest.warns(UserWarning, match="a column 'image' of their own.*'file_name' names stand in 'image_path'"):
+        table = mg.read_table(tmp_path)
+    assert table.iloc[0].to_dict() == {
+        "file_name": "1.png", "image": "other", "split": "fit", "image_path": "train/1.png"
+    }  # fmt: skip
+    (tmp_path / "train" / "metadata.csv").write_text("front_file_name,front\n1.png,a cup\n")
+    with pytest.warns(UserWarning, match="a column 'front' of their own.*stand in 'front_path'"):
+        assert mg.read_table(tmp_path)["front_path"].tolist() == ["train/1.png"]
+
+
+def test_a_column_of_metadata_that_is_the_path_already_needs_no_word(tmp_path: Path) -> None:
+    fill(tmp_path, "1.png")
+    (tmp_path / "metadata.csv").write_text("file_name,image\n1.png,1.png\n")
+    assert list(mg.read_table(tmp_path).columns) == ["file_name", "image"]
 
 
 def test_pictures_that_metadata_do_not_name_are_told(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from multimodal_gen.bundle.checks import (
     structure_of_inputs,
 )
 from multimodal_gen.bundle.description import check_description, read_description, write_description
-from multimodal_gen.bundle.files import placed
+from multimodal_gen.bundle.files import new_folder, placed
 from multimodal_gen.bundle.model_file import check_model_config, check_quantized, load_model, uncompiled
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.base import Loader
@@ -213,8 +213,7 @@ class Bundle:
     @contextmanager
     def _written(self, folder: Path) -> Iterator[Path]:
         # All files of the bundle, in a folder beside the place where they are to lie.
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+        with new_folder(folder), tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
             with uncompiled(self.model):
                 self.model.save(Path(temporary, "model.keras"))
             check_quantized(self.model, Path(temporary, "model.keras"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,24 @@ from multimodal_gen.errors import BundleError
 MOST_JSON, _MOST_TEXT = 2**25, 2**27
 # Mappings and lists within each other; a model of models has some twenty.
 _MOST_DEPTH = 200
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """Make a folder, and those above it; where an error follows, what was made is removed if it is empty."""
+    made = []
+    for one in (folder, *folder.parents):
+        if one.exists():
+            break
+        made.append(one)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for one in made:
+                one.rmdir()
+        raise
 
 
 def check_file(path: Path) -> int:

@@ -28,7 +28,8 @@ def read_metadata(
     """The table that files of metadata in a folder are, or None where there are none.
 
     Its columns are theirs. Beside `file_name` there is "image", the path relative to `root`, and beside
-    `front_file_name` likewise "front", unless there is such a column already. Where each part of a split has a file of
+    `front_file_name` likewise "front". Where that is a column of theirs with other cells, it stays, a warning says so, and
+    the paths are in "image_path" or "front_path". Where each part of a split has a file of
     its own, the rows of training come first, and "split" is the folder's name.
 
     Args:
@@ -114,10 +115,25 @@ def _column_of(name: str) -> str:
 
 def _with_paths(table: pd.DataFrame, folder: str) -> pd.DataFrame:
     for name in [name for name in table.columns if _is_path(name)]:
-        column = _column_of(name)
-        if column not in table.columns:
-            table[column] = pd.Series([_below(folder, cell) for cell in table[name].array.tolist()], index=table.index)
+        column, own = _column_of(name), table.columns
+        paths = pd.Series([_below(folder, cell) for cell in table[name].array.tolist()], index=table.index)
+        if column in own and _texts(table[column]) != _texts(paths):
+            # It is what the file says it is: a title, a number, or the name of something else.
+            taken, column = column, f"{column}_path"
+            if column in own:
+                continue
+            warnings.warn(
+                f"The metadata have a column {taken!r} of their own, which stays as it is: the paths that {name!r} names "
+                f"stand in {column!r}.",
+                stacklevel=5,
+            )
+        if column not in own:
+            table[column] = paths
     return table
+
+
+def _texts(column: pd.Series) -> list[str | None]:
+    return [None if is_missing(cell) else str(cell) for cell in column.array.tolist()]
 
 
 def _below(folder: str, cell: Any) -> Any:
