@@ -9,16 +9,22 @@ import pytest
 from multimodal_gen.bundle_files import new_folder
 
 
+def fail_in(folder: Path, error: type[BaseException], file: Path | None = None) -> None:
+    with new_folder(folder):
+        assert folder.is_dir()
+        if file is not None:
+            file.write_text("mine")
+        raise error("no")
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_folder_made_in_vain_is_removed_with_those_above_it(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), new_folder(tmp_path / "runs" / "one"):
-        assert (tmp_path / "runs" / "one").is_dir()
-        raise error("no")
+    with pytest.raises(error):
+        fail_in(tmp_path / "runs" / "one", error)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_was_there_or_holds_something_stays(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no"), new_folder(tmp_path / "runs" / "one"):
-        (tmp_path / "runs" / "mine.txt").write_text("mine")
-        raise ValueError("no")
+def test_a_folder_that_holds_something_stays(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no"):
+        fail_in(tmp_path / "runs" / "one", ValueError, tmp_path / "runs" / "mine.txt")
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["mine.txt"]

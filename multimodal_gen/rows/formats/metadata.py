@@ -28,9 +28,9 @@ def read_metadata(
     """The table that files of metadata in a folder are, or None where there are none.
 
     Its columns are theirs. Beside `file_name` there is "image", the path relative to `root`, and beside
-    `front_file_name` likewise "front". Where that is a column of theirs with other cells, it stays, a warning says so, and
-    the paths are in "image_path" or "front_path". Where each part of a split has a file of
-    its own, the rows of training come first, and "split" is the folder's name.
+    `front_file_name` likewise "front". Where that is a column of theirs with other cells, it stays, a warning says so,
+    and the paths are in "image_path" or "front_path". Where each part of a split has a file of its own, the rows of
+    training come first, and "split" is the folder's name.
 
     Args:
         root: The folder.
@@ -38,7 +38,8 @@ def read_metadata(
         na_values: Handed on to it.
 
     Raises:
-        TableError: If a folder has both files, only some parts of a split have one, or a file has no `file_name`.
+        TableError: If a folder has both files, only some parts of a split have one, a file has no `file_name`, or no
+            name is left for the paths.
     """
     own = _file_in(root)
     if own is not None:
@@ -121,10 +122,10 @@ def _with_paths(table: pd.DataFrame, folder: str) -> pd.DataFrame:
             # It is what the file says it is: a title, a number, or the name of something else.
             taken, column = column, f"{column}_path"
             if column in own:
-                continue
+                raise TableError(f"Rename {taken!r}, or {column!r}, as the paths of {name!r} need one of these names.")
             warnings.warn(
-                f"The metadata have a column {taken!r} of their own, which stays as it is: the paths that {name!r} names "
-                f"stand in {column!r}.",
+                f"The metadata have a column {taken!r} of their own, which stays as it is: the paths that {name!r} "
+                f"names stand in {column!r}.",
                 stacklevel=5,
             )
         if column not in own:
