@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from multimodal_gen.bundle_files import new_folder
+from multimodal_gen.bundle.files import new_folder
 
 
 def fail_in(folder: Path, error: type[BaseException], file: Path | None = None) -> None:
