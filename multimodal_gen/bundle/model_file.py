@@ -24,6 +24,7 @@ import numpy as np
 
 from multimodal_gen.bundle.files import MOST_JSON, check_file, parse_json
 from multimodal_gen.errors import BundleError
+from multimodal_gen.sequence.keras_inside.graph import all_layers
 
 # What Keras writes; the assets are vocabularies of its preprocessing layers.
 _MEMBER = re.compile(r"config\.json|metadata\.json|model\.weights\.h5|assets(/[\w\- ]+(\.[\w\- ]+)*)+/?")
@@ -257,11 +258,11 @@ def check_quantized(model: keras.Model, path: Path) -> None:
     Raises:
         ValueError: If it cannot be loaded, or has other weights.
     """
-    quantized = [layer for layer in model._flatten_layers() if getattr(layer, "quantization_mode", None)]
+    quantized = [layer for layer in all_layers(model) if getattr(layer, "quantization_mode", None)]
     if not quantized:
         return
     # Not those of Keras, whose layers share names with its operations.
-    types = {type(layer) for layer in model._flatten_layers() if type(layer).__module__.partition(".")[0] != "keras"}
+    types = {type(layer) for layer in all_layers(model) if type(layer).__module__.partition(".")[0] != "keras"}
     classes = {one.__name__: one for one in types}
     try:
         loaded = load_model(path, classes)

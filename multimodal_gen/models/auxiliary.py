@@ -20,6 +20,7 @@ import keras
 from keras import ops
 
 from multimodal_gen.models.outputs import is_class
+from multimodal_gen.sequence.keras_inside.graph import made_by
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ class FusionModel(keras.Model):
                 f"`MultimodalSequence(..., class_weight={{target: weights}})`; the targets are {list(self.output)}. "
                 f"Received: class_weight={class_weight!r}"
             )
-        activation = getattr(self.output._keras_history.operation, "activation", None)
+        activation = getattr(made_by(self.output), "activation", None)
         if not is_class(self.output.shape[-1], getattr(activation, "__name__", None)):
             raise ValueError(
                 "`class_weight` needs a target that is a class. For any other, weigh the rows by a column: "

@@ -15,6 +15,7 @@ import numpy as np
 
 from multimodal_gen.models.layers import SumOfHeads
 from multimodal_gen.models.outputs import slices
+from multimodal_gen.sequence.keras_inside.graph import made_by
 
 _STEPS = 400
 
@@ -41,7 +42,7 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
         return {}
     tensors = layer.heads_of(layer.input)
     logits, labels, weights = _collect(keras.Model(model.inputs, tensors), data)
-    heads = [tensor._keras_history.operation.name.removesuffix("_if_present") for tensor in tensors]
+    heads = [made_by(tensor).name.removesuffix("_if_present") for tensor in tensors]
     if not isinstance(layer.activation, Mapping):
         scales = _scales(logits, labels, weights, layer.activation, strength)
         layer.scales.assign(scales)

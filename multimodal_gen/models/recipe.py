@@ -18,6 +18,8 @@ from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.image_branches import ImageBranch
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.sequence.keras_inside.epochs import FollowFit
+from multimodal_gen.sequence.reader import BatchReader
 
 # Passes over the table shrink as it grows, so that training takes about the same number of steps.
 _ROW_VISITS = 115_000
@@ -190,12 +192,14 @@ def fit_with_recipe(
             if accuracy
             else keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
         )
+    # Of a dataset of one's own, that counts epochs in another way, nothing is known.
+    following = [FollowFit(train_data)] if isinstance(train_data, BatchReader) else []
     history = model.fit(
         train_data,
         validation_data=validation_data,
         epochs=epochs,
         shuffle=False,
-        callbacks=[*callbacks, *([] if stopper is None else [stopper])],
+        callbacks=[*following, *callbacks, *([] if stopper is None else [stopper])],
         verbose=verbose,
     )
     if isinstance(stopper, keras.callbacks.EarlyStopping):

@@ -29,19 +29,18 @@ def check_order(model: Any, names: Sequence[str]) -> None:
         )
 
 
-def check_call(method: str | None, call: Mapping[str, Any], names: Sequence[str], inputs_as: str) -> None:
+def check_call(method: str | None, model: Any, names: Sequence[str], inputs_as: str) -> None:
     """Compare the inputs of a sequence with those of the model of a running method of Keras.
 
     Args:
         method: "fit", "evaluate" or "predict"; None if none is running.
-        call: Its local names.
+        model: Whose it is.
         names: The sequence's inputs, in order.
         inputs_as: How it gives them.
 
     Raises:
         ValueError: If the model takes others, or in another order.
     """
-    model = call.get("self")
     if method is None or model is None or len(names) < 2:
         return
     if inputs_as != "dict":

@@ -97,7 +97,7 @@ def _check_shape(name: str, one: Target, shape: Any) -> None:
         )
 
 
-def check_target(method: str | None, call: Mapping[str, Any], targets: Mapping[Any, Any]) -> None:
+def check_target(method: str | None, model: Any, targets: Mapping[Any, Any]) -> None:
     """Compare the targets of a sequence with the outputs of the model that Keras trains or scores on it.
 
     A model is left alone whose outputs are not known beforehand, or that makes its loss itself or from a function that
@@ -105,13 +105,12 @@ def check_target(method: str | None, call: Mapping[str, Any], targets: Mapping[A
 
     Args:
         method: "fit", "evaluate" or "predict", which takes no notice of targets; None if none is running.
-        call: Its local names.
+        model: Whose it is.
         targets: Target name -> target of the sequence; the name is None where there is one without a name.
 
     Raises:
         ValueError: If there is no target, or one by a name for an output without, or the numbers differ.
     """
-    model = call.get("self")
     if method not in ("fit", "evaluate") or model is None or not _plainly_trained(model):
         return
     loss = model.loss

@@ -18,19 +18,10 @@ from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.pending import PendingBatch
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.sequence.input_names import check_call
-from multimodal_gen.sequence.keras_inside.calls import (
-    adapter_asks,
-    hook_called,
-    learning_shapes,
-    predicting,
-    running_epoch,
-    running_method,
-    single_pass,
-    training_on,
-    unbounded_call,
-)
-from multimodal_gen.sequence.keras_inside.plain_errors import raise_plainly, swallowed
-from multimodal_gen.sequence.keras_inside.whole_model import forget_broken_call, keep_whole
+from multimodal_gen.sequence.keras_inside.attending import attend_call
+from multimodal_gen.sequence.keras_inside.calls import KerasCall, adapter_asks, keras_call, learning_shapes
+from multimodal_gen.sequence.keras_inside.plain_errors import swallowed
+from multimodal_gen.sequence.keras_inside.sharing import check_shares
 from multimodal_gen.sequence.output_shapes import check_target
 from multimodal_gen.sequence.read_ahead import ReadAhead
 from multimodal_gen.sequence.state import check_state, fingerprint, make_state
@@ -58,6 +49,8 @@ class BatchReader(keras.utils.PyDataset):
         self._counting = True
         self._passed: int | None = None
         self._moved_on = False
+        # Whether the epoch was set since Keras last called a hook, as a callback does that is told the epoch.
+        self._told = False
         self._known: tuple[Assembly, dict[str, Any]] | None = None
         self._ahead = ReadAhead(self._start, max_queue_size)
 
@@ -127,49 +120,64 @@ class BatchReader(keras.utils.PyDataset):
 
     def _move_on(self) -> None:
         # In a callback of a `fit` on this sequence, the epoch is that of `fit`.
-        if not training_on(self):
+        if not keras_call().trains_on(self):
             if self._counting:
                 self.epoch = self._epoch + 1
             self._taken, self._moved_on = 0, True
 
     def on_epoch_begin(self) -> None:
-        """Called by Keras: takes over the epoch that the running `fit` is in.
+        """Called by Keras: takes over the epoch that the running `fit` is in, unless a callback has just set it.
 
         Raises:
-            ValueError: If the sequence is endless, and the caller does not say after how many steps to end; or if the
-                model takes other inputs, or in another order, or its outputs do not go with the target.
+            ValueError: If the sequence is endless, and the caller does not say after how many steps to end; if the
+                model takes other inputs, or in another order, or its outputs do not go with the target; or if Keras
+                is to share the batches among processes, and they would not come out equal.
+            RuntimeError: If Keras works in a way that is not known; it says what to do.
         """
-        call = running_method()
-        check_call(*call, list(with_masks(self.assembly.inputs)), self.assembly.inputs_as)
-        names = call[1]
-        # A dataset of one's own around this one may make other targets, and is what Keras was given then.
-        for data in (names.get("x"), names.get("validation_data")) if names.get("x") is self else ():
-            if isinstance(data, BatchReader):
-                check_target(*call, data.assembly.targets)
-        raise_plainly(*call)
-        keep_whole(*call)
-        problem = unbounded_call() if self.endless else None
-        if problem:
-            raise ValueError(f"{problem} for an endless sequence, or it would never end. Received: None")
-        if self.plan.shuffle and predicting():
-            warnings.warn(
-                "The predictions come in the shuffled order of this sequence, not in the table's. Give `predict` "
-                "`sequence.for_evaluation()` instead.",
-                stacklevel=2,
-            )
-        if self.assembly.on_error == "skip" and predicting():
-            warnings.warn(
-                'With `on_error="skip"` there are no predictions for rows that cannot be loaded, so that the others do '
-                'not stand in the order of the table. Give `predict` a sequence with `on_error="blank"` instead.',
-                stacklevel=2,
-            )
-        epoch = running_epoch(self.plan.num_batches)
-        if epoch is not None and not self.endless:
-            self.epoch = epoch
-        if training_on(self):
+        call = keras_call()
+        told, self._told = self._told, False
+        if not told:
+            call.check_known()
+        if call.method is not None:
+            self._attend(call)
+        if not (told or self.endless):
+            epoch = call.epoch(self.plan.num_batches)
+            if epoch is not None:
+                self._set_epoch(epoch)
+        if call.trains_on(self):
             # `fit` reads by position, and what `set_state` left of an epoch ends with it.
             self._taken = self._first = 0
         self._ahead.begin()
+
+    def _attend(self, call: KerasCall) -> None:
+        # What is to be known, and to be done, before a method of Keras takes the first batch of an epoch.
+        check_call(call.method, call.model, list(with_masks(self.assembly.inputs)), self.assembly.inputs_as)
+        given = call.argument("x")
+        # A dataset of one's own around this one may make other targets, and is what Keras was given then.
+        validation = call.argument("validation_data") if call.method == "fit" else None
+        for data in (given, validation) if given is self else ():
+            if isinstance(data, BatchReader):
+                check_target(call.method, call.model, data.assembly.targets)
+        uneven = self.assembly.buckets is not None or self.assembly.on_error == "skip"
+        check_shares(self.plan, self.num_batches, uneven=uneven)
+        attend_call(call)
+        steps = "steps_per_epoch" if call.method == "fit" else "steps"
+        if self.endless and call.argument(steps) is None:
+            raise ValueError(
+                f"`{call.method}` needs `{steps}` for an endless sequence, or it would never end. Received: None"
+            )
+        if self.plan.shuffle and call.method == "predict":
+            warnings.warn(
+                "The predictions come in the shuffled order of this sequence, not in the table's. Give `predict` "
+                "`sequence.for_evaluation()` instead.",
+                stacklevel=3,
+            )
+        if self.assembly.on_error == "skip" and call.method == "predict":
+            warnings.warn(
+                'With `on_error="skip"` there are no predictions for rows that cannot be loaded, so that the others do '
+                'not stand in the order of the table. Give `predict` a sequence with `on_error="blank"` instead.',
+                stacklevel=3,
+            )
 
     def on_epoch_end(self) -> None:
         """Moves on to the next epoch in a loop of one's own, unless a whole pass has just done so.
@@ -177,13 +185,17 @@ class BatchReader(keras.utils.PyDataset):
         Keras calls it too, once before any training, and tells the epoch otherwise: then it only gives up what was
         prepared and not used.
         """
-        forget_broken_call(*running_method())
+        call = keras_call()
+        if call.method is not None:
+            attend_call(call, ending=True)
         self._ahead.end()
-        if not hook_called():
+        if call.hooked:
+            self._told = False
+        else:
             if not self._moved_on:
                 self._move_on()
             self._moved_on = False
-        if single_pass():
+        if call.single_pass:
             # On tensorflow Keras never lets go of a sequence that it was given.
             self.assembly.release()
 
@@ -191,8 +203,9 @@ class BatchReader(keras.utils.PyDataset):
     def epoch(self) -> int:
         """The epoch whose batches `sequence[i]` gives, counting from 0.
 
-        `fit` sets it. In a loop of your own, a whole pass moves on to the next epoch, and so does `on_epoch_end()`
-        where batches are read by position. Setting it holds for the next pass.
+        `fit` sets it, unless a callback of yours has done so in its `on_epoch_begin`. In a loop of your own, a whole
+        pass moves on to the next epoch, and so does `on_epoch_end()` where batches are read by position. Setting it
+        holds for the next pass.
         """
         return self._epoch
 
@@ -200,6 +213,10 @@ class BatchReader(keras.utils.PyDataset):
     def epoch(self, epoch: int) -> None:
         if operator.index(epoch) < 0:
             raise ValueError(f"Epochs count from 0. Received: epoch={epoch!r}")
+        self._set_epoch(epoch)
+        self._told = True
+
+    def _set_epoch(self, epoch: int) -> None:
         self._passed, self._moved_on = None, False
         if epoch != self._epoch:
             self._epoch = operator.index(epoch)
@@ -240,14 +257,14 @@ class BatchReader(keras.utils.PyDataset):
         return {name: value for name, value in self.__dict__.items() if name != "_ahead"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update({"_told": False} | state)
         self._ahead = ReadAhead(self._start, self.max_queue_size)
 
     def __copy__(self) -> Self:
         other = type(self).__new__(type(self))
         other.__setstate__(self.__getstate__())
         other._taken = other._first = 0
-        other._passed, other._moved_on = None, False
+        other._passed, other._moved_on, other._told = None, False, False
         return other
 
 

@@ -1,4 +1,4 @@
-"""The `fit` of Keras that is running: what it was given, and how it is had to begin in the middle of an epoch.
+"""The `fit` of Keras that is running: what it was given, and how it is made to start in the middle of an epoch.
 
 `fit` can leave out epochs, and nothing less. But it takes the steps of an epoch from an object, its `epoch_iterator`,
 and that takes batches from the data it was given. For one epoch, the first steps are left out there, and the data is
@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from multimodal_gen.sequence.keras_inside.calls import running_call
+import keras
+
+from multimodal_gen.sequence.keras_inside.calls import keras_call
+from multimodal_gen.sequence.keras_inside.errors import need, unknown_keras
+
+_WHAT_FOR = "to resume a training"
+_WAY_OUT = "Take `sequence.state()` and `sequence.set_state(state)` in a loop of your own."
+_WHY = _WHAT_FOR, _WAY_OUT
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,11 @@ class RunningFit:
     callbacks: Any
     iterator: Any
     validating: bool
+
+    @property
+    def steps_at_once(self) -> int:
+        """Steps of one execution."""
+        return int(self.iterator.steps_per_execution)
 
     @property
     def renewing(self) -> bool:
@@ -71,7 +83,7 @@ class RunningFit:
         Raises:
             ValueError: If the step is not one at which `fit` begins an execution.
         """
-        at_once = self.iterator.steps_per_execution
+        at_once = self.steps_at_once
         if step % at_once:
             raise ValueError(
                 "The model was saved between two steps of what is one execution now; compile it with a "
@@ -100,17 +112,54 @@ def running_fit() -> RunningFit:
     Raises:
         RuntimeError: If none did, or it is of a Keras that works in another way.
     """
-    names = running_call("fit")
-    try:
-        iterator = names["epoch_iterator"]
-        # Looked at here, so that a Keras that lacks them is known before anything is trained.
-        _ = iterator._enumerate_iterator, iterator.steps_per_execution, iterator.data_adapter
-        return RunningFit(names["epochs"], names["callbacks"], iterator, names["validation_data"] is not None)
-    except (KeyError, AttributeError) as error:
+    call = keras_call()
+    if call.method != "fit":
         raise RuntimeError(
-            "`ResumeTraining` works in `keras.Model.fit` of Keras 3.12 or newer only; in a loop of your own, take "
-            f"`sequence.state()` and `sequence.set_state(state)`. Received: no {error}"
-        ) from None
+            "`ResumeTraining` works in `keras.Model.fit` only; in a loop of your own, take `sequence.state()` and "
+            f"`sequence.set_state(state)`. Received: {'no' if call.method is None else f'`{call.method}` and no'} `fit`"
+        )
+    iterator, callbacks = (call.local(name, _WHAT_FOR, _WAY_OUT) for name in ("epoch_iterator", "callbacks"))
+    # Looked at here, so that a Keras that lacks them is known before anything is trained.
+    need(iterator, "_enumerate_iterator steps_per_execution steps_per_epoch num_batches data_adapter", *_WHY)
+    need(callbacks, "callbacks", *_WHY)
+    need(call.model, "_initial_epoch _symbolic_build", *_WHY)
+    return RunningFit(call.argument("epochs"), callbacks, iterator, call.argument("validation_data") is not None)
+
+
+def start_with(model: keras.Model, epoch: int | None) -> None:
+    """Have a `fit` that is about to begin start with an epoch; None for the one that it was given.
+
+    Raises:
+        RuntimeError: If Keras works in another way.
+    """
+    need(model, "_initial_epoch", *_WHY)
+    model._initial_epoch = epoch
+
+
+def check_started(epoch: int, wanted: int) -> None:
+    """Make sure that `fit` has begun with the epoch that `start_with` was given.
+
+    Raises:
+        RuntimeError: If it has begun with another one.
+    """
+    if epoch != wanted:
+        raise unknown_keras(f"began with epoch {epoch} in place of {wanted}, and would train epochs twice", _WAY_OUT)
+
+
+def make_variables(model: keras.Model, batch: Any) -> None:
+    """Have the metrics and the optimizer of a model make the variables that they otherwise make in the first step.
+
+    Raises:
+        RuntimeError: If Keras works in another way.
+    """
+    need(model, "_symbolic_build", *_WHY)
+    model._symbolic_build(data_batch=batch)
+
+
+def model_of(callback: keras.callbacks.Callback) -> keras.Model:
+    """The model of a callback as it is; `callback.model` costs time on jax at every access within an epoch."""
+    need(callback, "_model", *_WHY)
+    return callback._model
 
 
 class _Rest:

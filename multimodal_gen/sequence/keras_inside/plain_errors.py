@@ -1,23 +1,28 @@
 """Errors of this package come out of Keras as themselves, on tensorflow too.
 
 There Keras reads batches inside of a graph, which makes of every error one of its own, with a page of text. So what
-takes a batch out of the graph is wrapped when Keras begins to read a sequence: the functions of a model that run a
-step, and for `predict` the iterator. If one fails because a batch could not be made, the error that said so is raised.
+takes a batch out of the graph is wrapped while a method of Keras runs: the functions of a model that run a step, and
+for `predict` the iterator. If one fails because a batch could not be made, the error that said so is raised.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 
-_STEPS = ("train_function", "test_function", "predict_function")
+from multimodal_gen.sequence.keras_inside.calls import KerasCall
+from multimodal_gen.sequence.keras_inside.errors import need
+from multimodal_gen.sequence.keras_inside.wrapping import STEPS, Attendance
+
 # Errors that went into a graph, and have not come out again.
 _SWALLOWED: deque[Exception] = deque(maxlen=4)
+_WHAT_FOR = "to raise the errors of a sequence as they are on tensorflow"
+_WAY_OUT = "Choose another backend, as by KERAS_BACKEND=jax."
 
 
 def swallowed(error: Exception) -> None:
@@ -26,35 +31,29 @@ def swallowed(error: Exception) -> None:
         _SWALLOWED.append(error)
 
 
-def raise_plainly(method: str | None, names: Mapping[str, Any]) -> None:
+def raise_plainly(call: KerasCall, attendance: Attendance) -> None:
     """Have a running method of Keras raise the errors of sequences as they are.
 
     Args:
-        method: "fit", "evaluate" or "predict"; None if none is running.
-        names: Its local names.
+        call: The method that runs.
+        attendance: What is around its model.
+
+    Raises:
+        RuntimeError: If Keras works in another way.
     """
-    if method is None or keras.backend.backend() != "tensorflow":
-        return
-    trainer, batches = names.get("self"), names.get("epoch_iterator", object())
-    for name in _STEPS:
-        step = getattr(trainer, name, None)
-        if step is not None and not isinstance(step, _Step):
-            setattr(trainer, name, _Step(step))
-    get_iterator = getattr(batches, "_get_iterator", None)
-    if method == "predict" and get_iterator is not None:
+    for name in STEPS:
+        attendance.wrap(name, _run)
+    if call.method == "predict":
+        # It takes batches from the graph itself. The object that gives them is of this call alone.
+        batches = call.local("epoch_iterator", _WHAT_FOR, _WAY_OUT)
+        need(batches, "_get_iterator", _WHAT_FOR, _WAY_OUT)
+        get_iterator = batches._get_iterator
         batches._get_iterator = lambda: _Batches(get_iterator())
 
 
-class _Step:
-    def __init__(self, function: Any) -> None:
-        self._function = function
-
-    def __call__(self, *args: Any, **more: Any) -> Any:
-        with _plainly():
-            return self._function(*args, **more)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._function, name)
+def _run(function: Any, *args: Any, **more: Any) -> Any:
+    with _plainly():
+        return function(*args, **more)
 
 
 class _Batches:

@@ -9,15 +9,14 @@ while a step runs is handled right after it, as until then nobody has the new va
 
 from __future__ import annotations
 
-import itertools
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Mapping
-from types import FrameType, TracebackType
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+
+from multimodal_gen.sequence.keras_inside.errors import need, need_in_code
+from multimodal_gen.sequence.keras_inside.signals import Deferred, handled_signals
+from multimodal_gen.sequence.keras_inside.wrapping import Attendance
 
 # The functions that run a step, and which variables are in the state that each takes and returns, in order.
 _PREDICTED = ("trainable_variables", "non_trainable_variables")
@@ -26,36 +25,29 @@ _STEPS = {
     "test_function": (*_PREDICTED, "metrics_variables"),
     "predict_function": _PREDICTED,
 }
+_WHAT_FOR = "on jax to keep the weights when a batch fails"
+_WAY_OUT = "Choose another backend, as by KERAS_BACKEND=torch."
 
 
-def keep_whole(method: str | None, names: Mapping[str, Any]) -> None:
+def keep_whole(model: keras.Model, attendance: Attendance) -> None:
     """Have the model of a running method of Keras hold its values at any time, on jax.
 
-    Args:
-        method: "fit", "evaluate" or "predict"; None if none is running.
-        names: Its local names.
+    Raises:
+        RuntimeError: If Keras works in another way.
     """
-    if method is None or keras.backend.backend() != "jax":
-        return
-    model = names["self"]
-    forget_broken_call(method, names)
-    model._purge_model_variables = _leave_values
+    attendance.replace("_purge_model_variables", _leave_values)
     for name in _STEPS:
-        function = getattr(model, name, None)
-        if isinstance(function, _Step):
-            function = function.function
-        if function is not None:
-            # Anew in each call, as a layer may have been frozen since.
-            setattr(model, name, _Step(model, name, function))
+        # Anew in each call, as a layer may have been frozen since.
+        attendance.wrap(name, _Steps(model, name))
 
 
-def forget_broken_call(method: str | None, names: Mapping[str, Any]) -> None:
-    """Before the first step of a method: drop what one that was broken off has left to be put into the variables.
+def forget_broken_call(model: keras.Model) -> None:
+    """Drop what a call of Keras that was broken off has left to be put into the variables, on jax.
 
     Keras would do so at the next opportunity, and undo what was loaded or trained since.
     """
-    if method is not None and keras.backend.backend() == "jax" and "end_step" not in names:
-        names["self"]._jax_state = None
+    need_in_code(keras.Model.fit, "_jax_state", _WHAT_FOR, _WAY_OUT)
+    model._jax_state = None
 
 
 def _leave_values(**parts: bool) -> None:
@@ -63,83 +55,60 @@ def _leave_values(**parts: bool) -> None:
     pass
 
 
-class _Step:
-    def __init__(self, model: keras.Model, name: str, function: Any) -> None:
-        self._model, self._name, self.function = model, name, function
+class _Steps:
+    # What is called in place of a function that runs the steps of one execution.
+    def __init__(self, model: keras.Model, name: str) -> None:
+        self._model, self._name = model, name
         self._variables: list[list[Any]] = []
-        self._signals = _handled_signals()
+        self._signals = handled_signals()
 
-    def __call__(self, state: Any, iterator: Iterator[Any]) -> tuple[Any, Any]:
+    def __call__(self, function: Any, state: Any, iterator: Iterator[Any]) -> tuple[Any, Any]:
         sizes = [len(part) for part in state]
         if [len(part) for part in self._variables] != sizes:
             self._variables = self._find_variables()
-        # Waiting for a batch can be interrupted.
-        batches = list(itertools.islice(iterator, self._model.steps_per_execution))
-        if not batches:
-            raise StopIteration
-        outputs = []
-        for batch in batches:
-            with _Deferred(self._signals):
+        outputs: list[Any] = []
+        # Up to Keras 3.15 an execution of several steps takes a batch for each, and here is called for one at a time;
+        # later it takes one that holds them all.
+        several = True
+        while several and len(outputs) < self._model.steps_per_execution:
+            # Waiting for a batch can be interrupted.
+            batches = _Once(next(iterator, _Once))
+            if batches.batch is _Once:
+                break
+            with Deferred(self._signals):
                 # What Keras would put into the variables is consumed by this step.
                 self._model._jax_state = None
-                output, state = self.function(state, iter([batch]))
+                output, state = function(state, batches)
                 for variables, values in zip(self._variables, state, strict=True):
                     for variable, value in zip(variables, values, strict=True):
                         variable._value = value
             outputs.append(output)
+            several = batches.asked_again
+        if not outputs:
+            raise StopIteration
         if self._name == "predict_function" and len(outputs) > 1:
             return keras.tree.map_structure(lambda *parts: keras.ops.concatenate(parts), *outputs), state
         return outputs[-1], state
 
     def _find_variables(self) -> list[list[Any]]:
         parts = [getattr(self._model, name) for name in _STEPS[self._name]]
-        return [list(part.variables if isinstance(part, keras.optimizers.Optimizer) else part) for part in parts]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.function, name)
-
-
-def _handled_signals() -> list[int]:
-    # Those that have a handler in Python now.
-    return [int(number) for number in signal.valid_signals() if callable(signal.getsignal(number))]
+        found = [list(part.variables if isinstance(part, keras.optimizers.Optimizer) else part) for part in parts]
+        for variable in (one for part in found for one in part):
+            need(variable, "_value", _WHAT_FOR, _WAY_OUT)
+        return found
 
 
-class _Deferred:
-    """Signals that arrive in the block are handled when it has ended.
+class _Once:
+    # An iterator over one batch, which knows whether it was asked for more.
+    def __init__(self, batch: Any) -> None:
+        self.batch, self.asked_again, self._given = batch, False, False
 
-    Args:
-        numbers: Of which signals.
-    """
+    def __iter__(self) -> Iterator[Any]:
+        return self
 
-    def __init__(self, numbers: list[int]) -> None:
-        self._numbers = numbers
-        self._handlers: list[tuple[int, Any]] = []
-        self._arrived: list[int] = []
-
-    def __enter__(self) -> None:
-        # In other threads no signal is handled.
-        main = threading.current_thread() is threading.main_thread()
-        for number in self._numbers if main else ():
-            handler = signal.getsignal(number)
-            if callable(handler):
-                self._handlers.append((number, handler))
-                signal.signal(number, self._note)
-
-    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        handlers = dict(self._handlers)
-        self._give_back()
-        for number in dict.fromkeys(self._arrived):
-            handlers[number](number, sys._getframe(1))
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._arrived.append(number)
-
-    def _give_back(self) -> None:
-        # One that has its handler back may already arrive and raise.
-        try:
-            while self._handlers:
-                signal.signal(*self._handlers[-1])
-                self._handlers.pop()
-        finally:
-            if self._handlers:
-                self._give_back()
+    def __next__(self) -> Any:
+        if self._given:
+            self.asked_again = True
+            raise StopIteration
+        self._given = True
+        return self.batch

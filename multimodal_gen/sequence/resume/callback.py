@@ -8,7 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from multimodal_gen.sequence.keras_inside.middle import RunningFit, running_fit
+from multimodal_gen.sequence.keras_inside.middle import (
+    RunningFit,
+    check_started,
+    make_variables,
+    model_of,
+    running_fit,
+    start_with,
+)
 from multimodal_gen.sequence.resume import contents
 from multimodal_gen.sequence.resume.snapshots import Snapshots
 from multimodal_gen.sequence.sequence import MultimodalSequence
@@ -77,6 +84,8 @@ class ResumeTraining(keras.callbacks.Callback):
         self._epoch, self._done, self._batch, self._interrupted = 0, 0, 0, False
         self._start = (0, 0)
         self._tried = False
+        # Which epoch `fit` is to begin with, where it is not left to it.
+        self._first: int | None = None
         self._pending = self._unsettled = None
         self._sequence_state = self.sequence.state()
         self._store = Snapshots(self.directory)
@@ -90,11 +99,15 @@ class ResumeTraining(keras.callbacks.Callback):
             raise
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """In the first epoch, where it was interrupted, restore what there was."""
-        self.model._initial_epoch = None
+        """Set the sequence's epoch; in the first one, where it was interrupted, restore what there was."""
+        start_with(self.model, None)
+        if self._first:
+            check_started(epoch, self._first)
+        self._first = None
         self._epoch, self._interrupted = epoch, False
         if not self.sequence.endless:
             self._batch = 0
+            self.sequence.epoch = epoch
         if self._pending is not None:
             # After the others, whose beginning of this epoch was before the interruption.
             self._restore_model()
@@ -123,9 +136,8 @@ class ResumeTraining(keras.callbacks.Callback):
         if self._done == self._steps:
             return
         due = self._done // self.save_every > before // self.save_every
-        last = self._fit.validating and self._steps - self._done <= self._fit.iterator.steps_per_execution
-        # Not `self.model`, which on jax costs time at every access within an epoch.
-        self._interrupted = bool(self._model.stop_training)
+        last = self._fit.validating and self._steps - self._done <= self._fit.steps_at_once
+        self._interrupted = bool(model_of(self).stop_training)
         if due or last or self._interrupted:
             self._save(self._epoch, self._done)
 
@@ -136,7 +148,7 @@ class ResumeTraining(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Let others use the directory."""
-        self.model._initial_epoch = None
+        start_with(self.model, None)
         self._store.close()
 
     def _resume(self, saved: dict[str, Any]) -> None:
@@ -149,7 +161,8 @@ class ResumeTraining(keras.callbacks.Callback):
         # interruption was between two epochs that have each its own.
         self._unsettled = None if saved["step"] == 0 and self._fit.renewing else self._pending
         finished = saved["stopped"] and self._fit.epochs <= saved["epochs"]
-        self.model._initial_epoch = self._fit.epochs if finished else min(saved["epoch"], self._fit.epochs)
+        self._first = self._fit.epochs if finished else min(saved["epoch"], self._fit.epochs)
+        start_with(self.model, self._first)
 
     def _order_callbacks(self, fit: RunningFit) -> None:
         # This callback comes last, so that it saves what the others have made of a batch or an epoch. What they are to
@@ -169,7 +182,7 @@ class ResumeTraining(keras.callbacks.Callback):
             problems.append(f"The backend was {saved['backend']!r} and is {now!r}.")
         else:
             # On tensorflow, metrics and optimizer have no variables before the first step.
-            self.model._symbolic_build(data_batch=self.sequence[0])
+            make_variables(self.model, self.sequence[0])
             described = contents.describe_variables(contents.variables_of(self.model))
             differing = "; ".join(contents.differing_variables(saved["variables"], described))
             problems += [f"The model is another one: {differing}."] if differing else []

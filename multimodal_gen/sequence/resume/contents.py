@@ -15,8 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from multimodal_gen.sequence.keras_inside.seeds import global_seed
+
 # Keras numbers the names of layers through a whole process: "dense_3" here may be "dense" there.
 _NUMBER = re.compile(r"_\d+(?=[/_]|$)")
+# What every callback has.
+_BARE = set(vars(keras.callbacks.Callback()))
 _LEARNING = (
     keras.callbacks.History,
     keras.callbacks.EarlyStopping,
@@ -36,7 +40,7 @@ def variables_of(model: keras.Model) -> dict[str, list[Any]]:
         "metrics": list(model.metrics_variables),
         "seed": [],
     }
-    seed = _global_seed()
+    seed = global_seed()
     if seed is not None:
         parts["seed"].append(seed)
     return parts
@@ -85,9 +89,7 @@ def put_numbers(model: keras.Model, described: Mapping[str, list[Any]], arrays: 
         arrays: The values, and whatever follows.
     """
     if described["seed"]:
-        from keras.src.random import seed_generator
-
-        seed_generator.global_seed_generator()
+        global_seed(make=True)
     rest = iter(arrays)
     for part, own in variables_of(model).items():
         for variable, value in zip(own[: len(described[part])], rest, strict=False):
@@ -106,14 +108,6 @@ def put_generators(described: Mapping[str, list[Any]], arrays: list[np.ndarray])
         # On another machine there may be another number of them.
         for device, state in enumerate(others[: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(state, device)
-
-
-def _global_seed() -> Any:
-    # It is made when it is first used, and there is no public way to it.
-    from keras.src.backend.common import global_state
-
-    generator = global_state.get_global_attribute("global_seed_generator")
-    return None if generator is None else generator.state
 
 
 def _torch_generators() -> list[Any]:
@@ -152,7 +146,7 @@ def state_of_callback(callback: Any, arrays: list[np.ndarray]) -> Any:
             raise TypeError(f"{type(callback).__name__}.get_state() gives what cannot be kept. {error}") from error
     packed: dict[str, Any] = {}
     for name, value in vars(callback).items() if isinstance(callback, _LEARNING) else ():
-        if name in ("params", "_model") or name in _arguments(type(callback)):
+        if name in _BARE or name in _arguments(type(callback)):
             continue
         before = len(arrays)
         try:

@@ -1,0 +1,33 @@
+"""What a model is made of, where Keras has no public way to ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from multimodal_gen.sequence.keras_inside.errors import need
+
+
+def made_by(tensor: Any) -> Any:
+    """The layer or operation that made a symbolic tensor.
+
+    `layer.output` is public, but there is none where a layer was called twice.
+
+    Raises:
+        RuntimeError: If Keras does not keep it.
+    """
+    why = "to find the layer that makes an output", "Compile and fit the model yourself."
+    need(tensor, "_keras_history", *why)
+    need(tensor._keras_history, "operation", *why)
+    return tensor._keras_history.operation
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a model, and those within them.
+
+    Raises:
+        RuntimeError: If Keras does not list them.
+    """
+    need(model, "_flatten_layers", "to look through all layers", "Save the model with `model.save`.")
+    return list(model._flatten_layers())

@@ -1,0 +1,55 @@
+"""Signals that arrive while something must not be broken off are handled right after it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+def handled_signals() -> list[int]:
+    """The signals that have a handler in Python now."""
+    return [int(number) for number in signal.valid_signals() if callable(signal.getsignal(number))]
+
+
+class Deferred:
+    """Signals that arrive in the block are handled when it has ended.
+
+    Args:
+        numbers: Of which signals.
+    """
+
+    def __init__(self, numbers: list[int]) -> None:
+        self._numbers = numbers
+        self._handlers: list[tuple[int, Any]] = []
+        self._arrived: list[int] = []
+
+    def __enter__(self) -> None:
+        # In other threads no signal is handled.
+        main = threading.current_thread() is threading.main_thread()
+        for number in self._numbers if main else ():
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._handlers.append((number, handler))
+                signal.signal(number, self._note)
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        handlers = dict(self._handlers)
+        self._give_back()
+        for number in dict.fromkeys(self._arrived):
+            handlers[number](number, sys._getframe(1))
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._arrived.append(number)
+
+    def _give_back(self) -> None:
+        # One that has its handler back may already arrive and raise.
+        try:
+            while self._handlers:
+                signal.signal(*self._handlers[-1])
+                self._handlers.pop()
+        finally:
+            if self._handlers:
+                self._give_back()
