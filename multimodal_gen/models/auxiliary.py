@@ -20,7 +20,7 @@ import keras
 from keras import ops
 
 from multimodal_gen.models.outputs import is_class
-from multimodal_gen.sequence.keras_inside.graph import made_by
+from multimodal_gen.sequence.keras_inside.graph import made_by, was_called
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class FusionModel(keras.Model):
 
     def export(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.export`, also of a model that was loaded and not called yet, which Keras refuses for ONNX."""
-        if not self._called:
+        if not was_called(self):
             # One row of zeros; of tokens in any number one, about which attention would warn.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -1,6 +1,9 @@
-"""Everything that looks inside Keras while one of its methods runs.
+"""Everything that leans on private parts of Keras, and nothing else does.
 
-Read `calls.py` first: which method of Keras is running, in which epoch, and what for. `plain_errors.py` has errors
-come out of Keras as themselves, `whole_model.py` keeps a model's weights whole whatever ends a call, and `middle.py`
-has `fit` begin in the middle of an epoch.
+Each part is looked for when it is needed, and one that is missing is a RuntimeError that says what to do (`errors.py`).
+`docs/design.md` lists them. Read `calls.py` first: which method of Keras is running, and what for; `epochs.py` knows
+which epoch it is. `attending.py` does what is due whenever an epoch begins or ends: `whole_model.py` keeps the weights
+whole (`signals.py`), `plain_errors.py` keeps errors plain, both by what `wrapping.py` puts on and takes off again.
+`middle.py` begins inside an epoch, `sharing.py` looks at several processes, `graph.py` at what a model is made of, and
+`seeds.py` at Keras's seeds.
 """

@@ -31,3 +31,13 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """
     need(model, "_flatten_layers", "to look through all layers", "Save the model with `model.save`.")
     return list(model._flatten_layers())
+
+
+def was_called(model: keras.Model) -> bool:
+    """Whether a model has been called on arrays since it was made or loaded.
+
+    Raises:
+        RuntimeError: If Keras takes no note of it.
+    """
+    need(model, "_called", "to export a model to ONNX", "Call the model on a batch before you export it.")
+    return bool(model._called)
