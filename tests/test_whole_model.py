@@ -28,6 +28,14 @@ METHODS = ["fit", "evaluate", "predict"]
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+@pytest.fixture(autouse=True)
+def heed_control_c() -> Iterator[None]:
+    # A shell lets commands in the background ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Vectors(mg.Loader):
     """Four times the cell; a cell of which a function is known calls it."""
 

@@ -29,7 +29,12 @@ def cell_number(cell: Any) -> float:
         return float("nan")
     try:
         # Python reads 1_000 as a number, which in a table it is not.
-        if not isinstance(cell, bytes | bytearray) and not (isinstance(cell, str) and "_" in cell):
+        # NumPy before 2.5 takes an array of one number for the number.
+        if (
+            not isinstance(cell, bytes | bytearray)
+            and not getattr(cell, "ndim", 0)
+            and not (isinstance(cell, str) and "_" in cell)
+        ):
             return float(cell)
     except (TypeError, ValueError, OverflowError):
         pass

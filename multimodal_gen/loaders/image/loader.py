@@ -24,7 +24,7 @@ from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.files import Place
 from multimodal_gen.loaders.image.cells import content_of, named
 from multimodal_gen.loaders.image.levels import check_range
-from multimodal_gen.loaders.image.limits import MAX_PIXELS, most_bytes, open_image
+from multimodal_gen.loaders.image.limits import MAX_PIXELS, most_bytes, open_image, plain_jpeg
 from multimodal_gen.loaders.image.normalization import Normalization
 from multimodal_gen.loaders.image.quiet import quiet
 from multimodal_gen.loaders.image.resizing import Fitting
@@ -265,7 +265,7 @@ class ImageLoader(Loader):
         pixels = self._decode(content, self.fitting, self.max_pixels) if self._decode else None
         if pixels is None:
             with open_image(content, self.max_pixels) as image:
-                pixels = self.fitting.apply(image, lambda: open_image(content, self.max_pixels))
+                pixels = self.fitting.apply(image, lambda: open_image(content, self.max_pixels), plain_jpeg(content)[0])
         return pixels
 
     def _content(self, cell: Any, path: str | None) -> bytes | Image.Image:

@@ -56,7 +56,9 @@ class Fitting:
     background: tuple[int, ...]
     value_range: tuple[float, float] | None = None
 
-    def apply(self, image: Image.Image, again: Callable[[], Image.Image] | None = None) -> np.ndarray:
+    def apply(
+        self, image: Image.Image, again: Callable[[], Image.Image] | None = None, drafts: bool = True
+    ) -> np.ndarray:
         """Decode an opened picture, turn it upright, resize it, `(height, width[, channels]) uint8`.
 
         A JPEG decoder shrinks by 2, 4 or 8 at a fraction of the cost, as long as no side gets smaller than needed; and
@@ -66,13 +68,14 @@ class Fitting:
         Args:
             image: The picture, not yet decoded.
             again: Opens it once more, where that may be needed.
+            drafts: Whether its decoder may shrink it. A lossless JPEG ends the process there with libjpeg-turbo 3.0.
 
         Raises:
             LoadError: If nothing says which of its values are black and white.
         """
         with stage("decode"):
             levels = levels_of(image, self.value_range)
-            image = self._loaded(key_of_colours(image, again), again)
+            image = self._loaded(key_of_colours(image, again), again, drafts)
             orientation = orientation_of(image)
             width, height = image.size
             factors = (1, 1)
@@ -117,10 +120,11 @@ class Fitting:
         longer = max(self.height, self.width)
         return next(one for one in (8, 4, 2, 1) if one == 1 or one <= min(width // longer, height // longer))
 
-    def _loaded(self, image: Image.Image, again: Callable[[], Image.Image] | None) -> Image.Image:
+    def _loaded(self, image: Image.Image, again: Callable[[], Image.Image] | None, drafts: bool) -> Image.Image:
         # The longer side serves for both axes, as the picture may yet be turned.
         longer = max(self.height, self.width)
-        drafted = None if self.resampling == Image.Resampling.NEAREST else image.draft(None, (longer, longer))
+        drafts = drafts and self.resampling != Image.Resampling.NEAREST
+        drafted = None if not drafts else image.draft(None, (longer, longer))
         try:
             # Before the header is asked for more: some formats turn themselves when loaded.
             image.load()
