@@ -1,7 +1,8 @@
 """Feed tables of images, captions and labels to Keras models: fast, repeatable, honest about bad data.
 
 `__init__.pyi` lists the public names and where each is made. They are imported on first use, so that reading a table
-does not wait for Keras.
+does not wait for Keras. Keras takes TensorFlow where nothing names another backend; where TensorFlow is not installed
+and jax or torch is, importing this package names that one in `KERAS_BACKEND`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pkgutil
 from typing import Any
 
 from multimodal_gen._version import __version__ as __version__
+from multimodal_gen.sequence.keras_inside.backends import missing_backend, name_backend
 
 
 def _listed() -> dict[str, str]:
@@ -24,6 +26,7 @@ def _listed() -> dict[str, str]:
     return names
 
 
+name_backend()
 _HOMES = _listed()
 
 __all__ = sorted(_HOMES)
@@ -35,8 +38,15 @@ def __getattr__(name: str) -> Any:
     home = _HOMES[name]
     if home == __name__:
         # One of the modules: importing it sets the name.
-        return importlib.import_module(f"{home}.{name}")
-    value = getattr(importlib.import_module(home), name)
+        home = f"{home}.{name}"
+    try:
+        module = importlib.import_module(home)
+    except ImportError as error:
+        missing = missing_backend(error)
+        if missing is None:
+            raise
+        raise missing from error
+    value = module if home == f"{__name__}.{name}" else getattr(module, name)
     globals()[name] = value
     return value
 

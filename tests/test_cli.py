@@ -12,6 +12,7 @@ import time
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -360,7 +361,11 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "--caption" in done.stdout
-    assert call("--version") == (0, f"multimodal-gen {mg.__version__}\n", "")
+
+
+def test_the_version_is_told_with_that_of_keras_and_its_backend() -> None:
+    backend = f"Keras {keras.__version__} on {keras.backend.backend()}"
+    assert call("--version") == (0, f"multimodal-gen {mg.__version__}, {backend}\n", "")
 
 
 @pytest.mark.slow

@@ -53,7 +53,8 @@ class FailureLog:
             lost, read = len(self._lost), min(self._num_rows, max(self._read, _ROWS_TO_JUDGE_BY))
             if lost <= self._max_error_rate * read:
                 return
-            first = next(iter(self._found.values()))[0]
+            # In the order of the table, whichever thread was the first to find one.
+            first = min(self._found.items(), key=lambda item: item[0])[1][0]
         raise TableError(
             f"{lost:,} rows cannot be loaded: more than a share of {self._max_error_rate:g} of the {read:,} rows that "
             f"count so far. `sequence.failures` lists them; mend them, leave them out with `leave_out(table, "

@@ -23,7 +23,10 @@ _SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"multimodal-gen {__version__}")
+        with starting(Console(stderr=True)):
+            import keras
+
+        typer.echo(f"multimodal-gen {__version__}, Keras {keras.__version__} on {keras.backend.backend()}")
         raise typer.Exit
 
 
@@ -43,7 +46,10 @@ app = typer.Typer(
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version, and that of Keras, and leave."
+        ),
     ] = False,
 ) -> None:
     pass

@@ -26,6 +26,7 @@ from rich.table import Table
 from typer.core import TyperCommand, TyperGroup
 
 from multimodal_gen.errors import MultimodalError
+from multimodal_gen.sequence.keras_inside.backends import missing_backend
 
 
 class OneCommand(TyperCommand):
@@ -77,6 +78,12 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             # As `head` closes the pipe when it has seen enough. Nothing may be written when Python ends, either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 1
+        except ImportError as error:
+            missing = missing_backend(error)
+            if missing is None:
+                raise
+            typer.echo(f"Error: {missing}", err=True)
             code = 1
         except Exception as error:
             # Typer's own errors, which it would spread over several lines.
