@@ -3,17 +3,18 @@
 Each model is built with random weights in its head, at the smallest size of picture that it takes. What was saved or
 exported is loaded and run on the same rows, in another number than it was exported with, and compared with the model.
 A model that crashes or takes too long ends only its own process. Results are kept in a file, so that a sweep can be
-resumed, and `--write` puts the table into a page, between two marks.
+resumed, and `--write` puts the table into a page, between two marks. What was not measured, or took too long, is named.
 
     python -m benchmarks.exports --results exports.json --write docs/models.md
 
-Needs tensorflow, onnx, onnxruntime, ai-edge-litert, and as converters tf2onnx (tensorflow), jax2onnx (jax) and
-onnxscript (torch); what a missing one would do is left out of the table.
+Needs tensorflow, onnx, onnxruntime, ai-edge-litert, and as converters tf2onnx (tensorflow), jax2onnx (jax), onnxscript
+and litert-torch (torch); what a missing one would do is not measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from typing import Any
 BACKENDS = ("tensorflow", "jax", "torch")
 CHECKS = ("keras", "tf_saved_model", "onnx", "litert", "int8")
 TITLES = ("model", "`.keras`", "SavedModel", "ONNX", "LiteRT", "int8, in a bundle")
+NOT_MEASURED = "not measured"
 MARKS = ("<!-- exports: begin -->", "<!-- exports: end -->")
 BRANCHES = ("ImageBranch", "TokenBranch", "TokenBranch with blocks", "NgramBranch", "VectorBranch")
 # By size, so that a sweep that is cut short has the models that are used.
@@ -81,9 +83,9 @@ def build(name: str) -> tuple[Any, list[Any]]:
     return model, [rows.astype(spec.dtype)]
 
 
-def check(name: str, kind: str, folder: Path) -> str:
-    """What became of one model in one format: "yes", or why not."""
-    import keras
+@functools.lru_cache(maxsize=1)
+def prepare(name: str) -> tuple[Any, list[Any], list[Any]]:
+    """A model of this name, rows for it, and what it says of them. It serves all checks: building takes longest."""
     import numpy as np
 
     model, rows = build(name)
@@ -92,6 +94,15 @@ def check(name: str, kind: str, folder: Path) -> str:
     if rows[0].ndim == 2 and name.startswith("Token"):
         rows.append(rows[0][:, :7])
         expected.append(np.asarray(model.predict([rows[1]], verbose=0)))
+    return model, rows, expected
+
+
+def check(name: str, kind: str, folder: Path) -> str:
+    """What became of one model in one format: "yes", or why not."""
+    import keras
+    import numpy as np
+
+    model, rows, expected = prepare(name)
     path = folder / "model"
     if kind == "keras":
         model.save(f"{path}.keras")
@@ -100,6 +111,8 @@ def check(name: str, kind: str, folder: Path) -> str:
     elif kind == "int8":
         from multimodal_gen.bundle.model_file import check_quantized
 
+        # It changes the model that the other checks have.
+        prepare.cache_clear()
         model.quantize("int8")
         found = [np.asarray(model.predict([one], verbose=0)) for one in rows]
         worst = max(float(np.abs(one - other).max()) for one, other in zip(found, expected, strict=True))
@@ -141,7 +154,7 @@ def run(kind: str, path: str, rows: Any) -> Any:
 
 
 def work(jobs: list[str]) -> None:
-    """Do these jobs, "model/check", one after the other, and print a line of JSON after each."""
+    """Do these jobs, "model/check", one after the other, and print a line of JSON after each, and after each build."""
     import warnings
 
     warnings.simplefilter("ignore")
@@ -149,6 +162,8 @@ def work(jobs: list[str]) -> None:
         name, kind = job.rsplit("/", 1)
         try:
             with tempfile.TemporaryDirectory() as folder:
+                prepare(name)
+                print(f"\nBUILT {name}", flush=True)
                 result = check(name, kind, Path(folder))
         except ImportError as error:
             result = f"not tried: {error}"
@@ -158,7 +173,10 @@ def work(jobs: list[str]) -> None:
 
 
 def sweep(backend: str, jobs: list[str], limit: float, results: dict[str, str], keep: Path) -> None:
-    """Run jobs in a process of their own, and in another one after a crash or a job that takes too long."""
+    """Run jobs in a process of their own, and in another one after a crash or a step that takes too long.
+
+    Steps are building a model, and each check of it.
+    """
     jobs = [job for job in jobs if f"{backend}/{job}" not in results]
     while jobs:
         process = subprocess.Popen(
@@ -171,10 +189,16 @@ def sweep(backend: str, jobs: list[str], limit: float, results: dict[str, str], 
         assert process.stdout is not None
         timer = threading.Timer(limit, process.kill)
         timer.start()
+        built = ""
         for line in process.stdout:
-            if not line.startswith("RESULT "):
+            if not line.startswith(("RESULT ", "BUILT ")):
                 continue
             timer.cancel()
+            if line.startswith("BUILT "):
+                built = line.removeprefix("BUILT ").rstrip()
+                timer = threading.Timer(limit, process.kill)
+                timer.start()
+                continue
             job, result = json.loads(line.removeprefix("RESULT "))
             results[f"{backend}/{job}"] = result
             keep.write_text(json.dumps(results, indent=1), encoding="utf-8")
@@ -186,26 +210,47 @@ def sweep(backend: str, jobs: list[str], limit: float, results: dict[str, str], 
         if process.wait() and jobs:
             # A negative code is of a signal: ours, after the limit, or that of a crash.
             late = process.returncode == -signal.SIGKILL
-            result = f"not tried: took more than {limit:g} s" if late else "fails: the process crashed"
-            results[f"{backend}/{jobs.pop(0)}"] = result
+            result = f"over {limit:g} s" if late else "fails: the process crashed"
+            name = jobs[0].rsplit("/", 1)[0]
+            # What could not be built in time cannot be checked in time.
+            ended = [job for job in jobs if job.rsplit("/", 1)[0] == name] if late and built != name else jobs[:1]
+            for job in ended:
+                results[f"{backend}/{job}"] = result
+                print(f"{backend} {job}: {result}", flush=True)
+                jobs.remove(job)
+            keep.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
 def table(results: dict[str, str]) -> str:
-    """The results as a table in Markdown: one line a model, in each cell the backends and what became of them."""
+    """The results as a table in Markdown: a line for each model, in each cell the backends and what became of them.
+
+    Models of which nothing was measured are named below it.
+    """
     lines = [f"| {' | '.join(TITLES)} |", "|---" * len(TITLES) + "|"]
+    left = []
     for name in (*BRANCHES, *APPLICATIONS):
-        cells = [_cell({one: results.get(f"{one}/{name}/{kind}", "") for one in BACKENDS}) for kind in CHECKS]
-        if any(cells):
-            lines.append(f"| `{name}` | {' | '.join(cells)} |")
+        cells = [{one: _short(results.get(f"{one}/{name}/{kind}")) for one in BACKENDS} for kind in CHECKS]
+        if all(result == NOT_MEASURED for cell in cells for result in cell.values()):
+            left.append(f"`{name}`")
+        else:
+            lines.append(f"| `{name}` | {' | '.join(map(_cell, cells))} |")
+    if left:
+        lines += ["", f"Nothing was measured of {', '.join(left)}."]
     return "\n".join(lines)
+
+
+def _short(result: str | None) -> str:
+    # A missing package says nothing of the model.
+    if result is None or result.startswith("not tried"):
+        return NOT_MEASURED
+    return "no" if result.startswith("fails") else result
 
 
 def _cell(found: dict[str, str]) -> str:
     # Backends with the same result together.
     short: dict[str, list[str]] = {}
     for backend, result in found.items():
-        if result and not result.startswith("not tried"):
-            short.setdefault("no" if result.startswith("fails") else result, []).append(backend)
+        short.setdefault(result, []).append(backend)
     return "; ".join(f"{', '.join(backends)}: {result}" for result, backends in short.items())
 
 
@@ -217,7 +262,7 @@ def main() -> None:
     parser.add_argument("--backends", nargs="*", default=BACKENDS, choices=BACKENDS)
     parser.add_argument("--models", nargs="*", default=[*BRANCHES, *APPLICATIONS], help="names, all by default")
     parser.add_argument("--checks", nargs="*", default=CHECKS, choices=CHECKS)
-    parser.add_argument("--limit", type=float, default=300, help="seconds a check may take (default 300)")
+    parser.add_argument("--limit", type=float, default=240, help="seconds a step may take (default 240)")
     parser.add_argument("--write", type=Path, help="page whose table between the marks is replaced")
     arguments = parser.parse_args()
     if arguments.work:

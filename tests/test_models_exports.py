@@ -105,12 +105,19 @@ def test_the_table_of_exports_knows_every_application_and_groups_backends_by_wha
     functions = {name for name, one in vars(keras.applications).items() if inspect.isfunction(one)}
     assert functions <= set(exports.APPLICATIONS)
     assert exports.check("VectorBranch", "keras", tmp_path) == "yes"
+    left = [name for name in (*exports.BRANCHES, *exports.APPLICATIONS) if name not in ("VectorBranch", "VGG16")]
     results = {"jax/VectorBranch/keras": "yes", "torch/VectorBranch/keras": "yes", "jax/VGG16/onnx": "fails: TypeError"}
     results |= {"jax/VectorBranch/onnx": "WRONG by 0.20", "jax/VectorBranch/litert": "not tried: no such module"}
-    assert exports.table(results).splitlines()[2:] == [
-        "| `VectorBranch` | jax, torch: yes |  | jax: WRONG by 0.20 |  |  |",
-        "| `VGG16` |  |  | jax: no |  |  |",
+    results |= {"torch/VGG16/int8": "over 240 s"}
+    nothing = "tensorflow, jax, torch: not measured"
+    rows = exports.table(results).splitlines()[2:]
+    assert rows[:2] == [
+        f"| `VectorBranch` | tensorflow: not measured; jax, torch: yes | {nothing} "
+        f"| tensorflow, torch: not measured; jax: WRONG by 0.20 | {nothing} | {nothing} |",
+        f"| `VGG16` | {nothing} | {nothing} | tensorflow, torch: not measured; jax: no | {nothing} "
+        "| tensorflow, jax: not measured; torch: over 240 s |",
     ]
+    assert rows[2:] == ["", f"Nothing was measured of {', '.join(f'`{name}`' for name in left)}."]
 
 
 INPUTS = {"v": ArraySpec((2,), "float32", "vector")}
