@@ -123,6 +123,9 @@ def check(name: str, kind: str, folder: Path) -> str:
         place = str(path) + {"onnx": ".onnx", "litert": ".tflite"}.get(kind, "")
         model.export(place, format=kind, verbose=False)
         found = [run(kind, place, one) for one in rows]
+        if any(one.shape != other.shape for one, other in zip(found, expected, strict=True)):
+            # Compared all the same, one row would pass for three.
+            return "WRONG shape"
     worst = max(float(np.abs(one - other).max()) for one, other in zip(found, expected, strict=True))
     return "yes" if worst < 1e-3 else f"WRONG by {worst:.2f}"
 

@@ -302,6 +302,7 @@ def test_a_lossless_jpeg_file_is_decoded_in_full(channels: int, decoder: str, pi
     for size in ((8, 8), (60, 90)):
         expected = read(content_of(Image.fromarray(pixels), "PNG"), image_size=size)
         np.testing.assert_array_equal(read(content, image_size=size, decoder=decoder), expected)
+        np.testing.assert_array_equal(read(Image.open(io.BytesIO(content)), image_size=size), expected)
     with pytest.raises(mg.LoadError, match="broken or cannot be read"):
         read(content[: len(content) // 2], decoder=decoder)
 

@@ -57,7 +57,7 @@ class Fitting:
     value_range: tuple[float, float] | None = None
 
     def apply(
-        self, image: Image.Image, again: Callable[[], Image.Image] | None = None, drafts: bool = True
+        self, image: Image.Image, again: Callable[[], Image.Image] | None = None, drafts: bool = False
     ) -> np.ndarray:
         """Decode an opened picture, turn it upright, resize it, `(height, width[, channels]) uint8`.
 
@@ -68,14 +68,14 @@ class Fitting:
         Args:
             image: The picture, not yet decoded.
             again: Opens it once more, where that may be needed.
-            drafts: Whether its decoder may shrink it. A lossless JPEG ends the process there with libjpeg-turbo 3.0.
+            drafts: Whether it is a JPEG that every decoder can shrink, see `plain_jpeg`; others are decoded in full.
 
         Raises:
             LoadError: If nothing says which of its values are black and white.
         """
         with stage("decode"):
             levels = levels_of(image, self.value_range)
-            image = self._loaded(key_of_colours(image, again), again, drafts)
+            image = self._loaded(key_of_colours(image, again), drafts)
             orientation = orientation_of(image)
             width, height = image.size
             factors = (1, 1)
@@ -120,20 +120,13 @@ class Fitting:
         longer = max(self.height, self.width)
         return next(one for one in (8, 4, 2, 1) if one == 1 or one <= min(width // longer, height // longer))
 
-    def _loaded(self, image: Image.Image, again: Callable[[], Image.Image] | None, drafts: bool) -> Image.Image:
-        # The longer side serves for both axes, as the picture may yet be turned.
-        longer = max(self.height, self.width)
-        drafts = drafts and self.resampling != Image.Resampling.NEAREST
-        drafted = None if not drafts else image.draft(None, (longer, longer))
-        try:
-            # Before the header is asked for more: some formats turn themselves when loaded.
-            image.load()
-        except Exception:
-            if drafted is None or again is None:
-                raise
-            # Some kinds of JPEG are decoded in full only, such as the lossless one (ITU T.81, process 14).
-            image = again()
-            image.load()
+    def _loaded(self, image: Image.Image, drafts: bool) -> Image.Image:
+        if drafts and self.resampling != Image.Resampling.NEAREST:
+            # The longer side serves for both axes, as the picture may yet be turned.
+            longer = max(self.height, self.width)
+            image.draft(None, (longer, longer))
+        # Before the header is asked for more: some formats turn themselves when loaded.
+        image.load()
         return image
 
     def _factors(self, width: int, height: int, on_its_side: bool) -> tuple[int, int]:

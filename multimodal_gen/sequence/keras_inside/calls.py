@@ -76,14 +76,8 @@ class KerasCall:
         Raises:
             RuntimeError: If the method has no such variable.
         """
-        assert self.frame is not None
-        names = self.frame.f_locals
-        if name not in names:
-            raise unknown_keras(
-                f"has no variable `{name}` in `{self.method}`, which is needed to know what it was given",
-                "Read the batches in a loop of your own: `for batch in data: model.train_on_batch(*batch)`.",
-            )
-        return names[name]
+        way_out = "Read the batches in a loop of your own: `for batch in data: model.train_on_batch(*batch)`."
+        return self.local(name, "to know what it was given", way_out)
 
     def local(self, name: str, what_for: str, way_out: str) -> Any:
         """A variable of the method.

@@ -38,7 +38,7 @@ class FollowFit(keras.callbacks.Callback):
         self._begun: int | None = None
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Take the epoch that comes next for the first."""
+        """Forget the epoch that an earlier `fit` began with."""
         self._begun = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
