@@ -62,9 +62,10 @@ def test_a_quantised_model_without_attention_comes_back_as_it_was_and_one_with_i
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras exports to the SavedModel format from tensorflow and jax only")
 @pytest.mark.parametrize("blocks", [0, 1])
 def test_tokens_in_any_number_are_exported_with_and_without_positions(blocks, tmp_path):
+    tensorflow = pytest.importorskip("tensorflow", reason="the SavedModel format is TensorFlow's")
     model = build(blocks)
     model.export(tmp_path / "exported", format="tf_saved_model", verbose=False)
-    served = pytest.importorskip("tensorflow").saved_model.load(str(tmp_path / "exported"))
+    served = tensorflow.saved_model.load(str(tmp_path / "exported"))
     for length in (6, 3):
         tokens = np.random.default_rng(1).integers(1, 9, (2, length)).astype("int32")
         np.testing.assert_allclose(served.serve([tokens]), model.predict([tokens], verbose=0), atol=1e-5)
