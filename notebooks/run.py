@@ -7,7 +7,8 @@ fails if a cell fails, or if one shows something else than what is stored:
 - Words and whole numbers must be the same: names, shapes, counts, labels, messages.
 - Numbers with a decimal point may differ by 0.1. What is learned differs between machines, which add in another order;
   a model that has got worse by more than a tenth is seen.
-- In Keras's lines of progress only names and step counts are compared, as single epochs differ by more than that.
+- In Keras's lines of progress only names and step counts are compared, as single epochs differ by more than that; nor
+  how many epochs there were, as where a training stops by itself differs between machines and backends.
 - Times, the number of threads, addresses and names of temporary folders may be any.
 
 Warnings and logs (stderr) are neither stored nor compared: they hold times and addresses. A cell that is about a
@@ -38,6 +39,9 @@ _ANY = (
     (re.compile(r"\b0x[0-9a-f]+\b"), "ADDRESS"),
     (re.compile(r"\btmp\w{6,}"), "FOLDER"),
 )
+# What an epoch prints, and the same again of the epochs that follow.
+_EPOCH = re.compile(r"\bEpoch \d+(?=/\d+$)", re.MULTILINE)
+_PROGRESS = re.compile(r"^(Epoch/\d+\n.*TIME.*\n)\1*", re.MULTILINE)
 
 
 def run(path: Path) -> nbformat.NotebookNode:
@@ -119,7 +123,8 @@ def _measured(text: str) -> tuple[list[str], list[float]]:
     for line in text.splitlines():
         if "TIME" not in line:
             numbers += [float(number) for number in _DECIMAL.findall(line)]
-    return _DECIMAL.sub("#", text).split(), numbers
+    text = _EPOCH.sub("Epoch", _DECIMAL.sub("#", f"{text}\n"))
+    return _PROGRESS.sub(r"\1", text).split(), numbers
 
 
 def main() -> int:
