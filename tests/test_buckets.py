@@ -14,6 +14,8 @@ import pytest
 
 import multimodal_gen as mg
 from multimodal_gen.batch.buckets import Buckets, learn_buckets
+from multimodal_gen.batch.draft import Draft
+from multimodal_gen.batch.pending import PendingBatch
 
 FULL = 40
 WORDS = [f"word{number}" for number in range(30)]
@@ -209,10 +211,10 @@ def test_joined_captions_have_room() -> None:
     assert lengths <= {8, 16, 24, 32, FULL}
     data.epoch = 0
     # The whole arrays of the same batches, that is to say what the operation has made.
-    full = make_data(**mixing).assembly.start
+    full = make_data(**mixing)
     for index in range(len(data)):
         (_, captions), _ = data[index]
-        (_, uncut), _ = full(data.plan, 0, index, FULL).result()
+        (_, uncut), _ = PendingBatch(Draft(full.assembly, data.plan, 0, index, FULL)).result()
         assert np.array_equal(np.pad(captions, ((0, 0), (0, FULL - captions.shape[1]))), uncut)
 
 

@@ -346,7 +346,7 @@ def test_who_waits_for_long_is_told_for_what(stuck, monkeypatch):
     timer.start()
     target = mg.ClassLabel.from_values("y", [0, 1])
     data = mg.MultimodalSequence(stuck, {"a": SlowLoader("a")}, target, batch_size=4, threads=2)
-    with pytest.warns(UserWarning, match=r"waited for 0.2 seconds; index 'r6', column 'a', 'stuck' is being read"):
+    with pytest.warns(UserWarning, match=r"No batch after 0.2 seconds; index 'r6', column 'a', 'stuck' is being read"):
         _, labels = data[1]
     timer.join()
     assert len(labels) == 4

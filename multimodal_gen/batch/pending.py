@@ -1,82 +1,67 @@
-"""One batch in the making: memory for its arrays, and the tasks that fill it on a pool of threads.
+"""A draft at work: its tasks on a pool of threads, and the wait for what they make.
 
-Threads write straight into the batch's memory, each a few rows. A `PendingBatch` is started once and asked
-for its arrays later; `read_ahead.py` starts the next ones while a model trains on an earlier one.
+Threads write straight into the draft's memory, each a few rows. A `PendingBatch` is started once
+and asked for its arrays later; `read_ahead.py` starts the next ones while a model trains on an
+earlier one.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
-import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
-from multimodal_gen.batch.draft import AbandonedError, BatchArrays, Step, Task, at_once
+from multimodal_gen.batch.draft import Draft
+from multimodal_gen.batch.finishing import finish
+from multimodal_gen.batch.reading import Timed, read_cell, read_together, take_cells, vary_cells
+from multimodal_gen.batch.slots import Slot
 from multimodal_gen.batch.threads import Once, pool_of
+from multimodal_gen.batch.time_limits import AbandonedError, TimedRead, overdue
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.stages import stage
 
 # Seconds after which a user is told what is being waited for.
 _LONG = 60.0
-# Thread -> what it is reading now, where somebody looks at the time; a thread that hangs may be another batch's.
-_READS: dict[int, _Read] = {}
+# A slot and a row of it; None for all rows together.
+Step = tuple[Slot, int | None]
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How cells are read, for all batches of a sequence alike.
+@dataclass(eq=False)
+class Task:
+    """What one thread does, step by step; if it hangs, another one does what is left.
 
     Args:
-        threads: Size of the pool.
-        timeout: Seconds that one read may take, or None.
+        number: Which of the batch's tasks.
+        steps: What is still to be done.
+        now: What is being done.
     """
 
-    threads: int
-    timeout: float | None = None
+    number: int
+    steps: deque[Step]
+    now: Step | None = None
 
 
 class PendingBatch:
-    """The arrays of one batch, being filled.
+    """What Keras is given for one batch, while it is made.
 
     Args:
-        arrays: The arrays, still empty.
-        reading: How cells are read.
-        prepare: Called once before the first cell is read, with the cells of all rows; it may exchange them.
-        finish: Called with the filled arrays by the thread that is done last; makes the result of them.
+        draft: The batch; nothing of it has been read.
     """
 
-    def __init__(
-        self,
-        arrays: BatchArrays,
-        reading: Reading,
-        *,
-        prepare: Callable[[Mapping[Any, Sequence[Any]]], None] | None = None,
-        finish: Callable[[BatchArrays], Any],
-    ) -> None:
-        self._arrays, self._prepare, self._finish, self._reading = arrays, prepare, finish, reading
-        if reading.timeout is not None:
-            arrays.timed = self._timed
-        rows = len(arrays.failed)
-        whole = [key for key, one in arrays.sources.items() if one.whole or key in arrays.kept]
-        single = [key for key in arrays.sources if key not in whole]
-        # One thread for all of them: they are small, and threads that wait for each other cost more.
-        tasks: list[deque[Step]] = [deque((arrays.fill_together, key, range(rows)) for key in whole)] if whole else []
-        if single:
-            # Two chunks a thread level out rows of unequal cost.
-            size = max(1, -(-rows // (2 * reading.threads)))
-            chunks = [range(start, min(start + size, rows)) for start in range(0, rows, size)]
-            tasks += [deque((arrays.fill_cell, key, row) for row in chunk for key in single) for chunk in chunks]
-        self._open, self._lock = len(tasks), threading.Lock()
+    def __init__(self, draft: Draft) -> None:
+        self._draft, self._reading = draft, draft.assembly.reading
+        self._lock = threading.Lock()
         self._begin = Once(self._take_cells)
-        self._tasks = [Task(number, steps) for number, steps in enumerate(tasks)]
+        self._tasks = [Task(number, steps) for number, steps in enumerate(_steps_of(draft))]
+        self._open = len(self._tasks)
         self._futures = {task.number: self._submit(task) for task in self._tasks}
 
     def result(self) -> Any:
-        """Wait for what `finish` makes.
+        """Wait for the batch: inputs, and the target and weights where there are any.
 
         Raises:
             LoadError: If a cell could not be loaded; of several bad cells, the first by task and row.
@@ -89,9 +74,6 @@ class PendingBatch:
         except BaseException:
             self.cancel()
             raise
-        finally:
-            # Two objects that hold one another would keep the batch's memory until a collection.
-            self._arrays.timed = at_once
         return next(result for result in results if result is not None)
 
     def _result(self, number: int) -> Any:
@@ -103,10 +85,10 @@ class PendingBatch:
                 # It has just ended, or the error is its own.
                 return future.result()
         now = self._tasks[number].now
-        what = f"; {self._arrays.told(*now)} is being read" if now else ""
+        what = f"; {self._draft.where(*now)} is being read" if now else ""
         warnings.warn(
-            f"A batch has been waited for {_LONG:g} seconds{what}. `read_timeout=SECONDS` makes of a read that hangs "
-            "an error, or a row that is left out.",
+            f"No batch after {_LONG:g} seconds{what}. Set `read_timeout=SECONDS` to turn a read "
+            "that hangs into an error, or a skipped row.",
             stacklevel=2,
         )
         return future.result()
@@ -121,11 +103,16 @@ class PendingBatch:
 
     def _run(self, task: Task) -> Any:
         self._begin()
+        timed: Timed = _at_once
+        if self._reading.timeout is not None:
+            timed = functools.partial(self._timed, task)
         try:
             while task.steps:
-                fill, key, rows = task.steps.popleft()
-                task.now[:] = key, rows
-                fill(key, rows, task)
+                slot, row = task.now = task.steps.popleft()
+                if row is not None:
+                    read_cell(self._draft, slot, row, timed)
+                elif not read_together(self._draft, slot, timed):
+                    task.steps.extendleft(_one_by_one(self._draft, slot))
         except AbandonedError:
             return None
         # After an error the count never comes down to zero.
@@ -135,25 +122,18 @@ class PendingBatch:
         if not last:
             return None
         with stage("assemble"):
-            return self._finish(self._arrays)
+            return finish(self._draft)
 
     def _take_cells(self) -> None:
-        self._arrays.take_cells()
-        if self._prepare is not None:
-            self._prepare(self._arrays.cells)
+        take_cells(self._draft)
+        if self._draft.assembly.augmenting and self._draft.assembly.sample_augment:
+            vary_cells(self._draft)
 
     # Reads that hang
 
-    def _timed(self, read: Callable[[], Any], key: Any, row: int | None, task: Task) -> Any:
-        me = threading.get_ident()
-        entry = _READS[me] = _Read(self, task, key, row, me)
-        try:
-            return read()
-        finally:
-            with self._lock:
-                _READS.pop(me, None)
-                if entry.given_up:
-                    raise AbandonedError
+    def _timed(self, task: Task, read: Any, *arguments: Any) -> Any:
+        with TimedRead(self, task, self._lock):
+            return read(*arguments)
 
     def _watch(self, timeout: float) -> None:
         while True:
@@ -161,30 +141,29 @@ class PendingBatch:
             _, unfinished = wait(pending, min(timeout / 4, 1.0), FIRST_EXCEPTION)
             if not unfinished or any(one.done() and one.exception() for one in pending if not one.cancelled()):
                 return
-            for read in list(_READS.values()):
-                if time.monotonic() - read.started > timeout:
-                    read.batch._give_up(read, timeout)
+            for read in overdue(timeout):
+                if read.give_up():
+                    read.batch.go_on_without(read, timeout)
 
-    def _give_up(self, read: _Read, timeout: float) -> None:
-        with self._lock:
-            if read.given_up or _READS.get(read.thread) is not read:
-                return
-            read.given_up = True
-            _READS.pop(read.thread)
-        # The thread cannot be stopped: another takes its place, and it ends by itself if ever it returns.
-        pool_of(self._reading.threads).abandon(read.thread)
+    def go_on_without(self, read: TimedRead, timeout: float) -> None:
+        """Count what a thread reads as lost, and have another thread do the rest of its task."""
+        pool = pool_of(self._reading.threads)
+        # The thread cannot be stopped: another takes its place, and it ends if ever it returns.
+        pool.abandon(read.thread)
+        slot, row = read.task.now
         rest = Task(read.task.number, deque(read.task.steps))
         try:
-            if read.row is None:
+            if row is None:
                 # One of many hangs; one by one it will be known which.
-                self._arrays.fill_one_by_one(read.key, rest)
+                rest.steps.extendleft(_one_by_one(self._draft, slot))
             else:
-                self._arrays.lose(
-                    read.key,
-                    read.row,
+                self._draft.lose(
+                    slot,
+                    row,
                     LoadError(
-                        f"reading took longer than {timeout:g} seconds. Check whether the disk or the network answers, "
-                        f"or allow more with `read_timeout`. Received: read_timeout={timeout!r}"
+                        f"reading took longer than {timeout:g} seconds. Check whether the disk or "
+                        "the network answers, or allow more with `read_timeout`. "
+                        f"Received: read_timeout={timeout!r}"
                     ),
                 )
             self._futures[rest.number] = self._submit(rest)
@@ -194,15 +173,27 @@ class PendingBatch:
             self._futures[rest.number] = failed
 
 
-@dataclass(eq=False)
-class _Read:
-    # What a thread is reading; of several rows at once, None.
-    batch: PendingBatch
-    task: Task
-    key: Any
-    row: int | None
-    thread: int
-    given_up: bool = False
+def _steps_of(draft: Draft) -> list[deque[Step]]:
+    rows, threads = len(draft.positions), draft.assembly.reading.threads
+    together = [s for s, one in draft.sources.items() if one.whole or s in draft.cached]
+    single = [slot for slot in draft.sources if slot not in together]
+    # One thread for all of them: they are small, and threads that wait for each other cost more.
+    tasks: list[deque[Step]] = [deque((slot, None) for slot in together)] if together else []
+    if single:
+        # Two chunks per thread level out rows of unequal cost.
+        size = max(1, -(-rows // (2 * threads)))
+        chunks = [range(start, min(start + size, rows)) for start in range(0, rows, size)]
+        tasks += [deque((slot, row) for row in chunk for slot in single) for chunk in chunks]
+    return tasks
 
-    def __post_init__(self) -> None:
-        self.started = time.monotonic()
+
+def _one_by_one(draft: Draft, slot: Slot) -> list[Step]:
+    # The last first, as `extendleft` turns them round.
+    if slot not in draft.arrays:
+        draft.arrays[slot] = draft.empty(slot)
+    return [(slot, row) for row in reversed(range(len(draft.positions)))]
+
+
+def _at_once(read: Any, *arguments: Any) -> Any:
+    # Nobody looks at the time.
+    return read(*arguments)

@@ -10,6 +10,7 @@ import numpy as np
 
 from multimodal_gen.batch.cache import ArrayCache, LoaderCache
 from multimodal_gen.batch.row_memory import LARGEST, RowMemory
+from multimodal_gen.batch.slots import Slot
 from multimodal_gen.loaders.base import Loader
 
 
@@ -50,8 +51,8 @@ class Source:
         return self.loader.read_batch(cells) if self.cache is None or not own else self.cache.read_batch(cells)
 
 
-def sources_of(loaders: Mapping[Any, Loader], num_rows: int, cache: ArrayCache | None) -> dict[Any, Source]:
-    """Key -> source, for the loaders of a table of so many rows."""
+def sources_of(loaders: Mapping[Slot, Loader], num_rows: int, cache: ArrayCache | None) -> dict[Slot, Source]:
+    """Slot -> source, for the loaders of a table of so many rows."""
 
     def memory_of(loader: Loader) -> RowMemory | None:
         spec = loader.spec
@@ -59,6 +60,6 @@ def sources_of(loaders: Mapping[Any, Loader], num_rows: int, cache: ArrayCache |
         return RowMemory(num_rows, spec) if loader.kept_by_row and small else None
 
     return {
-        key: Source(one, memory_of(one), None if cache is None else cache.of(one, num_rows=num_rows))
-        for key, one in loaders.items()
+        slot: Source(one, memory_of(one), None if cache is None else cache.of(one, num_rows=num_rows))
+        for slot, one in loaders.items()
     }

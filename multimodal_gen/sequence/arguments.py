@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +10,14 @@ from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.batch import BatchAugmentation
 from multimodal_gen.augment.sample import SampleAugmentation
 from multimodal_gen.augment.text import TextAugmentation, TokenAugmentation
+from multimodal_gen.batch.assembly import INPUTS_AS
 from multimodal_gen.batch.failures import POLICIES
+from multimodal_gen.batch.shared_draws import joined_targets
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens
 from multimodal_gen.rows.sampling import BalancedSampler, Sampler
+from multimodal_gen.spec import with_masks
 
 
 def check_loaders(inputs: Mapping[str, Loader], target: Loader | Mapping[str, Loader] | None) -> None:
@@ -35,6 +40,44 @@ def check_loaders(inputs: Mapping[str, Loader], target: Loader | Mapping[str, Lo
             "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
             f"Received: target={target!r}"
         )
+
+
+def check_workers(workers: Any, use_multiprocessing: Any, max_queue_size: Any, threads: Any) -> None:
+    """Refuse Keras's own workers, and numbers of batches ahead or threads that are not counts."""
+    if workers != 1 or use_multiprocessing:
+        raise ValueError(
+            "Keras's own workers replay stale batches on jax and torch, and its processes hang if "
+            "one dies; leave `workers=1`. Decoding is spread over `threads`, and `max_queue_size` "
+            f"batches are prepared ahead. Received: workers={workers!r}, "
+            f"use_multiprocessing={use_multiprocessing!r}"
+        )
+    if not _is_count(max_queue_size, 0) or not (threads is None or _is_count(threads, 1)):
+        raise ValueError(
+            "`max_queue_size` must be an integer, at least 0, and `threads` one of at least 1, or "
+            f"None. Received: max_queue_size={max_queue_size!r}, threads={threads!r}"
+        )
+
+
+def check_form(inputs: Mapping[str, Loader], inputs_as: str) -> None:
+    """Refuse a form of a batch's inputs that there is not, or not for these inputs."""
+    names = list(with_masks(inputs))
+    if inputs_as not in INPUTS_AS or (inputs_as == "array" and len(names) != 1):
+        raise ValueError(
+            '`inputs_as` must be "list", "tuple" or "dict", or, for a single input without a mask, '
+            f'"array". Received: inputs_as={inputs_as!r}, inputs={names}'
+        )
+
+
+def check_together(inputs: Mapping[str, Loader], targets: Mapping[str | None, Loader]) -> None:
+    """Refuse a target that asks for what another loader reads than those of the inputs."""
+    for target in targets.values():
+        if isinstance(target, MaskedTokens) and target.loader not in inputs.values():
+            raise ValueError(
+                "The target `MaskedTokens(loader)` needs that same loader among the inputs, or the "
+                "model is given other masks than it is asked about. "
+                f"Received: {target.loader!r}, inputs {list(inputs)}"
+            )
+    joined_targets(inputs, targets)
 
 
 def check_operations(sample_augment: Any, batch_augment: Any) -> None:
@@ -104,3 +147,10 @@ def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler
         )
     assert isinstance(target.column, str)
     return BalancedSampler(target.column)
+
+
+def _is_count(value: Any, least: int) -> bool:
+    try:
+        return not isinstance(value, bool) and operator.index(value) >= least
+    except TypeError:
+        return False

@@ -15,6 +15,7 @@ from typing import Any, Self
 import keras
 
 from multimodal_gen.batch.assembly import Assembly
+from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.pending import PendingBatch
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.sequence.input_names import check_call
@@ -251,7 +252,7 @@ class BatchReader(keras.utils.PyDataset):
 
     def _start(self, epoch: int, index: int, length: int | None = None) -> PendingBatch:
         passes, position = divmod(index, self.plan.num_batches)
-        return self.assembly.start(self.plan, epoch + passes, position, length)
+        return PendingBatch(Draft(self.assembly, self.plan, epoch + passes, position, length))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_ahead"}

@@ -17,10 +17,11 @@ import pandas as pd
 
 from multimodal_gen.augment.batch import Batch
 from multimodal_gen.augment.sample import Sample, SampleAugmentation
-from multimodal_gen.batch.assembly import Assembly
+from multimodal_gen.batch.assembly import Assembly, Reading, columns_read
 from multimodal_gen.batch.buckets import learn_buckets
 from multimodal_gen.batch.cache import ArrayCache
-from multimodal_gen.batch.pending import Reading
+from multimodal_gen.batch.draft import Draft
+from multimodal_gen.batch.pending import PendingBatch
 from multimodal_gen.batch.threads import available_cores
 from multimodal_gen.batch.weights import Weights, weights_by_class, weights_by_column
 from multimodal_gen.loaders.base import Loader
@@ -29,7 +30,15 @@ from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.rows.sampling import Sampler, draw_weights
 from multimodal_gen.rows.table import check_columns
-from multimodal_gen.sequence.arguments import check_loaders, check_operations, check_policy, sampler_for
+from multimodal_gen.sequence.arguments import (
+    check_form,
+    check_loaders,
+    check_operations,
+    check_policy,
+    check_together,
+    check_workers,
+    sampler_for,
+)
 from multimodal_gen.sequence.description import describe
 from multimodal_gen.sequence.reader import BatchReader
 from multimodal_gen.sequence.replay import place_of, position_of, row_of
@@ -121,19 +130,9 @@ class MultimodalSequence(BatchReader):
         workers: int = 1,
         use_multiprocessing: bool = False,
     ) -> None:
-        if workers != 1 or use_multiprocessing:
-            raise ValueError(
-                "Keras's own workers replay stale batches on jax and torch, and its processes hang if one dies; leave "
-                "`workers=1`. Decoding is spread over `threads`, and `max_queue_size` batches are prepared ahead. "
-                f"Received: workers={workers!r}, use_multiprocessing={use_multiprocessing!r}"
-            )
+        check_workers(workers, use_multiprocessing, max_queue_size, threads)
         check_switches(shuffle=shuffle, drop_remainder=drop_remainder, endless=endless)
         check_loaders(inputs, target)
-        if not _is_count(max_queue_size, 0) or not (threads is None or _is_count(threads, 1)):
-            raise ValueError(
-                "`max_queue_size` must be an integer, at least 0, and `threads` one of at least 1, or None. "
-                f"Received: max_queue_size={max_queue_size!r}, threads={threads!r}"
-            )
         if cache is None and cache_limit is not None:
             raise ValueError(f"`cache_limit` needs `cache`. Received: cache=None, cache_limit={cache_limit!r}")
         check_operations(sample_augment, batch_augment)
@@ -141,27 +140,32 @@ class MultimodalSequence(BatchReader):
         named = target.items() if isinstance(target, Mapping) else [(None, target)] if target is not None else []
         targets: dict[str | None, Any] = dict(named)
         tolerant = on_error != "raise"
-        assembly = Assembly(
-            table,
-            dict(inputs),
-            targets,
-            Weights(weights_by_column(sample_weight, targets), {}, targets, always=bool(targets) and tolerant),
-            tuple(sample_augment),
-            tuple(batch_augment),
-            augmenting=shuffle or target is not None,
-            inputs_as=inputs_as,
-            reading=Reading(threads or available_cores(), read_timeout),
-            on_error=on_error,
-            max_error_rate=max_error_rate,
-            cache=None if cache is None else ArrayCache(cache, limit=cache_limit),
-        )
-        check_columns(table, assembly.columns)
+        check_form(inputs, inputs_as)
+        augmenting = shuffle or target is not None
+        if augmenting:
+            check_together(inputs, targets)
+        by_column = weights_by_column(sample_weight, targets)
+        check_columns(table, columns_read(inputs, targets, list(dict.fromkeys(by_column.values()))))
         by_class = weights_by_class(class_weight, targets, table)
         self.target, self.sampler = target, sampler_for(sampler, targets.get(None))
         weights = draw_weights(self.sampler, table)
         shuffle = shuffle or weights is not None
-        buckets = learn_buckets(bucket_by_length, table, assembly.inputs, targets, shuffle=shuffle, tolerant=tolerant)
-        assembly = replace(assembly, weights=replace(assembly.weights, by_class=by_class), buckets=buckets)
+        buckets = learn_buckets(bucket_by_length, table, inputs, targets, shuffle=shuffle, tolerant=tolerant)
+        assembly = Assembly(
+            table,
+            dict(inputs),
+            targets,
+            Weights(by_column, by_class, targets, always=bool(targets) and tolerant),
+            tuple(sample_augment),
+            tuple(batch_augment),
+            augmenting=augmenting,
+            inputs_as=inputs_as,
+            reading=Reading(threads or available_cores(), read_timeout),
+            on_error=on_error,
+            max_error_rate=max_error_rate,
+            buckets=buckets,
+            cache=None if cache is None else ArrayCache(cache, limit=cache_limit),
+        )
         plan = Plan(
             len(table),
             batch_size,
@@ -276,7 +280,8 @@ class MultimodalSequence(BatchReader):
         plan, index, place = found
         # Where bad rows are left out, the place of a row depends on them.
         assembly = self.assembly if self.assembly.on_error == "raise" else replace(self.assembly, on_error="blank")
-        batch: tuple[Any, ...] = row_of(assembly.start(plan, epoch, index).result(), place)
+        whole = PendingBatch(Draft(assembly, plan, epoch, index)).result()
+        batch: tuple[Any, ...] = row_of(whole, place)
         error = assembly.failures.error_of(position)
         if error is not None and self.assembly.on_error == "skip":
             raise error
@@ -285,10 +290,3 @@ class MultimodalSequence(BatchReader):
     def __repr__(self) -> str:
         state = (self._epoch, self.endless, self.max_queue_size)
         return describe(self.plan, self.assembly, self.sampler, *state)
-
-
-def _is_count(value: Any, least: int) -> bool:
-    try:
-        return not isinstance(value, bool) and operator.index(value) >= least
-    except TypeError:
-        return False

@@ -1,0 +1,230 @@
+"""From the cells of a draft to its arrays: one cell at a time, or those of all rows together.
+
+The steps of a batch in their order: `take_cells`, `vary_cells`, then `read_together` or `read_cell`
+for every slot. `timed(read, *arguments)` calls the function that reads; `pending.py` looks at the
+time meanwhile.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.augment.sample import SampleAugmentation, SampleFunction
+from multimodal_gen.batch.draft import Draft
+from multimodal_gen.batch.operations import sample_error, with_rng
+from multimodal_gen.batch.slots import Slot
+from multimodal_gen.errors import LoaderError
+from multimodal_gen.loaders.base import missing_error, missing_target_error
+from multimodal_gen.loaders.stages import stage
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.table import cells_of
+from multimodal_gen.spec import spec_problem
+
+Timed = Callable[..., Any]
+# In place of a cell: there is nothing to read, and the row's array stays zero.
+_NOTHING = object()
+
+
+def take_cells(draft: Draft) -> None:
+    """Look up the cells in the table."""
+    with stage("assemble"):
+        table, positions = draft.assembly.table, draft.positions
+        columns = {slot: one.loader.column for slot, one in draft.sources.items()}
+        draft.cells = {slot: cells_of(table, one, positions) for slot, one in columns.items()}
+        draft.own_cells = {slot: tuple(cells) for slot, cells in draft.cells.items()}
+
+
+def vary_cells(draft: Draft) -> None:
+    """Have the operations on samples exchange cells, and say what they will do with the arrays.
+
+    Raises:
+        LoaderError: If an operation fails.
+    """
+    loaders = {slot: one.loader for slot, one in draft.sources.items()}
+    needed = [s for s, one in loaders.items() if not one.accepts_missing and one.missing != "blank"]
+    for row in range(len(draft.positions)):
+        if any(is_missing(draft.cells[slot][row]) for slot in needed):
+            # There is nothing to vary; what becomes of the row is decided where it is read.
+            draft.steps.append([])
+            continue
+        try:
+            varied, steps = _prepare_sample(draft, row)
+        except Exception as error:
+            raise sample_error(error, draft.label(row)) from error
+        draft.steps.append(steps)
+        for name, cell in varied.items():
+            _exchange(draft, Slot("input", name), row, cell)
+
+
+def _prepare_sample(draft: Draft, row: int) -> tuple[Mapping[str, Any], list[tuple[Any, SampleFunction]]]:
+    names = draft.assembly.inputs
+    cells: Mapping[str, Any] = {name: draft.cells[Slot("input", name)][row] for name in names}
+    steps: list[tuple[Any, SampleFunction]] = []
+    for number, operation in enumerate(draft.assembly.sample_augment):
+        rng = draft.plan.rng(draft.epoch, draft.positions[row], f"\0sample {number}")
+        if not isinstance(operation, SampleAugmentation):
+            steps.append((operation, with_rng(operation, rng)))
+            continue
+        cells, step = operation.prepare(cells, rng)
+        if step is not None:
+            steps.append((operation, step))
+    return cells, steps
+
+
+def _exchange(draft: Draft, slot: Slot, row: int, cell: Any) -> None:
+    # A target on the same column, such as what is to be read off a caption, is varied with it.
+    if cell is draft.cells[slot][row]:
+        return
+    column = draft.sources[slot].loader.column
+    for other, source in draft.sources.items():
+        if other == slot or (other.role == "target" and source.loader.column == column):
+            draft.cells[other][row] = cell
+
+
+def read_cell(draft: Draft, slot: Slot, row: int, timed: Timed) -> None:
+    """Read one cell into its row.
+
+    Raises:
+        LoadError: If it cannot be read, and no row may be lost.
+        LoaderError: If a loader does not keep its contract.
+    """
+    source, rng = draft.sources[slot], draft.rng(slot, row)
+    cell = _cell(draft, slot, row, rng)
+    if cell is _NOTHING:
+        return
+    try:
+        with stage("load"):
+            array = timed(source.read, cell, cell is draft.own_cells[slot][row])
+    except Exception as error:
+        draft.lose(slot, row, error)
+        return
+    _check_spec(draft, slot, row, array, "read")
+    _store(draft, slot, row, array, rng)
+
+
+def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
+    """Read the cells of all rows at once, as far as they are not remembered.
+
+    Returns:
+        Whether that has gone well. If not, some cell is bad or not in the cache, and `read_cell`
+        has to be called for every row.
+
+    Raises:
+        LoaderError: If a loader does not keep its contract.
+    """
+    if slot in draft.cached:
+        return _read_cached(draft, slot, timed)
+    source, filled, own_cells = draft.sources[slot], draft.arrays[slot], draft.own_cells[slot]
+    memory, rows, varies = source.memory, range(len(draft.positions)), draft.varies[slot]
+    with stage("memory"):
+        known = np.zeros(len(rows), bool) if memory is None else memory.take(draft.positions, filled)
+    if known.all() and not varies and _are_own(draft, slot):
+        return True
+    rngs = [draft.rng(slot, row) for row in rows]
+    cells = [_cell(draft, slot, row, rng) for row, rng in zip(rows, rngs, strict=True)]
+    there = [row for row in rows if cells[row] is not _NOTHING]
+    own = [cells[row] is own_cells[row] for row in rows]
+    unread = [row for row in there if not (known[row] and own[row])]
+    try:
+        with stage("load"):
+            arrays = timed(source.read_batch, [cells[row] for row in unread], all(own))
+    except Exception:
+        # Reading one by one finds out which cell it is.
+        return False
+    _check_number(type(source.loader).__name__, arrays, unread)
+    for row, array in zip(unread, arrays, strict=True):
+        _check_spec(draft, slot, row, array, "read")
+        filled[row] = array
+        if memory is not None and own[row]:
+            memory.put(draft.positions[row], array)
+    if varies:
+        for row in there:
+            _store(draft, slot, row, filled[row, ...].copy(), rngs[row])
+    return True
+
+
+def _read_cached(draft: Draft, slot: Slot, timed: Timed) -> bool:
+    cells = draft.cells[slot]
+    whole = None
+    if _are_own(draft, slot):
+        there = [row for row in range(len(cells)) if _cell(draft, slot, row, None) is not _NOTHING]
+        with stage("load"):
+            whole = timed(draft.sources[slot].gather, [cells[row] for row in there])
+        if whole is not None and len(there) < len(cells):
+            found, whole = whole, np.zeros_like(draft.empty(slot))
+            whole[there] = found
+    if whole is None:
+        return False
+    draft.arrays[slot] = whole
+    return True
+
+
+def _are_own(draft: Draft, slot: Slot) -> bool:
+    return all(map(operator.is_, draft.cells[slot], draft.own_cells[slot]))
+
+
+def _cell(draft: Draft, slot: Slot, row: int, rng: np.random.Generator | None) -> Any:
+    # The cell to be read, or _NOTHING: then the row is blank already.
+    loader, cell = draft.sources[slot].loader, draft.cells[slot][row]
+    if not loader.accepts_missing and is_missing(cell):
+        if slot in draft.missing:
+            draft.missing[slot][row] = True
+            draft.blank(slot, row)
+        else:
+            is_target = slot.role == "target"
+            draft.lose(slot, row, missing_target_error() if is_target else missing_error())
+        return _NOTHING
+    if rng is None:
+        return cell
+    try:
+        return loader.augment_cell(cell, rng)
+    except Exception as error:
+        raise _broken(draft, slot, row, error, "augment_cell") from error
+
+
+def _store(draft: Draft, slot: Slot, row: int, array: np.ndarray, rng: np.random.Generator | None) -> None:
+    if draft.varies[slot]:
+        # It may be the table's own memory: an operation that writes into it has to fail, not to
+        # change the data.
+        array = np.asarray(array).view()
+        array.flags.writeable = False
+        try:
+            with stage("augment"):
+                array = draft.sources[slot].loader.augment(array, rng)
+        except Exception as error:
+            raise _broken(draft, slot, row, error, "augment") from error
+        _check_spec(draft, slot, row, array, "augment")
+    with stage("assemble"):
+        draft.arrays[slot][row] = array
+
+
+def _check_spec(draft: Draft, slot: Slot, row: int, array: Any, method: str) -> None:
+    loader = draft.sources[slot].loader
+    problem = spec_problem(array, loader.spec)
+    if problem:
+        raise LoaderError(
+            f"{type(loader).__name__}.{method} must return what its spec says; {slot}, "
+            f"index {draft.label(row)!r}. {problem}"
+        )
+
+
+def _check_number(name: str, arrays: Sequence[Any], rows: Sequence[int]) -> None:
+    if len(arrays) != len(rows):
+        raise LoaderError(
+            f"{name}.read_batch must return one array per cell. Received: {len(arrays)} arrays for {len(rows)} cells"
+        )
+
+
+def _broken(draft: Draft, slot: Slot, row: int, error: Exception, method: str) -> LoaderError:
+    # The cell could be read: what failed is an operation, and no other row would fare better.
+    hint = ""
+    if "read-only" in str(error):
+        hint = " Return a new array, and leave the one that is given as it is."
+    return LoaderError(
+        f"{type(draft.sources[slot].loader).__name__}.{method} failed; {slot}, "
+        f"index {draft.label(row)!r}. {type(error).__name__}: {error}{hint}"
+    )

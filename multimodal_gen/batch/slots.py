@@ -1,0 +1,58 @@
+"""What each array of a batch is for: an input, a target, or the weights of a target.
+
+Keras wants the array itself where there is one target without a name, and a mapping where there are
+several. While a batch is made, every array stands under its `Slot`, whichever of the two it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from multimodal_gen.augment.batch import Batch
+from multimodal_gen.spec import ArraySpec
+
+
+class Slot(NamedTuple):
+    """The place of an array in a batch.
+
+    Args:
+        role: "input", "target" or "weights".
+        name: Name of the input or target; None for a single target without a name.
+    """
+
+    role: str
+    name: str | None
+
+    def __str__(self) -> str:
+        return f"the {self.role}" if self.name is None else f"{self.role} {self.name!r}"
+
+
+def by_slot(inputs: Mapping[str, Any], target: Any = None, sample_weight: Any = None) -> dict[Slot, Any]:
+    """Arrays as a `Batch` or a `Sample` holds them, each under its slot."""
+    arrays = {Slot("input", name): array for name, array in inputs.items()}
+    for role, values in (("target", target), ("weights", sample_weight)):
+        if values is not None:
+            named = values if isinstance(values, Mapping) else {None: values}
+            arrays |= {Slot(role, name): array for name, array in named.items()}
+    return arrays
+
+
+def arrays_of(batch: Batch) -> dict[Slot, np.ndarray]:
+    """The arrays of a batch, each under its slot."""
+    return by_slot(batch.inputs, batch.target, batch.sample_weight)
+
+
+def batch_of(arrays: Mapping[Slot, np.ndarray], specs: Mapping[str, ArraySpec]) -> Batch:
+    """The batch that these arrays make, in their order."""
+    inputs = {slot.name: array for slot, array in arrays.items() if slot.role == "input"}
+    target, weights = named(arrays, "target"), named(arrays, "weights")
+    return Batch(inputs, target, weights, specs)  # type: ignore[arg-type]
+
+
+def named(arrays: Mapping[Slot, np.ndarray], role: str) -> Any:
+    """The arrays of one role as Keras wants them: by name, or by itself that of an unnamed target."""
+    by_name = {slot.name: array for slot, array in arrays.items() if slot.role == role}
+    return by_name.get(None, by_name or None)
