@@ -17,6 +17,7 @@ import pyarrow as pa
 from multimodal_gen.augment.sample import SampleFunction
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.slots import Slot
+from multimodal_gen.errors import shown
 from multimodal_gen.loaders.cell_errors import placed
 from multimodal_gen.rows.plan import Plan
 
@@ -109,7 +110,7 @@ class Draft:
     def where(self, slot: Slot, row: int | None) -> str:
         """The place of a cell, or of the first of all rows' cells, in words."""
         cells = self.cells[slot]
-        which = f", {cells[row]!r}" if row is not None else f" and {len(cells) - 1} more"
+        which = f", {shown(cells[row])}" if row is not None else f" and {len(cells) - 1} more"
         column = self.sources[slot].loader.column
         return f"index {self.label(row or 0)!r}, column {column!r}{which}"
 
