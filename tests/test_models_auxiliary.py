@@ -35,7 +35,7 @@ def make_batch(label_mode: str, rows: int = 8):
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(rows, 4)).astype("float32"), rng.normal(size=(rows, 3)).astype("float32"))
     units = LOSSES[label_mode][0]
-    ids = rng.integers(0, max(units, 2), rows)
+    ids = rng.integers(0, max(units, 2), rows).astype("int32")
     y = {"int": ids, "categorical": np.eye(3)[ids % 3].astype("float32"), "binary": ids[:, None].astype("float32")}
     return x, y[label_mode]
 

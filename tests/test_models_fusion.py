@@ -74,7 +74,7 @@ CASES = [
 @pytest.mark.parametrize(("names", "fusion"), CASES)
 def test_every_fusion_starts_even_fits_saves_and_loads(names, fusion, tmp_path):
     model, data = build(names, fusion), make_data(names)
-    labels = np.arange(ROWS) % 3
+    labels = np.arange(ROWS, dtype="int32") % 3
     np.testing.assert_allclose(model.predict(data, verbose=0), 1 / 3, atol=1e-6)
     model.compile("adam", loss=make_target().loss, metrics=["accuracy"], jit_compile=JIT)
     model.fit(data, labels, batch_size=6, epochs=2, verbose=0)
@@ -91,7 +91,7 @@ def test_every_fusion_starts_even_fits_saves_and_loads(names, fusion, tmp_path):
 
 @pytest.mark.parametrize("names", [("caption", "age"), ("caption",)])
 def test_tuple_list_and_dict_give_the_same_in_fit_evaluate_and_predict(names):
-    data, labels = make_data(names), np.arange(ROWS) % 3
+    data, labels = make_data(names), np.arange(ROWS, dtype="int32") % 3
     backwards = dict(reversed(data.items()))
     results = []
     for form in (tuple(data.values()), list(data.values()), data, backwards):
@@ -121,7 +121,7 @@ def test_an_empty_caption_does_no_harm_to_match():
     model, data = build(("caption", "age"), "match"), make_data(("caption", "age"))
     data["caption"][3] = 0
     model.compile("sgd", loss=make_target().loss, jit_compile=JIT)
-    model.fit(data, np.arange(ROWS) % 3, batch_size=6, epochs=2, verbose=0)
+    model.fit(data, np.arange(ROWS, dtype="int32") % 3, batch_size=6, epochs=2, verbose=0)
     assert all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
@@ -164,7 +164,7 @@ def test_match_learns_a_relation_that_late_cannot():
 
 
 def test_two_models_train_in_threads_without_taking_each_others_terms():
-    data, labels = make_data(("caption", "age")), np.arange(ROWS) % 3
+    data, labels = make_data(("caption", "age")), np.arange(ROWS, dtype="int32") % 3
     losses: dict[int, list[float]] = {}
 
     def losses_of(i: int) -> None:

@@ -69,7 +69,7 @@ def with_rubbish(data, **absent):
     return changed
 
 
-LABELS = np.arange(ROWS) % 3
+LABELS = np.arange(ROWS, dtype="int32") % 3
 ABSENT = {"picture": [0, 1, 5], "caption": [1, 2, 7]}
 
 

@@ -175,7 +175,9 @@ def _taking(table: str, amounts: Sequence[_Amount]) -> str:
     rests = dict.fromkeys(part for one in amounts for part in one.rest if part)
     # The longer first: it may hold the other.
     code = table + "".join(f".str.replace({rest!r}, '')" for rest in sorted(rests, key=len, reverse=True))
-    return code + (r".str.replace(r'\s', '', regex=True)" if any(one.blanks for one in amounts) else "")
+    # Arrow, which pandas 3.0 has for its strings, counts the blanks of ASCII alone as `\s`.
+    blanks = r".str.replace('[\\s\u00a0\u2009\u202f]', '', regex=True)"
+    return code + (blanks if any(one.blanks for one in amounts) else "")
 
 
 def _on_commas(
