@@ -14,7 +14,7 @@ comma := ,
 EXTRAS := dev$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
-.PHONY: setup train test test-all test-light test-lowest test-newest check format notebooks kill-test bench fuzz wheel clean
+.PHONY: setup train test test-all test-light test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
 
 setup: $(INSTALLED)
 
@@ -43,8 +43,8 @@ COVERED ?= 96
 test-all: $(INSTALLED)
 	$(PYTEST) --cov=multimodal_gen --cov-report=term:skip-covered --cov-fail-under=$(COVERED)
 
-# Style, types, and the notebooks run from top to bottom.
-check: $(INSTALLED)
+# Style, types, the pages, and the notebooks run from top to bottom.
+check: $(INSTALLED) docs
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
@@ -53,6 +53,12 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
+
+# README, docs/ and the API as pages to read in a browser: build/docs/index.html. A link to nowhere or an argument that
+# does not exist is an error. The variable turns off an advertisement of the theme's. Not with
+# --quiet, under which mkdocs 1.6 counts no warnings, so that --strict lets all of them pass.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
 
 # Run the notebooks and store their outputs.
 notebooks: $(INSTALLED)

@@ -162,13 +162,9 @@ def pair_loss(term: PairTerm, labels: Any, units: int, sample_weight: Any = None
 class FusionModel(keras.Model):
     """A Functional model whose training loss holds the auxiliary terms of its fusion layer as well.
 
-    It compiles, fits, saves and loads like any Functional model. `evaluate`, and so `val_loss`, leaves the auxiliary
-    terms out: it reports the compiled loss of the predictions.
-
-    Args:
-        inputs: `keras.Input`s, as for `keras.Model`.
-        outputs: The outputs, as for `keras.Model`.
-        name: Name of the model.
+    It is made as `keras.Model(inputs, outputs, name=...)` is, and compiles, fits, saves and loads like any Functional
+    model. `evaluate`, and so `val_loss`, leaves the auxiliary terms out: it reports the compiled loss of the
+    predictions.
     """
 
     def fit(self, *args: Any, class_weight: Any = None, **kwargs: Any) -> Any:

@@ -15,7 +15,7 @@ from multimodal_gen.spec import ArraySpec
 class Encoding(NamedTuple):
     """What a branch yields.
 
-    Args:
+    Attributes:
         embedding: `(batch, size)` symbolic tensor.
         logits: `(batch, units)`, of a head that the branch brings along, or None: then the fusion makes a linear one.
         present: `(batch, 1)` mask of an input that rows may lack; `build_fusion_classifier` sets it, no branch does.
