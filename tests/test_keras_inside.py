@@ -23,7 +23,7 @@ from test_fit import Recorder, expected, make_data, make_model
 
 import multimodal_gen as mg
 from multimodal_gen.rows.plan import Plan
-from multimodal_gen.sequence.keras_inside import calls
+from multimodal_gen.sequence.keras_inside import calls, graph, seeds
 from multimodal_gen.sequence.keras_inside.epochs import FollowFit
 from multimodal_gen.sequence.keras_inside.middle import check_started, running_fit
 from multimodal_gen.sequence.keras_inside.sharing import check_shares
@@ -134,6 +134,86 @@ def test_what_resuming_needs_is_looked_for_before_anything_is_trained(monkeypatc
 
     with pytest.raises(RuntimeError, match=r"has no `\w*EpochIterator._enumerate_iterator`, which is needed to resume"):
         make_model().fit(make_data(), shuffle=False, verbose=0, callbacks=[Look()])
+
+
+def renamed_function(function: types.FunctionType, name: str) -> types.FunctionType:
+    """The same function as it would stand on the stack under another name."""
+    code = function.__code__.replace(co_name=name)
+    return types.FunctionType(code, function.__globals__, name, function.__defaults__, function.__closure__)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="batches are read for their shapes on tensorflow only")
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_another_name_of_what_reads_batches_for_their_shapes_is_an_error(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    function = renamed_function(PyDatasetAdapter.get_tf_dataset, "make_dataset")
+    monkeypatch.setattr(PyDatasetAdapter, "get_tf_dataset", function)
+    words = ["a red mug", "a blue mug with a handle"] * 8
+    table = pd.DataFrame({"text": words, "y": list("ab") * 8})
+    inputs = {"text": mg.TextLoader.from_texts("text", words, sequence_length=8)}
+    data = mg.MultimodalSequence(
+        table, inputs, mg.ClassLabel("y", ["a", "b"]), batch_size=4, shuffle=True, bucket_by_length="text"
+    )
+    model = mg.build_fusion_classifier(inputs, data.target, branches={"text": mg.models.TokenBranch(embedding_size=4)})
+    model.compile("sgd", data.target.loss)
+    wanted = r"reads batches in another function than `get_tf_dataset`.*Leave out `bucket_by_length`"
+    with pytest.raises(RuntimeError, match=rf"Keras {keras.__version__} {wanted}"):
+        getattr(model, method)(data, verbose=0, **({"shuffle": False} if method == "fit" else {}))
+
+
+@pytest.mark.parametrize("make", [False, True])
+@pytest.mark.parametrize("gone", ["module", "name"])
+def test_a_seed_generator_at_another_place_is_an_error(gone: str, make: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from keras.src.backend.common import global_state
+
+    if gone == "module":
+        monkeypatch.setitem(sys.modules, "keras.src.random.seed_generator", None)
+    else:
+        monkeypatch.delattr(global_state, "get_global_attribute")
+    with pytest.raises(RuntimeError, match=r"keeps its seed generator elsewhere \(.*Give layers such as `Dropout` a"):
+        seeds.global_seed(make=make)
+
+
+def test_a_training_that_is_to_be_resumed_looks_for_the_seed_generator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "keras.src.random.seed_generator", None)
+    data, model = make_data(), make_model()
+    with pytest.raises(RuntimeError, match=r"keeps its seed generator elsewhere"):
+        model.fit(data, shuffle=False, verbose=0, callbacks=[mg.ResumeTraining(tmp_path, data)])
+
+
+def test_a_tensor_that_does_not_tell_what_made_it_is_an_error() -> None:
+    class Tensor:
+        """As of a Keras that keeps where a tensor comes from under another name."""
+
+    tensor = Tensor()
+    with pytest.raises(RuntimeError, match=r"has no `Tensor._keras_history`, .*Compile and fit the model yourself"):
+        graph.made_by(tensor)
+    tensor._keras_history = types.SimpleNamespace(node_index=0)  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match=r"has no `SimpleNamespace.operation`, .*Compile and fit the model yourself"):
+        graph.made_by(tensor)
+
+
+def test_a_recipe_and_a_bundle_say_what_they_miss_in_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pd.DataFrame({"x": np.linspace(-1, 1, 24), "y": list("ab") * 12})
+    inputs, target = {"x": mg.NumericLoader.from_values("x", table["x"])}, mg.ClassLabel("y", ["a", "b"])
+    data = mg.MultimodalSequence(table, inputs, target)
+    model = mg.build_fusion_classifier(inputs, target)
+    model.compile("sgd", target.loss)
+    with monkeypatch.context() as changed:
+        owner = next(one for one in keras.Model.__mro__ if "_flatten_layers" in vars(one))
+        changed.delattr(owner, "_flatten_layers")
+        with pytest.raises(RuntimeError, match=r"has no `FusionModel._flatten_layers`.*`model.save`"):
+            mg.Bundle(model, inputs, target).save(tmp_path / "bundle")
+    with monkeypatch.context() as changed:
+        for tensor in keras.tree.flatten(model.output):
+            changed.delattr(tensor, "_keras_history")
+        with pytest.raises(RuntimeError, match=r"has no `KerasTensor._keras_history`.*Compile and fit"):
+            model.fit(data, shuffle=False, verbose=0, class_weight={0: 1.0, 1: 2.0})
 
 
 # What is put around the model, and taken off.

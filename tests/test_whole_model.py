@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import functools
+import itertools
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 import multimodal_gen as mg
 from multimodal_gen.loaders.base import ArraySpec
+from multimodal_gen.sequence.keras_inside.whole_model import _Steps
 
 ROWS, BATCH = 24, 4
 # Of steps in one execution, torch takes one.
@@ -295,6 +297,41 @@ def test_results_are_those_of_keras_alone() -> None:
     np.testing.assert_allclose(one.history["loss"], two.history["loss"], rtol=1e-6)
     np.testing.assert_allclose(plain.predict(inputs, **given), watched.predict(make(), verbose=0), rtol=1e-6)
     np.testing.assert_allclose(plain.evaluate(inputs, labels, **given), watched.evaluate(make(), verbose=0), rtol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="steps are run one by one for jax only")
+@pytest.mark.parametrize("together", [False, True])
+def test_an_execution_takes_a_batch_for_each_of_its_steps_or_one_that_holds_them_all(together: bool) -> None:
+    """As Keras does up to 3.15, and since: there the iterator gives the batches of an execution as one."""
+    model = make_model(steps_per_execution=3)
+    model.build()
+    seen: list[list[int]] = []
+
+    def execute(state: Any, iterator: Any) -> tuple[Any, Any]:
+        weights, others, metrics = state
+        steps = next(iterator)
+        if not together:
+            steps = [steps, *itertools.islice(iterator, 2)]
+        seen.append(list(steps))
+        return sum(steps), ([one + len(steps) for one in weights], others, metrics)
+
+    parts = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
+    state = tuple([variable.value for variable in part] for part in parts)
+    before = [variable.numpy() for variable in model.trainable_variables]
+    run = _Steps(model, "test_function")
+    batches = iter([[0, 1, 2], [3, 4, 5], [6]] if together else range(7))
+    results = []
+    for _ in range(3):
+        result, state = run(execute, state, batches)
+        results.append(result)
+    with pytest.raises(StopIteration):
+        run(execute, state, batches)
+    # An execution gives what its last step does, as Keras does.
+    assert results == ([3, 12, 6] if together else [2, 5, 6])
+    assert [one for steps in seen for one in steps] == list(range(7))
+    assert len(seen) == (3 if together else 7)
+    for variable, numbers in zip(model.trainable_variables, before, strict=True):
+        np.testing.assert_allclose(variable.numpy(), numbers + 7, rtol=1e-5)
 
 
 def raise_at_line(line: int, names: set[str], function: Callable[[], Any]) -> bool:
