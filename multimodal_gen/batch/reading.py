@@ -124,8 +124,8 @@ def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
         known = np.zeros(len(rows), bool) if memory is None else memory.take(draft.positions, filled)
     if known.all() and not varies and _are_own(draft, slot):
         return True
-    rngs = [draft.rng(slot, row) for row in rows]
-    cells = [_cell(draft, slot, row, rng) for row, rng in zip(rows, rngs, strict=True)]
+    rngs = [draft.rng(slot, row) for row in rows] if varies else [None] * len(rows)
+    cells = _cells(draft, slot, rngs)
     there = [row for row in rows if cells[row] is not _NOTHING]
     own = [cells[row] is own_cells[row] for row in rows]
     unread = [row for row in there if not (known[row] and own[row])]
@@ -148,15 +148,15 @@ def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
 
 
 def _read_cached(draft: Draft, slot: Slot, timed: Timed) -> bool:
-    cells = draft.cells[slot]
-    whole = None
-    if _are_own(draft, slot):
-        there = [row for row in range(len(cells)) if _cell(draft, slot, row, None) is not _NOTHING]
-        with stage("load"):
-            whole = timed(draft.sources[slot].gather, [cells[row] for row in there])
-        if whole is not None and len(there) < len(cells):
-            found, whole = whole, np.zeros_like(draft.empty(slot))
-            whole[there] = found
+    if not _are_own(draft, slot):
+        return False
+    cells = _cells(draft, slot, [None] * len(draft.positions))
+    there = [row for row, cell in enumerate(cells) if cell is not _NOTHING]
+    with stage("load"):
+        whole = timed(draft.sources[slot].gather, [cells[row] for row in there])
+    if whole is not None and len(there) < len(cells):
+        found, whole = whole, np.zeros_like(draft.empty(slot))
+        whole[there] = found
     if whole is None:
         return False
     draft.arrays[slot] = whole
@@ -165,6 +165,14 @@ def _read_cached(draft: Draft, slot: Slot, timed: Timed) -> bool:
 
 def _are_own(draft: Draft, slot: Slot) -> bool:
     return all(map(operator.is_, draft.cells[slot], draft.own_cells[slot]))
+
+
+def _cells(draft: Draft, slot: Slot, rngs: Sequence[np.random.Generator | None]) -> list[Any]:
+    # The cells of all rows as `_cell` gives them; mostly just those of the draft.
+    cells, loader = draft.cells[slot], draft.sources[slot].loader
+    if rngs[0] is None and (loader.accepts_missing or not any(map(is_missing, cells))):
+        return cells
+    return [_cell(draft, slot, row, rng) for row, rng in enumerate(rngs)]
 
 
 def _cell(draft: Draft, slot: Slot, row: int, rng: np.random.Generator | None) -> Any:
