@@ -29,20 +29,28 @@ class LoadError(MultimodalError):
         index: The row's label in the table's own index, where it is known.
         column: The column of the cell, where it is known.
         path: The file behind the cell, for cells that name one.
+        unknown_label: Whether the cell is a label, but none of those that its target knows.
     """
 
     def __init__(
-        self, reason: str, *, index: Any = None, column: str | tuple[str, ...] | None = None, path: str | None = None
+        self,
+        reason: str,
+        *,
+        index: Any = None,
+        column: str | tuple[str, ...] | None = None,
+        path: str | None = None,
+        unknown_label: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.index = index
         self.column = column
         self.path = path
+        self.unknown_label = unknown_label
 
     def at(self, index: Any, column: str | tuple[str, ...]) -> LoadError:
         """The same error, placed: with the row's index and the column that the cell was read from."""
-        return LoadError(self.reason, index=index, column=column, path=self.path)
+        return _rebuild_load_error(self.reason, index, column, self.path, self.unknown_label)
 
     def __str__(self) -> str:
         where = []
@@ -53,7 +61,7 @@ class LoadError(MultimodalError):
         return f"Cannot load {', '.join(where)}: {self.reason}" if where else self.reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild_load_error, (self.reason, self.index, self.column, self.path)
+        return _rebuild_load_error, (self.reason, self.index, self.column, self.path, self.unknown_label)
 
 
 def shown(cell: Any) -> str:
@@ -71,8 +79,10 @@ def _clip(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"
 
 
-def _rebuild_load_error(reason: str, index: Any, column: Any, path: str | None) -> LoadError:
-    return LoadError(reason, index=index, column=column, path=path)
+def _rebuild_load_error(
+    reason: str, index: Any, column: Any, path: str | None, unknown_label: bool = False
+) -> LoadError:
+    return LoadError(reason, index=index, column=column, path=path, unknown_label=unknown_label)
 
 
 class LoaderError(MultimodalError):

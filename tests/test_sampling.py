@@ -111,7 +111,7 @@ def test_what_cannot_be_drawn_by_is_named(table, sampler, changes: dict, message
 def test_weights_that_are_all_zero_and_a_balance_without_a_target_are_refused(table) -> None:
     with pytest.raises(mg.TableError, match="at least one row must have a weight above 0"[1:]):
         sequence(table.assign(weight=0.0), WeightedSampler("weight"))
-    with pytest.raises(ValueError, match="balances the classes of a single ClassLabel"):
+    with pytest.raises(ValueError, match="needs a single target with one class per row"):
         mg.MultimodalSequence(table, sequence(table, None).inputs, sampler="balanced")
     with pytest.raises(ValueError, match="take `shuffle=True`"):
         Plan(3, 1, weights=np.ones(3))

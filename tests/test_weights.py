@@ -95,5 +95,5 @@ def test_class_weights_are_given_by_the_text_of_a_class() -> None:
 
 def test_class_weights_need_a_class(table) -> None:
     inputs = {"number": mg.NumericLoader("number", mean=[0], scale=[1])}
-    with pytest.raises(ValueError, match="needs a ClassLabel for its target. Received: NumericLoader"):
+    with pytest.raises(ValueError, match="needs a target with one class per row.*Received: NumericLoader"):
         mg.MultimodalSequence(table, inputs, inputs["number"], class_weight="balanced")

@@ -19,7 +19,7 @@ from multimodal_gen.augment.batch import Batch
 from multimodal_gen.errors import LoaderError, LoadError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.cell_errors import read_at
-from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens
+from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.rows.table import cells_of
@@ -145,12 +145,18 @@ def learn_buckets(
             "`bucket_by_length` changes the order of rows, so it needs `shuffle=True` or a sampler. "
             f"Received: bucket_by_length={name!r}, shuffle=False"
         )
-    full, left = loader.spec.shape[0], getattr(getattr(loader, "encoder", None), "padding", "right") == "left"
+    full, left = loader.spec.shape[0], loader.pads_left
     of_each = _lengths(loader, table, left, tolerant)
     lengths = _least_padding(of_each, full)
     of_row = np.searchsorted(lengths, of_each).astype("uint8")
-    alike = tuple(key for key, one in targets.items() if isinstance(one, MaskedTokens) and one.loader == loader)
+    alike = tuple(key for key, one in targets.items() if _is_cut_like(one, loader))
     return Buckets(name, alike, lengths, full, left, of_row, np.bincount(of_row, of_each))
+
+
+def _is_cut_like(target: Loader, loader: Loader) -> bool:
+    # One that says something of each of the tokens.
+    own = target.loader if isinstance(target, Target) else None
+    return own == loader and target.spec.shape == loader.spec.shape
 
 
 def _lengths(loader: Loader, table: pd.DataFrame, left: bool, tolerant: bool) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from multimodal_gen.augment.together import Variation, moved_alike, moves
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.targets.inputs import InputTarget
+from multimodal_gen.loaders.targets.base import Target
 
 Name = TypeVar("Name")
 
@@ -24,13 +24,12 @@ def joined_targets(inputs: Mapping[str, Loader], targets: Mapping[Name, Loader])
         ValueError: If a loader varies with one that is not read beside it, or a picture would be varied apart from
             the one that it belongs to.
     """
-    loaders = [*inputs.values(), *(one.loader for one in targets.values() if isinstance(one, InputTarget))]
+    made = {name: one for name, one in targets.items() if isinstance(one, Target) and one.loader}
+    loaders = [*inputs.values(), *(one.loader for one in made.values())]
     pictures = [one for one in loaders if _variation(one) is not None]
     for loader in pictures:
         _check_leader(loader, pictures)
-    return {
-        name: _joined(target, inputs) if isinstance(target, InputTarget) else target for name, target in targets.items()
-    }
+    return {**targets, **{name: _joined(one, inputs) for name, one in made.items()}}
 
 
 def _variation(loader: Any) -> Variation | None:
@@ -56,7 +55,7 @@ def _draws_as(one: Any, other: Any) -> bool:
     return (mine.stream, mine.frame) == (others.stream, others.frame) and moved_alike(mine, others)
 
 
-def _joined(target: InputTarget, inputs: Mapping[str, Loader]) -> InputTarget:
+def _joined(target: Target, inputs: Mapping[str, Loader]) -> Target:
     own = _variation(target.loader)
     if own is None or not target.follows or _leader(target.loader) is not None:
         return target
@@ -91,8 +90,8 @@ def _joined(target: InputTarget, inputs: Mapping[str, Loader]) -> InputTarget:
     return _with_variation(target, own.joined(leader))
 
 
-def _with_variation(target: InputTarget, variation: Variation) -> InputTarget:
-    if variation == target.loader.variation:  # type: ignore[attr-defined]
+def _with_variation(target: Target, variation: Variation) -> Target:
+    if variation == _variation(target.loader):
         return target
     # The same objects but for the draws: what they read, and what a cache keeps of it, is the same.
     loader, joined = copy.copy(target.loader), copy.copy(target)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cell_numbers import cell_number
 from multimodal_gen.rows.cells import cell_text
 
@@ -62,8 +62,8 @@ class Weights:
                 own[:] = _column(table, self.by_column[name], positions)
             if name in self.by_class:
                 target = self.targets[name]
-                assert isinstance(target, ClassLabel)
-                own *= self.by_class[name][target.positions(truth)].astype("float32")
+                assert isinstance(target, Target)
+                own *= self.by_class[name][target.class_positions(truth)].astype("float32")
             own[len(own) - padding :] = 0
             weights[name] = own
         return weights
@@ -118,10 +118,13 @@ def weights_by_class(
 
 def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFrame) -> np.ndarray:
     of = "" if name is None else f"[{name!r}]"
-    if not isinstance(target, ClassLabel):
-        raise ValueError(f"`class_weight{of}` needs a ClassLabel for its target. Received: {type(target).__name__}")
+    if not isinstance(target, Target) or not target.one_class:
+        raise ValueError(
+            f"`class_weight{of}` needs a target with one class per row, such as ClassLabel. "
+            f"Received: {type(target).__name__}"
+        )
     if isinstance(weights, str) and weights == "balanced":
-        balanced = target.class_weight(table[target.column])
+        balanced = target.class_weight(table)
         return np.array([balanced[position] for position in range(len(target.class_names))])
     try:
         by_text = {cell_text(one): weight for one, weight in weights.items()} if isinstance(weights, Mapping) else {}

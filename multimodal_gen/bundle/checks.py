@@ -14,8 +14,6 @@ import numpy as np
 
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.loaders.targets.class_label import ClassLabel
-from multimodal_gen.loaders.targets.multi_label import MultiLabel
 from multimodal_gen.sequence.input_names import check_order
 from multimodal_gen.sequence.output_shapes import Targets, by_name, check_shapes, paired, structure
 from multimodal_gen.spec import with_masks
@@ -111,9 +109,8 @@ def check_outputs(outputs: Any, target: Targets) -> None:
                 "The model puts out NaN for every row: its training has diverged, or its weights were never loaded. "
                 f"Received: outputs{name} of {len(array):,} rows"
             )
-        if isinstance(one, ClassLabel | MultiLabel) and (
-            np.nanmin(array) < -_TOLERANCE or np.nanmax(array) > 1 + _TOLERANCE
-        ):
+        probable = one.class_names and one.activation in ("sigmoid", "softmax")
+        if probable and (np.nanmin(array) < -_TOLERANCE or np.nanmax(array) > 1 + _TOLERANCE):
             raise ValueError(
                 f"A {type(one).__name__} needs probabilities, in [0, 1]; end the model in `target.activation`, "
                 f"{one.activation!r}. Received: outputs{name} from {np.nanmin(array):g} to {np.nanmax(array):g}"

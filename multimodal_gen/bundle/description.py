@@ -17,11 +17,8 @@ from multimodal_gen.bundle.files import parse_json, placed, read_text
 from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.config import deserialize, serialize
 from multimodal_gen.errors import BundleError
-from multimodal_gen.loaders.arrays import ArrayLoader
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.loaders.targets.inputs import InputTarget
 
 _FORMAT = 1
 _TOKENIZER = re.compile(r"tokenizer(_\d+)?\.json")
@@ -108,11 +105,11 @@ def read_description(
         if description.get("targets") is not None:
             target = _built(description["targets"], Target, custom_objects)
         if directory is not None:
-            inputs = {name: _moved(loader, directory) for name, loader in inputs.items()}
-            several = isinstance(target, dict)
-            target = (
-                {name: _moved(one, directory) for name, one in target.items()} if several else _moved(target, directory)
-            )
+            inputs = {name: loader.moved(directory) for name, loader in inputs.items()}
+            if isinstance(target, dict):
+                target = {name: one.moved(directory) for name, one in target.items()}
+            elif target is not None:
+                target = target.moved(directory)
         return inputs, target, description["inputs_as"]
     except BundleError as error:
         raise placed(error, folder) from error
@@ -121,15 +118,6 @@ def read_description(
     except Exception as error:
         # Whatever it makes constructors and the tokenizers library complain about.
         raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error
-
-
-def _moved(loader: Any, directory: str | os.PathLike[str]) -> Any:
-    """A loader or target whose files lie in another folder; one without files as it is."""
-    if isinstance(loader, ArrayLoader | ImageLoader):
-        return loader.replace(directory=os.fspath(directory))
-    if isinstance(loader, InputTarget):
-        return loader.replace(loader=_moved(loader.loader, directory))
-    return loader
 
 
 def _built(configs: Mapping[str, Any], kind: type[Any], custom_objects: Mapping[str, type] | None) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.cli.data import Reporter, given_parts, lost_all
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders import MultiLabel
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
 
 # What may stand between labels in a csv file, the first that no label contains.
@@ -160,7 +159,7 @@ def _writable(column: pd.Series) -> Any:
 
 
 def with_joined_labels(frame: pd.DataFrame, target: Any) -> tuple[pd.DataFrame, str | None]:
-    """A table of predictions with lists of labels as texts, which a csv file can hold and a `MultiLabel` reads.
+    """A table of predictions with lists of labels as texts, which a csv file can hold and a target reads.
 
     Args:
         frame: What `with_index` gave, of a bundle's predictions.
@@ -169,15 +168,12 @@ def with_joined_labels(frame: pd.DataFrame, target: Any) -> tuple[pd.DataFrame, 
     Returns:
         The table, and the separator, None where there are no lists. It is one that no class contains.
     """
-    targets = target if isinstance(target, Mapping) else {None: target}
-    lists = {
-        "labels" if name is None else f"{name}.labels": one
-        for name, one in targets.items()
-        if isinstance(one, MultiLabel) and one.separator is None
-    }
+    targets = list(target.values()) if isinstance(target, Mapping) else [target]
+    lists = [name for name in frame if any(isinstance(cell, list) for cell in frame[name])]
     if not lists:
         return frame, None
-    names = [cell_text(name) for one in lists.values() for name in one.class_names]
+    several = [one for one in targets if one is not None and not one.one_class]
+    names = [cell_text(name) for one in several for name in one.class_names]
     separator = next((one for one in _SEPARATORS if not any(one in name for name in names)), _SEPARATORS[-1])
     for column in lists:
         cells = [separator.join(map(cell_text, cell)) if isinstance(cell, list) else None for cell in frame[column]]

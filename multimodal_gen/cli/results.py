@@ -11,7 +11,6 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.cli.predict import finite, with_index, with_inputs, with_joined_labels
 from multimodal_gen.inspection import plots
-from multimodal_gen.loaders import ClassLabel
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
@@ -38,7 +37,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
         frame.insert(place, name if name not in frame else f"true_{name}", test[column].to_numpy())
     frame.to_csv(folder / "predictions.csv", index=False)
     plots.plot_history(history).savefig(folder / "curves.png")
-    if isinstance(target, ClassLabel):
+    if target.one_class:
         figure = plots.plot_confusion(test[columns[0]], predictions["label"], target.class_names)
         figure.savefig(folder / "confusion.png")
     sequence = MultimodalSequence(test, bundle.inputs, target)

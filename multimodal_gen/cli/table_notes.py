@@ -11,9 +11,9 @@ import pandas as pd
 
 from multimodal_gen.cli.data import Parts, parts_are_given
 from multimodal_gen.cli.settings import DataSettings
-from multimodal_gen.inspection.audit.labels import hint_notes
+from multimodal_gen.inspection.audit.labels import class_texts, hint_notes
 from multimodal_gen.inspection.audit.sides import side_note
-from multimodal_gen.loaders import ClassLabel, Loader, MultiLabel
+from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import cells_of
 
@@ -46,21 +46,21 @@ def notes_on(settings: DataSettings, parts: Parts, inputs: Mapping[str, Loader],
         notes += [] if told else hint_notes(column, texts, some, target)
         if mirrored:
             notes += side_note(column, [text for text in texts if text is not None], "captions")
-    if mirrored and isinstance(target, ClassLabel | MultiLabel):
+    if mirrored and target.class_names:
         notes += side_note(str(settings.label[0]), map(str, target.class_names), "classes")
     return notes
 
 
 def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
     # Few captions that many rows share, and each of them with one class.
-    if not isinstance(target, ClassLabel):
+    if not target.one_class:
         return []
-    assert isinstance(target.column, str)
-    rows = rows[rows[target.column].notna()]
-    texts = _folded(rows[column])
-    rows = rows.loc[rows[column].notna() & (rows[column].astype(str).str.strip() != "")]
-    captions = pd.factorize(texts)[0]
-    classes = pd.factorize(rows[target.column].astype(str))[0]
+    labels = np.array(class_texts(target, rows), object)
+    there = rows[column].notna() & (rows[column].astype(str).str.strip() != "")
+    kept = there.to_numpy() & np.array([one is not None for one in labels], bool)
+    rows = rows.loc[kept]
+    captions = pd.factorize(_folded(rows[column]))[0]
+    classes = pd.factorize(labels[kept])[0]
     both = np.unique(captions.astype("int64") * (int(classes.max(initial=0)) + 1) + classes)
     count = int(captions.max(initial=-1)) + 1
     if not count or len(both) > count or count * _ROWS_A_CAPTION > len(rows):

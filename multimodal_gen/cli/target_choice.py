@@ -13,7 +13,8 @@ import pandas as pd
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import LoadError, TableError, shown
 from multimodal_gen.loaders import ClassLabel, MultiLabel, NumericTarget
-from multimodal_gen.loaders.targets.base import Target, hold_amounts, nearly_all_differ
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.names import hold_amounts, nearly_all_differ
 from multimodal_gen.rows.cells import cell_text, is_missing
 from multimodal_gen.rows.table import cells_of
 
@@ -163,9 +164,9 @@ def class_called(text: str, target: Target) -> Any:
 
 def in_words(target: Target) -> str:
     """A line that says what is predicted."""
-    if isinstance(target, ClassLabel | MultiLabel):
+    if target.class_names:
         names = target.class_names
-        kind = "classes" if isinstance(target, ClassLabel) else "labels"
+        kind = "classes" if target.one_class else "labels"
         shown = ", ".join(map(str, names[:_MOST_NAMES]))
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         return f"  {kind:<9} {len(names)}: {shown}{more}"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.stages import Stopwatch
 
 if TYPE_CHECKING:
@@ -121,8 +120,7 @@ def profile(
 def _advice(sequence: MultimodalSequence) -> dict[str, str]:
     # Nothing that is done already.
     assembly, advice = sequence.assembly, dict(_STAGES)
-    pictures = [one for one in assembly.inputs.values() if isinstance(one, ImageLoader)]
-    if any(one.get_config().get("decoder") == "turbo" for one in pictures):
+    if any(one.get_config().get("decoder") == "turbo" for one in assembly.inputs.values()):
         for stage in ("decode", "resize"):
             advice[stage] = f"pictures are costly to {stage}: `cache=` does it once; or a smaller `image_size`"
     if assembly.cache is not None:

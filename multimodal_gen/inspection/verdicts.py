@@ -1,4 +1,7 @@
-"""What was predicted for the rows of a table beside what is true, in words, and which rows are worst; draws nothing."""
+"""What was predicted for the rows of a table beside what is true, in words, and which rows are worst; draws nothing.
+
+A target says what is right, by `Target.judge`; here is what that looks like.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import LoadError
 from multimodal_gen.inspection.layout import GREEN, GREY, INK, RED
-from multimodal_gen.loaders import ClassLabel, MultiLabel, NumericTarget
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.rows.table import cells_of
 
-_MIDDLE = 0.5
 _Words = list[tuple[str, str, str]]
 
 
@@ -23,14 +25,12 @@ class Verdicts:
     """What is to be said of every row.
 
     Args:
-        right: `(rows,) bool`; all false for numbers, which are never quite right.
         worst_first: `(rows,) int64`: the wrong rows by position, the most confident mistake or largest error first.
         title: Says how many are right, or how large errors are.
         kind: What rows of `worst_first` are called.
         words: Position -> paragraphs: text, colour and weight.
     """
 
-    right: np.ndarray
     worst_first: np.ndarray
     title: str
     kind: str
@@ -41,102 +41,44 @@ def verdicts_on(target: Any, table: pd.DataFrame, predictions: pd.DataFrame) -> 
     """Compare predictions with the truth.
 
     Args:
-        target: A `ClassLabel`, `NumericTarget` or `MultiLabel`.
+        target: A target that judges, as `ClassLabel`, `NumericTarget` and `MultiLabel` do.
         table: The rows, with the target's column.
         predictions: What `Bundle.predict` gave for them.
 
     Raises:
         ValueError: If the target is something else, or the predictions are not of this table and target.
     """
-    if not isinstance(target, ClassLabel | NumericTarget | MultiLabel):
-        raise ValueError(
-            f"`sequence` must have a ClassLabel, NumericTarget or MultiLabel as its target. Received: target={target!r}"
+    received = f"{len(predictions)} predictions for {len(table)} rows, columns={list(predictions.columns)[:5]}"
+    judgement = None
+    if isinstance(target, Target):
+        columns = list(target.decode_outputs(np.zeros((1, *target.output_shape), "float32")))
+        refusal = ValueError(
+            "`predictions` must be what Bundle.predict gives for the sequence's table: its index "
+            f"and the columns {columns[:5]}. Received: {received}"
         )
-    needed = "label" if isinstance(target, ClassLabel) else "labels" if isinstance(target, MultiLabel) else None
-    wanted = [needed] if needed is not None else list(target.names)  # type: ignore[union-attr]
-    if not set(wanted) <= set(predictions) or not predictions.index.equals(table.index):
-        named = f"column {wanted[0]!r}" if len(wanted) == 1 else f"columns {wanted}"
-        raise ValueError(
-            f"`predictions` must be what Bundle.predict gives for the sequence's table: its index and a {named}. "
-            f"Received: {len(predictions)} predictions for {len(table)} rows, columns={list(predictions.columns)[:5]}"
-        )
-    cells = cells_of(table, target.column)
-    if isinstance(target, ClassLabel):
-        return _of_classes(target, cells, predictions)
-    return (
-        _of_numbers(target, cells, predictions)
-        if isinstance(target, NumericTarget)
-        else _of_labels(target, cells, predictions)
-    )
-
-
-def true_classes(target: ClassLabel, cells: list[Any]) -> np.ndarray:
-    """The class of each cell as it stands in `class_names`; a cell that names none as it is, `(rows,) object`."""
-    classes = np.empty(len(cells), object)
-    for row, cell in enumerate(cells):
+        if not predictions.index.equals(table.index):
+            raise refusal
         try:
-            classes[row] = target.class_names[target.position(cell)]
-        except LoadError:
-            classes[row] = cell
-    return classes
+            judgement = target.judge(cells_of(table, target.column), predictions)
+        except KeyError:
+            raise refusal from None
+    if judgement is None:
+        raise ValueError(
+            "`sequence` must have a target that judges predictions, such as ClassLabel, NumericTarget or MultiLabel. "
+            f"Received: target={target!r}"
+        )
+    wrong = np.ones(len(table), bool) if judgement.right is None else ~judgement.right
+    kind = "rows, the largest error first" if judgement.right is None else "wrong rows, the most confident first"
+    return Verdicts(_worst(wrong, judgement.badness), judgement.title, kind, lambda row: _words(judgement, row))
 
 
-def _of_classes(target: ClassLabel, cells: list[Any], predictions: pd.DataFrame) -> Verdicts:
-    truths, guesses = true_classes(target, cells), predictions["label"].to_numpy(object)
-    right = np.array([truth == guess for truth, guess in zip(truths, guesses, strict=True)], bool)
-    shares = np.full(len(cells), np.nan)
-    for name in target.class_names:
-        column = "label_probability" if name == "label" else name
-        if column in predictions:
-            said = guesses == name
-            shares[said] = predictions[column].to_numpy("float64", na_value=np.nan)[said]
-
-    def words(row: int) -> _Words:
-        share = "" if np.isnan(shares[row]) else f" ({shares[row]:.0%})"
-        if right[row]:
-            return [(f"✓ {guesses[row]}{share}", GREEN, "bold")]
-        return [(f"✗ said {guesses[row]}{share}", RED, "bold"), (f"is {truths[row]}", INK, "bold")]
-
-    title = f"{right.sum():,} of {len(cells):,} rows right"
-    return Verdicts(right, _worst(~right, shares), title, "wrong rows, the most confident first", words)
-
-
-def _of_labels(target: MultiLabel, cells: list[Any], predictions: pd.DataFrame) -> Verdicts:
-    truth = np.stack([target.read(cell) for cell in cells]) > _MIDDLE
-    names = list(target.class_names)
-    columns = ["labels_probability" if name == "labels" else name for name in names]
-    shares = predictions[columns].to_numpy("float64", na_value=np.nan)
-    guesses = shares > _MIDDLE
-    right = (truth == guesses).all(axis=1)
-
-    def listed(row: np.ndarray) -> str:
-        return ", ".join(str(name) for name, there in zip(names, row, strict=True) if there) or "no label"
-
-    def words(row: int) -> _Words:
-        if right[row]:
-            return [(f"✓ {listed(guesses[row])}", GREEN, "bold")]
-        return [(f"✗ said {listed(guesses[row])}", RED, "bold"), (f"is {listed(truth[row])}", INK, "bold")]
-
-    title = f"{right.sum():,} of {len(cells):,} rows right in every label"
-    confidence = np.abs(shares - truth).max(axis=1)
-    return Verdicts(right, _worst(~right, confidence), title, "wrong rows, the most confident first", words)
-
-
-def _of_numbers(target: NumericTarget, cells: list[Any], predictions: pd.DataFrame) -> Verdicts:
-    truth = target.unscale(np.stack([target.read(cell) for cell in cells]))
-    guesses = predictions[list(target.names)].to_numpy("float64", na_value=np.nan)
-    errors = np.abs(guesses - truth)
-
-    def words(row: int) -> _Words:
-        return [
-            (f"{name}: said {guess:,.5g}, is {true:,.5g}", INK, "bold")
-            for name, guess, true in zip(target.names, guesses[row], truth[row], strict=True)
-        ] + [("off by " + ", ".join(f"{error:,.4g}" for error in errors[row]), GREY, "normal")]
-
-    means = ", ".join(f"{name} {mean:,.4g}" for name, mean in zip(target.names, errors.mean(axis=0), strict=True))
-    every = np.ones(len(cells), bool)
-    worst = _worst(every, (errors / target.scale).max(axis=1))
-    return Verdicts(~every, worst, f"mean absolute error: {means}", "rows, the largest error first", words)
+def _words(judgement: Judgement, row: int) -> _Words:
+    said = judgement.words(row)
+    if judgement.right is None:
+        return [*((one, INK, "bold") for one in said[:-1]), (said[-1], GREY, "normal")]
+    if judgement.right[row]:
+        return [(f"✓ {said[0]}", GREEN, "bold")]
+    return [(f"✗ said {said[0]}", RED, "bold"), *((f"is {one}", INK, "bold") for one in said[1:])]
 
 
 def _worst(wrong: np.ndarray, badness: np.ndarray) -> np.ndarray:

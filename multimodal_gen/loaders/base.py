@@ -16,6 +16,7 @@ import numpy as np
 
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.drawing import array_in_words, drawn_pixels
 from multimodal_gen.rows.cells import is_missing as is_missing
 from multimodal_gen.rows.table import check_names
 from multimodal_gen.spec import ArraySpec as ArraySpec
@@ -40,6 +41,8 @@ class Loader(Configurable):
         batch_tolerance: How far what `read_batch` gives may be from what `read` gives, as a share of the largest number
             in the array; for a loader that runs a network in `read_batch`, whose sums depend on the size of a batch.
             1e-5 is right for float32. Then the bytes of a batch depend on which rows are read together, too.
+        reads_text: Whether cells are texts that people wrote, whose wording an audit looks at.
+        pads_left: Of kind "tokens", whether the zeros stand before the ids.
 
     Example:
         @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Loader(Configurable):
     cached: bool = True
     kept_by_row: bool = False
     batch_tolerance: float = 0.0
+    reads_text: bool = False
+    pads_left: bool = False
 
     @abc.abstractmethod
     def read(self, cell: Any) -> np.ndarray:
@@ -147,6 +152,62 @@ class Loader(Configurable):
         # What a missing cell is means nothing to `read`, unless it sees them.
         irrelevant = ("column", "augment") if self.accepts_missing else ("column", "augment", "missing")
         return {name: value for name, value in self.get_config().items() if name not in irrelevant}
+
+    # What people are shown, and where files lie
+
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """Put into words what a model is given for a row, for pictures of batches.
+
+        Args:
+            array: What `augment` gave.
+            cell: The cell, for what the array alone does not tell.
+
+        Returns:
+            A title, such as the name of a column, -> words. Where nothing needs to stand before the
+            words, as before a caption, their title is "". Further lines of words are remarks.
+        """
+        columns = [self.column] if isinstance(self.column, str) else self.column
+        return {", ".join(columns): array_in_words(array)}
+
+    def draw(self, array: np.ndarray) -> np.ndarray | None:
+        """What a model is given for a row as a picture to look at, or None where words say more.
+
+        Args:
+            array: What `augment` gave.
+
+        Returns:
+            `(height, width, 3) uint8`; by default of kind "image", with the range of anything but
+            uint8 stretched, and None of other kinds.
+        """
+        return drawn_pixels(array) if self.spec.kind == "image" else None
+
+    def thumbnails(self, size: tuple[int, int], *, pad: bool = False) -> Loader | None:
+        """A loader of the same pictures, small and before all normalisation, to look at very many.
+
+        Args:
+            size: `(height, width)` in pixels.
+            pad: Whether to fill the shorter side instead of stretching.
+
+        Returns:
+            A loader whose `read` also takes the content of a file, as bytes, in place of the cell
+            that names it; or None, the default, where a picture is only had as `read` gives it.
+        """
+        return None
+
+    def text_coverage(self, texts: Sequence[str]) -> str | None:
+        """How much of texts gets through to the model, in words; None where that is not known."""
+        return None
+
+    def moved(self, directory: str | os.PathLike[str]) -> Self:
+        """The loader with another folder for relative paths to start in.
+
+        By default an argument `directory` of the constructor is replaced, and loaders among the
+        arguments are moved likewise; one that has neither stays as it is.
+        """
+        moved = {name: one.moved(directory) for name, one in self.get_config().items() if isinstance(one, Loader)}
+        if "directory" in inspect.signature(type(self).__init__).parameters:
+            moved["directory"] = os.fspath(directory)  # type: ignore[assignment]
+        return self.replace(**moved) if moved else self
 
 
 def check_missing(missing: Any) -> str:

@@ -39,5 +39,6 @@ def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError
     if not isinstance(error, LoadError):
         error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}")
     if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
-        error = LoadError(f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}.", path=None)
+        reason = f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}."
+        error = LoadError(reason, unknown_label=error.unknown_label)
     return error.at(index, loader.column)

@@ -9,6 +9,7 @@ import numpy as np
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.drawing import numbers_in_words
 from multimodal_gen.loaders.learning import numbers_of, read_numbers, standardised
 from multimodal_gen.rows.checks import check_once
 from multimodal_gen.spec import ArraySpec
@@ -89,3 +90,8 @@ class NumericLoader(Loader):
                 f'`missing="mean"` (`--number-missing mean`). Received: {shown(cell)}'
             )
         return standardised(numbers, self.mean, self.scale, cell)
+
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """The numbers in the table's units, each under the name of its column."""
+        columns = [self.column] if isinstance(self.column, str) else self.column
+        return numbers_in_words(columns, array, self.mean, self.scale)

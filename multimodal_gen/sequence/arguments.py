@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +13,8 @@ from multimodal_gen.batch.assembly import INPUTS_AS
 from multimodal_gen.batch.failures import POLICIES
 from multimodal_gen.batch.shared_draws import joined_targets
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.targets.class_label import ClassLabel
-from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens
-from multimodal_gen.rows.sampling import BalancedSampler, Sampler
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.spec import with_masks
 
 
@@ -71,12 +69,8 @@ def check_form(inputs: Mapping[str, Loader], inputs_as: str) -> None:
 def check_together(inputs: Mapping[str, Loader], targets: Mapping[str | None, Loader]) -> None:
     """Refuse a target that asks for what another loader reads than those of the inputs."""
     for target in targets.values():
-        if isinstance(target, MaskedTokens) and target.loader not in inputs.values():
-            raise ValueError(
-                "The target `MaskedTokens(loader)` needs that same loader among the inputs, or the "
-                "model is given other masks than it is asked about. "
-                f"Received: {target.loader!r}, inputs {list(inputs)}"
-            )
+        if isinstance(target, Target):
+            target.check_inputs(inputs)
     joined_targets(inputs, targets)
 
 
@@ -128,7 +122,7 @@ def check_policy(on_error: Any, max_error_rate: Any, read_timeout: Any, *, has_t
 
 
 def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler | None:
-    """The argument `sampler` of a sequence, checked; "balanced" is by the column of its target.
+    """The argument `sampler` of a sequence, checked; "balanced" is by the classes of its target.
 
     Raises:
         ValueError: If it is no sampler, or there is no single target to balance by.
@@ -140,17 +134,8 @@ def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler
             '`sampler` must be "balanced", None, or an object of a class derived from `mg.Sampler`. '
             f"Received: sampler={sampler!r}"
         )
-    if not isinstance(target, ClassLabel):
+    if not isinstance(target, Target) or not target.one_class:
         raise ValueError(
-            'sampler="balanced" balances the classes of a single ClassLabel; for another column of classes take '
-            f"`BalancedSampler(column)`. Received: target={target!r}"
+            'sampler="balanced" needs a single target with one class per row, such as ClassLabel; '
+            f"for another column of classes take `BalancedSampler(column)`. Received: target={target!r}"
         )
-    assert isinstance(target.column, str)
-    return BalancedSampler(target.column)
-
-
-def _is_count(value: Any, least: int) -> bool:
-    try:
-        return not isinstance(value, bool) and operator.index(value) >= least
-    except TypeError:
-        return False

@@ -10,12 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.loaders.targets.class_label import ClassLabel
-from multimodal_gen.loaders.targets.multi_label import MultiLabel
-from multimodal_gen.loaders.targets.numbers import NumericTarget
 
 if TYPE_CHECKING:
     import keras
@@ -88,11 +83,10 @@ def check_shapes(shapes: Any, target: Targets) -> None:
 
 
 def _check_shape(name: str, one: Target, shape: Any) -> None:
-    # Class numbers need `units` probabilities each, and there may be several of them, as of hidden tokens.
-    numbers = math.prod(one.spec.shape) if np.dtype(one.spec.dtype).kind in "iu" else 1
-    if None not in shape and math.prod(shape) not in (one.units, one.units * numbers):
+    numbers = math.prod(one.output_shape)
+    if None not in shape and math.prod(shape) not in (one.units, numbers):
         raise ValueError(
-            f"The model must put out {one.units * numbers} numbers a row, as the {type(one).__name__} on "
+            f"The model must put out {numbers} numbers a row, as the {type(one).__name__} on "
             f"{one.column!r} has it in `units`. Received: outputs{name} of shape {tuple(shape)}"
         )
 
@@ -101,7 +95,7 @@ def check_target(method: str | None, model: Any, targets: Mapping[Any, Any]) -> 
     """Compare the targets of a sequence with the outputs of the model that Keras trains or scores on it.
 
     A model is left alone whose outputs are not known beforehand, or that makes its loss itself or from a function that
-    is not one of Keras's plain ones; so is a target other than `ClassLabel`, `MultiLabel` and `NumericTarget`.
+    is not one of Keras's plain ones; so is a loader that is no `Target`.
 
     Args:
         method: "fit", "evaluate" or "predict", which takes no notice of targets; None if none is running.
@@ -132,7 +126,7 @@ def check_target(method: str | None, model: Any, targets: Mapping[Any, Any]) -> 
     for name, target in targets.items():
         shape = shapes if name is None else shapes.get(name)
         of_output = loss.get(name) if isinstance(loss, Mapping) else loss
-        if shape is not None and isinstance(target, ClassLabel | MultiLabel | NumericTarget):
+        if shape is not None and isinstance(target, Target):
             _check_with_loss("" if name is None else f" {name!r}", target, shape, _name_of(of_output))
 
 
@@ -140,7 +134,7 @@ def _check_with_loss(name: str, target: Target, shape: Any, loss: str | None) ->
     if loss not in _PLAIN:
         return
     # Of two classes, one probability says as much as two: it is the loss that tells which of them is meant.
-    two = isinstance(target, ClassLabel) and len(target.class_names) == 2 and target.label_mode != "categorical"
+    two = target.one_class and len(target.class_names) == 2 and target.spec.shape in ((), (1,))
     if (
         two
         and None not in shape

@@ -27,11 +27,6 @@ from multimodal_gen.inspection.audit.report import Audit, View
 from multimodal_gen.inspection.audit.sides import side_note
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.loaders.targets.class_label import ClassLabel
-from multimodal_gen.loaders.targets.inputs import InputTarget
-from multimodal_gen.loaders.targets.multi_label import MultiLabel
-from multimodal_gen.loaders.text.loader import TextLoader
-from multimodal_gen.loaders.text.masked import MaskedTextLoader
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import cells_of, check_columns
 
@@ -136,7 +131,7 @@ class _Gathering:
                 self.notes.append(f"{name_of(loader)}: {rows} blank in training")
         for reader in self.readers:
             self._look_at_pictures(reader)
-        texts = [one for one in self.loaders if _encoder_of(one) is not None]
+        texts = [one for one in self.loaders if one.reads_text and isinstance(one.column, str)]
         for loader in texts:
             self._look_at_texts(loader)
         pictures = {str(reader.loader.column) for reader in self.readers}
@@ -156,14 +151,14 @@ class _Gathering:
         )
 
     def _look_at_labels(self, target: Target) -> None:
-        if isinstance(target, InputTarget) or target.cached_by is not target:
+        if target.cached_by is not target:
             # Made of what an input reads.
             self.progress(len(self.rows))
             return
         self.labels, found = read_labels(self.rows, target, self.parts.codes == 0, self.progress)
         self.findings += found
         self.notes += balance_note(self.rows, target)
-        if self.readers and isinstance(target, ClassLabel | MultiLabel):
+        if self.readers and target.class_names:
             self.notes += side_note(name_of(target), map(str, target.class_names), "classes")
 
     def _look_at_pictures(self, reader: PictureReader) -> None:
@@ -192,7 +187,8 @@ class _Gathering:
         texts = [cell if isinstance(cell, str) else None for cell in cells_of(self.rows, column)]
         self.findings += read_others(self.rows, loader, self.progress)
         self.findings += words.odd_lengths(column, texts)
-        self.notes += words.token_notes(column, [text for text in texts if text is not None], _encoder_of(loader))
+        covered = loader.text_coverage([text for text in texts if text is not None])
+        self.notes += [] if covered is None else [f"{column}: {covered}"]
         if self.target is not None:
             self.notes += hint_notes(column, texts, self.rows, self.target)
         if self.readers:
@@ -275,10 +271,6 @@ class _Gathering:
 
 def _columns(loader: Loader) -> tuple[str, ...]:
     return (loader.column,) if isinstance(loader.column, str) else loader.column
-
-
-def _encoder_of(loader: Loader) -> Any:
-    return loader.encoder if isinstance(loader, TextLoader | MaskedTextLoader) else None
 
 
 def _numbered(digests: list[int | None]) -> np.ndarray:

@@ -15,8 +15,6 @@ from multimodal_gen.inspection.audit.reading import in_words, name_of
 from multimodal_gen.inspection.audit.texts import normalised
 from multimodal_gen.loaders.cell_errors import read_at
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.loaders.targets.class_label import ClassLabel
-from multimodal_gen.loaders.targets.multi_label import MultiLabel, split_labels
 from multimodal_gen.rows.cells import cell_text, is_missing
 from multimodal_gen.rows.table import cells_of
 
@@ -42,37 +40,43 @@ def read_labels(
     known: dict[bytes, int] = {}
     codes = np.full(len(table), -1, "int64")
     findings = []
-    for row, cell in enumerate(cells_of(table, target.column)):
+    cells = cells_of(table, target.column)
+    for row, cell in enumerate(cells):
         try:
             array = read_at(target, cell, table.index[row])
             codes[row] = known.setdefault(array.tobytes(), len(known))
         except LoadError as error:
-            findings.append(Finding(row, column, _kind(target, cell), in_words(error)))
+            findings.append(Finding(row, column, _kind(target, cell, error), in_words(error)))
         progress(1)
-    if isinstance(target, ClassLabel):
+    if target.one_class:
         seen = np.zeros(len(known) + 1, bool)
         seen[codes[training]] = True
         for place in np.flatnonzero((codes >= 0) & ~seen[codes]):
-            label = table[target.column].iloc[place]
-            findings.append(Finding(int(place), column, "unseen label", f"no training row has the label {label!r}"))
+            message = f"no training row has the label {cells[place]!r}"
+            findings.append(Finding(int(place), column, "unseen label", message))
     return codes, findings
 
 
 def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
     """How even the classes are, in words."""
-    if not isinstance(target, ClassLabel):
+    if not target.one_class:
         return []
-    assert isinstance(target.column, str)
-    known = set(map(cell_text, target.class_names))
-    counts = Counter(text for text in map(_text, cells_of(table, target.column)) if text in known)
+    counts = Counter(name for name in class_texts(target, table) if name is not None)
     if not counts:
         return []
     (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
-    absent = len(known) - len(counts)
+    absent = len(target.class_names) - len(counts)
     none = f"; {absent} classes have no row" if absent else ""
     return [
-        f"{target.column}: {len(counts)} classes of {few:,} to {many:,} rows; fewest {least!r}, most {most!r}{none}"
+        f"{name_of(target)}: {len(counts)} classes of {few:,} to {many:,} rows; fewest {least!r}, most {most!r}{none}"
     ]
+
+
+def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:
+    """The name of each row's class as text; None where it has none that the target knows."""
+    names = list(map(cell_text, target.class_names))
+    classes = target.classes_of(cells_of(table, target.column))
+    return [None if place < 0 else names[place] for place in classes.tolist()]
 
 
 def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, target: Target) -> list[str]:
@@ -80,20 +84,20 @@ def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, ta
 
     A caption holds a name if it has all of its words, in singular or plural.
     """
-    if not isinstance(target, ClassLabel):
+    if not target.one_class:
         return []
     names = {name: frozenset(map(_stem, normalised(name).split())) for name in map(cell_text, target.class_names)}
     by_word: dict[str, list[Any]] = {}
     for name, words in names.items():
         for word in words:
             by_word.setdefault(word, []).append(name)
-    labels = list(map(_text, cells_of(table, target.column)))
+    labels = class_texts(target, table)
     rows = own = right = 0
     majority = Counter(label for label in labels if label is not None).most_common(1)
     most_common = majority[0][0] if majority else None
     holding: Counter[Any] = Counter()
     for text, label in zip(texts, labels, strict=True):
-        if text is None or label is None or label not in names:
+        if text is None or label is None:
             continue
         said = set(map(_stem, normalised(text).split()))
         held = {name for word in said for name in by_word.get(word, ()) if names[name] <= said}
@@ -109,27 +113,11 @@ def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, ta
     ]
 
 
-def _kind(target: Target, cell: Any) -> str:
+def _kind(target: Target, cell: Any, error: LoadError) -> str:
     if not isinstance(cell, tuple) and is_missing(cell):
         return "missing"
-    if isinstance(target, ClassLabel):
-        return "unseen label"
-    if isinstance(target, MultiLabel) and isinstance(target.column, str):
-        try:
-            split_labels(cell, target.separator)
-        except LoadError:
-            return "unreadable"
-        return "unseen label"
-    return "unreadable"
+    return "unseen label" if target.one_class or error.unknown_label else "unreadable"
 
 
 def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") else word
-
-
-def _text(cell: Any) -> str | None:
-    # The text of a label, None where it is missing or is not a single value.
-    try:
-        return cell_text(cell)
-    except TypeError:
-        return None

@@ -17,7 +17,6 @@ from multimodal_gen.inspection.audit.clusters import groups
 from multimodal_gen.inspection.audit.findings import KINDS, Finding
 from multimodal_gen.inspection.audit.pictures import PictureReader
 from multimodal_gen.inspection.audit.report import Audit, View
-from multimodal_gen.loaders.image.loader import ImageLoader
 
 _CASES, _CLUSTERS, _MOST_SHOWN = 12, 24, 6
 _SIDE = 160
@@ -120,16 +119,16 @@ def _card(view: View, row: int, message: str) -> str:
 
 
 def _picture(reader: PictureReader, cell: Any) -> str:
-    loader = reader.loader
     try:
-        if isinstance(loader, ImageLoader):
-            # As it is shaped, not as a model is given it.
-            loader = reader.small.replace(image_size=(_SIDE, _SIDE), pad_to_aspect_ratio=True)
-        pixels = loader.read(cell)
+        # As it is shaped, not as a model is given it.
+        loader = reader.loader.thumbnails((_SIDE, _SIDE), pad=True) or reader.loader
+        pixels = loader.draw(loader.read(cell))
     except Exception:
+        pixels = None
+    if pixels is None:
         return "<div class='none'>no picture</div>"
     buffer = io.BytesIO()
-    Image.fromarray(pixels if pixels.shape[-1] != 1 else pixels[..., 0]).convert("RGB").save(buffer, "JPEG", quality=80)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
     return f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
 
 

@@ -20,7 +20,6 @@ from multimodal_gen.inspection.audit.endings import ends_early
 from multimodal_gen.inspection.audit.records import DETAIL, RECORD
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.image.limits import open_image, plain_jpeg
-from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.image.quiet import quiet
 
 _SIDE = 64
@@ -46,25 +45,14 @@ class PictureReader:
     """Looks at the pictures of one loader.
 
     Args:
-        loader: An `ImageLoader`, or any loader that yields uint8 pictures.
+        loader: An `ImageLoader`, or any loader that yields pictures.
     """
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
-        self.small: Loader = loader
-        if isinstance(loader, ImageLoader):
-            self.small = loader.replace(
-                image_size=(_SIDE, _SIDE),
-                color_mode="rgb",
-                interpolation="bilinear",
-                crop_to_aspect_ratio=False,
-                pad_to_aspect_ratio=False,
-                dtype="uint8",
-                rescale=None,
-                augment=(),
-                normalize=None,
-                decoder="pillow",
-            )
+        small = loader.thumbnails((_SIDE, _SIDE))
+        self.small = loader if small is None else small
+        self._takes_bytes = small is not None
 
     def look(self, cell: Any) -> np.ndarray:
         """What there is to know of a picture, one `RECORD` without its key.
@@ -79,7 +67,7 @@ class PictureReader:
             record["digest"] = _digest(content)
             self._look_into(content, cell, record)
         try:
-            pixels = self.small.read(cell if content is None else content)
+            pixels = self._pixels(cell if content is None or not self._takes_bytes else content)
         except Exception as error:
             raise self._unusable(error, cell, content) from error
         if content is None:
@@ -98,7 +86,7 @@ class PictureReader:
     def small_picture(self, cell: Any) -> np.ndarray:
         """A picture that `look` could read, `(64, 64, 3) uint8`; black where it cannot be read any more."""
         try:
-            return np.asarray(_small(self.small.read(cell)))
+            return np.asarray(_small(self._pixels(cell)))
         except Exception:
             return np.zeros((_SIDE, _SIDE, 3), "uint8")
 
@@ -108,6 +96,15 @@ class PictureReader:
             return self.loader.file_of(cell)
         except Exception:
             return None
+
+    def _pixels(self, cell: Any) -> np.ndarray:
+        array = self.small.read(cell)
+        if array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] in (1, 3, 4):
+            return array
+        picture = self.small.draw(array)
+        if picture is None:
+            raise LoadError("its loader draws no picture of it")
+        return picture
 
     def _content(self, cell: Any) -> bytes | None:
         try:
@@ -123,7 +120,7 @@ class PictureReader:
         if path is None:
             inner = cell.get("bytes") if isinstance(cell, Mapping) else cell
             return bytes(inner) if isinstance(inner, bytes | bytearray | memoryview) else None
-        if not isinstance(self.loader, ImageLoader):
+        if not self._takes_bytes:
             return None
         try:
             with open(path, "rb") as file:

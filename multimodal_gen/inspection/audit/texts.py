@@ -1,20 +1,17 @@
-"""Captions: empty, long and repeated ones, the same words in another spelling, and what a tokenizer makes of them."""
+"""Captions: empty, long and repeated ones, and the same words in another spelling."""
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from multimodal_gen.inspection.audit.findings import Finding
-from multimodal_gen.loaders.text.tokens import TokenEncoder
 
 _NOTHING = frozenset({"", "na", "n a", "nan", "none", "null", "nil", "tbd", "todo", "no caption", "no description"})
 _LONG, _TIMES_LONGER = 200, 8
@@ -134,26 +131,3 @@ def _alike(one: str, other: str) -> bool:
         return False
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     return matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
-
-
-def token_notes(column: str, texts: Sequence[str], encoder: Any) -> list[str]:
-    """What share of the captions is cut off, and of the tokens unknown, in words."""
-    if not texts:
-        return []
-    if not isinstance(encoder, TokenEncoder):
-        unknown = sum(not encoder.encode(text).any() for text in texts)
-        return [f"{column}: {unknown / len(texts):.1%} of the captions have no n-gram that was learned"]
-    cut, tokens, strange = 0, 0, 0
-    model = json.loads(encoder.tokenizer_json)["model"]
-    word = model.get("unk_token")
-    unknown_id = model.get("unk_id") if word is None else encoder.tokenizer.token_to_id(word)
-    for start in range(0, len(texts), 1024):
-        for one in encoder.tokenizer.encode_batch(list(texts[start : start + 1024])):
-            cut += bool(one.overflowing)
-            ids = [*one.ids, *(token for rest in one.overflowing for token in rest.ids)]
-            tokens += len(ids)
-            strange += ids.count(unknown_id) if unknown_id is not None else 0
-    return [
-        f"{column}: {cut / len(texts):.1%} of the captions are longer than {encoder.sequence_length} tokens and are "
-        f"cut off; {strange / max(tokens, 1):.2%} of the tokens are unknown"
-    ]

@@ -21,6 +21,7 @@ from multimodal_gen.augment.together import Variation
 from multimodal_gen.augment.warp import warp
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader, check_missing
+from multimodal_gen.loaders.drawing import drawn_pixels
 from multimodal_gen.loaders.files import Place
 from multimodal_gen.loaders.image.cells import content_of, named
 from multimodal_gen.loaders.image.levels import check_range
@@ -255,6 +256,25 @@ class ImageLoader(Loader):
             pixels = np.rint(array / (self.rescale or 1.0)).astype("uint8")
             array = self._to_float(self.variation(pixels, rng, self._warp))
         return array if self.normalize is None else self.normalize(array)
+
+    def draw(self, array: np.ndarray) -> np.ndarray:
+        """The picture in the values that it has in its file; of a normalised one the range is stretched."""
+        return drawn_pixels(array, None if self.normalize is not None else self.rescale or 1.0)
+
+    def thumbnails(self, size: tuple[int, int], *, pad: bool = False) -> ImageLoader:
+        """A loader of small pictures in colour, `(height, width, 3) uint8`."""
+        return self.replace(
+            image_size=size,
+            color_mode="rgb",
+            interpolation="bilinear",
+            crop_to_aspect_ratio=False,
+            pad_to_aspect_ratio=pad,
+            dtype="uint8",
+            rescale=None,
+            augment=(),
+            normalize=None,
+            decoder="pillow",
+        )
 
     def _to_float(self, pixels: np.ndarray) -> np.ndarray:
         return pixels.astype("float32") * np.float32(self.rescale or 1.0)

@@ -1,57 +1,59 @@
 """What every target has in common: a loader in the y position that tells the model how its output must look.
 
 A `Target` says so by `units`, `activation`, `loss` and `metrics`, and turns the model's outputs back into words and
-scores. Keras is imported only when `loss` or `metrics` is asked for. Here too is what targets made of names share.
+scores. Keras is imported only when `loss` or `metrics` is asked for. What else targets are asked for has a default,
+which for targets with one class per row needs nothing but `class_names`.
 """
 
 from __future__ import annotations
 
 import abc
-import difflib
-import math
-import re
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.loaders.targets.balance import ClassSampler, balanced_weights, classes_of_rows
+from multimodal_gen.loaders.targets.judgement import Judgement, judged_classes
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.sampling import Sampler
 
 if TYPE_CHECKING:
     import keras
-
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
-# Numbers as prices are written too.
-_AMOUNT = re.compile(r"[-+]?[$€£¥]? ?(\d+|\d{1,3}([ ,.']\d{3})+)?([.,]\d+)?([eE][-+]?\d+)? ?[$€£¥%]?")
-# Numbers with a unit before or behind: "52.61 EUR", "$9.99", "12kg"; a letter before needs a space, or it is a code.
-_MEASURE = re.compile(
-    r"([^\W\d_]{1,4} |[^\w\s+.,-] ?)?[-+]?(?:(?:\d{1,3}(?:[ ,.']\d{3})+|\d*)[.,]\d+|\d+)( ?[^\d\s,.]{1,6})?"
-)
-_MOST_UNITS = 3
-# A class may be written as 3.0, where a column of whole numbers had a gap.
-_WHOLE = re.compile(r"[-+]?\d+([.,]0*)?")
-# Different numbers from which on they are more likely something measured than classes.
-_MANY = 20
-# A share of rows with a class of their own from which on a column is rather one of ids.
-_NEARLY_ALL = 0.9
 
 
 class Target(Loader):
     """A loader in the y position.
 
+    A subclass implements `read`, `loss`, `score` and `decode_outputs`, and sets `units` and `activation`. With
+    `class_names` set it has all that is made of classes: weights, balanced sampling, and pictures of what is wrong.
+
     Attributes:
-        units: How many numbers the model must put out for a row.
+        units: How many numbers the model must put out for a row; for each position, where `read` gives several ids.
         activation: Name of the Keras activation of those outputs, or None for raw numbers.
         loss: The Keras loss that fits them; rows of sample weight 0 do not count in its mean.
         metrics: Keras metrics to watch while training.
+        class_names: The classes, in their order; `()` where there are none.
+        one_class: Whether each row has exactly one of them; by default where there are any.
+        loader: The loader of an input that the target is made of, or None.
+        follows: Whether pictures of such a loader are moved as the input picture is, also of another column.
     """
 
     units: int
     activation: str | None
+    class_names: tuple[Any, ...]
+    loader: Loader | None
+    follows: bool = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Set what is optional on the object: a dataclass takes attributes of a class for defaults of its fields."""
+        target = super().__new__(cls, *args, **kwargs)
+        for name, value in (("class_names", ()), ("loader", None)):
+            if not hasattr(cls, name):
+                target.__dict__[name] = value
+        return target
 
     @property
     @abc.abstractmethod
@@ -72,160 +74,113 @@ class Target(Loader):
 
     @abc.abstractmethod
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """Columns of a table of predictions, from the model's outputs of shape `(rows, units)`."""
+        """Columns of a table of predictions, from the model's outputs of shape `(rows, units)`.
 
+        The first one holds what was predicted. Where there are classes, those with a class's name hold its
+        probability ("{first column}_probability" where a class has the name of the first column).
+        """
 
-def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int) -> tuple[Any, ...]:
-    """Class names as plain Python values.
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of what the model puts out for a row: `(units,)`, for several ids `(*spec.shape, units)`.
 
-    Args:
-        names: The names.
-        column: The column they are for, to name in errors.
-        least: How many there must be.
+        A model may put out the same numbers in another shape, such as flat.
+        """
+        ids = np.dtype(self.spec.dtype).kind in "iu"
+        return (*self.spec.shape, self.units) if ids else (self.units,)
 
-    Raises:
-        ValueError: If there are too few, two have the same text, or one is neither a string nor a number nor a boolean.
-    """
-    plain = tuple(plain_name(name) for name in names)
-    for name in plain:
-        if not isinstance(name, str | int):
-            raise ValueError(
-                "A class must be a string, a number or a boolean; convert the column with `.astype(str)`. "
-                f"Received: {name!r} of type {type(name).__name__} in {column!r}"
-            )
-    if len(set(map(cell_text, plain))) != len(plain) or len(plain) < least:
-        number = "two" if least == 2 else "one"
-        raise ValueError(
-            f"`class_names` must be {number} or more different classes. "
-            f"Received: class_names={plain!r} for column {column!r}"
-        )
-    return plain
+    def check_inputs(self, inputs: Mapping[str, Loader]) -> None:
+        """Raise a ValueError if the target cannot be learned from these inputs. By default it can.
 
+        Args:
+            inputs: Input name -> loader.
+        """
 
-def plain_name(name: Any) -> Any:
-    """A NumPy scalar as the Python value it stands for, and a float or decimal as an integer or its text."""
-    name = name.item() if isinstance(name, np.generic) else name
-    if isinstance(name, float | Decimal) and math.isfinite(name):
-        text = cell_text(name)
-        return int(text) if text.removeprefix("-").isdigit() else text
-    return name
+    # Where each row has one class
 
+    @property
+    def one_class(self) -> bool:
+        """Whether each row has exactly one of `class_names`."""
+        return bool(self.class_names)
 
-def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]:
-    """The different class names among cells, by their text, in their order: numbers by size, texts by their letters.
+    def class_positions(self, truth: np.ndarray) -> np.ndarray:
+        """Positions in `class_names`, `(rows,) int64`, from rows of what `read` gives.
 
-    Where cells are of several types, such as numbers and texts, the names are their texts.
+        By default these are class numbers, or vectors with the largest number in the place of the class. Override it
+        where `read` writes classes in another way.
+        """
+        truth = np.asarray(truth)
+        if truth.ndim == 2 and truth.shape[1] > 1:
+            return truth.argmax(axis=1)
+        return truth.reshape(len(truth)).astype("int64")
 
-    Args:
-        cells: Cells that are not missing.
-        column: The column they are from, to name in errors.
+    def classes_of(self, cells: Sequence[Any]) -> np.ndarray:
+        """The class of each cell as a position in `class_names`, `(cells,) int64`; -1 where it has none."""
+        found = np.full(len(cells), -1, "int64")
+        rows, arrays = [], []
+        for row, cell in enumerate(cells):
+            try:
+                if self.accepts_missing or not is_missing(cell):
+                    arrays.append(self.read(cell))
+                    rows.append(row)
+            except Exception:
+                # Whoever needs a class in every row reads the cell again for the error.
+                continue
+        if rows:
+            found[rows] = self.class_positions(np.stack(arrays))
+        return found
 
-    Raises:
-        ValueError: If a cell is not a single value.
-    """
-    found: dict[str, Any] = {}
-    for cell in cells:
-        try:
-            found.setdefault(cell_text(cell), plain_name(cell))
-        except TypeError as error:
-            raise ValueError(f"{error} in {column!r}") from None
-    kinds = set(map(type, found.values()))
-    if len(kinds) > 1 and kinds <= {str, int, bool}:
-        found = {text: text for text in found}
-    if all(map(_NUMBER.fullmatch, found)):
-        return [found[text] for text in sorted(found, key=lambda text: (Decimal(text), text))]
-    return [found[text] for text in sorted(found)]
+    def class_weight(self, values: Any) -> dict[int, float]:
+        """Weights that make every class count alike, for `fit(class_weight=...)`.
 
+        A class's weight is `rows / (classes * rows of the class)`, so that the mean weight of a row is 1: the
+        heuristic "balanced" of scikit-learn, after King and Zeng, "Logistic regression in rare events data", 2001.
 
-def different_cells(series: pd.Series) -> list[Any]:
-    """The cells of a column, one for each text; of a categorical, those that are used."""
-    categorical = isinstance(series.dtype, pd.CategoricalDtype)
-    if categorical or (series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string"):
-        # Not by equality, for which 1 and True are the same.
-        return list({cell_text(cell): cell for cell in reversed(series.tolist())}.values())[::-1]
-    return list(series.unique().tolist())
+        Args:
+            values: The column's values in the training rows, or the table that has it.
 
+        Returns:
+            Position of the class in `class_names` -> its weight.
 
-def hold_amounts(texts: Sequence[str]) -> bool:
-    """Whether all texts are numbers, some with a unit or a decimal comma: "52.61 EUR", "$9.99", "3,99"."""
-    found = [_MEASURE.fullmatch(text.strip()) for text in texts]
-    if not found or not all(found):
-        return False
-    units = {((one[1] or "").strip(), (one[2] or "").strip()) for one in found if one is not None}
-    commas = any("," in text for text in texts)
-    return len(units) <= _MOST_UNITS and (commas or units != {("", "")})
+        Raises:
+            LoadError: If a row has none of the classes.
+            ValueError: If a class has no rows.
+        """
+        counts = np.bincount(classes_of_rows(self, values), minlength=len(self.class_names))
+        return balanced_weights(counts, self.class_names, self.column)
 
+    def balanced_sampler(self) -> Sampler:
+        """What `sampler="balanced"` stands for: every class comes equally often."""
+        return ClassSampler(self)
 
-def nearly_all_differ(classes: int, rows: int) -> bool:
-    """Whether there are nearly as many classes as rows, so that most rows have no other to be learned with."""
-    return classes >= _MANY and classes > _NEARLY_ALL * rows
+    # What people are shown
 
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """The name of the row's class; of a target without classes as of any loader."""
+        if not self.one_class:
+            return super().describe(array, cell)
+        return {"": str(self.class_names[int(self.class_positions(array[None])[0])])}
 
-def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
-    """Refuse class names that look like numbers to predict, such as prices.
+    def judge(self, cells: Sequence[Any], predictions: pd.DataFrame) -> Judgement | None:
+        """Compare predictions with the truth, for pictures of predictions and of the worst ones.
 
-    Args:
-        names: What would be the classes.
-        rows: How many rows there are.
-        column: Their column.
+        By default, where each row has one class, it is right if that is what the first column of `decode_outputs`
+        says; other targets are not judged.
 
-    Raises:
-        ValueError: If all are numbers of which some are not whole or have a unit, and there are more than 20, or more
-            than half as many as rows.
-    """
-    texts = list(map(str, names))
-    if len(texts) <= _MANY and 2 * len(texts) <= rows:
-        return
-    if all(map(_AMOUNT.fullmatch, texts)) and not all(map(_WHOLE.fullmatch, texts)):
-        raise ValueError(
-            f"{column!r} holds {len(texts):,} different numbers in {rows:,} rows: numbers to predict, not classes. "
-            f"Take `NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
-            f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
-        )
-    if hold_amounts(texts) and any(re.search(r"\d[.,]\d", text) for text in texts):
-        raise ValueError(
-            f"{column!r} holds {len(texts):,} different numbers with a unit or a comma in {rows:,} rows: numbers to "
-            "predict, not classes. Write plain numbers, as in 3.99, and take "
-            f"`NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
-            f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
-        )
+        Args:
+            cells: The true cells.
+            predictions: What `Bundle.predict` gave for their rows.
 
+        Returns:
+            A judgement, or None where predictions are neither right nor wrong.
 
-def refuse_missing(missing: np.ndarray, index: pd.Index, column: str | tuple[str, ...], what: str) -> None:
-    """Refuse training values of a target of which some are missing.
-
-    Args:
-        missing: `(rows,) bool`.
-        index: The rows' labels.
-        column: The column, or several.
-        what: What the values are, in the plural, such as "Labels".
-
-    Raises:
-        ValueError: If there is no value at all, or one is missing; it names the column, and the row.
-    """
-    if missing.all():
-        found = f"all of {len(missing)} values are missing" if len(missing) else "no values"
-        raise ValueError(
-            f"A target needs values to learn from: is {column!r} the right column, and was it filled? "
-            f"Received: {found} in {column!r}"
-        )
-    if missing.any():
-        columns = [column] if isinstance(column, str) else list(column)
-        raise ValueError(
-            f"{what} must not be missing; drop such rows with `table.dropna(subset={columns})`. "
-            f"Received: a missing value at index {index[missing].tolist()[0]!r} of {column!r}"
-        )
-
-
-# Characters of a label that are compared with others, which takes time with their square.
-_COMPARED = 200
-
-
-def unknown_label(cell: Any, class_names: Sequence[Any]) -> LoadError:
-    """The error for a label that is none of the known ones; it lists them, and names the closest."""
-    names = [str(name) for name in class_names]
-    text = cell if isinstance(cell, str) else shown(cell.item() if isinstance(cell, np.generic) else cell)
-    close = difflib.get_close_matches(text[:_COMPARED], names, n=1)
-    known = ", ".join(repr(name) for name in class_names[:20]) + (", ..." if len(names) > 20 else "")
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return LoadError(f"the label {shown(cell)} is not one of the {len(names)} known classes: {known}.{hint}")
+        Raises:
+            KeyError: If `predictions` lack a column.
+        """
+        if not self.one_class:
+            return None
+        truths = np.empty(len(cells), object)
+        for row, (cell, place) in enumerate(zip(cells, self.classes_of(cells), strict=True)):
+            truths[row] = cell if place < 0 else self.class_names[place]
+        column = next(iter(self.decode_outputs(np.zeros((1, *self.output_shape), "float32"))))
+        return judged_classes(self.class_names, column, truths, predictions)

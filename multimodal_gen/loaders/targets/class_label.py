@@ -10,9 +10,11 @@ import pandas as pd
 
 from multimodal_gen.errors import shown
 from multimodal_gen.loaders.base import missing_target_error
+from multimodal_gen.loaders.drawing import shares_in_words
 from multimodal_gen.loaders.learning import series_of
-from multimodal_gen.loaders.targets.base import (
-    Target,
+from multimodal_gen.loaders.targets.balance import balanced_weights
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.names import (
     checked_names,
     different_cells,
     refuse_missing,
@@ -21,6 +23,7 @@ from multimodal_gen.loaders.targets.base import (
     unknown_label,
 )
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
+from multimodal_gen.rows.sampling import BalancedSampler, Sampler
 from multimodal_gen.spec import ArraySpec
 
 if TYPE_CHECKING:
@@ -116,17 +119,18 @@ class ClassLabel(Target):
             # An integer of very many digits has no text.
             raise unknown_label(cell, self.class_names) from None
 
-    def class_weight(self, values: Iterable[Any]) -> dict[int, float]:
-        """Weights that make every class count alike, for `fit(class_weight=...)`.
+    def classes_of(self, cells: Sequence[Any]) -> np.ndarray:
+        """The class of each cell as a position in `class_names`, `(cells,) int64`; -1 where it has none."""
+        known, found = self._positions, np.full(len(cells), -1, "int64")
+        for row, cell in enumerate(cells):
+            try:
+                found[row] = known[cell if type(cell) is str else cell_text(cell)]
+            except (KeyError, TypeError, ValueError):
+                continue
+        return found
 
-        A class's weight is `rows / (classes * rows of the class)`, so that the mean weight of a row is 1: the
-        heuristic "balanced" of scikit-learn, after King and Zeng, "Logistic regression in rare events data", 2001.
-
-        Args:
-            values: The column's values in the training rows, or the table that has it.
-
-        Returns:
-            Position of the class in `class_names` -> its weight.
+    def class_weight(self, values: Any) -> dict[int, float]:
+        """As every target with classes, by the texts of cells.
 
         Raises:
             LoadError: If a value is none of `class_names`.
@@ -137,14 +141,12 @@ class ClassLabel(Target):
         counts = np.zeros(len(self.class_names), "int64")
         for label, count in pd.Series(column_texts(series)).value_counts().items():
             counts[self.position(label)] = count
-        absent = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
-        if absent:
-            raise ValueError(
-                "Every class needs a row to be weighted by its count; leave the class out of `class_names`, or write "
-                f"the weights by hand. Received: no rows of {absent} in {self.column!r}"
-            )
-        weights = counts.sum() / (len(counts) * counts)
-        return dict(enumerate(weights.tolist()))
+        return balanced_weights(counts, self.class_names, self.column)
+
+    def balanced_sampler(self) -> Sampler:
+        """By the texts of the column, without reading it cell by cell."""
+        assert isinstance(self.column, str)
+        return BalancedSampler(self.column)
 
     @property
     def loss(self) -> keras.losses.Loss:
@@ -194,7 +196,7 @@ class ClassLabel(Target):
 
         probabilities = self.probabilities(outputs).astype("float64")
         probabilities /= probabilities.sum(axis=1, keepdims=True)
-        positions = self.positions(truth)
+        positions = self.class_positions(truth)
         guesses = probabilities.argmax(axis=1)
         present = np.unique(positions)
         recalls = [float(np.mean(guesses[positions == one] == one)) for one in present]
@@ -206,11 +208,14 @@ class ClassLabel(Target):
         }
 
     def positions(self, truth: np.ndarray) -> np.ndarray:
-        """Positions in `class_names`, `(rows,) int64`, from rows of what `read` gives."""
-        truth = np.asarray(truth)
-        if self.label_mode == "categorical":
-            return truth.argmax(axis=1)
-        return truth.reshape(len(truth)).astype("int64")
+        """As `class_positions`."""
+        return self.class_positions(truth)
+
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """The class; of mixed rows all that they belong to, with their shares."""
+        if self.label_mode == "int":
+            return {"": str(self.class_names[int(array)])}
+        return {"": shares_in_words(self.class_names, self.probabilities(array[None])[0])}
 
 
 def _labels(column: str, values: Any) -> pd.Series:

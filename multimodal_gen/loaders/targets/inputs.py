@@ -48,6 +48,8 @@ class InputTarget(Target):
             is, or is varied on its own, as where a model is to find out how its input was turned.
     """
 
+    loader: Loader
+
     def __init__(self, loader: Loader, *, follows: bool = True) -> None:
         if not isinstance(loader, Loader) or isinstance(loader, Target):
             raise ValueError(f"`loader` must be the loader of an input. Received: loader={loader!r}")
@@ -107,6 +109,10 @@ class InputTarget(Target):
         # The way back is exact: a uint8 divided by 255 and multiplied again is nearest to itself.
         array = np.rint(array * 255.0) if self._scaled else array
         return self._to_target(self.loader.augment(array.astype(self.loader.spec.dtype), rng))
+
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """As the loader."""
+        return self.loader.describe(array, cell)
 
     @property
     def _scaled(self) -> bool:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.table import check_columns
 
 # What `str` and JSON make of a list, tuple, set or array of texts, numbers or mappings, as csv files hold it.
 _PRINTED = re.compile(
@@ -148,3 +150,44 @@ def _printed(cell: str) -> LoadError:
     return LoadError(
         f"expected labels, and this is the print of a list, as `to_csv` writes it. {parse}. Received: {shown(cell)}"
     )
+
+
+def check_label_columns(names: tuple[str, ...], values: Any) -> None:
+    """Refuse columns of labels that hold something else than 0 and 1, or no 1 at all.
+
+    Args:
+        names: The columns.
+        values: A table, or rows of 0 and 1 in the order of the names.
+
+    Raises:
+        ValueError: If so; it names the row and the column.
+    """
+    if isinstance(values, pd.DataFrame):
+        check_columns(values, names)
+        frame = values[list(names)]
+    else:
+        frame = pd.DataFrame(values if isinstance(values, np.ndarray) else list(values))
+        if frame.shape[1] != len(names):
+            raise ValueError(
+                f"`values` must have a column for each name. Received: column={list(names)}, {frame.shape[1]} column(s)"
+            )
+        frame.columns = pd.Index(names)
+    some = False
+    for name in names:
+        for label, cell in frame[name].items():
+            try:
+                some |= on_or_off(cell) > 0
+            except LoadError as error:
+                raise error.at(label, name) from None
+    if not some:
+        raise ValueError(
+            f"At least one row must have a label. Received: {len(frame)} rows without any in {list(names)}"
+        )
+
+
+def columns_from(cell: Any, column: str, separator: str | None) -> str:
+    """A line of code that makes columns of cells like this one."""
+    cells = f"table[{column!r}]"
+    if not isinstance(cell, str):
+        return f"table[names] = np.stack({cells})"
+    return f"table[names] = [{'list(cell)' if separator is None else f'cell.split({separator!r})'} for cell in {cells}]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class MaskedTokens(Target):
 
     activation = "softmax"
     kept_by_row = True
+    loader: MaskedTextLoader
 
     def __init__(self, loader: MaskedTextLoader) -> None:
         if not isinstance(loader, MaskedTextLoader):
@@ -44,6 +45,22 @@ class MaskedTokens(Target):
         self.column = loader.column
         self.units = loader.encoder.vocabulary_size
         self.spec = ArraySpec(loader.spec.shape, "int32", "label", self.units)
+
+    def check_inputs(self, inputs: Mapping[str, Loader]) -> None:
+        """Make sure that the same loader is among the inputs.
+
+        Raises:
+            ValueError: If not.
+        """
+        if self.loader not in inputs.values():
+            raise ValueError(
+                "The target `MaskedTokens(loader)` needs that same loader among the inputs, or the model is given "
+                f"other masks than it is asked about. Received: {self.loader!r}, inputs {list(inputs)}"
+            )
+
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """The hidden tokens."""
+        return {"hidden": ", ".join(self.loader.encoder.token(one) for one in array if one) or "(nothing)"}
 
     def read(self, cell: Any) -> np.ndarray:
         """The ids of all tokens of the caption; which of them are labels is decided in `augment`."""

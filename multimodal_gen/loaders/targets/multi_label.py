@@ -9,18 +9,22 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.loaders.drawing import shares_in_words
 from multimodal_gen.loaders.learning import series_of, wrong_order
-from multimodal_gen.loaders.targets.base import Target, checked_names, refuse_missing, sorted_names, unknown_label
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.loaders.targets.label_cells import (
+    check_label_columns,
+    columns_from,
     is_printed,
     on_or_off,
     refuse_prints,
     split_labels,
     zeros_and_ones,
 )
+from multimodal_gen.loaders.targets.names import checked_names, refuse_missing, sorted_names, unknown_label
 from multimodal_gen.rows.cells import cell_text, is_missing
 from multimodal_gen.rows.checks import check_once
-from multimodal_gen.rows.table import check_columns
 from multimodal_gen.spec import ArraySpec
 
 if TYPE_CHECKING:
@@ -57,6 +61,7 @@ class MultiLabel(Target):
     accepts_missing = True
     cached = False
     kept_by_row = True
+    one_class = False
 
     def __init__(
         self,
@@ -113,7 +118,7 @@ class MultiLabel(Target):
             if not isinstance(column, list | tuple) or isinstance(values, str | bytes | Mapping):
                 raise wrong_order(column, values)
             check_once(column)
-            _check_columns(tuple(column), values)
+            check_label_columns(tuple(column), values)
             return cls(column, separator=separator)
         series = series_of(column, values)
         rows, index = series.tolist(), series.index
@@ -124,7 +129,7 @@ class MultiLabel(Target):
             first = int(np.argmin(missing))
             raise ValueError(
                 "Labels must be names, and these rows are 0 and 1 for each class. Make a column for each, with `names` "
-                f"in the order of the zeros and ones: `{_columns_from(rows[first], column, separator)}`, and take "
+                f"in the order of the zeros and ones: `{columns_from(rows[first], column, separator)}`, and take "
                 "`MultiLabel(names)`. "
                 f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of {column!r}"
             )
@@ -169,7 +174,8 @@ class MultiLabel(Target):
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
                         "the cell is 0 and 1 for each class, where labels are names: make a column for each class, and "
-                        f"take `MultiLabel(names)`. Received: {shown(cell)}"
+                        f"take `MultiLabel(names)`. Received: {shown(cell)}",
+                        unknown_label=True,
                     )
                 raise unknown_label(label, self.class_names)
             array[self._positions[text]] = 1.0
@@ -234,6 +240,30 @@ class MultiLabel(Target):
             "subset_accuracy": float((truth == guesses).all(axis=1).mean()),
         }
 
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """The classes that the row has."""
+        return {"": shares_in_words(self.class_names, array) or "(no labels)"}
+
+    def judge(self, cells: Sequence[Any], predictions: pd.DataFrame) -> Judgement:
+        """A row is right if it is in every class; the farther off one probability, the worse."""
+        truth = np.stack([self.read(cell) for cell in cells]) > _THRESHOLD
+        _ = predictions["labels"]
+        columns = ["labels_probability" if name == "labels" else name for name in self.class_names]
+        shares = predictions[columns].to_numpy("float64", na_value=np.nan)
+        guesses = shares > _THRESHOLD
+        right = (truth == guesses).all(axis=1)
+
+        def listed(row: np.ndarray) -> str:
+            there = zip(self.class_names, row, strict=True)
+            return ", ".join(str(name) for name, has in there if has) or "no label"
+
+        return Judgement(
+            right,
+            np.abs(shares - truth).max(axis=1),
+            f"{right.sum():,} of {len(cells):,} rows right in every label",
+            lambda row: [listed(guesses[row]), listed(truth[row])],
+        )
+
 
 def _text(label: Any) -> str:
     try:
@@ -257,34 +287,3 @@ def _check_readable(names: Sequence[Any], separator: str) -> None:
                 "the print of a list, as it could not be read. Take another separator, or lists. "
                 f"Received: separator={separator!r}, class {name!r}"
             )
-
-
-def _check_columns(names: tuple[str, ...], values: Any) -> None:
-    if isinstance(values, pd.DataFrame):
-        check_columns(values, names)
-        frame = values[list(names)]
-    else:
-        frame = pd.DataFrame(values if isinstance(values, np.ndarray) else list(values))
-        if frame.shape[1] != len(names):
-            raise ValueError(
-                f"`values` must have a column for each name. Received: column={list(names)}, {frame.shape[1]} column(s)"
-            )
-        frame.columns = pd.Index(names)
-    some = False
-    for name in names:
-        for label, cell in frame[name].items():
-            try:
-                some |= on_or_off(cell) > 0
-            except LoadError as error:
-                raise error.at(label, name) from None
-    if not some:
-        raise ValueError(
-            f"At least one row must have a label. Received: {len(frame)} rows without any in {list(names)}"
-        )
-
-
-def _columns_from(cell: Any, column: str, separator: str | None) -> str:
-    cells = f"table[{column!r}]"
-    if not isinstance(cell, str):
-        return f"table[names] = np.stack({cells})"
-    return f"table[names] = [{'list(cell)' if separator is None else f'cell.split({separator!r})'} for cell in {cells}]"

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.loaders.drawing import numbers_in_words
 from multimodal_gen.loaders.learning import numbers_of, read_numbers, standardised
-from multimodal_gen.loaders.targets.base import Target, refuse_missing
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.judgement import Judgement
+from multimodal_gen.loaders.targets.names import refuse_missing
 from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.spec import ArraySpec
 
@@ -170,3 +174,22 @@ class NumericTarget(Target):
             scores[f"{prefix}root_mean_squared_error"] = squared**0.5
             scores[f"{prefix}r2"] = 1.0 - squared / float(own.var()) if np.ptp(own) > 0 else float("nan")
         return scores
+
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """The numbers in the table's units, each under its name."""
+        return numbers_in_words(self.names, array, self.mean, self.scale)
+
+    def judge(self, cells: Sequence[Any], predictions: pd.DataFrame) -> Judgement:
+        """No row is quite right; the largest error, in units of `scale`, is worst."""
+        truth = self.unscale(np.stack([self.read(cell) for cell in cells]))
+        guesses = predictions[list(self.names)].to_numpy("float64", na_value=np.nan)
+        errors = np.abs(guesses - truth)
+
+        def words(row: int) -> list[str]:
+            said = zip(self.names, guesses[row], truth[row], strict=True)
+            off = ", ".join(f"{error:,.4g}" for error in errors[row])
+            return [f"{name}: said {guess:,.5g}, is {true:,.5g}" for name, guess, true in said] + [f"off by {off}"]
+
+        means = zip(self.names, errors.mean(axis=0), strict=True)
+        title = f"mean absolute error: {', '.join(f'{name} {mean:,.4g}' for name, mean in means)}"
+        return Judgement(None, (errors / self.scale).max(axis=1), title, words)

@@ -12,23 +12,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import tokenizers
 
 from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAugmentation, augment_text
-from multimodal_gen.errors import LoadError, shown
-from multimodal_gen.loaders.base import Loader, check_missing, missing_error
-from multimodal_gen.loaders.learning import series_of
+from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.stages import stage
+from multimodal_gen.loaders.text.cells import text_of, texts_of
 from multimodal_gen.loaders.text.length import default_length
 from multimodal_gen.loaders.text.ngrams import NgramEncoder
 from multimodal_gen.loaders.text.tokens import TokenEncoder
 from multimodal_gen.loaders.text.vocabulary import train_tokenizer
-from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.spec import ArraySpec
-
-_MOST_CHARACTERS = 1_000_000
 
 Operation = TextAugmentation | TokenAugmentation | TextOperation
 
@@ -55,6 +50,7 @@ class TextLoader(Loader):
     """
 
     kept_by_row = True
+    reads_text = True
 
     def __init__(
         self,
@@ -86,6 +82,7 @@ class TextLoader(Loader):
         self._on_tokens = tuple(one for one in self.operations if isinstance(one, TokenAugmentation))
         self._on_text = tuple(one for one in self.operations if not isinstance(one, TokenAugmentation))
         kind = "tokens" if isinstance(encoder, TokenEncoder) else "ngrams"
+        self.pads_left = getattr(encoder, "padding", "right") == "left"
         self.spec = ArraySpec(encoder.spec_shape, "int32", kind, encoder.vocabulary_size)
 
     @classmethod
@@ -130,7 +127,7 @@ class TextLoader(Loader):
             ValueError: If there is no text to learn from, an argument is none of those named, or `vocabulary_size` is
                 smaller than the number of letters.
         """
-        texts = _texts(column, texts)
+        texts = texts_of(column, texts)
         if not any(text.strip() for text in texts):
             raise ValueError(
                 f"There is no text to learn a vocabulary from. Received: {len(texts)} texts for {column!r}"
@@ -206,7 +203,7 @@ class TextLoader(Loader):
             LoadError: If the cell is missing or is not text.
         """
         with stage("tokenize"):
-            return self.encoder.encode(_text(cell))
+            return self.encoder.encode(text_of(cell))
 
     def varies(self, training: bool) -> bool:
         """Whether there are operations, and a random stream for them."""
@@ -215,7 +212,7 @@ class TextLoader(Loader):
     def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
         """Encode many captions at once."""
         with stage("tokenize"):
-            texts = [_text(cell) for cell in cells]
+            texts = [text_of(cell) for cell in cells]
             if isinstance(self.encoder, TokenEncoder):
                 return self.encoder.encode_batch(texts)
             return [self.encoder.encode(text) for text in texts]
@@ -242,42 +239,22 @@ class TextLoader(Loader):
             raise ValueError("N-grams cannot be decoded; look at the caption in the table instead.")
         return self.encoder.decode(array)
 
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """The caption as the model is given it, with special tokens such as [MASK].
 
-def _texts(column: str, values: Any) -> list[str]:
-    texts = []
-    for label, cell in series_of(column, values).items():
-        try:
-            if not is_missing(cell):
-                texts.append(_text(cell))
-        except LoadError as error:
-            raise error.at(label, column) from None
-    return texts
+        Of n-grams the caption as it stands in the table, and a remark where they are not its own.
+        """
+        if isinstance(self.encoder, TokenEncoder):
+            return {"": self.encoder.decode(array, skip_special_tokens=False)}
+        if not array.any():
+            return {"": ""}
+        own = np.array_equal(array, self.read(cell))
+        remark = "" if own else "\ncaption as in the table, not as the model is given it"
+        return {"": " ".join(str(cell).split()) + remark}
 
-
-def _text(cell: Any) -> str:
-    if isinstance(cell, str):
-        if len(cell) > _MOST_CHARACTERS:
-            raise LoadError(
-                f"a caption may have {_MOST_CHARACTERS:,} characters, as tokenizing more takes seconds and gigabytes. "
-                f"Cut it, or drop the row. Received: {len(cell):,} characters"
-            )
-        # A lone surrogate, left by a broken decoding, has no bytes in UTF-8; tokenizers cannot take it.
-        return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
-    if is_missing(cell):
-        raise missing_error()
-    raise LoadError(f"expected text. {_way_to_text(cell)}. Received: {type(cell).__name__} {shown(cell)}")
-
-
-def _way_to_text(cell: Any) -> str:
-    if isinstance(cell, bytes):
-        return 'Decode the column with `table[column] = table[column].str.decode("utf-8")`'
-    if isinstance(cell, list | tuple) and all(isinstance(one, str) for one in cell):
-        return 'Join the texts of a cell with `table[column] = table[column].str.join(" ")`'
-    if isinstance(cell, np.ndarray) or pd.api.types.is_list_like(cell):
-        return (
-            'Make one text of each cell with `table[column] = table[column].map(lambda cell: " ".join(map(str, cell)))`'
-        )
-    return "Convert the column with `.astype(str)`"
+    def text_coverage(self, texts: Sequence[str]) -> str | None:
+        """The share of texts that are cut off and of tokens that are unknown; of n-grams, of texts without any."""
+        return self.encoder.coverage(texts) if texts else None
 
 
 def _checked(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tuple[Operation, ...]:

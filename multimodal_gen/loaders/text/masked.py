@@ -47,6 +47,7 @@ class MaskedTextLoader(Loader):
     """
 
     kept_by_row = True
+    reads_text = True
 
     def __init__(self, loader: TextLoader, *, rate: float = 0.15, mask_token: str = "[MASK]") -> None:
         encoder = getattr(loader, "encoder", None)
@@ -63,6 +64,7 @@ class MaskedTextLoader(Loader):
         self.rate = rate
         self.mask_id = encoder.token_id(mask_token)
         self.column = loader.column
+        self.pads_left = loader.pads_left
         self.spec = loader.spec
         self._ordinary = encoder.ordinary & (np.arange(encoder.vocabulary_size) != self.mask_id)
         self._choices = np.flatnonzero(self._ordinary)
@@ -119,3 +121,11 @@ class MaskedTextLoader(Loader):
     def decode(self, array: np.ndarray) -> str:
         """The words that the ids stand for, the mask token left out."""
         return self.loader.decode(array)
+
+    def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
+        """The caption as the model is given it, with the mask token."""
+        return self.loader.describe(array, cell)
+
+    def text_coverage(self, texts: Sequence[str]) -> str | None:
+        """As the loader."""
+        return self.loader.text_coverage(texts)

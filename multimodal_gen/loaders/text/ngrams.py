@@ -15,7 +15,7 @@ import unicodedata
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -230,6 +230,11 @@ class NgramEncoder(Configurable):
         encoded[: len(ids), 0] = ids[order]
         encoded[: len(ids), 1] = np.rint(weights)
         return encoded
+
+    def coverage(self, texts: Sequence[str]) -> str:
+        """What share of texts has no n-gram that was learned, in words."""
+        unknown = sum(not self.encode(text).any() for text in texts)
+        return f"{unknown / len(texts):.1%} of the captions have no n-gram that was learned"
 
     def get_config(self) -> dict[str, Any]:
         """JSON values from which `from_config` builds an equal encoder; the two long lists as packed text."""

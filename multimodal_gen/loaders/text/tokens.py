@@ -151,6 +151,21 @@ class TokenEncoder(Configurable):
         encodings = self.tokenizer.encode_batch_fast(texts)
         return [len(self._writer.ids(text, one.ids)) for text, one in zip(texts, encodings, strict=True)]
 
+    def coverage(self, texts: Sequence[str]) -> str:
+        """What share of texts is cut off, and of their tokens unknown, in words."""
+        cut, tokens, strange = 0, 0, 0
+        unknown = _unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
+        for start in range(0, len(texts), 1024):
+            for one in self.tokenizer.encode_batch(list(texts[start : start + 1024])):
+                cut += bool(one.overflowing)
+                ids = [*one.ids, *(token for rest in one.overflowing for token in rest.ids)]
+                tokens += len(ids)
+                strange += ids.count(unknown) if unknown is not None else 0
+        return (
+            f"{cut / len(texts):.1%} of the captions are longer than {self.sequence_length} tokens "
+            f"and are cut off; {strange / max(tokens, 1):.2%} of the tokens are unknown"
+        )
+
     def decode(self, array: np.ndarray, *, skip_special_tokens: bool = True) -> str:
         """The text that the ids stand for, without padding and, by default, without special tokens."""
         check_switches(skip_special_tokens=skip_special_tokens)

@@ -1,0 +1,89 @@
+"""How many rows each class of a target has, and what makes classes count alike: weights, and a sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.learning import series_of
+from multimodal_gen.rows.sampling import Sampler
+from multimodal_gen.rows.table import cells_of, check_columns
+
+
+def classes_of_rows(target: Any, values: Any) -> np.ndarray:
+    """The class of every row, `(rows,) int64`.
+
+    Args:
+        target: A `Target` with one class per row.
+        values: A table, or the cells of the target's column.
+
+    Raises:
+        LoadError: If a cell is missing, or is none of the classes; it names the row.
+    """
+    if isinstance(values, pd.DataFrame):
+        columns = [target.column] if isinstance(target.column, str) else list(target.column)
+        check_columns(values, columns)
+        cells, index = cells_of(values, target.column), values.index
+    elif isinstance(target.column, str):
+        series = series_of(target.column, values)
+        cells, index = series.tolist(), series.index
+    else:
+        cells = list(values)
+        index = pd.RangeIndex(len(cells))
+    classes: np.ndarray = target.classes_of(cells)
+    unknown = np.flatnonzero(classes < 0)
+    if len(unknown):
+        row = int(unknown[0])
+        raise LoadError(
+            f"the cell holds none of the classes {list(target.class_names)}: {_reason(target, cells[row])}"
+        ).at(index[[row]].tolist()[0], target.column)
+    return classes
+
+
+def _reason(target: Any, cell: Any) -> str:
+    try:
+        target.read(cell)
+    except Exception as error:
+        return error.reason if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
+    return "it is missing, or has no class"
+
+
+def balanced_weights(counts: np.ndarray, class_names: Sequence[Any], column: str | tuple[str, ...]) -> dict[int, float]:
+    """Weights that make classes count alike, `rows / (classes * rows of the class)`.
+
+    Raises:
+        ValueError: If a class has no rows.
+    """
+    absent = [name for name, count in zip(class_names, counts, strict=True) if not count]
+    if absent:
+        raise ValueError(
+            "Every class needs a row to be weighted by its count; leave the class out of "
+            "`class_names`, or write the weights by hand. "
+            f"Received: no rows of {absent} in {column!r}"
+        )
+    return dict(enumerate((counts.sum() / (len(counts) * counts)).tolist()))
+
+
+@dataclass(frozen=True)
+class ClassSampler(Sampler):
+    """Every class of a target comes equally often, whatever it reads its classes from.
+
+    Args:
+        target: The target.
+    """
+
+    target: Any
+
+    def weights(self, table: pd.DataFrame) -> np.ndarray:
+        """One divided by the number of rows of the row's class.
+
+        Raises:
+            LoadError: If a row has none of the classes; it names the row.
+        """
+        classes = classes_of_rows(self.target, table)
+        return np.asarray(1.0 / np.bincount(classes)[classes])

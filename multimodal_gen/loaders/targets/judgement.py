@@ -1,0 +1,58 @@
+"""What was predicted beside what is true: which rows are right, which are worst, and what to say of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to be said of the predictions of some rows.
+
+    Args:
+        right: `(rows,) bool`; None for numbers, which are never quite right.
+        badness: `(rows,)`: of the rows that are not right the largest are worst, such as the
+            confidence of a mistake or the size of an error; NaN where that is not known.
+        title: How many rows are right, or how large errors are.
+        words: Position of a row -> what was said of it, then what is true. Where `right` is None,
+            any number of sentences, the last of them a remark such as how far off the row is.
+    """
+
+    right: np.ndarray | None
+    badness: np.ndarray
+    title: str
+    words: Callable[[int], list[str]]
+
+
+def judged_classes(class_names: Sequence[Any], column: str, truths: np.ndarray, predictions: pd.DataFrame) -> Judgement:
+    """Compare one predicted class per row with the true one.
+
+    Args:
+        class_names: The classes; the column of the same name holds a class's probability, where
+            there is one.
+        column: The column of predicted classes.
+        truths: `(rows,) object`, the true classes.
+        predictions: What `Bundle.predict` gave.
+
+    Raises:
+        KeyError: If there is no such column.
+    """
+    guesses = predictions[column].to_numpy(object)
+    right = np.array([one == other for one, other in zip(truths, guesses, strict=True)], bool)
+    shares = np.full(len(truths), np.nan)
+    for name in class_names:
+        own = f"{column}_probability" if name == column else name
+        if own in predictions:
+            said = guesses == name
+            shares[said] = predictions[own].to_numpy("float64", na_value=np.nan)[said]
+
+    def words(row: int) -> list[str]:
+        share = "" if np.isnan(shares[row]) else f" ({shares[row]:.0%})"
+        return [f"{guesses[row]}{share}", f"{truths[row]}"]
+
+    return Judgement(right, shares, f"{right.sum():,} of {len(truths):,} rows right", words)

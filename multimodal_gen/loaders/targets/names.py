@@ -1,0 +1,188 @@
+"""What targets made of names share: which cells are names of classes, in which order, and what is not one."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.rows.cells import cell_text
+
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
+# Numbers as prices are written too.
+_AMOUNT = re.compile(r"[-+]?[$€£¥]? ?(\d+|\d{1,3}([ ,.']\d{3})+)?([.,]\d+)?([eE][-+]?\d+)? ?[$€£¥%]?")
+# Numbers with a unit before or behind: "52.61 EUR", "$9.99", "12kg"; a letter before needs a space, or it is a code.
+_MEASURE = re.compile(
+    r"([^\W\d_]{1,4} |[^\w\s+.,-] ?)?[-+]?(?:(?:\d{1,3}(?:[ ,.']\d{3})+|\d*)[.,]\d+|\d+)( ?[^\d\s,.]{1,6})?"
+)
+_MOST_UNITS = 3
+# A class may be written as 3.0, where a column of whole numbers had a gap.
+_WHOLE = re.compile(r"[-+]?\d+([.,]0*)?")
+# Different numbers from which on they are more likely something measured than classes.
+_MANY = 20
+# A share of rows with a class of their own from which on a column is rather one of ids.
+_NEARLY_ALL = 0.9
+
+
+def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int) -> tuple[Any, ...]:
+    """Class names as plain Python values.
+
+    Args:
+        names: The names.
+        column: The column they are for, to name in errors.
+        least: How many there must be.
+
+    Raises:
+        ValueError: If there are too few, two have the same text, or one is neither a string nor a number nor a boolean.
+    """
+    plain = tuple(plain_name(name) for name in names)
+    for name in plain:
+        if not isinstance(name, str | int):
+            raise ValueError(
+                "A class must be a string, a number or a boolean; convert the column with `.astype(str)`. "
+                f"Received: {name!r} of type {type(name).__name__} in {column!r}"
+            )
+    if len(set(map(cell_text, plain))) != len(plain) or len(plain) < least:
+        number = "two" if least == 2 else "one"
+        raise ValueError(
+            f"`class_names` must be {number} or more different classes. "
+            f"Received: class_names={plain!r} for column {column!r}"
+        )
+    return plain
+
+
+def plain_name(name: Any) -> Any:
+    """A NumPy scalar as the Python value it stands for, and a float or decimal as an integer or its text."""
+    name = name.item() if isinstance(name, np.generic) else name
+    if isinstance(name, float | Decimal) and math.isfinite(name):
+        text = cell_text(name)
+        return int(text) if text.removeprefix("-").isdigit() else text
+    return name
+
+
+def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]:
+    """The different class names among cells, by their text, in their order: numbers by size, texts by their letters.
+
+    Where cells are of several types, such as numbers and texts, the names are their texts.
+
+    Args:
+        cells: Cells that are not missing.
+        column: The column they are from, to name in errors.
+
+    Raises:
+        ValueError: If a cell is not a single value.
+    """
+    found: dict[str, Any] = {}
+    for cell in cells:
+        try:
+            found.setdefault(cell_text(cell), plain_name(cell))
+        except TypeError as error:
+            raise ValueError(f"{error} in {column!r}") from None
+    kinds = set(map(type, found.values()))
+    if len(kinds) > 1 and kinds <= {str, int, bool}:
+        found = {text: text for text in found}
+    if all(map(_NUMBER.fullmatch, found)):
+        return [found[text] for text in sorted(found, key=lambda text: (Decimal(text), text))]
+    return [found[text] for text in sorted(found)]
+
+
+def different_cells(series: pd.Series) -> list[Any]:
+    """The cells of a column, one for each text; of a categorical, those that are used."""
+    categorical = isinstance(series.dtype, pd.CategoricalDtype)
+    if categorical or (series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string"):
+        # Not by equality, for which 1 and True are the same.
+        return list({cell_text(cell): cell for cell in reversed(series.tolist())}.values())[::-1]
+    return list(series.unique().tolist())
+
+
+def hold_amounts(texts: Sequence[str]) -> bool:
+    """Whether all texts are numbers, some with a unit or a decimal comma: "52.61 EUR", "$9.99", "3,99"."""
+    found = [_MEASURE.fullmatch(text.strip()) for text in texts]
+    if not found or not all(found):
+        return False
+    units = {((one[1] or "").strip(), (one[2] or "").strip()) for one in found if one is not None}
+    commas = any("," in text for text in texts)
+    return len(units) <= _MOST_UNITS and (commas or units != {("", "")})
+
+
+def nearly_all_differ(classes: int, rows: int) -> bool:
+    """Whether there are nearly as many classes as rows, so that most rows have no other to be learned with."""
+    return classes >= _MANY and classes > _NEARLY_ALL * rows
+
+
+def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
+    """Refuse class names that look like numbers to predict, such as prices.
+
+    Args:
+        names: What would be the classes.
+        rows: How many rows there are.
+        column: Their column.
+
+    Raises:
+        ValueError: If all are numbers of which some are not whole or have a unit, and there are more than 20, or more
+            than half as many as rows.
+    """
+    texts = list(map(str, names))
+    if len(texts) <= _MANY and 2 * len(texts) <= rows:
+        return
+    if all(map(_AMOUNT.fullmatch, texts)) and not all(map(_WHOLE.fullmatch, texts)):
+        raise ValueError(
+            f"{column!r} holds {len(texts):,} different numbers in {rows:,} rows: numbers to predict, not classes. "
+            f"Take `NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
+            f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
+        )
+    if hold_amounts(texts) and any(re.search(r"\d[.,]\d", text) for text in texts):
+        raise ValueError(
+            f"{column!r} holds {len(texts):,} different numbers with a unit or a comma in {rows:,} rows: numbers to "
+            "predict, not classes. Write plain numbers, as in 3.99, and take "
+            f"`NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
+            f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
+        )
+
+
+def refuse_missing(missing: np.ndarray, index: pd.Index, column: str | tuple[str, ...], what: str) -> None:
+    """Refuse training values of a target of which some are missing.
+
+    Args:
+        missing: `(rows,) bool`.
+        index: The rows' labels.
+        column: The column, or several.
+        what: What the values are, in the plural, such as "Labels".
+
+    Raises:
+        ValueError: If there is no value at all, or one is missing; it names the column, and the row.
+    """
+    if missing.all():
+        found = f"all of {len(missing)} values are missing" if len(missing) else "no values"
+        raise ValueError(
+            f"A target needs values to learn from: is {column!r} the right column, and was it filled? "
+            f"Received: {found} in {column!r}"
+        )
+    if missing.any():
+        columns = [column] if isinstance(column, str) else list(column)
+        raise ValueError(
+            f"{what} must not be missing; drop such rows with `table.dropna(subset={columns})`. "
+            f"Received: a missing value at index {index[missing].tolist()[0]!r} of {column!r}"
+        )
+
+
+# Characters of a label that are compared with others, which takes time with their square.
+_COMPARED = 200
+
+
+def unknown_label(cell: Any, class_names: Sequence[Any]) -> LoadError:
+    """The error for a label that is none of the known ones; it lists them, and names the closest."""
+    names = [str(name) for name in class_names]
+    text = cell if isinstance(cell, str) else shown(cell.item() if isinstance(cell, np.generic) else cell)
+    close = difflib.get_close_matches(text[:_COMPARED], names, n=1)
+    known = ", ".join(repr(name) for name in class_names[:20]) + (", ..." if len(names) > 20 else "")
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    reason = f"the label {shown(cell)} is not one of the {len(names)} known classes: {known}.{hint}"
+    return LoadError(reason, unknown_label=True)

@@ -1,0 +1,62 @@
+"""What a cell of a caption says: its text, or an error that says how to make one of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.loaders.base import missing_error
+from multimodal_gen.loaders.learning import series_of
+from multimodal_gen.rows.cells import is_missing
+
+_MOST_CHARACTERS = 1_000_000
+
+
+def texts_of(column: str, values: Any) -> list[str]:
+    """The texts to learn a vocabulary from, missing ones left out.
+
+    Raises:
+        LoadError: If a cell is not text; it names the row.
+    """
+    texts = []
+    for label, cell in series_of(column, values).items():
+        try:
+            if not is_missing(cell):
+                texts.append(text_of(cell))
+        except LoadError as error:
+            raise error.at(label, column) from None
+    return texts
+
+
+def text_of(cell: Any) -> str:
+    """A cell as a text that tokenizers take.
+
+    Raises:
+        LoadError: If it is missing, is not text, or has more than a million characters.
+    """
+    if isinstance(cell, str):
+        if len(cell) > _MOST_CHARACTERS:
+            raise LoadError(
+                f"a caption may have {_MOST_CHARACTERS:,} characters, as tokenizing more takes seconds and gigabytes. "
+                f"Cut it, or drop the row. Received: {len(cell):,} characters"
+            )
+        # A lone surrogate, left by a broken decoding, has no bytes in UTF-8; tokenizers cannot take it.
+        return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
+    if is_missing(cell):
+        raise missing_error()
+    raise LoadError(f"expected text. {_way_to_text(cell)}. Received: {type(cell).__name__} {shown(cell)}")
+
+
+def _way_to_text(cell: Any) -> str:
+    if isinstance(cell, bytes):
+        return 'Decode the column with `table[column] = table[column].str.decode("utf-8")`'
+    if isinstance(cell, list | tuple) and all(isinstance(one, str) for one in cell):
+        return 'Join the texts of a cell with `table[column] = table[column].str.join(" ")`'
+    if isinstance(cell, np.ndarray) or pd.api.types.is_list_like(cell):
+        return (
+            'Make one text of each cell with `table[column] = table[column].map(lambda cell: " ".join(map(str, cell)))`'
+        )
+    return "Convert the column with `.astype(str)`"
