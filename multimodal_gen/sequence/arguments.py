@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -139,3 +140,11 @@ def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler
             'sampler="balanced" needs a single target with one class per row, such as ClassLabel; '
             f"for another column of classes take `BalancedSampler(column)`. Received: target={target!r}"
         )
+    return target.balanced_sampler()
+
+
+def _is_count(value: Any, least: int) -> bool:
+    try:
+        return not isinstance(value, bool) and operator.index(value) >= least
+    except TypeError:
+        return False
