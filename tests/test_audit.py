@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -269,3 +270,31 @@ def test_a_full_disk_is_an_error_that_names_the_state_and_the_audit_goes_on_when
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(OSError, match=r"Read-only file system: '.*state\.bin'"):
         audited(table, tmp_path, state=state)
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        (
+            {"sequence_length": 5},
+            "caption: as tokens, 25.0% of the captions are longer than 5 and are cut off; "
+            "0.00% of the tokens are unknown",
+        ),
+        (
+            {"model": "wordlevel", "sequence_length": 10},
+            "caption: as tokens, 25.0% of the captions are longer than 10 and are cut off; "
+            "10.53% of the tokens are unknown",
+        ),
+        (
+            {"output_mode": "ngrams", "sequence_length": 40},
+            "caption: as n-grams, 25.0% of the captions have more than 40 and lose the lightest; "
+            "25.0% have none that was learned",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*sequence_length:UserWarning")
+def test_the_note_on_captions_that_are_cut_is_in_the_units_of_the_loader(settings: dict[str, Any], note: str) -> None:
+    captions = ["a red mug", "a red mug beside a blue jug on a green table", "zz qq", "a blue jug"]
+    table = pd.DataFrame({"caption": captions})
+    loader = mg.TextLoader.from_texts("caption", table["caption"].drop(2), **settings)
+    assert note in mg.audit(table, {"caption": loader}, **SILENT).notes

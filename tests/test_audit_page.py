@@ -19,6 +19,7 @@ from test_audit import SILENT, shop
 from test_cli import assert_refused, call
 
 import multimodal_gen as mg
+from multimodal_gen.cli.part_checks import warn_of_leakage
 from multimodal_gen.inspection.audit.writing import CleanTable
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'--><style>"
@@ -154,6 +155,24 @@ def test_what_training_takes_for_blank_is_no_problem_and_duplicates_come_as_a_co
     elsewhere = [tmp_path / "again.csv" if one == tmp_path / "clean.csv" else one for one in arguments]
     assert_refused(call("audit", tmp_path / "clean.csv", *elsewhere, *columns), "The table has this column already")
     assert_refused(call("audit", tmp_path / "shop.csv", "--image", "image", *columns), "--group-column needs --drop")
+
+
+def test_what_the_warning_of_copies_in_given_parts_advises_takes_them_out_of_training(tmp_path: Path) -> None:
+    table = shop(tmp_path)
+    training = table.index[table["split"] == "train"][0]
+    tested = table.index[table["split"] != "train"][0]
+    os.link(tmp_path / table.loc[training, "image"], tmp_path / "images" / "copy.jpg")
+    table.loc[tested, "image"] = "images/copy.jpg"
+    parts = [table[table["split"] == name] for name in ("train", table.loc[tested, "split"])]
+    with pytest.warns(mg.LeakageWarning, match="`multimodal-gen audit --drop FILE`, with the same `--split`"):
+        warn_of_leakage(parts, ["image"], str(tmp_path), given=True)
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    files = ("--out", tmp_path / "out", "--drop", tmp_path / "clean.csv")
+    call("audit", tmp_path / "shop.csv", "--image", "image", "--split", "split", *files)
+    clean = mg.read_table(tmp_path / "clean.csv")
+    assert table.loc[training, "image"] not in set(clean["image"])
+    assert "images/copy.jpg" in set(clean["image"])
+    warn_of_leakage([clean[clean["split"] == one] for one in clean["split"].unique()], ["image"], str(tmp_path))
 
 
 def test_wrong_words_to_the_command_are_one_sentence(tmp_path: Path) -> None:

@@ -203,6 +203,10 @@ def test_a_split_column_may_use_other_words_and_lack_validation_rows(shop: Path,
 def test_an_earlier_run_is_replaced_only_when_told_so(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "notes.txt").write_text("mine")
+    # Of an earlier run that lost rows and could be resumed.
+    (tmp_path / "shop" / "failures.csv").write_text("index,column,error")
+    (tmp_path / "shop" / "state" / "caption").mkdir(parents=True)
+    (tmp_path / "shop" / "state" / "caption" / "state-00000001.npz").write_bytes(b"")
     assert_refused(train(shop, tmp_path), r"is there already; choose another --name, or replace it with --overwrite")
     assert call("train", shop, "--caption", "caption", "--epochs", 1, "--runs", tmp_path, "--overwrite")[0] == 0
     assert {path.name for path in (tmp_path / "shop").iterdir()} == ARTIFACTS | {"notes.txt"}

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,10 @@ import multimodal_gen as mg
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.data import input_names, picture_folder
 from multimodal_gen.cli.option_values import as_score, score_title
+from multimodal_gen.cli.results import remove_stale, write_results
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import check_classes, check_separator, main_score, make_target, shown_scores
+from multimodal_gen.inspection import plots
 from multimodal_gen.models import matching_class
 
 ROWS = 48
@@ -283,3 +286,52 @@ def test_a_folder_below_the_working_directory_is_kept_relative_to_it(
     ]:
         given = settings(image=("image",), table=str(table), directory=None if directory is None else str(directory))
         assert picture_folder(given) == kept
+
+
+@pytest.mark.parametrize(
+    ("target", "labels"),
+    [
+        (
+            mg.NumericTarget("price", mean=10.0, scale=2.5),
+            ["in squared standard deviations (1 is 2.5)", "in standard deviations (1 is 2.5)"],
+        ),
+        (
+            mg.NumericTarget(("price", "stock"), mean=[0.0, 0.0], scale=[2.0, 3.0]),
+            ["in squared standard deviations", "in standard deviations"],
+        ),
+        (mg.NumericTarget("price"), ["", ""]),
+        (mg.ClassLabel("price", [0, 1, 2, 3]), ["", ""]),
+    ],
+)
+def test_curves_of_numbers_say_their_units(
+    target: mg.Target, labels: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = []
+    draw = plots.plot_history
+    monkeypatch.setattr(plots, "plot_history", lambda history: figures.append(draw(history)) or figures[-1])
+    table = pd.DataFrame({"x": np.arange(4.0), "price": np.arange(4.0), "stock": np.arange(4.0)})
+    inputs = {"x": mg.NumericLoader("x", mean=0.0, scale=1.0)}
+    model = mg.build_fusion_classifier(inputs, target)
+    history = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6], "mean_absolute_error": [1.0, 0.7]}
+    write_results(tmp_path, mg.Bundle(model, inputs, target), SimpleNamespace(epoch=[0, 1], history=history), table)
+    assert [axes.get_ylabel() for axes in figures[0].axes] == labels
+
+
+def test_a_run_removes_what_an_earlier_one_left_and_nothing_else(tmp_path: Path) -> None:
+    files = ("confusion.png", "failures.csv", "curves.png", "notes.txt", "state/both/mine.txt")
+    states = ("state/both/state-00000002.npz", "state/image/state-00000001.npz")
+
+    def left(target: mg.Target, **settings: bool) -> set[str]:
+        for name in (*files, *states):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("old")
+        remove_stale(tmp_path, target, **settings)
+        return {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+
+    number, label = mg.NumericTarget("price"), mg.ClassLabel("label", ["a", "b"])
+    assert left(label, lost=True, resumable=True) == {*files, *states}
+    assert left(number, lost=True, resumable=True) == {*files, *states} - {"confusion.png"}
+    assert left(label, lost=False, resumable=True) == {*files, *states} - {"failures.csv"}
+    assert left(label, lost=True, resumable=False) == set(files)
+    # The folder of which nothing is left is gone, and the one with a file of somebody's stays.
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["both"]

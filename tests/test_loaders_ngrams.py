@@ -1,5 +1,6 @@
 """NgramEncoder: what is learned, what is encoded, and that both are the same everywhere."""
 
+import dataclasses
 import json
 import math
 import pickle
@@ -41,6 +42,13 @@ def test_the_norm_is_one_after_truncation_too():
     encoded = encoder.encode("red glass mug")
     assert (encoded[:, 0] > 0).all()
     assert np.linalg.norm(encoded[:, 1] / WEIGHT_SCALE) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_count_is_of_all_ngrams_that_were_learned_those_left_out_too(encoder):
+    for text in ("red mug", "red red mug", "", "zzzz"):
+        whole = dataclasses.replace(encoder, sequence_length=500).encode(text)
+        assert encoder.count(text) == np.count_nonzero(whole[:, 0])
+        assert dataclasses.replace(encoder, sequence_length=3).count(text) == encoder.count(text)
 
 
 def test_truncation_keeps_the_heaviest_ngrams(encoder):

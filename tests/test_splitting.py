@@ -282,6 +282,11 @@ def test_training_is_told_of_pictures_in_several_parts_by_path_and_by_what_files
         mg.LeakageWarning, match="20 pictures in 'image'.*'0.png' and 'again 0.png' first.*--group-column"
     ):
         warn_of_leakage([train, test.assign(image="again " + test["image"])], ["image"], directory)
+    # Where a column names the parts, `--group` does nothing. An audit takes the copies out of training.
+    with pytest.warns(
+        mg.LeakageWarning, match=r"names the parts: `multimodal-gen audit --drop FILE`, with the same `--split`, writes"
+    ):
+        warn_of_leakage([train, test.assign(image="again " + test["image"])], ["image"], directory, given=True)
     warn_of_leakage([train[:10], train[10:]], ["image"], directory)
     # What lies outside, or nowhere, is an error where it is read.
     elsewhere = [train.assign(image=["../x.png", "https://example.com/x.png", *train["image"][2:]]), test[:0]]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.cli.predict import finite, with_index, with_inputs, with_joined_labels
 from multimodal_gen.inspection import plots
+from multimodal_gen.inspection.layout import GREY
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
@@ -36,13 +39,44 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
         name = "truth" if len(columns) == 1 else f"true_{column}"
         frame.insert(place, name if name not in frame else f"true_{name}", test[column].to_numpy())
     frame.to_csv(folder / "predictions.csv", index=False)
-    plots.plot_history(history).savefig(folder / "curves.png")
+    curves = plots.plot_history(history)
+    if target.training_units is not None:
+        _name_units(curves, target.training_units)
+    curves.savefig(folder / "curves.png")
     if target.one_class:
         figure = plots.plot_confusion(test[columns[0]], predictions["label"], target.class_names)
         figure.savefig(folder / "confusion.png")
     sequence = MultimodalSequence(test, bundle.inputs, target)
     plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
     plots.plot_predictions(sequence, predictions, only_wrong=True).savefig(folder / "wrong.png")
+
+
+def remove_stale(folder: Path, target: Target, *, lost: bool, resumable: bool) -> None:
+    """Remove what an earlier run of this name has left and this one does not write; other files stay.
+
+    Args:
+        folder: The folder of the run, whose results are written.
+        target: What was trained on.
+        lost: Whether rows were left out, which `failures.csv` lists.
+        resumable: Whether the run keeps the states that `--resume` goes on from.
+    """
+    if not target.one_class:
+        (folder / "confusion.png").unlink(missing_ok=True)
+    if not lost:
+        (folder / "failures.csv").unlink(missing_ok=True)
+    if not resumable:
+        for file in folder.glob("state/*/state-*.npz"):
+            file.unlink()
+        for place in (*folder.glob("state/*/"), folder / "state"):
+            # Where somebody keeps a file of his own, the folder stays.
+            with suppress(OSError):
+                place.rmdir()
+
+
+def _name_units(curves: Figure, units: str) -> None:
+    for axes in curves.axes:
+        squared = "squared " if axes.get_title(loc="left") == "loss" else ""
+        axes.set_ylabel(f"in {squared}{units}", color=GREY)
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

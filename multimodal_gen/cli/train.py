@@ -30,7 +30,7 @@ from multimodal_gen.cli.data import (
 from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.part_checks import warn_of_leakage
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
-from multimodal_gen.cli.results import write_metrics, write_results
+from multimodal_gen.cli.results import remove_stale, write_metrics, write_results
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import class_called, main_score, score_name, shown_scores
@@ -81,7 +81,8 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         reporter.say(f"note: {note}")
     if settings.positive is not None:
         class_called(settings.positive, target)
-    parts = _readable(settings, parts, inputs, target, reporter)
+    readable = _readable(settings, parts, inputs, target, reporter)
+    lost, parts = readable is not parts, readable
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
     chosen = {main: inputs}
     if len(inputs) == 1:
@@ -97,6 +98,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         scores[name] = {**bundle.evaluate(parts.test), "epochs": len(history.epoch), "seconds": round(seconds, 1)}
         if name == main:
             write_results(Path(settings.folder), bundle, history, parts.test)
+            remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume)
         metrics = _metrics(settings, parts, target, scores)
         write_metrics(Path(settings.folder), metrics)
         reporter.finish(name)

@@ -96,10 +96,18 @@ def warn_of_shared_pictures(
     copies = _copies(cells, codes, part, file_of)
     if copies:
         first, other = copies[0]
+        way_out = (
+            "`multimodal-gen audit --drop FILE --group-column NAME` writes a column for `--group` that keeps them "
+            "together"
+        )
+        if given:
+            way_out = (
+                "The table names the parts: `multimodal-gen audit --drop FILE`, with the same `--split`, writes a "
+                "table that has none of them in training, and its `--group-column NAME` a column for a random split"
+            )
         warnings.warn(
             f"{len(copies):,} pictures in {column!r} stand in several parts under other names, as their files hold the "
-            f"same: {cells[first]!r} and {cells[other]!r} first. `multimodal-gen audit --drop FILE --group-column "
-            "NAME` writes a column for `--group` that keeps them together.",
+            f"same: {cells[first]!r} and {cells[other]!r} first. {way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,
         )

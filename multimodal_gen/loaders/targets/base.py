@@ -68,6 +68,11 @@ class Target(Loader):
         """
         return []
 
+    @property
+    def training_units(self) -> str | None:
+        """What the errors that training shows are in, as in "standard deviations"; None for the table's own units."""
+        return None
+
     @abc.abstractmethod
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         """Scores by name of the model's outputs `(rows, units)` against what `read` gave for the same rows."""

@@ -146,6 +146,13 @@ class NumericTarget(Target):
             keras.metrics.RootMeanSquaredError(name="root_mean_squared_error"),
         ]
 
+    @property
+    def training_units(self) -> str | None:
+        """Standard deviations, and for a single number what one of them is in the table's units."""
+        if (self.scale == 1).all():
+            return None
+        return "standard deviations" + (f" (1 is {self.scale[0]:,.4g})" if self.units == 1 else "")
+
     def unscale(self, numbers: np.ndarray) -> np.ndarray:
         """`(rows, units)` as `read` gives or a model puts out -> `(rows, units) float64` in the table's units."""
         return np.asarray(numbers, "float64").reshape(-1, self.units) * self.scale + self.mean

@@ -210,12 +210,7 @@ class NgramEncoder(Configurable):
             `(sequence_length, 2)` int32. `[:, 0]` ids in [1, vocabulary_size), increasing, then 0 as padding; `[:, 1]`
             the weights in units of 2**-16, in [0, 65536].
         """
-        get = self._ids.get
-        counts: dict[int, int] = {}
-        for value in _ngram_hashes(text, self.form):
-            key = get(value)
-            if key is not None:
-                counts[key] = counts.get(key, 0) + 1
+        counts = self._counts(text)
         encoded = np.zeros((self.sequence_length, 2), dtype=np.int32)
         if not counts:
             return encoded
@@ -232,9 +227,26 @@ class NgramEncoder(Configurable):
         return encoded
 
     def coverage(self, texts: Sequence[str]) -> str:
-        """What share of texts has no n-gram that was learned, in words."""
-        unknown = sum(not self.encode(text).any() for text in texts)
-        return f"{unknown / len(texts):.1%} of the captions have no n-gram that was learned"
+        """What share of texts has more n-grams than are kept, and what share none that was learned, in words."""
+        counts = np.array([self.count(text) for text in texts])
+        return (
+            f"as n-grams, {(counts > self.sequence_length).mean():.1%} of the captions have more than "
+            f"{self.sequence_length} and lose the lightest; {(counts == 0).mean():.1%} have none that was learned"
+        )
+
+    def count(self, text: str) -> int:
+        """How many different n-grams of a text were learned; `encode` keeps the heaviest `sequence_length` of them."""
+        return len(self._counts(text))
+
+    def _counts(self, text: str) -> dict[int, int]:
+        # Id -> how often it occurs.
+        get = self._ids.get
+        counts: dict[int, int] = {}
+        for value in _ngram_hashes(text, self.form):
+            key = get(value)
+            if key is not None:
+                counts[key] = counts.get(key, 0) + 1
+        return counts
 
     def get_config(self) -> dict[str, Any]:
         """JSON values from which `from_config` builds an equal encoder; the two long lists as packed text."""

@@ -162,7 +162,7 @@ class TokenEncoder(Configurable):
                 tokens += len(ids)
                 strange += ids.count(unknown) if unknown is not None else 0
         return (
-            f"{cut / len(texts):.1%} of the captions are longer than {self.sequence_length} tokens "
+            f"as tokens, {cut / len(texts):.1%} of the captions are longer than {self.sequence_length} "
             f"and are cut off; {strange / max(tokens, 1):.2%} of the tokens are unknown"
         )
 
