@@ -115,7 +115,7 @@ def check(name: str, kind: str, folder: Path) -> str:
         prepare.cache_clear()
         model.quantize("int8")
         found = [np.asarray(model.predict([one], verbose=0)) for one in rows]
-        worst = max(float(np.abs(one - other).max()) for one, other in zip(found, expected, strict=True))
+        worst = _furthest(found, expected)
         model.save(f"{path}.keras")
         check_quantized(model, Path(f"{path}.keras"))
         return "yes" if worst < 0.05 else f"off by {worst:.2f}"
@@ -126,8 +126,30 @@ def check(name: str, kind: str, folder: Path) -> str:
         if any(one.shape != other.shape for one, other in zip(found, expected, strict=True)):
             # Compared all the same, one row would pass for three.
             return "WRONG shape"
-    worst = max(float(np.abs(one - other).max()) for one, other in zip(found, expected, strict=True))
-    return "yes" if worst < 1e-3 else f"WRONG by {worst:.2f}"
+    worst = _furthest(found, expected)
+    if worst < 1e-3:
+        return "yes"
+    # Rounding alone may move the outputs of a deep network whose weights are random.
+    return "runs" if moved_by_rounding(model, rows, expected) > worst / 10 else f"WRONG by {worst:.2f}"
+
+
+def moved_by_rounding(model: Any, rows: list[Any], expected: list[Any]) -> float:
+    """How far a model's outputs move if each of its weights does by a millionth of itself."""
+    import numpy as np
+
+    rng, weights = np.random.default_rng(0), model.get_weights()
+    model.set_weights([one * (1 + 1e-6 * rng.normal(size=one.shape)) for one in weights])
+    found = [np.asarray(model.predict([one], verbose=0)) for one in rows]
+    model.set_weights(weights)
+    return _furthest(found, expected)
+
+
+def _furthest(found: list[Any], expected: list[Any]) -> float:
+    import numpy as np
+
+    # What is not a number is not near anything.
+    pairs = zip(found, expected, strict=True)
+    return max(float(np.nan_to_num(np.abs(one - other), nan=np.inf).max()) for one, other in pairs)
 
 
 def run(kind: str, path: str, rows: Any) -> Any:
