@@ -197,6 +197,32 @@ def test_columns_that_metadata_have_already_are_kept_and_the_paths_stand_beside_
         assert mg.read_table(tmp_path)["front_path"].tolist() == ["train/1.png"]
 
 
+def test_a_column_that_one_part_has_of_its_own_means_the_same_in_all_parts(tmp_path: Path) -> None:
+    fill(tmp_path, "train/1.png", "train/2.png", "test/1.png", "test/2.png")
+    own, without = "file_name,image\n1.png,a cup\n2.png,\n", "file_name\n1.png\n2.png\n"
+    paths = ["train/1.png", "train/2.png", "test/1.png", "test/2.png"]
+    for train, test in ((own, without), (without, own)):
+        (tmp_path / "train" / "metadata.csv").write_text(train)
+        (tmp_path / "test" / "metadata.csv").write_text(test)
+        with pytest.warns(UserWarning, match="a column 'image' of their own.*stand in 'image_path'"):
+            table = mg.read_table(tmp_path)
+        assert table["image_path"].tolist() == paths
+        titles = [None if pd.isna(cell) else cell for cell in table["image"]]
+        assert titles == (["a cup", None, None, None] if train == own else [None, None, "a cup", None])
+    # Where it is the path in one part and something else in another, too.
+    (tmp_path / "train" / "metadata.csv").write_text("file_name,image\n1.png,train/1.png\n2.png,train/2.png\n")
+    with pytest.warns(UserWarning, match="stand in 'image_path'"):
+        table = mg.read_table(tmp_path)
+    assert table["image_path"].tolist() == paths
+    # And for a column of another name, of which one part has no pictures.
+    (tmp_path / "train" / "metadata.csv").write_text("front_file_name\n1.png\n2.png\n")
+    (tmp_path / "test" / "metadata.csv").write_text("file_name,front\n1.png,yes\n2.png,no\n")
+    with pytest.warns(UserWarning, match="a column 'front' of their own.*stand in 'front_path'"):
+        table = mg.read_table(tmp_path)
+    assert table["front"].isna().tolist() == [True, True, False, False]
+    assert table["front_path"].tolist()[:2] == paths[:2] and table["image"].tolist()[2:] == paths[2:]
+
+
 def test_a_column_of_metadata_that_is_the_path_already_needs_no_word(tmp_path: Path) -> None:
     fill(tmp_path, "1.png")
     (tmp_path / "metadata.csv").write_text("file_name,image\n1.png,1.png\n")

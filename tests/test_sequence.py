@@ -340,6 +340,37 @@ def test_cells_of_several_columns_come_as_tuples(picture_table, target) -> None:
     assert numbers.mean(axis=0) == pytest.approx([0, 0], abs=1e-6)
 
 
+def test_a_loader_of_ones_own_that_names_a_column_twice_is_refused(picture_table, inputs, target) -> None:
+    class Sum(mg.Loader):
+        spec = mg.ArraySpec((1,), "float32", "vector")
+
+        def __init__(self, column: tuple[str, ...]) -> None:
+            self.column = column
+
+        def read(self, cell: tuple[float, ...]) -> np.ndarray:
+            return np.array([sum(cell)], "float32")
+
+    class Total(Sum, mg.Target):
+        units, activation, loss = 1, None, "mse"
+
+        def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+            return {}
+
+        def decode_outputs(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+            return {"total": outputs[:, 0]}
+
+    twice = r"'price' is there twice. Received: column=\['price', 'price'\]"
+    for arguments in (
+        ({"sum": Sum(("price", "price"))}, target),
+        (inputs, Total(("price", "price"))),
+        (inputs, {"label": target, "total": Total(("price", "price"))}),
+    ):
+        with pytest.raises(ValueError, match=twice):
+            mg.MultimodalSequence(picture_table, *arguments)
+    with pytest.raises(mg.LoaderError, match=r"Sum.column must name each column once. Received: column=\('price'"):
+        mg.check_loader(Sum(("price", "price")), [(1.0, 1.0)])
+
+
 def test_duplicate_and_arrow_backed_tables_are_read_as_they_are(picture_table, inputs, target) -> None:
     arrow = picture_table.convert_dtypes(dtype_backend="pyarrow")
     arrow.index = ["same"] * 10

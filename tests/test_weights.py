@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -97,3 +98,19 @@ def test_class_weights_need_a_class(table) -> None:
     inputs = {"number": mg.NumericLoader("number", mean=[0], scale=[1])}
     with pytest.raises(ValueError, match="needs a target with one class per row.*Received: NumericLoader"):
         mg.MultimodalSequence(table, inputs, inputs["number"], class_weight="balanced")
+
+
+@pytest.mark.parametrize("weights", [{0: 1.0, 1: 2.0}, {"kind": {0: 1.0, 1: 2.0}}])
+def test_class_weights_of_keras_are_refused_for_several_targets_in_a_model_of_ones_own(table, weights: dict) -> None:
+    data = sequence(table, several=True, inputs_as="array")
+    number = keras.Input((1,), name="number")
+    hidden = keras.layers.Dense(2)(number)
+    outputs = {name: keras.layers.Dense(2, "softmax", name=name)(hidden) for name in data.target}
+    model = keras.Model(number, outputs)
+    model.compile("sgd", loss={name: one.loss for name, one in data.target.items()}, jit_compile=False)
+    message = r"for a model of one target.*class_weight={target: weights}.*\['kind', 'state'\]. Received: class_weight="
+    with pytest.raises(ValueError, match=message):
+        model.fit(data, class_weight=weights, shuffle=False, verbose=0)
+    # What the error says to do works.
+    data = sequence(table, several=True, inputs_as="array", class_weight={"kind": "balanced"})
+    assert len(model.fit(data, shuffle=False, verbose=0).epoch) == 1

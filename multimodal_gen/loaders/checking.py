@@ -91,6 +91,8 @@ def _check_attributes(loader: Loader, name: str) -> None:
     names = column if isinstance(column, tuple) else (column,)
     if not names or not all(isinstance(part, str) for part in names):
         raise LoaderError(f"{name}.column must be a column name, or a tuple of them. Received: column={column!r}")
+    if len(set(names)) < len(names):
+        raise LoaderError(f"{name}.column must name each column once. Received: column={column!r}")
     spec = getattr(loader, "spec", None)
     if not isinstance(spec, ArraySpec):
         raise LoaderError(f"{name}.spec must be an ArraySpec. Received: spec={spec!r}")

@@ -15,6 +15,7 @@ from multimodal_gen.batch.failures import POLICIES
 from multimodal_gen.batch.shared_draws import joined_targets
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.checks import check_once
 from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.spec import with_masks
 
@@ -39,6 +40,10 @@ def check_loaders(inputs: Mapping[str, Loader], target: Loader | Mapping[str, Lo
             "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
             f"Received: target={target!r}"
         )
+    targets = target.values() if isinstance(target, Mapping) else () if target is None else (target,)
+    for loader in (*inputs.values(), *targets):
+        if isinstance(loader.column, tuple | list):
+            check_once(loader.column)
 
 
 def check_workers(workers: Any, use_multiprocessing: Any, max_queue_size: Any, threads: Any) -> None:

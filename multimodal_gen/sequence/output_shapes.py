@@ -35,6 +35,24 @@ _PLAIN = {
 }
 
 
+def check_class_weight(class_weight: Any, targets: Mapping[str | None, Any]) -> None:
+    """Refuse Keras's `class_weight` for several targets, which it looks up in the labels of one.
+
+    Args:
+        class_weight: What `fit` was given.
+        targets: The targets of the sequence that it trains on; a single one has no name.
+
+    Raises:
+        ValueError: It says where such weights go.
+    """
+    if class_weight is not None and None not in targets:
+        raise ValueError(
+            "Keras's `class_weight` is for a model of one target. Give it to the data instead, by target: "
+            f"`MultimodalSequence(..., class_weight={{target: weights}})`; the targets are {list(targets)}. "
+            f"Received: class_weight={class_weight!r}"
+        )
+
+
 def by_name(outputs: Any, function: Callable[[Any], Any]) -> Any:
     """What a function makes of a model's only output, or of each of several by name.
 

@@ -23,7 +23,7 @@ from multimodal_gen.sequence.keras_inside.attending import attend_call
 from multimodal_gen.sequence.keras_inside.calls import KerasCall, adapter_asks, keras_call, learning_shapes
 from multimodal_gen.sequence.keras_inside.plain_errors import swallowed
 from multimodal_gen.sequence.keras_inside.sharing import check_shares
-from multimodal_gen.sequence.output_shapes import check_target
+from multimodal_gen.sequence.output_shapes import check_class_weight, check_target
 from multimodal_gen.sequence.read_ahead import ReadAhead
 from multimodal_gen.sequence.state import check_state, fingerprint, make_state
 from multimodal_gen.spec import with_masks
@@ -81,12 +81,19 @@ class BatchReader(keras.utils.PyDataset):
             # Whatever stands in them: two lengths that differ, so that Keras takes any other later.
             length = 1 if position % 2 else self.assembly.buckets.full
             return self._as_asked(self._start(epoch, position % stop, length).result())
+        if position == 0 and keras.backend.backend() == "tensorflow":
+            # There Keras takes the first batch before it calls a hook.
+            self._check_weights(keras_call())
         try:
             batch: tuple[Any, ...] = self._ahead.take(epoch, position % stop, stop).result()
         except Exception as error:
             swallowed(error)
             raise
         return self._as_asked(batch)
+
+    def _check_weights(self, call: KerasCall) -> None:
+        if self.assembly.targets and call.trains_on(self):
+            check_class_weight(call.argument("class_weight"), self.assembly.targets)
 
     def _as_asked(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         # A list in a batch is an error to tf.data, so that Keras on tensorflow cannot take what its other backends do.
@@ -159,6 +166,7 @@ class BatchReader(keras.utils.PyDataset):
         for data in (given, validation) if given is self else ():
             if isinstance(data, BatchReader):
                 check_target(call.method, call.model, data.assembly.targets)
+        self._check_weights(call)
         uneven = self.assembly.buckets is not None or self.assembly.on_error == "skip"
         check_shares(self.plan, self.num_batches, uneven=uneven)
         attend_call(call)

@@ -28,9 +28,9 @@ def read_metadata(
     """The table that files of metadata in a folder are, or None where there are none.
 
     Its columns are theirs. Beside `file_name` there is "image", the path relative to `root`, and beside
-    `front_file_name` likewise "front". Where that is a column of theirs with other cells, it stays, a warning says so,
-    and the paths are in "image_path" or "front_path". Where each part of a split has a file of its own, the rows of
-    training come first, and "split" is the folder's name.
+    `front_file_name` likewise "front". Where one file has such a column of its own with other cells, it stays, a
+    warning says so, and the paths of all parts are in "image_path" or "front_path". Where each part of a split has
+    a file of its own, the rows of training come first, and "split" is the folder's name.
 
     Args:
         root: The folder.
@@ -43,7 +43,9 @@ def read_metadata(
     """
     own = _file_in(root)
     if own is not None:
-        return _told(root, {"": _with_paths(_read(own, read, na_values), "")})
+        parts = {"": _read(own, read, na_values)}
+        _add_paths(parts)
+        return _told(root, parts)
     folders = {one.name: one for one in sorted(root.iterdir()) if one.is_dir() and one.name.lower() in SPLIT_FOLDERS}
     files = {name: _file_in(folder) for name, folder in folders.items()}
     lacking = [name for name, file in files.items() if file is None]
@@ -58,10 +60,11 @@ def read_metadata(
     for name in sorted(files, key=lambda name: SPLIT_FOLDERS.index(name.lower())):
         file = files[name]
         assert file is not None
-        part = _with_paths(_read(file, read, na_values), name)
+        parts[name] = _read(file, read, na_values)
+    _add_paths(parts)
+    for name, part in parts.items():
         if "split" not in part:
             part["split"] = name
-        parts[name] = part
     return _told(root, parts)
 
 
@@ -114,27 +117,32 @@ def _column_of(name: str) -> str:
     return name.removesuffix("file_name").removesuffix("_") or "image"
 
 
-def _with_paths(table: pd.DataFrame, folder: str) -> pd.DataFrame:
-    for name in [name for name in table.columns if _is_path(name)]:
-        column, own = _column_of(name), table.columns
-        paths = pd.Series([_below(folder, cell) for cell in table[name].array.tolist()], index=table.index)
-        if column in own and _texts(table[column]) != _texts(paths):
+def _add_paths(parts: dict[str, pd.DataFrame]) -> None:
+    # A column means one thing in the whole table, so its name is settled for all parts together.
+    for name in dict.fromkeys(name for part in parts.values() for name in part.columns if _is_path(name)):
+        column = _column_of(name)
+        paths = {
+            folder: pd.Series([_below(folder, cell) for cell in part[name].array.tolist()], index=part.index)
+            for folder, part in parts.items()
+            if name in part
+        }
+        if any(column in part and _texts(part[column]) != _texts(paths.get(folder)) for folder, part in parts.items()):
             # It is what the file says it is: a title, a number, or the name of something else.
             taken, column = column, f"{column}_path"
-            if column in own:
+            if any(column in part for part in parts.values()):
                 raise TableError(f"Rename {taken!r}, or {column!r}, as the paths of {name!r} need one of these names.")
             warnings.warn(
                 f"The metadata have a column {taken!r} of their own, which stays as it is: the paths that {name!r} "
                 f"names stand in {column!r}.",
                 stacklevel=5,
             )
-        if column not in own:
-            table[column] = paths
-    return table
+        for folder, own in paths.items():
+            if column not in parts[folder]:
+                parts[folder][column] = own
 
 
-def _texts(column: pd.Series) -> list[str | None]:
-    return [None if is_missing(cell) else str(cell) for cell in column.array.tolist()]
+def _texts(column: pd.Series | None) -> list[str | None]:
+    return [] if column is None else [None if is_missing(cell) else str(cell) for cell in column.array.tolist()]
 
 
 def _below(folder: str, cell: Any) -> Any:
