@@ -4,6 +4,7 @@ from multimodal_gen import augment as augment
 from multimodal_gen import loaders as loaders
 from multimodal_gen import models as models
 from multimodal_gen._version import __version__ as __version__
+from multimodal_gen.augment.checking import check_augmentation as check_augmentation
 from multimodal_gen.batch.failures import leave_out as leave_out
 from multimodal_gen.bundle.bundle import Bundle as Bundle
 from multimodal_gen.bundle.bundle import load_bundle as load_bundle
@@ -29,6 +30,7 @@ from multimodal_gen.loaders.image.normalization import SamplewiseNormalization a
 from multimodal_gen.loaders.image.normalization import ZCAWhitening as ZCAWhitening
 from multimodal_gen.loaders.numbers import NumericLoader as NumericLoader
 from multimodal_gen.loaders.targets.base import Target as Target
+from multimodal_gen.loaders.targets.checking import check_target as check_target
 from multimodal_gen.loaders.targets.class_label import ClassLabel as ClassLabel
 from multimodal_gen.loaders.targets.inputs import InputTarget as InputTarget
 from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens as MaskedTokens
@@ -45,6 +47,7 @@ from multimodal_gen.rows.leakage import LeakageWarning as LeakageWarning
 from multimodal_gen.rows.sampling import BalancedSampler as BalancedSampler
 from multimodal_gen.rows.sampling import Sampler as Sampler
 from multimodal_gen.rows.sampling import WeightedSampler as WeightedSampler
+from multimodal_gen.rows.sampling import check_sampler as check_sampler
 from multimodal_gen.rows.splitting import split_table as split_table
 from multimodal_gen.rows.table import read_table as read_table
 from multimodal_gen.sequence.resume import ResumeTraining as ResumeTraining

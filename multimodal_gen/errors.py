@@ -86,7 +86,7 @@ def _rebuild_load_error(
 
 
 class LoaderError(MultimodalError):
-    """A loader breaks the contract that `check_loader` proves."""
+    """A loader, target, sampler or augmentation breaks its contract, which `check_loader` and the like prove."""
 
 
 class BundleError(MultimodalError):

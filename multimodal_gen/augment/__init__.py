@@ -1,13 +1,16 @@
 """Random operations: on one image, on one text, on a whole sample, on a whole batch. They draw from the given stream.
 
-Those on images are named as Keras's layers, work on uint8 arrays and go into `ImageLoader(augment=[...])`; those on
-texts into `TextLoader(augment=[...])`; the others into `MultimodalSequence(sample_augment=[...],
-batch_augment=[...])`. Any callable of the same form can stand beside them.
+Those on images are named as Keras's layers, work on uint8 arrays and go into
+`ImageLoader(augment=[...])`; those on texts into `TextLoader(augment=[...])`; the others into
+`MultimodalSequence(sample_augment=[...], batch_augment=[...])`. Any callable of the same form can
+stand beside them.
 
-Read `base.py` first, with `parameters.py` for their ranges and `together.py` for one draw in several pictures. On one
-picture: `geometric.py` and `crop.py` move pixels (`warp.py`, `warp_turbo.py`), `color.py` and `detail.py` change them
-(`tones.py`), and `policy.py` draws from a list. `text.py` is for captions, `sample.py` for whole rows, `batch.py` for
-whole batches. `adapter.py` takes operations of other libraries, `image_data_generator.py` Keras's old arguments.
+Read `base.py` first, with `parameters.py` for their ranges and `together.py` for one draw in
+several pictures. On one picture: `geometric.py` and `crop.py` move pixels (`warp.py`,
+`warp_turbo.py`), `color.py` and `detail.py` change them (`tones.py`), and `policy.py` draws from a
+list. `text.py` is for captions, `sample.py` for whole rows, `batch.py` for whole batches.
+`checking.py` proves that one keeps its contract. `adapter.py` takes operations of other libraries,
+`image_data_generator.py` Keras's old arguments.
 """
 
 from multimodal_gen.augment.adapter import FromLibrary

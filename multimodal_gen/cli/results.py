@@ -15,6 +15,7 @@ from multimodal_gen.cli.predict import finite, with_index, with_inputs, with_joi
 from multimodal_gen.inspection import plots
 from multimodal_gen.inspection.layout import GREY
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.table import cells_of
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
@@ -44,8 +45,10 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
         _name_units(curves, target.training_units)
     curves.savefig(folder / "curves.png")
     if target.one_class:
-        figure = plots.plot_confusion(test[columns[0]], predictions["label"], target.class_names)
-        figure.savefig(folder / "confusion.png")
+        truth = target.classes_of(cells_of(test, target.column))
+        said = predictions.iloc[:, 0].to_numpy(object)[truth >= 0]
+        names = target.class_names
+        plots.plot_confusion([names[one] for one in truth[truth >= 0]], said, names).savefig(folder / "confusion.png")
     sequence = MultimodalSequence(test, bundle.inputs, target)
     plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
     plots.plot_predictions(sequence, predictions, only_wrong=True).savefig(folder / "wrong.png")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import pickle
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_gen.augment.checking import alike, frozen, random_stream, unwritten
 from multimodal_gen.config import classes_in, deserialize, serialize
 from multimodal_gen.errors import LoaderError
 from multimodal_gen.loaders.base import Loader
+from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.spec import ArraySpec, spec_problem
 
 
@@ -23,7 +27,9 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
     target are below its `units`; that nothing is written into the loader or into the cell; the same bytes when read
     again, in another order, as a batch (there, as near as the loader's `batch_tolerance` says), from several threads,
     after pickling and after saving to JSON; that `augment` keeps the spec, changes nothing in place, repeats with the
-    same random stream, and does nothing random without one.
+    same random stream, and does nothing random without one; that `augment_cell` leaves its cell as it is, repeats
+    likewise, and gives a cell that can be read; that words and pictures for people are what they must be, and that a
+    loader that is moved to the folder where it was reads the same.
 
     Args:
         loader: The loader to check.
@@ -67,23 +73,31 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
         for _ in range(4):
             same(pool.map(loader.read, cells), "read must be safe to call from several threads.")
     try:
-        copy = pickle.loads(pickle.dumps(loader))
+        unpickled = pickle.loads(pickle.dumps(loader))
     except Exception as error:
         raise LoaderError(
             f"{name} must be picklable, so hold no open file, lock or lambda. Received: {error}"
         ) from error
-    same((copy.read(cell) for cell in cells), "read must give the same array after pickling.")
+    same((unpickled.read(cell) for cell in cells), "read must give the same array after pickling.")
     rebuilt = deserialize(json.loads(before), classes_in(loader))
     same((rebuilt.read(cell) for cell in cells), "from_config(get_config()) must read the same arrays.")
     if _dump_config(loader, name) != before:
         raise LoaderError(f"{name} is immutable: reading must not change its config. Received: another config")
     for cell, array in zip(cells, arrays, strict=True):
         _check_augment(loader, array, f"augment of {_clip(cell)}", name)
+        _check_augment_cell(loader, cell, name)
+        _check_shown(loader, array, cell, name)
         if not loader.varies(training=False) and loader.augment(array, None).tobytes() != array.tobytes():
             raise LoaderError(
                 f"{name}.varies(training=False) must be true, as `augment` changes an array without a random stream. "
                 f"Received: False, another array for the cell {_clip(cell)}"
             )
+    directory = getattr(loader, "directory", None)
+    moved = loader.moved(os.curdir if directory is None else directory)
+    if type(moved) is not type(loader) or moved.spec != loader.spec or moved.column != loader.column:
+        raise LoaderError(f"{name}.moved must give the same loader with another folder. Received: {moved!r}")
+    if directory is not None:
+        same((moved.read(cell) for cell in cells), "moved to where it was must read the same arrays.")
 
 
 def _check_attributes(loader: Loader, name: str) -> None:
@@ -126,21 +140,69 @@ def _checked(loader: Loader, array: Any, what: str, name: str) -> np.ndarray:
 
 def _check_augment(loader: Loader, array: np.ndarray, what: str, name: str) -> None:
     def draw(seed: int | None) -> np.ndarray:
-        frozen = array.copy()
-        frozen.flags.writeable = False
-        rng = None if seed is None else np.random.Generator(np.random.Philox(seed))
-        try:
-            return _checked(loader, loader.augment(frozen, rng), what, name)
-        except ValueError as error:
-            if "read-only" in str(error):
-                raise LoaderError(f"{name}.augment must return a new array, not write into the one it got.") from error
-            raise
+        rng = None if seed is None else random_stream(seed)
+        with unwritten(f"{name}.augment must return a new array, not write into the one it got."):
+            return _checked(loader, loader.augment(frozen(array), rng), what, name)
 
     for seed in range(8):
-        if draw(seed).tobytes() != draw(seed).tobytes():
+        varied = draw(seed).tobytes()
+        if varied != array.tobytes() and not loader.varies(training=True):
+            raise LoaderError(f"{name}.varies(training=True) must be true, as `augment` changes an array.")
+        if varied != draw(seed).tobytes():
             raise LoaderError(f"{name}.augment must take all randomness from `rng`. Received: two results for one seed")
     if draw(None).tobytes() != draw(None).tobytes():
         raise LoaderError(f"{name}.augment must do nothing random when `rng` is None. Received: two results")
+
+
+def _check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
+    if is_missing(cell) and not loader.accepts_missing:
+        return
+    what, before = f"{name}.augment_cell", copy.deepcopy(cell)
+    for seed in range(8):
+        with unwritten(f"{what} must return another cell, not write into the one it got."):
+            varied = loader.augment_cell(frozen(cell), random_stream(seed))
+            again = loader.augment_cell(frozen(cell), random_stream(seed))
+        if not alike(cell, before):
+            raise LoaderError(
+                f"{what} must leave the cell as it is. Received: {_clip(cell)}, which was {_clip(before)}"
+            )
+        if not alike(varied, again):
+            raise LoaderError(f"{what} must take all randomness from `rng`. Received: two results for one seed")
+        if not alike(varied, before) and not loader.varies(training=True):
+            raise LoaderError(f"{name}.varies(training=True) must be true, as `augment_cell` changes a cell.")
+        try:
+            array = loader.read(varied)
+        except Exception as error:
+            raise LoaderError(
+                f"{what} must give a cell that `read` takes. Received: {_clip(varied)} for {_clip(cell)}; {error}"
+            ) from error
+        _checked(loader, array, f"read of what augment_cell made of {_clip(cell)}", name)
+
+
+def _check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None:
+    array = loader.augment(array, None)
+    with unwritten(f"{name}.describe and draw must not write into the array."):
+        words, picture = loader.describe(frozen(array), cell), loader.draw(frozen(array))
+    if (
+        not isinstance(words, dict)
+        or not words
+        or not all(isinstance(one, str) for pair in words.items() for one in pair)
+    ):
+        raise LoaderError(f"{name}.describe must map titles to words, both texts. Received: {words!r}")
+    if picture is not None and (picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3):
+        received = f"{picture.shape} {picture.dtype}"
+        raise LoaderError(f"{name}.draw must give None or (height, width, 3) uint8. Received: {received}")
+    if loader.spec.kind == "tokens" and array.ndim == 1 and array.any() and array[-1 if loader.pads_left else 0] == 0:
+        raise LoaderError(
+            f'{name}.pads_left must say on which side the zeros of kind "tokens" stand. '
+            f"Received: pads_left={loader.pads_left}, and {array!r}"
+        )
+    covered = loader.text_coverage([cell]) if loader.reads_text and isinstance(cell, str) else None
+    if not isinstance(covered, str | None):
+        raise LoaderError(f"{name}.text_coverage must give words or None. Received: {covered!r}")
+    small = loader.thumbnails((8, 8)) if loader.spec.kind == "image" else None
+    if small is not None and (small.spec.kind != "image" or small.read(cell).shape[:2] != (8, 8)):
+        raise LoaderError(f"{name}.thumbnails must give a loader of pictures of that size. Received: {small!r}")
 
 
 def _check_class(loader: Loader, array: np.ndarray, cell: Any) -> None:

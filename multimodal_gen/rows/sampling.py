@@ -6,13 +6,16 @@ A sampler only says how much each row weighs; the plan draws the rows, anew ever
 from __future__ import annotations
 
 import abc
+import json
+import pickle
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.config import Configurable
-from multimodal_gen.errors import TableError
+from multimodal_gen.config import Configurable, classes_in, deserialize, serialize
+from multimodal_gen.errors import LoaderError, TableError
 from multimodal_gen.rows.cell_numbers import column_numbers
 from multimodal_gen.rows.cells import column_texts
 from multimodal_gen.rows.table import check_columns
@@ -102,3 +105,49 @@ def draw_weights(sampler: Sampler | None, table: pd.DataFrame) -> np.ndarray | N
     if not weights.any():
         raise TableError(f"At least one row must have a weight above 0. Received: all 0 from {sampler!r}")
     return weights
+
+
+def check_sampler(sampler: Any, table: pd.DataFrame) -> None:
+    """Prove that a sampler keeps its contract, on a table of your own.
+
+    Checked are: one finite weight of at least 0 for each row, and not all 0; the same weights when asked again, after
+    pickling and after saving to JSON; that table and sampler are left as they are.
+
+    Args:
+        sampler: The sampler to check.
+        table: A few typical rows.
+
+    Raises:
+        LoaderError: At the first broken rule, saying which.
+    """
+    if not isinstance(sampler, Sampler):
+        raise LoaderError(f"A sampler must derive from Sampler. Received: sampler={sampler!r}")
+    name, before = type(sampler).__name__, table.copy(deep=True)
+
+    def drawn(one: Sampler) -> bytes:
+        try:
+            weights = draw_weights(one, table)
+        except TableError as error:
+            raise LoaderError(f"{name}.weights: {error}") from error
+        assert weights is not None
+        return weights.tobytes()
+
+    try:
+        saved = json.dumps(serialize(sampler))
+    except TypeError as error:
+        raise LoaderError(f"{name} cannot be saved: {error}") from error
+    weights = drawn(sampler)
+    try:
+        pd.testing.assert_frame_equal(table, before)
+    except AssertionError as error:
+        raise LoaderError(f"{name}.weights must leave the table as it is. Received: {error}") from None
+    try:
+        unpickled = pickle.loads(pickle.dumps(sampler))
+    except Exception as error:
+        raise LoaderError(f"{name} must be picklable, so hold no open file or lambda. Received: {error}") from error
+    rebuilt = deserialize(json.loads(saved), classes_in(sampler))
+    for when, one in (("every time", sampler), ("after pickling", unpickled), ("after saving to JSON", rebuilt)):
+        if drawn(one) != weights:
+            raise LoaderError(f"{name}.weights must give the same weights {when}. Received: others")
+    if json.dumps(serialize(sampler)) != saved:
+        raise LoaderError(f"{name} is immutable: asking for weights must not change its config.")

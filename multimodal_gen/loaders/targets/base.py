@@ -94,6 +94,11 @@ class Target(Loader):
         ids = np.dtype(self.spec.dtype).kind in "iu"
         return (*self.spec.shape, self.units) if ids else (self.units,)
 
+    @property
+    def stream(self) -> str | tuple[str, ...]:
+        """As the loader that the target is made of; of any other target its column."""
+        return self.column if self.loader is None else self.loader.stream
+
     def check_inputs(self, inputs: Mapping[str, Loader]) -> None:
         """Raise a ValueError if the target cannot be learned from these inputs. By default it can.
 

@@ -83,11 +83,6 @@ class InputTarget(Target):
         return self._to_target(self.loader.read(cell))
 
     @property
-    def stream(self) -> str | tuple[str, ...]:
-        """As the loader."""
-        return self.loader.stream
-
-    @property
     def cached_by(self) -> Loader:
         """The loader, so that a picture which is input and target is kept once."""
         return self.loader.cached_by

@@ -1,0 +1,172 @@
+"""Proof that an augmentation keeps its contract, and what such proofs of all kinds need: frozen arrays, equality."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.augment.batch import Batch
+from multimodal_gen.augment.sample import Sample, SampleAugmentation
+from multimodal_gen.augment.text import TokenAugmentation
+from multimodal_gen.config import Configurable, classes_in, deserialize, serialize
+from multimodal_gen.errors import LoaderError
+from multimodal_gen.spec import ArraySpec, spec_problem
+
+_SEEDS = range(8)
+
+
+def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any = None) -> None:
+    """Prove that an augmentation keeps its contract, on examples of your own.
+
+    Checked are: the same result with the same random stream, after pickling, and of a `Configurable` after saving to
+    JSON; that the example is left as it is; that every array keeps its shape and dtype, and stays finite.
+
+    Args:
+        operation: An augmentation of any kind, or a callable of the same form.
+        examples: What it is to act on, at least one: images `(height, width, channels) uint8`; texts; for a
+            `TokenAugmentation` ids; for an operation on samples a `Sample`, and for a `SampleAugmentation` pairs
+            `(cells, sample)`, the cells by the name of their input; for an operation on batches a `Batch`.
+        tokens: For a `TokenAugmentation`: the encoder of the ids.
+
+    Raises:
+        LoaderError: At the first broken rule, saying which.
+    """
+    name = getattr(operation, "__qualname__", type(operation).__qualname__)
+    if isinstance(operation, type) or not (callable(operation) or isinstance(operation, SampleAugmentation)):
+        raise LoaderError(
+            f"An augmentation must be an object that can be called, or a SampleAugmentation. "
+            f"Received: operation={operation!r}"
+        )
+    examples = list(examples)
+    if not examples:
+        raise LoaderError("check_augmentation needs at least one example. Received: examples=[]")
+    try:
+        others = [("after pickling", pickle.loads(pickle.dumps(operation)))]
+    except Exception as error:
+        raise LoaderError(
+            f"{name} must be picklable, so hold no open file, lock or lambda. Received: {error}"
+        ) from error
+    if isinstance(operation, Configurable):
+        try:
+            saved = json.dumps(serialize(operation))
+        except TypeError as error:
+            raise LoaderError(f"{name} cannot be saved: {error}") from error
+        others.append(("after saving to JSON", deserialize(json.loads(saved), classes_in(operation))))
+    for example in examples:
+        for seed in _SEEDS:
+            first = _varied(operation, example, seed, name, tokens)
+            for when, other in (("twice", operation), *others):
+                if not alike(first, _varied(other, example, seed, name, tokens)):
+                    raise LoaderError(
+                        f"{name} must take all randomness from `rng`, and so give the same {when}. "
+                        f"Received: two results for seed {seed}"
+                    )
+
+
+def _varied(operation: Any, example: Any, seed: int, name: str, tokens: Any) -> Any:
+    before, given, rng = copy.deepcopy(example), frozen(example), random_stream(seed)
+    with unwritten(f"{name} must return new arrays, not write into those it got."):
+        if isinstance(operation, SampleAugmentation):
+            cells, sample = given
+            varied_cells, step = operation.prepare(cells, rng)
+            if not isinstance(varied_cells, Mapping) or set(varied_cells) != set(cells):
+                raise LoaderError(f"{name}.prepare must give a cell for each input. Received: {varied_cells!r}")
+            result = (varied_cells, sample if step is None else step(sample))
+        elif isinstance(operation, TokenAugmentation):
+            result = operation(given, rng, tokens)
+        else:
+            result = operation(given, rng)
+    if not alike(given, before):
+        raise LoaderError(f"{name} must leave what it is given as it is. Received: a changed {type(given).__name__}")
+    _check_kept(before, result, name)
+    return result
+
+
+def _check_kept(before: Any, after: Any, name: str) -> None:
+    if isinstance(before, tuple):
+        before, after = before[1], after[1]
+    if type(after) is not type(before):
+        raise LoaderError(f"{name} must return a {type(before).__name__}. Received: {type(after).__name__}")
+    old, new = _arrays(before), _arrays(after)
+    if set(old) != set(new):
+        raise LoaderError(f"{name} must keep all arrays, {sorted(map(str, old))}. Received: {sorted(map(str, new))}")
+    for key, array in old.items():
+        of = f" of {key}" if key else ""
+        problem = spec_problem(new[key], ArraySpec(array.shape, array.dtype.name))
+        if problem:
+            raise LoaderError(f"{name} must keep the shape and dtype{of}. {problem}")
+        if array.dtype.kind == "f" and not np.isfinite(new[key]).all():
+            raise LoaderError(f"{name} must keep numbers finite{of}. Received: NaN or infinity")
+        if key.startswith("sample_weight") and np.min(new[key]) < 0:
+            raise LoaderError(f"{name} must give weights of at least 0. Received: {np.min(new[key])}")
+
+
+def _arrays(example: Any) -> dict[str, np.ndarray]:
+    # Name -> array of everything in an example that is one.
+    if isinstance(example, Sample | Batch):
+        parts = {one.name: getattr(example, one.name) for one in dataclasses.fields(example) if one.name != "specs"}
+        return {f"{part}{key}": array for part, value in parts.items() for key, array in _arrays(value).items()}
+    if isinstance(example, Mapping):
+        return {f"[{name!r}]{key}": array for name, value in example.items() for key, array in _arrays(value).items()}
+    return {"": example} if isinstance(example, np.ndarray | np.generic) else {}
+
+
+def random_stream(seed: int) -> np.random.Generator:
+    """A random stream that is the same for the same seed."""
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def frozen(value: Any) -> Any:
+    """The same value, of whose arrays each is a copy that cannot be written into; mappings are copied too."""
+    if isinstance(value, np.ndarray):
+        array = value.copy()
+        array.flags.writeable = False
+        return array
+    if isinstance(value, dict):
+        return {name: frozen(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(frozen, value))
+    if isinstance(value, Sample | Batch):
+        parts = {one.name: frozen(getattr(value, one.name)) for one in dataclasses.fields(value)}
+        return dataclasses.replace(value, **parts)
+    return value
+
+
+@contextmanager
+def unwritten(rule: str) -> Iterator[None]:
+    """An attempt to write into a frozen array is a `LoaderError` with this rule.
+
+    Raises:
+        LoaderError: If so.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise LoaderError(rule) from error
+        raise
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values are the same to the bit, arrays within mappings, lists and samples included."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, np.ndarray):
+        same = one.dtype == other.dtype and one.shape == other.shape
+        if one.dtype == object:
+            return same and all(map(alike, one.ravel().tolist(), other.ravel().tolist()))
+        return same and one.tobytes() == other.tobytes()
+    if isinstance(one, Sample | Batch):
+        return all(alike(getattr(one, part.name), getattr(other, part.name)) for part in dataclasses.fields(one))
+    if isinstance(one, Mapping):
+        return list(one) == list(other) and all(alike(one[name], other[name]) for name in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return bool(one == other) or (one != one and other != other)
