@@ -78,7 +78,7 @@ def _varied(operation: Any, example: Any, seed: int, name: str, tokens: Any) -> 
             varied_cells, step = operation.prepare(cells, rng)
             if not isinstance(varied_cells, Mapping) or set(varied_cells) != set(cells):
                 raise LoaderError(f"{name}.prepare must give a cell for each input. Received: {varied_cells!r}")
-            result = (varied_cells, sample if step is None else step(sample))
+            result: Any = (varied_cells, sample if step is None else step(sample))
         elif isinstance(operation, TokenAugmentation):
             result = operation(given, rng, tokens)
         else:
@@ -115,7 +115,7 @@ def _arrays(example: Any) -> dict[str, np.ndarray]:
         return {f"{part}{key}": array for part, value in parts.items() for key, array in _arrays(value).items()}
     if isinstance(example, Mapping):
         return {f"[{name!r}]{key}": array for name, value in example.items() for key, array in _arrays(value).items()}
-    return {"": example} if isinstance(example, np.ndarray | np.generic) else {}
+    return {"": np.asarray(example)} if isinstance(example, np.ndarray | np.generic) else {}
 
 
 def random_stream(seed: int) -> np.random.Generator:
@@ -156,8 +156,8 @@ def unwritten(rule: str) -> Iterator[None]:
 
 def alike(one: Any, other: Any) -> bool:
     """Whether two values are the same to the bit, arrays within mappings, lists and samples included."""
-    if type(one) is not type(other):
-        return False
+    if one is other or type(one) is not type(other):
+        return one is other
     if isinstance(one, np.ndarray):
         same = one.dtype == other.dtype and one.shape == other.shape
         if one.dtype == object:

@@ -182,7 +182,15 @@ def _check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
 def _check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None:
     array = loader.augment(array, None)
     with unwritten(f"{name}.describe and draw must not write into the array."):
-        words, picture = loader.describe(frozen(array), cell), loader.draw(frozen(array))
+        try:
+            words, picture = loader.describe(frozen(array), cell), loader.draw(frozen(array))
+        except Exception as error:
+            if "read-only" in str(error):
+                raise
+            raise LoaderError(
+                f"{name}.describe and draw must show any array of a row. "
+                f"Received: {type(error).__name__}: {error} for the cell {_clip(cell)}"
+            ) from error
     if (
         not isinstance(words, dict)
         or not words

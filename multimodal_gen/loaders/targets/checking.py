@@ -15,6 +15,7 @@ from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.rows.cells import cell_text
 from multimodal_gen.rows.sampling import check_sampler
+from multimodal_gen.spec import spec_problem
 
 _PADDING, _CLOSE = 3, 1e-4
 
@@ -37,8 +38,15 @@ def check_target(target: Target, cells: Iterable[Any]) -> None:
     if not isinstance(target, Target):
         raise LoaderError(f"A target must derive from Target. Received: target={target!r}")
     cells = cells if hasattr(cells, "columns") else list(cells)
+    name = type(target).__name__
+    _check_names(target, name)
+    if isinstance(cells, list):
+        # Before words are made of them; arrays that are not what they must be are told of below.
+        arrays = [target.read(cell) for cell in cells]
+        if arrays and not any(spec_problem(one, target.spec) for one in arrays):
+            _check_classes(target, np.stack(arrays), cells, name)
     check_loader(target, cells)
-    name, cells = type(target).__name__, list(cells)
+    cells = list(cells)
     units, activation = getattr(target, "units", None), getattr(target, "activation", "")
     if isinstance(units, bool) or not isinstance(units, int | np.integer) or units < 1:
         raise LoaderError(f"{name}.units must be a positive integer. Received: units={units!r}")
@@ -46,7 +54,6 @@ def check_target(target: Target, cells: Iterable[Any]) -> None:
         raise LoaderError(f"{name}.activation must name a Keras activation, or be None. Received: {activation!r}")
     truth = np.stack([target.augment(target.read(cell), None) for cell in cells])
     outputs = _outputs(target, len(cells))
-    _check_classes(target, np.stack([target.read(cell) for cell in cells]), cells, name)
     columns = _check_columns(target, outputs, name)
     _check_scores(target, truth, outputs, name)
     _check_loss(target, truth, outputs, name)
@@ -63,12 +70,16 @@ def _outputs(target: Target, rows: int) -> np.ndarray:
     return outputs
 
 
-def _check_classes(target: Target, arrays: np.ndarray, cells: list[Any], name: str) -> None:
+def _check_names(target: Target, name: str) -> None:
     names = target.class_names
     if not isinstance(names, tuple) or len(set(map(cell_text, names))) != len(names):
         raise LoaderError(f"{name}.class_names must be a tuple of different names. Received: class_names={names!r}")
     if target.one_class and not names:
         raise LoaderError(f"{name}.class_names must name the classes where there is one per row. Received: ()")
+
+
+def _check_classes(target: Target, arrays: np.ndarray, cells: list[Any], name: str) -> None:
+    names = target.class_names
     if not target.one_class:
         return
     classes = np.asarray(target.class_positions(frozen(arrays)))
