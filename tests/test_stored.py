@@ -72,7 +72,7 @@ def test_a_stored_cache_gives_its_arrays_and_nothing_is_read_again(
     monkeypatch.chdir(folder)
     # Caches of another version, and pictures of another Pillow, are read anew on purpose. This is about the rest.
     monkeypatch.setattr("multimodal_gen.batch.cache.keys.__version__", "0.1.0")
-    monkeypatch.setattr("multimodal_gen.loaders.image.loader.pillow_version", "13.0.0")
+    monkeypatch.setattr("multimodal_gen.loaders.image.loader.pillow_version", "11.0.0")
     inputs = make.cached_inputs(folder)
     table = make.cached_table(folder)
     files = sorted(path.relative_to(folder) for path in (folder / "cache").rglob("*") if path.name != ".lock")
