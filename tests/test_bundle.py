@@ -212,6 +212,22 @@ def test_every_kind_of_damage_is_an_error_of_the_bundle_that_ends_in_its_path(
         mg.load_bundle(tmp_path / "run")
 
 
+@pytest.mark.parametrize(("saved", "told"), [("99.1.0", True), ("99.1.0.dev3", True), ("3.0.0", False), (7, False)])
+def test_a_model_that_a_newer_keras_saved_is_an_error_that_says_so(
+    saved: object, told: bool, bundle: mg.Bundle, tmp_path: Path
+) -> None:
+    bundle.save(tmp_path / "bundle")
+    description = json.loads((tmp_path / "bundle" / "bundle.json").read_text("utf-8"))
+    (tmp_path / "bundle" / "bundle.json").write_text(json.dumps({**description, "keras": saved}), "utf-8")
+    # One that can be loaded all the same is.
+    mg.load_bundle(tmp_path / "bundle")
+    (tmp_path / "bundle" / "model.keras").write_bytes(b"of another kind")
+    with pytest.raises(mg.BundleError, match="model.keras is missing, damaged.*Received: path=") as caught:
+        mg.load_bundle(tmp_path / "bundle")
+    words = f"It was saved with Keras {saved}, and this is {keras.__version__}, which may lack"
+    assert str(caught.value).startswith(words) == told
+
+
 def test_a_damaged_model_is_an_error_of_the_bundle(bundle: mg.Bundle, tmp_path: Path) -> None:
     bundle.save(tmp_path / "run")
     content = (tmp_path / "run" / "model.keras").read_bytes()

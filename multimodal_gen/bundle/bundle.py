@@ -25,7 +25,7 @@ from multimodal_gen.bundle.checks import (
     rows_of_nan,
     structure_of_inputs,
 )
-from multimodal_gen.bundle.description import check_description, read_description, write_description
+from multimodal_gen.bundle.description import by_newer_keras, check_description, read_description, write_description
 from multimodal_gen.bundle.files import new_folder, placed
 from multimodal_gen.bundle.model_file import check_model_config, check_quantized, load_model, uncompiled
 from multimodal_gen.errors import BundleError
@@ -281,7 +281,7 @@ def load_bundle(
     try:
         model = load_model(folder / "model.keras", custom_objects)
     except BundleError as error:
-        raise placed(error, path) from error
+        raise placed(by_newer_keras(error, folder), path) from error
     try:
         bundle = Bundle(model, inputs, target, inputs_as=inputs_as)
     except (TypeError, ValueError) as error:

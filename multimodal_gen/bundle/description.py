@@ -21,6 +21,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 
 _FORMAT = 1
+_VERSION = re.compile(r"\d{1,4}(\.\w{1,20}){1,4}")
 _TOKENIZER = re.compile(r"tokenizer(_\d+)?\.json")
 
 Targets = Target | dict[str, Target] | None
@@ -118,6 +119,26 @@ def read_description(
     except Exception as error:
         # Whatever it makes constructors and the tokenizers library complain about.
         raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error
+
+
+def by_newer_keras(error: BundleError, folder: Path) -> BundleError:
+    """The error of a model that cannot be loaded, which says so where a newer Keras than the running one saved it.
+
+    Args:
+        error: The error.
+        folder: The bundle, whose description can be read.
+    """
+    saved, running = parse_json(read_text(folder / "bundle.json"), "bundle.json").get("keras"), running_version("keras")
+    if not isinstance(saved, str) or not _VERSION.fullmatch(saved) or _numbers(saved) <= _numbers(running):
+        return error
+    return BundleError(
+        f"It was saved with Keras {saved}, and this is {running}, which may lack what is in it: install {saved} or a "
+        f"newer one. {error}"
+    )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
 def _built(configs: Mapping[str, Any], kind: type[Any], custom_objects: Mapping[str, type] | None) -> dict[str, Any]:

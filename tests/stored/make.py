@@ -1,11 +1,11 @@
 """Makes what an earlier version left behind: `python tests/stored/make.py FOLDER`, once per backend.
 
-The files in `tests/stored/0.1.0/` were made by this script with the package as it was at commit 8f9bed5 (version 0.1.0),
-before its modules were moved into rooms. They are never made anew: a later version that changes what it writes gets a
-folder of its own beside them. Run it from the root of the repository, once per backend: bundles and caches belong to no
-backend and come from the first run, a training's state belongs to its own. The first run was on tensorflow with the
-oldest versions that are allowed (Keras 3.12.0, Pillow 11.0.0, tokenizers 0.21.0), as Keras 3.12 cannot open a model
-that 3.15 has saved; the others, on jax and torch, were with Keras 3.15.1.
+The files in `tests/stored/0.1.0/` were made by this script with the package as it was at commit 8f9bed5
+(version 0.1.0), before its modules were moved into rooms. They are never made anew: a later version that changes
+what it writes gets a folder of its own beside them. Run it from the root of the repository, once per backend:
+bundles and caches belong to no backend and come from the first run, a training's state belongs to its own. The
+first run was on tensorflow with the oldest versions that are allowed (Keras 3.12.0, Pillow 11.0.0, tokenizers
+0.21.0), as Keras 3.12 cannot open a model that 3.15 has saved; the others, on jax and torch, were with Keras 3.15.1.
 """
 
 from __future__ import annotations
