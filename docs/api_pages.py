@@ -21,8 +21,14 @@ PAGES = {
     "rows": ("Rows", "Tables, how they are split, and in which order their rows are drawn."),
     "augment": ("Augment", "Random operations on pictures, texts, samples and batches."),
     "loaders": ("Loaders and targets", "A cell of a table becomes an array of a fixed shape."),
-    "sequence": ("Sequence", "What Keras is given: batches, an epoch after the other, and how they go on."),
-    "models": ("Models", "Branches that encode one input each, fusions that join them, and a recipe for training."),
+    "sequence": (
+        "Sequence",
+        "What Keras is given: batches, an epoch after the other, and how they go on.",
+    ),
+    "models": (
+        "Models",
+        "Branches that encode one input each, fusions that join them, and a recipe for training.",
+    ),
     "bundle": ("Bundle", "A trained model together with the loaders and targets that feed it."),
     "inspection": ("Inspection", "Look at data, batches, predictions and what limits the speed."),
     "errors": ("Errors", "What is raised and warned of."),

@@ -70,10 +70,22 @@ def test_what_a_public_base_class_has_is_not_said_again() -> None:
     ("folder", "text", "turned"),
     [
         ("", "[models](docs/models.md#measured)", "[models](models.md#measured)"),
-        ("", "[a notebook](notebooks/01_quickstart.ipynb)", "[a notebook](notebooks/01_quickstart.ipynb)"),
+        (
+            "",
+            "[a notebook](notebooks/01_quickstart.ipynb)",
+            "[a notebook](notebooks/01_quickstart.ipynb)",
+        ),
         ("docs", "[measured](../benchmarks/README.md)", "[measured](benchmarks.md)"),
-        ("docs", "[data](data.md#cache), ![](images/mixup.jpg)", "[data](data.md#cache), ![](images/mixup.jpg)"),
-        ("docs", "[here](#cache) and [there](https://keras.io)", "[here](#cache) and [there](https://keras.io)"),
+        (
+            "docs",
+            "[data](data.md#cache), ![](images/mixup.jpg)",
+            "[data](data.md#cache), ![](images/mixup.jpg)",
+        ),
+        (
+            "docs",
+            "[here](#cache) and [there](https://keras.io)",
+            "[here](#cache) and [there](https://keras.io)",
+        ),
         ("sample_data", "[start](../README.md)", "[start](index.md)"),
     ],
 )

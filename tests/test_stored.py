@@ -58,7 +58,10 @@ def test_a_stored_bundle_is_saved_and_loaded_again(folder: Path) -> None:
     for name, config in before["inputs"].items():
         # Arguments that came later have their defaults, and what was said then stays.
         assert config["config"].items() <= after["inputs"][name]["config"].items()
-    assert [before["inputs_as"], list(before["targets"])] == [after["inputs_as"], list(after["targets"])]
+    assert [before["inputs_as"], list(before["targets"])] == [
+        after["inputs_as"],
+        list(after["targets"]),
+    ]
     table = make.table_in(folder)
     table["image"] = table["image"].where(table.index != 2)
     assert_same_frame(mg.load_bundle(folder / "again", directory=folder).predict(table), folder / "several.json")
@@ -101,7 +104,9 @@ def test_a_loop_goes_on_from_a_stored_state(folder: Path) -> None:
     assert prices == stored["prices"]
 
 
-def test_a_training_goes_on_from_a_stored_state_and_ends_as_if_it_had_not_been_broken_off(folder: Path) -> None:
+def test_a_training_goes_on_from_a_stored_state_and_ends_as_if_it_had_not_been_broken_off(
+    folder: Path,
+) -> None:
     backend = keras.backend.backend()
     expected = json.loads((folder / f"training-{backend}.json").read_text("utf-8"))
     batches = Batches()

@@ -56,13 +56,26 @@ def write_table(folder: Path) -> None:
         pixels = rng.integers(0, 256, (9 + row % 3, 12, 3), "uint8")
         keras.utils.save_img(folder / f"pictures/{row}.png", pixels, scale=False)
         colour, thing = ("red", "blue")[row % 2], ("mug", "hat", "lamp")[row % 3]
-        rows.append((f"pictures/{row}.png", f"a {colour} {thing} no {row}", thing, 2.5 * row, f"{colour}|{thing}"))
+        rows.append(
+            (
+                f"pictures/{row}.png",
+                f"a {colour} {thing} no {row}",
+                thing,
+                2.5 * row,
+                f"{colour}|{thing}",
+            )
+        )
     columns = ["image", "caption", "label", "price", "tags"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "table.csv", index=False)
 
 
 def save_bundle(
-    folder: Path, name: str, table: pd.DataFrame, inputs: dict[str, Any], target: Any, model: keras.Model
+    folder: Path,
+    name: str,
+    table: pd.DataFrame,
+    inputs: dict[str, Any],
+    target: Any,
+    model: keras.Model,
 ) -> None:
     """Train for two epochs, save, and write what the bundle predicts beside it."""
     data = mg.MultimodalSequence(table, inputs, target, batch_size=4, seed=1)
@@ -126,7 +139,10 @@ def save_bundles(folder: Path) -> None:
 def cached_inputs(folder: Path) -> dict[str, Any]:
     """Loaders of the stored cache. Their settings are its key, so they are those of the stored bundle."""
     bundle = mg.load_bundle(folder / "bundle")
-    return {"image": bundle.inputs["image"].replace(directory=None), "caption": bundle.inputs["caption"]}
+    return {
+        "image": bundle.inputs["image"].replace(directory=None),
+        "caption": bundle.inputs["caption"],
+    }
 
 
 def cached_table(folder: Path) -> pd.DataFrame:
@@ -159,14 +175,22 @@ def training(folder: Path) -> tuple[mg.MultimodalSequence, keras.Model]:
     table = table_in(folder)
     table = pd.concat([table] * 2, ignore_index=True)
     bundle = mg.load_bundle(folder / "bundle")
-    inputs = {"caption": bundle.inputs["caption"], "price": mg.NumericLoader("price", mean=8.75, scale=5.0)}
+    inputs = {
+        "caption": bundle.inputs["caption"],
+        "price": mg.NumericLoader("price", mean=8.75, scale=5.0),
+    }
     data = mg.MultimodalSequence(table, inputs, bundle.target, batch_size=4, shuffle=True, seed=5)
     ids = keras.Input((6,), dtype="int32", name="caption")
     price = keras.Input((1,), name="price")
     words = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(60, 4)(ids))
     hidden = keras.layers.Dropout(0.2, seed=1)(keras.layers.Concatenate()([words, price]))
     model = keras.Model((ids, price), keras.layers.Dense(3, "softmax")(hidden))
-    model.compile(keras.optimizers.Adam(0.05), loss=bundle.target.loss, metrics=["accuracy"], jit_compile=False)
+    model.compile(
+        keras.optimizers.Adam(0.05),
+        loss=bundle.target.loss,
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
     return data, model
 
 
