@@ -431,3 +431,25 @@ def test_a_target_made_of_a_picture_is_moved_as_the_picture_of_another_column(pi
         images, edges = data[0][0][0], data[0][1]
         for image, edge in zip(images, edges, strict=True):
             np.testing.assert_array_equal(still.augment(image, None), edge)
+
+
+def blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return image // 2
+
+
+def test_a_mask_of_a_picture_that_a_callable_varies_can_be_audited(picture_table, tmp_path) -> None:
+    flip = mg.augment.RandomFlip("horizontal")
+    photo = mg.ImageLoader("image", directory=tmp_path, image_size=(8, 8), augment=[flip, blurred])
+    mask = mg.ImageLoader("image", directory=tmp_path, augment=[flip], vary_with=photo)
+    report = mg.audit(picture_table, {"mask": mask}, progress=lambda cells: None)
+    assert "unreadable" not in report.counts
+
+
+def test_a_class_that_says_two_inputs_belong_together_must_be_among_those_of_the_target() -> None:
+    from multimodal_gen.models.matching import position_of
+
+    pair = Level("level", ("apart", "together"))
+    with pytest.raises(ValueError, match="the target has no `class_names`. Received: positive='near'"):
+        position_of("near", mg.InputTarget(mg.ArrayLoader("pair", shape=(1, 1), dtype="uint8")))
+    with pytest.raises(ValueError, match=r"they are \['apart', 'together'\]. Received: positive='near'"):
+        position_of("near", pair)

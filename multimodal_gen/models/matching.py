@@ -108,9 +108,9 @@ def position_of(positive: Any, target: Any) -> int:
     """
     units, activation = outputs_of(target)
     name, _ = class_target(activation, units)
-    names = getattr(target if name is None else target[name], "class_names", None)
-    if names is None or positive not in names:
-        known = "the target has no `class_names`" if names is None else f"they are {list(names)!r}"
+    names = getattr(target if name is None else target[name], "class_names", ())
+    if positive not in names:
+        known = f"they are {list(names)!r}" if names else "the target has no `class_names`"
         raise ValueError(
             f"`positive` must name the class whose rows belong together; {known}. Received: positive={positive!r}"
         )
@@ -147,8 +147,8 @@ def matching_class(model: keras.Model, target: Any) -> Any:
     position = layer.positive
     if position is None:
         position = 0 if layer.shares is None else int(np.argmax(ops.convert_to_numpy(layer.shares)))
-    names = getattr(target, "class_names", None)
-    return position % max(target.units, 2) if names is None else names[position]
+    names = getattr(target, "class_names", ())
+    return names[position] if names else position % max(target.units, 2)
 
 
 def _relation(model: keras.Model) -> PairRelation | None:

@@ -272,6 +272,7 @@ class ImageLoader(Loader):
             dtype="uint8",
             rescale=None,
             augment=(),
+            vary_with=None,
             normalize=None,
             decoder="pillow",
         )
