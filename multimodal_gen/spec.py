@@ -7,7 +7,7 @@ there. Nothing here knows loaders, so that whatever handles arrays can ask it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,3 +83,24 @@ def with_masks(inputs: Mapping[str, Any]) -> dict[str, ArraySpec]:
     """Name -> spec of everything that a model of these inputs is given: the inputs, then their masks."""
     specs = {name: one if isinstance(one, ArraySpec) else one.spec for name, one in inputs.items()}
     return specs | dict.fromkeys(mask_names(inputs).values(), MASK)
+
+
+def by_name(values: Any) -> dict[Any, Any]:
+    """A target, an array or an output by name, where it may be a mapping of several, or None.
+
+    Returns:
+        Name -> value; a single value, which has no name, is under None. Of None nothing.
+    """
+    if values is None:
+        return {}
+    return dict(values) if isinstance(values, Mapping) else {None: values}
+
+
+def bare(values: Mapping[Any, Any]) -> Any:
+    """What `by_name` was given: a single value without a name by itself, several as a dict."""
+    return values.get(None, dict(values) or None)
+
+
+def map_by_name(function: Callable[[Any], Any], values: Any) -> Any:
+    """What a function makes of a single value, or of each of several, in the same form."""
+    return bare({name: function(value) for name, value in by_name(values).items()})

@@ -7,7 +7,6 @@ on its kind: pictures and numbers are blended, of captions one stays or both are
 from __future__ import annotations
 
 import abc
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.config import Configurable
-from multimodal_gen.spec import ArraySpec, mask_name
+from multimodal_gen.spec import ArraySpec, bare, by_name, mask_name
 
 # Axes of pictures in a batch.
 _PICTURES = 4
@@ -93,11 +92,13 @@ class _Mix(BatchAugmentation):
                 )
         if batch.target is None:
             raise ValueError(f"{type(self).__name__} mixes targets, and there is none. Received: target=None")
-        target = _each(batch.target, lambda array, name: self._target(array, partners, weights, name, image))
-        sample_weight = batch.sample_weight
-        if sample_weight is not None:
-            sample_weight = _each(sample_weight, lambda array, _: _blend(array, array[partners], weights))
-        return dataclasses.replace(batch, inputs=inputs, target=target, sample_weight=sample_weight)
+        targets = by_name(batch.target)
+        for name, array in targets.items():
+            targets[name] = self._target(array, partners, weights, name, image)
+        row_weights = by_name(batch.sample_weight)
+        for name, array in row_weights.items():
+            row_weights[name] = _blend(array, array[partners], weights)
+        return Batch(inputs, bare(targets), bare(row_weights), batch.specs)
 
     def _target(
         self,
@@ -209,12 +210,6 @@ def _pair(batch: Batch, name: str, partners: np.ndarray) -> tuple[np.ndarray, np
         return own, other
     there = batch.inputs[mask].reshape(-1, *[1] * (own.ndim - 1)) > 0
     return np.where(there, own, other), np.where(there[partners], other, own)
-
-
-def _each(arrays: Any, function: Callable[[np.ndarray, str | None], np.ndarray]) -> Any:
-    if isinstance(arrays, Mapping):
-        return {name: function(array, name) for name, array in arrays.items()}
-    return function(arrays, None)
 
 
 def _blend(own: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:

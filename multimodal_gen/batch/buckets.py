@@ -6,23 +6,24 @@ lengths that holds them. Which rows come when is the plan's business, and paddin
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from multimodal_gen.augment.batch import Batch
+from multimodal_gen.batch.slots import Slot, arrays_of, batch_of
 from multimodal_gen.errors import LoaderError, LoadError
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.loaders.reading import read_rows
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.rows.table import cells_of
+from multimodal_gen.spec import by_name
 
 _MOST_LENGTHS, _MULTIPLE, _MOST_CANDIDATES = 5, 8, 256
 _CHUNK_ROWS, _ROWS_WITH_A_BAR = 1000, 100_000
@@ -75,12 +76,11 @@ class Buckets:
 
     def cut(self, batch: Batch, length: int) -> Batch:
         """A batch whose arrays of tokens are `(batch, length)`; what is cut off is lost."""
-        targets = {
-            name: self._shortened(array, length) if name in self.targets else array
-            for name, array in _by_name(batch.target).items()
-        }
-        inputs = {**batch.inputs, self.name: self._shortened(batch.inputs[self.name], length)}
-        return dataclasses.replace(batch, inputs=inputs, target=targets.get(None, targets or None))
+        cut = {Slot("input", self.name), *(Slot("target", name) for name in self.targets)}
+        arrays = arrays_of(batch)
+        for slot in cut:
+            arrays[slot] = self._shortened(arrays[slot], length)
+        return batch_of(arrays, batch.specs)
 
     def padding(self, plan: Plan, epoch: int) -> tuple[float, float]:
         """The share of an epoch's ids that is padding, and what it would be at the full length."""
@@ -94,7 +94,7 @@ class Buckets:
         return float(1 - ids / places), float(1 - ids / (len(rows) * self.full))
 
     def _arrays(self, batch: Batch) -> list[np.ndarray]:
-        return [batch.inputs[self.name], *(_by_name(batch.target)[name] for name in self.targets)]
+        return [batch.inputs[self.name], *(by_name(batch.target)[name] for name in self.targets)]
 
     def _used(self, array: np.ndarray) -> int:
         used = np.flatnonzero((array != 0).any(axis=0))
@@ -174,28 +174,21 @@ def _lengths(loader: Loader, table: pd.DataFrame, left: bool, tolerant: bool) ->
 
 
 def _read(loader: Loader, table: pd.DataFrame, rows: np.ndarray, tolerant: bool) -> list[np.ndarray]:
-    cells = cells_of(table, loader.column, rows)
-    try:
-        if loader.accepts_missing or not any(map(is_missing, cells)):
-            return loader.read_batch(cells)
-    except Exception:
-        # Somewhere is a bad cell: reading one by one finds which.
-        pass
+    cells, labels = cells_of(table, loader.column, rows), table.index.take(rows).tolist()
     arrays = []
-    for cell, label in zip(cells, table.index.take(rows).tolist(), strict=True):
-        try:
-            arrays.append(read_at(loader, cell, label))
-        except LoadError:
+    for cell, found in zip(cells, read_rows(loader, cells, labels), strict=True):
+        if isinstance(found, LoadError):
             if not tolerant and not (loader.missing == "blank" and is_missing(cell)):
-                raise
-            arrays.append(np.zeros(loader.spec.shape, loader.spec.dtype))
+                raise found
+            found = np.zeros(loader.spec.shape, loader.spec.dtype)
+        arrays.append(found)
     return arrays
 
 
 def _least_padding(of_each: np.ndarray, full: int) -> tuple[int, ...]:
     # The best few of all candidates, by dynamic programming over the number of lengths.
     longest = max(int(of_each.max()), 1)
-    step = _MULTIPLE * -(-longest // (_MULTIPLE * _MOST_CANDIDATES))
+    step = _MULTIPLE * math.ceil(longest / (_MULTIPLE * _MOST_CANDIDATES))
     ends = np.minimum(np.arange(step, longest + step, step), full)
     rows = np.searchsorted(np.sort(of_each), ends, side="right")
     # total[last]: places that the rows up to a candidate take, padding included, with that candidate the last length.
@@ -210,9 +203,3 @@ def _least_padding(of_each: np.ndarray, full: int) -> tuple[int, ...]:
         chosen.append(int(previous[chosen[-1]]))
     # Where fewer lengths do, one stands there twice, or holds no row.
     return tuple(int(ends[one]) for one in sorted(set(chosen)) if rows[one] > 0)
-
-
-def _by_name(targets: Any) -> dict[str | None, np.ndarray]:
-    if targets is None:
-        return {}
-    return dict(targets) if isinstance(targets, Mapping) else {None: targets}

@@ -8,6 +8,7 @@ earlier one.
 from __future__ import annotations
 
 import functools
+import math
 import threading
 import warnings
 from collections import deque
@@ -181,7 +182,7 @@ def _steps_of(draft: Draft) -> list[deque[Step]]:
     tasks: list[deque[Step]] = [deque((slot, None) for slot in together)] if together else []
     if single:
         # Two chunks per thread level out rows of unequal cost.
-        size = max(1, -(-rows // (2 * threads)))
+        size = max(1, math.ceil(rows / (2 * threads)))
         chunks = [range(start, min(start + size, rows)) for start in range(0, rows, size)]
         tasks += [deque((slot, row) for row in chunk for slot in single) for chunk in chunks]
     return tasks

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from multimodal_gen.augment.batch import Batch
-from multimodal_gen.spec import ArraySpec
+from multimodal_gen.spec import ArraySpec, bare, by_name
 
 
 class Slot(NamedTuple):
@@ -34,9 +34,7 @@ def by_slot(inputs: Mapping[str, Any], target: Any = None, sample_weight: Any = 
     """Arrays as a `Batch` or a `Sample` holds them, each under its slot."""
     arrays = {Slot("input", name): array for name, array in inputs.items()}
     for role, values in (("target", target), ("weights", sample_weight)):
-        if values is not None:
-            named = values if isinstance(values, Mapping) else {None: values}
-            arrays |= {Slot(role, name): array for name, array in named.items()}
+        arrays |= {Slot(role, name): array for name, array in by_name(values).items()}
     return arrays
 
 
@@ -54,5 +52,4 @@ def batch_of(arrays: Mapping[Slot, np.ndarray], specs: Mapping[str, ArraySpec]) 
 
 def named(arrays: Mapping[Slot, np.ndarray], role: str) -> Any:
     """The arrays of one role as Keras wants them: by name, or by itself that of an unnamed target."""
-    by_name = {slot.name: array for slot, array in arrays.items() if slot.role == role}
-    return by_name.get(None, by_name or None)
+    return bare({slot.name: array for slot, array in arrays.items() if slot.role == role})

@@ -31,7 +31,7 @@ class Source:
     @property
     def whole(self) -> bool:
         """Whether cells of a batch had better be read together."""
-        return self.memory is not None or type(self.loader).read_batch is not Loader.read_batch
+        return self.memory is not None or self.loader.reads_together
 
     @property
     def warm(self) -> bool:

@@ -31,7 +31,7 @@ from multimodal_gen.bundle.model_file import check_model_config, check_quantized
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.sequence.output_shapes import by_name
+from multimodal_gen.sequence.output_shapes import map_outputs
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
@@ -238,7 +238,7 @@ class Bundle:
         )
 
     def _outputs(self, sequence: MultimodalSequence, verbose: int) -> Any:
-        outputs = by_name(self.model.predict(sequence, verbose=verbose), np.asarray)
+        outputs = map_outputs(np.asarray, self.model.predict(sequence, verbose=verbose))
         check_outputs(outputs, self.target)
         return outputs
 

@@ -15,7 +15,7 @@ import numpy as np
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.sequence.input_names import check_order
-from multimodal_gen.sequence.output_shapes import Targets, by_name, check_shapes, paired, structure
+from multimodal_gen.sequence.output_shapes import Targets, check_shapes, map_outputs, paired, structure
 from multimodal_gen.spec import with_masks
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
             )
     outputs = structure(model, "output")
     if outputs is not None:
-        check_shapes(by_name(outputs, lambda tensor: tuple(tensor.shape[1:])), target)
+        check_shapes(map_outputs(lambda tensor: tuple(tensor.shape[1:]), outputs), target)
 
 
 def call_once(model: keras.Model, inputs: Mapping[str, Loader], inputs_as: str) -> None:
@@ -102,7 +102,7 @@ def check_outputs(outputs: Any, target: Targets) -> None:
         ValueError: If there are other outputs, of other shapes, NaN for every row, or no probabilities where they are
             needed.
     """
-    check_shapes(by_name(outputs, lambda array: array.shape[1:]), target)
+    check_shapes(map_outputs(lambda array: array.shape[1:], outputs), target)
     for name, one, array in () if target is None else paired(target, outputs):
         if np.isnan(array).all():
             raise ValueError(

@@ -7,6 +7,7 @@ predicts, and pyplot with its global state is not used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,7 @@ def plot_history(history: Any) -> Figure:
     best = None if judge is None or not np.isfinite(judge).any() else int(np.nanargmin(judge))
     best = getattr(history, "best_epoch", best)
     across = min(len(names), 3)
-    down = -(-len(names) // across)
+    down = math.ceil(len(names) / across)
     figure = Picture(4.6 * across + 0.2, 3.5 * down + 0.2, layout="constrained")
     for place, name in enumerate(names):
         axes = figure.add_subplot(down, across, place + 1)

@@ -5,7 +5,8 @@ Read `base.py` first, then `numbers.py`, which is small and the file to copy for
 captions, `arrays.py` arrays; `targets/` holds what is learned. They share `learning.py` (training
 values in any form) and `moments.py` (their means), `drawing.py` (what people are shown), `files.py`
 (which files may be opened, `missing_files.py` where there is none), `vary_with.py` (pictures that
-vary together), `cell_errors.py` (errors with row, column and path) and `stages.py` (clocks for the
+vary together), `cell_errors.py` (errors with row, column and path), `reading.py` (cells read with their errors, by
+threads for a whole table) and `stages.py` (clocks for the
 steps from a cell to a batch).
 """
 

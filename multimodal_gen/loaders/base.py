@@ -119,6 +119,11 @@ class Loader(Configurable):
         return [self.read(cell) for cell in cells]
 
     @property
+    def reads_together(self) -> bool:
+        """Whether `read_batch` is faster than reading one by one."""
+        return type(self).read_batch is not Loader.read_batch
+
+    @property
     def stream(self) -> str | tuple[str, ...]:
         """The column whose random stream a row's cell draws from: its own, unless it varies with another one."""
         return self.column

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +13,7 @@ from tqdm import tqdm
 
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.loaders.reading import map_chunks
 from multimodal_gen.rows.table import check_columns
 
 _MAX_THREADS = 4
@@ -85,25 +83,10 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
     chunks = [range(start, min(start + size, len(table))) for start in range(0, len(table), size)]
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     total: Moments | None = None
-    with (
-        ThreadPoolExecutor(threads) as pool,
-        tqdm(total=len(table), desc="learning normalization", unit="row", disable=not verbose) as bar,
-    ):
-        for rows, moments in zip(chunks, _in_order(pool, moments_of, chunks, threads), strict=True):
+    with tqdm(total=len(table), desc="learning normalization", unit="row", disable=not verbose) as bar:
+        found = map_chunks(moments_of, chunks, threads, "moments")
+        for rows, moments in zip(chunks, found, strict=True):
             total = moments if total is None else total + moments
             bar.update(len(rows))
     assert total is not None
     return total
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, function: Callable[[range], Moments], chunks: Sequence[range], ahead: int
-) -> Iterator[Moments]:
-    # Unlike `pool.map` this never has more than a few results waiting, so memory does not grow with the table.
-    pending: deque[Future[Moments]] = deque()
-    for chunk in chunks:
-        pending.append(pool.submit(function, chunk))
-        if len(pending) > ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()

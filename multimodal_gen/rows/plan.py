@@ -9,6 +9,7 @@ generator is Philox, which is counter-based: a stream is set up by writing its c
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 import zlib
 from dataclasses import dataclass, field
@@ -78,7 +79,8 @@ class Plan:
     @property
     def num_batches(self) -> int:
         """Batches in an epoch, the same for every rank."""
-        return self.num_rows // self.batch_size if self.drop_remainder else -(-self.num_rows // self.batch_size)
+        batches = self.num_rows / self.batch_size
+        return int(batches) if self.drop_remainder else math.ceil(batches)
 
     def shard(self, rank: int, world_size: int) -> Plan:
         """The same plan as seen by one of several processes."""
@@ -100,7 +102,7 @@ class Plan:
         start = index * self.batch_size
         stop = min(start + self.batch_size, self.num_rows)
         positions = self.order(epoch)[start:stop].astype("int64") if self.shuffle else np.arange(start, stop)
-        share = -(-len(positions) // self.world_size)
+        share = math.ceil(len(positions) / self.world_size)
         own = positions[self.rank * share : (self.rank + 1) * share]
         padding = share - len(own)
         if padding:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.spec import map_by_name
 
 if TYPE_CHECKING:
     import keras
@@ -53,19 +54,17 @@ def check_class_weight(class_weight: Any, targets: Mapping[str | None, Any]) -> 
         )
 
 
-def by_name(outputs: Any, function: Callable[[Any], Any]) -> Any:
+def map_outputs(function: Callable[[Any], Any], outputs: Any) -> Any:
     """What a function makes of a model's only output, or of each of several by name.
 
     Args:
+        function: What is applied to each.
         outputs: One, or a mapping of names to several, or a list; those of a list go by their places, and the one of
             a list of one stands alone.
-        function: What is applied to each.
     """
     if isinstance(outputs, list | tuple):
         outputs = dict(enumerate(outputs)) if len(outputs) > 1 else outputs[0]
-    if isinstance(outputs, Mapping):
-        return {name: function(one) for name, one in outputs.items()}
-    return function(outputs)
+    return map_by_name(function, outputs)
 
 
 def structure(model: keras.Model, what: str) -> Any:
@@ -135,7 +134,7 @@ def check_target(method: str | None, model: Any, targets: Mapping[Any, Any]) -> 
     outputs = structure(model, "output")
     if not targets or outputs is None or isinstance(outputs, list | tuple):
         return
-    shapes = by_name(outputs, lambda tensor: tuple(tensor.shape[1:]))
+    shapes = map_outputs(lambda tensor: tuple(tensor.shape[1:]), outputs)
     if isinstance(shapes, Mapping) != (None not in targets):
         # An output alone may have a name in the losses, and its target then too.
         if all(one in _PLAIN for one in losses) and (isinstance(shapes, Mapping) or not isinstance(loss, Mapping)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,7 +54,7 @@ def place_of(plan: Plan, epoch: int, position: int) -> tuple[Plan, int, int] | N
         return None
     index, place = divmod(int(places[0]), plan.batch_size)
     rows = min(plan.batch_size, plan.num_rows - index * plan.batch_size)
-    rank, place = divmod(place, -(-rows // plan.world_size))
+    rank, place = divmod(place, math.ceil(rows / plan.world_size))
     return plan if rank == plan.rank else dataclasses.replace(plan, rank=rank), index, place
 
 

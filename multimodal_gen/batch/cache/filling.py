@@ -6,18 +6,18 @@ stopped and resumed.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from multimodal_gen.batch.cache import ArrayCache, LoaderCache
 from multimodal_gen.batch.threads import available_cores
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.loaders.reading import map_chunks, read_rows
 from multimodal_gen.rows.table import cells_of, check_columns
 
 _CHUNK = 32
@@ -58,61 +58,41 @@ def fill_cache(
         loaders: Inputs and targets. Those that are not worth it are left out.
         cache: Where to.
         threads: Threads that decode; by default one a core.
-        progress: Called once for each row that is done, from several threads.
+        progress: Called once for each row that is done.
     """
     loaders = list(loaders)
     found = [cache.of(loader, num_rows=len(table)) for loader in loaders]
     caches = [one for one in found if one is not None]
     for one in caches:
         check_columns(table, [str(one.loader.column)])
-    starts = iter(range(0, len(table), _CHUNK) if caches else ())
-    errors: list[tuple[int, int, LoadError]] = []
-    bad, done, stopped, lock = 0, 0, threading.Event(), threading.Lock()
-
-    def work() -> None:
-        nonlocal bad, done
-        while not stopped.is_set():
-            with lock:
-                start = next(starts, None)
-            if start is None:
-                return
-            rows = table.iloc[start : start + _CHUNK]
-            new = [(start + row, number, error) for number, one in enumerate(caches) for row, error in _fill(one, rows)]
-            with lock:
-                errors.extend(new[: _MOST_ERRORS - len(errors)])
-                bad, done = bad + len(new), done + len(rows) * len(caches) - len(new)
-            for _ in range(len(rows)):
-                progress()
-
-    threads = threads or available_cores()
+    starts = range(0, len(table) if caches else 0, _CHUNK)
+    parts = (table.iloc[start : start + _CHUNK] for start in starts)
+    bad, done = 0, 0
+    errors: list[LoadError] = []
     try:
-        with ThreadPoolExecutor(threads, thread_name_prefix="filling") as pool:
-            try:
-                for future in [pool.submit(work) for _ in range(threads)]:
-                    future.result()
-            finally:
-                stopped.set()
+        chunks = map_chunks(partial(_fill_all, caches), parts, threads or available_cores(), "filling")
+        for rows, new in chunks:
+            errors += new[: _MOST_ERRORS - len(errors)]
+            bad, done = bad + len(new), done + rows * len(caches) - len(new)
+            for _ in range(rows):
+                progress()
     finally:
         cache.close()
-    return Filled(done, bad, tuple(error for *_, error in sorted(errors, key=lambda one: one[:2])), cache.incomplete)
+    return Filled(done, bad, tuple(errors), cache.incomplete)
+
+
+def _fill_all(caches: Sequence[LoaderCache], rows: pd.DataFrame) -> tuple[int, list[LoadError]]:
+    # How many rows there are, and their errors, by row.
+    errors = [(row, error) for one in caches for row, error in _fill(one, rows)]
+    return len(rows), [error for _, error in sorted(errors, key=lambda one: one[0])]
 
 
 def _fill(cache: LoaderCache, rows: pd.DataFrame) -> list[tuple[int, LoadError]]:
+    there = np.ones(len(rows), bool)
     if cache.loader.missing == "blank":
         # What is missing is no bad cell then, and nothing to keep.
-        rows = rows[rows[cache.loader.column].notna()]
-    cells = cells_of(rows, cache.loader.column)
-    if type(cache.loader).read_batch is not Loader.read_batch:
-        try:
-            cache.read_batch(cells)
-            return []
-        except Exception:
-            # Somewhere among them is a bad cell: reading one by one finds which.
-            pass
-    errors = []
-    for row, (cell, label) in enumerate(zip(cells, rows.index.tolist(), strict=True)):
-        try:
-            read_at(cache.loader, cell, label, cache.read)
-        except LoadError as error:
-            errors.append((row, error))
-    return errors
+        there = rows[cache.loader.column].notna().to_numpy()
+    numbers, rows = np.flatnonzero(there).tolist(), rows[there]
+    cells, labels = cells_of(rows, cache.loader.column), rows.index.tolist()
+    read = zip(numbers, read_rows(cache.loader, cells, labels, cache), strict=True)
+    return [(row, found) for row, found in read if isinstance(found, LoadError)]

@@ -9,6 +9,7 @@ only open segments need their checksums compared, and an open one that nobody ha
 from __future__ import annotations
 
 import io
+import math
 import mmap
 import os
 import secrets
@@ -46,7 +47,7 @@ class Layout:
     def row(self) -> np.dtype:
         """A key and an array, in a multiple of 16 bytes."""
         array = np.dtype((self.dtype, self.shape))
-        size = KEY_BYTES + -(-array.itemsize // 16) * 16
+        size = KEY_BYTES + 16 * math.ceil(array.itemsize / 16)
         formats = [f"V{KEY_BYTES}", array]
         return np.dtype({"names": ["key", "array"], "formats": formats, "offsets": [0, KEY_BYTES], "itemsize": size})
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from multimodal_gen.inspection.audit.pictures import PictureReader, UnusableErro
 from multimodal_gen.inspection.audit.records import Records
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.loaders.reading import map_chunks
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import cells_of
 
@@ -39,54 +40,64 @@ def read_pictures(
         readers: One for each column of pictures.
         records: What was found before; what is new is added.
         threads: Threads that read.
-        progress: Called with a number of cells that are done, from several threads.
+        progress: Called with a number of cells that are done.
 
     Returns:
         Column -> for each row, the place of its record, or -1 where it cannot be used; and the findings.
     """
     readers = list(readers)
     places = {str(reader.loader.column): np.full(len(table), -1, "int64") for reader in readers}
-    known, findings, lock, stopped = records.places(), [], threading.Lock(), threading.Event()
-    starts = iter([(reader, start) for reader in readers for start in range(0, len(table), _CHUNK)])
-
-    def work() -> None:
-        while not stopped.is_set():
-            with lock:
-                reader, start = next(starts, (None, 0))
-            if reader is None:
-                return
-            column = str(reader.loader.column)
-            cells = cells_of(table, column, slice(start, start + _CHUNK))
-            keys = [_key(reader.loader, cell) for cell in cells]
-            new, rows = [], []
-            for row, (cell, key) in enumerate(zip(cells, keys, strict=True), start=start):
-                place = known.get(key, -1) if key else -1
-                if place >= 0:
-                    places[column][row] = place
-                    continue
-                if reader.loader.missing == "blank" and is_missing(cell):
-                    continue
-                found = _look(reader, cell, table.index[row])
-                if isinstance(found, tuple):
-                    with lock:
-                        findings.append(Finding(row, column, *found))
-                else:
-                    found["key"] = np.frombuffer(key or bytes(16), "V16")[0]
-                    new.append(found)
-                    rows.append(row)
-            with lock:
-                first = records.add(new)
-            places[column][rows] = np.arange(first, first + len(new))
-            progress(len(cells))
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="audit") as pool:
-        try:
-            for future in [pool.submit(work) for _ in range(threads)]:
-                future.result()
-        finally:
-            stopped.set()
-            pool.shutdown()
+    known, findings = records.places(), []
+    starts = [(reader, start) for reader in readers for start in range(0, len(table), _CHUNK)]
+    look = partial(_look_at_rows, table, known)
+    for chunk in map_chunks(look, starts, threads, "audit"):
+        findings += chunk.findings
+        own = places[chunk.column]
+        own[list(chunk.known)] = list(chunk.known.values())
+        first = records.add(list(chunk.new.values()))
+        own[list(chunk.new)] = np.arange(first, first + len(chunk.new))
+        progress(chunk.cells)
     return places, findings
+
+
+@dataclass
+class _Chunk:
+    """What was found in some rows of a column.
+
+    Args:
+        column: The column.
+        cells: How many cells there are.
+        known: Row -> the place of its record, for pictures that were looked at before.
+        new: Row -> its record, for the others that can be used.
+        findings: What is wrong with the rest.
+    """
+
+    column: str
+    cells: int
+    known: dict[int, int] = field(default_factory=dict)
+    new: dict[int, np.ndarray] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def _look_at_rows(table: pd.DataFrame, known: Mapping[bytes, int], place: tuple[PictureReader, int]) -> _Chunk:
+    reader, start = place
+    column = str(reader.loader.column)
+    cells = cells_of(table, column, slice(start, start + _CHUNK))
+    chunk = _Chunk(column, len(cells))
+    for row, cell in enumerate(cells, start=start):
+        key = _key(reader.loader, cell)
+        if key and key in known:
+            chunk.known[row] = known[key]
+            continue
+        if reader.loader.missing == "blank" and is_missing(cell):
+            continue
+        found = _look(reader, cell, table.index[row])
+        if isinstance(found, tuple):
+            chunk.findings.append(Finding(row, column, *found))
+        else:
+            found["key"] = np.frombuffer(key or bytes(16), "V16")[0]
+            chunk.new[row] = found
+    return chunk
 
 
 def read_others(table: pd.DataFrame, loader: Loader, progress: Callable[[int], None]) -> list[Finding]:

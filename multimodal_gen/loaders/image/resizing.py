@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -140,11 +141,13 @@ class Fitting:
 
     def _in_tiles(self, image: Image.Image, across: int, down: int, levels: Levels) -> Image.Image:
         # Converted and shrunk by whole factors; the last column and row may stand for fewer pixels than the others.
-        canvas = Image.new(self.mode, (-(-image.width // across), -(-image.height // down)))
+        canvas = Image.new(self.mode, (math.ceil(image.width / across), math.ceil(image.height / down)))
         for box in _tiles(image, across, down):
             tile = to_mode(image.crop(box), self.mode, self.background, levels)
             if self.resampling == Image.Resampling.NEAREST:
-                tile = tile.resize((-(-tile.width // across), -(-tile.height // down)), Image.Resampling.NEAREST)
+                tile = tile.resize(
+                    (math.ceil(tile.width / across), math.ceil(tile.height / down)), Image.Resampling.NEAREST
+                )
             else:
                 tile = tile.reduce((across, down))
             canvas.paste(tile, (box[0] // across, box[1] // down))

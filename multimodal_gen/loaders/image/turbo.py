@@ -69,8 +69,8 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
                 _COLOURS[fitting.mode],
                 fastdct=False,
                 fastupsample=False,
-                min_height=-(-height // scale),
-                min_width=-(-width // scale),
+                min_height=math.ceil(height / scale),
+                min_width=math.ceil(width / scale),
                 min_factor=scale,
                 buffer=_scratch(height * width * 4),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -21,7 +22,7 @@ def pass_of(epoch: int, first: int, steps: int | None, num_batches: int) -> int:
     if steps is None:
         return epoch
     # A pass whose batches are used up ends the epoch of Keras early, so a pass begins with an epoch.
-    epochs_of_a_pass = -(-num_batches // min(steps, num_batches))
+    epochs_of_a_pass = math.ceil(num_batches / min(steps, num_batches))
     return first + (epoch - first) // epochs_of_a_pass
 
 

@@ -1,0 +1,81 @@
+"""Cells of a loader read with their errors: one, those of some rows, or chunks of a whole table on several threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.rows.cells import is_missing
+
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
+# Chunks that are under way for each thread, so that a slow one holds up no thread at once.
+_AHEAD = 4
+
+
+def read_rows(
+    loader: Loader, cells: Sequence[Any], labels: Sequence[Any], source: Any = None
+) -> Iterator[np.ndarray | LoadError]:
+    """For each cell its array, or the error that names its row and column.
+
+    All are read at once where the loader does that faster. If that fails, some cell is bad, and
+    they are read one by one to find out which.
+
+    Args:
+        loader: The loader.
+        cells: Cells of its column; missing ones are errors, unless the loader reads them.
+        labels: For each cell, the row's label in the table's own index.
+        source: What has `read` and `read_batch` in place of the loader, such as a cache of it.
+    """
+    source = loader if source is None else source
+    if loader.reads_together and (loader.accepts_missing or not any(map(is_missing, cells))):
+        try:
+            arrays = source.read_batch(cells)
+        except Exception:
+            arrays = None
+        if arrays is not None:
+            yield from arrays
+            return
+    for cell, label in zip(cells, labels, strict=True):
+        try:
+            yield read_at(loader, cell, label, source.read)
+        except LoadError as error:
+            yield error
+
+
+def map_chunks(
+    function: Callable[[Chunk], Result], chunks: Iterable[Chunk], threads: int, name: str
+) -> Iterator[Result]:
+    """The results of a function for each chunk, in their order, worked out by several threads.
+
+    Only a few results wait at a time, so that memory does not grow with the number of chunks. If
+    the caller stops early, by an error or Ctrl-C, chunks that have not begun are given up.
+
+    Args:
+        function: Called on a thread.
+        chunks: What it is called with.
+        threads: How many threads.
+        name: What the threads are called.
+
+    Raises:
+        Exception: What the function raised for the first chunk for which it did.
+    """
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix=name) as pool:
+        try:
+            for chunk in chunks:
+                pending.append(pool.submit(function, chunk))
+                if len(pending) > _AHEAD * threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
