@@ -252,6 +252,15 @@ def not_finite(self):
     return lambda truth, outputs, sample_weight: float("nan")
 
 
+def loss_of_tokens(self):
+    import keras
+
+    # Of a row it gives a number per token, which no weight of a row goes with.
+    return lambda truth, outputs, sample_weight: keras.losses.SparseCategoricalCrossentropy()(
+        np.zeros((len(truth), 7), "int32"), np.full((len(truth), 7, 2), 0.5, "float32"), sample_weight
+    )
+
+
 def same_metrics(self):
     return METRICS
 
@@ -304,6 +313,7 @@ BROKEN = {
     ),
     "loss": ({"loss": property(wrong_loss)}, "loss must take no notice of rows of weight 0"),
     "no loss": ({"loss": property(not_finite)}, "loss must be finite"),
+    "loss of tokens": ({"loss": property(loss_of_tokens)}, "loss must take what read gives.*one weight per row"),
     "metrics": ({"metrics": property(same_metrics)}, "metrics must be new ones each time"),
     "judge": ({"judge": lambda self, cells, predictions: "fine"}, "judge must give a Judgement or None"),
     "loader": ({"read": lambda self, cell: np.array([2.0])}, "read.* must return what its spec says"),

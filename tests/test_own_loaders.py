@@ -160,7 +160,12 @@ class Reversed(mg.Target):
     def loss(self):
         import keras
 
-        return keras.losses.SparseCategoricalCrossentropy()
+        class OfRows(keras.losses.Loss):
+            def call(self, y_true, y_pred):
+                of_tokens = keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+                return keras.ops.mean(of_tokens, axis=-1)
+
+        return OfRows(reduction="mean_with_sample_weight")
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         return {"right": float((outputs.argmax(-1) == truth).mean())}
@@ -250,8 +255,10 @@ def bundle_of(inputs: dict[str, mg.Loader], table: pd.DataFrame) -> mg.Bundle:
 
 
 def test_they_keep_the_contract(inputs, table) -> None:
-    for loader in (*inputs.values(), Level("level")):
+    for loader in inputs.values():
         mg.check_loader(loader, table[loader.column].head())
+    for target in (Level("level"), Reversed(inputs["note"])):
+        mg.check_target(target, table[target.column].head())
 
 
 def test_classes_have_weights_by_their_number_of_rows(inputs, table) -> None:
@@ -329,6 +336,53 @@ def test_predictions_are_judged_and_the_worst_drawn_first(inputs, table, tmp_pat
     assert said[2] == "is high"
     with pytest.raises(ValueError, match=r"the columns \['level', 'low', 'mid', 'high'\]"):
         mg.plot_predictions(data, predictions.drop(columns="level"))
+
+
+@dataclass(frozen=True)
+class Length(mg.Target):
+    """The length of a text, judged by the share that a prediction is off."""
+
+    column: str
+    units = 1
+    activation = None
+    spec = mg.ArraySpec((1,), "float32", "vector")
+
+    def read(self, cell: str) -> np.ndarray:
+        return np.array([len(cell)], "float32")
+
+    @property
+    def loss(self):
+        import keras
+
+        return keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+
+    def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        return {"squared": float(np.mean((truth - outputs) ** 2))}
+
+    def decode_outputs(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        return {"length": np.asarray(outputs)[:, 0]}
+
+    def judge(self, cells: list[str], predictions: pd.DataFrame) -> mg.loaders.Judgement:
+        truth, said = np.array([*map(len, cells)]), predictions["length"].to_numpy()
+        off = np.abs(said - truth) / truth
+        words = [
+            [f"said {one}, is {other}", f"off by {by:.0%}"] for one, other, by in zip(said, truth, off, strict=True)
+        ]
+        return mg.loaders.Judgement(None, off, f"off by {off.mean():.0%}", words.__getitem__)
+
+
+def test_numbers_of_ones_own_are_judged_by_a_rule_of_ones_own(inputs) -> None:
+    table = pd.DataFrame({"note": ["ab", "abcd", "abcdefgh"]})
+    mg.check_target(Length("note"), table["note"])
+    data = mg.MultimodalSequence(table, {"note": inputs["note"]}, Length("note"))
+    figure = mg.plot_predictions(data, pd.DataFrame({"length": [2, 8, 6]}), only_wrong=True, rows=1, columns=2)
+    said = texts(figure)
+    assert said[0].startswith("off by 42%; 2 of 3 rows, the largest error first")
+    assert said[1:4] == ["said 8, is 4", "off by 100%", "abcd"]
+    note = inputs["note"]
+    data = mg.MultimodalSequence(table, {"note": note}, Reversed(note))
+    with pytest.raises(ValueError, match="must have a target that judges predictions.*Reversed"):
+        mg.plot_predictions(data, table)
 
 
 def test_a_run_leaves_the_same_pictures(inputs, table, tmp_path) -> None:

@@ -16,6 +16,7 @@ list. `text.py` is for captions, `sample.py` for whole rows, `batch.py` for whol
 from multimodal_gen.augment.adapter import FromLibrary
 from multimodal_gen.augment.base import Augmentation, GeometricAugmentation, augment_image
 from multimodal_gen.augment.batch import Batch, BatchAugmentation, CutMix, MixUp
+from multimodal_gen.augment.checking import check_augmentation
 from multimodal_gen.augment.color import (
     RandomBrightness,
     RandomChannelShift,
@@ -75,5 +76,6 @@ __all__ = [
     "TokenMasking",
     "TrivialAugment",
     "augment_image",
+    "check_augmentation",
     "from_image_data_generator",
 ]

@@ -22,8 +22,10 @@ from multimodal_gen.loaders.image.normalization import (
 )
 from multimodal_gen.loaders.numbers import NumericLoader
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.checking import check_target
 from multimodal_gen.loaders.targets.class_label import ClassLabel
 from multimodal_gen.loaders.targets.inputs import InputTarget
+from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens
 from multimodal_gen.loaders.targets.multi_label import MultiLabel
 from multimodal_gen.loaders.targets.numbers import NumericTarget
@@ -39,6 +41,7 @@ __all__ = [
     "FeaturewiseNormalization",
     "ImageLoader",
     "InputTarget",
+    "Judgement",
     "Loader",
     "MaskedTextLoader",
     "MaskedTokens",
@@ -53,4 +56,5 @@ __all__ = [
     "TokenEncoder",
     "ZCAWhitening",
     "check_loader",
+    "check_target",
 ]

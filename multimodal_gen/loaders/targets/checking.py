@@ -139,7 +139,13 @@ def _check_scores(target: Target, truth: np.ndarray, outputs: np.ndarray, name: 
 
 def _check_loss(target: Target, truth: np.ndarray, outputs: np.ndarray, name: str) -> None:
     def of(truth: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> float:
-        return float(target.loss(truth, outputs, sample_weight=weights))
+        try:
+            return float(target.loss(truth, outputs, sample_weight=weights))
+        except Exception as error:
+            raise LoaderError(
+                f"{name}.loss must take what read gives, outputs of `output_shape` and one weight per row. "
+                f"Received: {type(error).__name__}: {error}"
+            ) from error
 
     ones = np.ones(len(truth), "float32")
     alone = of(truth, outputs, ones)
