@@ -1,14 +1,16 @@
-"""What becomes of every branch and every function of `keras.applications`: saved, exported, quantised, on each backend.
+"""What becomes of every branch and every function of `keras.applications`: saved, exported,
+quantised, on each backend.
 
-Each model is built with random weights in its head, at the smallest size of picture that it takes. What was saved or
-exported is loaded and run on the same rows, in another number than it was exported with, and compared with the model.
-A model that crashes or takes too long ends only its own process. Results are kept in a file, so that a sweep can be
-resumed, and `--write` puts the table into a page, between two marks. What was not measured, or took too long, is named.
+Each model is built with random weights in its head, at the smallest size of picture that it takes.
+What was saved or exported is loaded and run on the same rows, in another number than it was
+exported with, and compared with the model. A model that crashes or takes too long ends only its own
+process. Results are kept in a file, so that a sweep can be resumed, and `--write` puts the table
+into a page, between two marks. What was not measured, or took too long, is named.
 
     python -m benchmarks.exports --results exports.json --write docs/models.md
 
-Needs tensorflow, onnx, onnxruntime, ai-edge-litert, and as converters tf2onnx (tensorflow), jax2onnx (jax), onnxscript
-and litert-torch (torch); what a missing one would do is not measured.
+Needs tensorflow, onnx, onnxruntime, ai-edge-litert, and as converters tf2onnx (tensorflow),
+jax2onnx (jax), onnxscript and litert-torch (torch); what a missing one would do is not measured.
 """
 
 from __future__ import annotations
@@ -60,12 +62,18 @@ def build(name: str) -> tuple[Any, list[Any]]:
     else:
         spec, branch = {
             "ImageBranch": (ArraySpec((32, 32, 3), "uint8", "image"), models.ImageBranch()),
-            "TokenBranch": (ArraySpec((12,), "int32", "tokens", vocabulary_size=50), models.TokenBranch()),
+            "TokenBranch": (
+                ArraySpec((12,), "int32", "tokens", vocabulary_size=50),
+                models.TokenBranch(),
+            ),
             "TokenBranch with blocks": (
                 ArraySpec((12,), "int32", "tokens", vocabulary_size=50),
                 models.TokenBranch(blocks=1),
             ),
-            "NgramBranch": (ArraySpec((9, 2), "int32", "ngrams", vocabulary_size=50), models.NgramBranch()),
+            "NgramBranch": (
+                ArraySpec((9, 2), "int32", "ngrams", vocabulary_size=50),
+                models.NgramBranch(),
+            ),
             "VectorBranch": (ArraySpec((7,), "float32", "vector"), models.VectorBranch()),
         }[name]
     shape = (3, *spec.shape)
@@ -85,7 +93,9 @@ def build(name: str) -> tuple[Any, list[Any]]:
 
 @functools.lru_cache(maxsize=1)
 def prepare(name: str) -> tuple[Any, list[Any], list[Any]]:
-    """A model of this name, rows for it, and what it says of them. It serves all checks: building takes longest."""
+    """A model of this name, rows for it, and what it says of them. It serves all checks: building
+    takes longest.
+    """
     import numpy as np
 
     model, rows = build(name)
@@ -130,7 +140,9 @@ def check(name: str, kind: str, folder: Path) -> str:
     if worst < 1e-3:
         return "yes"
     # Rounding alone may move the outputs of a deep network whose weights are random.
-    return "runs" if moved_by_rounding(model, rows, expected) > worst / 10 else f"WRONG by {worst:.2f}"
+    return (
+        "runs" if moved_by_rounding(model, rows, expected) > worst / 10 else f"WRONG by {worst:.2f}"
+    )
 
 
 def moved_by_rounding(model: Any, rows: list[Any], expected: list[Any]) -> float:
@@ -179,7 +191,9 @@ def run(kind: str, path: str, rows: Any) -> Any:
 
 
 def work(jobs: list[str]) -> None:
-    """Do these jobs, "model/check", one after the other, and print a line of JSON after each, and after each build."""
+    """Do these jobs, "model/check", one after the other, and print a line of JSON after each, and
+    after each build.
+    """
     import warnings
 
     warnings.simplefilter("ignore")
@@ -198,7 +212,8 @@ def work(jobs: list[str]) -> None:
 
 
 def sweep(backend: str, jobs: list[str], limit: float, results: dict[str, str], keep: Path) -> None:
-    """Run jobs in a process of their own, and in another one after a crash or a step that takes too long.
+    """Run jobs in a process of their own, and in another one after a crash or a step that takes too
+    long.
 
     Steps are building a model, and each check of it.
     """
@@ -238,7 +253,11 @@ def sweep(backend: str, jobs: list[str], limit: float, results: dict[str, str], 
             result = f"over {limit:g} s" if late else "fails: the process crashed"
             name = jobs[0].rsplit("/", 1)[0]
             # What could not be built in time cannot be checked in time.
-            ended = [job for job in jobs if job.rsplit("/", 1)[0] == name] if late and built != name else jobs[:1]
+            ended = (
+                [job for job in jobs if job.rsplit("/", 1)[0] == name]
+                if late and built != name
+                else jobs[:1]
+            )
             for job in ended:
                 results[f"{backend}/{job}"] = result
                 print(f"{backend} {job}: {result}", flush=True)
@@ -247,14 +266,18 @@ def sweep(backend: str, jobs: list[str], limit: float, results: dict[str, str], 
 
 
 def table(results: dict[str, str]) -> str:
-    """The results as a table in Markdown: a line for each model, in each cell the backends and what became of them.
+    """The results as a table in Markdown: a line for each model, in each cell the backends and what
+    became of them.
 
     Models of which nothing was measured are named below it.
     """
     lines = [f"| {' | '.join(TITLES)} |", "|---" * len(TITLES) + "|"]
     left = []
     for name in (*BRANCHES, *APPLICATIONS):
-        cells = [{one: _short(results.get(f"{one}/{name}/{kind}")) for one in BACKENDS} for kind in CHECKS]
+        cells = [
+            {one: _short(results.get(f"{one}/{name}/{kind}")) for one in BACKENDS}
+            for kind in CHECKS
+        ]
         if all(result == NOT_MEASURED for cell in cells for result in cell.values()):
             left.append(f"`{name}`")
         else:
@@ -283,17 +306,27 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--work", nargs="+", help=argparse.SUPPRESS)
-    parser.add_argument("--results", type=Path, default=Path("exports.json"), help="results, resumed if it is there")
+    parser.add_argument(
+        "--results", type=Path, default=Path("exports.json"), help="results, resumed if it is there"
+    )
     parser.add_argument("--backends", nargs="*", default=BACKENDS, choices=BACKENDS)
-    parser.add_argument("--models", nargs="*", default=[*BRANCHES, *APPLICATIONS], help="names, all by default")
+    parser.add_argument(
+        "--models", nargs="*", default=[*BRANCHES, *APPLICATIONS], help="names, all by default"
+    )
     parser.add_argument("--checks", nargs="*", default=CHECKS, choices=CHECKS)
-    parser.add_argument("--limit", type=float, default=240, help="seconds a step may take (default 240)")
+    parser.add_argument(
+        "--limit", type=float, default=240, help="seconds a step may take (default 240)"
+    )
     parser.add_argument("--write", type=Path, help="page whose table between the marks is replaced")
     arguments = parser.parse_args()
     if arguments.work:
         work(arguments.work)
         return
-    results = json.loads(arguments.results.read_text(encoding="utf-8")) if arguments.results.exists() else {}
+    results = (
+        json.loads(arguments.results.read_text(encoding="utf-8"))
+        if arguments.results.exists()
+        else {}
+    )
     jobs = [f"{name}/{kind}" for name in arguments.models for kind in arguments.checks]
     for backend in arguments.backends:
         sweep(backend, jobs, arguments.limit, results, arguments.results)

@@ -1,11 +1,13 @@
-"""What broken rows cost: one model trained on good rows alone, and on the same rows among broken ones.
+"""What broken rows cost: one model trained on good rows alone, and on the same rows among broken
+ones.
 
     python -m benchmarks.failures --data ../shared/data/fashion --seeds 0 1 2
 
-Draws training rows of a table with the columns image, caption_masked, label and split, spoils the pictures or captions
-of some in one of six ways, and trains the command line's default model three times: on the others alone, and on all
-with `on_error="skip"` and with `on_error="blank"`. Prints a JSON object a run: balanced accuracy on the test rows, and
-whether `failures` lists the spoiled rows, all of them, and no other.
+Draws training rows of a table with the columns image, caption_masked, label and split, spoils the
+pictures or captions of some in one of six ways, and trains the command line's default model three
+times: on the others alone, and on all with `on_error="skip"` and with `on_error="blank"`. Prints a
+JSON object a run: balanced accuracy on the test rows, and whether `failures` lists the spoiled
+rows, all of them, and no other.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ from multimodal_gen.models import branches_for
 _SPLIT = {"train": "train", "validation": "val", "test": "test"}
 
 
-def spoil(table: pd.DataFrame, folder: Path, out: Path, count: int, rng: np.random.Generator) -> pd.DataFrame:
+def spoil(
+    table: pd.DataFrame, folder: Path, out: Path, count: int, rng: np.random.Generator
+) -> pd.DataFrame:
     """A table with some rows broken, each in one of six ways.
 
     Args:
@@ -67,12 +71,16 @@ def spoil(table: pd.DataFrame, folder: Path, out: Path, count: int, rng: np.rand
     return table
 
 
-def train(rows: dict[str, pd.DataFrame], on_error: str, seed: int, epochs: int | None) -> dict[str, Any]:
+def train(
+    rows: dict[str, pd.DataFrame], on_error: str, seed: int, epochs: int | None
+) -> dict[str, Any]:
     """Train one model and score it."""
     good = rows["train"][~rows["train"]["broken"]]
     inputs = {
         "image": mg.ImageLoader("image", image_size=(64, 64)),
-        "caption": mg.TextLoader.from_texts("caption_masked", good["caption_masked"], output_mode="ngrams"),
+        "caption": mg.TextLoader.from_texts(
+            "caption_masked", good["caption_masked"], output_mode="ngrams"
+        ),
     }
     target = mg.ClassLabel.from_values("label", good["label"])
     keras.utils.set_random_seed(seed)
@@ -87,14 +95,23 @@ def train(rows: dict[str, pd.DataFrame], on_error: str, seed: int, epochs: int |
     )
     model = mg.build_fusion_classifier(inputs, target, branches=branches_for(inputs, len(good)))
     started = time.perf_counter()
-    mg.fit_with_recipe(model, target, sequence, sequence.for_evaluation(rows["validation"]), epochs=epochs, verbose=0)
+    mg.fit_with_recipe(
+        model,
+        target,
+        sequence,
+        sequence.for_evaluation(rows["validation"]),
+        epochs=epochs,
+        verbose=0,
+    )
     broken = rows["train"].index[rows["train"]["broken"]]
     listed = set(sequence.failures["index"])
     return {
         "rows": len(sequence.table),
         "on_error": on_error,
         "seed": seed,
-        "balanced_accuracy": round(mg.Bundle(model, inputs, target).evaluate(rows["test"])["balanced_accuracy"], 4),
+        "balanced_accuracy": round(
+            mg.Bundle(model, inputs, target).evaluate(rows["test"])["balanced_accuracy"], 4
+        ),
         "failures": len(listed),
         "exactly_the_broken": listed == (set() if on_error == "raise" else set(broken)),
         "seconds": round(time.perf_counter() - started),
@@ -103,9 +120,13 @@ def train(rows: dict[str, pd.DataFrame], on_error: str, seed: int, epochs: int |
 
 def main() -> None:
     """Read the arguments, train, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("MULTIMODAL_GEN_DATA", "../shared/data")) / "fashion"
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("MULTIMODAL_GEN_DATA", "../shared/data")) / "fashion",
     )
     parser.add_argument("--rows", type=int, default=1000, help="training rows that are drawn")
     parser.add_argument("--broken", type=int, default=50, help="how many of them are spoiled")

@@ -1,17 +1,19 @@
-"""Whole runs of `fit`: this package against the sequence of the tutorials, and how much of the time data costs.
+"""Whole runs of `fit`: this package against the sequence of the tutorials, and how much of the time
+data costs.
 
     python -m benchmarks.fit --data ../shared/data --backend tensorflow jax torch
 
-Two tasks: the command line's default classifier on fashion at 64x64, and a small convolutional network on photos at
-224x224. Every backend has a process of its own. The contestants take turns at training a new model, and one of them,
-`ready`, is handed one prepared batch again and again: the same steps of the same model through the same adapter of
-Keras, without any reading.
+Two tasks: the command line's default classifier on fashion at 64x64, and a small convolutional
+network on photos at 224x224. Every backend has a process of its own. The contestants take turns at
+training a new model, and one of them, `ready`, is handed one prepared batch again and again: the
+same steps of the same model through the same adapter of Keras, without any reading.
 
-*fit* is the median of the seconds of a whole `fit`, compilation included; *epoch* the median of the epochs from the
-second on. *data* is the share of such an epoch that data costs, `1 - epoch of ready / epoch`: what would be saved if
-every batch lay there when it is asked for. Where the model computes on the processor, threads that read take cores from
-it, and this counts too. *waits* is the share of an epoch in which the model stands still: the sum, over the steps, of
-the time from the end of the step before until the sequence returned its batch.
+*fit* is the median of the seconds of a whole `fit`, compilation included; *epoch* the median of the
+epochs from the second on. *data* is the share of such an epoch that data costs, `1 - epoch of ready
+/ epoch`: what would be saved if every batch lay there when it is asked for. Where the model
+computes on the processor, threads that read take cores from it, and this counts too. *waits* is the
+share of an epoch in which the model stands still: the sum, over the steps, of the time from the end
+of the step before until the sequence returned its batch.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of a contestant: of every whole `fit`, of every epoch from the second on, and of waiting in those."""
+    """Seconds of a contestant: of every whole `fit`, of every epoch from the second on, and of
+    waiting in those.
+    """
 
     fits: list[float] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
@@ -85,12 +89,20 @@ class Times:
 
 
 def read_fashion(folder: Path, *, rows: int, threads: int, scratch: Path) -> Work:
-    """The work on training rows of fashion, as the command line has it: 64x64, n-grams of captions, batches of 64."""
+    """The work on training rows of fashion, as the command line has it: 64x64, n-grams of captions,
+    batches of 64.
+    """
     table = pd.read_csv(folder / "data.csv", dtype=str, keep_default_na=False)
-    table = table[table["split"] == "train"].drop(columns="caption").rename(columns={"caption_masked": "caption"})
+    table = (
+        table[table["split"] == "train"]
+        .drop(columns="caption")
+        .rename(columns={"caption_masked": "caption"})
+    )
     text = mg.TextLoader.from_texts("caption", table["caption"], output_mode="ngrams")
     target = mg.ClassLabel.from_values("label", table["label"], label_mode="categorical")
-    return Work(table[:rows], str(folder), text, target, (64, 64), 64, threads, str(scratch / "caches"))
+    return Work(
+        table[:rows], str(folder), text, target, (64, 64), 64, threads, str(scratch / "caches")
+    )
 
 
 def default_classifier(work: Work) -> keras.Model:
@@ -98,7 +110,9 @@ def default_classifier(work: Work) -> keras.Model:
     from multimodal_gen.models import branches_for, build_fusion_classifier
 
     inputs = inputs_of(work)
-    model = build_fusion_classifier(inputs, work.target, branches=branches_for(inputs, len(work.table)))
+    model = build_fusion_classifier(
+        inputs, work.target, branches=branches_for(inputs, len(work.table))
+    )
     model.compile("adam", loss=work.target.loss)
     return model
 
@@ -119,7 +133,9 @@ def measure(run: Run, backend: str) -> tuple[dict[str, Times], dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         if run.task == "fashion":
-            work = read_fashion(run.data / "fashion", rows=run.rows, threads=run.threads, scratch=scratch)
+            work = read_fashion(
+                run.data / "fashion", rows=run.rows, threads=run.threads, scratch=scratch
+            )
             return train_in_turns(work, default_classifier, run)
         work = read_work(
             run.data / "photos",
@@ -167,7 +183,9 @@ def train_in_turns(
             model, clock, waiting = build(work), EpochClock(), WaitClock(source.data)
             gc.collect()
             started = time.perf_counter()
-            model.fit(source.data, epochs=run.epochs, shuffle=False, verbose=0, callbacks=[waiting, clock])
+            model.fit(
+                source.data, epochs=run.epochs, shuffle=False, verbose=0, callbacks=[waiting, clock]
+            )
             seconds = times.setdefault(contestant.name, Times())
             seconds.fits.append(time.perf_counter() - started)
             seconds.epochs.extend(clock.seconds[1:])
@@ -177,7 +195,8 @@ def train_in_turns(
 
 
 def make_report(run: Run, results: dict[str, tuple[dict[str, Times], dict[str, str]]]) -> Report:
-    """A row a contestant and backend: ratios to the tutorials' sequence, the shares that data costs and waiting takes.
+    """A row a contestant and backend: ratios to the tutorials' sequence, the shares that data costs
+    and waiting takes.
 
     Args:
         run: The settings.
@@ -205,16 +224,31 @@ def make_report(run: Run, results: dict[str, tuple[dict[str, Times], dict[str, s
                     f"{waits[f'{backend} {name}']:.1%}",
                 ]
             )
-    what = {"fashion": "the default classifier on fashion at 64x64", "photos": "a small network on photos at 224x224"}
+    what = {
+        "fashion": "the default classifier on fashion at 64x64",
+        "photos": "a small network on photos at 224x224",
+    }
     skipped = {name: reason for _, reasons in results.values() for name, reason in reasons.items()}
     return Report(
         name=f"fit-{run.task}",
         title=f"fit: {what[run.task]}, {run.rows:,} rows, {run.epochs} epochs, {run.threads} threads",
-        columns=["contestant", "backend", "fit", "to sequence", "epoch", "to sequence", "samples/s", "data", "waits"],
+        columns=[
+            "contestant",
+            "backend",
+            "fit",
+            "to sequence",
+            "epoch",
+            "to sequence",
+            "samples/s",
+            "data",
+            "waits",
+        ],
         rows=rows,
         notes=[
-            f"fit: seconds of a whole `fit`, median of {run.rounds}; epoch: from the second on; ratios of seconds.",
-            "data: the share of an epoch that is saved where every batch lies ready; what is below 0 % is noise.",
+            f"fit: seconds of a whole `fit`, median of {run.rounds}; epoch: from the second on; "
+            "ratios of seconds.",
+            "data: the share of an epoch that is saved where every batch lies ready; what is "
+            "below 0 % is noise.",
             "waits: the share of an epoch in which the model stands still and waits for its batch.",
             *(f"{name} was left out: {reason.rstrip('.')}." for name, reason in skipped.items()),
         ],
@@ -222,7 +256,8 @@ def make_report(run: Run, results: dict[str, tuple[dict[str, Times], dict[str, s
             "share_of_data": shares,
             "share_of_waiting": waits,
             "seconds": {
-                backend: {name: asdict(one) for name, one in times.items()} for backend, (times, _) in results.items()
+                backend: {name: asdict(one) for name, one in times.items()}
+                for backend, (times, _) in results.items()
             },
         },
     )
@@ -230,21 +265,32 @@ def make_report(run: Run, results: dict[str, tuple[dict[str, Times], dict[str, s
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, measure, report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     data = os.environ.get("MULTIMODAL_GEN_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(data), help="a folder with the folders fashion and photos")
-    parser.add_argument("--task", nargs="+", choices=("fashion", "photos"), default=["fashion", "photos"])
+    parser.add_argument(
+        "--data", type=Path, default=Path(data), help="a folder with the folders fashion and photos"
+    )
+    parser.add_argument(
+        "--task", nargs="+", choices=("fashion", "photos"), default=["fashion", "photos"]
+    )
     parser.add_argument("--backend", nargs="+", choices=_BACKENDS, default=["tensorflow"])
     parser.add_argument("--rows", type=int, default=2048)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contestant")
     parser.add_argument("--threads", type=int, default=2)
     names = [one.name for one in CONTESTANTS]
-    parser.add_argument("--peers", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument(
+        "--peers", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names)
+    )
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     if arguments.epochs < 2:
-        parser.error(f"`--epochs` must be at least 2, as the first one is not counted. Received: {arguments.epochs}")
+        parser.error(
+            "`--epochs` must be at least 2, as the first one is not counted. Received: "
+            f"{arguments.epochs}"
+        )
     for task in arguments.task:
         run = Run(
             task,

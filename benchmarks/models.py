@@ -1,4 +1,6 @@
-"""The models that a loader is measured with, and clocks for their epochs and for the time they wait."""
+"""The models that a loader is measured with, and clocks for their epochs and for the time they
+wait.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,13 @@ class EpochClock(keras.callbacks.Callback):
 class WaitClock(keras.callbacks.Callback):
     """Keeps how long the steps of each epoch of `fit` waited for their batches, in seconds.
 
-    A step has waited from when the one before it ended, the first one from when the epoch began, until the sequence
-    returned its batch. On jax that is the most it can have been, as a step ends there before it is computed.
+    A step has waited from when the one before it ended, the first one from when the epoch began,
+    until the sequence returned its batch. On jax that is the most it can have been, as a step ends
+    there before it is computed.
 
     Args:
-        data: The sequence that `fit` is given, with `shuffle=False`; from now on it takes the time of what it returns.
+        data: The sequence that `fit` is given, with `shuffle=False`; from now on it takes the time
+            of what it returns.
     """
 
     def __init__(self, data: keras.utils.PyDataset) -> None:
@@ -61,7 +65,9 @@ class WaitClock(keras.callbacks.Callback):
         self._began = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """The batch of this step has been returned by now; one that Keras kept from another epoch took no time."""
+        """The batch of this step has been returned by now; one that Keras kept from another epoch
+        took no time.
+        """
         self.seconds[-1] += max(0.0, self._returned.get(batch, 0.0) - self._began)
         self._began = time.perf_counter()
 
@@ -78,16 +84,22 @@ def tiny_model(work: Work) -> keras.Model:
 
 
 def small_model(work: Work) -> keras.Model:
-    """A compiled model of three convolutions, for pictures of 224x224 on a processor without an accelerator."""
+    """A compiled model of three convolutions, for pictures of 224x224 on a processor without an
+    accelerator.
+    """
     image = keras.Input((*work.image_size, 3), dtype="uint8", name="image")
     ids = keras.Input(work.text.spec.shape, dtype="int32", name="caption")
     seen = keras.layers.Rescaling(1 / 255.0)(image)
     for filters, strides in ((16, 4), (32, 2), (64, 2)):
-        seen = keras.layers.Conv2D(filters, 5, strides=strides, padding="same", activation="relu")(seen)
+        seen = keras.layers.Conv2D(filters, 5, strides=strides, padding="same", activation="relu")(
+            seen
+        )
     return _joined(work, image, ids, keras.layers.GlobalAveragePooling2D()(seen))
 
 
-def _joined(work: Work, image: keras.KerasTensor, ids: keras.KerasTensor, seen: keras.KerasTensor) -> keras.Model:
+def _joined(
+    work: Work, image: keras.KerasTensor, ids: keras.KerasTensor, seen: keras.KerasTensor
+) -> keras.Model:
     read = keras.layers.Embedding(work.text.spec.vocabulary_size, 16)(ids)
     both = keras.layers.Concatenate()([seen, keras.ops.mean(read, axis=1)])
     outputs = keras.layers.Dense(work.target.units, activation="softmax")(both)

@@ -1,4 +1,6 @@
-"""What this package has to show, and the limits it is held against: the decoder alone, and Keras fed a ready batch."""
+"""What this package has to show, and the limits it is held against: the decoder alone, and Keras
+fed a ready batch.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from benchmarks.work import Contestant, PillowRows, SkippedError, Source, Work
 AUGMENT = {"shear_range": 0.2, "zoom_range": 0.2, "horizontal_flip": True}
 
 
-def inputs_of(work: Work, *, decoder: str = "pillow", augment: bool = False) -> dict[str, mg.Loader]:
+def inputs_of(
+    work: Work, *, decoder: str = "pillow", augment: bool = False
+) -> dict[str, mg.Loader]:
     """The two loaders of a work.
 
     Args:
@@ -31,14 +35,20 @@ def inputs_of(work: Work, *, decoder: str = "pillow", augment: bool = False) -> 
     operations = mg.augment.from_image_data_generator(**AUGMENT) if augment else ()
     try:
         image = mg.ImageLoader(
-            "image", directory=work.directory, image_size=work.image_size, augment=operations, decoder=decoder
+            "image",
+            directory=work.directory,
+            image_size=work.image_size,
+            augment=operations,
+            decoder=decoder,
         )
     except ImportError as error:
         raise SkippedError(str(error)) from None
     return {"image": image, "caption": work.text}
 
 
-def _open(work: Work, *, decoder: str = "pillow", augment: bool = False, cached: bool = False) -> Source:
+def _open(
+    work: Work, *, decoder: str = "pillow", augment: bool = False, cached: bool = False
+) -> Source:
     inputs = inputs_of(work, decoder=decoder, augment=augment)
     sequence = mg.MultimodalSequence(
         work.table,
@@ -86,19 +96,27 @@ def _open_ready(work: Work) -> Source:
 
         def __getitem__(self, index: int) -> Any:
             short = len(rows) - index * work.batch_size
-            return batch if short >= work.batch_size else keras.tree.map_structure(lambda one: one[:short], batch)
+            return (
+                batch
+                if short >= work.batch_size
+                else keras.tree.map_structure(lambda one: one[:short], batch)
+            )
 
     adapter = PyDatasetAdapter(ReadyBatch())
     backend = keras.backend.backend()
     if backend == "tensorflow":
         # As in `fit`, which makes this once.
         return Source(adapter.get_tf_dataset().__iter__, ReadyBatch())
-    return Source(adapter.get_jax_iterator if backend == "jax" else adapter.get_torch_dataloader, ReadyBatch())
+    return Source(
+        adapter.get_jax_iterator if backend == "jax" else adapter.get_torch_dataloader, ReadyBatch()
+    )
 
 
 OURS = (
     Contestant(
-        "ours-turbo", functools.partial(_open, decoder="turbo"), 'a MultimodalSequence, ImageLoader(decoder="turbo")'
+        "ours-turbo",
+        functools.partial(_open, decoder="turbo"),
+        'a MultimodalSequence, ImageLoader(decoder="turbo")',
     ),
     Contestant("ours-pillow", _open, 'a MultimodalSequence, ImageLoader(decoder="pillow")'),
     Contestant(
@@ -107,7 +125,9 @@ OURS = (
         "ours-turbo with shear, zoom and flip",
     ),
     Contestant(
-        "ours-pillow-augmented", functools.partial(_open, augment=True), "ours-pillow with shear, zoom and flip"
+        "ours-pillow-augmented",
+        functools.partial(_open, augment=True),
+        "ours-pillow with shear, zoom and flip",
     ),
     Contestant(
         "ours-cached",
@@ -129,5 +149,7 @@ LIMITS = (
         "simplejpeg decodes to the fewest eighths that cover the size, and nothing else is done",
         delivers="pixels",
     ),
-    Contestant("ready", _open_ready, "Keras's adapter is handed one ready batch again and again", warm=True),
+    Contestant(
+        "ready", _open_ready, "Keras's adapter is handed one ready batch again and again", warm=True
+    ),
 )

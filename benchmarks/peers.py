@@ -1,7 +1,8 @@
-"""How others do the work: the sequence of the tutorials, ImageDataGenerator, tf.data, grain and torch's DataLoader.
+"""How others do the work: the sequence of the tutorials, ImageDataGenerator, tf.data, grain and
+torch's DataLoader.
 
-Each is written as its own documentation advises, and may use as many threads or processes as ours. A library is
-imported when its contestant is opened.
+Each is written as its own documentation advises, and may use as many threads or processes as ours.
+A library is imported when its contestant is opened.
 """
 
 from __future__ import annotations
@@ -112,9 +113,15 @@ def collate(samples: list[Any]) -> Any:
 
 
 PEERS = (
-    Contestant("sequence", _open_sequence, "a PyDataset as in tutorials, with Pillow, as many workers as threads"),
     Contestant(
-        "sequence-1", functools.partial(_open_sequence, workers=1), "the sequence with one worker, Keras's default"
+        "sequence",
+        _open_sequence,
+        "a PyDataset as in tutorials, with Pillow, as many workers as threads",
+    ),
+    Contestant(
+        "sequence-1",
+        functools.partial(_open_sequence, workers=1),
+        "the sequence with one worker, Keras's default",
     ),
     Contestant(
         "image_data_generator",
@@ -134,8 +141,16 @@ PEERS = (
         "the same with one worker, Keras's default",
         delivers="images",
     ),
-    Contestant("tf.data", _open_tf_data, "map, batch, prefetch; not antialiased, ids of captions made beforehand"),
-    Contestant("tf.data-antialias", functools.partial(_open_tf_data, antialias=True), "tf.data with antialias=True"),
+    Contestant(
+        "tf.data",
+        _open_tf_data,
+        "map, batch, prefetch; not antialiased, ids of captions made beforehand",
+    ),
+    Contestant(
+        "tf.data-antialias",
+        functools.partial(_open_tf_data, antialias=True),
+        "tf.data with antialias=True",
+    ),
     Contestant(
         "tf.data-cached",
         functools.partial(_open_tf_data, cached=True),

@@ -14,7 +14,9 @@ from PIL import Image, ImageEnhance
 _PLACEHOLDER = "Image for illustration only"
 
 
-def plant(table: pd.DataFrame, folder: Path, out: Path, per_kind: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def plant(
+    table: pd.DataFrame, folder: Path, out: Path, per_kind: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Copy a table and its pictures, and spoil some rows.
 
     Args:
@@ -25,7 +27,8 @@ def plant(table: pd.DataFrame, folder: Path, out: Path, per_kind: int, seed: int
         seed: Fixes which rows, and how.
 
     Returns:
-        The spoiled table, and what was planted: the columns row (position), kind, and other (the position of the row
+        The spoiled table, and what was planted: the columns row (position), kind, and other (the
+            position of the row
         that it is a copy of, or -1).
     """
     shutil.copytree(folder / "images", out / "images")
@@ -37,7 +40,9 @@ def plant(table: pd.DataFrame, folder: Path, out: Path, per_kind: int, seed: int
 
 
 class _Planter:
-    def __init__(self, table: pd.DataFrame, folder: Path, out: Path, rng: np.random.Generator) -> None:
+    def __init__(
+        self, table: pd.DataFrame, folder: Path, out: Path, rng: np.random.Generator
+    ) -> None:
         self.table, self.folder, self.out, self.rng = table, folder, out, rng
         self.free = list(rng.permutation(len(table)))
         self.planted: list[tuple[int, str, int]] = []
@@ -49,17 +54,25 @@ class _Planter:
             "empty file": lambda row, _: self._write(row, b""),
             "truncated": self._truncated,
             "corrupt": self._corrupt,
-            "tiny": lambda row, _: self._draw(row, lambda image: image.resize(tuple(self.rng.integers(1, 8, 2)))),
+            "tiny": lambda row, _: self._draw(
+                row, lambda image: image.resize(tuple(self.rng.integers(1, 8, 2)))
+            ),
             "huge": lambda row, _: self._draw(row, lambda image: image.resize((2400, 3200))),
             "odd mode": self._odd_mode,
             "near blank": self._near_blank,
             "wrongly named": self._wrongly_named,
             "duplicate": lambda row, _: self._copy(row, same_part=True),
             "near duplicate": lambda row, number: self._copy(row, same_part=True, change=number),
-            "leakage": lambda row, number: self._copy(row, same_part=False, change=number - 5 if number > 5 else None),
+            "leakage": lambda row, number: self._copy(
+                row, same_part=False, change=number - 5 if number > 5 else None
+            ),
             "conflicting labels": lambda row, _: self._copy(row, same_part=True, same_label=False),
-            "empty caption": lambda row, number: self._set(row, "caption", ("", "   ", "...", "N/A", "\t")[number % 5]),
-            "long caption": lambda row, number: self._set(row, "caption", self._text(row) * (20 + 20 * number)),
+            "empty caption": lambda row, number: self._set(
+                row, "caption", ("", "   ", "...", "N/A", "\t")[number % 5]
+            ),
+            "long caption": lambda row, number: self._set(
+                row, "caption", self._text(row) * (20 + 20 * number)
+            ),
             "repeated caption": lambda row, _: self._set(row, "caption", _PLACEHOLDER),
             "unseen label": self._unseen_label,
             "spelling": self._spelling,
@@ -89,7 +102,11 @@ class _Planter:
         return self._set(row, "image", name)
 
     def _draw(
-        self, row: int, change: Callable[[Image.Image], Image.Image], form: str = "JPEG", quality: int = 90
+        self,
+        row: int,
+        change: Callable[[Image.Image], Image.Image],
+        form: str = "JPEG",
+        quality: int = 90,
     ) -> int:
         with Image.open(self.folder / self.table["image"].iloc[row]) as image:
             changed = change(image.convert("RGB"))
@@ -115,7 +132,9 @@ class _Planter:
         return self._write(row, bytes(content))
 
     def _odd_mode(self, row: int, number: int) -> int:
-        mode, form = (("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"), ("P", "PNG"), ("1", "PNG"))[number % 5]
+        mode, form = (("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"), ("P", "PNG"), ("1", "PNG"))[
+            number % 5
+        ]
         return self._draw(row, lambda image: image.convert(mode), form)
 
     def _near_blank(self, row: int, number: int) -> int:
@@ -124,13 +143,17 @@ class _Planter:
         return self._draw(row, lambda image: Image.fromarray(pixels))
 
     def _wrongly_named(self, row: int, number: int) -> int:
-        form, suffix = (("PNG", ".jpg"), ("JPEG", ".png"), ("WEBP", ".jpg"), ("JPEG", ".gif"))[number % 4]
+        form, suffix = (("PNG", ".jpg"), ("JPEG", ".png"), ("WEBP", ".jpg"), ("JPEG", ".gif"))[
+            number % 4
+        ]
         buffer = io.BytesIO()
         with Image.open(self.folder / self.table["image"].iloc[row]) as image:
             image.convert("RGB").save(buffer, form)
         return self._write(row, buffer.getvalue(), suffix)
 
-    def _copy(self, row: int, *, same_part: bool, same_label: bool = True, change: int | None = None) -> int:
+    def _copy(
+        self, row: int, *, same_part: bool, same_label: bool = True, change: int | None = None
+    ) -> int:
         parts, labels = self.table["split"], self.table["label"]
         other = self._take(
             lambda one: (
@@ -158,7 +181,9 @@ class _Planter:
 
         def resized(image: Image.Image) -> Image.Image:
             scale = rng.uniform(0.7, 1.6)
-            return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+            return image.resize(
+                (round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC
+            )
 
         changes: list[Callable[[Image.Image], Image.Image]] = [
             lambda image: image,

@@ -1,4 +1,5 @@
-"""How results are shown: a table in the terminal, JSON, a section of a markdown file, and a bar chart.
+"""How results are shown: a table in the terminal, JSON, a section of a markdown file, and a bar
+chart.
 
 A benchmark makes a `Report`; `publish` does the rest, so that running it again is one command.
 """
@@ -26,7 +27,17 @@ from rich.table import Table
 from multimodal_gen.inspection.layout import BLUE, GREY, INK, LINE, fonts, text_width
 
 _VERSIONS_OF = (
-    *("multimodal_gen", "keras", "tensorflow", "jax", "torch", "grain", "numpy", "pillow", "simplejpeg"),
+    *(
+        "multimodal_gen",
+        "keras",
+        "tensorflow",
+        "jax",
+        "torch",
+        "grain",
+        "numpy",
+        "pillow",
+        "simplejpeg",
+    ),
     "opencv-python-headless",
 )
 _OTHERS = "#b8c1cb"
@@ -56,7 +67,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a chart: its name, its value, the panel it stands in, and whether it is one of ours or a limit."""
+    """One bar of a chart: its name, its value, the panel it stands in, and whether it is one of
+    ours or a limit.
+    """
 
     name: str
     value: float
@@ -83,19 +96,31 @@ def environment() -> dict[str, str]:
 
 def _processor() -> str:
     listing = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE) if listing.exists() else None
+    found = (
+        re.search(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE)
+        if listing.exists()
+        else None
+    )
     return found[1] if found else platform.machine()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of a benchmark that say where its results go."""
     parser.add_argument(
-        "--out", type=Path, help="a folder for the results as JSON, and for the chart where there is one"
+        "--out",
+        type=Path,
+        help="a folder for the results as JSON, and for the chart where there is one",
     )
     parser.add_argument(
-        "--markdown", type=Path, help="a markdown file whose section of this name is replaced, or to which it is added"
+        "--markdown",
+        type=Path,
+        help="a markdown file whose section of this name is replaced, or to which it is added",
     )
-    parser.add_argument("--charts", type=Path, help="the folder for its charts; by default that of the markdown file")
+    parser.add_argument(
+        "--charts",
+        type=Path,
+        help="the folder for its charts; by default that of the markdown file",
+    )
 
 
 def publish(report: Report, arguments: argparse.Namespace, chart: Figure | None = None) -> None:
@@ -132,7 +157,9 @@ def show(report: Report) -> None:
         table.add_row(*row, style="bold" if row[0].startswith("ours") else None)
     console = Console()
     # A file is no narrower than the table.
-    console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
+    console.width = max(
+        console.width, console.measure(table, options=console.options.update(width=1000)).maximum
+    )
     console.print(report.title, style="bold", markup=False, highlight=False)
     console.print(table)
     for note in report.notes:
@@ -182,14 +209,29 @@ def bar_chart(bars: Sequence[Bar], title: str, subtitle: str) -> Figure:
     below = height - 0.8
     for panel in panels:
         shown = sorted((bar for bar in bars if bar.panel == panel), key=lambda bar: bar.value)
-        figure.text(0.2 / width, (below - 0.2) / height, panel, fontfamily=fonts(), fontsize=10.5, color=INK)
+        figure.text(
+            0.2 / width, (below - 0.2) / height, panel, fontfamily=fonts(), fontsize=10.5, color=INK
+        )
         below -= 0.4 + 0.33 * len(shown)
         _draw_bars(
-            figure.add_axes((names_width / width, below / height, 5.1 / width, 0.33 * len(shown) / height)), shown
+            figure.add_axes(
+                (names_width / width, below / height, 5.1 / width, 0.33 * len(shown) / height)
+            ),
+            shown,
         )
         below -= 0.1
-    figure.text(0.2 / width, 1 - 0.32 / height, title, fontfamily=fonts(), fontsize=13, fontweight="bold", color=INK)
-    figure.text(0.2 / width, 1 - 0.58 / height, subtitle, fontfamily=fonts(), fontsize=9.5, color=GREY)
+    figure.text(
+        0.2 / width,
+        1 - 0.32 / height,
+        title,
+        fontfamily=fonts(),
+        fontsize=13,
+        fontweight="bold",
+        color=INK,
+    )
+    figure.text(
+        0.2 / width, 1 - 0.58 / height, subtitle, fontfamily=fonts(), fontsize=9.5, color=GREY
+    )
     return figure
 
 
@@ -197,7 +239,14 @@ def _draw_bars(axes: Axes, bars: Sequence[Bar]) -> None:
     top = bars[-1].value
     for place, bar in enumerate(bars):
         color = BLUE if bar.ours else "white" if bar.limit else _OTHERS
-        axes.barh(place, bar.value, height=0.68, color=color, edgecolor=GREY if bar.limit else color, linewidth=1)
+        axes.barh(
+            place,
+            bar.value,
+            height=0.68,
+            color=color,
+            edgecolor=GREY if bar.limit else color,
+            linewidth=1,
+        )
         weight, ink = ("bold", BLUE) if bar.ours else ("normal", GREY if bar.limit else INK)
         for x, text, side in ((0.012, f"{bar.value:,.0f}", "left"), (-0.018, bar.name, "right")):
             start = bar.value if side == "left" else 0

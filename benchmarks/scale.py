@@ -2,15 +2,17 @@
 
     python -m benchmarks.scale --rows 10000 10000000
 
-Each size has a process of its own. It builds a table of strings in Arrow's memory, which repeats the pictures and
-captions of sample_data, and makes a shuffled sequence of it. Measured are the seconds for making the sequence, for its
-first batch, and for the first batch of the next epoch, and what the process's memory grows by beyond the table: the
-peak until then, and what remains (Linux only).
+Each size has a process of its own. It builds a table of strings in Arrow's memory, which repeats
+the pictures and captions of sample_data, and makes a shuffled sequence of it. Measured are the
+seconds for making the sequence, for its first batch, and for the first batch of the next epoch, and
+what the process's memory grows by beyond the table: the peak until then, and what remains (Linux
+only).
 
-Then, in the same process, it takes turns with a table of the first size: two processes that do the same can differ by a
-fifth for as long as they live. By how much throughput falls is the median over the turns of the ratio of the two, with
-its standard error (1.253 times the robust standard deviation over the root of their number). For the first size itself
-that is the noise of the machine.
+Then, in the same process, it takes turns with a table of the first size: two processes that do the
+same can differ by a fifth for as long as they live. By how much throughput falls is the median over
+the turns of the ratio of the two, with its standard error (1.253 times the robust standard
+deviation over the root of their number). For the first size itself that is the noise of the
+machine.
 """
 
 from __future__ import annotations
@@ -74,11 +76,17 @@ def make_table(rows: int) -> pd.DataFrame:
     sample = pd.read_csv(SAMPLE_DATA / "catalog.csv")
     places = np.arange(rows, dtype="int64")
     columns = {
-        "image": pa.array(sample["image"][:_PICTURES], pa.large_string()).take(pa.array(places % _PICTURES)),
-        "caption": pa.array(sample["caption"], pa.large_string()).take(pa.array(places % len(sample))),
+        "image": pa.array(sample["image"][:_PICTURES], pa.large_string()).take(
+            pa.array(places % _PICTURES)
+        ),
+        "caption": pa.array(sample["caption"], pa.large_string()).take(
+            pa.array(places % len(sample))
+        ),
         "label": pa.array(sample["label"], pa.large_string()).take(pa.array(places % len(sample))),
     }
-    return pd.DataFrame({name: pd.arrays.ArrowExtensionArray(array) for name, array in columns.items()})
+    return pd.DataFrame(
+        {name: pd.arrays.ArrowExtensionArray(array) for name, array in columns.items()}
+    )
 
 
 def make_sequence(table: pd.DataFrame) -> MultimodalSequence:
@@ -99,7 +107,8 @@ def begin(rows: int) -> tuple[MultimodalSequence, dict[str, Any]]:
         rows: Rows of the table.
 
     Returns:
-        The sequence, and the figures: construction, first_batch and epoch_change in seconds, peak_growth and
+        The sequence, and the figures: construction, first_batch and epoch_change in seconds,
+            peak_growth and
         settled_growth in MB, table in MB.
     """
     # What any table costs: Keras, loaders, threads, the memory of some batches.
@@ -137,8 +146,8 @@ def measure(rows: int, reference: int, batches: int, rounds: int) -> dict[str, A
         rounds: Turns of each table.
 
     Returns:
-        The figures of `begin`; throughput and reference_throughput (samples/s, turn by turn); throughput_fall in
-        percent, and throughput_fall_error, its standard error.
+        The figures of `begin`; throughput and reference_throughput (samples/s, turn by turn);
+        throughput_fall in percent, and throughput_fall_error, its standard error.
     """
     sequence, figures = begin(rows)
     other = make_sequence(make_table(reference))
@@ -196,7 +205,13 @@ def make_report(results: dict[int, dict[str, Any]], batches: int) -> Report:
     return Report(
         name="scale",
         title=f"Tables of many rows: pictures of {height}x{width}, batches of 32, shuffled",
-        columns=["table", "its size", *(limit.head for limit in LIMITS), "standard error", "samples/s"],
+        columns=[
+            "table",
+            "its size",
+            *(limit.head for limit in LIMITS),
+            "standard error",
+            "samples/s",
+        ],
         rows=rows,
         notes=[
             f"Over a limit: {', '.join(broken)}." if broken else "All within the limits.",
@@ -209,7 +224,9 @@ def make_report(results: dict[int, dict[str, Any]], batches: int) -> Report:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, measure, report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 10_000_000])
     parser.add_argument("--batches", type=int, default=300, help="batches of a turn")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each size")
@@ -218,7 +235,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     results: dict[int, dict[str, Any]] = {}
     for rows in arguments.rows:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            future = pool.submit(measure, rows, arguments.rows[0], arguments.batches, arguments.rounds)
+            future = pool.submit(
+                measure, rows, arguments.rows[0], arguments.batches, arguments.rounds
+            )
             results[rows] = future.result()
     publish(make_report(results, arguments.batches), arguments)
 

@@ -1,12 +1,14 @@
-"""What reading a table costs: seconds and memory of `read_table`, against another checkout of the package.
+"""What reading a table costs: seconds and memory of `read_table`, against another checkout of the
+package.
 
     git worktree add ../before 95a95b7
     python -m benchmarks.tables --against ../before --rows 1000000 --repeats 7
 
-Writes tables of the columns image, caption, label, price and stock: csv plain, csv with every text in quotes, tsv with
-quotes inside of captions, jsonl and parquet. Each is read in a process of its own, by both checkouts by turns, so that
-both meet the same disturbances. Prints a row for each format: the least seconds, the ratios of the least and of the
-medians, and the most memory that the process held beyond what it held after its imports (on Linux only).
+Writes tables of the columns image, caption, label, price and stock: csv plain, csv with every text
+in quotes, tsv with quotes inside of captions, jsonl and parquet. Each is read in a process of its
+own, by both checkouts by turns, so that both meet the same disturbances. Prints a row for each
+format: the least seconds, the ratios of the least and of the medians, and the most memory that the
+process held beyond what it held after its imports (on Linux only).
 """
 
 from __future__ import annotations
@@ -25,7 +27,21 @@ import numpy as np
 import pandas as pd
 
 FILES = ("plain.csv", "quoted.csv", "quotes.tsv", "rows.jsonl", "rows.parquet")
-_WORDS = ("red", "blue", "small", "large", "shiny", "cotton", "steel", "glass", "cup", "hat", "shirt", "for", "handle")
+_WORDS = (
+    "red",
+    "blue",
+    "small",
+    "large",
+    "shiny",
+    "cotton",
+    "steel",
+    "glass",
+    "cup",
+    "hat",
+    "shirt",
+    "for",
+    "handle",
+)
 _READ = """
 import json, sys, time
 import pyarrow, pyarrow.csv, pyarrow.parquet
@@ -67,7 +83,11 @@ def read_once(checkout: Path, file: Path) -> tuple[float, float, int]:
     """Seconds, megabytes and rows of one reading in a process of its own."""
     environment = os.environ | {"PYTHONPATH": str(checkout)}
     done = subprocess.run(
-        [sys.executable, "-c", _READ, str(file)], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", _READ, str(file)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     seconds, megabytes, rows = json.loads(done.stdout)
     return seconds, megabytes, rows
@@ -86,15 +106,20 @@ def compare(here: Path, other: Path, file: Path, repeats: int) -> str:
     middle = {checkout: statistics.median(own) for checkout, own in times.items()}
     peak = {checkout: statistics.median(own) for checkout, own in memory.items()}
     return (
-        f"| {file.name} | {least[other]:.2f} s | {least[here]:.2f} s | {least[here] / least[other]:.2f} "
-        f"| {middle[here] / middle[other]:.2f} | {peak[other]:.0f} MB | {peak[here]:.0f} MB |"
+        f"| {file.name} | {least[other]:.2f} s | {least[here]:.2f} s | "
+        f"{least[here] / least[other]:.2f} | {middle[here] / middle[other]:.2f} | "
+        f"{peak[other]:.0f} MB | {peak[here]:.0f} MB |"
     )
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the tables, read them by turns, print the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", type=Path, required=True, help="another checkout of the package")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--against", type=Path, required=True, help="another checkout of the package"
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--files", nargs="+", choices=FILES, default=FILES)

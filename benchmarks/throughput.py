@@ -3,13 +3,13 @@
     python -m benchmarks.throughput --images ../shared/data/photos --size small
     python -m benchmarks.throughput --through fit --peers ours-turbo sequence tf.data ready
 
-Every contestant is given one epoch to warm up, in which its arrays are checked and caches are filled. Then they take
-turns for some rounds, each round beginning with another one, so that whatever else the machine does hits all alike. A
-turn is as many whole epochs as fill half a second. What counts is the median of a contestant's turns, and ratios are
-ratios of medians.
+Every contestant is given one epoch to warm up, in which its arrays are checked and caches are
+filled. Then they take turns for some rounds, each round beginning with another one, so that
+whatever else the machine does hits all alike. A turn is as many whole epochs as fill half a second.
+What counts is the median of a contestant's turns, and ratios are ratios of medians.
 
-With `--through fit`, a tiny model that looks at a few pixels is trained for two epochs a turn, and the second one
-counts: what Keras's `fit` gets, on the backend that KERAS_BACKEND names.
+With `--through fit`, a tiny model that looks at a few pixels is trained for two epochs a turn, and
+the second one counts: what Keras's `fit` gets, on the backend that KERAS_BACKEND names.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def measure(
             continue
         _warm_up(source, work, contestant)
         loading = through == "loader"
-        turns[contestant.name] = _turn_of_loader(source, work) if loading else _turn_of_fit(source, work, contestant)
+        turns[contestant.name] = (
+            _turn_of_loader(source, work) if loading else _turn_of_fit(source, work, contestant)
+        )
     speeds: dict[str, list[float]] = {name: [] for name in turns}
     order = deque(turns)
     for _ in range(rounds):
@@ -82,9 +84,17 @@ def _warm_up(source: Source, work: Work, contestant: Contestant) -> None:
     batches = 0
     for number, batch in enumerate(source.epoch()):
         batches += 1
-        check_batch(batch, work, contestant, min(work.batch_size, len(work.table) - number * work.batch_size))
+        check_batch(
+            batch,
+            work,
+            contestant,
+            min(work.batch_size, len(work.table) - number * work.batch_size),
+        )
     if batches != work.num_batches:
-        raise ValueError(f"{contestant.name} must deliver {work.num_batches} batches an epoch. Received: {batches}")
+        raise ValueError(
+            f"{contestant.name} must deliver {work.num_batches} batches an epoch. Received: "
+            f"{batches}"
+        )
 
 
 def _turn_of_loader(source: Source, work: Work) -> Callable[[], float]:
@@ -119,12 +129,20 @@ def _turn_of_fit(source: Source, work: Work, contestant: Contestant) -> Callable
 
 
 def make_report(
-    name: str, title: str, speeds: dict[str, list[float]], skipped: dict[str, str], figures: dict[str, Any]
+    name: str,
+    title: str,
+    speeds: dict[str, list[float]],
+    skipped: dict[str, str],
+    figures: dict[str, Any],
 ) -> Report:
-    """A table of medians, the fastest on top, with ratios to the tutorial's sequence, to tf.data and to the limit."""
+    """A table of medians, the fastest on top, with ratios to the tutorial's sequence, to tf.data
+    and to the limit.
+    """
     medians = {one: statistics.median(values) for one, values in speeds.items()}
     about = {one.name: one.about for one in CONTESTANTS}
-    references = [one for one in ("sequence", "tf.data", "limit", "limit-scaled", "ready") if one in medians]
+    references = [
+        one for one in ("sequence", "tf.data", "limit", "limit-scaled", "ready") if one in medians
+    ]
     rows = [
         [
             one,
@@ -138,7 +156,13 @@ def make_report(
     return Report(
         name=name,
         title=title,
-        columns=["contestant", "samples/s", "lowest", "highest", *(f"to {one}" for one in references)],
+        columns=[
+            "contestant",
+            "samples/s",
+            "lowest",
+            "highest",
+            *(f"to {one}" for one in references),
+        ],
         rows=rows,
         notes=[
             *(f"{one}: {about[one]}." for one in medians),
@@ -150,24 +174,36 @@ def make_report(
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     data = Path(os.environ.get("MULTIMODAL_GEN_DATA", "../shared/data")) / "photos"
     parser.add_argument(
         "--images",
         type=Path,
         default=data if (data / "data.csv").exists() else None,
-        help="a folder with data.csv (image, caption[, size]); by default the photos in MULTIMODAL_GEN_DATA, or "
-        "collages made from sample_data where there are none",
+        help="a folder with data.csv (image, caption[, size]); by default the photos in "
+        "MULTIMODAL_GEN_DATA, or collages made from sample_data where there are none",
     )
-    parser.add_argument("--size", help="keep the rows with this word in the column size, where there is one")
-    parser.add_argument("--rows", type=int, default=2048, help="rows of the table; those of the folder are repeated")
+    parser.add_argument(
+        "--size", help="keep the rows with this word in the column size, where there is one"
+    )
+    parser.add_argument(
+        "--rows", type=int, default=2048, help="rows of the table; those of the folder are repeated"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--image-size", type=int, nargs=2, default=(224, 224), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument(
+        "--image-size", type=int, nargs=2, default=(224, 224), metavar=("HEIGHT", "WIDTH")
+    )
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--threads", type=int, default=2, help="threads or processes of each contestant")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads or processes of each contestant"
+    )
     parser.add_argument("--through", choices=("loader", "fit"), default="loader")
     names = [one.name for one in CONTESTANTS]
-    parser.add_argument("--peers", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument(
+        "--peers", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names)
+    )
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     arguments.image_size = tuple(arguments.image_size)
@@ -189,7 +225,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         contestants = [one for one in CONTESTANTS if one.name in arguments.peers]
         speeds, skipped = measure(work, contestants, arguments.rounds, arguments.through)
-    through, pictures = "", " ".join(filter(None, [arguments.size, "photos" if arguments.images else "collages"]))
+    through, pictures = (
+        "",
+        " ".join(filter(None, [arguments.size, "photos" if arguments.images else "collages"])),
+    )
     name = "-".join(filter(None, ["throughput", arguments.size]))
     if arguments.through == "fit":
         import keras
@@ -199,15 +238,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     height, width = work.image_size
     what = f"{pictures} to {height}x{width}, batches of {work.batch_size}, {work.threads} threads"
     title = f"Samples a second{through}"
-    settings = {key: str(value) for key, value in vars(arguments).items() if key not in ("images", "out", "markdown")}
+    settings = {
+        key: str(value)
+        for key, value in vars(arguments).items()
+        if key not in ("images", "out", "markdown")
+    }
     report = make_report(name, f"{title}: {what}", speeds, skipped, {"settings": settings})
     ours, limits = [one.name for one in OURS], [one.name for one in LIMITS]
     medians = report.figures["median"]
     panels = {
-        one.name: "Pictures held ready or in a cache" if one.warm else "Every picture decoded" for one in CONTESTANTS
+        one.name: "Pictures held ready or in a cache" if one.warm else "Every picture decoded"
+        for one in CONTESTANTS
     }
-    bars = [Bar(one, medians[one], panels[one], ours=one in ours, limit=one in limits) for one in medians]
-    publish(report, arguments, bar_chart(bars, title, f"{what}; median of {arguments.rounds} rounds"))
+    bars = [
+        Bar(one, medians[one], panels[one], ours=one in ours, limit=one in limits)
+        for one in medians
+    ]
+    publish(
+        report, arguments, bar_chart(bars, title, f"{what}; median of {arguments.rounds} rounds")
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""The work that contestants are measured on: the same rows, the same arrays to be made of them, and the check of that.
+"""The work that contestants are measured on: the same rows, the same arrays to be made of them, and
+the check of that.
 
-One sample is a picture decoded and resized to one size as uint8, the ids of its caption, and a one-hot label. A
-`Contestant` says how one library does the work; `ours.py` and `peers.py` hold them.
+One sample is a picture decoded and resized to one size as uint8, the ids of its caption, and a
+one-hot label. A `Contestant` says how one library does the work; `ours.py` and `peers.py` hold
+them.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class Work:
         return -(-len(self.table) // self.batch_size)
 
     def token_ids(self) -> np.ndarray:
-        """The ids of all captions, `(rows, sequence_length) int32`, for libraries that cannot call a tokenizer."""
+        """The ids of all captions, `(rows, sequence_length) int32`, for libraries that cannot call
+        a tokenizer.
+        """
         return np.stack([self.text.read(caption) for caption in self.table["caption"]])
 
     def labels(self) -> np.ndarray:
@@ -73,13 +77,19 @@ class Work:
 
 
 class PillowRows:
-    """The rows of a work, read one by one as a tutorial has it: Pillow for pictures, one tokenizer call a caption.
+    """The rows of a work, read one by one as a tutorial has it: Pillow for pictures, one tokenizer
+    call a caption.
 
-    Holds no table and imports no Keras, so that a process that reads for another one starts quickly.
+    Holds no table and imports no Keras, so that a process that reads for another one starts
+    quickly.
     """
 
     def __init__(self, work: Work) -> None:
-        self.paths, self.captions, self.labels = work.paths, list(work.table["caption"]), work.labels()
+        self.paths, self.captions, self.labels = (
+            work.paths,
+            list(work.table["caption"]),
+            work.labels(),
+        )
         self.text, self.image_size = work.text, work.image_size
 
     def __len__(self) -> int:
@@ -88,7 +98,9 @@ class PillowRows:
     def __getitem__(self, row: int) -> Sample:
         height, width = self.image_size
         with Image.open(self.paths[row]) as image:
-            pixels = np.array(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+            pixels = np.array(
+                image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+            )
         return (pixels, self.text.read(self.captions[row])), self.labels[row]
 
 
@@ -113,8 +125,9 @@ class Contestant:
         name: As it is called on the command line and in tables.
         open: Sets it up; raises `SkippedError` or `ModuleNotFoundError` where it cannot.
         about: In a few words, how it does the work.
-        delivers: "batches" for the whole work; "images" for float32 pictures and labels without captions, all that
-            `ImageDataGenerator` can give; "pixels" for pictures of any size, in lists.
+        delivers: "batches" for the whole work; "images" for float32 pictures and labels without
+            captions, all that `ImageDataGenerator` can give; "pixels" for pictures of any size, in
+            lists.
         warm: Whether pictures are decoded in the first epoch only, or never.
     """
 
@@ -135,11 +148,12 @@ def read_work(
     threads: int,
     scratch: Path,
 ) -> Work:
-    """The work on the photos of a folder, repeated or cut to so many rows; labels are made from row numbers.
+    """The work on the photos of a folder, repeated or cut to so many rows; labels are made from row
+    numbers.
 
     Args:
-        images: A folder with data.csv, which has the columns image, caption and perhaps size. None: collages of the
-            pictures in sample_data, which are made in `scratch`.
+        images: A folder with data.csv, which has the columns image, caption and perhaps size. None:
+            collages of the pictures in sample_data, which are made in `scratch`.
         rows: Rows of the table.
         size: Keep only the rows with this word in the column size, where there is one.
         image_size: `(height, width)`.
@@ -154,22 +168,31 @@ def read_work(
         images = scratch / "photos"
         make_photos(images)
     if not (images / "data.csv").is_file():
-        raise SystemExit(f"The folder of photos needs a data.csv with the columns image and caption: {images}")
+        raise SystemExit(
+            f"The folder of photos needs a data.csv with the columns image and caption: {images}"
+        )
     table = pd.read_csv(images / "data.csv", dtype=str)
     if size is not None and "size" in table:
         sizes = sorted(table["size"].unique())
         table = table[table["size"] == size]
         if table.empty:
-            raise ValueError(f"`size` must be one of {sizes}, the words in the column size. Received: size={size!r}")
+            raise ValueError(
+                f"`size` must be one of {sizes}, the words in the column size. Received: "
+                f"size={size!r}"
+            )
     text = mg.TextLoader.from_texts("caption", table["caption"], sequence_length=_SEQUENCE_LENGTH)
     table = table.iloc[np.arange(rows) % len(table)].reset_index(drop=True)
     table["label"] = [_CLASSES[row % len(_CLASSES)] for row in range(rows)]
     target = mg.ClassLabel("label", _CLASSES, label_mode="categorical")
-    return Work(table, str(images), text, target, image_size, batch_size, threads, str(scratch / "caches"))
+    return Work(
+        table, str(images), text, target, image_size, batch_size, threads, str(scratch / "caches")
+    )
 
 
 def make_photos(folder: Path, count: int = 64) -> None:
-    """Write JPEG files of 500x375 and their data.csv: collages of the pictures in sample_data, full of detail."""
+    """Write JPEG files of 500x375 and their data.csv: collages of the pictures in sample_data, full
+    of detail.
+    """
     catalog = pd.read_csv(SAMPLE_DATA / "catalog.csv")
     pictures = [Image.open(SAMPLE_DATA / name).copy() for name in catalog["image"][:200]]
     rng = np.random.default_rng(0)
@@ -180,7 +203,9 @@ def make_photos(folder: Path, count: int = 64) -> None:
             canvas.paste(pictures[rng.integers(len(pictures))], (place % 8 * 64, place // 8 * 64))
         canvas.save(folder / "images" / f"{number:04}.jpg", quality=95)
     names = [f"images/{number:04}.jpg" for number in range(count)]
-    pd.DataFrame({"image": names, "caption": catalog["caption"][:count]}).to_csv(folder / "data.csv", index=False)
+    pd.DataFrame({"image": names, "caption": catalog["caption"][:count]}).to_csv(
+        folder / "data.csv", index=False
+    )
 
 
 def check_batch(batch: Any, work: Work, contestant: Contestant, rows: int) -> None:
@@ -200,7 +225,10 @@ def check_batch(batch: Any, work: Work, contestant: Contestant, rows: int) -> No
         wanted: list[Any] = [(3, 3, "uint8")] * rows
     elif contestant.delivers == "images":
         received = [_described(array) for array in batch]
-        wanted = [((rows, *work.image_size, 3), "float32"), ((rows, *work.target.spec.shape), "float32")]
+        wanted = [
+            ((rows, *work.image_size, 3), "float32"),
+            ((rows, *work.target.spec.shape), "float32"),
+        ]
     else:
         (images, ids), labels = batch
         received = [_described(array) for array in (images, ids, labels)]

@@ -1,8 +1,9 @@
-"""What `make docs` adds to the pages in this folder: the API, a page per room, and pages that lie elsewhere.
+"""What `make docs` adds to the pages in this folder: the API, a page per room, and pages that lie
+elsewhere.
 
-mkdocs calls the functions whose names begin with `on_`. The public names are those of `multimodal_gen/__init__.pyi` and
-of `__all__` in `augment`, `loaders` and `models`, so that no name is listed here again; the build ends with an error if
-one of them is on no page.
+mkdocs calls the functions whose names begin with `on_`. The public names are those of
+`multimodal_gen/__init__.pyi` and of `__all__` in `augment`, `loaders` and `models`, so that no name
+is listed here again; the build ends with an error if one of them is on no page.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ _LINK = re.compile(r"(?<=\]\()([^)#:\s]+)(?=[)#])")
 
 
 def public_names() -> dict[str, dict[str, str]]:
-    """Page -> its public names, as in "read_table" and "augment.RandomFlip" -> the module that each is made in."""
+    """Page -> its public names, as in "read_table" and "augment.RandomFlip" -> the module that each
+    is made in.
+    """
     pages: dict[str, dict[str, str]] = {page: {} for page in PAGES}
     short = {name: home for home, name in _imported(ROOT / "multimodal_gen" / "__init__.pyi")}
     for name, home in short.items():
@@ -60,8 +63,13 @@ def public_names() -> dict[str, dict[str, str]]:
         path = ROOT / "multimodal_gen" / module / "__init__.py"
         homes = {name: home for home, name in _imported(path)}
         # Most loaders are public under a shorter name too, which is the one to use.
-        pages[module] |= {f"{module}.{name}": homes[name] for name in _all_of(path) if name not in short}
-    return {page: dict(sorted(names.items(), key=lambda one: one[0].lower())) for page, names in pages.items()}
+        pages[module] |= {
+            f"{module}.{name}": homes[name] for name in _all_of(path) if name not in short
+        }
+    return {
+        page: dict(sorted(names.items(), key=lambda one: one[0].lower()))
+        for page, names in pages.items()
+    }
 
 
 def page_of(page: str) -> str:
@@ -75,8 +83,8 @@ def page_of(page: str) -> str:
         # What a public base has is described there.
         inherited = not public.issuperset(_bases_of(home, last))
         parts.append(
-            f"::: multimodal_gen.{name}\n    options:\n      heading: mg.{name}\n      toc_label: {last}\n"
-            f"      inherited_members: {str(inherited).lower()}"
+            f"::: multimodal_gen.{name}\n    options:\n      heading: mg.{name}\n      toc_label: "
+            f"{last}\n      inherited_members: {str(inherited).lower()}"
         )
     return "\n\n".join(parts) + "\n"
 
@@ -91,7 +99,9 @@ def turned(text: str, folder: str) -> str:
 
     def turn(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(folder, link[1]))
-        return ELSEWHERE.get(path, path.removeprefix("docs/") if path.startswith("docs/") else link[1])
+        return ELSEWHERE.get(
+            path, path.removeprefix("docs/") if path.startswith("docs/") else link[1]
+        )
 
     return _LINK.sub(turn, text)
 
@@ -125,14 +135,23 @@ def on_post_build(config: Any) -> None:
     from mkdocs.exceptions import PluginError
 
     inventory = (Path(config["site_dir"]) / "objects.inv").read_bytes().split(b"\n", 4)[-1]
-    found = {line.split(" ", 1)[0] for line in zlib.decompress(inventory).decode("utf-8").splitlines()}
-    missing = [name for names in public_names().values() for name in names if f"multimodal_gen.{name}" not in found]
+    found = {
+        line.split(" ", 1)[0] for line in zlib.decompress(inventory).decode("utf-8").splitlines()
+    }
+    missing = [
+        name
+        for names in public_names().values()
+        for name in names
+        if f"multimodal_gen.{name}" not in found
+    ]
     if missing:
         raise PluginError(f"These public names are on no page: {missing}")
 
 
 def _imported(path: Path) -> list[tuple[str, str]]:
-    statements = [one for one in ast.parse(path.read_text("utf-8")).body if isinstance(one, ast.ImportFrom)]
+    statements = [
+        one for one in ast.parse(path.read_text("utf-8")).body if isinstance(one, ast.ImportFrom)
+    ]
     return [(str(one.module), name.asname or name.name) for one in statements for name in one.names]
 
 

@@ -1,4 +1,7 @@
-"""Docstrings give examples as plain code under "Example:". On the pages they are blocks of Python."""
+"""Docstrings give examples as plain code under "Example:".
+
+On the pages they are blocks of Python.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Draw the contact sheets of docs/augmentation.md and docs/from_image_data_generator.md into docs/images.
+"""Draw the contact sheets of docs/augmentation.md and docs/from_image_data_generator.md into
+docs/images.
 
-Run it from anywhere: `python docs/make_contact_sheets.py`. The last sheet needs SciPy, as Keras's ImageDataGenerator
-does. The pictures are those of sample_data, and the draws are fixed, so that a second run changes nothing.
+Run it from anywhere: `python docs/make_contact_sheets.py`. The last sheet needs SciPy, as Keras's
+ImageDataGenerator does. The pictures are those of sample_data, and the draws are fixed, so that a
+second run changes nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +40,16 @@ from multimodal_gen.augment import (
 ROOT = Path(__file__).resolve().parent.parent
 SIDE, GAP, TEXT = 104, 4, 24
 DRAWS, SEED = 5, 40
-PHOTOS = ("0004.jpg", "0020.jpg", "0003.jpg", "0010.jpg", "0005.jpg", "0027.jpg", "0023.jpg", "0029.jpg")
+PHOTOS = (
+    "0004.jpg",
+    "0020.jpg",
+    "0003.jpg",
+    "0010.jpg",
+    "0005.jpg",
+    "0027.jpg",
+    "0023.jpg",
+    "0029.jpg",
+)
 
 Row = tuple[str, Sequence[np.ndarray]]
 
@@ -50,7 +61,9 @@ def photo(name: str) -> np.ndarray:
 
 
 def sheet(rows: Sequence[Row], titles: Sequence[str] = ()) -> Image.Image:
-    """Rows of pictures of one size, each with a line of text above it, and titles above the columns."""
+    """Rows of pictures of one size, each with a line of text above it, and titles above the
+    columns.
+    """
     height, width = rows[0][1][0].shape[:2]
     columns = max(len(images) for _, images in rows)
     top = TEXT if titles else 0
@@ -58,7 +71,13 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = ()) -> Image.Image:
     page = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(size=14)
     for column, title in enumerate(titles):
-        pen.text((GAP + column * (width + GAP) + width / 2, TEXT / 2), title, "dimgray", font, anchor="mm")
+        pen.text(
+            (GAP + column * (width + GAP) + width / 2, TEXT / 2),
+            title,
+            "dimgray",
+            font,
+            anchor="mm",
+        )
     for row, (text, images) in enumerate(rows):
         y = top + GAP + row * (height + TEXT + GAP)
         pen.text((GAP, y + TEXT / 2), text, "black", font, anchor="lm")
@@ -72,7 +91,10 @@ def draws(operations: Sequence[Augmentation]) -> Image.Image:
     rows: list[Row] = []
     for number, operation in enumerate(operations):
         image = photo(PHOTOS[number % len(PHOTOS)])
-        streams = [np.random.Generator(np.random.Philox(key=SEED + 100 * number + draw)) for draw in range(DRAWS)]
+        streams = [
+            np.random.Generator(np.random.Philox(key=SEED + 100 * number + draw))
+            for draw in range(DRAWS)
+        ]
         rows.append((repr(operation), [image, *(operation(image, stream) for stream in streams)]))
     return sheet(rows, ["original"])
 
@@ -90,12 +112,16 @@ def borders() -> Image.Image:
             RandomShear((0.4, 0.4), fill_mode=mode),
         ]
         rng = np.random.Generator(np.random.Philox(0))
-        rows.append((f'fill_mode="{mode}"', [image, *(operation(image, rng) for operation in operations)]))
+        rows.append(
+            (f'fill_mode="{mode}"', [image, *(operation(image, rng) for operation in operations)])
+        )
     return sheet(rows, [title.removeprefix("Random").lower() for title in titles])
 
 
 def beside_keras() -> Image.Image:
-    """The same parameters through Keras's ImageDataGenerator and through this package, where they differ."""
+    """The same parameters through Keras's ImageDataGenerator and through this package, where they
+    differ.
+    """
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
     image = np.hstack([photo("0004.jpg"), photo("0003.jpg")])
@@ -121,11 +147,19 @@ def beside_keras() -> Image.Image:
         ),
         (
             "zoomed in by a third: the centre stays where it is",
-            [image, keras(image, zx=2 / 3, zy=2 / 3), ours(image, RandomZoom((-1 / 3, -1 / 3), **black))],
+            [
+                image,
+                keras(image, zx=2 / 3, zy=2 / 3),
+                ours(image, RandomZoom((-1 / 3, -1 / 3), **black)),
+            ],
         ),
         (
             "height_shift_range: up and down",
-            [image, keras(image, tx=-20), ours(image, RandomTranslation((20, 20), 0, unit="pixels", **black))],
+            [
+                image,
+                keras(image, tx=-20),
+                ours(image, RandomTranslation((20, 20), 0, unit="pixels", **black)),
+            ],
         ),
         (
             "sheared by 30 degrees: as high as before",

@@ -1,4 +1,6 @@
-"""Draws the pictures of docs/augmentation.md that show whole samples and batches: python docs/make_sample_sheets.py"""
+"""Draws the pictures of docs/augmentation.md that show whole samples and batches: python
+docs/make_sample_sheets.py
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,17 @@ def main() -> None:
     sides = ["left", "right", "right", "left"]
     pairs = table.iloc[[0, 2, 5, 7]].assign(
         caption=lambda rows: [
-            f"a {label}, lit from the {side}" for label, side in zip(rows["label"], sides, strict=True)
+            f"a {label}, lit from the {side}"
+            for label, side in zip(rows["label"], sides, strict=True)
         ]
     )
     # Each row twice: one of the two is mirrored.
     sided = pairs.loc[pairs.index.repeat(2)]
     inputs = {
         "image": mg.ImageLoader("image", directory=ROOT / "sample_data", image_size=(64, 64)),
-        "caption": mg.TextLoader.from_texts("caption", [*table["caption"], *sided["caption"]], sequence_length=32),
+        "caption": mg.TextLoader.from_texts(
+            "caption", [*table["caption"], *sided["caption"]], sequence_length=32
+        ),
     }
     target = mg.ClassLabel.from_values("label", table["label"], label_mode="categorical")
     sheets = {
@@ -37,7 +42,9 @@ def main() -> None:
         "modality_dropout": (table, {"sample_augment": [mg.augment.ModalityDropout(0.3)]}),
     }
     for name, (rows, operations) in sheets.items():
-        data = mg.MultimodalSequence(rows, inputs, target, batch_size=8, seed=SEEDS.get(name, 5), **operations)
+        data = mg.MultimodalSequence(
+            rows, inputs, target, batch_size=8, seed=SEEDS.get(name, 5), **operations
+        )
         mg.show_batch(data).savefig(IMAGES / f"{name}.jpg", dpi=80, pil_kwargs={"quality": 85})
 
 

@@ -1,7 +1,8 @@
-"""Runs cases in a process of its own, so that one which kills or hangs it is found too: `python -m fuzz images`.
+"""Runs cases in a process of its own, so that one which kills or hangs it is found too: `python -m
+fuzz images`.
 
-A case is bad where it raises anything but the error that it should, warns, or takes more than 5 seconds or 1 GB. It is
-kept in a folder, and run again with `--replay FOLDER`.
+A case is bad where it raises anything but the error that it should, warns, or takes more than 5
+seconds or 1 GB. It is kept in a folder, and run again with `--replay FOLDER`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ def main() -> int:
     parser.add_argument("target", choices=sorted(TARGETS))
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0, help="other cases")
-    parser.add_argument("--out", type=Path, default=Path("runs/fuzz"), help="where bad cases are kept")
-    parser.add_argument("--replay", type=Path, help="a folder with a case, which is all that is run")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/fuzz"), help="where bad cases are kept"
+    )
+    parser.add_argument(
+        "--replay", type=Path, help="a folder with a case, which is all that is run"
+    )
     arguments = parser.parse_args()
     if arguments.replay is not None:
         problem = judge(TARGETS[arguments.target](), arguments.replay)
@@ -48,7 +53,9 @@ def main() -> int:
             return 1
         bad += 1
         if process.exitcode != 3:
-            (out / "current" / "problem.txt").write_text(f"the process ended with {process.exitcode}\n")
+            (out / "current" / "problem.txt").write_text(
+                f"the process ended with {process.exitcode}\n"
+            )
         kept = out / f"bad-{arguments.seed}-{count.value}"
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(out / "current", kept)

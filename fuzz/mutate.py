@@ -1,4 +1,7 @@
-"""Spoils what is right: bytes, and values in JSON. Everything follows from the random generator that is handed in."""
+"""Spoils what is right: bytes, and values in JSON.
+
+Everything follows from the random generator that is handed in.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,23 @@ import random
 from typing import Any
 
 # Numbers on which lengths, sizes and counts go wrong.
-_NUMBERS = (0, 1, 2, 127, 128, 255, 256, 32767, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 10**30)
+_NUMBERS = (
+    0,
+    1,
+    2,
+    127,
+    128,
+    255,
+    256,
+    32767,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**63,
+    10**30,
+)
 _CLASSES = ({"class_name": "Lambda", "config": {}}, {"class_name": "os.system", "config": {}})
 _TEXTS = ("", "x", "\0", "../x", "/etc/passwd", "x" * 10_000)
 _VALUES: tuple[Any, ...] = (
@@ -18,7 +37,9 @@ _VALUES: tuple[Any, ...] = (
 
 
 def spoil_bytes(content: bytes, rng: random.Random, others: list[bytes]) -> bytes:
-    """One to eight changes: bits, bytes, numbers, and parts cut, doubled, moved, or taken from another content."""
+    """One to eight changes: bits, bytes, numbers, and parts cut, doubled, moved, or taken from
+    another content.
+    """
     data = bytearray(content)
     for _ in range(2 ** rng.randrange(4)):
         # Headers are at the front, and worth more.
@@ -65,8 +86,8 @@ def spoil_json(text: bytes, rng: random.Random) -> bytes:
                 if name in other if isinstance(other, dict) else name < len(other):
                     owner[key] = json.loads(json.dumps(other[name]))
             case 4 if isinstance(owner, dict):
-                owner[rng.choice(("class_name", "config", "module", "directory", "x"))] = copy.deepcopy(
-                    rng.choice(_VALUES)
+                owner[rng.choice(("class_name", "config", "module", "directory", "x"))] = (
+                    copy.deepcopy(rng.choice(_VALUES))
                 )
     return json.dumps(value.get("")).encode()
 

@@ -15,7 +15,9 @@ _SECONDS, _BYTES, _HANGS = 5.0, 1e9, 60
 
 
 def run_cases(name: str, seed: int, first: int, seconds: float, out: Path, count: object) -> None:
-    """Run cases from a number on until the time is over; ends with 3 at a bad one, which then lies in `out`."""
+    """Run cases from a number on until the time is over; ends with 3 at a bad one, which then lies
+    in `out`.
+    """
     target = TARGETS[name]()
     write(out / "current", target.seeds[0])
     if problem := judge(target, out / "current"):
@@ -49,7 +51,9 @@ def judge(target: object, folder: Path) -> str | None:
 
 
 class Peak:
-    """The most memory in bytes that was used beyond what was in use before; 0 where the system does not tell."""
+    """The most memory in bytes that was used beyond what was in use before; 0 where the system does
+    not tell.
+    """
 
     _status = Path("/proc/self/status")
 

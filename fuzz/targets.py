@@ -1,4 +1,7 @@
-"""What is fuzzed: where it starts, how it is spoiled, and what it may do. A case is a folder of files."""
+"""What is fuzzed: where it starts, how it is spoiled, and what it may do.
+
+A case is a folder of files.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,12 @@ class Images:
         settings = (
             {"image_size": (8, 8)},
             {"image_size": (40, 17), "color_mode": "rgba", "crop_to_aspect_ratio": True},
-            {"image_size": (17, 40), "color_mode": "grayscale", "pad_to_aspect_ratio": True, "dtype": "float32"},
+            {
+                "image_size": (17, 40),
+                "color_mode": "grayscale",
+                "pad_to_aspect_ratio": True,
+                "dtype": "float32",
+            },
         )
         self.loaders = [
             mg.ImageLoader("picture", decoder=decoder, **one)  # type: ignore[arg-type]
@@ -43,7 +51,9 @@ class Images:
         return {"picture": spoil_bytes(case["picture"], rng, [rng.choice(self.seeds)["picture"]])}
 
     def run(self, folder: Path) -> float:
-        """Read a case, and say how many seconds the slowest loader took; raises whatever should not be raised."""
+        """Read a case, and say how many seconds the slowest loader took; raises whatever should not
+        be raised.
+        """
         slowest = 0.0
         for loader in self.loaders:
             start = time.monotonic()
@@ -84,7 +94,9 @@ class Bundles:
             else:
                 members[inner] = spoil_bytes(members[inner], rng, [content])
             packed = io.BytesIO()
-            with zipfile.ZipFile(packed, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+            with zipfile.ZipFile(
+                packed, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+            ) as archive:
                 for one, inside in members.items():
                     archive.writestr(one, inside)
             return {**case, name: packed.getvalue()}
@@ -110,7 +122,9 @@ def _pictures() -> list[bytes]:
 
     found = [path.read_bytes() for path in sorted((ROOT / "sample_data" / "images").iterdir())[:2]]
     rows, columns = np.mgrid[0:24, 0:32]
-    picture = Image.fromarray(np.stack([rows * 10, columns * 7, rows * columns % 256], -1).astype("uint8"))
+    picture = Image.fromarray(
+        np.stack([rows * 10, columns * 7, rows * columns % 256], -1).astype("uint8")
+    )
     exif = Image.Exif()
     exif[274] = 6
     Image.init()
@@ -129,7 +143,9 @@ def _save_bundle(folder: Path) -> None:
     import keras
     import pandas as pd
 
-    table = pd.DataFrame({"text": ["red mug", "blue mug", "red cup"], "label": ["x", "y", "x"], "a": [1.0, 2.0, 3.0]})
+    table = pd.DataFrame(
+        {"text": ["red mug", "blue mug", "red cup"], "label": ["x", "y", "x"], "a": [1.0, 2.0, 3.0]}
+    )
     inputs = {
         "image": mg.ImageLoader("image", image_size=(8, 8)),
         "text": mg.TextLoader.from_texts("text", table["text"], sequence_length=4),

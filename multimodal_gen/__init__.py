@@ -1,8 +1,10 @@
-"""Feed tables of images, captions and labels to Keras models: fast, repeatable, honest about bad data.
+"""Feed tables of images, captions and labels to Keras models: fast, repeatable, honest about bad
+data.
 
-`__init__.pyi` lists the public names and where each is made. They are imported on first use, so that reading a table
-does not wait for Keras. Keras takes TensorFlow where nothing names another backend; where TensorFlow is not installed
-and jax or torch is, importing this package names that one in `KERAS_BACKEND`.
+`__init__.pyi` lists the public names and where each is made. They are imported on first use, so
+that reading a table does not wait for Keras. Keras takes TensorFlow where nothing names another
+backend; where TensorFlow is not installed and jax or torch is, importing this package names that
+one in `KERAS_BACKEND`.
 """
 
 from __future__ import annotations

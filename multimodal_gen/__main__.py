@@ -1,4 +1,6 @@
-"""`python -m multimodal_gen`: the command line, where the script `multimodal-gen` is not on the path."""
+"""`python -m multimodal_gen`: the command line, where the script `multimodal-gen` is not on the
+path.
+"""
 
 from multimodal_gen.cli import main
 

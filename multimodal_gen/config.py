@@ -50,8 +50,8 @@ class Configurable(metaclass=_ConfigurableType):
     def __setattr__(self, name: str, value: Any) -> None:
         if "_arguments" in self.__dict__:
             raise AttributeError(
-                f"{type(self).__name__} is immutable: build a new one, for example with `.replace({name}=...)`. "
-                f"Received: {name}={value!r}"
+                f"{type(self).__name__} is immutable: build a new one, for example with "
+                f"`.replace({name}=...)`. Received: {name}={value!r}"
             )
         object.__setattr__(self, name, value)
 
@@ -77,7 +77,9 @@ class Configurable(metaclass=_ConfigurableType):
         return hash((type(self).__name__, repr(serialize(self))))
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={_short(value)}" for name, value in self.get_config().items())
+        arguments = ", ".join(
+            f"{name}={_short(value)}" for name, value in self.get_config().items()
+        )
         return f"{type(self).__name__}({arguments})"
 
 
@@ -85,8 +87,8 @@ def serialize(value: Any) -> Any:
     """Turn a configurable object, or a value inside a config, into JSON values.
 
     Args:
-        value: A `Configurable`, or None, bool, int, float, str, a path, a NumPy scalar or array, or a list, tuple
-            or mapping of these.
+        value: A `Configurable`, or None, bool, int, float, str, a path, a NumPy scalar or array, or
+            a list, tuple or mapping of these.
 
     Returns:
         JSON values. A `Configurable` becomes `{"class_name": ..., "config": {...}}`.
@@ -105,8 +107,8 @@ def serialize(value: Any) -> Any:
             if not isinstance(key, str):
                 # JSON would make a text of it, which is another key.
                 raise TypeError(
-                    "Only mappings whose keys are texts can be saved; keep pairs in a list instead. "
-                    f"Received: the key {key!r} of type {type(key).__name__} in {value!r}"
+                    "Only mappings whose keys are texts can be saved; keep pairs in a list "
+                    f"instead. Received: the key {key!r} of type {type(key).__name__} in {value!r}"
                 )
         return {key: serialize(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -114,16 +116,24 @@ def serialize(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(
-        "Only JSON values, paths, arrays and configurable objects can be saved. Give the object a `get_config` that "
-        f"returns such values. Received: {value!r} of type {type(value).__name__}"
+        "Only JSON values, paths, arrays and configurable objects can be saved. Give the object a "
+        f"`get_config` that returns such values. Received: {value!r} of type {type(value).__name__}"
     )
 
 
 def classes_in(value: Any) -> dict[str, type]:
-    """Class name -> class of every configurable object in a value, as `deserialize` takes them for `custom_objects`."""
+    """Class name -> class of every configurable object in a value, as `deserialize` takes them for
+    `custom_objects`.
+    """
     if isinstance(value, Configurable):
         return {**classes_in(value.get_config()), type(value).__name__: type(value)}
-    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    items = (
+        value.values()
+        if isinstance(value, Mapping)
+        else value
+        if isinstance(value, list | tuple)
+        else ()
+    )
     return {name: cls for item in items for name, cls in classes_in(item).items()}
 
 
@@ -135,7 +145,8 @@ def deserialize(value: Any, custom_objects: Mapping[str, type] | None = None) ->
         custom_objects: Class name -> class, for classes that are not this package's own.
 
     Raises:
-        BundleError: If a class is named that is neither this package's own, nor given, nor registered with Keras.
+        BundleError: If a class is named that is neither this package's own, nor given, nor
+            registered with Keras.
     """
     if isinstance(value, list):
         return [deserialize(item, custom_objects) for item in value]
@@ -154,8 +165,9 @@ def _find_class(name: str, custom_objects: Mapping[str, type]) -> type[Configura
         found = keras.saving.get_registered_object(name)
     if not (isinstance(found, type) and issubclass(found, Configurable)):
         raise BundleError(
-            f"Unknown class {name!r}. Pass it as `custom_objects={{{name!r}: {name}}}`; it must be a class derived "
-            f"from Loader, Augmentation or another of this package's bases. Received: class_name={name!r}"
+            f"Unknown class {name!r}. Pass it as `custom_objects={{{name!r}: {name}}}`; it must be "
+            "a class derived from Loader, Augmentation or another of this package's bases. "
+            f"Received: class_name={name!r}"
         )
     return found
 

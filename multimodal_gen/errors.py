@@ -18,7 +18,9 @@ class MultimodalError(ValueError):
 
 
 class TableError(MultimodalError):
-    """The table as a whole cannot be used: a column is missing, there are no rows, a split is impossible."""
+    """The table as a whole cannot be used: a column is missing, there are no rows, a split is
+    impossible.
+    """
 
 
 class LoadError(MultimodalError):
@@ -61,7 +63,13 @@ class LoadError(MultimodalError):
         return f"Cannot load {', '.join(where)}: {self.reason}" if where else self.reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild_load_error, (self.reason, self.index, self.column, self.path, self.unknown_label)
+        return _rebuild_load_error, (
+            self.reason,
+            self.index,
+            self.column,
+            self.path,
+            self.unknown_label,
+        )
 
 
 def shown(cell: Any) -> str:
@@ -86,7 +94,9 @@ def _rebuild_load_error(
 
 
 class LoaderError(MultimodalError):
-    """A loader, target, sampler or augmentation breaks its contract, which `check_loader` and the like prove."""
+    """A loader, target, sampler or augmentation breaks its contract, which `check_loader` and the
+    like prove.
+    """
 
 
 class BundleError(MultimodalError):

@@ -1,8 +1,10 @@
-"""What the arrays are that a model is given: shape, dtype and meaning of each, and masks of inputs that may be missing.
+"""What the arrays are that a model is given: shape, dtype and meaning of each, and masks of inputs
+that may be missing.
 
-A missing cell of an input whose loader has `missing="blank"` is an array of zeros, and its mask is 0. The mask is an
-input of the model in its own right, after all others, so that a picture that is black is told from one that is not
-there. Nothing here knows loaders, so that whatever handles arrays can ask it.
+A missing cell of an input whose loader has `missing="blank"` is an array of zeros, and its mask is
+0. The mask is an input of the model in its own right, after all others, so that a picture that is
+black is told from one that is not there. Nothing here knows loaders, so that whatever handles
+arrays can ask it.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ class ArraySpec:
     Args:
         shape: Lengths of the axes, for example `(64, 64, 3)`; `()` for a single number.
         dtype: A NumPy dtype name, for example `"uint8"`.
-        kind: What the array means; picks the default branch of a model: `"image"` (height, width, channels),
-            `"tokens"` (length,) ids with 0 as padding, `"ngrams"` (length, 2) ids and weights, `"vector"` numbers.
-            Any other word is allowed, and then the model is given its branch by hand.
+        kind: What the array means; picks the default branch of a model: `"image"` (height, width,
+            channels), `"tokens"` (length,) ids with 0 as padding, `"ngrams"` (length, 2) ids and
+            weights, `"vector"` numbers. Any other word is allowed, and then the model is given its
+            branch by hand.
         vocabulary_size: For kinds made of ids: how many different ids there are, 0 included.
     """
 
@@ -35,12 +38,16 @@ class ArraySpec:
     def __post_init__(self) -> None:
         shape = tuple(self.shape)
         if not all(isinstance(axis, int | np.integer) and axis > 0 for axis in shape):
-            raise ValueError(f"Every axis of `shape` must be a positive integer. Received: shape={self.shape!r}")
+            raise ValueError(
+                f"Every axis of `shape` must be a positive integer. Received: shape={self.shape!r}"
+            )
         object.__setattr__(self, "shape", tuple(int(axis) for axis in shape))
         try:
             object.__setattr__(self, "dtype", np.dtype(self.dtype).name)
         except TypeError:
-            raise ValueError(f"`dtype` must be the name of a NumPy dtype. Received: dtype={self.dtype!r}") from None
+            raise ValueError(
+                f"`dtype` must be the name of a NumPy dtype. Received: dtype={self.dtype!r}"
+            ) from None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.shape} {self.dtype}"
@@ -72,15 +79,24 @@ def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         ValueError: If the name of a mask is that of another input.
     """
-    names = {name: mask_name(name) for name, loader in inputs.items() if getattr(loader, "missing", None) == "blank"}
+    names = {
+        name: mask_name(name)
+        for name, loader in inputs.items()
+        if getattr(loader, "missing", None) == "blank"
+    }
     taken = [mask for mask in names.values() if mask in inputs]
     if taken:
-        raise ValueError(f'An input with missing="blank" has a mask of this name; rename the other. Received: {taken}')
+        raise ValueError(
+            'An input with missing="blank" has a mask of this name; rename the other. Received: '
+            f"{taken}"
+        )
     return names
 
 
 def with_masks(inputs: Mapping[str, Any]) -> dict[str, ArraySpec]:
-    """Name -> spec of everything that a model of these inputs is given: the inputs, then their masks."""
+    """Name -> spec of everything that a model of these inputs is given: the inputs, then their
+    masks.
+    """
     specs = {name: one if isinstance(one, ArraySpec) else one.spec for name, one in inputs.items()}
     return specs | dict.fromkeys(mask_names(inputs).values(), MASK)
 

@@ -1,18 +1,21 @@
-"""Run the notebooks from top to bottom: to store their outputs, or with --check to see that these still hold.
+"""Run the notebooks from top to bottom: to store their outputs, or with --check to see that these
+still hold.
 
-A check runs each notebook in an empty folder beside nothing but sample_data, and leaves the stored outputs alone. It
-fails if a cell fails, or if one shows something else than what is stored:
+A check runs each notebook in an empty folder beside nothing but sample_data, and leaves the stored
+outputs alone. It fails if a cell fails, or if one shows something else than what is stored:
 
-- Kinds of output (text, pictures) must be the same. Of pictures no more is compared, of tables only their text.
+- Kinds of output (text, pictures) must be the same. Of pictures no more is compared, of tables only
+  their text.
 - Words and whole numbers must be the same: names, shapes, counts, labels, messages.
-- Numbers with a decimal point may differ by 0.1. What is learned differs between machines, which add in another order;
-  a model that has got worse by more than a tenth is seen.
-- In Keras's lines of progress only names and step counts are compared, as single epochs differ by more than that; nor
-  how many epochs there were, as where a training stops by itself differs between machines and backends.
+- Numbers with a decimal point may differ by 0.1. What is learned differs between machines, which
+  add in another order; a model that has got worse by more than a tenth is seen.
+- In Keras's lines of progress only names and step counts are compared, as single epochs differ by
+  more than that; nor how many epochs there were, as where a training stops by itself differs
+  between machines and backends.
 - Times, the number of threads, addresses and names of temporary folders may be any.
 
-Warnings and logs (stderr) are neither stored nor compared: they hold times and addresses. A cell that is about a
-warning prints it.
+Warnings and logs (stderr) are neither stored nor compared: they hold times and addresses. A cell
+that is about a warning prints it.
 """
 
 from __future__ import annotations
@@ -89,8 +92,12 @@ def differences(stored: nbformat.NotebookNode, run: nbformat.NotebookNode) -> li
     for number, (before, after) in enumerate(zip(stored.cells, run.cells, strict=True)):
         old, new = _shown(before), _shown(after)
         if not _alike(old, new):
-            lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "stored", "run", lineterm="")
-            found.append("\n".join([f"cell {number} shows something else than what is stored:", *lines]))
+            lines = difflib.unified_diff(
+                old.splitlines(), new.splitlines(), "stored", "run", lineterm=""
+            )
+            found.append(
+                "\n".join([f"cell {number} shows something else than what is stored:", *lines])
+            )
     return found
 
 
@@ -111,12 +118,15 @@ def _shown(cell: nbformat.NotebookNode) -> str:
 
 def _alike(old: str, new: str) -> bool:
     (words, numbers), (new_words, new_numbers) = _measured(old), _measured(new)
-    near = all(abs(one - other) <= TOLERANCE for one, other in zip(numbers, new_numbers, strict=False))
+    near = all(
+        abs(one - other) <= TOLERANCE for one, other in zip(numbers, new_numbers, strict=False)
+    )
     return words == new_words and near
 
 
 def _measured(text: str) -> tuple[list[str], list[float]]:
-    # The words, with marks in place of what is measured, and the decimal numbers outside of Keras's progress.
+    # The words, with marks in place of what is measured, and the decimal numbers outside of Keras's
+    # progress.
     for pattern, mark in _ANY:
         text = pattern.sub(mark, text)
     numbers = []
@@ -130,7 +140,9 @@ def _measured(text: str) -> tuple[list[str], list[float]]:
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="run, and compare with the stored outputs")
+    parser.add_argument(
+        "--check", action="store_true", help="run, and compare with the stored outputs"
+    )
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     failed = False
@@ -141,7 +153,10 @@ def main() -> int:
         if arguments.check:
             for difference in differences(stored, notebook):
                 failed = True
-                print(f"{path.name}, {difference}\nIf that is meant, run `make notebooks`.", file=sys.stderr)
+                print(
+                    f"{path.name}, {difference}\nIf that is meant, run `make notebooks`.",
+                    file=sys.stderr,
+                )
         else:
             clean(notebook)
             nbformat.write(notebook, path)

@@ -1,10 +1,12 @@
 """Draws the sample catalogue: small pictures of household things with captions that complete them.
 
-The label of a row is a pair such as "glass mug". The picture alone shows the shape (mug, lamp or chair) and the caption
-alone names the material (glass, wood or metal), so a model that reads one of them stops at one third and a model that
-reads both can be right on every row. All else (colour, size, angle, light, wording) is drawn independently of both.
+The label of a row is a pair such as "glass mug". The picture alone shows the shape (mug, lamp or
+chair) and the caption alone names the material (glass, wood or metal), so a model that reads one of
+them stops at one third and a model that reads both can be right on every row. All else (colour,
+size, angle, light, wording) is drawn independently of both.
 
-It draws no photographs and takes nothing from outside: Pillow, numpy and a seed are enough to rebuild any row alone.
+It draws no photographs and takes nothing from outside: Pillow, numpy and a seed are enough to
+rebuild any row alone.
 """
 
 import argparse
@@ -24,7 +26,8 @@ SIZE = 64
 ROWS = 900
 SEED = 7
 
-# Four subpixels a side are averaged into one pixel: the antialiasing that ImageDraw itself does not offer.
+# Four subpixels a side are averaged into one pixel: the antialiasing that ImageDraw itself does not
+# offer.
 _CANVAS = 4 * SIZE
 
 
@@ -33,23 +36,48 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 _MATERIAL_WORDS = {
-    "glass": _words("glass, crystal, cut crystal, blown glass, frosted glass, pressed glass, smoked glass"),
+    "glass": _words(
+        "glass, crystal, cut crystal, blown glass, frosted glass, pressed glass, smoked glass"
+    ),
     "wood": _words("wood, oak, pine, walnut, beech, birch, maple"),
     "metal": _words("metal, steel, brass, copper, iron, cast iron, aluminium"),
 }
 _MATERIAL_ADJECTIVES = {"glass": "glassy", "wood": "wooden", "metal": "metallic"}
 _FILLERS = {
-    "colour": _words("red, blue, green, yellow, purple, orange, pink, white, black, grey, teal, navy, cream, violet"),
-    "room": _words("kitchen, bedroom, study, hallway, office, studio, workshop, lounge, veranda, cabin, library"),
-    "mood": _words("charming, simple, sturdy, elegant, quiet, playful, timeless, modest, rustic, modern, cheerful"),
+    "colour": _words(
+        "red, blue, green, yellow, purple, orange, pink, white, black, grey, teal, navy, cream, "
+        "violet"
+    ),
+    "room": _words(
+        "kitchen, bedroom, study, hallway, office, studio, workshop, lounge, veranda, cabin, "
+        "library"
+    ),
+    "mood": _words(
+        "charming, simple, sturdy, elegant, quiet, playful, timeless, modest, rustic, modern, "
+        "cheerful"
+    ),
     "thing": _words("piece, item, design, find, classic, favourite, object, keeper"),
     "brand": _words("Nordhus, Velora, Harrowby, Tilde, Bramley, Okkervik, Marlow, Fennimore"),
-    "person": _words("grandmother, a neighbour, our designer, a young family, my brother, an old friend"),
-    "occasion": _words("birthdays, weddings, rainy days, slow mornings, long evenings, a first home"),
+    "person": _words(
+        "grandmother, a neighbour, our designer, a young family, my brother, an old friend"
+    ),
+    "occasion": _words(
+        "birthdays, weddings, rainy days, slow mornings, long evenings, a first home"
+    ),
     "price": tuple(str(price) for price in range(12, 96, 4)),
 }
-# A caption is an opening, a middle that names the material ({before} a noun or made {of} it) and an ending.
-_OPENINGS = ("", "", "", "new this week: ", "back in stock: ", "loved by readers: ", "a bargain: ", "only here: ")
+# A caption is an opening, a middle that names the material ({before} a noun or made {of} it) and an
+# ending.
+_OPENINGS = (
+    "",
+    "",
+    "",
+    "new this week: ",
+    "back in stock: ",
+    "loved by readers: ",
+    "a bargain: ",
+    "only here: ",
+)
 _MIDDLES = (
     "a {mood} {before} {thing}",
     "{before} {thing} by {brand}",
@@ -86,7 +114,9 @@ _GROUND_COLOURS = bytes.fromhex("""
 
 
 def _random(seed: int, row: int, part: int) -> np.random.Generator:
-    """A stream of its own for each part of each row, so that no part can tell anything about another."""
+    """A stream of its own for each part of each row, so that no part can tell anything about
+    another.
+    """
     return np.random.default_rng((seed, part, row))
 
 
@@ -95,24 +125,31 @@ def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def row_label(seed: int, row: int, rows: int = ROWS) -> str:
-    """Returns the label of one row: a seeded shuffle of equally many rows of each of the nine pairs."""
+    """Returns the label of one row: a seeded shuffle of equally many rows of each of the nine
+    pairs.
+    """
     order = np.argsort(_random(seed, 0, 0).random(rows), kind="stable")
     return LABELS[int(order[row]) % len(LABELS)]
 
 
 def write_caption(seed: int, row: int, material: str) -> str:
-    """Returns a sentence that names `material` in one of many words and says nothing about the shape."""
+    """Returns a sentence that names `material` in one of many words and says nothing about the
+    shape.
+    """
     rng = _random(seed, row, 1)
     words = _MATERIAL_WORDS[material]
     fillers = {slot: _pick(rng, options) for slot, options in _FILLERS.items()}
     form = _pick(rng, _OPENINGS) + _pick(rng, _MIDDLES) + _pick(rng, _ENDINGS)
-    text = form.format(before=_pick(rng, [*words, _MATERIAL_ADJECTIVES[material]]), of=_pick(rng, words), **fillers)
+    text = form.format(
+        before=_pick(rng, [*words, _MATERIAL_ADJECTIVES[material]]), of=_pick(rng, words), **fillers
+    )
     text = re.sub(r"\b([Aa]) (?=[aeio])", r"\1n ", text)
     return text[0].upper() + text[1:]
 
 
 class _Layer:
-    """A transparent sheet on which shaded polygons are laid in the object's own coordinates, about [-1, 1], y down.
+    """A transparent sheet on which shaded polygons are laid in the object's own coordinates, about
+    [-1, 1], y down.
 
     Args:
         scale: Supersampled pixels per unit.
@@ -122,7 +159,9 @@ class _Layer:
         light: Side the light comes from, -1 (left) to 1 (right).
     """
 
-    def __init__(self, scale: float, angle: float, centre: tuple[float, float], mirror: int, light: float) -> None:
+    def __init__(
+        self, scale: float, angle: float, centre: tuple[float, float], mirror: int, light: float
+    ) -> None:
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         self._matrix = scale * turn @ np.diag([mirror, 1])
         self._centre = np.array(centre) * _CANVAS
@@ -133,9 +172,13 @@ class _Layer:
         self._across = (grid @ np.linalg.inv(self._matrix).T)[..., 0]
 
     def fill(self, points: np.ndarray, colour: np.ndarray, bulge: float = 0.35) -> None:
-        """Fills a polygon `(n, 2)`; `bulge` darkens it towards its sides as on a cylinder (0: flat)."""
+        """Fills a polygon `(n, 2)`; `bulge` darkens it towards its sides as on a cylinder (0:
+        flat).
+        """
         sheet = Image.new("1", (_CANVAS, _CANVAS))
-        ImageDraw.Draw(sheet).polygon([tuple(xy) for xy in points @ self._matrix.T + self._centre], fill=1)
+        ImageDraw.Draw(sheet).polygon(
+            [tuple(xy) for xy in points @ self._matrix.T + self._centre], fill=1
+        )
         inside = np.asarray(sheet)
         low, high = points[:, 0].min(), points[:, 0].max()
         place = 2 * (self._across[inside] - low) / max(high - low, 1e-6) - 1
@@ -149,29 +192,41 @@ class _Layer:
         first = np.arctan2(along[1], along[0]) + np.pi / 2
         turn = np.linspace(0, np.pi, 9)
         caps = [start + width / 2 * np.stack([np.cos(first + turn), np.sin(first + turn)], -1)]
-        caps.append(end + width / 2 * np.stack([np.cos(first + np.pi + turn), np.sin(first + np.pi + turn)], -1))
+        caps.append(
+            end
+            + width / 2 * np.stack([np.cos(first + np.pi + turn), np.sin(first + np.pi + turn)], -1)
+        )
         self.fill(np.concatenate(caps), colour, 0.2)
 
 
-def _arc(x: float, y: float, rx: float, ry: float, start: float = 0, stop: float = 360) -> np.ndarray:
+def _arc(
+    x: float, y: float, rx: float, ry: float, start: float = 0, stop: float = 360
+) -> np.ndarray:
     """Points `(n, 2)` on an ellipse; degrees run from the right over the bottom, as y points down."""
     turn = np.radians(np.linspace(start, stop, 48))
     return np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], -1)
 
 
 def _drum(top: float, top_rx: float, bottom: float, bottom_rx: float, flat: float) -> np.ndarray:
-    """Outline of a round body seen from slightly above; `flat` is the height of its ellipses over their width."""
+    """Outline of a round body seen from slightly above; `flat` is the height of its ellipses over
+    their width.
+    """
     upper = _arc(0, top, top_rx, flat * top_rx, 180, 360)
     return np.concatenate([upper, _arc(0, bottom, bottom_rx, flat * bottom_rx, 0, 180)])
 
 
-def _draw_mug(layer: _Layer, rng: np.random.Generator, pitch: float, main: np.ndarray, accent: np.ndarray) -> None:
+def _draw_mug(
+    layer: _Layer, rng: np.random.Generator, pitch: float, main: np.ndarray, accent: np.ndarray
+) -> None:
     flat = np.sin(pitch) * 0.75
     rx, half, taper = rng.uniform(0.5, 0.66), rng.uniform(0.5, 0.72), rng.uniform(0.68, 1.08)
     style, thick = int(rng.random() * 4), rng.uniform(0.12, 0.19)
     reach, tall, drop = rng.uniform(0.3, 0.42), rng.uniform(0.28, 0.42), rng.uniform(-0.08, 0.08)
     side = rx * (1 + taper) / 2 - 0.06
-    outer, inner = _arc(side, drop, reach, tall, -90, 90), _arc(side, drop, reach - thick, tall - thick, 90, -90)
+    outer, inner = (
+        _arc(side, drop, reach, tall, -90, 90),
+        _arc(side, drop, reach - thick, tall - thick, 90, -90),
+    )
     layer.fill(np.concatenate([outer, inner]), 0.88 * main, 0.2)
     layer.fill(_drum(-half, rx, half, rx * taper, flat), main)
     if style:  # one band, two bands or a glazed foot
@@ -185,7 +240,9 @@ def _draw_mug(layer: _Layer, rng: np.random.Generator, pitch: float, main: np.nd
     layer.fill(_arc(0, -half + 0.02, rx - 0.07, flat * (rx - 0.05)), inside)
 
 
-def _draw_lamp(layer: _Layer, rng: np.random.Generator, pitch: float, main: np.ndarray, accent: np.ndarray) -> None:
+def _draw_lamp(
+    layer: _Layer, rng: np.random.Generator, pitch: float, main: np.ndarray, accent: np.ndarray
+) -> None:
     flat = np.sin(pitch) * 0.6
     wide, narrow, hem = rng.uniform(0.5, 0.68), rng.uniform(0.22, 0.42), rng.uniform(-0.2, 0.02)
     style, foot, thick = int(rng.random() * 3), rng.uniform(0.28, 0.42), rng.uniform(0.07, 0.13)
@@ -198,18 +255,25 @@ def _draw_lamp(layer: _Layer, rng: np.random.Generator, pitch: float, main: np.n
             layer.fill(_arc(0, level, 0.15, 0.11), accent)
     layer.fill(_drum(-0.85, narrow, hem, wide, flat), main)
     if rng.random() < 0.4:
-        lower, upper = _arc(0, hem, wide, flat * wide, 0, 180), _arc(0, hem - 0.1, wide * 0.95, flat * wide, 180, 0)
+        lower, upper = (
+            _arc(0, hem, wide, flat * wide, 0, 180),
+            _arc(0, hem - 0.1, wide * 0.95, flat * wide, 180, 0),
+        )
         layer.fill(np.concatenate([lower, upper]), accent)
     layer.fill(_arc(0, -0.85, narrow, flat * narrow), np.minimum(1.2 * main + 0.12, 1), 0)
 
 
-def _draw_chair(layer: _Layer, rng: np.random.Generator, pitch: float, main: np.ndarray, accent: np.ndarray) -> None:
+def _draw_chair(
+    layer: _Layer, rng: np.random.Generator, pitch: float, main: np.ndarray, accent: np.ndarray
+) -> None:
     yaw, style = rng.uniform(0.25, 0.95), int(rng.random() * 3)
     half, leg, rise = rng.uniform(0.4, 0.5), rng.uniform(0.7, 0.9), rng.uniform(0.8, 1.0)
     thick, lean, shift = rng.uniform(0.09, 0.13), rng.uniform(0.0, 0.18), (leg - rise) / 2
 
     def see(x: float, height: float, depth: float) -> np.ndarray:
-        """Orthographic view of a point of the chair, turned by `yaw` and looked down upon by `pitch`."""
+        """Orthographic view of a point of the chair, turned by `yaw` and looked down upon by
+        `pitch`.
+        """
         right, away = x * np.cos(yaw) + depth * np.sin(yaw), depth * np.cos(yaw) - x * np.sin(yaw)
         return np.array([right, -height * np.cos(pitch) - away * np.sin(pitch) - shift])
 
@@ -233,7 +297,9 @@ def _draw_chair(layer: _Layer, rng: np.random.Generator, pitch: float, main: np.
         layer.stroke(back(-half, rise), back(half, rise), 1.5 * thick, main)
     corners = ((-half, -half), (half, -half), (half, half), (-half, half))
     for height, colour in ((-0.1, 0.65 * main), (0.0, np.minimum(1.08 * main, 1))):
-        layer.fill(np.stack([see(1.1 * x, height, 1.1 * depth) for x, depth in corners]), colour, 0.1)
+        layer.fill(
+            np.stack([see(1.1 * x, height, 1.1 * depth) for x, depth in corners]), colour, 0.1
+        )
 
 
 _DRAW: dict[str, Callable[..., None]] = {"mug": _draw_mug, "lamp": _draw_lamp, "chair": _draw_chair}
@@ -247,12 +313,16 @@ def _paint(rng: np.random.Generator, colours: bytes) -> np.ndarray:
 
 
 def _background(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
-    """Returns `(canvas, canvas, 3)` in [0, 1]: plain, gradient, stripes, speckle, dots or a wall above a floor."""
+    """Returns `(canvas, canvas, 3)` in [0, 1]: plain, gradient, stripes, speckle, dots or a wall
+    above a floor.
+    """
     other = np.clip(colour * rng.uniform(0.8, 1.15) + rng.uniform(-0.04, 0.04, 3), 0, 1)
     kind, angle, period = int(rng.random() * 6), rng.uniform(0, np.pi), rng.uniform(0.1, 0.25)
     y, x = np.mgrid[:_CANVAS, :_CANVAS] / _CANVAS
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    grain = Image.fromarray(rng.integers(0, 256, (SIZE, SIZE), dtype=np.uint8)).resize((_CANVAS, _CANVAS))
+    grain = Image.fromarray(rng.integers(0, 256, (SIZE, SIZE), dtype=np.uint8)).resize(
+        (_CANVAS, _CANVAS)
+    )
     share = (
         np.zeros_like(x),
         (along - along.min()) / np.ptp(along),
@@ -266,15 +336,21 @@ def _background(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
 
 
 def draw_picture(seed: int, row: int, shape: str) -> Image.Image:
-    """Returns a 64x64 RGB picture of `shape`; the material is not among its arguments and so cannot show."""
+    """Returns a 64x64 RGB picture of `shape`; the material is not among its arguments and so cannot
+    show.
+    """
     rng = _random(seed, row, 2)
     # Scene first, object last: the same scene comes out whichever shape is put into it.
     ground = _paint(rng, _GROUND_COLOURS)
     palette: list[np.ndarray] = []
     while len(palette) < 2:
         colour = _paint(rng, _OBJECT_COLOURS)
-        # Both in grey and in colour: what stands out only by its hue is lost to shadow and to JPEG's coarse chroma.
-        if abs((colour - ground) @ (0.3, 0.6, 0.1)) > 0.18 and np.linalg.norm(colour - ground) > 0.35:
+        # Both in grey and in colour: what stands out only by its hue is lost to shadow and to
+        # JPEG's coarse chroma.
+        if (
+            abs((colour - ground) @ (0.3, 0.6, 0.1)) > 0.18
+            and np.linalg.norm(colour - ground) > 0.35
+        ):
             palette.append(colour)
     scene = _background(rng, ground)
     scale, light = rng.uniform(0.31, 0.44), rng.uniform(-1, 1)
@@ -286,12 +362,18 @@ def draw_picture(seed: int, row: int, shape: str) -> Image.Image:
     noise = rng.normal(0, rng.uniform(0.0, 0.012), (SIZE, SIZE, 1))
     _DRAW[shape](layer, rng, np.radians(rng.uniform(14, 34)), *palette)
 
-    silhouette = Image.fromarray(layer.mask.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(softness))
-    shadow = np.roll(np.asarray(silhouette, dtype=float) / 255, (round(fall), round(-light * fall)), (0, 1))
+    silhouette = Image.fromarray(layer.mask.astype(np.uint8) * 255).filter(
+        ImageFilter.GaussianBlur(softness)
+    )
+    shadow = np.roll(
+        np.asarray(silhouette, dtype=float) / 255, (round(fall), round(-light * fall)), (0, 1)
+    )
     scene = scene * (1 - darkness * shadow[..., None])
     scene = np.where(layer.mask[..., None], layer.colour, scene)
     y, x = np.mgrid[:_CANVAS, :_CANVAS] / _CANVAS - 0.5
-    scene = scene * (brightness * (1 + slope * light * x) * (1 - vignette * (x**2 + y**2)))[..., None]
+    scene = (
+        scene * (brightness * (1 + slope * light * x) * (1 - vignette * (x**2 + y**2)))[..., None]
+    )
     pixels = scene.clip(0, 1).reshape(SIZE, 4, SIZE, 4, 3).mean((1, 3)) + noise
     return Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
 
@@ -305,7 +387,8 @@ def draw_row(seed: int, row: int, *, rows: int = ROWS) -> tuple[Image.Image, str
         rows: Length of the catalogue; it settles which label the row gets.
 
     Returns:
-        The picture (64x64 RGB), the caption and the label, for example "oak" in the caption for "wood chair".
+        The picture (64x64 RGB), the caption and the label, for example "oak" in the caption for
+        "wood chair".
     """
     label = row_label(seed, row, rows)
     material, shape = label.split()
@@ -336,7 +419,9 @@ def make_catalog(directory: Path, *, rows: int = ROWS, seed: int = SEED) -> Path
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Draw the sample catalogue.")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write into")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent, help="folder to write into"
+    )
     parser.add_argument("--rows", type=int, default=ROWS, help=f"number of rows (default {ROWS})")
     parser.add_argument("--seed", type=int, default=SEED, help=f"seed (default {SEED})")
     options = parser.parse_args()

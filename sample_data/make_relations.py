@@ -1,8 +1,10 @@
-"""Makes a table of relations from the sample catalogue: does the sentence name the thing in the picture, yes or no?
+"""Makes a table of relations from the sample catalogue: does the sentence name the thing in the
+picture, yes or no?
 
-Every picture comes once with a true and once with a false sentence, and each shape is named as often truly as falsely.
-So a picture alone and a sentence alone say nothing, and neither does a sum of what each of them says: only a model that
-multiplies the two can answer. It reads `catalog.csv` and draws nothing itself.
+Every picture comes once with a true and once with a false sentence, and each shape is named as
+often truly as falsely. So a picture alone and a sentence alone say nothing, and neither does a sum
+of what each of them says: only a model that multiplies the two can answer. It reads `catalog.csv`
+and draws nothing itself.
 """
 
 import argparse
@@ -60,9 +62,10 @@ def make_relations(directory: Path, *, seed: int = SEED) -> list[dict[str, str]]
         seed: Settles the wording, the false names and the order of the rows.
 
     Returns:
-        Two rows for every row of the catalogue, shuffled: `image` (relative to `directory`), `caption`, `label`
-        ("yes" or "no") and `group`, the same for the two rows of one picture. Split by `group`, or a model may know a
-        picture from training.
+        Two rows for every row of the catalogue, shuffled: `image` (relative to `directory`),
+            `caption`, `label`
+        ("yes" or "no") and `group`, the same for the two rows of one picture. Split by `group`, or
+        a model may know a picture from training.
     """
     rng = np.random.default_rng(seed)
     images: dict[str, list[str]] = defaultdict(list)
@@ -73,7 +76,8 @@ def make_relations(directory: Path, *, seed: int = SEED) -> list[dict[str, str]]
     rows = []
     for shape in sorted(images):
         others = [other for other in _NAMES if other != shape]
-        # Turns, not draws, share out the false names: every name is then false exactly as often as it is true.
+        # Turns, not draws, share out the false names: every name is then false exactly as often as
+        # it is true.
         for turn, place in enumerate(np.argsort(rng.random(len(images[shape])), kind="stable")):
             image = images[shape][place]
             for label, named in (("yes", shape), ("no", others[turn % len(others)])):
@@ -91,8 +95,12 @@ def write_relations(rows: list[dict[str, str]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Make a table of true and false sentences about the catalogue.")
-    parser.add_argument("--directory", type=Path, default=Path(__file__).parent, help="folder of catalog.csv")
+    parser = argparse.ArgumentParser(
+        description="Make a table of true and false sentences about the catalogue."
+    )
+    parser.add_argument(
+        "--directory", type=Path, default=Path(__file__).parent, help="folder of catalog.csv"
+    )
     parser.add_argument("--out", type=Path, required=True, help="table to write")
     parser.add_argument("--seed", type=int, default=SEED, help=f"seed (default {SEED})")
     arguments = parser.parse_args()

@@ -1,4 +1,6 @@
-"""What the tests share: a small table with real image files, and the sample and real data where there is any."""
+"""What the tests share: a small table with real image files, and the sample and real data where
+there is any.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,14 @@ def make_picture_table(folder: Path) -> pd.DataFrame:
     for row in range(10):
         pixels = rng.integers(0, 256, (20 + row, 30, 3), "uint8")
         Image.fromarray(pixels).save(folder / f"{row}.png")
-        rows.append((f"{row}.png", f"a {'red' if row % 2 else 'blue'} mug number {row}", "xyz"[row % 3], 1.5 * row))
+        rows.append(
+            (
+                f"{row}.png",
+                f"a {'red' if row % 2 else 'blue'} mug number {row}",
+                "xyz"[row % 3],
+                1.5 * row,
+            )
+        )
     index = [f"row-{row}" for row in range(10)]
     return pd.DataFrame(rows, columns=["image", "caption", "label", "price"], index=index)
 

@@ -1,4 +1,6 @@
-"""What the tests of the cache share: a loader, in a file of its own so that other processes can import it."""
+"""What the tests of the cache share: a loader, in a file of its own so that other processes can
+import it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class DigestLoader(Loader):
 
     def read(self, cell: str) -> np.ndarray:
         reads.append(cell)
-        return np.frombuffer(hashlib.shake_128(f"{self.salt}{cell}".encode()).digest(ROW_BYTES), "uint8")
+        return np.frombuffer(
+            hashlib.shake_128(f"{self.salt}{cell}".encode()).digest(ROW_BYTES), "uint8"
+        )
 
 
 def cached(directory: Path | str, loader: Loader, limit: int | None = None) -> LoaderCache:
@@ -40,7 +44,9 @@ def cached(directory: Path | str, loader: Loader, limit: int | None = None) -> L
 
 
 def reads_of(cache: LoaderCache, cells: list[Any]) -> list[Any]:
-    """Read cells through the cache, compare them with fresh ones, and say which the loader was asked for."""
+    """Read cells through the cache, compare them with fresh ones, and say which the loader was
+    asked for.
+    """
     reads.clear()
     arrays = [cache.read(cell) for cell in cells]
     asked = list(reads)
@@ -52,7 +58,9 @@ def reads_of(cache: LoaderCache, cells: list[Any]) -> list[Any]:
 
 
 def main() -> None:
-    """Read the cells `first` to `last` through the cache in a directory, and say how many were no hits."""
+    """Read the cells `first` to `last` through the cache in a directory, and say how many were no
+    hits.
+    """
     directory, first, last, rounds = sys.argv[1], *map(int, sys.argv[2:5])
     loader = DigestLoader("text")
     cache = cached(directory, loader)

@@ -1,7 +1,8 @@
-"""Trainings that are killed at random moments, and what they leave: `python tests/kill_runs.py FOLDER KILLS`.
+"""Trainings that are killed at random moments, and what they leave: `python tests/kill_runs.py
+FOLDER KILLS`.
 
-Runs of `training_run.py` are killed by SIGKILL and started again until they end, one after the other until there were
-enough kills. All of them have to end as the one that was left alone did.
+Runs of `training_run.py` are killed by SIGKILL and started again until they end, one after the
+other until there were enough kills. All of them have to end as the one that was left alone did.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def kill_runs(folder: Path, kills: int, report: Callable[[str], None] = lambda t
         numbers = dict(np.load(run / "result.npz"))
         assert set(numbers) == set(expected)
         for name, array in numbers.items():
-            assert array.tobytes() == expected[name].tobytes(), f"{name} of run {runs} is another one"
+            assert array.tobytes() == expected[name].tobytes(), (
+                f"{name} of run {runs} is another one"
+            )
         check_left_behind(run)
         report(f"run {runs}: {killed - before} kills, the same bytes in the end")
     return runs
@@ -59,14 +62,17 @@ def check_left_behind(run: Path) -> None:
     names = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
     states = [name for name in names if name.startswith("state")]
     assert len(states) == 2 and all(name.endswith(".npz") for name in states), states
-    others = [name for name in names if not name.startswith(("state", "cache")) and name != "result.npz"]
+    others = [
+        name for name in names if not name.startswith(("state", "cache")) and name != "result.npz"
+    ]
     assert not others, others
     cache = [name for name in names if name.startswith("cache") and name != "cache/.lock"]
     assert cache and all(Path(name).suffix in (".npy", ".idx", ".json") for name in cache), cache
     for path in run.glob("cache/*/*.npy"):
         assert len(np.load(path)) * 24 == path.with_suffix(".idx").stat().st_size
     kept, fresh = (
-        training_run.make_data(shuffle=False, cache=one, on_error="skip")[0] for one in (run / "cache", None)
+        training_run.make_data(shuffle=False, cache=one, on_error="skip")[0]
+        for one in (run / "cache", None)
     )
     for kept_batch, fresh_batch in zip(kept.for_evaluation(), fresh.for_evaluation(), strict=True):
         for one, other in zip(kept_batch[0], fresh_batch[0], strict=True):
@@ -74,7 +80,8 @@ def check_left_behind(run: Path) -> None:
 
 
 def _start(run: Path, delay: float | None) -> float | None:
-    # Seconds from the first batch to the end; None if it was killed, so many seconds after its first batch.
+    # Seconds from the first batch to the end; None if it was killed, so many seconds after its
+    # first batch.
     run.mkdir(exist_ok=True, parents=True)
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
     with open(run / "errors.txt", "w+") as errors:
@@ -109,4 +116,7 @@ def _say(text: str) -> None:
 if __name__ == "__main__":
     training_run.be_deterministic()
     ends = kill_runs(Path(sys.argv[1]), int(sys.argv[2]), _say)
-    _say(f"{sys.argv[2]} kills over {ends} runs: all ended with the bytes of the run that was left alone")
+    _say(
+        f"{sys.argv[2]} kills over {ends} runs: all ended with the bytes of the run that was left "
+        "alone"
+    )

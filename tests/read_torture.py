@@ -1,6 +1,8 @@
-"""Reads every file of a folder with several image loaders, and prints what became of each as a line of JSON.
+"""Reads every file of a folder with several image loaders, and prints what became of each as a line
+of JSON.
 
-A process of its own, so that its memory is that of the loaders: `python tests/read_torture.py FOLDER`.
+A process of its own, so that its memory is that of the loaders: `python tests/read_torture.py
+FOLDER`.
 """
 
 import json
@@ -15,7 +17,12 @@ import multimodal_gen as mg
 
 SETTINGS = {
     "plain": {"image_size": (64, 64)},
-    "large": {"image_size": (300, 1000), "color_mode": "rgba", "crop_to_aspect_ratio": True, "dtype": "float32"},
+    "large": {
+        "image_size": (300, 1000),
+        "color_mode": "rgba",
+        "crop_to_aspect_ratio": True,
+        "dtype": "float32",
+    },
     "padded": {"image_size": (17, 40), "color_mode": "grayscale", "pad_to_aspect_ratio": True},
 }
 
@@ -51,8 +58,18 @@ def main() -> None:
                 kind, reason = "LoadError" if error.path == str(path) else "unnamed", error.reason
             except BaseException as error:
                 kind, reason = type(error).__name__, str(error)
-            found = {"path": cell, "decoder": decoder, "settings": name, "kind": kind, "reason": reason, "mean": mean}
-            print(json.dumps({**found, "seconds": time.perf_counter() - start, "bytes": peak()}), flush=True)  # noqa: T201
+            found = {
+                "path": cell,
+                "decoder": decoder,
+                "settings": name,
+                "kind": kind,
+                "reason": reason,
+                "mean": mean,
+            }
+            print(
+                json.dumps({**found, "seconds": time.perf_counter() - start, "bytes": peak()}),
+                flush=True,
+            )  # noqa: T201
 
 
 if __name__ == "__main__":

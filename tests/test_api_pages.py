@@ -47,10 +47,14 @@ def test_every_public_name_is_on_one_page_and_every_name_on_a_page_exists() -> N
 
 
 def test_all_pages_of_the_api_and_of_the_folder_are_in_the_navigation() -> None:
-    found = re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2])
+    found = re.findall(
+        r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
+    )
     pages = [path.name for path in (ROOT / "docs").glob("*.md")]
     elsewhere = [place for place in api_pages.ELSEWHERE.values() if place.endswith(".md")]
-    assert sorted(found) == sorted([*pages, *elsewhere, *(f"api/{page}.md" for page in api_pages.PAGES)])
+    assert sorted(found) == sorted(
+        [*pages, *elsewhere, *(f"api/{page}.md" for page in api_pages.PAGES)]
+    )
 
 
 def test_what_a_public_base_class_has_is_not_said_again() -> None:
@@ -61,7 +65,9 @@ def test_what_a_public_base_class_has_is_not_said_again() -> None:
         ("sequence", "mg.MultimodalSequence", "true"),
         ("loaders", "mg.ImageLoader", "false"),
     ):
-        entry = re.search(rf"heading: {re.escape(name)}\n.*\n +inherited_members: (\w+)", pages[page])
+        entry = re.search(
+            rf"heading: {re.escape(name)}\n.*\n +inherited_members: (\w+)", pages[page]
+        )
         assert entry is not None
         assert entry[1] == inherited, name
 
@@ -102,7 +108,9 @@ def test_a_public_name_that_is_missing_from_the_built_pages_is_an_error(tmp_path
         (tmp_path / "objects.inv").write_bytes(inventory)
         with pytest.raises(errors.PluginError, match=rf"on no page: \['{re.escape(missing)}'\]"):
             api_pages.on_post_build({"site_dir": str(tmp_path)})
-    (tmp_path / "objects.inv").write_bytes(b"#\n#\n#\n#\n" + zlib.compress("\n".join(lines).encode()))
+    (tmp_path / "objects.inv").write_bytes(
+        b"#\n#\n#\n#\n" + zlib.compress("\n".join(lines).encode())
+    )
     api_pages.on_post_build({"site_dir": str(tmp_path)})
 
 
@@ -113,5 +121,10 @@ def test_an_example_in_a_docstring_becomes_a_block_of_code_and_the_rest_stays() 
     block = "**Example**\n\n```python\nx = 1\nif x:\n    y = 2\n\nz = 3\n```\n\n"
     around = "Does.\n\nArgs:\n    a: One.\n\n{}Raises:\n    E: If.\n"
     assert with_fences(around.format(example)) == around.format(block)
-    assert with_fences("Ends.\n\nExample:\n    go()") == "Ends.\n\n**Example**\n\n```python\ngo()\n```\n\n"
-    assert with_fences("An example: this.\n    Example: no.") == "An example: this.\n    Example: no."
+    assert (
+        with_fences("Ends.\n\nExample:\n    go()")
+        == "Ends.\n\n**Example**\n\n```python\ngo()\n```\n\n"
+    )
+    assert (
+        with_fences("An example: this.\n    Example: no.") == "An example: this.\n    Example: no."
+    )

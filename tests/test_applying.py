@@ -13,7 +13,13 @@ import pytest
 
 import multimodal_gen as mg
 from multimodal_gen.cli.option_values import as_score
-from multimodal_gen.cli.predict import predict_to_file, scores_of, with_index, with_inputs, with_joined_labels
+from multimodal_gen.cli.predict import (
+    predict_to_file,
+    scores_of,
+    with_index,
+    with_inputs,
+    with_joined_labels,
+)
 
 
 class Lines:
@@ -30,7 +36,9 @@ def bundle_of(inputs: Mapping[str, mg.Loader], target: mg.Target) -> mg.Bundle:
     """A model of one layer on vectors, whose weights are the identity: what goes in comes out."""
     layers = [keras.Input(loader.spec.shape, name=name) for name, loader in inputs.items()]
     joined = keras.layers.Concatenate()(layers) if len(layers) > 1 else layers[0]
-    model = keras.Model(layers, keras.layers.Dense(target.units, kernel_initializer="identity")(joined))
+    model = keras.Model(
+        layers, keras.layers.Dense(target.units, kernel_initializer="identity")(joined)
+    )
     return mg.Bundle(model, inputs, target)
 
 
@@ -41,7 +49,9 @@ def numbers(*names: str) -> mg.NumericLoader:
 TAGS = pd.DataFrame({"a": [0.9, 0.1, 0.7], "b c": [0.8, 0.2, 0.1]}, index=["x", "y", "z"])
 
 
-@pytest.mark.parametrize(("names", "between"), [(["red", "round"], "|"), (["red|blue", "round"], ";"), ([1, 2], "|")])
+@pytest.mark.parametrize(
+    ("names", "between"), [(["red", "round"], "|"), (["red|blue", "round"], ";"), ([1, 2], "|")]
+)
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_lists_of_labels_in_a_file_are_read_by_a_target_again(
     tmp_path: Path, names: list[Any], between: str, suffix: str
@@ -67,7 +77,9 @@ def test_labels_with_a_separator_stand_in_a_file_as_they_are() -> None:
     assert frame["labels"].tolist() == ["a, b", "", "a"]
 
 
-def test_of_several_targets_each_list_of_labels_is_joined_and_rows_without_a_prediction_stay_empty() -> None:
+def test_of_several_targets_each_list_of_labels_is_joined_and_rows_without_a_prediction_stay_empty() -> (
+    None
+):
     targets = {"tags": mg.MultiLabel("tags", ["a", "b|"]), "n": mg.NumericTarget("n")}
     frame = pd.DataFrame({"tags.labels": [["a", "b|"], [], None], "n.n": [1.0, 2.0, None]})
     joined, separator = with_joined_labels(frame, targets)
@@ -97,21 +109,41 @@ def test_columns_of_inputs_come_once_each_and_only_where_a_file_can_hold_them() 
     }
     bundle = mg.Bundle.__new__(mg.Bundle)
     bundle.inputs = inputs
-    frame = with_inputs(with_index(pd.DataFrame({"label": ["a", "b"], "a": [0.9, 0.2]})), table, bundle)
-    assert list(frame.columns) == ["row", "path", "input_row", "n", "input_label", "when", "label", "a"]
+    frame = with_inputs(
+        with_index(pd.DataFrame({"label": ["a", "b"], "a": [0.9, 0.2]})), table, bundle
+    )
+    assert list(frame.columns) == [
+        "row",
+        "path",
+        "input_row",
+        "n",
+        "input_label",
+        "when",
+        "label",
+        "a",
+    ]
     assert frame["path"].tolist() == ["a/1.png", "caf\\udce9.png"]
-    assert frame["input_label"].fillna("").tolist() == ["caption", ""] and frame["label"].tolist() == ["a", "b"]
+    assert frame["input_label"].fillna("").tolist() == ["caption", ""] and frame[
+        "label"
+    ].tolist() == ["a", "b"]
     assert frame["when"].dt.day.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_every_kind_of_file_holds_small_numbers_to_the_last_digit(tmp_path: Path, suffix: str) -> None:
+def test_every_kind_of_file_holds_small_numbers_to_the_last_digit(
+    tmp_path: Path, suffix: str
+) -> None:
     small = pd.DataFrame({"a": [1e-12, 1 / 3, 0.9], "b": [3e-17, 2 / 3, 1e-5]})
     bundle = bundle_of({"n": numbers("a", "b")}, mg.NumericTarget(("x", "y")))
     assert predict_to_file(bundle, small, tmp_path / f"out.{suffix}", "folder", Lines())
     written = mg.read_table(tmp_path / f"out.{suffix}")
     expected = bundle.predict(small)
-    for read, wanted in (("x", expected["x"]), ("y", expected["y"]), ("a", small["a"]), ("b", small["b"])):
+    for read, wanted in (
+        ("x", expected["x"]),
+        ("y", expected["y"]),
+        ("a", small["a"]),
+        ("b", small["b"]),
+    ):
         found = written[read].astype(float).to_numpy().astype(wanted.dtype)
         assert found.tolist() == wanted.tolist(), read
 

@@ -21,10 +21,16 @@ def table(images: np.ndarray) -> pd.DataFrame:
     return mg.table_from_arrays(x=images, y=np.arange(12) % 3)
 
 
-def test_arrays_with_one_axis_are_ordinary_columns_and_the_index_counts_rows(images: np.ndarray) -> None:
+def test_arrays_with_one_axis_are_ordinary_columns_and_the_index_counts_rows(
+    images: np.ndarray,
+) -> None:
     texts = pd.Series(["a", None, "c"], index=[7, 8, 9])
     made = mg.table_from_arrays(
-        x=images[:3], y=np.array([1, 2, 3], ">i4"), s=texts, tags=[["a"], [], ["b", "c"]], f=list(images[:3])
+        x=images[:3],
+        y=np.array([1, 2, 3], ">i4"),
+        s=texts,
+        tags=[["a"], [], ["b", "c"]],
+        f=list(images[:3]),
     )
     assert made.index.tolist() == [0, 1, 2]
     assert made["y"].dtype == "int32"
@@ -34,7 +40,9 @@ def test_arrays_with_one_axis_are_ordinary_columns_and_the_index_counts_rows(ima
     assert isinstance(made["x"].array, ArrayColumn)
 
 
-def test_cells_are_read_only_views_of_the_array_and_it_stays_writable(images: np.ndarray, table: pd.DataFrame) -> None:
+def test_cells_are_read_only_views_of_the_array_and_it_stays_writable(
+    images: np.ndarray, table: pd.DataFrame
+) -> None:
     cell = table["x"].iloc[3]
     assert np.array_equal(cell, images[3])
     assert np.shares_memory(cell, images)
@@ -48,7 +56,9 @@ def test_a_column_takes_eight_bytes_a_row_beside_the_array(table: pd.DataFrame) 
     assert table["x"].iloc[::2].memory_usage(index=False) == 8 * 6
 
 
-def test_a_memory_map_is_not_read_and_its_cells_are_plain_arrays(tmp_path: Path, images: np.ndarray) -> None:
+def test_a_memory_map_is_not_read_and_its_cells_are_plain_arrays(
+    tmp_path: Path, images: np.ndarray
+) -> None:
     np.save(tmp_path / "x.npy", images)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     cell = mg.table_from_arrays(x=mapped)["x"][5]
@@ -89,7 +99,9 @@ def test_what_pandas_does_to_rows_it_does_to_the_cells(images: np.ndarray, chang
         assert np.array_equal(cell, images[row])
 
 
-def test_parts_of_a_table_are_joined_again_without_copying(images: np.ndarray, table: pd.DataFrame) -> None:
+def test_parts_of_a_table_are_joined_again_without_copying(
+    images: np.ndarray, table: pd.DataFrame
+) -> None:
     train, test = mg.split_table(table, (0.5, 0.5))
     joined = pd.concat([train, test]).sort_index()
     assert joined.equals(table)
@@ -98,7 +110,9 @@ def test_parts_of_a_table_are_joined_again_without_copying(images: np.ndarray, t
 
 def test_tables_of_different_arrays_are_joined_without_copying(images: np.ndarray) -> None:
     other = images[::-1].copy()
-    joined = pd.concat([mg.table_from_arrays(x=images), mg.table_from_arrays(x=other)], ignore_index=True)
+    joined = pd.concat(
+        [mg.table_from_arrays(x=images), mg.table_from_arrays(x=other)], ignore_index=True
+    )
     again = pd.concat([joined.iloc[20:], joined.iloc[:4], joined.iloc[[15, 2]]], ignore_index=True)
     expected = [*other[8:], *images[:4], other[3], images[2]]
     assert isinstance(again["x"].array, ArrayColumn)
@@ -113,7 +127,9 @@ def test_columns_of_different_shapes_join_to_a_column_of_objects(images: np.ndar
     assert [cell.shape for cell in joined["x"]] == [(4, 5)] * 12 + [(2, 5)] * 12
 
 
-def test_missing_cells_come_from_reindexing_and_joining_and_can_be_dropped(table: pd.DataFrame) -> None:
+def test_missing_cells_come_from_reindexing_and_joining_and_can_be_dropped(
+    table: pd.DataFrame,
+) -> None:
     longer = table.reindex([1, 99, 2])
     assert longer["x"].isna().tolist() == [False, True, False]
     assert longer.dropna(subset=["x"]).index.tolist() == [1, 2]
@@ -123,7 +139,9 @@ def test_missing_cells_come_from_reindexing_and_joining_and_can_be_dropped(table
         table["x"].array.take([0, -1], allow_fill=True, fill_value=0)
 
 
-def test_cells_can_be_replaced_and_the_array_stays_as_it_is(images: np.ndarray, table: pd.DataFrame) -> None:
+def test_cells_can_be_replaced_and_the_array_stays_as_it_is(
+    images: np.ndarray, table: pd.DataFrame
+) -> None:
     before = images.copy()
     table.loc[2, "x"] = None
     table.at[3, "x"] = np.zeros((4, 5), "uint8")
@@ -136,7 +154,9 @@ def test_cells_can_be_replaced_and_the_array_stays_as_it_is(images: np.ndarray, 
     other.at[0, "x"] = None
     assert not table["x"].isna()[0]
     for wrong, received in ((7, r"int64 \(\)"), ("a", r"<U1 \(\)")):
-        with pytest.raises(ValueError, match=r"Every cell must be uint8 \(4, 5\). Received: " + received):
+        with pytest.raises(
+            ValueError, match=r"Every cell must be uint8 \(4, 5\). Received: " + received
+        ):
             table.at[0, "x"] = wrong
 
 
@@ -171,7 +191,9 @@ def test_what_is_printed_names_shape_and_dtype_and_no_pixels(table: pd.DataFrame
     assert "uint8 (4, 5)" in table._repr_html_()
 
 
-def test_a_row_and_the_whole_column_can_be_taken_out(images: np.ndarray, table: pd.DataFrame) -> None:
+def test_a_row_and_the_whole_column_can_be_taken_out(
+    images: np.ndarray, table: pd.DataFrame
+) -> None:
     assert np.array_equal(table.iloc[4]["x"], images[4])
     assert np.array_equal(table[["x"]].iloc[4]["x"], images[4])
     assert table["x"].to_numpy().shape == (12,)
@@ -189,17 +211,23 @@ def test_an_array_of_another_machine_is_a_column_like_any(images: np.ndarray) ->
     assert len(pd.concat([made["a"], made["b"]]).array._parts) == 2
 
 
-def test_a_sequence_of_arrays_makes_a_column_of_a_dtype_that_is_only_made_from_arrays(images: np.ndarray) -> None:
+def test_a_sequence_of_arrays_makes_a_column_of_a_dtype_that_is_only_made_from_arrays(
+    images: np.ndarray,
+) -> None:
     dtype = ArrayDtype((4, 5), "uint8")
     assert dtype == mg.table_from_arrays(x=images)["x"].dtype
     assert dtype != ArrayDtype((4, 5), "int8")
     assert dtype != "category"
     assert pd.Series([images[0], None], dtype=dtype).isna().tolist() == [False, True]
-    with pytest.raises(ValueError, match=r"Every cell must be uint8 \(4, 5\). Received: uint8 \(2, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"Every cell must be uint8 \(4, 5\). Received: uint8 \(2, 5\)"
+    ):
         pd.Series([images[0, :2]], dtype=dtype)
     with pytest.raises(ValueError, match="Give a dtype where every cell is missing"):
         ArrayColumn._from_sequence([None])
-    with pytest.raises(TypeError, match="Cannot construct an ArrayDtype from a string. Received: 'uint8'"):
+    with pytest.raises(
+        TypeError, match="Cannot construct an ArrayDtype from a string. Received: 'uint8'"
+    ):
         ArrayDtype.construct_from_string("uint8")
 
 
@@ -213,8 +241,14 @@ def test_a_sequence_of_arrays_makes_a_column_of_a_dtype_that_is_only_made_from_a
         ({"x": np.array(5)}, r"first axis counts the rows. Received: x=array\(5\)"),
         ({"x": "abc"}, "first axis counts the rows"),
         ({"x": (row for row in range(3))}, "first axis counts the rows"),
-        ({"x": np.array([["a", "b"]])}, "must hold numbers; give texts and objects as a list. Received: shape"),
-        ({"x": np.ma.masked_equal(np.zeros((2, 2)), 0)}, r"with `values.filled\(...\)`. Received: x with 4 masked"),
+        (
+            {"x": np.array([["a", "b"]])},
+            "must hold numbers; give texts and objects as a list. Received: shape",
+        ),
+        (
+            {"x": np.ma.masked_equal(np.zeros((2, 2)), 0)},
+            r"with `values.filled\(...\)`. Received: x with 4 masked",
+        ),
     ],
 )
 def test_what_makes_no_table_is_refused_by_name(columns: dict, message: str) -> None:
@@ -222,7 +256,9 @@ def test_what_makes_no_table_is_refused_by_name(columns: dict, message: str) -> 
         mg.table_from_arrays(**columns)
 
 
-def test_a_sequence_draws_batches_of_cells_from_the_column(images: np.ndarray, table: pd.DataFrame) -> None:
+def test_a_sequence_draws_batches_of_cells_from_the_column(
+    images: np.ndarray, table: pd.DataFrame
+) -> None:
     part = table.iloc[[5, 1, 7]]
     cells = part["x"].array.take([2, 0]).tolist()
     assert [np.shares_memory(cell, images) for cell in cells] == [True, True]

@@ -1,4 +1,6 @@
-"""An audit finds what was planted, says so once a row, goes on where it was stopped, and cleans what cannot be used."""
+"""An audit finds what was planted, says so once a row, goes on where it was stopped, and cleans
+what cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ SILENT = {"progress": lambda cells: None}
 
 def loaders(table: pd.DataFrame, folder: Path) -> tuple[dict[str, mg.Loader], mg.ClassLabel]:
     texts = [text for text in table["caption"] if isinstance(text, str)]
-    labels = sorted({label for label in table["label"] if isinstance(label, str) and "Unheard" not in label})
+    labels = sorted(
+        {label for label in table["label"] if isinstance(label, str) and "Unheard" not in label}
+    )
     inputs = {
         "image": mg.ImageLoader("image", directory=folder, image_size=(32, 32)),
         "caption": mg.TextLoader.from_texts("caption", texts),
@@ -37,17 +41,26 @@ def audited(table: pd.DataFrame, folder: Path, **more: object) -> mg.Audit:
 
 
 def shop(folder: Path, rows: int = 24) -> pd.DataFrame:
-    """Pictures of coloured noise that has nothing in common, with captions of their own; half of them test rows."""
+    """Pictures of coloured noise that has nothing in common, with captions of their own; half of
+    them test rows.
+    """
     rng = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for row in range(rows):
         small = Image.fromarray(rng.integers(0, 256, (6, 6, 3), "uint8"))
-        small.resize((60, 80), Image.Resampling.BICUBIC).save(folder / "images" / f"{row}.jpg", quality=92)
-    words = np.array(["oak", "brass", "linen", "glass", "slate", "cork", "felt", "tin", "jade", "wool"])
+        small.resize((60, 80), Image.Resampling.BICUBIC).save(
+            folder / "images" / f"{row}.jpg", quality=92
+        )
+    words = np.array(
+        ["oak", "brass", "linen", "glass", "slate", "cork", "felt", "tin", "jade", "wool"]
+    )
     return pd.DataFrame(
         {
             "image": [f"images/{row}.jpg" for row in range(rows)],
-            "caption": [f"a thing of {' and '.join(rng.choice(words, 4))}, number {row}" for row in range(rows)],
+            "caption": [
+                f"a thing of {' and '.join(rng.choice(words, 4))}, number {row}"
+                for row in range(rows)
+            ],
             "label": [("mug", "lamp")[row % 2] for row in range(rows)],
             "split": [("train", "test")[row >= rows // 2] for row in range(rows)],
         },
@@ -62,13 +75,20 @@ def found(report: mg.Audit, kind: str) -> list[str]:
 def test_good_rows_have_no_problems(tmp_path: Path) -> None:
     table = shop(tmp_path)
     report = audited(table, tmp_path, split="split")
-    assert report.counts == {} and report.problems.columns.tolist() == ["index", "column", "kind", "message"]
+    assert report.counts == {} and report.problems.columns.tolist() == [
+        "index",
+        "column",
+        "kind",
+        "message",
+    ]
     assert report.duplicates.index.equals(table.index) and report.duplicates.is_unique
     assert report.clean(table).equals(table)
     assert any("2 classes of 12 to 12 rows" in note for note in report.notes)
 
 
-def test_planted_problems_of_every_kind_are_found_and_little_else(sample_data: Path, tmp_path: Path) -> None:
+def test_planted_problems_of_every_kind_are_found_and_little_else(
+    sample_data: Path, tmp_path: Path
+) -> None:
     good = mg.read_table(sample_data / "catalog.csv")
     good["split"] = np.where(np.arange(len(good)) % 4 == 0, "test", "train")
     table, planted = plant(good, sample_data, tmp_path, 5, seed=0)
@@ -79,7 +99,9 @@ def test_planted_problems_of_every_kind_are_found_and_little_else(sample_data: P
     missed = [
         (row.kind, row.row)
         for row in planted.itertuples()
-        if not any(names.get(row.kind, {row.kind}) & kinds.get(one, set()) for one in (row.row, row.other))
+        if not any(
+            names.get(row.kind, {row.kind}) & kinds.get(one, set()) for one in (row.row, row.other)
+        )
     ]
     assert len(missed) <= 0.05 * len(planted), missed
     assert set(planted["kind"]) - {"spelling"} == set(KINDS) - {"unreadable"}
@@ -105,17 +127,24 @@ def test_a_finding_names_index_column_path_and_reason(tmp_path: Path) -> None:
     ]
 
 
-def test_duplicates_are_a_column_to_split_by_so_that_no_copy_is_on_two_sides(tmp_path: Path) -> None:
+def test_duplicates_are_a_column_to_split_by_so_that_no_copy_is_on_two_sides(
+    tmp_path: Path,
+) -> None:
     table = shop(tmp_path)
     with Image.open(tmp_path / "images" / "0.jpg") as image:
         image.resize((90, 120)).save(tmp_path / "images" / "copy.png")
     shutil.copy(tmp_path / "images" / "1.jpg", tmp_path / "images" / "again.jpg")
-    table.loc["row-20", "image"], table.loc["row-21", "image"] = "images/copy.png", "images/again.jpg"
+    table.loc["row-20", "image"], table.loc["row-21", "image"] = (
+        "images/copy.png",
+        "images/again.jpg",
+    )
     report = audited(table, tmp_path, split="split")
     assert found(report, "leakage") == ["row-0", "row-1", "row-20", "row-21"]
     assert report.duplicates["row-0"] == report.duplicates["row-20"] != report.duplicates["row-1"]
     for seed in range(3):
-        parts = mg.split_table(table.assign(group=report.duplicates), (0.5, 0.5), group="group", seed=seed)
+        parts = mg.split_table(
+            table.assign(group=report.duplicates), (0.5, 0.5), group="group", seed=seed
+        )
         assert not set(parts[0]["group"]) & set(parts[1]["group"])
     # Test rows stay.
     assert set(table.index) - set(report.clean(table).index) == {"row-0", "row-1"}
@@ -132,13 +161,17 @@ def test_conflicting_labels_drop_all_rows_and_equal_rows_all_but_the_first(tmp_p
     assert set(table.index) - set(report.clean(table).index) == {"row-1", "row-2", "row-5"}
 
 
-def test_parts_may_be_given_as_tables_and_labels_that_training_rows_lack_are_unseen(tmp_path: Path) -> None:
+def test_parts_may_be_given_as_tables_and_labels_that_training_rows_lack_are_unseen(
+    tmp_path: Path,
+) -> None:
     table = shop(tmp_path)
     table.loc["row-20", "label"] = "chair"
     inputs, target = loaders(table, tmp_path)
     report = mg.audit({"train": table[:12], "test": table[12:]}, inputs, target, **SILENT)
     assert found(report, "unseen label") == ["row-20"]
-    assert report.clean(table[12:]).index.tolist() == [name for name in table.index[12:] if name != "row-20"]
+    assert report.clean(table[12:]).index.tolist() == [
+        name for name in table.index[12:] if name != "row-20"
+    ]
     with pytest.raises(mg.TableError, match="Only rows that were audited .* Received: index 'new'"):
         report.clean(table.rename(index={"row-0": "new"}))
 
@@ -146,12 +179,20 @@ def test_parts_may_be_given_as_tables_and_labels_that_training_rows_lack_are_uns
 def test_captions_that_give_the_class_away_are_told_from_those_that_do_not(tmp_path: Path) -> None:
     table = shop(tmp_path)
     assert not any("name of their own class" in note for note in audited(table, tmp_path).notes)
-    table["caption"] = [f"{text}, a fine {label}" for text, label in zip(table["caption"], table["label"], strict=True)]
+    table["caption"] = [
+        f"{text}, a fine {label}"
+        for text, label in zip(table["caption"], table["label"], strict=True)
+    ]
     notes = audited(table, tmp_path).notes
-    assert any("100% of the captions hold the name" in note and "100% of the classes" in note for note in notes)
+    assert any(
+        "100% of the captions hold the name" in note and "100% of the classes" in note
+        for note in notes
+    )
 
 
-def test_a_table_whose_pictures_have_several_captions_is_not_full_of_problems(tmp_path: Path) -> None:
+def test_a_table_whose_pictures_have_several_captions_is_not_full_of_problems(
+    tmp_path: Path,
+) -> None:
     table = shop(tmp_path, 12)
     several = pd.concat([table, table.assign(caption=table["caption"].str[::-1])])
     several = several.reset_index(drop=True)
@@ -166,7 +207,9 @@ def test_ignored_kinds_are_no_problems_and_other_words_are_refused(tmp_path: Pat
     table.loc["row-5", "caption"] = ""
     assert audited(table, tmp_path).counts == {"empty caption": 1}
     assert audited(table, tmp_path, ignore=["empty caption"]).counts == {}
-    with pytest.raises(ValueError, match="`ignore` must hold kinds of problems.* Received: 'blurry'"):
+    with pytest.raises(
+        ValueError, match="`ignore` must hold kinds of problems.* Received: 'blurry'"
+    ):
         audited(table, tmp_path, ignore=["blurry"])
 
 
@@ -230,10 +273,14 @@ def test_an_audit_that_was_stopped_goes_on_and_what_changed_is_read_again(
 def test_wrong_states_and_indexes_are_refused(tmp_path: Path) -> None:
     table = shop(tmp_path)
     (tmp_path / "notes.txt").write_text("not a state")
-    with pytest.raises(mg.TableError, match="not the state of an audit.* Received: state=.*notes.txt"):
+    with pytest.raises(
+        mg.TableError, match="not the state of an audit.* Received: state=.*notes.txt"
+    ):
         audited(table, tmp_path, state=tmp_path / "notes.txt")
     assert (tmp_path / "notes.txt").read_text() == "not a state"
-    with pytest.raises(mg.TableError, match="The index must be unique.* Received: index 'row-0' more than once"):
+    with pytest.raises(
+        mg.TableError, match="The index must be unique.* Received: index 'row-0' more than once"
+    ):
         audited(pd.concat([table, table[:1]]), tmp_path)
     with pytest.raises(ValueError, match="Received: both"):
         mg.audit({"train": table}, loaders(table, tmp_path)[0], split="split")
@@ -254,7 +301,9 @@ def test_a_full_disk_is_an_error_that_names_the_state_and_the_audit_goes_on_when
 ) -> None:
     table, state, seen = shop(tmp_path), small_disk / "state.bin", []
     (small_disk / "other").write_bytes(bytes(2**20 - 10 * 4096))
-    with pytest.raises(OSError, match=r"cannot be kept: No space left on device. Make room, .*state\.bin"):
+    with pytest.raises(
+        OSError, match=r"cannot be kept: No space left on device. Make room, .*state\.bin"
+    ):
         audited(table, tmp_path, state=state)
     (small_disk / "other").unlink()
     look = PictureReader.look
@@ -293,7 +342,9 @@ def test_a_full_disk_is_an_error_that_names_the_state_and_the_audit_goes_on_when
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*sequence_length:UserWarning")
-def test_the_note_on_captions_that_are_cut_is_in_the_units_of_the_loader(settings: dict[str, Any], note: str) -> None:
+def test_the_note_on_captions_that_are_cut_is_in_the_units_of_the_loader(
+    settings: dict[str, Any], note: str
+) -> None:
     captions = ["a red mug", "a red mug beside a blue jug on a green table", "zz qq", "a blue jug"]
     table = pd.DataFrame({"caption": captions})
     loader = mg.TextLoader.from_texts("caption", table["caption"].drop(2), **settings)

@@ -1,4 +1,6 @@
-"""The page of an audit and its command: nothing of the table becomes markup, and nothing is lost on the way."""
+"""The page of an audit and its command: nothing of the table becomes markup, and nothing is lost on
+the way.
+"""
 
 from __future__ import annotations
 
@@ -52,15 +54,35 @@ def test_captions_labels_columns_and_names_of_files_are_never_markup(tmp_path: P
         "image": mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16)),
         "text": mg.TextLoader.from_texts(ATTACK, table[ATTACK]),
     }
-    report = mg.audit(table, inputs, mg.ClassLabel.from_values("label", table["label"]), split="split", **SILENT)
+    report = mg.audit(
+        table, inputs, mg.ClassLabel.from_values("label", table["label"]), split="split", **SILENT
+    )
     report.write_page(tmp_path / "page.html")
     page = Page((tmp_path / "page.html").read_text("utf-8"))
     names = {tag for tag, _ in page.tags}
     assert "script" not in names and names <= {
-        *("html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "table", "tr", "td", "a", "ul", "li"),
+        *(
+            "html",
+            "head",
+            "meta",
+            "title",
+            "style",
+            "body",
+            "h1",
+            "h2",
+            "p",
+            "table",
+            "tr",
+            "td",
+            "a",
+            "ul",
+            "li",
+        ),
         *("div", "img", "b"),
     }
-    assert all(one["src"].startswith("data:image/jpeg;base64,") for tag, one in page.tags if tag == "img")
+    assert all(
+        one["src"].startswith("data:image/jpeg;base64,") for tag, one in page.tags if tag == "img"
+    )
     assert not any(key.startswith("on") for _, one in page.tags for key in one)
     assert any(ATTACK in text for text in page.texts)
     assert sum(tag == "style" for tag, _ in page.tags) == 1
@@ -77,7 +99,10 @@ def test_the_page_shows_pictures_counts_and_copies_side_by_side(tmp_path: Path) 
     assert "3 problems in 24 rows" in text and "no picture" in text
     assert text.count("class='group'") == 1 and text.count("data:image/jpeg") == 2
     assert "index &#x27;row-3&#x27;" in text and "http:" not in text and "https:" not in text
-    assert str(report).splitlines()[0] == "3 problems in 24 rows" and repr(report) == "Audit(3 problems in 24 rows)"
+    assert (
+        str(report).splitlines()[0] == "3 problems in 24 rows"
+        and repr(report) == "Audit(3 problems in 24 rows)"
+    )
 
 
 def test_naughty_strings_pass_through_without_loss(real_data: Path, tmp_path: Path) -> None:
@@ -103,19 +128,39 @@ def test_naughty_strings_pass_through_without_loss(real_data: Path, tmp_path: Pa
     report.write_problems(tmp_path / "problems.csv")
     again = pd.read_csv(tmp_path / "problems.csv", keep_default_na=False)
     assert again["message"].tolist() == report.problems["message"].tolist()
-    assert Page((tmp_path / "page.html").read_text("utf-8")).tags[-1][0] in ("div", "b", "li", "img")
+    assert Page((tmp_path / "page.html").read_text("utf-8")).tags[-1][0] in (
+        "div",
+        "b",
+        "li",
+        "img",
+    )
     for suffix in (".jsonl", ".parquet", ".csv", ".tsv"):
         CleanTable(tmp_path, table, tmp_path / f"out{suffix}").write(np.ones(len(table), bool))
         back = mg.read_table(tmp_path / f"out{suffix}")
-        assert back[column].tolist() == strings and back.columns.tolist() == table.columns.tolist(), suffix
+        assert (
+            back[column].tolist() == strings and back.columns.tolist() == table.columns.tolist()
+        ), suffix
 
 
-def test_the_command_writes_its_files_and_ends_with_1_where_there_are_problems(tmp_path: Path) -> None:
+def test_the_command_writes_its_files_and_ends_with_1_where_there_are_problems(
+    tmp_path: Path,
+) -> None:
     table = shop(tmp_path)
     table.loc["row-5", "image"] = "images/gone.jpg"
     table.to_csv(tmp_path / "shop.csv", index=False)
-    columns = ("--image", "image", "--caption", "caption", "--split", "split", "--out", tmp_path / "out")
-    code, printed, errors = call("audit", tmp_path / "shop.csv", *columns, "--drop", tmp_path / "clean.jsonl")
+    columns = (
+        "--image",
+        "image",
+        "--caption",
+        "caption",
+        "--split",
+        "split",
+        "--out",
+        tmp_path / "out",
+    )
+    code, printed, errors = call(
+        "audit", tmp_path / "shop.csv", *columns, "--drop", tmp_path / "clean.jsonl"
+    )
     assert (code, errors) == (1, "")
     assert "12 train, 12 test" in printed and "1 problems in 24 rows" in printed
     problems = pd.read_csv(tmp_path / "out" / "problems.csv")
@@ -127,7 +172,9 @@ def test_the_command_writes_its_files_and_ends_with_1_where_there_are_problems(t
     assert code == 0 and "0 problems in 23 rows" in printed
 
 
-def test_what_training_takes_for_blank_is_no_problem_and_duplicates_come_as_a_column(tmp_path: Path) -> None:
+def test_what_training_takes_for_blank_is_no_problem_and_duplicates_come_as_a_column(
+    tmp_path: Path,
+) -> None:
     table = shop(tmp_path)
     table.loc["row-3", "caption"] = None
     table.loc["row-7", "image"] = table.loc["row-6", "image"]
@@ -148,23 +195,41 @@ def test_what_training_takes_for_blank_is_no_problem_and_duplicates_come_as_a_co
     assert len(mg.read_table(tmp_path / "clean.csv")) == 23
     columns = ("--missing", "blank", "--group-column", "copies")
     code, printed, _ = call("audit", tmp_path / "shop.csv", *arguments, *columns)
-    assert code == 1 and "caption: 1 row has no value, and is blank in training" in " ".join(printed.split())
+    assert code == 1 and "caption: 1 row has no value, and is blank in training" in " ".join(
+        printed.split()
+    )
     assert set(pd.read_csv(tmp_path / "out" / "problems.csv")["kind"]) == {"duplicate"}
     clean = mg.read_table(tmp_path / "clean.csv")
-    assert len(clean) == 24 and clean["copies"][6] == clean["copies"][7] and clean["copies"].nunique() == 23
-    elsewhere = [tmp_path / "again.csv" if one == tmp_path / "clean.csv" else one for one in arguments]
-    assert_refused(call("audit", tmp_path / "clean.csv", *elsewhere, *columns), "The table has this column already")
-    assert_refused(call("audit", tmp_path / "shop.csv", "--image", "image", *columns), "--group-column needs --drop")
+    assert (
+        len(clean) == 24
+        and clean["copies"][6] == clean["copies"][7]
+        and clean["copies"].nunique() == 23
+    )
+    elsewhere = [
+        tmp_path / "again.csv" if one == tmp_path / "clean.csv" else one for one in arguments
+    ]
+    assert_refused(
+        call("audit", tmp_path / "clean.csv", *elsewhere, *columns),
+        "The table has this column already",
+    )
+    assert_refused(
+        call("audit", tmp_path / "shop.csv", "--image", "image", *columns),
+        "--group-column needs --drop",
+    )
 
 
-def test_what_the_warning_of_copies_in_given_parts_advises_takes_them_out_of_training(tmp_path: Path) -> None:
+def test_what_the_warning_of_copies_in_given_parts_advises_takes_them_out_of_training(
+    tmp_path: Path,
+) -> None:
     table = shop(tmp_path)
     training = table.index[table["split"] == "train"][0]
     tested = table.index[table["split"] != "train"][0]
     os.link(tmp_path / table.loc[training, "image"], tmp_path / "images" / "copy.jpg")
     table.loc[tested, "image"] = "images/copy.jpg"
     parts = [table[table["split"] == name] for name in ("train", table.loc[tested, "split"])]
-    with pytest.warns(mg.LeakageWarning, match="`multimodal-gen audit --drop FILE`, with the same `--split`"):
+    with pytest.warns(
+        mg.LeakageWarning, match="`multimodal-gen audit --drop FILE`, with the same `--split`"
+    ):
         warn_of_leakage(parts, ["image"], str(tmp_path), given=True)
     table.to_csv(tmp_path / "shop.csv", index=False)
     files = ("--out", tmp_path / "out", "--drop", tmp_path / "clean.csv")
@@ -172,7 +237,9 @@ def test_what_the_warning_of_copies_in_given_parts_advises_takes_them_out_of_tra
     clean = mg.read_table(tmp_path / "clean.csv")
     assert table.loc[training, "image"] not in set(clean["image"])
     assert "images/copy.jpg" in set(clean["image"])
-    warn_of_leakage([clean[clean["split"] == one] for one in clean["split"].unique()], ["image"], str(tmp_path))
+    warn_of_leakage(
+        [clean[clean["split"] == one] for one in clean["split"].unique()], ["image"], str(tmp_path)
+    )
 
 
 def test_wrong_words_to_the_command_are_one_sentence(tmp_path: Path) -> None:
@@ -203,4 +270,7 @@ def test_ctrl_c_says_where_the_audit_goes_on_from(tmp_path: Path) -> None:
     assert (process.returncode, errors) == (130, "Stopped.\n")
     assert "the same command goes on from there" in " ".join(printed.split())
     header = json.loads(state.read_bytes()[:256])
-    assert header["file"] == "multimodal_gen audit" and not (tmp_path / "out" / "problems.csv").exists()
+    assert (
+        header["file"] == "multimodal_gen audit"
+        and not (tmp_path / "out" / "problems.csv").exists()
+    )

@@ -15,7 +15,12 @@ from multimodal_gen.inspection.audit.endings import ends_early
 from multimodal_gen.inspection.audit.neighbours import nearest
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.pictures import wrong_name
-from multimodal_gen.inspection.audit.texts import is_empty, near_identical, normalised, telling_nothing
+from multimodal_gen.inspection.audit.texts import (
+    is_empty,
+    near_identical,
+    normalised,
+    telling_nothing,
+)
 
 
 def test_the_nearest_hashes_are_found_without_comparing_all() -> None:
@@ -36,8 +41,12 @@ def test_fewer_hashes_than_asked_for_leave_places_empty() -> None:
 
 def test_copies_are_told_from_other_pictures_and_from_other_colours() -> None:
     rng = np.random.default_rng(0)
-    picture = Image.fromarray(rng.integers(0, 256, (9, 9, 3), "uint8")).resize((200, 200), Image.Resampling.BICUBIC)
-    other = Image.fromarray(rng.integers(0, 256, (9, 9, 3), "uint8")).resize((200, 200), Image.Resampling.BICUBIC)
+    picture = Image.fromarray(rng.integers(0, 256, (9, 9, 3), "uint8")).resize(
+        (200, 200), Image.Resampling.BICUBIC
+    )
+    other = Image.fromarray(rng.integers(0, 256, (9, 9, 3), "uint8")).resize(
+        (200, 200), Image.Resampling.BICUBIC
+    )
 
     def small(image: Image.Image) -> np.ndarray:
         return np.asarray(image.resize((64, 64), Image.Resampling.BOX))[None]
@@ -47,7 +56,11 @@ def test_copies_are_told_from_other_pictures_and_from_other_colours() -> None:
     for copy in (picture, picture.crop((6, 4, 194, 200)), brighter):
         assert are_copies(small(picture), small(copy), usual)[0]
     red, green, blue = picture.split()
-    for another in (other, Image.merge("RGB", (blue, red, green)), Image.eval(picture, lambda value: 255 - value)):
+    for another in (
+        other,
+        Image.merge("RGB", (blue, red, green)),
+        Image.eval(picture, lambda value: 255 - value),
+    ):
         assert not are_copies(small(picture), small(another), usual)[0]
         assert differences(small(picture), small(another))[0] > 0.5
 
@@ -64,14 +77,22 @@ def test_a_file_that_was_cut_anywhere_ends_early_and_a_whole_one_does_not(form: 
 
 
 def test_names_are_wrong_where_the_ending_is_of_another_format() -> None:
-    for name, form in (("a.jpg", "JPEG"), ("a.JPEG", "MPO"), ("a", "PNG"), ("v1.2", "PNG"), ("a.tif", "TIFF")):
+    for name, form in (
+        ("a.jpg", "JPEG"),
+        ("a.JPEG", "MPO"),
+        ("a", "PNG"),
+        ("v1.2", "PNG"),
+        ("a.tif", "TIFF"),
+    ):
         assert wrong_name(name, form) is None
     assert wrong_name("a.jpg", "PNG") == "it is PNG, not JPEG"
     assert wrong_name("a.txt", "PNG") == "it is PNG, not text/plain"
 
 
 def test_texts_are_compared_by_their_words() -> None:
-    assert normalised("  A Red-Mug!\n") == normalised("a red mug") and normalised("😀  😀") == "😀 😀"
+    assert (
+        normalised("  A Red-Mug!\n") == normalised("a red mug") and normalised("😀  😀") == "😀 😀"
+    )
     assert all(map(is_empty, ["", " \t", "...", "N/A", "none", "\u200b"]))
     assert not any(map(is_empty, ["a", "7", "😀", "杯"]))
     long = "a tall glass lamp with a long cord made by hand in a small town"
@@ -93,7 +114,9 @@ def test_a_caption_that_many_rows_share_tells_nothing_if_their_classes_are_mixed
     keys[:10], keys[20:95:10] = 0, 20
     telling = telling_nothing(keys, labels)
     assert telling[:10].all() and not telling[10:].any()
-    assert not telling_nothing(keys, None)[20] and telling_nothing(np.zeros(100, "int64"), None).all()
+    assert (
+        not telling_nothing(keys, None)[20] and telling_nothing(np.zeros(100, "int64"), None).all()
+    )
     # Of a handful, half may be of one class by chance, but not nearly all.
     few = np.append(np.zeros(6, "int64"), np.arange(1, 95))
     assert telling_nothing(few, np.append([1, 1, 1, 2, 3, 4], labels[6:]))[:6].all()

@@ -45,7 +45,9 @@ def test_flips_are_exact_and_happen_half_of_the_time(picture: np.ndarray) -> Non
     ("fill_mode", "pad_mode"),
     [("reflect", "symmetric"), ("nearest", "edge"), ("wrap", "wrap"), ("constant", "constant")],
 )
-def test_a_whole_pixel_shift_is_exact_with_each_border(picture: np.ndarray, fill_mode: str, pad_mode: str) -> None:
+def test_a_whole_pixel_shift_is_exact_with_each_border(
+    picture: np.ndarray, fill_mode: str, pad_mode: str
+) -> None:
     down, right = 12, 16
     operation = RandomTranslation((0.25, 0.25), (0.25, 0.25), fill_mode=fill_mode)
     padded = np.pad(picture, ((down, 0), (right, 0), (0, 0)), pad_mode)
@@ -68,7 +70,11 @@ def test_a_positive_quarter_turn_is_counter_clockwise() -> None:
 
 
 def test_neighbouring_operations_are_resampled_once_and_mean_the_same(picture: np.ndarray) -> None:
-    operations = [RandomZoom((0.1, 0.1)), RandomRotation((0.02, 0.02)), RandomTranslation((0.05, 0.05), (-0.1, -0.1))]
+    operations = [
+        RandomZoom((0.1, 0.1)),
+        RandomRotation((0.02, 0.02)),
+        RandomTranslation((0.05, 0.05), (-0.1, -0.1)),
+    ]
     once = augment_image(picture, operations, rng())
     thrice = picture
     for operation in operations:
@@ -102,7 +108,8 @@ def test_drawn_parameters_fill_their_range_evenly() -> None:
     shifts = np.array([operation.matrix(100, 100, rng(seed))[1, 2] for seed in range(2000)]) / -100
     assert shifts.min() >= -0.2
     assert shifts.max() <= 0.4
-    # Kolmogorov-Smirnov against the uniform distribution; 1.63 / sqrt(n) is the bound at the 0.01 level.
+    # Kolmogorov-Smirnov against the uniform distribution; 1.63 / sqrt(n) is the bound at the 0.01
+    # level.
     expected = (np.sort(shifts) + 0.2) / 0.6
     assert np.abs(expected - (np.arange(2000) + 0.5) / 2000).max() < 1.63 / np.sqrt(2000)
 
@@ -123,8 +130,12 @@ def test_every_number_of_channels_is_warped(channels: int) -> None:
 
 
 def test_a_warp_agrees_with_an_independent_resampling(sample_data) -> None:
-    image = np.asarray(Image.open(sample_data / "images" / sorted((sample_data / "images").iterdir())[0].name))
-    small = np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR, box=(8, 8, 40, 40)))
+    image = np.asarray(
+        Image.open(sample_data / "images" / sorted((sample_data / "images").iterdir())[0].name)
+    )
+    small = np.asarray(
+        Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR, box=(8, 8, 40, 40))
+    )
     matrix = np.array([[1, 0, 8], [0, 1, 8], [0, 0, 1.0]])
     assert np.array_equal(warp(image, matrix, Fill())[:32, :32], small)
 
@@ -134,17 +145,26 @@ def test_a_warp_agrees_with_an_independent_resampling(sample_data) -> None:
     [
         (lambda: RandomFlip("sideways"), "`mode` must be one of .*Received: mode='sideways'"),
         (lambda: RandomZoom(-1.5), None),
-        (lambda: RandomZoom((-1.5, 0.1)), "`height_factor` must be .* above -1 and at most 9. Received"),
+        (
+            lambda: RandomZoom((-1.5, 0.1)),
+            "`height_factor` must be .* above -1 and at most 9. Received",
+        ),
         (lambda: RandomZoom(0.1, (0.3, 0.1)), "`width_factor` must be"),
         (lambda: RandomZoom(20), "`height_factor` must be .*Received: height_factor=20"),
         (lambda: RandomRotation(float("nan")), "`factor` must be a number"),
-        (lambda: RandomRotation(20), r"`factor` must be .* in full turns within \[-1, 1\]. Received: factor=20"),
+        (
+            lambda: RandomRotation(20),
+            r"`factor` must be .* in full turns within \[-1, 1\]. Received: factor=20",
+        ),
         (
             lambda: RandomTranslation(0, 4),
             r'`width_factor` must be .*or in pixels with unit="pixels". Received: width_',
         ),
         (lambda: RandomRotation(0.1, fill_mode="mirror"), "`fill_mode` must be one of .*mirror"),
-        (lambda: RandomRotation(0.1, interpolation="area"), "`interpolation` must be one of .*area"),
+        (
+            lambda: RandomRotation(0.1, interpolation="area"),
+            "`interpolation` must be one of .*area",
+        ),
     ],
 )
 def test_arguments_without_meaning_are_refused(build, message: str | None) -> None:
@@ -156,7 +176,9 @@ def test_a_callable_that_returns_something_else_is_named(picture: np.ndarray) ->
     def to_float(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return image / 255
 
-    with pytest.raises(ValueError, match=r"\(48, 64, 3\) uint8. Received: \(48, 64, 3\) float64 from .*to_float"):
+    with pytest.raises(
+        ValueError, match=r"\(48, 64, 3\) uint8. Received: \(48, 64, 3\) float64 from .*to_float"
+    ):
         augment_image(picture, [to_float], rng())
 
 
@@ -182,8 +204,13 @@ EVERY = [
 
 
 @pytest.mark.parametrize("operation", EVERY, ids=repr)
-def test_an_operation_comes_back_from_json_and_from_a_pickle_as_it_was(operation, picture: np.ndarray) -> None:
-    for again in (deserialize(json.loads(json.dumps(serialize(operation)))), pickle.loads(pickle.dumps(operation))):
+def test_an_operation_comes_back_from_json_and_from_a_pickle_as_it_was(
+    operation, picture: np.ndarray
+) -> None:
+    for again in (
+        deserialize(json.loads(json.dumps(serialize(operation)))),
+        pickle.loads(pickle.dumps(operation)),
+    ):
         assert again == operation
         assert hash(again) == hash(operation)
         for seed in range(5):
@@ -196,11 +223,15 @@ def test_an_operation_passes_check_loader(operation, picture: np.ndarray) -> Non
 
 
 def test_a_repr_shows_what_was_given_and_no_more() -> None:
-    assert repr(RandomZoom(0.1, fill_mode="wrap")) == "RandomZoom(height_factor=0.1, fill_mode='wrap')"
+    assert (
+        repr(RandomZoom(0.1, fill_mode="wrap")) == "RandomZoom(height_factor=0.1, fill_mode='wrap')"
+    )
 
 
 def test_every_operation_on_images_is_among_those_tested_here() -> None:
     public = [getattr(mg.augment, name) for name in mg.augment.__all__]
-    concrete = {one for one in public if isinstance(one, type) and issubclass(one, mg.augment.Augmentation)}
+    concrete = {
+        one for one in public if isinstance(one, type) and issubclass(one, mg.augment.Augmentation)
+    }
     abstract = {mg.augment.Augmentation, GeometricAugmentation}
     assert {type(operation) for operation in EVERY} == concrete - abstract

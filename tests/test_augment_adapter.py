@@ -1,4 +1,6 @@
-"""Callables that are not this package's own: functions, other libraries' transforms, and those that break the rules."""
+"""Callables that are not this package's own: functions, other libraries' transforms, and those that
+break the rules.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class HasItsOwnState:
 
 
 @pytest.mark.parametrize("transform", [DrawsGlobally, HasItsOwnState])
-def test_a_library_is_reproducible_whatever_the_threads(transform: type, picture: np.ndarray) -> None:
+def test_a_library_is_reproducible_whatever_the_threads(
+    transform: type, picture: np.ndarray
+) -> None:
     picture.flags.writeable = False
     operation = FromLibrary(transform())
     expected = [operation(picture, rng(seed)).tobytes() for seed in range(40)]
@@ -64,7 +68,10 @@ class HidesItsState:
 
 def test_a_library_that_cannot_be_seeded_is_reported(picture: np.ndarray) -> None:
     loader = mg.ImageLoader("image", image_size=(16, 20), augment=[FromLibrary(HidesItsState())])
-    with pytest.raises(mg.LoaderError, match="must take all randomness from `rng`. Received: two results for one seed"):
+    with pytest.raises(
+        mg.LoaderError,
+        match="must take all randomness from `rng`. Received: two results for one seed",
+    ):
         mg.check_loader(loader, [picture])
 
 
@@ -116,18 +123,26 @@ def test_a_library_is_given_an_array_that_it_may_write_to_in_one_piece(picture: 
         (None, "NoneType"),
     ],
 )
-def test_a_result_without_an_image_is_an_error_that_says_so(picture: np.ndarray, result: object, received: str) -> None:
-    with pytest.raises(ValueError, match=rf'must return a mapping with "image".*Received: {received}'):
+def test_a_result_without_an_image_is_an_error_that_says_so(
+    picture: np.ndarray, result: object, received: str
+) -> None:
+    with pytest.raises(
+        ValueError, match=rf'must return a mapping with "image".*Received: {received}'
+    ):
         FromLibrary(lambda image: result)(picture, rng())
 
 
 def test_what_cannot_be_called_is_refused() -> None:
-    with pytest.raises(ValueError, match="`transform` must be called as .*Received: transform='flip'"):
+    with pytest.raises(
+        ValueError, match="`transform` must be called as .*Received: transform='flip'"
+    ):
         FromLibrary("flip")
 
 
 def test_a_library_is_left_out_of_a_saved_loader() -> None:
-    loader = mg.ImageLoader("image", augment=[FromLibrary(DrawsGlobally()), RandomFlip("horizontal")])
+    loader = mg.ImageLoader(
+        "image", augment=[FromLibrary(DrawsGlobally()), RandomFlip("horizontal")]
+    )
     assert loader.get_config()["augment"] == [RandomFlip("horizontal")]
 
 
@@ -155,25 +170,44 @@ def returns_nothing(image: np.ndarray, rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(
     ("operation", "message"),
     [
-        (ignores_rng, "ImageLoader.augment must take all randomness from `rng`. Received: two results for one seed"),
-        (writes_into_the_image, "ImageLoader.augment must return a new array, not write into the one it got"),
+        (
+            ignores_rng,
+            "ImageLoader.augment must take all randomness from `rng`. Received: two results for "
+            "one seed",
+        ),
+        (
+            writes_into_the_image,
+            "ImageLoader.augment must return a new array, not write into the one it got",
+        ),
     ],
 )
-def test_check_loader_reports_a_callable_that_breaks_the_rules(operation, message: str, picture: np.ndarray) -> None:
+def test_check_loader_reports_a_callable_that_breaks_the_rules(
+    operation, message: str, picture: np.ndarray
+) -> None:
     with pytest.raises(mg.LoaderError, match=message):
-        mg.check_loader(mg.ImageLoader("image", image_size=(16, 20), augment=[operation]), [picture])
+        mg.check_loader(
+            mg.ImageLoader("image", image_size=(16, 20), augment=[operation]), [picture]
+        )
 
 
 @pytest.mark.parametrize(
     ("operation", "message"),
     [
-        (returns_floats, r"\(16, 20, 3\) uint8. Received: \(16, 20, 3\) float64 from .*returns_floats"),
+        (
+            returns_floats,
+            r"\(16, 20, 3\) uint8. Received: \(16, 20, 3\) float64 from .*returns_floats",
+        ),
         (returns_a_smaller_one, r"Received: \(8, 20, 3\) uint8 from .*returns_a_smaller_one"),
         (returns_nothing, "Received: NoneType from .*returns_nothing"),
-        (FromLibrary(lambda image: {"image": image[:, :, :1]}), r"Received: \(16, 20, 1\) uint8 from FromLibrary"),
+        (
+            FromLibrary(lambda image: {"image": image[:, :, :1]}),
+            r"Received: \(16, 20, 1\) uint8 from FromLibrary",
+        ),
     ],
 )
-def test_another_shape_or_dtype_is_an_error_that_names_the_operation(operation, message: str, picture) -> None:
+def test_another_shape_or_dtype_is_an_error_that_names_the_operation(
+    operation, message: str, picture
+) -> None:
     with pytest.raises(ValueError, match=message):
         augment_image(picture, [RandomFlip(), operation], rng())
 

@@ -30,7 +30,10 @@ def make_batch(rows: int = 64, **changes: object) -> Batch:
         words[row, :2] = [[row % 40 + 1, 40000], [row % 40 + 2, 50000]]
     batch = Batch(
         {
-            "image": np.repeat(np.arange(rows, dtype="uint8")[:, None, None, None], 240, 1).reshape(rows, 8, 10, 3) * 3,
+            "image": np.repeat(np.arange(rows, dtype="uint8")[:, None, None, None], 240, 1).reshape(
+                rows, 8, 10, 3
+            )
+            * 3,
             "caption": captions,
             "words": words,
             "price": draw.normal(size=(rows, 1)).astype("float32"),
@@ -44,7 +47,12 @@ def make_batch(rows: int = 64, **changes: object) -> Batch:
 
 def only(name: str) -> Batch:
     specs = {"price": SPECS["price"], "ids": mg.ArraySpec((1,), "int32")}
-    return Batch({name: np.zeros((2, 1), specs[name].dtype)}, np.eye(2, dtype="float32"), None, {name: specs[name]})
+    return Batch(
+        {name: np.zeros((2, 1), specs[name].dtype)},
+        np.eye(2, dtype="float32"),
+        None,
+        {name: specs[name]},
+    )
 
 
 def test_mixup_blends_pictures_numbers_and_targets_by_the_same_share() -> None:
@@ -119,14 +127,19 @@ def test_cutmix_pastes_a_rectangle_and_blends_targets_by_its_area() -> None:
     assert 0.3 < shares.mean() < 0.75
 
 
-@pytest.mark.parametrize("operation", [MixUp(1.0), MixUp(1.0, text="joined"), CutMix(), CutMix(text="joined")])
+@pytest.mark.parametrize(
+    "operation", [MixUp(1.0), MixUp(1.0, text="joined"), CutMix(), CutMix(text="joined")]
+)
 def test_what_only_one_of_two_rows_has_is_taken_as_it_is(operation) -> None:
     presence = mg.ArraySpec((1,), "float32", "presence")
     specs = SPECS | {f"{name}_present": presence for name in SPECS}
     for gone in SPECS:
         batch = make_batch(8)
         there = np.array([[1], [0]] * 4, "float32")
-        arrays = {**batch.inputs, **{f"{name}_present": np.ones((8, 1), "float32") for name in SPECS}}
+        arrays = {
+            **batch.inputs,
+            **{f"{name}_present": np.ones((8, 1), "float32") for name in SPECS},
+        }
         arrays["image"] = arrays["image"] + np.uint8(1)
         arrays[gone][1::2] = 0
         arrays[f"{gone}_present"] = there
@@ -147,10 +160,15 @@ def test_what_only_one_of_two_rows_has_is_taken_as_it_is(operation) -> None:
 
 def test_several_targets_and_sample_weights_are_mixed_too() -> None:
     rows = 16
-    target = {"kind": np.eye(rows, dtype="float32"), "price": np.arange(rows, dtype="float32")[:, None]}
+    target = {
+        "kind": np.eye(rows, dtype="float32"),
+        "price": np.arange(rows, dtype="float32")[:, None],
+    }
     weights = {"kind": np.ones(rows, "float32"), "price": np.arange(rows, dtype="float32")}
     mixed = MixUp(1.0)(make_batch(rows, target=target, sample_weight=weights), rng())
-    assert np.allclose(mixed.target["price"][:, 0], mixed.target["kind"] @ np.arange(rows), atol=1e-5)
+    assert np.allclose(
+        mixed.target["price"][:, 0], mixed.target["kind"] @ np.arange(rows), atol=1e-5
+    )
     assert np.allclose(mixed.sample_weight["price"], mixed.target["price"][:, 0], atol=1e-5)
     assert np.allclose(mixed.sample_weight["kind"], 1)
 
@@ -159,7 +177,9 @@ def test_a_batch_of_one_row_stays_as_it_is() -> None:
     batch = make_batch(1)
     for operation in (MixUp(text="joined"), CutMix()):
         mixed = operation(batch, rng())
-        assert all(np.array_equal(mixed.inputs[name], array) for name, array in batch.inputs.items())
+        assert all(
+            np.array_equal(mixed.inputs[name], array) for name, array in batch.inputs.items()
+        )
 
 
 def test_no_row_is_its_own_partner() -> None:
@@ -177,10 +197,16 @@ def test_no_row_is_its_own_partner() -> None:
             lambda: MixUp()(make_batch(4, target=np.arange(4)), rng()),
             'whole numbers. Of a class take ClassLabel.*"categorical"',
         ),
-        (lambda: MixUp()(make_batch(4, target={"k": np.arange(4)}), rng()), "the target 'k' is whole numbers"),
+        (
+            lambda: MixUp()(make_batch(4, target={"k": np.arange(4)}), rng()),
+            "the target 'k' is whole numbers",
+        ),
         (lambda: MixUp()(make_batch(4, target=None), rng()), "mixes targets, and there is none"),
         (lambda: CutMix()(only("price"), rng()), "CutMix needs an input of kind 'image'"),
-        (lambda: MixUp()(only("ids"), rng()), "can mix pictures, captions and float32 numbers. Received: input 'ids'"),
+        (
+            lambda: MixUp()(only("ids"), rng()),
+            "can mix pictures, captions and float32 numbers. Received: input 'ids'",
+        ),
     ],
 )
 def test_what_cannot_be_mixed_is_named(make, message: str) -> None:
@@ -191,7 +217,9 @@ def test_what_cannot_be_mixed_is_named(make, message: str) -> None:
 @pytest.fixture
 def table() -> pd.DataFrame:
     pictures = list(rng(1).integers(0, 256, (12, 6, 6, 3), "uint8"))
-    return pd.DataFrame({"image": pictures, "caption": ["a cup", "one plate"] * 6, "label": ["x", "y", "z"] * 4})
+    return pd.DataFrame(
+        {"image": pictures, "caption": ["a cup", "one plate"] * 6, "label": ["x", "y", "z"] * 4}
+    )
 
 
 def sequence(table: pd.DataFrame, operations: list, **arguments: object) -> mg.MultimodalSequence:
@@ -201,7 +229,14 @@ def sequence(table: pd.DataFrame, operations: list, **arguments: object) -> mg.M
     }
     target = mg.ClassLabel("label", list("xyz"), label_mode="categorical")
     return mg.MultimodalSequence(
-        table, inputs, target, batch_size=6, shuffle=True, seed=5, batch_augment=operations, **arguments
+        table,
+        inputs,
+        target,
+        batch_size=6,
+        shuffle=True,
+        seed=5,
+        batch_augment=operations,
+        **arguments,
     )
 
 
@@ -220,20 +255,41 @@ def test_in_a_sequence_batches_are_mixed_in_training_only_and_repeat(table) -> N
 
 def test_a_callable_on_the_batch_is_checked(table) -> None:
     def halve(batch: Batch, rng: np.random.Generator) -> Batch:
-        return dataclasses.replace(batch, inputs={**batch.inputs, "image": batch.inputs["image"][:3]})
+        return dataclasses.replace(
+            batch, inputs={**batch.inputs, "image": batch.inputs["image"][:3]}
+        )
 
     def weigh(batch: Batch, rng: np.random.Generator) -> Batch:
-        return dataclasses.replace(batch, sample_weight=rng.random(len(batch.target)).astype("float32"))
+        return dataclasses.replace(
+            batch, sample_weight=rng.random(len(batch.target)).astype("float32")
+        )
 
-    with pytest.raises(mg.LoaderError, match=r"must keep the shapes and dtypes.*halve.*input 'image'.*\(3, 6, 6, 3\)"):
+    with pytest.raises(
+        mg.LoaderError,
+        match=r"must keep the shapes and dtypes.*halve.*input 'image'.*\(3, 6, 6, 3\)",
+    ):
         sequence(table, [halve])[0]
     with pytest.raises(mg.LoaderError, match="must return a Batch. Received: NoneType"):
         sequence(table, [lambda batch, rng: None])[0]
     assert sequence(table, [weigh])[0][2].shape == (6,)
     for weights in (np.ones(3), -np.ones(6), np.full(6, np.nan)):
         with pytest.raises(mg.LoaderError, match="each row a finite weight of at least 0"):
-            sequence(table, [lambda batch, rng, weights=weights: dataclasses.replace(batch, sample_weight=weights)])[0]
+            sequence(
+                table,
+                [
+                    lambda batch, rng, weights=weights: dataclasses.replace(
+                        batch, sample_weight=weights
+                    )
+                ],
+            )[0]
     with pytest.raises(mg.LoaderError, match="must keep targets finite"):
-        sequence(table, [lambda batch, rng: dataclasses.replace(batch, target=batch.target * np.float32(np.nan))])[0]
+        sequence(
+            table,
+            [
+                lambda batch, rng: dataclasses.replace(
+                    batch, target=batch.target * np.float32(np.nan)
+                )
+            ],
+        )[0]
     with pytest.raises(mg.LoaderError, match="A batch operation failed; .*KeyError: 'prise'"):
         sequence(table, [lambda batch, rng: batch.inputs["prise"]])[0]

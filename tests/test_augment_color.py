@@ -50,8 +50,15 @@ def clipped(values: np.ndarray) -> np.ndarray:
 
 def test_brightness_adds_a_share_of_255_or_multiplies(noise: np.ndarray) -> None:
     assert np.abs(apply(RandomBrightness((0.2, 0.2)), noise) - clipped(noise + 51.0)).max() <= 0.5
-    assert np.abs(apply(RandomBrightness((-0.4, -0.4)), noise) - clipped(noise - 102.0)).max() <= 0.5
-    assert np.abs(apply(RandomBrightness((0.5, 0.5), method="multiply"), noise) - clipped(noise * 1.5)).max() <= 0.5
+    assert (
+        np.abs(apply(RandomBrightness((-0.4, -0.4)), noise) - clipped(noise - 102.0)).max() <= 0.5
+    )
+    assert (
+        np.abs(
+            apply(RandomBrightness((0.5, 0.5), method="multiply"), noise) - clipped(noise * 1.5)
+        ).max()
+        <= 0.5
+    )
     assert (apply(RandomBrightness((1, 1)), noise) == 255).all()
     assert (apply(RandomBrightness((-1, -1), method="multiply"), noise) == 0).all()
 
@@ -60,13 +67,23 @@ def test_contrast_is_about_the_mean_of_each_channel(noise: np.ndarray) -> None:
     noise = noise // [1, 2, 3]
     noise = noise.astype("uint8")
     mean = noise.mean(axis=(0, 1))
-    assert np.abs(apply(RandomContrast((0.6, 0.6)), noise) - clipped(mean + 1.6 * (noise - mean))).max() <= 0.51
+    assert (
+        np.abs(
+            apply(RandomContrast((0.6, 0.6)), noise) - clipped(mean + 1.6 * (noise - mean))
+        ).max()
+        <= 0.51
+    )
     assert np.abs(apply(RandomContrast((-1, -1)), noise) - mean).max() <= 0.51
 
 
 def test_saturation_is_the_distance_from_grey(noise: np.ndarray) -> None:
     gray = (noise @ LUMA)[:, :, None]
-    assert np.abs(apply(RandomSaturation((0.5, 0.5)), noise) - clipped(gray + 1.5 * (noise - gray))).max() <= 2
+    assert (
+        np.abs(
+            apply(RandomSaturation((0.5, 0.5)), noise) - clipped(gray + 1.5 * (noise - gray))
+        ).max()
+        <= 2
+    )
     assert np.abs(apply(RandomSaturation((-1, -1)), noise) - gray).max() <= 1
 
 
@@ -89,14 +106,19 @@ def test_a_third_of_a_turn_makes_red_green_and_leaves_grey_alone() -> None:
 
 def test_large_images_are_turned_like_small_ones(noise: np.ndarray) -> None:
     large = np.tile(noise, (4, 3, 1))
-    assert np.array_equal(apply(RandomHue((0.2, 0.2)), large), np.tile(apply(RandomHue((0.2, 0.2)), noise), (4, 3, 1)))
+    assert np.array_equal(
+        apply(RandomHue((0.2, 0.2)), large), np.tile(apply(RandomHue((0.2, 0.2)), noise), (4, 3, 1))
+    )
 
 
 def test_channels_are_shifted_each_by_its_own_number_or_together(noise: np.ndarray) -> None:
     flat = np.full((4, 4, 3), 100, "uint8")
     each = [apply(RandomChannelShift(0.3), flat)[0, 0], RandomChannelShift(0.3)(flat, rng(1))[0, 0]]
     assert all(len(set(levels.tolist())) == 3 for levels in each)
-    together = {tuple(RandomChannelShift(0.3, together=True)(flat, rng(seed))[0, 0].tolist()) for seed in range(9)}
+    together = {
+        tuple(RandomChannelShift(0.3, together=True)(flat, rng(seed))[0, 0].tolist())
+        for seed in range(9)
+    }
     assert all(len(set(levels)) == 1 for levels in together)
     assert len(together) > 5
     assert np.abs(apply(RandomChannelShift((0.2, 0.2)), noise) - clipped(noise + 51.0)).max() <= 0.5
@@ -147,7 +169,9 @@ EVERY = [
 
 
 @pytest.mark.parametrize("operation", EVERY, ids=repr)
-def test_alpha_is_left_alone_and_colours_change_as_without_it(operation: Augmentation, noise: np.ndarray) -> None:
+def test_alpha_is_left_alone_and_colours_change_as_without_it(
+    operation: Augmentation, noise: np.ndarray
+) -> None:
     alpha = rng(1).integers(0, 256, (60, 80, 1), "uint8")
     with_alpha = np.concatenate([noise, alpha], axis=2)
     result = operation(with_alpha, rng(2))
@@ -157,7 +181,9 @@ def test_alpha_is_left_alone_and_colours_change_as_without_it(operation: Augment
 
 
 @pytest.mark.parametrize("operation", [*EVERY, RandAugment(), TrivialAugment()], ids=repr)
-def test_one_channel_keeps_its_shape_and_colour_operations_do_nothing(operation: Augmentation) -> None:
+def test_one_channel_keeps_its_shape_and_colour_operations_do_nothing(
+    operation: Augmentation,
+) -> None:
     gray = rng(3).integers(0, 256, (20, 30, 1), "uint8")
     result = operation(gray, rng(4))
     assert result.shape == gray.shape
@@ -167,7 +193,9 @@ def test_one_channel_keeps_its_shape_and_colour_operations_do_nothing(operation:
 
 
 @pytest.mark.parametrize("operation", [*EVERY, RandAugment(), TrivialAugment()], ids=repr)
-def test_the_same_stream_gives_the_same_bytes_and_nothing_is_written_to(operation: Augmentation, noise) -> None:
+def test_the_same_stream_gives_the_same_bytes_and_nothing_is_written_to(
+    operation: Augmentation, noise
+) -> None:
     noise.flags.writeable = False
     results = [operation(noise, rng(seed)).tobytes() for seed in range(8)]
     assert results == [operation(noise, rng(seed)).tobytes() for seed in range(8)]
@@ -177,11 +205,23 @@ def test_the_same_stream_gives_the_same_bytes_and_nothing_is_written_to(operatio
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: RandomBrightness(1.5), r"`factor` must be a number, or a pair .*in \[-1, 1\]. Received: factor=1.5"),
-        (lambda: RandomBrightness((-2, 1), method="multiply"), "`factor` must be .* at least -1. Received"),
-        (lambda: RandomBrightness(0.1, method="scale"), r"`method` must be one of \['add', 'multiply'\]. Received"),
+        (
+            lambda: RandomBrightness(1.5),
+            r"`factor` must be a number, or a pair .*in \[-1, 1\]. Received: factor=1.5",
+        ),
+        (
+            lambda: RandomBrightness((-2, 1), method="multiply"),
+            "`factor` must be .* at least -1. Received",
+        ),
+        (
+            lambda: RandomBrightness(0.1, method="scale"),
+            r"`method` must be one of \['add', 'multiply'\]. Received",
+        ),
         (lambda: RandomContrast((-1.1, 0)), "`factor` must be .* at least -1. Received"),
-        (lambda: RandomSaturation(None), "`factor` must be a number, or a pair .*Received: factor=None"),
+        (
+            lambda: RandomSaturation(None),
+            "`factor` must be a number, or a pair .*Received: factor=None",
+        ),
         (lambda: RandomSaturation(-2), "`factor` must be .* at least -1. Received: factor=-2"),
         (lambda: RandomHue((0, 2)), r"`factor` must be .* in \[-1, 1\]. Received: factor=\(0, 2\)"),
         (lambda: RandomChannelShift(20), r"`factor` must be .* in \[-1, 1\]. Received: factor=20"),
@@ -190,12 +230,24 @@ def test_the_same_stream_gives_the_same_bytes_and_nothing_is_written_to(operatio
             r"`factor` must be a probability in \[0, 1\]. Received: factor=2",
         ),
         (lambda: RandomErasing((0, 1)), "`factor` must be a probability"),
-        (lambda: RandomErasing(scale=(0.5, 1.2)), r"`scale` must be .* in \[0, 1\]. Received: scale=\(0.5, 1.2\)"),
-        (lambda: RandomErasing(scale=-0.1), r"`scale` must be .* in \[0, 1\]. Received: scale=-0.1"),
-        (lambda: RandomErasing(fill_value=(1, 2)), "`fill_value` must be None for noise, or one or three .*Received"),
+        (
+            lambda: RandomErasing(scale=(0.5, 1.2)),
+            r"`scale` must be .* in \[0, 1\]. Received: scale=\(0.5, 1.2\)",
+        ),
+        (
+            lambda: RandomErasing(scale=-0.1),
+            r"`scale` must be .* in \[0, 1\]. Received: scale=-0.1",
+        ),
+        (
+            lambda: RandomErasing(fill_value=(1, 2)),
+            "`fill_value` must be None for noise, or one or three .*Received",
+        ),
         (lambda: RandomErasing(fill_value=256), "`fill_value` must be None for noise"),
         (lambda: RandomErasing(fill_value="black"), "`fill_value` must be None for noise"),
-        (lambda: GaussianBlur(2.0), "`factor` must be a probability .*; the width of the blur is `sigma`. Received"),
+        (
+            lambda: GaussianBlur(2.0),
+            "`factor` must be a probability .*; the width of the blur is `sigma`. Received",
+        ),
         (lambda: GaussianBlur(sigma=-1), "`sigma` must be .* at least 0. Received: sigma=-1"),
         (lambda: RandAugment(0), "`num_ops` must be a positive integer. Received: num_ops=0"),
         (lambda: RandAugment(factor=9), r"`factor` must be .* in \[0, 1\]. Received: factor=9"),
@@ -209,7 +261,8 @@ def test_arguments_without_meaning_are_refused(build, message: str) -> None:
 
 def test_three_colours_do_not_fit_one_channel() -> None:
     with pytest.raises(
-        ValueError, match=r"one channel takes one `fill_value`, or None. Received: fill_value=\(1, 2, 3\)"
+        ValueError,
+        match=r"one channel takes one `fill_value`, or None. Received: fill_value=\(1, 2, 3\)",
     ):
         RandomErasing(fill_value=(1, 2, 3))(np.zeros((4, 4, 1), "uint8"), rng())
 
@@ -220,10 +273,15 @@ def test_three_colours_do_not_fit_one_channel() -> None:
     [
         (np.zeros((4, 4, 3)), r"uint8. Received: \(4, 4, 3\) float64"),
         (np.zeros((4, 4), "uint8"), r"Received: \(4, 4\) uint8"),
-        (np.zeros((4, 4, 2), "uint8"), r"\(height, width, 1, 3 or 4\) array of uint8. Received: \(4, 4, 2\) uint8"),
+        (
+            np.zeros((4, 4, 2), "uint8"),
+            r"\(height, width, 1, 3 or 4\) array of uint8. Received: \(4, 4, 2\) uint8",
+        ),
         ([[1]], "Received: list"),
     ],
 )
-def test_what_is_no_image_is_refused(operation: Augmentation, image: np.ndarray, message: str) -> None:
+def test_what_is_no_image_is_refused(
+    operation: Augmentation, image: np.ndarray, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         operation(image, rng())

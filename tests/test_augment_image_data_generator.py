@@ -1,4 +1,6 @@
-"""`from_image_data_generator`, and the same parameters through Keras's ImageDataGenerator and through this package."""
+"""`from_image_data_generator`, and the same parameters through Keras's ImageDataGenerator and
+through this package.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from multimodal_gen.augment import (
 from multimodal_gen.augment.warp import Fill, warp
 
 # Keras looks its interpolation up under a name that SciPy has renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:Please (use|import) .affine_transform.:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Please (use|import) .affine_transform.:DeprecationWarning"
+)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -49,9 +53,18 @@ def test_a_typical_generator_becomes_a_list_in_its_order() -> None:
         cval=7.0,
     )
     borders = {"fill_mode": "constant", "fill_value": 7.0}
-    assert [one.replace(interpolation="bilinear") if hasattr(one, "fill_mode") else one for one in operations] == [
+    assert [
+        one.replace(interpolation="bilinear") if hasattr(one, "fill_mode") else one
+        for one in operations
+    ] == [
         RandomRotation(0.1, **borders, interpolation="bilinear"),
-        RandomTranslation(height_factor=0.2, width_factor=0.1, unit="fraction", **borders, interpolation="bilinear"),
+        RandomTranslation(
+            height_factor=0.2,
+            width_factor=0.1,
+            unit="fraction",
+            **borders,
+            interpolation="bilinear",
+        ),
         RandomShear(math.tan(math.pi / 4), **borders, interpolation="bilinear"),
         RandomZoom((-0.25, 0.25), (-0.25, 0.25), **borders, interpolation="bilinear"),
         RandomChannelShift(0.2, together=True),
@@ -64,7 +77,9 @@ def test_a_typical_generator_becomes_a_list_in_its_order() -> None:
 def test_the_defaults_of_image_data_generator_ask_for_nothing() -> None:
     keras_image = pytest.importorskip("keras.src.legacy.preprocessing.image")
     parameters = inspect.signature(keras_image.ImageDataGenerator).parameters
-    assert from_image_data_generator(**{name: one.default for name, one in parameters.items()}) == []
+    assert (
+        from_image_data_generator(**{name: one.default for name, one in parameters.items()}) == []
+    )
     assert from_image_data_generator() == []
 
 
@@ -90,14 +105,18 @@ def test_integers_shift_by_whole_pixels_short_of_the_range_and_floats_by_pixels_
 
 
 def test_borders_and_interpolation_are_handed_on() -> None:
-    (nearest,) = from_image_data_generator(rotation_range=10, interpolation_order=0, fill_mode="wrap")
+    (nearest,) = from_image_data_generator(
+        rotation_range=10, interpolation_order=0, fill_mode="wrap"
+    )
     assert nearest.fill == ("wrap", 0.0, "nearest")
     (default,) = from_image_data_generator(rotation_range=10, data_format="channels_last")
     assert default.fill == ("nearest", 0.0, "bilinear")
 
 
 def test_the_list_goes_into_an_image_loader() -> None:
-    operations = from_image_data_generator(rotation_range=20, zoom_range=[0.8, 1.1], brightness_range=[0.9, 1.1])
+    operations = from_image_data_generator(
+        rotation_range=20, zoom_range=[0.8, 1.1], brightness_range=[0.9, 1.1]
+    )
     loader = mg.ImageLoader("image", image_size=(16, 16), augment=operations)
     mg.check_loader(loader, [rng().integers(0, 256, (20, 30, 3), "uint8")])
 
@@ -105,15 +124,30 @@ def test_the_list_goes_into_an_image_loader() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rescale": 1 / 255}, r'`rescale` is no augmentation.*ImageLoader\(..., dtype="float32", rescale=.*Received'),
-        ({"featurewise_center": True}, r"normalize=FeaturewiseNormalization.from_table\(loader, train\).*=True"),
+        (
+            {"rescale": 1 / 255},
+            r'`rescale` is no augmentation.*ImageLoader\(..., dtype="float32", rescale=.*Received',
+        ),
+        (
+            {"featurewise_center": True},
+            r"normalize=FeaturewiseNormalization.from_table\(loader, train\).*=True",
+        ),
         ({"featurewise_std_normalization": True}, "normalize=FeaturewiseNormalization"),
-        ({"samplewise_center": True}, "`samplewise_center` is no .*normalize=SamplewiseNormalization"),
+        (
+            {"samplewise_center": True},
+            "`samplewise_center` is no .*normalize=SamplewiseNormalization",
+        ),
         ({"samplewise_std_normalization": True}, "normalize=SamplewiseNormalization"),
         ({"zca_whitening": True}, "normalize=ZCAWhitening.from_table"),
         ({"zca_epsilon": 1e-3}, "normalize=ZCAWhitening.from_table.*Received: zca_epsilon=0.001"),
-        ({"preprocessing_function": abs}, "a layer at the start of the model.*Received: preprocessing_function="),
-        ({"data_format": "channels_first"}, "Permute layer. Received: data_format='channels_first'"),
+        (
+            {"preprocessing_function": abs},
+            "a layer at the start of the model.*Received: preprocessing_function=",
+        ),
+        (
+            {"data_format": "channels_first"},
+            "Permute layer. Received: data_format='channels_first'",
+        ),
         ({"validation_split": 0.2}, r"write split_table\(table, .*Received: validation_split=0.2"),
         ({"dtype": "float16"}, 'dtype="float32".*Received: dtype='),
         (
@@ -121,13 +155,19 @@ def test_the_list_goes_into_an_image_loader() -> None:
             "`interpolation_order` must be 0 .nearest. or 1 .*Received: interpolation_order=3",
         ),
         ({"fill_mode": "mirror"}, "`fill_mode` must be one of .*Received: fill_mode='mirror'"),
-        ({"rotation_range": -3}, r"`rotation_range` must be a number in \[0, 360\]. Received: rotation_range=-3"),
+        (
+            {"rotation_range": -3},
+            r"`rotation_range` must be a number in \[0, 360\]. Received: rotation_range=-3",
+        ),
         (
             {"rotation_range": (0, 10)},
             r"`rotation_range` must be a number in \[0, 360\]. Received: rotation_range=\(0, 10\)",
         ),
         ({"shear_range": 90}, r"`shear_range` must be a number in \[0, 80\]. Received"),
-        ({"channel_shift_range": 300}, r"`channel_shift_range` must be a number in \[0, 255\]. Received"),
+        (
+            {"channel_shift_range": 300},
+            r"`channel_shift_range` must be a number in \[0, 255\]. Received",
+        ),
         (
             {"zoom_range": 1.5},
             r"`zoom_range` must be a number below 1, or a pair .* above 0 and at most 10. Received: zoom_range=1.5",
@@ -146,7 +186,9 @@ def test_the_list_goes_into_an_image_loader() -> None:
         ({"cval": 999}, r"`cval` must be a number in \[0, 255\]. Received: cval=999"),
     ],
 )
-def test_an_argument_without_meaning_says_what_to_write_instead(arguments: dict, message: str) -> None:
+def test_an_argument_without_meaning_says_what_to_write_instead(
+    arguments: dict, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         from_image_data_generator(**arguments)
 
@@ -158,7 +200,9 @@ def test_an_unknown_argument_is_answered_with_the_nearest() -> None:
         from_image_data_generator(xyz=1)
 
 
-def keras_picture(image: np.ndarray, fill_mode: str = "nearest", **parameters: object) -> np.ndarray:
+def keras_picture(
+    image: np.ndarray, fill_mode: str = "nearest", **parameters: object
+) -> np.ndarray:
     pytest.importorskip("scipy")
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
@@ -179,11 +223,22 @@ SAME: dict[str, tuple[dict[str, object], list[Augmentation]]] = {
     "theta": ({"theta": 25}, [RandomRotation(at(25 / 360), **NEAREST)]),
     "tx": ({"tx": 11}, [RandomTranslation(0, at(-11), **SHIFT)]),
     "ty": ({"ty": -7.5}, [RandomTranslation(at(7.5), 0, **SHIFT)]),
-    "shear": ({"shear": 15}, [RandomShear(at(-TAN), **NEAREST), RandomZoom(at(COS - 1), 0.0, **NEAREST)]),
+    "shear": (
+        {"shear": 15},
+        [RandomShear(at(-TAN), **NEAREST), RandomZoom(at(COS - 1), 0.0, **NEAREST)],
+    ),
     "zx": ({"zx": 0.8, "zy": 1}, [RandomZoom(0.0, at(-0.2), **NEAREST)]),
     "zy": ({"zx": 1, "zy": 1.15}, [RandomZoom(at(0.15), 0.0, **NEAREST)]),
     "everything that moves": (
-        {"theta": -12, "tx": 5, "ty": 4, "shear": 15, "zx": 0.9, "zy": 0.8, "flip_horizontal": True},
+        {
+            "theta": -12,
+            "tx": 5,
+            "ty": 4,
+            "shear": 15,
+            "zx": 0.9,
+            "zy": 0.8,
+            "flip_horizontal": True,
+        },
         [
             RandomRotation(at(-12 / 360), **NEAREST),
             RandomTranslation(at(-4), at(-5), **SHIFT),
@@ -191,7 +246,10 @@ SAME: dict[str, tuple[dict[str, object], list[Augmentation]]] = {
             RandomZoom(at(COS * 0.8 - 1), at(-0.1), **NEAREST),
         ],
     ),
-    "channel shift": ({"channel_shift_intensity": 25}, [RandomChannelShift(at(25 / 255), together=True)]),
+    "channel shift": (
+        {"channel_shift_intensity": 25},
+        [RandomChannelShift(at(25 / 255), together=True)],
+    ),
     "darker": ({"brightness": 0.6}, [RandomBrightness(at(-0.4), method="multiply")]),
     "lighter": ({"brightness": 1.4}, [RandomBrightness(at(0.4), method="multiply")]),
 }
@@ -211,7 +269,9 @@ def difference(name: str, image: np.ndarray) -> float:
 def drawing(sample_data: Path) -> np.ndarray:
     """A picture of 160x160 that uses all levels."""
     picture = (
-        Image.open(sample_data / "images" / "0003.jpg").convert("RGB").resize((160, 160), Image.Resampling.BICUBIC)
+        Image.open(sample_data / "images" / "0003.jpg")
+        .convert("RGB")
+        .resize((160, 160), Image.Resampling.BICUBIC)
     )
     image = np.array(picture)
     image[0, :2] = [[0] * 3, [255] * 3]
@@ -262,10 +322,14 @@ class AboutPoint(GeometricAugmentation):
 
 
 @pytest.mark.parametrize("parameters", [{"theta": 20}, {"zx": 0.7, "zy": 0.7}])
-def test_an_oblong_picture_turns_about_its_own_centre_and_not_about_keras_s(parameters, drawing: np.ndarray) -> None:
+def test_an_oblong_picture_turns_about_its_own_centre_and_not_about_keras_s(
+    parameters, drawing: np.ndarray
+) -> None:
     image = np.ascontiguousarray(drawing[:100])
     height, width = image.shape[:2]
-    (operation,) = [RandomRotation(at(20 / 360))] if "theta" in parameters else [RandomZoom(at(-0.3))]
+    (operation,) = (
+        [RandomRotation(at(20 / 360))] if "theta" in parameters else [RandomZoom(at(-0.3))]
+    )
     linear = operation.matrix(0, 0, rng())
     theirs = keras_picture(image, **parameters)
     centre = AboutPoint(linear, width / 2, height / 2)(image, rng())
@@ -273,10 +337,14 @@ def test_an_oblong_picture_turns_about_its_own_centre_and_not_about_keras_s(para
     inside = (slice(30, -30), slice(30, -30))
     assert np.abs(theirs - swapped)[inside].mean() < 1
     assert np.abs(theirs - centre)[inside].mean() > 5
-    assert np.array_equal(warp(image, operation.matrix(height, width, rng()), Fill("nearest")), centre)
+    assert np.array_equal(
+        warp(image, operation.matrix(height, width, rng()), Fill("nearest")), centre
+    )
 
 
-def test_a_height_shift_moves_along_the_height_where_keras_moves_along_the_width(drawing: np.ndarray) -> None:
+def test_a_height_shift_moves_along_the_height_where_keras_moves_along_the_width(
+    drawing: np.ndarray,
+) -> None:
     pytest.importorskip("scipy")
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
@@ -304,7 +372,9 @@ def test_a_shear_keeps_the_height_where_keras_zooms_in(drawing: np.ndarray) -> N
     assert np.abs(slanted - augment_image(drawing, same, rng()))[40:-40, 40:-40].mean() < 1
 
 
-def test_a_channel_shift_uses_all_levels_where_keras_stops_at_the_picture_s_own(drawing: np.ndarray) -> None:
+def test_a_channel_shift_uses_all_levels_where_keras_stops_at_the_picture_s_own(
+    drawing: np.ndarray,
+) -> None:
     dull = (drawing // 3 + 100).astype("uint8")
     assert keras_picture(dull, channel_shift_intensity=60).max() == dull.max()
     ours = RandomChannelShift(at(60 / 255), together=True)(dull, rng())
@@ -324,12 +394,26 @@ def test_wrapping_repeats_every_pixel_where_scipy_leaves_one_out(drawing: np.nda
     [
         ({"width_shift_range": [-0.1, 0.1]}, ValueError, 'unit="fraction"'),
         ({"width_shift_range": [-4, 4]}, ValueError, 'unit="pixels"'),
-        ({"width_shift_range": "0.1"}, ValueError, "a share of the side below 1, or pixels. Received: .*'0.1'"),
-        ({"rescale": 2, "validation_split": 0.2}, ValueError, "`rescale` is no.*`validation_split` is no"),
-        ({"subset": "training"}, TypeError, "one of `flow`, `flow_from_directory` or `flow_from_dataframe`"),
+        (
+            {"width_shift_range": "0.1"},
+            ValueError,
+            "a share of the side below 1, or pixels. Received: .*'0.1'",
+        ),
+        (
+            {"rescale": 2, "validation_split": 0.2},
+            ValueError,
+            "`rescale` is no.*`validation_split` is no",
+        ),
+        (
+            {"subset": "training"},
+            TypeError,
+            "one of `flow`, `flow_from_directory` or `flow_from_dataframe`",
+        ),
         ({"brightness_range": (1.3, 0.7)}, ValueError, "low at most high"),
     ],
 )
-def test_the_way_out_fits_what_was_given(arguments: dict, error: type[Exception], message: str) -> None:
+def test_the_way_out_fits_what_was_given(
+    arguments: dict, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         from_image_data_generator(**arguments)

@@ -29,8 +29,12 @@ def photo(sample_data) -> np.ndarray:
     return np.asarray(Image.open(sample_data / "images" / "0003.jpg").convert("RGB"))
 
 
-def test_there_are_fourteen_different_operations_and_all_of_them_are_drawn(photo: np.ndarray) -> None:
-    drawn = [RandAugment(1, factor=0.6).draw(rng(seed))[0](photo, rng()).tobytes() for seed in range(300)]
+def test_there_are_fourteen_different_operations_and_all_of_them_are_drawn(
+    photo: np.ndarray,
+) -> None:
+    drawn = [
+        RandAugment(1, factor=0.6).draw(rng(seed))[0](photo, rng()).tobytes() for seed in range(300)
+    ]
     # Nine of the fourteen have a sign; solarize, posterize and three others have none.
     assert len(set(drawn)) == 9 * 2 + 5
 
@@ -59,22 +63,30 @@ def test_strength_is_the_same_for_all_or_drawn_from_a_pair() -> None:
     assert len(spread) > 10
     assert 0.2 * 30 / 360 <= min(spread) <= max(spread) <= 0.4 * 30 / 360
     wide = {
-        abs(one.factor[0]) for seed in range(400) for one in TrivialAugment().draw(rng(seed)) if hasattr(one, "factor")
+        abs(one.factor[0])
+        for seed in range(400)
+        for one in TrivialAugment().draw(rng(seed))
+        if hasattr(one, "factor")
     }
     assert max(wide) > 0.9
 
 
 def test_borders_are_handed_on() -> None:
     for seed in range(60):
-        for operation in RandAugment(2, 1.0, fill_mode="constant", fill_value=9, interpolation="nearest").draw(
-            rng(seed)
-        ):
-            if isinstance(operation, RandomShear | RandomTranslation | RandomRotation) and operation != RandomShear():
+        for operation in RandAugment(
+            2, 1.0, fill_mode="constant", fill_value=9, interpolation="nearest"
+        ).draw(rng(seed)):
+            if (
+                isinstance(operation, RandomShear | RandomTranslation | RandomRotation)
+                and operation != RandomShear()
+            ):
                 assert operation.fill == ("constant", 9, "nearest")
 
 
 @pytest.mark.parametrize("operation", [RandAugment(3, 0.7), TrivialAugment()], ids=repr)
-def test_an_image_is_given_what_was_drawn(operation: RandAugment | TrivialAugment, photo: np.ndarray) -> None:
+def test_an_image_is_given_what_was_drawn(
+    operation: RandAugment | TrivialAugment, photo: np.ndarray
+) -> None:
     for seed in range(20):
         expected = augment_image(photo, operation.draw(rng(seed)), rng(100))
         assert np.array_equal(operation(photo, rng(seed)), expected)
@@ -97,5 +109,11 @@ def test_each_tone_does_what_it_says(photo: np.ndarray) -> None:
     spread = tone(dull, tones.equalize)
     assert spread.std() > dull.std()
     edges = np.abs(np.diff(photo.astype(int), axis=1)).mean()
-    assert np.abs(np.diff(tone(photo, partial(tones.scale_sharpness, scale=1.9)), axis=1)).mean() > edges
-    assert np.abs(np.diff(tone(photo, partial(tones.scale_sharpness, scale=0.1)), axis=1)).mean() < edges
+    assert (
+        np.abs(np.diff(tone(photo, partial(tones.scale_sharpness, scale=1.9)), axis=1)).mean()
+        > edges
+    )
+    assert (
+        np.abs(np.diff(tone(photo, partial(tones.scale_sharpness, scale=0.1)), axis=1)).mean()
+        < edges
+    )

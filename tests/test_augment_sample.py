@@ -18,7 +18,9 @@ PICTURE = np.arange(24, dtype="uint8").reshape(2, 4, 3)
 
 
 def flip(caption: object, seed: int, **arguments: object) -> tuple[object, bool]:
-    cells, step = FlipWithWords(**arguments).prepare({"image": "a.png", "caption": caption}, rng(seed))
+    cells, step = FlipWithWords(**arguments).prepare(
+        {"image": "a.png", "caption": caption}, rng(seed)
+    )
     if step is None:
         return cells["caption"], False
     mirrored = step(Sample({"image": PICTURE, "caption": np.zeros(3)})).inputs["image"]
@@ -27,7 +29,9 @@ def flip(caption: object, seed: int, **arguments: object) -> tuple[object, bool]
 
 
 def test_a_mirrored_picture_has_left_and_right_exchanged_in_its_caption() -> None:
-    seen = {flip("A cup LEFT of the rightmost Left plate, not in leftovers", seed) for seed in range(20)}
+    seen = {
+        flip("A cup LEFT of the rightmost Left plate, not in leftovers", seed) for seed in range(20)
+    }
     assert seen == {
         ("A cup LEFT of the rightmost Left plate, not in leftovers", False),
         ("A cup RIGHT of the leftmost Right plate, not in leftovers", True),
@@ -36,11 +40,16 @@ def test_a_mirrored_picture_has_left_and_right_exchanged_in_its_caption() -> Non
 
 def test_a_caption_that_names_a_side_is_left_alone_without_exchange() -> None:
     assert {flip("a cup to the left", seed, exchange=False)[1] for seed in range(20)} == {False}
-    assert {flip("a cup", seed, exchange=False) for seed in range(20)} == {("a cup", False), ("a cup", True)}
+    assert {flip("a cup", seed, exchange=False) for seed in range(20)} == {
+        ("a cup", False),
+        ("a cup", True),
+    }
 
 
 def test_half_of_the_rows_are_mirrored_and_words_of_ones_own_may_be_given() -> None:
-    count = sum(flip("links", seed, words=[("links", "rechts")]) == ("rechts", True) for seed in range(400))
+    count = sum(
+        flip("links", seed, words=[("links", "rechts")]) == ("rechts", True) for seed in range(400)
+    )
     assert 160 < count < 240
     assert flip("left", 0, rate=1.0) == ("right", True)
     assert flip("left", 0, rate=0.0) == ("left", False)
@@ -51,7 +60,11 @@ def test_a_caption_that_is_no_text_is_left_for_its_loader_to_report() -> None:
 
 
 def blanked(rate: float, seed: int, **arguments: object) -> frozenset[str]:
-    arrays = {"image": np.ones((2, 2, 3), "uint8"), "caption": np.ones(3, "int32"), "price": np.ones(1, "float32")}
+    arrays = {
+        "image": np.ones((2, 2, 3), "uint8"),
+        "caption": np.ones(3, "int32"),
+        "price": np.ones(1, "float32"),
+    }
     _, step = ModalityDropout(rate, **arguments).prepare(dict.fromkeys(arrays, ""), rng(seed))
     sample = Sample(arrays) if step is None else step(Sample(arrays))
     for name, array in sample.inputs.items():
@@ -87,13 +100,21 @@ def test_what_is_dropped_is_marked_as_missing_where_there_is_a_mask() -> None:
 
 
 def test_the_last_input_that_a_row_has_is_never_dropped() -> None:
-    arrays = {"image": np.ones((2, 2, 3), "uint8"), "caption": np.zeros(3, "int32"), "price": np.ones(1, "float32")}
+    arrays = {
+        "image": np.ones((2, 2, 3), "uint8"),
+        "caption": np.zeros(3, "int32"),
+        "price": np.ones(1, "float32"),
+    }
     cells = {"image": "a.png", "caption": None, "price": 2.0}
     left = set()
     for seed in range(30):
         _, step = ModalityDropout(1.0).prepare(cells, rng(seed))
-        left.add(frozenset(name for name, array in step(Sample(arrays)).inputs.items() if array.any()))
-        assert ModalityDropout(1.0).prepare({"image": "a.png", "caption": None}, rng(seed))[1] is None
+        left.add(
+            frozenset(name for name, array in step(Sample(arrays)).inputs.items() if array.any())
+        )
+        assert (
+            ModalityDropout(1.0).prepare({"image": "a.png", "caption": None}, rng(seed))[1] is None
+        )
     assert left == {frozenset({"image"}), frozenset({"price"})}
 
 
@@ -104,21 +125,33 @@ def test_an_input_that_is_named_like_a_mask_is_none() -> None:
 
 
 def test_only_the_named_inputs_are_blanked() -> None:
-    assert {blanked(0.5, seed, inputs=["caption"]) for seed in range(30)} == {frozenset(), frozenset(["caption"])}
+    assert {blanked(0.5, seed, inputs=["caption"]) for seed in range(30)} == {
+        frozenset(),
+        frozenset(["caption"]),
+    }
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ModalityDropout(-0.1), r"`rate` must be a probability in \[0, 1\]. Received: rate=-0.1"),
+        (
+            lambda: ModalityDropout(-0.1),
+            r"`rate` must be a probability in \[0, 1\]. Received: rate=-0.1",
+        ),
         (lambda: FlipWithWords(rate=2), "`rate` must be a probability.*Received: rate=2"),
         (lambda: FlipWithWords(words=["left"]), "`words` must be pairs of words. Received: words="),
         (
             lambda: FlipWithWords().prepare({"image": 1}, rng(0)),
             "`caption` of FlipWithWords must be the name of an input.*Received: caption='caption'",
         ),
-        (lambda: ModalityDropout(inputs=["picture"]).prepare({"image": 1}, rng(0)), "must name inputs.*'picture'"),
-        (lambda: Sample({"image": PICTURE}).replace(picture=PICTURE), r"There are the inputs \['image'\]"),
+        (
+            lambda: ModalityDropout(inputs=["picture"]).prepare({"image": 1}, rng(0)),
+            "must name inputs.*'picture'",
+        ),
+        (
+            lambda: Sample({"image": PICTURE}).replace(picture=PICTURE),
+            r"There are the inputs \['image'\]",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(make, message: str) -> None:
@@ -130,18 +163,28 @@ def test_wrong_arguments_are_named(make, message: str) -> None:
 def table() -> pd.DataFrame:
     picture = np.arange(4 * 6 * 3, dtype="uint8").reshape(4, 6, 3)
     return pd.DataFrame(
-        {"image": [picture] * 40, "caption": ["a cup left of a plate"] * 40, "label": ["x", "y"] * 20},
+        {
+            "image": [picture] * 40,
+            "caption": ["a cup left of a plate"] * 40,
+            "label": ["x", "y"] * 20,
+        },
         index=[f"row-{row}" for row in range(40)],
     )
 
 
-def sequence(table: pd.DataFrame, *operations: object, **arguments: object) -> mg.MultimodalSequence:
+def sequence(
+    table: pd.DataFrame, *operations: object, **arguments: object
+) -> mg.MultimodalSequence:
     inputs = {
         "image": mg.ImageLoader("image", image_size=(4, 6)),
-        "caption": mg.TextLoader.from_texts("caption", ["left right cup plate a of"], model="wordlevel"),
+        "caption": mg.TextLoader.from_texts(
+            "caption", ["left right cup plate a of"], model="wordlevel"
+        ),
     }
     target = mg.ClassLabel.from_values("label", table["label"], label_mode="categorical")
-    return mg.MultimodalSequence(table, inputs, target, batch_size=16, sample_augment=list(operations), **arguments)
+    return mg.MultimodalSequence(
+        table, inputs, target, batch_size=16, sample_augment=list(operations), **arguments
+    )
 
 
 def test_in_a_sequence_picture_and_caption_turn_together(table) -> None:
@@ -160,16 +203,24 @@ def test_in_a_sequence_picture_and_caption_turn_together(table) -> None:
 def test_targets_that_are_made_of_the_same_cells_turn_too(table) -> None:
     captions = mg.TextLoader.from_texts("caption", ["left right cup plate a of"], model="wordlevel")
     masked = mg.MaskedTextLoader(captions, rate=1.0)
-    inputs = {"image": mg.ImageLoader("image", image_size=(4, 6)), "caption": captions, "masked": masked}
+    inputs = {
+        "image": mg.ImageLoader("image", image_size=(4, 6)),
+        "caption": captions,
+        "masked": masked,
+    }
     targets = {"image": mg.InputTarget(inputs["image"]), "caption": mg.MaskedTokens(masked)}
-    data = mg.MultimodalSequence(table, inputs, targets, batch_size=40, sample_augment=[FlipWithWords()])
+    data = mg.MultimodalSequence(
+        table, inputs, targets, batch_size=40, sample_augment=[FlipWithWords()]
+    )
     (images, ids, _), truth = data[0]
     assert len({array.tobytes() for array in images}) == 2
     assert np.array_equal(np.rint(truth["image"] * 255), images)
     assert np.array_equal(truth["caption"], ids)
 
 
-def test_what_a_row_draws_depends_on_neither_batch_nor_threads_and_changes_with_the_epoch(table) -> None:
+def test_what_a_row_draws_depends_on_neither_batch_nor_threads_and_changes_with_the_epoch(
+    table,
+) -> None:
     def images(batch_size: int, threads: int, epoch: int = 0) -> bytes:
         data = sequence(table, ModalityDropout(0.5), FlipWithWords())
         other = mg.MultimodalSequence(
@@ -177,7 +228,9 @@ def test_what_a_row_draws_depends_on_neither_batch_nor_threads_and_changes_with_
             sample_augment=[ModalityDropout(0.5), FlipWithWords()],
         )  # fmt: skip
         other.epoch = epoch
-        return b"".join(array.tobytes() for part in range(2) for batch in other for array in batch[0][part])
+        return b"".join(
+            array.tobytes() for part in range(2) for batch in other for array in batch[0][part]
+        )
 
     assert images(16, 1) == images(7, 4) == images(40, 2)
     assert images(16, 1) != images(16, 1, epoch=1)
@@ -186,7 +239,9 @@ def test_what_a_row_draws_depends_on_neither_batch_nor_threads_and_changes_with_
 def test_a_callable_sees_and_changes_all_arrays_of_a_row(table) -> None:
     def forget(sample: Sample, rng: np.random.Generator) -> Sample:
         if rng.random() < 0.5:
-            return Sample({**sample.inputs, "caption": sample.inputs["caption"] * 0}, np.zeros(2, "float32"))
+            return Sample(
+                {**sample.inputs, "caption": sample.inputs["caption"] * 0}, np.zeros(2, "float32")
+            )
         return sample
 
     (_, ids), labels = sequence(table, forget)[0]
@@ -222,7 +277,10 @@ class Failing(SampleAugmentation):
 @pytest.mark.parametrize(
     ("operation", "message"),
     [
-        (wrong_shape, r"index 'row-0': A sample operation must keep the shape and dtype of input 'image'.*\(3, 6, 3\)"),
+        (
+            wrong_shape,
+            r"index 'row-0': A sample operation must keep the shape and dtype of input 'image'.*\(3, 6, 3\)",
+        ),
         (wrong_kind, "index 'row-0': .*must return a Sample. Received: dict"),
         (Failing(), "index 'row-0': KeyError: 'no such word'"),
     ],
@@ -238,13 +296,24 @@ def test_a_broken_operation_is_an_error_with_the_row(table, operation, message: 
         ({"sample_augment": ModalityDropout()}, "`sample_augment` must be a list of operations"),
         ({"sample_augment": [mg.augment.MixUp()]}, "MixUp belongs in `batch_augment`"),
         ({"batch_augment": [FlipWithWords()]}, "FlipWithWords belongs in `sample_augment`"),
-        ({"sample_augment": [mg.augment.RandomFlip()]}, r"RandomFlip belongs in `ImageLoader\(augment=\[...\]\)`"),
-        ({"batch_augment": [mg.augment.TokenMasking()]}, r"TokenMasking belongs in `TextLoader\(augment"),
-        ({"batch_augment": [mg.augment.MixUp]}, r"Give `batch_augment` an object, as in MixUp\(\), not a class"),
+        (
+            {"sample_augment": [mg.augment.RandomFlip()]},
+            r"RandomFlip belongs in `ImageLoader\(augment=\[...\]\)`",
+        ),
+        (
+            {"batch_augment": [mg.augment.TokenMasking()]},
+            r"TokenMasking belongs in `TextLoader\(augment",
+        ),
+        (
+            {"batch_augment": [mg.augment.MixUp]},
+            r"Give `batch_augment` an object, as in MixUp\(\), not a class",
+        ),
         ({"sample_augment": ["flip"]}, "`sample_augment` must hold operations. Received: 'flip'"),
     ],
 )
-def test_operations_in_the_wrong_place_are_refused_at_once(table, arguments: dict, message: str) -> None:
+def test_operations_in_the_wrong_place_are_refused_at_once(
+    table, arguments: dict, message: str
+) -> None:
     data = sequence(table)
     with pytest.raises(ValueError, match=message):
         mg.MultimodalSequence(table, data.inputs, data.target, **arguments)

@@ -1,4 +1,5 @@
-"""Random parameters are distributed as documented, measured on matrices and pictures; each row and epoch draws anew.
+"""Random parameters are distributed as documented, measured on matrices and pictures; each row and
+epoch draws anew.
 
 The streams are those that a plan gives the rows, so that this tests them too. Seeds are fixed.
 """
@@ -213,8 +214,10 @@ def test_policies_draw_every_operation_alike_and_signs_half_of_the_time() -> Non
         }
         change = getattr(operation, "change", None)
         tone = getattr(getattr(change, "func", change), "__name__", "")
-        return f"{type(operation).__name__} {tone} {[key for key, value in values.items() if value != 0.0]} " + str(
-            operation == RandomShear()
+        return (
+            f"{type(operation).__name__} {tone} "
+            f"{[key for key, value in values.items() if value != 0.0]} "
+            + str(operation == RandomShear())
         )
 
     for policy in (RandAugment(3, 0.5), TrivialAugment()):
@@ -247,7 +250,13 @@ def test_the_ranges_of_image_data_generator_are_kept() -> None:
 def data(picture_table: pd.DataFrame, tmp_path: Path) -> Callable[..., mg.MultimodalSequence]:
     def build(**arguments: object) -> mg.MultimodalSequence:
         table = pd.concat([picture_table.iloc[:1]] * 40, ignore_index=True)
-        augment = [RandomZoom(0.3), RandomBrightness(0.3), RandAugment(), RandomErasing(), GaussianBlur()]
+        augment = [
+            RandomZoom(0.3),
+            RandomBrightness(0.3),
+            RandAugment(),
+            RandomErasing(),
+            GaussianBlur(),
+        ]
         image = mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16), augment=augment)
         target = mg.ClassLabel.from_values("label", ["x", "y"])
         return mg.MultimodalSequence(table, {"image": image}, target, seed=4, **arguments)
@@ -261,7 +270,9 @@ def pictures(sequence: mg.MultimodalSequence, epoch: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
-def test_each_row_and_epoch_draws_anew_whatever_the_threads_and_the_batch_size(data, threads: int) -> None:
+def test_each_row_and_epoch_draws_anew_whatever_the_threads_and_the_batch_size(
+    data, threads: int
+) -> None:
     expected = [pictures(data(batch_size=40, threads=1), epoch) for epoch in range(3)]
     assert len({image for epoch in expected for image in epoch}) == 120
     for batch_size in (7, 40):

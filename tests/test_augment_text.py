@@ -29,13 +29,17 @@ def stream(seed: int = 0) -> np.random.Generator:
 
 
 def encoder(*, padding: str = "right") -> TokenEncoder:
-    tokenizer = tokenizers.Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer = tokenizers.Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.add_special_tokens(["[MASK]"])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
-    return TokenEncoder.from_tokenizer(tokenizer, sequence_length=8, truncation="right", padding=padding)
+    return TokenEncoder.from_tokenizer(
+        tokenizer, sequence_length=8, truncation="right", padding=padding
+    )
 
 
 def test_only_words_and_their_pieces_are_ordinary() -> None:
@@ -73,7 +77,9 @@ def test_words_are_left_out_as_often_as_the_rate_says_but_never_all() -> None:
 
 @pytest.mark.parametrize("operation", [RandomWordSwap(1.0), RandomWordDeletion(1.0)])
 @pytest.mark.parametrize("text", ["", "  ", "word", " word "])
-def test_a_text_of_less_than_two_words_stays_as_it_is(operation: TextAugmentation, text: str) -> None:
+def test_a_text_of_less_than_two_words_stays_as_it_is(
+    operation: TextAugmentation, text: str
+) -> None:
     assert operation(text, stream()) == text
 
 
@@ -100,9 +106,14 @@ def test_tokens_are_dropped_and_masked_as_often_as_the_rate_says() -> None:
     rng, tokens = stream(), encoder()
     ids = tokens.encode("a red mug a red mug")
     dropped = np.mean(
-        [np.count_nonzero(ids) - np.count_nonzero(TokenDropout(0.2)(ids, rng, tokens)) for _ in range(4000)]
+        [
+            np.count_nonzero(ids) - np.count_nonzero(TokenDropout(0.2)(ids, rng, tokens))
+            for _ in range(4000)
+        ]
     )
-    masked = np.mean([np.count_nonzero(TokenMasking(0.2)(ids, rng, tokens) == MASK) for _ in range(4000)])
+    masked = np.mean(
+        [np.count_nonzero(TokenMasking(0.2)(ids, rng, tokens) == MASK) for _ in range(4000)]
+    )
     assert dropped == pytest.approx(1.2, abs=0.06)
     assert masked == pytest.approx(1.2, abs=0.06)
 
@@ -116,7 +127,9 @@ def test_masking_leaves_special_tokens_and_padding_and_can_take_every_word() -> 
 
 
 @pytest.mark.parametrize("operation", [TokenDropout(1.0), TokenMasking(1.0)])
-def test_ids_are_not_changed_in_place_and_a_text_without_words_stays(operation: TokenAugmentation) -> None:
+def test_ids_are_not_changed_in_place_and_a_text_without_words_stays(
+    operation: TokenAugmentation,
+) -> None:
     tokens = encoder()
     for text in ("a red mug", "", "qqq"):
         ids = tokens.encode(text)
@@ -135,17 +148,24 @@ def test_the_same_stream_gives_the_same_text(operation: TextAugmentation) -> Non
     assert len(set(draws)) > 5
 
 
-@pytest.mark.parametrize("operation", [RandomWordSwap, RandomWordDeletion, TokenDropout, TokenMasking])
-def test_operations_are_saved_whole_and_refuse_rates_that_are_no_probability(operation: Any) -> None:
+@pytest.mark.parametrize(
+    "operation", [RandomWordSwap, RandomWordDeletion, TokenDropout, TokenMasking]
+)
+def test_operations_are_saved_whole_and_refuse_rates_that_are_no_probability(
+    operation: Any,
+) -> None:
     assert deserialize(serialize(operation(0.25))) == operation(0.25)
     for rate in (-0.1, 1.5, float("nan"), "0.1", True):
-        with pytest.raises(ValueError, match=r"`rate` must be a probability in \[0, 1\]. Received: rate="):
+        with pytest.raises(
+            ValueError, match=r"`rate` must be a probability in \[0, 1\]. Received: rate="
+        ):
             operation(rate)
 
 
 def test_a_mask_token_that_the_tokenizer_does_not_have_is_refused_with_the_way_out() -> None:
     with pytest.raises(
-        ValueError, match=r"no token '<m>'.*`mask_token`.*add_special_tokens\(\['<m>'\]\).*mask_token='<m>'"
+        ValueError,
+        match=r"no token '<m>'.*`mask_token`.*add_special_tokens\(\['<m>'\]\).*mask_token='<m>'",
     ):
         TokenMasking(0.1, mask_token="<m>").check(encoder())
 
@@ -160,10 +180,14 @@ def forget(text: str, rng: np.random.Generator) -> None:
 
 def test_operations_are_applied_in_their_order_and_must_return_text() -> None:
     assert augment_text("a b", [RandomWordSwap(1.0), shout], stream()) == "B A"
-    with pytest.raises(ValueError, match=r"must return the text, a str. Received: NoneType from <function forget"):
+    with pytest.raises(
+        ValueError, match=r"must return the text, a str. Received: NoneType from <function forget"
+    ):
         augment_text("a b", [forget], stream())  # type: ignore[list-item]
 
 
 def test_word_operations_given_to_a_picture_say_where_they_belong() -> None:
-    with pytest.raises(TypeError, match=r"RandomWordSwap works on text: .*TextLoader\(augment=.*Received: ndarray"):
+    with pytest.raises(
+        TypeError, match=r"RandomWordSwap works on text: .*TextLoader\(augment=.*Received: ndarray"
+    ):
         RandomWordSwap()(np.zeros((2, 2, 3), "uint8"), stream())  # type: ignore[arg-type]

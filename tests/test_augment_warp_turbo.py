@@ -49,7 +49,8 @@ def test_opencv_shows_what_pillow_shows(name: str, mode: str) -> None:
         one, other = (each(image, MATRICES[name], Fill(mode, 40.0)) for each in (warp, warp_turbo))
         assert one.shape == other.shape == image.shape
         assert np.array_equal(image, before)
-        # A border that jumps may come half a pixel sooner; and Pillow weighs colours by their opacity.
+        # A border that jumps may come half a pixel sooner; and Pillow weighs colours by their
+        # opacity.
         limit = 2.5 if mode in ("wrap", "constant") or channels == 4 else 1.0
         assert np.abs(one.astype("float32") - other).mean() < limit
         if name in ("identity", "mirror", "upside down", "shift"):
@@ -65,9 +66,14 @@ def test_nearest_takes_pixels_as_they_are() -> None:
 def test_a_turbo_loader_warps_by_opencv_and_draws_the_same_parameters() -> None:
     stream = io.BytesIO()
     Image.fromarray(picture(120, 160)).save(stream, "JPEG")
-    augment = [mg.augment.RandomRotation(0.1), mg.augment.RandomZoom(0.2), mg.augment.RandomFlip("horizontal")]
+    augment = [
+        mg.augment.RandomRotation(0.1),
+        mg.augment.RandomZoom(0.2),
+        mg.augment.RandomFlip("horizontal"),
+    ]
     loaders = [
-        mg.ImageLoader("image", image_size=(60, 80), augment=augment, decoder=name) for name in ("pillow", "turbo")
+        mg.ImageLoader("image", image_size=(60, 80), augment=augment, decoder=name)
+        for name in ("pillow", "turbo")
     ]
     array = loaders[0].read(stream.getvalue())
     for seed in range(5):

@@ -1,4 +1,6 @@
-"""Which backend Keras runs on: TensorFlow unless something else is named, and any other where it is not installed."""
+"""Which backend Keras runs on: TensorFlow unless something else is named, and any other where it is
+not installed.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,18 @@ ROOT = Path(__file__).parent.parent
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def run(code: str, without: tuple[str, ...], **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    code: str, without: tuple[str, ...], **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run code where some backends cannot be imported, and nothing but `environment` names one."""
     hidden = f"import sys; sys.modules.update(dict.fromkeys({without!r}))\n"
     inherited = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     return subprocess.run(
-        [sys.executable, "-c", hidden + code], capture_output=True, text=True, check=False, env=inherited | environment
+        [sys.executable, "-c", hidden + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=inherited | environment,
     )
 
 
@@ -41,10 +49,16 @@ def test_a_backend_that_was_named_is_not_changed() -> None:
 def test_without_a_backend_the_first_use_says_what_to_install_and_tables_are_read() -> None:
     code = "import multimodal_gen as mg; mg.split_table; mg.MultimodalSequence"
     done = run(code, BACKENDS)
-    assert "ImportError: Keras has no backend to run on. Install it, or another one: pip install" in done.stderr
+    assert (
+        "ImportError: Keras has no backend to run on. Install it, or another one: pip install"
+        in done.stderr
+    )
     done = run("import multimodal_gen as mg; mg.models", BACKENDS, KERAS_BACKEND="torch")
     assert "ImportError: KERAS_BACKEND names 'torch', which is not installed" in done.stderr
-    command = "import sys; sys.argv = ['multimodal-gen', '--version']; from multimodal_gen.cli import main; main()"
+    command = (
+        "import sys; sys.argv = ['multimodal-gen', '--version']; from multimodal_gen.cli import "
+        "main; main()"
+    )
     done = run(command, BACKENDS)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: Keras has no backend to run on."), done.stderr
@@ -58,4 +72,7 @@ def test_the_lists_without_tensorflow_are_that_of_the_package() -> None:
     for backend in ("jax", "torch"):
         lines = (ROOT / f"requirements-{backend}.txt").read_text().splitlines()
         listed = [line for line in lines if line and not line.startswith("#")]
-        assert listed == [extras[backend], *(one for one in needed if not one.startswith("tensorflow"))]
+        assert listed == [
+            extras[backend],
+            *(one for one in needed if not one.startswith("tensorflow")),
+        ]

@@ -1,4 +1,6 @@
-"""The benchmarks run on a handful of tiny pictures, and every contestant delivers the work that is compared."""
+"""The benchmarks run on a handful of tiny pictures, and every contestant delivers the work that is
+compared.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,27 @@ from PIL import Image
 import multimodal_gen as mg
 from benchmarks import fit, scale, tables, throughput
 from benchmarks.report import Bar, Report, bar_chart, publish, write_section
-from benchmarks.work import Contestant, PillowRows, Source, Work, check_batch, make_photos, read_work
+from benchmarks.work import (
+    Contestant,
+    PillowRows,
+    Source,
+    Work,
+    check_batch,
+    make_photos,
+    read_work,
+)
 
 pytestmark = pytest.mark.filterwarnings(
     # Of other libraries, with the versions of today.
     "ignore::DeprecationWarning:(?!multimodal_gen|benchmarks)",
 )
 
-LIBRARIES = {"grain": "grain", "torch": "torch", "limit": "simplejpeg", "limit-scaled": "simplejpeg"}
+LIBRARIES = {
+    "grain": "grain",
+    "torch": "torch",
+    "limit": "simplejpeg",
+    "limit-scaled": "simplejpeg",
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +50,35 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = []
     for number in range(6):
         Image.fromarray(rng.integers(0, 256, (40, 50, 3), "uint8")).save(folder / f"{number}.jpg")
-        rows.append((f"{number}.jpg", f"a tiny picture, number {number}", "large" if number == 5 else "small"))
-    pd.DataFrame(rows, columns=["image", "caption", "size"]).to_csv(folder / "data.csv", index=False)
+        rows.append(
+            (
+                f"{number}.jpg",
+                f"a tiny picture, number {number}",
+                "large" if number == 5 else "small",
+            )
+        )
+    pd.DataFrame(rows, columns=["image", "caption", "size"]).to_csv(
+        folder / "data.csv", index=False
+    )
     return folder
 
 
 def make_work(photos: Path, scratch: Path, rows: int = 10) -> Work:
-    return read_work(photos, rows=rows, size="small", image_size=(24, 32), batch_size=4, threads=2, scratch=scratch)
+    return read_work(
+        photos,
+        rows=rows,
+        size="small",
+        image_size=(24, 32),
+        batch_size=4,
+        threads=2,
+        scratch=scratch,
+    )
 
 
 @pytest.mark.parametrize("contestant", throughput.CONTESTANTS, ids=lambda one: one.name)
-def test_every_contestant_delivers_every_row_as_specified(contestant: Contestant, photos: Path, tmp_path: Path) -> None:
+def test_every_contestant_delivers_every_row_as_specified(
+    contestant: Contestant, photos: Path, tmp_path: Path
+) -> None:
     if "turbo" in contestant.name:
         pytest.importorskip("simplejpeg")
         pytest.importorskip("cv2")
@@ -85,14 +118,22 @@ def test_a_contestant_that_delivers_something_else_is_refused(photos: Path, tmp_
     sequence = next(one for one in throughput.CONTESTANTS if one.name == "sequence-1")
     (images, ids), labels = next(iter(sequence.open(work).epoch()))
     floats = ((images.astype("float32"), ids), labels)
-    with pytest.raises(ValueError, match=r"sequence-1 must deliver .*'uint8'.* Received: .*'float32'"):
+    with pytest.raises(
+        ValueError, match=r"sequence-1 must deliver .*'uint8'.* Received: .*'float32'"
+    ):
         check_batch(floats, work, sequence, 4)
-    short = dataclasses.replace(sequence, open=lambda work: Source(lambda: [((images, ids), labels)]))
-    with pytest.raises(ValueError, match=r"sequence-1 must deliver 3 batches an epoch. Received: 1"):
+    short = dataclasses.replace(
+        sequence, open=lambda work: Source(lambda: [((images, ids), labels)])
+    )
+    with pytest.raises(
+        ValueError, match=r"sequence-1 must deliver 3 batches an epoch. Received: 1"
+    ):
         throughput.measure(work, [short], 1, "loader")
 
 
-def test_a_contestant_whose_library_is_missing_is_left_out_with_the_reason(photos: Path, tmp_path: Path) -> None:
+def test_a_contestant_whose_library_is_missing_is_left_out_with_the_reason(
+    photos: Path, tmp_path: Path
+) -> None:
     def open_nothing(work: Work) -> Source:
         import no_such_library  # noqa: F401
 
@@ -133,7 +174,15 @@ def test_throughput_through_fit_measures_those_that_fit_takes(photos: Path, tmp_
 
 def test_an_unknown_size_is_refused_with_the_known_ones(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"one of \['large', 'small'\].* Received: size='huge'"):
-        read_work(photos, rows=4, size="huge", image_size=(8, 8), batch_size=2, threads=1, scratch=tmp_path)
+        read_work(
+            photos,
+            rows=4,
+            size="huge",
+            image_size=(8, 8),
+            batch_size=2,
+            threads=1,
+            scratch=tmp_path,
+        )
 
 
 def test_photos_are_made_from_sample_data(tmp_path: Path) -> None:
@@ -156,7 +205,9 @@ def test_fit_times_whole_runs_and_later_epochs(photos: Path, tmp_path: Path) -> 
     for one in times.values():
         assert len(one.fits) == 1 and len(one.epochs) == 2
         assert sum(one.epochs) < sum(one.fits)
-        assert len(one.waits) == 2 and all(wait < epoch for wait, epoch in zip(one.waits, one.epochs, strict=True))
+        assert len(one.waits) == 2 and all(
+            wait < epoch for wait, epoch in zip(one.waits, one.epochs, strict=True)
+        )
     report = fit.make_report(run, {"tensorflow": (times, skipped)})
     shares = report.figures["share_of_data"]
     assert shares["tensorflow ready"] == 0
@@ -194,7 +245,17 @@ def test_the_share_of_data_is_what_a_ready_batch_saves() -> None:
     report = fit.make_report(fit.Run("photos", Path(), 16, 2, 1, 2, ()), {"jax": (times, {})})
     assert report.figures["share_of_data"] == {"jax ready": 0.0, "jax sequence": 0.75}
     assert report.figures["share_of_waiting"] == {"jax ready": 0.0, "jax sequence": 0.25}
-    assert list(report.rows[1]) == ["sequence", "jax", "20.0 s", "1.00", "8.00 s", "1.00", "2", "75%", "25.0%"]
+    assert list(report.rows[1]) == [
+        "sequence",
+        "jax",
+        "20.0 s",
+        "1.00",
+        "8.00 s",
+        "1.00",
+        "2",
+        "75%",
+        "25.0%",
+    ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
@@ -213,7 +274,10 @@ def test_scale_names_what_is_over_a_limit() -> None:
     good = {**within, "table": 1.0, "throughput": [100.0], "throughput_fall_error": 0.5}
     assert scale.make_report({10: good}, 3).notes[0] == "All within the limits."
     bad = {**good, "first_batch": 2.5}
-    assert scale.make_report({10: good, 1000: bad}, 3).notes[0] == "Over a limit: first batch at 1,000 rows."
+    assert (
+        scale.make_report({10: good, 1000: bad}, 3).notes[0]
+        == "Over a limit: first batch at 1,000 rows."
+    )
 
 
 def test_a_section_of_a_markdown_file_is_added_once_and_then_replaced(tmp_path: Path) -> None:
@@ -223,7 +287,9 @@ def test_a_section_of_a_markdown_file_is_added_once_and_then_replaced(tmp_path: 
     arguments = argparse.Namespace(out=None, markdown=file, charts=tmp_path / "charts")
     for value in ("1", "2"):
         report = Report("speed", "How fast", ["name", "value"], [["ours", value]], ["A note."], {})
-        publish(report, arguments, bar_chart([Bar("ours", 1, "panel", ours=True)], "How fast", "of one"))
+        publish(
+            report, arguments, bar_chart([Bar("ours", 1, "panel", ours=True)], "How fast", "of one")
+        )
     write_section(Report("other", "Other", ["name"], [], [], {}), file, None)
     text = file.read_text("utf-8")
     assert text.startswith("# Page\n\nText.\n\n<!-- begin speed -->\n### How fast\n")
@@ -233,7 +299,11 @@ def test_a_section_of_a_markdown_file_is_added_once_and_then_replaced(tmp_path: 
 
 
 def test_a_chart_has_a_bar_for_each_value_and_a_scale_for_each_panel() -> None:
-    bars = [Bar("a", 10, "cold"), Bar("b", 20, "cold", ours=True), Bar("c", 5000, "warm", limit=True)]
+    bars = [
+        Bar("a", 10, "cold"),
+        Bar("b", 20, "cold", ours=True),
+        Bar("c", 5000, "warm", limit=True),
+    ]
     figure = bar_chart(bars, "Title", "subtitle")
     cold, warm = figure.axes
     assert [patch.get_width() for patch in cold.patches] == [10, 20]
@@ -246,5 +316,7 @@ def test_the_benchmark_of_tables_reads_the_same_rows_of_every_format(tmp_path: P
     read = [mg.read_table(tmp_path / name) for name in tables.FILES]
     assert all(one["image"].tolist() == read[0]["image"].tolist() for one in read)
     assert '"for"' in "".join(read[1]["caption"]) and '5"' in "".join(read[2]["caption"])
-    seconds, megabytes, rows = tables.read_once(Path(tables.__file__).parent.parent, tmp_path / "rows.jsonl")
+    seconds, megabytes, rows = tables.read_once(
+        Path(tables.__file__).parent.parent, tmp_path / "rows.jsonl"
+    )
     assert seconds > 0 and megabytes >= 0 and rows == 50

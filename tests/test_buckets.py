@@ -1,4 +1,6 @@
-"""Buckets: batches of captions of like length, cut to a handful of lengths, and everything else as without them."""
+"""Buckets: batches of captions of like length, cut to a handful of lengths, and everything else as
+without them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def make_table(rows: int = 203) -> pd.DataFrame:
     lengths = np.minimum(rng.geometric(0.12, rows) - 1, FULL)
     captions = [" ".join(rng.choice(WORDS, length)) for length in lengths]
     label = ["ab"[length % 2] for length in lengths]
-    frame = pd.DataFrame({"caption": captions, "price": np.arange(rows, dtype="float64"), "label": label})
+    frame = pd.DataFrame(
+        {"caption": captions, "price": np.arange(rows, dtype="float64"), "label": label}
+    )
     return frame.set_index(pd.Index([f"row-{row}" for row in range(rows)]))
 
 
@@ -35,13 +39,26 @@ TABLE = make_table()
 
 
 def text_loader(**arguments: Any) -> mg.TextLoader:
-    return mg.TextLoader.from_texts("caption", TABLE, model="wordlevel", sequence_length=FULL, **arguments)
+    return mg.TextLoader.from_texts(
+        "caption", TABLE, model="wordlevel", sequence_length=FULL, **arguments
+    )
 
 
-def make_data(loader: mg.Loader | None = None, table: pd.DataFrame = TABLE, **arguments: Any) -> mg.MultimodalSequence:
-    inputs = {"price": mg.NumericLoader("price", mean=[0.0], scale=[1.0]), "caption": loader or text_loader()}
+def make_data(
+    loader: mg.Loader | None = None, table: pd.DataFrame = TABLE, **arguments: Any
+) -> mg.MultimodalSequence:
+    inputs = {
+        "price": mg.NumericLoader("price", mean=[0.0], scale=[1.0]),
+        "caption": loader or text_loader(),
+    }
     target = mg.ClassLabel.from_values("label", TABLE)
-    defaults = {"target": target, "batch_size": 16, "shuffle": True, "seed": 3, "bucket_by_length": "caption"}
+    defaults = {
+        "target": target,
+        "batch_size": 16,
+        "shuffle": True,
+        "seed": 3,
+        "bucket_by_length": "caption",
+    }
     return mg.MultimodalSequence(table, inputs, **{**defaults, **arguments})
 
 
@@ -62,7 +79,9 @@ def test_batches_come_in_a_handful_of_lengths_and_hold_every_row_once_with_all_i
         assert [len(captions) for _, captions in batches] == [16] * 12 + [11]
         assert {captions.shape[1] for _, captions in batches} <= {8, 16, 24, 32, FULL}
         assert len({captions.shape[1] for _, captions in batches}) >= 3
-        assert all(captions.flags.c_contiguous and captions.dtype == "int32" for _, captions in batches)
+        assert all(
+            captions.flags.c_contiguous and captions.dtype == "int32" for _, captions in batches
+        )
         assert sorted(np.concatenate([prices for prices, _ in batches])[:, 0]) == list(range(203))
         one, other = by_row(data), by_row(plain)
         assert list(one) != list(other)
@@ -74,7 +93,9 @@ def test_batches_come_in_a_handful_of_lengths_and_hold_every_row_once_with_all_i
 def test_the_padding_is_less_and_its_share_as_the_repr_says() -> None:
     def share(data: mg.MultimodalSequence) -> float:
         arrays = [captions for (_, captions), _ in data]
-        return float(1 - sum(np.count_nonzero(one) for one in arrays) / sum(one.size for one in arrays))
+        return float(
+            1 - sum(np.count_nonzero(one) for one in arrays) / sum(one.size for one in arrays)
+        )
 
     for arguments in ({}, {"drop_remainder": True}):
         data = make_data(**arguments)
@@ -88,7 +109,9 @@ def test_the_padding_is_less_and_its_share_as_the_repr_says() -> None:
     assert "padded" not in repr(make_data(bucket_by_length=None))
 
 
-def test_a_batch_depends_on_neither_threads_nor_what_was_asked_before_and_survives_pickling() -> None:
+def test_a_batch_depends_on_neither_threads_nor_what_was_asked_before_and_survives_pickling() -> (
+    None
+):
     data = make_data(threads=1)
     data.epoch = 3
     expected = [data[index] for index in range(len(data))]
@@ -103,7 +126,9 @@ def test_a_batch_depends_on_neither_threads_nor_what_was_asked_before_and_surviv
         assert label.tobytes() == expected[index][1].tobytes()
 
 
-def test_pictures_ride_along_and_are_varied_as_without_buckets(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_pictures_ride_along_and_are_varied_as_without_buckets(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     picture_table["caption"] = ["word " * (1 + 3 * row) for row in range(10)]
     flip = [mg.augment.RandomFlip("horizontal"), mg.augment.RandomRotation(0.1)]
     inputs = {
@@ -112,11 +137,17 @@ def test_pictures_ride_along_and_are_varied_as_without_buckets(picture_table: pd
         "price": mg.NumericLoader("price", mean=[0.0], scale=[1.0]),
     }
     sequences = [
-        mg.MultimodalSequence(picture_table, inputs, batch_size=2, shuffle=True, bucket_by_length=name)
+        mg.MultimodalSequence(
+            picture_table, inputs, batch_size=2, shuffle=True, bucket_by_length=name
+        )
         for name in ("caption", None)
     ]
     one, other = (
-        {float(price[0]): image for ((images, _, prices),) in data for image, price in zip(images, prices, strict=True)}
+        {
+            float(price[0]): image
+            for ((images, _, prices),) in data
+            for image, price in zip(images, prices, strict=True)
+        }
         for data in sequences
     )
     assert len(one) == 10
@@ -133,7 +164,9 @@ def test_the_lengths_are_those_that_leave_the_least_padding() -> None:
     assert np.array_equal(buckets.of_row, np.ceil(np.maximum(needed, 1) / 8) - 1)
     assert buckets.ids.tolist() == [needed[buckets.of_row == one].sum() for one in range(5)]
 
-    table = pd.DataFrame({"caption": ["word " * length for length in np.random.default_rng(0).integers(0, 75, 50)]})
+    table = pd.DataFrame(
+        {"caption": ["word " * length for length in np.random.default_rng(0).integers(0, 75, 50)]}
+    )
     longer = mg.TextLoader.from_texts("caption", table, sequence_length=100)
     found = learn_buckets("caption", table, {"caption": longer}, {}, shuffle=True)
     needed = np.array([len(caption.split()) for caption in table["caption"]])
@@ -153,14 +186,18 @@ def test_captions_of_one_length_and_empty_ones_have_one_length() -> None:
     for words in ("", "word " * 9, "word " * 12):
         table = pd.DataFrame({"caption": [words] * 4})
         loader = mg.TextLoader.from_texts("caption", ["word"], sequence_length=12)
-        data = mg.MultimodalSequence(table, {"caption": loader}, batch_size=2, shuffle=True, bucket_by_length="caption")
+        data = mg.MultimodalSequence(
+            table, {"caption": loader}, batch_size=2, shuffle=True, bucket_by_length="caption"
+        )
         ((captions,),) = data[0]
         assert captions.shape == (2, 12 if words else 8)
 
 
 def test_padding_on_the_left_is_cut_off_on_the_left() -> None:
     data, plain = make_data(text_loader(padding="left")), make_data()
-    assert {captions.shape[1] for (_, captions), _ in data} == {captions.shape[1] for (_, captions), _ in plain}
+    assert {captions.shape[1] for (_, captions), _ in data} == {
+        captions.shape[1] for (_, captions), _ in plain
+    }
     for (_, captions), _ in data:
         assert all(np.array_equal(ids != 0, np.sort(ids != 0)) for ids in captions)
     other = by_row(plain)
@@ -176,13 +213,16 @@ def test_all_ranks_have_batches_of_one_shape_that_are_slices_of_the_whole() -> N
         assert parts[0][0][1].shape == parts[1][0][1].shape
         joined = np.concatenate([inputs[1] for inputs, _, _ in parts])
         assert np.array_equal(joined[: len(captions)], captions)
-        assert np.array_equal(np.concatenate([inputs[0] for inputs, _, _ in parts])[: len(prices)], prices)
+        assert np.array_equal(
+            np.concatenate([inputs[0] for inputs, _, _ in parts])[: len(prices)], prices
+        )
 
 
 def test_masked_tokens_are_cut_like_their_captions() -> None:
     masked = mg.MaskedTextLoader(text_loader(), rate=0.3)
     targets = {"words": mg.MaskedTokens(masked), "kind": mg.ClassLabel.from_values("label", TABLE)}
-    # A caption that is blanked keeps its hidden words, which may be more than those of all others in the batch.
+    # A caption that is blanked keeps its hidden words, which may be more than those of all others
+    # in the batch.
     blank = [mg.augment.ModalityDropout(0.3, inputs=["caption"])]
     data = make_data(masked, target=targets, sample_augment=blank)
     plain = make_data(masked, target=targets, sample_augment=blank, bucket_by_length=None)
@@ -222,13 +262,18 @@ def append(text: str, rng: np.random.Generator) -> str:
     return text + " word0 word1 word2"
 
 
-def test_what_an_operation_makes_longer_is_not_cut_off_and_refused_where_ranks_would_differ() -> None:
+def test_what_an_operation_makes_longer_is_not_cut_off_and_refused_where_ranks_would_differ() -> (
+    None
+):
     data, plain = make_data(text_loader(augment=[append])), make_data()
     other = by_row(plain)
     for row, (ids, _) in by_row(data).items():
         assert len(ids) == min(len(other[row][0]) + 3, FULL)
     assert {captions.shape[1] for (_, captions), _ in data} <= {8, 16, 24, 32, FULL}
-    with pytest.raises(mg.LoaderError, match="no random operation may make a caption of 'caption' longer.*Received: "):
+    with pytest.raises(
+        mg.LoaderError,
+        match="no random operation may make a caption of 'caption' longer.*Received: ",
+    ):
         list(data.shard(0, 2))
 
 
@@ -251,7 +296,9 @@ def test_an_epoch_of_one_batch_is_at_the_full_length() -> None:
 def test_rows_drawn_by_weight_and_endless_sequences_come_in_buckets_too(inputs_as: str) -> None:
     data = make_data(shuffle=False, sampler="balanced", endless=True, inputs_as=inputs_as)
     assert data.plan.num_batches == 13
-    shapes = [np.shape(data[index][0]["caption" if inputs_as == "dict" else 1])[1] for index in range(26)]
+    shapes = [
+        np.shape(data[index][0]["caption" if inputs_as == "dict" else 1])[1] for index in range(26)
+    ]
     assert len(set(shapes)) >= 3
     assert "padded to" in repr(data)
 
@@ -269,7 +316,14 @@ def test_keras_trains_on_batches_of_several_lengths_even_where_the_first_two_hav
     branch = mg.models.TokenBranch(embedding_size=8, blocks=blocks, heads=2)
     model = mg.build_fusion_classifier(data.inputs, data.target, branches={"caption": branch})
     model.compile("adam", loss=data.assembly.targets[None].loss)
-    model.fit(data, validation_data=data.for_evaluation(), epochs=3, initial_epoch=1, shuffle=False, verbose=0)
+    model.fit(
+        data,
+        validation_data=data.for_evaluation(),
+        epochs=3,
+        initial_epoch=1,
+        shuffle=False,
+        verbose=0,
+    )
     assert data.epoch == 2
     assert np.isfinite(model.evaluate(data.for_evaluation(), verbose=0))
     bundle = mg.Bundle(model, data.inputs, data.target)
@@ -292,14 +346,24 @@ def test_a_model_of_ones_own_is_taught_to_guess_words_at_every_length() -> None:
     masked = mg.MaskedTextLoader(text_loader())
     target = mg.MaskedTokens(masked)
     data = mg.MultimodalSequence(
-        TABLE, {"caption": masked}, target, batch_size=16, shuffle=True, bucket_by_length="caption", inputs_as="array"
+        TABLE,
+        {"caption": masked},
+        target,
+        batch_size=16,
+        shuffle=True,
+        bucket_by_length="caption",
+        inputs_as="array",
     )
     ids = keras.Input((None,), dtype="int32")
     x = keras.layers.Embedding(masked.spec.vocabulary_size, 8)(ids)
     model = keras.Model(ids, keras.layers.Dense(target.units, activation="softmax")(x))
     model.compile("adam", loss=target.loss, metrics=target.metrics)
     model.fit(data, epochs=2, shuffle=False, verbose=0)
-    assert model.predict(data.for_evaluation(TABLE[:20]), verbose=0).shape == (20, FULL, target.units)
+    assert model.predict(data.for_evaluation(TABLE[:20]), verbose=0).shape == (
+        20,
+        FULL,
+        target.units,
+    )
 
 
 def test_a_bad_caption_is_named_before_training() -> None:
@@ -333,14 +397,22 @@ class EveryOther(mg.Loader):
 def test_tokens_of_a_loader_of_ones_own_come_in_buckets_too() -> None:
     data = make_data(EveryOther())
     assert {captions.shape[1] for (_, captions), _ in data} == {8, 16, 20}
-    assert sorted(len(ids) for ids, _ in by_row(data).values()) == sorted(row % 20 for row in range(203))
+    assert sorted(len(ids) for ids, _ in by_row(data).values()) == sorted(
+        row % 20 for row in range(203)
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"bucket_by_length": "text"}, "must name an input of kind 'tokens'.*Received: bucket_by_length='text'"),
-        ({"bucket_by_length": "price"}, "'price': 'vector', 'caption': 'tokens'.*Received: bucket_by_length='price'"),
+        (
+            {"bucket_by_length": "text"},
+            "must name an input of kind 'tokens'.*Received: bucket_by_length='text'",
+        ),
+        (
+            {"bucket_by_length": "price"},
+            "'price': 'vector', 'caption': 'tokens'.*Received: bucket_by_length='price'",
+        ),
         ({"shuffle": False}, "needs `shuffle=True` or a sampler. Received: .*shuffle=False"),
         (
             {"loader": mg.TextLoader.from_texts("caption", TABLE, output_mode="ngrams")},

@@ -39,7 +39,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> mg.Bundle:
     inputs = {
         "image": mg.ImageLoader("image", directory=folder, image_size=(16, 16)),
         "caption": mg.TextLoader.from_texts("caption", picture_table["caption"], sequence_length=6),
-        "words": mg.TextLoader.from_texts("caption", picture_table["caption"], output_mode="ngrams"),
+        "words": mg.TextLoader.from_texts(
+            "caption", picture_table["caption"], output_mode="ngrams"
+        ),
         "price": NumericLoader.from_values("price", picture_table["price"]),
     }
     target = mg.ClassLabel.from_values("label", picture_table["label"])
@@ -51,7 +53,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> mg.Bundle:
     return mg.Bundle(model, inputs, target)
 
 
-def test_a_loaded_bundle_predicts_what_the_saved_one_did(bundle: mg.Bundle, picture_table, tmp_path: Path) -> None:
+def test_a_loaded_bundle_predicts_what_the_saved_one_did(
+    bundle: mg.Bundle, picture_table, tmp_path: Path
+) -> None:
     expected = bundle.predict(picture_table)
     bundle.save(tmp_path / "runs" / "first")
     loaded = mg.load_bundle(tmp_path / "runs" / "first")
@@ -62,20 +66,30 @@ def test_a_loaded_bundle_predicts_what_the_saved_one_did(bundle: mg.Bundle, pict
     assert loaded.target == bundle.target
 
 
-def test_predictions_have_a_label_and_a_probability_for_each_class(bundle: mg.Bundle, picture_table) -> None:
+def test_predictions_have_a_label_and_a_probability_for_each_class(
+    bundle: mg.Bundle, picture_table
+) -> None:
     predictions = bundle.predict(picture_table)
     assert list(predictions.columns) == ["label", "x", "y", "z"]
-    assert predictions[["x", "y", "z"]].sum(axis=1).to_numpy() == pytest.approx(np.ones(10), abs=1e-5)
+    assert predictions[["x", "y", "z"]].sum(axis=1).to_numpy() == pytest.approx(
+        np.ones(10), abs=1e-5
+    )
     assert (predictions[["x", "y", "z"]].idxmax(axis=1) == predictions["label"]).all()
 
 
-def test_the_order_is_the_tables_even_with_a_shuffled_non_unique_index(bundle: mg.Bundle, picture_table) -> None:
-    alone = {row: bundle.predict(picture_table.loc[[row]]).iloc[0]["x"] for row in picture_table.index}
+def test_the_order_is_the_tables_even_with_a_shuffled_non_unique_index(
+    bundle: mg.Bundle, picture_table
+) -> None:
+    alone = {
+        row: bundle.predict(picture_table.loc[[row]]).iloc[0]["x"] for row in picture_table.index
+    }
     many = picture_table.iloc[np.random.default_rng(0).integers(0, 10, 150)]
     named = many.set_axis(["twin", *many.index[1:-1], "twin"])
     predictions = bundle.predict(named, batch_size=7)
     assert predictions.index.tolist() == named.index.tolist()
-    assert predictions["x"].to_numpy() == pytest.approx([alone[row] for row in many.index], abs=1e-5)
+    assert predictions["x"].to_numpy() == pytest.approx(
+        [alone[row] for row in many.index], abs=1e-5
+    )
 
 
 def test_a_bundle_is_one_folder_without_pickle(bundle: mg.Bundle, tmp_path: Path) -> None:
@@ -95,11 +109,15 @@ def test_a_bundle_is_one_folder_without_pickle(bundle: mg.Bundle, tmp_path: Path
     members = zipfile.ZipFile(folder / "model.keras").namelist()
     assert not [name for name in members if name.endswith((".pkl", ".pickle"))]
     for path in folder.iterdir():
-        with pytest.raises((pickle.UnpicklingError, ValueError, EOFError, KeyError, UnicodeDecodeError, IndexError)):
+        with pytest.raises(
+            (pickle.UnpicklingError, ValueError, EOFError, KeyError, UnicodeDecodeError, IndexError)
+        ):
             pickle.loads(path.read_bytes())
 
 
-def test_saving_leaves_the_optimizer_out_of_the_file_and_in_the_model(picture_table, tmp_path: Path) -> None:
+def test_saving_leaves_the_optimizer_out_of_the_file_and_in_the_model(
+    picture_table, tmp_path: Path
+) -> None:
     bundle = small_bundle(picture_table, length=LengthLoader("caption"))
     bundle.model.compile("adam", loss=bundle.target.loss)
     data = mg.MultimodalSequence(picture_table, bundle.inputs, bundle.target)
@@ -112,14 +130,18 @@ def test_saving_leaves_the_optimizer_out_of_the_file_and_in_the_model(picture_ta
     assert not keras.saving.load_model(tmp_path / "run" / "model.keras").compiled
 
 
-def test_the_scores_of_evaluate_follow_from_the_predictions(bundle: mg.Bundle, picture_table) -> None:
+def test_the_scores_of_evaluate_follow_from_the_predictions(
+    bundle: mg.Bundle, picture_table
+) -> None:
     scores = bundle.evaluate(picture_table)
     assert scores["accuracy"] == pytest.approx(
         (bundle.predict(picture_table)["label"] == picture_table["label"]).mean()
     )
     assert {"balanced_accuracy", "macro_f1", "log_loss"} < set(scores)
     table = picture_table.assign(label="w")
-    with pytest.raises(mg.LoadError, match="index 'row-0', column 'label': the label 'w' is not one of"):
+    with pytest.raises(
+        mg.LoadError, match="index 'row-0', column 'label': the label 'w' is not one of"
+    ):
         bundle.evaluate(table)
 
 
@@ -133,7 +155,10 @@ def test_images_may_have_moved(bundle: mg.Bundle, picture_table, tmp_path: Path)
 
 
 def small_bundle(table: pd.DataFrame, **inputs: mg.Loader) -> mg.Bundle:
-    tensors = [keras.Input(loader.spec.shape, dtype=loader.spec.dtype, name=name) for name, loader in inputs.items()]
+    tensors = [
+        keras.Input(loader.spec.shape, dtype=loader.spec.dtype, name=name)
+        for name, loader in inputs.items()
+    ]
     joined = keras.layers.Concatenate()(tensors) if len(tensors) > 1 else tensors[0]
     target = mg.ClassLabel.from_values("label", table["label"])
     return mg.Bundle(keras.Model(tensors, keras.layers.Dense(3, "softmax")(joined)), inputs, target)
@@ -164,7 +189,9 @@ def test_a_bundle_without_a_target_gives_raw_outputs(picture_table) -> None:
 def test_a_model_of_other_inputs_is_refused(picture_table) -> None:
     bundle = small_bundle(picture_table, length=LengthLoader("caption"))
     price = NumericLoader(["price", "length"], mean=[0, 0], scale=[1, 1])
-    with pytest.raises(ValueError, match=r"inputs of shapes \[\(1,\)\]. Received: loaders that yield \[\(2,\)\]"):
+    with pytest.raises(
+        ValueError, match=r"inputs of shapes \[\(1,\)\]. Received: loaders that yield \[\(2,\)\]"
+    ):
         mg.Bundle(bundle.model, {"length": price})
 
 
@@ -194,7 +221,14 @@ def test_what_is_no_bundle_is_refused_by_name(bundle: mg.Bundle, tmp_path: Path)
     [
         {"inputs": {"image": {"class_name": "Nowhere", "config": {}}}},
         {"inputs": {"image": {"class_name": None, "config": {}}}},
-        {"inputs": {"image": {"class_name": "ImageLoader", "config": {"column": "image", "dtype": "int8"}}}},
+        {
+            "inputs": {
+                "image": {
+                    "class_name": "ImageLoader",
+                    "config": {"column": "image", "dtype": "int8"},
+                }
+            }
+        },
         {"inputs": {"image": {"class_name": "ImageLoader", "config": {"colour": 1}}}},
         {"inputs": None},
         {"target": {"class_name": "Nowhere", "config": {}}},
@@ -212,17 +246,23 @@ def test_every_kind_of_damage_is_an_error_of_the_bundle_that_ends_in_its_path(
         mg.load_bundle(tmp_path / "run")
 
 
-@pytest.mark.parametrize(("saved", "told"), [("99.1.0", True), ("99.1.0.dev3", True), ("3.0.0", False), (7, False)])
+@pytest.mark.parametrize(
+    ("saved", "told"), [("99.1.0", True), ("99.1.0.dev3", True), ("3.0.0", False), (7, False)]
+)
 def test_a_model_that_a_newer_keras_saved_is_an_error_that_says_so(
     saved: object, told: bool, bundle: mg.Bundle, tmp_path: Path
 ) -> None:
     bundle.save(tmp_path / "bundle")
     description = json.loads((tmp_path / "bundle" / "bundle.json").read_text("utf-8"))
-    (tmp_path / "bundle" / "bundle.json").write_text(json.dumps({**description, "keras": saved}), "utf-8")
+    (tmp_path / "bundle" / "bundle.json").write_text(
+        json.dumps({**description, "keras": saved}), "utf-8"
+    )
     # One that can be loaded all the same is.
     mg.load_bundle(tmp_path / "bundle")
     (tmp_path / "bundle" / "model.keras").write_bytes(b"of another kind")
-    with pytest.raises(mg.BundleError, match="model.keras is missing, damaged.*Received: path=") as caught:
+    with pytest.raises(
+        mg.BundleError, match="model.keras is missing, damaged.*Received: path="
+    ) as caught:
         mg.load_bundle(tmp_path / "bundle")
     words = f"It was saved with Keras {saved}, and this is {keras.__version__}, which may lack"
     assert str(caught.value).startswith(words) == told
@@ -242,9 +282,13 @@ def test_a_damaged_model_is_an_error_of_the_bundle(bundle: mg.Bundle, tmp_path: 
 def test_a_bundle_cannot_reach_out_of_its_folder(bundle: mg.Bundle, tmp_path: Path) -> None:
     bundle.save(tmp_path / "run")
     description = json.loads((tmp_path / "run" / "bundle.json").read_text())
-    description["inputs"]["caption"]["config"]["tokenizer"]["config"]["tokenizer_json"] = "../secret.json"
+    description["inputs"]["caption"]["config"]["tokenizer"]["config"]["tokenizer_json"] = (
+        "../secret.json"
+    )
     (tmp_path / "run" / "bundle.json").write_text(json.dumps(description))
-    with pytest.raises(mg.BundleError, match="must lie in its own folder.*Received: '../secret.json'"):
+    with pytest.raises(
+        mg.BundleError, match="must lie in its own folder.*Received: '../secret.json'"
+    ):
         mg.load_bundle(tmp_path / "run")
 
 
@@ -267,12 +311,16 @@ def picture_table(picture_table: pd.DataFrame) -> pd.DataFrame:
     return picture_table.assign(tags=["", "new", "new|red", "red", "new"] * 2)
 
 
-def bundle_of_several(table: pd.DataFrame, targets: dict[str, mg.Target], folder: Path) -> mg.Bundle:
+def bundle_of_several(
+    table: pd.DataFrame, targets: dict[str, mg.Target], folder: Path
+) -> mg.Bundle:
     inputs = {
         "image": mg.ImageLoader("image", directory=folder, image_size=(4, 4)),
         "words": mg.TextLoader.from_texts("caption", table["caption"], output_mode="ngrams"),
     }
-    branches = {"image": lambda pixels: keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))}
+    branches = {
+        "image": lambda pixels: keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
+    }
     keras.utils.set_random_seed(0)
     model = mg.build_fusion_classifier(inputs, targets, branches=branches)
     model.compile("adam", loss={name: target.loss for name, target in targets.items()})
@@ -291,7 +339,10 @@ def test_several_targets_are_predicted_scored_saved_and_loaded(
         "cost.price",
     ]
     assert predictions.index.equals(picture_table.index)
-    assert ((predictions["tags.new"] > 0.5) == ["new" in labels for labels in predictions["tags.labels"]]).all()
+    assert (
+        (predictions["tags.new"] > 0.5)
+        == ["new" in labels for labels in predictions["tags.labels"]]
+    ).all()
     # In the table's own units, around whose mean an almost untrained model predicts.
     assert predictions["cost.price"].mean() == pytest.approx(picture_table["price"].mean(), abs=3)
 
@@ -299,7 +350,9 @@ def test_several_targets_are_predicted_scored_saved_and_loaded(
     assert {"kind.accuracy", "kind.log_loss", "tags.micro_f1", "cost.r2"} < set(scores)
     errors = (predictions["cost.price"] - picture_table["price"]).abs()
     assert scores["cost.mean_absolute_error"] == pytest.approx(errors.mean(), rel=1e-4)
-    assert scores["kind.accuracy"] == pytest.approx((predictions["kind.label"] == picture_table["label"]).mean())
+    assert scores["kind.accuracy"] == pytest.approx(
+        (predictions["kind.label"] == picture_table["label"]).mean()
+    )
 
     bundle.save(tmp_path / "run")
     loaded = mg.load_bundle(tmp_path / "run")
@@ -307,7 +360,9 @@ def test_several_targets_are_predicted_scored_saved_and_loaded(
     assert loaded.target == bundle.target
     pd.testing.assert_frame_equal(loaded.predict(picture_table), predictions, rtol=1e-4)
     assert "tags: label (2,) float32 from 'tags'" in repr(loaded)
-    with pytest.raises(mg.LoadError, match="index 'row-2', column 'tags': the label 'old' is not one of"):
+    with pytest.raises(
+        mg.LoadError, match="index 'row-2', column 'tags': the label 'old' is not one of"
+    ):
         bundle.evaluate(picture_table.assign(tags=["", "", "old", *[""] * 7]))
 
 
@@ -317,7 +372,9 @@ def test_a_bundle_of_several_outputs_without_a_target_gives_them_all(
     bundle = bundle_of_several(picture_table, targets, tmp_path)
     raw = mg.Bundle(bundle.model, bundle.inputs).predict(picture_table)
     assert sorted(raw.columns) == ["cost.0", "kind.0", "kind.1", "kind.2", "tags.0", "tags.1"]
-    assert raw["kind.1"].to_numpy() == pytest.approx(bundle.predict(picture_table)["kind.y"].to_numpy())
+    assert raw["kind.1"].to_numpy() == pytest.approx(
+        bundle.predict(picture_table)["kind.y"].to_numpy()
+    )
 
 
 def test_targets_that_the_model_has_no_outputs_for_are_refused(
@@ -325,27 +382,38 @@ def test_targets_that_the_model_has_no_outputs_for_are_refused(
 ) -> None:
     single = small_bundle(picture_table, length=LengthLoader("caption"))
     with pytest.raises(
-        ValueError, match=r"one output without a name. Received: targets named \['cost', 'kind', 'tags'\]"
+        ValueError,
+        match=r"one output without a name. Received: targets named \['cost', 'kind', 'tags'\]",
     ):
         mg.Bundle(single.model, single.inputs, targets)
     several = bundle_of_several(picture_table, targets, tmp_path)
-    with pytest.raises(ValueError, match=r"outputs named \['cost', 'kind', 'tags'\]. Received: a single target"):
+    with pytest.raises(
+        ValueError, match=r"outputs named \['cost', 'kind', 'tags'\]. Received: a single target"
+    ):
         mg.Bundle(several.model, several.inputs, targets["kind"])
     with pytest.raises(ValueError, match=r"Received: targets named \['kind'\]"):
         mg.Bundle(several.model, several.inputs, {"kind": targets["kind"]})
-    with pytest.raises(TypeError, match="a target such as ClassLabel, a mapping.*Received: target='label'"):
+    with pytest.raises(
+        TypeError, match="a target such as ClassLabel, a mapping.*Received: target='label'"
+    ):
         mg.Bundle(single.model, single.inputs, "label")
-    with pytest.raises(ValueError, match='must be "list", "tuple", "dict" or "array". Received: inputs_as=\'set\''):
+    with pytest.raises(
+        ValueError, match='must be "list", "tuple", "dict" or "array". Received: inputs_as=\'set\''
+    ):
         mg.Bundle(single.model, single.inputs, single.target, inputs_as="set")
 
 
-def test_pictures_of_a_reconstruction_may_have_moved_too(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_pictures_of_a_reconstruction_may_have_moved_too(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     loader = mg.ImageLoader("image", directory=tmp_path / "before", image_size=(4, 4))
     pixels = keras.Input((4, 4, 3), dtype="uint8", name="image")
     model = keras.Model([pixels], keras.layers.Rescaling(1 / 255)(pixels))
     mg.Bundle(model, {"image": loader}, InputTarget(loader)).save(tmp_path / "run")
     bundle = mg.load_bundle(tmp_path / "run", directory=tmp_path)
-    assert bundle.evaluate(picture_table) == pytest.approx({"mean_squared_error": 0.0, "r2": 1.0}, abs=1e-6)
+    assert bundle.evaluate(picture_table) == pytest.approx(
+        {"mean_squared_error": 0.0, "r2": 1.0}, abs=1e-6
+    )
     picture = bundle.predict(picture_table)["reconstruction"]["row-4"]
     np.testing.assert_array_equal(picture, loader.replace(directory=tmp_path).read("4.png"))
 
@@ -361,14 +429,19 @@ def test_outputs_that_do_not_fit_the_target_are_refused(
     inputs = {"length": LengthLoader("caption")}
     for units, name, wanted in ((5, "kind", 3), (3, "tags", 2), (3, "cost", 1)):
         with pytest.raises(
-            ValueError, match=rf"must put out {wanted} numbers a row.*Received: outputs of shape \({units},\)"
+            ValueError,
+            match=rf"must put out {wanted} numbers a row.*Received: outputs of shape \({units},\)",
         ):
             mg.Bundle(dense(units), inputs, targets[name])
     tensor = keras.Input((1,), name="length")
     several = keras.Model(
-        [tensor], {name: keras.layers.Dense(2, name=f"to_{name}")(tensor) for name in ("kind", "tags")}
+        [tensor],
+        {name: keras.layers.Dense(2, name=f"to_{name}")(tensor) for name in ("kind", "tags")},
     )
-    with pytest.raises(ValueError, match=r"3 numbers a row, as the ClassLabel on 'label'.*Received: outputs 'kind' of"):
+    with pytest.raises(
+        ValueError,
+        match=r"3 numbers a row, as the ClassLabel on 'label'.*Received: outputs 'kind' of",
+    ):
         mg.Bundle(several, inputs, {name: targets[name] for name in ("kind", "tags")})
     two = keras.Model([tensor], [keras.layers.Dense(3)(tensor), keras.layers.Dense(3)(tensor)])
     with pytest.raises(ValueError, match=r"outputs named \[0, 1\]. Received: a single target"):
@@ -380,7 +453,9 @@ def test_outputs_that_do_not_fit_the_target_are_refused(
     assert mg.Bundle(alone, inputs, targets["kind"]).predict(picture_table).shape == (10, 4)
 
 
-def test_logits_are_no_probabilities(picture_table: pd.DataFrame, targets: dict[str, mg.Target]) -> None:
+def test_logits_are_no_probabilities(
+    picture_table: pd.DataFrame, targets: dict[str, mg.Target]
+) -> None:
     inputs = {"length": LengthLoader("caption", scale=5.0)}
     for name, units, activation in (("kind", 3, "softmax"), ("tags", 2, "sigmoid")):
         bundle = mg.Bundle(dense(units, None), inputs, targets[name])
@@ -421,8 +496,12 @@ class OfTuple(OwnCall):
         return self.head(inputs[0])
 
 
-@pytest.mark.parametrize("kind", ["list", "tensor", "dict", "sequential", "call", "call of a tuple"])
-def test_a_single_input_is_given_as_the_model_takes_it(kind: str, picture_table: pd.DataFrame, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kind", ["list", "tensor", "dict", "sequential", "call", "call of a tuple"]
+)
+def test_a_single_input_is_given_as_the_model_takes_it(
+    kind: str, picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     tensor = keras.Input((1,), name="length")
     output = keras.layers.Dense(3, "softmax")(tensor)
     batch = np.ones((2, 1), "float32")
@@ -430,7 +509,10 @@ def test_a_single_input_is_given_as_the_model_takes_it(kind: str, picture_table:
         "list": lambda: (keras.Model([tensor], output), "list"),
         "tensor": lambda: (keras.Model(tensor, output), "array"),
         "dict": lambda: (keras.Model({"length": tensor}, output), "dict"),
-        "sequential": lambda: (keras.Sequential([tensor, keras.layers.Dense(3, "softmax")]), "array"),
+        "sequential": lambda: (
+            keras.Sequential([tensor, keras.layers.Dense(3, "softmax")]),
+            "array",
+        ),
         "call": lambda: (OwnCall(), "array"),
         "call of a tuple": lambda: (OfTuple(), "list"),
     }[kind]()
@@ -448,7 +530,9 @@ def test_a_single_input_is_given_as_the_model_takes_it(kind: str, picture_table:
 
 def test_inputs_by_name_may_come_in_any_order(picture_table: pd.DataFrame) -> None:
     tensors = {"words": keras.Input((1,), name="words"), "area": keras.Input((2,), name="area")}
-    model = keras.Model(tensors, keras.layers.Dense(1)(keras.layers.Concatenate()(list(tensors.values()))))
+    model = keras.Model(
+        tensors, keras.layers.Dense(1)(keras.layers.Concatenate()(list(tensors.values())))
+    )
     area = NumericLoader(["price", "cost"], mean=[0, 0], scale=[1, 1])
     picture_table["cost"] = 2 * picture_table["price"]
     bundle = mg.Bundle(model, {"area": area, "words": LengthLoader("caption")})
@@ -457,22 +541,31 @@ def test_inputs_by_name_may_come_in_any_order(picture_table: pd.DataFrame) -> No
         "area": np.stack([numbers, 2 * numbers], 1),
         "words": np.array([[len(one) * 0.1] for one in picture_table["caption"]]),
     }
-    assert bundle.predict(picture_table).to_numpy() == pytest.approx(model.predict(given, verbose=0), abs=1e-5)
+    assert bundle.predict(picture_table).to_numpy() == pytest.approx(
+        model.predict(given, verbose=0), abs=1e-5
+    )
     with pytest.raises(
-        ValueError, match=r"inputs named \['area', 'words'\]. Received: loaders named \['area', 'word'\]"
+        ValueError,
+        match=r"inputs named \['area', 'words'\]. Received: loaders named \['area', 'word'\]",
     ):
         mg.Bundle(model, {"area": area, "word": LengthLoader("caption")})
 
 
-def test_a_model_that_is_not_built_is_refused_and_one_of_other_outputs_found_out(picture_table: pd.DataFrame) -> None:
+def test_a_model_that_is_not_built_is_refused_and_one_of_other_outputs_found_out(
+    picture_table: pd.DataFrame,
+) -> None:
     inputs = {"length": LengthLoader("caption")}
     target = mg.ClassLabel.from_values("label", picture_table["label"])
     for model in (OwnCall(5), keras.Sequential([keras.layers.Dense(3, "softmax")])):
-        with pytest.raises(ValueError, match=r"call it on a batch first.*Received: an unbuilt (OwnCall|Sequential)"):
+        with pytest.raises(
+            ValueError, match=r"call it on a batch first.*Received: an unbuilt (OwnCall|Sequential)"
+        ):
             mg.Bundle(model, inputs, target)
     model = OwnCall(5)
     model(np.ones((2, 1), "float32"))
-    with pytest.raises(ValueError, match=r"must put out 3 numbers a row.*Received: outputs of shape \(5,\)"):
+    with pytest.raises(
+        ValueError, match=r"must put out 3 numbers a row.*Received: outputs of shape \(5,\)"
+    ):
         mg.Bundle(model, inputs, target).predict(picture_table)
 
 
@@ -500,14 +593,21 @@ def test_tokenizers_lie_in_files_of_their_own_wherever_they_are_used(
 
 
 def test_a_row_for_which_the_model_puts_out_nan_has_no_prediction_and_says_so() -> None:
-    table = pd.DataFrame({"price": [1.0, -1.0, 2.0], "label": ["x", "y", "x"]}, index=["a", "b", "c"])
+    table = pd.DataFrame(
+        {"price": [1.0, -1.0, 2.0], "label": ["x", "y", "x"]}, index=["a", "b", "c"]
+    )
     inputs = {"price": NumericLoader("price", mean=[0.0], scale=[1.0])}
     numbers = keras.Input((1,), name="price")
     outputs = keras.layers.Dense(2, "softmax")(keras.ops.log(numbers))
-    bundle = mg.Bundle(keras.Model(numbers, outputs), inputs, mg.ClassLabel("label", ["x", "y"]), inputs_as="array")
+    bundle = mg.Bundle(
+        keras.Model(numbers, outputs), inputs, mg.ClassLabel("label", ["x", "y"]), inputs_as="array"
+    )
     with pytest.warns(UserWarning, match="1 of 3 rows have no prediction; .*NaN for this row"):
         predictions = bundle.predict(table)
-    assert predictions["label"].isna().tolist() == [False, True, False] and predictions["error"].notna()["b"]
+    assert (
+        predictions["label"].isna().tolist() == [False, True, False]
+        and predictions["error"].notna()["b"]
+    )
     with pytest.raises(ValueError, match="cannot be scored: the model puts out NaN.*index 'b'"):
         bundle.evaluate(table)
     assert bundle.evaluate(table, on_error="skip")["left_out"] == 1

@@ -18,7 +18,9 @@ def fail_in(folder: Path, error: type[BaseException], file: Path | None = None) 
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_folder_made_in_vain_is_removed_with_those_above_it(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_folder_made_in_vain_is_removed_with_those_above_it(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
     with pytest.raises(error):
         fail_in(tmp_path / "runs" / "one", error)
     assert list(tmp_path.iterdir()) == []

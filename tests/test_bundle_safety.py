@@ -1,4 +1,6 @@
-"""Bundles from strangers: whatever stands in one, loading it runs no code, opens no other file and stays small."""
+"""Bundles from strangers: whatever stands in one, loading it runs no code, opens no other file and
+stays small.
+"""
 
 import io
 import json
@@ -25,14 +27,18 @@ MARK = "MULTIMODAL_GEN_ATTACKED"
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small bundle on disk: numbers and a text in, a class out."""
-    table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "text": ["red mug", "blue mug", "red cup"], "label": ["x", "y", "x"]})
+    table = pd.DataFrame(
+        {"a": [1.0, 2.0, 3.0], "text": ["red mug", "blue mug", "red cup"], "label": ["x", "y", "x"]}
+    )
     inputs = {
         "numbers": mg.NumericLoader.from_values("a", table["a"]),
         "text": mg.TextLoader.from_texts("text", table["text"], sequence_length=4),
     }
     target = mg.ClassLabel.from_values("label", table["label"])
     numbers, text = keras.Input((1,), name="numbers"), keras.Input((4,), dtype="int32", name="text")
-    words = keras.layers.Flatten()(keras.layers.Embedding(inputs["text"].spec.vocabulary_size, 3)(text))
+    words = keras.layers.Flatten()(
+        keras.layers.Embedding(inputs["text"].spec.vocabulary_size, 3)(text)
+    )
     joined = keras.ops.concatenate([numbers * 2, words], axis=-1)
     outputs = keras.layers.Dense(target.units, activation=target.activation, name="head")(joined)
     folder = tmp_path_factory.mktemp("safety") / "bundle"
@@ -81,9 +87,21 @@ def assert_refused(folder: Path, message: str) -> None:
 @pytest.mark.parametrize(
     "layer",
     [
-        {"module": "keras.layers", "class_name": "Lambda", "config": {"function": "x", "name": "head"}},
-        {"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": "gASVAA=="}},
-        {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "/tmp/x", "name": "head"}},
+        {
+            "module": "keras.layers",
+            "class_name": "Lambda",
+            "config": {"function": "x", "name": "head"},
+        },
+        {
+            "module": "keras.layers",
+            "class_name": "TorchModuleWrapper",
+            "config": {"module": "gASVAA=="},
+        },
+        {
+            "module": "keras.layers",
+            "class_name": "TFSMLayer",
+            "config": {"filepath": "/tmp/x", "name": "head"},
+        },
         {"module": "keras.src.layers.core.lambda_layer", "class_name": "Lambda", "config": {}},
         {"class_name": "Lambda", "config": {}},
         {"class_name": "__lambda__", "config": {"value": "x"}},
@@ -105,7 +123,9 @@ def test_a_model_with_a_lambda_layer_is_saved_and_then_refused(folder: Path) -> 
     outputs = keras.layers.Lambda(lambda values: attack(values), output_shape=(1,))(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1)(outputs))
     loader = mg.load_bundle(folder).inputs["numbers"]
-    with pytest.warns(UserWarning, match=r"`load_bundle` will refuse this model, as a Lambda runs code"):
+    with pytest.warns(
+        UserWarning, match=r"`load_bundle` will refuse this model, as a Lambda runs code"
+    ):
         bundle = mg.Bundle(model, {"numbers": loader})
     bundle.save(folder)
     assert_refused(folder, "holds a .*ambda.*, which runs code that comes with it")
@@ -133,21 +153,39 @@ def test_a_model_with_a_lambda_layer_is_saved_and_then_refused(folder: Path) -> 
 def test_classes_from_elsewhere_are_refused(folder: Path, module: object, name: object) -> None:
     for registered in (None, name, "Custom>system"):
         change_model(
-            folder, lambda head, r=registered: head.update({"module": module, "class_name": name, "registered_name": r})
+            folder,
+            lambda head, r=registered: head.update(
+                {"module": module, "class_name": name, "registered_name": r}
+            ),
         )
-        assert_refused(folder, "classes that were not given in `custom_objects`.*Received: class_name=")
+        assert_refused(
+            folder, "classes that were not given in `custom_objects`.*Received: class_name="
+        )
 
 
 def test_functions_from_elsewhere_are_refused(folder: Path) -> None:
-    for module, name in (("os", "system"), ("keras.utils", "get_file"), ("keras.saving", "load_model")):
-        activation = {"module": module, "class_name": "function", "config": name, "registered_name": name}
+    for module, name in (
+        ("os", "system"),
+        ("keras.utils", "get_file"),
+        ("keras.saving", "load_model"),
+    ):
+        activation = {
+            "module": module,
+            "class_name": "function",
+            "config": name,
+            "registered_name": name,
+        }
         change_model(folder, lambda head, a=activation: head["config"].update(activation=a))
-        assert_refused(folder, "none of Keras's layers, and not registered. Received: class_name='function'")
+        assert_refused(
+            folder, "none of Keras's layers, and not registered. Received: class_name='function'"
+        )
 
 
 def test_code_hidden_deep_in_a_description_is_found(folder: Path) -> None:
     lambda_ = {"class_name": "__lambda__", "config": {"value": "4wEAAAA="}}
-    change_model(folder, lambda head: head["config"].update(kernel_initializer={"a": [[{"b": lambda_}]]}))
+    change_model(
+        folder, lambda head: head["config"].update(kernel_initializer={"a": [[{"b": lambda_}]]})
+    )
     assert_refused(folder, "holds a __lambda__, which runs code")
     members = members_of(folder)
     config = json.loads(members["config.json"])
@@ -156,22 +194,37 @@ def test_code_hidden_deep_in_a_description_is_found(folder: Path) -> None:
     assert_refused(folder, "runs code")
 
 
-def test_a_vocabulary_is_not_read_from_a_file_that_a_model_names(folder: Path, tmp_path: Path) -> None:
+def test_a_vocabulary_is_not_read_from_a_file_that_a_model_names(
+    folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "secret").write_text("a\nb\n")
     config = {"name": "head", "vocabulary": str(tmp_path / "secret")}
     for kind in ("StringLookup", "IntegerLookup", "TextVectorization"):
-        new = {"module": "keras.layers", "class_name": kind, "registered_name": None, "config": config}
+        new = {
+            "module": "keras.layers",
+            "class_name": kind,
+            "registered_name": None,
+            "config": config,
+        }
         change_model(folder, lambda head, new=new: head.update(new))
         assert_refused(folder, "names a file that a .* would read.*secret")
 
 
-def test_a_layer_far_larger_than_the_weights_that_come_with_it_is_refused_unbuilt(folder: Path) -> None:
+def test_a_layer_far_larger_than_the_weights_that_come_with_it_is_refused_unbuilt(
+    folder: Path,
+) -> None:
     change_model(folder, lambda head: head["config"].update(units=50_000))
-    assert_refused(folder, r"describes [\d,]{6,} weights, and there are not so many in the file. Received: [\d,]+ weig")
-    # Even where the rest cannot be built, so that nobody knows of how many weights in all.
-    change_model(folder, lambda head: head["config"].update(units=10**11, activation="no such thing"))
     assert_refused(
-        folder, r"a layer with units=100,000,000,000, and there are not so many weights in the file. Received"
+        folder,
+        r"describes [\d,]{6,} weights, and there are not so many in the file. Received: [\d,]+ weig",
+    )
+    # Even where the rest cannot be built, so that nobody knows of how many weights in all.
+    change_model(
+        folder, lambda head: head["config"].update(units=10**11, activation="no such thing")
+    )
+    assert_refused(
+        folder,
+        r"a layer with units=100,000,000,000, and there are not so many weights in the file. Received",
     )
 
 
@@ -192,7 +245,9 @@ def test_wrong_types_and_numbers_in_a_description_are_errors(folder: Path) -> No
     ):
         rewrite(folder, {**members, "config.json": config})
         assert_refused(
-            folder, "config.json in model.keras cannot be read|nested at most 200 deep|damaged|custom_objects"
+            folder,
+            "config.json in model.keras cannot be read|nested at most 200 "
+            "deep|damaged|custom_objects",
         )
 
 
@@ -200,11 +255,22 @@ def test_wrong_types_and_numbers_in_a_description_are_errors(folder: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil.json", "/etc/evil", "assets/../../evil", "assets\\..\\evil", "evil.py", "assets/..", "C:/x"]
+    "name",
+    [
+        "../evil.json",
+        "/etc/evil",
+        "assets/../../evil",
+        "assets\\..\\evil",
+        "evil.py",
+        "assets/..",
+        "C:/x",
+    ],
 )
 def test_members_of_other_names_are_refused(folder: Path, name: str) -> None:
     rewrite(folder, {**members_of(folder), name: b"evil"})
-    assert_refused(folder, "must hold config.json, metadata.json, model.weights.h5 and assets, each once")
+    assert_refused(
+        folder, "must hold config.json, metadata.json, model.weights.h5 and assets, each once"
+    )
 
 
 def test_a_member_that_stands_there_twice_is_refused(folder: Path) -> None:
@@ -258,7 +324,10 @@ def virtual(root: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda root: root.__setitem__("far", h5py.ExternalLink("/etc/passwd", "/x")), "is a ExternalLink"),
+        (
+            lambda root: root.__setitem__("far", h5py.ExternalLink("/etc/passwd", "/x")),
+            "is a ExternalLink",
+        ),
         (lambda root: root.__setitem__("far", h5py.SoftLink("/layers")), "is a SoftLink"),
         (
             lambda root: root.create_dataset("far", (3,), "f4", external=[("/etc/passwd", 0, 12)]),
@@ -266,7 +335,10 @@ def virtual(root: h5py.File) -> None:
         ),
         (virtual, "not stored in the file itself"),
         (compressed, "not stored in the file itself, uncompressed"),
-        (lambda root: root.create_dataset("empty", (10**12,), "f4"), "not stored in the file itself"),
+        (
+            lambda root: root.create_dataset("empty", (10**12,), "f4"),
+            "not stored in the file itself",
+        ),
         (lambda root: root.__setitem__("text", "hello"), "no array of numbers"),
         (lambda root: root.__setitem__("kind", np.dtype("f4")), "no array of numbers"),
         (loop, "stands there twice"),
@@ -300,10 +372,13 @@ def change_description(folder: Path, change: Callable[[dict[str, Any]], object])
 
 
 @pytest.mark.parametrize(
-    "name", ["os.system", "subprocess.Popen", "system", "Popen", "Bundle", "keras.Model", "object", ""]
+    "name",
+    ["os.system", "subprocess.Popen", "system", "Popen", "Bundle", "keras.Model", "object", ""],
 )
 def test_loaders_of_other_classes_are_refused(folder: Path, name: str) -> None:
-    change_description(folder, lambda d: d["inputs"]["numbers"].update(class_name=name, config={"args": "true"}))
+    change_description(
+        folder, lambda d: d["inputs"]["numbers"].update(class_name=name, config={"args": "true"})
+    )
     assert_refused(folder, "Unknown class")
 
 
@@ -317,9 +392,23 @@ def test_descriptions_that_are_too_deep_or_too_large_are_refused(folder: Path) -
 
 
 @pytest.mark.parametrize(
-    "value", [10**400, -1, 1e400, "x", None, [], {}, True, [[[]]], {"class_name": "ImageLoader", "config": 3}]
+    "value",
+    [
+        10**400,
+        -1,
+        1e400,
+        "x",
+        None,
+        [],
+        {},
+        True,
+        [[[]]],
+        {"class_name": "ImageLoader", "config": 3},
+    ],
 )
-def test_wrong_values_in_a_description_are_errors_of_the_bundle(folder: Path, value: object) -> None:
+def test_wrong_values_in_a_description_are_errors_of_the_bundle(
+    folder: Path, value: object
+) -> None:
     text = (folder / "bundle.json").read_text("utf-8")
 
     def spoil(owner: Any, key: Any) -> None:
@@ -359,10 +448,13 @@ def test_links_and_devices_in_the_folder_are_refused(folder: Path, tmp_path: Pat
     assert mg.load_bundle(folder).target is not None
 
 
-@pytest.mark.parametrize("name", ["../tokenizer.json", "/etc/passwd", "..", "model.keras", "tokenizer.json\0", 3, None])
+@pytest.mark.parametrize(
+    "name", ["../tokenizer.json", "/etc/passwd", "..", "model.keras", "tokenizer.json\0", 3, None]
+)
 def test_a_tokenizer_of_another_name_is_not_read(folder: Path, name: object) -> None:
     change_description(
-        folder, lambda d: d["inputs"]["text"]["config"]["tokenizer"]["config"].update(tokenizer_json=name)
+        folder,
+        lambda d: d["inputs"]["text"]["config"]["tokenizer"]["config"].update(tokenizer_json=name),
     )
     assert_refused(folder, "tokenizer must lie in its own folder")
 
@@ -385,7 +477,8 @@ def test_a_bundle_gives_its_loaders_no_leave_to_open_urls(tmp_path: Path) -> Non
         mg.load_bundle(tmp_path / "one").inputs["image"].read("memory://shop/a.png")
     mg.Bundle(model, {"image": images.replace(directory="memory://shop")}).save(tmp_path / "two")
     with pytest.raises(
-        mg.BundleError, match="lie at a URL.*pass it as `directory`.*Received: directory='memory://shop'"
+        mg.BundleError,
+        match="lie at a URL.*pass it as `directory`.*Received: directory='memory://shop'",
     ):
         mg.load_bundle(tmp_path / "two")
     again = mg.load_bundle(tmp_path / "two", directory="memory://shop")

@@ -41,8 +41,14 @@ def test_pictures_captions_and_their_batches_are_the_same_to_the_byte(
 ) -> None:
     texts = picture_table["caption"].tolist()
     loaders = [
-        (mg.ImageLoader("image", directory=tmp_path, image_size=(8, 9)), picture_table["image"].tolist()),
-        (mg.ImageLoader("image", directory=tmp_path, image_size=(8, 9), dtype="float32"), list(picture_table["image"])),
+        (
+            mg.ImageLoader("image", directory=tmp_path, image_size=(8, 9)),
+            picture_table["image"].tolist(),
+        ),
+        (
+            mg.ImageLoader("image", directory=tmp_path, image_size=(8, 9), dtype="float32"),
+            list(picture_table["image"]),
+        ),
         (mg.TextLoader.from_texts("caption", texts), texts),
         (mg.TextLoader.from_texts("caption", texts, output_mode="ngrams"), texts),
     ]
@@ -62,7 +68,9 @@ def test_a_batch_asks_the_loader_at_once_for_what_is_not_kept(tmp_path: Path) ->
     reads.clear()
     arrays = cache.read_batch(CELLS[:3])
     assert reads == [CELLS[0], CELLS[2]]
-    assert [array.tobytes() for array in arrays] == [cache.loader.read(cell).tobytes() for cell in CELLS[:3]]
+    assert [array.tobytes() for array in arrays] == [
+        cache.loader.read(cell).tobytes() for cell in CELLS[:3]
+    ]
     assert reads_of(cache, CELLS[:3]) == []
 
 
@@ -80,7 +88,9 @@ def test_numbers_labels_and_arrays_are_not_worth_it(tmp_path: Path) -> None:
     assert estimate(cheap, 1000) == 0
 
 
-def test_an_input_that_is_the_target_too_is_kept_once(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_an_input_that_is_the_target_too_is_kept_once(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     image = mg.ImageLoader("image", directory=tmp_path, image_size=(8, 8))
     text = mg.MaskedTextLoader(mg.TextLoader.from_texts("caption", picture_table["caption"]))
     cache = ArrayCache(tmp_path / "cache")
@@ -117,8 +127,12 @@ def test_the_limit_holds_and_one_warning_says_what_would_be_needed(tmp_path: Pat
         read_all()
     assert len(warned) == 1
     needed = as_text(estimate([first, second], 40))
-    expected = f"limit. The 40 rows of the table would take about {needed}. Give a higher `cache_limit`"
-    assert expected in str(warned[0].message) and str(warned[0].message).endswith(f"cache_limit={limit}")
+    expected = (
+        f"limit. The 40 rows of the table would take about {needed}. Give a higher `cache_limit`"
+    )
+    assert expected in str(warned[0].message) and str(warned[0].message).endswith(
+        f"cache_limit={limit}"
+    )
     cache.close()
     assert limit - 3 * ROW_BYTES < cache.size() <= limit
     with warnings.catch_warnings():
@@ -129,7 +143,9 @@ def test_the_limit_holds_and_one_warning_says_what_would_be_needed(tmp_path: Pat
     assert reads_of(cached(tmp_path, first), CELLS) == []
 
 
-def test_a_limit_with_room_for_all_is_not_reached_whichever_loader_comes_first(tmp_path: Path) -> None:
+def test_a_limit_with_room_for_all_is_not_reached_whichever_loader_comes_first(
+    tmp_path: Path,
+) -> None:
     loaders = [DigestLoader("text", str(number)) for number in range(5)]
     cache = ArrayCache(tmp_path, limit=2 * estimate(loaders, len(CELLS)))
     for cell in CELLS:
@@ -142,7 +158,9 @@ def test_a_limit_with_room_for_all_is_not_reached_whichever_loader_comes_first(t
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     for limit in (0, -1, True, 1.5):
-        with pytest.raises(ValueError, match=r"`cache_limit` must be a positive number of bytes. Received: cache_l"):
+        with pytest.raises(
+            ValueError, match=r"`cache_limit` must be a positive number of bytes. Received: cache_l"
+        ):
             ArrayCache(tmp_path, limit=limit)  # type: ignore[arg-type]
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match="`cache` must be a directory"):
@@ -178,7 +196,9 @@ def test_arrays_on_disk_are_plain_npy_files(tmp_path: Path) -> None:
     cache.cache.close()
     (path,) = files_of(tmp_path, "*.npy")
     rows = np.load(path, mmap_mode="r")
-    assert {row.tobytes() for row in rows["array"]} == {cache.loader.read(cell).tobytes() for cell in CELLS}
+    assert {row.tobytes() for row in rows["array"]} == {
+        cache.loader.read(cell).tobytes() for cell in CELLS
+    }
 
 
 @pytest.mark.parametrize("sealed", [True, False])
@@ -231,7 +251,9 @@ def test_many_threads_write_and_read_at_once(tmp_path: Path) -> None:
     cells = [CELLS[number] for number in np.random.default_rng(0).integers(0, 40, 2000)]
     expected = {cell: cache.loader.read(cell).tobytes() for cell in CELLS}
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda cell: cache.read(cell).tobytes(), cells)) == [expected[cell] for cell in cells]
+        assert list(pool.map(lambda cell: cache.read(cell).tobytes(), cells)) == [
+            expected[cell] for cell in cells
+        ]
     assert len(cache.folder) == len(CELLS)
     cache.cache.close()
     rows = sum(len(np.load(path, mmap_mode="r")) for path in files_of(tmp_path, "*.npy"))
@@ -255,7 +277,9 @@ def test_an_entry_of_the_index_takes_12_bytes() -> None:
 
 
 def test_a_hit_costs_microseconds(picture_table: pd.DataFrame, tmp_path: Path) -> None:
-    cache = cached(tmp_path / "cache", mg.ImageLoader("image", directory=tmp_path, image_size=(8, 8)))
+    cache = cached(
+        tmp_path / "cache", mg.ImageLoader("image", directory=tmp_path, image_size=(8, 8))
+    )
     cache.read("0.png")
     spent = []
     for _ in range(20):
@@ -263,5 +287,6 @@ def test_a_hit_costs_microseconds(picture_table: pd.DataFrame, tmp_path: Path) -
         for _ in range(100):
             cache.read("0.png")
         spent.append((time.perf_counter() - begin) / 100)
-    # 6 microseconds on a desktop; a machine that is busy with other things is given ten times as long.
+    # 6 microseconds on a desktop; a machine that is busy with other things is given ten times as
+    # long.
     assert min(spent) < 60e-6

@@ -101,25 +101,34 @@ def test_a_changed_setting_makes_another_cache_and_a_random_operation_does_not(
     for one in (loader, *others, loader.replace(augment=[mg.augment.RandomFlip()])):
         reads_of(cached(tmp_path / "cache", one), cells)
     assert len(files_of(tmp_path / "cache", "settings.json")) == 3
-    first, second = cached(tmp_path / "c", DigestLoader("text")), cached(tmp_path / "c", DigestLoader("text", "salt"))
+    first, second = (
+        cached(tmp_path / "c", DigestLoader("text")),
+        cached(tmp_path / "c", DigestLoader("text", "salt")),
+    )
     assert reads_of(first, CELLS) == reads_of(second, CELLS) == CELLS
 
 
-def test_a_loader_that_is_rewritten_is_asked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loader_that_is_rewritten_is_asked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     source = Path(__file__).with_name("digest_loader.py").read_text()
     (tmp_path / "own_loader.py").write_text(source)
     module = importlib.import_module("own_loader")
     first = cached(tmp_path / "cache", module.DigestLoader("text")).read("a")
-    (tmp_path / "own_loader.py").write_text(source.replace("return np.frombuffer", "return 255 - np.frombuffer"))
+    (tmp_path / "own_loader.py").write_text(
+        source.replace("return np.frombuffer", "return 255 - np.frombuffer")
+    )
     linecache.checkcache()
     module = importlib.reload(module)
     second = cached(tmp_path / "cache", module.DigestLoader("text")).read("a")
     np.testing.assert_array_equal(second, 255 - first)
 
 
-def test_cells_of_every_form_are_read_as_without_a_cache(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_cells_of_every_form_are_read_as_without_a_cache(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     loader = mg.ImageLoader("image", directory=tmp_path, image_size=(8, 8))
     path, other = tmp_path / "0.png", tmp_path / "1.png"
     pixels = np.asarray(Image.open(path))
@@ -134,11 +143,23 @@ def test_cells_of_every_form_are_read_as_without_a_cache(picture_table: pd.DataF
         for cell in cells * 2:
             assert cache.read(cell).tobytes() == loader.read(cell).tobytes()
         assert len(cache.folder) == 2 * (number + 1)
-    # A path is the same file in whatever it stands, and a picture in memory cannot be told from another.
+    # A path is the same file in whatever it stands, and a picture in memory cannot be told from
+    # another.
     for cell in (path, {"bytes": None, "path": "1.png"}, {"path": str(path)}, Image.open(path)):
         assert cache.read(cell).tobytes() == loader.read(cell).tobytes()
         assert len(cache.folder) == 2 * len(kept)
-    for odd in (3, None, 1.5, [1, 2], ("a", "b"), {"bytes": 3}, {"path": "0.png", "more": 1}, object(), "\0", "\ud800"):
+    for odd in (
+        3,
+        None,
+        1.5,
+        [1, 2],
+        ("a", "b"),
+        {"bytes": 3},
+        {"path": "0.png", "more": 1},
+        object(),
+        "\0",
+        "\ud800",
+    ):
         assert outcome_of(cache.read, odd) == outcome_of(loader.read, odd)
     assert len(cache.folder) == 2 * len(kept)
 

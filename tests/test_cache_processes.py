@@ -1,4 +1,6 @@
-"""The cache under several processes, kills and disks that are full or read-only: the real things, no stand-ins."""
+"""The cache under several processes, kills and disks that are full or read-only: the real things,
+no stand-ins.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def misses_of(cache: LoaderCache, stop: int, start: int = 0) -> int:
-    """Read cells through the cache, compare them with fresh ones, and count those that the loader was asked for."""
+    """Read cells through the cache, compare them with fresh ones, and count those that the loader
+    was asked for.
+    """
     misses = 0
     for number in range(start, stop):
         reads.clear()
@@ -41,7 +45,11 @@ def misses_of(cache: LoaderCache, stop: int, start: int = 0) -> int:
 
 
 def open_files(directory: Path) -> list[Path]:
-    return [path for path in directory.rglob("*") if path.is_file() and path.suffix not in (".idx", ".npy", ".json")]
+    return [
+        path
+        for path in directory.rglob("*")
+        if path.is_file() and path.suffix not in (".idx", ".npy", ".json")
+    ]
 
 
 def test_two_processes_fill_at_once_and_a_third_reads_along(tmp_path: Path) -> None:
@@ -132,7 +140,9 @@ def test_a_forked_child_writes_files_of_its_own(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_one_warning(small_disk: Path) -> None:
     cache = cached(small_disk / "cache", DigestLoader("text"))
-    with pytest.warns(UserWarning, match=r"is on a full disk. Make room, .* Received: \[Errno 28\]") as warned:
+    with pytest.warns(
+        UserWarning, match=r"is on a full disk. Make room, .* Received: \[Errno 28\]"
+    ) as warned:
         assert misses_of(cache, 100) == 100
     assert len(warned) == 1
     kept = 100 - misses_of(cache, 100)

@@ -45,7 +45,9 @@ def test_a_cell_has_one_text(cell: Any, text: str) -> None:
     assert column_texts(pd.Series([cell], dtype=object)).tolist() == [text]
 
 
-@pytest.mark.parametrize("cell", [["a"], ("a", "b"), {"a": 1}, {"a"}, np.array([1]), b"a", bytearray(b"a")])
+@pytest.mark.parametrize(
+    "cell", [["a"], ("a", "b"), {"a": 1}, {"a"}, np.array([1]), b"a", bytearray(b"a")]
+)
 def test_what_is_not_one_value_has_no_text(cell: Any) -> None:
     with pytest.raises(TypeError, match=r"another single value has a text. Received: "):
         cell_text(cell)
@@ -54,7 +56,9 @@ def test_what_is_not_one_value_has_no_text(cell: Any) -> None:
         column_texts(column)
 
 
-@pytest.mark.parametrize("cell", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, Decimal("nan")])
+@pytest.mark.parametrize(
+    "cell", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, Decimal("nan")]
+)
 def test_a_missing_cell_has_no_text(cell: Any) -> None:
     assert is_missing(cell)
     with pytest.raises(TypeError, match="missing cell has no text"):
@@ -81,7 +85,9 @@ LONG = 1234567890123456789
         (pd.Series([], dtype=object), []),
     ],
 )
-def test_the_texts_of_a_column_do_not_depend_on_its_type(column: pd.Series, texts: list[str | None]) -> None:
+def test_the_texts_of_a_column_do_not_depend_on_its_type(
+    column: pd.Series, texts: list[str | None]
+) -> None:
     assert column_texts(column).tolist() == texts
     assert [None if is_missing(cell) else cell_text(cell) for cell in column] == texts
 
@@ -104,7 +110,9 @@ def test_a_number_is_read_from_its_text(cell: Any, number: float) -> None:
     assert column_numbers(pd.Series([cell, None], dtype=object)).tolist()[0] == number
 
 
-@pytest.mark.parametrize("cell", ["1,234", "1,5", "dear", "", "1_000", b"1", [1], pd.Timestamp("2020-01-01")])
+@pytest.mark.parametrize(
+    "cell", ["1,234", "1,5", "dear", "", "1_000", b"1", [1], pd.Timestamp("2020-01-01")]
+)
 def test_what_is_not_a_number_is_named_by_row_and_column(cell: Any) -> None:
     with pytest.raises(ValueError, match="Received: "):
         cell_number(cell)
@@ -114,7 +122,9 @@ def test_what_is_not_a_number_is_named_by_row_and_column(cell: Any) -> None:
 
 @pytest.mark.parametrize("cell", ["1,234", "12,345,678", "-1,234.50"])
 def test_a_comma_before_three_digits_is_never_taken_for_a_decimal_sign(cell: str) -> None:
-    with pytest.raises(ValueError, match="commas between thousands|where commas part thousands") as refused:
+    with pytest.raises(
+        ValueError, match="commas between thousands|where commas part thousands"
+    ) as refused:
         cell_number(cell)
     assert "'.'" not in str(refused.value)
 
@@ -134,7 +144,8 @@ def test_numbers_of_a_column_do_not_depend_on_its_type(column: pd.Series) -> Non
 
 
 @pytest.mark.parametrize(
-    ("cell", "number"), [("12", 12), (" -3 ", -3), ("0.5", 0.5), ("1e3", 1000.0), ("1.npy", "1.npy"), ("nan", "nan")]
+    ("cell", "number"),
+    [("12", 12), (" -3 ", -3), ("0.5", 0.5), ("1e3", 1000.0), ("1.npy", "1.npy"), ("nan", "nan")],
 )
 def test_a_text_that_is_a_number_is_told_from_a_path(cell: str, number: Any) -> None:
     assert number_or_cell(cell) == number and type(number_or_cell(cell)) is type(number)

@@ -1,4 +1,6 @@
-"""Arguments that many public functions have: switches are True or False, seeds integers, and columns named once."""
+"""Arguments that many public functions have: switches are True or False, seeds integers, and
+columns named once.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,18 @@ import multimodal_gen as mg
 from multimodal_gen.models import BackboneBranch, ImageBranch
 from multimodal_gen.rows.plan import Plan
 
-TABLE = pd.DataFrame({"text": ["a cat", "a dog"] * 4, "number": range(8), "label": ["cat", "dog"] * 4})
+TABLE = pd.DataFrame(
+    {"text": ["a cat", "a dog"] * 4, "number": range(8), "label": ["cat", "dog"] * 4}
+)
 NUMBERS = {"number": mg.NumericLoader("number", mean=[0.0], scale=[1.0])}
 PICTURES = mg.ImageLoader("image", image_size=(4, 4), dtype="float32")
 TOKENS = mg.TextLoader.from_texts("text", TABLE, vocabulary_size=64)
 
 
 def sequence(**arguments: Any) -> mg.MultimodalSequence:
-    return mg.MultimodalSequence(TABLE, NUMBERS, mg.ClassLabel.from_values("label", TABLE), batch_size=2, **arguments)
+    return mg.MultimodalSequence(
+        TABLE, NUMBERS, mg.ClassLabel.from_values("label", TABLE), batch_size=2, **arguments
+    )
 
 
 # How each is called that has switches. One that is missing here is found by the first test.
@@ -35,11 +41,17 @@ CALLS: dict[str, Callable[..., Any]] = {
     "ImageLoader": lambda **given: mg.ImageLoader("image", image_size=(4, 4), **given),
     "InputTarget": lambda **given: mg.InputTarget(NUMBERS["number"], **given),
     "MultimodalSequence": sequence,
-    "NumericTarget.from_values": lambda **given: mg.NumericTarget.from_values("number", TABLE, **given),
+    "NumericTarget.from_values": lambda **given: mg.NumericTarget.from_values(
+        "number", TABLE, **given
+    ),
     "RandomChannelShift": lambda **given: mg.augment.RandomChannelShift(0.1, **given),
     "SamplewiseNormalization": mg.SamplewiseNormalization,
-    "TextLoader.from_texts": lambda **given: mg.TextLoader.from_texts("text", TABLE, vocabulary_size=64, **given),
-    "TokenEncoder": lambda **given: mg.TokenEncoder(TOKENS.encoder.tokenizer_json, sequence_length=4, **given),
+    "TextLoader.from_texts": lambda **given: mg.TextLoader.from_texts(
+        "text", TABLE, vocabulary_size=64, **given
+    ),
+    "TokenEncoder": lambda **given: mg.TokenEncoder(
+        TOKENS.encoder.tokenizer_json, sequence_length=4, **given
+    ),
     "TokenEncoder.decode": lambda **given: TOKENS.encoder.decode(np.array([3]), **given),
 }
 # Their other arguments take a trained model or its predictions; their checks come first.
@@ -59,11 +71,16 @@ def switches() -> Iterator[tuple[str, str]]:
                 continue
             own = {name: one}
             if inspect.isclass(one) and one.__module__.startswith("multimodal_gen"):
-                own |= {f"{name}.{part}": getattr(one, part) for part in vars(one) if not part.startswith("_")}
+                own |= {
+                    f"{name}.{part}": getattr(one, part)
+                    for part in vars(one)
+                    if not part.startswith("_")
+                }
             found |= {key: value for key, value in own.items() if callable(value)}
     for name, value in found.items():
         for parameter in inspect.signature(value).parameters.values():
-            # `varies(training)` and `call(training)` are what others call, with a bool that they made.
+            # `varies(training)` and `call(training)` are what others call, with a bool that they
+            # made.
             if parameter.annotation == "bool" and parameter.name != "training":
                 yield name, parameter.name
 
@@ -73,10 +90,16 @@ def test_every_public_switch_is_among_those_that_are_tried_here() -> None:
 
 
 # Of `use_multiprocessing` only False is taken, and the error says why.
-@pytest.mark.parametrize(("name", "argument"), [one for one in switches() if one[1] != "use_multiprocessing"])
+@pytest.mark.parametrize(
+    ("name", "argument"), [one for one in switches() if one[1] != "use_multiprocessing"]
+)
 @pytest.mark.parametrize("value", ["yes", "False", 1, None, np.ones(2)])
-def test_a_switch_that_is_neither_true_nor_false_is_refused(name: str, argument: str, value: Any) -> None:
-    with pytest.raises(TypeError, match=f"`{argument}` must be True or False. Received: {argument}="):
+def test_a_switch_that_is_neither_true_nor_false_is_refused(
+    name: str, argument: str, value: Any
+) -> None:
+    with pytest.raises(
+        TypeError, match=f"`{argument}` must be True or False. Received: {argument}="
+    ):
         (CALLS | LATER)[name](**{argument: value})
 
 
@@ -98,41 +121,57 @@ def test_a_loader_with_a_bool_of_numpy_is_saved_as_any_other() -> None:
 
 @pytest.mark.parametrize("seed", ["a", None, -1, 1.5, 2**64])
 def test_a_seed_that_is_not_such_an_integer_is_refused(seed: Any) -> None:
-    with pytest.raises(ValueError, match=r"`seed` must be an integer in \[0, 2\*\*64\). Received: seed="):
+    with pytest.raises(
+        ValueError, match=r"`seed` must be an integer in \[0, 2\*\*64\). Received: seed="
+    ):
         mg.split_table(TABLE, (0.5, 0.5), seed=seed)
-    with pytest.raises(ValueError, match=r"`seed` must be an integer in \[0, 2\*\*64\). Received: seed="):
+    with pytest.raises(
+        ValueError, match=r"`seed` must be an integer in \[0, 2\*\*64\). Received: seed="
+    ):
         Plan(8, 2, seed=seed)
 
 
 def test_a_seed_of_numpy_splits_as_the_integer_does() -> None:
-    parts = [mg.split_table(TABLE, (0.5, 0.5), seed=seed)[0].index.tolist() for seed in (7, np.uint8(7))]
+    parts = [
+        mg.split_table(TABLE, (0.5, 0.5), seed=seed)[0].index.tolist() for seed in (7, np.uint8(7))
+    ]
     assert parts[0] == parts[1]
 
 
 # Shares and columns of a split
 
 
-@pytest.mark.parametrize("fractions", ["0.7,0.3", "1", {"train": 0.7, "test": 0.3}, 0.5, ["a", "b"], [None, 1.0]])
+@pytest.mark.parametrize(
+    "fractions", ["0.7,0.3", "1", {"train": 0.7, "test": 0.3}, 0.5, ["a", "b"], [None, 1.0]]
+)
 def test_shares_that_are_not_a_list_of_numbers_are_refused(fractions: Any) -> None:
-    with pytest.raises(TypeError, match=r"`fractions` must be a share for each part, .*Received: fractions="):
+    with pytest.raises(
+        TypeError, match=r"`fractions` must be a share for each part, .*Received: fractions="
+    ):
         mg.split_table(TABLE, fractions)
 
 
 @pytest.mark.parametrize("fractions", [(float("nan"), 0.5), (0.5, 0.6), (-0.5, 1.5), ()])
 def test_shares_that_do_not_sum_to_one_are_refused(fractions: Any) -> None:
-    with pytest.raises(ValueError, match=r"`fractions` must be positive and sum to one. Received: fractions="):
+    with pytest.raises(
+        ValueError, match=r"`fractions` must be positive and sum to one. Received: fractions="
+    ):
         mg.split_table(TABLE, fractions)
 
 
 @pytest.mark.parametrize("argument", ["stratify", "group"])
 def test_several_columns_to_split_by_are_refused_with_the_way_to_join_them(argument: str) -> None:
-    with pytest.raises(TypeError, match=r"name of one column.*\+ '\|' \+.*Received: .*=\['label', 'text'\]"):
+    with pytest.raises(
+        TypeError, match=r"name of one column.*\+ '\|' \+.*Received: .*=\['label', 'text'\]"
+    ):
         mg.split_table(TABLE, (0.5, 0.5), **{argument: ["label", "text"]})
 
 
 @pytest.mark.parametrize("cells", [TABLE["label"], TABLE["label"].to_numpy()])
 def test_cells_in_the_place_of_the_column_to_split_by_are_refused(cells: Any) -> None:
-    with pytest.raises(TypeError, match=r"`stratify` must be the name of a column, and not its cells. Received: "):
+    with pytest.raises(
+        TypeError, match=r"`stratify` must be the name of a column, and not its cells. Received: "
+    ):
         mg.split_table(TABLE, (0.5, 0.5), stratify=cells)
 
 
@@ -151,10 +190,14 @@ def test_cells_in_the_place_of_the_column_to_split_by_are_refused(cells: Any) ->
     ],
 )
 def test_a_column_or_input_that_is_named_twice_is_refused(build: Callable[[], Any]) -> None:
-    with pytest.raises(ValueError, match=r"is named once, and 'x' is there twice. Received: \w+=\['x', 'x'\]"):
+    with pytest.raises(
+        ValueError, match=r"is named once, and 'x' is there twice. Received: \w+=\['x', 'x'\]"
+    ):
         build()
 
 
 def test_a_number_to_predict_that_is_named_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"one or more different names. Received: column=\['x', 'x'\]"):
+    with pytest.raises(
+        ValueError, match=r"one or more different names. Received: column=\['x', 'x'\]"
+    ):
         mg.NumericTarget(["x", "x"])

@@ -24,11 +24,19 @@ from multimodal_gen.cli.app import app
 
 COLOURS = {"red": (220, 40, 40), "blue": (40, 40, 220)}
 PICTURES = {"confusion.png", "curves.png", "predictions.png", "wrong.png"}
-ARTIFACTS = PICTURES | {"bundle.json", "history.csv", "metrics.json", "model.keras", "predictions.csv"}
+ARTIFACTS = PICTURES | {
+    "bundle.json",
+    "history.csv",
+    "metrics.json",
+    "model.keras",
+    "predictions.csv",
+}
 
 
 def write_shop(folder: Path) -> Path:
-    """40 rows: a one-coloured picture, a caption with a thing, the label "colour thing"; split into 24, 6 and 10."""
+    """40 rows: a one-coloured picture, a caption with a thing, the label "colour thing"; split into
+    24, 6 and 10.
+    """
     (folder / "images").mkdir(parents=True)
     rows = []
     for row in range(40):
@@ -38,7 +46,15 @@ def write_shop(folder: Path) -> Path:
         picture.putpixel((0, 0), (row, row, row))
         picture.save(folder / "images" / f"{row}.png")
         part = "test" if row >= 30 else "dev" if row >= 24 else "train"
-        rows.append((f"images/{row}.png", f"a {thing} of ours, number {row}", f"{colour} {thing}", 1.0 * row, part))
+        rows.append(
+            (
+                f"images/{row}.png",
+                f"a {thing} of ours, number {row}",
+                f"{colour} {thing}",
+                1.0 * row,
+                part,
+            )
+        )
     table = pd.DataFrame(rows, columns=["image", "caption", "label", "price", "split"])
     table.to_csv(folder / "shop.csv", index=False)
     return folder / "shop.csv"
@@ -57,8 +73,19 @@ def size_of(picture: Path) -> tuple[int, int]:
 
 
 def train(table: Path, runs: Path, *arguments: object) -> tuple[int, str, str]:
-    columns = ("--image", "image", "--caption", "caption", "--split", "split", "--image-size", "16x16")
-    return call("train", table, *columns, "--epochs", 1, "--batch-size", 8, "--runs", runs, *arguments)
+    columns = (
+        "--image",
+        "image",
+        "--caption",
+        "caption",
+        "--split",
+        "split",
+        "--image-size",
+        "16x16",
+    )
+    return call(
+        "train", table, *columns, "--epochs", 1, "--batch-size", 8, "--runs", runs, *arguments
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +115,14 @@ def test_a_run_writes_all_its_results(run: tuple[Path, str]) -> None:
     assert {path.name for path in folder.iterdir()} == ARTIFACTS
     for name in PICTURES:
         assert min(size_of(folder / name)) > 200
-    assert {"epoch", "loss", "val_loss", "accuracy", "val_accuracy"} <= set(pd.read_csv(folder / "history.csv"))
+    assert {"epoch", "loss", "val_loss", "accuracy", "val_accuracy"} <= set(
+        pd.read_csv(folder / "history.csv")
+    )
 
 
-def test_metrics_hold_the_balanced_accuracy_of_both_and_of_each_input_alone(run: tuple[Path, str], shop: Path) -> None:
+def test_metrics_hold_the_balanced_accuracy_of_both_and_of_each_input_alone(
+    run: tuple[Path, str], shop: Path
+) -> None:
     metrics = json.loads((run[0] / "metrics.json").read_text())
     assert list(metrics) == ["both", "image", "caption", "details"]
     table = pd.read_csv(shop)
@@ -109,7 +140,9 @@ def test_predictions_of_the_test_rows_stand_beside_the_truth(run: tuple[Path, st
     written = pd.read_csv(run[0] / "predictions.csv")
     assert list(written["row"]) == list(range(30, 40))
     assert list(written["truth"][:4]) == ["red lamp", "blue lamp", "red mug", "blue mug"]
-    np.testing.assert_allclose(written[["blue lamp", "blue mug", "red lamp", "red mug"]].sum(axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(
+        written[["blue lamp", "blue mug", "red lamp", "red mug"]].sum(axis=1), 1, atol=1e-4
+    )
 
 
 def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> None:
@@ -132,18 +165,39 @@ def test_the_same_seed_gives_the_same_scores_with_a_cache_too_and_another_seed_o
     run: tuple[Path, str], shop: Path, tmp_path: Path
 ) -> None:
     first = json.loads((run[0] / "metrics.json").read_text())["details"]["scores"]
-    alone = ("--split", "split", "--epochs", 1, "--batch-size", 8, "--runs", tmp_path, "--overwrite")
+    alone = (
+        "--split",
+        "split",
+        "--epochs",
+        1,
+        "--batch-size",
+        8,
+        "--runs",
+        tmp_path,
+        "--overwrite",
+    )
     alone += ("--cache", tmp_path / "cache")
     for seed, column in ((0, "image"), (1, "caption")):
         arguments = ("--image-size", "16x16", f"--{column}", column, "--seed", seed, *alone)
         assert call("train", shop, *arguments)[0] == 0
-        loss = json.loads((tmp_path / "shop" / "metrics.json").read_text())["details"]["scores"][column]["log_loss"]
+        loss = json.loads((tmp_path / "shop" / "metrics.json").read_text())["details"]["scores"][
+            column
+        ]["log_loss"]
         assert abs(loss - np.log(4)) > 1e-4, "nothing was learned at all"
         assert (abs(loss - first[column]["log_loss"]) < 1e-6) == (seed == 0)
     # The caches are filled, and by the same loaders as the command that fills them ahead has.
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")}
     assert len(files) >= 2
-    arguments = ("--image", "image", "--image-size", "16x16", "--split", "split", "--cache", tmp_path / "cache")
+    arguments = (
+        "--image",
+        "image",
+        "--image-size",
+        "16x16",
+        "--split",
+        "split",
+        "--cache",
+        tmp_path / "cache",
+    )
     assert call("cache", shop, *arguments)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")} == files
 
@@ -153,18 +207,37 @@ def test_one_input_is_scored_under_its_own_name(shop: Path, tmp_path: Path) -> N
     code, printed, _ = call("train", shop, *columns, "--epochs", 1, "--runs", tmp_path, "--ablate")
     assert code == 0
     assert "nothing to compare" in printed
-    assert list(json.loads((tmp_path / "shop" / "metrics.json").read_text())) == ["caption", "details"]
+    assert list(json.loads((tmp_path / "shop" / "metrics.json").read_text())) == [
+        "caption",
+        "details",
+    ]
     assert (tmp_path / "shop" / "tokenizer.json").is_file()
 
 
-def test_numbers_are_an_input_and_without_a_split_column_the_split_is_stratified(shop: Path, tmp_path: Path) -> None:
+def test_numbers_are_an_input_and_without_a_split_column_the_split_is_stratified(
+    shop: Path, tmp_path: Path
+) -> None:
     columns = ("--caption", "caption", "--number", "price", "--number", "price2")
     table = pd.read_csv(shop).assign(price2=lambda one: -one["price"]).drop(columns="split")
     table.loc[3, "price"] = np.nan
     table.to_json(tmp_path / "shop.jsonl", orient="records", lines=True)
-    arguments = (*columns, "--epochs", 1, "--runs", tmp_path / "runs", "--fractions", "0.5,0.2,0.3", "--name", "n")
-    assert_refused(call("train", tmp_path / "shop.jsonl", *arguments), "index 3.*--number-missing mean")
-    code, printed, errors = call("train", tmp_path / "shop.jsonl", *arguments, "--number-missing", "mean")
+    arguments = (
+        *columns,
+        "--epochs",
+        1,
+        "--runs",
+        tmp_path / "runs",
+        "--fractions",
+        "0.5,0.2,0.3",
+        "--name",
+        "n",
+    )
+    assert_refused(
+        call("train", tmp_path / "shop.jsonl", *arguments), "index 3.*--number-missing mean"
+    )
+    code, printed, errors = call(
+        "train", tmp_path / "shop.jsonl", *arguments, "--number-missing", "mean"
+    )
     assert (code, errors) == (0, "")
     assert "20 training, 8 validation, 12 test" in printed
     assert "number    vector (2,) float32 from ('price', 'price2')" in printed
@@ -178,7 +251,9 @@ def test_missing_pictures_and_captions_are_blank_where_told_so(shop: Path, tmp_p
     table.loc[[3, 31], "image"] = None
     table.loc[[5, 32], "caption"] = None
     table.to_csv(shop.parent / "gaps.csv", index=False)
-    assert_refused(train(shop.parent / "gaps.csv", tmp_path), r"index [35],.*missing.*--missing blank")
+    assert_refused(
+        train(shop.parent / "gaps.csv", tmp_path), r"index [35],.*missing.*--missing blank"
+    )
     code, _, errors = train(shop.parent / "gaps.csv", tmp_path, "--missing", "blank")
     assert (code, errors) == (0, "")
     predictions = pd.read_csv(tmp_path / "gaps" / "predictions.csv")
@@ -186,7 +261,9 @@ def test_missing_pictures_and_captions_are_blank_where_told_so(shop: Path, tmp_p
     assert predictions["label"].notna().all()
 
 
-def test_a_split_column_may_use_other_words_and_lack_validation_rows(shop: Path, tmp_path: Path) -> None:
+def test_a_split_column_may_use_other_words_and_lack_validation_rows(
+    shop: Path, tmp_path: Path
+) -> None:
     table = pd.read_csv(shop)
     table["split"] = np.where(np.arange(40) < 30, "Fit", "Final")
     table.to_csv(tmp_path / "shop.csv", index=False)
@@ -195,9 +272,14 @@ def test_a_split_column_may_use_other_words_and_lack_validation_rows(shop: Path,
         call("train", tmp_path / "shop.csv", *arguments),
         r"Column 'split' must hold one of \['train'.* Received: 'Fit' at index 0.*--split-names",
     )
-    code, printed, _ = call("train", tmp_path / "shop.csv", *arguments, "--split-names", "Fit,Final")
+    code, printed, _ = call(
+        "train", tmp_path / "shop.csv", *arguments, "--split-names", "Fit,Final"
+    )
     assert code == 0
-    assert re.search(r"2\d training, [4-6] validation, 10 test \(by column 'split', validation drawn from", printed)
+    assert re.search(
+        r"2\d training, [4-6] validation, 10 test \(by column 'split', validation drawn from",
+        printed,
+    )
 
 
 def test_an_earlier_run_is_replaced_only_when_told_so(shop: Path, tmp_path: Path) -> None:
@@ -207,8 +289,16 @@ def test_an_earlier_run_is_replaced_only_when_told_so(shop: Path, tmp_path: Path
     (tmp_path / "shop" / "failures.csv").write_text("index,column,error")
     (tmp_path / "shop" / "state" / "caption").mkdir(parents=True)
     (tmp_path / "shop" / "state" / "caption" / "state-00000001.npz").write_bytes(b"")
-    assert_refused(train(shop, tmp_path), r"is there already; choose another --name, or replace it with --overwrite")
-    assert call("train", shop, "--caption", "caption", "--epochs", 1, "--runs", tmp_path, "--overwrite")[0] == 0
+    assert_refused(
+        train(shop, tmp_path),
+        r"is there already; choose another --name, or replace it with --overwrite",
+    )
+    assert (
+        call(
+            "train", shop, "--caption", "caption", "--epochs", 1, "--runs", tmp_path, "--overwrite"
+        )[0]
+        == 0
+    )
     assert {path.name for path in (tmp_path / "shop").iterdir()} == ARTIFACTS | {"notes.txt"}
 
 
@@ -223,17 +313,34 @@ def test_evaluate_prints_the_scores(run: tuple[Path, str], shop: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
-def test_predict_keeps_the_rows_and_their_order(run: tuple[Path, str], shop: Path, tmp_path: Path, suffix: str) -> None:
+def test_predict_keeps_the_rows_and_their_order(
+    run: tuple[Path, str], shop: Path, tmp_path: Path, suffix: str
+) -> None:
     table = pd.read_csv(shop).iloc[::-3].drop(columns="label")
     table.index = [f"row {one}" for one in table.index]
     table.to_parquet(tmp_path / "new.parquet")
     out = tmp_path / "deep" / f"out.{suffix}"
-    code, printed, _ = call("predict", run[0], tmp_path / "new.parquet", "--directory", shop.parent, "--out", out)
+    code, printed, _ = call(
+        "predict", run[0], tmp_path / "new.parquet", "--directory", shop.parent, "--out", out
+    )
     assert code == 0
     assert "Wrote 14 predictions" in printed
-    readers = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda path: pd.read_json(path, lines=True)}
+    readers = {
+        "csv": pd.read_csv,
+        "parquet": pd.read_parquet,
+        "jsonl": lambda path: pd.read_json(path, lines=True),
+    }
     written = readers[suffix](out)
-    assert list(written.columns) == ["row", "image", "caption", "label", "blue lamp", "blue mug", "red lamp", "red mug"]
+    assert list(written.columns) == [
+        "row",
+        "image",
+        "caption",
+        "label",
+        "blue lamp",
+        "blue mug",
+        "red lamp",
+        "red mug",
+    ]
     assert list(written["row"]) == list(range(len(table)))
     assert written["image"].tolist() == table["image"].tolist()
     expected = mg.load_bundle(run[0], directory=shop.parent).predict(table)
@@ -242,7 +349,9 @@ def test_predict_keeps_the_rows_and_their_order(run: tuple[Path, str], shop: Pat
 
 def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
     out = tmp_path / "preview.png"
-    code, printed, _ = call("preview", shop, "--image", "image", "--caption", "caption", "--out", out)
+    code, printed, _ = call(
+        "preview", shop, "--image", "image", "--caption", "caption", "--out", out
+    )
     assert code == 0
     assert f"Wrote {out}." in printed.replace("\n", "")
     assert min(size_of(out)) > 500
@@ -254,11 +363,20 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
         ([], "At least one input is needed: --image, --caption or --number"),
         (["--caption", "captoin"], r"no such column.*Did you mean 'caption'\?"),
         (["--caption", "caption", "--label", "brand"], "no such column.*Received: column='brand'"),
-        (["--caption", "caption", "--image-size", "64"], "--image-size must be HEIGHTxWIDTH, as in 64x64"),
+        (
+            ["--caption", "caption", "--image-size", "64"],
+            "--image-size must be HEIGHTxWIDTH, as in 64x64",
+        ),
         (["--caption", "caption", "--image-size", "0x9"], "--image-size must be HEIGHTxWIDTH"),
         (["--caption", "caption", "--fractions", "0.5,0.4,0.4"], "must be positive and sum to one"),
-        (["--caption", "caption", "--fractions", "0.5,half"], "--fractions must be numbers with commas"),
-        (["--caption", "caption", "--fusion", "magic"], "--fusion.*magic.*see multimodal-gen train --help"),
+        (
+            ["--caption", "caption", "--fractions", "0.5,half"],
+            "--fractions must be numbers with commas",
+        ),
+        (
+            ["--caption", "caption", "--fusion", "magic"],
+            "--fusion.*magic.*see multimodal-gen train --help",
+        ),
         (["--caption", "caption", "--seed", "-1"], "--seed.*see multimodal-gen train --help"),
         (["--caption", "caption", "--name", "../elsewhere"], "--name must be the name of a folder"),
         (["--number", "caption"], "The values of 'caption' must be numbers"),
@@ -267,14 +385,23 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
             r"index \d+, column 'caption', path .*Not one of the 40 rows can be loaded: is --directory",
         ),
         (["--wrong"], "No such option: --wrong"),
-        (["--caption", "caption", "--label", "a", "--label", "b"], "A class stands in one column; --target number"),
+        (
+            ["--caption", "caption", "--label", "a", "--label", "b"],
+            "A class stands in one column; --target number",
+        ),
         (["--caption", "caption", "--caption", "caption"], "--caption takes each column once"),
         (
             ["--caption", "caption", "--fusion", "late", "--fusion", "joint"],
             "--fusion takes one value.*--fusion given t",
         ),
-        (["--caption", "caption", "--seed", "1", "--seed", "1"], "--seed takes one value.*--seed given twice"),
-        (["--caption", "caption", "--positive", "red mug"], "--positive is for --fusion match.*--fusion joint"),
+        (
+            ["--caption", "caption", "--seed", "1", "--seed", "1"],
+            "--seed takes one value.*--seed given twice",
+        ),
+        (
+            ["--caption", "caption", "--positive", "red mug"],
+            "--positive is for --fusion match.*--fusion joint",
+        ),
         (
             ["--caption", "caption", "--number", "price", "--fusion", "match", "--positive", "mug"],
             "--positive must name one of the classes, which are blue lamp, .*--positive mug",
@@ -285,19 +412,28 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
         ),
         (
             ["--caption", "caption", "--fusion", "match", "--positive", "red mug"],
-            "--fusion match joins several inputs, and there is one: .*Received: --fusion match, --caption alone",
+            "--fusion match joins several inputs, and there is one: .*Received: --fusion match, "
+            "--caption alone",
         ),
         (
             ["--number", "price", "--number", "split", "--fusion", "late"],
             "--fusion late joins several inputs, .*--number alone",
         ),
         (["--caption", "caption", "--separator", ","], "--separator is for --target labels"),
-        (["--caption", "caption", "--label", "price"], "numbers to predict, not classes: 40.*Use --target number"),
-        (["--caption", "caption", "--label", "label", "--target", "labels"], r"index \d+, column 'label'.*--separator"),
+        (
+            ["--caption", "caption", "--label", "price"],
+            "numbers to predict, not classes: 40.*Use --target number",
+        ),
+        (
+            ["--caption", "caption", "--label", "label", "--target", "labels"],
+            r"index \d+, column 'label'.*--separator",
+        ),
         (["--caption", "caption", "--label", "label", "--target", "number"], "must be numbers"),
     ],
 )
-def test_wrong_input_to_train_is_one_sentence(shop: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_wrong_input_to_train_is_one_sentence(
+    shop: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
     assert_refused(call("train", shop, "--epochs", 1, "--runs", tmp_path, *arguments), message)
     assert not list(tmp_path.iterdir())
 
@@ -307,43 +443,72 @@ def test_a_bad_cell_in_the_test_rows_is_found_before_training(shop: Path, tmp_pa
     table.loc[35, "label"] = "green mug"
     table.to_csv(tmp_path / "shop.csv", index=False)
     outcome = train(tmp_path / "shop.csv", tmp_path / "runs", "--directory", shop.parent)
-    assert_refused(outcome, "index 35, column 'label': the label 'green mug' is not one of the 4 known classes")
+    assert_refused(
+        outcome, "index 35, column 'label': the label 'green mug' is not one of the 4 known classes"
+    )
     assert "Training" not in outcome[1]
 
 
-def test_wrong_tables_and_runs_are_one_sentence(run: tuple[Path, str], shop: Path, tmp_path: Path) -> None:
+def test_wrong_tables_and_runs_are_one_sentence(
+    run: tuple[Path, str], shop: Path, tmp_path: Path
+) -> None:
     (tmp_path / "a.txt").write_text("no table")
-    assert_refused(call("train", tmp_path / "none.csv", "--caption", "c"), "There is no such file or folder.*none.csv")
+    assert_refused(
+        call("train", tmp_path / "none.csv", "--caption", "c"),
+        "There is no such file or folder.*none.csv",
+    )
     assert_refused(call("train", tmp_path / "a.txt", "--caption", "c"), "A table is a .csv")
     assert_refused(call("evaluate", tmp_path, shop), "There is no bundle.json in the folder")
-    assert_refused(call("evaluate", run[0], shop, "--directory", tmp_path), "index 0, column 'image'.*no such file")
-    assert_refused(call("predict", run[0], shop, "--out", tmp_path / "out.xlsx"), "--out must end in one of .csv")
-    assert_refused(call("preview", shop, "--caption", "caption", "--out", "x.gif"), "--out must end in .png")
+    assert_refused(
+        call("evaluate", run[0], shop, "--directory", tmp_path),
+        "index 0, column 'image'.*no such file",
+    )
+    assert_refused(
+        call("predict", run[0], shop, "--out", tmp_path / "out.xlsx"),
+        "--out must end in one of .csv",
+    )
+    assert_refused(
+        call("preview", shop, "--caption", "caption", "--out", "x.gif"), "--out must end in .png"
+    )
     assert_refused(call("evaluate"), "Missing argument")
     assert_refused(call("bogus"), "No such command 'bogus'; see multimodal-gen --help")
 
 
-def test_a_file_that_is_read_is_not_written_over(run: tuple[Path, str], shop: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_read_is_not_written_over(
+    run: tuple[Path, str], shop: Path, tmp_path: Path
+) -> None:
     table, link = tmp_path / "new.csv", tmp_path / "link.csv"
     table.write_bytes(shop.read_bytes())
     link.symlink_to(table)
     results = (run[0] / "predictions.csv").read_bytes()
     for out in (table, tmp_path / ".." / tmp_path.name / "new.csv", link):
         assert_refused(
-            call("predict", run[0], table, "--out", out), "--out is the table itself; choose another name. Re"
+            call("predict", run[0], table, "--out", out),
+            "--out is the table itself; choose another name. Re",
         )
-        assert_refused(call("audit", table, "--caption", "caption", "--drop", out), "--drop is the table itself; ")
+        assert_refused(
+            call("audit", table, "--caption", "caption", "--drop", out),
+            "--drop is the table itself; ",
+        )
     outcome = call("predict", run[0], table, "--out", run[0] / "predictions.csv")
     assert_refused(outcome, "--out is a result of the run; choose another name. Received: --out")
     table = table.rename(tmp_path / "problems.csv")
-    assert_refused(call("audit", table, "--caption", "caption", "--out", tmp_path), "--out is the table itself; ")
+    assert_refused(
+        call("audit", table, "--caption", "caption", "--out", tmp_path),
+        "--out is the table itself; ",
+    )
     picture = shop.parent / "images" / "3.png"
-    assert_refused(call("preview", shop.parent / "images", "--image", "image", "--out", picture), "table's folder; ")
+    assert_refused(
+        call("preview", shop.parent / "images", "--image", "image", "--out", picture),
+        "table's folder; ",
+    )
     assert table.read_bytes() == shop.read_bytes() and size_of(picture) == (16, 16)
     assert (run[0] / "predictions.csv").read_bytes() == results
 
 
-def test_a_bug_is_not_taken_for_wrong_input(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_not_taken_for_wrong_input(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ValueError("matrices are not aligned")
 
@@ -363,7 +528,9 @@ except SystemExit as end:
 heavy = {"keras", "tensorflow", "pandas", "numpy", "matplotlib", "torch", "jax"} & set(sys.modules)
 assert not heavy, heavy
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert "--caption" in done.stdout
 
 
@@ -373,12 +540,24 @@ def test_the_version_is_told_with_that_of_keras_and_its_backend() -> None:
 
 
 @pytest.mark.slow
-def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(shop: Path, tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(
+    shop: Path, tmp_path: Path
+) -> None:
+    environment = {
+        name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"
+    }
     columns = ("--caption", "caption", "--epochs", "100000", "--runs", str(tmp_path))
-    # A shell that runs these tests in the background has them ignore Ctrl-C, which children inherit.
+    # A shell that runs these tests in the background has them ignore Ctrl-C, which children
+    # inherit.
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    line = [sys.executable, "-c", f"{heed}; from multimodal_gen.cli import main; main()", "train", str(shop), *columns]
+    line = [
+        sys.executable,
+        "-c",
+        f"{heed}; from multimodal_gen.cli import main; main()",
+        "train",
+        str(shop),
+        *columns,
+    ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(line, env=environment, **pipes) as process:
         printed = line = process.stdout.readline()
@@ -399,11 +578,26 @@ def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(shop: 
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_is_resumed(shop: Path, tmp_path: Path) -> None:
-    options = ("--caption", "caption", "--split", "split", "--epochs", "30", "--batch-size", "8", "--resume")
-    whole, killed = ([*map(str, ("train", shop, *options, "--runs", tmp_path / name))] for name in ("whole", "killed"))
+    options = (
+        "--caption",
+        "caption",
+        "--split",
+        "split",
+        "--epochs",
+        "30",
+        "--batch-size",
+        "8",
+        "--resume",
+    )
+    whole, killed = (
+        [*map(str, ("train", shop, *options, "--runs", tmp_path / name))]
+        for name in ("whole", "killed")
+    )
     assert call(*whole)[0] == 0
     state = tmp_path / "killed" / "shop" / "state" / "caption"
-    with subprocess.Popen([sys.executable, "-m", "multimodal_gen.cli", *killed], stdout=-1, stderr=-1) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "multimodal_gen.cli", *killed], stdout=-1, stderr=-1
+    ) as process:
         while len(list(state.glob("*.npz"))) < 2:
             assert process.poll() is None
             time.sleep(0.01)
@@ -411,12 +605,15 @@ def test_a_run_that_was_killed_is_resumed(shop: Path, tmp_path: Path) -> None:
     assert not (state.parent.parent / "metrics.json").exists()
     for _ in range(2):
         assert call(*killed)[0] == 0
-        expected, found = (pd.read_csv(tmp_path / name / "shop" / "history.csv") for name in ("whole", "killed"))
+        expected, found = (
+            pd.read_csv(tmp_path / name / "shop" / "history.csv") for name in ("whole", "killed")
+        )
         pd.testing.assert_frame_equal(found, expected)
     other = ["4" if one == "8" else one for one in killed]
     assert_refused(call(*other), "batch_size was 8 and is 4.* delete the directory or give another")
     assert_refused(
-        call(*killed, "--overwrite"), "A run is resumed, or replaced, but not both. Received: --resume --overwrite"
+        call(*killed, "--overwrite"),
+        "A run is resumed, or replaced, but not both. Received: --resume --overwrite",
     )
 
 
@@ -426,15 +623,31 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
     table["image"] = [str(Path("sample_data").resolve() / one) for one in table["image"]]
     table.loc[[5, 70], "image"] = str(tmp_path / "gone.png")
     table.to_csv(tmp_path / "table.csv", index=False)
-    arguments = ["train", str(tmp_path / "table.csv"), "--caption", "caption", "--image", "image", "--epochs", "1"]
+    arguments = [
+        "train",
+        str(tmp_path / "table.csv"),
+        "--caption",
+        "caption",
+        "--image",
+        "image",
+        "--epochs",
+        "1",
+    ]
     arguments += ["--image-size", "16x16", "--runs", str(tmp_path / "runs"), "--directory", "/"]
     stopped = CliRunner().invoke(app, [*arguments, "--name", "a"])
     told = " ".join(stopped.output.split())
     assert stopped.exit_code == 2 and "Cannot load index 5, column 'image'" in told
-    assert "1 more of the 120 rows cannot be loaded. Mend them, or leave them out with --on-error skip; " in told
-    strict = CliRunner().invoke(app, [*arguments, "--name", "a", "--on-error", "skip", "--max-error-rate", "0.01"])
+    assert (
+        "1 more of the 120 rows cannot be loaded. Mend them, or leave them out with --on-error "
+        "skip; " in told
+    )
+    strict = CliRunner().invoke(
+        app, [*arguments, "--name", "a", "--on-error", "skip", "--max-error-rate", "0.01"]
+    )
     assert strict.exit_code == 2
-    assert "That is more than a share of 0.01: mend them, or raise --max-error-rate" in " ".join(strict.output.split())
+    assert "That is more than a share of 0.01: mend them, or raise --max-error-rate" in " ".join(
+        strict.output.split()
+    )
     assert not (tmp_path / "runs" / "a").exists()
     done = CliRunner().invoke(app, [*arguments, "--name", "b", "--on-error", "skip"])
     assert done.exit_code == 0, done.output
@@ -451,15 +664,31 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
         predicted = CliRunner().invoke(app, ["predict", *used, "/", *out])
         table.loc[:100, "image"] = "elsewhere.png"
         table.to_csv(tmp_path / "other.csv", index=False)
-        other = [used[0], str(tmp_path / "other.csv"), "--directory", "/", "--out", str(tmp_path / "other.jsonl")]
+        other = [
+            used[0],
+            str(tmp_path / "other.csv"),
+            "--directory",
+            "/",
+            "--out",
+            str(tmp_path / "other.jsonl"),
+        ]
         lost = CliRunner().invoke(app, ["predict", *other])
     assert lost.exit_code == 1, lost.output
-    assert "and 101 rows without one. Most rows have none: is --directory / the" in " ".join(lost.output.split())
+    assert "and 101 rows without one. Most rows have none: is --directory / the" in " ".join(
+        lost.output.split()
+    )
     told = " ".join(predicted.output.split())
     assert predicted.exit_code == 0, told
-    assert "Wrote 118 predictions" in told and ", and 2 rows without one." in told and "2 of 120 rows cannot" in told
+    assert (
+        "Wrote 118 predictions" in told
+        and ", and 2 rows without one." in told
+        and "2 of 120 rows cannot" in told
+    )
     predictions = pd.read_csv(tmp_path / "predictions.csv")
-    assert len(predictions) == 120 and predictions.index[predictions["error"].notna()].tolist() == [5, 70]
+    assert len(predictions) == 120 and predictions.index[predictions["error"].notna()].tolist() == [
+        5,
+        70,
+    ]
     used[1] = str(tmp_path / "other.csv")
     assert CliRunner().invoke(app, ["evaluate", *used, "/"]).exit_code == 2
     scored = CliRunner().invoke(app, ["evaluate", *used, "/", "--on-error", "skip", "--json"])

@@ -1,4 +1,6 @@
-"""The command line beyond one class of one picture and one caption: numbers, labels, several pictures and captions."""
+"""The command line beyond one class of one picture and one caption: numbers, labels, several
+pictures and captions.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ from multimodal_gen.cli.data import input_names, picture_folder
 from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.results import remove_stale, write_results
 from multimodal_gen.cli.settings import DataSettings
-from multimodal_gen.cli.target_choice import check_classes, check_separator, main_score, make_target, shown_scores
+from multimodal_gen.cli.target_choice import (
+    check_classes,
+    check_separator,
+    main_score,
+    make_target,
+    shown_scores,
+)
 from multimodal_gen.inspection import plots
 from multimodal_gen.models import matching_class
 
@@ -49,7 +57,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         words = f"a {'mug' if mug else 'lamp'} in {'red' if red else 'blue'}, number {row}"
         price, label = 10 * red + 4.5 * mug + 0.01 * row, f"{red}{mug}"
         rows.append(
-            (f"front{row}.png", f"back{row}.png", words, f"maker {row % 5}", price, "|".join(tags), red, mug, label)
+            (
+                f"front{row}.png",
+                f"back{row}.png",
+                words,
+                f"maker {row % 5}",
+                price,
+                "|".join(tags),
+                red,
+                mug,
+                label,
+            )
         )
     names = ["front", "back", "caption", "maker", "price", "tags", "is red", "is mug", "label"]
     pd.DataFrame(rows, columns=names).to_csv(folder / "shop.csv", index=False)
@@ -66,7 +84,9 @@ def metrics_of(run: Path) -> dict:
 
 
 @pytest.mark.slow
-def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(shop: Path, tmp_path: Path) -> None:
+def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(
+    shop: Path, tmp_path: Path
+) -> None:
     target = ("--label", "price", "--target", "number")
     options = ("--caption", "caption", *target, "--resume")
     code, printed, errors = train(shop, tmp_path, *options)
@@ -75,7 +95,9 @@ def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(shop: Path, 
     assert re.search(r"numbers   price \(mean \d+\.?\d*, deviation \d\.?\d*\)", printed)
     assert re.search(r"trained on +┃ +r2 ┃ +mean absolute error ┃ +seconds", printed)
     run = tmp_path / "shop"
-    assert {"curves.png", "predictions.png", "wrong.png"} == {path.name for path in run.glob("*.png")}
+    assert {"curves.png", "predictions.png", "wrong.png"} == {
+        path.name for path in run.glob("*.png")
+    }
     metrics = metrics_of(run)
     scores = metrics["details"]["scores"]["caption"]
     assert metrics["caption"] == scores["r2"] and metrics["details"]["score"] == "r2"
@@ -86,25 +108,35 @@ def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(shop: Path, 
         scores["mean_absolute_error"], rel=1e-4
     )
     assert train(shop, tmp_path, *options)[0] == 0, "a finished run is resumed"
-    assert metrics_of(run)["details"]["scores"]["caption"]["r2"] == pytest.approx(scores["r2"], abs=1e-6)
+    assert metrics_of(run)["details"]["scores"]["caption"]["r2"] == pytest.approx(
+        scores["r2"], abs=1e-6
+    )
     assert call("predict", run, shop, "--out", tmp_path / "out.csv")[0] == 0
     assert list(pd.read_csv(tmp_path / "out.csv").columns) == ["row", "caption", "price"]
     constant = tmp_path / "constant.csv"
     table.assign(price=3.0).to_csv(constant, index=False)
     found = json.loads(call("evaluate", run, constant, "--json")[1])
-    assert found["r2"] is None and found["rows"] == ROWS, "JSON has no word for what is not a number"
+    assert found["r2"] is None and found["rows"] == ROWS, (
+        "JSON has no word for what is not a number"
+    )
     assert re.search(r"r2 +│ +none", call("evaluate", run, constant)[1])
-    assert call("preview", shop, "--caption", "caption", *target, "--out", tmp_path / "p.png")[0] == 0
+    assert (
+        call("preview", shop, "--caption", "caption", *target, "--out", tmp_path / "p.png")[0] == 0
+    )
     audited = call("audit", shop, "--caption", "caption", *target, "--out", tmp_path / "audit")
     assert audited[0] == 0, audited
     table.loc[3, "price"] = np.nan
     table.to_csv(tmp_path / "gap.csv", index=False)
-    code, printed, _ = call("audit", tmp_path / "gap.csv", "--caption", "caption", *target, "--out", tmp_path / "a")
+    code, printed, _ = call(
+        "audit", tmp_path / "gap.csv", "--caption", "caption", *target, "--out", tmp_path / "a"
+    )
     assert code == 1 and re.search(r"missing +│ +1 ", printed)
 
 
 @pytest.mark.slow
-def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(shop: Path, tmp_path: Path) -> None:
+def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(
+    shop: Path, tmp_path: Path
+) -> None:
     target = ("--label", "tags", "--target", "labels", "--separator", "|")
     cached = ("--image", "front", "--image-size", "12x12", "--cache", tmp_path / "cache")
     code, printed, _ = call("cache", shop, *target, *cached)
@@ -128,9 +160,13 @@ def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(shop: Path,
 def test_two_pictures_a_row_are_inputs_under_their_own_names(shop: Path, tmp_path: Path) -> None:
     columns = ("--image", "front", "--image", "back")
     match = ("--fusion", "match", "--positive", "10")
-    code, printed, _ = train(shop, tmp_path, *columns, *match, "--augment", "strong", "--name", "two")
+    code, printed, _ = train(
+        shop, tmp_path, *columns, *match, "--augment", "strong", "--name", "two"
+    )
     assert code == 0
-    assert re.search("Fusion 'match': rows of the class '?10'? belong together, as --positive says", printed)
+    assert re.search(
+        "Fusion 'match': rows of the class '?10'? belong together, as --positive says", printed
+    )
     for name in ("front", "back"):
         assert re.search(rf"  {name} +image .* from '{name}'", printed), name
     assert list(metrics_of(tmp_path / "two")) == ["both", "details"]
@@ -145,7 +181,9 @@ def test_two_pictures_a_row_are_inputs_under_their_own_names(shop: Path, tmp_pat
         out = ("--out", tmp_path / f"{name}.csv")
         assert call("predict", tmp_path / "two", shop.parent / f"{name}.csv", *out)[0] == 0
     kept = ["front", "back", "label"]
-    first, second = (pd.read_csv(tmp_path / f"{name}.csv").drop(columns=kept) for name in ("shop", "swapped"))
+    first, second = (
+        pd.read_csv(tmp_path / f"{name}.csv").drop(columns=kept) for name in ("shop", "swapped")
+    )
     assert np.abs(first - second).to_numpy().max() > 1e-6, "one picture was taken for both"
     code, _, _ = call("audit", shop, *columns, "--out", tmp_path / "audit")
     assert code in (0, 1) and (tmp_path / "audit" / "audit.html").exists()
@@ -181,23 +219,38 @@ def settings(**more: object) -> DataSettings:
     [
         ({"image": ("photo",), "caption": ("title",)}, ["image", "caption"]),
         ({"image": ("front", "back"), "caption": ("title",)}, ["front", "back", "caption"]),
-        ({"image": ("caption", "side view"), "caption": ("title",)}, ["image_caption", "side_view", "caption"]),
-        ({"image": ("正面", "a/b"), "caption": ("both", "all")}, ["image_1", "a_b", "caption_both", "caption_all"]),
-        ({"image": ("a b", "a_b", "number"), "number": ("n",)}, ["a_b", "image_a_b", "image_number"]),
+        (
+            {"image": ("caption", "side view"), "caption": ("title",)},
+            ["image_caption", "side_view", "caption"],
+        ),
+        (
+            {"image": ("正面", "a/b"), "caption": ("both", "all")},
+            ["image_1", "a_b", "caption_both", "caption_all"],
+        ),
+        (
+            {"image": ("a b", "a_b", "number"), "number": ("n",)},
+            ["a_b", "image_a_b", "image_number"],
+        ),
     ],
 )
-def test_inputs_have_names_that_keras_takes_and_no_two_have_the_same(columns: dict, names: list[str]) -> None:
+def test_inputs_have_names_that_keras_takes_and_no_two_have_the_same(
+    columns: dict, names: list[str]
+) -> None:
     assert list(input_names(settings(**columns)).values()) == names
 
 
 @pytest.mark.filterwarnings("default")
 def test_classes_of_one_row_are_classes_wherever_a_random_split_puts_them(tmp_path: Path) -> None:
     names = [f"kind {one}" for one in [*range(15), *[15] * 5]]
-    table = pd.DataFrame({"caption": [f"words {row}" for row in range(20)], "label": names, "part": "train"})
+    table = pd.DataFrame(
+        {"caption": [f"words {row}" for row in range(20)], "label": names, "part": "train"}
+    )
     table.to_csv(tmp_path / "rare.csv", index=False)
     arguments = ("--caption", "caption", "--out", tmp_path / "p.png")
     code, printed, errors = call("preview", tmp_path / "rare.csv", *arguments)
-    assert code == 0 and "classes   16: " in printed and "14 training, 2 validation, 4 test" in printed
+    assert (
+        code == 0 and "classes   16: " in printed and "14 training, 2 validation, 4 test" in printed
+    )
     assert "15 of the 16 classes in 'label' have too few rows" in errors
     # A split that is given may be wrong, so there a class of test rows alone is not learned.
     table.loc[12:, "part"] = "test"
@@ -217,28 +270,42 @@ def test_training_says_that_pictures_stand_in_several_parts(shop: Path, tmp_path
         code, _, errors = call("train", shop.parent / "twice.csv", *columns, *more)
         assert code == 2 and "gone.png" in errors
         note = " ".join(errors.split())
-        assert re.search(rf"Note: \d+ of {ROWS + 1} pictures in 'front' stand in several parts.*--group front", note), (
-            more
-        )
+        assert re.search(
+            rf"Note: \d+ of {ROWS + 1} pictures in 'front' stand in several parts.*--group front",
+            note,
+        ), more
     _, _, errors = call("train", shop.parent / "twice.csv", *columns, "--group", "front")
     assert "stand in several parts" not in errors
 
 
 def test_a_target_of_several_columns_is_made_of_their_names(shop: Path) -> None:
     table = mg.read_table(shop)
-    labels = make_target(settings(caption=("caption",), label=("is red", "is mug"), target="labels"), table)
+    labels = make_target(
+        settings(caption=("caption",), label=("is red", "is mug"), target="labels"), table
+    )
     assert isinstance(labels, mg.MultiLabel) and labels.class_names == ("is red", "is mug")
     assert labels.read((1, 0)).tolist() == [1, 0]
-    numbers = make_target(settings(caption=("caption",), label=("price", "is red"), target="number"), table)
+    numbers = make_target(
+        settings(caption=("caption",), label=("price", "is red"), target="number"), table
+    )
     assert isinstance(numbers, mg.NumericTarget) and numbers.names == ("price", "is red")
 
 
 @pytest.mark.parametrize("between", ["|", "; ", ","])
 def test_a_separator_that_stands_in_no_cell_is_refused_for_the_one_that_does(between: str) -> None:
-    table = pd.DataFrame({"tags": [between.join(one.split()) for one in ("red box", "blue box", "red", "box", "blue")]})
+    table = pd.DataFrame(
+        {
+            "tags": [
+                between.join(one.split()) for one in ("red box", "blue box", "red", "box", "blue")
+            ]
+        }
+    )
     given = settings(caption=("caption",), label=("tags",), target="labels", separator="#")
     right = between.strip()
-    wanted = f"'#' stands in no cell of 'tags'; '{right}' stands in 2 of them: --separator '{right}'. Received: --sep"
+    wanted = (
+        f"'#' stands in no cell of 'tags'; '{right}' stands in 2 of them: --separator '{right}'. "
+        "Received: --sep"
+    )
     for refuse in (check_classes, check_separator):
         with pytest.raises(mg.TableError, match=re.escape(wanted)):
             refuse(table, given)
@@ -250,13 +317,22 @@ def test_a_separator_that_is_not_needed_is_noted() -> None:
     (note,) = check_classes(pd.DataFrame({"tags": ["red", "blue", None]}), given)
     assert note == "'|' stands in no cell of 'tags', so every row has one label at most"
     (note,) = check_classes(pd.DataFrame({"tags": ["hats, caps", "shoes", "hats, caps"]}), given)
-    assert "',' stands in 2 of them, which would be --separator ','" in note, "a name may hold a comma"
+    assert "',' stands in 2 of them, which would be --separator ','" in note, (
+        "a name may hold a comma"
+    )
     lists = pd.DataFrame({"tags": [["red", "blue"], []]})
     assert check_classes(lists, given) == []
 
 
-def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_by_their_mean() -> None:
-    scores = {"price.mean_absolute_error": 3.0, "price.r2": 0.5, "is_red.mean_absolute_error": 1.0, "is_red.r2": 0.75}
+def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_by_their_mean() -> (
+    None
+):
+    scores = {
+        "price.mean_absolute_error": 3.0,
+        "price.r2": 0.5,
+        "is_red.mean_absolute_error": 1.0,
+        "is_red.r2": 0.75,
+    }
     shown = shown_scores("number", list(scores))
     assert [score_title(name) for name in shown] == [
         "price: r2",
@@ -266,7 +342,11 @@ def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_b
     ]
     assert main_score("number", scores) == 0.625
     assert main_score("number", {"r2": float("nan")}) is None
-    assert (as_score(1234.5678), as_score(0.5, 4), as_score(float("nan"))) == ("1,234.568", "0.5000", "none")
+    assert (as_score(1234.5678), as_score(0.5, 4), as_score(float("nan"))) == (
+        "1,234.568",
+        "0.5000",
+        "none",
+    )
     assert as_score(1234, 4) == "1,234", "a count is whole"
 
 
@@ -284,7 +364,11 @@ def test_a_folder_below_the_working_directory_is_kept_relative_to_it(
         (tmp_path.parent / "t.csv", None, str(tmp_path.parent)),
         ("t.csv", "https://a.org/b", "https://a.org/b"),
     ]:
-        given = settings(image=("image",), table=str(table), directory=None if directory is None else str(directory))
+        given = settings(
+            image=("image",),
+            table=str(table),
+            directory=None if directory is None else str(directory),
+        )
         assert picture_folder(given) == kept
 
 
@@ -308,12 +392,19 @@ def test_curves_of_numbers_say_their_units(
 ) -> None:
     figures = []
     draw = plots.plot_history
-    monkeypatch.setattr(plots, "plot_history", lambda history: figures.append(draw(history)) or figures[-1])
+    monkeypatch.setattr(
+        plots, "plot_history", lambda history: figures.append(draw(history)) or figures[-1]
+    )
     table = pd.DataFrame({"x": np.arange(4.0), "price": np.arange(4.0), "stock": np.arange(4.0)})
     inputs = {"x": mg.NumericLoader("x", mean=0.0, scale=1.0)}
     model = mg.build_fusion_classifier(inputs, target)
     history = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6], "mean_absolute_error": [1.0, 0.7]}
-    write_results(tmp_path, mg.Bundle(model, inputs, target), SimpleNamespace(epoch=[0, 1], history=history), table)
+    write_results(
+        tmp_path,
+        mg.Bundle(model, inputs, target),
+        SimpleNamespace(epoch=[0, 1], history=history),
+        table,
+    )
     assert [axes.get_ylabel() for axes in figures[0].axes] == labels
 
 
@@ -326,7 +417,9 @@ def test_a_run_removes_what_an_earlier_one_left_and_nothing_else(tmp_path: Path)
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("old")
         remove_stale(tmp_path, target, **settings)
-        return {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+        return {
+            path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+        }
 
     number, label = mg.NumericTarget("price"), mg.ClassLabel("label", ["a", "b"])
     assert left(label, lost=True, resumable=True) == {*files, *states}

@@ -56,7 +56,10 @@ def test_a_function_cannot_be_saved_and_the_error_says_what_could() -> None:
 
 
 def test_only_known_given_or_registered_classes_are_built() -> None:
-    with pytest.raises(mg.BundleError, match=r"Unknown class 'Point'. Pass it as `custom_objects=\{'Point': Point\}`"):
+    with pytest.raises(
+        mg.BundleError,
+        match=r"Unknown class 'Point'. Pass it as `custom_objects=\{'Point': Point\}`",
+    ):
         deserialize(serialize(Point(1)))
     with pytest.raises(mg.BundleError, match="Unknown class 'Path'"):
         deserialize({"class_name": "Path", "config": {}}, {"Path": Path})
@@ -73,7 +76,9 @@ def test_classes_registered_with_keras_are_found() -> None:
 
 
 def test_the_signature_is_the_constructors() -> None:
-    assert str(inspect.signature(Point)) == "(x: 'float', *, tags: 'tuple[str, ...]' = ()) -> 'None'"
+    assert (
+        str(inspect.signature(Point)) == "(x: 'float', *, tags: 'tuple[str, ...]' = ()) -> 'None'"
+    )
     assert list(inspect.signature(Segment).parameters) == ["start", "end"]
     assert "image_size" in inspect.signature(mg.ImageLoader).parameters
 
@@ -84,5 +89,7 @@ def test_repr_shows_the_arguments() -> None:
 
 def test_a_mapping_whose_keys_json_would_change_cannot_be_saved() -> None:
     for value in ({0: "a"}, {"deep": [{None: 1}]}, {("a", "b"): 2}):
-        with pytest.raises(TypeError, match="Only mappings whose keys are texts can be saved.*the key"):
+        with pytest.raises(
+            TypeError, match="Only mappings whose keys are texts can be saved.*the key"
+        ):
             serialize(value)

@@ -1,4 +1,6 @@
-"""What the command line tells: a bar that fits, time that is left, Ctrl-C in whatever form it comes, quiet endings."""
+"""What the command line tells: a bar that fits, time that is left, Ctrl-C in whatever form it
+comes, quiet endings.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ from multimodal_gen.cli import console as told
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.console import ProgressReporter
 
-LOGS = {"loss": 1.5, "prediction_loss": 0.5, "val_loss": 0.25, "accuracy": 0.5, "val_accuracy": 0.75}
+LOGS = {
+    "loss": 1.5,
+    "prediction_loss": 0.5,
+    "val_loss": 0.25,
+    "accuracy": 0.5,
+    "val_accuracy": 0.75,
+}
 
 
 def bar_of(width: int, title: str = "both", logs: dict[str, float] = LOGS) -> str:
@@ -48,7 +56,9 @@ def bar_of(width: int, title: str = "both", logs: dict[str, float] = LOGS) -> st
         (50, "both epoch 13/40"),
     ],
 )
-def test_in_a_narrow_terminal_the_losses_go_first_and_the_bar_and_the_time_stay(width: int, kept: str) -> None:
+def test_in_a_narrow_terminal_the_losses_go_first_and_the_bar_and_the_time_stay(
+    width: int, kept: str
+) -> None:
     shown = bar_of(width)
     assert shown.count("\n") == 1
     assert re.match(re.escape(kept) + r" +━{4,}.* (-:--:--|\d:\d\d:\d\d) left", shown), shown
@@ -56,7 +66,8 @@ def test_in_a_narrow_terminal_the_losses_go_first_and_the_bar_and_the_time_stay(
 
 def test_a_long_name_of_an_input_takes_the_room_of_the_losses_too() -> None:
     assert re.match(
-        r"photo_from_the_front epoch 13/40  val accuracy 0.750 +━{4,}.* left", bar_of(80, "photo_from_the_front")
+        r"photo_from_the_front epoch 13/40  val accuracy 0.750 +━{4,}.* left",
+        bar_of(80, "photo_from_the_front"),
     )
 
 
@@ -75,13 +86,17 @@ def lines_of(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return text.splitlines()
 
 
-def test_the_time_left_does_not_count_that_the_first_step_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_left_does_not_count_that_the_first_step_compiles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     first, second = lines_of([1000.0], monkeypatch)
     assert first.endswith("65 s, at most 45 s left")
     assert second.endswith("70 s, at most 40 s left")
 
 
-def run_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, raised: Any, *more: str) -> tuple[int, str]:
+def run_train(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, raised: Any, *more: str
+) -> tuple[int, str]:
     def stopped(settings: Any, reporter: Any) -> None:
         reporter.begin("both", 400, 40)
         for epoch in range(1, 14):
@@ -123,17 +138,23 @@ def test_ctrl_c_says_where_the_run_was_and_what_is_kept_whatever_a_library_makes
     code, errors = run_train(monkeypatch, tmp_path, raised)
     monkeypatch.undo()
     assert code == 130
-    assert errors == ("Stopped in epoch 14 of 40, training on both; nothing is kept, as --resume was not given.\n")
+    assert errors == (
+        "Stopped in epoch 14 of 40, training on both; nothing is kept, as --resume was not given.\n"
+    )
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_of_a_run_with_states_says_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_ctrl_c_of_a_run_with_states_says_where_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
     code, errors = run_train(monkeypatch, tmp_path, press_ctrl_c, "--resume")
     assert code == 130
     assert "states are kept in" in errors and "the same command resumes from there" in errors
 
 
-def test_a_system_error_without_ctrl_c_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_a_system_error_without_ctrl_c_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
     def broken() -> None:
         raise SystemError("a bug")
 
@@ -144,19 +165,30 @@ def test_a_system_error_without_ctrl_c_keeps_its_traceback(monkeypatch: pytest.M
 
 def test_output_that_nobody_reads_to_its_end_ends_quietly_and_the_package_is_a_program() -> None:
     line = f"{sys.executable} -m multimodal_gen train --help | head -c 20"
-    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, timeout=60, check=True
+    )
     assert (done.stdout, done.stderr) == ("Usage: multimodal-ge", "")
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("command", ["train", "audit", "preview", "cache", "evaluate", "predict"])
-def test_help_names_every_option_whole_at_every_width_and_flags_have_no_type(command: str, width: int) -> None:
-    text = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": str(width)}, terminal_width=width).output
+def test_help_names_every_option_whole_at_every_width_and_flags_have_no_type(
+    command: str, width: int
+) -> None:
+    text = (
+        CliRunner()
+        .invoke(app, [command, "--help"], env={"COLUMNS": str(width)}, terminal_width=width)
+        .output
+    )
     assert max(map(len, text.splitlines())) <= width
     assert "bool" not in text.lower() and "…" not in text
     pattern = r"^  (?:-h, )?--[a-z-]+.*?(?=^  (?:-h, )?--|\Z)"
-    explained = [" ".join(one.split()) for one in re.findall(pattern, text, re.MULTILINE | re.DOTALL)]
+    explained = [
+        " ".join(one.split()) for one in re.findall(pattern, text, re.MULTILINE | re.DOTALL)
+    ]
     assert len(explained) >= 3
     for one in explained:
-        # A sentence to its full stop, and in brackets (escaped by the oldest typer) what is the default.
+        # A sentence to its full stop, and in brackets (escaped by the oldest typer) what is the
+        # default.
         assert re.search(r"\w.*\.( \\?\[[^\]]+\])?$", one), one

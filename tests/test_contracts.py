@@ -1,5 +1,5 @@
-"""`check_loader`, `check_target`, `check_sampler` and `check_augmentation`: every bundled class keeps its contract, and
-each rule that is broken is named.
+"""`check_loader`, `check_target`, `check_sampler` and `check_augmentation`: every bundled class
+keeps its contract, and each rule that is broken is named.
 """
 
 from __future__ import annotations
@@ -28,8 +28,14 @@ FLIP = augment.RandomFlip("horizontal")
 LOADERS: dict[str, tuple[mg.Loader, list[Any]]] = {
     "pictures": (IMAGE, PICTURES),
     "varied pictures": (IMAGE.replace(augment=[FLIP, augment.RandomBrightness(0.2)]), PICTURES),
-    "floats": (IMAGE.replace(dtype="float32", rescale=1 / 255, normalize=mg.SamplewiseNormalization()), PICTURES),
-    "tokens": (TEXT.replace(augment=[augment.RandomWordSwap(0.5), augment.TokenDropout(0.3)]), CAPTIONS),
+    "floats": (
+        IMAGE.replace(dtype="float32", rescale=1 / 255, normalize=mg.SamplewiseNormalization()),
+        PICTURES,
+    ),
+    "tokens": (
+        TEXT.replace(augment=[augment.RandomWordSwap(0.5), augment.TokenDropout(0.3)]),
+        CAPTIONS,
+    ),
     "tokens with padding before them": (
         mg.TextLoader.from_texts("caption", CAPTIONS * 4, vocabulary_size=200, padding="left"),
         CAPTIONS,
@@ -43,11 +49,17 @@ LOADERS: dict[str, tuple[mg.Loader, list[Any]]] = {
     "masked tokens": (MASKED, CAPTIONS),
     "numbers": (mg.NumericLoader(["a", "b"], mean=[1, 2], scale=[3, 4]), [(1.0, 2.0), (5, 6)]),
     "arrays": (mg.ArrayLoader("array", shape=(2, 3)), [np.ones((2, 3)), [[1, 2, 3], [4, 5, 6]]]),
-    "arrays of pictures": (mg.ArrayLoader("array", shape=(20, 24, 3), dtype="uint8", augment=[FLIP]), PICTURES),
+    "arrays of pictures": (
+        mg.ArrayLoader("array", shape=(20, 24, 3), dtype="uint8", augment=[FLIP]),
+        PICTURES,
+    ),
 }
 TARGETS: dict[str, tuple[mg.Target, list[Any]]] = {
     "int": (mg.ClassLabel("label", ["x", "y", "z"]), ["x", "z", "x", "y"]),
-    "categorical": (mg.ClassLabel("label", ["x", "y", "z"], label_mode="categorical"), ["x", "z", "x"]),
+    "categorical": (
+        mg.ClassLabel("label", ["x", "y", "z"], label_mode="categorical"),
+        ["x", "z", "x"],
+    ),
     "binary": (mg.ClassLabel("label", [False, True], label_mode="binary"), [True, False, "True"]),
     "labels": (mg.MultiLabel("tags", ["a", "b"]), [["a"], [], ["b", "a"]]),
     "separated labels": (mg.MultiLabel("tags", ["a", "b"], separator="|"), ["a|b", "b"]),
@@ -77,12 +89,24 @@ def test_no_bundled_class_is_left_out() -> None:
         return own | {found for one in own for found in bundled(one)}
 
     assert bundled(mg.Target) == {type(one) for one, _ in TARGETS.values()}
-    assert bundled(mg.Loader) - bundled(mg.Target) - {mg.Target} == {type(one) for one, _ in LOADERS.values()}
-    known = {type(one) for one in (*IMAGES, *WORDS, *SAMPLES, *BATCHES)} | {type(one) for one in TOKENS}
+    assert bundled(mg.Loader) - bundled(mg.Target) - {mg.Target} == {
+        type(one) for one, _ in LOADERS.values()
+    }
+    known = {type(one) for one in (*IMAGES, *WORDS, *SAMPLES, *BATCHES)} | {
+        type(one) for one in TOKENS
+    }
     public = {getattr(augment, name) for name in augment.__all__}
-    concrete = {one for one in public if isinstance(one, type) and not getattr(one, "__abstractmethods__", None)}
+    concrete = {
+        one
+        for one in public
+        if isinstance(one, type) and not getattr(one, "__abstractmethods__", None)
+    }
     assert concrete - {Sample, Batch, augment.FromLibrary} <= known
-    assert bundled(mg.Sampler) == {mg.BalancedSampler, mg.WeightedSampler, type(Halves("a").balanced_sampler())}
+    assert bundled(mg.Sampler) == {
+        mg.BalancedSampler,
+        mg.WeightedSampler,
+        type(Halves("a").balanced_sampler()),
+    }
 
 
 # Loaders that break a rule
@@ -186,11 +210,19 @@ class Large(Counts):
     [
         (Unrepeatable(), ["a"], "augment_cell must take all randomness from `rng`"),
         (Writing(), [["a"]], "augment_cell must leave the cell as it is"),
-        (Unreadable(), ["a"], "augment_cell must give a cell that `read` takes. Received: None for 'a'"),
+        (
+            Unreadable(),
+            ["a"],
+            "augment_cell must give a cell that `read` takes. Received: None for 'a'",
+        ),
         (Hidden(), ["a"], r"varies\(training=True\) must be true, as `augment_cell`"),
         (HiddenArrays(), ["a"], r"varies\(training=True\) must be true, as `augment` "),
         (Mute(), ["a"], "describe must map titles to words"),
-        (Grey(), ["a"], r"draw must give None or \(height, width, 3\) uint8. Received: \(4, 4\) uint8"),
+        (
+            Grey(),
+            ["a"],
+            r"draw must give None or \(height, width, 3\) uint8. Received: \(4, 4\) uint8",
+        ),
         (WrongSide(), ["a"], "pads_left must say on which side"),
         (Covered(), ["a"], "text_coverage must give words or None. Received: 0.5"),
         (Astray(), ["a"], "moved must give the same loader"),
@@ -257,7 +289,9 @@ def loss_of_tokens(self):
 
     # Of a row it gives a number per token, which no weight of a row goes with.
     return lambda truth, outputs, sample_weight: keras.losses.SparseCategoricalCrossentropy()(
-        np.zeros((len(truth), 7), "int32"), np.full((len(truth), 7, 2), 0.5, "float32"), sample_weight
+        np.zeros((len(truth), 7), "int32"),
+        np.full((len(truth), 7, 2), 0.5, "float32"),
+        sample_weight,
     )
 
 
@@ -274,7 +308,10 @@ CELLS = ["a", "abcdef", "abc"]
 BROKEN = {
     "units": ({"units": 0}, "units must be a positive integer. Received: units=0"),
     "activation": ({"activation": ""}, "activation must name a Keras activation"),
-    "names": ({"class_names": ("short", "short")}, "class_names must be a tuple of different names"),
+    "names": (
+        {"class_names": ("short", "short")},
+        "class_names must be a tuple of different names",
+    ),
     "list of names": ({"class_names": ["short", "long"]}, "class_names must be a tuple"),
     "no names": ({"class_names": (), "one_class": True}, "class_names must name the classes"),
     "no class number": (
@@ -290,15 +327,25 @@ BROKEN = {
         {"balanced_sampler": lambda self: Even()},
         "balanced_sampler must balance classes",
     ),
-    "few rows": ({"decode_outputs": lambda self, outputs: {"half": ["short"]}}, "a value for each of 3 rows"),
+    "few rows": (
+        {"decode_outputs": lambda self, outputs: {"half": ["short"]}},
+        "a value for each of 3 rows",
+    ),
     "another order": (
-        {"decode_outputs": lambda self, outputs: {"p": outputs[:, 0], "half": np.array(["short"] * len(outputs))}},
+        {
+            "decode_outputs": lambda self, outputs: {
+                "p": outputs[:, 0],
+                "half": np.array(["short"] * len(outputs)),
+            }
+        },
         "the predicted class in its first column",
     ),
     "random columns": (
         {
             "class_names": (),
-            "decode_outputs": lambda self, outputs: {"p": np.random.default_rng().random(len(outputs))},
+            "decode_outputs": lambda self, outputs: {
+                "p": np.random.default_rng().random(len(outputs))
+            },
         },
         "decode_outputs must give the same every time",
     ),
@@ -306,17 +353,29 @@ BROKEN = {
         {"decode_outputs": lambda self, outputs: outputs.sort() or {"p": outputs}},
         "decode_outputs must not write into the outputs",
     ),
-    "score": ({"score": lambda self, truth, outputs: {"a": np.float32(1)}}, "score must map names to plain floats"),
+    "score": (
+        {"score": lambda self, truth, outputs: {"a": np.float32(1)}},
+        "score must map names to plain floats",
+    ),
     "random score": (
         {"score": lambda self, truth, outputs: {"a": float(np.random.default_rng().random())}},
         "score must give the same every time",
     ),
     "loss": ({"loss": property(wrong_loss)}, "loss must take no notice of rows of weight 0"),
     "no loss": ({"loss": property(not_finite)}, "loss must be finite"),
-    "loss of tokens": ({"loss": property(loss_of_tokens)}, "loss must take what read gives.*one weight per row"),
+    "loss of tokens": (
+        {"loss": property(loss_of_tokens)},
+        "loss must take what read gives.*one weight per row",
+    ),
     "metrics": ({"metrics": property(same_metrics)}, "metrics must be new ones each time"),
-    "judge": ({"judge": lambda self, cells, predictions: "fine"}, "judge must give a Judgement or None"),
-    "loader": ({"read": lambda self, cell: np.array([2.0])}, "read.* must return what its spec says"),
+    "judge": (
+        {"judge": lambda self, cells, predictions: "fine"},
+        "judge must give a Judgement or None",
+    ),
+    "loader": (
+        {"read": lambda self, cell: np.array([2.0])},
+        "read.* must return what its spec says",
+    ),
 }
 
 
@@ -337,7 +396,9 @@ def test_a_target_that_breaks_a_rule_is_told_which(name) -> None:
 
 def test_a_target_of_ones_own_keeps_the_contract_and_anything_else_is_refused() -> None:
     mg.check_target(Halves(), CELLS)
-    with pytest.raises(mg.LoaderError, match="A target must derive from Target. Received: target=Counts"):
+    with pytest.raises(
+        mg.LoaderError, match="A target must derive from Target. Received: target=Counts"
+    ):
         mg.check_target(Counts(), CELLS)
     judged = Halves().judge(CELLS, pd.DataFrame({"half": ["short", "short", "short"]}))
     wrong = dataclasses.replace(judged, badness=judged.badness[:2])
@@ -376,7 +437,10 @@ def test_bundled_samplers_keep_their_contract() -> None:
         (lambda self, table: np.ones(2), r"one weight a row. Received: shape \(2,\) for 3 rows"),
         (lambda self, table: -np.ones(3), "finite number, at least 0"),
         (lambda self, table: np.zeros(3), "At least one row must have a weight above 0"),
-        (lambda self, table: np.random.default_rng().random(3), "the same weights every time|must be picklable"),
+        (
+            lambda self, table: np.random.default_rng().random(3),
+            "the same weights every time|must be picklable",
+        ),
         (appending, "must leave the table as it is"),
     ],
 )

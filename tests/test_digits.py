@@ -1,6 +1,8 @@
-"""The second tutorial from end to end: a table of small pictures in memory, and a convolutional network that learns it.
+"""The second tutorial from end to end: a table of small pictures in memory, and a convolutional
+network that learns it.
 
-The pictures are the handwritten digits that scikit-learn brings (Alpaydin and Kaynak, 1998): 1,797 of 8x8 pixels.
+The pictures are the handwritten digits that scikit-learn brings (Alpaydin and Kaynak, 1998): 1,797
+of 8x8 pixels.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ def parts() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows, and 20 % held out."""
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype("uint8")
-    train, test = mg.split_table(mg.table_from_arrays(x=images, y=digits.target), (0.8, 0.2), stratify="y", seed=0)
+    train, test = mg.split_table(
+        mg.table_from_arrays(x=images, y=digits.target), (0.8, 0.2), stratify="y", seed=0
+    )
     return train, test
 
 
@@ -33,7 +37,9 @@ def make_data(train: pd.DataFrame) -> mg.MultimodalSequence:
     ]
     inputs = {"x": mg.ArrayLoader.from_values("x", train["x"], augment=augment)}
     target = mg.ClassLabel.from_values("y", train["y"])
-    return mg.MultimodalSequence(train, inputs, target, batch_size=32, shuffle=True, seed=0, inputs_as="array")
+    return mg.MultimodalSequence(
+        train, inputs, target, batch_size=32, shuffle=True, seed=0, inputs_as="array"
+    )
 
 
 def make_model(target: mg.ClassLabel) -> keras.Model:
@@ -72,7 +78,9 @@ def test_the_network_of_the_tutorial_reaches_98_percent_and_predicts_without_lab
     model = make_model(data.target)
     model.compile(keras.optimizers.Adam(1e-3), loss=data.target.loss, metrics=["accuracy"])
     model.fit(data, epochs=15, shuffle=False, verbose=0)
-    assert model.evaluate(data.for_evaluation(test), verbose=0, return_dict=True)["accuracy"] >= 0.98
+    assert (
+        model.evaluate(data.for_evaluation(test), verbose=0, return_dict=True)["accuracy"] >= 0.98
+    )
 
     # In an order of its own, as predictions must come in the table's.
     unlabelled = test[["x"]].iloc[::-1]

@@ -1,4 +1,6 @@
-"""The examples in README.md and docs/ run as they stand there, each page in a folder beside a copy of sample_data."""
+"""The examples in README.md and docs/ run as they stand there, each page in a folder beside a copy
+of sample_data.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,12 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+def test_the_python_examples_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
     if not blocks:
         pytest.skip("the page has no Python examples")
     (tmp_path / "sample_data").symlink_to(ROOT / "sample_data", target_is_directory=True)

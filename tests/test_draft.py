@@ -22,7 +22,11 @@ from multimodal_gen.batch.slots import Slot, arrays_of, batch_of, by_slot
 from multimodal_gen.loaders.base import ArraySpec, Loader
 
 TABLE = pd.DataFrame(
-    {"size": [1.0, 2.0, 3.0, 4.0], "price": [10.0, 20.0, 30.0, 40.0], "class": ["a", "b", "a", "b"]},
+    {
+        "size": [1.0, 2.0, 3.0, 4.0],
+        "price": [10.0, 20.0, 30.0, 40.0],
+        "class": ["a", "b", "a", "b"],
+    },
     index=["w", "x", "y", "z"],
 )
 SIZE, PRICE, TARGET = Slot("input", "size"), Slot("input", "price"), Slot("target", None)
@@ -102,7 +106,12 @@ def test_operations_on_samples_exchange_cells_before_and_change_arrays_after() -
     draft = draft_of(sample_augment=[DoubleSize()])
     take_cells(draft)
     vary_cells(draft)
-    assert draft.cells[SIZE] == [2.0, 4.0, 6.0, 8.0] and draft.own_cells[SIZE] == (1.0, 2.0, 3.0, 4.0)
+    assert draft.cells[SIZE] == [2.0, 4.0, 6.0, 8.0] and draft.own_cells[SIZE] == (
+        1.0,
+        2.0,
+        3.0,
+        4.0,
+    )
     assert [len(steps) for steps in draft.steps] == [1, 1, 1, 1]
     for slot in draft.sources:
         assert read_together(draft, slot, at_once)
@@ -129,9 +138,12 @@ def test_a_bad_cell_among_many_is_found_by_reading_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("on_error", "sizes", "weights"), [("blank", [1, 2, 3, 4], [1, 0, 1, 1]), ("skip", [1, 3, 4], [1, 1, 1])]
+    ("on_error", "sizes", "weights"),
+    [("blank", [1, 2, 3, 4], [1, 0, 1, 1]), ("skip", [1, 3, 4], [1, 1, 1])],
 )
-def test_a_row_that_is_lost_counts_for_nothing(on_error: str, sizes: list[int], weights: list[int]) -> None:
+def test_a_row_that_is_lost_counts_for_nothing(
+    on_error: str, sizes: list[int], weights: list[int]
+) -> None:
     table = TABLE.assign(price=[10.0, -1.0, 30.0, 40.0])
     draft = filled(draft_of(table, on_error=on_error, max_error_rate=1))
     assert draft.failed.tolist() == [False, True, False, False]
@@ -143,7 +155,9 @@ def test_a_row_that_is_lost_counts_for_nothing(on_error: str, sizes: list[int], 
 
 def test_a_missing_cell_has_a_mask() -> None:
     table = TABLE.assign(size=[1.0, None, 3.0, 4.0])
-    draft = filled(draft_of(table, {"size": Halves("size", missing="blank"), "price": Halves("price")}))
+    draft = filled(
+        draft_of(table, {"size": Halves("size", missing="blank"), "price": Halves("price")})
+    )
     assert draft.missing[SIZE].tolist() == [False, True, False, False]
     (sizes, _, present), _ = finish(draft)
     assert sizes[:, 0].tolist() == [1, 0, 3, 4] and present[:, 0].tolist() == [1, 0, 1, 1]
@@ -176,7 +190,11 @@ def test_nothing_keeps_a_batch_alive_that_has_been_handed_out() -> None:
 def test_arrays_go_to_slots_and_back() -> None:
     specs = {"a": ArraySpec((1,), "float32")}
     array = np.zeros((2, 1), "float32")
-    for target, weights in ((None, None), (array, array[:, 0]), ({"x": array, "y": array}, {"x": array[:, 0]})):
+    for target, weights in (
+        (None, None),
+        (array, array[:, 0]),
+        ({"x": array, "y": array}, {"x": array[:, 0]}),
+    ):
         batch = mg.augment.Batch({"a": array}, target, weights, specs)
         again = batch_of(arrays_of(batch), specs)
         assert again.inputs.keys() == batch.inputs.keys()

@@ -34,7 +34,16 @@ def nested(depth: int) -> list[object]:
     return cell
 
 
-HUGE = [nested(100_000), "9" * 10**7, b"1" * 10**7, 10**5000, {"path": nested(100_000)}, "\0", "\ud800", object()]
+HUGE = [
+    nested(100_000),
+    "9" * 10**7,
+    b"1" * 10**7,
+    10**5000,
+    {"path": nested(100_000)},
+    "\0",
+    "\ud800",
+    object(),
+]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +72,9 @@ def test_cells_without_end_give_an_array_or_a_short_error_in_bounded_time(cell: 
 
 
 def test_a_caption_longer_than_any_is_refused() -> None:
-    with pytest.raises(mg.LoadError, match="may have 1,000,000 characters.*Received: 1,000,001 characters"):
+    with pytest.raises(
+        mg.LoadError, match="may have 1,000,000 characters.*Received: 1,000,001 characters"
+    ):
         mg.TextLoader.from_texts("x", ["a b"]).read("a" * 1_000_001)
     assert mg.TextLoader.from_texts("x", ["a b"]).read("a " * 500_000).any()
 

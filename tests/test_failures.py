@@ -49,14 +49,17 @@ class SlowLoader(NumberLoader):
 def table():
     cells = ["bad" if row in BAD else str(row) for row in range(16)]
     return pd.DataFrame(
-        {"a": cells, "b": [str(row) for row in range(16)], "y": np.arange(16) % 2}, [f"r{row}" for row in range(16)]
+        {"a": cells, "b": [str(row) for row in range(16)], "y": np.arange(16) % 2},
+        [f"r{row}" for row in range(16)],
     )
 
 
 def make(table, **arguments):
     inputs = {"a": NumberLoader("a"), "b": NumberLoader("b")}
     target = mg.ClassLabel.from_values("y", [0, 1])
-    return mg.MultimodalSequence(table, inputs, target, **{"batch_size": 4, "max_error_rate": 0.5, **arguments})
+    return mg.MultimodalSequence(
+        table, inputs, target, **{"batch_size": 4, "max_error_rate": 0.5, **arguments}
+    )
 
 
 def test_by_default_a_bad_cell_stops_with_its_place(table):
@@ -111,7 +114,9 @@ def test_a_bad_label_and_a_missing_cell_count_as_bad_too(table):
 
 def test_more_bad_rows_than_allowed_stop_the_run_and_the_error_says_how_to_go_on(table):
     sequence = make(table, on_error="skip", max_error_rate=0.15)
-    with pytest.raises(mg.TableError, match=r"3 rows cannot be loaded.*0.15 of the 16 rows.*leave_out.*index 'r3'"):
+    with pytest.raises(
+        mg.TableError, match=r"3 rows cannot be loaded.*0.15 of the 16 rows.*leave_out.*index 'r3'"
+    ):
         list(sequence)
 
 
@@ -131,7 +136,10 @@ def test_operations_on_batches_see_good_rows_only(table):
     def double(batch, rng):
         seen.append(len(batch.target))
         return mg.augment.Batch(
-            {**batch.inputs, "b": batch.inputs["b"] * 2}, batch.target, batch.sample_weight, batch.specs
+            {**batch.inputs, "b": batch.inputs["b"] * 2},
+            batch.target,
+            batch.sample_weight,
+            batch.specs,
         )
 
     batches = list(make(table, on_error="blank", batch_augment=[double]))
@@ -163,8 +171,13 @@ def test_fit_takes_rows_that_are_lost(table, policy):
     sequence = make(table, on_error=policy, shuffle=True)
     model = mg.build_fusion_classifier(sequence.inputs, sequence.target)
     model.compile("adam", loss=sequence.target.loss, metrics=["accuracy"])
-    history = model.fit(sequence, validation_data=sequence.for_evaluation(), epochs=2, shuffle=False, verbose=0)
-    assert np.isfinite(history.history["loss"]).all() and np.isfinite(history.history["val_loss"]).all()
+    history = model.fit(
+        sequence, validation_data=sequence.for_evaluation(), epochs=2, shuffle=False, verbose=0
+    )
+    assert (
+        np.isfinite(history.history["loss"]).all()
+        and np.isfinite(history.history["val_loss"]).all()
+    )
     assert len(sequence.failures) == 3
 
 
@@ -175,7 +188,9 @@ def test_blank_rows_do_not_change_what_a_model_learns(table):
         keras.utils.set_random_seed(0)
         # Without dropout, which draws by the shape of a batch.
         numbers = [keras.Input((2,)), keras.Input((2,))]
-        model = keras.Model(numbers, keras.layers.Dense(2, "softmax")(keras.layers.Concatenate()(numbers)))
+        model = keras.Model(
+            numbers, keras.layers.Dense(2, "softmax")(keras.layers.Concatenate()(numbers))
+        )
         model.compile("sgd", loss=data.target.loss)
         model.fit(data, epochs=3, shuffle=False, verbose=0)
         return model.get_weights()
@@ -195,7 +210,12 @@ def test_leave_out_takes_the_list_or_its_file(table, tmp_path):
         assert len(good) == 13 and len(list(make(good))) == 4
     numbered = table.reset_index(drop=True)
     pd.DataFrame({"index": [3, 4]}).to_csv(tmp_path / "numbers.csv", index=False)
-    assert mg.leave_out(numbered, tmp_path / "numbers.csv").index.tolist() == [0, 1, 2, *range(5, 16)]
+    assert mg.leave_out(numbered, tmp_path / "numbers.csv").index.tolist() == [
+        0,
+        1,
+        2,
+        *range(5, 16),
+    ]
 
 
 def test_leave_out_refuses_a_list_of_another_table(table):
@@ -217,7 +237,9 @@ def test_leave_out_knows_dates_again(table, tmp_path):
 
 
 def test_leave_out_refuses_the_problems_of_an_audit(table):
-    problems = pd.DataFrame({"index": ["r1"], "column": ["a"], "kind": ["near duplicate"], "message": ["like r2"]})
+    problems = pd.DataFrame(
+        {"index": ["r1"], "column": ["a"], "kind": ["near duplicate"], "message": ["like r2"]}
+    )
     with pytest.raises(mg.TableError, match=r"take `report.clean\(table\)`"):
         mg.leave_out(table, problems)
 
@@ -246,18 +268,22 @@ def test_a_bundle_marks_bad_rows_and_predicts_all_others(table):
     data = make(table, on_error="blank")
     model = mg.build_fusion_classifier(data.inputs, data.target)
     bundle = mg.Bundle(model, data.inputs, data.target)
-    with pytest.warns(UserWarning, match=r"3 of 16 rows cannot be loaded .* the column 'error'.*'r3'"):
+    with pytest.warns(
+        UserWarning, match=r"3 of 16 rows cannot be loaded .* the column 'error'.*'r3'"
+    ):
         predictions = bundle.predict(table)
     assert predictions.index.equals(table.index)
     bad = predictions["error"].notna()
     assert bad[bad].index.tolist() == ["r3", "r4", "r11"]
-    assert predictions.loc[bad, "label"].isna().all() and predictions.loc[~bad].drop(columns="error").notna().all(
-        axis=None
-    )
+    assert predictions.loc[bad, "label"].isna().all() and predictions.loc[~bad].drop(
+        columns="error"
+    ).notna().all(axis=None)
     assert "column 'a'" in predictions.loc["r3", "error"]
     good = bundle.predict(table[~bad.to_numpy()])
     assert "error" not in good
-    pd.testing.assert_frame_equal(predictions.loc[~bad, good.columns], good, check_dtype=False, atol=1e-6)
+    pd.testing.assert_frame_equal(
+        predictions.loc[~bad, good.columns], good, check_dtype=False, atol=1e-6
+    )
     with pytest.raises(mg.LoadError, match="index 'r3'"):
         bundle.predict(table.iloc[3:5])
 
@@ -270,7 +296,9 @@ def test_a_bundle_scores_the_rows_that_can_be_loaded_where_told_so(table):
     with pytest.raises(mg.LoadError, match="'r9', column 'y'"):
         bundle.evaluate(wrong)
     good = wrong.drop(index=["r3", "r4", "r9", "r11"])
-    assert bundle.evaluate(wrong, on_error="skip") == pytest.approx(bundle.evaluate(good) | {"left_out": 4})
+    assert bundle.evaluate(wrong, on_error="skip") == pytest.approx(
+        bundle.evaluate(good) | {"left_out": 4}
+    )
     with pytest.raises(mg.LoadError, match="'r3', column 'a'"):
         bundle.evaluate(wrong.loc[["r3", "r4"]], on_error="skip")
     with pytest.raises(ValueError, match="Received: on_error='blank'"):
@@ -284,22 +312,38 @@ def test_a_bundle_scores_the_rows_that_can_be_loaded_where_told_so(table):
 def test_pictures_and_captions_that_are_missing_are_blank_and_masked(tmp_path):
     Image.new("RGB", (8, 8), (200, 10, 10)).save(tmp_path / "red.png")
     table = pd.DataFrame(
-        {"image": ["red.png", None, "red.png"] * 2, "caption": ["a red one", "none", float("nan")] * 2}
+        {
+            "image": ["red.png", None, "red.png"] * 2,
+            "caption": ["a red one", "none", float("nan")] * 2,
+        }
     )
     inputs = {
         "image": mg.ImageLoader("image", directory=tmp_path, image_size=(4, 4), missing="blank"),
-        "caption": mg.TextLoader.from_texts("caption", ["a red one", "none"], sequence_length=4, missing="blank"),
+        "caption": mg.TextLoader.from_texts(
+            "caption", ["a red one", "none"], sequence_length=4, missing="blank"
+        ),
     }
     for cache in (None, tmp_path / "cache"):
         sequence = mg.MultimodalSequence(table, inputs, batch_size=6, inputs_as="dict", cache=cache)
         for _ in range(15):
             (batch,) = sequence[0]
-            assert list(batch) == ["image", "caption", "image_present", "caption_present"] == list(sequence.specs)
-            assert batch["image_present"].tolist() == [[1], [0], [1]] * 2 and batch["image_present"].dtype == "float32"
+            assert (
+                list(batch)
+                == ["image", "caption", "image_present", "caption_present"]
+                == list(sequence.specs)
+            )
+            assert (
+                batch["image_present"].tolist() == [[1], [0], [1]] * 2
+                and batch["image_present"].dtype == "float32"
+            )
             assert batch["caption_present"].tolist() == [[1], [1], [0]] * 2
             assert not batch["image"][1].any() and (batch["image"][0, 0, 0] == [200, 10, 10]).all()
             assert (batch["image"][0] == batch["image"][5]).all()
-            assert not batch["caption"][2].any() and batch["caption"][0].any() and batch["caption"][1].any()
+            assert (
+                not batch["caption"][2].any()
+                and batch["caption"][0].any()
+                and batch["caption"][1].any()
+            )
     assert not len(sequence.failures)
     assert "with image_present where it may be missing" in repr(sequence)
 
@@ -321,13 +365,17 @@ def stuck(table):
 
 def slow(table, **arguments):
     target = mg.ClassLabel.from_values("y", [0, 1])
-    return mg.MultimodalSequence(table, {"a": SlowLoader("a")}, target, batch_size=4, read_timeout=0.4, **arguments)
+    return mg.MultimodalSequence(
+        table, {"a": SlowLoader("a")}, target, batch_size=4, read_timeout=0.4, **arguments
+    )
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_read_that_hangs_is_an_error_of_its_row(stuck, threads):
     started = time.monotonic()
-    with pytest.raises(mg.LoadError, match=r"index 'r6', column 'a'.*longer than 0.4 seconds.*'stuck'"):
+    with pytest.raises(
+        mg.LoadError, match=r"index 'r6', column 'a'.*longer than 0.4 seconds.*'stuck'"
+    ):
         list(slow(stuck, threads=threads))
     assert time.monotonic() - started < 50
 
@@ -346,7 +394,10 @@ def test_who_waits_for_long_is_told_for_what(stuck, monkeypatch):
     timer.start()
     target = mg.ClassLabel.from_values("y", [0, 1])
     data = mg.MultimodalSequence(stuck, {"a": SlowLoader("a")}, target, batch_size=4, threads=2)
-    with pytest.warns(UserWarning, match=r"No batch after 0.2 seconds; index 'r6', column 'a', 'stuck' is being read"):
+    with pytest.warns(
+        UserWarning,
+        match=r"No batch after 0.2 seconds; index 'r6', column 'a', 'stuck' is being read",
+    ):
         _, labels = data[1]
     timer.join()
     assert len(labels) == 4
@@ -363,7 +414,9 @@ def test_what_a_late_thread_reads_goes_nowhere(stuck):
 def test_threads_end_when_there_is_nothing_to_do(table):
     list(make(table, on_error="skip", threads=3))
     deadline = time.monotonic() + 20
-    while any(thread.name == "multimodal_gen" and thread.is_alive() for thread in threading.enumerate()):
+    while any(
+        thread.name == "multimodal_gen" and thread.is_alive() for thread in threading.enumerate()
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -35,7 +35,9 @@ def shop(picture_table: pd.DataFrame, tmp_path: Path) -> Path:
     return tmp_path / "shop.csv"
 
 
-def test_every_cell_is_read_once_and_bad_ones_are_told(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_every_cell_is_read_once_and_bad_ones_are_told(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     image = mg.ImageLoader("image", directory=tmp_path, image_size=(8, 8))
     caption = mg.TextLoader.from_texts("caption", picture_table["caption"])
     price = mg.NumericLoader.from_values("price", picture_table["price"])
@@ -48,7 +50,9 @@ def test_every_cell_is_read_once_and_bad_ones_are_told(picture_table: pd.DataFra
         filled = fill_cache(table, loaders, cache, threads=3, progress=lambda: done.append(1))
         assert (filled.cells, filled.bad) == (27, 3)
     assert len(done) == 2 * len(table)
-    assert [(one.index, one.column) for one in filled.errors] == [("row-3", "image")] * 2 + [("row-7", "caption")]
+    assert [(one.index, one.column) for one in filled.errors] == [("row-3", "image")] * 2 + [
+        ("row-7", "caption")
+    ]
     assert filled.errors[0].path == str(tmp_path / "gone.png")
     assert "the cell is missing" in filled.errors[2].reason
     assert not list((tmp_path / "cache").glob("*/*.open"))
@@ -94,7 +98,10 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }
     command = [sys.executable, "-c", STOPPED, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("stopped\n", "")
@@ -104,11 +111,22 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
 
 
 def test_the_command_tells_the_size_and_reads_nothing_twice(shop: Path, tmp_path: Path) -> None:
-    columns = ("--image", "image", "--caption", "caption", "--image-size", "8x9", "--fractions", "0.5,0.2,0.3")
+    columns = (
+        "--image",
+        "image",
+        "--caption",
+        "caption",
+        "--image-size",
+        "8x9",
+        "--fractions",
+        "0.5,0.2,0.3",
+    )
     arguments = ("cache", shop, "--cache", tmp_path / "cache", *columns)
     code, printed, errors = call(*arguments)
     assert (code, errors) == (0, "")
-    assert re.search(r"cache: [\d.]+ kB for all rows, 0 bytes there, [\d.,]+ [GT]B free on the disk\n", printed)
+    assert re.search(
+        r"cache: [\d.]+ kB for all rows, 0 bytes there, [\d.,]+ [GT]B free on the disk\n", printed
+    )
     assert "60 cells are read, 0 are bad." in printed
     names = sorted(path.name.partition("-")[0] for path in (tmp_path / "cache").iterdir())
     assert names == [".lock", "ImageLoader", "TextLoader"]
@@ -119,13 +137,18 @@ def test_the_command_tells_the_size_and_reads_nothing_twice(shop: Path, tmp_path
 
 def test_the_command_lists_bad_cells_and_ends_with_1(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "3.png").write_bytes(b"no picture")
-    code, printed, errors = call("cache", shop, "--cache", tmp_path / "cache", "--image", "image", "--threads", 1)
+    code, printed, errors = call(
+        "cache", shop, "--cache", tmp_path / "cache", "--image", "image", "--threads", 1
+    )
     assert code == 1
     assert "27 cells are read, 3 are bad." in printed
     lines = errors.splitlines()
     assert len(lines) == 3
     for line in lines:
-        assert re.match(rf"Cannot load index \d+, column 'image', path '{tmp_path}/3.png': the content is not", line)
+        assert re.match(
+            rf"Cannot load index \d+, column 'image', path '{tmp_path}/3.png': the content is not",
+            line,
+        )
 
 
 def test_the_command_keeps_to_its_limit(shop: Path, tmp_path: Path) -> None:
@@ -136,14 +159,18 @@ def test_the_command_keeps_to_its_limit(shop: Path, tmp_path: Path) -> None:
     assert code == 1
     assert "limit 60.0 kB (too low for all)" in printed
     assert re.match(
-        r"Note: The cache .* has reached its limit. The 30 rows of the table would take about 370 kB. Give a", errors
+        r"Note: The cache .* has reached its limit. The 30 rows of the table would take about 370 kB. Give a",
+        errors,
     )
     assert errors.count("\n") == 1
     assert ArrayCache(tmp_path / "cache").size() <= 60_000
     for wrong in ("lots", "0GB", "20"):
         code, _, errors = call(*arguments, wrong)
         assert code == 2
-        assert errors == f"Error: --cache-limit must be a size, as in 500MB or 20GB. Received: --cache-limit {wrong}\n"
+        assert errors == (
+            "Error: --cache-limit must be a size, as in 500MB or 20GB. Received: --cache-limit "
+            f"{wrong}\n"
+        )
 
 
 def test_ctrl_c_ends_the_command_with_130(shop: Path, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""What Keras really trains on: every row once an epoch, the same rows in the same epoch on every backend.
+"""What Keras really trains on: every row once an epoch, the same rows in the same epoch on every
+backend.
 
-The model's only weights are one number a row; the loss is that number and the step size is one, so each time a
-row is trained on its number falls by exactly one. The weights are therefore a recording of what the model was
-given, made by the backend's own compiled training step.
+The model's only weights are one number a row; the loss is that number and the step size is one, so
+each time a row is trained on its number falls by exactly one. The weights are therefore a recording
+of what the model was given, made by the backend's own compiled training step.
 """
 
 from __future__ import annotations
@@ -52,18 +53,29 @@ class Recorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         now = self._visits()
         counts = np.rint(now - self.seen).astype(int)
-        self.epochs[len(self.epochs) - 1 + min(self.epochs)].append(sorted(np.repeat(np.arange(ROWS), counts).tolist()))
+        self.epochs[len(self.epochs) - 1 + min(self.epochs)].append(
+            sorted(np.repeat(np.arange(ROWS), counts).tolist())
+        )
         self.seen = now
 
 
 def make_data(
     inputs_as: str = "tuple", batch_size: int = 5, seed: int = 3, endless: bool = False
 ) -> mg.MultimodalSequence:
-    table = pd.DataFrame({"row": np.arange(ROWS), "price": np.linspace(-1, 1, ROWS), "y": np.zeros(ROWS)})
+    table = pd.DataFrame(
+        {"row": np.arange(ROWS), "price": np.linspace(-1, 1, ROWS), "y": np.zeros(ROWS)}
+    )
     inputs = {"row": RowLoader("row"), "price": mg.NumericLoader("price", mean=[0], scale=[1])}
     target = ZeroTarget("y", mean=[0], scale=[1])
     return mg.MultimodalSequence(
-        table, inputs, target, batch_size=batch_size, shuffle=True, seed=seed, inputs_as=inputs_as, endless=endless
+        table,
+        inputs,
+        target,
+        batch_size=batch_size,
+        shuffle=True,
+        seed=seed,
+        inputs_as=inputs_as,
+        endless=endless,
     )
 
 
@@ -75,7 +87,9 @@ def make_model(inputs_as: str = "tuple") -> keras.Model:
     output = keras.layers.Add()([keras.layers.Flatten()(visits), nothing])
     inputs = {"row": row, "price": price} if inputs_as == "dict" else (row, price)
     model = keras.Model(inputs, output)
-    model.compile(keras.optimizers.SGD(1.0), loss=lambda truth, prediction: keras.ops.sum(prediction))
+    model.compile(
+        keras.optimizers.SGD(1.0), loss=lambda truth, prediction: keras.ops.sum(prediction)
+    )
     return model
 
 
@@ -131,7 +145,14 @@ def test_every_row_comes_once_even_where_fit_is_left_to_shuffle_the_batches() ->
 
 def test_validation_between_epochs_does_not_disturb_training() -> None:
     data, model, recorder = make_data(), make_model(), Recorder()
-    model.fit(data, validation_data=data.for_evaluation(), epochs=3, shuffle=False, verbose=0, callbacks=[recorder])
+    model.fit(
+        data,
+        validation_data=data.for_evaluation(),
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        callbacks=[recorder],
+    )
     assert recorder.epochs == {epoch: expected(data, epoch) for epoch in range(3)}
 
 
@@ -161,10 +182,16 @@ def test_an_endless_sequence_trains_on_the_next_batches_however_many_steps_an_ep
 def test_an_endless_sequence_without_a_number_of_steps_is_refused() -> None:
     data, model = make_data(endless=True), make_model()
     for call, message in (
-        (lambda: model.fit(data, shuffle=False, verbose=0), "`fit` needs `steps_per_epoch` for an endless sequence"),
+        (
+            lambda: model.fit(data, shuffle=False, verbose=0),
+            "`fit` needs `steps_per_epoch` for an endless sequence",
+        ),
         (lambda: model.predict(data, verbose=0), "`predict` needs `steps`"),
         (lambda: model.evaluate(data, verbose=0), "`evaluate` needs `steps`"),
-        (lambda: model.fit(make_data(), validation_data=data, verbose=0), "`evaluate` needs `steps`"),
+        (
+            lambda: model.fit(make_data(), validation_data=data, verbose=0),
+            "`evaluate` needs `steps`",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -188,7 +215,9 @@ def test_evaluate_and_predict_take_the_sequence() -> None:
 
 def test_predicting_in_shuffled_order_is_warned_of() -> None:
     data, model = make_data(), make_model()
-    with pytest.warns(UserWarning, match=r"shuffled order .* Give `predict` `sequence.for_evaluation\(\)` instead"):
+    with pytest.warns(
+        UserWarning, match=r"shuffled order .* Give `predict` `sequence.for_evaluation\(\)` instead"
+    ):
         model.predict(data, verbose=0)
 
 
@@ -213,8 +242,11 @@ def test_outside_of_fit_no_epoch_is_running() -> None:
 @pytest.mark.slow
 def test_a_process_that_was_training_ends_when_its_work_ends() -> None:
     code = (
-        "import sys; sys.path.insert(0, 'tests'); import test_fit as t; data = t.make_data(); iterator = iter(data); "
-        "next(iterator); t.make_model().fit(data, epochs=1, shuffle=False, verbose=0)"
+        "import sys; sys.path.insert(0, 'tests'); import test_fit as t; data = t.make_data(); "
+        "iterator = iter(data); next(iterator); t.make_model().fit(data, epochs=1, shuffle=False, "
+        "verbose=0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], timeout=120, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr.decode()

@@ -1,4 +1,6 @@
-"""Folders of pictures as tables: classes, parts of a split, captions beside the pictures, and files of metadata."""
+"""Folders of pictures as tables: classes, parts of a split, captions beside the pictures, and files
+of metadata.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,28 @@ def fill(root: Path, *names: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize("words", [("train", "test"), ("Training", "validation"), ("train", "val", "test"), ("dev",)])
+@pytest.mark.parametrize(
+    "words", [("train", "test"), ("Training", "validation"), ("train", "val", "test"), ("dev",)]
+)
 def test_folders_called_train_and_test_are_a_split_and_the_classes_lie_below(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    fill(tmp_path, *(f"{word}/{kind}/deep/{row}.png" for word in words for kind in ("cup", "hat") for row in range(2)))
+    fill(
+        tmp_path,
+        *(
+            f"{word}/{kind}/deep/{row}.png"
+            for word in words
+            for kind in ("cup", "hat")
+            for row in range(2)
+        ),
+    )
     table = mg.read_table(tmp_path)
     assert set(table["split"]) == set(words) and set(table["label"]) == {"cup", "hat"}
     assert table["image"].tolist() == sorted(table["image"]) and len(table) == 4 * len(words)
-    assert all(image.split("/")[:2] == [part, kind] for image, part, kind in table[["image", "split", "label"]].values)
+    assert all(
+        image.split("/")[:2] == [part, kind]
+        for image, part, kind in table[["image", "split", "label"]].values
+    )
 
 
 def test_a_class_called_train_beside_others_is_a_class(tmp_path: Path) -> None:
@@ -44,7 +59,9 @@ def test_a_class_called_train_beside_others_is_a_class(tmp_path: Path) -> None:
 def test_parts_of_a_split_without_classes_have_no_labels(tmp_path: Path) -> None:
     table = mg.read_table(fill(tmp_path, "train/1.png", "test/1.png"))
     assert table["split"].tolist() == ["test", "train"] and "label" not in table
-    with pytest.warns(UserWarning, match=r"2 pictures that are in no class folder \('test/1.png', 'train/1.png'\)"):
+    with pytest.warns(
+        UserWarning, match=r"2 pictures that are in no class folder \('test/1.png', 'train/1.png'\)"
+    ):
         table = mg.read_table(fill(tmp_path, "train/cup/1.png"))
     assert table["label"].tolist() == ["cup"]
 
@@ -77,8 +94,17 @@ def test_the_command_line_goes_by_the_folders_of_a_split(tmp_path: Path) -> None
     assert "the parts train of column 'split' are not used" in listener.lines[0]
 
 
-def test_classes_are_those_of_training_folders_and_another_one_is_an_error_that_names_its_row(tmp_path: Path) -> None:
-    names = ["train/cup/1.png", "train/hat/1.png", "val/cup/1.png", "val/pot/1.png", "test/cup/1.png", "test/bag/1.png"]
+def test_classes_are_those_of_training_folders_and_another_one_is_an_error_that_names_its_row(
+    tmp_path: Path,
+) -> None:
+    names = [
+        "train/cup/1.png",
+        "train/hat/1.png",
+        "val/cup/1.png",
+        "val/pot/1.png",
+        "test/cup/1.png",
+        "test/bag/1.png",
+    ]
     fill(tmp_path, *names)
     asked, listener = settings(tmp_path), Listener()
     parts = read_parts(asked, listener)
@@ -87,17 +113,24 @@ def test_classes_are_those_of_training_folders_and_another_one_is_an_error_that_
     for part, image in ((parts.test, "bag"), (parts.validation, "pot")):
         data = mg.MultimodalSequence(part, inputs, target, batch_size=8)
         with pytest.raises(
-            mg.LoadError, match=rf"column 'label': the label '{image}' is not one of the 2 known classes"
+            mg.LoadError,
+            match=rf"column 'label': the label '{image}' is not one of the 2 known classes",
         ):
             data[0]
 
 
 @pytest.mark.filterwarnings("ignore:.* have too few rows for every part")
-def test_classes_of_a_column_of_parts_are_those_of_all_rows_that_it_calls_training(tmp_path: Path) -> None:
+def test_classes_of_a_column_of_parts_are_those_of_all_rows_that_it_calls_training(
+    tmp_path: Path,
+) -> None:
     parts = ["fit"] * 12 + ["check"] * 2
-    frame = pd.DataFrame({"image": "a.png", "label": ["cup", "hat", "pot"] * 4 + ["cup", "bag"], "part": parts})
+    frame = pd.DataFrame(
+        {"image": "a.png", "label": ["cup", "hat", "pot"] * 4 + ["cup", "bag"], "part": parts}
+    )
     frame.to_csv(tmp_path / "t.csv", index=False)
-    asked = replace(settings(tmp_path / "t.csv", "part"), split_names=("fit", "check"), group="label")
+    asked = replace(
+        settings(tmp_path / "t.csv", "part"), split_names=("fit", "check"), group="label"
+    )
     found = read_parts(asked, Listener())
     # A group of its own, and so perhaps all of a class, is drawn for validation.
     assert not found.validation.empty
@@ -109,10 +142,20 @@ def test_a_column_of_a_file_that_names_parts_is_noted_and_not_used(tmp_path: Pat
     words = pd.Series(["train", "Test", "val", None])
     for name in ("split", "Subset"):
         assert split_column(settings(file), pd.DataFrame({name: words}), listener) is None
-        assert listener.lines.pop() == f"note: column {name!r} names parts; --split {name} keeps to them"
-    for name, cells in (("split", ["train", "test", "bus"]), ("kind", words), ("label", words), ("split", ["train"])):
+        assert (
+            listener.lines.pop()
+            == f"note: column {name!r} names parts; --split {name} keeps to them"
+        )
+    for name, cells in (
+        ("split", ["train", "test", "bus"]),
+        ("kind", words),
+        ("label", words),
+        ("split", ["train"]),
+    ):
         assert split_column(settings(file), pd.DataFrame({name: cells}), listener) is None
-    assert split_column(settings(file, "label"), pd.DataFrame({"split": words}), listener) == "label"
+    assert (
+        split_column(settings(file, "label"), pd.DataFrame({"split": words}), listener) == "label"
+    )
     assert listener.lines == []
 
 
@@ -126,13 +169,17 @@ def test_captions_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert mg.read_table(tmp_path)["caption"].tolist() == ["a red cup", "ein grüner Becher"]
 
 
-@pytest.mark.parametrize(("encoding", "message"), [("cp1252", "Line 2 is not UTF-8 text"), ("utf-16", "UTF-16")])
+@pytest.mark.parametrize(
+    ("encoding", "message"), [("cp1252", "Line 2 is not UTF-8 text"), ("utf-16", "UTF-16")]
+)
 def test_a_caption_in_another_encoding_is_an_error_that_names_its_file(
     tmp_path: Path, encoding: str, message: str
 ) -> None:
     fill(tmp_path, "cup/1.png")
     (tmp_path / "cup" / "1.txt").write_text("ein\ngrüner Becher", encoding)
-    with pytest.raises(mg.TableError, match=rf"A caption cannot be read. .*{message}.*Received: path='.*cup/1.txt'"):
+    with pytest.raises(
+        mg.TableError, match=rf"A caption cannot be read. .*{message}.*Received: path='.*cup/1.txt'"
+    ):
         mg.read_table(tmp_path)
 
 
@@ -166,28 +213,51 @@ def test_a_file_of_metadata_beside_the_pictures_is_the_table(tmp_path: Path, suf
         (tmp_path / "metadata.csv").write_text(text, "utf-8-sig")
     table = mg.read_table(tmp_path)
     assert list(table.columns) == ["file_name", "text", "label", "image"]
-    assert table["image"].tolist() == table["file_name"].tolist() == ["deep/b.png", "a.png", "gone.png"]
+    assert (
+        table["image"].tolist()
+        == table["file_name"].tolist()
+        == ["deep/b.png", "a.png", "gone.png"]
+    )
     assert table["text"][0] == "00012"
-    assert mg.ImageLoader("image", directory=tmp_path, image_size=(4, 4)).read(table["image"][0]).shape == (4, 4, 3)
+    assert mg.ImageLoader("image", directory=tmp_path, image_size=(4, 4)).read(
+        table["image"][0]
+    ).shape == (4, 4, 3)
 
 
-def test_metadata_of_each_part_of_a_split_are_one_table_with_paths_from_the_top(tmp_path: Path) -> None:
+def test_metadata_of_each_part_of_a_split_are_one_table_with_paths_from_the_top(
+    tmp_path: Path,
+) -> None:
     fill(tmp_path, "train/1.png", "train/2.png", "test/1.png", "test/back/1.png")
-    (tmp_path / "train" / "metadata.csv").write_text("front_file_name,back_file_name,label\n1.png,2.png,0\n2.png,,1\n")
+    (tmp_path / "train" / "metadata.csv").write_text(
+        "front_file_name,back_file_name,label\n1.png,2.png,0\n2.png,,1\n"
+    )
     (tmp_path / "test" / "metadata.jsonl").write_text(
         '{"front_file_name": "1.png", "back_file_name": "back/1.png", "label": "0"}\n'
     )
     table = mg.read_table(tmp_path)
-    assert table["split"].tolist() == ["train", "train", "test"] and table.index.tolist() == [0, 1, 2]
+    assert table["split"].tolist() == ["train", "train", "test"] and table.index.tolist() == [
+        0,
+        1,
+        2,
+    ]
     assert table["front"].tolist() == ["train/1.png", "train/2.png", "test/1.png"]
-    assert table["back"].isna().tolist() == [False, True, False] and table["back"][2] == "test/back/1.png"
-    assert table["front_file_name"].tolist() == ["1.png", "2.png", "1.png"] and table["label"].tolist() == list("010")
+    assert (
+        table["back"].isna().tolist() == [False, True, False]
+        and table["back"][2] == "test/back/1.png"
+    )
+    assert table["front_file_name"].tolist() == ["1.png", "2.png", "1.png"] and table[
+        "label"
+    ].tolist() == list("010")
 
 
-def test_columns_that_metadata_have_already_are_kept_and_the_paths_stand_beside_them(tmp_path: Path) -> None:
+def test_columns_that_metadata_have_already_are_kept_and_the_paths_stand_beside_them(
+    tmp_path: Path,
+) -> None:
     fill(tmp_path, "train/1.png")
     (tmp_path / "train" / "metadata.csv").write_text("file_name,image,split\n1.png,other,fit\n")
-    with pytest.warns(UserWarning, match="a column 'image' of their own.*'file_name' names stand in 'image_path'"):
+    with pytest.warns(
+        UserWarning, match="a column 'image' of their own.*'file_name' names stand in 'image_path'"
+    ):
         table = mg.read_table(tmp_path)
     assert table.iloc[0].to_dict() == {
         "file_name": "1.png", "image": "other", "split": "fit", "image_path": "train/1.png"
@@ -204,13 +274,19 @@ def test_a_column_that_one_part_has_of_its_own_means_the_same_in_all_parts(tmp_p
     for train, test in ((own, without), (without, own)):
         (tmp_path / "train" / "metadata.csv").write_text(train)
         (tmp_path / "test" / "metadata.csv").write_text(test)
-        with pytest.warns(UserWarning, match="a column 'image' of their own.*stand in 'image_path'"):
+        with pytest.warns(
+            UserWarning, match="a column 'image' of their own.*stand in 'image_path'"
+        ):
             table = mg.read_table(tmp_path)
         assert table["image_path"].tolist() == paths
         titles = [None if pd.isna(cell) else cell for cell in table["image"]]
-        assert titles == (["a cup", None, None, None] if train == own else [None, None, "a cup", None])
+        assert titles == (
+            ["a cup", None, None, None] if train == own else [None, None, "a cup", None]
+        )
     # Where it is the path in one part and something else in another, too.
-    (tmp_path / "train" / "metadata.csv").write_text("file_name,image\n1.png,train/1.png\n2.png,train/2.png\n")
+    (tmp_path / "train" / "metadata.csv").write_text(
+        "file_name,image\n1.png,train/1.png\n2.png,train/2.png\n"
+    )
     with pytest.warns(UserWarning, match="stand in 'image_path'"):
         table = mg.read_table(tmp_path)
     assert table["image_path"].tolist() == paths
@@ -220,7 +296,9 @@ def test_a_column_that_one_part_has_of_its_own_means_the_same_in_all_parts(tmp_p
     with pytest.warns(UserWarning, match="a column 'front' of their own.*stand in 'front_path'"):
         table = mg.read_table(tmp_path)
     assert table["front"].isna().tolist() == [True, True, False, False]
-    assert table["front_path"].tolist()[:2] == paths[:2] and table["image"].tolist()[2:] == paths[2:]
+    assert (
+        table["front_path"].tolist()[:2] == paths[:2] and table["image"].tolist()[2:] == paths[2:]
+    )
 
 
 def test_a_column_of_metadata_that_is_the_path_already_needs_no_word(tmp_path: Path) -> None:
@@ -232,7 +310,9 @@ def test_a_column_of_metadata_that_is_the_path_already_needs_no_word(tmp_path: P
 def test_pictures_that_metadata_do_not_name_are_told(tmp_path: Path) -> None:
     fill(tmp_path, "a.png", "b.png", "c.png")
     (tmp_path / "metadata.csv").write_text("file_name\n./a.png\n")
-    with pytest.warns(UserWarning, match=r"2 pictures that metadata do not name \('b.png', 'c.png'\)"):
+    with pytest.warns(
+        UserWarning, match=r"2 pictures that metadata do not name \('b.png', 'c.png'\)"
+    ):
         assert len(mg.read_table(tmp_path)) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -246,10 +326,14 @@ def test_metadata_that_cannot_be_the_table_are_refused(tmp_path: Path) -> None:
     with pytest.raises(mg.TableError, match="'train' has a file of metadata, and 'test' has none"):
         mg.read_table(tmp_path)
     (tmp_path / "train" / "metadata.jsonl").write_text('{"file_name": "1.png"}\n')
-    with pytest.raises(mg.TableError, match="two files of metadata: metadata.csv and metadata.jsonl"):
+    with pytest.raises(
+        mg.TableError, match="two files of metadata: metadata.csv and metadata.jsonl"
+    ):
         mg.read_table(tmp_path)
     (tmp_path / "metadata.csv").write_text("image,label\n1.png,x\n")
-    with pytest.raises(mg.TableError, match=r"needs a column `file_name`.*there are \['image', 'label'\]"):
+    with pytest.raises(
+        mg.TableError, match=r"needs a column `file_name`.*there are \['image', 'label'\]"
+    ):
         mg.read_table(tmp_path)
     (tmp_path / "metadata.csv").write_text("file_name,label\n1.png\n")
     with pytest.raises(mg.TableError, match="Line 2 has 1 cell.*metadata.csv"):

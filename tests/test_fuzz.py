@@ -19,7 +19,9 @@ from fuzz.targets import TARGETS, Images
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_two_seconds_find_nothing(target: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fuzz", target, "--seconds", "2", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ}
+    )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert f"{target}: " in done.stdout and "0 of them bad" in done.stdout
 

@@ -1,4 +1,6 @@
-"""Inputs that go to a model under the wrong name are an error before the first step, and not a worse model."""
+"""Inputs that go to a model under the wrong name are an error before the first step, and not a
+worse model.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,7 @@ def make_model(*names: str, by_name: bool = False) -> keras.Model:
 def test_inputs_in_another_order_than_the_models_are_refused(method: str) -> None:
     arguments = {"shuffle": False} if method == "fit" else {}
     model = make_model("price", "weight")
-    message = (
-        r"takes its inputs in the order \['price', 'weight'\].*Received: inputs in the order \['weight', 'price'\]"
-    )
+    message = r"takes its inputs in the order \['price', 'weight'\].*Received: inputs in the order \['weight', 'price'\]"
     with pytest.raises(ValueError, match=message):
         getattr(model, method)(make_data("weight", "price"), verbose=0, **arguments)
     getattr(model, method)(make_data("price", "weight"), verbose=0, **arguments)
@@ -55,7 +55,8 @@ def test_names_that_are_not_those_of_the_sequence_say_nothing() -> None:
 def test_one_input_more_than_a_model_of_names_takes_is_refused() -> None:
     model = make_model("price", "weight", by_name=True)
     with pytest.raises(
-        ValueError, match=r"named \['price', 'weight'\].*no others. Received: inputs named \['a', 'price'"
+        ValueError,
+        match=r"named \['price', 'weight'\].*no others. Received: inputs named \['a', 'price'",
     ):
         model.predict(make_data("price", "weight", "a", inputs_as="dict"), verbose=0)
     with pytest.raises(ValueError, match=r"order \['price', 'weight'\]"):
@@ -63,7 +64,9 @@ def test_one_input_more_than_a_model_of_names_takes_is_refused() -> None:
 
 
 def test_a_bundle_of_inputs_in_another_order_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"order \['price', 'weight'\].*Received: inputs in the order"):
+    with pytest.raises(
+        ValueError, match=r"order \['price', 'weight'\].*Received: inputs in the order"
+    ):
         mg.Bundle(make_model("price", "weight"), numbers("weight", "price"), TARGET)
     mg.Bundle(make_model("price", "weight"), numbers("price", "weight"), TARGET)
     mg.Bundle(make_model("price", "weight", by_name=True), numbers("weight", "price"), TARGET)
@@ -97,7 +100,9 @@ class RightStars(Stars):
 
 def test_a_class_beyond_the_models_outputs_is_known_to_check_loader() -> None:
     # On jax, such a row has the loss 0 and no error.
-    with pytest.raises(mg.LoaderError, match=r"must be a class number in \[0, 5\).*Received: 5 for the cell 5"):
+    with pytest.raises(
+        mg.LoaderError, match=r"must be a class number in \[0, 5\).*Received: 5 for the cell 5"
+    ):
         mg.check_loader(Stars("stars"), [1, 5])
     mg.check_loader(RightStars("stars"), [1, 5])
     mg.check_loader(TARGET, ["a", "b"])

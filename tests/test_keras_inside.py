@@ -1,4 +1,6 @@
-"""What leans on private parts of Keras says so where Keras lacks them, and leaves nothing on the user's model."""
+"""What leans on private parts of Keras says so where Keras lacks them, and leaves nothing on the
+user's model.
+"""
 
 from __future__ import annotations
 
@@ -54,15 +56,21 @@ def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("renamed")
-def test_a_keras_whose_fit_has_another_name_for_the_epoch_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(RuntimeError, match=rf"Keras {keras.__version__} has no variable `epoch` in `fit`.*{TELL}"):
+def test_a_keras_whose_fit_has_another_name_for_the_epoch_is_an_error_that_says_what_to_do() -> (
+    None
+):
+    with pytest.raises(
+        RuntimeError, match=rf"Keras {keras.__version__} has no variable `epoch` in `fit`.*{TELL}"
+    ):
         make_model().fit(make_data(), epochs=2, shuffle=False, verbose=0)
 
 
 @pytest.mark.usefixtures("renamed")
 def test_what_the_error_says_to_do_works() -> None:
     data, model, recorder = make_data(), make_model(), Recorder()
-    tell = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch))
+    tell = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch)
+    )
     model.fit(data, epochs=5, initial_epoch=2, shuffle=False, verbose=0, callbacks=[recorder, tell])
     assert recorder.epochs == {epoch: expected(data, epoch) for epoch in (2, 3, 4)}
 
@@ -70,7 +78,10 @@ def test_what_the_error_says_to_do_works() -> None:
 @pytest.mark.usefixtures("renamed")
 def test_the_recipe_and_resume_training_need_no_frame_for_the_epoch(tmp_path: Path) -> None:
     table = pd.DataFrame({"x": np.linspace(-1, 1, 24), "y": list("ab") * 12})
-    inputs, target = {"x": mg.NumericLoader.from_values("x", table["x"])}, mg.ClassLabel("y", ["a", "b"])
+    inputs, target = (
+        {"x": mg.NumericLoader.from_values("x", table["x"])},
+        mg.ClassLabel("y", ["a", "b"]),
+    )
     data = mg.MultimodalSequence(table, inputs, target, batch_size=8, shuffle=True)
     model = mg.build_fusion_classifier(data.inputs, data.target)
     history = mg.fit_with_recipe(model, target, data, epochs=3, verbose=0)
@@ -90,13 +101,17 @@ def test_an_argument_with_another_name_is_an_error_too(monkeypatch: pytest.Monke
 
 def test_data_adapters_at_another_place_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "_ADAPTERS", "keras.src.trainers.where_they_were.")
-    with pytest.raises(RuntimeError, match=rf"reads data from another place than its data adapters.*{TELL}"):
+    with pytest.raises(
+        RuntimeError, match=rf"reads data from another place than its data adapters.*{TELL}"
+    ):
         make_model().fit(make_data(), shuffle=False, verbose=0)
 
 
 def test_a_method_of_keras_that_is_not_known_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "_METHODS", ())
-    with pytest.raises(RuntimeError, match="reads data in another method than `fit`, `evaluate` and `predict`"):
+    with pytest.raises(
+        RuntimeError, match="reads data in another method than `fit`, `evaluate` and `predict`"
+    ):
         make_model().fit(make_data(), shuffle=False, verbose=0)
 
 
@@ -120,11 +135,15 @@ def test_a_callback_that_follows_fit_counts_passes_as_the_stack_does() -> None:
 
 def test_a_training_that_is_resumed_must_begin_where_it_was_told() -> None:
     check_started(3, 3)
-    with pytest.raises(RuntimeError, match=r"began with epoch 0 in place of 3.*`sequence.set_state\(state\)`"):
+    with pytest.raises(
+        RuntimeError, match=r"began with epoch 0 in place of 3.*`sequence.set_state\(state\)`"
+    ):
         check_started(0, 3)
 
 
-def test_what_resuming_needs_is_looked_for_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_resuming_needs_is_looked_for_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from keras.src.trainers.epoch_iterator import EpochIterator
 
     class Look(keras.callbacks.Callback):
@@ -132,17 +151,24 @@ def test_what_resuming_needs_is_looked_for_before_anything_is_trained(monkeypatc
             monkeypatch.delattr(EpochIterator, "_enumerate_iterator")
             running_fit()
 
-    with pytest.raises(RuntimeError, match=r"has no `\w*EpochIterator._enumerate_iterator`, which is needed to resume"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"has no `\w*EpochIterator._enumerate_iterator`, which is needed to resume",
+    ):
         make_model().fit(make_data(), shuffle=False, verbose=0, callbacks=[Look()])
 
 
 def renamed_function(function: types.FunctionType, name: str) -> types.FunctionType:
     """The same function as it would stand on the stack under another name."""
     code = function.__code__.replace(co_name=name)
-    return types.FunctionType(code, function.__globals__, name, function.__defaults__, function.__closure__)
+    return types.FunctionType(
+        code, function.__globals__, name, function.__defaults__, function.__closure__
+    )
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="batches are read for their shapes on tensorflow only")
+@pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="batches are read for their shapes on tensorflow only"
+)
 @pytest.mark.parametrize("method", ["fit", "evaluate"])
 def test_another_name_of_what_reads_batches_for_their_shapes_is_an_error(
     method: str, monkeypatch: pytest.MonkeyPatch
@@ -155,25 +181,39 @@ def test_another_name_of_what_reads_batches_for_their_shapes_is_an_error(
     table = pd.DataFrame({"text": words, "y": list("ab") * 8})
     inputs = {"text": mg.TextLoader.from_texts("text", words, sequence_length=8)}
     data = mg.MultimodalSequence(
-        table, inputs, mg.ClassLabel("y", ["a", "b"]), batch_size=4, shuffle=True, bucket_by_length="text"
+        table,
+        inputs,
+        mg.ClassLabel("y", ["a", "b"]),
+        batch_size=4,
+        shuffle=True,
+        bucket_by_length="text",
     )
-    model = mg.build_fusion_classifier(inputs, data.target, branches={"text": mg.models.TokenBranch(embedding_size=4)})
+    model = mg.build_fusion_classifier(
+        inputs, data.target, branches={"text": mg.models.TokenBranch(embedding_size=4)}
+    )
     model.compile("sgd", data.target.loss)
-    wanted = r"reads batches in another function than `get_tf_dataset`.*Leave out `bucket_by_length`"
+    wanted = (
+        r"reads batches in another function than `get_tf_dataset`.*Leave out `bucket_by_length`"
+    )
     with pytest.raises(RuntimeError, match=rf"Keras {keras.__version__} {wanted}"):
         getattr(model, method)(data, verbose=0, **({"shuffle": False} if method == "fit" else {}))
 
 
 @pytest.mark.parametrize("make", [False, True])
 @pytest.mark.parametrize("gone", ["module", "name"])
-def test_a_seed_generator_at_another_place_is_an_error(gone: str, make: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seed_generator_at_another_place_is_an_error(
+    gone: str, make: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from keras.src.backend.common import global_state
 
     if gone == "module":
         monkeypatch.setitem(sys.modules, "keras.src.random.seed_generator", None)
     else:
         monkeypatch.delattr(global_state, "get_global_attribute")
-    with pytest.raises(RuntimeError, match=r"keeps its seed generator elsewhere \(.*Give layers such as `Dropout` a"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"keeps its seed generator elsewhere \(.*Give layers such as `Dropout` a",
+    ):
         seeds.global_seed(make=make)
 
 
@@ -191,28 +231,42 @@ def test_a_tensor_that_does_not_tell_what_made_it_is_an_error() -> None:
         """As of a Keras that keeps where a tensor comes from under another name."""
 
     tensor = Tensor()
-    with pytest.raises(RuntimeError, match=r"has no `Tensor._keras_history`, .*Compile and fit the model yourself"):
+    with pytest.raises(
+        RuntimeError, match=r"has no `Tensor._keras_history`, .*Compile and fit the model yourself"
+    ):
         graph.made_by(tensor)
     tensor._keras_history = types.SimpleNamespace(node_index=0)  # type: ignore[attr-defined]
-    with pytest.raises(RuntimeError, match=r"has no `SimpleNamespace.operation`, .*Compile and fit the model yourself"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"has no `SimpleNamespace.operation`, .*Compile and fit the model yourself",
+    ):
         graph.made_by(tensor)
 
 
-def test_a_recipe_and_a_bundle_say_what_they_miss_in_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_and_a_bundle_say_what_they_miss_in_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = pd.DataFrame({"x": np.linspace(-1, 1, 24), "y": list("ab") * 12})
-    inputs, target = {"x": mg.NumericLoader.from_values("x", table["x"])}, mg.ClassLabel("y", ["a", "b"])
+    inputs, target = (
+        {"x": mg.NumericLoader.from_values("x", table["x"])},
+        mg.ClassLabel("y", ["a", "b"]),
+    )
     data = mg.MultimodalSequence(table, inputs, target)
     model = mg.build_fusion_classifier(inputs, target)
     model.compile("sgd", target.loss)
     with monkeypatch.context() as changed:
         owner = next(one for one in keras.Model.__mro__ if "_flatten_layers" in vars(one))
         changed.delattr(owner, "_flatten_layers")
-        with pytest.raises(RuntimeError, match=r"has no `FusionModel._flatten_layers`.*`model.save`"):
+        with pytest.raises(
+            RuntimeError, match=r"has no `FusionModel._flatten_layers`.*`model.save`"
+        ):
             mg.Bundle(model, inputs, target).save(tmp_path / "bundle")
     with monkeypatch.context() as changed:
         for tensor in keras.tree.flatten(model.output):
             changed.delattr(tensor, "_keras_history")
-        with pytest.raises(RuntimeError, match=r"has no `KerasTensor._keras_history`.*Compile and fit"):
+        with pytest.raises(
+            RuntimeError, match=r"has no `KerasTensor._keras_history`.*Compile and fit"
+        ):
             model.fit(data, shuffle=False, verbose=0, class_weight={0: 1.0, 1: 2.0})
 
 
@@ -239,12 +293,16 @@ class Looking(keras.callbacks.Callback):
 
 
 def call(model: keras.Model, method: str, data: Any, look: Looking) -> None:
-    getattr(model, method)(data, verbose=0, callbacks=[look], **({"shuffle": False} if method == "fit" else {}))
+    getattr(model, method)(
+        data, verbose=0, callbacks=[look], **({"shuffle": False} if method == "fit" else {})
+    )
 
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
-def test_what_is_around_the_model_comes_off_however_the_method_ends(method: str, fails: bool) -> None:
+def test_what_is_around_the_model_comes_off_however_the_method_ends(
+    method: str, fails: bool
+) -> None:
     model, data, look = make_model(), make_data().for_evaluation(), Looking(fails)
     before = {name: value for name, value in vars(model).items() if callable(value)}
     try:
@@ -261,7 +319,10 @@ def test_what_is_around_the_model_comes_off_however_the_method_ends(method: str,
 
 def test_an_error_in_a_batch_takes_everything_off_before_it_is_handled() -> None:
     table = pd.DataFrame({"x": ["1", "2", "3", "four"], "y": list("abab")})
-    inputs, target = {"x": mg.NumericLoader("x", mean=[0], scale=[1])}, mg.ClassLabel("y", ["a", "b"])
+    inputs, target = (
+        {"x": mg.NumericLoader("x", mean=[0], scale=[1])},
+        mg.ClassLabel("y", ["a", "b"]),
+    )
     data = mg.MultimodalSequence(table, inputs, target, batch_size=1, inputs_as="array")
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, activation="softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy")
@@ -360,7 +421,9 @@ WAY_OUT = r"Set `auto_shard_dataset=False`.*sequence.shard\(rank, world_size\).*
         (Plan(16, 4).shard(1, 4), False, "already the shard of one process"),
     ],
 )
-def test_keras_may_not_share_batches_unequally_or_twice(plan: Plan, uneven: bool, message: str) -> None:
+def test_keras_may_not_share_batches_unequally_or_twice(
+    plan: Plan, uneven: bool, message: str
+) -> None:
     with pytest.raises(ValueError, match=f"{message}.*{WAY_OUT}"):
         check_shares(plan, plan.num_batches, uneven=uneven)
 
@@ -402,7 +465,11 @@ def names_in(path: Path) -> tuple[set[str], set[str]]:
             "setattr",
             "delattr",
         ):
-            used.update(one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+            used.update(
+                one.value
+                for one in node.args
+                if isinstance(one, ast.Constant) and isinstance(one.value, str)
+            )
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             defined.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -413,7 +480,9 @@ def names_in(path: Path) -> tuple[set[str], set[str]]:
 
 
 def test_private_parts_of_keras_stand_in_one_folder_and_nowhere_else() -> None:
-    """A private name that the package uses and does not define is somebody else's; Keras's own sources say whose."""
+    """A private name that the package uses and does not define is somebody else's; Keras's own
+    sources say whose.
+    """
     files = [path for path in PACKAGE.rglob("*.py") if "keras_inside" not in path.parts]
     found = {path: names_in(path) for path in files}
     defined = set().union(*(own for _, own in found.values()))
@@ -434,11 +503,17 @@ def test_classes_derived_from_those_of_keras_take_none_of_their_private_names() 
     classes = set()
     for path in PACKAGE.rglob("*.py"):
         if "__main__" not in path.name:
-            name = ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-            classes.update(one for one in vars(importlib.import_module(name)).values() if isinstance(one, type))
+            name = ".".join(
+                (PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts)
+            ).removesuffix(".__init__")
+            classes.update(
+                one for one in vars(importlib.import_module(name)).values() if isinstance(one, type)
+            )
     for one in classes:
         theirs = [base for base in one.__mro__ if base.__module__.startswith("keras.")]
         if one.__module__.startswith(PACKAGE.name) and theirs:
-            functions = {name for name, value in vars(one).items() if isinstance(value, types.FunctionType)}
+            functions = {
+                name for name, value in vars(one).items() if isinstance(value, types.FunctionType)
+            }
             own = {name for name in functions if PRIVATE.fullmatch(name)}
             assert not own & set().union(*(vars(base) for base in theirs)), one

@@ -1,7 +1,9 @@
-"""A batch's inputs are a list wherever somebody reads them, and Keras takes them on every backend without a word.
+"""A batch's inputs are a list wherever somebody reads them, and Keras takes them on every backend
+without a word.
 
-On tensorflow Keras cannot take a list out of a dataset, so its adapter there is handed a tuple, and nobody else is.
-Warnings are errors in tests, so a model that Keras finds to be given another structure than its own fails here.
+On tensorflow Keras cannot take a list out of a dataset, so its adapter there is handed a tuple, and
+nobody else is. Warnings are errors in tests, so a model that Keras finds to be given another
+structure than its own fails here.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ TABLE = pd.DataFrame(
     {
         "width": np.linspace(-1, 1, ROWS),
         "note": [None if row % 5 == 0 else f"note {row % 4}" for row in range(ROWS)],
-        "title": [" ".join(["red mug of glass", "blue plate", "cup"][row % 3 :]) for row in range(ROWS)],
+        "title": [
+            " ".join(["red mug of glass", "blue plate", "cup"][row % 3 :]) for row in range(ROWS)
+        ],
         "label": ["x" if row % 2 else "y" for row in range(ROWS)],
         "weight": np.linspace(0.5, 1.5, ROWS),
     }
@@ -31,9 +35,17 @@ LABEL = mg.ClassLabel.from_values("label", TABLE["label"])
 WIDTH = mg.NumericLoader("width", mean=[0], scale=[1])
 
 
-def make_data(*, several: bool = True, target: Any = LABEL, **arguments: Any) -> mg.MultimodalSequence:
-    inputs = {"width": WIDTH, "twice": mg.NumericLoader("width", mean=[0], scale=[0.5])} if several else {"w": WIDTH}
-    return mg.MultimodalSequence(TABLE, inputs, target, **{"batch_size": 8, "shuffle": True, **arguments})
+def make_data(
+    *, several: bool = True, target: Any = LABEL, **arguments: Any
+) -> mg.MultimodalSequence:
+    inputs = (
+        {"width": WIDTH, "twice": mg.NumericLoader("width", mean=[0], scale=[0.5])}
+        if several
+        else {"w": WIDTH}
+    )
+    return mg.MultimodalSequence(
+        TABLE, inputs, target, **{"batch_size": 8, "shuffle": True, **arguments}
+    )
 
 
 class OwnCall(keras.Model):
@@ -76,7 +88,12 @@ def test_inputs_are_a_list_however_they_are_read(several: bool) -> None:
     data = make_data(several=several)
     number = 2 if several else 1
     iterator = iter(data)
-    for inputs, labels in (data[0], next(iterator), data.replay(epoch=1, row=3), *data.for_evaluation()):
+    for inputs, labels in (
+        data[0],
+        next(iterator),
+        data.replay(epoch=1, row=3),
+        *data.for_evaluation(),
+    ):
         assert type(inputs) is list
         assert len(inputs) == number
         assert isinstance(labels, np.ndarray)
@@ -96,14 +113,20 @@ def test_inputs_are_a_list_however_they_are_read(several: bool) -> None:
         ("tensor", "array", False),
     ],
 )
-def test_keras_takes_models_of_every_form_without_a_word(kind: str, inputs_as: str, several: bool) -> None:
+def test_keras_takes_models_of_every_form_without_a_word(
+    kind: str, inputs_as: str, several: bool
+) -> None:
     use(make_model(kind, several=several), make_data(several=several, inputs_as=inputs_as))
 
 
 def test_weights_masks_buckets_and_several_targets_come_with_a_list_too(tmp_path: Path) -> None:
     inputs = {
-        "note": mg.TextLoader.from_texts("note", TABLE["note"].dropna(), sequence_length=4, missing="blank"),
-        "title": mg.TextLoader.from_texts("title", TABLE["title"], sequence_length=12, output_mode="tokens"),
+        "note": mg.TextLoader.from_texts(
+            "note", TABLE["note"].dropna(), sequence_length=4, missing="blank"
+        ),
+        "title": mg.TextLoader.from_texts(
+            "title", TABLE["title"], sequence_length=12, output_mode="tokens"
+        ),
     }
     targets = {"label": LABEL, "width": mg.NumericTarget("width", mean=[0], scale=[1])}
     data = mg.MultimodalSequence(
@@ -146,7 +169,12 @@ class Reader(keras.callbacks.Callback):
         self.data, self.kinds = data, []
 
     def _look(self) -> None:
-        batches = (self.data[0], next(iter(self.data)), self.data.replay(0, 3), self.data.for_evaluation()[1])
+        batches = (
+            self.data[0],
+            next(iter(self.data)),
+            self.data.replay(0, 3),
+            self.data.for_evaluation()[1],
+        )
         self.kinds += [type(inputs) for inputs, _ in batches]
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
@@ -162,7 +190,9 @@ class Reader(keras.callbacks.Callback):
 def test_a_callback_is_given_lists_while_keras_reads() -> None:
     data = make_data()
     reader = Reader(data)
-    make_model().fit(data, validation_data=data.for_evaluation(), shuffle=False, verbose=0, callbacks=[reader])
+    make_model().fit(
+        data, validation_data=data.for_evaluation(), shuffle=False, verbose=0, callbacks=[reader]
+    )
     assert len(reader.kinds) == 4 * (1 + 3 + 3)
     assert set(reader.kinds) == {list}
 

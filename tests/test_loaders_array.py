@@ -29,7 +29,9 @@ def pictures(*shape: int) -> np.ndarray:
         (np.ones((3, 2), bool), mg.ArraySpec((2,), "bool", "vector")),
     ],
 )
-def test_shape_dtype_and_kind_are_learned_from_the_first_cell(values: object, spec: mg.ArraySpec) -> None:
+def test_shape_dtype_and_kind_are_learned_from_the_first_cell(
+    values: object, spec: mg.ArraySpec
+) -> None:
     loader = mg.ArrayLoader.from_values("x", values)
     assert loader.spec == spec
     cells = [cell for cell in values if cell is not None]
@@ -47,13 +49,17 @@ def test_grey_pictures_get_their_channel_without_a_copy() -> None:
 
 def test_what_the_user_says_goes_before_what_would_be_learned() -> None:
     values = pictures(5, 8, 8)
-    assert mg.ArrayLoader.from_values("x", values, kind="vector").spec == mg.ArraySpec((8, 8), "uint8", "vector")
+    assert mg.ArrayLoader.from_values("x", values, kind="vector").spec == mg.ArraySpec(
+        (8, 8), "uint8", "vector"
+    )
     floats = mg.ArrayLoader.from_values("x", values, dtype="float32", kind="image")
     assert floats.spec == mg.ArraySpec((8, 8, 1), "float32", "image")
     assert np.array_equal(floats.read(values[0])[:, :, 0], values[0])
     ids = mg.ArrayLoader.from_values("x", [[1, 2], [4, 0]], kind="tokens", vocabulary_size=5)
     assert ids.spec == mg.ArraySpec((2,), "int32", "tokens", 5)
-    with pytest.raises(mg.LoadError, match=r"every id must be in \[0, 5\).* Received: ids in \[1, 5\]"):
+    with pytest.raises(
+        mg.LoadError, match=r"every id must be in \[0, 5\).* Received: ids in \[1, 5\]"
+    ):
         ids.read([1, 5])
     with pytest.raises(mg.LoadError, match=r"Received: ids in \[-1, 2\]"):
         ids.read([-1, 2])
@@ -80,13 +86,29 @@ def test_cells_are_cast_where_no_value_changes(dtype: str, cell: object, expecte
 @pytest.mark.parametrize(
     ("dtype", "cell", "message"),
     [
-        ("uint8", np.array([0.5, 1.0]), r"expected uint8, into which float64 .* Received: dtype float64, values in"),
+        (
+            "uint8",
+            np.array([0.5, 1.0]),
+            r"expected uint8, into which float64 .* Received: dtype float64, values in",
+        ),
         ("uint8", [0, 256], r"Received: dtype int64, values in \[0, 256\]"),
         ("uint8", np.array([-1, 5], "int8"), r"Received: dtype int8, values in \[-1, 5\]"),
         ("bool", [0, 1], "expected bool, into which int64 does not go"),
-        ("float32", np.array([1e39, 0]), "the array, as float32, holds NaN or infinity.*Received: 1 of 2 not finite"),
-        ("float32", [np.nan, np.inf], r"`np.nan_to_num`, or drop the row. Received: 2 of 2 not finite"),
-        ("float32", [1.0, 2.0, 3.0], r"expected an array of shape \(2,\), .* Received: shape \(3,\)"),
+        (
+            "float32",
+            np.array([1e39, 0]),
+            "the array, as float32, holds NaN or infinity.*Received: 1 of 2 not finite",
+        ),
+        (
+            "float32",
+            [np.nan, np.inf],
+            r"`np.nan_to_num`, or drop the row. Received: 2 of 2 not finite",
+        ),
+        (
+            "float32",
+            [1.0, 2.0, 3.0],
+            r"expected an array of shape \(2,\), .* Received: shape \(3,\)",
+        ),
         ("float32", np.ones((2, 1)), r"Received: shape \(2, 1\)"),
         ("float32", [[1], [2, 3]], "the lists are of unequal lengths. Pad or cut them to one."),
         ("float32", ["a", "b"], "expected an array of numbers. Received: dtype <U1"),
@@ -97,7 +119,9 @@ def test_cells_are_cast_where_no_value_changes(dtype: str, cell: object, expecte
         ("float32", None, "the cell is missing"),
     ],
 )
-def test_a_cell_that_does_not_fit_is_an_error_that_names_the_rule(dtype: str, cell: object, message: str) -> None:
+def test_a_cell_that_does_not_fit_is_an_error_that_names_the_rule(
+    dtype: str, cell: object, message: str
+) -> None:
     with pytest.raises(mg.LoadError, match=message):
         mg.ArrayLoader("x", shape=(2,), dtype=dtype).read(cell)
 
@@ -142,7 +166,17 @@ def test_files_that_cannot_be_read_are_errors_with_the_path(folder: Path) -> Non
     for name, message in [
         ("gone.npy", "there is no such file: .*. Check the column, and `directory`"),
         ("folder.npy", "the path names a folder"),
-        *((name, broken) for name in ("cut.npy", "head.npy", "empty.npy", "text.npy", "pickle.npy", "several.npz")),
+        *(
+            (name, broken)
+            for name in (
+                "cut.npy",
+                "head.npy",
+                "empty.npy",
+                "text.npy",
+                "pickle.npy",
+                "several.npz",
+            )
+        ),
         ("objects.npy", f"{broken}: Array can't be memory-mapped: Python objects in dtype"),
     ]:
         with pytest.raises(mg.LoadError, match=message) as caught:
@@ -166,13 +200,21 @@ def test_image_operations_vary_uint8_images_and_any_callable_any_array() -> None
     images = mg.ArrayLoader("x", shape=(4, 6), dtype="uint8", augment=[flip, AddOne()])
     array = images.read(pictures(4, 6))
     drawn = {images.augment(array, np.random.default_rng(seed)).tobytes() for seed in range(20)}
-    whole = [(turned + step).astype("uint8").tobytes() for turned in (array, array[:, ::-1]) for step in (1, 2)]
+    whole = [
+        (turned + step).astype("uint8").tobytes()
+        for turned in (array, array[:, ::-1])
+        for step in (1, 2)
+    ]
     assert drawn == set(whole)
     assert images.augment(array, None) is array
-    # Loaded again it predicts: operations of one's own are for training and have no place in a config.
+    # Loaded again it predicts: operations of one's own are for training and have no place in a
+    # config.
     assert images.get_config()["augment"] == [flip]
     numbers = mg.ArrayLoader("x", shape=(3,), augment=[AddOne()])
-    assert numbers.augment(numbers.read([1, 2, 3]), np.random.default_rng(0)).tolist() in ([2, 3, 4], [3, 4, 5])
+    assert numbers.augment(numbers.read([1, 2, 3]), np.random.default_rng(0)).tolist() in (
+        [2, 3, 4],
+        [3, 4, 5],
+    )
     mg.check_loader(images, pictures(3, 4, 6))
     mg.check_loader(numbers, [[1, 2, 3]])
 
@@ -182,10 +224,22 @@ def test_image_operations_vary_uint8_images_and_any_callable_any_array() -> None
     [
         ({"shape": (0, 3)}, "`shape` must be a positive integer"),
         ({"shape": (3,), "dtype": "float33"}, "`dtype` must be the name of a NumPy dtype"),
-        ({"shape": (3,), "dtype": "str"}, "`dtype` must be one of real numbers or booleans. Received: dtype='str'"),
-        ({"shape": (3,), "kind": "image"}, r"An image is \(height, width\) or .* Received: shape=\(3,\)"),
-        ({"shape": (3,), "vocabulary_size": 9}, 'for ids, as with dtype="int32". Received: vocabulary_size=9'),
-        ({"shape": (3,), "vocabulary_size": 0, "dtype": "int32"}, "`vocabulary_size` must be positive"),
+        (
+            {"shape": (3,), "dtype": "str"},
+            "`dtype` must be one of real numbers or booleans. Received: dtype='str'",
+        ),
+        (
+            {"shape": (3,), "kind": "image"},
+            r"An image is \(height, width\) or .* Received: shape=\(3,\)",
+        ),
+        (
+            {"shape": (3,), "vocabulary_size": 9},
+            'for ids, as with dtype="int32". Received: vocabulary_size=9',
+        ),
+        (
+            {"shape": (3,), "vocabulary_size": 0, "dtype": "int32"},
+            "`vocabulary_size` must be positive",
+        ),
         ({"shape": (3,), "augment": 3}, "`augment` must be a list of callables"),
         ({"shape": (3,), "augment": ["flip"]}, "`augment` must be a list of callables"),
         (
@@ -201,13 +255,19 @@ def test_arguments_that_make_no_sense_are_refused(arguments: dict, message: str)
 
 def test_learning_names_the_row_that_is_not_like_the_first(folder: Path) -> None:
     values = pd.Series([None, np.zeros(3), np.zeros(3), np.zeros(4)], index=list("abcd"))
-    with pytest.raises(mg.LoadError, match=r"index 'd', column 'x': expected .* \(3,\).* Received: shape \(4,\)"):
+    with pytest.raises(
+        mg.LoadError, match=r"index 'd', column 'x': expected .* \(3,\).* Received: shape \(4,\)"
+    ):
         mg.ArrayLoader.from_values("x", values)
-    with pytest.raises(mg.LoadError, match=r"index 1, column 'x', path '.*gone.npy': there is no such file"):
+    with pytest.raises(
+        mg.LoadError, match=r"index 1, column 'x', path '.*gone.npy': there is no such file"
+    ):
         mg.ArrayLoader.from_values("x", ["0.npy", "gone.npy"], directory=folder)
     with pytest.raises(mg.LoadError, match=r"index 0, column 'x': expected .* Received: object"):
         mg.ArrayLoader.from_values("x", [object()])
-    with pytest.raises(ValueError, match="At least one cell must hold an array. Received: 2 missing ones in 'x'"):
+    with pytest.raises(
+        ValueError, match="At least one cell must hold an array. Received: 2 missing ones in 'x'"
+    ):
         mg.ArrayLoader.from_values("x", [None, np.nan])
 
 
@@ -218,7 +278,9 @@ def test_a_sequence_reads_the_same_batches_from_memory_maps_and_files(folder: Pa
     (folder / "all.npy").write_bytes(buffer.getvalue())
     mapped = mg.table_from_arrays(x=np.load(folder / "all.npy", mmap_mode="r"))
     named = pd.DataFrame({"x": [f"{row}.npy" for row in range(4)]})
-    loader = mg.ArrayLoader.from_values("x", values, directory=folder, augment=[mg.augment.RandomFlip()])
+    loader = mg.ArrayLoader.from_values(
+        "x", values, directory=folder, augment=[mg.augment.RandomFlip()]
+    )
     batches = []
     for table in (mg.table_from_arrays(x=values), mapped, named):
         data = mg.MultimodalSequence(table, {"x": loader}, batch_size=3, shuffle=True, seed=1)

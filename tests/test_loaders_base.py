@@ -78,28 +78,60 @@ class Forgetful(Scaled):
     ("loader", "message"),
     [
         ("no loader", "must derive from Loader. Received: loader='no loader'"),
-        (broken(read=lambda self, cell: np.zeros(3, "float32")), r"Expected: \(2,\) float32. Received: \(3,\) float32"),
-        (broken(read=lambda self, cell: np.zeros(2)), r"read\(1.0\) must return what its spec says.*float64"),
-        (broken(read=lambda self, cell: np.full(2, np.nan, "float32")), "must return finite numbers"),
+        (
+            broken(read=lambda self, cell: np.zeros(3, "float32")),
+            r"Expected: \(2,\) float32. Received: \(3,\) float32",
+        ),
+        (
+            broken(read=lambda self, cell: np.zeros(2)),
+            r"read\(1.0\) must return what its spec says.*float64",
+        ),
+        (
+            broken(read=lambda self, cell: np.full(2, np.nan, "float32")),
+            "must return finite numbers",
+        ),
         (broken(read=lambda self, cell: [cell, cell]), "Expected a NumPy array. Received: list"),
-        (broken(read=lambda self, cell: np.array([next(COUNTER), 0], "float32")), "the same array every time"),
+        (
+            broken(read=lambda self, cell: np.array([next(COUNTER), 0], "float32")),
+            "the same array every time",
+        ),
         (broken(read=unsafe_read), "safe to call from several threads"),
-        (broken(read_batch=lambda self, cells: [np.zeros(2, "float32")] * len(cells)), "exactly what read gives"),
+        (
+            broken(read_batch=lambda self, cells: [np.zeros(2, "float32")] * len(cells)),
+            "exactly what read gives",
+        ),
         (WithLock("price"), "must be picklable, so hold no open file, lock or lambda"),
         (Forgetful("price"), r"from_config\(get_config\(\)\) must read the same"),
         (broken(get_config=lambda self: {"column": print}), "cannot be saved: Only JSON values"),
-        (broken(augment=lambda self, a, rng: a + np.float32(next(COUNTER))), "must take all randomness from `rng`"),
+        (
+            broken(augment=lambda self, a, rng: a + np.float32(next(COUNTER))),
+            "must take all randomness from `rng`",
+        ),
         (
             broken(augment=lambda self, a, rng: a if rng else a + np.float32(next(COUNTER))),
             "nothing random when `rng` is None",
         ),
-        (broken(augment=lambda self, a, rng: a[:1]), r"augment of 1.0 must return what its spec says"),
-        (broken(augment=lambda self, a, rng: np.add(a, 1, out=a)), "a new array, not write into the one it got"),
-        (broken(__init__=lambda self, column: object.__setattr__(self, "column", 3)), "column must be a column name"),
-        (broken(__init__=lambda self, column: object.__setattr__(self, "column", "a")), "spec must be an ArraySpec"),
+        (
+            broken(augment=lambda self, a, rng: a[:1]),
+            r"augment of 1.0 must return what its spec says",
+        ),
+        (
+            broken(augment=lambda self, a, rng: np.add(a, 1, out=a)),
+            "a new array, not write into the one it got",
+        ),
+        (
+            broken(__init__=lambda self, column: object.__setattr__(self, "column", 3)),
+            "column must be a column name",
+        ),
+        (
+            broken(__init__=lambda self, column: object.__setattr__(self, "column", "a")),
+            "spec must be an ArraySpec",
+        ),
     ],
 )
-def test_each_broken_rule_is_named(loader: mg.Loader, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_broken_rule_is_named(
+    loader: mg.Loader, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Classes made in this list must be found again when unpickled.
     monkeypatch.setitem(globals(), "Broken", type(loader))
     with pytest.raises(mg.LoaderError, match=message):
@@ -131,10 +163,15 @@ class Whole(Network):
 
 def test_a_network_may_differ_in_a_batch_by_what_it_says() -> None:
     mg.check_loader(Network("price"), [1.0, 2.0, 1e6, 0.0])
-    with pytest.raises(mg.LoaderError, match=r"to within 1e-05 of the largest number.*Received: a difference of 0.00"):
+    with pytest.raises(
+        mg.LoaderError,
+        match=r"to within 1e-05 of the largest number.*Received: a difference of 0.00",
+    ):
         mg.check_loader(Imprecise("price"), [1.0])
     for loader, most in ((Sloppy("price"), "0.1"), (Whole("price"), "0")):
-        with pytest.raises(mg.LoaderError, match=rf"must be a number in \[0, {most}\].*Received: batch_tolerance="):
+        with pytest.raises(
+            mg.LoaderError, match=rf"must be a number in \[0, {most}\].*Received: batch_tolerance="
+        ):
             mg.check_loader(loader, [1.0])
 
 
@@ -211,5 +248,9 @@ def test_statistics_that_make_no_sense_are_refused(arguments: dict, message: str
 
 
 def test_a_whole_table_in_place_of_cells_is_refused() -> None:
-    with pytest.raises(mg.LoaderError, match=r"takes cells of one column, as in table\['price'\].head\(\)"):
-        mg.check_loader(mg.NumericLoader("price", mean=[0], scale=[1]), pd.DataFrame({"price": [1.0]}))
+    with pytest.raises(
+        mg.LoaderError, match=r"takes cells of one column, as in table\['price'\].head\(\)"
+    ):
+        mg.check_loader(
+            mg.NumericLoader("price", mean=[0], scale=[1]), pd.DataFrame({"price": [1.0]})
+        )

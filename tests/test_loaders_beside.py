@@ -32,40 +32,69 @@ def shop(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("cell", "hint"),
     [
-        ("ab12", "beside it is 'ab12.png': the path lacks the ending, which `table[column] + '.png'` adds"),
+        (
+            "ab12",
+            "beside it is 'ab12.png': the path lacks the ending, which `table[column] + '.png'` "
+            "adds",
+        ),
         ("00012", "beside it is '00012.png': the path lacks the ending"),
-        ("12", "beside it is '00012.png', with zeros in front, which ids lose that are read as numbers"),
+        (
+            "12",
+            "beside it is '00012.png', with zeros in front, which ids lose that are read as "
+            "numbers",
+        ),
         ("12.png", "beside it is '00012.png', with zeros in front"),
         ("cup.jpg", "beside it is 'Cup.JPG': upper and lower case count"),
         ("Cup.jpg", "beside it is 'Cup.JPG': upper and lower case count"),
         ("ab12.jpg", "beside it is 'ab12.png', of another ending"),
         ("cup.png", "beside it is 'Cup.JPG': upper and lower case count, and so does the ending"),
-        ("cafe\u0301.png", "beside it is 'caf\u00e9.png', the same letters in another form of Unicode"),
+        (
+            "cafe\u0301.png",
+            "beside it is 'caf\u00e9.png', the same letters in another form of Unicode",
+        ),
         (" ab12.png", "the path has blanks around it, without which the file is there"),
         ("ab13.png", "beside it is 'ab12.png', the most alike"),
         ("mountain.webp", "has no 'mountain.webp', but others, such as '00012.png'"),
-        ("/ab12.png", "begins with a '/', so it does not start in the directory, where the file is there"),
-        ("pictures/ab12.png", "the directory ends in 'pictures' already, with which the path begins"),
+        (
+            "/ab12.png",
+            "begins with a '/', so it does not start in the directory, where the file is there",
+        ),
+        (
+            "pictures/ab12.png",
+            "the directory ends in 'pictures' already, with which the path begins",
+        ),
         ("./pictures/ab12.png", "the directory ends in 'pictures' already"),
     ],
 )
 def test_the_error_says_what_lies_beside_the_path(cell: str, hint: str, shop: Path) -> None:
     error = error_of(cell, shop / "pictures")
-    assert "there is no such file: " in error and hint in error and "Check the column, and `directory`" in error
+    assert (
+        "there is no such file: " in error
+        and hint in error
+        and "Check the column, and `directory`" in error
+    )
 
 
 @pytest.mark.parametrize(
     ("cell", "hint"),
     [
-        ("pictures\\ab12.png", "a backslash separates no folders on this system (with '/' the file is there)"),
+        (
+            "pictures\\ab12.png",
+            "a backslash separates no folders on this system (with '/' the file is there)",
+        ),
         ("elsewhere\\ab12.png", "a backslash separates no folders on this system. Write '/'"),
-        ("Pictures/ab12.png", "there is no folder 'Pictures', but 'pictures': upper and lower case count"),
+        (
+            "Pictures/ab12.png",
+            "there is no folder 'Pictures', but 'pictures': upper and lower case count",
+        ),
         ("picture/deep/ab12.png", "there is no folder 'picture', but 'pictures', the most alike"),
         ("pictures/ab12", "beside it is 'ab12.png'"),
         ("pictures/ab12.png/x.png", "pictures/ab12.png' is not a folder"),
     ],
 )
-def test_folders_are_looked_at_too(cell: str, hint: str, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_are_looked_at_too(
+    cell: str, hint: str, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert hint in error_of(cell, shop)
     monkeypatch.chdir(shop)
     assert hint in error_of(cell, None)
@@ -73,7 +102,12 @@ def test_folders_are_looked_at_too(cell: str, hint: str, shop: Path, monkeypatch
 
 def test_paths_that_need_no_mending_are_read(shop: Path) -> None:
     loader = mg.ImageLoader("image", directory=shop, image_size=(4, 4))
-    for cell in ("pictures/ab12.png", "./pictures/ab12.png", "pictures//ab12.png", "pictures/../pictures/ab12.png"):
+    for cell in (
+        "pictures/ab12.png",
+        "./pictures/ab12.png",
+        "pictures//ab12.png",
+        "pictures/../pictures/ab12.png",
+    ):
         assert loader.read(cell).shape == (4, 4, 3)
     odd = shop / "a\\b.png"
     Image.new("RGB", (4, 4)).save(odd)
@@ -82,14 +116,22 @@ def test_paths_that_need_no_mending_are_read(shop: Path) -> None:
 
 def test_nothing_outside_of_the_directory_is_told(shop: Path) -> None:
     os.symlink(shop.parent, shop / "pictures" / "out")
-    for cell in ("out/secret", "out/secret.jpg", "../../secret", "out/secre.png", str(shop.parent / "secret")):
+    for cell in (
+        "out/secret",
+        "out/secret.jpg",
+        "../../secret",
+        "out/secre.png",
+        str(shop.parent / "secret"),
+    ):
         assert "secret.png" not in error_of(cell, shop / "pictures").replace(cell, "")
         assert "'shop'" not in error_of(cell, shop / "pictures")
     # Without a directory paths may lead anywhere.
     assert "beside it is 'secret.png'" in error_of(str(shop.parent / "secret"), None)
 
 
-def test_a_large_folder_is_listed_once_and_not_beyond_a_bound(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_folder_is_listed_once_and_not_beyond_a_bound(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listed = []
     scandir = os.scandir
 
@@ -107,7 +149,9 @@ def test_a_large_folder_is_listed_once_and_not_beyond_a_bound(shop: Path, monkey
 
 def test_a_folder_without_files_and_an_id_that_is_a_number_are_named(shop: Path) -> None:
     (shop / "empty").mkdir()
-    assert "the folder" in error_of("a.png", shop / "empty") and "is empty" in error_of("a.png", shop / "empty")
+    assert "the folder" in error_of("a.png", shop / "empty") and "is empty" in error_of(
+        "a.png", shop / "empty"
+    )
     for number in (12, 12.0, np.int64(12)):
         error = error_of(number, shop)
         assert "expected a path, not a number. Read the column as text (dtype=str)" in error

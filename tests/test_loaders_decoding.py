@@ -43,7 +43,9 @@ def test_the_limit_is_the_loaders_own_and_pillows_is_neither_used_nor_changed(
     picture: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = content_of(picture, "PNG")
-    with pytest.raises(mg.LoadError, match=r"90 x 60 pixels, more than this loader decodes \(max_pixels=5,399\)"):
+    with pytest.raises(
+        mg.LoadError, match=r"90 x 60 pixels, more than this loader decodes \(max_pixels=5,399\)"
+    ):
         read(content, max_pixels=5399)
     assert Image.MAX_IMAGE_PIXELS == 89_478_485
     for limit in (10, None):
@@ -55,7 +57,13 @@ def test_the_limit_is_the_loaders_own_and_pillows_is_neither_used_nor_changed(
 @pytest.mark.parametrize(
     ("kind", "options", "share"),
     [
-        *[("PNG", {}, 1), ("GIF", {}, 1), ("JPEG", {}, 1), ("JPEG", {"progressive": True}, 2), ("TIFF", {}, 2)],
+        *[
+            ("PNG", {}, 1),
+            ("GIF", {}, 1),
+            ("JPEG", {}, 1),
+            ("JPEG", {"progressive": True}, 2),
+            ("TIFF", {}, 2),
+        ],
         *[("WEBP", {}, 4), ("AVIF", {}, 4), ("JPEG2000", {}, 8), ("DDS", {}, 64)],
     ],
 )
@@ -69,14 +77,17 @@ def test_formats_that_take_more_for_a_pixel_may_have_fewer(
         pytest.skip(f"this Pillow writes no {kind}")
     content = content_of(picture, kind, **options)
     assert read(content, max_pixels=5400 * share, decoder=decoder).shape == (32, 32, 3)
-    with pytest.raises(mg.LoadError, match="90 x 60 pixels, more than this loader decodes") as caught:
+    with pytest.raises(
+        mg.LoadError, match="90 x 60 pixels, more than this loader decodes"
+    ) as caught:
         read(content, max_pixels=5400 * share - 1, decoder=decoder)
     assert (f"may have 1/{share})" in str(caught.value)) == (share > 1)
 
 
 def test_scans_are_not_hidden_behind_a_marker_without_a_length() -> None:
     one_scan = b"\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
-    # After FF 01, a decoder goes on with the segment FF E9; read as a length, FF E9 leads to a false header in it.
+    # After FF 01, a decoder goes on with the segment FF E9; read as a length, FF E9 leads to a
+    # false header in it.
     payload = bytes(65_509) + one_scan
     start = b"\xff\xd8\xff\x01\xff\xe9" + (len(payload) + 2).to_bytes(2, "big") + payload
     with pytest.raises(mg.LoadError, match="of which a JPEG file of 9001 scans"):
@@ -90,7 +101,9 @@ def test_a_jpeg_file_of_very_many_scans_is_refused(picture: Image.Image, decoder
     last = content.rindex(b"\xff\xda")
     bomb = content[:-2] + content[last:-2] * 20_000 + content[-2:]
     assert read(content, decoder=decoder).shape == (32, 32, 3)
-    with pytest.raises(mg.LoadError, match=r"of which a JPEG file of 20\d\d\d scans may have 1/50\d\d"):
+    with pytest.raises(
+        mg.LoadError, match=r"of which a JPEG file of 20\d\d\d scans may have 1/50\d\d"
+    ):
         read(bomb, decoder=decoder, max_pixels=5400 * 5000)
 
 
@@ -101,19 +114,29 @@ def test_a_small_icon_cannot_hide_a_huge_picture() -> None:
         + len(inner).to_bytes(4, "little")
         + (22).to_bytes(4, "little")
     )
-    mac = b"icns" + (16 + len(inner)).to_bytes(4, "big") + b"ic07" + (8 + len(inner)).to_bytes(4, "big")
+    mac = (
+        b"icns"
+        + (16 + len(inner)).to_bytes(4, "big")
+        + b"ic07"
+        + (8 + len(inner)).to_bytes(4, "big")
+    )
     assert read(header + inner).shape == (32, 32, 3)
     for content in (header + inner, mac + inner):
-        with pytest.raises(mg.LoadError, match=r"3000 x 2000 pixels, more than this loader decodes"):
+        with pytest.raises(
+            mg.LoadError, match=r"3000 x 2000 pixels, more than this loader decodes"
+        ):
             read(content, max_pixels=5_000_000)
 
 
-def png(width: int, height: int, compressed: bytes, *chunks: tuple[bytes, bytes], bits: int = 8) -> bytes:
+def png(
+    width: int, height: int, compressed: bytes, *chunks: tuple[bytes, bytes], bits: int = 8
+) -> bytes:
     """A PNG file of RGBA pixels with extra chunks before them."""
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([bits, 6, 0, 0, 0])
     parts = [(b"IHDR", header), *chunks, (b"IDAT", compressed), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big") for name, data in parts
+        len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+        for name, data in parts
     )
 
 
@@ -140,12 +163,18 @@ def test_huge_texts_in_a_picture_are_an_error_or_nothing(picture: Image.Image) -
     bomb = (b"zTXt", b"comment\0\0" + zlib.compress(bytes(10**8)))
     with pytest.raises(mg.LoadError, match="broken or cannot be read: Decompressed data too large"):
         read(png(8, 8, rows, bomb))
-    assert read(png(8, 8, rows, *[(b"tEXt", b"comment\0" + b"x" * 1000)] * 100)).shape == (32, 32, 3)
+    assert read(png(8, 8, rows, *[(b"tEXt", b"comment\0" + b"x" * 1000)] * 100)).shape == (
+        32,
+        32,
+        3,
+    )
 
 
 def test_a_limit_is_a_positive_integer() -> None:
     for limit in (0, -1, 1.5, "many", None):
-        with pytest.raises(ValueError, match=r"`max_pixels` must be a positive integer. Received: max_pixels="):
+        with pytest.raises(
+            ValueError, match=r"`max_pixels` must be a positive integer. Received: max_pixels="
+        ):
             mg.ImageLoader("x", max_pixels=limit)
 
 
@@ -155,10 +184,18 @@ def test_no_program_is_run_for_postscript(tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / name).chmod((tmp_path / name).stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
-    binary = b"\xc5\xd0\xd3\xc6" + (32).to_bytes(4, "little") + len(script).to_bytes(4, "little") + bytes(20) + script
+    binary = (
+        b"\xc5\xd0\xd3\xc6"
+        + (32).to_bytes(4, "little")
+        + len(script).to_bytes(4, "little")
+        + bytes(20)
+        + script
+    )
     for content in (script, binary):
         for decoder in ("pillow", "turbo"):
-            with pytest.raises(mg.LoadError, match="of the format EPS, for which Pillow runs another program"):
+            with pytest.raises(
+                mg.LoadError, match="of the format EPS, for which Pillow runs another program"
+            ):
                 read(content, decoder=decoder)
     assert not (tmp_path / "ran").exists()
 
@@ -166,7 +203,9 @@ def test_no_program_is_run_for_postscript(tmp_path: Path, monkeypatch: pytest.Mo
 # Large pictures
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I;16", "I", "F"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I;16", "I", "F"]
+)
 @pytest.mark.parametrize(
     "options",
     [
@@ -181,7 +220,9 @@ def test_a_large_picture_converted_in_tiles_is_the_picture_converted_whole(
     picture: Image.Image, mode: str, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if mode in ("I;16", "I"):
-        image = Image.fromarray(np.asarray(picture.convert("L")).astype("uint16" if mode == "I;16" else "int32") * 200)
+        image = Image.fromarray(
+            np.asarray(picture.convert("L")).astype("uint16" if mode == "I;16" else "int32") * 200
+        )
     elif mode == "LAB":
         image = Image.merge("LAB", picture.split())
     else:
@@ -201,7 +242,9 @@ def test_a_large_picture_converted_in_tiles_is_the_picture_converted_whole(
         assert np.abs(tiled - whole).mean() < bound, (tile, np.abs(tiled - whole).mean())
 
 
-def test_large_pictures_of_every_orientation_are_upright(picture: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_pictures_of_every_orientation_are_upright(
+    picture: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upright = read(picture, crop_to_aspect_ratio=True).astype(int)
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     for large in (2**24, 100):
@@ -282,7 +325,9 @@ def test_many_threads_that_decode_leave_the_filters_as_they_were(picture: Image.
     with warnings.catch_warnings():
         read(content)
         before = list(warnings.filters)
-        threads = [threading.Thread(target=lambda: [read(content) for _ in range(20)]) for _ in range(8)]
+        threads = [
+            threading.Thread(target=lambda: [read(content) for _ in range(20)]) for _ in range(8)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -295,14 +340,19 @@ def test_many_threads_that_decode_leave_the_filters_as_they_were(picture: Image.
 
 @pytest.mark.parametrize("decoder", ["pillow", "turbo"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_lossless_jpeg_file_is_decoded_in_full(channels: int, decoder: str, picture: Image.Image) -> None:
-    # It cannot be shrunk while it is decoded, which would be done for every size below half of its own.
+def test_a_lossless_jpeg_file_is_decoded_in_full(
+    channels: int, decoder: str, picture: Image.Image
+) -> None:
+    # It cannot be shrunk while it is decoded, which would be done for every size below half of its
+    # own.
     pixels = np.asarray(picture) if channels == 3 else np.asarray(picture.convert("L"))
     content = encode(pixels)
     for size in ((8, 8), (60, 90)):
         expected = read(content_of(Image.fromarray(pixels), "PNG"), image_size=size)
         np.testing.assert_array_equal(read(content, image_size=size, decoder=decoder), expected)
-        np.testing.assert_array_equal(read(Image.open(io.BytesIO(content)), image_size=size), expected)
+        np.testing.assert_array_equal(
+            read(Image.open(io.BytesIO(content)), image_size=size), expected
+        )
     with pytest.raises(mg.LoadError, match="broken or cannot be read"):
         read(content[: len(content) // 2], decoder=decoder)
 
@@ -325,7 +375,9 @@ def test_headers_of_unusual_kinds_are_told_from_plain_ones(picture: Image.Image)
 
 
 @pytest.mark.parametrize("filling", [b"\xff", b"\xff" * 5])
-def test_bytes_that_fill_up_before_a_marker_hide_no_orientation(filling: bytes, picture: Image.Image) -> None:
+def test_bytes_that_fill_up_before_a_marker_hide_no_orientation(
+    filling: bytes, picture: Image.Image
+) -> None:
     exif = Image.Exif()
     exif[274] = 6
     content = content_of(picture, "JPEG", exif=exif, quality=95, subsampling=0)

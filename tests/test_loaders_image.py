@@ -12,7 +12,9 @@ import multimodal_gen as mg
 
 @pytest.fixture
 def picture() -> Image.Image:
-    """A smooth, unsymmetrical picture of 48x32 (width x height), of colours few enough for a palette."""
+    """A smooth, unsymmetrical picture of 48x32 (width x height), of colours few enough for a
+    palette.
+    """
     y, x = np.mgrid[0:32, 0:48]
     image = Image.fromarray(np.stack([x * 5, y * 7, 255 - x * 2 - y * 3], axis=-1).astype("uint8"))
     return image.quantize(200).convert("RGB")
@@ -61,7 +63,9 @@ def test_the_spec_says_what_is_read(picture: Image.Image) -> None:
 def test_float_images_are_rescaled_and_augmented_like_uint8(picture: Image.Image) -> None:
     flip = [mg.augment.RandomFlip("horizontal"), mg.augment.RandomZoom(0.2)]
     plain = mg.ImageLoader("image", image_size=(32, 48), augment=flip)
-    scaled = mg.ImageLoader("image", image_size=(32, 48), dtype="float32", rescale=1 / 255, augment=flip)
+    scaled = mg.ImageLoader(
+        "image", image_size=(32, 48), dtype="float32", rescale=1 / 255, augment=flip
+    )
     assert scaled.read(picture).max() <= 1.0
     for seed in range(5):
         a = plain.augment(plain.read(picture), np.random.default_rng(seed))
@@ -71,7 +75,9 @@ def test_float_images_are_rescaled_and_augmented_like_uint8(picture: Image.Image
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_gives_the_same_upright_picture(picture: Image.Image, orientation: int) -> None:
+def test_every_exif_orientation_gives_the_same_upright_picture(
+    picture: Image.Image, orientation: int
+) -> None:
     turns = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -91,14 +97,18 @@ def test_every_exif_orientation_gives_the_same_upright_picture(picture: Image.Im
 
 def test_transparency_of_every_kind_is_laid_over_the_background(picture: Image.Image) -> None:
     rgba = picture.convert("RGBA")
-    rgba.putalpha(Image.fromarray(np.tile(np.where(np.arange(48) < 24, 0, 255).astype("uint8"), (32, 1))))
+    rgba.putalpha(
+        Image.fromarray(np.tile(np.where(np.arange(48) < 24, 0, 255).astype("uint8"), (32, 1)))
+    )
     palette = rgba.quantize(256)
     grey = rgba.convert("LA")
     for image, tolerance in ((rgba, 0), (palette, 3), (grey, 255)):
         for color in ((255, 255, 255), (10, 20, 30)):
             pixels = load(as_bytes(image, "PNG"), background=color)
             assert (pixels[:, :24] == color).all(), image.mode
-            assert np.abs(pixels[:, 24:].astype(int) - np.asarray(picture)[:, 24:]).mean() <= tolerance
+            assert (
+                np.abs(pixels[:, 24:].astype(int) - np.asarray(picture)[:, 24:]).mean() <= tolerance
+            )
     keyed = Image.new("P", (48, 32), 1)
     keyed.putpalette([255, 0, 0, 0, 255, 0])
     content = as_bytes(keyed, "GIF", transparency=1)
@@ -106,7 +116,9 @@ def test_transparency_of_every_kind_is_laid_over_the_background(picture: Image.I
     assert (load(as_bytes(rgba, "PNG"), color_mode="rgba")[:, :24, 3] == 0).all()
 
 
-def test_palette_cmyk_16_bit_and_lab_versions_differ_little_from_the_picture(picture: Image.Image) -> None:
+def test_palette_cmyk_16_bit_and_lab_versions_differ_little_from_the_picture(
+    picture: Image.Image,
+) -> None:
     expected = np.asarray(picture).astype(int)
     grey = np.asarray(picture.convert("L")).astype(int)
     profile, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
@@ -115,17 +127,26 @@ def test_palette_cmyk_16_bit_and_lab_versions_differ_little_from_the_picture(pic
         "cmyk tiff": as_bytes(picture.convert("CMYK"), "TIFF"),
         "cmyk jpeg": as_bytes(picture.convert("CMYK"), "JPEG", quality=98),
         "ycbcr jpeg": as_bytes(picture, "JPEG", quality=98, subsampling=0),
-        "lab tiff": as_bytes(ImageCms.profileToProfile(picture, profile, lab, outputMode="LAB"), "TIFF"),
+        "lab tiff": as_bytes(
+            ImageCms.profileToProfile(picture, profile, lab, outputMode="LAB"), "TIFF"
+        ),
         "hsv": picture.convert("HSV"),
     }
     for name, cell in versions.items():
         assert np.abs(load(cell).astype(int) - expected).mean() < 3, name
     wide = Image.fromarray((grey * 257).astype("uint16"))
-    for name, cell in {"16-bit png": as_bytes(wide, "PNG"), "16-bit tiff": as_bytes(wide, "TIFF")}.items():
-        assert np.abs(load(cell, color_mode="grayscale")[:, :, 0].astype(int) - grey).max() <= 1, name
+    for name, cell in {
+        "16-bit png": as_bytes(wide, "PNG"),
+        "16-bit tiff": as_bytes(wide, "TIFF"),
+    }.items():
+        assert np.abs(load(cell, color_mode="grayscale")[:, :, 0].astype(int) - grey).max() <= 1, (
+            name
+        )
     for scale in (1.0, 255.0):
         floats = Image.fromarray((grey / 255 * scale).astype("float32"))
-        loaded = load(as_bytes(floats, "TIFF"), color_mode="grayscale", value_range=(0, scale))[:, :, 0].astype(int)
+        loaded = load(as_bytes(floats, "TIFF"), color_mode="grayscale", value_range=(0, scale))[
+            :, :, 0
+        ].astype(int)
         assert np.abs(loaded - grey).max() <= 1
 
 
@@ -137,7 +158,9 @@ def test_one_bit_pictures_are_black_and_white() -> None:
 def test_the_first_frame_of_an_animation_counts() -> None:
     frames = [Image.new("RGB", (48, 32), color) for color in ("red", "lime")]
     for format in ("GIF", "PNG", "WEBP"):
-        content = as_bytes(frames[0], format, save_all=True, append_images=frames[1:], lossless=True)
+        content = as_bytes(
+            frames[0], format, save_all=True, append_images=frames[1:], lossless=True
+        )
         assert tuple(load(content)[5, 5]) == (255, 0, 0), format
 
 
@@ -147,7 +170,10 @@ def test_arrays_of_other_dtypes_are_scaled_or_refused() -> None:
     assert load(np.ones((32, 48, 1), bool)).min() == 255
     assert load(np.zeros((32, 48, 4), "uint8")).min() == 255  # wholly transparent: the background
     for array, message in (
-        (np.zeros((32, 48), "float32"), r"uint8 in .0, 255., uint16 or bool.*value_range.*Received: dtype float32"),
+        (
+            np.zeros((32, 48), "float32"),
+            r"uint8 in .0, 255., uint16 or bool.*value_range.*Received: dtype float32",
+        ),
         (np.zeros((3, 32, 48), "uint8"), r"expected an array \(height, width.*shape \(3, 32, 48\)"),
         (np.zeros((0, 4, 3), "uint8"), "expected an array"),
     ):
@@ -175,7 +201,9 @@ def test_stretching_cropping_and_padding(picture: Image.Image) -> None:
 def test_shrinking_is_antialiased() -> None:
     stripes = np.tile(np.array([0, 255], "uint8"), (64, 32))
     for interpolation in ("bilinear", "bicubic", "area", "lanczos3"):
-        small = load(stripes, image_size=(16, 16), interpolation=interpolation, color_mode="grayscale")
+        small = load(
+            stripes, image_size=(16, 16), interpolation=interpolation, color_mode="grayscale"
+        )
         assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() < 12, interpolation
 
 
@@ -184,7 +212,9 @@ def test_a_large_jpeg_is_decoded_small_without_losing_quality() -> None:
     waves = (127 + 60 * np.sin(x / 40) + 60 * np.cos(y / 30)).astype("uint8")
     image = Image.fromarray(np.stack([waves, waves[::-1], 255 - waves], axis=-1))
     content = as_bytes(image, "JPEG", quality=95)
-    reference = np.asarray(Image.open(io.BytesIO(content)).resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
+    reference = np.asarray(
+        Image.open(io.BytesIO(content)).resize((64, 64), Image.Resampling.BILINEAR)
+    ).astype(int)
     assert np.abs(load(content, image_size=(64, 64)).astype(int) - reference).mean() < 1.5
 
 
@@ -215,7 +245,9 @@ def test_what_is_no_picture_is_one_error_with_its_path(
 
 @pytest.mark.parametrize("cell", [None, float("nan"), {"bytes": None, "path": None}, 7, ["a.jpg"]])
 def test_cells_of_other_types_are_refused(cell: object) -> None:
-    with pytest.raises(mg.LoadError, match="missing|expected a path, (bytes, an array|not a number)"):
+    with pytest.raises(
+        mg.LoadError, match="missing|expected a path, (bytes, an array|not a number)"
+    ):
         load(cell)
 
 
@@ -253,7 +285,11 @@ def test_real_photos_load(real_data: Path) -> None:
     loader = mg.ImageLoader("image", directory=real_data / "photos", image_size=(64, 64))
     for cell in table["image"][::40]:
         pixels = loader.read(cell).astype(int)
-        full = Image.open(real_data / "photos" / cell).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)
+        full = (
+            Image.open(real_data / "photos" / cell)
+            .convert("RGB")
+            .resize((64, 64), Image.Resampling.BILINEAR)
+        )
         assert np.abs(pixels - np.asarray(full)).mean() < 2, cell
 
 
@@ -262,7 +298,9 @@ def brighten(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def test_a_callable_of_ones_own_augments_and_keeps_the_contract(picture: Image.Image) -> None:
-    loader = mg.ImageLoader("image", image_size=(16, 16), augment=[mg.augment.RandomFlip(), brighten])
+    loader = mg.ImageLoader(
+        "image", image_size=(16, 16), augment=[mg.augment.RandomFlip(), brighten]
+    )
     mg.check_loader(loader, [picture])
     assert loader.get_config()["augment"] == [mg.augment.RandomFlip()]
     moved = loader.replace(directory="elsewhere")

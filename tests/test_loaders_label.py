@@ -28,7 +28,9 @@ def test_classes_are_sorted_and_of_their_own_type() -> None:
         ("binary", mg.ArraySpec((1,), "float32", "label"), [1], 1, "sigmoid"),
     ],
 )
-def test_label_modes(label_mode: str, spec: mg.ArraySpec, expected: object, units: int, activation: str) -> None:
+def test_label_modes(
+    label_mode: str, spec: mg.ArraySpec, expected: object, units: int, activation: str
+) -> None:
     target = mg.ClassLabel("label", ["no", "yes"], label_mode=label_mode)
     assert target.spec == spec
     assert target.read("yes").tolist() == expected
@@ -40,7 +42,8 @@ def test_label_modes(label_mode: str, spec: mg.ArraySpec, expected: object, unit
 def test_an_unseen_label_lists_the_known_ones_and_the_closest() -> None:
     target = mg.ClassLabel("label", ["glass mug", "wood lamp"])
     with pytest.raises(
-        mg.LoadError, match=r"'glas mug' is not one of the 2 known classes: 'glass mug', 'wood lamp'. Did"
+        mg.LoadError,
+        match=r"'glas mug' is not one of the 2 known classes: 'glass mug', 'wood lamp'. Did",
     ):
         target.read("glas mug")
     for cell in (None, float("nan")):
@@ -65,14 +68,20 @@ def test_an_unseen_label_lists_the_known_ones_and_the_closest() -> None:
         (pd.Series([Decimal("2"), Decimal("1")] * 2), (1, 2)),
     ],
 )
-def test_classes_are_told_apart_by_their_text_and_none_is_merged_or_lost(values: object, names: tuple) -> None:
+def test_classes_are_told_apart_by_their_text_and_none_is_merged_or_lost(
+    values: object, names: tuple
+) -> None:
     target = mg.ClassLabel.from_values("label", values)
-    assert [(type(name), name) for name in target.class_names] == [(type(name), name) for name in names]
+    assert [(type(name), name) for name in target.class_names] == [
+        (type(name), name) for name in names
+    ]
     texts = [cell_text(cell) for cell in values]
     assert [str(target.class_names[int(target.read(cell))]) for cell in values] == texts
     # As a csv file gives them, they are the same classes in the same order.
     as_text = mg.ClassLabel.from_values("label", texts)
-    assert [int(as_text.read(cell)) for cell in values] == [int(target.read(cell)) for cell in values]
+    assert [int(as_text.read(cell)) for cell in values] == [
+        int(target.read(cell)) for cell in values
+    ]
     weights = target.class_weight(values)
     assert len(weights) == len(names) and weights[0] == pytest.approx(
         len(texts) / len(names) / texts.count(str(names[0]))
@@ -112,27 +121,47 @@ def test_numbers_that_are_classes_may_be_named_as_such() -> None:
     assert mg.ClassLabel.from_values("id", range(300)).class_names[:2] == (0, 1)
     assert len(mg.ClassLabel.from_values("version", ["1.2.3", "1.2.4"]).class_names) == 2
     # Whole numbers as a program writes them whose column had a gap.
-    assert mg.ClassLabel.from_values("kind", [f"{one}.0" for one in range(30)]).class_names[9:11] == ("9.0", "10.0")
+    assert mg.ClassLabel.from_values("kind", [f"{one}.0" for one in range(30)]).class_names[
+        9:11
+    ] == ("9.0", "10.0")
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
         (lambda: mg.ClassLabel("label", ["a"]), "two or more different classes"),
-        (lambda: mg.ClassLabel("label", ["a", "a"]), "two or more different classes.*for column 'label'"),
-        (lambda: mg.ClassLabel.from_values("label", ["box"] * 5), "Column 'label' holds only 'box'.*Received: 5 rows"),
+        (
+            lambda: mg.ClassLabel("label", ["a", "a"]),
+            "two or more different classes.*for column 'label'",
+        ),
+        (
+            lambda: mg.ClassLabel.from_values("label", ["box"] * 5),
+            "Column 'label' holds only 'box'.*Received: 5 rows",
+        ),
         (
             lambda: mg.ClassLabel.from_values("kind", pd.DataFrame({"kind": [3] * 4})),
             "Column 'kind' holds only 3,.*Received: 4 rows",
         ),
-        (lambda: mg.ClassLabel("label", ["a", "b"], label_mode="one_hot"), "`label_mode` must be .*one_hot"),
-        (lambda: mg.ClassLabel("label", ["a", "b", "c"], label_mode="binary"), "exactly two classes"),
-        (lambda: mg.ClassLabel("label", ["1", 1]), r"different classes. Received: class_names=\('1', 1\)"),
+        (
+            lambda: mg.ClassLabel("label", ["a", "b"], label_mode="one_hot"),
+            "`label_mode` must be .*one_hot",
+        ),
+        (
+            lambda: mg.ClassLabel("label", ["a", "b", "c"], label_mode="binary"),
+            "exactly two classes",
+        ),
+        (
+            lambda: mg.ClassLabel("label", ["1", 1]),
+            r"different classes. Received: class_names=\('1', 1\)",
+        ),
         (
             lambda: mg.ClassLabel("label", ["a", None]),
             "a string, a number or a boolean.*Received: None of type NoneType",
         ),
-        (lambda: mg.ClassLabel.from_values("day", pd.to_datetime(["2020", "2021"])), "Received: Timestamp"),
+        (
+            lambda: mg.ClassLabel.from_values("day", pd.to_datetime(["2020", "2021"])),
+            "Received: Timestamp",
+        ),
         (
             lambda: mg.ClassLabel.from_values("label", pd.Series(["a", None], index=[7, 8])),
             r"dropna\(subset=\['label'\]\)`. Received: a missing value at index 8 of 'label'",
@@ -154,7 +183,10 @@ def test_numbers_that_are_classes_may_be_named_as_such() -> None:
             lambda: mg.ClassLabel.from_values("y", mg.table_from_arrays(y=np.eye(3))),
             r"one-hot rows with `.argmax\(axis=1\)`.*Received: array\(\[1., 0., 0.\]\) at index 0 of 'y'",
         ),
-        (lambda: mg.ClassLabel.from_values("y", pd.Series(["a", ["b"]], index=[7, 8])), r"\['b'\] at index 8 of 'y'"),
+        (
+            lambda: mg.ClassLabel.from_values("y", pd.Series(["a", ["b"]], index=[7, 8])),
+            r"\['b'\] at index 8 of 'y'",
+        ),
     ],
 )
 def test_classes_that_make_no_sense_are_refused(build, message: str) -> None:
@@ -171,7 +203,9 @@ def test_rows_of_weight_zero_do_not_count_in_the_loss(label_mode: str) -> None:
         outputs = np.concatenate([1 - outputs, outputs], axis=1)
     whole = target.loss(truth[:2], outputs[:2])
     padded = target.loss(truth, outputs, sample_weight=np.array([1, 1, 0], "float32"))
-    assert float(keras.ops.convert_to_numpy(whole)) == pytest.approx(-(np.log(0.3) + np.log(0.8)) / 2, rel=1e-5)
+    assert float(keras.ops.convert_to_numpy(whole)) == pytest.approx(
+        -(np.log(0.3) + np.log(0.8)) / 2, rel=1e-5
+    )
     assert float(keras.ops.convert_to_numpy(padded)) == pytest.approx(
         float(keras.ops.convert_to_numpy(whole)), rel=1e-6
     )
@@ -198,8 +232,12 @@ def test_scores_are_those_of_scikit_learn() -> None:
     scores = target.score(truth, outputs)
     guesses = outputs.argmax(axis=1)
     assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(truth, guesses))
-    assert scores["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, guesses))
-    assert scores["log_loss"] == pytest.approx(-np.mean(np.log(outputs[np.arange(50), truth])), rel=1e-5)
+    assert scores["balanced_accuracy"] == pytest.approx(
+        metrics.balanced_accuracy_score(truth, guesses)
+    )
+    assert scores["log_loss"] == pytest.approx(
+        -np.mean(np.log(outputs[np.arange(50), truth])), rel=1e-5
+    )
     only_a = target.score(np.zeros(4, "int32"), np.tile([[0.8, 0.1, 0.1]], (4, 1)))
     assert only_a["balanced_accuracy"] == 1.0
 
@@ -210,7 +248,9 @@ def test_the_metric_is_the_accuracy_under_that_name(label_mode: str) -> None:
     truth = np.stack([target.read(cell) for cell in ("yes", "no", "yes", "yes")])
     outputs = np.array([[0.3], [0.2], [0.9], [0.8]], "float32")
     (metric,) = target.metrics
-    metric.update_state(truth, outputs if label_mode == "binary" else np.concatenate([1 - outputs, outputs], axis=1))
+    metric.update_state(
+        truth, outputs if label_mode == "binary" else np.concatenate([1 - outputs, outputs], axis=1)
+    )
     assert metric.name == "accuracy"
     assert float(keras.ops.convert_to_numpy(metric.result())) == pytest.approx(0.75)
     assert target.metrics[0] is not metric
@@ -222,16 +262,25 @@ def test_class_weights_are_those_that_scikit_learn_calls_balanced() -> None:
     values = pd.Series(list("abbbcccccc"))
     target = mg.ClassLabel("label", ["c", "a", "b"])
     weights = target.class_weight(values)
-    assert weights == {0: pytest.approx(10 / 18), 1: pytest.approx(10 / 3), 2: pytest.approx(10 / 9)}
+    assert weights == {
+        0: pytest.approx(10 / 18),
+        1: pytest.approx(10 / 3),
+        2: pytest.approx(10 / 9),
+    }
     expected = compute_class_weight("balanced", classes=np.array(["a", "b", "c"]), y=values)
     assert [weights[1], weights[2], weights[0]] == pytest.approx(expected.tolist())
-    assert mg.ClassLabel("digit", [3, 5]).class_weight(np.array([3, 5, 5, 5])) == {0: 2.0, 1: pytest.approx(2 / 3)}
+    assert mg.ClassLabel("digit", [3, 5]).class_weight(np.array([3, 5, 5, 5])) == {
+        0: 2.0,
+        1: pytest.approx(2 / 3),
+    }
 
 
 def test_class_weights_go_into_the_loss_of_fit() -> None:
     target = mg.ClassLabel("label", ["a", "b"])
     labels = ["a", "b", "b", "b"]
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, "softmax", kernel_initializer="zeros")])
+    model = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(2, "softmax", kernel_initializer="zeros")]
+    )
     model.compile(keras.optimizers.SGD(1.0), loss=target.loss, run_eagerly=True)
     truth = np.array([target.read(label) for label in labels])
     model.fit(np.zeros((4, 1)), truth, class_weight=target.class_weight(labels), verbose=0)
@@ -251,7 +300,9 @@ def test_class_weights_go_into_the_loss_of_fit() -> None:
         ([["a"], ["b"]], r"take MultiLabel. Received: \['a'\] at index 0 of 'label'"),
     ],
 )
-def test_class_weights_need_known_labels_and_rows_of_every_class(values: list[object], message: str) -> None:
+def test_class_weights_need_known_labels_and_rows_of_every_class(
+    values: list[object], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         mg.ClassLabel("label", ["a", "b"]).class_weight(values)
 
@@ -265,7 +316,9 @@ def test_a_missing_label_is_no_input_that_might_be_blank() -> None:
         lambda: read_at(label, None, 1),
         lambda: mg.MultimodalSequence(table, {"x": number}, label, batch_size=2)[0],
     ):
-        with pytest.raises(mg.LoadError, match=r"nothing to learn or score.*`--on-error skip`") as caught:
+        with pytest.raises(
+            mg.LoadError, match=r"nothing to learn or score.*`--on-error skip`"
+        ) as caught:
             read()
         assert "blank" not in str(caught.value)
     with pytest.raises(mg.LoadError, match="--missing blank"):

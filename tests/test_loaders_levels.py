@@ -17,7 +17,12 @@ import multimodal_gen as mg
 
 def load(cell: object, **arguments: object) -> np.ndarray:
     """The pixels of a picture of one row, four pixels wide, `(4, channels)`."""
-    settings = {"image_size": (1, 4), "color_mode": "grayscale", "interpolation": "nearest", **arguments}
+    settings = {
+        "image_size": (1, 4),
+        "color_mode": "grayscale",
+        "interpolation": "nearest",
+        **arguments,
+    }
     return mg.ImageLoader("image", **settings).read(cell)[0]  # type: ignore[arg-type]
 
 
@@ -26,25 +31,51 @@ def levels(cell: object, **arguments: object) -> list[int]:
 
 
 def png(depth: int, colour: int, samples: bytes, key: bytes | None = None) -> bytes:
-    """A PNG file of 4x1 pixels: colour 0 is grey, 2 is RGB, 4 is grey with alpha; `key` is the transparent one."""
+    """A PNG file of 4x1 pixels: colour 0 is grey, 2 is RGB, 4 is grey with alpha; `key` is the
+    transparent one.
+    """
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 1, depth, colour, 0, 0, 0))
     keyed = b"" if key is None else chunk(b"tRNS", key)
-    return b"\x89PNG\r\n\x1a\n" + header + keyed + chunk(b"IDAT", zlib.compress(b"\0" + samples)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + keyed
+        + chunk(b"IDAT", zlib.compress(b"\0" + samples))
+        + chunk(b"IEND", b"")
+    )
 
 
 def tiff(array: np.ndarray) -> bytes:
     """A TIFF file of one strip in the array's own byte order and format."""
     order = ">" if array.dtype.byteorder == ">" else "<"
     data, kind = array.tobytes(), {"u": 1, "i": 2, "f": 3}[array.dtype.kind]
-    tags = {256: 4, 257: 1, 258: 8 * array.itemsize, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(data), 339: kind}
+    tags = {
+        256: 4,
+        257: 1,
+        258: 8 * array.itemsize,
+        259: 1,
+        262: 1,
+        273: 8,
+        277: 1,
+        278: 1,
+        279: len(data),
+        339: kind,
+    }
     entries = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in tags.items())
     mark = b"MM\0*" if order == ">" else b"II*\0"
     return (
-        mark + struct.pack(f"{order}I", 8 + len(data)) + data + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
+        mark
+        + struct.pack(f"{order}I", 8 + len(data))
+        + data
+        + struct.pack(f"{order}H", len(tags))
+        + entries
+        + bytes(4)
     )
 
 
@@ -68,9 +99,21 @@ TWELVE_BITS = (0, 1000, 2000, 4095)
         tiff(np.array(TWELVE_BITS, ">i4")),
         tiff(np.array(TWELVE_BITS, "<f4")),
     ],
-    ids=["png", "pgm", "pgm 4095", "pgm in text", "tiff", "tiff MM", "tiff signed", "tiff 32 bit", "tiff floats"],
+    ids=[
+        "png",
+        "pgm",
+        "pgm 4095",
+        "pgm in text",
+        "tiff",
+        "tiff MM",
+        "tiff signed",
+        "tiff 32 bit",
+        "tiff floats",
+    ],
 )
-def test_values_are_mapped_from_the_range_whatever_the_format(content: bytes, tmp_path: Path) -> None:
+def test_values_are_mapped_from_the_range_whatever_the_format(
+    content: bytes, tmp_path: Path
+) -> None:
     assert levels(content, value_range=(0, 4095)) == [0, 62, 125, 255]
     assert levels(content, value_range=(1000, 2000.0)) == [0, 0, 255, 255]
     (tmp_path / "picture").write_bytes(content)
@@ -81,9 +124,12 @@ def test_values_are_mapped_from_the_range_whatever_the_format(content: bytes, tm
 
 
 def test_twelve_bits_of_jpeg_2000_are_in_the_range_of_the_file() -> None:
-    # What OpenJPEG writes of 16 bits, its header changed to say that 12 of them count; Pillow shifts them up.
+    # What OpenJPEG writes of 16 bits, its header changed to say that 12 of them count; Pillow
+    # shifts them up.
     stream = io.BytesIO()
-    Image.fromarray(np.array([TWELVE_BITS], "uint16")).save(stream, "JPEG2000", irreversible=False, no_jp2=True)
+    Image.fromarray(np.array([TWELVE_BITS], "uint16")).save(
+        stream, "JPEG2000", irreversible=False, no_jp2=True
+    )
     content = bytearray(stream.getvalue())
     depth = content.index(b"\xff\x51") + 40
     assert content[depth] == 15
@@ -108,7 +154,9 @@ def test_without_a_range_sixteen_bits_are_the_full_sixteen_however_dark_the_pict
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<i4", ">i4"])
 @pytest.mark.parametrize("decoder", ["pillow", "turbo"])
-def test_floats_and_integers_of_32_bits_need_a_range(dtype: str, decoder: str, tmp_path: Path) -> None:
+def test_floats_and_integers_of_32_bits_need_a_range(
+    dtype: str, decoder: str, tmp_path: Path
+) -> None:
     content = tiff(np.array([0, 0.25, 0.5, 1] if "f" in dtype else [0, 1, 2, 4], dtype))
     (tmp_path / "a.tif").write_bytes(content)
     loader = mg.ImageLoader("image", directory=tmp_path, image_size=(1, 4), decoder=decoder)
@@ -117,15 +165,25 @@ def test_floats_and_integers_of_32_bits_need_a_range(dtype: str, decoder: str, t
     assert caught.value.path == str(tmp_path / "a.tif")
     bright = tiff(np.array([0, 1, 2, 4], dtype))
     # The same value has the same level, beside whatever others.
-    assert levels(content, value_range=(0, 4))[-1] == levels(bright, value_range=(0, 4))[1 if "f" in dtype else -1]
+    assert (
+        levels(content, value_range=(0, 4))[-1]
+        == levels(bright, value_range=(0, 4))[1 if "f" in dtype else -1]
+    )
     assert levels(bright, value_range=(0, 4)) == [0, 64, 128, 255]
 
 
 def test_infinite_values_are_clipped_and_those_that_are_not_numbers_refused() -> None:
-    assert levels(tiff(np.array([2, np.inf, -np.inf, 1], "<f4")), value_range=(0, 2)) == [255, 255, 0, 128]
+    assert levels(tiff(np.array([2, np.inf, -np.inf, 1], "<f4")), value_range=(0, 2)) == [
+        255,
+        255,
+        0,
+        128,
+    ]
     broken = np.array([[np.nan, 0, 1, np.nan]], "float32")
     for cell in (tiff(broken[0]), broken):
-        with pytest.raises(mg.LoadError, match=r"2 of the picture's 4 values are not numbers \(NaN\).*nan_to_num"):
+        with pytest.raises(
+            mg.LoadError, match=r"2 of the picture's 4 values are not numbers \(NaN\).*nan_to_num"
+        ):
             load(cell, value_range=(0, 2))
 
 
@@ -134,7 +192,9 @@ def test_arrays_of_any_numbers_are_mapped_from_the_range() -> None:
         array = np.array([TWELVE_BITS], dtype)
         assert levels(array, value_range=(0, 4095)) == [0, 62, 125, 255], dtype
         colours = np.stack([array] * 3, axis=2)
-        assert load(colours, value_range=(0, 4095), color_mode="rgb").tolist() == [[v] * 3 for v in (0, 62, 125, 255)]
+        assert load(colours, value_range=(0, 4095), color_mode="rgb").tolist() == [
+            [v] * 3 for v in (0, 62, 125, 255)
+        ]
     with pytest.raises(mg.LoadError, match="alpha has a range of its own"):
         load(np.zeros((1, 4, 4), "uint16"), value_range=(0, 4095))
     with pytest.raises(mg.LoadError, match="real numbers"):
@@ -163,9 +223,15 @@ def test_pictures_of_eight_bits_stay_as_they_are_and_halved_colours_refuse_a_ran
         (png(4, 0, bytes([0x01, 0x5F]), words(5)), [False, False, True, False]),
         (png(8, 0, bytes([1, 2, 3, 4]), words(3)), [False, False, True, False]),
         (png(16, 0, words(0, 255, 256, 257), words(256)), [False, False, True, False]),
-        (png(8, 2, bytes([1, 2, 3, 3, 2, 1] * 2), bytes([0, 1, 0, 2, 0, 3])), [True, False, True, False]),
+        (
+            png(8, 2, bytes([1, 2, 3, 3, 2, 1] * 2), bytes([0, 1, 0, 2, 0, 3])),
+            [True, False, True, False],
+        ),
         # Colours whose upper 8 bits are equal.
-        (png(16, 2, words(1, 2, 3, 1, 2, 4, 1, 2, 3, 257, 2, 3), words(1, 2, 3)), [True, False, True, False]),
+        (
+            png(16, 2, words(1, 2, 3, 1, 2, 4, 1, 2, 3, 257, 2, 3), words(1, 2, 3)),
+            [True, False, True, False],
+        ),
     ],
     ids=["1 bit", "2 bits", "4 bits", "8 bits", "16 bits", "8-bit colours", "16-bit colours"],
 )
@@ -208,7 +274,9 @@ def test_another_range_is_another_cache_and_the_range_is_saved() -> None:
 def test_an_audit_says_where_wide_pictures_fill_a_part_of_their_range(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for row in range(4):
-        Image.fromarray((rng.random((16, 16)) * 4095).astype("uint16")).save(tmp_path / f"{row}.png")
+        Image.fromarray((rng.random((16, 16)) * 4095).astype("uint16")).save(
+            tmp_path / f"{row}.png"
+        )
     table = pd.DataFrame({"image": [f"{row}.png" for row in range(4)], "label": ["a", "b"] * 2})
     loader = mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16))
     target = mg.ClassLabel.from_values("label", table)
@@ -217,7 +285,10 @@ def test_an_audit_says_where_wide_pictures_fill_a_part_of_their_range(tmp_path: 
         inputs = {"image": loader.replace(**arguments)}
         return " ".join(mg.audit(table, inputs, target, progress=lambda cells: None).notes)
 
-    assert "image: 4 pictures have more than 8 bits, and the brightest of them is level 16 of 255" in notes()
+    assert (
+        "image: 4 pictures have more than 8 bits, and the brightest of them is level 16 of 255"
+        in notes()
+    )
     assert "value_range=(0, 4095)" in notes()
     assert "more than 8 bits" not in notes(value_range=(0, 4095))
     Image.fromarray(np.full((16, 16), 65535, "uint16")).save(tmp_path / "3.png")

@@ -55,7 +55,9 @@ def test_the_contract_is_kept_and_input_and_target_are_saved_with_the_tokenizer(
         array = one.read("the red apple by the tree")
         assert np.array_equal(copy.augment(array, stream(3)), one.augment(array, stream(3)))
     assert masked.spec == masked.loader.spec
-    assert MaskedTokens(masked).spec == mg.ArraySpec((10,), "int32", "label", masked.spec.vocabulary_size)
+    assert MaskedTokens(masked).spec == mg.ArraySpec(
+        (10,), "int32", "label", masked.spec.vocabulary_size
+    )
 
 
 @pytest.mark.parametrize("seed", [None, *range(10)])
@@ -64,7 +66,9 @@ def test_input_and_target_agree_on_what_is_hidden(seed: int | None) -> None:
     target = MaskedTokens(masked)
     ids = masked.read("by the pond there is a green frog")
     shown = masked.augment(ids, None if seed is None else stream(seed))
-    labels = target.augment(target.read("by the pond there is a green frog"), None if seed is None else stream(seed))
+    labels = target.augment(
+        target.read("by the pond there is a green frog"), None if seed is None else stream(seed)
+    )
     hidden = labels != 0
     assert hidden.sum() == 4
     assert np.array_equal(labels[hidden], ids[hidden])
@@ -81,7 +85,8 @@ def test_of_the_chosen_tokens_eight_in_ten_are_masked_one_is_random_and_one_stay
         assert chosen.sum() == 2
         places += chosen[:8]
         fates += [
-            (one == masked.mask_id, one == before) for one, before in zip(shown[chosen], ids[chosen], strict=True)
+            (one == masked.mask_id, one == before)
+            for one, before in zip(shown[chosen], ids[chosen], strict=True)
         ]
     hidden, kept = np.mean(fates, axis=0)
     words = np.count_nonzero(masked.encoder.ordinary)
@@ -111,16 +116,22 @@ def test_masks_are_new_each_epoch_and_fixed_by_the_caption_when_evaluating() -> 
     texts = sentences(20)
     table = pd.DataFrame({"caption": texts})
     masked = loader(rate=0.3, augment=[RandomWordSwap(0.5), TokenDropout(0.2)])
-    data = mg.MultimodalSequence(table, {"caption": masked}, MaskedTokens(masked), batch_size=6, shuffle=True)
+    data = mg.MultimodalSequence(
+        table, {"caption": masked}, MaskedTokens(masked), batch_size=6, shuffle=True
+    )
 
     def epoch(number: int) -> list[np.ndarray]:
         data.epoch = number
-        return [np.concatenate(part) for part in zip(*((ids, labels) for (ids,), labels in data), strict=True)]
+        return [
+            np.concatenate(part)
+            for part in zip(*((ids, labels) for (ids,), labels in data), strict=True)
+        ]
 
     for number in (0, 1):
         shown, labels = epoch(number)
         assert (labels > 0).any(axis=1).all()
-        # Where nothing was put in its place, a hidden token is still there; elsewhere input and label do not meet.
+        # Where nothing was put in its place, a hidden token is still there; elsewhere input and
+        # label do not meet.
         hidden = labels != 0
         assert (shown[hidden] == masked.mask_id).mean() == pytest.approx(0.8, abs=0.2)
         assert not (shown[~hidden] == masked.mask_id).any()
@@ -137,13 +148,17 @@ def test_scores_are_of_hidden_tokens_only_and_agree_with_loss_and_metric() -> No
     rng = np.random.default_rng(0)
     outputs = rng.random((4, 10, target.units)).astype("float32")
     outputs /= outputs.sum(axis=-1, keepdims=True)
-    labels = np.where(rng.random((4, 10)) < 0.4, rng.integers(1, target.units, (4, 10)), 0).astype("int32")
+    labels = np.where(rng.random((4, 10)) < 0.4, rng.integers(1, target.units, (4, 10)), 0).astype(
+        "int32"
+    )
     labels[:, 0] = outputs[:, 0].argmax(axis=-1)
     scores = target.score(labels, outputs)
     hits = (outputs.argmax(axis=-1) == labels)[labels > 0]
     assert 0 < hits.mean() < 1
     assert scores["masked_accuracy"] == pytest.approx(hits.mean())
-    assert scores["perplexity"] == pytest.approx(np.exp(float(target.loss(labels, outputs))), rel=1e-5)
+    assert scores["perplexity"] == pytest.approx(
+        np.exp(float(target.loss(labels, outputs))), rel=1e-5
+    )
     (metric,) = target.metrics
     metric.update_state(labels, outputs)
     assert (metric.name, float(metric.result())) == ("masked_accuracy", pytest.approx(hits.mean()))
@@ -165,10 +180,13 @@ def test_outputs_become_one_ordinary_token_a_position() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 10), (2, 9, 40), (2, 10, 3)])
-def test_outputs_of_another_shape_and_captions_without_hidden_tokens_are_refused(shape: tuple[int, ...]) -> None:
+def test_outputs_of_another_shape_and_captions_without_hidden_tokens_are_refused(
+    shape: tuple[int, ...],
+) -> None:
     target = MaskedTokens(loader())
     with pytest.raises(
-        ValueError, match=r"one probability a position and token, \(rows, 10, .*Received: outputs of shape"
+        ValueError,
+        match=r"one probability a position and token, \(rows, 10, .*Received: outputs of shape",
     ):
         target.decode_outputs(np.zeros(shape, "float32"))
     with pytest.raises(ValueError, match="nothing to score: no caption has a token that is hidden"):
@@ -178,15 +196,23 @@ def test_outputs_of_another_shape_and_captions_without_hidden_tokens_are_refused
 def test_what_cannot_be_masked_is_refused() -> None:
     ngrams = mg.TextLoader.from_texts("caption", sentences(8), output_mode="ngrams")
     for wrong in (ngrams, "caption", mg.ImageLoader("image")):
-        with pytest.raises(ValueError, match=r"Masking needs a TextLoader that yields tokens.*Received: loader="):
+        with pytest.raises(
+            ValueError, match=r"Masking needs a TextLoader that yields tokens.*Received: loader="
+        ):
             MaskedTextLoader(wrong)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="`rate` must be positive, or there is nothing to guess. Received: rate=0"):
+    with pytest.raises(
+        ValueError, match="`rate` must be positive, or there is nothing to guess. Received: rate=0"
+    ):
         loader(rate=0)
     with pytest.raises(ValueError, match="`rate` must be a probability"):
         loader(rate=2)
-    with pytest.raises(ValueError, match=r"MaskedTokens needs the MaskedTextLoader that is among the inputs"):
+    with pytest.raises(
+        ValueError, match=r"MaskedTokens needs the MaskedTextLoader that is among the inputs"
+    ):
         MaskedTokens(loader().loader)  # type: ignore[arg-type]
-    tokenizer = tokenizers.Tokenizer(models.WordLevel({"[PAD]": 0, "red": 1, "[UNK]": 2}, unk_token="[UNK]"))
+    tokenizer = tokenizers.Tokenizer(
+        models.WordLevel({"[PAD]": 0, "red": 1, "[UNK]": 2}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     with pytest.raises(ValueError, match=r"no token '\[MASK\]'"):
         MaskedTextLoader(mg.TextLoader("caption", tokenizer, sequence_length=3))
@@ -207,7 +233,10 @@ def guesser(length: int, vocabulary_size: int) -> keras.Model:
 @pytest.mark.slow
 def test_a_small_model_learns_to_guess_far_better_than_the_commonest_word(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
-    train, test = pd.DataFrame({"caption": sentences(240), "weight": 1.0}), pd.DataFrame({"caption": sentences(24)})
+    train, test = (
+        pd.DataFrame({"caption": sentences(240), "weight": 1.0}),
+        pd.DataFrame({"caption": sentences(24)}),
+    )
     # Nonsense that must not be learned, as it has no weight.
     train.loc[::4, ["caption", "weight"]] = ["the farm farm by the farm", 0.0]
     masked = loader()
@@ -222,7 +251,9 @@ def test_a_small_model_learns_to_guess_far_better_than_the_commonest_word(tmp_pa
     labels = np.concatenate([batch[1] for batch in data.for_evaluation(test.assign(weight=1.0))])
     guessed = labels[labels > 0]
     commonest = np.bincount(guessed).max() / len(guessed)
-    watched = model.evaluate(data.for_evaluation(test.assign(weight=1.0)), verbose=0, return_dict=True)
+    watched = model.evaluate(
+        data.for_evaluation(test.assign(weight=1.0)), verbose=0, return_dict=True
+    )
     bundle = mg.Bundle(model, {"caption": masked}, target)
     scores = bundle.evaluate(test)
     assert watched["masked_accuracy"] == pytest.approx(scores["masked_accuracy"], abs=1e-5)
@@ -235,7 +266,8 @@ def test_a_small_model_learns_to_guess_far_better_than_the_commonest_word(tmp_pa
     asking = masked.loader.replace(tokenizer=masked.encoder.replace(match_special_tokens=True))
     mg.Bundle(model, {"caption": asking}, target).save(tmp_path)
     texts = pd.DataFrame(
-        {"caption": ["the [MASK] frog by the pond", "a whale is blue at the [MASK]"]}, index=["x", "y"]
+        {"caption": ["the [MASK] frog by the pond", "a whale is blue at the [MASK]"]},
+        index=["x", "y"],
     )
     tokens = mg.load_bundle(tmp_path).predict(texts)["tokens"].str.split(" ")
     assert (tokens["x"][1], tokens["y"][6]) == ("green", "sea")

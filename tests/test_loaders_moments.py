@@ -26,11 +26,15 @@ class NumberLoader(mg.Loader):
 
 def picture(seed: int) -> np.ndarray:
     # Far from zero and of little spread: what sums of squares get wrong.
-    return (1000.0 + np.random.default_rng(seed).normal(0, [0.5, 1, 2], (8, 8, 3))).astype("float32")
+    return (1000.0 + np.random.default_rng(seed).normal(0, [0.5, 1, 2], (8, 8, 3))).astype(
+        "float32"
+    )
 
 
 def test_moments_of_parts_add_up_to_those_of_the_whole() -> None:
-    numbers = 1e6 + np.random.default_rng(0).normal(0, 1, (1000, 3)) @ np.array([[1, 0.5, 0], [0, 1, 0], [0, 0, 1e-3]])
+    numbers = 1e6 + np.random.default_rng(0).normal(0, 1, (1000, 3)) @ np.array(
+        [[1, 0.5, 0], [0, 1, 0], [0, 0, 1e-3]]
+    )
     total = Moments.of(numbers[:1])
     for start, stop in ((1, 2), (2, 700), (700, 1000)):
         total += Moments.of(numbers[start:stop])
@@ -46,11 +50,15 @@ def test_moments_of_a_table_are_those_of_all_its_arrays_at_once() -> None:
     pixels = moments_of_table(loader, table, 3, verbose=0)
     assert pixels.count == 600 * 64
     assert np.allclose(pixels.mean, pictures.mean(axis=(0, 1, 2)), rtol=1e-12)
-    assert np.allclose(pixels.scatter.diagonal() / pixels.count, pictures.var(axis=(0, 1, 2)), rtol=1e-9)
+    assert np.allclose(
+        pixels.scatter.diagonal() / pixels.count, pictures.var(axis=(0, 1, 2)), rtol=1e-9
+    )
     whole = moments_of_table(loader, table, 192, verbose=0)
     assert whole.count == 600
     assert np.allclose(whole.mean, pictures.reshape(600, -1).mean(axis=0), rtol=1e-12)
-    assert np.allclose(whole.scatter / 600, np.cov(pictures.reshape(600, -1).T, bias=True), atol=1e-9)
+    assert np.allclose(
+        whole.scatter / 600, np.cov(pictures.reshape(600, -1).T, bias=True), atol=1e-9
+    )
     assert threading.get_ident() not in loader.threads
 
 
@@ -63,10 +71,13 @@ def test_progress_is_shown_only_when_asked_for(capfd: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("bad", "reason"), [(None, "the cell is missing"), ("x", "NumberLoader.read failed with ValueError")]
+    ("bad", "reason"),
+    [(None, "the cell is missing"), ("x", "NumberLoader.read failed with ValueError")],
 )
 def test_a_bad_cell_is_named_by_index_and_column(bad: object, reason: str) -> None:
-    table = pd.DataFrame({"image": [*range(300), bad]}, index=[f"row-{row}" for row in range(301)], dtype=object)
+    table = pd.DataFrame(
+        {"image": [*range(300), bad]}, index=[f"row-{row}" for row in range(301)], dtype=object
+    )
     with pytest.raises(mg.LoadError, match=f"index 'row-300', column 'image': {reason}"):
         moments_of_table(NumberLoader("image"), table, 3, verbose=0)
 

@@ -25,7 +25,9 @@ TAGS = MultiLabel("tags", ["blue", "red", "round"])
         ([], [0, 0, 0]),
     ],
 )
-def test_a_cell_of_labels_becomes_a_row_of_zeros_and_ones(cell: object, expected: list[int]) -> None:
+def test_a_cell_of_labels_becomes_a_row_of_zeros_and_ones(
+    cell: object, expected: list[int]
+) -> None:
     array = TAGS.read(cell)
     assert array.tolist() == expected
     assert array.dtype == np.float32
@@ -49,22 +51,35 @@ def test_it_keeps_the_contract_of_a_loader() -> None:
 
 def test_classes_are_learned_from_training_rows() -> None:
     assert MultiLabel.from_values("tags", [["b"], [], ["a", "b"]]).class_names == ("a", "b")
-    assert MultiLabel.from_values("tags", pd.Series(["b|a", "", "c"]), separator="|").class_names == ("a", "b", "c")
+    assert MultiLabel.from_values(
+        "tags", pd.Series(["b|a", "", "c"]), separator="|"
+    ).class_names == ("a", "b", "c")
     assert MultiLabel.from_values("tags", [{3}, np.array([10, 2])]).class_names == (2, 3, 10)
-    assert MultiLabel.from_values("tags", [("a", "b"), ("c", "d")]).class_names == ("a", "b", "c", "d")
+    assert MultiLabel.from_values("tags", [("a", "b"), ("c", "d")]).class_names == (
+        "a",
+        "b",
+        "c",
+        "d",
+    )
 
 
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (["rde"], r"'rde' is not one of the 3 known classes: 'blue', 'red', 'round'. Did you mean 'red'"),
+        (
+            ["rde"],
+            r"'rde' is not one of the 3 known classes: 'blue', 'red', 'round'. Did you mean 'red'",
+        ),
         ("red", r'giving a separator, as in `separator="\|"`. Received: \'red\''),
         (
             None,
             r"labels are missing .*if it has none, .*an empty list: `table\[column\] = \[cell if there else",
         ),
         (float("nan"), "labels are missing"),
-        (["red", None], r"must be a string, an integer or a boolean. Received: None in \['red', None\]"),
+        (
+            ["red", None],
+            r"must be a string, an integer or a boolean. Received: None in \['red', None\]",
+        ),
         ([0.5], "Received: 0.5 in"),
         ({"red": 1}, "list, tuple, set or array of labels. Received: dict"),
         (np.array([["red"]]), "list, tuple, set or array of labels. Received: ndarray"),
@@ -81,7 +96,11 @@ def test_labels_are_told_apart_by_their_text() -> None:
     assert MultiLabel("tags", [1, 2], separator="|").read("2|1").tolist() == [1, 1]
     assert MultiLabel.from_values("tags", [["a"], [1]]).class_names == ("1", "a")
     assert MultiLabel.from_values("tags", [[True, 1], [0]]).class_names == ("0", "1", "True")
-    assert MultiLabel.from_values("tags", ["10|9", "1"], separator="|").class_names == ("1", "9", "10")
+    assert MultiLabel.from_values("tags", ["10|9", "1"], separator="|").class_names == (
+        "1",
+        "9",
+        "10",
+    )
     with pytest.raises(mg.LoadError, match="label True is not one of the 2 known classes"):
         MultiLabel("tags", [0, 1]).read([True])
 
@@ -89,22 +108,52 @@ def test_labels_are_told_apart_by_their_text() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: MultiLabel("tags", []), r"one or more different classes. Received: class_names=\(\)"),
+        (
+            lambda: MultiLabel("tags", []),
+            r"one or more different classes. Received: class_names=\(\)",
+        ),
         (lambda: MultiLabel("tags", ["a", "a"]), "one or more different classes"),
-        (lambda: MultiLabel("tags", [b"a"]), "a string, a number or a boolean.*Received: b'a' of type bytes in 'tags'"),
+        (
+            lambda: MultiLabel("tags", [b"a"]),
+            "a string, a number or a boolean.*Received: b'a' of type bytes in 'tags'",
+        ),
         (lambda: MultiLabel("tags", ["1", 1]), "one or more different classes"),
-        (lambda: MultiLabel("tags"), "must name the classes of a single column; `MultiLabel.from_values` learns them"),
-        (lambda: MultiLabel(["a", "b"], separator="|"), r"for one column.*separator='\|', column=\['a', 'b'\]"),
-        (lambda: MultiLabel(["a", "b"], ["x"]), r"each is one class. Received: 1 names for 2 columns"),
+        (
+            lambda: MultiLabel("tags"),
+            "must name the classes of a single column; `MultiLabel.from_values` learns them",
+        ),
+        (
+            lambda: MultiLabel(["a", "b"], separator="|"),
+            r"for one column.*separator='\|', column=\['a', 'b'\]",
+        ),
+        (
+            lambda: MultiLabel(["a", "b"], ["x"]),
+            r"each is one class. Received: 1 names for 2 columns",
+        ),
         (lambda: MultiLabel(["a", "a"]), "Each column is named once"),
-        (lambda: MultiLabel("tags", ["a", "b|c"], separator="|"), r"may not contain it.*separator='\|', class 'b\|c'"),
+        (
+            lambda: MultiLabel("tags", ["a", "b|c"], separator="|"),
+            r"may not contain it.*separator='\|', class 'b\|c'",
+        ),
         (lambda: MultiLabel("tags", ["", "b"], separator="|"), "be empty.*class ''"),
-        (lambda: MultiLabel("tags", [" a"], separator=","), "begin or end with white space.*class ' a'"),
+        (
+            lambda: MultiLabel("tags", [" a"], separator=","),
+            "begin or end with white space.*class ' a'",
+        ),
         (lambda: MultiLabel("tags", ["['a']"], separator=","), "look like the print of a list"),
         (lambda: MultiLabel("tags", ["a"], separator=""), "not empty. Received: separator=''"),
-        (lambda: MultiLabel.from_values("tags", [["a"]], separator=3), "not empty. Received: separator=3"),
-        (lambda: MultiLabel.from_values("tags", [[], []]), "Received: 2 rows without any in 'tags'"),
-        (lambda: MultiLabel.from_values("tags", ["a|b"]), "index 0, column 'tags': .*giving a separator"),
+        (
+            lambda: MultiLabel.from_values("tags", [["a"]], separator=3),
+            "not empty. Received: separator=3",
+        ),
+        (
+            lambda: MultiLabel.from_values("tags", [[], []]),
+            "Received: 2 rows without any in 'tags'",
+        ),
+        (
+            lambda: MultiLabel.from_values("tags", ["a|b"]),
+            "index 0, column 'tags': .*giving a separator",
+        ),
         (
             lambda: MultiLabel.from_values("tags", pd.Series([["a"], None], index=[7, 8])),
             "index 8, column 'tags': the labels are missing .*an empty list",
@@ -163,7 +212,10 @@ def test_texts_of_zeros_and_ones_are_refused_with_a_way_out_that_works(
 
 
 def test_a_cell_of_zeros_and_ones_for_each_known_class_is_named_as_such() -> None:
-    with pytest.raises(mg.LoadError, match=r"0 and 1 for each class, .*`MultiLabel\(names\)`. Received: \[0, 1, 1\]"):
+    with pytest.raises(
+        mg.LoadError,
+        match=r"0 and 1 for each class, .*`MultiLabel\(names\)`. Received: \[0, 1, 1\]",
+    ):
         TAGS.read([0, 1, 1])
 
 
@@ -193,17 +245,27 @@ def test_a_column_of_zeros_and_ones_for_each_class_is_read(cells: Any) -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([[0, 1], [1, 2]], "index 6, column 'toxic': a column for each class must hold 0 or 1 .*Received: 2"),
+        (
+            [[0, 1], [1, 2]],
+            "index 6, column 'toxic': a column for each class must hold 0 or 1 .*Received: 2",
+        ),
         ([[0, 1], ["yes", 1]], "index 6, column 'rude'.*Received: 'yes'"),
         ([[0, 1], [None, 1]], "index 6, column 'rude'.*Received: a missing cell"),
-        ([[0, 0], [0, 0]], r"At least one row must have a label. Received: 2 rows without any in \['rude', 'toxic'\]"),
+        (
+            [[0, 0], [0, 0]],
+            r"At least one row must have a label. Received: 2 rows without any in \['rude', 'toxic'\]",
+        ),
     ],
 )
-def test_columns_of_something_else_than_zeros_and_ones_are_refused_with_the_row(cells: Any, message: str) -> None:
+def test_columns_of_something_else_than_zeros_and_ones_are_refused_with_the_row(
+    cells: Any, message: str
+) -> None:
     table = pd.DataFrame(cells, columns=["rude", "toxic"], index=[5, 6], dtype=object)
     with pytest.raises(ValueError, match=message):
         MultiLabel.from_values(["rude", "toxic"], table)
-    with pytest.raises(ValueError, match="a column for each name. Received: column=.'rude', 'toxic'., 1 column"):
+    with pytest.raises(
+        ValueError, match="a column for each name. Received: column=.'rude', 'toxic'., 1 column"
+    ):
         MultiLabel.from_values(["rude", "toxic"], np.zeros((3, 1)))
 
 
@@ -213,7 +275,9 @@ def test_a_bad_cell_of_several_columns_is_named_by_its_own() -> None:
 
 
 @pytest.mark.parametrize("rows", [[[0], [1]], [[0, 1], [0]], [[0, 1, 2], [1, 0, 2]], [{0, 1}, {1}]])
-def test_zero_and_one_may_be_classes_among_others_or_in_lists_of_unequal_lengths(rows: list[Any]) -> None:
+def test_zero_and_one_may_be_classes_among_others_or_in_lists_of_unequal_lengths(
+    rows: list[Any],
+) -> None:
     assert MultiLabel.from_values("tags", rows).class_names == tuple(sorted(set().union(*rows)))
 
 
@@ -234,9 +298,12 @@ def test_zero_and_one_may_be_classes_among_others_or_in_lists_of_unequal_lengths
         "[]",
     ],
 )
-def test_the_print_of_a_list_is_refused_with_or_without_a_separator(cell: str, separator: str | None) -> None:
+def test_the_print_of_a_list_is_refused_with_or_without_a_separator(
+    cell: str, separator: str | None
+) -> None:
     with pytest.raises(
-        mg.LoadError, match="the print of a list.*`ast.literal_eval`, or store the table as jsonl or par"
+        mg.LoadError,
+        match="the print of a list.*`ast.literal_eval`, or store the table as jsonl or par",
     ):
         MultiLabel("tags", ["new"], separator=separator).read(cell)
 
@@ -245,7 +312,10 @@ def test_the_print_of_a_list_is_refused_with_or_without_a_separator(cell: str, s
 @pytest.mark.parametrize(
     ("cell", "way_out"),
     [
-        ("[{'id': 18, 'name': 'Drama'}, {'id': 35, 'name': 'Comedy'}]", r"one\['name'\] for one in ast.literal_eval"),
+        (
+            "[{'id': 18, 'name': 'Drama'}, {'id': 35, 'name': 'Comedy'}]",
+            r"one\['name'\] for one in ast.literal_eval",
+        ),
         ('[{"id": 18, "name": "Drama"}]', "of mappings take one value each"),
         ("{'Drama': 1, 'Comedy': 0}", "of mappings take one value each"),
         ("[Drama, Comedy]", r"str.strip\('\[\]\{\}\(\)'\)` and .*`separator=','`"),
@@ -259,13 +329,20 @@ def test_the_print_of_a_list_is_refused_with_or_without_a_separator(cell: str, s
 def test_lists_as_programs_print_them_are_refused_with_their_own_way_out(
     cell: str, way_out: str, separator: str | None
 ) -> None:
-    with pytest.raises(mg.LoadError, match=f"index 0, column 'genres': .*the print of a list.*{way_out}"):
+    with pytest.raises(
+        mg.LoadError, match=f"index 0, column 'genres': .*the print of a list.*{way_out}"
+    ):
         MultiLabel.from_values("genres", [cell], separator=separator)
 
 
 def test_a_column_of_single_labels_in_brackets_is_one_of_printed_lists() -> None:
-    with pytest.raises(mg.LoadError, match=r"index 3, column 'genres': .*the print of a list.*Received: '\[Drama\]'"):
-        MultiLabel.from_values("genres", pd.Series(["[Drama]", "", "[Comedy]"], index=[3, 4, 5]), separator=",")
+    with pytest.raises(
+        mg.LoadError,
+        match=r"index 3, column 'genres': .*the print of a list.*Received: '\[Drama\]'",
+    ):
+        MultiLabel.from_values(
+            "genres", pd.Series(["[Drama]", "", "[Comedy]"], index=[3, 4, 5]), separator=","
+        )
 
 
 def test_labels_may_stand_in_brackets() -> None:
@@ -289,7 +366,10 @@ def test_an_empty_cell_is_a_row_without_labels_where_labels_stand_in_texts() -> 
     assert [int(target.read(cell).sum()) for cell in cells] == [2, 0, 0, 1]
     # The way out for lists keeps what there is.
     table, column = pd.DataFrame({"tags": [["red"], None, np.array(["blue"])]}), "tags"
-    table[column] = [cell if there else [] for cell, there in zip(table[column], table[column].notna(), strict=True)]
+    table[column] = [
+        cell if there else []
+        for cell, there in zip(table[column], table[column].notna(), strict=True)
+    ]
     assert [TAGS.read(cell).tolist() for cell in table["tags"]] == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
 
 
@@ -299,7 +379,9 @@ def test_predictions_are_cells_that_the_target_reads_again(
     names: list[Any], separator: str | None, tmp_path: Path
 ) -> None:
     target = MultiLabel("tags", names, separator=separator)
-    outputs = np.array([[0.9, 0.8, 0.1], [0.1, 0.2, 0.3], [0.1, 0.7, 0.1], [0.9, 0.6, 0.7]])[:, : len(names)]
+    outputs = np.array([[0.9, 0.8, 0.1], [0.1, 0.2, 0.3], [0.1, 0.7, 0.1], [0.9, 0.6, 0.7]])[
+        :, : len(names)
+    ]
     frame = pd.DataFrame(target.decode_outputs(outputs))
     assert np.array_equal([target.read(cell) for cell in frame["labels"]], outputs > 0.5)
     if separator is not None:
@@ -312,14 +394,18 @@ def test_predictions_are_cells_that_the_target_reads_again(
 def test_an_unknown_label_in_a_table_is_reported_with_its_row() -> None:
     table = pd.DataFrame({"n": [1.0, 2.0], "tags": [["red"], ["green"]]}, index=["first", "second"])
     data = mg.MultimodalSequence(table, {"n": mg.NumericLoader("n", mean=[0], scale=[1])}, TAGS)
-    with pytest.raises(mg.LoadError, match="index 'second', column 'tags': the label 'green' is not one of"):
+    with pytest.raises(
+        mg.LoadError, match="index 'second', column 'tags': the label 'green' is not one of"
+    ):
         data[0]
 
 
 def test_the_loss_is_the_mean_over_classes_and_rows_of_weight_zero_do_not_count() -> None:
     truth = np.array([[1, 0], [1, 1], [0, 1]], "float32")
     outputs = np.array([[0.9, 0.2], [0.6, 0.5], [0.9, 0.1]], "float32")
-    loss = MultiLabel("tags", ["a", "b"]).loss(truth, outputs, sample_weight=np.array([1, 1, 0], "float32"))
+    loss = MultiLabel("tags", ["a", "b"]).loss(
+        truth, outputs, sample_weight=np.array([1, 1, 0], "float32")
+    )
     expected = -np.log([0.9, 0.8, 0.6, 0.5]).mean()
     assert float(keras.ops.convert_to_numpy(loss)) == pytest.approx(expected, rel=1e-5)
 
@@ -341,7 +427,9 @@ def test_metrics_are_binary_accuracy_and_the_area_under_the_curve_of_each_class(
 
 
 def test_outputs_become_a_list_of_labels_and_a_probability_for_each_class() -> None:
-    columns = MultiLabel("tags", ["a", 7, "labels"]).decode_outputs(np.array([[0.9, 0.5, 0.6], [0.1, 0.2, 0.3]]))
+    columns = MultiLabel("tags", ["a", 7, "labels"]).decode_outputs(
+        np.array([[0.9, 0.5, 0.6], [0.1, 0.2, 0.3]])
+    )
     assert list(columns) == ["labels", "a", 7, "labels_probability"]
     assert columns["labels"].tolist() == [["a", "labels"], []]
     assert columns["a"] == pytest.approx([0.9, 0.1])
@@ -358,16 +446,27 @@ def test_scores_are_those_of_scikit_learn() -> None:
     scores = TAGS.score(truth, outputs)
     assert scores["micro_f1"] == pytest.approx(metrics.f1_score(truth, guesses, average="micro"))
     assert scores["macro_f1"] == pytest.approx(metrics.f1_score(truth, guesses, average="macro"))
-    assert scores["mean_average_precision"] == pytest.approx(metrics.average_precision_score(truth, outputs))
+    assert scores["mean_average_precision"] == pytest.approx(
+        metrics.average_precision_score(truth, outputs)
+    )
     assert scores["subset_accuracy"] == pytest.approx((truth == guesses).all(axis=1).mean())
 
 
 def test_classes_that_no_row_has_do_not_spoil_the_scores() -> None:
     truth = np.array([[1, 0, 0], [0, 0, 0]], "float32")
     right = TAGS.score(truth, np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.1]]))
-    assert right == {"micro_f1": 1.0, "macro_f1": 1.0, "mean_average_precision": 1.0, "subset_accuracy": 1.0}
+    assert right == {
+        "micro_f1": 1.0,
+        "macro_f1": 1.0,
+        "mean_average_precision": 1.0,
+        "subset_accuracy": 1.0,
+    }
     said = TAGS.score(truth, np.array([[0.8, 0.1, 0.1], [0.2, 0.9, 0.1]]))
-    assert (said["macro_f1"], said["mean_average_precision"], said["subset_accuracy"]) == (0.5, 1.0, 0.5)
+    assert (said["macro_f1"], said["mean_average_precision"], said["subset_accuracy"]) == (
+        0.5,
+        1.0,
+        0.5,
+    )
     empty = TAGS.score(0 * truth, np.full((2, 3), 0.1))
     assert (empty["micro_f1"], empty["macro_f1"], empty["subset_accuracy"]) == (1.0, 1.0, 1.0)
     assert np.isnan(empty["mean_average_precision"])

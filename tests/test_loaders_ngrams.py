@@ -63,7 +63,8 @@ def test_weights_follow_sublinear_tf_and_smoothed_idf():
     encoder = NgramEncoder.from_texts(["a b", "a c"], min_document_frequency=1)
     encoded = encoder.encode("a a a c")
     counts = {"a": (3, 2), "c": (1, 1)}
-    # Of each one-letter word: the word, and the character n-grams " a", "a ", " a "; then the word pair "a c".
+    # Of each one-letter word: the word, and the character n-grams " a", "a ", " a "; then the word
+    # pair "a c".
     expected = []
     for tf, df in counts.values():
         expected += [(1 + math.log(tf)) * (1 + math.log(3 / (1 + df)))] * 4
@@ -96,7 +97,8 @@ def test_long_texts_that_lose_ngrams_by_default_are_counted():
     words = ["".join(rng.choice(list("abcdefghijklmnop"), 6)) for _ in range(300)]
     short, long = [" ".join(words[:5])] * 8, [" ".join(words)] * 2
     with pytest.warns(
-        UserWarning, match=r"^20% of the texts have more than 1024 different n-grams.*sequence_length=\d{4}`"
+        UserWarning,
+        match=r"^20% of the texts have more than 1024 different n-grams.*sequence_length=\d{4}`",
     ):
         encoder = NgramEncoder.from_texts(short + long)
     assert encoder.sequence_length == 1024
@@ -125,12 +127,18 @@ def test_a_text_without_known_ngrams_is_all_padding(encoder, text):
 
 
 def test_case_and_compatibility_forms_do_not_matter(encoder):
-    np.testing.assert_array_equal(encoder.encode("RED Glass"), encoder.encode("\uff52\uff45\uff44 glass"))
+    np.testing.assert_array_equal(
+        encoder.encode("RED Glass"), encoder.encode("\uff52\uff45\uff44 glass")
+    )
 
 
 def test_characters_beyond_ascii_are_ngrams_like_any_other():
     encoder = NgramEncoder.from_texts(["Käse 红色杯子", "Käse 红色碗"])
-    assert np.count_nonzero(encoder.encode("käse")[:, 0]) == np.count_nonzero(encoder.encode("KÄSE")[:, 0]) > 5
+    assert (
+        np.count_nonzero(encoder.encode("käse")[:, 0])
+        == np.count_nonzero(encoder.encode("KÄSE")[:, 0])
+        > 5
+    )
     assert encoder.encode("红色")[:, 0].any()
 
 

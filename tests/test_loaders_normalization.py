@@ -21,9 +21,13 @@ from multimodal_gen.loaders.image.normalization import (
 
 
 def pictures(number: int = 120, size: int = 5) -> np.ndarray:
-    """Random pictures whose neighbouring pixels and channels go together, `(number, size, size, 3) uint8`."""
+    """Random pictures whose neighbouring pixels and channels go together, `(number, size, size, 3)
+    uint8`.
+    """
     rng = np.random.default_rng(0)
-    noise = rng.normal(0, 1, (number, size + 1, size + 1, 3)) @ np.array([[1, 0.6, 0.2], [0, 0.8, 0.3], [0, 0, 0.5]])
+    noise = rng.normal(0, 1, (number, size + 1, size + 1, 3)) @ np.array(
+        [[1, 0.6, 0.2], [0, 0.8, 0.3], [0, 0, 0.5]]
+    )
     smooth = noise[:, 1:, 1:] + noise[:, :-1, 1:] + noise[:, 1:, :-1]
     return np.clip(np.rint(120 + 25 * smooth + [0, 10, 30]), 0, 255).astype("uint8")
 
@@ -33,7 +37,9 @@ def table_of(arrays: np.ndarray) -> pd.DataFrame:
 
 
 def reader(size: int = 5, **arguments: Any) -> mg.ImageLoader:
-    return mg.ImageLoader("image", image_size=(size, size), dtype="float32", rescale=1 / 255, **arguments)
+    return mg.ImageLoader(
+        "image", image_size=(size, size), dtype="float32", rescale=1 / 255, **arguments
+    )
 
 
 def image_data_generator(**arguments: Any) -> Any:
@@ -67,7 +73,9 @@ def test_featurewise_is_that_of_image_data_generator(scale: bool) -> None:
     theirs = image_data_generator(featurewise_center=True, featurewise_std_normalization=scale)
     theirs.fit(arrays)
     expected = theirs.standardize(arrays.astype("float32"))
-    learned = FeaturewiseNormalization.from_table(reader(), table_of(arrays), scale=scale, verbose=0)
+    learned = FeaturewiseNormalization.from_table(
+        reader(), table_of(arrays), scale=scale, verbose=0
+    )
     assert np.allclose(normalised(reader(normalize=learned), arrays), expected, atol=1e-4)
     assert (learned.std is None) is not scale
 
@@ -76,10 +84,18 @@ def test_the_mean_can_be_left_where_it_is() -> None:
     arrays = pictures()
     scaled = arrays.astype("float64") / 255
     samplewise = normalised(reader(normalize=SamplewiseNormalization(center=False)), arrays)
-    assert np.allclose(samplewise, scaled / (scaled.std(axis=(1, 2, 3), keepdims=True) + 1e-6), rtol=1e-5)
-    learned = FeaturewiseNormalization.from_table(reader(), table_of(arrays), center=False, verbose=0)
+    assert np.allclose(
+        samplewise, scaled / (scaled.std(axis=(1, 2, 3), keepdims=True) + 1e-6), rtol=1e-5
+    )
+    learned = FeaturewiseNormalization.from_table(
+        reader(), table_of(arrays), center=False, verbose=0
+    )
     assert learned.mean is None
-    assert np.allclose(normalised(reader(normalize=learned), arrays), scaled / scaled.std(axis=(0, 1, 2)), rtol=1e-4)
+    assert np.allclose(
+        normalised(reader(normalize=learned), arrays),
+        scaled / scaled.std(axis=(0, 1, 2)),
+        rtol=1e-4,
+    )
 
 
 def test_whitening_is_that_of_image_data_generator_and_leaves_no_correlation() -> None:
@@ -89,7 +105,9 @@ def test_whitening_is_that_of_image_data_generator_and_leaves_no_correlation() -
     expected = theirs.standardize(arrays.astype("float32"))
     learned = ZCAWhitening.from_table(reader(), table_of(arrays), epsilon=1e-3, verbose=0)
     assert np.allclose(learned.mean, theirs.mean.ravel(), atol=1e-5)
-    assert np.allclose(learned.matrix, theirs.zca_whitening_matrix, atol=1e-3 * np.abs(learned.matrix).max())
+    assert np.allclose(
+        learned.matrix, theirs.zca_whitening_matrix, atol=1e-3 * np.abs(learned.matrix).max()
+    )
     result = normalised(reader(normalize=learned), arrays)
     assert np.allclose(result, expected, atol=5e-3)
     flat = result.reshape(400, -1).astype("float64")
@@ -106,7 +124,9 @@ def test_directions_that_never_vary_are_left_out_of_whitening() -> None:
     variances = np.linalg.eigvalsh(flat.T @ flat / 30)
     assert np.allclose(variances[-30:], 1, atol=1e-2)
     assert np.abs(variances[:-30]).max() < 1e-6
-    with pytest.raises(ValueError, match="All pictures are alike: there is nothing to whiten. Received: 4 pictures"):
+    with pytest.raises(
+        ValueError, match="All pictures are alike: there is nothing to whiten. Received: 4 pictures"
+    ):
         ZCAWhitening.from_table(reader(), table_of(np.zeros((4, 5, 5, 3), "uint8")), verbose=0)
 
 
@@ -143,7 +163,9 @@ def test_pictures_are_varied_before_they_are_normalised_and_read_gives_neither()
         result = loader.augment(loader.read(arrays[0]), np.random.default_rng(seed))
         assert np.array_equal(result, learned(varied))
     assert np.array_equal(loader.read(arrays[0]), plain.read(arrays[0]))
-    assert np.array_equal(loader.augment(loader.read(arrays[0]), None), learned(plain.read(arrays[0])))
+    assert np.array_equal(
+        loader.augment(loader.read(arrays[0]), None), learned(plain.read(arrays[0]))
+    )
     # What is learned does not depend on whether the loader normalises already.
     assert FeaturewiseNormalization.from_table(loader, table_of(arrays), verbose=0) == learned
 
@@ -163,9 +185,7 @@ def test_a_bad_picture_is_named_by_index_column_and_path(tmp_path: Path) -> None
 
 def test_pictures_too_large_for_whitening_are_refused_with_the_memory_and_the_way_out() -> None:
     table = table_of(pictures(4))
-    message = (
-        r"at most 4,096 values; .* about 32 GiB of memory.*`image_size`.*grayscale.*Received: 21,675 values a picture"
-    )
+    message = r"at most 4,096 values; .* about 32 GiB of memory.*`image_size`.*grayscale.*Received: 21,675 values a picture"
     with pytest.raises(ValueError, match=message):
         ZCAWhitening.from_table(reader(85), table, verbose=0)
     with pytest.raises(ValueError, match="at most 4,096 values"):
@@ -180,28 +200,49 @@ def test_pictures_too_large_for_whitening_are_refused_with_the_memory_and_the_wa
             "must centre, or scale, or both. Received: neither",
         ),
         (lambda: FeaturewiseNormalization(), "must centre, or scale, or both. Received: neither"),
-        (lambda: FeaturewiseNormalization([0.5], [-1.0]), r"`std` must be at least 0. Received: std=\[-1.0\]"),
-        (lambda: FeaturewiseNormalization([float("nan")]), r"`mean` must be finite numbers on 1 axis.*mean=\[nan\]"),
+        (
+            lambda: FeaturewiseNormalization([0.5], [-1.0]),
+            r"`std` must be at least 0. Received: std=\[-1.0\]",
+        ),
+        (
+            lambda: FeaturewiseNormalization([float("nan")]),
+            r"`mean` must be finite numbers on 1 axis.*mean=\[nan\]",
+        ),
         (lambda: FeaturewiseNormalization(0.5), "`mean` must be finite numbers on 1 axis"),
-        (lambda: ZCAWhitening([0.5], np.zeros((4, 5))), r"`matrix` must be square. Received: .*\(4, 5\)"),
-        (lambda: ZCAWhitening.from_table(reader(), table_of(pictures(4)), epsilon=-1), "`epsilon` must be at least 0"),
+        (
+            lambda: ZCAWhitening([0.5], np.zeros((4, 5))),
+            r"`matrix` must be square. Received: .*\(4, 5\)",
+        ),
+        (
+            lambda: ZCAWhitening.from_table(reader(), table_of(pictures(4)), epsilon=-1),
+            "`epsilon` must be at least 0",
+        ),
         (
             lambda: reader(normalize="samplewise"),
             "`normalize` must be a normalisation .*Received: normalize='samplewise'",
         ),
-        (lambda: mg.ImageLoader("image", normalize=SamplewiseNormalization()), '`normalize` needs dtype="float32"'),
+        (
+            lambda: mg.ImageLoader("image", normalize=SamplewiseNormalization()),
+            '`normalize` needs dtype="float32"',
+        ),
         (
             lambda: reader(normalize=FeaturewiseNormalization([0.5])),
             "`mean` must be one number a channel, 3. Received: 1",
         ),
-        (lambda: reader(normalize=FeaturewiseNormalization(None, [1, 1])), "`std` must be one number a channel, 3"),
+        (
+            lambda: reader(normalize=FeaturewiseNormalization(None, [1, 1])),
+            "`std` must be one number a channel, 3",
+        ),
         (
             lambda: reader(normalize=ZCAWhitening([0, 0, 0], np.eye(4))),
             r"\(5, 5, 3\) need 3 numbers as `mean` and a `matrix` of 75 rows. Received: 3 numbers and 4 rows",
         ),
         (
-            lambda: FeaturewiseNormalization.from_table(mg.ImageLoader("image"), table_of(pictures(4))),
-            "`loader` must yield the pictures that are to be normalised: float32.*Received: loader=ImageLoader",
+            lambda: FeaturewiseNormalization.from_table(
+                mg.ImageLoader("image"), table_of(pictures(4))
+            ),
+            "`loader` must yield the pictures that are to be normalised: float32.*Received: "
+            "loader=ImageLoader",
         ),
     ],
 )
@@ -222,7 +263,11 @@ def test_what_was_learned_cannot_be_changed() -> None:
 @pytest.mark.parametrize("kind", [FeaturewiseNormalization, ZCAWhitening])
 def test_a_loader_comes_first_and_then_the_table(kind: Any) -> None:
     table = table_of(pictures(4))
-    with pytest.raises(TypeError, match="first the loader .* then the table.*loader=DataFrame, table=ImageLoader"):
+    with pytest.raises(
+        TypeError, match="first the loader .* then the table.*loader=DataFrame, table=ImageLoader"
+    ):
         kind.from_table(table, reader())
-    with pytest.raises(TypeError, match="first the loader .* then the table.*loader=ImageLoader, table=Series"):
+    with pytest.raises(
+        TypeError, match="first the loader .* then the table.*loader=ImageLoader, table=Series"
+    ):
         kind.from_table(reader(), table["image"])

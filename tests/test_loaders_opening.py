@@ -37,7 +37,15 @@ def loaders(directory: object) -> list[tuple[mg.Loader, str]]:
 
 @pytest.mark.parametrize(
     "cell",
-    ["deep/a", "deep/../deep/a", "./deep/a", "{root}/deep/a", "{root}/../store/deep/a", "../store/deep/a", "deep//a"],
+    [
+        "deep/a",
+        "deep/../deep/a",
+        "./deep/a",
+        "{root}/deep/a",
+        "{root}/../store/deep/a",
+        "../store/deep/a",
+        "deep//a",
+    ],
 )
 def test_whatever_lies_inside_the_directory_is_read(root: Path, cell: str) -> None:
     for loader, suffix in loaders(root):
@@ -46,17 +54,28 @@ def test_whatever_lies_inside_the_directory_is_read(root: Path, cell: str) -> No
 
 @pytest.mark.parametrize(
     "cell",
-    ["../outside/a", "deep/../../outside/a", "{outside}/a", "{root}/../outside/a", "../store-2/a", "/etc/passwd/../a"],
+    [
+        "../outside/a",
+        "deep/../../outside/a",
+        "{outside}/a",
+        "{root}/../outside/a",
+        "../store-2/a",
+        "/etc/passwd/../a",
+    ],
 )
 def test_a_cell_that_leads_out_of_the_directory_is_refused(root: Path, cell: str) -> None:
     for loader, suffix in loaders(root):
         path = f"{cell.format(root=root, outside=root.parent / 'outside')}.{suffix}"
-        with pytest.raises(mg.LoadError, match="lies outside the directory of this loader|no such file") as caught:
+        with pytest.raises(
+            mg.LoadError, match="lies outside the directory of this loader|no such file"
+        ) as caught:
             loader.read(path)
         assert caught.value.path == os.path.join(root, path)
         assert key_of(loader, path) is None
         if "etc" not in cell:
-            assert "lies outside" in str(caught.value) and f"directory={str(root)!r}" in str(caught.value)
+            assert "lies outside" in str(caught.value) and f"directory={str(root)!r}" in str(
+                caught.value
+            )
 
 
 def test_links_that_leave_the_directory_are_refused_and_their_targets_named(root: Path) -> None:
@@ -67,7 +86,9 @@ def test_links_that_leave_the_directory_are_refused_and_their_targets_named(root
     (root / "folder").symlink_to(outside, target_is_directory=True)
     for loader, suffix in loaders(root):
         for cell in (f"link.{suffix}", f"folder/a.{suffix}", f"folder/../store/folder/a.{suffix}"):
-            with pytest.raises(mg.LoadError, match="lies outside the directory of this loader, at '.*/outside/a"):
+            with pytest.raises(
+                mg.LoadError, match="lies outside the directory of this loader, at '.*/outside/a"
+            ):
                 loader.read(cell)
             assert key_of(loader, cell) is None
         assert loader.read(f"within.{suffix}").shape == loader.spec.shape
@@ -83,9 +104,13 @@ def test_a_directory_that_is_a_link_itself_is_read_by_both_of_its_names(root: Pa
             assert loader.read(cell).shape == loader.spec.shape
 
 
-def test_a_relative_directory_follows_the_working_directory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_directory_follows_the_working_directory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("store", "../store", "."):
-        monkeypatch.chdir(root if name == "." else root.parent / "outside" if name == "../store" else root.parent)
+        monkeypatch.chdir(
+            root if name == "." else root.parent / "outside" if name == "../store" else root.parent
+        )
         for loader, suffix in loaders(name):
             assert loader.read(f"deep/a.{suffix}").shape == loader.spec.shape
             with pytest.raises(mg.LoadError, match="lies outside"):
@@ -109,7 +134,9 @@ def test_what_a_loader_may_not_read_it_does_not_get_from_a_cache_either(root: Pa
             bound.read(cell)
 
 
-def test_a_link_among_files_that_have_their_keys_has_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_among_files_that_have_their_keys_has_none(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outside = root.parent / "outside"
     (root / "link.png").symlink_to(outside / "a.png")
     (root / "folder").symlink_to(outside, target_is_directory=True)
@@ -118,12 +145,23 @@ def test_a_link_among_files_that_have_their_keys_has_none(root: Path, monkeypatc
         monkeypatch.chdir(root if directory == "." else root.parent)
         loader = mg.ImageLoader("x", directory=directory)
         for _ in range(2):
-            assert None not in [key_of(loader, cell) for cell in ("a.png", "deep/a.png", "inner/a.png")]
-            refused = ("link.png", "folder/a.png", "deep/../link.png", "deep/../../outside/a.png", "deep", "inner/..")
+            assert None not in [
+                key_of(loader, cell) for cell in ("a.png", "deep/a.png", "inner/a.png")
+            ]
+            refused = (
+                "link.png",
+                "folder/a.png",
+                "deep/../link.png",
+                "deep/../../outside/a.png",
+                "deep",
+                "inner/..",
+            )
             assert {key_of(loader, cell) for cell in refused} == {None}
 
 
-def test_a_folder_of_the_same_name_elsewhere_is_looked_at_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_the_same_name_elsewhere_is_looked_at_anew(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = root.parent / "other" / "store"
     other.mkdir(parents=True)
     (other / "deep").symlink_to(root.parent / "outside", target_is_directory=True)
@@ -146,7 +184,9 @@ def test_devices_pipes_and_sockets_are_refused_at_once(root: Path) -> None:
             os.chdir(before)
         for cell in (root / "pipe.png", root / "socket.png", "/dev/zero", "/dev/stdin"):
             for loader, _ in loaders(None):
-                with pytest.raises(mg.LoadError, match="device, a pipe or a socket|no such file|folder|not a"):
+                with pytest.raises(
+                    mg.LoadError, match="device, a pipe or a socket|no such file|folder|not a"
+                ):
                     loader.read(cell)
         (root / "zero.png").symlink_to("/dev/zero")
         for loader, _ in loaders(root):
@@ -195,7 +235,9 @@ def test_an_array_file_whose_header_lies_is_refused(root: Path) -> None:
     for name, lie in lies.items():
         assert lie != content
         (root / f"{name}.npy").write_bytes(lie)
-        with pytest.raises(mg.LoadError, match="not a .npy file of numbers|expected an array of shape"):
+        with pytest.raises(
+            mg.LoadError, match="not a .npy file of numbers|expected an array of shape"
+        ):
             loader.read(f"{name}.npy")
 
 
@@ -221,7 +263,9 @@ def memory(root: Path) -> str:
         ("simplecache::file:///etc/passwd", "no such file"),
     ],
 )
-def test_a_url_is_refused_where_the_loader_was_not_told_of_its_protocol(url: str, hint: str, root: Path) -> None:
+def test_a_url_is_refused_where_the_loader_was_not_told_of_its_protocol(
+    url: str, hint: str, root: Path
+) -> None:
     for directory in (None, root):
         for decoder in ("pillow", "turbo"):
             with pytest.raises(mg.LoadError, match=hint):
@@ -249,8 +293,15 @@ def test_a_directory_may_be_a_url_and_confines_its_cells(memory: str) -> None:
         loader = mg.ImageLoader("x", directory=directory, image_size=(4, 4))
         assert loader.read("a.png").shape == (4, 4, 3)
         assert loader.read("memory://shop/a.png").shape == (4, 4, 3)
-        for cell in ("../secret/a.png", "b/../../secret/a.png", "%2e%2e/secret/a.png", r"..\secret\a.png"):
-            with pytest.raises(mg.LoadError, match="leaves the directory of this loader, 'memory://shop/?'"):
+        for cell in (
+            "../secret/a.png",
+            "b/../../secret/a.png",
+            "%2e%2e/secret/a.png",
+            r"..\secret\a.png",
+        ):
+            with pytest.raises(
+                mg.LoadError, match="leaves the directory of this loader, 'memory://shop/?'"
+            ):
                 loader.read(cell)
         with pytest.raises(mg.LoadError, match="a URL is opened only where"):
             loader.read("memory://secret/a.png")
@@ -266,13 +317,17 @@ def test_protocols_are_words_and_none_of_them_local(protocols: object) -> None:
 
 def test_chains_of_file_systems_are_not_followed(root: Path) -> None:
     with pytest.raises(mg.LoadError):
-        mg.ImageLoader("x", protocols=["zip", "simplecache", "memory"]).read(f"zip://a.png::file://{root}/a.zip")
+        mg.ImageLoader("x", protocols=["zip", "simplecache", "memory"]).read(
+            f"zip://a.png::file://{root}/a.zip"
+        )
 
 
 def test_urls_are_read_by_many_threads(memory: str) -> None:
     loader = mg.ImageLoader("x", image_size=(4, 4), directory=memory)
     found: list[tuple[int, ...]] = []
-    threads = [threading.Thread(target=lambda: found.append(loader.read("a.png").shape)) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: found.append(loader.read("a.png").shape)) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -36,14 +36,19 @@ def test_several_columns_are_one_target() -> None:
     assert (target.units, target.activation) == (2, None)
     assert target.read((3.0, 10.0)).tolist() == [1.0, -1.0]
     columns = target.decode_outputs(np.array([[1.0, -1.0]]))
-    assert {name: column.tolist() for name, column in columns.items()} == {"width": [3.0], "height": [10.0]}
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "width": [3.0],
+        "height": [10.0],
+    }
     mg.check_loader(target, [(1.0, 2.0), (np.float32(3), 4)])
     mg.check_loader(NumericTarget("price", mean=2.0, scale=3.0), [1, 2.5])
 
 
 @pytest.mark.parametrize("cell", [None, float("nan"), float("inf"), pd.NA])
 def test_a_missing_or_infinite_value_is_an_error_with_the_way_out(cell: object) -> None:
-    with pytest.raises(mg.LoadError, match=r"missing or infinite.*`table.dropna\(subset=\['price'\]\)`.*Received: "):
+    with pytest.raises(
+        mg.LoadError, match=r"missing or infinite.*`table.dropna\(subset=\['price'\]\)`.*Received: "
+    ):
         NumericTarget("price").read(cell)
 
 
@@ -73,7 +78,9 @@ def test_columns_are_taken_by_name_whatever_their_order_in_the_table() -> None:
     table = pd.DataFrame({"price": [1.0, 3.0], "height": [10.0, 50.0], "kind": ["a", "b"]})
     target = NumericTarget.from_values(["height", "price"], table)
     assert (target.mean.tolist(), target.scale.tolist()) == ([30.0, 2.0], [20.0, 1.0])
-    assert NumericTarget.from_values("price", table) == NumericTarget.from_values("price", table["price"])
+    assert NumericTarget.from_values("price", table) == NumericTarget.from_values(
+        "price", table["price"]
+    )
     assert NumericTarget.from_values(["price"], table).mean.tolist() == [2.0]
 
 
@@ -92,13 +99,18 @@ def test_cells_of_one_column_may_hold_several_numbers(kind: str) -> None:
     assert target == NumericTarget("box", mean=[2, 20], scale=[2, 10], units=2)
     assert (target.spec.shape, target.units) == ((2,), 2)
     columns = target.decode_outputs(np.array([[1.0, -1.0]]))
-    assert {name: column.tolist() for name, column in columns.items()} == {"box_0": [4.0], "box_1": [10.0]}
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "box_0": [4.0],
+        "box_1": [10.0],
+    }
     assert "box_1.r2" in target.score(np.eye(2), np.eye(2))
     mg.check_loader(target, [table["box"].iloc[0], [1, 2.5], (3, 4)])
 
 
 def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
-    table = mg.table_from_arrays(x=np.arange(6.0), box=np.arange(12.0).reshape(6, 2), one=np.arange(6.0)[:, None])
+    table = mg.table_from_arrays(
+        x=np.arange(6.0), box=np.arange(12.0).reshape(6, 2), one=np.arange(6.0)[:, None]
+    )
     inputs = {"x": mg.NumericLoader.from_values("x", table["x"])}
     for column, names in (("box", ["box_0", "box_1"]), ("one", ["one"])):
         target = NumericTarget.from_values(column, table[column])
@@ -106,7 +118,9 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
         assert target.unscale(truth) == pytest.approx(np.stack(table[column]), abs=1e-5)
         bundle = mg.Bundle(mg.build_fusion_classifier(inputs, target), inputs, target)
         assert list(bundle.predict(table)) == names
-    assert NumericTarget.from_values("box", table, standardize=False) == NumericTarget("box", units=2)
+    assert NumericTarget.from_values("box", table, standardize=False) == NumericTarget(
+        "box", units=2
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,8 +128,14 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
     [
         (lambda: NumericTarget([]), r"one or more different names. Received: column=\[\]"),
         (lambda: NumericTarget(["a", "a"]), "one or more different names"),
-        (lambda: NumericTarget("a", mean=[1, 2]), r"`mean` must be 1 finite number\(s\). Received: mean=\[1, 2\]"),
-        (lambda: NumericTarget("a", scale=0), r"`scale` must be 1 finite number\(s\) above 0. Received: scale=0"),
+        (
+            lambda: NumericTarget("a", mean=[1, 2]),
+            r"`mean` must be 1 finite number\(s\). Received: mean=\[1, 2\]",
+        ),
+        (
+            lambda: NumericTarget("a", scale=0),
+            r"`scale` must be 1 finite number\(s\) above 0. Received: scale=0",
+        ),
         (lambda: NumericTarget("a", scale=float("nan")), "`scale` must be"),
         (
             lambda: NumericTarget.from_values("price", pd.Series([1.0, None], index=[7, 8])),
@@ -126,16 +146,27 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
             "must be finite.*Received: an infinite value at index 8 of 'price'",
         ),
         (
-            lambda: NumericTarget.from_values(["a", "b"], pd.DataFrame({"a": [1.0, 2.0], "b": [None, None]})),
+            lambda: NumericTarget.from_values(
+                ["a", "b"], pd.DataFrame({"a": [1.0, 2.0], "b": [None, None]})
+            ),
             "is 'b' the right column.*Received: all of 2 values are missing in 'b'",
         ),
-        (lambda: NumericTarget.from_values("price", pd.Series([], dtype="float64")), "Received: no values in 'price'"),
+        (
+            lambda: NumericTarget.from_values("price", pd.Series([], dtype="float64")),
+            "Received: no values in 'price'",
+        ),
         (
             lambda: NumericTarget.from_values("price", ["cheap"]),
             r"values of 'price' must be numbers\. .*Received: 'cheap'",
         ),
-        (lambda: NumericTarget.from_values(["a", "b"], np.ones((3, 3))), r"\['a', 'b'\], 3 column\(s\) of values"),
-        (lambda: NumericTarget.from_values(["a"], [[1, 2], [3, 4]]), r"\['a'\], 2 column\(s\) of values"),
+        (
+            lambda: NumericTarget.from_values(["a", "b"], np.ones((3, 3))),
+            r"\['a', 'b'\], 3 column\(s\) of values",
+        ),
+        (
+            lambda: NumericTarget.from_values(["a"], [[1, 2], [3, 4]]),
+            r"\['a'\], 2 column\(s\) of values",
+        ),
         (
             lambda: NumericTarget.from_values(["a", "c"], pd.DataFrame({"a": [1], "b": [2]})),
             r"no such column; it has \['a', 'b'\]. Received: column='c'",
@@ -144,19 +175,34 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
             lambda: NumericTarget.from_values("y", pd.Series([[1, 2], [3]], index=[7, 8])),
             r"a target as `InputTarget\(ArrayLoader.*a column each. Received: shape \(1,\) at index 8",
         ),
-        (lambda: NumericTarget.from_values("y", np.ones((3, 2, 2))), r"`InputTarget\(.*Received: shape \(2, 2\) at in"),
+        (
+            lambda: NumericTarget.from_values("y", np.ones((3, 2, 2))),
+            r"`InputTarget\(.*Received: shape \(2, 2\) at in",
+        ),
         (
             lambda: NumericTarget.from_values("y", [[1, 2], [[1], [2, 3]]]),
             "Received: lists of unequal lengths at index 1",
         ),
-        (lambda: NumericTarget.from_values("y", [[1, 2], None]), "drop such rows.*missing value at index 1 of 'y'"),
-        (lambda: NumericTarget.from_values("y", [[1, 2], [3, np.nan]]), "must be finite.*NaN at index 1 of 'y'"),
+        (
+            lambda: NumericTarget.from_values("y", [[1, 2], None]),
+            "drop such rows.*missing value at index 1 of 'y'",
+        ),
+        (
+            lambda: NumericTarget.from_values("y", [[1, 2], [3, np.nan]]),
+            "must be finite.*NaN at index 1 of 'y'",
+        ),
         (
             lambda: NumericTarget.from_values("y", [[1, 2], [3, "x"]]),
             r"values of 'y' must be numbers\. .*Received: 'x' at index 1",
         ),
-        (lambda: NumericTarget("a", units=0), "`units` must be a positive integer. Received: units=0"),
-        (lambda: NumericTarget(["a", "b"], units=3), "Of several columns each holds one number.*units=3"),
+        (
+            lambda: NumericTarget("a", units=0),
+            "`units` must be a positive integer. Received: units=0",
+        ),
+        (
+            lambda: NumericTarget(["a", "b"], units=3),
+            "Of several columns each holds one number.*units=3",
+        ),
     ],
 )
 def test_targets_that_make_no_sense_are_refused(build, message: str) -> None:
@@ -166,7 +212,9 @@ def test_targets_that_make_no_sense_are_refused(build, message: str) -> None:
 
 def test_rows_of_weight_zero_do_not_count_in_the_loss() -> None:
     truth = np.array([[1.0, 2.0], [3.0, 5.0]], "float32")
-    loss = NumericTarget(["a", "b"]).loss(truth, np.zeros((2, 2), "float32"), sample_weight=np.array([1.0, 0.0]))
+    loss = NumericTarget(["a", "b"]).loss(
+        truth, np.zeros((2, 2), "float32"), sample_weight=np.array([1.0, 0.0])
+    )
     assert float(keras.ops.convert_to_numpy(loss)) == pytest.approx(2.5)
 
 
@@ -191,7 +239,9 @@ def test_scores_are_those_of_scikit_learn_in_the_tables_units() -> None:
     assert len(scores) == 6
     for position, name in enumerate("ab"):
         pair = values[:, position], predicted[:, position]
-        assert scores[f"{name}.mean_absolute_error"] == pytest.approx(metrics.mean_absolute_error(*pair), rel=1e-5)
+        assert scores[f"{name}.mean_absolute_error"] == pytest.approx(
+            metrics.mean_absolute_error(*pair), rel=1e-5
+        )
         assert scores[f"{name}.root_mean_squared_error"] == pytest.approx(
             metrics.root_mean_squared_error(*pair), rel=1e-5
         )

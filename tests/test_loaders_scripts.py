@@ -10,7 +10,8 @@ import pytest
 import multimodal_gen as mg
 from multimodal_gen.loaders.text.tokens import TokenEncoder
 
-# The last two sentences of each are held out. Where a script puts no spaces between words, "|" stands for them.
+# The last two sentences of each are held out. Where a script puts no spaces between words, "|"
+# stands for them.
 SENTENCES = {
     "Latin with marks": """Žena nese červený hrnek na dřevěný stůl.
         Muž opravuje starou židli v zahradě.
@@ -167,7 +168,9 @@ def known_share(loader: mg.TextLoader, texts: list[str]) -> float:
 
 
 @pytest.mark.parametrize("script", SENTENCES)
-def test_words_that_differ_have_ids_that_differ_and_a_held_out_sentence_is_known(script: str) -> None:
+def test_words_that_differ_have_ids_that_differ_and_a_held_out_sentence_is_known(
+    script: str,
+) -> None:
     train, held_out, words = parts(script)
     assert len(words) > 20
     loader = mg.TextLoader.from_texts("text", train)
@@ -188,9 +191,15 @@ def test_held_out_sentences_fit_in_the_default_length(script: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["bpe", "unigram"])
-def test_the_other_models_that_learn_pieces_tell_the_words_of_all_scripts_apart_too(model: str) -> None:
-    everything, held_out, words = (list(chain(*lists)) for lists in zip(*map(parts, SENTENCES), strict=True))
-    loader = mg.TextLoader.from_texts("text", everything, model=model, lowercase=False, sequence_length=64)
+def test_the_other_models_that_learn_pieces_tell_the_words_of_all_scripts_apart_too(
+    model: str,
+) -> None:
+    everything, held_out, words = (
+        list(chain(*lists)) for lists in zip(*map(parts, SENTENCES), strict=True)
+    )
+    loader = mg.TextLoader.from_texts(
+        "text", everything, model=model, lowercase=False, sequence_length=64
+    )
     assert len({loader.read(word).tobytes() for word in words}) == len(set(words))
     assert known_share(loader, held_out) > 0.99
     assert loader.decode(loader.read(held_out[0])) == held_out[0]
@@ -207,7 +216,9 @@ def test_words_of_the_wordlevel_model_are_the_letters_of_scripts_without_spaces(
 
 @pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
 @pytest.mark.parametrize("script", ["Thai", "Chinese", "Khmer"])
-def test_a_caption_of_hundreds_of_letters_without_a_space_keeps_its_last_word(script: str, model: str) -> None:
+def test_a_caption_of_hundreds_of_letters_without_a_space_keeps_its_last_word(
+    script: str, model: str
+) -> None:
     words = parts(script)[2]
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(words, 120)) for _ in range(30)]
@@ -224,7 +235,9 @@ def test_a_caption_of_hundreds_of_letters_without_a_space_keeps_its_last_word(sc
 
 def test_letters_and_signs_of_no_training_text_are_spelled_and_read_back() -> None:
     for model in ("wordpiece", "bpe", "unigram"):
-        loader = mg.TextLoader.from_texts("text", ["a red mug", "a blue mug"], model=model, sequence_length=40)
+        loader = mg.TextLoader.from_texts(
+            "text", ["a red mug", "a blue mug"], model=model, sequence_length=40
+        )
         for text in ("a red 잔", "a mug, 42 €", "naïve 😀 mug", "a red\u00a0杯子", "x" * 30 + "é"):
             array = loader.read(text)
             assert 1 not in array, (model, text)
@@ -244,51 +257,99 @@ def test_of_a_caption_without_end_only_the_words_that_are_kept_are_encoded_again
         whole = loader.replace(tokenizer=loader.encoder.replace(sequence_length=2000)).read(text)
         whole = whole[whole > 0]
         assert len(whole) > 600 and 1 not in whole
-        assert loader.read(text).tolist() == (whole[:50] if side == "right" else whole[-50:]).tolist()
+        assert (
+            loader.read(text).tolist() == (whole[:50] if side == "right" else whole[-50:]).tolist()
+        )
     assert np.count_nonzero(loader.read("杯" * 100_000)) == 50
 
 
 @pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
 def test_lines_and_other_spaces_part_words_in_every_model(model: str) -> None:
-    texts = ["a red\nmug with\ta lamp", "the\r\nblue mug\u2028and a\x0bdesk", "a  red\u3000lamp"] * 3
-    loader = mg.TextLoader.from_texts("text", texts, model=model, vocabulary_size=2000, sequence_length=20)
+    texts = [
+        "a red\nmug with\ta lamp",
+        "the\r\nblue mug\u2028and a\x0bdesk",
+        "a  red\u3000lamp",
+    ] * 3
+    loader = mg.TextLoader.from_texts(
+        "text", texts, model=model, vocabulary_size=2000, sequence_length=20
+    )
     assert known_share(loader, texts) == 1
     assert loader.read("a\nred\tmug").tolist() == loader.read("a red mug").tolist()
-    small = mg.TextLoader.from_texts("text", texts, model=model, vocabulary_size=60, sequence_length=30)
+    small = mg.TextLoader.from_texts(
+        "text", texts, model=model, vocabulary_size=60, sequence_length=30
+    )
     assert known_share(small, texts) == 1 and small.spec.vocabulary_size <= 60
 
 
 def test_only_case_is_ignored_and_only_when_asked() -> None:
-    texts = ["Straße Masse Maße", "İstanbul ısı isi ISI", "ΟΔΟΣ οδος", "Ёж еж", "ნანა", "résumé resume"]
+    texts = [
+        "Straße Masse Maße",
+        "İstanbul ısı isi ISI",
+        "ΟΔΟΣ οδος",
+        "Ёж еж",
+        "ნანა",
+        "résumé resume",
+    ]
     loader = mg.TextLoader.from_texts("text", texts, sequence_length=12)
 
     def same(one: str, other: str) -> bool:
         return np.array_equal(loader.read(one), loader.read(other))
 
-    assert same("ΟΔΟΣ", "οδος") and same("İstanbul", "istanbul") and same("STRAẞE", "straße") and same("ЁЖ", "ёж")
-    assert same("ᲜᲐᲜᲐ", "ნანა") and same("RÉSUMÉ", "re\u0301sume\u0301") and same("ＲＥＳＵＭＥ", "resume")
+    assert (
+        same("ΟΔΟΣ", "οδος")
+        and same("İstanbul", "istanbul")
+        and same("STRAẞE", "straße")
+        and same("ЁЖ", "ёж")
+    )
+    assert (
+        same("ᲜᲐᲜᲐ", "ნანა")
+        and same("RÉSUMÉ", "re\u0301sume\u0301")
+        and same("ＲＥＳＵＭＥ", "resume")
+    )
     assert not any(
         same(*pair)
-        for pair in [("Masse", "Maße"), ("ısı", "isi"), ("Ёж", "еж"), ("résumé", "resume"), ("STRASSE", "Straße")]
+        for pair in [
+            ("Masse", "Maße"),
+            ("ısı", "isi"),
+            ("Ёж", "еж"),
+            ("résumé", "resume"),
+            ("STRASSE", "Straße"),
+        ]
     )
     assert same("ISI", "isi")
     exact = loader.from_texts("text", texts, lowercase=False, sequence_length=12)
     assert not np.array_equal(exact.read("ΟΔΟΣ"), exact.read("οδος"))
 
 
-def test_a_vocabulary_that_the_letters_do_not_fit_in_is_refused_and_a_large_one_spells_the_rarest() -> None:
+def test_a_vocabulary_that_the_letters_do_not_fit_in_is_refused_and_a_large_one_spells_the_rarest() -> (
+    None
+):
     letters = [chr(0x4E00 + number) for number in range(900)]
     texts = ["".join(letters[: number + 1]) for number in range(0, 900, 30)]
     for model, least in (("wordpiece", 1745), ("bpe", 875), ("unigram", 875)):
-        with pytest.raises(ValueError, match=rf"`vocabulary_size` must be at least {least}: the texts have 871 diff"):
+        with pytest.raises(
+            ValueError,
+            match=rf"`vocabulary_size` must be at least {least}: the texts have 871 diff",
+        ):
             mg.TextLoader.from_texts("text", texts, model=model, vocabulary_size=500)
-        assert mg.TextLoader.from_texts("text", texts[:3], model=model, vocabulary_size=500).spec.vocabulary_size <= 500
-        loader = mg.TextLoader.from_texts("text", texts, model=model, vocabulary_size=1024, sequence_length=3000)
+        assert (
+            mg.TextLoader.from_texts(
+                "text", texts[:3], model=model, vocabulary_size=500
+            ).spec.vocabulary_size
+            <= 500
+        )
+        loader = mg.TextLoader.from_texts(
+            "text", texts, model=model, vocabulary_size=1024, sequence_length=3000
+        )
         assert loader.spec.vocabulary_size <= 1024
         assert known_share(loader, texts) == 1
-        assert len(loader.read(letters[0]).nonzero()[0]) < len(loader.read(letters[870]).nonzero()[0])
+        assert len(loader.read(letters[0]).nonzero()[0]) < len(
+            loader.read(letters[870]).nonzero()[0]
+        )
         # WordPiece takes a word in parts of a hundred letters.
         read = loader.decode(loader.read(texts[-1]))
         assert (read.replace(" ", "") if model == "wordpiece" else read) == texts[-1]
-    with pytest.raises(ValueError, match=r"at least 45: the texts have 21 different.*Received: vocabulary_size=4$"):
+    with pytest.raises(
+        ValueError, match=r"at least 45: the texts have 21 different.*Received: vocabulary_size=4$"
+    ):
         mg.TextLoader.from_texts("text", ["abcdefghijklmnopqrstu"], vocabulary_size=4)

@@ -13,7 +13,12 @@ from tokenizers import models, pre_tokenizers, processors
 
 import multimodal_gen as mg
 from multimodal_gen.augment import RandomFlip
-from multimodal_gen.augment.text import RandomWordDeletion, RandomWordSwap, TokenDropout, TokenMasking
+from multimodal_gen.augment.text import (
+    RandomWordDeletion,
+    RandomWordSwap,
+    TokenDropout,
+    TokenMasking,
+)
 
 TEXTS = [
     "a red mug with a handle",
@@ -25,7 +30,9 @@ TEXTS = [
 
 @pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "wordlevel"])
 def test_each_model_encodes_pads_and_decodes(model: str) -> None:
-    loader = mg.TextLoader.from_texts("caption", TEXTS, model=model, vocabulary_size=200, sequence_length=30)
+    loader = mg.TextLoader.from_texts(
+        "caption", TEXTS, model=model, vocabulary_size=200, sequence_length=30
+    )
     ids = loader.read("a red lamp")
     assert loader.spec == mg.ArraySpec((30,), "int32", "tokens", loader.spec.vocabulary_size)
     assert ids.dtype == np.int32
@@ -38,7 +45,9 @@ def test_each_model_encodes_pads_and_decodes(model: str) -> None:
 
 @pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "wordlevel"])
 def test_each_trained_tokenizer_knows_a_mask_token_and_leaves_no_id_unused(model: str) -> None:
-    encoder = mg.TextLoader.from_texts("caption", TEXTS, model=model, vocabulary_size=80, sequence_length=8).encoder
+    encoder = mg.TextLoader.from_texts(
+        "caption", TEXTS, model=model, vocabulary_size=80, sequence_length=8
+    ).encoder
     assert isinstance(encoder, mg.TokenEncoder)
     assert [encoder.token(one) for one in (1, 2)] == ["[UNK]", "[MASK]"]
     assert encoder.token_id("[MASK]") == 2
@@ -50,7 +59,9 @@ def test_each_trained_tokenizer_knows_a_mask_token_and_leaves_no_id_unused(model
 
 
 def test_zero_is_padding_and_one_is_an_unknown_word() -> None:
-    loader = mg.TextLoader.from_texts("caption", TEXTS, model="wordlevel", vocabulary_size=50, sequence_length=4)
+    loader = mg.TextLoader.from_texts(
+        "caption", TEXTS, model="wordlevel", vocabulary_size=50, sequence_length=4
+    )
     assert loader.read("").tolist() == [0, 0, 0, 0]
     assert loader.read("qqq").tolist() == [1, 0, 0, 0]
 
@@ -88,7 +99,10 @@ def test_missing_texts_are_left_out_of_training_and_refused_when_read() -> None:
     for cell in (None, float("nan")):
         with pytest.raises(mg.LoadError, match="missing"):
             loader.read(cell)
-    with pytest.raises(mg.LoadError, match=r"expected text. Convert the column with `.astype\(str\)`. Received: int 3"):
+    with pytest.raises(
+        mg.LoadError,
+        match=r"expected text. Convert the column with `.astype\(str\)`. Received: int 3",
+    ):
         loader.read(3)
 
 
@@ -106,9 +120,13 @@ def test_arguments_without_meaning_are_refused(arguments: dict, message: str) ->
     with pytest.raises(ValueError, match=message):
         mg.TextLoader.from_texts("caption", TEXTS, **arguments)
     for swapped in (("caption", "a text"), (TEXTS, "caption")):
-        with pytest.raises(TypeError, match="First comes the name of a column, and then its values"):
+        with pytest.raises(
+            TypeError, match="First comes the name of a column, and then its values"
+        ):
             mg.TextLoader.from_texts(*swapped)
-    with pytest.raises(mg.LoadError, match=r"index 's', column 'caption': expected text.*astype.*Received: int 3"):
+    with pytest.raises(
+        mg.LoadError, match=r"index 's', column 'caption': expected text.*astype.*Received: int 3"
+    ):
         mg.TextLoader.from_texts("caption", pd.Series(["a", 3], index=["r", "s"]))
     with pytest.raises(mg.LoadError, match="index 1, column 'caption': expected text"):
         mg.TextLoader.from_texts("caption", ["a", 3])
@@ -117,23 +135,33 @@ def test_arguments_without_meaning_are_refused(arguments: dict, message: str) ->
 
 
 def test_training_a_tokenizer_repeats_in_another_process() -> None:
-    # Words of which each occurs as often as the others: their pieces are worth the same, so there are ties to break.
-    ties = [" ".join(f"{one}{two}{three}" for one in "bdg") for two in "aeiou" for three in ("mp", "nk", "rst", "lf")]
+    # Words of which each occurs as often as the others: their pieces are worth the same, so there
+    # are ties to break.
+    ties = [
+        " ".join(f"{one}{two}{three}" for one in "bdg")
+        for two in "aeiou"
+        for three in ("mp", "nk", "rst", "lf")
+    ]
     code = (
         "import hashlib, json, multimodal_gen as mg; from multimodal_gen.config import serialize; "
         f"texts = {[*TEXTS, *ties]!r}; "
-        "print([hashlib.sha256(json.dumps(serialize(mg.TextLoader.from_texts('c', texts, model=m, vocabulary_size=60)))"
-        ".encode()).hexdigest() for m in ('wordpiece', 'bpe', 'unigram', 'wordlevel')])"
+        "print([hashlib.sha256(json.dumps(serialize(mg.TextLoader.from_texts('c', texts, model=m, "
+        "vocabulary_size=60))).encode()).hexdigest() for m in ('wordpiece', 'bpe', 'unigram', "
+        "'wordlevel')])"
     )
     outputs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
         for _ in range(3)
     }
     assert len(outputs) == 1
 
 
 def word_tokenizer(words: list[str]) -> tokenizers.Tokenizer:
-    tokenizer = tokenizers.Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[-1]))
+    tokenizer = tokenizers.Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[-1])
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return tokenizer
 
@@ -166,7 +194,9 @@ def test_special_tokens_survive_truncation_and_later_changes_do_not_reach_the_lo
 
 def test_the_length_of_a_tokenizer_that_truncates_is_its_own() -> None:
     tokenizer = word_tokenizer(["[PAD]", "red", "[UNK]"])
-    with pytest.raises(ValueError, match="does not say how long a text may be: give `sequence_length`"):
+    with pytest.raises(
+        ValueError, match="does not say how long a text may be: give `sequence_length`"
+    ):
         mg.TextLoader("caption", tokenizer)
     tokenizer.enable_truncation(3)
     assert mg.TextLoader("caption", tokenizer).spec.shape == (3,)
@@ -229,7 +259,10 @@ def reveal(text: str, rng: np.random.Generator) -> str:
 
 def test_operations_on_words_come_before_those_on_tokens_whatever_their_order_in_the_list() -> None:
     loader = mg.TextLoader.from_texts(
-        "caption", TEXTS, model="wordlevel", augment=[TokenDropout(1.0), RandomWordSwap(1.0), reveal]
+        "caption",
+        TEXTS,
+        model="wordlevel",
+        augment=[TokenDropout(1.0), RandomWordSwap(1.0), reveal],
     )
     seen = {tuple(trained(loader, "red mug", seed)) for seed in range(40)}
     assert seen == {("mug",), ("red",), ("lamp",)}
@@ -248,9 +281,13 @@ def test_without_a_stream_nothing_is_varied_and_other_cells_are_left_for_read_to
 
 
 @pytest.mark.parametrize("output_mode", ["tokens", "ngrams"])
-def test_a_varying_loader_keeps_the_contract_and_is_saved_without_foreign_callables(output_mode: str) -> None:
+def test_a_varying_loader_keeps_the_contract_and_is_saved_without_foreign_callables(
+    output_mode: str,
+) -> None:
     own = [RandomWordDeletion(0.3), RandomWordSwap(0.3)]
-    loader = mg.TextLoader.from_texts("caption", TEXTS, output_mode=output_mode, augment=[shout, *own])
+    loader = mg.TextLoader.from_texts(
+        "caption", TEXTS, output_mode=output_mode, augment=[shout, *own]
+    )
     mg.check_loader(loader, ["a red mug", "", "zzz 😀"])
     assert loader.get_config()["augment"] == own
     assert loader.replace(column="title").operations == loader.operations
@@ -258,25 +295,37 @@ def test_a_varying_loader_keeps_the_contract_and_is_saved_without_foreign_callab
 
 
 def test_ngrams_take_operations_on_words_and_refuse_those_on_tokens() -> None:
-    loader = mg.TextLoader.from_texts("caption", TEXTS, output_mode="ngrams", augment=[RandomWordSwap(1.0)])
+    loader = mg.TextLoader.from_texts(
+        "caption", TEXTS, output_mode="ngrams", augment=[RandomWordSwap(1.0)]
+    )
     rng = stream(0)
     varied = loader.augment(loader.read(loader.augment_cell("red mug", rng)), rng)
     assert np.array_equal(varied, loader.read("mug red"))
     assert not np.array_equal(varied, loader.read("red mug"))
-    with pytest.raises(ValueError, match=r"N-grams are no tokens.*RandomWordSwap.*Received: TokenDropout\(rate=0.1\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"N-grams are no tokens.*RandomWordSwap.*Received: TokenDropout\(rate=0.1\)",
+    ):
         loader.replace(augment=[TokenDropout(0.1)])
 
 
 @pytest.mark.parametrize("operations", [RandomWordSwap(), ["swap"], [RandomFlip()]])
 def test_what_is_no_list_of_operations_on_text_is_refused(operations: object) -> None:
-    with pytest.raises(ValueError, match="`augment` must (be a list|hold operations on words or tokens).*Received: "):
+    with pytest.raises(
+        ValueError,
+        match="`augment` must (be a list|hold operations on words or tokens).*Received: ",
+    ):
         mg.TextLoader.from_texts("caption", TEXTS, augment=operations)  # type: ignore[arg-type]
 
 
-def test_a_tokenizer_file_without_a_mask_token_is_refused_and_one_that_got_it_is_taken(tmp_path: Path) -> None:
+def test_a_tokenizer_file_without_a_mask_token_is_refused_and_one_that_got_it_is_taken(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "tokenizer.json"
     word_tokenizer(["[PAD]", "red", "mug", "[UNK]"]).save(str(path))
-    with pytest.raises(ValueError, match=r"has no token '\[MASK\]'.*Tokenizer.from_file.*add_special_tokens"):
+    with pytest.raises(
+        ValueError, match=r"has no token '\[MASK\]'.*Tokenizer.from_file.*add_special_tokens"
+    ):
         mg.TextLoader.from_file("caption", path, sequence_length=4, augment=[TokenMasking(1.0)])
     tokenizer = tokenizers.Tokenizer.from_file(str(path))
     tokenizer.add_special_tokens(["[MASK]"])
@@ -290,7 +339,9 @@ def test_a_tokenizer_file_without_a_mask_token_is_refused_and_one_that_got_it_is
 def test_captions_vary_from_epoch_to_epoch_and_not_with_batches_or_when_evaluating() -> None:
     texts = [f"{TEXTS[row % 4]} for the desk" for row in range(12)]
     table = pd.DataFrame({"caption": texts})
-    loader = mg.TextLoader.from_texts("caption", texts, augment=[RandomWordSwap(0.5), TokenDropout(0.3)])
+    loader = mg.TextLoader.from_texts(
+        "caption", texts, augment=[RandomWordSwap(0.5), TokenDropout(0.3)]
+    )
 
     def epoch(number: int, **arguments: int) -> np.ndarray:
         data = mg.MultimodalSequence(table, {"caption": loader}, shuffle=True, seed=1, **arguments)
@@ -308,7 +359,10 @@ def test_captions_vary_from_epoch_to_epoch_and_not_with_batches_or_when_evaluati
 
 
 def test_the_default_length_has_room_for_words_that_no_training_caption_has() -> None:
-    words = "red blue green old new small large mug lamp chair desk shelf vase clock bowl on by near under a the with"
+    words = (
+        "red blue green old new small large mug lamp chair desk shelf vase clock bowl on by near "
+        "under a the with"
+    )
     rng = np.random.default_rng(0)
     captions = [" ".join(rng.choice(words.split(), 6)) for _ in range(150)]
     loader = mg.TextLoader.from_texts("caption", captions)
@@ -325,14 +379,22 @@ def test_the_default_length_has_room_for_words_that_no_training_caption_has() ->
 
 def test_words_of_one_caption_alone_count_as_their_letters() -> None:
     same = ["a red mug", "a blue mug", "a red lamp", "a blue lamp"]
-    own = [f"{text} {word}" for text, word in zip(same, ["walnut", "cobalt", "ceramic", "velvet"], strict=True)]
-    lengths = [mg.TextLoader.from_texts("caption", texts).spec.shape[0] for texts in (same * 2, own)]
+    own = [
+        f"{text} {word}"
+        for text, word in zip(same, ["walnut", "cobalt", "ceramic", "velvet"], strict=True)
+    ]
+    lengths = [
+        mg.TextLoader.from_texts("caption", texts).spec.shape[0] for texts in (same * 2, own)
+    ]
     assert lengths == [3 + 12, 3 + len("ceramic") + 12]
 
 
 @pytest.mark.parametrize(
     ("cells", "texts"),
-    [([b"a red mug", "caf\u00e9".encode()], ["a red mug", "caf\u00e9"]), ([["a", "mug"], ["lamp"]], ["a mug", "lamp"])],
+    [
+        ([b"a red mug", "caf\u00e9".encode()], ["a red mug", "caf\u00e9"]),
+        ([["a", "mug"], ["lamp"]], ["a mug", "lamp"]),
+    ],
 )
 def test_bytes_and_lists_are_refused_with_a_line_that_makes_texts_of_them(
     cells: list[object], texts: list[str]
@@ -347,20 +409,31 @@ def test_bytes_and_lists_are_refused_with_a_line_that_makes_texts_of_them(
         mg.TextLoader.from_texts("caption", ["a", np.array([1, 2])])
 
 
-def test_an_unknown_word_without_a_token_for_it_is_an_error_that_says_what_to_add(tmp_path: Path) -> None:
-    plain = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[PAD]": 0, "red": 1, "mug": 2}, unk_token="[UNK]"))
+def test_an_unknown_word_without_a_token_for_it_is_an_error_that_says_what_to_add(
+    tmp_path: Path,
+) -> None:
+    plain = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({"[PAD]": 0, "red": 1, "mug": 2}, unk_token="[UNK]")
+    )
     plain.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     file = tmp_path / "tokenizer.json"
     plain.save(str(file))
     loader = mg.TextLoader.from_file("caption", file, sequence_length=3)
     assert loader.read("red mug").tolist() == [1, 2, 0]
     for read in (lambda: loader.read("red jug"), lambda: loader.read_batch(["red mug", "red jug"])):
-        with pytest.raises(mg.LoadError, match=r'has no token for unknown words.*"unk_token": "\[UNK\]".*Received: '):
+        with pytest.raises(
+            mg.LoadError,
+            match=r'has no token for unknown words.*"unk_token": "\[UNK\]".*Received: ',
+        ):
             read()
     description = json.loads(file.read_text())
     description["model"]["vocab"]["[UNK]"] = 3
     file.write_text(json.dumps(description))
-    assert mg.TextLoader.from_file("caption", file, sequence_length=3).read("red jug").tolist() == [1, 3, 0]
+    assert mg.TextLoader.from_file("caption", file, sequence_length=3).read("red jug").tolist() == [
+        1,
+        3,
+        0,
+    ]
 
 
 def test_a_unigram_model_without_a_token_for_unknown_words_says_the_same() -> None:
@@ -371,10 +444,16 @@ def test_a_unigram_model_without_a_token_for_unknown_words_says_the_same() -> No
 
 
 @pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "wordlevel"])
-def test_control_characters_inside_a_word_are_left_out_and_spaces_among_them_part_words(model: str) -> None:
-    loader = mg.TextLoader.from_texts("caption", ["a red mug", "a b\x02lue lamp"] * 3, model=model, sequence_length=9)
+def test_control_characters_inside_a_word_are_left_out_and_spaces_among_them_part_words(
+    model: str,
+) -> None:
+    loader = mg.TextLoader.from_texts(
+        "caption", ["a red mug", "a b\x02lue lamp"] * 3, model=model, sequence_length=9
+    )
     expected = loader.read("a red mug").tolist()
     assert 1 not in expected
     for text in ("a r\x01ed mug", "a red m\x00ug\x7f", "a red\x9d mug", "a\tred\nmug"):
         assert loader.read(text).tolist() == expected
-    assert loader.read("blue").tolist() == loader.read("bl\x1bue").tolist() and 1 not in loader.read("blue")
+    assert loader.read("blue").tolist() == loader.read(
+        "bl\x1bue"
+    ).tolist() and 1 not in loader.read("blue")

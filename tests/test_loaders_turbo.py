@@ -63,7 +63,18 @@ def stripes(height: int, width: int, period: int, along: str) -> np.ndarray:
 @pytest.mark.parametrize("image_size", [(64, 64), (224, 224), (300, 200)])
 @pytest.mark.parametrize(
     "size",
-    [(25, 284), (284, 25), (78, 100), (64, 640), (1000, 60), (30, 30), (130, 640), (256, 256), (375, 500), (440, 440)],
+    [
+        (25, 284),
+        (284, 25),
+        (78, 100),
+        (64, 640),
+        (1000, 60),
+        (30, 30),
+        (130, 640),
+        (256, 256),
+        (375, 500),
+        (440, 440),
+    ],
 )
 def test_stripes_of_every_width_are_within_3_levels_of_pillow(
     size: tuple[int, int], image_size: tuple[int, int]
@@ -77,7 +88,8 @@ def test_stripes_of_every_width_are_within_3_levels_of_pillow(
 
 @pytest.mark.parametrize("image_size", [(64, 64), (224, 224), (120, 300)])
 def test_stripes_in_colour_are_within_3_levels_of_pillow(image_size: tuple[int, int]) -> None:
-    # Their colours are stored at half the size of their brightness, and brought back as Pillow does it.
+    # Their colours are stored at half the size of their brightness, and brought back as Pillow does
+    # it.
     for size in ((375, 500), (500, 375), (130, 640), (256, 256)):
         for period in (2, 3, 4, 7):
             share = stripes(*size, period, "diagonal")[..., None] / 255
@@ -142,7 +154,9 @@ def test_a_pattern_too_fine_for_the_size_becomes_grey_and_no_pattern() -> None:
 
 def test_a_picture_beyond_the_loaders_limit_is_refused_as_with_pillow() -> None:
     for decoder in ("pillow", "turbo"):
-        with pytest.raises(mg.LoadError, match=r"pixels, more than this loader decodes \(max_pixels=1,000"):
+        with pytest.raises(
+            mg.LoadError, match=r"pixels, more than this loader decodes \(max_pixels=1,000"
+        ):
             mg.ImageLoader("image", decoder=decoder, max_pixels=1000).read(jpeg(picture()))
 
 
@@ -154,7 +168,9 @@ def test_turbo_keeps_the_contract_of_a_loader(tmp_path: Path) -> None:
 
 
 def test_turbo_interpolates_bilinearly_only() -> None:
-    with pytest.raises(ValueError, match=r"\"turbo\" interpolates \"bilinear\" only.*interpolation='area'"):
+    with pytest.raises(
+        ValueError, match=r"\"turbo\" interpolates \"bilinear\" only.*interpolation='area'"
+    ):
         mg.ImageLoader("image", decoder="turbo", interpolation="area")
     with pytest.raises(ValueError, match="decoder='fast'"):
         mg.ImageLoader("image", decoder="fast")
@@ -172,7 +188,10 @@ def test_without_its_libraries_turbo_says_what_to_install() -> None:
 
 def test_an_array_is_left_alone_by_what_is_decoded_after_it() -> None:
     one, other = jpeg(picture(64, 48)), jpeg(Image.new("RGB", (48, 64)))
-    for arguments in ({"image_size": (64, 48)}, {"image_size": (64, 48), "color_mode": "grayscale"}):
+    for arguments in (
+        {"image_size": (64, 48)},
+        {"image_size": (64, 48), "color_mode": "grayscale"},
+    ):
         loader = mg.ImageLoader("image", decoder="turbo", **arguments)
         first = loader.read(one)
         before = first.copy()

@@ -32,7 +32,11 @@ LEARNERS: dict[str, Callable[[Any, Any], mg.Loader]] = {
 @pytest.mark.parametrize("column", list(LEARNERS))
 def test_whoever_hands_in_a_table_means_its_column(column: str) -> None:
     learn = LEARNERS[column]
-    assert learn(column, TABLE) == learn(column, TABLE[column]) == learn(column, TABLE[column].tolist())
+    assert (
+        learn(column, TABLE)
+        == learn(column, TABLE[column])
+        == learn(column, TABLE[column].tolist())
+    )
     assert learn(column, TABLE[[column]]) == learn(column, TABLE)
 
 
@@ -43,19 +47,27 @@ def test_arrays_are_learned_from_a_table_too() -> None:
 
 
 @pytest.mark.parametrize("learn", [*LEARNERS.values(), mg.ArrayLoader.from_values])
-def test_a_table_without_the_column_is_refused_with_those_it_has(learn: Callable[[Any, Any], mg.Loader]) -> None:
-    with pytest.raises(mg.TableError, match=r"no such column; it has \['price', .*Did you mean 'kind'.*column='kindd'"):
+def test_a_table_without_the_column_is_refused_with_those_it_has(
+    learn: Callable[[Any, Any], mg.Loader],
+) -> None:
+    with pytest.raises(
+        mg.TableError,
+        match=r"no such column; it has \['price', .*Did you mean 'kind'.*column='kindd'",
+    ):
         learn("kindd", TABLE)
 
 
 @pytest.mark.parametrize("learn", [*LEARNERS.values(), mg.ArrayLoader.from_values])
 @pytest.mark.parametrize(
-    ("column", "values"), [(TABLE["kind"], "kind"), ("kind", "a b"), ("kind", {"kind": ["a", "b"]}), (3, [1, 2])]
+    ("column", "values"),
+    [(TABLE["kind"], "kind"), ("kind", "a b"), ("kind", {"kind": ["a", "b"]}), (3, [1, 2])],
 )
 def test_the_name_comes_first_and_then_values(
     learn: Callable[[Any, Any], mg.Loader], column: object, values: object
 ) -> None:
-    with pytest.raises(TypeError, match="First comes the name of a column, and then its values.*Received: column="):
+    with pytest.raises(
+        TypeError, match="First comes the name of a column, and then its values.*Received: column="
+    ):
         learn(column, values)
 
 
@@ -98,33 +110,46 @@ def test_numbers_come_in_many_forms(values: object, expected: list[list[float]])
             ["1", "12,50"],
             r"'12,50' has a decimal comma: `.*\.str\.replace\(',', '.'\)\)`. Received: '12,50' at index 1,",
         ),
-        (["1", "1,234"], r"'1,234' is 1234 where .* and 1.234 where .*Received: '1,234' at index 1, column 'price'"),
-        (["1", "-1,234,567.5"], r"has commas between thousands: .*replace\(',', ''\).*Received: '-1,234,567.5' at"),
+        (
+            ["1", "1,234"],
+            r"'1,234' is 1234 where .* and 1.234 where .*Received: '1,234' at index 1, column 'price'",
+        ),
+        (
+            ["1", "-1,234,567.5"],
+            r"has commas between thousands: .*replace\(',', ''\).*Received: '-1,234,567.5' at",
+        ),
         (["1", "1_000"], r"errors=\"coerce\"\)`.*Received: '1_000' at index 1"),
         (
             pd.Series(["1", "2", "dear"], index=["q", "r", "s"]),
-            "must be numbers. 1 of 3 cells of 'price' are not numbers: mend .*Received: 'dear' at index 's'",
+            "must be numbers. 1 of 3 cells of 'price' are not numbers: mend .*Received: 'dear' at "
+            "index 's'",
         ),
         (pd.to_datetime(["2020", "2021"]), r"'price' holds dates or times.*Received: Timestamp\("),
     ],
 )
-def test_what_is_no_number_is_named_by_its_row_with_the_way_out(values: object, message: str) -> None:
+def test_what_is_no_number_is_named_by_its_row_with_the_way_out(
+    values: object, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         numbers_of("price", values)
-    with pytest.raises(ValueError, match=r"The values of 'b' must be numbers\. .*Received: 'x' at index 0"):
+    with pytest.raises(
+        ValueError, match=r"The values of 'b' must be numbers\. .*Received: 'x' at index 0"
+    ):
         numbers_of(["a", "b"], [(1, "x")])
 
 
 def test_a_loader_of_numbers_sends_arrays_to_the_loader_of_arrays() -> None:
     table = mg.table_from_arrays(y=np.ones((3, 2)), one=np.ones((3, 1)))
     with pytest.raises(
-        ValueError, match=r"read by `ArrayLoader.from_values\('y', ...\)`. Received: 2 numbers a row for"
+        ValueError,
+        match=r"read by `ArrayLoader.from_values\('y', ...\)`. Received: 2 numbers a row for",
     ):
         mg.NumericLoader.from_values("y", table)
     one = mg.NumericLoader.from_values("one", table)
     assert one.read(table["one"].iloc[0]).tolist() == [0.0]
     with pytest.raises(
-        mg.LoadError, match=r"expected 1 number\(s\). .*a decimal comma; if so in every row.*Received: '1,5'"
+        mg.LoadError,
+        match=r"expected 1 number\(s\). .*a decimal comma; if so in every row.*Received: '1,5'",
     ):
         one.read("1,5")
 
@@ -148,29 +173,45 @@ def test_an_array_with_several_axes_is_a_series_of_arrays_and_a_series_stays_wha
 @pytest.mark.parametrize("cell", [1e60, -1e60, "1.7976931348623157e308", np.float64(3.5e38)])
 def test_numbers_that_float32_does_not_hold_are_errors_and_not_infinite(cell: Any) -> None:
     for loader in (mg.NumericLoader("price", mean=[0.0], scale=[1.0]), mg.NumericTarget("price")):
-        with pytest.raises(mg.LoadError, match="too large for float32, as sentinels for missing values are"):
+        with pytest.raises(
+            mg.LoadError, match="too large for float32, as sentinels for missing values are"
+        ):
             loader.read(cell)
     assert mg.NumericLoader("price", mean=[0.0], scale=[1e38]).read(3.5e38) == np.float32(3.5)
     table = pd.DataFrame({"price": [1.0], "weight": [cell]})
     inputs = {"price": mg.NumericLoader("price", mean=[0.0], scale=[1.0])}
-    sequence = mg.MultimodalSequence(table, inputs, mg.NumericTarget("price"), batch_size=1, sample_weight="weight")
-    with pytest.raises(mg.LoadError, match="index 0, column 'weight'.*finite number of float32, at least 0"):
+    sequence = mg.MultimodalSequence(
+        table, inputs, mg.NumericTarget("price"), batch_size=1, sample_weight="weight"
+    )
+    with pytest.raises(
+        mg.LoadError, match="index 0, column 'weight'.*finite number of float32, at least 0"
+    ):
         sequence[0]
 
 
 def test_a_column_named_twice_is_refused_by_all_that_learn_from_several() -> None:
     table = pd.DataFrame({"x": [0, 1], "y": [1, 0]})
-    for learn in (mg.MultiLabel.from_values, mg.NumericLoader.from_values, mg.NumericTarget.from_values):
+    for learn in (
+        mg.MultiLabel.from_values,
+        mg.NumericLoader.from_values,
+        mg.NumericTarget.from_values,
+    ):
         for values in (table, table.to_numpy()):
-            with pytest.raises(ValueError, match=r"'x' is there twice\. Received: column=\['x', 'x'\]"):
+            with pytest.raises(
+                ValueError, match=r"'x' is there twice\. Received: column=\['x', 'x'\]"
+            ):
                 learn(["x", "x"], values)
 
 
 @pytest.mark.parametrize("cells", [[b"a", "a", "b"], ["a", "b", b"b"]])
-def test_a_class_that_is_bytes_is_refused_with_its_row_and_a_line_that_decodes_it(cells: list[object]) -> None:
+def test_a_class_that_is_bytes_is_refused_with_its_row_and_a_line_that_decodes_it(
+    cells: list[object],
+) -> None:
     table = pd.DataFrame({"y": cells}, index=["r", "s", "t"])
     row = next(label for label, cell in table["y"].items() if isinstance(cell, bytes))
-    with pytest.raises(ValueError, match=f"which bytes are not.* at index {row!r} of 'y'") as caught:
+    with pytest.raises(
+        ValueError, match=f"which bytes are not.* at index {row!r} of 'y'"
+    ) as caught:
         mg.ClassLabel.from_values("y", table)
     exec(str(caught.value).split("`")[1], {"table": table})
     assert mg.ClassLabel.from_values("y", table).class_names == ("a", "b")

@@ -68,7 +68,9 @@ def test_a_copy_starts_empty_and_nothing_is_left_in_the_temporary_folder(
     monkeypatch.setattr("tempfile.tempdir", os.fspath(tmp_path))
     memory = RowMemory(3, TOKENS)
     memory.put(0, np.ones(5, "int32"))
-    assert not pickle.loads(pickle.dumps(memory)).take(np.array([0]), np.empty((1, 5), "int32")).any()
+    assert (
+        not pickle.loads(pickle.dumps(memory)).take(np.array([0]), np.empty((1, 5), "int32")).any()
+    )
     assert os.name == "nt" or os.listdir(tmp_path) == []
 
 
@@ -106,7 +108,9 @@ def test_captions_are_encoded_once_a_table_and_not_once_an_epoch() -> None:
     table = pd.DataFrame({"caption": [f"word {row % 7} and {row % 5}" for row in range(100)]})
     encoder = mg.TextLoader.from_texts("caption", table).encoder
     CountingEncoder.counts.clear()
-    sequence = mg.MultimodalSequence(table, {"caption": CountingEncoder("caption", encoder)}, shuffle=True)
+    sequence = mg.MultimodalSequence(
+        table, {"caption": CountingEncoder("caption", encoder)}, shuffle=True
+    )
     plain = mg.TextLoader("caption", encoder)
     for epoch in range(3):
         sequence.epoch = epoch

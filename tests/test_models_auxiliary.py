@@ -1,4 +1,6 @@
-"""Auxiliary losses: the right amount, in training only, for every form of label, and neutral rows stay neutral."""
+"""Auxiliary losses: the right amount, in training only, for every form of label, and neutral rows
+stay neutral.
+"""
 
 from types import SimpleNamespace
 
@@ -9,7 +11,13 @@ from keras import ops
 
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models import Joint, Match, build_fusion_classifier
-from multimodal_gen.models.auxiliary import PairTerm, contrastive_loss, hand_over, positive_rows, take_over
+from multimodal_gen.models.auxiliary import (
+    PairTerm,
+    contrastive_loss,
+    hand_over,
+    positive_rows,
+    take_over,
+)
 
 
 def number(tensor) -> float:
@@ -28,7 +36,9 @@ LOSSES = {
 
 def make_target(label_mode: str) -> SimpleNamespace:
     units, activation, loss = LOSSES[label_mode]
-    return SimpleNamespace(units=units, activation=activation, loss=loss(reduction="mean_with_sample_weight"))
+    return SimpleNamespace(
+        units=units, activation=activation, loss=loss(reduction="mean_with_sample_weight")
+    )
 
 
 def make_batch(label_mode: str, rows: int = 8):
@@ -36,7 +46,11 @@ def make_batch(label_mode: str, rows: int = 8):
     x = (rng.normal(size=(rows, 4)).astype("float32"), rng.normal(size=(rows, 3)).astype("float32"))
     units = LOSSES[label_mode][0]
     ids = rng.integers(0, max(units, 2), rows).astype("int32")
-    y = {"int": ids, "categorical": np.eye(3)[ids % 3].astype("float32"), "binary": ids[:, None].astype("float32")}
+    y = {
+        "int": ids,
+        "categorical": np.eye(3)[ids % 3].astype("float32"),
+        "binary": ids[:, None].astype("float32"),
+    }
     return x, y[label_mode]
 
 
@@ -71,7 +85,9 @@ def test_the_contrastive_loss_is_added_with_its_weight(label_mode):
     expected = contrastive_loss(term, positive_rows(ops.convert_to_tensor(y), y_pred.shape[-1], -1))
     plain = number(model.compute_loss(x, y, y_pred, training=True))
     hand_over(model.get_layer("relation"), (term,))
-    assert number(model.compute_loss(x, y, y_pred, training=True)) == pytest.approx(plain + 0.5 * number(expected))
+    assert number(model.compute_loss(x, y, y_pred, training=True)) == pytest.approx(
+        plain + 0.5 * number(expected)
+    )
     assert number(expected) > 0.1
 
 
@@ -95,8 +111,12 @@ def test_terms_are_used_once_and_only_by_the_model_that_made_them():
     x, y = make_batch("int")
     model, other = build("int", "joint"), build("int", "joint")
     y_pred = model(x, training=True)
-    assert number(other.compute_loss(x, y, y_pred, training=True)) == pytest.approx(np.log(3), abs=1e-5)
-    assert number(model.compute_loss(x, y, y_pred, training=True)) == pytest.approx(np.log(3), abs=1e-5)
+    assert number(other.compute_loss(x, y, y_pred, training=True)) == pytest.approx(
+        np.log(3), abs=1e-5
+    )
+    assert number(model.compute_loss(x, y, y_pred, training=True)) == pytest.approx(
+        np.log(3), abs=1e-5
+    )
 
 
 def test_nothing_is_left_behind_after_fit():
@@ -111,7 +131,9 @@ def test_rows_of_sample_weight_zero_change_neither_loss_nor_weights(fusion):
     x, y = make_batch("int")
     blank = np.array([1, 1, 1, 1, 1, 0, 0, 0], dtype="float32")
     rng = np.random.default_rng(1)
-    other = tuple(np.where(blank[:, None] > 0, a, 9 * rng.normal(size=a.shape)).astype("float32") for a in x)
+    other = tuple(
+        np.where(blank[:, None] > 0, a, 9 * rng.normal(size=a.shape)).astype("float32") for a in x
+    )
     results = []
     for batch in (x, other):
         keras.utils.set_random_seed(3)
@@ -131,7 +153,9 @@ def test_rows_of_sample_weight_zero_change_neither_loss_nor_weights(fusion):
 
 def test_contrastive_loss_is_the_mean_cross_entropy_both_ways():
     rng = np.random.default_rng(0)
-    first, second = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, 5, 4)))
+    first, second = (
+        v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, 5, 4))
+    )
     rows = np.array([1, 0, 1, 1, 0], dtype="float32")
     similarity = first @ second.T / 0.2
     log_rows = similarity - np.log(np.exp(similarity).sum(1, keepdims=True))
@@ -139,7 +163,9 @@ def test_contrastive_loss_is_the_mean_cross_entropy_both_ways():
     expected = -0.5 * (np.diag(log_rows) + np.diag(log_columns))[rows > 0].mean()
     tensors = [ops.convert_to_tensor(v.astype("float32")) for v in (first, second)]
     term = PairTerm(*tensors, positive=-1, temperature=0.2, weight=1.0)
-    assert number(contrastive_loss(term, ops.convert_to_tensor(rows))) == pytest.approx(expected, rel=1e-5)
+    assert number(contrastive_loss(term, ops.convert_to_tensor(rows))) == pytest.approx(
+        expected, rel=1e-5
+    )
     assert number(contrastive_loss(term, ops.convert_to_tensor(0 * rows))) == 0.0
 
 

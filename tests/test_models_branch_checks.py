@@ -15,9 +15,13 @@ TARGET = mg.ClassLabel("label", ["a", "b"])
 INPUTS = {"image": mg.ArraySpec((8, 8, 3), "uint8", "image")}
 
 
-@pytest.mark.parametrize("branch", ["encoder.keras", Path("encoder.keras"), BackboneBranch("MobileNetV2")], ids=str)
+@pytest.mark.parametrize(
+    "branch", ["encoder.keras", Path("encoder.keras"), BackboneBranch("MobileNetV2")], ids=str
+)
 def test_a_path_or_name_in_the_place_of_a_branch_is_refused(branch: Any) -> None:
-    with pytest.raises(TypeError, match=r"not the path or the name of one.*load_model\('.*'\).*branches\['image'\]"):
+    with pytest.raises(
+        TypeError, match=r"not the path or the name of one.*load_model\('.*'\).*branches\['image'\]"
+    ):
         build_fusion_classifier(INPUTS, TARGET, branches={"image": branch})
 
 
@@ -30,17 +34,26 @@ TOPS = {
     "dense": lambda: classifier(keras.layers.Dense(7, activation="softmax")),
     "activation": lambda: classifier(keras.layers.Activation("softmax")),
     "layer": lambda: classifier(keras.layers.Softmax()),
-    "nested": lambda: keras.Sequential([keras.Input((8, 8, 3)), classifier(keras.layers.Softmax())]),
+    "nested": lambda: keras.Sequential(
+        [keras.Input((8, 8, 3)), classifier(keras.layers.Softmax())]
+    ),
     "backbone": lambda: BackboneBranch(classifier(keras.layers.Dense(7, activation="softmax"))),
 }
 
 
 @pytest.mark.parametrize("top", TOPS)
 def test_a_classifier_in_the_place_of_an_encoder_is_remarked_upon(top: str) -> None:
-    with pytest.warns(UserWarning, match=r"branch of input 'image' ends in a softmax.*Received: branches\['image'\]"):
+    with pytest.warns(
+        UserWarning,
+        match=r"branch of input 'image' ends in a softmax.*Received: branches\['image'\]",
+    ):
         build_fusion_classifier(INPUTS, TARGET, branches={"image": TOPS[top]()})
 
 
 def test_an_encoder_is_taken_without_a_word() -> None:
-    for last in (keras.layers.Dense(7), keras.layers.Dense(7, activation="relu"), keras.layers.LayerNormalization()):
+    for last in (
+        keras.layers.Dense(7),
+        keras.layers.Dense(7, activation="relu"),
+        keras.layers.LayerNormalization(),
+    ):
         build_fusion_classifier(INPUTS, TARGET, branches={"image": classifier(last)})

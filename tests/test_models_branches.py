@@ -1,4 +1,6 @@
-"""Branches: shapes, padding, dropped n-grams, preprocessing of backbones, and branches given by hand."""
+"""Branches: shapes, padding, dropped n-grams, preprocessing of backbones, and branches given by
+hand.
+"""
 
 import functools
 import inspect
@@ -49,13 +51,17 @@ def test_every_branch_yields_an_embedding_of_its_size(spec, branch):
 
 
 @pytest.mark.parametrize("blocks", [0, 1])
-def test_padding_on_any_side_does_not_change_a_prediction_and_an_empty_row_is_finite(blocks, tmp_path):
+def test_padding_on_any_side_does_not_change_a_prediction_and_an_empty_row_is_finite(
+    blocks, tmp_path
+):
     branch = TokenBranch(embedding_size=8, blocks=blocks, heads=2)
     built = build_fusion_classifier({"x": TOKENS}, TARGET, branches={"x": branch})
     built.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in built.get_weights()])
     built.save(tmp_path / "model.keras")
     for model in (built, keras.models.load_model(tmp_path / "model.keras")):
-        padded = model.predict(np.array([[4, 5, 6, 0, 0], [0, 0, 4, 5, 6], [0, 0, 0, 0, 0]], "int32"), verbose=0)
+        padded = model.predict(
+            np.array([[4, 5, 6, 0, 0], [0, 0, 4, 5, 6], [0, 0, 0, 0, 0]], "int32"), verbose=0
+        )
         short = model.predict(np.array([[4, 5, 6], [0, 0, 0]], "int32"), verbose=0)
         assert np.isfinite(padded).all()
         np.testing.assert_allclose(padded, short[[0, 0, 1]], atol=1e-5)
@@ -68,7 +74,9 @@ def test_a_token_branch_with_positions_tells_orders_of_words_apart_and_takes_no_
     model = keras.Model(inputs, branch.encode(inputs, TOKENS, 3, "x").embedding)
     one, other = model.predict(np.array([[4, 5, 6], [6, 5, 4]], "int32"), verbose=0)
     assert np.abs(one - other).max() > 1e-4
-    with pytest.raises(ValueError, match="There are vectors for 5 positions. Received: 6 positions"):
+    with pytest.raises(
+        ValueError, match="There are vectors for 5 positions. Received: 6 positions"
+    ):
         model(np.ones((1, 6), "int32"))
 
 
@@ -77,7 +85,10 @@ def test_only_a_branch_that_says_so_is_given_tokens_of_any_length():
         return keras.layers.Flatten()(keras.layers.Embedding(9, 2)(x))
 
     assert build_fusion_classifier({"x": TOKENS}, TARGET).input_shape == (None, None)
-    assert build_fusion_classifier({"x": TOKENS}, TARGET, branches={"x": flat}).input_shape == (None, 5)
+    assert build_fusion_classifier({"x": TOKENS}, TARGET, branches={"x": flat}).input_shape == (
+        None,
+        5,
+    )
 
 
 def test_masked_mean_takes_the_mean_of_what_is_there():
@@ -134,7 +145,9 @@ def test_image_branch_scales_uint8_inside_the_model():
     ],
 )
 @pytest.mark.parametrize("value_range", [(0.0, 255.0), (0.0, 1.0)])
-def test_images_are_scaled_as_the_application_expects_and_left_untouched(application, pixel, value_range):
+def test_images_are_scaled_as_the_application_expects_and_left_untouched(
+    application, pixel, value_range
+):
     layer = ApplicationPreprocessing(application, value_range=value_range)
     images = (np.array([[[[0.0, 1.0, 0.2]]]]) * value_range[1]).astype("float32")
     tensor = keras.ops.convert_to_tensor(images)
@@ -147,7 +160,9 @@ def test_an_application_is_a_branch_with_its_own_preprocessing_and_can_be_saved(
     spec = ArraySpec((32, 32, 1), "uint8", "image")
     branch = BackboneBranch(keras.applications.MobileNetV2, trainable=False)
     model = build_fusion_classifier({"image": spec}, TARGET, branches={"image": branch})
-    preprocessing = next(layer for layer in model.layers if isinstance(layer, ApplicationPreprocessing))
+    preprocessing = next(
+        layer for layer in model.layers if isinstance(layer, ApplicationPreprocessing)
+    )
     assert preprocessing.application == "mobilenet_v2"
     assert not model.get_layer("image_backbone").trainable_variables
     images = np.random.default_rng(0).integers(0, 256, (2, *spec.shape)).astype("uint8")
@@ -161,7 +176,9 @@ def test_an_application_is_a_branch_with_its_own_preprocessing_and_can_be_saved(
 
 def test_a_function_that_knows_its_network_by_its_name_is_a_branch():
     # Keras looks up the blocks of the seven EfficientNetV2 by the argument `name`.
-    model = embedding_model(IMAGE, BackboneBranch(keras.applications.EfficientNetV2B0, embedding_size=4))
+    model = embedding_model(
+        IMAGE, BackboneBranch(keras.applications.EfficientNetV2B0, embedding_size=4)
+    )
     assert "x_backbone" in {layer.name for layer in model.layers}
 
 
@@ -173,7 +190,8 @@ def test_every_application_is_scaled_once_by_its_own_family():
         family = getattr(keras.applications, family_of(function))
         scaled = np.asarray(family.preprocess_input(pixels.copy(), data_format="channels_last"))
         within = (
-            "include_preprocessing" in inspect.signature(function).parameters or "EfficientNet" in function.__name__
+            "include_preprocessing" in inspect.signature(function).parameters
+            or "EfficientNet" in function.__name__
         )
         assert np.array_equal(scaled, pixels) is within, function.__name__
 
@@ -209,8 +227,16 @@ def test_any_layer_model_or_function_is_a_branch():
 @pytest.mark.parametrize(
     ("spec", "branch", "message"),
     [
-        (TOKENS, ImageBranch(), "ImageBranch needs an input of kind 'image' with 3 axes. Received: kind='tokens'"),
-        (ArraySpec((4,), "int32", "tokens"), TokenBranch(), "needs a `vocabulary_size`.*Received: vocabulary"),
+        (
+            TOKENS,
+            ImageBranch(),
+            "ImageBranch needs an input of kind 'image' with 3 axes. Received: kind='tokens'",
+        ),
+        (
+            ArraySpec((4,), "int32", "tokens"),
+            TokenBranch(),
+            "needs a `vocabulary_size`.*Received: vocabulary",
+        ),
         (
             ArraySpec((32, 32, 4), "uint8", "image"),
             BackboneBranch(keras.applications.MobileNetV2),

@@ -1,4 +1,6 @@
-"""What becomes of models elsewhere: quantised and saved, exported after loading, trained with Keras's class weights."""
+"""What becomes of models elsewhere: quantised and saved, exported after loading, trained with
+Keras's class weights.
+"""
 
 import inspect
 
@@ -13,9 +15,13 @@ from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models import FusionModel, TokenBranch, build_fusion_classifier
 
 BACKEND = keras.backend.backend()
-TOKENS = mg.TextLoader.from_texts("caption", ["a red mug", "a blue lamp", "a mug on a table"], sequence_length=6)
+TOKENS = mg.TextLoader.from_texts(
+    "caption", ["a red mug", "a blue lamp", "a mug on a table"], sequence_length=6
+)
 TARGET = mg.ClassLabel("label", ["lamp", "mug"])
-TABLE = pd.DataFrame({"caption": ["a red mug", "a lamp", "a blue lamp on a table"], "label": ["mug", "lamp", "lamp"]})
+TABLE = pd.DataFrame(
+    {"caption": ["a red mug", "a lamp", "a blue lamp on a table"], "label": ["mug", "lamp", "lamp"]}
+)
 
 
 def build(blocks: int) -> FusionModel:
@@ -32,15 +38,20 @@ def test_a_quantised_model_that_keras_could_not_load_is_refused_when_it_is_saved
     model = build(blocks=1)
     model.quantize(mode)
     bundle = mg.Bundle(model, {"caption": TOKENS}, TARGET)
-    with pytest.raises(ValueError, match=r"Save the bundle before `quantize`.*types \['Dense', 'EinsumDense'"):
+    with pytest.raises(
+        ValueError, match=r"Save the bundle before `quantize`.*types \['Dense', 'EinsumDense'"
+    ):
         bundle.save(tmp_path / "bundle")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
-def test_a_quantised_model_without_attention_comes_back_as_it_was_and_one_with_it_is_quantised_after_loading(tmp_path):
-    # An operation and a layer of one name, as in MobileNetV3: the check before saving keeps them apart.
+def test_a_quantised_model_without_attention_comes_back_as_it_was_and_one_with_it_is_quantised_after_loading(
+    tmp_path,
+):
+    # An operation and a layer of one name, as in MobileNetV3: the check before saving keeps them
+    # apart.
     pooled = build(blocks=0)
     outputs = keras.layers.Add()([pooled.output, pooled.output]) * 0.5 + 0.0
     model = keras.Model(pooled.inputs, outputs)
@@ -59,7 +70,9 @@ def test_a_quantised_model_without_attention_comes_back_as_it_was_and_one_with_i
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras exports to the SavedModel format from tensorflow and jax only")
+@pytest.mark.skipif(
+    BACKEND == "torch", reason="Keras exports to the SavedModel format from tensorflow and jax only"
+)
 @pytest.mark.parametrize("blocks", [0, 1])
 def test_tokens_in_any_number_are_exported_with_and_without_positions(blocks, tmp_path):
     tensorflow = pytest.importorskip("tensorflow", reason="the SavedModel format is TensorFlow's")
@@ -68,14 +81,18 @@ def test_tokens_in_any_number_are_exported_with_and_without_positions(blocks, tm
     served = tensorflow.saved_model.load(str(tmp_path / "exported"))
     for length in (6, 3):
         tokens = np.random.default_rng(1).integers(1, 9, (2, length)).astype("int32")
-        np.testing.assert_allclose(served.serve([tokens]), model.predict([tokens], verbose=0), atol=1e-5)
+        np.testing.assert_allclose(
+            served.serve([tokens]), model.predict([tokens], verbose=0), atol=1e-5
+        )
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("own", [False, True])
 def test_a_model_that_was_loaded_is_exported_to_onnx_and_says_the_same_there(own, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime and a converter")
-    pytest.importorskip({"tensorflow": "tf2onnx", "jax": "jax2onnx", "torch": "onnxscript"}[BACKEND])
+    pytest.importorskip(
+        {"tensorflow": "tf2onnx", "jax": "jax2onnx", "torch": "onnxscript"}[BACKEND]
+    )
     model = build(blocks=0)
     if own:
         model = keras.Model(model.inputs, model.outputs)
@@ -102,13 +119,26 @@ def test_a_model_was_called_before_it_is_exported_for_the_first_time(tmp_path):
     assert model._called
 
 
-def test_the_table_of_exports_knows_every_application_and_groups_backends_by_what_they_did(tmp_path):
+def test_the_table_of_exports_knows_every_application_and_groups_backends_by_what_they_did(
+    tmp_path,
+):
     functions = {name for name, one in vars(keras.applications).items() if inspect.isfunction(one)}
     assert functions <= set(exports.APPLICATIONS)
     assert exports.check("VectorBranch", "keras", tmp_path) == "yes"
-    left = [name for name in (*exports.BRANCHES, *exports.APPLICATIONS) if name not in ("VectorBranch", "VGG16")]
-    results = {"jax/VectorBranch/keras": "yes", "torch/VectorBranch/keras": "yes", "jax/VGG16/onnx": "fails: TypeError"}
-    results |= {"jax/VectorBranch/onnx": "WRONG by 0.20", "jax/VectorBranch/litert": "not tried: no such module"}
+    left = [
+        name
+        for name in (*exports.BRANCHES, *exports.APPLICATIONS)
+        if name not in ("VectorBranch", "VGG16")
+    ]
+    results = {
+        "jax/VectorBranch/keras": "yes",
+        "torch/VectorBranch/keras": "yes",
+        "jax/VGG16/onnx": "fails: TypeError",
+    }
+    results |= {
+        "jax/VectorBranch/onnx": "WRONG by 0.20",
+        "jax/VectorBranch/litert": "not tried: no such module",
+    }
     results |= {"torch/VGG16/int8": "over 240 s"}
     nothing = "tensorflow, jax, torch: not measured"
     rows = exports.table(results).splitlines()[2:]
@@ -139,10 +169,16 @@ ARRAYS = np.zeros((4, 2), "float32")
             np.ones((4, 2), "float32"),
             "needs a target that is a class.*sample_weight",
         ),
-        (mg.NumericTarget("price"), np.ones((4, 1), "float32"), "needs a target that is a class.*sample_weight"),
+        (
+            mg.NumericTarget("price"),
+            np.ones((4, 1), "float32"),
+            "needs a target that is a class.*sample_weight",
+        ),
     ],
 )
-def test_class_weights_of_keras_are_refused_where_there_is_not_one_class_target(way, target, labels, message):
+def test_class_weights_of_keras_are_refused_where_there_is_not_one_class_target(
+    way, target, labels, message
+):
     model = build_fusion_classifier(INPUTS, target)
     model.compile("sgd", loss="mse")
     with pytest.raises(ValueError, match=message):
@@ -153,7 +189,11 @@ def test_class_weights_of_keras_are_refused_where_there_is_not_one_class_target(
 def test_class_weights_of_keras_count_for_one_class_target(label_mode):
     target = mg.ClassLabel("kind", ["a", "b"], label_mode=label_mode)
     model = build_fusion_classifier(INPUTS, target)
-    model.compile("sgd", loss="binary_crossentropy" if label_mode == "binary" else target.loss, jit_compile=False)
+    model.compile(
+        "sgd",
+        loss="binary_crossentropy" if label_mode == "binary" else target.loss,
+        jit_compile=False,
+    )
     labels = np.stack([target.read(cell) for cell in "abab"])
     head = model.get_layer("v_head")
     model.fit([ARRAYS], labels, class_weight={0: 1.0, 1: 0.0}, batch_size=4, verbose=0)
@@ -171,13 +211,13 @@ def test_class_weights_of_keras_count_for_one_class_target(label_mode):
         ("categorical", [0, 2], 1, r"\[2\]"),
     ],
 )
-def test_class_weights_of_keras_by_other_keys_than_class_numbers_are_refused(way, mode, keys, last, unknown):
+def test_class_weights_of_keras_by_other_keys_than_class_numbers_are_refused(
+    way, mode, keys, last, unknown
+):
     target = mg.ClassLabel("kind", ["a", "b"], label_mode=mode)
     model = build_fusion_classifier(INPUTS, target)
     model.compile("sgd", loss=target.loss)
     labels = np.stack([target.read(cell) for cell in "abab"])
-    message = (
-        rf"here 0 to {last}.*MultimodalSequence\(.*target.class_weight.*Received: class_weight with the keys {unknown}"
-    )
+    message = rf"here 0 to {last}.*MultimodalSequence\(.*target.class_weight.*Received: class_weight with the keys {unknown}"
     with pytest.raises(ValueError, match=message):
         getattr(model, way)(ARRAYS, labels, class_weight=dict.fromkeys(keys, 2.0))

@@ -1,4 +1,6 @@
-"""The whole model: every fusion builds, starts even, fits, saves and loads, and takes inputs in every form."""
+"""The whole model: every fusion builds, starts even, fits, saves and loads, and takes inputs in
+every form.
+"""
 
 import threading
 from types import SimpleNamespace
@@ -34,7 +36,9 @@ def make_target(units: int = 3, activation: str | None = "softmax") -> SimpleNam
         None: keras.losses.MeanSquaredError,
     }
     return SimpleNamespace(
-        units=units, activation=activation, loss=losses[activation](reduction="mean_with_sample_weight")
+        units=units,
+        activation=activation,
+        loss=losses[activation](reduction="mean_with_sample_weight"),
     )
 
 
@@ -42,7 +46,9 @@ def make_data(names) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     arrays = {
         "picture": rng.integers(0, 256, (ROWS, 8, 8, 3)).astype("uint8"),
-        "caption": np.stack([rng.integers(0, 20, (ROWS, 6)), rng.integers(0, 2**16, (ROWS, 6))], -1).astype("int32"),
+        "caption": np.stack(
+            [rng.integers(0, 20, (ROWS, 6)), rng.integers(0, 2**16, (ROWS, 6))], -1
+        ).astype("int32"),
         "age": rng.normal(size=(ROWS, 2)).astype("float32"),
     }
     return {name: arrays[name] for name in names}
@@ -86,7 +92,9 @@ def test_every_fusion_starts_even_fits_saves_and_loads(names, fusion, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     assert type(loaded) is FusionModel
     np.testing.assert_allclose(loaded.predict(data, verbose=0), expected, atol=1e-6)
-    assert loaded.evaluate(data, labels, verbose=0) == pytest.approx(model.evaluate(data, labels, verbose=0))
+    assert loaded.evaluate(data, labels, verbose=0) == pytest.approx(
+        model.evaluate(data, labels, verbose=0)
+    )
 
 
 @pytest.mark.parametrize("names", [("caption", "age"), ("caption",)])
@@ -99,7 +107,9 @@ def test_tuple_list_and_dict_give_the_same_in_fit_evaluate_and_predict(names):
         model = build(names)
         model.compile("sgd", loss=make_target().loss, jit_compile=JIT)
         loss = model.fit(form, labels, batch_size=6, shuffle=False, verbose=0).history["loss"]
-        results.append((loss, model.evaluate(form, labels, verbose=0), model.predict(form, verbose=0)))
+        results.append(
+            (loss, model.evaluate(form, labels, verbose=0), model.predict(form, verbose=0))
+        )
     for loss, evaluated, predicted in results[1:]:
         np.testing.assert_allclose(loss, results[0][0], rtol=1e-5)
         np.testing.assert_allclose(evaluated, results[0][1], rtol=1e-5)
@@ -203,9 +213,21 @@ def test_match_refuses_a_position_that_is_no_class():
         ({}, {}, "at least one input. Received: inputs={}"),
         ({"a/b": SPECS["age"]}, {}, r"names without '/'.*Received: inputs\['a/b'\]"),
         ({"age": 3}, {}, r"loaders or ArraySpecs. Received: inputs\['age'\]=3"),
-        ({"age": SPECS["age"]}, {"fusion": "sum"}, "must be one of .*'match'.*Received: fusion='sum'"),
-        ({"age": SPECS["age"]}, {"branches": {"wage": None}}, r"are \['age'\]. Received: branches for \['wage'\]"),
-        ({"age": ArraySpec((2,), "float32", "graph")}, {}, r"kind 'graph' of input 'age'.*branches=.*kind='graph'"),
+        (
+            {"age": SPECS["age"]},
+            {"fusion": "sum"},
+            "must be one of .*'match'.*Received: fusion='sum'",
+        ),
+        (
+            {"age": SPECS["age"]},
+            {"branches": {"wage": None}},
+            r"are \['age'\]. Received: branches for \['wage'\]",
+        ),
+        (
+            {"age": ArraySpec((2,), "float32", "graph")},
+            {},
+            r"kind 'graph' of input 'age'.*branches=.*kind='graph'",
+        ),
         (
             {"age": ArraySpec((4, 2), "float32", "vector")},
             {"branches": {"age": keras.layers.Dense(2)}},
@@ -222,18 +244,33 @@ def test_wrong_arguments_are_named(inputs, arguments, message):
     ("branch", "message"),
     [
         (3, r"a Branch, layer, model or callable.*Received: branches\['picture'\]=3"),
-        (keras.applications.MobileNetV2, r"`BackboneBranch\(keras.applications.MobileNetV2\)`.*Received: branches"),
-        (keras.applications.EfficientNetB0, r"`BackboneBranch\(keras.applications.EfficientNetB0\)`"),
-        (ImageBranch, r"an object, not a class: build one, as in `ImageBranch\(\)`. Received: branches"),
+        (
+            keras.applications.MobileNetV2,
+            r"`BackboneBranch\(keras.applications.MobileNetV2\)`.*Received: branches",
+        ),
+        (
+            keras.applications.EfficientNetB0,
+            r"`BackboneBranch\(keras.applications.EfficientNetB0\)`",
+        ),
+        (
+            ImageBranch,
+            r"an object, not a class: build one, as in `ImageBranch\(\)`. Received: branches",
+        ),
         (keras.layers.Dense, r"as in `Dense\(\)`"),
     ],
 )
 def test_what_cannot_be_a_branch_is_refused_and_it_says_what_to_pass(branch, message):
     with pytest.raises(TypeError, match=message):
-        build_fusion_classifier({"picture": SPECS["picture"]}, make_target(), branches={"picture": branch})
+        build_fusion_classifier(
+            {"picture": SPECS["picture"]}, make_target(), branches={"picture": branch}
+        )
 
 
 def test_feature_maps_are_pointed_to_the_branch_that_pools_them():
     maps = keras.layers.Conv2D(4, 3)
-    with pytest.raises(ValueError, match="A `BackboneBranch` makes one of feature maps. Received: shape="):
-        build_fusion_classifier({"picture": SPECS["picture"]}, make_target(), branches={"picture": maps})
+    with pytest.raises(
+        ValueError, match="A `BackboneBranch` makes one of feature maps. Received: shape="
+    ):
+        build_fusion_classifier(
+            {"picture": SPECS["picture"]}, make_target(), branches={"picture": maps}
+        )

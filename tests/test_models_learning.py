@@ -1,4 +1,6 @@
-"""Each kind of target trains, from a table to scores on rows held out, to a figure that no broken part would reach."""
+"""Each kind of target trains, from a table to scores on rows held out, to a figure that no broken
+part would reach.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def test_multi_label_on_the_digits(digits: tuple[pd.DataFrame, pd.DataFrame]) ->
     inputs = {"picture": picture_loader()}
     target = MultiLabel.from_values("tags", train["tags"], separator="|")
     model = mg.build_fusion_classifier(inputs, target, branches={"picture": flat})
-    model.compile(keras.optimizers.Adam(0.01), loss=target.loss, metrics=target.metrics, jit_compile=JIT)
+    model.compile(
+        keras.optimizers.Adam(0.01), loss=target.loss, metrics=target.metrics, jit_compile=JIT
+    )
     data = mg.MultimodalSequence(train, inputs, target, batch_size=64, shuffle=True)
     model.fit(data, epochs=10, shuffle=False, verbose=0)
     scores = mg.Bundle(model, inputs, target).evaluate(test)
@@ -66,7 +70,9 @@ def test_regression_on_the_diabetes_data() -> None:
     inputs = {"measurements": mg.NumericLoader.from_values(columns, train[columns])}
     target = NumericTarget.from_values("target", train["target"])
     model = mg.build_fusion_classifier(inputs, target)
-    model.compile(keras.optimizers.Adam(0.003), loss=target.loss, metrics=target.metrics, jit_compile=JIT)
+    model.compile(
+        keras.optimizers.Adam(0.003), loss=target.loss, metrics=target.metrics, jit_compile=JIT
+    )
     data = mg.MultimodalSequence(train, inputs, target, batch_size=32, shuffle=True)
     model.fit(data, epochs=12, shuffle=False, verbose=0)
     bundle = mg.Bundle(model, inputs, target)
@@ -83,11 +89,14 @@ def test_three_targets_at_once_on_the_catalogue(sample_data: Path) -> None:
     table = mg.read_table(sample_data / "catalog.csv")
     small = mg.ImageLoader("image", directory=sample_data, image_size=(8, 8))
     pictures = [small.read(cell) for cell in table["image"]]
-    # The picture alone tells how bright it is; the caption alone of what the thing is made, and some of its words.
+    # The picture alone tells how bright it is; the caption alone of what the thing is made, and
+    # some of its words.
     table["image"] = pictures
     table["brightness"] = [float(picture.mean()) for picture in pictures]
     table["material"] = table["label"].str.split().str[0]
-    table["words"] = [[word for word in ("with", "by", "in") if f" {word} " in text] for text in table["caption"]]
+    table["words"] = [
+        [word for word in ("with", "by", "in") if f" {word} " in text] for text in table["caption"]
+    ]
     train, test = mg.split_table(table, (0.75, 0.25), stratify="label", seed=0)
     keras.utils.set_random_seed(0)
     inputs = {
@@ -120,12 +129,15 @@ def test_an_autoencoder_on_the_digits(digits: tuple[pd.DataFrame, pd.DataFrame])
     x = layers.Dense(64, activation="relu")(code)
     picture = layers.Reshape((8, 8, 1))(layers.Dense(64, activation=target.activation)(x))
     model = keras.Model([pixels], picture)
-    model.compile(keras.optimizers.Adam(0.01), loss=target.loss, metrics=target.metrics, jit_compile=JIT)
+    model.compile(
+        keras.optimizers.Adam(0.01), loss=target.loss, metrics=target.metrics, jit_compile=JIT
+    )
     data = mg.MultimodalSequence(train, {"picture": loader}, target, batch_size=64, shuffle=True)
     history = model.fit(data, epochs=10, shuffle=False, verbose=0).history
     assert history["mean_squared_error"] == pytest.approx(history["loss"], rel=1e-2)
     scores = mg.Bundle(model, {"picture": loader}, target).evaluate(test)
-    # The mean picture gives 0; were the target flipped apart from the input, the best answer would give 0.56.
+    # The mean picture gives 0; were the target flipped apart from the input, the best answer would
+    # give 0.56.
     assert scores["r2"] > 0.7
 
 
@@ -138,6 +150,13 @@ def test_a_fusion_model_gives_a_vector_back_through_a_narrow_layer() -> None:
     loader = mg.NumericLoader.from_values(columns, table)
     inputs, target = {"numbers": loader}, InputTarget(loader)
     model = mg.build_fusion_classifier(inputs, target, branches={"numbers": layers.Dense(2)})
-    model.compile(keras.optimizers.Adam(0.05), loss=target.loss, metrics=target.metrics, jit_compile=JIT)
-    model.fit(mg.MultimodalSequence(table, inputs, target, shuffle=True), epochs=15, shuffle=False, verbose=0)
+    model.compile(
+        keras.optimizers.Adam(0.05), loss=target.loss, metrics=target.metrics, jit_compile=JIT
+    )
+    model.fit(
+        mg.MultimodalSequence(table, inputs, target, shuffle=True),
+        epochs=15,
+        shuffle=False,
+        verbose=0,
+    )
     assert mg.Bundle(model, inputs, target).evaluate(table)["r2"] > 0.95

@@ -13,7 +13,9 @@ from multimodal_gen.models import RowMeanSquaredError, row_mean_squared_error
 def test_each_row_has_the_mean_of_its_squared_errors(shape: tuple[int, ...]) -> None:
     truth, outputs = np.random.default_rng(0).random((2, *shape)).astype("float32")
     expected = ((truth - outputs) ** 2).reshape(4, -1).mean(axis=1)
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(row_mean_squared_error(truth, outputs)), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(row_mean_squared_error(truth, outputs)), expected, rtol=1e-5
+    )
     loss = RowMeanSquaredError()(truth, outputs.reshape(4, -1))
     assert float(keras.ops.convert_to_numpy(loss)) == pytest.approx(expected.mean(), rel=1e-5)
 
@@ -22,7 +24,9 @@ def test_weights_go_with_rows_even_where_pictures_are_as_wide_as_the_batch_is_lo
     truth, outputs = np.random.default_rng(0).random((2, 4, 4, 4)).astype("float32")
     errors = ((truth - outputs) ** 2).mean(axis=(1, 2))
     weights = np.array([1.0, 0.0, 0.0, 3.0], "float32")
-    loss = float(keras.ops.convert_to_numpy(RowMeanSquaredError()(truth, outputs, sample_weight=weights)))
+    loss = float(
+        keras.ops.convert_to_numpy(RowMeanSquaredError()(truth, outputs, sample_weight=weights))
+    )
     assert loss == pytest.approx((errors * weights).sum() / 4, rel=1e-5)
 
 
@@ -34,5 +38,7 @@ def test_a_compiled_model_is_saved_and_loaded_with_it(tmp_path) -> None:
     x = np.random.default_rng(0).random((5, 2, 3)).astype("float32")
     expected = model.evaluate(x, 2 * x, verbose=0)
     model.save(tmp_path / "model.keras")
-    assert keras.models.load_model(tmp_path / "model.keras").evaluate(x, 2 * x, verbose=0) == pytest.approx(expected)
+    assert keras.models.load_model(tmp_path / "model.keras").evaluate(
+        x, 2 * x, verbose=0
+    ) == pytest.approx(expected)
     assert expected[0] == pytest.approx(expected[1])

@@ -8,7 +8,9 @@ from multimodal_gen.loaders.targets.losses import MaskedAccuracy, MaskedCrossent
 
 
 def batch() -> tuple[np.ndarray, np.ndarray]:
-    """Labels `(4, 6)`, 0 for none, and probabilities `(4, 6, 5)`; the first label of each row is guessed right."""
+    """Labels `(4, 6)`, 0 for none, and probabilities `(4, 6, 5)`; the first label of each row is
+    guessed right.
+    """
     rng = np.random.default_rng(0)
     outputs = rng.random((4, 6, 5)).astype("float32") + 0.01
     outputs[:, :, 0] = 0.001
@@ -23,7 +25,9 @@ def test_only_labels_count_and_rows_by_their_weight(weights: np.ndarray | str | 
     labels, outputs = batch()
     if isinstance(weights, str):
         weights = np.random.default_rng(1).random((4, 6)).astype("float32")
-    counted = (labels > 0) * (1.0 if weights is None else weights if weights.ndim == 2 else weights[:, None])
+    counted = (labels > 0) * (
+        1.0 if weights is None else weights if weights.ndim == 2 else weights[:, None]
+    )
     losses = -np.log(np.take_along_axis(outputs, labels[..., None], axis=-1)[..., 0])
     loss = MaskedCrossentropy()(labels, outputs, weights)
     assert float(loss) == pytest.approx((losses * counted).sum() / counted.sum(), rel=1e-5)
@@ -49,7 +53,9 @@ def test_both_are_saved_by_name() -> None:
     assert isinstance(loss, MaskedCrossentropy)
     assert (loss.name, loss.ignore_class, loss.reduction) == ("words", 0, "mean_with_sample_weight")
     labels, outputs = batch()
-    assert float(loss(labels, outputs)) == pytest.approx(float(MaskedCrossentropy()(labels, outputs)))
+    assert float(loss(labels, outputs)) == pytest.approx(
+        float(MaskedCrossentropy()(labels, outputs))
+    )
     metric = keras.metrics.deserialize(keras.metrics.serialize(MaskedAccuracy()))
     assert isinstance(metric, MaskedAccuracy)
     assert metric.name == "masked_accuracy"

@@ -1,4 +1,6 @@
-"""Fusion "match" and the class whose rows belong together: said by its name, or found, whatever its place and name."""
+"""Fusion "match" and the class whose rows belong together: said by its name, or found, whatever its
+place and name.
+"""
 
 from types import SimpleNamespace
 
@@ -30,7 +32,14 @@ def train(target, cells, data, **arguments):
     keras.utils.set_random_seed(1)
     model = build_fusion_classifier(SPECS, target, fusion="match", **arguments)
     model.compile(keras.optimizers.Adam(0.01), loss=target.loss, jit_compile=JIT)
-    model.fit(data, np.stack([target.read(cell) for cell in cells]), epochs=8, batch_size=32, shuffle=False, verbose=0)
+    model.fit(
+        data,
+        np.stack([target.read(cell) for cell in cells]),
+        epochs=8,
+        batch_size=32,
+        shuffle=False,
+        verbose=0,
+    )
     return model
 
 
@@ -50,7 +59,9 @@ def test_labels_in_either_order_find_the_same_class_and_give_the_same_prediction
     np.testing.assert_allclose(*columns, atol=0.01)
 
 
-def test_of_three_classes_the_one_whose_rows_belong_together_is_found_and_is_kept_in_a_file(tmp_path):
+def test_of_three_classes_the_one_whose_rows_belong_together_is_found_and_is_kept_in_a_file(
+    tmp_path,
+):
     data, kind = pairs(3)
     cells = np.array(["entails", "neutral", "contradicts"])[kind]
     target = mg.ClassLabel.from_values("label", cells)
@@ -59,7 +70,9 @@ def test_of_three_classes_the_one_whose_rows_belong_together_is_found_and_is_kep
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert matching_class(loaded, target) == "entails"
-    shares = [keras.ops.convert_to_numpy(one.get_layer("relation").shares) for one in (model, loaded)]
+    shares = [
+        keras.ops.convert_to_numpy(one.get_layer("relation").shares) for one in (model, loaded)
+    ]
     np.testing.assert_array_equal(*shares)
     assert shares[0][1] > 0.9
 
@@ -74,7 +87,9 @@ def test_a_class_that_is_said_by_its_name_is_taken_wherever_it_stands():
             assert matching_class(model, target) is names[position]
     several = {"price": mg.NumericTarget("price"), "fits": mg.ClassLabel("fits", ["no", "yes"])}
     model = build_fusion_classifier(SPECS, several, fusion=Match(temperature=0.2), positive="no")
-    assert model.get_layer("relation").positive == 0 and model.get_layer("relation").temperature == 0.2
+    assert (
+        model.get_layer("relation").positive == 0 and model.get_layer("relation").temperature == 0.2
+    )
     assert matching_class(model, several) == "no"
     assert matching_class(build_fusion_classifier(SPECS, several), several) is None
 
@@ -82,9 +97,24 @@ def test_a_class_that_is_said_by_its_name_is_taken_wherever_it_stands():
 @pytest.mark.parametrize(
     ("target", "fusion", "positive", "message"),
     [
-        (mg.ClassLabel("l", ["no", "yes"]), "match", "Yes", r"they are \['no', 'yes'\]. Received: positive='Yes'"),
-        (mg.ClassLabel("l", ["no", "yes"]), "joint", "yes", "'match' alone. Received: positive='yes', fusion='joint'"),
-        (SimpleNamespace(units=2, activation="softmax"), "match", 1, "no `class_names`. Received: positive=1"),
+        (
+            mg.ClassLabel("l", ["no", "yes"]),
+            "match",
+            "Yes",
+            r"they are \['no', 'yes'\]. Received: positive='Yes'",
+        ),
+        (
+            mg.ClassLabel("l", ["no", "yes"]),
+            "joint",
+            "yes",
+            "'match' alone. Received: positive='yes', fusion='joint'",
+        ),
+        (
+            SimpleNamespace(units=2, activation="softmax"),
+            "match",
+            1,
+            "no `class_names`. Received: positive=1",
+        ),
         (mg.NumericTarget("l"), "match", 1, "exactly one target that is a class"),
     ],
 )
@@ -97,15 +127,27 @@ def terms(shares):
     rng = np.random.default_rng(2)
     unit = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in rng.normal(size=(2, 6, 4))]
     first, second = (keras.ops.convert_to_tensor(one.astype("float32")) for one in unit)
-    return PairTerm(first, second, None, 0.2, 1.0, shares=keras.ops.convert_to_tensor(np.array(shares, "float32")))
+    return PairTerm(
+        first,
+        second,
+        None,
+        0.2,
+        1.0,
+        shares=keras.ops.convert_to_tensor(np.array(shares, "float32")),
+    )
 
 
 @pytest.mark.parametrize("weights", [None, np.array([1, 0.5, 0, 2, 1, 1], "float32")])
 def test_the_loss_is_that_of_each_class_by_its_share(weights):
-    term, labels = terms([0.7, 0.2, 0.1]), keras.ops.convert_to_tensor(np.array([0, 1, 2, 0, 1, 1], "int32"))
+    term, labels = (
+        terms([0.7, 0.2, 0.1]),
+        keras.ops.convert_to_tensor(np.array([0, 1, 2, 0, 1, 1], "int32")),
+    )
     given = None if weights is None else keras.ops.convert_to_tensor(weights)
     each = [float(contrastive_loss(term, positive_rows(labels, 3, one), given)) for one in range(3)]
-    assert float(pair_loss(term, labels, 3, given)) == pytest.approx(np.dot([0.7, 0.2, 0.1], each), rel=1e-5)
+    assert float(pair_loss(term, labels, 3, given)) == pytest.approx(
+        np.dot([0.7, 0.2, 0.1], each), rel=1e-5
+    )
     assert (each[2] == 0) is (weights is not None)
 
 
@@ -114,7 +156,9 @@ def test_a_class_without_rows_is_not_taken_for_one_that_is_easy():
     data, _ = pairs()
     target = mg.ClassLabel("label", ["match", "no-match"])
     model = train(target, ["no-match"] * ROWS, data)
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model.get_layer("relation").leanings), [0, 0])
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(model.get_layer("relation").leanings), [0, 0]
+    )
 
 
 def test_a_layer_that_was_saved_when_the_last_class_was_meant_still_means_it():

@@ -1,4 +1,6 @@
-"""Models of inputs that rows may lack: what stands in the blank array matters to nothing, the rest learns as ever."""
+"""Models of inputs that rows may lack: what stands in the blank array matters to nothing, the rest
+learns as ever.
+"""
 
 from types import SimpleNamespace
 
@@ -9,7 +11,14 @@ from keras import ops
 
 import multimodal_gen as mg
 from multimodal_gen.loaders.base import ArraySpec
-from multimodal_gen.models import ImageBranch, Joint, Late, Match, build_fusion_classifier, calibrate_heads
+from multimodal_gen.models import (
+    ImageBranch,
+    Joint,
+    Late,
+    Match,
+    build_fusion_classifier,
+    calibrate_heads,
+)
 from multimodal_gen.models.absence import FillAbsent
 from multimodal_gen.models.auxiliary import PairTerm, contrastive_loss, hand_over, take_over
 
@@ -31,22 +40,35 @@ def number(tensor) -> float:
     return float(ops.convert_to_numpy(tensor))
 
 
-def build(names=("picture", "caption"), fusion="joint", target=TARGET, blank=("picture", "caption")):
-    inputs = {name: SimpleNamespace(spec=SPECS[name], missing="blank" if name in blank else "error") for name in names}
+def build(
+    names=("picture", "caption"), fusion="joint", target=TARGET, blank=("picture", "caption")
+):
+    inputs = {
+        name: SimpleNamespace(spec=SPECS[name], missing="blank" if name in blank else "error")
+        for name in names
+    }
     model = build_fusion_classifier(
         inputs, target, fusion=fusion, branches={name: TINY[name] for name in names if name in TINY}
     )
-    losses = {name: one.loss for name, one in target.items()} if isinstance(target, dict) else target.loss
+    losses = (
+        {name: one.loss for name, one in target.items()}
+        if isinstance(target, dict)
+        else target.loss
+    )
     model.compile(keras.optimizers.Adam(0.01), loss=losses, jit_compile=JIT)
     return model
 
 
 def make_data(seed=0, **absent):
-    """Arrays of all inputs, random in every row, and masks that are 0 in the rows named for an input."""
+    """Arrays of all inputs, random in every row, and masks that are 0 in the rows named for an
+    input.
+    """
     rng = np.random.default_rng(seed)
     arrays = {
         "picture": rng.integers(0, 256, (ROWS, 8, 8, 3)).astype("uint8"),
-        "caption": np.stack([rng.integers(0, 20, (ROWS, 6)), rng.integers(0, 2**16, (ROWS, 6))], -1).astype("int32"),
+        "caption": np.stack(
+            [rng.integers(0, 20, (ROWS, 6)), rng.integers(0, 2**16, (ROWS, 6))], -1
+        ).astype("int32"),
         "words": rng.integers(0, 20, (ROWS, 5)).astype("int32"),
         "age": rng.normal(size=(ROWS, 2)).astype("float32"),
     }
@@ -77,7 +99,12 @@ ABSENT = {"picture": [0, 1, 5], "caption": [1, 2, 7]}
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_what_stands_in_a_blank_array_changes_no_prediction(fusion, tmp_path):
     model, data = build(fusion=fusion), make_data(**ABSENT)
-    assert [tensor.name for tensor in model.inputs] == ["picture", "caption", "picture_present", "caption_present"]
+    assert [tensor.name for tensor in model.inputs] == [
+        "picture",
+        "caption",
+        "picture_present",
+        "caption_present",
+    ]
     data = of_model(data, model)
     np.testing.assert_allclose(model.predict(data, verbose=0), 1 / 3, atol=1e-6)
     model.fit(data, LABELS, batch_size=6, epochs=2, verbose=0)
@@ -88,7 +115,9 @@ def test_what_stands_in_a_blank_array_changes_no_prediction(fusion, tmp_path):
     assert not np.array_equal(changed["picture"], data["picture"])
     np.testing.assert_array_equal(model.predict(changed, verbose=0), expected)
     # The rows that have everything do look at their arrays.
-    assert not np.allclose(model.predict(with_rubbish(data, picture=[3], caption=[3]), verbose=0)[3], expected[3])
+    assert not np.allclose(
+        model.predict(with_rubbish(data, picture=[3], caption=[3]), verbose=0)[3], expected[3]
+    )
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     np.testing.assert_allclose(loaded.predict(tuple(data.values()), verbose=0), expected, atol=1e-6)
@@ -125,7 +154,12 @@ def test_a_row_without_its_only_input_is_predicted_by_what_rows_without_it_are(n
 
 def test_only_inputs_that_rows_may_lack_have_masks_and_they_come_last():
     model = build(("caption", "age", "picture"), blank=("picture",))
-    assert [tensor.name for tensor in model.inputs] == ["caption", "age", "picture", "picture_present"]
+    assert [tensor.name for tensor in model.inputs] == [
+        "caption",
+        "age",
+        "picture",
+        "picture_present",
+    ]
     data = of_model(make_data(picture=[2]), model)
     data["picture_present"] = data["picture_present"].astype("int64")
     model.fit(tuple(data.values()), LABELS, verbose=0)
@@ -137,8 +171,15 @@ def test_late_leaves_the_head_of_a_missing_input_out():
     data = of_model(make_data(picture=[0, 1]), model)
     for name in ("picture_head", "caption_head"):
         layer = model.get_layer(name)
-        layer.set_weights([np.full(weights.shape, 3.0) * np.arange(weights.shape[-1]) for weights in layer.weights])
-    caption = keras.Model(model.inputs, model.get_layer("caption_head").output).predict(data, verbose=0)
+        layer.set_weights(
+            [
+                np.full(weights.shape, 3.0) * np.arange(weights.shape[-1])
+                for weights in layer.weights
+            ]
+        )
+    caption = keras.Model(model.inputs, model.get_layer("caption_head").output).predict(
+        data, verbose=0
+    )
     expected = ops.convert_to_numpy(ops.softmax(caption[:2]))
     np.testing.assert_allclose(model.predict(data, verbose=0)[:2], expected, atol=1e-5)
 
@@ -157,7 +198,9 @@ def test_the_gate_of_a_missing_input_is_closed():
 
 
 def training_loss(model, data, labels, sample_weight=None) -> float:
-    return number(model.compute_loss(data, labels, model(data, training=True), sample_weight, training=True))
+    return number(
+        model.compute_loss(data, labels, model(data, training=True), sample_weight, training=True)
+    )
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -179,13 +222,19 @@ def test_a_row_without_an_input_has_no_part_in_the_loss_of_its_head(several, wei
         shares = weights[rows] if weighted else None
         kind = TARGET.loss(LABELS[rows], ops.softmax(logits[rows, :3]), sample_weight=shares)
         return number(kind) + (
-            number(other.loss(sizes[rows], logits[rows, 3:], sample_weight=shares)) if several else 0
+            number(other.loss(sizes[rows], logits[rows, 3:], sample_weight=shares))
+            if several
+            else 0
         )
 
     rows, there = np.arange(ROWS), np.setdiff1d(np.arange(ROWS), [0, 3])
     words = np.tile(np.arange(units, dtype="float32"), (ROWS, 1))
     total = np.where(np.isin(rows, there)[:, None], words, 0.0).astype("float32")
-    expected = loss_of(total, rows) + 0.5 * loss_of(words, there) + 0.5 * loss_of(np.zeros_like(words), rows)
+    expected = (
+        loss_of(total, rows)
+        + 0.5 * loss_of(words, there)
+        + 0.5 * loss_of(np.zeros_like(words), rows)
+    )
     assert training_loss(model, data, labels, given) == pytest.approx(expected, rel=1e-5)
 
 
@@ -198,14 +247,20 @@ def test_a_batch_in_which_nobody_has_an_input_trains_without_its_head():
 
 
 def test_rows_without_one_of_two_inputs_are_no_pairs():
-    model = build(("words", "age"), Match(contrastive_weight=0.5, positive=-1), blank=("words", "age"))
+    model = build(
+        ("words", "age"), Match(contrastive_weight=0.5, positive=-1), blank=("words", "age")
+    )
     data = of_model(make_data(words=[0, 3], age=[3, 4]), model)
     predictions = model(data, training=True)
     (term,) = take_over(model)
     there = np.setdiff1d(np.arange(ROWS), [0, 3, 4])
-    first, second = (ops.convert_to_tensor(ops.convert_to_numpy(one)[there]) for one in (term.first, term.second))
+    first, second = (
+        ops.convert_to_tensor(ops.convert_to_numpy(one)[there]) for one in (term.first, term.second)
+    )
     alone = PairTerm(first, second, -1, 0.1, 0.5)
-    expected = contrastive_loss(alone, ops.convert_to_tensor((LABELS[there] == 2).astype("float32")))
+    expected = contrastive_loss(
+        alone, ops.convert_to_tensor((LABELS[there] == 2).astype("float32"))
+    )
     plain = number(model.compute_loss(data, LABELS, predictions, training=True))
     hand_over(model.get_layer("relation"), (term,))
     total = number(model.compute_loss(data, LABELS, predictions, training=True))
@@ -232,9 +287,13 @@ def test_heads_are_weighed_with_rows_that_lack_an_input():
 def test_the_layer_takes_masks_of_any_dtype_in_any_precision(dtype, mask):
     layer = FillAbsent(dtype=dtype)
     tensor = np.array([[1.0, 2.0], [np.nan, np.inf], [3.0, 4.0]], "float32")
-    filled = layer([ops.convert_to_tensor(tensor), ops.convert_to_tensor(np.array([[1], [0], [1]], mask))])
+    filled = layer(
+        [ops.convert_to_tensor(tensor), ops.convert_to_tensor(np.array([[1], [0], [1]], mask))]
+    )
     assert keras.backend.standardize_dtype(filled.dtype) == layer.compute_dtype
-    np.testing.assert_array_equal(ops.convert_to_numpy(ops.cast(filled, "float32")), [[1, 2], [0, 0], [3, 4]])
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(ops.cast(filled, "float32")), [[1, 2], [0, 0], [3, 4]]
+    )
     again = FillAbsent.from_config(layer.get_config())
     assert again.dtype_policy.name == dtype
 

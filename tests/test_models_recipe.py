@@ -1,4 +1,6 @@
-"""The recipe and the guard: what is trained how long, what is kept, and that a weak head cannot spoil a strong one."""
+"""The recipe and the guard: what is trained how long, what is kept, and that a weak head cannot
+spoil a strong one.
+"""
 
 import keras
 import numpy as np
@@ -57,8 +59,14 @@ class RowsOf(Rows):
     def __getitem__(self, index: int):
         inputs, labels = super().__getitem__(index)
         one_hot = np.eye(3, dtype="float32")[labels]
-        truth = {"kind": labels, "tags": one_hot[:, :2], "price": labels[:, None].astype("float32") - 1}
-        return inputs, truth[self.names] if isinstance(self.names, str) else {name: truth[name] for name in self.names}
+        truth = {
+            "kind": labels,
+            "tags": one_hot[:, :2],
+            "price": labels[:, None].astype("float32") - 1,
+        }
+        return inputs, truth[self.names] if isinstance(self.names, str) else {
+            name: truth[name] for name in self.names
+        }
 
 
 def test_epochs_shrink_as_the_table_grows():
@@ -104,7 +112,13 @@ def test_several_targets_train_stop_and_are_weighed_together():
         metrics={"price": [keras.metrics.MeanSquaredError(name="mse")]},
         verbose=0,
     )
-    wanted = {"kind_accuracy", "tags_auc", "price_root_mean_squared_error", "price_mse", "val_kind_accuracy"}
+    wanted = {
+        "kind_accuracy",
+        "tags_auc",
+        "price_root_mean_squared_error",
+        "price_mse",
+        "val_kind_accuracy",
+    }
     assert wanted < set(history.history)
     scales = keras.ops.convert_to_numpy(model.get_layer("sum_of_heads").scales)
     assert scales.shape == (3, 3)
@@ -121,13 +135,22 @@ def test_several_targets_train_stop_and_are_weighed_together():
     assert scores["price_root_mean_squared_error"] < 0.6
 
 
-@pytest.mark.parametrize(("name", "metric"), [("tags", "val_auc"), ("price", "val_mean_absolute_error")])
+@pytest.mark.parametrize(
+    ("name", "metric"), [("tags", "val_auc"), ("price", "val_mean_absolute_error")]
+)
 def test_a_target_without_an_accuracy_stops_by_its_loss(name, metric):
     model = build_fusion_classifier(SPECS, TARGETS[name], fusion="concat")
     validation = RowsOf(name, 64, 1)
     # A rate that makes it worse from some epoch on.
     history = fit_with_recipe(
-        model, TARGETS[name], RowsOf(name, 64, 0), validation, epochs=12, learning_rate=0.5, patience=2, verbose=0
+        model,
+        TARGETS[name],
+        RowsOf(name, 64, 0),
+        validation,
+        epochs=12,
+        learning_rate=0.5,
+        patience=2,
+        verbose=0,
     )
     losses = history.history["val_loss"]
     assert metric in history.history
@@ -164,7 +187,15 @@ def test_the_schedule_warms_up_and_ends_at_zero():
             return (strong,), labels
 
     rates: list[float] = []
-    fit_with_recipe(model, TARGET, StrongOnly(320, 0), epochs=4, learning_rate=0.01, callbacks=[Rates()], verbose=0)
+    fit_with_recipe(
+        model,
+        TARGET,
+        StrongOnly(320, 0),
+        epochs=4,
+        learning_rate=0.01,
+        callbacks=[Rates()],
+        verbose=0,
+    )
     assert len(rates) == 40
     assert int(np.argmax(rates)) in (2, 3, 4)
     assert max(rates) == pytest.approx(0.01, rel=0.01)
@@ -211,11 +242,15 @@ def test_rows_of_sample_weight_zero_do_not_count():
     logits, labels = rng.normal(size=(20, 2, 3)), rng.integers(0, 3, 20)
     weights = np.repeat([1.0, 0.0], 10)
     first = fit_scales(logits, labels, activation="softmax", sample_weight=weights)
-    np.testing.assert_allclose(first, fit_scales(logits[:10], labels[:10], activation="softmax"), atol=1e-6)
+    np.testing.assert_allclose(
+        first, fit_scales(logits[:10], labels[:10], activation="softmax"), atol=1e-6
+    )
 
 
 def test_a_model_without_heads_to_weigh_is_left_alone():
-    assert calibrate_heads(build_fusion_classifier(SPECS, TARGET, fusion="concat"), Rows(8, 0)) == {}
+    assert (
+        calibrate_heads(build_fusion_classifier(SPECS, TARGET, fusion="concat"), Rows(8, 0)) == {}
+    )
 
 
 def test_zero_epochs_are_refused():
@@ -235,15 +270,24 @@ class Endless(Rows):
             "`model` must be a Keras model, such as `build.*Received: model='model.keras'",
         ),
         ({"model": build_fusion_classifier}, "Received: model=<function build_fusion_classifier"),
-        ({"target": Rows(8, 0)}, "must be a target with a `loss` and `metrics`.*Received: target=<"),
+        (
+            {"target": Rows(8, 0)},
+            "must be a target with a `loss` and `metrics`.*Received: target=<",
+        ),
         ({"target": ClassLabel}, "Received: target=<class"),
         (
             {"target": {"kind": TARGET, "price": "price"}},
             r"mapping of names to targets. Received: target\['price'\]=",
         ),
-        ({"train_data": np.zeros(3)}, "`train_data` must be a MultimodalSequence.*train_data of type ndarray"),
+        (
+            {"train_data": np.zeros(3)},
+            "`train_data` must be a MultimodalSequence.*train_data of type ndarray",
+        ),
         ({"train_data": TARGET}, "train_data of type ClassLabel"),
-        ({"validation_data": [1]}, "`validation_data` must be a MultimodalSequence.*validation_data of type list"),
+        (
+            {"validation_data": [1]},
+            "`validation_data` must be a MultimodalSequence.*validation_data of type list",
+        ),
         (
             {"train_data": Endless(8, 0)},
             "must have an end.*call `model.compile` and `model.fit` yourself.",
@@ -260,6 +304,10 @@ class Endless(Rows):
     ],
 )
 def test_wrong_objects_are_refused_and_it_says_what_to_pass(changes, message):
-    arguments = {"model": build_fusion_classifier(SPECS, TARGET), "target": TARGET, "train_data": Rows(8, 0)}
+    arguments = {
+        "model": build_fusion_classifier(SPECS, TARGET),
+        "target": TARGET,
+        "train_data": Rows(8, 0),
+    }
     with pytest.raises(TypeError, match=message):
         fit_with_recipe(**{**arguments, **changes}, epochs=1)

@@ -1,4 +1,6 @@
-"""Several targets in one model: an output for each, by name, with losses, weights and scales of its own."""
+"""Several targets in one model: an output for each, by name, with losses, weights and scales of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.loaders.targets.class_label import ClassLabel
 from multimodal_gen.loaders.targets.multi_label import MultiLabel
 from multimodal_gen.loaders.targets.numbers import NumericTarget
-from multimodal_gen.models import FusionModel, Joint, Match, build_fusion_classifier, calibrate_heads
+from multimodal_gen.models import (
+    FusionModel,
+    Joint,
+    Match,
+    build_fusion_classifier,
+    calibrate_heads,
+)
 from multimodal_gen.models.auxiliary import contrastive_loss, hand_over, positive_rows, take_over
 from multimodal_gen.models.layers import SumOfHeads
 from multimodal_gen.models.matching import PairRelation
@@ -46,7 +54,9 @@ def build(fusion="joint", names=tuple(TARGETS), optimizer="sgd") -> FusionModel:
     targets = {name: TARGETS[name] for name in names}
     branches = {name: keras.layers.Dense(4, activation="tanh") for name in SPECS}
     model = build_fusion_classifier(SPECS, targets, fusion=fusion, branches=branches)
-    model.compile(optimizer, loss={name: one.loss for name, one in targets.items()}, jit_compile=JIT)
+    model.compile(
+        optimizer, loss={name: one.loss for name, one in targets.items()}, jit_compile=JIT
+    )
     return model
 
 
@@ -80,7 +90,9 @@ def test_it_fits_saves_and_loads(fusion, tmp_path):
         jit_compile=JIT,
     )
     history = model.fit(x, y, batch_size=8, epochs=2, verbose=0).history
-    assert {"loss", "kind_accuracy", "tags_auc", "price_mean_absolute_error", "price_loss"} < set(history)
+    assert {"loss", "kind_accuracy", "tags_auc", "price_mean_absolute_error", "price_loss"} < set(
+        history
+    )
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     assert type(loaded) is FusionModel
@@ -97,7 +109,9 @@ def test_each_single_head_adds_its_weight_times_the_losses_of_all_targets():
     x, y = make_batch()
     model = build(Joint(auxiliary_weight=0.25))
     expected = 1.5 * sum(start_losses(y).values())
-    assert number(model.compute_loss(x, y, model(x, training=True))) == pytest.approx(expected, rel=1e-5)
+    assert number(model.compute_loss(x, y, model(x, training=True))) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_the_losses_that_fit_reports_by_target_are_those_of_the_predictions_alone():
@@ -127,7 +141,9 @@ def test_match_takes_the_one_target_that_is_a_class(by_target):
     x, y = make_batch()
     model = build(Match(contrastive_weight=0.5, positive=1))
     weights = np.repeat([1.0, 0.5, 0.0], [8, 4, 4]).astype("float32")
-    given = {name: (weights if name == "kind" else 0 * weights) for name in y} if by_target else weights
+    given = (
+        {name: (weights if name == "kind" else 0 * weights) for name in y} if by_target else weights
+    )
     y_pred = model(x, training=True)
     (term,) = take_over(model)
     assert term.target == "kind"
@@ -146,11 +162,19 @@ def test_match_takes_the_one_target_that_is_a_class(by_target):
         (NumericTarget("price"), 0),
         (MultiLabel("tags", ["p", "q"]), 0),
         ({"tags": TARGETS["tags"], "price": TARGETS["price"]}, 0),
-        ({"kind": TARGETS["kind"], "other": ClassLabel("other", ["p", "q"], label_mode="binary")}, 2),
+        (
+            {
+                "kind": TARGETS["kind"],
+                "other": ClassLabel("other", ["p", "q"], label_mode="binary"),
+            },
+            2,
+        ),
     ],
 )
 def test_match_without_exactly_one_class_target_is_refused(target, number_of_classes):
-    with pytest.raises(ValueError, match=rf"exactly one target that is a class.*Received: {number_of_classes} such"):
+    with pytest.raises(
+        ValueError, match=rf"exactly one target that is a class.*Received: {number_of_classes} such"
+    ):
         build_fusion_classifier(SPECS, target, fusion="match")
 
 
@@ -166,7 +190,9 @@ def test_each_target_weighs_the_heads_for_itself():
     scales = np.arange(9, dtype="float32").reshape(3, 3)
     layer.scales.assign(scales)
     heads = [np.full((2, 6), one, "float32") for one in (1.0, 10.0, 100.0)]
-    summed = keras.ops.convert_to_numpy(layer([keras.ops.convert_to_tensor(head) for head in heads]))
+    summed = keras.ops.convert_to_numpy(
+        layer([keras.ops.convert_to_tensor(head) for head in heads])
+    )
     kind, tags, price = np.array([1.0, 10.0, 100.0]) @ scales
     np.testing.assert_allclose(summed, np.tile([kind, kind, kind, tags, tags, price], (2, 1)))
 
@@ -190,12 +216,18 @@ class Rows(keras.utils.PyDataset):
 
     def __getitem__(self, index: int):
         rows = slice(80 * index, 80 * index + 80)
-        batch = (self.first[rows], self.second[rows]), {"kind": self.kind[rows], "price": self.price[rows]}
+        batch = (
+            (self.first[rows], self.second[rows]),
+            {"kind": self.kind[rows], "price": self.price[rows]},
+        )
         if not self.weighted:
             return batch
         # On the rows that do not count everything is wrong.
         wrong = np.arange(80) % 2 == 0
-        targets = {"kind": np.where(wrong, (batch[1]["kind"] + 1) % 3, batch[1]["kind"]), "price": batch[1]["price"]}
+        targets = {
+            "kind": np.where(wrong, (batch[1]["kind"] + 1) % 3, batch[1]["kind"]),
+            "price": batch[1]["price"],
+        }
         return batch[0], targets, {"kind": 1.0 - wrong, "price": np.ones(80)}
 
 
@@ -212,7 +244,9 @@ def test_calibration_silences_a_head_for_the_target_it_misleads_about_only(weigh
     assert scales["price.a_head"] < 0.2
     assert scales["price.b_head"] == pytest.approx(1.0, abs=0.1)
     np.testing.assert_allclose(
-        keras.ops.convert_to_numpy(layer.scales), np.array(list(scales.values())).reshape(2, 2).T, rtol=1e-6
+        keras.ops.convert_to_numpy(layer.scales),
+        np.array(list(scales.values())).reshape(2, 2).T,
+        rtol=1e-6,
     )
     inputs, truth = Rows(False)[0]
     assert (model.predict(inputs, verbose=0)["kind"].argmax(1) == truth["kind"]).mean() > 0.95
@@ -220,7 +254,10 @@ def test_calibration_silences_a_head_for_the_target_it_misleads_about_only(weigh
 
 @pytest.mark.parametrize(
     ("activation", "labels"),
-    [("sigmoid", np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]] * 40)), (None, np.linspace(-1, 1, 24)[:, None])],
+    [
+        ("sigmoid", np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]] * 40)),
+        (None, np.linspace(-1, 1, 24)[:, None]),
+    ],
 )
 def test_heads_of_a_single_multi_label_or_numeric_target_are_weighed(activation, labels):
     units = labels.shape[1]
@@ -262,7 +299,11 @@ def test_logits_stand_side_by_side_in_the_order_of_the_targets():
     ("target", "error", "message"),
     [
         ({}, ValueError, "at least one target. Received: target={}"),
-        ({"a/b": TARGETS["kind"]}, ValueError, r"names without '/' to targets. Received: target\['a/b'\]"),
+        (
+            {"a/b": TARGETS["kind"]},
+            ValueError,
+            r"names without '/' to targets. Received: target\['a/b'\]",
+        ),
         ({"kind": 3}, TypeError, r"such as ClassLabel, or a mapping.*Received: target\['kind'\]=3"),
         ("kind", TypeError, "Received: target='kind'"),
         (ClassLabel, TypeError, "Received: target=<class"),
@@ -279,5 +320,7 @@ def test_a_target_of_several_values_a_row_needs_a_model_of_its_own():
             super().__init__("words", ["x", "y", "z"])
             self.spec = ArraySpec((5,), "int32", "label")
 
-    with pytest.raises(ValueError, match=r"a model of your own.*Received: target of shape \(5,\) with units=3"):
+    with pytest.raises(
+        ValueError, match=r"a model of your own.*Received: target of shape \(5,\) with units=3"
+    ):
         build_fusion_classifier(SPECS, Words())

@@ -1,4 +1,6 @@
-"""Strings that break naive code, as captions, labels, names of files and of columns: trained on, kept, predicted."""
+"""Strings that break naive code, as captions, labels, names of files and of columns: trained on,
+kept, predicted.
+"""
 
 import os
 from pathlib import Path
@@ -14,9 +16,39 @@ import multimodal_gen as mg
 from multimodal_gen.cli.app import app
 
 STRINGS = [
-    *("undefined", "NULL", "None", "nan", "NaN", "-0", "1E+02", "1,000.00", "0x0", "Infinity", "true", "\\", "--help"),
-    *("'; DROP TABLE x; --", "<script>alert(1)</script>", "$(touch x)", "`id`", "%s%s%n", "{0}", "../../etc/passwd"),
-    *("tab\there", "line\nbreak", "carriage\rreturn", ' leading and "quotes" ', "a,b;c|d", "null\0byte", "\x1b[31mred"),
+    *(
+        "undefined",
+        "NULL",
+        "None",
+        "nan",
+        "NaN",
+        "-0",
+        "1E+02",
+        "1,000.00",
+        "0x0",
+        "Infinity",
+        "true",
+        "\\",
+        "--help",
+    ),
+    *(
+        "'; DROP TABLE x; --",
+        "<script>alert(1)</script>",
+        "$(touch x)",
+        "`id`",
+        "%s%s%n",
+        "{0}",
+        "../../etc/passwd",
+    ),
+    *(
+        "tab\there",
+        "line\nbreak",
+        "carriage\rreturn",
+        ' leading and "quotes" ',
+        "a,b;c|d",
+        "null\0byte",
+        "\x1b[31mred",
+    ),
     *(
         "Ω≈ç√∫",
         "社會科學院",
@@ -31,7 +63,16 @@ STRINGS = [
         "café",
         "x" * 3000,
     ),
-    *("label", "row", "image", "caption", "class_name", "config", "https://example.com/a.png", "file:///etc/passwd"),
+    *(
+        "label",
+        "row",
+        "image",
+        "caption",
+        "class_name",
+        "config",
+        "https://example.com/a.png",
+        "file:///etc/passwd",
+    ),
 ]
 
 
@@ -52,14 +93,18 @@ def file_name(text: str) -> str | None:
 
 @pytest.fixture
 def table(strings: list[str], tmp_path: Path) -> pd.DataFrame:
-    """A row for each string, which is its caption, its class, and the name of its picture where there can be one."""
+    """A row for each string, which is its caption, its class, and the name of its picture where
+    there can be one.
+    """
     rows = []
     for row, text in enumerate(strings):
         name = file_name(text) or f"{row}.png"
         Image.new("RGB", (8, 8), (row % 256, row // 256, 7)).save(tmp_path / name, "PNG")
         rows.append((name, text, text))
     return pd.DataFrame(
-        rows, columns=["../<b>image\"'", "caption\n\t\0", "-- Ω label"], index=[f"#{one}" for one in strings]
+        rows,
+        columns=["../<b>image\"'", "caption\n\t\0", "-- Ω label"],
+        index=[f"#{one}" for one in strings],
     )
 
 
@@ -75,7 +120,9 @@ def test_naughty_strings_go_through_training_saving_and_prediction_whole(
     }
     target = mg.ClassLabel.from_values(label, table[label].tolist())
     assert sorted(target.class_names) == sorted(strings)
-    data = mg.MultimodalSequence(table, inputs, target, batch_size=64, shuffle=True, cache=str(tmp_path / "cache"))
+    data = mg.MultimodalSequence(
+        table, inputs, target, batch_size=64, shuffle=True, cache=str(tmp_path / "cache")
+    )
     keras.utils.set_random_seed(0)
     model = mg.build_fusion_classifier(inputs, target)
     model.compile("adam", loss=target.loss)
@@ -93,10 +140,14 @@ def test_naughty_strings_go_through_training_saving_and_prediction_whole(
     assert np.isfinite(after.iloc[:, 1:].to_numpy("float64")).all()
     assert set(again.evaluate(table)) == set(bundle.evaluate(table))
     for row, text in enumerate(strings):
-        assert (again.inputs["image"].read(table[image].iloc[row])[0, 0] == (row % 256, row // 256, 7)).all(), text
+        assert (
+            again.inputs["image"].read(table[image].iloc[row])[0, 0] == (row % 256, row // 256, 7)
+        ).all(), text
 
 
-def test_each_naughty_file_that_is_missing_is_one_error_with_its_name(strings: list[str], tmp_path: Path) -> None:
+def test_each_naughty_file_that_is_missing_is_one_error_with_its_name(
+    strings: list[str], tmp_path: Path
+) -> None:
     loader = mg.ImageLoader("x", directory=tmp_path)
     for text in strings:
         with pytest.raises(mg.LoadError) as caught:
@@ -127,11 +178,21 @@ def test_naughty_strings_go_through_the_command_line_whole(
     table.to_json(tmp_path / "shop.jsonl", orient="records", lines=True)
     pd.testing.assert_frame_equal(mg.read_table(tmp_path / "shop.jsonl"), mg.read_table(path))
     columns = (f"--image={image}", f"--caption={caption}", f"--label={label}")
-    call("train", path, *columns, "--split=split", "--image-size=8x8", "--epochs=1", f"--runs={tmp_path / 'runs'}")
+    call(
+        "train",
+        path,
+        *columns,
+        "--split=split",
+        "--image-size=8x8",
+        "--epochs=1",
+        f"--runs={tmp_path / 'runs'}",
+    )
     run = tmp_path / "runs" / "shop"
     assert sorted(mg.load_bundle(run).target.class_names) == sorted(strings)
     call("predict", run, path, "--out", tmp_path / "out.parquet")
     written = pd.read_parquet(tmp_path / "out.parquet")
     assert len(written) == len(table)
-    test_rows = pd.read_csv(run / "predictions.csv", dtype=str, keep_default_na=False, lineterminator="\n")
+    test_rows = pd.read_csv(
+        run / "predictions.csv", dtype=str, keep_default_na=False, lineterminator="\n"
+    )
     assert len(test_rows) == len(strings)

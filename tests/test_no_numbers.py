@@ -1,4 +1,6 @@
-"""What is said of a column that should hold numbers and does not: the advice works, and makes no number another one."""
+"""What is said of a column that should hold numbers and does not: the advice works, and makes no
+number another one.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def follow(message: str, table: pd.DataFrame) -> pd.DataFrame:
         (["$5", 7, 8.5, None], [5.0, 7.0, 8.5, np.nan]),
     ],
 )
-def test_advice_on_how_numbers_are_written_gives_those_that_were_meant(cells: list[Any], numbers: list[float]) -> None:
+def test_advice_on_how_numbers_are_written_gives_those_that_were_meant(
+    cells: list[Any], numbers: list[float]
+) -> None:
     table = pd.DataFrame({"n": cells})
     message = refused(cells)
     np.testing.assert_array_equal(follow(message, table)["n"].astype("float64"), numbers)
@@ -60,14 +64,22 @@ def test_advice_on_how_numbers_are_written_gives_those_that_were_meant(cells: li
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (["1,234", "12"], r"'1,234' is 1234 where commas part thousands, and 1.234 where they are decimal signs"),
+        (
+            ["1,234", "12"],
+            r"'1,234' is 1234 where commas part thousands, and 1.234 where they are decimal signs",
+        ),
         (["1,234", "2.5"], r"'1,234' is 1234 where"),
-        (["0,5", "12.5"], r"one thing here and another there, as in '0,5' and '12.5': mend them by hand"),
+        (
+            ["0,5", "12.5"],
+            r"one thing here and another there, as in '0,5' and '12.5': mend them by hand",
+        ),
         (["1.234,50", "12.5"], r"'1.234,50' and '12.5'"),
         (["1,234.5", "12,5"], r"'1,234.5' and '12,5'"),
     ],
 )
-def test_where_a_comma_may_mean_either_no_line_is_advised_that_settles_it(cells: list[str], message: str) -> None:
+def test_where_a_comma_may_mean_either_no_line_is_advised_that_settles_it(
+    cells: list[str], message: str
+) -> None:
     said = refused(cells)
     assert re.search(message, said)
     assert "replace" not in said and "coerce" not in said
@@ -108,12 +120,21 @@ def test_dates_become_days_and_hours(cells: Any) -> None:
     [
         (["(5)", "(7)"], r"as in '\(5\)', which may change what they are: write plain numbers"),
         (["<5", "<7"], "which may change what they are"),
-        (["1.5 kg", "200 g", "3 kg"], "not the same in all \\('kg' and 'g'\\): bring them to one unit"),
+        (
+            ["1.5 kg", "200 g", "3 kg"],
+            "not the same in all \\('kg' and 'g'\\): bring them to one unit",
+        ),
         (["$5", "unknown", "$7"], "as in '\\$5', and 1 of 3 cells hold no number: mend these"),
         (["A1", "B2", "C3"], "holds categories, 3 different ones"),
         (["3rd", "1st", "2nd"], "holds categories, 3 different ones"),
-        ([f"{chr(97 + one % 26)} word {'x' * one}" for one in range(200)], r"`TextLoader.from_texts\('n', \.\.\.\)`"),
-        (["Riva Carpets"] + ["3.5"] * 9, r"^1 of 10 cells of 'n' are not numbers: mend them, or read them as missing"),
+        (
+            [f"{chr(97 + one % 26)} word {'x' * one}" for one in range(200)],
+            r"`TextLoader.from_texts\('n', \.\.\.\)`",
+        ),
+        (
+            ["Riva Carpets"] + ["3.5"] * 9,
+            r"^1 of 10 cells of 'n' are not numbers: mend them, or read them as missing",
+        ),
     ],
 )
 def test_texts_are_named_as_such(cells: list[str], message: str) -> None:
@@ -130,5 +151,8 @@ def test_a_single_cell_is_named_by_what_stands_there() -> None:
         ("2024-01-01", "It is a date or a time"),
         ("dear", 'read such cells as missing with `pd.to_numeric.table.column., errors="coerce".`'),
     ):
-        with pytest.raises(mg.LoadError, match=rf"expected 1 number\(s\)\. .*{message}.*Received: '{re.escape(cell)}'"):
+        with pytest.raises(
+            mg.LoadError,
+            match=rf"expected 1 number\(s\)\. .*{message}.*Received: '{re.escape(cell)}'",
+        ):
             loader.read(cell)

@@ -1,4 +1,6 @@
-"""Stored notebooks are compared with what they show when run; here that rule is tried, without running them."""
+"""Stored notebooks are compared with what they show when run; here that rule is tried, without
+running them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def run() -> Any:
 
 
 def notebook(*outputs: Any) -> Any:
-    return v4.new_notebook(cells=[v4.new_markdown_cell("Words."), v4.new_code_cell("code", outputs=list(outputs))])
+    return v4.new_notebook(
+        cells=[v4.new_markdown_cell("Words."), v4.new_code_cell("code", outputs=list(outputs))]
+    )
 
 
 def stream(text: str, name: str = "stdout") -> Any:
@@ -48,7 +52,10 @@ def result(text: str, **more: str) -> Any:
             "Epoch 1/9\n20/20 - 5s - loss: 3.25",
         ),
         ("{'accuracy': 0.98, 'log_loss': 0.05}", "{'accuracy': 0.93,  'log_loss': 0.12}"),
-        ("  2 threads, 4 batches ahead, inputs as list", "  16 threads, 4 batches ahead, inputs as list"),
+        (
+            "  2 threads, 4 batches ahead, inputs as list",
+            "  16 threads, 4 batches ahead, inputs as list",
+        ),
         ("<Thing at 0x7f1e6c051210> in /tmpab12cd34", "<Thing at 0x7fff> in /tmpzz99yy88"),
         ("label    0.0\n17  metal mug  0.999", "label  0.001\n17  metal mug  0.93"),
     ],
@@ -85,12 +92,18 @@ def test_what_a_reader_is_told_may_not(run: Any, old: str, new: str) -> None:
 
 def test_pictures_and_errors_are_looked_for_and_streams_come_in_any_pieces(run: Any) -> None:
     picture = result("<Picture>", **{"image/png": "abc"})
-    assert run.differences(notebook(picture), notebook(result("<Picture>", **{"image/png": "other"}))) == []
+    assert (
+        run.differences(notebook(picture), notebook(result("<Picture>", **{"image/png": "other"})))
+        == []
+    )
     assert run.differences(notebook(picture), notebook(result("<Picture>")))
     error = v4.new_output("error", ename="LoadError", evalue="no", traceback=[])
     assert run.differences(notebook(error), notebook())
     assert run.differences(notebook(), notebook(stream("new")))
-    whole, pieces = notebook(stream("one\ntwo\n")), notebook(stream("one\n"), stream("log", "stderr"), stream("two\n"))
+    whole, pieces = (
+        notebook(stream("one\ntwo\n")),
+        notebook(stream("one\n"), stream("log", "stderr"), stream("two\n")),
+    )
     assert run.differences(whole, pieces) == []
 
 
@@ -99,7 +112,9 @@ def test_stored_notebooks_show_what_they_say_and_no_logs(run: Any, path: Path) -
     stored = nbformat.read(path, as_version=4)
     outputs = [output for cell in stored.cells for output in cell.get("outputs", [])]
     assert len(outputs) > 5
-    assert not any(output.get("name") == "stderr" or output.output_type == "error" for output in outputs)
+    assert not any(
+        output.get("name") == "stderr" or output.output_type == "error" for output in outputs
+    )
     cleaned = copy.deepcopy(stored)
     run.clean(cleaned)
     assert cleaned == stored

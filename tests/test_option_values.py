@@ -1,4 +1,6 @@
-"""What options may name: folders that are there, and results that do not take the place of what is read."""
+"""What options may name: folders that are there, and results that do not take the place of what is
+read.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ def test_a_folder_of_pictures_that_is_missing_is_named_by_its_option(
 
 
 def test_a_file_in_the_place_of_the_folder_of_pictures_is_refused(table: Path) -> None:
-    with pytest.raises(NotADirectoryError, match=r"must be a folder, and this is a file. Received: --directory .*csv"):
+    with pytest.raises(
+        NotADirectoryError,
+        match=r"must be a folder, and this is a file. Received: --directory .*csv",
+    ):
         folder_of_pictures(str(table))
 
 
@@ -69,19 +74,38 @@ def test_a_table_in_the_folder_of_its_run_is_refused_and_kept(table: Path) -> No
 
 def test_a_folder_of_pictures_that_would_be_the_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "animals" / "cat").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"The table lies in the folder of the run.*Received: .*animals, run folder"):
+    with pytest.raises(
+        ValueError,
+        match=r"The table lies in the folder of the run.*Received: .*animals, run folder",
+    ):
         run_folder(str(tmp_path / "animals"), None, tmp_path, overwrite=True, resume=False)
 
 
-def test_a_run_below_a_table_of_folders_is_refused_as_its_pictures_would_be_a_class(tmp_path: Path) -> None:
+def test_a_run_below_a_table_of_folders_is_refused_as_its_pictures_would_be_a_class(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "animals" / "cat").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"The run lies in the table's folder.*another --runs. Received: "):
-        run_folder(str(tmp_path / "animals"), None, tmp_path / "animals" / "runs", overwrite=False, resume=False)
+    with pytest.raises(
+        ValueError, match=r"The run lies in the table's folder.*another --runs. Received: "
+    ):
+        run_folder(
+            str(tmp_path / "animals"),
+            None,
+            tmp_path / "animals" / "runs",
+            overwrite=False,
+            resume=False,
+        )
 
 
-def test_a_table_reached_by_a_link_is_in_the_folder_of_its_run_too(table: Path, tmp_path: Path) -> None:
+def test_a_table_reached_by_a_link_is_in_the_folder_of_its_run_too(
+    table: Path, tmp_path: Path
+) -> None:
     (tmp_path / "elsewhere").symlink_to(tmp_path)
     with pytest.raises(ValueError, match="The table lies in the folder of the run"):
         run_folder(
-            str(tmp_path / "elsewhere" / "shop.csv"), tmp_path.name, tmp_path.parent, overwrite=True, resume=False
+            str(tmp_path / "elsewhere" / "shop.csv"),
+            tmp_path.name,
+            tmp_path.parent,
+            overwrite=True,
+            resume=False,
         )

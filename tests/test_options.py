@@ -1,4 +1,6 @@
-"""The declarations of the command line's options, which hold with every version of typer that setup.cfg allows."""
+"""The declarations of the command line's options, which hold with every version of typer that
+setup.cfg allows.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def _options(one: typer.Typer) -> list[tuple[str, str, OptionInfo]]:
         assert command.callback is not None
         for name, hint in get_type_hints(command.callback, include_extras=True).items():
             found += [
-                (command.callback.__name__, name, part) for part in get_args(hint) if isinstance(part, OptionInfo)
+                (command.callback.__name__, name, part)
+                for part in get_args(hint)
+                if isinstance(part, OptionInfo)
             ]
     return found
 

@@ -26,11 +26,20 @@ def data(tmp_path_factory):
     for number in range(12):
         Image.fromarray(np.full((20, 20, 3), number * 20, "uint8")).save(folder / f"{number}.png")
     rows = range(48)
-    table = pd.DataFrame({"image": [f"{row % 12}.png" for row in rows], "label": [row % 2 for row in rows]})
+    table = pd.DataFrame(
+        {"image": [f"{row % 12}.png" for row in rows], "label": [row % 2 for row in rows]}
+    )
     inputs = {"image": mg.ImageLoader("image", directory=folder, image_size=(16, 16))}
     target = mg.ClassLabel.from_values("label", table["label"])
     return mg.MultimodalSequence(
-        table, inputs, target, batch_size=4, shuffle=True, cache=folder / "cache", on_error="blank", read_timeout=20
+        table,
+        inputs,
+        target,
+        batch_size=4,
+        shuffle=True,
+        cache=folder / "cache",
+        on_error="blank",
+        read_timeout=20,
     )
 
 
@@ -50,7 +59,9 @@ class Interrupt(keras.callbacks.Callback):
 def left_over():
     # Threads of ours, open files, child processes and shared memory.
     ours = sum(thread.name == "multimodal_gen" for thread in threading.enumerate())
-    files = sorted(os.readlink(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd") if _is_open(one))
+    files = sorted(
+        os.readlink(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd") if _is_open(one)
+    )
     files = [one for one in files if not one.startswith(("pipe:", "/proc/"))]
     with open(f"/proc/self/task/{os.getpid()}/children") as children:
         family = children.read()

@@ -1,4 +1,6 @@
-"""A target that does not go with a model's outputs is an error before the first step, and what works is left alone."""
+"""A target that does not go with a model's outputs is an error before the first step, and what
+works is left alone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ import pytest
 
 import multimodal_gen as mg
 
-TABLE = pd.DataFrame({"n": np.arange(8.0), "y": list("ab") * 4, "z": list("abca") * 2, "price": np.arange(8.0)})
+TABLE = pd.DataFrame(
+    {"n": np.arange(8.0), "y": list("ab") * 4, "z": list("abca") * 2, "price": np.arange(8.0)}
+)
 INPUTS = {"n": mg.NumericLoader("n", mean=[0.0], scale=[4.0])}
 TWO, THREE = mg.ClassLabel("y", ["a", "b"]), mg.ClassLabel("z", ["a", "b", "c"])
 PRICE = mg.NumericTarget("price", mean=[0.0], scale=[4.0])
@@ -25,12 +29,18 @@ def make_data(target: Any, **settings: Any) -> mg.MultimodalSequence:
 
 def make_fusion(target: Any) -> keras.Model:
     model = mg.build_fusion_classifier(INPUTS, target)
-    losses = {name: one.loss for name, one in target.items()} if isinstance(target, dict) else target.loss
+    losses = (
+        {name: one.loss for name, one in target.items()}
+        if isinstance(target, dict)
+        else target.loss
+    )
     model.compile("sgd", loss=losses, jit_compile=False)
     return model
 
 
-def make_own(units: int, activation: str | None, loss: Any, kind: type[keras.Model] = keras.Model) -> keras.Model:
+def make_own(
+    units: int, activation: str | None, loss: Any, kind: type[keras.Model] = keras.Model
+) -> keras.Model:
     numbers = keras.Input((1,), name="n")
     model = kind([numbers], keras.layers.Dense(units, activation)(numbers))
     model.compile("sgd", loss, jit_compile=False)
@@ -41,13 +51,29 @@ def make_own(units: int, activation: str | None, loss: Any, kind: type[keras.Mod
 @pytest.mark.parametrize(
     ("learned", "given", "message"),
     [
-        (TWO, THREE, r"put out 3 numbers a row, as the ClassLabel on 'z'.*Received: outputs of shape \(2,\)"),
-        (THREE, TWO, r"put out 2 numbers a row, as the ClassLabel on 'y'.*Received: outputs of shape \(3,\)"),
+        (
+            TWO,
+            THREE,
+            r"put out 3 numbers a row, as the ClassLabel on 'z'.*Received: outputs of shape \(2,\)",
+        ),
+        (
+            THREE,
+            TWO,
+            r"put out 2 numbers a row, as the ClassLabel on 'y'.*Received: outputs of shape \(3,\)",
+        ),
         (TWO, PRICE, r"put out 1 numbers a row, as the NumericTarget on 'price'"),
-        (PRICE, TWO, r"put out 2 numbers a row, as the ClassLabel on 'y'.*Received: outputs of shape \(1,\)"),
+        (
+            PRICE,
+            TWO,
+            r"put out 2 numbers a row, as the ClassLabel on 'y'.*Received: outputs of shape \(1,\)",
+        ),
         (TWO, TAGS, r"put out 3 numbers a row, as the MultiLabel on 'tags'"),
         ({"u": TWO, "v": PRICE}, {"u": PRICE, "v": TWO}, r"Received: outputs 'u' of shape \(2,\)"),
-        (TWO, {"kind": TWO}, r"it has one output without a name. Received: targets named \['kind'\]"),
+        (
+            TWO,
+            {"kind": TWO},
+            r"it has one output without a name. Received: targets named \['kind'\]",
+        ),
         ({"kind": TWO}, TWO, r"it has outputs named \['kind'\]. Received: a single target"),
         (TWO, None, r"give the sequence one.*Received: a sequence with target=None"),
     ],
@@ -61,9 +87,17 @@ def test_a_target_that_does_not_go_with_the_outputs_is_refused(
 
 def test_a_validation_sequence_is_looked_at_before_the_first_step() -> None:
     model, steps = make_fusion(TWO), []
-    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: steps.append(batch)
+    )
     with pytest.raises(ValueError, match="put out 3 numbers a row"):
-        model.fit(make_data(TWO), validation_data=make_data(THREE), callbacks=[watch], shuffle=False, verbose=0)
+        model.fit(
+            make_data(TWO),
+            validation_data=make_data(THREE),
+            callbacks=[watch],
+            shuffle=False,
+            verbose=0,
+        )
     assert steps == []
 
 
@@ -109,7 +143,16 @@ def spread(truth: Any, outputs: Any) -> Any:
         (lambda: make_own(1, None, "mse"), INPUTS["n"]),
         (lambda: make_own(1, None, "mse"), mg.InputTarget(INPUTS["n"])),
     ],
-    ids=["sigmoid", "two-for-binary", "function", "circle", "own-loss", "own-loss-alone", "loader", "input-target"],
+    ids=[
+        "sigmoid",
+        "two-for-binary",
+        "function",
+        "circle",
+        "own-loss",
+        "own-loss-alone",
+        "loader",
+        "input-target",
+    ],
 )
 def test_what_works_is_left_alone(make: Any, target: Any) -> None:
     model = make()

@@ -1,4 +1,6 @@
-"""A loader and a target of one's own, made of the base classes alone, have every feature that bundled ones have."""
+"""A loader and a target of one's own, made of the base classes alone, have every feature that
+bundled ones have.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,9 @@ class Level(mg.Target):
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
         outputs = np.asarray(outputs)
-        edges = np.concatenate([np.ones((len(outputs), 1)), outputs, np.zeros((len(outputs), 1))], 1)
+        edges = np.concatenate(
+            [np.ones((len(outputs), 1)), outputs, np.zeros((len(outputs), 1))], 1
+        )
         shares = edges[:, :-1] - edges[:, 1:]
         names = np.array(self.class_names, object)
         return {
@@ -221,7 +225,9 @@ CUSTOM = {one.__name__: one for one in (ByteCounts, Grid, Letters, Level)}
 
 @pytest.fixture
 def table(tmp_path: Path) -> pd.DataFrame:
-    """24 rows: 16 of "low" in two spellings, 4 of "mid" and 4 of "high", each with a file of its own."""
+    """24 rows: 16 of "low" in two spellings, 4 of "mid" and 4 of "high", each with a file of its
+    own.
+    """
     folder = tmp_path / "files"
     folder.mkdir()
     levels = ["low", "Low", "mid"] * 8
@@ -237,7 +243,11 @@ def table(tmp_path: Path) -> pd.DataFrame:
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, mg.Loader]:
     folder = str(tmp_path / "files")
-    return {"bytes": ByteCounts("file", folder), "grid": Grid("file", folder), "note": Letters("note")}
+    return {
+        "bytes": ByteCounts("file", folder),
+        "grid": Grid("file", folder),
+        "note": Letters("note"),
+    }
 
 
 def counts(table: pd.DataFrame) -> Counter:
@@ -262,7 +272,9 @@ def test_they_keep_the_contract(inputs, table) -> None:
 
 
 def test_classes_have_weights_by_their_number_of_rows(inputs, table) -> None:
-    data = mg.MultimodalSequence(table, inputs, Level("level"), class_weight="balanced", batch_size=24)
+    data = mg.MultimodalSequence(
+        table, inputs, Level("level"), class_weight="balanced", batch_size=24
+    )
     rows = counts(table)
     expected = [24 / (3 * rows[one.lower()]) for one in table["level"]]
     np.testing.assert_allclose(data[0][2], expected, rtol=1e-6)
@@ -275,12 +287,18 @@ def test_a_class_without_a_row_or_a_row_without_a_class_has_no_weight(inputs, ta
     def weighted(rows: pd.DataFrame) -> mg.MultimodalSequence:
         return mg.MultimodalSequence(rows, inputs, Level("level"), class_weight="balanced")
 
-    with pytest.raises(ValueError, match=r"Every class needs a row.*Received: no rows of \['high'\] in 'level'"):
+    with pytest.raises(
+        ValueError, match=r"Every class needs a row.*Received: no rows of \['high'\] in 'level'"
+    ):
         weighted(table[table["level"] != "high"])
     wrong = table.assign(level=table["level"].where(table.index != "row 3", "huge"))
-    with pytest.raises(mg.LoadError, match=r"index 'row 3', column 'level': the cell holds none of the classes"):
+    with pytest.raises(
+        mg.LoadError, match=r"index 'row 3', column 'level': the cell holds none of the classes"
+    ):
         weighted(wrong)
-    with pytest.raises(ValueError, match="needs a target with one class per row.*Received: Reversed"):
+    with pytest.raises(
+        ValueError, match="needs a target with one class per row.*Received: Reversed"
+    ):
         mg.MultimodalSequence(table, inputs, Reversed(inputs["note"]), class_weight="balanced")
 
 
@@ -294,14 +312,18 @@ def test_a_balanced_sampler_goes_by_classes_and_not_by_how_they_are_spelled(inpu
         mg.MultimodalSequence(table, inputs, Reversed(inputs["note"]), sampler="balanced")
 
 
-def test_a_saved_bundle_predicts_scores_and_finds_its_files_in_another_folder(inputs, table, tmp_path) -> None:
+def test_a_saved_bundle_predicts_scores_and_finds_its_files_in_another_folder(
+    inputs, table, tmp_path
+) -> None:
     bundle = bundle_of(inputs, table)
     before = bundle.predict(table)
     assert list(before) == ["level", *LEVELS] and set(before["level"]) <= set(LEVELS)
     assert set(bundle.evaluate(table)) == {"off_by"}
     bundle.save(tmp_path / "bundle")
     os.rename(tmp_path / "files", tmp_path / "moved")
-    loaded = mg.load_bundle(tmp_path / "bundle", directory=tmp_path / "moved", custom_objects=CUSTOM)
+    loaded = mg.load_bundle(
+        tmp_path / "bundle", directory=tmp_path / "moved", custom_objects=CUSTOM
+    )
     pd.testing.assert_frame_equal(loaded.predict(table), before, rtol=1e-5)
     assert loaded.inputs["bytes"].directory == str(tmp_path / "moved")
 
@@ -327,7 +349,9 @@ def test_batches_are_drawn_with_pictures_words_and_classes(inputs, table) -> Non
 
 def test_predictions_are_judged_and_the_worst_drawn_first(inputs, table, tmp_path) -> None:
     data = mg.MultimodalSequence(table, inputs, Level("level")).for_evaluation(table)
-    predictions = pd.DataFrame({"level": "low", "low": 0.6, "mid": 0.3, "high": 0.1}, index=table.index)
+    predictions = pd.DataFrame(
+        {"level": "low", "low": 0.6, "mid": 0.3, "high": 0.1}, index=table.index
+    )
     predictions.loc["row 2", "low"] = 0.9
     right = counts(table)["low"]
     figure = mg.plot_predictions(data, predictions, only_wrong=True, rows=1, columns=2)
@@ -366,7 +390,8 @@ class Length(mg.Target):
         truth, said = np.array([*map(len, cells)]), predictions["length"].to_numpy()
         off = np.abs(said - truth) / truth
         words = [
-            [f"said {one}, is {other}", f"off by {by:.0%}"] for one, other, by in zip(said, truth, off, strict=True)
+            [f"said {one}, is {other}", f"off by {by:.0%}"]
+            for one, other, by in zip(said, truth, off, strict=True)
         ]
         return mg.loaders.Judgement(None, off, f"off by {off.mean():.0%}", words.__getitem__)
 
@@ -375,7 +400,9 @@ def test_numbers_of_ones_own_are_judged_by_a_rule_of_ones_own(inputs) -> None:
     table = pd.DataFrame({"note": ["ab", "abcd", "abcdefgh"]})
     mg.check_target(Length("note"), table["note"])
     data = mg.MultimodalSequence(table, {"note": inputs["note"]}, Length("note"))
-    figure = mg.plot_predictions(data, pd.DataFrame({"length": [2, 8, 6]}), only_wrong=True, rows=1, columns=2)
+    figure = mg.plot_predictions(
+        data, pd.DataFrame({"length": [2, 8, 6]}), only_wrong=True, rows=1, columns=2
+    )
     said = texts(figure)
     assert said[0].startswith("off by 42%; 2 of 3 rows, the largest error first")
     assert said[1:4] == ["said 8, is 4", "off by 100%", "abcd"]
@@ -388,7 +415,9 @@ def test_numbers_of_ones_own_are_judged_by_a_rule_of_ones_own(inputs) -> None:
 def test_a_run_leaves_the_same_pictures(inputs, table, tmp_path) -> None:
     history = SimpleNamespace(epoch=[0], history={"loss": [1.0], "val_loss": [1.0]}, best_epoch=0)
     write_results(tmp_path / "run", bundle_of(inputs, table), history, table)
-    assert {"wrong.png", "predictions.png", "confusion.png", "predictions.csv"} <= set(os.listdir(tmp_path / "run"))
+    assert {"wrong.png", "predictions.png", "confusion.png", "predictions.csv"} <= set(
+        os.listdir(tmp_path / "run")
+    )
 
 
 @pytest.mark.parametrize(("units", "right"), [(2, True), (3, False)])
@@ -403,7 +432,9 @@ def test_outputs_of_another_number_are_refused_before_training(units, right, inp
         model.fit(data, verbose=0)
         mg.Bundle(model, one, Level("level"))
         return
-    with pytest.raises(ValueError, match=r"must put out 2 numbers a row, as the Level on 'level'.*\(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"must put out 2 numbers a row, as the Level on 'level'.*\(3,\)"
+    ):
         model.fit(data, verbose=0)
     with pytest.raises(ValueError, match="must put out 2 numbers a row"):
         mg.Bundle(model, one, Level("level"))
@@ -429,7 +460,10 @@ def test_an_audit_reads_labels_pictures_and_texts(inputs, table, tmp_path) -> No
     parts = {"train": table.iloc[:20], "test": table.iloc[20:].assign(level="high")}
     parts["train"] = parts["train"].assign(level=parts["train"]["level"].replace("high", "mid"))
     report = mg.audit(parts, inputs, Level("level"), progress=lambda cells: None)
-    found = {(kind, index) for kind, index in zip(report.problems["kind"], report.problems["index"], strict=True)}
+    found = {
+        (kind, index)
+        for kind, index in zip(report.problems["kind"], report.problems["index"], strict=True)
+    }
     assert {
         ("unseen label", "row 1"),
         ("unseen label", "row 20"),
@@ -448,7 +482,9 @@ def test_an_audit_reads_labels_pictures_and_texts(inputs, table, tmp_path) -> No
 
 def test_arrays_are_kept_on_disk_until_their_file_changes(inputs, table, tmp_path) -> None:
     def batch() -> np.ndarray:
-        data = mg.MultimodalSequence(table, {"bytes": inputs["bytes"]}, cache=tmp_path / "cache", batch_size=24)
+        data = mg.MultimodalSequence(
+            table, {"bytes": inputs["bytes"]}, cache=tmp_path / "cache", batch_size=24
+        )
         return data[0][0][0]
 
     first = batch()
@@ -458,13 +494,17 @@ def test_arrays_are_kept_on_disk_until_their_file_changes(inputs, table, tmp_pat
     assert (batch() != first).any(axis=1).tolist() == [True] + [False] * 23
 
 
-def test_texts_of_like_length_stand_side_by_side_and_their_target_is_cut_with_them(inputs, table) -> None:
+def test_texts_of_like_length_stand_side_by_side_and_their_target_is_cut_with_them(
+    inputs, table
+) -> None:
     table = table.assign(note=["ab" if row % 2 else "abcdefghijklmnop" for row in range(24)])
     note = inputs["note"]
     data = mg.MultimodalSequence(
         table, {"note": note}, Reversed(note), bucket_by_length="note", shuffle=True, batch_size=4
     )
-    shapes = {(batch[0][0].shape[1], batch[1].shape[1]) for batch in (data[one] for one in range(6))}
+    shapes = {
+        (batch[0][0].shape[1], batch[1].shape[1]) for batch in (data[one] for one in range(6))
+    }
     assert shapes == {(8, 8), (16, 16)}
     ids, back = data[0][0][0], data[0][1]
     assert [row[row > 0].tolist() for row in ids] == [row[row > 0][::-1].tolist() for row in back]
@@ -473,7 +513,9 @@ def test_texts_of_like_length_stand_side_by_side_and_their_target_is_cut_with_th
         mg.MultimodalSequence(table, {"note": Letters("note", 12)}, Reversed(note))
 
 
-def test_a_target_made_of_a_picture_is_moved_as_the_picture_of_another_column(picture_table, tmp_path) -> None:
+def test_a_target_made_of_a_picture_is_moved_as_the_picture_of_another_column(
+    picture_table, tmp_path
+) -> None:
     flip = mg.augment.RandomFlip("horizontal")
     photo = mg.ImageLoader("image", directory=tmp_path, image_size=(8, 8), augment=[flip])
     table = picture_table.assign(mask=picture_table["image"])
@@ -503,7 +545,11 @@ def test_a_class_that_says_two_inputs_belong_together_must_be_among_those_of_the
     from multimodal_gen.models.matching import position_of
 
     pair = Level("level", ("apart", "together"))
-    with pytest.raises(ValueError, match="the target has no `class_names`. Received: positive='near'"):
+    with pytest.raises(
+        ValueError, match="the target has no `class_names`. Received: positive='near'"
+    ):
         position_of("near", mg.InputTarget(mg.ArrayLoader("pair", shape=(1, 1), dtype="uint8")))
-    with pytest.raises(ValueError, match=r"they are \['apart', 'together'\]. Received: positive='near'"):
+    with pytest.raises(
+        ValueError, match=r"they are \['apart', 'together'\]. Received: positive='near'"
+    ):
         position_of("near", pair)

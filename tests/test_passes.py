@@ -1,6 +1,7 @@
 """Loops of one's own: a whole pass moves on to the next epoch, a pass that was broken off does not.
 
-Without that, `for epoch in ...: for batch in data` would see one order and one augmentation in every epoch.
+Without that, `for epoch in ...: for batch in data` would see one order and one augmentation in
+every epoch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ TABLE = pd.DataFrame({"x": np.arange(float(ROWS)), "y": ["a", "b"] * 5})
 
 
 def jitter(sample: Any, rng: np.random.Generator) -> Any:
-    return type(sample)({"x": sample.inputs["x"] + rng.uniform(0, 0.5, 1).astype("float32")}, sample.target)
+    return type(sample)(
+        {"x": sample.inputs["x"] + rng.uniform(0, 0.5, 1).astype("float32")}, sample.target
+    )
 
 
 def make_data(**arguments: Any) -> mg.MultimodalSequence:
@@ -78,7 +81,9 @@ LOOPS = {
     "for": iter,
     "enumerate": lambda data: (batch for _, batch in enumerate(data)),
     "zip": lambda data: (batch for _, batch in zip(range(BATCHES), data, strict=False)),
-    "zip the other way round": lambda data: (batch for batch, _ in zip(data, range(BATCHES), strict=True)),
+    "zip the other way round": lambda data: (
+        batch for batch, _ in zip(data, range(BATCHES), strict=True)
+    ),
     "islice": lambda data: itertools.islice(data, BATCHES),
     "next": by_next,
     "break after the last": until_the_last,
@@ -92,10 +97,14 @@ LOOPS = {
 def test_every_loop_has_the_next_epoch(name: str) -> None:
     expected, data = epochs(3), make_data()
     assert [values(LOOPS[name](data)) for _ in range(3)] == expected
-    assert sorted(itertools.chain(*map(sorted, expected[0]))) != sorted(itertools.chain(*map(sorted, expected[1])))
+    assert sorted(itertools.chain(*map(sorted, expected[0]))) != sorted(
+        itertools.chain(*map(sorted, expected[1]))
+    )
 
 
-@pytest.mark.parametrize("arguments", [{"shuffle": False}, {"drop_remainder": True}, {"sampler": "balanced"}])
+@pytest.mark.parametrize(
+    "arguments", [{"shuffle": False}, {"drop_remainder": True}, {"sampler": "balanced"}]
+)
 def test_every_plan_has_epochs(arguments: dict[str, Any]) -> None:
     data = make_data(**arguments)
     assert [values(data), values(data)] == epochs(2, **arguments)
@@ -229,7 +238,9 @@ def test_a_position_that_was_set_does_not_outlive_a_fit(endless: bool) -> None:
 
 
 class Watch(keras.callbacks.Callback):
-    """What `fit` reads, and a callback that reads whole passes of the same sequence and ends them meanwhile."""
+    """What `fit` reads, and a callback that reads whole passes of the same sequence and ends them
+    meanwhile.
+    """
 
     def __init__(self, data: mg.MultimodalSequence) -> None:
         super().__init__()
@@ -266,7 +277,15 @@ def make_model() -> keras.Model:
 
 def test_keras_keeps_its_own_epochs_after_and_during_loops_of_ones_own() -> None:
     plain = make_data()
-    data = Noted(TABLE, plain.inputs, plain.target, batch_size=3, shuffle=True, seed=4, sample_augment=[jitter])
+    data = Noted(
+        TABLE,
+        plain.inputs,
+        plain.target,
+        batch_size=3,
+        shuffle=True,
+        seed=4,
+        sample_augment=[jitter],
+    )
     list(data)
     data.on_epoch_end()
     list(data)
@@ -285,5 +304,13 @@ def test_keras_keeps_its_own_epochs_after_and_during_loops_of_ones_own() -> None
     assert data.epoch == 2
     # A generator around it has no epochs of Keras.
     data.epoch, data.noted = 0, []
-    model.fit((batch for _ in range(3) for batch in data), steps_per_epoch=BATCHES, epochs=2, shuffle=False, verbose=0)
-    assert [batch for *_, batch in data.noted][: 2 * BATCHES] == list(itertools.chain(*expected[:2]))
+    model.fit(
+        (batch for _ in range(3) for batch in data),
+        steps_per_epoch=BATCHES,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+    )
+    assert [batch for *_, batch in data.noted][: 2 * BATCHES] == list(
+        itertools.chain(*expected[:2])
+    )

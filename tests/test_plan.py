@@ -14,7 +14,9 @@ from multimodal_gen.rows.plan import Plan
 def test_every_row_comes_exactly_once_an_epoch(rows: int, batch_size: int, shuffle: bool) -> None:
     plan = Plan(rows, batch_size, shuffle=shuffle, seed=5)
     for epoch in range(3):
-        positions = np.concatenate([plan.batch(epoch, index)[0] for index in range(plan.num_batches)])
+        positions = np.concatenate(
+            [plan.batch(epoch, index)[0] for index in range(plan.num_batches)]
+        )
         assert sorted(positions) == list(range(rows))
         if not shuffle:
             assert list(positions) == list(range(rows))
@@ -34,13 +36,19 @@ def test_the_order_of_rows_does_not_depend_on_the_batch_size() -> None:
     orders = []
     for batch_size in (1, 7, 50):
         plan = Plan(50, batch_size, shuffle=True, seed=1)
-        orders.append(np.concatenate([plan.batch(2, index)[0] for index in range(plan.num_batches)]).tolist())
+        orders.append(
+            np.concatenate([plan.batch(2, index)[0] for index in range(plan.num_batches)]).tolist()
+        )
     assert orders[0] == orders[1] == orders[2]
 
 
 def test_a_shuffled_order_is_uniform() -> None:
-    # Where row 0 lands in 3,000 epochs of 10 rows: chi-square with 9 degrees of freedom, 27.9 is its 0.999 quantile.
-    landed = [int(np.flatnonzero(Plan(10, 1, shuffle=True, seed=3).order(epoch) == 0)[0]) for epoch in range(3000)]
+    # Where row 0 lands in 3,000 epochs of 10 rows: chi-square with 9 degrees of freedom, 27.9 is
+    # its 0.999 quantile.
+    landed = [
+        int(np.flatnonzero(Plan(10, 1, shuffle=True, seed=3).order(epoch) == 0)[0])
+        for epoch in range(3000)
+    ]
     counts = np.bincount(landed, minlength=10)
     assert ((counts - 300) ** 2 / 300).sum() < 27.9
 
@@ -110,7 +118,9 @@ def test_full_batches_are_of_one_bucket_but_on_the_borders_and_every_row_comes_o
     assert len(set(map(tuple, orders))) == 5
 
 
-def test_buckets_change_neither_what_is_drawn_by_weight_nor_which_rows_the_short_batch_has() -> None:
+def test_buckets_change_neither_what_is_drawn_by_weight_nor_which_rows_the_short_batch_has() -> (
+    None
+):
     weights = np.random.default_rng(1).random(103)
     for drawn in (None, weights):
         plain = Plan(103, 8, shuffle=True, seed=1, weights=drawn)
@@ -140,7 +150,18 @@ def test_shards_of_a_bucketed_plan_are_slices_of_its_batches() -> None:
 
 def test_bucketed_orders_are_fixed_for_good() -> None:
     buckets = np.array([0, 1] * 5, "uint8")
-    assert Plan(10, 2, shuffle=True, seed=42, buckets=buckets).order(1).tolist() == [7, 5, 0, 1, 9, 3, 2, 8, 6, 4]
+    assert Plan(10, 2, shuffle=True, seed=42, buckets=buckets).order(1).tolist() == [
+        7,
+        5,
+        0,
+        1,
+        9,
+        3,
+        2,
+        8,
+        6,
+        4,
+    ]
     assert Plan(5, 8, shuffle=True, seed=42, buckets=buckets[:5]).num_batches == 1
 
 
@@ -167,8 +188,14 @@ def test_a_plan_survives_pickling_without_its_order() -> None:
         ({"batch_size": 0}, "`batch_size` must be positive. Received: batch_size=0"),
         ({"batch_size": 2, "seed": -1}, "`seed` must be an integer in .* Received: seed=-1"),
         ({"batch_size": 3, "world_size": 2}, "must be a multiple of `world_size`"),
-        ({"batch_size": 2, "rank": 2, "world_size": 2}, "`rank` in .0, world_size.*Received: rank=2"),
-        ({"batch_size": 20, "drop_remainder": True}, "needs at least one full batch. Received: 10 rows"),
+        (
+            {"batch_size": 2, "rank": 2, "world_size": 2},
+            "`rank` in .0, world_size.*Received: rank=2",
+        ),
+        (
+            {"batch_size": 20, "drop_remainder": True},
+            "needs at least one full batch. Received: 10 rows",
+        ),
     ],
 )
 def test_arguments_out_of_range_are_named(arguments: dict[str, int], message: str) -> None:

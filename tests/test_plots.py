@@ -43,7 +43,11 @@ def assert_texts_lie_inside_and_apart(figure: Figure) -> None:
     """No text crosses the border of the figure, and no two texts of it cover each other."""
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
-    boxes = [one.get_window_extent(renderer) for one in figure.findobj(Text) if one.get_text() and one.get_visible()]
+    boxes = [
+        one.get_window_extent(renderer)
+        for one in figure.findobj(Text)
+        if one.get_text() and one.get_visible()
+    ]
     width, height = figure.bbox.width, figure.bbox.height
     for box in boxes:
         assert box.x0 >= 0
@@ -51,17 +55,25 @@ def assert_texts_lie_inside_and_apart(figure: Figure) -> None:
         assert box.x1 <= width
         assert box.y1 <= height
     edges = np.array([[box.x0 + 1, box.y0 + 2, box.x1 - 1, box.y1 - 2] for box in boxes])
-    across = np.minimum(edges[:, None, 2], edges[None, :, 2]) - np.maximum(edges[:, None, 0], edges[None, :, 0])
-    along = np.minimum(edges[:, None, 3], edges[None, :, 3]) - np.maximum(edges[:, None, 1], edges[None, :, 1])
+    across = np.minimum(edges[:, None, 2], edges[None, :, 2]) - np.maximum(
+        edges[:, None, 0], edges[None, :, 0]
+    )
+    along = np.minimum(edges[:, None, 3], edges[None, :, 3]) - np.maximum(
+        edges[:, None, 1], edges[None, :, 1]
+    )
     assert not np.argwhere(np.triu((across > 0) & (along > 0), k=1)).tolist()
 
 
-def make_sequence(table: pd.DataFrame, directory: Path, **image_options: object) -> mg.MultimodalSequence:
+def make_sequence(
+    table: pd.DataFrame, directory: Path, **image_options: object
+) -> mg.MultimodalSequence:
     inputs = {
         "image": mg.ImageLoader("image", directory=directory, image_size=(12, 16), **image_options),
         "caption": mg.TextLoader.from_texts("caption", table["caption"], output_mode="ngrams"),
     }
-    return mg.MultimodalSequence(table, inputs, mg.ClassLabel.from_values("label", table["label"]), batch_size=6)
+    return mg.MultimodalSequence(
+        table, inputs, mg.ClassLabel.from_values("label", table["label"]), batch_size=6
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,8 +97,12 @@ def test_a_batch_shows_the_pixels_the_model_is_given(
     assert np.abs(np.asarray(shown[1], "float64") - given[..., :3]).max() <= 1
 
 
-def test_a_batch_shows_augmented_pixels_and_follows_the_epoch(picture_table: pd.DataFrame, tmp_path: Path) -> None:
-    sequence = make_sequence(picture_table, tmp_path, augment=[mg.augment.RandomTranslation(0.3, 0.3)])
+def test_a_batch_shows_augmented_pixels_and_follows_the_epoch(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
+    sequence = make_sequence(
+        picture_table, tmp_path, augment=[mg.augment.RandomTranslation(0.3, 0.3)]
+    )
     first = mg.show_batch(sequence).axes[0].images[0].get_array()
     np.testing.assert_array_equal(first, sequence[0][0][0][0])
     sequence.epoch = 1
@@ -112,18 +128,29 @@ def test_captions_are_the_raw_ones_for_ngrams_and_decoded_for_tokens(
     assert "number" not in shown
 
 
-def test_labels_come_from_what_the_model_is_given(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_labels_come_from_what_the_model_is_given(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     for mode in ("int", "categorical"):
         sequence = make_sequence(picture_table, tmp_path)
         target = mg.ClassLabel.from_values("label", picture_table["label"], label_mode=mode)
         sequence = mg.MultimodalSequence(picture_table, sequence.inputs, target, batch_size=4)
-        assert [text for text in texts_of(mg.show_batch(sequence)) if text in "xyz"] == ["x", "y", "z", "x"]
+        assert [text for text in texts_of(mg.show_batch(sequence)) if text in "xyz"] == [
+            "x",
+            "y",
+            "z",
+            "x",
+        ]
 
 
-def test_mixed_rows_show_the_shares_of_their_classes(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_mixed_rows_show_the_shares_of_their_classes(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     inputs = make_sequence(picture_table, tmp_path).inputs
     target = mg.ClassLabel.from_values("label", picture_table["label"], label_mode="categorical")
-    data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=3, batch_augment=[mg.augment.MixUp(1.0)])
+    data = mg.MultimodalSequence(
+        picture_table, inputs, target, batch_size=3, batch_augment=[mg.augment.MixUp(1.0)]
+    )
     shares = data[0][1]
     shown = [one for one in texts_of(mg.show_batch(data)) if "%" in one]
     assert len(shown) == 3
@@ -131,11 +158,15 @@ def test_mixed_rows_show_the_shares_of_their_classes(picture_table: pd.DataFrame
         assert text.startswith(f"{'xyz'[row.argmax()]} {row.max():.0%}, ")
 
 
-def test_several_targets_and_their_weights_are_shown_by_name(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_several_targets_and_their_weights_are_shown_by_name(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     table = picture_table.assign(color=["blue", "red"] * 5)
     targets = {name: mg.ClassLabel.from_values(name, table[name]) for name in ("label", "color")}
     inputs = make_sequence(picture_table, tmp_path).inputs
-    data = mg.MultimodalSequence(table, inputs, targets, batch_size=2, sample_weight={"color": "price"})
+    data = mg.MultimodalSequence(
+        table, inputs, targets, batch_size=2, sample_weight={"color": "price"}
+    )
     shown = texts_of(mg.show_batch(data))
     assert [text for text in shown if ":" in text][1:] == [
         *("label: x", "color: blue (weight 0)"),
@@ -147,24 +178,37 @@ def test_a_sequence_without_images_says_so_and_shows_its_cells(picture_table: pd
     loader = mg.NumericLoader.from_values("price", picture_table["price"])
     shown = texts_of(mg.show_batch(mg.MultimodalSequence(picture_table, {"number": loader})))
     assert "no image among the inputs" in shown[0]
-    assert [text for text in shown if text.startswith("price")] == [f"price: {cell:g}" for cell in (0, 1.5, 3, 4.5)]
+    assert [text for text in shown if text.startswith("price")] == [
+        f"price: {cell:g}" for cell in (0, 1.5, 3, 4.5)
+    ]
 
 
 def halve_numbers(sample: mg.augment.Sample, rng: np.random.Generator) -> mg.augment.Sample:
     return sample.replace(number=sample.inputs["number"] / 2)
 
 
-def test_numbers_are_those_the_model_is_given_in_the_units_of_the_table(picture_table: pd.DataFrame) -> None:
+def test_numbers_are_those_the_model_is_given_in_the_units_of_the_table(
+    picture_table: pd.DataFrame,
+) -> None:
     table = picture_table.assign(width=[1e6, 3e6] * 5)
     inputs = {"number": mg.NumericLoader(["price", "width"], mean=[1.0, 2e6], scale=[2.0, 1e6])}
     target = mg.NumericTarget("price", mean=1.0, scale=2.0)
-    data = mg.MultimodalSequence(table, inputs, target, batch_size=4, sample_augment=[halve_numbers])
+    data = mg.MultimodalSequence(
+        table, inputs, target, batch_size=4, sample_augment=[halve_numbers]
+    )
     shown = texts_of(mg.show_batch(data))
     # Half as far from the mean, and the target as it is.
-    assert shown[1:5] == ["price: 0", "price: 0.5, width: 1500000", "price: 1.5", "price: 1.25, width: 2500000"]
+    assert shown[1:5] == [
+        "price: 0",
+        "price: 0.5, width: 1500000",
+        "price: 1.5",
+        "price: 1.25, width: 2500000",
+    ]
 
 
-def test_mixed_and_blank_inputs_are_shown_as_they_are_given(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_mixed_and_blank_inputs_are_shown_as_they_are_given(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     inputs = {
         "caption": make_sequence(picture_table, tmp_path).inputs["caption"],
         "price": mg.NumericLoader.from_values("price", picture_table["price"]),
@@ -186,7 +230,9 @@ def test_mixed_and_blank_inputs_are_shown_as_they_are_given(picture_table: pd.Da
     assert shown.count("price: 6.75") == (numbers == 0).sum() > 0
 
 
-def test_captions_of_ngrams_say_where_the_model_is_given_another(picture_table: pd.DataFrame) -> None:
+def test_captions_of_ngrams_say_where_the_model_is_given_another(
+    picture_table: pd.DataFrame,
+) -> None:
     note = "caption as in the table, not as the model is given it"
     loader = mg.TextLoader.from_texts("caption", picture_table["caption"], output_mode="ngrams")
     target = mg.ClassLabel.from_values("label", picture_table["label"])
@@ -214,7 +260,9 @@ def test_hidden_tokens_are_seen_and_named(picture_table: pd.DataFrame) -> None:
     assert shown[2].count("[MASK]") == (ids == masked.mask_id).sum() > 0
     assert not any("[PAD]" in text for text in shown)
     dropped = loader.replace(augment=[mg.augment.TokenMasking(1.0)])
-    shown = texts_of(mg.show_batch(mg.MultimodalSequence(picture_table, {"caption": dropped}, shuffle=True)))
+    shown = texts_of(
+        mg.show_batch(mg.MultimodalSequence(picture_table, {"caption": dropped}, shuffle=True))
+    )
     assert set(shown[1:]) == {" ".join(["[MASK]"] * 5)}
 
 
@@ -237,17 +285,27 @@ def test_arrays_are_told_by_their_shape_and_range() -> None:
     inputs = {name: mg.ArrayLoader.from_values(name, table[name]) for name in ("x", "z")}
     data = mg.MultimodalSequence(table, inputs, mg.InputTarget(inputs["x"]))
     shown = texts_of(mg.show_batch(data))
-    assert shown[1:4] == ["x: 25 numbers from 0 to 0.49", "x: 25 numbers from 0 to 0.49", "z: 1, 2.5"]
+    assert shown[1:4] == [
+        "x: 25 numbers from 0 to 0.49",
+        "x: 25 numbers from 0 to 0.49",
+        "z: 1, 2.5",
+    ]
 
 
 @pytest.mark.parametrize("inputs_as", ["tuple", "list", "dict", "array"])
-def test_inputs_of_every_form_are_drawn(picture_table: pd.DataFrame, tmp_path: Path, inputs_as: str) -> None:
+def test_inputs_of_every_form_are_drawn(
+    picture_table: pd.DataFrame, tmp_path: Path, inputs_as: str
+) -> None:
     sequence = make_sequence(picture_table, tmp_path)
     inputs = {"image": sequence.inputs["image"]}
-    data = mg.MultimodalSequence(picture_table, inputs, sequence.target, batch_size=6, inputs_as=inputs_as)
+    data = mg.MultimodalSequence(
+        picture_table, inputs, sequence.target, batch_size=6, inputs_as=inputs_as
+    )
     pixels = mg.show_batch(data).axes[1].images[0].get_array()
     np.testing.assert_array_equal(pixels, sequence[0][0][0][1])
-    figure = plots.plot_predictions(data, predictions_for(picture_table, list(picture_table["label"])))
+    figure = plots.plot_predictions(
+        data, predictions_for(picture_table, list(picture_table["label"]))
+    )
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), pixels)
 
 
@@ -260,12 +318,18 @@ def test_a_table_in_place_of_a_sequence_is_refused(picture_table: pd.DataFrame) 
 
 
 @pytest.mark.parametrize("with_image", [True, False])
-def test_odd_texts_are_drawn_as_they_are_inside_the_figure(tmp_path: Path, with_image: bool) -> None:
+def test_odd_texts_are_drawn_as_they_are_inside_the_figure(
+    tmp_path: Path, with_image: bool
+) -> None:
     Image.new("RGB", (9, 9), "red").save(tmp_path / "a.png")
-    table = pd.DataFrame({"image": "a.png", "caption": ODD_TEXTS, "label": ["a $\\alpha$", "b_b", "c" * 70] * 2})
+    table = pd.DataFrame(
+        {"image": "a.png", "caption": ODD_TEXTS, "label": ["a $\\alpha$", "b_b", "c" * 70] * 2}
+    )
     sequence = make_sequence(table, tmp_path)
     if not with_image:
-        sequence = mg.MultimodalSequence(table, {"caption": sequence.inputs["caption"]}, sequence.target, batch_size=6)
+        sequence = mg.MultimodalSequence(
+            table, {"caption": sequence.inputs["caption"]}, sequence.target, batch_size=6
+        )
     figure = mg.show_batch(sequence, rows=3)
     assert_texts_lie_inside_and_apart(figure)
     assert not any(one.get_parse_math() for one in figure.findobj(Text) if "$" in one.get_text())
@@ -292,7 +356,8 @@ def test_lines_are_broken_within_their_width() -> None:
 @pytest.mark.parametrize("long", [False, True])
 def test_a_confusion_of_any_size_is_readable(count: int, long: bool) -> None:
     names = [
-        f"class {number}" + (" of things with a long $name_" * (number % 3) if long else "") for number in range(count)
+        f"class {number}" + (" of things with a long $name_" * (number % 3) if long else "")
+        for number in range(count)
     ]
     rng = np.random.default_rng(0)
     truth = rng.integers(0, count, 20 * count)
@@ -303,7 +368,9 @@ def test_a_confusion_of_any_size_is_readable(count: int, long: bool) -> None:
 
 def test_the_confusion_counts_and_colours_by_row() -> None:
     figure = mg.plot_confusion(["a", "a", "a", "b"], ["a", "a", "b", "b"], ["a", "b", "c"])
-    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[2 / 3, 1 / 3, 0], [0, 1, 0], [0, 0, 0]])
+    np.testing.assert_allclose(
+        figure.axes[0].images[0].get_array(), [[2 / 3, 1 / 3, 0], [0, 1, 0], [0, 0, 0]]
+    )
     drawn = [text.get_text() for text in figure.axes[0].texts]
     assert drawn == ["2", "1", "1", "67%", "100%", "none"]
 
@@ -327,7 +394,11 @@ def test_a_confusion_knows_classes_by_their_text_and_otherwise_by_position(
 ) -> None:
     axes = mg.plot_confusion(truth, prediction, names).axes[0]
     counts = [text for text in axes.texts if text.get_text() == "1"]
-    assert sorted((round(x), round(y)) for x, y in (text.get_position() for text in counts)) == [(0, 0), (0, 1), (1, 1)]
+    assert sorted((round(x), round(y)) for x, y in (text.get_position() for text in counts)) == [
+        (0, 0),
+        (0, 1),
+        (1, 1),
+    ]
 
 
 def test_a_confusion_of_unknown_classes_or_unequal_lengths_is_refused() -> None:
@@ -354,7 +425,11 @@ def test_curves_are_drawn_from_all_forms_of_a_history_and_mark_the_best_epoch() 
     kept = History()
     kept.history, kept.best_epoch = history, 0
     assert "best, epoch 1" in texts_of(mg.plot_history(kept))
-    for given, best in ((history, "best, epoch 2"), (history_object, "best, epoch 2"), (frame, "best, epoch 5")):
+    for given, best in (
+        (history, "best, epoch 2"),
+        (history_object, "best, epoch 2"),
+        (frame, "best, epoch 5"),
+    ):
         figure = mg.plot_history(given)
         assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss", "accuracy"]
         assert best in texts_of(figure)
@@ -375,7 +450,9 @@ def test_one_epoch_and_nan_make_a_picture_and_nothing_at_all_an_error() -> None:
     png_of(mg.plot_history({"loss": [float("nan")]}))
     with pytest.raises(ValueError, match=r"at least one epoch and one metric\. Received: \[\]"):
         mg.plot_history({})
-    with pytest.raises(ValueError, match=r"must be a History, a dict or a DataFrame\. Received: list"):
+    with pytest.raises(
+        ValueError, match=r"must be a History, a dict or a DataFrame\. Received: list"
+    ):
         mg.plot_history([1.0])
 
 
@@ -383,23 +460,36 @@ def predictions_for(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"label": labels, "x": 0.5, "y": 0.25, "z": 0.25}, index=table.index)
 
 
-def test_predictions_show_truth_and_mark_wrong_rows_by_a_sign(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_predictions_show_truth_and_mark_wrong_rows_by_a_sign(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     sequence = make_sequence(picture_table, tmp_path)
     labels = ["z", *picture_table["label"][1:]]
-    figure = plots.plot_predictions(sequence, predictions_for(picture_table, labels), rows=3, columns=4)
+    figure = plots.plot_predictions(
+        sequence, predictions_for(picture_table, labels), rows=3, columns=4
+    )
     shown = texts_of(figure)
     assert shown[0] == "9 of 10 rows right; 10 rows shown"
     assert "✗ said z (25%)" in shown
     assert "is x" in shown
     assert sum(text.startswith("✓") for text in shown) == 9
-    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), sequence.for_evaluation()[0][0][0][1])
-    wrong = plots.plot_predictions(sequence, predictions_for(picture_table, labels), only_wrong=True)
+    np.testing.assert_array_equal(
+        figure.axes[1].images[0].get_array(), sequence.for_evaluation()[0][0][0][1]
+    )
+    wrong = plots.plot_predictions(
+        sequence, predictions_for(picture_table, labels), only_wrong=True
+    )
     assert len(wrong.axes) == 1
 
 
-def test_predictions_of_another_table_are_refused(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_predictions_of_another_table_are_refused(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     sequence = make_sequence(picture_table, tmp_path)
-    with pytest.raises(ValueError, match=r"its index and the columns \['label'.*Received: 10 predictions for 10 rows"):
+    with pytest.raises(
+        ValueError,
+        match=r"its index and the columns \['label'.*Received: 10 predictions for 10 rows",
+    ):
         plots.plot_predictions(sequence, predictions_for(picture_table.iloc[::-1], ["x"] * 10))
 
 
@@ -419,7 +509,9 @@ def test_a_grid_of_no_cells_is_refused(picture_table: pd.DataFrame, tmp_path: Pa
         mg.show_batch(make_sequence(picture_table, tmp_path), rows=0)
 
 
-def test_mistakes_come_with_the_most_confident_first(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_mistakes_come_with_the_most_confident_first(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     sequence = make_sequence(picture_table, tmp_path)
     predictions = predictions_for(picture_table, list(picture_table["label"]))
     for row, share in ((2, 0.6), (5, 0.9), (7, 0.7)):
@@ -429,32 +521,52 @@ def test_mistakes_come_with_the_most_confident_first(picture_table: pd.DataFrame
     shown = texts_of(plots.plot_predictions(sequence, predictions, only_wrong=True))
     assert shown[0] == "7 of 10 rows right; 3 wrong rows, the most confident first"
     assert [text[-5:] for text in shown if text.startswith("✗")] == ["(90%)", "(70%)", "(60%)"]
-    some = texts_of(plots.plot_predictions(sequence, predictions, only_wrong=True, rows=1, columns=2))
-    assert " ".join(some).startswith("7 of 10 rows right; 2 of 3 wrong rows, the most confident first")
+    some = texts_of(
+        plots.plot_predictions(sequence, predictions, only_wrong=True, rows=1, columns=2)
+    )
+    assert " ".join(some).startswith(
+        "7 of 10 rows right; 2 of 3 wrong rows, the most confident first"
+    )
 
 
-def test_where_nothing_is_wrong_the_picture_says_so(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_where_nothing_is_wrong_the_picture_says_so(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     predictions = predictions_for(picture_table, list(picture_table["label"]))
-    figure = plots.plot_predictions(make_sequence(picture_table, tmp_path), predictions, only_wrong=True)
+    figure = plots.plot_predictions(
+        make_sequence(picture_table, tmp_path), predictions, only_wrong=True
+    )
     assert texts_of(figure) == ["10 of 10 rows right; no wrong rows"]
     assert_texts_lie_inside_and_apart(figure)
 
 
-def test_numbers_are_drawn_with_the_largest_error_first(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_numbers_are_drawn_with_the_largest_error_first(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     inputs = {"image": mg.ImageLoader("image", directory=tmp_path, image_size=(12, 16))}
     target = mg.NumericTarget.from_values("price", picture_table["price"])
     sequence = mg.MultimodalSequence(picture_table, inputs, target)
-    predictions = pd.DataFrame({"price": picture_table["price"] + np.arange(10) / 4}, index=picture_table.index)
+    predictions = pd.DataFrame(
+        {"price": picture_table["price"] + np.arange(10) / 4}, index=picture_table.index
+    )
     figure = plots.plot_predictions(sequence, predictions, only_wrong=True, rows=1, columns=3)
     shown = texts_of(figure)
     title = " ".join(shown[: shown.index("off by 2.25")])
-    assert title.startswith("mean absolute error: price 1.125; 3 of 10 rows, the largest error first")
-    assert [text for text in shown if text.startswith("off by")] == ["off by 2.25", "off by 2", "off by 1.75"]
+    assert title.startswith(
+        "mean absolute error: price 1.125; 3 of 10 rows, the largest error first"
+    )
+    assert [text for text in shown if text.startswith("off by")] == [
+        "off by 2.25",
+        "off by 2",
+        "off by 1.75",
+    ]
     assert "price: said 15.75, is 13.5" in " ".join(shown)
     assert_texts_lie_inside_and_apart(figure)
 
 
-def test_labels_are_drawn_with_all_that_were_said(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_labels_are_drawn_with_all_that_were_said(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     table = picture_table.assign(tags=[["red"], [], ["mug", "red"], ["mug"], [], *[["red"]] * 5])
     inputs = {"image": mg.ImageLoader("image", directory=tmp_path, image_size=(12, 16))}
     target = mg.MultiLabel.from_values("tags", table["tags"])

@@ -28,13 +28,19 @@ def gaps(picture_table: pd.DataFrame) -> pd.DataFrame:
 
 def loaders(table: pd.DataFrame, folder: Path, **options: object) -> dict[str, mg.Loader]:
     return {
-        "image": mg.ImageLoader("image", directory=folder, image_size=(8, 8), missing="blank", **options),
-        "caption": mg.TextLoader.from_texts("caption", table, output_mode="ngrams", missing="blank"),
+        "image": mg.ImageLoader(
+            "image", directory=folder, image_size=(8, 8), missing="blank", **options
+        ),
+        "caption": mg.TextLoader.from_texts(
+            "caption", table, output_mode="ngrams", missing="blank"
+        ),
     }
 
 
 def make_model(inputs: dict[str, mg.Loader], target: mg.Target, **arguments: object) -> keras.Model:
-    tiny = {name: ImageBranch(widths=(4, 8), embedding_size=8) for name in inputs if name == "image"}
+    tiny = {
+        name: ImageBranch(widths=(4, 8), embedding_size=8) for name in inputs if name == "image"
+    }
     return mg.build_fusion_classifier(inputs, target, branches=tiny, **arguments)
 
 
@@ -53,7 +59,9 @@ def test_masks_follow_the_inputs_and_have_a_spec() -> None:
 @pytest.mark.parametrize("inputs_as", ["list", "dict"])
 def test_a_table_with_gaps_is_trained_on_saved_and_predicted(gaps, tmp_path, inputs_as) -> None:
     inputs, target = loaders(gaps, tmp_path), mg.ClassLabel.from_values("label", gaps["label"])
-    data = mg.MultimodalSequence(gaps, inputs, target, batch_size=4, shuffle=True, inputs_as=inputs_as)
+    data = mg.MultimodalSequence(
+        gaps, inputs, target, batch_size=4, shuffle=True, inputs_as=inputs_as
+    )
     model = make_model(inputs, target)
     fit_with_recipe(model, target, data, data.for_evaluation(), epochs=2, verbose=0)
     bundle = mg.Bundle(model, inputs, target, inputs_as=inputs_as)
@@ -83,10 +91,17 @@ def test_a_model_without_masks_is_refused_for_inputs_that_have_them(gaps, tmp_pa
     plain = {name: loader.spec for name, loader in inputs.items()}
     with pytest.raises(ValueError, match=r"takes inputs of shapes.*\(1,\)"):
         mg.Bundle(make_model(plain, target), inputs, target)
-    named = {name: keras.Input(spec.shape, dtype=spec.dtype, name=name) for name, spec in plain.items()}
+    named = {
+        name: keras.Input(spec.shape, dtype=spec.dtype, name=name) for name, spec in plain.items()
+    }
     flat = [keras.layers.Flatten()(keras.ops.cast(tensor, "float32")) for tensor in named.values()]
-    by_name = keras.Model(named, keras.layers.Dense(3, activation="softmax")(keras.layers.Concatenate()(flat)))
-    with pytest.raises(ValueError, match=r"loaders named \['caption', 'caption_present', 'image', 'image_present'\]"):
+    by_name = keras.Model(
+        named, keras.layers.Dense(3, activation="softmax")(keras.layers.Concatenate()(flat))
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"loaders named \['caption', 'caption_present', 'image', 'image_present'\]",
+    ):
         mg.Bundle(by_name, inputs, target)
 
 
@@ -107,7 +122,9 @@ def test_a_target_is_never_blank(gaps, tmp_path) -> None:
     tokens = mg.TextLoader.from_texts("caption", gaps, vocabulary_size=50, missing="blank")
     masked = mg.MaskedTextLoader(tokens)
     with pytest.raises(mg.LoadError, match=r"'row-2'.*missing"):
-        list(mg.MultimodalSequence(gaps, {"caption": masked}, mg.MaskedTokens(masked), batch_size=4))
+        list(
+            mg.MultimodalSequence(gaps, {"caption": masked}, mg.MaskedTokens(masked), batch_size=4)
+        )
 
 
 def test_a_missing_input_is_drawn_as_missing_and_not_as_a_black_picture(gaps, tmp_path) -> None:
@@ -118,12 +135,17 @@ def test_a_missing_input_is_drawn_as_missing_and_not_as_a_black_picture(gaps, tm
     assert texts.count("image: (missing)") == texts.count("caption: (missing)") == 3
     assert sum(bool(axes.images) for axes in figure.axes) == 7
     predictions = pd.DataFrame({"label": gaps["label"]})
-    drawn = [one.get_text() for one in mg.plot_predictions(data, predictions, rows=5, columns=2).findobj(Text)]
+    drawn = [
+        one.get_text()
+        for one in mg.plot_predictions(data, predictions, rows=5, columns=2).findobj(Text)
+    ]
     assert drawn.count("image: (missing)") == 3
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_random_operations_leave_gaps_as_they_are_and_mark_those_they_make(gaps, tmp_path, threads) -> None:
+def test_random_operations_leave_gaps_as_they_are_and_mark_those_they_make(
+    gaps, tmp_path, threads
+) -> None:
     inputs = loaders(gaps, tmp_path, augment=[mg.augment.RandomBrightness(0.3)])
     target = mg.ClassLabel.from_values("label", gaps["label"], label_mode="categorical")
     dropped = set()
@@ -154,7 +176,13 @@ def test_mixed_rows_of_a_table_with_gaps_train(gaps, tmp_path) -> None:
     inputs = loaders(gaps, tmp_path)
     target = mg.ClassLabel.from_values("label", gaps["label"], label_mode="categorical")
     data = mg.MultimodalSequence(
-        gaps, inputs, target, batch_size=10, shuffle=True, inputs_as="dict", batch_augment=[mg.augment.MixUp(1.0)]
+        gaps,
+        inputs,
+        target,
+        batch_size=10,
+        shuffle=True,
+        inputs_as="dict",
+        batch_augment=[mg.augment.MixUp(1.0)],
     )
     arrays, _ = data[0]
     assert arrays["image_present"].sum() > 7

@@ -12,7 +12,9 @@ import multimodal_gen as mg
 
 def sequence_of(table: pd.DataFrame, folder: Path, **arguments: object) -> mg.MultimodalSequence:
     inputs = {
-        "image": mg.ImageLoader("image", directory=folder, image_size=(16, 16), augment=[mg.augment.RandomFlip()]),
+        "image": mg.ImageLoader(
+            "image", directory=folder, image_size=(16, 16), augment=[mg.augment.RandomFlip()]
+        ),
         "caption": mg.TextLoader.from_texts("caption", table),
     }
     target = mg.ClassLabel.from_values("label", table)
@@ -23,7 +25,9 @@ def test_every_stage_is_measured_and_the_costliest_one_named(
     picture_table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = mg.profile(sequence_of(picture_table, tmp_path))
-    assert {"read", "decode", "resize", "tokenize", "augment", "assemble", "wait"} <= set(result.stages.index)
+    assert {"read", "decode", "resize", "tokenize", "augment", "assemble", "wait"} <= set(
+        result.stages.index
+    )
     assert result.samples == 10
     assert result.samples_per_second > 0
     work = result.stages.drop("wait")
@@ -47,7 +51,9 @@ def test_a_slow_stage_is_found(picture_table: pd.DataFrame, tmp_path: Path) -> N
     assert result.stages.loc["augment", "milliseconds"] > 19
 
 
-def test_a_slow_model_is_the_limit_and_not_the_data(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_slow_model_is_the_limit_and_not_the_data(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     result = mg.profile(sequence_of(picture_table, tmp_path), step=lambda batch: time.sleep(0.2))
     assert result.stages.loc["step", "milliseconds"] >= 50
     assert result.limit == "step"
@@ -70,7 +76,10 @@ def test_what_is_done_already_is_not_advised(picture_table: pd.DataFrame, tmp_pa
     plain = mg.profile(sequence_of(picture_table, tmp_path)).advice
     assert 'decoder="turbo"' in plain["decode"] and "`cache=`" in plain["decode"]
     kept = mg.profile(sequence_of(picture_table, tmp_path, cache=tmp_path / "cache")).advice
-    assert not any("`cache=`" in words for words in kept.values()) and "when it is filled" in kept["decode"]
+    assert (
+        not any("`cache=`" in words for words in kept.values())
+        and "when it is filled" in kept["decode"]
+    )
     sequence = sequence_of(picture_table, tmp_path)
     turbo = {"image": sequence.inputs["image"].replace(decoder="turbo")}
     fast = mg.profile(mg.MultimodalSequence(picture_table, turbo, batch_size=4)).advice

@@ -1,4 +1,6 @@
-"""What holds for every plan, split, padding, bucket and cache key, tried on many that hypothesis thinks of."""
+"""What holds for every plan, split, padding, bucket and cache key, tried on many that hypothesis
+thinks of.
+"""
 
 from typing import Any
 
@@ -59,7 +61,9 @@ def test_every_row_comes_once_an_epoch_but_for_a_dropped_remainder(plan: Plan, e
 
 @SETTINGS
 @given(plans(), st.integers(1, 4), st.integers(0, 1000))
-def test_ranks_partition_every_batch_and_all_have_as_many_rows(plan: Plan, world: int, epoch: int) -> None:
+def test_ranks_partition_every_batch_and_all_have_as_many_rows(
+    plan: Plan, world: int, epoch: int
+) -> None:
     assume(plan.batch_size % world == 0)
     shards = [plan.shard(rank, world) for rank in range(world)]
     assert {shard.num_batches for shard in shards} == {plan.num_batches}
@@ -72,17 +76,34 @@ def test_ranks_partition_every_batch_and_all_have_as_many_rows(plan: Plan, world
 
 
 @SETTINGS
-@given(st.integers(1, 300), st.integers(0, 2**64 - 1), st.integers(0, 1000), st.integers(1, 50), st.integers(1, 50))
-def test_the_order_depends_on_no_batch_size(rows: int, seed: int, epoch: int, one: int, other: int) -> None:
+@given(
+    st.integers(1, 300),
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 1000),
+    st.integers(1, 50),
+    st.integers(1, 50),
+)
+def test_the_order_depends_on_no_batch_size(
+    rows: int, seed: int, epoch: int, one: int, other: int
+) -> None:
     orders = [rows_of(Plan(rows, size, shuffle=True, seed=seed), epoch) for size in (one, other)]
     assert orders[0].tolist() == orders[1].tolist()
 
 
 @SETTINGS
-@given(plans(), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10**6)), min_size=1, max_size=6))
+@given(
+    plans(), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10**6)), min_size=1, max_size=6)
+)
 def test_a_batch_depends_on_nothing_asked_before(plan: Plan, asked: list[tuple[int, int]]) -> None:
     for epoch, index in asked:
-        fresh = Plan(plan.num_rows, plan.batch_size, plan.shuffle, plan.seed, plan.drop_remainder, buckets=plan.buckets)
+        fresh = Plan(
+            plan.num_rows,
+            plan.batch_size,
+            plan.shuffle,
+            plan.seed,
+            plan.drop_remainder,
+            buckets=plan.buckets,
+        )
         index %= plan.num_batches
         assert plan.batch(epoch, index)[0].tolist() == fresh.batch(epoch, index)[0].tolist()
 
@@ -92,7 +113,9 @@ def test_a_batch_depends_on_nothing_asked_before(plan: Plan, asked: list[tuple[i
 def test_rows_drawn_by_weight_come_as_often_as_their_share_within_one(data: st.DataObject) -> None:
     weights = np.array(data.draw(st.lists(st.floats(0, 100), min_size=1, max_size=80)))
     assume(weights.sum() > 1e-3)
-    plan = Plan(len(weights), 8, shuffle=True, seed=data.draw(st.integers(0, 2**32)), weights=weights)
+    plan = Plan(
+        len(weights), 8, shuffle=True, seed=data.draw(st.integers(0, 2**32)), weights=weights
+    )
     counts = np.bincount(rows_of(plan, data.draw(st.integers(0, 9))), minlength=len(weights))
     assert (np.abs(counts - weights / weights.sum() * len(weights)) < 1 + 1e-6).all()
     assert counts.sum() == len(weights)
@@ -101,9 +124,15 @@ def test_rows_drawn_by_weight_come_as_often_as_their_share_within_one(data: st.D
 @SETTINGS
 @given(
     st.integers(0, 2**64 - 1),
-    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 10**6), st.text(max_size=5)), unique=True, min_size=2),
+    st.lists(
+        st.tuples(st.integers(0, 50), st.integers(0, 10**6), st.text(max_size=5)),
+        unique=True,
+        min_size=2,
+    ),
 )
-def test_random_streams_of_different_cells_differ(seed: int, cells: list[tuple[int, int, str]]) -> None:
+def test_random_streams_of_different_cells_differ(
+    seed: int, cells: list[tuple[int, int, str]]
+) -> None:
     plan = Plan(1, 1, seed=seed)
     drawn = [plan.rng(*cell).bytes(16) for cell in cells]
     assert len(set(drawn)) == len(drawn)
@@ -127,9 +156,17 @@ def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, tuple[float, ...]]:
 
 @pytest.mark.filterwarnings("ignore:.*classes in 'label' have too few rows for every part")
 @SPLITS
-@given(tables(), st.integers(0, 2**32), st.sampled_from([None, "label"]), st.sampled_from([None, "owner"]))
+@given(
+    tables(),
+    st.integers(0, 2**32),
+    st.sampled_from([None, "label"]),
+    st.sampled_from([None, "owner"]),
+)
 def test_a_split_has_every_row_once_in_the_tables_order_and_groups_whole(
-    drawn: tuple[pd.DataFrame, tuple[float, ...]], seed: int, stratify: str | None, group: str | None
+    drawn: tuple[pd.DataFrame, tuple[float, ...]],
+    seed: int,
+    stratify: str | None,
+    group: str | None,
 ) -> None:
     table, fractions = drawn
     try:
@@ -141,11 +178,14 @@ def test_a_split_has_every_row_once_in_the_tables_order_and_groups_whole(
     assert len(parts) == len(fractions) and all(len(part) for part in parts)
     assert sorted(label for part in parts for label in part.index) == sorted(table.index)
     for part in parts:
-        pd.testing.assert_frame_equal(part, table.loc[[label for label in table.index if label in set(part.index)]])
+        pd.testing.assert_frame_equal(
+            part, table.loc[[label for label in table.index if label in set(part.index)]]
+        )
     if group is None:
         for part, fraction in zip(parts, fractions, strict=True):
             of_class = table["label"].value_counts() if stratify else pd.Series({"all": len(table)})
-            # Each class is a whole number of rows off, and may have to give one to fill an empty part.
+            # Each class is a whole number of rows off, and may have to give one to fill an empty
+            # part.
             assert abs(len(part) - fraction * len(table)) <= 2 * len(of_class)
     else:
         owners = [set(part[group]) for part in parts]
@@ -156,9 +196,13 @@ def test_a_split_has_every_row_once_in_the_tables_order_and_groups_whole(
 
 @SPLITS
 @given(st.integers(10, 200), st.integers(0, 2**32))
-def test_a_stratified_split_keeps_the_share_of_each_class_to_within_one_row(rows: int, seed: int) -> None:
+def test_a_stratified_split_keeps_the_share_of_each_class_to_within_one_row(
+    rows: int, seed: int
+) -> None:
     table = pd.DataFrame({"label": ["a"] * rows + ["b"] * (2 * rows) + ["c"] * (5 * rows)})
-    for part, fraction in zip(mg.split_table(table, (0.7, 0.3), stratify="label", seed=seed), (0.7, 0.3), strict=True):
+    for part, fraction in zip(
+        mg.split_table(table, (0.7, 0.3), stratify="label", seed=seed), (0.7, 0.3), strict=True
+    ):
         for name, count in table["label"].value_counts().items():
             assert abs((part["label"] == name).sum() - fraction * count) <= 1
 
@@ -168,7 +212,9 @@ def test_a_stratified_split_keeps_the_share_of_each_class_to_within_one_row(rows
 
 def words() -> tokenizers.Tokenizer:
     names = ["[PAD]", *(f"w{number}" for number in range(30)), "[UNK]"]
-    model = tokenizers.models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="[UNK]")
+    model = tokenizers.models.WordLevel(
+        {name: place for place, name in enumerate(names)}, unk_token="[UNK]"
+    )
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     return tokenizer
@@ -187,7 +233,9 @@ TOKENIZER = words()
 def test_ids_are_cut_and_padded_at_the_ends_that_were_asked_for(
     numbers: list[int], length: int, truncation: str, padding: str
 ) -> None:
-    encoder = mg.TokenEncoder.from_tokenizer(TOKENIZER, sequence_length=length, truncation=truncation, padding=padding)
+    encoder = mg.TokenEncoder.from_tokenizer(
+        TOKENIZER, sequence_length=length, truncation=truncation, padding=padding
+    )
     text = " ".join(f"w{number}" for number in numbers)
     array = mg.TextLoader("x", encoder).read(text)
     kept = numbers[:length] if truncation == "right" else numbers[-length:]
@@ -212,7 +260,9 @@ def test_any_text_is_encoded_to_ids_in_range_alone_and_in_a_batch(text: str) -> 
     assert len(used) == 0 or used[-1] + 1 == len(used)
 
 
-CAPTIONS = mg.TextLoader.from_texts("x", ["a red mug", "a blue mug", "the glass bowl"] * 3, sequence_length=8)
+CAPTIONS = mg.TextLoader.from_texts(
+    "x", ["a red mug", "a blue mug", "the glass bowl"] * 3, sequence_length=8
+)
 
 
 @SETTINGS
@@ -254,13 +304,20 @@ arrays = st.builds(
     st.integers(0, 1),
 )
 cells = st.one_of(
-    st.text(max_size=6), st.binary(max_size=6), arrays, st.builds(lambda data: {"bytes": data}, st.binary(max_size=4))
+    st.text(max_size=6),
+    st.binary(max_size=6),
+    arrays,
+    st.builds(lambda data: {"bytes": data}, st.binary(max_size=4)),
 )
 
 
 def same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.shape == other.shape and one.dtype.str == other.dtype.str and one.tobytes() == other.tobytes()
+        return (
+            one.shape == other.shape
+            and one.dtype.str == other.dtype.str
+            and one.tobytes() == other.tobytes()
+        )
     return type(one) is type(other) and not isinstance(one, np.ndarray) and bool(one == other)
 
 
@@ -278,8 +335,16 @@ def test_cells_have_one_key_exactly_where_they_are_the_same(one: Any, other: Any
 
 
 @SETTINGS
-@given(st.lists(st.tuples(st.text("ab/", min_size=1, max_size=4), st.binary(max_size=3)), min_size=2, max_size=2))
-def test_files_have_one_key_exactly_where_they_are_one_file(tmp_path_factory: Any, files: Any) -> None:
+@given(
+    st.lists(
+        st.tuples(st.text("ab/", min_size=1, max_size=4), st.binary(max_size=3)),
+        min_size=2,
+        max_size=2,
+    )
+)
+def test_files_have_one_key_exactly_where_they_are_one_file(
+    tmp_path_factory: Any, files: Any
+) -> None:
     root = tmp_path_factory.mktemp("keys")
     keys, paths = [], []
     for name, content in files:

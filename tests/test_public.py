@@ -1,4 +1,6 @@
-"""The public surface: every name documented and typed, imported only when used, and Keras only by those who need it."""
+"""The public surface: every name documented and typed, imported only when used, and Keras only by
+those who need it.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,23 @@ import multimodal_gen as mg
 
 
 def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 PUBLIC = [(mg, name) for name in mg.__all__]
-PUBLIC += [(module, name) for module in (mg.augment, mg.models, mg.loaders) for name in module.__all__]
+PUBLIC += [
+    (module, name) for module in (mg.augment, mg.models, mg.loaders) for name in module.__all__
+]
 
 
 @pytest.mark.parametrize(("module", "name"), PUBLIC, ids=lambda one: getattr(one, "__name__", one))
-def test_every_public_name_can_be_imported_and_has_a_docstring(module: ModuleType, name: str) -> None:
+def test_every_public_name_can_be_imported_and_has_a_docstring(
+    module: ModuleType, name: str
+) -> None:
     value = getattr(module, name)
     assert inspect.getdoc(value), name
     if inspect.isclass(value):
@@ -43,13 +51,16 @@ def test_every_public_function_has_types(module: ModuleType, name: str) -> None:
     for function in functions:
         if not getattr(function, "__module__", "").startswith("multimodal_gen"):
             continue
-        parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+        parameters = [
+            p for p in inspect.signature(function).parameters.values() if p.name != "self"
+        ]
         assert all(p.annotation is not inspect.Parameter.empty for p in parameters), name
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     heavy = run(
-        "import sys, multimodal_gen; print([m for m in ('keras', 'tensorflow', 'pandas', 'PIL') if m in sys.modules])"
+        "import sys, multimodal_gen; print([m for m in ('keras', 'tensorflow', 'pandas', 'PIL') if "
+        "m in sys.modules])"
     )
     assert heavy.strip() == "[]"
 
@@ -91,9 +102,13 @@ def test_a_misspelt_name_is_an_error_to_type_checkers(tmp_path: Path) -> None:
     (tmp_path / "multimodal_gen").mkdir()
     stub = Path(inspect.getfile(mg)).with_suffix(".pyi")
     (tmp_path / "multimodal_gen" / "__init__.pyi").write_text(stub.read_text())
-    (tmp_path / "mine.py").write_text("import multimodal_gen as mg\nmg.ImageLoader\nmg.audit\nmg.ImageLoder\n")
+    (tmp_path / "mine.py").write_text(
+        "import multimodal_gen as mg\nmg.ImageLoader\nmg.audit\nmg.ImageLoder\n"
+    )
     line = [sys.executable, "-m", "mypy", "--ignore-missing-imports", "--config-file=", "mine.py"]
-    told = subprocess.run(line, cwd=tmp_path, env={}, capture_output=True, text=True, check=False).stdout
+    told = subprocess.run(
+        line, cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+    ).stdout
     found = re.findall(r"^mine\.py:(\d): error: Module has no attribute \"(\w+)\"", told, re.M)
     assert found == [("4", "ImageLoder")], told
 
@@ -109,7 +124,9 @@ def test_the_errors_are_at_most_five_classes() -> None:
     from multimodal_gen import errors
 
     classes = [
-        value for value in vars(errors).values() if inspect.isclass(value) and value.__module__ == errors.__name__
+        value
+        for value in vars(errors).values()
+        if inspect.isclass(value) and value.__module__ == errors.__name__
     ]
     assert len(classes) == 5
 
@@ -126,7 +143,9 @@ def test_only_the_layers_that_need_keras_import_it() -> None:
     }
     for path in package.rglob("*.py"):
         source = path.read_text()
-        at_import = [line for line in source.splitlines() if line.startswith(("import keras", "from keras"))]
+        at_import = [
+            line for line in source.splitlines() if line.startswith(("import keras", "from keras"))
+        ]
         if at_import and not {"models", "resume", "keras_inside"} & set(path.parts):
             assert path.name in allowed, path
         assert "import tensorflow" not in source, path

@@ -67,9 +67,15 @@ def test_a_layer_that_cannot_be_written_is_known_when_the_bundle_is_made() -> No
             return inputs * len(self.table)
 
     number = keras.Input((1,), name="n")
-    model = keras.Model([number], keras.layers.Dense(2, activation="softmax")(Scaled([object()])(number)))
+    model = keras.Model(
+        [number], keras.layers.Dense(2, activation="softmax")(Scaled([object()])(number))
+    )
     with pytest.raises(TypeError, match=r"could not be saved.*`get_config`.*Received: a model"):
-        mg.Bundle(model, {"n": mg.NumericLoader.from_values("n", [0.0, 5.0])}, mg.ClassLabel("y", ["a", "b"]))
+        mg.Bundle(
+            model,
+            {"n": mg.NumericLoader.from_values("n", [0.0, 5.0])},
+            mg.ClassLabel("y", ["a", "b"]),
+        )
 
 
 def test_a_loader_that_cannot_be_written_is_known_when_the_bundle_is_made() -> None:
@@ -128,7 +134,9 @@ def test_a_file_in_the_place_of_the_folder_is_known_first(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["run"]
 
 
-def test_the_command_line_does_not_train_what_it_cannot_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_does_not_train_what_it_cannot_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from matplotlib.figure import Figure
     from typer.testing import CliRunner
 
@@ -139,7 +147,16 @@ def test_the_command_line_does_not_train_what_it_cannot_draw(tmp_path: Path, mon
     table.to_csv(tmp_path / "table.csv", index=False)
     monkeypatch.setattr(Figure, "savefig", broken)
     monkeypatch.setattr(keras.Model, "fit", lambda *arguments, **more: pytest.fail("it trains"))
-    words = ["train", str(tmp_path / "table.csv"), "--number", "n", "--label", "y", "--runs", str(tmp_path / "runs")]
+    words = [
+        "train",
+        str(tmp_path / "table.csv"),
+        "--number",
+        "n",
+        "--label",
+        "y",
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
     result = CliRunner().invoke(app, words)
     assert str(result.exception) == "no font can be found"
     assert not list((tmp_path / "runs").glob("*/*"))

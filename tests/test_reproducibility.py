@@ -1,4 +1,6 @@
-"""The promises of docs/reproducibility.md about data: the same bytes of each row, however they are asked for."""
+"""The promises of docs/reproducibility.md about data: the same bytes of each row, however they are
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ import pytest
 import multimodal_gen as mg
 
 ROWS, EPOCHS = 30, 2
-# Of the sample catalogue, made by what does not depend on versions of libraries: no resizing, no rotation.
+# Of the sample catalogue, made by what does not depend on versions of libraries: no resizing, no
+# rotation.
 KNOWN = "09be3694d5dd2859"
 
 
@@ -34,7 +37,12 @@ def make_data(exact: bool = False, **changes: Any) -> mg.MultimodalSequence:
         ),
     }
     target = mg.ClassLabel.from_values("label", table["label"])
-    settings = {"batch_size": 8, "shuffle": True, "seed": 11, "sample_augment": [mg.augment.ModalityDropout(0.2)]}
+    settings = {
+        "batch_size": 8,
+        "shuffle": True,
+        "seed": 11,
+        "sample_augment": [mg.augment.ModalityDropout(0.2)],
+    }
     return mg.MultimodalSequence(table, inputs, target, **(settings | changes))
 
 
@@ -46,7 +54,9 @@ def digests_of(data: mg.MultimodalSequence) -> dict[tuple[int, Any], str]:
         for index, ((images, ids), labels, *_) in enumerate(data):
             for place, row in enumerate(data.rows(index).index):
                 parts = (images[place], ids[place], labels[place : place + 1])
-                digests[epoch, row] = blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).hexdigest()
+                digests[epoch, row] = blake2b(
+                    b"".join(part.tobytes() for part in parts), digest_size=8
+                ).hexdigest()
     return digests
 
 
@@ -63,12 +73,16 @@ def test_a_row_is_the_same_whatever_the_batch_size(expected: dict, changes: dict
     assert list(digests.items()) == list(expected.items())
 
 
-@pytest.mark.parametrize("changes", [{"threads": 1}, {"threads": 2}, {"threads": 8, "max_queue_size": 9}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"threads": 1}, {"threads": 2}, {"threads": 8, "max_queue_size": 9}], ids=str
+)
 def test_a_row_is_the_same_whatever_the_threads(expected: dict, changes: dict[str, int]) -> None:
     assert list(digests_of(make_data(**changes)).items()) == list(expected.items())
 
 
-def test_a_row_is_the_same_with_a_cache_that_is_empty_and_one_that_is_full(expected: dict, tmp_path: Path) -> None:
+def test_a_row_is_the_same_with_a_cache_that_is_empty_and_one_that_is_full(
+    expected: dict, tmp_path: Path
+) -> None:
     for _ in range(2):
         assert digests_of(make_data(cache=tmp_path)) == expected
 
@@ -96,7 +110,9 @@ def test_a_row_is_the_same_in_a_loop_that_was_interrupted(expected: dict) -> Non
                 index = data.state()["batch"] - 1
                 for place, row in enumerate(data.rows(index).index):
                     parts = (images[place], ids[place], labels[place : place + 1])
-                    digests[epoch, row] = blake2b(b"".join(one.tobytes() for one in parts), digest_size=8).hexdigest()
+                    digests[epoch, row] = blake2b(
+                        b"".join(one.tobytes() for one in parts), digest_size=8
+                    ).hexdigest()
                 state = data.state()
                 if index % 2:
                     break
@@ -123,7 +139,12 @@ def test_a_row_is_the_same_in_another_process(expected: dict) -> None:
 
 
 def test_rows_are_the_same_on_every_backend_and_in_every_version() -> None:
-    assert blake2b("".join(digests_of(make_data(exact=True)).values()).encode(), digest_size=8).hexdigest() == KNOWN
+    assert (
+        blake2b(
+            "".join(digests_of(make_data(exact=True)).values()).encode(), digest_size=8
+        ).hexdigest()
+        == KNOWN
+    )
 
 
 def test_a_row_is_replayed_from_its_label(expected: dict) -> None:
@@ -131,10 +152,15 @@ def test_a_row_is_replayed_from_its_label(expected: dict) -> None:
     for (epoch, row), digest in list(expected.items())[::7]:
         (images, ids), labels = data.replay(epoch, row)
         parts = (images[0], ids[0], labels)
-        assert blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).hexdigest() == digest
+        assert (
+            blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).hexdigest() == digest
+        )
 
 
 def test_other_seeds_and_epochs_give_other_rows(expected: dict) -> None:
     others = digests_of(make_data(seed=12))
     assert not set(others.values()) & set(expected.values())
-    assert isinstance(make_data().table, pd.DataFrame) and np.unique(list(expected.values())).size == ROWS * EPOCHS
+    assert (
+        isinstance(make_data().table, pd.DataFrame)
+        and np.unique(list(expected.values())).size == ROWS * EPOCHS
+    )

@@ -20,7 +20,9 @@ class BrokenOffError(Exception):
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Breaks off after so many batches of this process, or when validation begins for the n-th time."""
+    """Breaks off after so many batches of this process, or when validation begins for the n-th
+    time.
+    """
 
     def __init__(self, batches: int = 0, validations: int = 0) -> None:
         super().__init__()
@@ -56,17 +58,26 @@ class Diary(keras.callbacks.Callback):
         self.pages[max(self.pages)].append(batch)
 
     def get_state(self) -> dict[str, Any]:
-        return {"pages": self.pages, "mean": np.float32(0.5), "shape": (1, 2), "weights": [np.arange(3.0)]}
+        return {
+            "pages": self.pages,
+            "mean": np.float32(0.5),
+            "shape": (1, 2),
+            "weights": [np.arange(3.0)],
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        assert state["mean"] == 0.5 and type(state["mean"]) is np.float32 and state["shape"] == (1, 2)
+        assert (
+            state["mean"] == 0.5 and type(state["mean"]) is np.float32 and state["shape"] == (1, 2)
+        )
         assert state["weights"][0].tolist() == [0, 1, 2]
         self.pages = state["pages"]
 
 
 def make_data(**changes: Any) -> mg.MultimodalSequence:
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"a": rng.normal(size=ROWS), "b": rng.normal(size=ROWS), "y": rng.integers(0, 3, ROWS)})
+    table = pd.DataFrame(
+        {"a": rng.normal(size=ROWS), "b": rng.normal(size=ROWS), "y": rng.integers(0, 3, ROWS)}
+    )
     inputs = {"numbers": mg.NumericLoader(("a", "b"), mean=[0, 0], scale=[1, 1])}
     target = mg.ClassLabel.from_values("y", table["y"])
     settings = {"batch_size": 8, "shuffle": True, "seed": 2} | changes
@@ -114,7 +125,11 @@ def interrupted(folder: Path, *callbacks: Any, **arguments: Any) -> None:
 
 def outcome(result: tuple[Any, keras.callbacks.History]) -> tuple[bytes, Any, Any]:
     model, history = result
-    variables = [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
+    variables = [
+        *model.trainable_variables,
+        *model.non_trainable_variables,
+        *model.optimizer.variables,
+    ]
     numbers = b"".join(keras.ops.convert_to_numpy(one).tobytes() for one in variables)
     return numbers, history.epoch, history.history
 
@@ -122,7 +137,8 @@ def outcome(result: tuple[Any, keras.callbacks.History]) -> tuple[bytes, Any, An
 def test_a_training_goes_on_at_the_next_batch_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     expected = outcome(fit(tmp_path / "alone", validating=True))
     assert expected[1] == [0, 1, 2]
-    # Six batches an epoch. Of states there are those at 2 and 4, before the last batch, and at the end of the epoch.
+    # Six batches an epoch. Of states there are those at 2 and 4, before the last batch, and at the
+    # end of the epoch.
     for batches in (3, 5, 1, 2):
         interrupted(tmp_path / "state", Diary(), Interrupt(batches), validating=True)
     diary = Diary()
@@ -161,21 +177,30 @@ def test_validation_that_was_interrupted_costs_one_batch(tmp_path: Path) -> None
 def test_what_callbacks_of_keras_know_is_carried(tmp_path: Path) -> None:
     def callbacks() -> list[Any]:
         return [
-            keras.callbacks.EarlyStopping("val_loss", patience=3, min_delta=0.01, restore_best_weights=True),
+            keras.callbacks.EarlyStopping(
+                "val_loss", patience=3, min_delta=0.01, restore_best_weights=True
+            ),
             keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=1, min_delta=0.05),
             keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9),
-            keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", "val_loss", save_best_only=True),
+            keras.callbacks.ModelCheckpoint(
+                tmp_path / "best.keras", "val_loss", save_best_only=True
+            ),
         ]
 
     expected = outcome(fit(tmp_path / "alone", *callbacks(), validating=True, epochs=30))
     epochs = len(expected[1])
     assert 3 < epochs < 30
     for batches in (14, 3, 8):
-        interrupted(tmp_path / "state", *callbacks(), Interrupt(batches), validating=True, epochs=30)
+        interrupted(
+            tmp_path / "state", *callbacks(), Interrupt(batches), validating=True, epochs=30
+        )
     assert outcome(fit(tmp_path / "state", *callbacks(), validating=True, epochs=30)) == expected
     # Stopped is ended.
     diary = Diary()
-    assert outcome(fit(tmp_path / "state", *callbacks(), diary, validating=True, epochs=30)) == expected
+    assert (
+        outcome(fit(tmp_path / "state", *callbacks(), diary, validating=True, epochs=30))
+        == expected
+    )
     assert diary.begun == []
     fit(tmp_path / "state", diary, validating=True, epochs=31)
     assert diary.begun[0] == epochs
@@ -211,7 +236,9 @@ def test_epochs_of_any_number_of_steps_go_on(tmp_path: Path, endless: bool, step
 def test_several_steps_in_one_execution_go_on(tmp_path: Path) -> None:
     expected = outcome(fit(tmp_path / "alone", model=make_model(steps_per_execution=2)))
     interrupted(tmp_path / "state", Interrupt(5), model=make_model(steps_per_execution=2))
-    with pytest.raises(ValueError, match="`steps_per_execution` that 2 is a multiple of. Received: .*=3"):
+    with pytest.raises(
+        ValueError, match="`steps_per_execution` that 2 is a multiple of. Received: .*=3"
+    ):
         fit(tmp_path / "state", model=make_model(steps_per_execution=3))
     assert outcome(fit(tmp_path / "state", model=make_model(steps_per_execution=2))) == expected
 
@@ -225,12 +252,15 @@ class Noise(keras.layers.Layer):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="jax refuses random numbers without a seed")
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="jax refuses random numbers without a seed"
+)
 def test_random_numbers_without_a_seed_go_on(tmp_path: Path) -> None:
     from keras.src.backend.common import global_state
 
     def noisy() -> keras.Model:
-        # As in a new process; older versions of Keras do not make the generator anew where a seed is set.
+        # As in a new process; older versions of Keras do not make the generator anew where a seed
+        # is set.
         global_state.set_global_attribute("global_seed_generator", None)
         return make_model(noise=Noise())
 

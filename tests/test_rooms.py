@@ -1,4 +1,6 @@
-"""The rooms of the package: each imports only what stands above it, in no circle, and its face says what is in it."""
+"""The rooms of the package: each imports only what stands above it, in no circle, and its face says
+what is in it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def module_of(path: Path) -> str:
 
 
 def imported_by(source: str, known: set[str]) -> set[str]:
-    """The modules of the package that a source imports: anywhere in it, so in functions and for type checkers too."""
+    """The modules of the package that a source imports: anywhere in it, so in functions and for
+    type checkers too.
+    """
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
@@ -58,7 +62,11 @@ def height_of(module: str) -> int:
 
 
 def running_up(module: str, source: str, known: set[str]) -> list[str]:
-    return [f"{module} -> {one}" for one in imported_by(source, known) if height_of(one) > height_of(module)]
+    return [
+        f"{module} -> {one}"
+        for one in imported_by(source, known)
+        if height_of(one) > height_of(module)
+    ]
 
 
 def circle_in(imports: dict[str, set[str]]) -> list[str]:
@@ -90,11 +98,18 @@ def test_at_most_nine_folders_and_six_files_stand_at_the_top() -> None:
 
 
 def test_no_import_runs_up_also_not_in_a_function_or_for_type_checkers() -> None:
-    assert [arrow for module, source in SOURCES.items() for arrow in running_up(module, source, KNOWN)] == []
+    assert [
+        arrow for module, source in SOURCES.items() for arrow in running_up(module, source, KNOWN)
+    ] == []
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    assert circle_in({module: imported_by(source, KNOWN) - {module} for module, source in SOURCES.items()}) == []
+    assert (
+        circle_in(
+            {module: imported_by(source, KNOWN) - {module} for module, source in SOURCES.items()}
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +138,9 @@ def test_the_face_of_a_folder_says_what_each_of_its_files_is_for(folder: Path) -
     named = set(re.findall(r"`([\w/]+\.py|\w+/)`", words))
     files = {path.name for path in folder.glob("*.py")} - {"__init__.py", "__main__.py"}
     inside = {f"{path.name}/" for path in folder.iterdir() if (path / "__init__.py").exists()}
-    assert files | inside <= named, f"not named in {folder.name}/__init__.py: {sorted((files | inside) - named)}"
+    assert files | inside <= named, (
+        f"not named in {folder.name}/__init__.py: {sorted((files | inside) - named)}"
+    )
     anywhere = {path.name for path in PACKAGE.rglob("*")}
     gone = {name for name in named if Path(name).name not in anywhere}
     assert not gone, f"named in {folder.name}/__init__.py, and not there: {sorted(gone)}"
@@ -139,7 +156,9 @@ def test_the_public_paths_of_modules_stay() -> None:
     }
     for module, names in kept.items():
         for name in names:
-            assert getattr(importlib.import_module(f"{NAME}.{module}"), name) is getattr(mg, name), f"{module}.{name}"
+            assert getattr(importlib.import_module(f"{NAME}.{module}"), name) is getattr(
+                mg, name
+            ), f"{module}.{name}"
     assert callable(importlib.import_module(f"{NAME}.cli").main)
     with pytest.raises(AttributeError, match="no attribute 'MultimodalSequenc'"):
         _ = importlib.import_module(f"{NAME}.sequence").MultimodalSequenc
@@ -158,7 +177,8 @@ def test_rooms_that_need_no_keras_do_not_import_it() -> None:
     )
     imports = "; ".join(f"import {NAME}.{one}" for one in light)
     code = (
-        f"import sys; {imports}; sys.exit(str([one for one in ('keras', 'tensorflow', 'jax') if one in sys.modules]))"
+        f"import sys; {imports}; sys.exit(str([one for one in ('keras', 'tensorflow', 'jax') if "
+        "one in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == "[]"

@@ -26,7 +26,9 @@ def drawn(data: mg.MultimodalSequence, epoch: int = 0) -> list[str]:
 def sequence(table: pd.DataFrame, sampler: object, **arguments: object) -> mg.MultimodalSequence:
     inputs = {"number": mg.NumericLoader("number", mean=[0], scale=[1])}
     target = mg.ClassLabel.from_values("label", table["label"])
-    return mg.MultimodalSequence(table, inputs, target, sampler=sampler, seed=4, **{"batch_size": 8, **arguments})
+    return mg.MultimodalSequence(
+        table, inputs, target, sampler=sampler, seed=4, **{"batch_size": 8, **arguments}
+    )
 
 
 def test_a_balanced_sampler_gives_every_class_its_equal_share_in_every_epoch(table) -> None:
@@ -51,7 +53,9 @@ def test_rows_come_as_often_as_their_weights_say_to_within_one(table) -> None:
     assert total["row-0"] == 0
 
 
-def test_the_rows_of_an_epoch_are_the_same_for_any_batch_size_and_host_and_others_in_the_next(table) -> None:
+def test_the_rows_of_an_epoch_are_the_same_for_any_batch_size_and_host_and_others_in_the_next(
+    table,
+) -> None:
     one = drawn(sequence(table, "balanced"))
     assert one == drawn(sequence(table, "balanced", batch_size=32))
     assert one != drawn(sequence(table, "balanced"), epoch=1)
@@ -91,13 +95,34 @@ class Wrong(Sampler):
 @pytest.mark.parametrize(
     ("sampler", "changes", "message"),
     [
-        ("even", {}, "`sampler` must be \"balanced\", None, or an object of a class derived from `mg.Sampler`.*'even'"),
+        (
+            "even",
+            {},
+            '`sampler` must be "balanced", None, or an object of a class derived from '
+            "`mg.Sampler`.*'even'",
+        ),
         ({"a": 1}, {}, "derived from `mg.Sampler`"),
         (WeightedSampler("wait"), {}, "no such column.*Did you mean 'weight'"),
-        (WeightedSampler("weight"), {"weight": -1.0}, "at least 0. Received: -1.0 at index 'row-7' from Weighted"),
-        (WeightedSampler("weight"), {"weight": None}, "finite number, at least 0. Received: nan at index 'row-7'"),
-        (WeightedSampler("weight"), {"weight": np.inf}, "finite number, at least 0. Received: inf at index 'row-7'"),
-        (BalancedSampler("label"), {"label": None}, r"needs a class in every row; drop.*index 'row-7', column 'label'"),
+        (
+            WeightedSampler("weight"),
+            {"weight": -1.0},
+            "at least 0. Received: -1.0 at index 'row-7' from Weighted",
+        ),
+        (
+            WeightedSampler("weight"),
+            {"weight": None},
+            "finite number, at least 0. Received: nan at index 'row-7'",
+        ),
+        (
+            WeightedSampler("weight"),
+            {"weight": np.inf},
+            "finite number, at least 0. Received: inf at index 'row-7'",
+        ),
+        (
+            BalancedSampler("label"),
+            {"label": None},
+            r"needs a class in every row; drop.*index 'row-7', column 'label'",
+        ),
         (Wrong(), {}, r"one weight a row. Received: shape \(3,\) for 100 rows"),
     ],
 )

@@ -20,7 +20,9 @@ def inputs(tmp_path: Path) -> dict[str, mg.Loader]:
     augment = [mg.augment.RandomFlip("horizontal"), mg.augment.RandomTranslation(0.2, 0.2)]
     return {
         "image": mg.ImageLoader("image", directory=tmp_path, image_size=(12, 16), augment=augment),
-        "caption": mg.TextLoader.from_texts("caption", ["a red mug number 1 2 3", "a blue mug"], sequence_length=6),
+        "caption": mg.TextLoader.from_texts(
+            "caption", ["a red mug number 1 2 3", "a blue mug"], sequence_length=6
+        ),
     }
 
 
@@ -35,7 +37,10 @@ def flat(batch: tuple) -> list[np.ndarray]:
 
 
 def same(one: tuple, two: tuple) -> bool:
-    return all(a.tobytes() == b.tobytes() and a.shape == b.shape for a, b in zip(flat(one), flat(two), strict=True))
+    return all(
+        a.tobytes() == b.tobytes() and a.shape == b.shape
+        for a, b in zip(flat(one), flat(two), strict=True)
+    )
 
 
 def test_a_batch_is_what_the_loaders_give_row_by_row(picture_table, inputs, target) -> None:
@@ -62,12 +67,15 @@ def test_inputs_come_as_asked(picture_table, inputs, target, inputs_as: str, kin
 
 
 def test_a_single_input_may_come_as_its_array(picture_table, inputs, target) -> None:
-    data = mg.MultimodalSequence(picture_table, {"image": inputs["image"]}, target, inputs_as="array", batch_size=4)
+    data = mg.MultimodalSequence(
+        picture_table, {"image": inputs["image"]}, target, inputs_as="array", batch_size=4
+    )
     images, labels = data[0]
     assert images.shape == (4, 12, 16, 3)
     assert labels.shape == (4,)
     with pytest.raises(
-        ValueError, match=r"for a single input without a mask, \"array\".*inputs=\['image', 'caption'\]"
+        ValueError,
+        match=r"for a single input without a mask, \"array\".*inputs=\['image', 'caption'\]",
     ):
         mg.MultimodalSequence(picture_table, inputs, target, inputs_as="array")
 
@@ -103,7 +111,9 @@ def test_an_item_is_a_pure_function_of_seed_epoch_and_index(picture_table, input
 
 def test_changing_the_batch_size_changes_no_pixel(picture_table, inputs, target) -> None:
     def images(batch_size: int) -> np.ndarray:
-        data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=batch_size, shuffle=True, seed=1)
+        data = mg.MultimodalSequence(
+            picture_table, inputs, target, batch_size=batch_size, shuffle=True, seed=1
+        )
         return np.concatenate([batch[0][0] for batch in data])
 
     assert images(1).tobytes() == images(4).tobytes() == images(64).tobytes()
@@ -120,7 +130,9 @@ def test_each_row_and_epoch_is_augmented_anew(picture_table, inputs, target) -> 
 
 
 def test_for_evaluation_keeps_order_and_draws_nothing(picture_table, inputs, target) -> None:
-    data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=3, shuffle=True, drop_remainder=True)
+    data = mg.MultimodalSequence(
+        picture_table, inputs, target, batch_size=3, shuffle=True, drop_remainder=True
+    )
     other = data.for_evaluation(picture_table[::-1])
     assert sum(len(batch[1]) for batch in other) == 10
     images = np.concatenate([batch[0][0] for batch in other])
@@ -141,7 +153,9 @@ def test_shards_put_together_are_the_whole_batch(picture_table, inputs, target) 
             assert np.array_equal(joined, data[index][0][position])
 
 
-def test_the_last_batch_of_a_shard_is_padded_with_rows_of_weight_zero(picture_table, inputs, target) -> None:
+def test_the_last_batch_of_a_shard_is_padded_with_rows_of_weight_zero(
+    picture_table, inputs, target
+) -> None:
     data = mg.MultimodalSequence(picture_table[:9], inputs, target, batch_size=4)
     sizes, weights = [], []
     for rank in range(4):
@@ -159,15 +173,26 @@ def test_sample_weights_come_from_their_column(picture_table, inputs, target) ->
     assert data[1][2].dtype == np.float32
     for bad in (-1.0, float("nan"), float("inf")):
         table.loc["row-5", "weight"] = bad
-        with pytest.raises(mg.LoadError, match="index 'row-5', column 'weight'.*finite number of float32, at least 0"):
+        with pytest.raises(
+            mg.LoadError,
+            match="index 'row-5', column 'weight'.*finite number of float32, at least 0",
+        ):
             data[1]
 
 
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("image", "none.jpg", "index 'row-6', column 'image', path '.*none.jpg': there is no such file"),
-        ("image", "text.jpg", "index 'row-6', column 'image', path '.*text.jpg': the content is not a picture"),
+        (
+            "image",
+            "none.jpg",
+            "index 'row-6', column 'image', path '.*none.jpg': there is no such file",
+        ),
+        (
+            "image",
+            "text.jpg",
+            "index 'row-6', column 'image', path '.*text.jpg': the content is not a picture",
+        ),
         ("image", None, "index 'row-6', column 'image': the cell is missing"),
         ("caption", None, "index 'row-6', column 'caption': the cell is missing"),
         ("caption", float("nan"), "index 'row-6', column 'caption': the cell is missing"),
@@ -200,11 +225,13 @@ def test_a_loader_that_breaks_its_spec_is_named_with_the_row(picture_table, targ
     data = mg.MultimodalSequence(picture_table, {"price": Wrong("price")}, target, batch_size=2)
     data[0]
     with pytest.raises(
-        mg.LoaderError, match=r"Wrong.read must return what its spec says; input 'price', index 'row-2'"
+        mg.LoaderError,
+        match=r"Wrong.read must return what its spec says; input 'price', index 'row-2'",
     ):
         data[1]
     with pytest.raises(
-        mg.LoadError, match=r"'row-8', column 'price': Wrong.read failed with KeyError: 'no such price'"
+        mg.LoadError,
+        match=r"'row-8', column 'price': Wrong.read failed with KeyError: 'no such price'",
     ):
         data[4]
 
@@ -217,7 +244,9 @@ def test_columns_are_checked_when_the_sequence_is_built(picture_table, inputs, t
     with pytest.raises(mg.TableError, match="no rows"):
         mg.MultimodalSequence(picture_table[:0], inputs, target)
     with pytest.raises(mg.TableError, match="'label'"):
-        mg.MultimodalSequence(picture_table, inputs, target).for_evaluation(picture_table.drop(columns="label"))
+        mg.MultimodalSequence(picture_table, inputs, target).for_evaluation(
+            picture_table.drop(columns="label")
+        )
 
 
 @pytest.mark.parametrize(
@@ -236,12 +265,16 @@ def test_columns_are_checked_when_the_sequence_is_built(picture_table, inputs, t
         ({"batch_size": 0}, "`batch_size` must be positive"),
     ],
 )
-def test_arguments_out_of_range_are_named(picture_table, inputs, target, arguments: dict, message: str) -> None:
+def test_arguments_out_of_range_are_named(
+    picture_table, inputs, target, arguments: dict, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         mg.MultimodalSequence(picture_table, **{"inputs": inputs, "target": target, **arguments})
 
 
-def test_there_is_no_batch_beyond_the_last_and_no_epoch_before_the_first(picture_table, inputs, target) -> None:
+def test_there_is_no_batch_beyond_the_last_and_no_epoch_before_the_first(
+    picture_table, inputs, target
+) -> None:
     data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=4)
     with pytest.raises(IndexError, match="There are 3 batches. Received: index=3"):
         data[3]
@@ -277,7 +310,9 @@ def counted() -> type[Slow]:
     return Slow
 
 
-def test_nothing_is_read_before_it_is_asked_for_nor_ahead_outside_of_an_epoch(counted: type[Slow]) -> None:
+def test_nothing_is_read_before_it_is_asked_for_nor_ahead_outside_of_an_epoch(
+    counted: type[Slow],
+) -> None:
     table = pd.DataFrame({"price": np.arange(1000.0)})
     data = mg.MultimodalSequence(table, {"price": Slow("price")}, batch_size=10)
     assert counted.reads == 0
@@ -316,7 +351,9 @@ def test_reading_out_of_order_does_not_read_ahead_in_vain(counted: type[Slow]) -
     assert counted.reads == 40
 
 
-def test_200_000_rows_cost_nothing_until_the_first_batch(picture_table, inputs, target, counted) -> None:
+def test_200_000_rows_cost_nothing_until_the_first_batch(
+    picture_table, inputs, target, counted
+) -> None:
     table = picture_table.iloc[np.arange(200_000) % 10].reset_index(drop=True)
     started = time.perf_counter()
     data = mg.MultimodalSequence(table, inputs, target, batch_size=32, shuffle=True)
@@ -340,7 +377,9 @@ def test_cells_of_several_columns_come_as_tuples(picture_table, target) -> None:
     assert numbers.mean(axis=0) == pytest.approx([0, 0], abs=1e-6)
 
 
-def test_a_loader_of_ones_own_that_names_a_column_twice_is_refused(picture_table, inputs, target) -> None:
+def test_a_loader_of_ones_own_that_names_a_column_twice_is_refused(
+    picture_table, inputs, target
+) -> None:
     class Sum(mg.Loader):
         spec = mg.ArraySpec((1,), "float32", "vector")
 
@@ -367,11 +406,15 @@ def test_a_loader_of_ones_own_that_names_a_column_twice_is_refused(picture_table
     ):
         with pytest.raises(ValueError, match=twice):
             mg.MultimodalSequence(picture_table, *arguments)
-    with pytest.raises(mg.LoaderError, match=r"Sum.column must name each column once. Received: column=\('price'"):
+    with pytest.raises(
+        mg.LoaderError, match=r"Sum.column must name each column once. Received: column=\('price'"
+    ):
         mg.check_loader(Sum(("price", "price")), [(1.0, 1.0)])
 
 
-def test_duplicate_and_arrow_backed_tables_are_read_as_they_are(picture_table, inputs, target) -> None:
+def test_duplicate_and_arrow_backed_tables_are_read_as_they_are(
+    picture_table, inputs, target
+) -> None:
     arrow = picture_table.convert_dtypes(dtype_backend="pyarrow")
     arrow.index = ["same"] * 10
     data = mg.MultimodalSequence(arrow, inputs, target, batch_size=10).for_evaluation()
@@ -388,7 +431,9 @@ def test_rows_tells_which_rows_a_batch_has(picture_table, inputs, target) -> Non
 
 
 def test_repr_explains_the_sequence(picture_table, inputs, target) -> None:
-    data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=4, shuffle=True, seed=9, threads=3)
+    data = mg.MultimodalSequence(
+        picture_table, inputs, target, batch_size=4, shuffle=True, seed=9, threads=3
+    )
     assert repr(data) == (
         "MultimodalSequence: 10 rows in 3 batches of 4, the last of 2\n"
         "  image: image (12, 16, 3) uint8 from 'image'\n"
@@ -402,7 +447,9 @@ def test_repr_explains_the_sequence(picture_table, inputs, target) -> None:
 
 def test_an_endless_sequence_goes_on_with_the_next_epoch(picture_table, inputs, target) -> None:
     data = mg.MultimodalSequence(picture_table, inputs, target, batch_size=4, shuffle=True, seed=2)
-    endless = mg.MultimodalSequence(picture_table, inputs, target, batch_size=4, shuffle=True, seed=2, endless=True)
+    endless = mg.MultimodalSequence(
+        picture_table, inputs, target, batch_size=4, shuffle=True, seed=2, endless=True
+    )
     assert endless.num_batches is None
     assert "in 3 batches of 4, the last of 2, over and over" in repr(endless)
     for index, batch in zip(range(7), endless, strict=False):
@@ -422,7 +469,9 @@ def test_a_first_batch_can_be_looked_at_by_iterating(picture_table, inputs, targ
     assert same(next(iter(data)), data[0])
 
 
-def test_a_cell_is_varied_before_it_is_read_and_with_the_stream_that_augment_goes_on_with(picture_table) -> None:
+def test_a_cell_is_varied_before_it_is_read_and_with_the_stream_that_augment_goes_on_with(
+    picture_table,
+) -> None:
     class Doubled(mg.Loader):
         def __init__(self, column: str) -> None:
             self.column, self.spec = column, mg.ArraySpec((2,), "float32")
@@ -436,7 +485,9 @@ def test_a_cell_is_varied_before_it_is_read_and_with_the_stream_that_augment_goe
         def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
             return array if rng is None else array + np.array([0, rng.random()], "float32")
 
-    data = mg.MultimodalSequence(picture_table, {"price": Doubled("price")}, batch_size=10, shuffle=True, seed=6)
+    data = mg.MultimodalSequence(
+        picture_table, {"price": Doubled("price")}, batch_size=10, shuffle=True, seed=6
+    )
     ((numbers,),) = data[0]
     for position, (price, second) in zip(data.rows(0)["price"] / 1.5, numbers, strict=True):
         stream = data.plan.rng(0, int(position), "price")
@@ -445,25 +496,34 @@ def test_a_cell_is_varied_before_it_is_read_and_with_the_stream_that_augment_goe
     assert data.for_evaluation()[0][0][0][3].tolist() == [4.5, 0]
 
 
-def test_an_operation_that_fails_or_breaks_the_spec_is_named_with_the_row(picture_table, target, tmp_path) -> None:
+def test_an_operation_that_fails_or_breaks_the_spec_is_named_with_the_row(
+    picture_table, target, tmp_path
+) -> None:
     def fail(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         raise RuntimeError("no luck")
 
     for operation, message in (
         (fail, "ImageLoader.augment failed; input 'image', index 'row-0'. RuntimeError: no luck"),
-        (lambda image, rng: image[1:], "index 'row-0'. ValueError: An augmentation must return an array like the one"),
+        (
+            lambda image, rng: image[1:],
+            "index 'row-0'. ValueError: An augmentation must return an array like the one",
+        ),
     ):
         loader = mg.ImageLoader("image", directory=tmp_path, image_size=(4, 4), augment=[operation])
         with pytest.raises(mg.LoaderError, match=message):
             mg.MultimodalSequence(picture_table, {"image": loader}, target, threads=1)[0]
 
 
-def test_an_operation_that_writes_into_the_tables_own_arrays_fails_and_changes_nothing(target) -> None:
+def test_an_operation_that_writes_into_the_tables_own_arrays_fails_and_changes_nothing(
+    target,
+) -> None:
     def darken(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         array //= 2
         return array
 
-    table = pd.DataFrame({"x": [np.full((8, 8), 200, "uint8") for _ in range(4)], "label": list("xyzx")})
+    table = pd.DataFrame(
+        {"x": [np.full((8, 8), 200, "uint8") for _ in range(4)], "label": list("xyzx")}
+    )
     loader = mg.ArrayLoader.from_values("x", table["x"], augment=[darken])
     with pytest.raises(mg.LoaderError, match="read-only.*Return a new array"):
         mg.MultimodalSequence(table, {"x": loader}, target)[0]
@@ -472,12 +532,16 @@ def test_an_operation_that_writes_into_the_tables_own_arrays_fails_and_changes_n
 
 def test_rows_without_targets_point_to_the_sequence_for_them(picture_table, inputs, target) -> None:
     data = mg.MultimodalSequence(picture_table, inputs, target)
-    with pytest.raises(mg.TableError, match=r"column='label'. To predict rows without targets, take"):
+    with pytest.raises(
+        mg.TableError, match=r"column='label'. To predict rows without targets, take"
+    ):
         data.for_evaluation(picture_table.drop(columns="label"))
 
 
 @pytest.mark.parametrize("target", [{}, {"kind": "label"}, {1: mg.ClassLabel("label", "xyz")}])
-def test_several_targets_must_be_a_mapping_of_names_to_targets(picture_table, inputs, target) -> None:
+def test_several_targets_must_be_a_mapping_of_names_to_targets(
+    picture_table, inputs, target
+) -> None:
     with pytest.raises(ValueError, match="`target` must"):
         mg.MultimodalSequence(picture_table, inputs, target)
 
@@ -489,19 +553,29 @@ def test_batches_with_a_cache_are_those_without_to_the_byte(
     augment = [mg.augment.RandomFlip("horizontal"), mg.augment.RandomRotation(0.1)]
     inputs = {
         "image": mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16), augment=augment),
-        "caption": mg.TextLoader.from_texts("caption", picture_table, augment=[mg.augment.RandomWordSwap(0.3)]),
+        "caption": mg.TextLoader.from_texts(
+            "caption", picture_table, augment=[mg.augment.RandomWordSwap(0.3)]
+        ),
     }
     target = mg.ClassLabel.from_values("label", picture_table)
     arguments: dict[str, Any] = {"batch_size": 3, "shuffle": True, "seed": 3}
     plain = mg.MultimodalSequence(picture_table, inputs, target, threads=1, **arguments)
     cached = mg.MultimodalSequence(
-        picture_table, inputs, target, threads=threads, cache=tmp_path / "cache", cache_limit=10**7, **arguments
+        picture_table,
+        inputs,
+        target,
+        threads=threads,
+        cache=tmp_path / "cache",
+        cache_limit=10**7,
+        **arguments,
     )
     assert "cache of 9.3 kB, at most 10.0 MB in" in repr(cached)
     for epoch in range(3):
         plain.epoch = cached.epoch = epoch
         for one, other in zip(plain, cached, strict=True):
-            for array, again in zip(keras.tree.flatten(one), keras.tree.flatten(other), strict=True):
+            for array, again in zip(
+                keras.tree.flatten(one), keras.tree.flatten(other), strict=True
+            ):
                 assert array.tobytes() == again.tobytes()
     assert any((tmp_path / "cache").iterdir())
 
@@ -517,7 +591,9 @@ def test_a_picture_that_is_changed_is_read_anew_from_the_next_batch_on(
     assert cached[0][0][0][3].any()
 
 
-def test_a_cache_that_is_a_file_or_has_no_room_at_all_is_refused(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_cache_that_is_a_file_or_has_no_room_at_all_is_refused(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     inputs = {"image": mg.ImageLoader("image", directory=tmp_path)}
     with pytest.raises(NotADirectoryError, match="`cache` must be a directory"):
         mg.MultimodalSequence(picture_table, inputs, cache=tmp_path / "2.png")

@@ -39,7 +39,8 @@ def totals(rows: int, fractions: tuple[float, ...]) -> np.ndarray:
 
 @st.composite
 def long_tails(draw: st.DrawFn) -> tuple[list[int], tuple[float, ...]]:
-    # Zipf's law: the class of rank r has a share of 1 / r**exponent, so most classes have a row or two.
+    # Zipf's law: the class of rank r has a share of 1 / r**exponent, so most classes have a row or
+    # two.
     count = draw(st.integers(1, 120))
     most, exponent = draw(st.integers(1, 200)), draw(st.floats(0.3, 3.0))
     sizes = [max(1, int(most / rank**exponent)) for rank in range(1, count + 1)]
@@ -62,7 +63,9 @@ def test_parts_and_classes_of_a_long_tail_have_their_share_rounded_up_or_down(
     wanted = totals(len(table), fractions)
     # A part that would be empty takes a row, and then another gives more than rounding takes.
     slack = 1.0 if wanted.min() >= 1 else 1.0 + len(fractions)
-    assert (np.abs([len(part) for part in parts] - wanted) < slack + 1e-9).all() and all(map(len, parts))
+    assert (np.abs([len(part) for part in parts] - wanted) < slack + 1e-9).all() and all(
+        map(len, parts)
+    )
     counts = counts_of(parts)
     assert (np.abs(counts - np.outer(counts.sum(axis=1), fractions)) < slack + 1e-9).all()
     again = mg.split_table(table, fractions, stratify="label", seed=seed)
@@ -114,9 +117,14 @@ def test_classes_of_a_handful_of_rows_are_split_to_the_right_totals(
         assert all(len(part) in sizes for part, sizes in zip(parts, expected, strict=True))
 
 
-def test_a_class_of_one_row_is_in_the_largest_part_as_long_as_the_others_can_make_up_for_it() -> None:
+def test_a_class_of_one_row_is_in_the_largest_part_as_long_as_the_others_can_make_up_for_it() -> (
+    None
+):
     table = classes_of([1] * 12 + [30] * 20)
-    with pytest.warns(UserWarning, match="12 of the 32 classes.*too few rows.*'kind 0', 'kind 1'.*collect more rows"):
+    with pytest.warns(
+        UserWarning,
+        match="12 of the 32 classes.*too few rows.*'kind 0', 'kind 1'.*collect more rows",
+    ):
         val, train, test = mg.split_table(table, (0.1, 0.7, 0.2), stratify="label")
     assert set(train["label"]) == set(table["label"])
     assert [len(val), len(train), len(test)] in ([61, 428, 123], [61, 429, 122], [62, 428, 122])
@@ -130,7 +138,9 @@ def test_classes_that_not_even_the_largest_part_has_are_counted_with_the_way_out
 
 def test_numbers_as_classes_are_taken_for_what_they_may_be() -> None:
     table = pd.DataFrame({"score": np.arange(300) * 7 % 251})
-    with pytest.warns(UserWarning, match="If 'score' holds numbers to predict and not classes, split without"):
+    with pytest.warns(
+        UserWarning, match="If 'score' holds numbers to predict and not classes, split without"
+    ):
         mg.split_table(table, SHARES, stratify="score")
 
 
@@ -194,7 +204,9 @@ def captions(pictures: int = 40, of_each: int = 5) -> pd.DataFrame:
 def test_a_picture_in_several_parts_is_a_warning_that_names_the_group(cell_of) -> None:
     table = captions()
     table["photo"] = [cell_of(path) for path in table.pop("image")]
-    message = r"\d+ of 40 pictures in 'photo' stand in several parts, .*group='photo' \(`--group photo`\)"
+    message = (
+        r"\d+ of 40 pictures in 'photo' stand in several parts, .*group='photo' \(`--group photo`\)"
+    )
     with pytest.warns(mg.LeakageWarning, match=message):
         mg.split_table(table, SHARES, stratify="label")
 
@@ -224,7 +236,13 @@ def test_columns_of_pictures_are_known_by_most_of_their_cells() -> None:
 
 def test_copies_under_other_names_are_found_where_files_can_be_read(tmp_path: Path) -> None:
     # Of one size all; some begin alike and end otherwise.
-    contents = {"a": b"1" * 9000, "b": b"2" * 9000, "c": b"1" * 8999 + b"3", "copy of a": b"1" * 9000, "d": b"4" * 9000}
+    contents = {
+        "a": b"1" * 9000,
+        "b": b"2" * 9000,
+        "c": b"1" * 8999 + b"3",
+        "copy of a": b"1" * 9000,
+        "d": b"4" * 9000,
+    }
     for name, content in contents.items():
         (tmp_path / f"{name}.png").write_bytes(content)
     names = [f"{name}.png" for name in (*contents, "lost")]
@@ -236,7 +254,8 @@ def test_copies_under_other_names_are_found_where_files_can_be_read(tmp_path: Pa
         return None if path == "d.png" else os.fspath(tmp_path / path)
 
     with pytest.warns(
-        mg.LeakageWarning, match=r"^1 pictures in 'image' .*other names.*'a.png' and 'copy of a.png' first"
+        mg.LeakageWarning,
+        match=r"^1 pictures in 'image' .*other names.*'a.png' and 'copy of a.png' first",
     ):
         warn_of_shared_pictures(table, np.array([0, 1, 1, 1, 0, 1]), "image", file_of=file_of)
     assert looked_at == names
@@ -267,11 +286,15 @@ def pictures(folder: Path, copies: int) -> pd.DataFrame:
     rows = []
     for number in range(20):
         Image.new("RGB", (1, 1), (number, 9 * number, 99)).save(folder / f"{number}.png")
-        rows += [(f"{number}.png", f"words {number} {one}", "ab"[number % 2]) for one in range(copies)]
+        rows += [
+            (f"{number}.png", f"words {number} {one}", "ab"[number % 2]) for one in range(copies)
+        ]
     return pd.DataFrame(rows, columns=["image", "caption", "label"])
 
 
-def test_training_is_told_of_pictures_in_several_parts_by_path_and_by_what_files_hold(tmp_path: Path) -> None:
+def test_training_is_told_of_pictures_in_several_parts_by_path_and_by_what_files_hold(
+    tmp_path: Path,
+) -> None:
     train, test = (pictures(tmp_path, 2).iloc[start::2] for start in range(2))
     directory = os.fspath(tmp_path)
     with pytest.warns(mg.LeakageWarning, match="20 of 20 pictures in 'image'.*--group image"):
@@ -279,17 +302,25 @@ def test_training_is_told_of_pictures_in_several_parts_by_path_and_by_what_files
     for number in range(20):
         os.link(tmp_path / f"{number}.png", tmp_path / f"again {number}.png")
     with pytest.warns(
-        mg.LeakageWarning, match="20 pictures in 'image'.*'0.png' and 'again 0.png' first.*--group-column"
+        mg.LeakageWarning,
+        match="20 pictures in 'image'.*'0.png' and 'again 0.png' first.*--group-column",
     ):
         warn_of_leakage([train, test.assign(image="again " + test["image"])], ["image"], directory)
-    # Where a column names the parts, `--group` does nothing. An audit takes the copies out of training.
+    # Where a column names the parts, `--group` does nothing. An audit takes the copies out of
+    # training.
     with pytest.warns(
-        mg.LeakageWarning, match=r"names the parts: `multimodal-gen audit --drop FILE`, with the same `--split`, writes"
+        mg.LeakageWarning,
+        match=r"names the parts: `multimodal-gen audit --drop FILE`, with the same `--split`, writes",
     ):
-        warn_of_leakage([train, test.assign(image="again " + test["image"])], ["image"], directory, given=True)
+        warn_of_leakage(
+            [train, test.assign(image="again " + test["image"])], ["image"], directory, given=True
+        )
     warn_of_leakage([train[:10], train[10:]], ["image"], directory)
     # What lies outside, or nowhere, is an error where it is read.
-    elsewhere = [train.assign(image=["../x.png", "https://example.com/x.png", *train["image"][2:]]), test[:0]]
+    elsewhere = [
+        train.assign(image=["../x.png", "https://example.com/x.png", *train["image"][2:]]),
+        test[:0],
+    ]
     warn_of_leakage(elsewhere, ["image"], directory)
 
 

@@ -49,5 +49,9 @@ def test_an_error_ends_a_stage_and_only_one_stopwatch_runs() -> None:
     with pytest.raises(KeyError), watch.running(), stage("broken"):
         raise KeyError
     assert set(watch.seconds) == {"broken"}
-    with watch.running(), pytest.raises(RuntimeError, match="Another profile is running"), Stopwatch().running():
+    with (
+        watch.running(),
+        pytest.raises(RuntimeError, match="Another profile is running"),
+        Stopwatch().running(),
+    ):
         pass

@@ -1,4 +1,6 @@
-"""`state` and `set_state`: a loop goes on at the next batch, and a state of something else is refused by name."""
+"""`state` and `set_state`: a loop goes on at the next batch, and a state of something else is
+refused by name.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,13 @@ TARGET = mg.ClassLabel("label", list("xyz"))
 
 def make_data(table: pd.DataFrame, **changes: Any) -> mg.MultimodalSequence:
     inputs = {"caption": WORDS, "price": mg.NumericLoader("price", mean=[0], scale=[1])}
-    settings = {"inputs": inputs, "target": TARGET, "batch_size": 3, "shuffle": True, "seed": 1} | changes
+    settings = {
+        "inputs": inputs,
+        "target": TARGET,
+        "batch_size": 3,
+        "shuffle": True,
+        "seed": 1,
+    } | changes
     return mg.MultimodalSequence(table, **settings)
 
 
@@ -31,7 +39,9 @@ def as_bytes(batches: Any) -> list[bytes]:
     return [b"".join(array.tobytes() for array in (*inputs, *rest)) for inputs, *rest in batches]
 
 
-def test_a_loop_goes_on_with_the_next_batch_in_another_sequence(picture_table: pd.DataFrame) -> None:
+def test_a_loop_goes_on_with_the_next_batch_in_another_sequence(
+    picture_table: pd.DataFrame,
+) -> None:
     data = make_data(picture_table)
     data.epoch = 2
     whole = as_bytes(data[index] for index in range(4))
@@ -49,7 +59,9 @@ def test_a_loop_goes_on_with_the_next_batch_in_another_sequence(picture_table: p
     assert as_bytes(other) == as_bytes(data)
 
 
-def test_a_state_after_the_last_batch_leaves_nothing_of_the_epoch(picture_table: pd.DataFrame) -> None:
+def test_a_state_after_the_last_batch_leaves_nothing_of_the_epoch(
+    picture_table: pd.DataFrame,
+) -> None:
     data, other = make_data(picture_table), make_data(picture_table)
     other.epoch = 1
     for _ in data:
@@ -91,13 +103,25 @@ def changed(table: pd.DataFrame, column: str, value: Any) -> pd.DataFrame:
     [
         (lambda t: t, {"seed": 2}, "seed was 1 and is 2"),
         (lambda t: t, {"batch_size": 4}, "batch_size was 3 and is 4"),
-        (lambda t: t, {"drop_remainder": True, "seed": 3}, "seed was 1 and is 3; drop_remainder was False and is True"),
+        (
+            lambda t: t,
+            {"drop_remainder": True, "seed": 3},
+            "seed was 1 and is 3; drop_remainder was False and is True",
+        ),
         (lambda t: t, {"shuffle": False}, "shuffle was True and is False"),
         (lambda t: t, {"endless": True}, "endless was False and is True"),
         (lambda t: t, {"sampler": "balanced"}, "sampler is another one"),
         (lambda t: t, {"class_weight": "balanced"}, "argument 'class_weight' has other settings"),
-        (lambda t: t, {"batch_augment": [lambda batch, rng: batch]}, "argument 'batch_augment' has other settings"),
-        (lambda t: t, {"inputs": {"caption": WORDS}}, r"the inputs were \['caption', 'price'\] and are \['caption'\]"),
+        (
+            lambda t: t,
+            {"batch_augment": [lambda batch, rng: batch]},
+            "argument 'batch_augment' has other settings",
+        ),
+        (
+            lambda t: t,
+            {"inputs": {"caption": WORDS}},
+            r"the inputs were \['caption', 'price'\] and are \['caption'\]",
+        ),
         (
             lambda t: t,
             {"inputs": {"caption": WORDS, "price": mg.NumericLoader("price", mean=[0], scale=[2])}},
@@ -114,7 +138,8 @@ def test_a_state_of_another_sequence_is_refused_naming_what_differs(
 ) -> None:
     state = make_data(picture_table).state()
     with pytest.raises(
-        ValueError, match=rf"The state is of another sequence: .*{message}.* Received: the state of epoch 0, batch 0"
+        ValueError,
+        match=rf"The state is of another sequence: .*{message}.* Received: the state of epoch 0, batch 0",
     ):
         make_data(table(picture_table), **changes).set_state(state)
 
@@ -133,9 +158,16 @@ def test_a_state_of_another_rank_is_refused(picture_table: pd.DataFrame) -> None
         ranks[0].set_state(ranks[1].state())
 
 
-def test_what_does_not_change_the_batches_does_not_matter(picture_table: pd.DataFrame, tmp_path: Path) -> None:
+def test_what_does_not_change_the_batches_does_not_matter(
+    picture_table: pd.DataFrame, tmp_path: Path
+) -> None:
     state = make_data(picture_table).state()
-    for changes in ({"threads": 1}, {"max_queue_size": 0}, {"cache": tmp_path / "cache"}, {"inputs_as": "dict"}):
+    for changes in (
+        {"threads": 1},
+        {"max_queue_size": 0},
+        {"cache": tmp_path / "cache"},
+        {"inputs_as": "dict"},
+    ):
         make_data(picture_table, **changes).set_state(state)
     make_data(picture_table.assign(image="another")).set_state(state)
     make_data(picture_table.reset_index()).set_state(state)
@@ -143,12 +175,17 @@ def test_what_does_not_change_the_batches_does_not_matter(picture_table: pd.Data
 
 @pytest.mark.parametrize("state", [None, {}, {"epoch": 1}, 3])
 def test_what_is_no_state_is_refused(picture_table: pd.DataFrame, state: Any) -> None:
-    with pytest.raises(ValueError, match="That is no state that this version's `sequence.state\\(\\)` gives. Received"):
+    with pytest.raises(
+        ValueError,
+        match="That is no state that this version's `sequence.state\\(\\)` gives. Received",
+    ):
         make_data(picture_table).set_state(state)
 
 
 @pytest.mark.parametrize("change", [{"epoch": -1}, {"batch": "2"}, {"batch": True}])
-def test_a_state_with_an_impossible_position_is_refused(picture_table: pd.DataFrame, change: dict[str, Any]) -> None:
+def test_a_state_with_an_impossible_position_is_refused(
+    picture_table: pd.DataFrame, change: dict[str, Any]
+) -> None:
     data = make_data(picture_table)
     with pytest.raises(ValueError, match="must be an integer, at least 0. Received"):
         data.set_state({**data.state(), **change})
@@ -159,7 +196,8 @@ def test_a_state_of_a_batch_beyond_the_epoch_is_refused(picture_table: pd.DataFr
     data.set_state({**data.state(), "batch": 4})
     for batch in (5, 99):
         with pytest.raises(
-            ValueError, match=f"batches of an epoch that were taken, and there are 4. Received: batch={batch}"
+            ValueError,
+            match=f"batches of an epoch that were taken, and there are 4. Received: batch={batch}",
         ):
             data.set_state({**data.state(), "batch": batch})
     endless.set_state({**endless.state(), "batch": 5})
@@ -187,7 +225,10 @@ def make_columns(folder: Path) -> dict[str, list[Any]]:
 def test_the_digest_of_a_column_changes_with_a_cell_and_with_the_order(tmp_path: Path) -> None:
     for name, cells in make_columns(tmp_path).items():
         first, second, third = cells
-        columns = [pd.Series(some) for some in ([first, second], [first, second], [second, first], [first, third])]
+        columns = [
+            pd.Series(some)
+            for some in ([first, second], [first, second], [second, first], [first, third])
+        ]
         digests = [digest_of_column(column) for column in columns]
         assert digests[0] == digests[1], name
         assert len(set(digests)) == 3, name
@@ -211,13 +252,19 @@ def test_digests_are_the_same_in_another_process() -> None:
         "x = [{'a', }, Image.new('RGB', (3, 3)), object(), np.zeros(2), 'text', lambda: 1];"
         "print(d(pd.Series(x, dtype=object)), d(pd.Series(['a', 'b'])), d(pd.Series([1.5, 2])))"
     )
-    printed = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout for _ in range(2)}
+    printed = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+        for _ in range(2)
+    }
     assert len(printed) == 1
     assert len(printed.pop().split()) == 3
 
 
 def test_a_million_texts_and_ten_million_numbers_are_looked_at_in_seconds() -> None:
-    columns = pd.Series([f"images/{row}.jpg" for row in range(1_000_000)]), pd.Series(np.arange(10_000_000))
+    columns = (
+        pd.Series([f"images/{row}.jpg" for row in range(1_000_000)]),
+        pd.Series(np.arange(10_000_000)),
+    )
     begin = time.perf_counter()
     for column in columns:
         digest_of_column(column)

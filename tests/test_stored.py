@@ -53,7 +53,10 @@ def test_a_stored_bundle_predicts_what_it_did_when_it_was_made(name: str) -> Non
 
 def test_a_stored_bundle_is_saved_and_loaded_again(folder: Path) -> None:
     mg.load_bundle(folder / "several").save(folder / "again")
-    before, after = (json.loads((folder / name / "bundle.json").read_text("utf-8")) for name in ("several", "again"))
+    before, after = (
+        json.loads((folder / name / "bundle.json").read_text("utf-8"))
+        for name in ("several", "again")
+    )
     del before["keras"], after["keras"], before["multimodal_gen"], after["multimodal_gen"]
     for name, config in before["inputs"].items():
         # Arguments that came later have their defaults, and what was said then stays.
@@ -64,34 +67,45 @@ def test_a_stored_bundle_is_saved_and_loaded_again(folder: Path) -> None:
     ]
     table = make.table_in(folder)
     table["image"] = table["image"].where(table.index != 2)
-    assert_same_frame(mg.load_bundle(folder / "again", directory=folder).predict(table), folder / "several.json")
+    assert_same_frame(
+        mg.load_bundle(folder / "again", directory=folder).predict(table), folder / "several.json"
+    )
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/cwd"), reason="the pictures' paths lead through /proc/self/cwd")
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/cwd"), reason="the pictures' paths lead through /proc/self/cwd"
+)
 @pytest.mark.skipif(sys.byteorder != "little", reason="made on a machine of the other byte order")
 def test_a_stored_cache_gives_its_arrays_and_nothing_is_read_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    # Caches of another version, and pictures of another Pillow, are read anew on purpose. This is about the rest.
+    # Caches of another version, and pictures of another Pillow, are read anew on purpose. This is
+    # about the rest.
     monkeypatch.setattr("multimodal_gen.batch.cache.keys.__version__", "0.1.0")
     monkeypatch.setattr("multimodal_gen.loaders.image.loader.pillow_version", "11.0.0")
     inputs = make.cached_inputs(folder)
     table = make.cached_table(folder)
-    files = sorted(path.relative_to(folder) for path in (folder / "cache").rglob("*") if path.name != ".lock")
+    files = sorted(
+        path.relative_to(folder) for path in (folder / "cache").rglob("*") if path.name != ".lock"
+    )
     for path in table["image"][:4]:
         # Whoever reads one of these finds a picture of the same size and age that is broken.
         Path(path).write_bytes(bytes(Path(path).stat().st_size))
         os.utime(path, ns=(0, 10**18))
     # The others are in the table itself.
     for loader in inputs.values():
-        monkeypatch.setattr(type(loader), "read", lambda self, cell: pytest.fail(f"{cell!r} was read again"))
+        monkeypatch.setattr(
+            type(loader), "read", lambda self, cell: pytest.fail(f"{cell!r} was read again")
+        )
     data = mg.MultimodalSequence(table, inputs, batch_size=make.ROWS, cache=folder / "cache")
     ((image, caption),) = data[0]
     with np.load(folder / "cache.npz") as expected:
         np.testing.assert_array_equal(image, expected["image"])
         np.testing.assert_array_equal(caption, expected["caption"])
-    now = sorted(path.relative_to(folder) for path in (folder / "cache").rglob("*") if path.name != ".lock")
+    now = sorted(
+        path.relative_to(folder) for path in (folder / "cache").rglob("*") if path.name != ".lock"
+    )
     assert now == files
 
 

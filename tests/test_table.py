@@ -31,7 +31,10 @@ def test_a_table_comes_back_the_same_from_every_format(tmp_path: Path) -> None:
 def test_only_an_empty_csv_cell_is_missing_unless_told_otherwise(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("caption,n\nNA,1\n,2\n")
     assert mg.read_table(tmp_path / "t.csv")["caption"].isna().tolist() == [False, True]
-    assert mg.read_table(tmp_path / "t.csv", na_values=["", "NA"])["caption"].isna().tolist() == [True, True]
+    assert mg.read_table(tmp_path / "t.csv", na_values=["", "NA"])["caption"].isna().tolist() == [
+        True,
+        True,
+    ]
 
 
 def test_a_folder_of_class_folders_becomes_a_table(tmp_path: Path) -> None:
@@ -41,7 +44,9 @@ def test_a_folder_of_class_folders_becomes_a_table(tmp_path: Path) -> None:
         Image.new("RGB", (4, 4)).save(path)
     (tmp_path / "cat" / "1.txt").write_text(" a cat\n")
     (tmp_path / ".hidden").write_text("")
-    with pytest.warns(UserWarning, match=r"2 of the 3 pictures .* have no caption.*'cat/2.PNG' first"):
+    with pytest.warns(
+        UserWarning, match=r"2 of the 3 pictures .* have no caption.*'cat/2.PNG' first"
+    ):
         table = mg.read_table(tmp_path)
     assert table.to_dict("list") == {
         "image": ["cat/1.jpg", "cat/2.PNG", "dog/deep/1.jpg"],
@@ -56,14 +61,22 @@ def test_files_of_a_folder_that_are_left_out_are_told(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     Image.new("RGB", (4, 4)).save(tmp_path / "cat" / "1.jpg")
     Image.new("RGB", (4, 4)).save(tmp_path / "stray.jpg")
-    with pytest.warns(UserWarning, match=r"Left out below .*: 1 picture that is in no class folder \('stray.jpg'\)\."):
+    with pytest.warns(
+        UserWarning,
+        match=r"Left out below .*: 1 picture that is in no class folder \('stray.jpg'\)\.",
+    ):
         assert len(mg.read_table(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        ("none.csv", None, FileNotFoundError, "There is no such file or folder. Received: path=.*none.csv"),
+        (
+            "none.csv",
+            None,
+            FileNotFoundError,
+            "There is no such file or folder. Received: path=.*none.csv",
+        ),
         ("a.xlsx", "x", mg.TableError, "a .csv, .tsv, .jsonl or .parquet file or a folder"),
         ("a.csv", "image,caption\n", mg.TableError, "The table has no rows"),
         ("b.csv", "", mg.TableError, "cannot be read"),
@@ -87,7 +100,9 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_column_error_lists_columns_and_the_closest() -> None:
     table = pd.DataFrame({"image": [1], "caption": [2]})
-    with pytest.raises(mg.TableError, match=r"it has \['image', 'caption'\]. Did you mean 'caption'.*'captoin'"):
+    with pytest.raises(
+        mg.TableError, match=r"it has \['image', 'caption'\]. Did you mean 'caption'.*'captoin'"
+    ):
         check_columns(table, ["captoin"])
     with pytest.raises(mg.TableError, match="no rows"):
         check_columns(table[:0], ["image"])
@@ -100,15 +115,21 @@ def test_a_missing_column_error_lists_columns_and_the_closest() -> None:
 def make_table(rows: int = 1000, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
-        {"label": rng.choice(list("abcd"), rows, p=[0.7, 0.2, 0.08, 0.02]), "shop": rng.integers(0, 60, rows)},
+        {
+            "label": rng.choice(list("abcd"), rows, p=[0.7, 0.2, 0.08, 0.02]),
+            "shop": rng.integers(0, 60, rows),
+        },
         index=[f"id{row}" for row in rng.permutation(rows)],
     )
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"stratify": "label"}, {"group": "shop"}, {"stratify": "label", "group": "shop"}]
+    "arguments",
+    [{}, {"stratify": "label"}, {"group": "shop"}, {"stratify": "label", "group": "shop"}],
 )
-def test_every_row_is_in_exactly_one_part_and_keeps_its_index_and_order(arguments: dict[str, str]) -> None:
+def test_every_row_is_in_exactly_one_part_and_keeps_its_index_and_order(
+    arguments: dict[str, str],
+) -> None:
     table = make_table()
     parts = mg.split_table(table, (0.7, 0.1, 0.2), **arguments)
     assert sorted(pd.concat(parts).index) == sorted(table.index)
@@ -120,28 +141,36 @@ def test_every_row_is_in_exactly_one_part_and_keeps_its_index_and_order(argument
 
 def test_strata_have_the_same_share_in_every_part() -> None:
     table = make_table()
-    for part, fraction in zip(mg.split_table(table, (0.7, 0.1, 0.2), stratify="label"), (0.7, 0.1, 0.2), strict=True):
+    for part, fraction in zip(
+        mg.split_table(table, (0.7, 0.1, 0.2), stratify="label"), (0.7, 0.1, 0.2), strict=True
+    ):
         for label, count in table["label"].value_counts().items():
             assert abs((part["label"] == label).sum() - count * fraction) <= 1.5
 
 
 def test_groups_are_never_torn_apart() -> None:
     for seed in range(5):
-        parts = mg.split_table(make_table(), (0.5, 0.25, 0.25), stratify="label", group="shop", seed=seed)
+        parts = mg.split_table(
+            make_table(), (0.5, 0.25, 0.25), stratify="label", group="shop", seed=seed
+        )
         shops = [set(part["shop"]) for part in parts]
         assert not (shops[0] & shops[1] or shops[0] & shops[2] or shops[1] & shops[2])
 
 
 def test_a_split_repeats_with_its_seed_and_differs_with_another() -> None:
     table = make_table()
-    first, again, other = (mg.split_table(table, (0.5, 0.5), stratify="label", seed=seed)[0] for seed in (1, 1, 2))
+    first, again, other = (
+        mg.split_table(table, (0.5, 0.5), stratify="label", seed=seed)[0] for seed in (1, 1, 2)
+    )
     assert first.index.tolist() == again.index.tolist()
     assert first.index.tolist() != other.index.tolist()
 
 
 def test_rare_classes_go_to_the_largest_parts_and_are_named() -> None:
     table = pd.DataFrame({"label": ["common"] * 20 + ["pair"] * 2 + ["single"]})
-    with pytest.warns(UserWarning, match="2 of the 3 classes in 'label' have too few rows.*'pair', 'single'"):
+    with pytest.warns(
+        UserWarning, match="2 of the 3 classes in 'label' have too few rows.*'pair', 'single'"
+    ):
         train, val, test = mg.split_table(table, (0.7, 0.1, 0.2), stratify="label")
     assert {"pair", "single"} <= set(train["label"])
     assert "pair" in set(test["label"])
@@ -166,10 +195,16 @@ def test_rare_classes_go_to_the_largest_parts_and_are_named() -> None:
             "missing. Fill them, or .* Received: index 1 first, column 'hole'",
         ),
         ({"fractions": (0.5, 0.5), "group": "one"}, mg.TableError, "fewer groups than parts"),
-        ({"fractions": (0.6, 0.1, 0.1, 0.1, 0.1)}, mg.TableError, "too few rows to fill every part"),
+        (
+            {"fractions": (0.6, 0.1, 0.1, 0.1, 0.1)},
+            mg.TableError,
+            "too few rows to fill every part",
+        ),
     ],
 )
-def test_a_split_that_cannot_be_made_says_why(arguments: dict, error: type[Exception], message: str) -> None:
+def test_a_split_that_cannot_be_made_says_why(
+    arguments: dict, error: type[Exception], message: str
+) -> None:
     table = pd.DataFrame({"label": list("abab"), "hole": ["x", None, "y", "y"], "one": 1})
     with pytest.raises(error, match=message):
         mg.split_table(table, **arguments)
@@ -177,7 +212,9 @@ def test_a_split_that_cannot_be_made_says_why(arguments: dict, error: type[Excep
 
 def test_a_duplicate_index_is_refused_with_the_way_out() -> None:
     table = pd.DataFrame({"label": list("abab")}, index=[0, 1, 1, 2])
-    with pytest.raises(mg.TableError, match=r"reset_index\(drop=True\)`. Received: index 1 more than once"):
+    with pytest.raises(
+        mg.TableError, match=r"reset_index\(drop=True\)`. Received: index 1 more than once"
+    ):
         mg.split_table(table, (0.5, 0.5))
 
 
@@ -188,7 +225,9 @@ def test_jsonl_keeps_text_that_looks_like_a_date(tmp_path: Path) -> None:
 
 def test_a_single_share_and_a_column_of_lists_are_refused_with_the_reason() -> None:
     table = pd.DataFrame({"tags": [["a"], ["b"]] * 5})
-    with pytest.raises(TypeError, match=r"a share for each part, as in \(0.8, 0.2\). Received: fractions=0.2"):
+    with pytest.raises(
+        TypeError, match=r"a share for each part, as in \(0.8, 0.2\). Received: fractions=0.2"
+    ):
         mg.split_table(table, 0.2)
     with pytest.raises(mg.TableError, match="must hold single values.*Received: column='tags'"):
         mg.split_table(table, (0.5, 0.5), stratify="tags")
@@ -199,7 +238,9 @@ def test_links_to_folders_are_named_and_not_followed(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "1.png").write_bytes(b"")
     (tmp_path / "root" / "dog").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    with pytest.warns(UserWarning, match=r"Left out .*: 1 link to a folder, as links are not followed \('dog'\)"):
+    with pytest.warns(
+        UserWarning, match=r"Left out .*: 1 link to a folder, as links are not followed \('dog'\)"
+    ):
         table = mg.read_table(tmp_path / "root")
     assert table["image"].tolist() == ["cat/1.png"]
 
@@ -222,14 +263,22 @@ def test_links_to_folders_are_named_and_not_followed(tmp_path: Path) -> None:
     ],
 )
 def test_columns_of_a_table_without_a_header_are_refused_with_the_way_to_rename_them(make) -> None:
-    table = pd.DataFrame({0: ["1.png", "2.png"] * 2, 1: ["a b", "c d"] * 2, 2: ["cup", "hat"] * 2, 3: [1, 2, 3, 4]})
-    with pytest.raises(TypeError, match=r"(?s)table.columns = table.columns.astype\(str\)`. Received: column="):
+    table = pd.DataFrame(
+        {0: ["1.png", "2.png"] * 2, 1: ["a b", "c d"] * 2, 2: ["cup", "hat"] * 2, 3: [1, 2, 3, 4]}
+    )
+    with pytest.raises(
+        TypeError, match=r"(?s)table.columns = table.columns.astype\(str\)`. Received: column="
+    ):
         make(table)
 
 
 def test_cells_taken_out_of_a_column_in_pieces_are_those_of_one_piece() -> None:
-    pieces = pa.chunked_array([pa.array([str(row) for row in range(start, start + 50)]) for start in range(0, 500, 50)])
-    column = pd.Series(pd.array(pieces.to_pylist(), dtype="str" if pd.__version__ >= "3" else "string[pyarrow]"))
+    pieces = pa.chunked_array(
+        [pa.array([str(row) for row in range(start, start + 50)]) for start in range(0, 500, 50)]
+    )
+    column = pd.Series(
+        pd.array(pieces.to_pylist(), dtype="str" if pd.__version__ >= "3" else "string[pyarrow]")
+    )
     in_pieces = pieces.to_pandas(types_mapper={pa.string(): column.dtype}.get)
     for rows in (np.array([3, 499, 3]), np.arange(500), slice(40, 60)):
         cells = cells_of(pd.DataFrame({"a": in_pieces}), "a", rows)

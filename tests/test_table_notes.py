@@ -51,20 +51,27 @@ def test_captions_that_training_and_test_rows_share_are_noted_with_the_way_out()
     captions = own(60)
     captions[4] = captions[9] = captions[0]
     (note,) = notes(captions, LABELS)
-    assert note.startswith("caption: 2 of the 12 test rows (17%) have a caption that training rows have too")
+    assert note.startswith(
+        "caption: 2 of the 12 test rows (17%) have a caption that training rows have too"
+    )
     assert note.endswith("; --group caption keeps equal captions in one part")
     (given,) = notes(captions, LABELS, split="split")
     assert "--group" not in given
     gaps: list[str | None] = [None if row % 3 == 0 else text for row, text in enumerate(own(60))]
     assert notes(gaps, LABELS) == [], "what is missing is not a caption"
-    blank = ["" if row % 3 == 0 else " " if row % 3 == 1 else text for row, text in enumerate(own(60))]
+    blank = [
+        "" if row % 3 == 0 else " " if row % 3 == 1 else text for row, text in enumerate(own(60))
+    ]
     assert notes(blank, LABELS) == [], "nor is what is empty"
 
 
 def test_equal_captions_are_not_to_be_grouped_where_folders_give_the_parts(tmp_path: Path) -> None:
     table = pd.DataFrame({"caption": ["one", "two", "one", "three"], "label": list("abab")})
     target = mg.ClassLabel.from_values("label", table)
-    for words, given in ((["train", "train", "test", "test"], True), (["left", "left", "right", "right"], False)):
+    for words, given in (
+        (["train", "train", "test", "test"], True),
+        (["left", "left", "right", "right"], False),
+    ):
         rows = table.assign(split=words)
         parts = Parts(rows[:2], rows[:0], rows[2:])
         (note,) = notes_on(settings(table=str(tmp_path), caption=("caption",)), parts, {}, target)
@@ -85,15 +92,22 @@ def test_captions_that_hold_the_name_of_their_class_are_noted() -> None:
         (own(60), ["← exit", "exit →", "stairs"] * 20),
     ],
 )
-def test_words_for_sides_are_noted_where_pictures_are_mirrored(captions: list[str], labels: list[str]) -> None:
+def test_words_for_sides_are_noted_where_pictures_are_mirrored(
+    captions: list[str], labels: list[str]
+) -> None:
     found = notes(captions, labels, image=("photo",))
     assert len(found) == 1
     assert "name a side" in found[0] and "--augment none" in found[0]
     assert notes(captions, labels, image=("photo",), augment="none") == []
     assert notes(captions, labels) == [], "there are no pictures"
-    inputs = {"photo": mg.ImageLoader("photo"), "caption": mg.TextLoader.from_texts("caption", captions)}
+    inputs = {
+        "photo": mg.ImageLoader("photo"),
+        "caption": mg.TextLoader.from_texts("caption", captions),
+    }
     table = pd.DataFrame({"photo": "gone.png", "caption": captions, "label": labels})
-    report = mg.audit(table, inputs, mg.ClassLabel.from_values("label", labels), progress=lambda cells: None)
+    report = mg.audit(
+        table, inputs, mg.ClassLabel.from_values("label", labels), progress=lambda cells: None
+    )
     assert sum("name a side" in note for note in report.notes) == 1
 
 
@@ -131,7 +145,10 @@ def test_two_hundred_thousand_rows_take_a_second_or_two() -> None:
             [f"{1.37 * row:.2f} EUR" for row in range(60)],
             "numbers with a unit or a comma, as in '0.00 EUR'",
         ),
-        ([f"${row}.99" for row in range(60)] * 9, "numbers to predict, not classes: 60 different ones in 540 rows"),
+        (
+            [f"${row}.99" for row in range(60)] * 9,
+            "numbers to predict, not classes: 60 different ones in 540 rows",
+        ),
         ([f"{row},99" for row in range(60)], "numbers to predict"),
         ([f"{row} kg" for row in range(60)], "numbers to predict"),
         ([f"{row},2" + ",3" * (row % 2) for row in range(30)] * 2, None),
@@ -147,24 +164,38 @@ def test_a_column_of_prices_is_not_taken_for_classes(values: list, told: str | N
         return
     with pytest.raises(mg.TableError, match=told) as caught:
         check_classes(table, given)
-    assert "Use --target number" in str(caught.value) and "Received: --label label" in str(caught.value)
+    assert "Use --target number" in str(caught.value) and "Received: --label label" in str(
+        caught.value
+    )
     assert check_classes(table, settings(caption=("caption",), target="number")) == []
 
 
-@pytest.mark.parametrize("values", [[f"sku{row}" for row in range(60)], [f"AB{row % 57}" for row in range(60)]])
+@pytest.mark.parametrize(
+    "values", [[f"sku{row}" for row in range(60)], [f"AB{row % 57}" for row in range(60)]]
+)
 def test_a_column_of_ids_is_not_taken_for_classes(values: list) -> None:
     table = pd.DataFrame({"label": values})
     count = len(set(values))
-    with pytest.raises(mg.TableError, match=f"'label' holds {count} different classes in 60 rows.*--label label"):
+    with pytest.raises(
+        mg.TableError, match=f"'label' holds {count} different classes in 60 rows.*--label label"
+    ):
         check_classes(table, settings(caption=("caption",)))
     # In Python a long tail of classes is the user's affair.
     assert len(mg.ClassLabel.from_values("label", table).class_names) == count
     assert (
-        check_classes(pd.DataFrame({"label": [f"AB{row % 31}" for row in range(60)]}), settings(caption=("c",))) == []
+        check_classes(
+            pd.DataFrame({"label": [f"AB{row % 31}" for row in range(60)]}),
+            settings(caption=("c",)),
+        )
+        == []
     )
 
 
-def test_whole_numbers_with_rows_enough_may_be_classes_and_a_note_says_what_else_they_may_be() -> None:
+def test_whole_numbers_with_rows_enough_may_be_classes_and_a_note_says_what_else_they_may_be() -> (
+    None
+):
     table = pd.DataFrame({"label": [row % 40 for row in range(400)]})
     (note,) = check_classes(table, settings(caption=("caption",)))
-    assert note == "label: 40 different numbers are taken as classes; --target number predicts them as numbers"
+    assert note == (
+        "label: 40 different numbers are taken as classes; --target number predicts them as numbers"
+    )

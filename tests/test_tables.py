@@ -1,4 +1,6 @@
-"""How files are read: the rows of the file are the rows of the table, and a cell is what stands there."""
+"""How files are read: the rows of the file are the rows of the table, and a cell is what stands
+there.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def cells(table: pd.DataFrame) -> dict[str, list]:
 
 
 def test_every_cell_of_a_csv_file_is_the_text_that_stands_there(tmp_path: Path) -> None:
-    table = read(tmp_path / "t.csv", f"id,label,price,big\n00012,0,0.50,{LONG}\n7,x,,\n1e3,True, 3,1.0\n")
+    table = read(
+        tmp_path / "t.csv", f"id,label,price,big\n00012,0,0.50,{LONG}\n7,x,,\n1e3,True, 3,1.0\n"
+    )
     assert cells(table) == {
         "id": ["00012", "7", "1e3"],
         "label": ["0", "x", "True"],
@@ -48,7 +52,10 @@ def test_every_cell_of_a_csv_file_is_the_text_that_stands_there(tmp_path: Path) 
 def test_a_label_is_the_same_whatever_else_its_column_holds(tmp_path: Path) -> None:
     # So many rows and columns that pandas would guess the types of columns piece by piece.
     rows = [f"{row % 2 if row < 20_000 else 'x'}," + "0," * 60 + "0" for row in range(20_001)]
-    table = read(tmp_path / "t.csv", "label," + ",".join(f"m{one}" for one in range(61)) + "\n" + "\n".join(rows))
+    table = read(
+        tmp_path / "t.csv",
+        "label," + ",".join(f"m{one}" for one in range(61)) + "\n" + "\n".join(rows),
+    )
     assert mg.ClassLabel.from_values("label", table).class_names == ("0", "1", "x")
     alone = read(tmp_path / "t.csv", "label,n\n0,1\n1,1\n")
     assert mg.ClassLabel.from_values("label", alone).class_names == ("0", "1")
@@ -60,10 +67,18 @@ def test_numbers_are_read_from_texts_by_whatever_wants_numbers(tmp_path: Path) -
     plain = pd.read_csv(tmp_path / "t.csv")
     data = []
     for one in (table, plain):
-        inputs = {"n": mg.NumericLoader.from_values(["n", "price"], one), "id": mg.ArrayLoader.from_values("n", one)}
+        inputs = {
+            "n": mg.NumericLoader.from_values(["n", "price"], one),
+            "id": mg.ArrayLoader.from_values("n", one),
+        }
         target = mg.NumericTarget.from_values("price", one)
         sequence = mg.MultimodalSequence(
-            one, inputs, target, batch_size=12, sample_weight="weight", sampler=mg.WeightedSampler("weight")
+            one,
+            inputs,
+            target,
+            batch_size=12,
+            sample_weight="weight",
+            sampler=mg.WeightedSampler("weight"),
         )
         data.append(sequence)
     (mine, own, weights), (theirs, others, expected) = data[0][0], data[1][0]
@@ -88,13 +103,18 @@ def test_numbers_are_read_from_texts_by_whatever_wants_numbers(tmp_path: Path) -
         ),
         (
             lambda table: mg.MultimodalSequence(
-                table, {"a": mg.ArrayLoader("m", shape=())}, mg.NumericTarget("m"), sample_weight="n"
+                table,
+                {"a": mg.ArrayLoader("m", shape=())},
+                mg.NumericTarget("m"),
+                sample_weight="n",
             )[0],
             r"index 1, column 'n': a sample weight must be .* Received: '1,234'",
         ),
     ],
 )
-def test_a_text_that_is_not_a_number_is_named_where_a_number_is_wanted(tmp_path: Path, make, message: str) -> None:
+def test_a_text_that_is_not_a_number_is_named_where_a_number_is_wanted(
+    tmp_path: Path, make, message: str
+) -> None:
     table = read(tmp_path / "t.csv", 'm,n\n1,2\n1,"1,234"\n')
     with pytest.raises(ValueError, match=message):
         make(table)
@@ -103,20 +123,35 @@ def test_a_text_that_is_not_a_number_is_named_where_a_number_is_wanted(tmp_path:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n1,x, y\n", r"Line 3 has 3 cells, but there are 2 columns: '1,x, y'.*must stand in double quotes"),
+        (
+            "a,b\n1,2\n1,x, y\n",
+            r"Line 3 has 3 cells, but there are 2 columns: '1,x, y'.*must stand in double quotes",
+        ),
         ("a,b\n1,2,\n3,4,\n", r"Line 2 has 3 cells.*It ends in a comma"),
-        ("a,b\n" + "1,2\n" * 50_000 + "1\n", r"Line 50002 has 1 cell, .*Every row needs a cell for each column"),
+        (
+            "a,b\n" + "1,2\n" * 50_000 + "1\n",
+            r"Line 50002 has 1 cell, .*Every row needs a cell for each column",
+        ),
         ("a,b\n1,2\n   \n", r"Line 3 has 1 cell, .*Delete it"),
         ('a,b\n1,"x\ny"\n1,2,3\n', "Line 4 has 3 cells"),
-        ('a,b,c\n1,"x,1\n2,y",1,2\n', r"Line 2 has 4 cells.*It runs to line 3, as a cell in quotes holds line breaks"),
+        (
+            'a,b,c\n1,"x,1\n2,y",1,2\n',
+            r"Line 2 has 4 cells.*It runs to line 3, as a cell in quotes holds line breaks",
+        ),
         ("a,b,a\n1,2,3\n", "Columns 1, 3 are all called 'a'.*in line 1"),
         ("\n\na,,\n1,2,3\n", "Columns 2, 3 have no name.*in line 3"),
         ('a,b\n1,"x\n2,y\n', "A quote opens a cell in line 2 and is never closed"),
         ('a,b\n1,2\n1,"x"y\n', "A cell in line 3 begins with a quote but does not end with one"),
-        ('a,b\n1,"x\n2,z"y\n', "A cell in line 2 .* the next quote, in line 3, is not followed by a comma"),
+        (
+            'a,b\n1,"x\n2,z"y\n',
+            "A cell in line 2 .* the next quote, in line 3, is not followed by a comma",
+        ),
         ('"a"b,c\n1,2\n', "A cell in line 1 begins with a quote but does not end with one"),
         ('\ufeff"a"b,c\n1,2\n', "A cell in line 1 begins with a quote but does not end with one"),
-        ("a,b\n1,2\n1,caf\xe9\n".encode("cp1252"), r"Line 3 is not UTF-8 text: b'1,caf\\xe9\\n'.*encoding=\"cp1252\""),
+        (
+            "a,b\n1,2\n1,caf\xe9\n".encode("cp1252"),
+            r"Line 3 is not UTF-8 text: b'1,caf\\xe9\\n'.*encoding=\"cp1252\"",
+        ),
         ("caf\xe9,b\n1,2\n".encode("cp1252"), "Line 1 is not UTF-8 text"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
         ("a,b\n1,2\n".encode("utf-16-le"), "UTF-16"),
@@ -132,24 +167,35 @@ def test_what_would_move_or_swallow_cells_is_an_error_that_names_the_line(
 
 
 def test_a_lone_quote_in_a_tsv_file_is_an_error_with_the_way_out(tmp_path: Path) -> None:
-    text = "id\tcaption\n" + "".join(f"{row}\t{chr(34) if row in (10, 30) else ''}nice\n" for row in range(40))
-    with pytest.raises(mg.TableError, match=r"cell in line 12 begins with a quote.*in line 32.*sep='\\t', quoting=3"):
+    text = "id\tcaption\n" + "".join(
+        f"{row}\t{chr(34) if row in (10, 30) else ''}nice\n" for row in range(40)
+    )
+    with pytest.raises(
+        mg.TableError,
+        match=r"cell in line 12 begins with a quote.*in line 32.*sep='\\t', quoting=3",
+    ):
         read(tmp_path / "t.tsv", text)
-    table = pd.read_csv(tmp_path / "t.tsv", sep="\t", quoting=3, dtype=str, keep_default_na=False, na_values=[""])
+    table = pd.read_csv(
+        tmp_path / "t.tsv", sep="\t", quoting=3, dtype=str, keep_default_na=False, na_values=[""]
+    )
     assert len(table) == 40 and table["caption"][10] == '"nice'
 
 
 def test_rows_that_two_stray_quotes_enclose_are_a_warning(tmp_path: Path) -> None:
     lines = [f"{row}\t{'ab'[row % 2]}\tnice cup" for row in range(20)]
     lines[4], lines[9] = '4\t"a\tnice cup', '9\tb"\tnice cup'
-    with pytest.warns(UserWarning, match=r"each of its lines looks like a row.*at index 4, column 'label'.*quote"):
+    with pytest.warns(
+        UserWarning, match=r"each of its lines looks like a row.*at index 4, column 'label'.*quote"
+    ):
         assert len(read(tmp_path / "t.tsv", "id\tlabel\tcaption\n" + "\n".join(lines))) == 15
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read(tmp_path / "t.csv", 'id,caption\n1,"a cup, shiny,\nred"\n2,"one\ntwo\n\nthree"\n')
         for ending in ("csv", "tsv"):
             assert (
-                read(tmp_path / f"one.{ending}", 'caption\n"two\nlines"\n"one\ntwo\nthree"\n')["caption"][0]
+                read(tmp_path / f"one.{ending}", 'caption\n"two\nlines"\n"one\ntwo\nthree"\n')[
+                    "caption"
+                ][0]
                 == "two\nlines"
             )
 
@@ -175,8 +221,13 @@ def test_quotes_breaks_and_marks_are_read_as_rfc_4180_has_them(
 
 
 def test_blank_lines_are_rows_where_there_is_one_column_and_none_elsewhere(tmp_path: Path) -> None:
-    assert cells(read(tmp_path / "t.csv", "caption\n1\n\n2\n\n")) == {"caption": ["1", None, "2", None]}
-    assert cells(read(tmp_path / "t.csv", "\ncaption,n\n1,2\n\n3,4\n\n")) == {"caption": ["1", "3"], "n": ["2", "4"]}
+    assert cells(read(tmp_path / "t.csv", "caption\n1\n\n2\n\n")) == {
+        "caption": ["1", None, "2", None]
+    }
+    assert cells(read(tmp_path / "t.csv", "\ncaption,n\n1,2\n\n3,4\n\n")) == {
+        "caption": ["1", "3"],
+        "n": ["2", "4"],
+    }
     assert read(tmp_path / "t.tsv", "caption\na\n\n").index.tolist() == [0, 1]
 
 
@@ -194,12 +245,17 @@ def test_cells_may_be_longer_than_a_block_and_blocks_may_end_anywhere(
     assert table["b"].tolist() == [long.replace('""', '"'), "y"]
     for size in (1, 2, 3):
         monkeypatch.setattr(quoting, "_BLOCK", size)
-        assert cells(read(tmp_path / "t.csv", '\ufeff"a",b\n"1""","x"\n2,5"\n')) == {"a": ['1"', "2"], "b": ["x", '5"']}
+        assert cells(read(tmp_path / "t.csv", '\ufeff"a",b\n"1""","x"\n2,5"\n')) == {
+            "a": ['1"', "2"],
+            "b": ["x", '5"'],
+        }
         with pytest.raises(mg.TableError, match="line 3 begins with a quote"):
             read(tmp_path / "t.csv", 'a,b\n"1""","x"\n2,"5"5\n')
 
 
-def test_random_files_are_read_as_a_strict_parser_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_files_are_read_as_a_strict_parser_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = random.Random(0)
     choice = ["x", "", "00", '"q"', '"q""r"', '""', '5"', '"l\nm"', '"l,m"', '"l\tm"', " ", '"w"x']
     outcomes = []
@@ -211,12 +267,18 @@ def test_random_files_are_read_as_a_strict_parser_reads_them(tmp_path: Path, mon
         rows = [[f'"c{one}"' if rng.random() < 0.5 else f"c{one}" for one in range(columns)]]
         for _ in range(rng.randrange(1, 5)):
             odd = rng.random() < 0.2
-            rows.append(rng.choices(choice if odd else choice[:-1], k=columns + (odd and rng.random() < 0.4)))
+            rows.append(
+                rng.choices(
+                    choice if odd else choice[:-1], k=columns + (odd and rng.random() < 0.4)
+                )
+            )
         text = end.join(mark.join(row) for row in rows) + end * rng.randrange(3)
         try:
             known = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True))
             known = [row or [""] for row in known if row or columns == 1]
-            expected = known if {len(row) for row in known} == {columns} and len(known) > 1 else None
+            expected = (
+                known if {len(row) for row in known} == {columns} and len(known) > 1 else None
+            )
         except csv.Error:
             expected = None
         try:
@@ -261,12 +323,20 @@ def test_a_column_that_comes_late_in_a_long_file_is_missing_before(tmp_path: Pat
 
 
 def test_numbers_of_jsonl_keep_their_digits_beside_fractions(tmp_path: Path) -> None:
-    assert read(tmp_path / "t.jsonl", f'{{"n": {LONG}}}\n{{"n": 0.5}}\n')["n"].tolist() == [LONG, 0.5]
-    assert read(tmp_path / "t.jsonl", f'{{"n": {10**30}}}\n{{"n": 1}}\n')["n"].tolist() == [10**30, 1]
+    assert read(tmp_path / "t.jsonl", f'{{"n": {LONG}}}\n{{"n": 0.5}}\n')["n"].tolist() == [
+        LONG,
+        0.5,
+    ]
+    assert read(tmp_path / "t.jsonl", f'{{"n": {10**30}}}\n{{"n": 1}}\n')["n"].tolist() == [
+        10**30,
+        1,
+    ]
 
 
 def test_half_of_a_surrogate_pair_is_kept_and_spoils_only_its_own_row(tmp_path: Path) -> None:
-    table = read(tmp_path / "t.jsonl", '{"a": "\\ud83d cup", "label": "x"}\n{"a": "a hat", "label": "y"}\n')
+    table = read(
+        tmp_path / "t.jsonl", '{"a": "\\ud83d cup", "label": "x"}\n{"a": "a hat", "label": "y"}\n'
+    )
     assert table["a"].tolist() == ["\ud83d cup", "a hat"]
     loader = mg.TextLoader.from_texts("a", ["a cup", "a hat"])
     assert loader.read(table["a"][1]).any()
@@ -279,7 +349,10 @@ def test_half_of_a_surrogate_pair_is_kept_and_spoils_only_its_own_row(tmp_path: 
         ('{"a": 1}{"a": 2}\n', "Line 1 is not a JSON object: Extra data"),
         ('{"a": 1, "b": 2, "a": 3}\n', "Line 1 is not a JSON object: the key 'a' is there twice"),
         ('{"a": 1}\n{"b": {"c": 1, "c": 2}}\n', "Line 2 .*the key 'c' is there twice"),
-        ('[{"a": 1}, {"a": 2}]\n', r"Line 1 is a list, .*single JSON array is read with `pd.DataFrame\(json.load"),
+        (
+            '[{"a": 1}, {"a": 2}]\n',
+            r"Line 1 is a list, .*single JSON array is read with `pd.DataFrame\(json.load",
+        ),
         ('[\n  {"a": 1}\n]\n', r"Line 1 is not a JSON object.*single JSON array is read with"),
         ('{"a": 1}\n[1, 2]\n', "Line 2 is a list"),
         ("5\n", "Line 1 is a number"),
@@ -289,7 +362,9 @@ def test_half_of_a_surrogate_pair_is_kept_and_spoils_only_its_own_row(tmp_path: 
         ("{}\n{}\n", "no columns"),
     ],
 )
-def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, text: str | bytes, message: str) -> None:
+def test_a_line_that_is_not_an_object_is_named(
+    tmp_path: Path, text: str | bytes, message: str
+) -> None:
     with pytest.raises(mg.TableError, match=rf"{message}.*Received: path=.*t.jsonl"):
         read(tmp_path / "t.jsonl", text)
 
@@ -302,10 +377,22 @@ def test_a_line_that_is_not_an_object_is_named(tmp_path: Path, text: str | bytes
     [
         (pd.DataFrame({"a": ["x", "y"]}, index=[7, 3]), {"a": ["x", "y"]}),
         (pd.DataFrame({"a": list("xyz")})[1:], {"a": ["y", "z"]}),
-        (pd.DataFrame({"a": ["x", "y"], "n": [1, 2]}).set_index("a"), {"a": ["x", "y"], "n": [1, 2]}),
-        (pd.DataFrame({"a": ["x", "y"]}, index=["r1", "r2"]), {"index": ["r1", "r2"], "a": ["x", "y"]}),
-        (pd.DataFrame({"index": [1, 2]}, index=["r1", "r2"]), {"level_0": ["r1", "r2"], "index": [1, 2]}),
-        (pd.DataFrame({"a": ["x", "y"], "n": [1, 2]}).set_index("a", drop=False), {"a": ["x", "y"], "n": [1, 2]}),
+        (
+            pd.DataFrame({"a": ["x", "y"], "n": [1, 2]}).set_index("a"),
+            {"a": ["x", "y"], "n": [1, 2]},
+        ),
+        (
+            pd.DataFrame({"a": ["x", "y"]}, index=["r1", "r2"]),
+            {"index": ["r1", "r2"], "a": ["x", "y"]},
+        ),
+        (
+            pd.DataFrame({"index": [1, 2]}, index=["r1", "r2"]),
+            {"level_0": ["r1", "r2"], "index": [1, 2]},
+        ),
+        (
+            pd.DataFrame({"a": ["x", "y"], "n": [1, 2]}).set_index("a", drop=False),
+            {"a": ["x", "y"], "n": [1, 2]},
+        ),
         (
             pd.DataFrame({"a": ["x", "y"], "b": [1, 2], "c": [3, 4]}).set_index(["a", "b"]),
             {"a": ["x", "y"], "b": [1, 2], "c": [3, 4]},
@@ -325,7 +412,9 @@ def test_rows_of_parquet_count_from_0_and_an_index_with_a_name_is_a_column(
     assert table.index.equals(pd.RangeIndex(2))
 
 
-def test_types_of_parquet_are_kept_and_whole_numbers_with_gaps_keep_their_digits(tmp_path: Path) -> None:
+def test_types_of_parquet_are_kept_and_whole_numbers_with_gaps_keep_their_digits(
+    tmp_path: Path,
+) -> None:
     picture = {"bytes": b"\x89PNG", "path": "a.png"}
     columns = {
         "image": [picture, picture],
@@ -364,7 +453,8 @@ def test_another_separator_is_named_where_rows_do_not_fit(
     tmp_path: Path, name: str, text: str, sign: str, way: str
 ) -> None:
     with pytest.raises(
-        mg.TableError, match=f"header has one column, .*separated by '{sign}': {way}, or .*sep='{sign}'"
+        mg.TableError,
+        match=f"header has one column, .*separated by '{sign}': {way}, or .*sep='{sign}'",
     ):
         read(tmp_path / name, text)
 
@@ -374,7 +464,9 @@ def test_a_table_of_one_column_with_a_separator_in_its_name_is_read_and_says_so_
 ) -> None:
     table = read(tmp_path / "t.csv", "red;blue\n1;2\n3;4\n")
     assert cells(table) == {"red;blue": ["1;2", "3;4"]}
-    with pytest.raises(mg.TableError, match=r"no such column.*separated by ';': .*Received: column='blue'"):
+    with pytest.raises(
+        mg.TableError, match=r"no such column.*separated by ';': .*Received: column='blue'"
+    ):
         check_columns(table, ["blue"])
     with pytest.raises(mg.TableError, match=r"Did you mean 'colour'\?"):
         check_columns(pd.DataFrame({"colour": ["a"]}), ["color"])

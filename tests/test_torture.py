@@ -1,4 +1,6 @@
-"""The archive of odd and broken pictures: each becomes an array or one clear error, in bounded time and memory."""
+"""The archive of odd and broken pictures: each becomes an array or one clear error, in bounded time
+and memory.
+"""
 
 import json
 import os
@@ -31,7 +33,9 @@ def torture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def outcomes(torture: Path) -> pd.DataFrame:
-    """What became of each file with each decoder and settings; warnings are errors while they are read."""
+    """What became of each file with each decoder and settings; warnings are errors while they are
+    read.
+    """
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("measures memory as Linux tells it")
     command = [sys.executable, str(ROOT / "tests" / "read_torture.py"), str(torture)]
@@ -41,7 +45,9 @@ def outcomes(torture: Path) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-def test_every_file_gives_an_array_of_the_spec_or_an_error_that_names_it(outcomes: pd.DataFrame) -> None:
+def test_every_file_gives_an_array_of_the_spec_or_an_error_that_names_it(
+    outcomes: pd.DataFrame,
+) -> None:
     assert outcomes["path"].nunique() >= 930
     bad = outcomes[~outcomes["kind"].isin(["array", "LoadError"])]
     assert bad.empty, bad.to_string()
@@ -73,7 +79,8 @@ def test_whatever_pillow_decodes_is_decoded_by_both_decoders(
     # The list was made with a newer Pillow than may be installed.
     decodable = {path for path in decodable if not is_broken_for_pillow(torture / path)}
     refused = outcomes[outcomes["path"].isin(decodable) & (outcomes["kind"] != "array")]
-    # Of floats and 32-bit integers Pillow clips whatever is above 255; here somebody has to say what is white.
+    # Of floats and 32-bit integers Pillow clips whatever is above 255; here somebody has to say
+    # what is white.
     refused = refused[~refused["reason"].str.contains("value_range=(low, high)", regex=False)]
     assert refused.empty, refused.to_string()
 
@@ -92,19 +99,33 @@ def differences(folder: Path, names: list[str], reference: str, decoder: str) ->
 @pytest.mark.parametrize("decoder", ["pillow", "turbo"])
 def test_all_orientations_give_the_same_upright_picture(torture: Path, decoder: str) -> None:
     for shape, count in (("Landscape", 6), ("Portrait", 4)):
-        names = sorted(f"exif-orientation/{path.name}" for path in (torture / "exif-orientation").glob(f"{shape}_*"))
+        names = sorted(
+            f"exif-orientation/{path.name}"
+            for path in (torture / "exif-orientation").glob(f"{shape}_*")
+        )
         assert len(names) >= count
         found = differences(torture, names, names[0], decoder)
         assert max(found.values()) < 3, found
 
 
 @pytest.mark.parametrize("decoder", ["pillow", "turbo"])
-def test_versions_of_a_picture_in_other_modes_differ_by_less_than_3_of_255(torture: Path, decoder: str) -> None:
+def test_versions_of_a_picture_in_other_modes_differ_by_less_than_3_of_255(
+    torture: Path, decoder: str
+) -> None:
     with Image.open(torture / "crafted" / "rgb.tif") as image:
         image.convert("CMYK").save(torture / "crafted" / "cmyk.tif")
         image.convert("CMYK").save(torture / "crafted" / "cmyk.jpg", quality=95)
         image.convert("L").save(torture / "crafted" / "gray.png")
-    versions = ("palette.png", "gif_named.jpg", "cmyk.tif", "cmyk.jpg", "jp2.jp2", "rgba_opaque.png")
-    found = differences(torture, [f"crafted/{name}" for name in versions], "crafted/rgb.tif", decoder)
+    versions = (
+        "palette.png",
+        "gif_named.jpg",
+        "cmyk.tif",
+        "cmyk.jpg",
+        "jp2.jp2",
+        "rgba_opaque.png",
+    )
+    found = differences(
+        torture, [f"crafted/{name}" for name in versions], "crafted/rgb.tif", decoder
+    )
     found |= differences(torture, ["crafted/gray16.png"], "crafted/gray.png", decoder)
     assert max(found.values()) < 3, found

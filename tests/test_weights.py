@@ -25,7 +25,11 @@ def table() -> pd.DataFrame:
 def sequence(table: pd.DataFrame, several: bool = False, mode: str = "int", **arguments: object):
     inputs = {"number": mg.NumericLoader("number", mean=[0], scale=[1])}
     kind = mg.ClassLabel.from_values("kind", table["kind"], label_mode=mode)
-    targets = {"kind": kind, "state": mg.ClassLabel.from_values("state", table["state"])} if several else kind
+    targets = (
+        {"kind": kind, "state": mg.ClassLabel.from_values("state", table["state"])}
+        if several
+        else kind
+    )
     return mg.MultimodalSequence(table, inputs, targets, batch_size=10, **arguments)
 
 
@@ -51,7 +55,9 @@ def test_several_targets_come_as_dicts_with_weights_of_their_own(table) -> None:
     weights = sequence(table, several=True, sample_weight={"kind": "trust", "state": "doubt"})[0][2]
     assert weights["kind"] == pytest.approx(np.linspace(0.1, 1, 10))
     assert weights["state"] == pytest.approx(np.linspace(1, 0.1, 10))
-    weights = sequence(table, several=True, sample_weight="trust", class_weight={"kind": "balanced"})[0][2]
+    weights = sequence(
+        table, several=True, sample_weight="trust", class_weight={"kind": "balanced"}
+    )[0][2]
     assert weights["state"] == pytest.approx(np.linspace(0.1, 1, 10))
     assert weights["kind"][-1] == pytest.approx(2.5)
 
@@ -65,18 +71,36 @@ def test_a_padded_row_has_no_weight_whatever_its_class(table) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"class_weight": {"mug": 1}}, r"a weight for each of the classes \['mug', 'vase'\]. Received: {'mug': 1}"),
-        ({"class_weight": {"mug": 1, "vase": -1}}, "a class weight must be a finite number, at least 0"[2:]),
+        (
+            {"class_weight": {"mug": 1}},
+            r"a weight for each of the classes \['mug', 'vase'\]. Received: {'mug': 1}",
+        ),
+        (
+            {"class_weight": {"mug": 1, "vase": -1}},
+            "a class weight must be a finite number, at least 0"[2:],
+        ),
         ({"class_weight": {"mug": 1, "vase": float("nan")}}, "finite number"),
         ({"class_weight": "even"}, "must be \"balanced\" or give a weight.*Received: 'even'"),
         (
             {"several": True, "class_weight": "balanced"},
             "must say for which, as in {'kind': 'balanced'}. Received: class_weight='balanced'",
         ),
-        ({"several": True, "class_weight": {"sort": "balanced"}}, r"must map target names.*Received: \['sort'\]"),
-        ({"several": True, "sample_weight": {"sort": "trust"}}, r"`sample_weight` must map target names.*'sort'"),
-        ({"sample_weight": {"kind": "trust"}}, "must be the name of a column of the table, or, for several targets"),
-        ({"sample_weight": np.ones(10)}, "must be the name of a column.*Received: sample_weight of type ndarray"),
+        (
+            {"several": True, "class_weight": {"sort": "balanced"}},
+            r"must map target names.*Received: \['sort'\]",
+        ),
+        (
+            {"several": True, "sample_weight": {"sort": "trust"}},
+            r"`sample_weight` must map target names.*'sort'",
+        ),
+        (
+            {"sample_weight": {"kind": "trust"}},
+            "must be the name of a column of the table, or, for several targets",
+        ),
+        (
+            {"sample_weight": np.ones(10)},
+            "must be the name of a column.*Received: sample_weight of type ndarray",
+        ),
         ({"sample_weight": "thrust"}, "no such column.*'thrust'"),
     ],
 )
@@ -87,27 +111,41 @@ def test_wrong_weights_are_named(table, arguments: dict, message: str) -> None:
 
 def test_class_weights_are_given_by_the_text_of_a_class() -> None:
     table = pd.DataFrame({"n": [1.0, 2.0], "y": [1, 2]})
-    inputs, target = {"n": mg.NumericLoader("n", mean=[0], scale=[1])}, mg.ClassLabel.from_values("y", table)
+    inputs, target = (
+        {"n": mg.NumericLoader("n", mean=[0], scale=[1])},
+        mg.ClassLabel.from_values("y", table),
+    )
     for weights in ({1: 2.0, 2: 3.0}, {"1": 2.0, "2": 3.0}, {1.0: 2.0, np.int8(2): 3.0}):
-        assert mg.MultimodalSequence(table, inputs, target, class_weight=weights)[0][2].tolist() == [2.0, 3.0]
-    with pytest.raises(ValueError, match=r"a weight for each of the classes \[1, 2\]. Received: \{1: 2.0, None: 3.0\}"):
+        assert mg.MultimodalSequence(table, inputs, target, class_weight=weights)[0][
+            2
+        ].tolist() == [2.0, 3.0]
+    with pytest.raises(
+        ValueError,
+        match=r"a weight for each of the classes \[1, 2\]. Received: \{1: 2.0, None: 3.0\}",
+    ):
         mg.MultimodalSequence(table, inputs, target, class_weight={1: 2.0, None: 3.0})
 
 
 def test_class_weights_need_a_class(table) -> None:
     inputs = {"number": mg.NumericLoader("number", mean=[0], scale=[1])}
-    with pytest.raises(ValueError, match="needs a target with one class per row.*Received: NumericLoader"):
+    with pytest.raises(
+        ValueError, match="needs a target with one class per row.*Received: NumericLoader"
+    ):
         mg.MultimodalSequence(table, inputs, inputs["number"], class_weight="balanced")
 
 
 @pytest.mark.parametrize("weights", [{0: 1.0, 1: 2.0}, {"kind": {0: 1.0, 1: 2.0}}])
-def test_class_weights_of_keras_are_refused_for_several_targets_in_a_model_of_ones_own(table, weights: dict) -> None:
+def test_class_weights_of_keras_are_refused_for_several_targets_in_a_model_of_ones_own(
+    table, weights: dict
+) -> None:
     data = sequence(table, several=True, inputs_as="array")
     number = keras.Input((1,), name="number")
     hidden = keras.layers.Dense(2)(number)
     outputs = {name: keras.layers.Dense(2, "softmax", name=name)(hidden) for name in data.target}
     model = keras.Model(number, outputs)
-    model.compile("sgd", loss={name: one.loss for name, one in data.target.items()}, jit_compile=False)
+    model.compile(
+        "sgd", loss={name: one.loss for name, one in data.target.items()}, jit_compile=False
+    )
     message = r"for a model of one target.*class_weight={target: weights}.*\['kind', 'state'\]. Received: class_weight="
     with pytest.raises(ValueError, match=message):
         model.fit(data, class_weight=weights, shuffle=False, verbose=0)

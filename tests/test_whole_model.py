@@ -1,4 +1,6 @@
-"""A trained model stays whole whatever ends a call of Keras: a bad cell, Ctrl-C, an error of somebody else's."""
+"""A trained model stays whole whatever ends a call of Keras: a bad cell, Ctrl-C, an error of
+somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ ROWS, BATCH = 24, 4
 # Of steps in one execution, torch takes one.
 SEVERAL = 1 if keras.backend.backend() == "torch" else 4
 METHODS = ["fit", "evaluate", "predict"]
-# Python drops a Ctrl-C that arrives in a finalizer of an object, and says so; the tests then send another one.
+# Python drops a Ctrl-C that arrives in a finalizer of an object, and says so; the tests then send
+# another one.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
@@ -101,12 +104,22 @@ def make(table: pd.DataFrame | None = None, **arguments: Any) -> mg.MultimodalSe
     table = make_table() if table is None else table
     target = mg.ClassLabel("y", list("abc"))
     return mg.MultimodalSequence(
-        table, {"x": Vectors("x")}, target, batch_size=BATCH, inputs_as="array", max_queue_size=0, **arguments
+        table,
+        {"x": Vectors("x")},
+        target,
+        batch_size=BATCH,
+        inputs_as="array",
+        max_queue_size=0,
+        **arguments,
     )
 
 
 def make_model(kind: type[keras.Sequential] = keras.Sequential, **compiling: Any) -> keras.Model:
-    layers = [keras.Input((4,), name="x"), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5, seed=7)]
+    layers = [
+        keras.Input((4,), name="x"),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.5, seed=7),
+    ]
     layers += [keras.layers.Dense(3, activation="softmax")]
     model = kind(layers)
     model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"], **compiling)
@@ -128,7 +141,9 @@ def numbers(model: keras.Model) -> list[bytes]:
 
 
 def call(model: keras.Model, method: str, data: mg.MultimodalSequence, **arguments: Any) -> Any:
-    return getattr(model, method)(data, verbose=0, **({"shuffle": False} if method == "fit" else {}), **arguments)
+    return getattr(model, method)(
+        data, verbose=0, **({"shuffle": False} if method == "fit" else {}), **arguments
+    )
 
 
 def until_interrupted(function: Callable[[], Any]) -> None:
@@ -160,7 +175,8 @@ def test_a_bad_cell_leaves_the_model_whole(method: str, batch: int, tmp_path: Pa
         call(model, method, make())
     Vectors.surprises.clear()
     if method == "fit":
-        # Keras 3.12 on jax takes a batch ahead of the step; on tensorflow, a step whose batch does not come may count.
+        # Keras 3.12 on jax takes a batch ahead of the step; on tensorflow, a step whose batch does
+        # not come may count.
         assert batch - 1 <= int(model.optimizer.iterations) - steps <= batch + 1
     else:
         assert numbers(model) == before
@@ -169,7 +185,9 @@ def test_a_bad_cell_leaves_the_model_whole(method: str, batch: int, tmp_path: Pa
 
 @pytest.mark.parametrize("batch", [0, 3])
 @pytest.mark.parametrize("method", METHODS)
-def test_control_c_while_a_batch_is_read_leaves_the_model_whole(method: str, batch: int, tmp_path: Path) -> None:
+def test_control_c_while_a_batch_is_read_leaves_the_model_whole(
+    method: str, batch: int, tmp_path: Path
+) -> None:
     model = trained()
     before = numbers(model)
     # As the terminal does it; it is a thread of the loaders that reads.
@@ -182,7 +200,9 @@ def test_control_c_while_a_batch_is_read_leaves_the_model_whole(method: str, bat
 
 
 @pytest.mark.parametrize(("method", "at_once"), [("fit", 1), ("evaluate", SEVERAL), ("predict", 1)])
-def test_control_c_between_a_step_and_its_result_leaves_the_model_whole(method: str, at_once: int) -> None:
+def test_control_c_between_a_step_and_its_result_leaves_the_model_whole(
+    method: str, at_once: int
+) -> None:
     model = make_model(Interrupting, steps_per_execution=at_once)
     model.build()
     before = numbers(model)
@@ -230,7 +250,10 @@ def test_what_ends_a_validation_inside_of_fit_leaves_the_model_whole(
 @pytest.mark.parametrize("method", ["evaluate", "predict"])
 def test_bundles_survive_control_c(method: str, tmp_path: Path) -> None:
     model = trained()
-    bundle, before = mg.Bundle(model, {"x": Vectors("x")}, mg.ClassLabel("y", list("abc"))), numbers(model)
+    bundle, before = (
+        mg.Bundle(model, {"x": Vectors("x")}, mg.ClassLabel("y", list("abc"))),
+        numbers(model),
+    )
     Vectors.surprises[9.0] = _thread.interrupt_main
     with pytest.raises(KeyboardInterrupt):
         until_interrupted(lambda: getattr(bundle, method)(make_table(), batch_size=BATCH))
@@ -248,7 +271,9 @@ class Failing(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("method", ["evaluate", "predict"])
-def test_a_callback_that_fails_leaves_the_model_whole_and_undoes_nothing_later(method: str, tmp_path: Path) -> None:
+def test_a_callback_that_fails_leaves_the_model_whole_and_undoes_nothing_later(
+    method: str, tmp_path: Path
+) -> None:
     model = trained()
     before = numbers(model)
     with pytest.raises(RuntimeError, match="a callback failed"):
@@ -277,7 +302,13 @@ def test_an_error_inside_of_a_step_leaves_the_model_whole() -> None:
             inputs, labels = super().__getitem__(index)
             return (np.repeat(inputs, 2, 1), labels) if index == 4 else (inputs, labels)
 
-    data = Growing(make_table(), {"x": Vectors("x")}, mg.ClassLabel("y", list("abc")), batch_size=4, inputs_as="array")
+    data = Growing(
+        make_table(),
+        {"x": Vectors("x")},
+        mg.ClassLabel("y", list("abc")),
+        batch_size=4,
+        inputs_as="array",
+    )
     with pytest.raises(Exception, match=r"(?i)shape|incompatible|size"):
         model.evaluate(data, verbose=0)
     assert all((one == two).all() for one, two in zip(before, model.get_weights(), strict=True))
@@ -295,14 +326,24 @@ def test_results_are_those_of_keras_alone() -> None:
     one = plain.fit(inputs, labels, shuffle=False, epochs=2, **given)
     two = watched.fit(make(), shuffle=False, epochs=2, verbose=0)
     np.testing.assert_allclose(one.history["loss"], two.history["loss"], rtol=1e-6)
-    np.testing.assert_allclose(plain.predict(inputs, **given), watched.predict(make(), verbose=0), rtol=1e-6)
-    np.testing.assert_allclose(plain.evaluate(inputs, labels, **given), watched.evaluate(make(), verbose=0), rtol=1e-6)
+    np.testing.assert_allclose(
+        plain.predict(inputs, **given), watched.predict(make(), verbose=0), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        plain.evaluate(inputs, labels, **given), watched.evaluate(make(), verbose=0), rtol=1e-6
+    )
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="steps are run one by one for jax only")
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="steps are run one by one for jax only"
+)
 @pytest.mark.parametrize("together", [False, True])
-def test_an_execution_takes_a_batch_for_each_of_its_steps_or_one_that_holds_them_all(together: bool) -> None:
-    """As Keras does up to 3.15, and since: there the iterator gives the batches of an execution as one."""
+def test_an_execution_takes_a_batch_for_each_of_its_steps_or_one_that_holds_them_all(
+    together: bool,
+) -> None:
+    """As Keras does up to 3.15, and since: there the iterator gives the batches of an execution as
+    one.
+    """
     model = make_model(steps_per_execution=3)
     model.build()
     seen: list[list[int]] = []
@@ -335,7 +376,9 @@ def test_an_execution_takes_a_batch_for_each_of_its_steps_or_one_that_holds_them
 
 
 def raise_at_line(line: int, names: set[str], function: Callable[[], Any]) -> bool:
-    """Interrupt functions of Keras's trainer, by their names, at the n-th line that they run; whether there was one."""
+    """Interrupt functions of Keras's trainer, by their names, at the n-th line that they run;
+    whether there was one.
+    """
     count = 0
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
@@ -360,7 +403,14 @@ def raise_at_line(line: int, names: set[str], function: Callable[[], Any]) -> bo
 @pytest.mark.parametrize("method", METHODS)
 def test_control_c_at_any_line_of_keras_leaves_the_model_whole(method: str) -> None:
     """Python handles a signal between any two instructions: so at each line that Keras runs, once."""
-    own = {method, "jax_state_sync", "_get_jax_state", "_purge_model_variables", "on_epoch_begin", "on_epoch_end"}
+    own = {
+        method,
+        "jax_state_sync",
+        "_get_jax_state",
+        "_purge_model_variables",
+        "on_epoch_begin",
+        "on_epoch_end",
+    }
     model, data = trained(), make()
     call(model, method, data)
     before, line = numbers(model), 1
@@ -373,7 +423,9 @@ def test_control_c_at_any_line_of_keras_leaves_the_model_whole(method: str) -> N
     call(model, "fit", data)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is the devices of jax that rows are divided among")
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="it is the devices of jax that rows are divided among"
+)
 def test_rows_that_devices_cannot_share_leave_the_model_whole(tmp_path: Path) -> None:
     code = """
 import jax
@@ -394,6 +446,11 @@ print("whole")
     paths = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.stdout == "whole\n", done.stderr

@@ -1,4 +1,5 @@
-"""Random operations: on one image, on one text, on a whole sample, on a whole batch. They draw from the given stream.
+"""Random operations: on one image, on one text, on a whole sample, on a whole batch. They draw from
+the given stream.
 
 Those on images are named as Keras's layers, work on uint8 arrays and go into
 `ImageLoader(augment=[...])`; those on texts into `TextLoader(augment=[...])`; the others into
@@ -27,7 +28,13 @@ from multimodal_gen.augment.color import (
 )
 from multimodal_gen.augment.crop import RandomCrop, RandomResizedCrop
 from multimodal_gen.augment.detail import GaussianBlur, RandomErasing
-from multimodal_gen.augment.geometric import RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom
+from multimodal_gen.augment.geometric import (
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+)
 from multimodal_gen.augment.image_data_generator import from_image_data_generator
 from multimodal_gen.augment.policy import RandAugment, TrivialAugment
 from multimodal_gen.augment.sample import FlipWithWords, ModalityDropout, Sample, SampleAugmentation

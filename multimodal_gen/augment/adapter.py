@@ -1,4 +1,6 @@
-"""Operations of other libraries: whatever is called as `transform(image=...)["image"]`, made reproducible."""
+"""Operations of other libraries: whatever is called as `transform(image=...)["image"]`, made
+reproducible.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +13,21 @@ from typing import Any
 
 import numpy as np
 
-# One at a time: the state that such libraries draw from belongs to the whole process, or to the transform.
+# One at a time: the state that such libraries draw from belongs to the whole process, or to the
+# transform.
 _LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
 class FromLibrary:
-    """An operation from a library that is called as `transform(image=image)["image"]`, such as albumentations.
+    """An operation from a library that is called as `transform(image=image)["image"]`, such as
+    albumentations.
 
-    Such libraries draw from a state of their own and not from a generator that they are handed. A transform with a
-    method `set_random_seed(seed)` is seeded by it before every call; for any other, Python's `random` and NumPy's
-    global generator are seeded, and put back afterwards. Calls run one at a time in a process, and each gets a copy of
-    the image. Other threads of yours that draw from the global generators at the same moment would disturb both.
+    Such libraries draw from a state of their own and not from a generator that they are handed. A
+    transform with a method `set_random_seed(seed)` is seeded by it before every call; for any
+    other, Python's `random` and NumPy's global generator are seeded, and put back afterwards. Calls
+    run one at a time in a process, and each gets a copy of the image. Other threads of yours that
+    draw from the global generators at the same moment would disturb both.
 
     As any callable, it is left out where loaders are saved, as prediction needs none.
 
@@ -38,7 +43,8 @@ class FromLibrary:
     def __post_init__(self) -> None:
         if not callable(self.transform):
             raise ValueError(
-                f'`transform` must be called as transform(image=...)["image"]. Received: transform={self.transform!r}'
+                '`transform` must be called as transform(image=...)["image"]. Received: '
+                f"transform={self.transform!r}"
             )
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -48,10 +54,14 @@ class FromLibrary:
         try:
             return result["image"]
         except (TypeError, KeyError, IndexError):
-            received = f"the keys {sorted(result)}" if isinstance(result, dict) else type(result).__name__
+            received = (
+                f"the keys {sorted(result)}" if isinstance(result, dict) else type(result).__name__
+            )
             raise ValueError(
-                'A transform of another library must return a mapping with "image"; give any other callable '
-                f"`(image, rng) -> image` without FromLibrary. Received: {received} from {self.transform!r}"
+                'A transform of another library must return a mapping with "image"; give any other '
+                "callable "
+                f"`(image, rng) -> image` without FromLibrary. Received: {received} from "
+                f"{self.transform!r}"
             ) from None
 
     @contextmanager

@@ -22,8 +22,8 @@ Operation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 class Augmentation(Configurable):
     """A random operation `(image, rng) -> image`.
 
-    `image` is `(height, width, channels) uint8` in [0, 255] and must not be changed in place; the result has the same
-    shape and dtype; `rng` is the only source of randomness.
+    `image` is `(height, width, channels) uint8` in [0, 255] and must not be changed in place; the
+    result has the same shape and dtype; `rng` is the only source of randomness.
     """
 
     @abc.abstractmethod
@@ -41,7 +41,8 @@ class GeometricAugmentation(Augmentation):
 
     @abc.abstractmethod
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw a `(3, 3)` matrix that maps a point `(x, y, 1)` of the result to the point of the source seen there.
+        """Draw a `(3, 3)` matrix that maps a point `(x, y, 1)` of the result to the point of the
+        source seen there.
 
         Coordinates are in pixels from the top left corner of the image.
         """
@@ -82,7 +83,8 @@ def augment_image(
         An array of the same shape and dtype.
 
     Raises:
-        ValueError: If the image is not one, or an operation returns another shape or dtype; it names the operation.
+        ValueError: If the image is not one, or an operation returns another shape or dtype; it
+            names the operation.
     """
     return apply_drawn(image, ((operation, rng) for operation in operations), warp)
 
@@ -100,8 +102,10 @@ def apply_drawn(
         image: `(height, width, channels) uint8` in [0, 255]; left unchanged.
         operations: Operations and streams.
         warp: What resamples an image through one matrix.
-        frame: `(height, width)` for which matrices are drawn, to be applied in proportion; by default the image's.
-        nearest: Whether pixels are taken over as they are, whatever an operation says of interpolation.
+        frame: `(height, width)` for which matrices are drawn, to be applied in proportion; by
+            default the image's.
+        nearest: Whether pixels are taken over as they are, whatever an operation says of
+            interpolation.
 
     Raises:
         ValueError: As `augment_image`.
@@ -117,7 +121,9 @@ def apply_drawn(
         if isinstance(operation, GeometricAugmentation):
             if fill is not None and operation.fill not in (None, fill):
                 result, matrix = flushed(), np.eye(3)
-            matrix = matrix @ _in_proportion(operation, image.shape[:2], frame or image.shape[:2], rng)
+            matrix = matrix @ _in_proportion(
+                operation, image.shape[:2], frame or image.shape[:2], rng
+            )
             fill = operation.fill or fill
         else:
             result, matrix = flushed(), np.eye(3)
@@ -126,7 +132,10 @@ def apply_drawn(
 
 
 def _in_proportion(
-    operation: GeometricAugmentation, shape: tuple[int, ...], frame: tuple[int, ...], rng: np.random.Generator
+    operation: GeometricAugmentation,
+    shape: tuple[int, ...],
+    frame: tuple[int, ...],
+    rng: np.random.Generator,
 ) -> np.ndarray:
     matrix = operation.matrix(frame[0], frame[1], rng)
     if shape == frame:
@@ -135,14 +144,24 @@ def _in_proportion(
     (height, width), (high, wide) = shape, frame
     (a, b, c), (d, e, f) = np.asarray(matrix, "float64")[:2]
     x, y = (width * high, height * wide)
-    return np.array([[a, b * x / y, c * width / wide], [d * y / x, e, f * height / high], [0, 0, 1]])
+    return np.array(
+        [[a, b * x / y, c * width / wide], [d * y / x, e, f * height / high], [0, 0, 1]]
+    )
 
 
 def _checked(result: Any, image: np.ndarray, operation: Any) -> np.ndarray:
-    if not isinstance(result, np.ndarray) or result.shape != image.shape or result.dtype != image.dtype:
-        received = f"{result.shape} {result.dtype}" if isinstance(result, np.ndarray) else type(result).__name__
+    if (
+        not isinstance(result, np.ndarray)
+        or result.shape != image.shape
+        or result.dtype != image.dtype
+    ):
+        received = (
+            f"{result.shape} {result.dtype}"
+            if isinstance(result, np.ndarray)
+            else type(result).__name__
+        )
         raise ValueError(
-            f"An augmentation must return an array like the one it got, {image.shape} {image.dtype}. "
-            f"Received: {received} from {operation!r}"
+            f"An augmentation must return an array like the one it got, {image.shape} "
+            f"{image.dtype}. Received: {received} from {operation!r}"
         )
     return result

@@ -1,7 +1,8 @@
 """Random operations on a whole batch with its targets: MixUp and CutMix, for any number of inputs.
 
-They go into `MultimodalSequence(batch_augment=[...])` and act while training only. What becomes of an input depends
-on its kind: pictures and numbers are blended, of captions one stays or both are joined.
+They go into `MultimodalSequence(batch_augment=[...])` and act while training only. What becomes of
+an input depends on its kind: pictures and numbers are blended, of captions one stays or both are
+joined.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ class Batch:
     """The arrays of one batch.
 
     Args:
-        inputs: Input name -> `(batch, *spec.shape)`; after them the masks of inputs that rows may lack, of kind
-            "presence".
-        target: `(batch, *spec.shape)`, a mapping of target name -> array where there are several, or None.
+        inputs: Input name -> `(batch, *spec.shape)`; after them the masks of inputs that rows may
+            lack, of kind "presence".
+        target: `(batch, *spec.shape)`, a mapping of target name -> array where there are several,
+            or None.
         sample_weight: `(batch,) float32`, a mapping of target name -> weights, or None.
         specs: Input name -> the spec of its arrays.
 
@@ -45,8 +47,8 @@ class Batch:
 class BatchAugmentation(Configurable):
     """A random operation `(batch, rng) -> batch`; any callable of this form does in its place.
 
-    `batch` must not be changed in place; the arrays of the result have the same shapes and dtypes; `rng` is the only
-    source of randomness, and is the same for the same seed, epoch and batch.
+    `batch` must not be changed in place; the arrays of the result have the same shapes and dtypes;
+    `rng` is the only source of randomness, and is the same for the same seed, epoch and batch.
     """
 
     @abc.abstractmethod
@@ -56,7 +58,8 @@ class BatchAugmentation(Configurable):
 
 @dataclass(frozen=True)
 class _Mix(BatchAugmentation):
-    # What MixUp and CutMix share: a partner and a weight for each row, mixed targets, and the captions.
+    # What MixUp and CutMix share: a partner and a weight for each row, mixed targets, and the
+    # captions.
     alpha: float = 0.2
     text: str = "heavier"
 
@@ -73,12 +76,15 @@ class _Mix(BatchAugmentation):
         weights: np.ndarray,
         image: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
     ) -> Batch:
-        # `weights`: (rows,), the share of the row itself; `image(own, other, row)` mixes one picture.
+        # `weights`: (rows,), the share of the row itself; `image(own, other, row)` mixes one
+        # picture.
         inputs = {}
         for name in batch.inputs:
             spec, (own, other) = batch.specs[name], _pair(batch, name, partners)
             if spec.kind == "image":
-                inputs[name] = np.stack([image(own[row], other[row], row) for row in range(len(own))])
+                inputs[name] = np.stack(
+                    [image(own[row], other[row], row) for row in range(len(own))]
+                )
             elif spec.kind in ("tokens", "ngrams"):
                 inputs[name] = self._texts(own, other, weights, spec.kind)
             elif spec.kind == "presence":
@@ -91,7 +97,9 @@ class _Mix(BatchAugmentation):
                     f"Received: input {name!r} of kind {spec.kind!r} and dtype {spec.dtype}"
                 )
         if batch.target is None:
-            raise ValueError(f"{type(self).__name__} mixes targets, and there is none. Received: target=None")
+            raise ValueError(
+                f"{type(self).__name__} mixes targets, and there is none. Received: target=None"
+            )
         targets = by_name(batch.target)
         for name, array in targets.items():
             targets[name] = self._target(array, partners, weights, name, image)
@@ -112,34 +120,43 @@ class _Mix(BatchAugmentation):
             of = "the target" if name is None else f"the target {name!r}"
             raise ValueError(
                 f"{type(self).__name__} mixes targets, and {of} is whole numbers. Of a class take "
-                f'ClassLabel(..., label_mode="categorical"); ids cannot be mixed. Received: dtype={own.dtype}'
+                'ClassLabel(..., label_mode="categorical"); ids cannot be mixed. Received: '
+                f"dtype={own.dtype}"
             )
         if own.ndim == _PICTURES:
             # A mask, or a picture to give back, goes the way of the row's other pictures.
-            return np.stack([image(own[row], own[partner], row) for row, partner in enumerate(partners)])
+            return np.stack(
+                [image(own[row], own[partner], row) for row, partner in enumerate(partners)]
+            )
         return _blend(own, own[partners], weights)
 
-    def _texts(self, own: np.ndarray, other: np.ndarray, weights: np.ndarray, kind: str) -> np.ndarray:
+    def _texts(
+        self, own: np.ndarray, other: np.ndarray, weights: np.ndarray, kind: str
+    ) -> np.ndarray:
         if self.text == "heavier":
             heavier = weights >= 0.5
             return np.where(heavier.reshape(-1, *[1] * (own.ndim - 1)), own, other)
         join = _join_tokens if kind == "tokens" else _join_ngrams
-        return np.stack([join(one, two, weight) for one, two, weight in zip(own, other, weights, strict=True)])
+        return np.stack(
+            [join(one, two, weight) for one, two, weight in zip(own, other, weights, strict=True)]
+        )
 
 
 @dataclass(frozen=True)
 class MixUp(_Mix):
-    """Blends each row with another row of its batch, by one share for pictures, numbers and targets.
+    """Blends each row with another row of its batch, by one share for pictures, numbers and
+    targets.
 
-    The share is drawn from Beta(alpha, alpha) for each row (Zhang et al., "mixup", 2018). Targets must be float32:
-    one-hot, multi-label or numbers. Sample weights are blended likewise. An input that only one of the two rows has
-    (`missing="blank"`) is taken as it is there, and not paled by blending it with nothing.
+    The share is drawn from Beta(alpha, alpha) for each row (Zhang et al., "mixup", 2018). Targets
+    must be float32: one-hot, multi-label or numbers. Sample weights are blended likewise. An input
+    that only one of the two rows has (`missing="blank"`) is taken as it is there, and not paled by
+    blending it with nothing.
 
     Args:
         alpha: Positive; the smaller, the nearer most rows stay to one of the two.
-        text: What becomes of captions: "heavier" keeps that of the row with the larger share; "joined" puts one
-            after the other as far as both fit, the heavier first (Hao et al., "MixGen", 2023), and of n-grams takes
-            both with weights in proportion to the shares.
+        text: What becomes of captions: "heavier" keeps that of the row with the larger share;
+            "joined" puts one after the other as far as both fit, the heavier first (Hao et al.,
+            "MixGen", 2023), and of n-grams takes both with weights in proportion to the shares.
     """
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
@@ -155,12 +172,13 @@ class MixUp(_Mix):
 
 @dataclass(frozen=True)
 class CutMix(_Mix):
-    """Pastes a rectangle of another row's picture into each row's; targets are blended by the areas.
+    """Pastes a rectangle of another row's picture into each row's; targets are blended by the
+    areas.
 
-    The share of the row's own picture is drawn from Beta(alpha, alpha), the rectangle has the picture's aspect ratio
-    and lies anywhere, cut off at the borders (Yun et al., "CutMix", 2019). Targets that are pictures, of three axes,
-    are pasted as the pictures are. Numbers, captions and sample weights are treated as by `MixUp`. There must be a
-    picture among the inputs.
+    The share of the row's own picture is drawn from Beta(alpha, alpha), the rectangle has the
+    picture's aspect ratio and lies anywhere, cut off at the borders (Yun et al., "CutMix", 2019).
+    Targets that are pictures, of three axes, are pasted as the pictures are. Numbers, captions and
+    sample weights are treated as by `MixUp`. There must be a picture among the inputs.
 
     Args:
         alpha: Positive; 1 makes all shares equally likely.
@@ -173,20 +191,28 @@ class CutMix(_Mix):
         """Draw partners and rectangles, and paste."""
         grid = next((spec.shape[:2] for spec in batch.specs.values() if spec.kind == "image"), None)
         if grid is None:
-            raise ValueError(f"CutMix needs an input of kind 'image'. Received: inputs {list(batch.inputs)}")
+            raise ValueError(
+                f"CutMix needs an input of kind 'image'. Received: inputs {list(batch.inputs)}"
+            )
         rows = len(next(iter(batch.inputs.values())))
         partners = _partners(rows, rng)
         sides = np.sqrt(1 - rng.beta(self.alpha, self.alpha, rows))
         # Top, left, bottom, right, in shares of height and width.
         centres = rng.random((rows, 2))
-        boxes = np.clip(np.concatenate([centres - sides[:, None] / 2, centres + sides[:, None] / 2], axis=1), 0, 1)
+        boxes = np.clip(
+            np.concatenate([centres - sides[:, None] / 2, centres + sides[:, None] / 2], axis=1),
+            0,
+            1,
+        )
         # On the pixels of the first picture, so that its areas are exact.
         boxes = np.rint(boxes * (*grid, *grid)) / (*grid, *grid)
         weights = 1 - (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
         def paste(own: np.ndarray, other: np.ndarray, row: int) -> np.ndarray:
             height, width = own.shape[:2]
-            top, left, bottom, right = np.rint(boxes[row] * (height, width, height, width)).astype(int)
+            top, left, bottom, right = np.rint(boxes[row] * (height, width, height, width)).astype(
+                int
+            )
             result = own.copy()
             result[top:bottom, left:right] = other[top:bottom, left:right]
             return result
@@ -203,7 +229,8 @@ def _partners(rows: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _pair(batch: Batch, name: str, partners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # Each row's array and its partner's; where one of the two lacks the input, the other's for both.
+    # Each row's array and its partner's; where one of the two lacks the input, the other's for
+    # both.
     own = batch.inputs[name]
     other, mask = own[partners], mask_name(name)
     if mask not in batch.specs or batch.specs[mask].kind != "presence":

@@ -1,4 +1,6 @@
-"""Proof that an augmentation keeps its contract, and what such proofs of all kinds need: frozen arrays, equality."""
+"""Proof that an augmentation keeps its contract, and what such proofs of all kinds need: frozen
+arrays, equality.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +27,25 @@ _SEEDS = range(8)
 def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any = None) -> None:
     """Prove that an augmentation keeps its contract, on examples of your own.
 
-    Checked are: the same result with the same random stream, after pickling, and of a `Configurable` after saving to
-    JSON; that the example is left as it is; that every array keeps its shape and dtype, and stays finite.
+    Checked are: the same result with the same random stream, after pickling, and of a
+    `Configurable` after saving to JSON; that the example is left as it is; that every array keeps
+    its shape and dtype, and stays finite.
 
     Args:
         operation: An augmentation of any kind, or a callable of the same form.
-        examples: What it is to act on, at least one: images `(height, width, channels) uint8`; texts; for a
-            `TokenAugmentation` ids; for an operation on samples a `Sample`, and for a `SampleAugmentation` pairs
-            `(cells, sample)`, the cells by the name of their input; for an operation on batches a `Batch`.
+        examples: What it is to act on, at least one: images `(height, width, channels) uint8`;
+            texts; for a `TokenAugmentation` ids; for an operation on samples a `Sample`, and for a
+            `SampleAugmentation` pairs `(cells, sample)`, the cells by the name of their input; for
+            an operation on batches a `Batch`.
         tokens: For a `TokenAugmentation`: the encoder of the ids.
 
     Raises:
         LoaderError: At the first broken rule, saying which.
     """
     name = getattr(operation, "__qualname__", type(operation).__qualname__)
-    if isinstance(operation, type) or not (callable(operation) or isinstance(operation, SampleAugmentation)):
+    if isinstance(operation, type) or not (
+        callable(operation) or isinstance(operation, SampleAugmentation)
+    ):
         raise LoaderError(
             f"An augmentation must be an object that can be called, or a SampleAugmentation. "
             f"Received: operation={operation!r}"
@@ -58,7 +64,9 @@ def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any =
             saved = json.dumps(serialize(operation))
         except TypeError as error:
             raise LoaderError(f"{name} cannot be saved: {error}") from error
-        others.append(("after saving to JSON", deserialize(json.loads(saved), classes_in(operation))))
+        others.append(
+            ("after saving to JSON", deserialize(json.loads(saved), classes_in(operation)))
+        )
     for example in examples:
         for seed in _SEEDS:
             first = _varied(operation, example, seed, name, tokens)
@@ -77,14 +85,19 @@ def _varied(operation: Any, example: Any, seed: int, name: str, tokens: Any) -> 
             cells, sample = given
             varied_cells, step = operation.prepare(cells, rng)
             if not isinstance(varied_cells, Mapping) or set(varied_cells) != set(cells):
-                raise LoaderError(f"{name}.prepare must give a cell for each input. Received: {varied_cells!r}")
+                raise LoaderError(
+                    f"{name}.prepare must give a cell for each input. Received: {varied_cells!r}"
+                )
             result: Any = (varied_cells, sample if step is None else step(sample))
         elif isinstance(operation, TokenAugmentation):
             result = operation(given, rng, tokens)
         else:
             result = operation(given, rng)
     if not alike(given, before):
-        raise LoaderError(f"{name} must leave what it is given as it is. Received: a changed {type(given).__name__}")
+        raise LoaderError(
+            f"{name} must leave what it is given as it is. Received: a changed "
+            f"{type(given).__name__}"
+        )
     _check_kept(before, result, name)
     return result
 
@@ -93,10 +106,15 @@ def _check_kept(before: Any, after: Any, name: str) -> None:
     if isinstance(before, tuple):
         before, after = before[1], after[1]
     if type(after) is not type(before):
-        raise LoaderError(f"{name} must return a {type(before).__name__}. Received: {type(after).__name__}")
+        raise LoaderError(
+            f"{name} must return a {type(before).__name__}. Received: {type(after).__name__}"
+        )
     old, new = _arrays(before), _arrays(after)
     if set(old) != set(new):
-        raise LoaderError(f"{name} must keep all arrays, {sorted(map(str, old))}. Received: {sorted(map(str, new))}")
+        raise LoaderError(
+            f"{name} must keep all arrays, {sorted(map(str, old))}. Received: "
+            f"{sorted(map(str, new))}"
+        )
     for key, array in old.items():
         of = f" of {key}" if key else ""
         problem = spec_problem(new[key], ArraySpec(array.shape, array.dtype.name))
@@ -105,16 +123,30 @@ def _check_kept(before: Any, after: Any, name: str) -> None:
         if array.dtype.kind == "f" and not np.isfinite(new[key]).all():
             raise LoaderError(f"{name} must keep numbers finite{of}. Received: NaN or infinity")
         if key.startswith("sample_weight") and np.min(new[key]) < 0:
-            raise LoaderError(f"{name} must give weights of at least 0. Received: {np.min(new[key])}")
+            raise LoaderError(
+                f"{name} must give weights of at least 0. Received: {np.min(new[key])}"
+            )
 
 
 def _arrays(example: Any) -> dict[str, np.ndarray]:
     # Name -> array of everything in an example that is one.
     if isinstance(example, Sample | Batch):
-        parts = {one.name: getattr(example, one.name) for one in dataclasses.fields(example) if one.name != "specs"}
-        return {f"{part}{key}": array for part, value in parts.items() for key, array in _arrays(value).items()}
+        parts = {
+            one.name: getattr(example, one.name)
+            for one in dataclasses.fields(example)
+            if one.name != "specs"
+        }
+        return {
+            f"{part}{key}": array
+            for part, value in parts.items()
+            for key, array in _arrays(value).items()
+        }
     if isinstance(example, Mapping):
-        return {f"[{name!r}]{key}": array for name, value in example.items() for key, array in _arrays(value).items()}
+        return {
+            f"[{name!r}]{key}": array
+            for name, value in example.items()
+            for key, array in _arrays(value).items()
+        }
     return {"": np.asarray(example)} if isinstance(example, np.ndarray | np.generic) else {}
 
 
@@ -124,7 +156,9 @@ def random_stream(seed: int) -> np.random.Generator:
 
 
 def frozen(value: Any) -> Any:
-    """The same value, of whose arrays each is a copy that cannot be written into; mappings are copied too."""
+    """The same value, of whose arrays each is a copy that cannot be written into; mappings are
+    copied too.
+    """
     if isinstance(value, np.ndarray):
         array = value.copy()
         array.flags.writeable = False
@@ -155,7 +189,9 @@ def unwritten(rule: str) -> Iterator[None]:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two values are the same to the bit, arrays within mappings, lists and samples included."""
+    """Whether two values are the same to the bit, arrays within mappings, lists and samples
+    included.
+    """
     if one is other or type(one) is not type(other):
         return one is other
     if isinstance(one, np.ndarray):
@@ -164,7 +200,10 @@ def alike(one: Any, other: Any) -> bool:
             return same and all(map(alike, one.ravel().tolist(), other.ravel().tolist()))
         return same and one.tobytes() == other.tobytes()
     if isinstance(one, Sample | Batch):
-        return all(alike(getattr(one, part.name), getattr(other, part.name)) for part in dataclasses.fields(one))
+        return all(
+            alike(getattr(one, part.name), getattr(other, part.name))
+            for part in dataclasses.fields(one)
+        )
     if isinstance(one, Mapping):
         return list(one) == list(other) and all(alike(one[name], other[name]) for name in one)
     if isinstance(one, list | tuple):

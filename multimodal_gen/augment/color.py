@@ -12,7 +12,13 @@ import numpy as np
 
 from multimodal_gen.augment import tones
 from multimodal_gen.augment.base import Augmentation
-from multimodal_gen.augment.parameters import Factor, check_choice, check_probability, check_span, draw
+from multimodal_gen.augment.parameters import (
+    Factor,
+    check_choice,
+    check_probability,
+    check_span,
+    draw,
+)
 from multimodal_gen.rows.checks import check_switches
 
 
@@ -22,8 +28,9 @@ class RandomBrightness(Augmentation):
 
     Args:
         factor: A number `f` for the range [-f, f], or a pair.
-        method: "add": 255 times the factor, in [-1, 1], is added; -1 makes everything black, 1 white. "multiply":
-            values are multiplied by 1 + factor, at least -1, so that black stays black.
+        method: "add": 255 times the factor, in [-1, 1], is added; -1 makes everything black, 1
+            white. "multiply": values are multiplied by 1 + factor, at least -1, so that black stays
+            black.
     """
 
     factor: Factor
@@ -39,7 +46,9 @@ class RandomBrightness(Augmentation):
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the factor and apply it."""
         factor = draw(self.factor, rng)
-        tables = tones.LEVELS + 255 * factor if self.method == "add" else tones.LEVELS * (1 + factor)
+        tables = (
+            tones.LEVELS + 255 * factor if self.method == "add" else tones.LEVELS * (1 + factor)
+        )
         return tones.recolor(image, partial(tones.map_levels, tables=tables))
 
 
@@ -47,10 +56,12 @@ class RandomBrightness(Augmentation):
 class RandomContrast(Augmentation):
     """Multiplies each channel's distance from its mean by 1 + factor.
 
-    In Keras a pair `(low, high)` means [1 - low, 1 + high]; here both ends carry their own sign, as everywhere.
+    In Keras a pair `(low, high)` means [1 - low, 1 + high]; here both ends carry their own sign, as
+    everywhere.
 
     Args:
-        factor: A number `f` for the range [-f, f], or a pair, at least -1; -1 leaves the mean alone.
+        factor: A number `f` for the range [-f, f], or a pair, at least -1; -1 leaves the mean
+            alone.
     """
 
     factor: Factor
@@ -67,11 +78,12 @@ class RandomContrast(Augmentation):
 class RandomSaturation(Augmentation):
     """Multiplies each pixel's distance from the grey of equal brightness by 1 + factor.
 
-    An image of one channel is returned as it is. In Keras 0.5 changes nothing and 1 is without bound; here 0 changes
-    nothing, as everywhere.
+    An image of one channel is returned as it is. In Keras 0.5 changes nothing and 1 is without
+    bound; here 0 changes nothing, as everywhere.
 
     Args:
-        factor: A number `f` for the range [-f, f], or a pair, at least -1; -1 is grey, 1 doubles the colourfulness.
+        factor: A number `f` for the range [-f, f], or a pair, at least -1; -1 is grey, 1 doubles
+            the colourfulness.
     """
 
     factor: Factor
@@ -81,19 +93,21 @@ class RandomSaturation(Augmentation):
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the factor and apply it."""
-        return tones.recolor(image, partial(tones.scale_saturation, scale=1 + draw(self.factor, rng)))
+        return tones.recolor(
+            image, partial(tones.scale_saturation, scale=1 + draw(self.factor, rng))
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomHue(Augmentation):
     """Turns the hue of the HSV colour model.
 
-    An image of one channel is returned as it is. Keras counts half turns, and draws the sign on its own; here a factor
-    counts full turns, as in `RandomRotation`.
+    An image of one channel is returned as it is. Keras counts half turns, and draws the sign on its
+    own; here a factor counts full turns, as in `RandomRotation`.
 
     Args:
-        factor: A number `f` for the range [-f, f], or a pair, in full turns within [-1, 1]: 1/3 makes red green, and
-            0.5 or -0.5 every colour its opposite.
+        factor: A number `f` for the range [-f, f], or a pair, in full turns within [-1, 1]: 1/3
+            makes red green, and 0.5 or -0.5 every colour its opposite.
     """
 
     factor: Factor
@@ -111,8 +125,10 @@ class RandomChannelShift(Augmentation):
     """Adds a number to each channel; values beyond [0, 255] are clipped.
 
     Args:
-        factor: A number `f` for the range [-f, f], or a pair, in [-1, 1]; 255 times the factor is added.
-        together: Whether all channels are shifted by one number, as `ImageDataGenerator` does, and not by one each.
+        factor: A number `f` for the range [-f, f], or a pair, in [-1, 1]; 255 times the factor is
+            added.
+        together: Whether all channels are shifted by one number, as `ImageDataGenerator` does, and
+            not by one each.
     """
 
     factor: Factor
@@ -124,15 +140,21 @@ class RandomChannelShift(Augmentation):
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the shifts and apply them."""
-        shifts = np.array([[255 * draw(self.factor, rng)] for _ in range(1 if self.together else 3)])
+        shifts = np.array(
+            [[255 * draw(self.factor, rng)] for _ in range(1 if self.together else 3)]
+        )
         return tones.recolor(
-            image, lambda picture: tones.map_levels(picture, tones.LEVELS + shifts[: len(picture.getbands())])
+            image,
+            lambda picture: tones.map_levels(
+                picture, tones.LEVELS + shifts[: len(picture.getbands())]
+            ),
         )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomGrayscale(Augmentation):
-    """Takes the colour away with some probability: every channel becomes the grey of equal brightness (ITU-R BT.601).
+    """Takes the colour away with some probability: every channel becomes the grey of equal
+    brightness (ITU-R BT.601).
 
     Args:
         factor: The probability, in [0, 1].

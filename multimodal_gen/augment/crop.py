@@ -1,4 +1,6 @@
-"""Operations that show a window of the image at full size: every image keeps its shape, so a crop is a zoom."""
+"""Operations that show a window of the image at full size: every image keeps its shape, so a crop
+is a zoom.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,11 @@ from multimodal_gen.augment.parameters import draw, is_number
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomCrop(GeometricAugmentation):
-    """Shows a window of a fixed size, at a place of whole pixels drawn evenly, scaled up to the full image.
+    """Shows a window of a fixed size, at a place of whole pixels drawn evenly, scaled up to the
+    full image.
 
-    In Keras the window becomes the image's new size; here the size stays as `ImageLoader` made it. For the usual
-    "pad and crop", take `RandomTranslation(4, 4, unit="pixels")`.
+    In Keras the window becomes the image's new size; here the size stays as `ImageLoader` made it.
+    For the usual "pad and crop", take `RandomTranslation(4, 4, unit="pixels")`.
 
     Args:
         height: Height of the window in pixels, at most the image's.
@@ -31,7 +34,9 @@ class RandomCrop(GeometricAugmentation):
         for name in ("height", "width"):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"`{name}` must be a positive number of pixels. Received: {name}={value!r}")
+                raise ValueError(
+                    f"`{name}` must be a positive number of pixels. Received: {name}={value!r}"
+                )
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw where the window lies.
@@ -41,23 +46,26 @@ class RandomCrop(GeometricAugmentation):
         """
         if self.height > height or self.width > width:
             raise ValueError(
-                f"The window of RandomCrop must fit into the image, which is {height} pixels high and {width} wide. "
-                f"Received: height={self.height!r}, width={self.width!r}"
+                f"The window of RandomCrop must fit into the image, which is {height} pixels high "
+                f"and {width} wide. Received: height={self.height!r}, width={self.width!r}"
             )
         top, left = rng.integers(height - self.height + 1), rng.integers(width - self.width + 1)
-        return _window(top / height, left / width, self.height / height, self.width / width, height, width)
+        return _window(
+            top / height, left / width, self.height / height, self.width / width, height, width
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomResizedCrop(GeometricAugmentation):
-    """Shows a window of random area and shape at full size (Szegedy et al., 2014, "Going deeper with convolutions").
+    """Shows a window of random area and shape at full size (Szegedy et al., 2014, "Going deeper
+    with convolutions").
 
     The area is drawn evenly; of the shapes in `ratio` only those are drawn that fit into the image.
 
     Args:
         scale: `(low, high)` in (0, 1]: the window's share of the image's area.
-        ratio: `(low, high)`: the window's width by its height, relative to the image's; 1 keeps the picture's
-            proportions. Its logarithm is drawn evenly.
+        ratio: `(low, high)`: the window's width by its height, relative to the image's; 1 keeps the
+            picture's proportions. Its logarithm is drawn evenly.
     """
 
     scale: Sequence[float] = (0.08, 1.0)
@@ -84,6 +92,8 @@ def _check_pair(name: str, pair: Sequence[float], most: float, rule: str) -> Non
         raise ValueError(f"`{name}` must be a pair (low, high){rule}. Received: {name}={pair!r}")
 
 
-def _window(top: float, left: float, high: float, wide: float, height: int, width: int) -> np.ndarray:
+def _window(
+    top: float, left: float, high: float, wide: float, height: int, width: int
+) -> np.ndarray:
     # All four in shares of the image.
     return np.array([[wide, 0, left * width], [0, high, top * height], [0, 0, 1]])

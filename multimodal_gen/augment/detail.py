@@ -1,4 +1,7 @@
-"""Operations that take away detail: a patch of the image, or its sharpness. Alpha stays as it is."""
+"""Operations that take away detail: a patch of the image, or its sharpness.
+
+Alpha stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,19 @@ from multimodal_gen.augment.parameters import Factor, check_probability, check_s
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomErasing(Augmentation):
-    """Covers a rectangle with noise or a colour (Zhong et al., 2017, "Random erasing data augmentation").
+    """Covers a rectangle with noise or a colour (Zhong et al., 2017, "Random erasing data
+    augmentation").
 
-    The height and the width each cover the square root of a share drawn from `scale`, so the share of the area is
-    within `scale` as well. In Keras noise is mostly black and white, and a probability of 1 is drawn from [0, 1]; here
-    noise is even in [0, 255], and `factor` is the probability itself.
+    The height and the width each cover the square root of a share drawn from `scale`, so the share
+    of the area is within `scale` as well. In Keras noise is mostly black and white, and a
+    probability of 1 is drawn from [0, 1]; here noise is even in [0, 255], and `factor` is the
+    probability itself.
 
     Args:
         factor: The probability, in [0, 1].
         scale: `(low, high)` in [0, 1], or a number `f` for [0, f].
-        fill_value: None for noise; or one value in [0, 255], or one for each channel (without alpha).
+        fill_value: None for noise; or one value in [0, 255], or one for each channel (without
+            alpha).
     """
 
     factor: float = 1.0
@@ -36,7 +42,9 @@ class RandomErasing(Augmentation):
         check_probability("factor", self.factor)
         check_span("scale", self.scale, least=0, most=1, signed=False, rule=", in [0, 1]")
         values = [] if self.fill_value is None else np.ravel(self.fill_value).tolist()
-        if len(values) not in (0, 1, 3) or not all(is_number(one) and 0 <= one <= 255 for one in values):
+        if len(values) not in (0, 1, 3) or not all(
+            is_number(one) and 0 <= one <= 255 for one in values
+        ):
             raise ValueError(
                 "`fill_value` must be None for noise, or one or three values in [0, 255]. "
                 f"Received: fill_value={self.fill_value!r}"
@@ -45,9 +53,14 @@ class RandomErasing(Augmentation):
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw whether, where and how large, and cover the rectangle."""
         tones.check_image(image)
-        if isinstance(self.fill_value, Sequence) and len(self.fill_value) == 3 and image.shape[2] == 1:
+        if (
+            isinstance(self.fill_value, Sequence)
+            and len(self.fill_value) == 3
+            and image.shape[2] == 1
+        ):
             raise ValueError(
-                f"An image of one channel takes one `fill_value`, or None. Received: fill_value={self.fill_value!r}"
+                "An image of one channel takes one `fill_value`, or None. Received: "
+                f"fill_value={self.fill_value!r}"
             )
         if rng.random() >= self.factor:
             return image
@@ -68,7 +81,8 @@ class RandomErasing(Augmentation):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GaussianBlur(Augmentation):
-    """Blurs the image with some probability; Keras's RandomGaussianBlur, without a kernel size to choose.
+    """Blurs the image with some probability; Keras's RandomGaussianBlur, without a kernel size to
+    choose.
 
     Args:
         factor: The probability, in [0, 1].

@@ -1,4 +1,6 @@
-"""Operations that move pixels: flip, zoom, shift, turn, shear. Each draws one matrix; `warp.py` applies it."""
+"""Operations that move pixels: flip, zoom, shift, turn, shear. Each draws one matrix; `warp.py`
+applies it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from multimodal_gen.augment.base import Augmentation, GeometricAugmentation
-from multimodal_gen.augment.parameters import Factor, check_choice, check_span, draw, is_number, span
+from multimodal_gen.augment.parameters import (
+    Factor,
+    check_choice,
+    check_span,
+    draw,
+    is_number,
+    span,
+)
 from multimodal_gen.augment.warp import PAD_MODES, RESAMPLING, Fill
 
 
@@ -18,7 +27,8 @@ class RandomFlip(GeometricAugmentation):
     """Mirrors the image along an axis with probability one half.
 
     Args:
-        mode: "horizontal" (left and right), "vertical", or "horizontal_and_vertical" (each on its own).
+        mode: "horizontal" (left and right), "vertical", or "horizontal_and_vertical" (each on its
+            own).
     """
 
     mode: str = "horizontal_and_vertical"
@@ -28,8 +38,12 @@ class RandomFlip(GeometricAugmentation):
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw which axes are mirrored."""
-        x, y = (axis in self.mode and bool(rng.random() < 0.5) for axis in ("horizontal", "vertical"))
-        return np.array([[1 - 2 * x, 0, width * x], [0, 1 - 2 * y, height * y], [0, 0, 1]], "float64")
+        x, y = (
+            axis in self.mode and bool(rng.random() < 0.5) for axis in ("horizontal", "vertical")
+        )
+        return np.array(
+            [[1 - 2 * x, 0, width * x], [0, 1 - 2 * y, height * y], [0, 0, 1]], "float64"
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -50,7 +64,10 @@ class Bordered(Augmentation):
         check_choice("fill_mode", self.fill_mode, list(PAD_MODES))
         check_choice("interpolation", self.interpolation, list(RESAMPLING))
         if not is_number(self.fill_value) or not 0 <= self.fill_value <= 255:
-            raise ValueError(f"`fill_value` must be a number in [0, 255]. Received: fill_value={self.fill_value!r}")
+            raise ValueError(
+                "`fill_value` must be a number in [0, 255]. Received: "
+                f"fill_value={self.fill_value!r}"
+            )
 
     @property
     def fill(self) -> Fill:
@@ -63,8 +80,8 @@ class RandomZoom(Bordered, GeometricAugmentation):
     """Zooms about the centre.
 
     Args:
-        height_factor: A number `f` for the range [-f, f], or a pair, above -1 and at most 9; +0.2 shows 20 % more
-            (zooms out), -0.2 less.
+        height_factor: A number `f` for the range [-f, f], or a pair, above -1 and at most 9; +0.2
+            shows 20 % more (zooms out), -0.2 less.
         width_factor: The same for the width; None keeps the aspect ratio.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
@@ -95,9 +112,9 @@ class RandomTranslation(Bordered, GeometricAugmentation):
     Args:
         height_factor: A number `f` for the range [-f, f], or a pair; positive is down.
         width_factor: The same for the width; positive is right.
-        unit: "fraction" of the height and width, in [-1, 1]; or "pixels", at most the image's: whole ones where both
-            ends of a range are integers, so that nothing is interpolated, and any between its ends where one is a
-            float.
+        unit: "fraction" of the height and width, in [-1, 1]; or "pixels", at most the image's:
+            whole ones where both ends of a range are integers, so that nothing is interpolated, and
+            any between its ends where one is a float.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
         interpolation: "bilinear" or "nearest".
@@ -131,7 +148,9 @@ class RandomTranslation(Bordered, GeometricAugmentation):
             return draw(factor, rng) * length
         low, high = span(factor)
         if max(-low, high) > length:
-            raise ValueError(f"A shift must not exceed the image, {length} pixels. Received: {name}={factor!r}")
+            raise ValueError(
+                f"A shift must not exceed the image, {length} pixels. Received: {name}={factor!r}"
+            )
         ends = factor if isinstance(factor, Sequence) else [factor]
         if all(isinstance(end, int | np.integer) for end in ends):
             return float(rng.integers(int(low), int(high), endpoint=True))
@@ -143,8 +162,8 @@ class RandomRotation(Bordered, GeometricAugmentation):
     """Turns the image about its centre.
 
     Args:
-        factor: A number `f` for the range [-f, f], or a pair, in full turns within [-1, 1]; positive is
-            counter-clockwise.
+        factor: A number `f` for the range [-f, f], or a pair, in full turns within [-1, 1];
+            positive is counter-clockwise.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
         interpolation: "bilinear" or "nearest".
@@ -170,9 +189,10 @@ class RandomShear(Bordered, GeometricAugmentation):
     Unlike in Keras, a pair may be negative, and ranges are not mirrored at random.
 
     Args:
-        x_factor: A number `f` for the range [-f, f], or a pair, in [-10, 10]: by how much of the height the top moves
-            to the right against the bottom; the tangent of the angle.
-        y_factor: The same the other way: by how much of the width the left side moves down against the right one.
+        x_factor: A number `f` for the range [-f, f], or a pair, in [-10, 10]: by how much of the
+            height the top moves to the right against the bottom; the tangent of the angle.
+        y_factor: The same the other way: by how much of the width the left side moves down against
+            the right one.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
         interpolation: "bilinear" or "nearest".
@@ -190,7 +210,9 @@ class RandomShear(Bordered, GeometricAugmentation):
         """Draw the slant along each axis."""
         x, y = draw(self.x_factor, rng), draw(self.y_factor, rng)
         return _about_centre(
-            np.array([[1, x, 0], [0, 1, 0], [0, 0, 1]]) @ [[1, 0, 0], [y, 1, 0], [0, 0, 1]], height, width
+            np.array([[1, x, 0], [0, 1, 0], [0, 0, 1]]) @ [[1, 0, 0], [y, 1, 0], [0, 0, 1]],
+            height,
+            width,
         )
 
 

@@ -1,7 +1,8 @@
 """From the arguments of Keras's ImageDataGenerator to a list of operations.
 
-Only what varies a picture becomes an operation. Whatever else `ImageDataGenerator` did has its place elsewhere in this
-package, and the error says where; `docs/from_image_data_generator.md` has the tables.
+Only what varies a picture becomes an operation. Whatever else `ImageDataGenerator` did has its
+place elsewhere in this package, and the error says where; `docs/from_image_data_generator.md` has
+the tables.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ import numpy as np
 
 from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.color import RandomBrightness, RandomChannelShift
-from multimodal_gen.augment.geometric import RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom
+from multimodal_gen.augment.geometric import (
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+)
 from multimodal_gen.augment.parameters import check_choice, is_number
 
 _DEFAULTS: dict[str, Any] = {
@@ -36,39 +43,80 @@ _DEFAULTS: dict[str, Any] = {
 _NORMALIZE = 'ImageLoader(..., dtype="float32", normalize={})'
 # Argument -> the value that asks for nothing, and what to write instead of any other.
 _ELSEWHERE: dict[str, tuple[Any, str]] = {
-    "featurewise_center": (False, _NORMALIZE.format("FeaturewiseNormalization.from_table(loader, train)")),
-    "featurewise_std_normalization": (False, _NORMALIZE.format("FeaturewiseNormalization.from_table(loader, train)")),
+    "featurewise_center": (
+        False,
+        _NORMALIZE.format("FeaturewiseNormalization.from_table(loader, train)"),
+    ),
+    "featurewise_std_normalization": (
+        False,
+        _NORMALIZE.format("FeaturewiseNormalization.from_table(loader, train)"),
+    ),
     "samplewise_center": (False, _NORMALIZE.format("SamplewiseNormalization(...)")),
     "samplewise_std_normalization": (False, _NORMALIZE.format("SamplewiseNormalization(...)")),
     "zca_whitening": (False, _NORMALIZE.format("ZCAWhitening.from_table(loader, train)")),
     "zca_epsilon": (1e-6, _NORMALIZE.format("ZCAWhitening.from_table(loader, train, ...)")),
     "rescale": (
         None,
-        'ImageLoader(..., dtype="float32", rescale=...), or nothing where the model scales, as the bundled branches do',
+        'ImageLoader(..., dtype="float32", rescale=...), or nothing where the model scales, as '
+        "the bundled branches do",
     ),
     "preprocessing_function": (
         None,
-        "a layer at the start of the model, as it is needed for prediction too; if it varies pictures at random, "
-        "append a callable `(image, rng) -> image` on uint8 arrays to the list",
+        "a layer at the start of the model, as it is needed for prediction too; if it varies "
+        "pictures at random, append a callable `(image, rng) -> image` on uint8 arrays to the list",
     ),
-    "data_format": (None, "nothing: images are (height, width, channels); let the model begin with a Permute layer"),
+    "data_format": (
+        None,
+        "nothing: images are (height, width, channels); let the model begin with a Permute layer",
+    ),
     "validation_split": (0.0, "split_table(table, (0.8, 0.2))"),
-    "dtype": (None, 'ImageLoader(..., dtype="float32"), or nothing: uint8 takes a quarter of the room'),
+    "dtype": (
+        None,
+        'ImageLoader(..., dtype="float32"), or nothing: uint8 takes a quarter of the room',
+    ),
 }
 
 _OF_FLOW = (
-    *("x", "y", "directory", "dataframe", "x_col", "y_col", "weight_col", "target_size", "color_mode", "classes"),
-    *("class_mode", "batch_size", "shuffle", "sample_weight", "seed", "save_to_dir", "save_prefix", "save_format"),
-    *("subset", "interpolation", "follow_links", "keep_aspect_ratio", "validate_filenames", "ignore_class_split"),
+    *(
+        "x",
+        "y",
+        "directory",
+        "dataframe",
+        "x_col",
+        "y_col",
+        "weight_col",
+        "target_size",
+        "color_mode",
+        "classes",
+    ),
+    *(
+        "class_mode",
+        "batch_size",
+        "shuffle",
+        "sample_weight",
+        "seed",
+        "save_to_dir",
+        "save_prefix",
+        "save_format",
+    ),
+    *(
+        "subset",
+        "interpolation",
+        "follow_links",
+        "keep_aspect_ratio",
+        "validate_filenames",
+        "ignore_class_split",
+    ),
 )
 
 
 def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
     """The operations that `ImageDataGenerator(**arguments)` applied, in its order.
 
-    That is: rotation, shift, shear, zoom (resampled once, as there), channel shift, flips, brightness. Ranges are the
-    same, but for these: a shear is a plain one, whose tangent is drawn evenly, and does not scale the height; a shift
-    along the height moves the picture along its height. `docs/from_image_data_generator.md` shows the differences.
+    That is: rotation, shift, shear, zoom (resampled once, as there), channel shift, flips,
+    brightness. Ranges are the same, but for these: a shear is a plain one, whose tangent is drawn
+    evenly, and does not scale the height; a shift along the height moves the picture along its
+    height. `docs/from_image_data_generator.md` shows the differences.
 
     Args:
         **arguments: Arguments of `ImageDataGenerator`, by name.
@@ -77,7 +125,8 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
         A list for `ImageLoader(augment=...)`.
 
     Raises:
-        ValueError: If an argument is out of its range, or has no meaning here; it says what to write instead.
+        ValueError: If an argument is out of its range, or has no meaning here; it says what to
+            write instead.
         TypeError: If `ImageDataGenerator` has no such argument.
 
     Example:
@@ -87,8 +136,8 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
     given = {**_DEFAULTS, **{name: value for name, value in arguments.items() if name in _DEFAULTS}}
     if given["interpolation_order"] not in (0, 1):
         raise ValueError(
-            "`interpolation_order` must be 0 (nearest) or 1 (bilinear): splines of a higher order have no equal here. "
-            f"Received: interpolation_order={given['interpolation_order']!r}"
+            "`interpolation_order` must be 0 (nearest) or 1 (bilinear): splines of a higher order "
+            f"have no equal here. Received: interpolation_order={given['interpolation_order']!r}"
         )
     check_choice("fill_mode", given["fill_mode"], ("constant", "nearest", "reflect", "wrap"))
     if not is_number(given["cval"]) or not 0 <= given["cval"] <= 255:
@@ -109,7 +158,9 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
         operations.append(RandomZoom((low - 1, high - 1), (low - 1, high - 1), **borders))
     if shift := _number("channel_shift_range", given, most=255):
         operations.append(RandomChannelShift(shift / 255, together=True))
-    operations += [RandomFlip(axis) for axis in ("horizontal", "vertical") if _flag(f"{axis}_flip", given)]
+    operations += [
+        RandomFlip(axis) for axis in ("horizontal", "vertical") if _flag(f"{axis}_flip", given)
+    ]
     if given["brightness_range"] is not None:
         low, high = _pair("brightness_range", given)
         operations.append(RandomBrightness((low - 1, high - 1), method="multiply"))
@@ -127,11 +178,18 @@ def _check_known(arguments: dict[str, Any]) -> None:
             close = difflib.get_close_matches(name, [*_DEFAULTS, *_ELSEWHERE], n=1)
             hint = f" Did you mean `{close[0]}`?" if close else ""
             if name in _OF_FLOW:
-                hint = " It is one of `flow`, `flow_from_directory` or `flow_from_dataframe`, which the table of "
+                hint = (
+                    " It is one of `flow`, `flow_from_directory` or `flow_from_dataframe`, which "
+                    "the table of "
+                )
                 hint += "docs/from_image_data_generator.md has."
-            raise TypeError(f"ImageDataGenerator has no argument of this name.{hint} Received: {name}={value!r}")
+            raise TypeError(
+                f"ImageDataGenerator has no argument of this name.{hint} Received: {name}={value!r}"
+            )
     if instead:
-        received = ", ".join(f"{name}={value!r}" for name, value in arguments.items() if name in _ELSEWHERE)
+        received = ", ".join(
+            f"{name}={value!r}" for name, value in arguments.items() if name in _ELSEWHERE
+        )
         raise ValueError(f"{' '.join(instead)} Received: {received}")
 
 
@@ -150,7 +208,9 @@ def _flag(name: str, given: dict[str, Any]) -> bool:
 
 def _pair(name: str, given: dict[str, Any]) -> tuple[float, float]:
     value = given[name]
-    pair: Sequence[Any] = (1 - value, 1 + value) if name == "zoom_range" and is_number(value) else value
+    pair: Sequence[Any] = (
+        (1 - value, 1 + value) if name == "zoom_range" and is_number(value) else value
+    )
     valid = isinstance(pair, list | tuple) and len(pair) == 2 and all(map(is_number, pair))
     if name == "zoom_range" and (not valid or not 0 < pair[0] <= pair[1] <= 10):
         raise ValueError(
@@ -159,13 +219,15 @@ def _pair(name: str, given: dict[str, Any]) -> tuple[float, float]:
         )
     if not valid or not 0 <= pair[0] <= pair[1]:
         raise ValueError(
-            f"`{name}` must be a pair (low, high), low at most high and at least 0. Received: {name}={value!r}"
+            f"`{name}` must be a pair (low, high), low at most high and at least 0. Received: "
+            f"{name}={value!r}"
         )
     return float(pair[0]), float(pair[1])
 
 
 def _shifts(given: dict[str, Any], borders: dict[str, Any]) -> list[Augmentation]:
-    # An integer counts whole pixels and stays out of the range, a float below 1 is a share, one above counts pixels.
+    # An integer counts whole pixels and stays out of the range, a float below 1 is a share, one
+    # above counts pixels.
     factors: dict[str, dict[str, Any]] = {"fraction": {}, "pixels": {}}
     for axis in ("height", "width"):
         name = f"{axis}_shift_range"

@@ -1,6 +1,7 @@
 """Ranges of random parameters: how they are written, checked and drawn.
 
-A range is a number `f`, short for [-f, f] (or [0, f] where nothing negative has a meaning), or a pair `(low, high)`.
+A range is a number `f`, short for [-f, f] (or [0, f] where nothing negative has a meaning), or a
+pair `(low, high)`.
 """
 
 from __future__ import annotations
@@ -58,11 +59,15 @@ def check_span(
     Raises:
         ValueError: If it is neither a number nor a pair, or not in order, or beyond the bounds.
     """
-    if is_number(factor) or (isinstance(factor, list | tuple) and len(factor) == 2 and all(map(is_number, factor))):
+    if is_number(factor) or (
+        isinstance(factor, list | tuple) and len(factor) == 2 and all(map(is_number, factor))
+    ):
         low, high = span(factor, signed=signed)
         if above < low <= high and least <= low and high <= most:
             return
-    raise ValueError(f"`{name}` must be a number, or a pair (low, high){rule}. Received: {name}={factor!r}")
+    raise ValueError(
+        f"`{name}` must be a number, or a pair (low, high){rule}. Received: {name}={factor!r}"
+    )
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
@@ -82,4 +87,6 @@ def check_probability(name: str, value: Any, hint: str = "") -> None:
         ValueError: If it is not a number in [0, 1]; `hint` is added to the rule.
     """
     if not is_number(value) or not 0 <= value <= 1:
-        raise ValueError(f"`{name}` must be a probability in [0, 1]{hint}. Received: {name}={value!r}")
+        raise ValueError(
+            f"`{name}` must be a probability in [0, 1]{hint}. Received: {name}={value!r}"
+        )

@@ -1,4 +1,6 @@
-"""RandAugment and TrivialAugment: a few operations drawn from one list, at a strength common to all of them."""
+"""RandAugment and TrivialAugment: a few operations drawn from one list, at a strength common to all
+of them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from PIL import Image
 from multimodal_gen.augment import tones
 from multimodal_gen.augment.base import Operation, Policy
 from multimodal_gen.augment.color import RandomBrightness, RandomContrast, RandomSaturation
-from multimodal_gen.augment.geometric import Bordered, RandomRotation, RandomShear, RandomTranslation
+from multimodal_gen.augment.geometric import (
+    Bordered,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+)
 from multimodal_gen.augment.parameters import Factor, check_span, draw
 
 
@@ -53,7 +60,8 @@ class Choice(NamedTuple):
 def choices(**borders: Any) -> tuple[Choice, ...]:
     """The fourteen operations of both papers.
 
-    The reach of each is that of the papers' code; TrivialAugment's shift of 32 pixels is taken as a share of 224.
+    The reach of each is that of the papers' code; TrivialAugment's shift of 32 pixels is taken as a
+    share of 224.
 
     Args:
         borders: The arguments of operations that look beyond the borders.
@@ -62,15 +70,33 @@ def choices(**borders: Any) -> tuple[Choice, ...]:
         Choice(lambda amount: RandomShear()),
         Choice(lambda amount: RandomShear((amount, amount), 0.0, **borders), 0.3, 0.99),
         Choice(lambda amount: RandomShear(0.0, (amount, amount), **borders), 0.3, 0.99),
-        Choice(lambda amount: RandomTranslation((amount, amount), 0.0, **borders), 100 / 331, 32 / 224),
-        Choice(lambda amount: RandomTranslation(0.0, (amount, amount), **borders), 100 / 331, 32 / 224),
+        Choice(
+            lambda amount: RandomTranslation((amount, amount), 0.0, **borders), 100 / 331, 32 / 224
+        ),
+        Choice(
+            lambda amount: RandomTranslation(0.0, (amount, amount), **borders), 100 / 331, 32 / 224
+        ),
         Choice(lambda amount: RandomRotation((amount, amount), **borders), 30 / 360, 135 / 360),
         Choice(lambda amount: RandomBrightness((amount, amount), method="multiply"), 0.9, 0.99),
         Choice(lambda amount: RandomContrast((amount, amount)), 0.9, 0.99),
         Choice(lambda amount: RandomSaturation((amount, amount)), 0.9, 0.99),
-        Choice(lambda amount: Tone(partial(tones.scale_sharpness, scale=amount)), 0.9, 0.99, start=1),
-        Choice(lambda amount: Tone(partial(tones.posterize, bits=amount)), -4, -6, start=8, signed=False),
-        Choice(lambda amount: Tone(partial(tones.solarize, threshold=amount)), -255, -255, start=255, signed=False),
+        Choice(
+            lambda amount: Tone(partial(tones.scale_sharpness, scale=amount)), 0.9, 0.99, start=1
+        ),
+        Choice(
+            lambda amount: Tone(partial(tones.posterize, bits=amount)),
+            -4,
+            -6,
+            start=8,
+            signed=False,
+        ),
+        Choice(
+            lambda amount: Tone(partial(tones.solarize, threshold=amount)),
+            -255,
+            -255,
+            start=255,
+            signed=False,
+        ),
         Choice(lambda amount: Tone(tones.stretch_contrast)),
         Choice(lambda amount: Tone(tones.equalize)),
     )
@@ -78,17 +104,19 @@ def choices(**borders: Any) -> tuple[Choice, ...]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandAugment(Bordered, Policy):
-    """Applies a few operations drawn from a list, all at one strength (Cubuk et al., 2019, "RandAugment").
+    """Applies a few operations drawn from a list, all at one strength (Cubuk et al., 2019,
+    "RandAugment").
 
-    The list: nothing, shear in x, shear in y, shift in y, shift in x, rotation, brightness, contrast, saturation,
-    sharpness, posterize, solarize, stretched contrast, equalized levels. Strength 1 shears by 0.3, shifts by 0.3 of a
-    side, turns by 30 degrees, multiplies brightness, contrast, saturation or sharpness by 0.1 or 1.9, keeps 4 bits, or
-    solarizes everything; the sign is drawn. Where captions name colours or sides, check what it does to them.
+    The list: nothing, shear in x, shear in y, shift in y, shift in x, rotation, brightness,
+    contrast, saturation, sharpness, posterize, solarize, stretched contrast, equalized levels.
+    Strength 1 shears by 0.3, shifts by 0.3 of a side, turns by 30 degrees, multiplies brightness,
+    contrast, saturation or sharpness by 0.1 or 1.9, keeps 4 bits, or solarizes everything; the sign
+    is drawn. Where captions name colours or sides, check what it does to them.
 
     Args:
         num_ops: How many operations are drawn; one may be drawn again.
-        factor: The strength in [0, 1] of every operation; a pair `(low, high)` draws it for each. In Keras a number
-            `f` means (0, f), and the strength is drawn from it.
+        factor: The strength in [0, 1] of every operation; a pair `(low, high)` draws it for each.
+            In Keras a number `f` means (0, f), and the strength is drawn from it.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
         interpolation: "bilinear" or "nearest".
@@ -100,7 +128,9 @@ class RandAugment(Bordered, Policy):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.num_ops, int | np.integer) or self.num_ops < 1:
-            raise ValueError(f"`num_ops` must be a positive integer. Received: num_ops={self.num_ops!r}")
+            raise ValueError(
+                f"`num_ops` must be a positive integer. Received: num_ops={self.num_ops!r}"
+            )
         check_span("factor", self.factor, least=0, most=1, signed=False, rule=", in [0, 1]")
 
     def draw(self, rng: np.random.Generator) -> list[Operation]:
@@ -113,9 +143,10 @@ class RandAugment(Bordered, Policy):
 class TrivialAugment(Bordered, Policy):
     """Applies one operation at a strength drawn evenly from [0, 1]: nothing to tune.
 
-    The list is that of `RandAugment`, with the wide reach of Müller and Hutter (2021, "TrivialAugment"): strength 1
-    shears by 0.99, shifts by a seventh of a side, turns by 135 degrees, multiplies brightness, contrast, saturation or
-    sharpness by 0.01 or 1.99, keeps 2 bits, or solarizes everything.
+    The list is that of `RandAugment`, with the wide reach of Müller and Hutter (2021,
+    "TrivialAugment"): strength 1 shears by 0.99, shifts by a seventh of a side, turns by 135
+    degrees, multiplies brightness, contrast, saturation or sharpness by 0.01 or 1.99, keeps 2 bits,
+    or solarizes everything.
 
     Args:
         fill_mode: "reflect", "nearest", "wrap" or "constant".
@@ -129,7 +160,13 @@ class TrivialAugment(Bordered, Policy):
 
 
 def _choose(borders: Bordered, wide: bool, strength: Factor, rng: np.random.Generator) -> Operation:
-    offered = choices(fill_mode=borders.fill_mode, fill_value=borders.fill_value, interpolation=borders.interpolation)
+    offered = choices(
+        fill_mode=borders.fill_mode,
+        fill_value=borders.fill_value,
+        interpolation=borders.interpolation,
+    )
     choice = offered[rng.integers(len(offered))]
     sign = -1 if choice.signed and rng.random() < 0.5 else 1
-    return choice.build(choice.start + sign * draw(strength, rng) * (choice.wide if wide else choice.reach))
+    return choice.build(
+        choice.start + sign * draw(strength, rng) * (choice.wide if wide else choice.reach)
+    )

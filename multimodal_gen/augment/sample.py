@@ -1,7 +1,8 @@
-"""Random operations on a whole sample, one row with all its inputs: a flip that minds the caption, dropped inputs.
+"""Random operations on a whole sample, one row with all its inputs: a flip that minds the caption,
+dropped inputs.
 
-They go into `MultimodalSequence(sample_augment=[...])` and act while training only. An operation may vary the row's
-cells before they are read, its arrays afterwards, or both with one decision.
+They go into `MultimodalSequence(sample_augment=[...])` and act while training only. An operation
+may vary the row's cells before they are read, its arrays afterwards, or both with one decision.
 """
 
 from __future__ import annotations
@@ -26,16 +27,20 @@ class Sample:
     """The arrays of one row.
 
     Args:
-        inputs: Input name -> array of the loader's spec, already varied by the loader. Of an input whose loader has
-            `missing="blank"` the mask too, `(1,) float32` under the name "{name}_present".
-        target: The target's array, a mapping of target name -> array where there are several, or None.
+        inputs: Input name -> array of the loader's spec, already varied by the loader. Of an input
+            whose loader has `missing="blank"` the mask too, `(1,) float32` under the name
+            "{name}_present".
+        target: The target's array, a mapping of target name -> array where there are several, or
+            None.
     """
 
     inputs: dict[str, np.ndarray]
     target: Any = None
 
     def replace(self, **inputs: np.ndarray) -> Sample:
-        """The same sample with other arrays for some inputs. For another target: `Sample(sample.inputs, target)`."""
+        """The same sample with other arrays for some inputs. For another target:
+        `Sample(sample.inputs, target)`.
+        """
         unknown = [name for name in inputs if name not in self.inputs]
         if unknown:
             raise ValueError(f"There are the inputs {list(self.inputs)}. Received: {unknown}")
@@ -58,8 +63,8 @@ class SampleAugmentation(Configurable):
         """Decide what happens to a row, before its cells are read.
 
         Args:
-            cells: Input name -> cell; not to be changed in place. A cell may be missing or wrong: leave it as it is,
-                its loader reports it.
+            cells: Input name -> cell; not to be changed in place. A cell may be missing or wrong:
+                leave it as it is, its loader reports it.
             rng: The random stream of this row and operation.
 
         Returns:
@@ -71,20 +76,28 @@ class SampleAugmentation(Configurable):
 class FlipWithWords(SampleAugmentation):
     """Mirrors the picture left to right without making its caption wrong.
 
-    Use it in place of `RandomFlip("horizontal")` where captions name sides, as "a cup left of a plate" does. Targets
-    that are pictures, of three axes, are mirrored with it; those on the caption's column read the exchanged words.
+    Use it in place of `RandomFlip("horizontal")` where captions name sides, as "a cup left of a
+    plate" does. Targets that are pictures, of three axes, are mirrored with it; those on the
+    caption's column read the exchanged words.
 
     Args:
-        image: Name of the input that is mirrored, of kind "image"; or several, such as two views of one thing.
+        image: Name of the input that is mirrored, of kind "image"; or several, such as two views of
+            one thing.
         caption: Name of the input whose cells are texts.
-        words: Pairs of words that change places when the picture is mirrored; whole words, in any case of letters.
-        exchange: Whether the words are exchanged. If not, a row whose caption holds one of them is never mirrored.
+        words: Pairs of words that change places when the picture is mirrored; whole words, in any
+            case of letters.
+        exchange: Whether the words are exchanged. If not, a row whose caption holds one of them is
+            never mirrored.
         rate: Probability that a row is mirrored, in [0, 1].
     """
 
     image: str | Sequence[str] = "image"
     caption: str = "caption"
-    words: Sequence[Sequence[str]] = (("left", "right"), ("leftmost", "rightmost"), ("leftward", "rightward"))
+    words: Sequence[Sequence[str]] = (
+        ("left", "right"),
+        ("leftmost", "rightmost"),
+        ("leftward", "rightward"),
+    )
     exchange: bool = True
     rate: float = 0.5
 
@@ -99,16 +112,21 @@ class FlipWithWords(SampleAugmentation):
         self, cells: Mapping[str, Any], rng: np.random.Generator
     ) -> tuple[Mapping[str, Any], SampleFunction | None]:
         """Decide whether the row is mirrored, and exchange the words."""
-        for argument, name in (*(("image", name) for name in self._images), ("caption", self.caption)):
+        for argument, name in (
+            *(("image", name) for name in self._images),
+            ("caption", self.caption),
+        ):
             if name not in cells:
                 raise ValueError(
-                    f"`{argument}` of FlipWithWords must be the name of an input, which are {list(cells)}. "
-                    f"Received: {argument}={name!r}"
+                    f"`{argument}` of FlipWithWords must be the name of an input, which are "
+                    f"{list(cells)}. Received: {argument}={name!r}"
                 )
         mirrored, text = bool(rng.random() < self.rate), cells[self.caption]
         if not mirrored or not isinstance(text, str):
             return cells, self._mirror if mirrored else None
-        partners = {one.lower(): other for pair in self.words for one, other in (pair, reversed(pair))}
+        partners = {
+            one.lower(): other for pair in self.words for one, other in (pair, reversed(pair))
+        }
         pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, partners))})\b", re.IGNORECASE)
         if not self.exchange:
             return cells, None if pattern.search(text) else self._mirror
@@ -123,7 +141,9 @@ class FlipWithWords(SampleAugmentation):
         images = {name: sample.inputs[name] for name in self._images}
         for name, image in images.items():
             if image.ndim != 3:
-                raise ValueError(f"FlipWithWords mirrors a picture. Received: shape {image.shape} of {name!r}")
+                raise ValueError(
+                    f"FlipWithWords mirrors a picture. Received: shape {image.shape} of {name!r}"
+                )
         target = sample.target
         if isinstance(target, Mapping):
             target = {name: _mirrored(array) for name, array in target.items()}
@@ -135,9 +155,10 @@ class FlipWithWords(SampleAugmentation):
 class ModalityDropout(SampleAugmentation):
     """Blanks whole inputs of a row, so that a model learns to do without any one of them.
 
-    Each input is blanked with probability `rate`, independently; where that would blank all, one of them, drawn at
-    random, stays. A blank input is all zeros: a black picture, an empty caption, a mean number; where its loader has
-    `missing="blank"`, it is marked as missing. Neverova et al., "ModDrop", 2016.
+    Each input is blanked with probability `rate`, independently; where that would blank all, one of
+    them, drawn at random, stays. A blank input is all zeros: a black picture, an empty caption, a
+    mean number; where its loader has `missing="blank"`, it is marked as missing. Neverova et al.,
+    "ModDrop", 2016.
 
     Args:
         rate: Probability that an input is blanked, in [0, 1]; 1 leaves just one input.
@@ -158,7 +179,9 @@ class ModalityDropout(SampleAugmentation):
         names = list(cells) if self.inputs is None else list(self.inputs)
         unknown = [name for name in names if name not in cells]
         if unknown:
-            raise ValueError(f"`inputs` must name inputs, which are {list(cells)}. Received: {unknown}")
+            raise ValueError(
+                f"`inputs` must name inputs, which are {list(cells)}. Received: {unknown}"
+            )
         there = [name for name, cell in cells.items() if not is_missing(cell)]
         drawn = zip(names, rng.random(len(names)), strict=True)
         blanked = [name for name, number in drawn if number < self.rate and name in there]

@@ -1,7 +1,7 @@
 """Random operations on one text: on its words before it is encoded, or on its token ids afterwards.
 
-They go into `TextLoader(augment=[...])`, where any callable `(text, rng) -> text` can stand beside them.
-Word operations suit every encoder; token operations suit those that yield tokens.
+They go into `TextLoader(augment=[...])`, where any callable `(text, rng) -> text` can stand beside
+them. Word operations suit every encoder; token operations suit those that yield tokens.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Tokens(Protocol):
 
     Attributes:
         padding: The side that is filled with zeros, "right" or "left".
-        ordinary: `(vocabulary_size,) bool`, False for padding, for special tokens, and for ids that no token has.
+        ordinary: `(vocabulary_size,) bool`, False for padding, for special tokens, and for ids that
+            no token has.
     """
 
     padding: str
@@ -46,8 +47,9 @@ class Tokens(Protocol):
 class TokenAugmentation(Configurable):
     """A random operation on token ids.
 
-    `ids` is `(sequence_length,) int32`, 0 is padding, and must not be changed in place; the result has the same shape
-    and dtype; `rng` is the only source of randomness. Special tokens and padding are to be left as they are.
+    `ids` is `(sequence_length,) int32`, 0 is padding, and must not be changed in place; the result
+    has the same shape and dtype; `rng` is the only source of randomness. Special tokens and padding
+    are to be left as they are.
     """
 
     @abc.abstractmethod
@@ -55,16 +57,19 @@ class TokenAugmentation(Configurable):
         """Apply the operation with what is drawn from `rng`."""
 
     def check(self, tokens: Tokens) -> None:
-        """Raise a ValueError if the operation cannot work on the ids of this encoder. By default it can."""
+        """Raise a ValueError if the operation cannot work on the ids of this encoder.
+
+        By default it can.
+        """
 
 
 @dataclass(frozen=True)
 class RandomWordSwap(TextAugmentation):
     """Exchanges neighbouring words.
 
-    Each pair of neighbours, met from left to right, is exchanged with probability `rate`; the words of an exchanged
-    pair stay where they are then, so no word moves by more than one place. Words are what whitespace separates; those
-    of a text that was changed are joined by single spaces.
+    Each pair of neighbours, met from left to right, is exchanged with probability `rate`; the words
+    of an exchanged pair stay where they are then, so no word moves by more than one place. Words
+    are what whitespace separates; those of a text that was changed are joined by single spaces.
 
     Args:
         rate: A probability in [0, 1].
@@ -94,8 +99,9 @@ class RandomWordSwap(TextAugmentation):
 class RandomWordDeletion(TextAugmentation):
     """Leaves out words, but never all of them.
 
-    Each word is left out with probability `rate`; where that would be every word, one of them, drawn at random, stays.
-    Words are what whitespace separates; those of a text that was changed are joined by single spaces.
+    Each word is left out with probability `rate`; where that would be every word, one of them,
+    drawn at random, stays. Words are what whitespace separates; those of a text that was changed
+    are joined by single spaces.
 
     Args:
         rate: A probability in [0, 1].
@@ -123,8 +129,8 @@ class RandomWordDeletion(TextAugmentation):
 class TokenDropout(TokenAugmentation):
     """Leaves out tokens and closes the gap, but never leaves out all of them.
 
-    Each ordinary token is left out with probability `rate`; where that would be every one, one of them, drawn at
-    random, stays. What becomes free is filled with zeros on the encoder's side.
+    Each ordinary token is left out with probability `rate`; where that would be every one, one of
+    them, drawn at random, stays. What becomes free is filled with zeros on the encoder's side.
 
     Args:
         rate: A probability in [0, 1].
@@ -145,7 +151,9 @@ class TokenDropout(TokenAugmentation):
             dropped[rng.choice(np.flatnonzero(ordinary))] = False
         kept = ids[~dropped]
         result = np.zeros_like(ids)
-        result[slice(len(kept)) if tokens.padding == "right" else slice(len(ids) - len(kept), None)] = kept
+        result[
+            slice(len(kept)) if tokens.padding == "right" else slice(len(ids) - len(kept), None)
+        ] = kept
         return result
 
 
@@ -176,7 +184,9 @@ class TokenMasking(TokenAugmentation):
         return np.where(masked, np.int32(tokens.token_id(self.mask_token)), ids)
 
 
-def augment_text(text: str, operations: Sequence[TextAugmentation | TextOperation], rng: np.random.Generator) -> str:
+def augment_text(
+    text: str, operations: Sequence[TextAugmentation | TextOperation], rng: np.random.Generator
+) -> str:
     """Apply operations in their order.
 
     Args:
@@ -191,8 +201,8 @@ def augment_text(text: str, operations: Sequence[TextAugmentation | TextOperatio
         result = operation(text, rng)
         if not isinstance(result, str):
             raise ValueError(
-                f"An operation on text must return the text, a str. Received: {type(result).__name__} from "
-                f"{operation!r}"
+                "An operation on text must return the text, a str. Received: "
+                f"{type(result).__name__} from {operation!r}"
             )
         text = result
     return text
@@ -201,7 +211,7 @@ def augment_text(text: str, operations: Sequence[TextAugmentation | TextOperatio
 def _words(text: Any, operation: TextAugmentation) -> list[str]:
     if not isinstance(text, str):
         raise TypeError(
-            f"{type(operation).__name__} works on text: it belongs into `TextLoader(augment=[...])`. "
-            f"Received: {type(text).__name__}"
+            f"{type(operation).__name__} works on text: it belongs into "
+            f"`TextLoader(augment=[...])`. Received: {type(text).__name__}"
         )
     return text.split()

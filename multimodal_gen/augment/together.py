@@ -1,8 +1,10 @@
-"""Operations that draw alike in several pictures of a row, whatever else stands in each picture's list.
+"""Operations that draw alike in several pictures of a row, whatever else stands in each picture's
+list.
 
-Every operation of a list has a random stream of its own, named by its class and by how many of that class come before
-it. So a flip of a picture and one of its mask are one decision, though only the picture is made brighter in between.
-What moves pixels is drawn for the size of one of the pictures, and applied to the others in proportion.
+Every operation of a list has a random stream of its own, named by its class and by how many of that
+class come before it. So a flip of a picture and one of its mask are one decision, though only the
+picture is made brighter in between. What moves pixels is drawn for the size of one of the pictures,
+and applied to the others in proportion.
 """
 
 from __future__ import annotations
@@ -16,7 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_gen.augment.base import Augmentation, GeometricAugmentation, Operation, Policy, apply_drawn
+from multimodal_gen.augment.base import (
+    Augmentation,
+    GeometricAugmentation,
+    Operation,
+    Policy,
+    apply_drawn,
+)
 from multimodal_gen.augment.warp import Fill, warp
 
 # Saves asking the system for randomness that is not used.
@@ -32,7 +40,8 @@ class Variation:
         frame: `(height, width)` in pixels for which movements are drawn.
         stream: The column whose random stream is drawn from.
         moves_only: Whether of the operations only those count that move pixels.
-        nearest: Whether pixels are taken over as they are, whatever an operation says of interpolation.
+        nearest: Whether pixels are taken over as they are, whatever an operation says of
+            interpolation.
     """
 
     operations: tuple[Augmentation | Operation, ...]
@@ -47,16 +56,21 @@ class Variation:
         rng: np.random.Generator,
         warp: Callable[[np.ndarray, np.ndarray, Fill], np.ndarray] = warp,
     ) -> np.ndarray:
-        """Vary a picture, `(height, width, channels) uint8`, as `augment_image` does, each operation by its own draws.
+        """Vary a picture, `(height, width, channels) uint8`, as `augment_image` does, each
+        operation by its own draws.
 
         The result has the same shape and dtype.
         """
         drawn = self._drawn(rng)
         if self.moves_only:
-            drawn = ((one, stream) for one, stream in drawn if isinstance(one, GeometricAugmentation))
+            drawn = (
+                (one, stream) for one, stream in drawn if isinstance(one, GeometricAugmentation)
+            )
         return apply_drawn(image, drawn, warp, self.frame, self.nearest)
 
-    def _drawn(self, rng: np.random.Generator) -> Iterator[tuple[Augmentation | Operation, np.random.Generator]]:
+    def _drawn(
+        self, rng: np.random.Generator
+    ) -> Iterator[tuple[Augmentation | Operation, np.random.Generator]]:
         bits = np.random.Philox(_ANY)
         state, stream = bits.state, np.random.Generator(bits)
         state["state"]["key"][:] = rng.bit_generator.random_raw(2)
@@ -88,23 +102,26 @@ def following(own: Variation, leader: Variation) -> Variation:
         for one in leader.operations:
             if not _is_known(one):
                 raise ValueError(
-                    "Whether an operation of one's own moves pixels cannot be told: say with `augment=[...]` which "
-                    "operations act on this loader's pictures too, or derive it from `GeometricAugmentation`. "
-                    f"Received: vary_with, a loader with {one!r}"
+                    "Whether an operation of one's own moves pixels cannot be told: say with "
+                    "`augment=[...]` which operations act on this loader's pictures too, or derive "
+                    f"it from `GeometricAugmentation`. Received: vary_with, a loader with {one!r}"
                 )
         own = dataclasses.replace(own, operations=tuple(moves(leader.operations)), moves_only=True)
     elif not moved_alike(own, leader):
         raise ValueError(
-            "Pictures that vary together must be moved by the same operations, in one order; only `fill_mode`, "
-            "`fill_value` and `interpolation` may differ. Leave `augment` out to take them from the other loader. "
-            f"Received: augment={list(own.operations)!r}, vary_with with {list(leader.operations)!r}"
+            "Pictures that vary together must be moved by the same operations, in one order; only "
+            "`fill_mode`, `fill_value` and `interpolation` may differ. Leave `augment` out to take "
+            f"them from the other loader. Received: augment={list(own.operations)!r}, vary_with "
+            f"with {list(leader.operations)!r}"
         )
     return own.joined(leader)
 
 
 def moved_alike(one: Variation, other: Variation) -> bool:
     """Whether two lists have the same movements, but for borders and interpolation."""
-    return [_settings(move) for move in moves(one.operations)] == [_settings(move) for move in moves(other.operations)]
+    return [_settings(move) for move in moves(one.operations)] == [
+        _settings(move) for move in moves(other.operations)
+    ]
 
 
 def moves(operations: Iterable[Any]) -> Sequence[Any]:
@@ -114,7 +131,9 @@ def moves(operations: Iterable[Any]) -> Sequence[Any]:
 
 def _is_known(operation: Any) -> bool:
     own = type(operation).__module__.partition(".")[0] == __name__.partition(".")[0]
-    return isinstance(operation, GeometricAugmentation | Policy) or (isinstance(operation, Augmentation) and own)
+    return isinstance(operation, GeometricAugmentation | Policy) or (
+        isinstance(operation, Augmentation) and own
+    )
 
 
 def _settings(operation: Any) -> Any:

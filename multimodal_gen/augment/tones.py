@@ -1,7 +1,8 @@
-"""Colour arithmetic on one picture: tables, blends with grey, hue, and tones in the way of Pillow's ImageOps.
+"""Colour arithmetic on one picture: tables, blends with grey, hue, and tones in the way of Pillow's
+ImageOps.
 
-The functions take and return Pillow pictures in the modes "L" and "RGB", draw nothing, and change nothing in place.
-`recolor` applies them to the colours of an array and leaves its alpha alone.
+The functions take and return Pillow pictures in the modes "L" and "RGB", draw nothing, and change
+nothing in place. `recolor` applies them to the colours of an array and leaves its alpha alone.
 """
 
 from __future__ import annotations
@@ -26,8 +27,14 @@ def check_image(image: np.ndarray) -> None:
         or image.ndim != 3
         or image.shape[2] not in (1, 3, 4)
     ):
-        received = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise ValueError(f"An image must be a (height, width, 1, 3 or 4) array of uint8. Received: {received}")
+        received = (
+            f"{image.shape} {image.dtype}"
+            if isinstance(image, np.ndarray)
+            else type(image).__name__
+        )
+        raise ValueError(
+            f"An image must be a (height, width, 1, 3 or 4) array of uint8. Received: {received}"
+        )
 
 
 def to_picture(image: np.ndarray) -> Image.Image:
@@ -49,9 +56,12 @@ def map_levels(picture: Image.Image, tables: np.ndarray) -> Image.Image:
 
     Args:
         picture: The picture.
-        tables: `(256,)` or `(channels, 256)`, of any numbers; they are rounded and clipped to [0, 255].
+        tables: `(256,)` or `(channels, 256)`, of any numbers; they are rounded and clipped to [0,
+            255].
     """
-    tables = np.broadcast_to(np.rint(tables).clip(0, 255).astype("uint8"), (len(picture.getbands()), 256))
+    tables = np.broadcast_to(
+        np.rint(tables).clip(0, 255).astype("uint8"), (len(picture.getbands()), 256)
+    )
     return picture.point(tables.ravel().tolist())
 
 
@@ -83,20 +93,28 @@ def turn_hue(picture: Image.Image, turns: float) -> Image.Image:
         block = slice(start, start + 16384)
         red, green, blue = levels[:, block].astype("float32")
         turned[:, block] = _turn_hue(red, green, blue, turns)
-    return Image.merge("RGB", [Image.fromarray(band.reshape(picture.size[::-1])) for band in turned])
+    return Image.merge(
+        "RGB", [Image.fromarray(band.reshape(picture.size[::-1])) for band in turned]
+    )
 
 
-def _turn_hue(red: np.ndarray, green: np.ndarray, blue: np.ndarray, turns: float) -> list[np.ndarray]:
+def _turn_hue(
+    red: np.ndarray, green: np.ndarray, blue: np.ndarray, turns: float
+) -> list[np.ndarray]:
     high = np.maximum(np.maximum(red, green), blue)
     chroma = high - np.minimum(np.minimum(red, green), blue)
-    # Levels are whole numbers, so that where the chroma is below 1 the pixel is grey and the numerators are 0.
+    # Levels are whole numbers, so that where the chroma is below 1 the pixel is grey and the
+    # numerators are 0.
     step = np.maximum(chroma, 1)
     hue = np.where(
-        high == red, (green - blue) / step, np.where(high == green, 2 + (blue - red) / step, 4 + (red - green) / step)
+        high == red,
+        (green - blue) / step,
+        np.where(high == green, 2 + (blue - red) / step, 4 + (red - green) / step),
     )
     hue += np.float32(6 * turns)
     hue -= 6 * np.floor(hue / 6)
-    # How far each channel lies between the lowest (0) and the highest (1); hue counts sixths of a turn from red.
+    # How far each channel lies between the lowest (0) and the highest (1); hue counts sixths of a
+    # turn from red.
     shares = (np.abs(hue - 3) - 1, 2 - np.abs(hue - 2), 2 - np.abs(hue - 4))
     return [np.rint(high - chroma * (1 - share.clip(0, 1))) for share in shares]
 

@@ -26,7 +26,8 @@ def warp(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
 
     Args:
         image: `(height, width, channels) uint8`, 1, 3 or 4 channels.
-        matrix: `(3, 3)`; maps a point `(x, y, 1)` of the result to the point of the source seen there.
+        matrix: `(3, 3)`; maps a point `(x, y, 1)` of the result to the point of the source seen
+            there.
         fill: Border and interpolation.
 
     Returns:
@@ -36,7 +37,13 @@ def warp(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
     a, b, c, d, e, f = (float(value) for value in matrix[:2].ravel())
     if b == 0 == d and (a < 0 or e < 0):
         # The mirror image of what an upright matrix shows: cheaper than resampling, and exact.
-        mirror = np.array([[1 - 2 * (a < 0), 0, width * (a < 0)], [0, 1 - 2 * (e < 0), height * (e < 0)], [0, 0, 1]])
+        mirror = np.array(
+            [
+                [1 - 2 * (a < 0), 0, width * (a < 0)],
+                [0, 1 - 2 * (e < 0), height * (e < 0)],
+                [0, 0, 1],
+            ]
+        )
         return _mirrored(warp(image, matrix @ mirror, fill), a < 0, e < 0)
     if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
         return image
@@ -50,7 +57,9 @@ def warp(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
         box = (c, f, c + a * width, f + e * height)
         result = picture.resize((width, height), resampling, box=box)
     else:
-        result = picture.transform((width, height), Image.Transform.AFFINE, (a, b, c, d, e, f), resampling)
+        result = picture.transform(
+            (width, height), Image.Transform.AFFINE, (a, b, c, d, e, f), resampling
+        )
     return np.asarray(result).reshape(image.shape)
 
 
@@ -59,7 +68,8 @@ def _mirrored(image: np.ndarray, horizontally: bool, vertically: bool) -> np.nda
     if not horizontally:
         return image
     result = np.empty_like(image)
-    # One channel at a time: a view would make whoever reads it copy single pixels, at five times the cost.
+    # One channel at a time: a view would make whoever reads it copy single pixels, at five times
+    # the cost.
     for channel in range(image.shape[2]):
         result[:, :, channel] = image[:, ::-1, channel]
     return result
@@ -69,7 +79,9 @@ def _padded(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> tuple[np.ndarr
     height, width, _ = image.shape
     corners = matrix[:2] @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
     left, top = (int(margin) for margin in np.ceil(np.maximum(1 - corners.min(axis=1), 0)))
-    right, bottom = (int(margin) for margin in np.ceil(np.maximum(1 + corners.max(axis=1) - (width, height), 0)))
+    right, bottom = (
+        int(margin) for margin in np.ceil(np.maximum(1 + corners.max(axis=1) - (width, height), 0))
+    )
     if not left + top + right + bottom:
         return image, 0, 0
     constant = {"constant_values": round(fill.value)} if fill.mode == "constant" else {}

@@ -1,6 +1,8 @@
-"""`warp` by OpenCV: for loaders with `decoder="turbo"`, as it is many times as fast and its pixels differ a little.
+"""`warp` by OpenCV: for loaders with `decoder="turbo"`, as it is many times as fast and its pixels
+differ a little.
 
-OpenCV rounds the weights of neighbouring pixels to 1/32, and does not antialias where a picture shrinks.
+OpenCV rounds the weights of neighbouring pixels to 1/32, and does not antialias where a picture
+shrinks.
 """
 
 from __future__ import annotations

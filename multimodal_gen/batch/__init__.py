@@ -1,4 +1,5 @@
-"""Positions of rows in, the arrays of one batch out. Nothing here knows Keras, and nothing is imported ahead of use.
+"""Positions of rows in, the arrays of one batch out. Nothing here knows Keras, and nothing is
+imported ahead of use.
 
 Read them in this order. `assembly.py`: the settings that all batches share. `slots.py`: what each
 array of a batch is for. `draft.py`: one batch in the making, its state. `reading.py` fills it cell

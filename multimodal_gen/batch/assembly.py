@@ -118,7 +118,10 @@ class Assembly:
         except TableError as error:
             hint = ""
             if self.targets:
-                hint = " To predict rows without targets, take `MultimodalSequence(table, sequence.inputs)`."
+                hint = (
+                    " To predict rows without targets, take `MultimodalSequence(table, "
+                    "sequence.inputs)`."
+                )
             raise TableError(f"{error}.{hint}") from None
         weights = replace(self.weights, by_class={})
         return replace(self, table=table, augmenting=False, weights=weights, buckets=None)

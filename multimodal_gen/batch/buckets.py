@@ -1,7 +1,9 @@
-"""Captions of like length side by side: few lengths learned from a table, and each row's place among them.
+"""Captions of like length side by side: few lengths learned from a table, and each row's place
+among them.
 
-The plan makes batches of rows of one bucket, and here the token arrays of a batch are cut to the shortest of the
-lengths that holds them. Which rows come when is the plan's business, and padding to the full length the loader's.
+The plan makes batches of rows of one bucket, and here the token arrays of a batch are cut to the
+shortest of the lengths that holds them. Which rows come when is the plan's business, and padding to
+the full length the loader's.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class Buckets:
         name: Name of the input.
         targets: Names of the targets that are cut like it.
         lengths: At most 5 lengths in ids, ascending. The last holds every caption of the table.
-        full: The length that the loader yields; for what random operations make longer than the last of `lengths`.
+        full: The length that the loader yields; for what random operations make longer than the
+            last of `lengths`.
         left: Whether padding is on the left.
         of_row: `(num_rows,) uint8`, position in `lengths` of the least length that holds each row.
         ids: How many ids the rows of each bucket have, padding left out.
@@ -52,25 +55,30 @@ class Buckets:
     ids: np.ndarray = field(repr=False, compare=False)
 
     def length(self, batch: Batch, plan: Plan, epoch: int, index: int) -> int:
-        """The length for a batch that the loaders have filled: the least that holds its longest row.
+        """The length for a batch that the loaders have filled: the least that holds its longest
+        row.
 
-        All ranks of a plan need the same one, which is therefore that of the whole batch's longest caption.
+        All ranks of a plan need the same one, which is therefore that of the whole batch's longest
+        caption.
 
         Raises:
-            LoaderError: If there are several ranks, and a random operation has made a caption longer than that.
+            LoaderError: If there are several ranks, and a random operation has made a caption
+                longer than that.
         """
         needed = max(self._used(array) for array in self._arrays(batch))
         if plan.num_batches == 1:
-            # Keras on tensorflow learns from the first two batches which axes vary, and here there is but one.
+            # Keras on tensorflow learns from the first two batches which axes vary, and here there
+            # is but one.
             return self.full
         if plan.world_size == 1:
             return next((one for one in self.lengths if one >= needed), self.full)
         length = self.lengths[plan.bucket(epoch, index)]
         if needed > length:
             raise LoaderError(
-                "All ranks need batches of one shape, so with `bucket_by_length` and `shard` no random operation may "
-                f"make a caption of {self.name!r} longer; leave out the operation, or `bucket_by_length`. "
-                f"Received: {needed} ids in a batch of length {length}"
+                "All ranks need batches of one shape, so with `bucket_by_length` and `shard` no "
+                f"random operation may make a caption of {self.name!r} longer; leave out the "
+                f"operation, or `bucket_by_length`. Received: {needed} ids in a batch of length "
+                f"{length}"
             )
         return length
 
@@ -86,7 +94,10 @@ class Buckets:
         """The share of an epoch's ids that is padding, and what it would be at the full length."""
         rows = self.of_row[plan.order(epoch)[: plan.num_batches * plan.batch_size]]
         # Of rows drawn by weight, the mean of their bucket.
-        ids = (np.bincount(rows, minlength=len(self.ids)) * (self.ids / np.maximum(np.bincount(self.of_row), 1))).sum()
+        ids = (
+            np.bincount(rows, minlength=len(self.ids))
+            * (self.ids / np.maximum(np.bincount(self.of_row), 1))
+        ).sum()
         starts = np.arange(0, len(rows), plan.batch_size)
         longest = np.array(self.lengths)[np.maximum.reduceat(rows, starts)]
         longest = np.full_like(longest, self.full) if plan.num_batches == 1 else longest
@@ -103,7 +114,9 @@ class Buckets:
         return int(self.full - used[0] if self.left else used[-1] + 1)
 
     def _shortened(self, array: np.ndarray, length: int) -> np.ndarray:
-        return np.ascontiguousarray(array[:, self.full - length :] if self.left else array[:, :length])
+        return np.ascontiguousarray(
+            array[:, self.full - length :] if self.left else array[:, :length]
+        )
 
 
 def learn_buckets(
@@ -115,7 +128,8 @@ def learn_buckets(
     shuffle: bool,
     tolerant: bool = False,
 ) -> Buckets | None:
-    """The argument `bucket_by_length`, checked; all captions are tokenized once to learn their lengths.
+    """The argument `bucket_by_length`, checked; all captions are tokenized once to learn their
+    lengths.
 
     The lengths are those multiples of 8 that leave the least padding.
 
@@ -125,7 +139,8 @@ def learn_buckets(
         inputs: Input name -> loader.
         targets: Target name -> target.
         shuffle: Whether there is an order that may be changed.
-        tolerant: Whether a caption that cannot be loaded counts as an empty one; it is heard of when its batch is made.
+        tolerant: Whether a caption that cannot be loaded counts as an empty one; it is heard of
+            when its batch is made.
 
     Raises:
         ValueError: If there is no such input, it is no tokens, or the table's own order is wanted.
@@ -137,13 +152,13 @@ def learn_buckets(
     if loader is None or loader.spec.kind != "tokens" or len(loader.spec.shape) != 1:
         kinds = {one: inputs[one].spec.kind for one in inputs}
         raise ValueError(
-            "`bucket_by_length` must name an input of kind 'tokens'; the inputs and their kinds are "
-            f"{kinds}. Received: bucket_by_length={name!r}"
+            "`bucket_by_length` must name an input of kind 'tokens'; the inputs and their kinds "
+            f"are {kinds}. Received: bucket_by_length={name!r}"
         )
     if not shuffle:
         raise ValueError(
-            "`bucket_by_length` changes the order of rows, so it needs `shuffle=True` or a sampler. "
-            f"Received: bucket_by_length={name!r}, shuffle=False"
+            "`bucket_by_length` changes the order of rows, so it needs `shuffle=True` or a "
+            f"sampler. Received: bucket_by_length={name!r}, shuffle=False"
         )
     full, left = loader.spec.shape[0], loader.pads_left
     of_each = _lengths(loader, table, left, tolerant)
@@ -163,7 +178,12 @@ def _lengths(loader: Loader, table: pd.DataFrame, left: bool, tolerant: bool) ->
     # (rows,) uint32: ids up to the padding.
     lengths = np.empty(len(table), "uint32")
     starts = range(0, len(table), _CHUNK_ROWS)
-    with tqdm(total=len(table), desc="measuring captions", unit="row", disable=len(table) <= _ROWS_WITH_A_BAR) as bar:
+    with tqdm(
+        total=len(table),
+        desc="measuring captions",
+        unit="row",
+        disable=len(table) <= _ROWS_WITH_A_BAR,
+    ) as bar:
         for start in starts:
             rows = np.arange(start, min(start + _CHUNK_ROWS, len(table)))
             used = np.stack(_read(loader, table, rows, tolerant)) != 0
@@ -173,7 +193,9 @@ def _lengths(loader: Loader, table: pd.DataFrame, left: bool, tolerant: bool) ->
     return lengths
 
 
-def _read(loader: Loader, table: pd.DataFrame, rows: np.ndarray, tolerant: bool) -> list[np.ndarray]:
+def _read(
+    loader: Loader, table: pd.DataFrame, rows: np.ndarray, tolerant: bool
+) -> list[np.ndarray]:
     cells, labels = cells_of(table, loader.column, rows), table.index.take(rows).tolist()
     arrays = []
     for cell, found in zip(cells, read_rows(loader, cells, labels), strict=True):
@@ -191,7 +213,8 @@ def _least_padding(of_each: np.ndarray, full: int) -> tuple[int, ...]:
     step = _MULTIPLE * math.ceil(longest / (_MULTIPLE * _MOST_CANDIDATES))
     ends = np.minimum(np.arange(step, longest + step, step), full)
     rows = np.searchsorted(np.sort(of_each), ends, side="right")
-    # total[last]: places that the rows up to a candidate take, padding included, with that candidate the last length.
+    # total[last]: places that the rows up to a candidate take, padding included, with that
+    # candidate the last length.
     total, before = ends * rows, []
     for _ in range(_MOST_LENGTHS - 1):
         joined = total[:, None] + ends * (rows - rows[:, None])

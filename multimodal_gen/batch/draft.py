@@ -65,7 +65,9 @@ class Draft:
         augmenting = self.assembly.augmenting
         self.varies = {slot: one.loader.varies(augmenting) for slot, one in self.sources.items()}
         # Of a cache that holds everything, a batch is one copy.
-        self.cached = [slot for slot, one in self.sources.items() if one.warm and not self.varies[slot]]
+        self.cached = [
+            slot for slot, one in self.sources.items() if one.warm and not self.varies[slot]
+        ]
         self.arrays = {slot: self.empty(slot) for slot in self.sources if slot not in self.cached}
         blank = [slot for slot, one in self.sources.items() if one.loader.missing == "blank"]
         self.missing = {slot: np.zeros(rows, bool) for slot in blank}

@@ -1,7 +1,7 @@
 """Rows that could not be loaded: what a sequence does about them, and the list of them.
 
-Nothing is ever put in the place of such a row. It stops the run, is left out, or is blank and does not count, as
-`on_error` says; and it stands in the list.
+Nothing is ever put in the place of such a row. It stops the run, is left out, or is blank and does
+not count, as `on_error` says; and it stands in the list.
 """
 
 from __future__ import annotations
@@ -56,17 +56,21 @@ class FailureLog:
             # In the order of the table, whichever thread was the first to find one.
             first = min(self._found.items(), key=lambda item: item[0])[1][0]
         raise TableError(
-            f"{lost:,} rows cannot be loaded: more than a share of {self._max_error_rate:g} of the {read:,} rows that "
-            f"count so far. `sequence.failures` lists them; mend them, leave them out with `leave_out(table, "
-            f"sequence.failures)`, or allow more with `max_error_rate`. The first: {first} "
-            f"Received: max_error_rate={self._max_error_rate!r}"
+            f"{lost:,} rows cannot be loaded: more than a share of {self._max_error_rate:g} of the "
+            f"{read:,} rows that count so far. `sequence.failures` lists them; mend them, leave "
+            "them out with `leave_out(table, sequence.failures)`, or allow more with "
+            f"`max_error_rate`. The first: {first} Received: "
+            f"max_error_rate={self._max_error_rate!r}"
         )
 
     def frame(self) -> pd.DataFrame:
         """One row for each cell, in the order of the table; see `MultimodalSequence.failures`."""
         with self._lock:
             found = sorted(self._found.items(), key=lambda item: item[0])
-        rows = [(error.index, error.column, error.path, error.reason, epoch) for _, (error, epoch) in found]
+        rows = [
+            (error.index, error.column, error.path, error.reason, epoch)
+            for _, (error, epoch) in found
+        ]
         return pd.DataFrame(rows, columns=_COLUMNS)
 
     @property
@@ -76,20 +80,30 @@ class FailureLog:
             found = sorted(self._found.items(), key=lambda item: item[0])
         reasons: dict[int, str] = {}
         for (position, _), (error, _) in found:
-            reasons[position] = f"{reasons[position]} {error}" if position in reasons else str(error)
+            reasons[position] = (
+                f"{reasons[position]} {error}" if position in reasons else str(error)
+            )
         return reasons
 
     def error_of(self, position: int) -> LoadError | None:
         """The first error of the row at a position of the table, or None."""
         with self._lock:
-            return next((error for (row, _), (error, _) in self._found.items() if row == position), None)
+            return next(
+                (error for (row, _), (error, _) in self._found.items() if row == position), None
+            )
 
     def to_json(self) -> list[list[Any]]:
         """What `restore` takes, as JSON values."""
         with self._lock:
             found = list(self._found.items())
         return [
-            [position, list(one.column) if isinstance(one.column, tuple) else one.column, one.path, one.reason, epoch]
+            [
+                position,
+                list(one.column) if isinstance(one.column, tuple) else one.column,
+                one.path,
+                one.reason,
+                epoch,
+            ]
             for (position, _), (one, epoch) in found
         ]
 
@@ -121,14 +135,15 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
 
     Args:
         table: A table whose index has no label twice.
-        failures: What `MultimodalSequence.failures` or the command line's failures.csv holds, or any table with a
-            column "index" of labels of `table`; or the path of a csv file of it.
+        failures: What `MultimodalSequence.failures` or the command line's failures.csv holds, or
+            any table with a column "index" of labels of `table`; or the path of a csv file of it.
 
     Returns:
         The other rows, in their order.
 
     Raises:
-        TableError: If a label is not in the table or stands there twice, or the list is that of an audit.
+        TableError: If a label is not in the table or stands there twice, or the list is that of an
+            audit.
 
     Example:
         train = mg.leave_out(train, "runs/first/failures.csv")
@@ -141,11 +156,15 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
         where = ""
     if "kind" in failures:
         raise TableError(
-            "These are the problems of an audit, and of most of them nobody wants to leave every row out: take "
-            f"`report.clean(table)`, or --drop on the command line. Received: columns {list(failures)}{where}"
+            "These are the problems of an audit, and of most of them nobody wants to leave every "
+            "row out: take `report.clean(table)`, or --drop on the command line. Received: columns "
+            f"{list(failures)}{where}"
         )
     if "index" not in failures:
-        raise TableError(f"A list of failures needs the column 'index'. Received: columns {list(failures)}{where}")
+        raise TableError(
+            "A list of failures needs the column 'index'. Received: columns "
+            f"{list(failures)}{where}"
+        )
     if not table.index.is_unique:
         raise TableError(
             "Rows are left out by the table's index, which has labels twice; give it others with "
@@ -158,8 +177,8 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
     unknown = sorted(bad - set(words))
     if unknown:
         raise TableError(
-            f"The list of failures is of another table: {len(unknown)} of its {len(bad)} labels are not in the table's "
-            f"index. Received: {unknown[:5]}{where}"
+            f"The list of failures is of another table: {len(unknown)} of its {len(bad)} labels "
+            f"are not in the table's index. Received: {unknown[:5]}{where}"
         )
     return table[~words.isin(bad)]
 

@@ -101,5 +101,8 @@ def _with_blank_rows(good: Batch, whole: Batch, bad: np.ndarray) -> Batch:
     if len(next(iter(good.inputs.values()))) == (~bad).sum():
         order = np.concatenate([np.flatnonzero(~bad), np.flatnonzero(bad)]).argsort()
     varied = arrays_of(good)
-    arrays = {slot: np.concatenate([varied[slot], array[bad]])[order] for slot, array in arrays_of(whole).items()}
+    arrays = {
+        slot: np.concatenate([varied[slot], array[bad]])[order]
+        for slot, array in arrays_of(whole).items()
+    }
     return batch_of(arrays, whole.specs)

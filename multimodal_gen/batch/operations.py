@@ -17,7 +17,9 @@ from multimodal_gen.errors import LoaderError
 from multimodal_gen.spec import ArraySpec, spec_problem
 
 
-def vary_sample(arrays: Mapping[Slot, np.ndarray], row: int, steps: Sequence[tuple[Any, SampleFunction]]) -> None:
+def vary_sample(
+    arrays: Mapping[Slot, np.ndarray], row: int, steps: Sequence[tuple[Any, SampleFunction]]
+) -> None:
     """Apply what operations on samples have decided to one row of a batch's arrays, in place.
 
     Args:
@@ -37,7 +39,9 @@ def vary_sample(arrays: Mapping[Slot, np.ndarray], row: int, steps: Sequence[tup
     for slot, array in arrays.items():
         problem = spec_problem(varied.get(slot), ArraySpec(array.shape[1:], array.dtype.name))
         if problem:
-            raise LoaderError(f"A sample operation must keep the shape and dtype of {slot}. {problem}")
+            raise LoaderError(
+                f"A sample operation must keep the shape and dtype of {slot}. {problem}"
+            )
         array[row] = varied[slot]
 
 
@@ -52,18 +56,26 @@ def vary_batch(operation: Any, before: Batch, rng: np.random.Generator) -> Batch
     except LoaderError:
         raise
     except Exception as error:
-        raise LoaderError(f"A batch operation failed; {operation!r}. {type(error).__name__}: {error}") from error
+        raise LoaderError(
+            f"A batch operation failed; {operation!r}. {type(error).__name__}: {error}"
+        ) from error
     arrays = arrays_of(after)
     for slot, array in by_slot(before.inputs, before.target).items():
         problem = spec_problem(arrays.get(slot), ArraySpec(array.shape, array.dtype.name))
         if problem:
-            raise LoaderError(f"A batch operation must keep the shapes and dtypes; {operation!r}, {slot}. {problem}")
+            raise LoaderError(
+                f"A batch operation must keep the shapes and dtypes; {operation!r}, {slot}. "
+                f"{problem}"
+            )
     rows = len(next(iter(after.inputs.values())))
     for slot, array in arrays.items():
         if slot.role == "weights":
             _check_weights(array, rows, operation)
         elif slot.role == "target" and array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise LoaderError(f"A batch operation must keep targets finite; {operation!r}. Received: NaN or infinity")
+            raise LoaderError(
+                f"A batch operation must keep targets finite; {operation!r}. Received: NaN or "
+                "infinity"
+            )
     return after
 
 
@@ -88,5 +100,7 @@ def sample_error(error: Exception, label: Any) -> LoaderError:
 
 def _checked(result: Any, kind: type[Any], operation: Any) -> Any:
     if not isinstance(result, kind):
-        raise LoaderError(f"{operation!r} must return a {kind.__name__}. Received: {type(result).__name__}")
+        raise LoaderError(
+            f"{operation!r} must return a {kind.__name__}. Received: {type(result).__name__}"
+        )
     return result

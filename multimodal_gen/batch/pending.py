@@ -65,7 +65,8 @@ class PendingBatch:
         """Wait for the batch: inputs, and the target and weights where there are any.
 
         Raises:
-            LoadError: If a cell could not be loaded; of several bad cells, the first by task and row.
+            LoadError: If a cell could not be loaded; of several bad cells, the first by task and
+                row.
         """
         try:
             with stage("wait"):
@@ -140,7 +141,9 @@ class PendingBatch:
         while True:
             pending = list(self._futures.values())
             _, unfinished = wait(pending, min(timeout / 4, 1.0), FIRST_EXCEPTION)
-            if not unfinished or any(one.done() and one.exception() for one in pending if not one.cancelled()):
+            if not unfinished or any(
+                one.done() and one.exception() for one in pending if not one.cancelled()
+            ):
                 return
             for read in overdue(timeout):
                 if read.give_up():

@@ -60,7 +60,9 @@ def vary_cells(draft: Draft) -> None:
             _exchange(draft, Slot("input", name), row, cell)
 
 
-def _prepare_sample(draft: Draft, row: int) -> tuple[Mapping[str, Any], list[tuple[Any, SampleFunction]]]:
+def _prepare_sample(
+    draft: Draft, row: int
+) -> tuple[Mapping[str, Any], list[tuple[Any, SampleFunction]]]:
     names = draft.assembly.inputs
     cells: Mapping[str, Any] = {name: draft.cells[Slot("input", name)][row] for name in names}
     steps: list[tuple[Any, SampleFunction]] = []
@@ -121,7 +123,9 @@ def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
     source, filled, own_cells = draft.sources[slot], draft.arrays[slot], draft.own_cells[slot]
     memory, rows, varies = source.memory, range(len(draft.positions)), draft.varies[slot]
     with stage("memory"):
-        known = np.zeros(len(rows), bool) if memory is None else memory.take(draft.positions, filled)
+        known = (
+            np.zeros(len(rows), bool) if memory is None else memory.take(draft.positions, filled)
+        )
     if known.all() and not varies and _are_own(draft, slot):
         return True
     rngs = [draft.rng(slot, row) for row in rows] if varies else [None] * len(rows)
@@ -194,7 +198,9 @@ def _cell(draft: Draft, slot: Slot, row: int, rng: np.random.Generator | None) -
         raise _broken(draft, slot, row, error, "augment_cell") from error
 
 
-def _store(draft: Draft, slot: Slot, row: int, array: np.ndarray, rng: np.random.Generator | None) -> None:
+def _store(
+    draft: Draft, slot: Slot, row: int, array: np.ndarray, rng: np.random.Generator | None
+) -> None:
     if draft.varies[slot]:
         # It may be the table's own memory: an operation that writes into it has to fail, not to
         # change the data.
@@ -223,7 +229,8 @@ def _check_spec(draft: Draft, slot: Slot, row: int, array: Any, method: str) -> 
 def _check_number(name: str, arrays: Sequence[Any], rows: Sequence[int]) -> None:
     if len(arrays) != len(rows):
         raise LoaderError(
-            f"{name}.read_batch must return one array per cell. Received: {len(arrays)} arrays for {len(rows)} cells"
+            f"{name}.read_batch must return one array per cell. Received: {len(arrays)} arrays for "
+            f"{len(rows)} cells"
         )
 
 

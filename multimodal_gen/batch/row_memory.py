@@ -1,7 +1,7 @@
 """Small arrays by row position, in a temporary file: captions are encoded once, not every epoch.
 
-The file is memory-mapped for reading, so that memory holds no more than the system can take back at any time; it has no
-name, or loses it with the process, and nothing is left behind.
+The file is memory-mapped for reading, so that memory holds no more than the system can take back at
+any time; it has no name, or loses it with the process, and nothing is left behind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ LARGEST = 8192  # bytes of a row
 
 
 class RowMemory:
-    """What one loader read for the rows of one table. Safe for threads; a copy made by pickle starts empty.
+    """What one loader read for the rows of one table. Safe for threads; a copy made by pickle
+    starts empty.
 
     Args:
         num_rows: Rows of the table.
@@ -41,7 +42,9 @@ class RowMemory:
         self._full = False
 
     def take(self, positions: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Write the rows that are known into `out`, `(rows, *shape)`, and tell which they are, `(rows,) bool`."""
+        """Write the rows that are known into `out`, `(rows, *shape)`, and tell which they are,
+        `(rows,) bool`.
+        """
         known, rows = self._known[positions], self._rows
         if rows is None:
             # Perhaps forgotten this very moment.
@@ -62,8 +65,9 @@ class RowMemory:
         except OSError as error:
             self._full = True
             warnings.warn(
-                "The temporary folder has no room to keep encoded captions, so they are encoded again in every epoch. "
-                f"Free some, or set TMPDIR to a roomier folder. {tempfile.gettempdir()!r}: {error}",
+                "The temporary folder has no room to keep encoded captions, so they are encoded "
+                "again in every epoch. Free some, or set TMPDIR to a roomier folder. "
+                f"{tempfile.gettempdir()!r}: {error}",
                 stacklevel=2,
             )
             return
@@ -84,7 +88,9 @@ class RowMemory:
                 file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
                 self._close = weakref.finalize(self, file.close)
                 file.truncate(self._num_rows * self._bytes)
-                self._rows = np.memmap(file, self._dtype, "r", shape=(self._num_rows, *self._spec.shape))
+                self._rows = np.memmap(
+                    file, self._dtype, "r", shape=(self._num_rows, *self._spec.shape)
+                )
                 self._file = file
             if not hasattr(os, "pwrite"):
                 self._file.seek(offset)

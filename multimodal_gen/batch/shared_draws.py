@@ -13,16 +13,19 @@ from multimodal_gen.loaders.targets.base import Target
 Name = TypeVar("Name")
 
 
-def joined_targets(inputs: Mapping[str, Loader], targets: Mapping[Name, Loader]) -> dict[Name, Loader]:
-    """Targets as they are to be read beside the inputs: those that are pictures with the draws of the input picture.
+def joined_targets(
+    inputs: Mapping[str, Loader], targets: Mapping[Name, Loader]
+) -> dict[Name, Loader]:
+    """Targets as they are to be read beside the inputs: those that are pictures with the draws of
+    the input picture.
 
     Args:
         inputs: Input name -> loader.
         targets: Target name -> target.
 
     Raises:
-        ValueError: If a loader varies with one that is not read beside it, or a picture would be varied apart from
-            the one that it belongs to.
+        ValueError: If a loader varies with one that is not read beside it, or a picture would be
+            varied apart from the one that it belongs to.
     """
     made = {name: one for name, one in targets.items() if isinstance(one, Target) and one.loader}
     loaders = [*inputs.values(), *(one.loader for one in made.values())]
@@ -43,10 +46,12 @@ def _leader(loader: Any) -> Any:
 
 def _check_leader(loader: Any, pictures: Iterable[Any]) -> None:
     leader = _leader(loader)
-    if leader is not None and not any(_draws_as(leader, one) for one in pictures if one is not loader):
+    if leader is not None and not any(
+        _draws_as(leader, one) for one in pictures if one is not loader
+    ):
         raise ValueError(
-            "The loader given as `vary_with` must be among the inputs as it is, or the two are drawn apart. Received: "
-            f"{loader.column!r}, which varies with {leader!r}"
+            "The loader given as `vary_with` must be among the inputs as it is, or the two are "
+            f"drawn apart. Received: {loader.column!r}, which varies with {leader!r}"
         )
 
 
@@ -67,25 +72,27 @@ def _joined(target: Target, inputs: Mapping[str, Loader]) -> Target:
             leaders.setdefault((found.stream, found.frame), found)
     same = [one for one in leaders.values() if one.stream == own.stream]
     if same:
-        # Of one column, the operations in both lists are drawn alike, and the others are for the model to undo.
+        # Of one column, the operations in both lists are drawn alike, and the others are for the
+        # model to undo.
         return _with_variation(target, own.joined(same[0]))
     moving = [one for one in leaders.values() if moves(one.operations)]
     if not moving and (not moves(own.operations) or not leaders):
         return target
     if len(leaders) > 1:
         raise ValueError(
-            f"Which picture the target on column {target.column!r} belongs to is not clear: say so in its loader, "
-            "`vary_with=LOADER`, or `InputTarget(loader, follows=False)` if it is to be varied on its own. "
-            f"Received: input pictures on the columns {[one.stream for one in leaders.values()]}"
+            f"Which picture the target on column {target.column!r} belongs to is not clear: say so "
+            "in its loader, `vary_with=LOADER`, or `InputTarget(loader, follows=False)` if it is "
+            "to be varied on its own. Received: input pictures on the columns "
+            f"{[one.stream for one in leaders.values()]}"
         )
     leader = next(iter(leaders.values()))
     if not moved_alike(own, leader):
         theirs, mine = list(moves(leader.operations)), list(moves(own.operations))
         raise ValueError(
-            f"The picture of column {leader.stream!r} is moved by {theirs!r}, and its target on column "
-            f"{target.column!r} by {mine!r}. Let the target's loader follow with `vary_with=LOADER` in place of its "
-            "own `augment`, or say `InputTarget(loader, follows=False)` if it is to be varied on its own. "
-            f"Received: target={target!r}"
+            f"The picture of column {leader.stream!r} is moved by {theirs!r}, and its target on "
+            f"column {target.column!r} by {mine!r}. Let the target's loader follow with "
+            "`vary_with=LOADER` in place of its own `augment`, or say `InputTarget(loader, "
+            f"follows=False)` if it is to be varied on its own. Received: target={target!r}"
         )
     return _with_variation(target, own.joined(leader))
 

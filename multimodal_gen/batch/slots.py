@@ -30,7 +30,9 @@ class Slot(NamedTuple):
         return f"the {self.role}" if self.name is None else f"{self.role} {self.name!r}"
 
 
-def by_slot(inputs: Mapping[str, Any], target: Any = None, sample_weight: Any = None) -> dict[Slot, Any]:
+def by_slot(
+    inputs: Mapping[str, Any], target: Any = None, sample_weight: Any = None
+) -> dict[Slot, Any]:
     """Arrays as a `Batch` or a `Sample` holds them, each under its slot."""
     arrays = {Slot("input", name): array for name, array in inputs.items()}
     for role, values in (("target", target), ("weights", sample_weight)):

@@ -1,4 +1,6 @@
-"""Where the arrays of one loader come from: what is remembered of a row, the cache on disk, or the loader itself."""
+"""Where the arrays of one loader come from: what is remembered of a row, the cache on disk, or the
+loader itself.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class Source:
 
     Args:
         loader: The loader.
-        memory: What it read of the table's rows before, for small arrays that depend on nothing but the cell.
+        memory: What it read of the table's rows before, for small arrays that depend on nothing but
+            the cell.
         cache: What it, or anybody, read before, on disk.
     """
 
@@ -39,19 +42,30 @@ class Source:
         return self.cache is not None and self.cache.warm
 
     def gather(self, cells: Sequence[Any]) -> np.ndarray | None:
-        """All arrays as one, `(cells, *shape)` in memory of its own, if the cache holds them; otherwise None."""
+        """All arrays as one, `(cells, *shape)` in memory of its own, if the cache holds them;
+        otherwise None.
+        """
         return None if self.cache is None or not cells else self.cache.gather(cells)
 
     def read(self, cell: Any, own: bool) -> np.ndarray:
-        """What `loader.read` gives. A cell that is not the table's own, but varied at random, is not worth keeping."""
+        """What `loader.read` gives.
+
+        A cell that is not the table's own, but varied at random, is not worth keeping.
+        """
         return self.loader.read(cell) if self.cache is None or not own else self.cache.read(cell)
 
     def read_batch(self, cells: Sequence[Any], own: bool) -> list[np.ndarray]:
         """What `loader.read_batch` gives."""
-        return self.loader.read_batch(cells) if self.cache is None or not own else self.cache.read_batch(cells)
+        return (
+            self.loader.read_batch(cells)
+            if self.cache is None or not own
+            else self.cache.read_batch(cells)
+        )
 
 
-def sources_of(loaders: Mapping[Slot, Loader], num_rows: int, cache: ArrayCache | None) -> dict[Slot, Source]:
+def sources_of(
+    loaders: Mapping[Slot, Loader], num_rows: int, cache: ArrayCache | None
+) -> dict[Slot, Source]:
     """Slot -> source, for the loaders of a table of so many rows."""
 
     def memory_of(loader: Loader) -> RowMemory | None:
@@ -60,6 +74,8 @@ def sources_of(loaders: Mapping[Slot, Loader], num_rows: int, cache: ArrayCache 
         return RowMemory(num_rows, spec) if loader.kept_by_row and small else None
 
     return {
-        slot: Source(one, memory_of(one), None if cache is None else cache.of(one, num_rows=num_rows))
+        slot: Source(
+            one, memory_of(one), None if cache is None else cache.of(one, num_rows=num_rows)
+        )
         for slot, one in loaders.items()
     }

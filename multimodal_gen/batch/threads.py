@@ -1,7 +1,8 @@
 """The threads that fill batches: one pool for all sequences of a process.
 
-They are daemons and end when there is nothing to do, so that no interrupted or finished run leaves one behind. A thread
-that hangs in a read is given up and replaced, which `concurrent.futures` cannot do: it would wait for it at the end.
+They are daemons and end when there is nothing to do, so that no interrupted or finished run leaves
+one behind. A thread that hangs in a read is given up and replaced, which `concurrent.futures`
+cannot do: it would wait for it at the end.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _POOLS_LOCK = threading.Lock()
 
 
 def pool_of(threads: int) -> WorkerPool:
-    """The process's pool of so many threads. A forked child has none of its parent's threads and gets its own."""
+    """The process's pool of so many threads.
+
+    A forked child has none of its parent's threads and gets its own.
+    """
     key = (os.getpid(), threads)
     with _POOLS_LOCK:
         if key not in _POOLS:
@@ -43,7 +47,9 @@ class WorkerPool:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = (
+            queue.SimpleQueue()
+        )
         self._lock = threading.Lock()
         self._workers: dict[int, threading.Thread] = {}
 
@@ -57,7 +63,8 @@ class WorkerPool:
         return future
 
     def abandon(self, thread: int) -> None:
-        """Count a thread that hangs no longer, so that another one takes its place; it ends when it returns.
+        """Count a thread that hangs no longer, so that another one takes its place; it ends when it
+        returns.
 
         Args:
             thread: Its `threading.get_ident()`.
@@ -80,7 +87,9 @@ class WorkerPool:
 
     def _start(self) -> None:
         started = threading.Event()
-        worker = threading.Thread(target=self._work, args=(started,), name="multimodal_gen", daemon=True)
+        worker = threading.Thread(
+            target=self._work, args=(started,), name="multimodal_gen", daemon=True
+        )
         worker.start()
         assert worker.ident is not None
         self._workers[worker.ident] = worker
@@ -111,7 +120,9 @@ class WorkerPool:
 
 
 class Once:
-    """Calls a function on the first call, while all others wait for it; an error of it is everybody's."""
+    """Calls a function on the first call, while all others wait for it; an error of it is
+    everybody's.
+    """
 
     def __init__(self, function: Callable[[], None]) -> None:
         self._function: Callable[[], None] | None = function

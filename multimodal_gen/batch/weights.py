@@ -1,4 +1,6 @@
-"""Weights of rows in the loss: from a column, from their class, and zero for rows that only fill up a batch."""
+"""Weights of rows in the loss: from a column, from their class, and zero for rows that only fill up
+a batch.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,14 @@ class Weights:
         return list(dict.fromkeys(self.by_column.values()))
 
     def of(
-        self, table: pd.DataFrame, positions: np.ndarray, padding: int, targets: Mapping[str | None, np.ndarray]
+        self,
+        table: pd.DataFrame,
+        positions: np.ndarray,
+        padding: int,
+        targets: Mapping[str | None, np.ndarray],
     ) -> dict[str | None, np.ndarray] | None:
-        """Weights `(batch,) float32` of the rows at these positions by target, or None if all count alike.
+        """Weights `(batch,) float32` of the rows at these positions by target, or None if all count
+        alike.
 
         Args:
             table: The table.
@@ -69,7 +76,9 @@ class Weights:
         return weights
 
 
-def weights_by_column(sample_weight: Any, targets: Mapping[str | None, Loader]) -> dict[str | None, str]:
+def weights_by_column(
+    sample_weight: Any, targets: Mapping[str | None, Loader]
+) -> dict[str | None, str]:
     """The argument `sample_weight`, a column or a mapping of target name -> column, checked.
 
     Raises:
@@ -81,8 +90,9 @@ def weights_by_column(sample_weight: Any, targets: Mapping[str | None, Loader]) 
         return dict.fromkeys(targets, sample_weight)
     if None in targets or not isinstance(sample_weight, Mapping):
         raise ValueError(
-            "`sample_weight` must be the name of a column of the table, or, for several targets, map target names to "
-            f"columns. Received: sample_weight of type {type(sample_weight).__name__}"
+            "`sample_weight` must be the name of a column of the table, or, for several targets, "
+            "map target names to columns. Received: sample_weight of type "
+            f"{type(sample_weight).__name__}"
         )
     _check_names("sample_weight", sample_weight, targets)
     return dict(sample_weight)
@@ -94,14 +104,14 @@ def weights_by_class(
     """The argument `class_weight`, checked and as arrays.
 
     Args:
-        class_weight: None; "balanced"; a mapping of class -> weight; or, for several targets, a mapping of target name
-            -> one of these.
+        class_weight: None; "balanced"; a mapping of class -> weight; or, for several targets, a
+            mapping of target name -> one of these.
         targets: The targets.
         table: Training rows, whose classes "balanced" counts.
 
     Raises:
-        ValueError: If a target has no classes, a class is unknown or has no weight, or a weight is not a finite number
-            of at least 0.
+        ValueError: If a target has no classes, a class is unknown or has no weight, or a weight is
+            not a finite number of at least 0.
     """
     if class_weight is None:
         return {}
@@ -109,11 +119,14 @@ def weights_by_class(
         class_weight = {None: class_weight}
     elif not isinstance(class_weight, Mapping):
         raise ValueError(
-            f"With several targets, `class_weight` must say for which, as in {{{next(iter(targets))!r}: "
-            f"{class_weight!r}}}. Received: class_weight={class_weight!r}"
+            "With several targets, `class_weight` must say for which, as in "
+            f"{{{next(iter(targets))!r}: {class_weight!r}}}. Received: "
+            f"class_weight={class_weight!r}"
         )
     _check_names("class_weight", class_weight, targets)
-    return {name: _of_classes(name, one, targets[name], table) for name, one in class_weight.items()}
+    return {
+        name: _of_classes(name, one, targets[name], table) for name, one in class_weight.items()
+    }
 
 
 def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFrame) -> np.ndarray:
@@ -127,7 +140,11 @@ def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFr
         balanced = target.class_weight(table)
         return np.array([balanced[position] for position in range(len(target.class_names))])
     try:
-        by_text = {cell_text(one): weight for one, weight in weights.items()} if isinstance(weights, Mapping) else {}
+        by_text = (
+            {cell_text(one): weight for one, weight in weights.items()}
+            if isinstance(weights, Mapping)
+            else {}
+        )
     except TypeError:
         by_text = {}
     if set(by_text) != set(map(cell_text, target.class_names)):
@@ -137,11 +154,16 @@ def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFr
         )
     values = np.array([by_text[cell_text(one)] for one in target.class_names], "float64")
     if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise ValueError(f"A class weight must be a finite number, at least 0. Received: class_weight{of}={weights!r}")
+        raise ValueError(
+            "A class weight must be a finite number, at least 0. Received: "
+            f"class_weight{of}={weights!r}"
+        )
     return values
 
 
-def _check_names(argument: str, given: Mapping[Any, Any], targets: Mapping[str | None, Loader]) -> None:
+def _check_names(
+    argument: str, given: Mapping[Any, Any], targets: Mapping[str | None, Loader]
+) -> None:
     unknown = [name for name in given if name not in targets]
     if unknown:
         raise ValueError(
@@ -159,7 +181,10 @@ def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[flo
         except ValueError:
             number = np.nan
         if not 0 <= number <= _LARGEST:
-            reason = f"a sample weight must be a finite number of float32, at least 0. Received: {shown(cell)}"
+            reason = (
+                "a sample weight must be a finite number of float32, at least 0. Received: "
+                f"{shown(cell)}"
+            )
             raise LoadError(reason).at(table.index[[position]].tolist()[0], column)
         numbers.append(number)
     return numbers

@@ -1,7 +1,9 @@
-"""A trained model together with the loaders and the target that feed it: all that prediction on a raw table needs.
+"""A trained model together with the loaders and the target that feed it: all that prediction on a
+raw table needs.
 
-On disk a bundle is a folder: `model.keras`, `bundle.json` (loaders and target), and a `tokenizer.json` for each
-tokenizer of theirs. There is no pickle in it, and loading one runs no code that it brings along.
+On disk a bundle is a folder: `model.keras`, `bundle.json` (loaders and target), and a
+`tokenizer.json` for each tokenizer of theirs. There is no pickle in it, and loading one runs no
+code that it brings along.
 """
 
 from __future__ import annotations
@@ -25,9 +27,19 @@ from multimodal_gen.bundle.checks import (
     rows_of_nan,
     structure_of_inputs,
 )
-from multimodal_gen.bundle.description import by_newer_keras, check_description, read_description, write_description
+from multimodal_gen.bundle.description import (
+    by_newer_keras,
+    check_description,
+    read_description,
+    write_description,
+)
 from multimodal_gen.bundle.files import new_folder, placed
-from multimodal_gen.bundle.model_file import check_model_config, check_quantized, load_model, uncompiled
+from multimodal_gen.bundle.model_file import (
+    check_model_config,
+    check_quantized,
+    load_model,
+    uncompiled,
+)
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
@@ -41,17 +53,19 @@ class Bundle:
     Args:
         model: A built Keras model whose inputs take what the loaders yield.
         inputs: Input name -> loader, in the order of the model's inputs.
-        target: The target that the model was trained on, or the mapping of target names to targets; None gives raw
-            outputs.
-        inputs_as: How the model takes its inputs: "list", "tuple", "dict" by name, or for a single input "array". By
-            default as the model was made to; one with a `call` of its own, as in the batch that it was built with.
+        target: The target that the model was trained on, or the mapping of target names to targets;
+            None gives raw outputs.
+        inputs_as: How the model takes its inputs: "list", "tuple", "dict" by name, or for a single
+            input "array". By default as the model was made to; one with a `call` of its own, as in
+            the batch that it was built with.
 
     Raises:
-        ValueError: If the model is not built, its inputs do not have the shapes that the loaders yield, its outputs
-            not those that the target needs, it does not have one output for each of several targets, by their names,
-            or `inputs_as` is something else.
-        TypeError: If a target is something else, or the model, a loader or a target has something that `save` could
-            not write. So make the bundle before training, which may take long: it holds the model itself, and no copy.
+        ValueError: If the model is not built, its inputs do not have the shapes that the loaders
+            yield, its outputs not those that the target needs, it does not have one output for each
+            of several targets, by their names, or `inputs_as` is something else.
+        TypeError: If a target is something else, or the model, a loader or a target has something
+            that `save` could not write. So make the bundle before training, which may take long: it
+            holds the model itself, and no copy.
     """
 
     def __init__(
@@ -64,7 +78,8 @@ class Bundle:
     ) -> None:
         if inputs_as not in (None, "list", "tuple", "dict", "array"):
             raise ValueError(
-                f'`inputs_as` must be "list", "tuple", "dict" or "array". Received: inputs_as={inputs_as!r}'
+                '`inputs_as` must be "list", "tuple", "dict" or "array". Received: '
+                f"inputs_as={inputs_as!r}"
             )
         self.model = model
         self.inputs = dict(inputs)
@@ -75,12 +90,14 @@ class Bundle:
             check_model_config(model)
         self.inputs_as = inputs_as or structure_of_inputs(model, self.inputs)
 
-    def predict(self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0) -> pd.DataFrame:
+    def predict(
+        self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0
+    ) -> pd.DataFrame:
         """Predict every row of a table.
 
-        A row of which a cell cannot be loaded costs no other its prediction: its own values are missing (NaN), and a
-        last column "error" says why ("load_error" where a class has that name); a warning counts such rows. There is no
-        such column where every row could be loaded.
+        A row of which a cell cannot be loaded costs no other its prediction: its own values are
+        missing (NaN), and a last column "error" says why ("load_error" where a class has that
+        name); a warning counts such rows. There is no such column where every row could be loaded.
 
         Args:
             table: The columns of the inputs are needed, the target's is not.
@@ -88,13 +105,17 @@ class Bundle:
             verbose: 0 for silence, 1 for a progress bar.
 
         Returns:
-            One row for each row of `table`, on its index and in its order; the columns are the target's. For a
-            `ClassLabel`: "label" with the likeliest class, and for each class a column of its name with its
+            One row for each row of `table`, on its index and in its order; the columns are the
+            target's. For a
+            `ClassLabel`: "label" with the likeliest class, and for each class a column of its name
+                with its
             probability. Of several targets the columns are "{target}.{column}".
 
         Raises:
-            LoadError: If no row at all can be loaded; it names the first one's index, the column and the path.
-            ValueError: If the model puts out something else than the target's numbers, such as logits.
+            LoadError: If no row at all can be loaded; it names the first one's index, the column
+                and the path.
+            ValueError: If the model puts out something else than the target's numbers, such as
+                logits.
         """
         sequence = self._sequence(table, batch_size, on_error="blank")
         outputs = self._outputs(sequence, verbose)
@@ -106,13 +127,16 @@ class Bundle:
         broken = rows_of_nan(outputs)
         errors = {**broken, **errors}
         if errors:
-            reasons = pd.Series([errors.get(row) for row in range(len(table))], frame.index, dtype=object)
+            reasons = pd.Series(
+                [errors.get(row) for row in range(len(table))], frame.index, dtype=object
+            )
             frame = frame.where(reasons.isna())
             name = "error" if "error" not in frame else "load_error"
             frame[name] = reasons
             warnings.warn(
-                f"{len(errors):,} of {len(table):,} rows {'' if broken else 'cannot be loaded and '}have no "
-                f"prediction; the column {name!r} says why. The first: {next(iter(errors.values()))}",
+                f"{len(errors):,} of {len(table):,} rows "
+                f"{'' if broken else 'cannot be loaded and '}have no prediction; the column "
+                f"{name!r} says why. The first: {next(iter(errors.values()))}",
                 stacklevel=2,
             )
         return frame
@@ -121,13 +145,25 @@ class Bundle:
         if isinstance(self.target, Target):
             return self.target.decode_outputs(outputs)
         if self.target is not None:
-            return _flat({name: target.decode_outputs(outputs[name]) for name, target in self.target.items()})
+            return _flat(
+                {name: target.decode_outputs(outputs[name]) for name, target in self.target.items()}
+            )
         if isinstance(outputs, Mapping):
-            return _flat({name: dict(enumerate(one.reshape(len(one), -1).T)) for name, one in outputs.items()})
+            return _flat(
+                {
+                    name: dict(enumerate(one.reshape(len(one), -1).T))
+                    for name, one in outputs.items()
+                }
+            )
         return outputs.reshape(len(outputs), -1)
 
     def evaluate(
-        self, table: pd.DataFrame, *, batch_size: int = 64, verbose: int = 0, on_error: str = "raise"
+        self,
+        table: pd.DataFrame,
+        *,
+        batch_size: int = 64,
+        verbose: int = 0,
+        on_error: str = "raise",
     ) -> dict[str, float]:
         """Score the predictions on a table that has the target's column.
 
@@ -135,22 +171,33 @@ class Bundle:
             table: The columns of the inputs and of the target.
             batch_size: Rows at once.
             verbose: 0 for silence, 1 for a progress bar.
-            on_error: What becomes of a row of which a cell cannot be loaded: "raise", or "skip" to score the others.
+            on_error: What becomes of a row of which a cell cannot be loaded: "raise", or "skip" to
+                score the others.
 
         Returns:
-            Names and values of the target's scores; for a `ClassLabel` "accuracy", "balanced_accuracy" (the mean of
-            the classes' recalls), "macro_f1" and "log_loss". Of several targets the names are "{target}.{score}". With
-            "skip" also "left_out", the number of such rows.
+            Names and values of the target's scores; for a `ClassLabel` "accuracy",
+            "balanced_accuracy" (the mean of the classes' recalls), "macro_f1" and "log_loss". Of
+            several targets the names are "{target}.{score}". With "skip" also "left_out", the
+            number of such rows.
 
         Raises:
-            LoadError: If a cell cannot be loaded, or a label is missing or unknown; with "skip", if so in every row.
-            ValueError: If there is no target, or the model puts out something else than its numbers, such as logits.
+            LoadError: If a cell cannot be loaded, or a label is missing or unknown; with "skip", if
+                so in every row.
+            ValueError: If there is no target, or the model puts out something else than its
+                numbers, such as logits.
         """
         if self.target is None:
-            raise ValueError("A bundle without a target has nothing to score. Received: target=None")
+            raise ValueError(
+                "A bundle without a target has nothing to score. Received: target=None"
+            )
         if on_error not in ("raise", "skip"):
-            raise ValueError(f'`on_error` must be "raise" or "skip". Received: on_error={on_error!r}')
-        policy, several = "blank" if on_error == "skip" else "raise", isinstance(self.target, Mapping)
+            raise ValueError(
+                f'`on_error` must be "raise" or "skip". Received: on_error={on_error!r}'
+            )
+        policy, several = (
+            "blank" if on_error == "skip" else "raise",
+            isinstance(self.target, Mapping),
+        )
         targets = {"target": self.target} if isinstance(self.target, Target) else self.target
         # The truth first: a bad label is known before the model has run for an hour.
         labels = self._sequence(table, batch_size, policy, targets)
@@ -161,7 +208,8 @@ class Bundle:
         for row, reason in rows_of_nan(outputs).items():
             if on_error == "raise" and row not in lost:
                 raise ValueError(
-                    f"A row cannot be scored: {reason}. Received: index {table.index[[row]].tolist()[0]!r}"
+                    f"A row cannot be scored: {reason}. Received: index "
+                    f"{table.index[[row]].tolist()[0]!r}"
                 )
             lost[row] = reason
         good = np.setdiff1d(np.arange(len(table)), list(lost))
@@ -176,7 +224,8 @@ class Bundle:
         return {**found, "left_out": len(lost)} if on_error == "skip" else found
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bundle into a folder, which may hold other files; an older bundle there is replaced.
+        """Write the bundle into a folder, which may hold other files; an older bundle there is
+        replaced.
 
         The optimizer's state is not saved: to go on training later, use `model.save` as well.
 
@@ -184,7 +233,8 @@ class Bundle:
             path: The folder; it is made if there is none.
 
         Raises:
-            ValueError: If the model is quantised and Keras could not load it again; then nothing is written.
+            ValueError: If the model is quantised and Keras could not load it again; then nothing is
+                written.
         """
         folder = Path(path)
         with self._written(folder) as temporary:
@@ -196,7 +246,8 @@ class Bundle:
                 os.replace(Path(temporary, name), folder / name)
 
     def try_save(self, path: str | os.PathLike[str]) -> None:
-        """Find out before training whether `save` will work: everything is written into the folder, and removed again.
+        """Find out before training whether `save` will work: everything is written into the folder,
+        and removed again.
 
         Args:
             path: The folder; it is made if there is none. An older bundle there stays as it is.
@@ -208,12 +259,17 @@ class Bundle:
         with self._written(folder) as temporary:
             for name in os.listdir(temporary):
                 if Path(folder, name).is_dir():
-                    raise IsADirectoryError(f"A folder is in the way of a file of the bundle: '{folder / name}'")
+                    raise IsADirectoryError(
+                        f"A folder is in the way of a file of the bundle: '{folder / name}'"
+                    )
 
     @contextmanager
     def _written(self, folder: Path) -> Iterator[Path]:
         # All files of the bundle, in a folder beside the place where they are to lie.
-        with new_folder(folder), tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+        with (
+            new_folder(folder),
+            tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary,
+        ):
             with uncompiled(self.model):
                 self.model.save(Path(temporary, "model.keras"))
             check_quantized(self.model, Path(temporary, "model.keras"))
@@ -243,11 +299,19 @@ class Bundle:
         return outputs
 
     def __repr__(self) -> str:
-        lines = [f"Bundle: {type(self.model).__name__} {self.model.name!r}, {self.model.count_params():,} parameters"]
-        lines += [f"  {name}: {loader.spec} from {loader.column!r}" for name, loader in self.inputs.items()]
+        lines = [
+            f"Bundle: {type(self.model).__name__} {self.model.name!r}, "
+            f"{self.model.count_params():,} parameters"
+        ]
+        lines += [
+            f"  {name}: {loader.spec} from {loader.column!r}"
+            for name, loader in self.inputs.items()
+        ]
         targets = self.target if isinstance(self.target, Mapping) else {"target": self.target}
         for name, target in targets.items():
-            lines.append(f"  {name}: {'none' if target is None else f'{target.spec} from {target.column!r}'}")
+            lines.append(
+                f"  {name}: {'none' if target is None else f'{target.spec} from {target.column!r}'}"
+            )
         return "\n".join(lines)
 
 
@@ -259,20 +323,24 @@ def load_bundle(
 ) -> Bundle:
     """Read a bundle that `Bundle.save` wrote.
 
-    The model comes uncompiled: `predict` and `evaluate` of the bundle need no more, and to train on, compile it again.
+    The model comes uncompiled: `predict` and `evaluate` of the bundle need no more, and to train
+    on, compile it again.
 
     Args:
         path: The folder.
-        directory: Where the relative paths of pictures and arrays start from now on; by default where they did in
-            training.
-        custom_objects: Class name -> class, for loaders, layers and other classes that are not this package's or
-            Keras's own and not registered with `keras.saving.register_keras_serializable`.
+        directory: Where the relative paths of pictures and arrays start from now on; by default
+            where they did in training.
+        custom_objects: Class name -> class, for loaders, layers and other classes that are not this
+            package's or Keras's own and not registered with
+            `keras.saving.register_keras_serializable`.
 
     Raises:
         BundleError: If the folder is not a bundle, is damaged, or names an unknown class.
     """
     if custom_objects is not None and not isinstance(custom_objects, Mapping):
-        raise TypeError(f"`custom_objects` must map class names to classes. Received: {custom_objects!r}")
+        raise TypeError(
+            f"`custom_objects` must map class names to classes. Received: {custom_objects!r}"
+        )
     folder = Path(path)
     inputs, target, inputs_as = read_description(folder, custom_objects, directory)
     # Importing the models registers their layers, which the file names.
@@ -295,4 +363,8 @@ def load_bundle(
 
 
 def _flat(tables: Mapping[str, Mapping[Any, Any]]) -> dict[str, Any]:
-    return {f"{name}.{column}": values for name, table in tables.items() for column, values in table.items()}
+    return {
+        f"{name}.{column}": values
+        for name, table in tables.items()
+        for column, values in table.items()
+    }

@@ -1,7 +1,8 @@
-"""Whether a model, loaders and a target go together: what a `Bundle` makes sure of before it predicts, and after.
+"""Whether a model, loaders and a target go together: what a `Bundle` makes sure of before it
+predicts, and after.
 
-Shapes are known beforehand only of a model whose layers are a graph. One with a `call` of its own shows what it puts
-out when it has done so.
+Shapes are known beforehand only of a model whose layers are a graph. One with a `call` of its own
+shows what it puts out when it has done so.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ import numpy as np
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.sequence.input_names import check_order
-from multimodal_gen.sequence.output_shapes import Targets, check_shapes, map_outputs, paired, structure
+from multimodal_gen.sequence.output_shapes import (
+    Targets,
+    check_shapes,
+    map_outputs,
+    paired,
+    structure,
+)
 from multimodal_gen.spec import with_masks
 
 if TYPE_CHECKING:
@@ -45,14 +52,17 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
     """
     if not model.built:
         raise ValueError(
-            "The model has no weights yet: fit it, or call it on a batch first, as in `model(sequence[0][0])`. "
-            f"Received: an unbuilt {type(model).__name__} {model.name!r}"
+            "The model has no weights yet: fit it, or call it on a batch first, as in "
+            f"`model(sequence[0][0])`. Received: an unbuilt {type(model).__name__} {model.name!r}"
         )
     taken, specs = structure(model, "input"), with_masks(inputs)
     tensors = getattr(model, "inputs", None) or ()
     if isinstance(taken, Mapping):
         if set(taken) != set(specs):
-            raise ValueError(f"The model takes inputs named {sorted(taken)}. Received: loaders named {sorted(specs)}")
+            raise ValueError(
+                f"The model takes inputs named {sorted(taken)}. Received: loaders named "
+                f"{sorted(specs)}"
+            )
         tensors = [taken[name] for name in specs]
     else:
         check_order(model, list(specs))
@@ -63,12 +73,14 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
         for one, two in zip(expected, given, strict=True)
     )
     if expected and not fits:
-        raise ValueError(f"The model takes inputs of shapes {expected}. Received: loaders that yield {given}")
+        raise ValueError(
+            f"The model takes inputs of shapes {expected}. Received: loaders that yield {given}"
+        )
     for one in target.values() if isinstance(target, Mapping) else [target]:
         if not isinstance(one, Target | None):
             raise TypeError(
-                "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
-                f"Received: target={target!r}"
+                "`target` must be a target such as ClassLabel, a mapping of names to targets, or "
+                f"None. Received: target={target!r}"
             )
     outputs = structure(model, "output")
     if outputs is not None:
@@ -76,7 +88,8 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
 
 
 def call_once(model: keras.Model, inputs: Mapping[str, Loader], inputs_as: str) -> None:
-    """Call a model on one row of zeros: Keras exports to ONNX only what was called in the same process.
+    """Call a model on one row of zeros: Keras exports to ONNX only what was called in the same
+    process.
 
     A model that cannot take such a row is left as it is.
 
@@ -85,7 +98,9 @@ def call_once(model: keras.Model, inputs: Mapping[str, Loader], inputs_as: str) 
         inputs: Input name -> loader.
         inputs_as: How the model takes its inputs.
     """
-    arrays = {name: np.zeros((1, *spec.shape), spec.dtype) for name, spec in with_masks(inputs).items()}
+    arrays = {
+        name: np.zeros((1, *spec.shape), spec.dtype) for name, spec in with_masks(inputs).items()
+    }
     batch: Any = arrays if inputs_as == "dict" else list(arrays.values())
     with suppress(Exception):
         model(batch[0] if inputs_as == "array" else batch, training=False)
@@ -99,21 +114,22 @@ def check_outputs(outputs: Any, target: Targets) -> None:
         target: The target, several by name, or None.
 
     Raises:
-        ValueError: If there are other outputs, of other shapes, NaN for every row, or no probabilities where they are
-            needed.
+        ValueError: If there are other outputs, of other shapes, NaN for every row, or no
+            probabilities where they are needed.
     """
     check_shapes(map_outputs(lambda array: array.shape[1:], outputs), target)
     for name, one, array in () if target is None else paired(target, outputs):
         if np.isnan(array).all():
             raise ValueError(
-                "The model puts out NaN for every row: its training has diverged, or its weights were never loaded. "
-                f"Received: outputs{name} of {len(array):,} rows"
+                "The model puts out NaN for every row: its training has diverged, or its weights "
+                f"were never loaded. Received: outputs{name} of {len(array):,} rows"
             )
         probable = one.class_names and one.activation in ("sigmoid", "softmax")
         if probable and (np.nanmin(array) < -_TOLERANCE or np.nanmax(array) > 1 + _TOLERANCE):
             raise ValueError(
-                f"A {type(one).__name__} needs probabilities, in [0, 1]; end the model in `target.activation`, "
-                f"{one.activation!r}. Received: outputs{name} from {np.nanmin(array):g} to {np.nanmax(array):g}"
+                f"A {type(one).__name__} needs probabilities, in [0, 1]; end the model in "
+                f"`target.activation`, {one.activation!r}. Received: outputs{name} from "
+                f"{np.nanmin(array):g} to {np.nanmax(array):g}"
             )
 
 
@@ -121,7 +137,9 @@ def rows_of_nan(outputs: Any) -> dict[int, str]:
     """Position of a row for which a model puts out NaN -> what that means."""
     arrays = outputs.values() if isinstance(outputs, Mapping) else [outputs]
     broken = [np.isnan(array.reshape(len(array), -1)).any(axis=1) for array in arrays]
-    reason = "the model puts out NaN for this row; look at its numbers for one that is far too large"
+    reason = (
+        "the model puts out NaN for this row; look at its numbers for one that is far too large"
+    )
     return dict.fromkeys(np.flatnonzero(np.logical_or.reduce(broken)).tolist(), reason)
 
 

@@ -1,7 +1,8 @@
-"""The part of a bundle that is not the model: `bundle.json`, which describes loaders and targets, and tokenizer files.
+"""The part of a bundle that is not the model: `bundle.json`, which describes loaders and targets,
+and tokenizer files.
 
-What is written here holds names and numbers only. Reading builds objects of this package's classes, of those that
-Keras knows by registration, and of those that the caller hands in, and nothing else.
+What is written here holds names and numbers only. Reading builds objects of this package's classes,
+of those that Keras knows by registration, and of those that the caller hands in, and nothing else.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def check_description(inputs: Mapping[str, Loader], target: Targets) -> None:
             raise TypeError(f"A bundle of this could not be saved. {error}, in {name}") from error
 
 
-def write_description(folder: Path, inputs: Mapping[str, Loader], target: Targets, inputs_as: str) -> None:
+def write_description(
+    folder: Path, inputs: Mapping[str, Loader], target: Targets, inputs_as: str
+) -> None:
     """Write `bundle.json` and the tokenizers into a folder.
 
     Args:
@@ -62,7 +65,9 @@ def write_description(folder: Path, inputs: Mapping[str, Loader], target: Target
         "inputs_as": inputs_as,
         "inputs": {name: serialize(loader) for name, loader in inputs.items()},
         "target": None if several else serialize(target),
-        "targets": {name: serialize(one) for name, one in target.items()} if isinstance(target, Mapping) else None,
+        "targets": {name: serialize(one) for name, one in target.items()}
+        if isinstance(target, Mapping)
+        else None,
     }
     _move_out_tokenizers(description, folder)
     text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False)
@@ -70,13 +75,16 @@ def write_description(folder: Path, inputs: Mapping[str, Loader], target: Target
 
 
 def read_description(
-    folder: Path, custom_objects: Mapping[str, type] | None, directory: str | os.PathLike[str] | None = None
+    folder: Path,
+    custom_objects: Mapping[str, type] | None,
+    directory: str | os.PathLike[str] | None = None,
 ) -> tuple[dict[str, Loader], Targets, str]:
     """Read what `write_description` wrote: inputs, target and `inputs_as`.
 
     Args:
         folder: The folder.
-        custom_objects: Class name -> class, for those that are not this package's or registered with Keras.
+        custom_objects: Class name -> class, for those that are not this package's or registered
+            with Keras.
         directory: Where relative paths start from now on; by default where they did.
 
     Raises:
@@ -115,25 +123,35 @@ def read_description(
     except BundleError as error:
         raise placed(error, folder) from error
     except FileNotFoundError as error:
-        raise BundleError(f"The bundle is not whole: there is no {error.filename!r}. Received: {received}") from None
+        raise BundleError(
+            f"The bundle is not whole: there is no {error.filename!r}. Received: {received}"
+        ) from None
     except Exception as error:
         # Whatever it makes constructors and the tokenizers library complain about.
         raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error
 
 
 def by_newer_keras(error: BundleError, folder: Path) -> BundleError:
-    """The error of a model that cannot be loaded, which says so where a newer Keras than the running one saved it.
+    """The error of a model that cannot be loaded, which says so where a newer Keras than the
+    running one saved it.
 
     Args:
         error: The error.
         folder: The bundle, whose description can be read.
     """
-    saved, running = parse_json(read_text(folder / "bundle.json"), "bundle.json").get("keras"), running_version("keras")
-    if not isinstance(saved, str) or not _VERSION.fullmatch(saved) or _numbers(saved) <= _numbers(running):
+    saved, running = (
+        parse_json(read_text(folder / "bundle.json"), "bundle.json").get("keras"),
+        running_version("keras"),
+    )
+    if (
+        not isinstance(saved, str)
+        or not _VERSION.fullmatch(saved)
+        or _numbers(saved) <= _numbers(running)
+    ):
         return error
     return BundleError(
-        f"It was saved with Keras {saved}, and this is {running}, which may lack what is in it: install {saved} or a "
-        f"newer one. {error}"
+        f"It was saved with Keras {saved}, and this is {running}, which may lack what is in it: "
+        f"install {saved} or a newer one. {error}"
     )
 
 
@@ -141,7 +159,9 @@ def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
-def _built(configs: Mapping[str, Any], kind: type[Any], custom_objects: Mapping[str, type] | None) -> dict[str, Any]:
+def _built(
+    configs: Mapping[str, Any], kind: type[Any], custom_objects: Mapping[str, type] | None
+) -> dict[str, Any]:
     built = {name: deserialize(config, custom_objects) for name, config in configs.items()}
     for name, one in built.items():
         if not isinstance(one, kind):
@@ -150,8 +170,13 @@ def _built(configs: Mapping[str, Any], kind: type[Any], custom_objects: Mapping[
 
 
 def _configs(value: Any, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    # Of objects of these classes, wherever they stand: one may be inside another one, or inside a target.
-    if isinstance(value, dict) and value.get("class_name") in names and isinstance(value.get("config"), dict):
+    # Of objects of these classes, wherever they stand: one may be inside another one, or inside a
+    # target.
+    if (
+        isinstance(value, dict)
+        and value.get("class_name") in names
+        and isinstance(value.get("config"), dict)
+    ):
         yield value["config"]
     elif isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
@@ -176,18 +201,21 @@ def _move_in_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
             continue
         if not isinstance(file, str) or not _TOKENIZER.fullmatch(file):
             raise BundleError(
-                f'A bundle\'s tokenizer must lie in its own folder, as "tokenizer.json". Received: {file!r}'
+                'A bundle\'s tokenizer must lie in its own folder, as "tokenizer.json". Received: '
+                f"{file!r}"
             )
         config["tokenizer_json"] = read_text(folder / file)
 
 
-def _take_no_permissions(description: Mapping[str, Any], directory: str | os.PathLike[str] | None) -> None:
+def _take_no_permissions(
+    description: Mapping[str, Any], directory: str | os.PathLike[str] | None
+) -> None:
     """What a loader may open over a network is for the caller to say, not for a file."""
     for config in _configs(description, ("ArrayLoader", "ImageLoader")):
         config.pop("protocols", None)
         saved = config.get("directory")
         if directory is None and isinstance(saved, str) and "://" in saved:
             raise BundleError(
-                "The pictures of this bundle lie at a URL, which is opened only where you say so: pass it as "
-                f"`directory`, or another place. Received: directory={saved!r}"
+                "The pictures of this bundle lie at a URL, which is opened only where you say so: "
+                f"pass it as `directory`, or another place. Received: directory={saved!r}"
             )

@@ -1,4 +1,6 @@
-"""Reading the files of a bundle that may come from a stranger: only regular ones, of bounded size and depth."""
+"""Reading the files of a bundle that may come from a stranger: only regular ones, of bounded size
+and depth.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from typing import Any
 
 from multimodal_gen.errors import BundleError
 
-# Bytes of a description, which take some thirty times as much memory once parsed, and of a tokenizer.
+# Bytes of a description, which take some thirty times as much memory once parsed, and of a
+# tokenizer.
 MOST_JSON, _MOST_TEXT = 2**25, 2**27
 # Mappings and lists within each other; a model of models has some twenty.
 _MOST_DEPTH = 200
@@ -20,7 +23,9 @@ _MOST_DEPTH = 200
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[None]:
-    """Make a folder, and those above it; where an error follows, what was made is removed if it is empty."""
+    """Make a folder, and those above it; where an error follows, what was made is removed if it is
+    empty.
+    """
     made = []
     for one in (folder, *folder.parents):
         if one.exists():
@@ -45,8 +50,14 @@ def check_file(path: Path) -> int:
     """
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
-        what = "a link, which may lead anywhere; copy the file it leads to" if path.is_symlink() else "no file"
-        raise BundleError(f"A bundle must consist of regular files. Received: {path.name} is {what}")
+        what = (
+            "a link, which may lead anywhere; copy the file it leads to"
+            if path.is_symlink()
+            else "no file"
+        )
+        raise BundleError(
+            f"A bundle must consist of regular files. Received: {path.name} is {what}"
+        )
     return status.st_size
 
 
@@ -90,7 +101,13 @@ def parse_json(text: str | bytes, name: str) -> Any:
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+            for inner in (
+                outer.values()
+                if isinstance(outer, dict)
+                else outer
+                if isinstance(outer, list)
+                else ()
+            )
             if isinstance(inner, dict | list)
         ]
     return value

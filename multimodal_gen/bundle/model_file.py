@@ -1,8 +1,9 @@
 """The model's file in a bundle, `model.keras`, looked through before Keras opens it.
 
-The file is a zip of a description in JSON and of weights in HDF5, and may come from a stranger. Keras itself refuses
-what it knows to run code, but each of its releases knows of more; so here only what is known to be harmless passes:
-layers and functions of Keras, classes that are registered or given, plain arrays, and no more weights than are there.
+The file is a zip of a description in JSON and of weights in HDF5, and may come from a stranger.
+Keras itself refuses what it knows to run code, but each of its releases knows of more; so here only
+what is known to be harmless passes: layers and functions of Keras, classes that are registered or
+given, plain arrays, and no more weights than are there.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ from multimodal_gen.errors import BundleError
 from multimodal_gen.sequence.keras_inside.graph import all_layers
 
 # What Keras writes; the assets are vocabularies of its preprocessing layers.
-_MEMBER = re.compile(r"config\.json|metadata\.json|model\.weights\.h5|assets(/[\w\- ]+(\.[\w\- ]+)*)+/?")
-# Where Keras has what a model is made of; elsewhere, as in `keras.utils`, there are functions that load and download.
+_MEMBER = re.compile(
+    r"config\.json|metadata\.json|model\.weights\.h5|assets(/[\w\- ]+(\.[\w\- ]+)*)+/?"
+)
+# Where Keras has what a model is made of; elsewhere, as in `keras.utils`, there are functions that
+# load and download.
 _PARTS = re.compile(
     r"keras\.(src\.)?(activations|constraints|dtype_policies|initializers|layers|losses|metrics|ops|optimizers|"
     r"quantizers|random|regularizers)(\.\w+)*"
@@ -36,7 +40,15 @@ _PARTS = re.compile(
 _MODELS = re.compile(r"keras|keras\.(src\.)?models(\.\w+)*")
 _MODEL_NAMES = ("DTypePolicy", "DTypePolicyMap", "Functional", "InputSpec", "Model", "Sequential")
 # Layers that run code which their config holds, or that a file holds which their config names.
-_CODE = ("Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "__typespec__")
+_CODE = (
+    "Lambda",
+    "__lambda__",
+    "TorchModuleWrapper",
+    "TFSMLayer",
+    "JaxLayer",
+    "FlaxLayer",
+    "__typespec__",
+)
 _VALUES = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 # Arguments of layers that may name a file to be read.
 _FILES = ("vocabulary", "idf_weights")
@@ -47,7 +59,8 @@ _COUNTS = ("units", "filters", "input_dim", "output_dim", "key_dim")
 
 
 def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.Model:
-    """Load a model that `keras.Model.save` wrote, uncompiled, if all that its file holds is known to be harmless.
+    """Load a model that `keras.Model.save` wrote, uncompiled, if all that its file holds is known
+    to be harmless.
 
     Args:
         path: The file.
@@ -76,12 +89,14 @@ def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.M
     except Exception as error:
         reason = (str(error) or type(error).__name__).rstrip(".")
         raise BundleError(
-            f"model.keras is missing, damaged, or made of classes that were not given in `custom_objects`: {reason}."
+            "model.keras is missing, damaged, or made of classes that were not given in "
+            f"`custom_objects`: {reason}."
         ) from error
 
 
 def check_model_config(model: keras.Model) -> None:
-    """Make sure that the description of a model can be written, and warn if `load_bundle` would refuse it.
+    """Make sure that the description of a model can be written, and warn if `load_bundle` would
+    refuse it.
 
     Args:
         model: The model, uncompiled.
@@ -94,16 +109,17 @@ def check_model_config(model: keras.Model) -> None:
     except Exception as error:
         reason = " ".join(str(error).split())
         raise TypeError(
-            "A bundle of this could not be saved, as the model cannot be described. Give its own layers a "
-            f"`get_config`, and numbers and texts as arguments. {type(error).__name__}: {reason.rstrip('.')}. "
-            f"Received: a model {model.name!r}"
+            "A bundle of this could not be saved, as the model cannot be described. Give its own "
+            f"layers a `get_config`, and numbers and texts as arguments. {type(error).__name__}: "
+            f"{reason.rstrip('.')}. Received: a model {model.name!r}"
         ) from error
     found = {value.get("class_name") for value in _objects(json.loads(text))}
     code = next((name for name in _CODE if name in found), None)
     if code is not None:
         warnings.warn(
-            f"`load_bundle` will refuse this model, as a {code} runs code that comes with the file. Make it a layer "
-            f"class of its own before you train. Received: a model {model.name!r}",
+            f"`load_bundle` will refuse this model, as a {code} runs code that comes with the "
+            "file. Make it a layer class of its own before you train. Received: a model "
+            f"{model.name!r}",
             stacklevel=3,
         )
 
@@ -114,15 +130,16 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     bad = next((name for name in names if not _MEMBER.fullmatch(name)), None)
     if bad is not None or len(set(names)) < len(names):
         raise BundleError(
-            "model.keras must hold config.json, metadata.json, model.weights.h5 and assets, each once. "
-            f"Received: {bad if bad is not None else 'one of them several times'!r}"
+            "model.keras must hold config.json, metadata.json, model.weights.h5 and assets, each "
+            f"once. Received: {bad if bad is not None else 'one of them several times'!r}"
         )
     weights = sum(member.file_size for member in members if member.filename == "model.weights.h5")
     others = sum(member.file_size for member in members) - weights
     if weights > size or others > MOST_JSON:
         raise BundleError(
-            f"model.keras must hold its weights uncompressed, and besides them at most {MOST_JSON:,} bytes. "
-            f"Received: {weights:,} bytes of weights and {others:,} others, once unpacked, in a file of {size:,}"
+            "model.keras must hold its weights uncompressed, and besides them at most "
+            f"{MOST_JSON:,} bytes. Received: {weights:,} bytes of weights and {others:,} others, "
+            f"once unpacked, in a file of {size:,}"
         )
 
 
@@ -146,18 +163,25 @@ def _check_weights(file: io.BytesIO) -> int:
                 if isinstance(value, h5py.Group):
                     groups.append(value)
                     continue
-                if not isinstance(value, h5py.Dataset) or value.dtype.kind not in "biufV" or value.dtype.names:
+                if (
+                    not isinstance(value, h5py.Dataset)
+                    or value.dtype.kind not in "biufV"
+                    or value.dtype.names
+                ):
                     raise _bad_weights(f"{value.name} is no array of numbers")
                 needed = math.prod(value.shape) * value.dtype.itemsize
                 if value.external or value.is_virtual or value.id.get_storage_size() < needed:
-                    raise _bad_weights(f"{value.name} is not stored in the file itself, uncompressed")
+                    raise _bad_weights(
+                        f"{value.name} is not stored in the file itself, uncompressed"
+                    )
                 stored += math.prod(value.shape)
         return stored
 
 
 def _bad_weights(what: str) -> BundleError:
     return BundleError(
-        f"model.weights.h5 in model.keras must hold plain arrays of numbers, each once. Received: {what}"
+        "model.weights.h5 in model.keras must hold plain arrays of numbers, each once. Received: "
+        f"{what}"
     )
 
 
@@ -174,7 +198,9 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
-    """Refuse a mapping of a model's description that could make Keras run code, import a module or open a file."""
+    """Refuse a mapping of a model's description that could make Keras run code, import a module or
+    open a file.
+    """
     if "class_name" not in value:
         return
     name, module, config = value["class_name"], value.get("module"), value.get("config")
@@ -183,19 +209,20 @@ def _check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
         return
     if name in _CODE:
         raise BundleError(
-            f"model.keras holds a {name}, which runs code that comes with it. Make it a layer class of its own, and "
-            f"pass that as `custom_objects`. Received: class_name={name!r}"
+            f"model.keras holds a {name}, which runs code that comes with it. Make it a layer "
+            f"class of its own, and pass that as `custom_objects`. Received: class_name={name!r}"
         )
     if not isinstance(name, str) or not (module is None or _is_keras(module, name)):
         raise BundleError(
-            f"model.keras is made of classes that were not given in `custom_objects`: {name!r} of {module!r} is none "
-            f"of Keras's layers, and not registered. Received: class_name={name!r}, module={module!r}"
+            f"model.keras is made of classes that were not given in `custom_objects`: {name!r} of "
+            f"{module!r} is none of Keras's layers, and not registered. Received: "
+            f"class_name={name!r}, module={module!r}"
         )
     for argument in _FILES:
         if isinstance(config, dict) and isinstance(config.get(argument), str):
             raise BundleError(
-                f"model.keras names a file that a {name} would read. Give the layer what is in it, and save anew. "
-                f"Received: {argument}={config[argument]!r}"
+                f"model.keras names a file that a {name} would read. Give the layer what is in it, "
+                f"and save anew. Received: {argument}={config[argument]!r}"
             )
 
 
@@ -208,48 +235,56 @@ def _is_keras(module: Any, name: str) -> bool:
         return False
     if module == "builtins":
         return name == "function"
-    return _PARTS.fullmatch(module) is not None or (name in _MODEL_NAMES and _MODELS.fullmatch(module) is not None)
+    return _PARTS.fullmatch(module) is not None or (
+        name in _MODEL_NAMES and _MODELS.fullmatch(module) is not None
+    )
 
 
 def _check_numbers(value: Mapping[str, Any], stored: int) -> None:
-    # A description that cannot be built to its end can still be built as far as a layer that takes all memory.
+    # A description that cannot be built to its end can still be built as far as a layer that takes
+    # all memory.
     config = value.get("config")
     for name in _COUNTS:
         number = config.get(name) if isinstance(config, Mapping) else None
         if isinstance(number, int | float) and number > stored + _SPARE_WEIGHTS:
             raise BundleError(
-                f"config.json in model.keras describes a layer with {name}={number:,}, and there are not so many "
-                f"weights in the file. Received: {stored:,} weights"
+                f"config.json in model.keras describes a layer with {name}={number:,}, and there "
+                f"are not so many weights in the file. Received: {stored:,} weights"
             )
 
 
 def _check_size(config: Any, given: Mapping[str, type], stored: int) -> None:
-    """Refuse a description of layers that would take far more memory than the weights that come with them."""
+    """Refuse a description of layers that would take far more memory than the weights that come
+    with them.
+    """
     found: list[int] = []
 
     def count() -> None:
         # What fails here fails with a better error when the model is built in earnest.
         with suppress(Exception), keras.StatelessScope(initialize_variables=False):
             # In here, weights have shapes and no values.
-            model = keras.saving.deserialize_keras_object(config, custom_objects=given, safe_mode=True)
+            model = keras.saving.deserialize_keras_object(
+                config, custom_objects=given, safe_mode=True
+            )
             found.append(sum(math.prod(weight.shape) for weight in model.weights))
 
-    # Keras keeps by thread which weights are still to be given values; with this thread they are forgotten.
+    # Keras keeps by thread which weights are still to be given values; with this thread they are
+    # forgotten.
     thread = threading.Thread(target=count)
     thread.start()
     thread.join()
     if found and found[0] > stored + _SPARE_WEIGHTS:
         raise BundleError(
-            f"config.json in model.keras describes {found[0]:,} weights, and there are not so many in the file. "
-            f"Received: {stored:,} weights"
+            f"config.json in model.keras describes {found[0]:,} weights, and there are not so many "
+            f"in the file. Received: {stored:,} weights"
         )
 
 
 def check_quantized(model: keras.Model, path: Path) -> None:
     """Try whether a file that a quantised model was just saved to gives the same model back.
 
-    Keras saves every such model, and cannot load all of them: of attention it keeps numbers that it has no place for
-    when it reads them. A model without quantised layers passes unread.
+    Keras saves every such model, and cannot load all of them: of attention it keeps numbers that it
+    has no place for when it reads them. A model without quantised layers passes unread.
 
     Args:
         model: The model.
@@ -262,28 +297,39 @@ def check_quantized(model: keras.Model, path: Path) -> None:
     if not quantized:
         return
     # Not those of Keras, whose layers share names with its operations.
-    types = {type(layer) for layer in all_layers(model) if type(layer).__module__.partition(".")[0] != "keras"}
+    types = {
+        type(layer)
+        for layer in all_layers(model)
+        if type(layer).__module__.partition(".")[0] != "keras"
+    }
     classes = {one.__name__: one for one in types}
     try:
         loaded = load_model(path, classes)
         kept, read = (
-            {weight.path: keras.ops.convert_to_numpy(weight) for weight in one.weights} for one in (model, loaded)
+            {weight.path: keras.ops.convert_to_numpy(weight) for weight in one.weights}
+            for one in (model, loaded)
         )
-        if kept.keys() != read.keys() or not all(np.array_equal(kept[path], read[path]) for path in kept):
+        if kept.keys() != read.keys() or not all(
+            np.array_equal(kept[path], read[path]) for path in kept
+        ):
             raise ValueError("The weights differ")
     except ValueError as error:
         blocks = sorted({type(layer).__name__ for layer in quantized})
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise ValueError(
-            "Keras can save this quantised model, but not load it again. Save the bundle before `quantize`, and "
-            "quantise after loading, as in `load_bundle(path).model.quantize('int8')`; or export the quantised model "
-            f"with `model.export`. Received: {model.name!r} with quantised layers of the types {blocks}; {reason}"
+            "Keras can save this quantised model, but not load it again. Save the bundle before "
+            "`quantize`, and quantise after loading, as in "
+            "`load_bundle(path).model.quantize('int8')`; or export the quantised model with "
+            f"`model.export`. Received: {model.name!r} with quantised layers of the types "
+            f"{blocks}; {reason}"
         ) from error
 
 
 @contextmanager
 def uncompiled(model: keras.Model) -> Iterator[None]:
-    """Have a model save without its optimizer, whose state is twice the size of the weights and predicts nothing."""
+    """Have a model save without its optimizer, whose state is twice the size of the weights and
+    predicts nothing.
+    """
     if not model.compiled:
         yield
         return

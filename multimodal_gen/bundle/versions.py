@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 def running_version(name: str) -> str:
     """The version of a package that can be imported.
 
-    A package that was copied onto `sys.path` has no metadata, and one that was installed twice may have those of the
-    other copy; so the package itself is asked first.
+    A package that was copied onto `sys.path` has no metadata, and one that was installed twice may
+    have those of the other copy; so the package itself is asked first.
 
     Args:
         name: What it is imported as.

@@ -1,7 +1,9 @@
-"""The command line: which commands there are, which arguments they take, and what is printed in the end.
+"""The command line: which commands there are, which arguments they take, and what is printed in the
+end.
 
-A thin client: `train.py` runs, `data.py` makes rows and loaders of a table, `console.py` tells and catches.
-Keras, TensorFlow and pandas are imported inside the commands, so that `--help` answers at once.
+A thin client: `train.py` runs, `data.py` makes rows and loaders of a table, `console.py` tells and
+catches. Keras, TensorFlow and pandas are imported inside the commands, so that `--help` answers at
+once.
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ from rich.console import Console
 from multimodal_gen._version import __version__
 from multimodal_gen.cli import option_values, options, table_commands
 from multimodal_gen.cli.arguments import TRAINED, takes
-from multimodal_gen.cli.console import Commands, OneCommand, ProgressReporter, print_table, starting, was_interrupted
+from multimodal_gen.cli.console import (
+    Commands,
+    OneCommand,
+    ProgressReporter,
+    print_table,
+    starting,
+    was_interrupted,
+)
 
 _SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -26,7 +35,9 @@ def _show_version(wanted: bool) -> None:
         with starting(Console(stderr=True)):
             import keras
 
-        typer.echo(f"multimodal-gen {__version__}, Keras {keras.__version__} on {keras.backend.backend()}")
+        typer.echo(
+            f"multimodal-gen {__version__}, Keras {keras.__version__} on {keras.backend.backend()}"
+        )
         raise typer.Exit
 
 
@@ -48,7 +59,10 @@ def _root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Show the version, and that of Keras, and leave."
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version, and that of Keras, and leave.",
         ),
     ] = False,
 ) -> None:
@@ -107,7 +121,11 @@ def train(
     details = metrics["details"]
     shown = details["shown"]
     rows = [
-        (trained_on, *(option_values.as_score(one[score]) for score in shown), f"{one['seconds']:.0f}")
+        (
+            trained_on,
+            *(option_values.as_score(one[score]) for score in shown),
+            f"{one['seconds']:.0f}",
+        )
         for trained_on, one in details["scores"].items()
     ]
     columns = ("trained on", *map(option_values.score_title, shown), "seconds")
@@ -118,7 +136,10 @@ def train(
 def _what_is_kept(folder: Path, resume: bool, reporter: ProgressReporter) -> str:
     where = f"in {reporter.place}" if reporter.place else "before training"
     if resume:
-        return f"{where}; states are kept in {folder / 'state'}, and the same command resumes from there"
+        return (
+            f"{where}; states are kept in {folder / 'state'}, and the same command resumes from "
+            "there"
+        )
     if reporter.finished:
         return f"{where}; {folder} holds what was finished before: {', '.join(reporter.finished)}"
     return f"{where}; nothing is kept, as --resume was not given"
@@ -143,7 +164,9 @@ def evaluate(
     bundle, rows, folder = _open(console, run, table, directory)
     from multimodal_gen.cli.predict import finite, scores_of
 
-    scores = scores_of(bundle, rows, split, option_values.words(split_names), on_error.value, folder)
+    scores = scores_of(
+        bundle, rows, split, option_values.words(split_names), on_error.value, folder
+    )
     if as_json:
         typer.echo(json.dumps(finite(scores)))
         return
@@ -160,7 +183,10 @@ def predict(
     out: options.PredictionFile,
     directory: options.Directory = None,
 ) -> None:
-    """Predict every row of a table, in its order, into a file. Exit status 1 if most rows cannot be loaded."""
+    """Predict every row of a table, in its order, into a file.
+
+    Exit status 1 if most rows cannot be loaded.
+    """
     if out.suffix not in _SUFFIXES:
         raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}. Received: --out {out}")
     option_values.check_not_read("--out", out, table, run)
@@ -176,7 +202,8 @@ app.command(cls=OneCommand)(table_commands.preview)
 
 
 def _open(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any, str]:
-    # The bundle of a run, the rows of a table, and the folder of its pictures, which by default lie beside it.
+    # The bundle of a run, the rows of a table, and the folder of its pictures, which by default lie
+    # beside it.
     option_values.folder_of_pictures(directory)
     with starting(console):
         from multimodal_gen.bundle.bundle import load_bundle

@@ -1,7 +1,8 @@
-"""The options that say which table, columns and rows: declared once, for every command that has them.
+"""The options that say which table, columns and rows: declared once, for every command that has
+them.
 
-A command names the ones it takes, and gets their values as one mapping, `data`, of what `DataSettings` is made of.
-Options that it does not take have their default there.
+A command names the ones it takes, and gets their values as one mapping, `data`, of what
+`DataSettings` is made of. Options that it does not take have their default there.
 """
 
 from __future__ import annotations
@@ -74,10 +75,16 @@ def takes(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callab
         shown: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
             own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
-            shown += [_parameter(name, defaults[name]) for name in names] if parameter.name == "data" else own
+            shown += (
+                [_parameter(name, defaults[name]) for name in names]
+                if parameter.name == "data"
+                else own
+            )
 
         def run(**given: Any) -> Any:
-            values = {name: given.pop(name) if name in names else defaults[name] for name in _SHARED}
+            values = {
+                name: given.pop(name) if name in names else defaults[name] for name in _SHARED
+            }
             data = {name: _SHARED[name].convert(value) for name, value in values.items()}
             return command(**given, data={"table": given["table"], **data})
 
@@ -91,4 +98,6 @@ def takes(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callab
 
 
 def _parameter(name: str, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_SHARED[name].declared)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_SHARED[name].declared
+    )

@@ -1,4 +1,6 @@
-"""What `multimodal-gen audit` does once its arguments are read: loaders that bad rows do not hinder, and the files."""
+"""What `multimodal-gen audit` does once its arguments are read: loaders that bad rows do not
+hinder, and the files.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ from multimodal_gen.inspection.audit.gathering import audit
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable
-from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, NumericLoader, NumericTarget, TextLoader
+from multimodal_gen.loaders import (
+    ClassLabel,
+    ImageLoader,
+    Loader,
+    NumericLoader,
+    NumericTarget,
+    TextLoader,
+)
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import cell_text, is_missing
 from multimodal_gen.rows.table import check_columns, read_table
@@ -39,27 +48,37 @@ def audit_from_settings(
         settings: Which table and columns; of the rest only `image_size` and `text` count.
         out: The folder; `state.bin` in it is what a stopped audit goes on from.
         drop: Where to write the clean table, or None.
-        group_column: A column of that table to be added: a number that rows with like content share; or None.
+        group_column: A column of that table to be added: a number that rows with like content
+            share; or None.
         ignore: Kinds that are no problems.
         threads: Threads that read; by default one a core.
         reporter: Who is told.
     """
     if drop is not None and drop.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"--drop must end in one of {', '.join(SUFFIXES)}. Received: --drop {drop}")
+        raise ValueError(
+            f"--drop must end in one of {', '.join(SUFFIXES)}. Received: --drop {drop}"
+        )
     if group_column is not None and drop is None:
-        raise ValueError(f"--group-column needs --drop, whose table gets it. Received: --group-column {group_column}")
+        raise ValueError(
+            "--group-column needs --drop, whose table gets it. Received: --group-column "
+            f"{group_column}"
+        )
     for option, file in (("--drop", drop), ("--out", out / "problems.csv")):
         if file is not None:
             check_not_read(option, file, settings.table)
     table = read_table(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
     if group_column in table.columns:
-        raise ValueError(f"The table has this column already. Received: --group-column {group_column}")
+        raise ValueError(
+            f"The table has this column already. Received: --group-column {group_column}"
+        )
     with_labels = all(name in table.columns for name in settings.label)
     columns = [*settings.image, *settings.caption, *settings.number, settings.split]
     check_columns(table, [column for column in columns if column is not None])
     _, parts = parts_of(table, settings.split)
-    sizes = ", ".join(f"{int((parts.codes == code).sum()):,} {name}" for code, name in enumerate(parts.names))
+    sizes = ", ".join(
+        f"{int((parts.codes == code).sum()):,} {name}" for code, name in enumerate(parts.names)
+    )
     reporter.say(f"{settings.table}: {len(table):,} rows ({sizes})")
     if not with_labels:
         absent = next(name for name in settings.label if name not in table.columns)
@@ -102,7 +121,9 @@ def audit_from_settings(
         clean.write(kept, None if group_column is None else report.duplicates.rename(group_column))
         reporter.say(f"Wrote {int(kept.sum()):,} rows to {drop}, without {int((~kept).sum()):,}.")
         folder = picture_folder(settings)
-        if Path(folder).resolve() != drop.resolve().parent and _has_relative_paths(table, settings.image):
+        if Path(folder).resolve() != drop.resolve().parent and _has_relative_paths(
+            table, settings.image
+        ):
             reporter.say(f"  relative paths in it start at {folder}: --directory {folder}")
     return report
 
@@ -144,7 +165,8 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
 
 
 def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> Target | None:
-    # Of the rows that have a target; the audit finds those that have none, or one that cannot be read.
+    # Of the rows that have a target; the audit finds those that have none, or one that cannot be
+    # read.
     if settings.target == "number":
         return NumericTarget(settings.label[0] if len(settings.label) == 1 else settings.label)
     if settings.target == "labels":
@@ -153,7 +175,11 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
         return make_target(settings, train[~train[list(settings.label)].isna().any(axis=1)])
     (label,) = settings.label
     # Cells without a class, or with a list in its place, are what the audit is to find.
-    cells = [cell for cell in train[label].tolist() if not (is_missing(cell) or pd.api.types.is_list_like(cell))]
+    cells = [
+        cell
+        for cell in train[label].tolist()
+        if not (is_missing(cell) or pd.api.types.is_list_like(cell))
+    ]
     names = set(map(cell_text, cells))
     if len(names) == 1:
         reporter.say(f"  column {label!r} holds only {names.pop()!r}, so labels are left out")

@@ -1,4 +1,5 @@
-"""What `multimodal-gen cache` does once its arguments are read: rows and loaders, how much room there is, the filling.
+"""What `multimodal-gen cache` does once its arguments are read: rows and loaders, how much room
+there is, the filling.
 
 Nothing here prints: what happens is reported to a `Reporter`.
 """
@@ -17,7 +18,11 @@ from multimodal_gen.cli.settings import DataSettings
 
 
 def fill_from_settings(
-    settings: DataSettings, directory: str, limit: int | None, threads: int | None, reporter: Reporter
+    settings: DataSettings,
+    directory: str,
+    limit: int | None,
+    threads: int | None,
+    reporter: Reporter,
 ) -> Filled:
     """Fill a cache with what `train` would read under the same settings."""
     parts = read_parts(settings, reporter)
@@ -28,11 +33,19 @@ def fill_from_settings(
     os.makedirs(cache.directory, exist_ok=True)
     room = f"{as_text(shutil.disk_usage(cache.directory).free)} free on the disk"
     needed = estimate(inputs.values(), len(rows))
-    bound = "" if limit is None else f", limit {as_text(limit)}{' (too low for all)' if limit < needed else ''}"
-    reporter.say(f"{directory}: {as_text(needed)} for all rows, {as_text(cache.size())} there{bound}, {room}")
+    bound = (
+        ""
+        if limit is None
+        else f", limit {as_text(limit)}{' (too low for all)' if limit < needed else ''}"
+    )
+    reporter.say(
+        f"{directory}: {as_text(needed)} for all rows, {as_text(cache.size())} there{bound}, {room}"
+    )
     reporter.begin("caching", len(rows))
     try:
-        filled = fill_cache(rows, inputs.values(), cache, threads=threads, progress=reporter.advance)
+        filled = fill_cache(
+            rows, inputs.values(), cache, threads=threads, progress=reporter.advance
+        )
     finally:
         reporter.end()
         reporter.say(f"{directory}: {as_text(cache.size())}")

@@ -1,6 +1,8 @@
-"""What the command line and its user tell each other: errors as one sentence, notes, progress with the time left.
+"""What the command line and its user tell each other: errors as one sentence, notes, progress with
+the time left.
 
-Nothing here knows what is being trained; and nothing heavy is imported before a command asks for it.
+Nothing here knows what is being trained; and nothing heavy is imported before a command asks for
+it.
 """
 
 from __future__ import annotations
@@ -40,15 +42,23 @@ class OneCommand(TyperCommand):
         """
         *_, order = self.make_parser(ctx).parse_args(args=list(args))
         for param in order:
-            several = param.param_type_name != "option" or param.multiple or getattr(param, "is_flag", False)
+            several = (
+                param.param_type_name != "option"
+                or param.multiple
+                or getattr(param, "is_flag", False)
+            )
             if not several and order.count(param) > 1:
-                raise ValueError(f"{param.opts[0]} takes one value. Received: {param.opts[0]} given twice")
+                raise ValueError(
+                    f"{param.opts[0]} takes one value. Received: {param.opts[0]} given twice"
+                )
         rest: list[str] = super().parse_args(ctx, args)
         return rest
 
 
 class Commands(TyperGroup):
-    """A group of commands in which errors end: a wrong argument, a bad table, Ctrl-C, a reader that has gone."""
+    """A group of commands in which errors end: a wrong argument, a bad table, Ctrl-C, a reader that
+    has gone.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; exit with 2 for wrong input and with 130 for Ctrl-C."""
@@ -62,21 +72,35 @@ class Commands(TyperGroup):
                 said = str(error) if isinstance(error, KeyboardInterrupt) else ""
                 typer.echo(f"Stopped {said}." if said else "Stopped.", err=True)
                 raise typer.Exit(130) from None
-            if not isinstance(error, MultimodalError | ValueError | TypeError | OSError) or not _is_about_input(error):
+            if not isinstance(
+                error, MultimodalError | ValueError | TypeError | OSError
+            ) or not _is_about_input(error):
                 raise
             hint = ""
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+            if (
+                isinstance(error, OSError)
+                and error.errno in (errno.ENOSPC, errno.EDQUOT)
+                and error.filename is None
+            ):
                 hint = ": make room where the results go, and run the same command again"
             typer.echo(f"Error: {' '.join(str(error).split())}{hint}", err=True)
             raise typer.Exit(2) from None
 
-    def main(self, args: Any = None, prog_name: Any = None, *_: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Any = None,
+        prog_name: Any = None,
+        *_: Any,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run the command line, and leave the process unless `standalone_mode=False`."""
         try:
             code = super().main(args, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
         except BrokenPipeError:
-            # As `head` closes the pipe when it has seen enough. Nothing may be written when Python ends, either.
+            # As `head` closes the pipe when it has seen enough. Nothing may be written when Python
+            # ends, either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 1
         except ImportError as error:
@@ -104,7 +128,8 @@ _PRESSED = threading.Event()
 
 @contextmanager
 def _heeding_ctrl_c() -> Iterator[None]:
-    # Below C and C++, Ctrl-C may come out as a SystemError, or as an error of the backend's own: so it is noted.
+    # Below C and C++, Ctrl-C may come out as a SystemError, or as an error of the backend's own: so
+    # it is noted.
     _PRESSED.clear()
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -134,9 +159,12 @@ def was_interrupted(error: BaseException | None) -> bool:
 def _is_about_input(error: Exception) -> bool:
     if isinstance(error, MultimodalError | OSError):
         return True
-    # This package's own checks say what they received; any other ValueError is a bug and keeps its traceback.
+    # This package's own checks say what they received; any other ValueError is a bug and keeps its
+    # traceback.
     last = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
-    return last.f_globals.get("__name__", "").startswith("multimodal_gen") and "Received:" in str(error)
+    return last.f_globals.get("__name__", "").startswith("multimodal_gen") and "Received:" in str(
+        error
+    )
 
 
 @contextmanager
@@ -147,7 +175,9 @@ def _notes() -> Iterator[None]:
 
 
 def _start_keras() -> None:
-    """Import Keras and wake its backend, without the lines that TensorFlow's C++ part writes whatever it is told."""
+    """Import Keras and wake its backend, without the lines that TensorFlow's C++ part writes
+    whatever it is told.
+    """
     if "keras" in sys.modules or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return
     # Its Python part warns of models that are built one after the other, as --ablate does.
@@ -159,7 +189,8 @@ def _start_keras() -> None:
         try:
             import keras
 
-            # Seeding imports TensorFlow on the other backends too, and the first array looks for devices.
+            # Seeding imports TensorFlow on the other backends too, and the first array looks for
+            # devices.
             keras.utils.set_random_seed(0)
             keras.ops.zeros(())
         except BaseException:
@@ -194,7 +225,9 @@ class ProgressReporter:
 
     def say(self, line: str) -> None:
         """Print one line as it is."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=not self.console.is_terminal)
+        self.console.print(
+            line, markup=False, highlight=False, soft_wrap=not self.console.is_terminal
+        )
 
     def begin(self, title: str, steps: int, epochs: int | None = None) -> None:
         """Start a bar of so many steps."""
@@ -213,7 +246,9 @@ class ProgressReporter:
                 transient=True,
                 expand=True,
             )
-            self.task = self.bar.add_task(title if epochs is None else f"{title} epoch 1/{epochs}", total=steps)
+            self.task = self.bar.add_task(
+                title if epochs is None else f"{title} epoch 1/{epochs}", total=steps
+            )
             self.bar.start()
 
     def advance(self) -> None:
@@ -226,7 +261,9 @@ class ProgressReporter:
     def epoch(self, number: int, logs: dict[str, float]) -> None:
         """Show what an epoch gave; they count from 1."""
         assert self.epochs is not None
-        self.place = f"epoch {min(number + 1, self.epochs)} of {self.epochs}, training on {self.title}"
+        self.place = (
+            f"epoch {min(number + 1, self.epochs)} of {self.epochs}, training on {self.title}"
+        )
         values = [f"{text} {logs[name]:.3f}" for name, text in _watched(logs).items()]
         if self.bar is not None:
             words = [f"{self.title} epoch {min(number + 1, self.epochs)}/{self.epochs}", *values]
@@ -242,7 +279,11 @@ class ProgressReporter:
         steady = now - (self.first_step or self.started)
         left = steady / (number - self.first_epoch + 1) * (self.epochs - number)
         place = f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}"
-        self.say("  ".join(["", place, *values, f"{now - self.started:.0f} s, at most {left:.0f} s left"]))
+        self.say(
+            "  ".join(
+                ["", place, *values, f"{now - self.started:.0f} s, at most {left:.0f} s left"]
+            )
+        )
 
     def end(self) -> None:
         """Take the bar away."""
@@ -256,8 +297,9 @@ class ProgressReporter:
 
 
 def _watched(logs: dict[str, float]) -> dict[str, str]:
-    # Of the figures of an epoch those to show, and what they are called. The loss that training minimises may hold
-    # more than validation's, so where the part that both have is known, that is shown.
+    # Of the figures of an epoch those to show, and what they are called. The loss that training
+    # minimises may hold more than validation's, so where the part that both have is known, that is
+    # shown.
     loss = "prediction_loss" if "prediction_loss" in logs else "loss"
     names = {loss: "loss", "val_loss": "val loss", "val_accuracy": "val accuracy"}
     return {name: text for name, text in names.items() if name in logs}
@@ -265,13 +307,17 @@ def _watched(logs: dict[str, float]) -> dict[str, str]:
 
 @contextmanager
 def starting(console: Console) -> Iterator[None]:
-    """Start Keras, showing that it takes its time; for the imports of the package's own modules too."""
+    """Start Keras, showing that it takes its time; for the imports of the package's own modules
+    too.
+    """
     with console.status("Starting Keras") if console.is_terminal else nullcontext():
         _start_keras()
         yield
 
 
-def print_table(console: Console, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def print_table(
+    console: Console, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
     """Print a table: words on the left, numbers on the right."""
     shown = Table(*columns, title=title)
     for column in shown.columns[1:]:

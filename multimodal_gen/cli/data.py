@@ -1,7 +1,8 @@
-"""From a table and a few words to rows and loaders: the choices that a command line makes for its user.
+"""From a table and a few words to rows and loaders: the choices that a command line makes for its
+user.
 
-Splits, vocabularies and classes are the business of the modules that this one calls; nothing here knows a model, and
-nothing prints: what is found is told to a `Reporter`.
+Splits, vocabularies and classes are the business of the modules that this one calls; nothing here
+knows a model, and nothing prints: what is found is told to a `Reporter`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ from multimodal_gen.cli.part_checks import split_quietly as split_table
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import check_classes, in_words, make_target
 from multimodal_gen.errors import LoadError, TableError
-from multimodal_gen.loaders import ClassLabel, ImageLoader, Loader, MultiLabel, NumericLoader, NumericTarget, TextLoader
+from multimodal_gen.loaders import (
+    ClassLabel,
+    ImageLoader,
+    Loader,
+    MultiLabel,
+    NumericLoader,
+    NumericTarget,
+    TextLoader,
+)
 from multimodal_gen.rows.cells import column_texts
 from multimodal_gen.rows.table import check_columns, read_table
 from multimodal_gen.spec import mask_names
@@ -89,7 +98,14 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
     """Read the table, check its columns, and split it."""
     table = read_table(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
-    columns = [*settings.image, *settings.caption, *settings.number, *settings.label, settings.split, settings.group]
+    columns = [
+        *settings.image,
+        *settings.caption,
+        *settings.number,
+        *settings.label,
+        settings.split,
+        settings.group,
+    ]
     check_columns(table, [column for column in columns if column is not None])
     notes = check_classes(table, settings)
     strata = settings.label[0] if settings.target == "class" else None
@@ -97,20 +113,31 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
         try:
             parts = given_parts(table, settings.split, settings.split_names)
         except TableError as error:
-            raise TableError(f"{error}. If these are its words, name them with --split-names") from None
+            raise TableError(
+                f"{error}. If these are its words, name them with --split-names"
+            ) from None
         how = f"by column {settings.split!r}"
         if parts.validation.empty:
             train, validation = split_table(
                 parts.train, (0.85, 0.15), stratify=strata, group=settings.group, seed=settings.seed
             )
-            parts, how = Parts(train, validation, parts.test), f"{how}, validation drawn from its training rows"
+            parts, how = (
+                Parts(train, validation, parts.test),
+                f"{how}, validation drawn from its training rows",
+            )
         if parts.train.empty or parts.test.empty:
-            raise TableError(f"The split must leave training and test rows. Received: column={settings.split!r}")
+            raise TableError(
+                f"The split must leave training and test rows. Received: column={settings.split!r}"
+            )
     else:
         parts = Parts(
-            *split_table(table, settings.fractions, stratify=strata, group=settings.group, seed=settings.seed)
+            *split_table(
+                table, settings.fractions, stratify=strata, group=settings.group, seed=settings.seed
+            )
         )
-        how = f"at random with seed {settings.seed}" + (f", stratified by {strata!r}" if strata is not None else "")
+        how = f"at random with seed {settings.seed}" + (
+            f", stratified by {strata!r}" if strata is not None else ""
+        )
     reporter.say(f"{settings.table}: {len(table):,} rows")
     sizes = [f"{len(part):,}" for part in parts]
     reporter.say(f"  split     {sizes[0]} training, {sizes[1]} validation, {sizes[2]} test ({how})")
@@ -120,20 +147,31 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
 
 
 def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) -> str | None:
-    """The column that names the parts: that of --split, or the one that folders called train and test make.
+    """The column that names the parts: that of --split, or the one that folders called train and
+    test make.
 
     Args:
         settings: What was asked for.
         table: What was read.
-        reporter: Who is told if there are such folders, but not both; and if a file has such a column, which is not
-            used unless --split names it.
+        reporter: Who is told if there are such folders, but not both; and if a file has such a
+            column, which is not used unless --split names it.
     """
     if settings.split is not None:
         return settings.split
     if not Path(settings.table).is_dir():
-        used = {*settings.image, *settings.caption, *settings.number, *settings.label, settings.group}
+        used = {
+            *settings.image,
+            *settings.caption,
+            *settings.number,
+            *settings.label,
+            settings.group,
+        }
         for column in table.columns:
-            if str(column).strip().casefold() in _PART_COLUMNS and column not in used and _names_parts(table[column]):
+            if (
+                str(column).strip().casefold() in _PART_COLUMNS
+                and column not in used
+                and _names_parts(table[column])
+            ):
                 reporter.say(f"note: column {column!r} names parts; --split {column} keeps to them")
         return None
     if "split" not in table.columns:
@@ -141,12 +179,17 @@ def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter
     if _names_parts(table["split"]):
         return "split"
     words = sorted({str(cell) for cell in table["split"].dropna()})
-    reporter.say(f"  the parts {', '.join(words)} of column 'split' are not used, as there are none for train and test")
+    reporter.say(
+        f"  the parts {', '.join(words)} of column 'split' are not used, as there are none for "
+        "train and test"
+    )
     return None
 
 
 def parts_are_given(settings: DataSettings, parts: Parts) -> bool:
-    """Whether a column, or the folders of the table, say which rows are for what, so that --group does not."""
+    """Whether a column, or the folders of the table, say which rows are for what, so that --group
+    does not.
+    """
     if settings.split is not None:
         return True
     if not Path(settings.table).is_dir() or "split" not in parts.train.columns:
@@ -157,7 +200,11 @@ def parts_are_given(settings: DataSettings, parts: Parts) -> bool:
 def _names_parts(column: pd.Series) -> bool:
     # Whether the cells are usual words for parts, those for training and test among them.
     found = {str(cell).strip().lower() for cell in column.dropna().unique()}
-    return found <= set().union(*SPLIT_NAMES) and bool(found & {*SPLIT_NAMES[0]}) and bool(found & {*SPLIT_NAMES[2]})
+    return (
+        found <= set().union(*SPLIT_NAMES)
+        and bool(found & {*SPLIT_NAMES[0]})
+        and bool(found & {*SPLIT_NAMES[2]})
+    )
 
 
 def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = None) -> Parts:
@@ -166,7 +213,8 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
     Args:
         table: The table.
         column: The column.
-        names: The words for training, validation and test (or training and test). By default the usual ones.
+        names: The words for training, validation and test (or training and test). By default the
+            usual ones.
 
     Raises:
         TableError: If the column has another word.
@@ -177,15 +225,17 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
         cells = pd.Series(column_texts(table[column]), table.index).str.strip().str.lower()
     else:
         if len(names) not in (2, 3):
-            raise ValueError(f"`split_names` must be two or three words. Received: split_names={tuple(names)}")
+            raise ValueError(
+                f"`split_names` must be two or three words. Received: split_names={tuple(names)}"
+            )
         words = ((names[0],), tuple(names[1:-1]), (names[-1],))
         cells = pd.Series(column_texts(table[column]), table.index)
     known = [word for group in words for word in group]
     strange = ~cells.isin(known)
     if strange.any():
         raise TableError(
-            f"Column {column!r} must hold one of {known} in every row. "
-            f"Received: {table[column][strange].iloc[0]!r} at index {table.index[strange].tolist()[0]!r}"
+            f"Column {column!r} must hold one of {known} in every row. Received: "
+            f"{table[column][strange].iloc[0]!r} at index {table.index[strange].tolist()[0]!r}"
         )
     return Parts(*(table[cells.isin(group)] for group in words))
 
@@ -195,8 +245,9 @@ def make_loaders(
 ) -> tuple[dict[str, Loader], ClassLabel | NumericTarget | MultiLabel]:
     """Inputs and target; vocabulary and statistics come from the training rows.
 
-    So do classes, and from the rows that a random split could as well have made training rows: one that has a single
-    row is a class too where that row is a test row. Where the table says which rows are for what, it is not.
+    So do classes, and from the rows that a random split could as well have made training rows: one
+    that has a single row is a class too where that row is a test row. Where the table says which
+    rows are for what, it is not.
     """
     train = parts.train
     rows = _rows_to_learn_classes(settings, parts)
@@ -217,7 +268,9 @@ def make_loaders(
     if settings.number:
         columns = list(settings.number)
         inputs["number"] = NumericLoader.from_values(
-            columns[0] if len(columns) == 1 else columns, train[columns], missing=settings.number_missing
+            columns[0] if len(columns) == 1 else columns,
+            train[columns],
+            missing=settings.number_missing,
         )
     target = make_target(settings, train, rows)
     reporter.say(in_words(target))
@@ -236,7 +289,9 @@ def _rows_to_learn_classes(settings: DataSettings, parts: Parts) -> pd.DataFrame
 
 
 def picture_folder(settings: DataSettings) -> str:
-    """Where relative picture paths start; below the working directory, relative to it, as bundles keep it."""
+    """Where relative picture paths start; below the working directory, relative to it, as bundles
+    keep it.
+    """
     source = Path(settings.table)
     folder = settings.directory or str(source if source.is_dir() else source.parent)
     if "://" in folder or not Path(folder).is_absolute():
@@ -248,9 +303,9 @@ def picture_folder(settings: DataSettings) -> str:
 def input_names(settings: DataSettings) -> dict[tuple[str, str], str]:
     """The names of the inputs of pictures and captions, by kind ("image" or "caption") and column.
 
-    A single column of a kind is called by its kind. Several are called by their own names, in which anything but
-    letters, digits and underscores of ASCII is replaced, as Keras demands; where another has that name already, with
-    the kind before it.
+    A single column of a kind is called by its kind. Several are called by their own names, in which
+    anything but letters, digits and underscores of ASCII is replaced, as Keras demands; where
+    another has that name already, with the kind before it.
     """
     columns = {"image": settings.image, "caption": settings.caption, "number": settings.number[:1]}
     taken = {kind for kind, own in columns.items() if len(own) == 1} | _RESERVED
@@ -269,7 +324,8 @@ def input_names(settings: DataSettings) -> dict[tuple[str, str], str]:
 
 
 def lost_all(error: LoadError, rows: int, folder: str | None) -> LoadError:
-    """The error of a table of which no row can be loaded: where files are not found, the folder is the wrong one.
+    """The error of a table of which no row can be loaded: where files are not found, the folder is
+    the wrong one.
 
     Args:
         error: The error of the first row.

@@ -1,4 +1,6 @@
-"""What stands behind the options: how their words are read, which files and folders they may name, how scores look."""
+"""What stands behind the options: how their words are read, which files and folders they may name,
+how scores look.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def size_in_pixels(value: str) -> tuple[int, int]:
     """The height and width of --image-size."""
     height, _, width = value.partition("x")
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise ValueError(f"--image-size must be HEIGHTxWIDTH, as in 64x64. Received: --image-size {value}")
+        raise ValueError(
+            f"--image-size must be HEIGHTxWIDTH, as in 64x64. Received: --image-size {value}"
+        )
     return int(height), int(width)
 
 
@@ -29,7 +33,8 @@ def shares(value: str) -> tuple[float, ...]:
         return tuple(float(part) for part in value.split(","))
     except ValueError:
         raise ValueError(
-            f"--fractions must be numbers with commas, as in 0.7,0.1,0.2. Received: --fractions {value}"
+            "--fractions must be numbers with commas, as in 0.7,0.1,0.2. Received: --fractions "
+            f"{value}"
         ) from None
 
 
@@ -39,21 +44,29 @@ def size_in_bytes(value: str | None) -> int | None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(kb|mb|gb|tb)", value.strip().lower())
     if found is None or not float(found[1]):
-        raise ValueError(f"--cache-limit must be a size, as in 500MB or 20GB. Received: --cache-limit {value}")
+        raise ValueError(
+            f"--cache-limit must be a size, as in 500MB or 20GB. Received: --cache-limit {value}"
+        )
     return int(float(found[1]) * _UNITS[found[2]])
 
 
 def folder_of_pictures(value: str | None) -> str | None:
-    """The folder of --directory, once it is known to be there; a URL is left to be looked at when it is read."""
+    """The folder of --directory, once it is known to be there; a URL is left to be looked at when
+    it is read.
+    """
     if value is None or "://" in value or Path(value).is_dir():
         return value
     if Path(value).exists():
-        raise NotADirectoryError(f"--directory must be a folder, and this is a file. Received: --directory {value}")
+        raise NotADirectoryError(
+            f"--directory must be a folder, and this is a file. Received: --directory {value}"
+        )
     raise FileNotFoundError(f"There is no such folder. Received: --directory {value}")
 
 
 def as_score(value: float, decimals: int = 3) -> str:
-    """A score as tables show it: with so many decimals, or "none" where there is nothing to score; a count whole."""
+    """A score as tables show it: with so many decimals, or "none" where there is nothing to score;
+    a count whole.
+    """
     if isinstance(value, int):
         return f"{value:,}"
     return "none" if value != value else f"{value:,.{decimals}f}"
@@ -72,49 +85,76 @@ def check_not_read(option: str, out: Path, table: str, run: Path | None = None) 
         return
     source = Path(table)
     if source.exists() and out.samefile(source):
-        raise ValueError(f"{option} is the table itself; choose another name. Received: {option} {out}")
+        raise ValueError(
+            f"{option} is the table itself; choose another name. Received: {option} {out}"
+        )
     told = out.suffix == ".png" or out.stem == "metadata"
     if told and source.is_dir() and source.resolve() in out.resolve().parents:
-        raise ValueError(f"{option} is a file of the table's folder; choose another name. Received: {option} {out}")
-    if run is not None and run.is_dir() and out.resolve().parent == run.resolve() and out.stem in _RESULTS:
-        raise ValueError(f"{option} is a result of the run; choose another name. Received: {option} {out}")
+        raise ValueError(
+            f"{option} is a file of the table's folder; choose another name. Received: {option} "
+            f"{out}"
+        )
+    if (
+        run is not None
+        and run.is_dir()
+        and out.resolve().parent == run.resolve()
+        and out.stem in _RESULTS
+    ):
+        raise ValueError(
+            f"{option} is a result of the run; choose another name. Received: {option} {out}"
+        )
 
 
 def score_title(name: str) -> str:
-    """The name of a score in words; of several numbers, after the name of its column, which stays as it is."""
+    """The name of a score in words; of several numbers, after the name of its column, which stays
+    as it is.
+    """
     column, _, score = name.rpartition(".")
     words = score.replace("_", " ")
     return f"{column}: {words}" if column else words
 
 
 def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, resume: bool) -> Path:
-    """The folder of a new run, or of one that is resumed, by --name, --runs, --overwrite and --resume."""
+    """The folder of a new run, or of one that is resumed, by --name, --runs, --overwrite and
+    --resume.
+    """
     name = Path(table).resolve().stem if name is None else name
     if Path(name).name != name:
-        raise ValueError(f"--name must be the name of a folder, without slashes. Received: --name {name}")
+        raise ValueError(
+            f"--name must be the name of a folder, without slashes. Received: --name {name}"
+        )
     folder = runs / name
     if resume and overwrite:
-        raise ValueError("A run is resumed, or replaced, but not both. Received: --resume --overwrite")
+        raise ValueError(
+            "A run is resumed, or replaced, but not both. Received: --resume --overwrite"
+        )
     _check_apart(Path(table), folder)
     going_on = resume and (folder / "state").is_dir()
-    if folder.exists() and not overwrite and not going_on and (not folder.is_dir() or any(folder.iterdir())):
+    if (
+        folder.exists()
+        and not overwrite
+        and not going_on
+        and (not folder.is_dir() or any(folder.iterdir()))
+    ):
         state = ", and has no state to resume" if resume else ""
         raise FileExistsError(
-            f"{folder} is there already{state}; choose another --name, or replace it with --overwrite."
+            f"{folder} is there already{state}; choose another --name, or replace it with "
+            "--overwrite."
         )
     return folder
 
 
 def _check_apart(table: Path, folder: Path) -> None:
-    # Results must not take the place of what is read, or be read as pictures of a class the next time.
+    # Results must not take the place of what is read, or be read as pictures of a class the next
+    # time.
     source, target = table.resolve(), folder.resolve()
     if table.exists() and target in (source, *source.parents):
         raise ValueError(
-            "The table lies in the folder of the run, which is for results: move it, or choose another --name. "
-            f"Received: {table}, run folder {folder}"
+            "The table lies in the folder of the run, which is for results: move it, or choose "
+            f"another --name. Received: {table}, run folder {folder}"
         )
     if table.is_dir() and source in target.parents:
         raise ValueError(
-            "The run lies in the table's folder, where its pictures would be taken for those of a class: choose "
-            f"another --runs. Received: {table}, run folder {folder}"
+            "The run lies in the table's folder, where its pictures would be taken for those of a "
+            f"class: choose another --runs. Received: {table}, run folder {folder}"
         )

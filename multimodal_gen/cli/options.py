@@ -63,11 +63,17 @@ class TextWord(StrEnum):
     TOKENS = "tokens"
 
 
-TableFile = Annotated[str, typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, or a folder.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, such as runs/NAME.")]
+TableFile = Annotated[
+    str, typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, or a folder.")
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The folder of a run, such as runs/NAME.")
+]
 Image = Annotated[
     list[str] | None,
-    typer.Option("--image", metavar="COLUMN", help="Column of picture paths. Repeat it for more inputs."),
+    typer.Option(
+        "--image", metavar="COLUMN", help="Column of picture paths. Repeat it for more inputs."
+    ),
 ]
 Caption = Annotated[
     list[str] | None,
@@ -75,19 +81,33 @@ Caption = Annotated[
 ]
 Missing = Annotated[
     BlankWord,
-    typer.Option("--missing", help="Refuse empty picture and caption cells, or tell the model that they are blank."),
+    typer.Option(
+        "--missing",
+        help="Refuse empty picture and caption cells, or tell the model that they are blank.",
+    ),
 ]
 Number = Annotated[
     list[str] | None,
-    typer.Option("--number", metavar="COLUMN", help="Column of numbers. Repeat it for more; all are one input."),
+    typer.Option(
+        "--number",
+        metavar="COLUMN",
+        help="Column of numbers. Repeat it for more; all are one input.",
+    ),
 ]
 NumberMissing = Annotated[
     MissingWord,
-    typer.Option("--number-missing", help="Refuse empty number cells, or read them as the mean of the training rows."),
+    typer.Option(
+        "--number-missing",
+        help="Refuse empty number cells, or read them as the mean of the training rows.",
+    ),
 ]
 Label = Annotated[
     list[str],
-    typer.Option("--label", metavar="COLUMN", help="Column to predict. Repeat it for more numbers or 0/1 labels."),
+    typer.Option(
+        "--label",
+        metavar="COLUMN",
+        help="Column to predict. Repeat it for more numbers or 0/1 labels.",
+    ),
 ]
 Target = Annotated[
     TargetWord,
@@ -95,44 +115,81 @@ Target = Annotated[
 ]
 Separator = Annotated[
     str | None,
-    typer.Option("--separator", metavar="TEXT", help="What stands between the labels of a cell, such as '|'."),
+    typer.Option(
+        "--separator", metavar="TEXT", help="What stands between the labels of a cell, such as '|'."
+    ),
 ]
 Directory = Annotated[
     str | None,
-    typer.Option("--directory", metavar="DIR", help="Where relative picture paths start. Default: the table's folder."),
+    typer.Option(
+        "--directory",
+        metavar="DIR",
+        help="Where relative picture paths start. Default: the table's folder.",
+    ),
 ]
 Split = Annotated[
     str | None,
-    typer.Option("--split", metavar="COLUMN", help="Column that says train, val or test. Default: a random split."),
+    typer.Option(
+        "--split",
+        metavar="COLUMN",
+        help="Column that says train, val or test. Default: a random split.",
+    ),
 ]
 PartColumn = Annotated[
-    str | None, typer.Option("--split", metavar="COLUMN", help="Column that names each row's part, in any words.")
+    str | None,
+    typer.Option(
+        "--split", metavar="COLUMN", help="Column that names each row's part, in any words."
+    ),
 ]
 ScoredSplit = Annotated[
-    str | None, typer.Option("--split", metavar="COLUMN", help="Score only the rows that this column calls test.")
+    str | None,
+    typer.Option(
+        "--split", metavar="COLUMN", help="Score only the rows that this column calls test."
+    ),
 ]
 SplitNames = Annotated[
     str | None,
-    typer.Option("--split-names", metavar="WORDS", help="The three words of --split, if they are not train,val,test."),
+    typer.Option(
+        "--split-names",
+        metavar="WORDS",
+        help="The three words of --split, if they are not train,val,test.",
+    ),
 ]
 Shares = Annotated[
     str,
-    typer.Option("--fractions", metavar="SHARES", help="Training, validation and test shares of a random split."),
+    typer.Option(
+        "--fractions",
+        metavar="SHARES",
+        help="Training, validation and test shares of a random split.",
+    ),
 ]
 Group = Annotated[
     str | None,
-    typer.Option("--group", metavar="COLUMN", help="Rows equal in this column stay together in a random split."),
+    typer.Option(
+        "--group",
+        metavar="COLUMN",
+        help="Rows equal in this column stay together in a random split.",
+    ),
 ]
 ImageSize = Annotated[
-    str, typer.Option("--image-size", metavar="HxW", help="Height and width that pictures are brought to, in pixels.")
+    str,
+    typer.Option(
+        "--image-size",
+        metavar="HxW",
+        help="Height and width that pictures are brought to, in pixels.",
+    ),
 ]
 TextMode = Annotated[
-    TextWord, typer.Option("--text", help="Read captions as n-grams, best for few rows, or as tokens in order.")
+    TextWord,
+    typer.Option(
+        "--text", help="Read captions as n-grams, best for few rows, or as tokens in order."
+    ),
 ]
 Augment = Annotated[
     AugmentWord,
     typer.Option(
-        "--augment", help="How much training changes pictures at random. Both default and strong mirror them."
+        "--augment",
+        help="How much training changes pictures at random. Both default and strong mirror them.",
     ),
 ]
 Fusion = Annotated[FusionWord, typer.Option("--fusion", help="How the inputs are joined.")]
@@ -146,40 +203,72 @@ Positive = Annotated[
 ]
 Epochs = Annotated[
     int | None,
-    typer.Option("--epochs", min=1, metavar="N", help="Most passes over the training rows. Default: by their number."),
+    typer.Option(
+        "--epochs",
+        min=1,
+        metavar="N",
+        help="Most passes over the training rows. Default: by their number.",
+    ),
 ]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Rows of a batch.")]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, metavar="N", help="Rows of a batch.")
+]
 Seed = Annotated[
     int,
     typer.Option(
-        "--seed", min=0, max=2**32 - 1, metavar="N", help="Fixes split, order, augmentation and first weights."
+        "--seed",
+        min=0,
+        max=2**32 - 1,
+        metavar="N",
+        help="Fixes split, order, augmentation and first weights.",
     ),
 ]
 Ablate = Annotated[bool, typer.Option("--ablate", help="Also train a model on each input alone.")]
-Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the run. Default: the table's name.")]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="Name of the run. Default: the table's name."),
+]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")
+]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Save states on the way; the same command later resumes from them.")
+    bool,
+    typer.Option(
+        "--resume", help="Save states on the way; the same command later resumes from them."
+    ),
 ]
 Cache = Annotated[
     str | None,
-    typer.Option("--cache", metavar="DIR", help="Keep decoded pictures and ids here for later epochs and runs."),
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="Keep decoded pictures and ids here for later epochs and runs.",
+    ),
 ]
 FilledCache = Annotated[
-    str, typer.Option("--cache", metavar="DIR", help="The directory to fill; give `train` the same one.")
+    str,
+    typer.Option(
+        "--cache", metavar="DIR", help="The directory to fill; give `train` the same one."
+    ),
 ]
 CacheLimit = Annotated[
     str | None,
-    typer.Option("--cache-limit", metavar="SIZE", help="Most that the cache may take on disk, such as 20GB."),
+    typer.Option(
+        "--cache-limit", metavar="SIZE", help="Most that the cache may take on disk, such as 20GB."
+    ),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, metavar="N", help="Threads that read and decode. Default: one a core."),
+    typer.Option(
+        "--threads", min=1, metavar="N", help="Threads that read and decode. Default: one a core."
+    ),
 ]
 Ignore = Annotated[
     list[str] | None,
-    typer.Option("--ignore", metavar="KIND", help="A kind of finding that is fine here. Repeat it for more."),
+    typer.Option(
+        "--ignore", metavar="KIND", help="A kind of finding that is fine here. Repeat it for more."
+    ),
 ]
 AuditFolder = Annotated[
     Path | None,
@@ -187,24 +276,42 @@ AuditFolder = Annotated[
 ]
 CleanTable = Annotated[
     Path | None,
-    typer.Option("--drop", metavar="TABLE_OUT", help="Write the table without unusable rows to this file."),
+    typer.Option(
+        "--drop", metavar="TABLE_OUT", help="Write the table without unusable rows to this file."
+    ),
 ]
 OnError = Annotated[
     OnErrorWord,
-    typer.Option("--on-error", help="Stop where a row cannot be loaded, or leave such rows out and list them."),
+    typer.Option(
+        "--on-error",
+        help="Stop where a row cannot be loaded, or leave such rows out and list them.",
+    ),
 ]
 MaxErrorRate = Annotated[
     float,
-    typer.Option("--max-error-rate", min=0, max=1, metavar="SHARE", help="Most rows that --on-error skip leaves out."),
+    typer.Option(
+        "--max-error-rate",
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Most rows that --on-error skip leaves out.",
+    ),
 ]
 GroupColumn = Annotated[
     str | None,
     typer.Option(
         "--group-column",
         metavar="NAME",
-        help="Add this column to --drop's table: duplicates share a number there, for `train --group`.",
+        help=(
+            "Add this column to --drop's table: duplicates share a number there, for `train "
+            "--group`."
+        ),
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-PredictionFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="A .csv, .parquet or .jsonl file.")]
-PictureFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="A .png, .svg or .pdf file.")]
+PredictionFile = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="A .csv, .parquet or .jsonl file.")
+]
+PictureFile = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="A .png, .svg or .pdf file.")
+]

@@ -1,4 +1,6 @@
-"""Whether a picture stands in several parts of a run's table: said once, before training, with all files at hand."""
+"""Whether a picture stands in several parts of a run's table: said once, before training, with all
+files at hand.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,12 @@ from multimodal_gen.rows.leakage import LeakageWarning, warn_of_shared_pictures
 from multimodal_gen.rows.splitting import split_table
 
 
-def split_quietly(table: pd.DataFrame, fractions: Sequence[float], **arguments: Any) -> list[pd.DataFrame]:
-    """`split_table` without its `LeakageWarning`, for who looks at all parts and their files in the end."""
+def split_quietly(
+    table: pd.DataFrame, fractions: Sequence[float], **arguments: Any
+) -> list[pd.DataFrame]:
+    """`split_table` without its `LeakageWarning`, for who looks at all parts and their files in the
+    end.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LeakageWarning)
         return split_table(table, fractions, **arguments)

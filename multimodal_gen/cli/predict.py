@@ -1,4 +1,6 @@
-"""What `evaluate` and `predict` of the command line do once their arguments are read and the bundle is open."""
+"""What `evaluate` and `predict` of the command line do once their arguments are read and the bundle
+is open.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def scores_of(
     on_error: str,
     folder: str,
 ) -> dict[str, float]:
-    """The scores of a bundle on rows that are test in a column, or on all; "rows" counts those that are scored.
+    """The scores of a bundle on rows that are test in a column, or on all; "rows" counts those that
+    are scored.
 
     Args:
         bundle: The bundle.
@@ -49,8 +52,11 @@ def scores_of(
     return {"rows": len(rows) - counts.get("left_out", 0), **scores, **counts}
 
 
-def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, reporter: Reporter) -> bool:
-    """Predict every row into a file, in its order, with the index in the first column and then those of the inputs.
+def predict_to_file(
+    bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, reporter: Reporter
+) -> bool:
+    """Predict every row into a file, in its order, with the index in the first column and then
+    those of the inputs.
 
     Args:
         bundle: The bundle.
@@ -60,7 +66,8 @@ def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, 
         reporter: Who is told.
 
     Returns:
-        Whether at least half of the rows have a prediction; where not, a folder may be the wrong one.
+        Whether at least half of the rows have a prediction; where not, a folder may be the wrong
+        one.
     """
     try:
         predictions = bundle.predict(rows)
@@ -84,7 +91,9 @@ def predict_to_file(bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, 
     reporter.say(f"Wrote {len(rows) - lost:,} predictions to {out}{without}.{said}")
     if lost <= len(rows) / 2:
         return True
-    reporter.say(f"Most rows have none: is --directory {folder} the folder where their paths start?")
+    reporter.say(
+        f"Most rows have none: is --directory {folder} the folder where their paths start?"
+    )
     return False
 
 
@@ -98,7 +107,9 @@ def _write_lines(frame: pd.DataFrame, out: Path) -> None:
     names = list(map(str, frame.columns))
     with out.open("w", encoding="utf-8", newline="") as lines:
         for row in zip(*columns, strict=True):
-            line = json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=_as_json)
+            line = json.dumps(
+                dict(zip(names, row, strict=True)), ensure_ascii=False, default=_as_json
+            )
             lines.write(line + "\n")
 
 
@@ -125,17 +136,21 @@ def finite(value: Any) -> Any:
 
 
 def with_inputs(frame: pd.DataFrame, table: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
-    """A table of predictions with the columns that the inputs were read from, after its first column.
+    """A table of predictions with the columns that the inputs were read from, after its first
+    column.
 
-    Columns whose cells are not single values, such as the bytes of pictures, are left out. One that has the name of
-    another column is called "input_{name}".
+    Columns whose cells are not single values, such as the bytes of pictures, are left out. One that
+    has the name of another column is called "input_{name}".
 
     Args:
         frame: What `with_index` gave.
         table: The rows that were predicted.
         bundle: What predicted them.
     """
-    columns = [(one.column,) if isinstance(one.column, str) else one.column for one in bundle.inputs.values()]
+    columns = [
+        (one.column,) if isinstance(one.column, str) else one.column
+        for one in bundle.inputs.values()
+    ]
     place = 1
     for column in dict.fromkeys(chain.from_iterable(columns)):
         name = column if column not in frame else f"input_{column}"
@@ -155,18 +170,23 @@ def _writable(column: pd.Series) -> Any:
     except TypeError:
         return None
     # Half a character, as in names of files of another encoding, is none in UTF-8.
-    return [text if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8") for text in texts]
+    return [
+        text if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
+        for text in texts
+    ]
 
 
 def with_joined_labels(frame: pd.DataFrame, target: Any) -> tuple[pd.DataFrame, str | None]:
-    """A table of predictions with lists of labels as texts, which a csv file can hold and a target reads.
+    """A table of predictions with lists of labels as texts, which a csv file can hold and a target
+    reads.
 
     Args:
         frame: What `with_index` gave, of a bundle's predictions.
         target: The bundle's target, or mapping of targets.
 
     Returns:
-        The table, and the separator, None where there are no lists. It is one that no class contains.
+        The table, and the separator, None where there are no lists. It is one that no class
+        contains.
     """
     targets = list(target.values()) if isinstance(target, Mapping) else [target]
     lists = [name for name in frame if any(isinstance(cell, list) for cell in frame[name])]
@@ -174,8 +194,13 @@ def with_joined_labels(frame: pd.DataFrame, target: Any) -> tuple[pd.DataFrame, 
         return frame, None
     several = [one for one in targets if one is not None and not one.one_class]
     names = [cell_text(name) for one in several for name in one.class_names]
-    separator = next((one for one in _SEPARATORS if not any(one in name for name in names)), _SEPARATORS[-1])
+    separator = next(
+        (one for one in _SEPARATORS if not any(one in name for name in names)), _SEPARATORS[-1]
+    )
     for column in lists:
-        cells = [separator.join(map(cell_text, cell)) if isinstance(cell, list) else None for cell in frame[column]]
+        cells = [
+            separator.join(map(cell_text, cell)) if isinstance(cell, list) else None
+            for cell in frame[column]
+        ]
         frame[column] = pd.Series(cells, frame.index, dtype=object)
     return frame, separator

@@ -1,4 +1,6 @@
-"""What a run leaves in its folder: the bundle, the history, predictions of the test rows, pictures and scores."""
+"""What a run leaves in its folder: the bundle, the history, predictions of the test rows, pictures
+and scores.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +50,17 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
         truth = target.classes_of(cells_of(test, target.column))
         said = predictions.iloc[:, 0].to_numpy(object)[truth >= 0]
         names = target.class_names
-        plots.plot_confusion([names[one] for one in truth[truth >= 0]], said, names).savefig(folder / "confusion.png")
+        plots.plot_confusion([names[one] for one in truth[truth >= 0]], said, names).savefig(
+            folder / "confusion.png"
+        )
     sequence = MultimodalSequence(test, bundle.inputs, target)
     plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
     plots.plot_predictions(sequence, predictions, only_wrong=True).savefig(folder / "wrong.png")
 
 
 def remove_stale(folder: Path, target: Target, *, lost: bool, resumable: bool) -> None:
-    """Remove what an earlier run of this name has left and this one does not write; other files stay.
+    """Remove what an earlier run of this name has left and this one does not write; other files
+    stay.
 
     Args:
         folder: The folder of the run, whose results are written.

@@ -1,4 +1,6 @@
-"""What a person tells the command line of a run: which table, columns and rows, and what is made of them."""
+"""What a person tells the command line of a run: which table, columns and rows, and what is made of
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,22 @@ class DataSettings:
         table: A file or folder that `read_table` takes.
         image: Columns of pictures, each an input of its own.
         caption: Columns of texts, each an input of its own.
-        missing: What a missing picture or caption is: "error", or "blank" to tell the model that it is not there.
+        missing: What a missing picture or caption is: "error", or "blank" to tell the model that it
+            is not there.
         number: Columns of numbers, read as one input.
-        number_missing: What a missing number is: "error", or "mean" to read it as the mean of the training rows.
-        label: The column to predict; several for numbers, or for labels in a column of 0 and 1 each.
+        number_missing: What a missing number is: "error", or "mean" to read it as the mean of the
+            training rows.
+        label: The column to predict; several for numbers, or for labels in a column of 0 and 1
+            each.
         target: "class", "number" or "labels".
         separator: What stands between the labels in a cell, or None.
         directory: Where relative picture paths start; by default the table's folder.
-        split: A column that says which rows are for training, validation and test; by default the split is random.
-        split_names: The words for training, validation and test in that column, if they are not the usual ones.
-        fractions: Shares of training, validation and test rows of a random split, stratified by the class.
+        split: A column that says which rows are for training, validation and test; by default the
+            split is random.
+        split_names: The words for training, validation and test in that column, if they are not the
+            usual ones.
+        fractions: Shares of training, validation and test rows of a random split, stratified by the
+            class.
         group: A column whose equal values stay together in a random split.
         image_size: `(height, width)`.
         text: "ngrams" or "tokens".
@@ -53,28 +61,34 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         if not (self.image or self.caption or self.number):
-            raise ValueError("At least one input is needed: --image, --caption or --number. Received: none")
+            raise ValueError(
+                "At least one input is needed: --image, --caption or --number. Received: none"
+            )
         for option in ("image", "caption", "number", "label"):
             columns = getattr(self, option)
             twice = [column for column in columns if columns.count(column) > 1]
             if twice:
-                raise ValueError(f"--{option} takes each column once. Received: --{option} {twice[0]} twice")
+                raise ValueError(
+                    f"--{option} takes each column once. Received: --{option} {twice[0]} twice"
+                )
         if self.target == "class" and len(self.label) > 1:
             given = " ".join(f"--label {column}" for column in self.label)
             raise ValueError(
-                "A class stands in one column; --target number takes several columns of numbers, and --target labels "
-                f"several of 0 and 1. Received: {given} --target class"
+                "A class stands in one column; --target number takes several columns of numbers, "
+                f"and --target labels several of 0 and 1. Received: {given} --target class"
             )
         if self.separator is not None and (self.target != "labels" or len(self.label) > 1):
             raise ValueError(
-                "--separator is for --target labels with one --label column, whose cells hold several labels. "
-                f"Received: --separator {self.separator!r} --target {self.target}, {len(self.label)} column(s)"
+                "--separator is for --target labels with one --label column, whose cells hold "
+                f"several labels. Received: --separator {self.separator!r} --target {self.target}, "
+                f"{len(self.label)} column(s)"
             )
         if self.separator == "":
             raise ValueError("--separator must be at least one character. Received: --separator ''")
         if len(self.fractions) != 3:
             raise ValueError(
-                f"--fractions must be three: training, validation, test. Received: --fractions {self.fractions}"
+                "--fractions must be three: training, validation, test. Received: --fractions "
+                f"{self.fractions}"
             )
 
 
@@ -85,13 +99,15 @@ class RunSettings(DataSettings):
     Args:
         folder: Where the results go.
         fusion: How the inputs are joined, as in `build_fusion_classifier`.
-        positive: For fusion "match", the class whose rows belong together; by default training finds it.
+        positive: For fusion "match", the class whose rows belong together; by default training
+            finds it.
         epochs: Passes over the training rows; by default what the recipe takes for their number.
         ablate: Whether a model is trained on each input alone too.
         cache: A directory that keeps what loaders have read, or None.
         cache_limit: Bytes that it may take, or None.
         resume: Whether states are saved on the way, in `folder`/state, and resumed from.
-        on_error: "raise" if a row cannot be loaded, or "skip" such rows; `folder`/failures.csv lists them.
+        on_error: "raise" if a row cannot be loaded, or "skip" such rows; `folder`/failures.csv
+            lists them.
         max_error_rate: Share of all rows that may be left out.
     """
 
@@ -116,8 +132,8 @@ class RunSettings(DataSettings):
         if self.fusion != "joint" and len(self.image) + len(self.caption) + bool(self.number) == 1:
             (one,) = [name for name in ("image", "caption", "number") if getattr(self, name)]
             raise ValueError(
-                f"--fusion {self.fusion} joins several inputs, and there is one: name another, or leave --fusion out. "
-                f"Received: --fusion {self.fusion}, --{one} alone"
+                f"--fusion {self.fusion} joins several inputs, and there is one: name another, or "
+                f"leave --fusion out. Received: --fusion {self.fusion}, --{one} alone"
             )
         if self.fusion == "match" and self.target != "class":
             raise ValueError(

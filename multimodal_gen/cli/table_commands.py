@@ -50,7 +50,10 @@ def audit(
     group_column: options.GroupColumn = None,
     threads: options.Threads = None,
 ) -> None:
-    """Look at every cell: broken, odd, double and contradictory ones. Exit status 1 if there are any."""
+    """Look at every cell: broken, odd, double and contradictory ones.
+
+    Exit status 1 if there are any.
+    """
     from multimodal_gen.cli.audit import audit_from_settings
     from multimodal_gen.cli.settings import DataSettings
 
@@ -85,7 +88,12 @@ def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, 
     parts = preparation.read_parts(settings, reporter)
     inputs, target = preparation.make_loaders(settings, parts, reporter)
     sequence = MultimodalSequence(
-        parts.train, inputs, target, batch_size=settings.batch_size, shuffle=True, seed=settings.seed
+        parts.train,
+        inputs,
+        target,
+        batch_size=settings.batch_size,
+        shuffle=True,
+        seed=settings.seed,
     )
     figure = plots.show_batch(sequence, rows=3)
     out.parent.mkdir(parents=True, exist_ok=True)

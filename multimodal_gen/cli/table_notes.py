@@ -1,5 +1,6 @@
-"""What is worth knowing of a table before it is trained on, and costs seconds: captions that tell the class, captions
-in both training and test rows, words for sides where pictures are mirrored. `auditing` looks further.
+"""What is worth knowing of a table before it is trained on, and costs seconds: captions that tell
+the class, captions in both training and test rows, words for sides where pictures are mirrored.
+`auditing` looks further.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _ROWS_A_CAPTION = 3
 _SHARED = 0.01
 
 
-def notes_on(settings: DataSettings, parts: Parts, inputs: Mapping[str, Loader], target: Target) -> list[str]:
+def notes_on(
+    settings: DataSettings, parts: Parts, inputs: Mapping[str, Loader], target: Target
+) -> list[str]:
     """Sentences about captions and labels that a person should know before training.
 
     Args:
@@ -66,8 +69,9 @@ def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
     if not count or len(both) > count or count * _ROWS_A_CAPTION > len(rows):
         return []
     return [
-        f"{column}: there are {count:,} different captions in {len(rows):,} rows, and each belongs to one class, so "
-        "the caption alone tells the class, and a model need not look at anything else"
+        f"{column}: there are {count:,} different captions in {len(rows):,} rows, and each belongs "
+        "to one class, so the caption alone tells the class, and a model need not look at anything "
+        "else"
     ]
 
 
@@ -77,7 +81,11 @@ def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
     if not shared or shared / rows < _SHARED:
         return []
     # Where the parts are given, --group would only draw the validation rows.
-    way_out = "" if parts_are_given(settings, parts) else f"; --group {column} keeps equal captions in one part"
+    way_out = (
+        ""
+        if parts_are_given(settings, parts)
+        else f"; --group {column} keeps equal captions in one part"
+    )
     return [
         f"{column}: {shared:,} of the {rows:,} test rows ({shared / rows:.0%}) have a caption that "
         f"training rows have too, so a model may know it by heart{way_out}"

@@ -1,4 +1,6 @@
-"""What `--target` means: the target that is learned from training rows, and the scores that sum up how well it went."""
+"""What `--target` means: the target that is learned from training rows, and the scores that sum up
+how well it went.
+"""
 
 from __future__ import annotations
 
@@ -24,25 +26,27 @@ _SHOWN = {
     "number": ("r2", "mean_absolute_error"),
     "labels": ("mean_average_precision", "macro_f1"),
 }
-# Different whole numbers in a column of classes from which on they are worth a word; with fewer rows than this of
-# each, they cannot be split into three parts.
+# Different whole numbers in a column of classes from which on they are worth a word; with fewer
+# rows than this of each, they cannot be split into three parts.
 _MANY_NUMBERS, _FEWEST_ROWS = 20, 3
 _MOST_NAMES = 10
-# What usually stands between labels, and the share of the cells from which on it is not there by chance.
+# What usually stands between labels, and the share of the cells from which on it is not there by
+# chance.
 _SEPARATORS, _MANY_CELLS = ("|", ";", ",", "/"), 0.1
 
 
 def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
-    """Make sure that a column of classes does not hold numbers to predict, or a class of its own for nearly every row;
-    and that --separator tells labels apart.
+    """Make sure that a column of classes does not hold numbers to predict, or a class of its own
+    for nearly every row; and that --separator tells labels apart.
 
     Returns:
-        Notes: a sentence where whole numbers are taken as classes, and may be meant as numbers; or where every row has
+        Notes: a sentence where whole numbers are taken as classes, and may be meant as numbers; or
+            where every row has
         one label.
 
     Raises:
-        TableError: If some numbers have a fraction, or the classes are nearly as many as the rows; or if another
-            separator stands between the labels.
+        TableError: If some numbers have a fraction, or the classes are nearly as many as the rows;
+            or if another separator stands between the labels.
     """
     if settings.target == "labels" and settings.separator is not None:
         return check_separator(table, settings)
@@ -52,18 +56,23 @@ def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     different = {cell for cell in map(_hashable, cells_of(table, column)) if not is_missing(cell)}
     numbers = {_number(cell) for cell in different}
     if not numbers or None in numbers:
-        _refuse_texts([cell for cell in different if isinstance(cell, str)], len(different), table, column)
+        _refuse_texts(
+            [cell for cell in different if isinstance(cell, str)], len(different), table, column
+        )
         return []
     count = len(numbers)
     fractions = any(not one.is_integer() for one in numbers if one is not None)
     if count > _MANY_NUMBERS and (fractions or count * _FEWEST_ROWS > len(table)):
         raise TableError(
-            f"The cells of {column!r} are numbers to predict, not classes: {count:,} different numbers in "
-            f"{len(table):,} rows. Use --target number (in Python, `NumericTarget`). "
+            f"The cells of {column!r} are numbers to predict, not classes: {count:,} different "
+            f"numbers in {len(table):,} rows. Use --target number (in Python, `NumericTarget`). "
             f"Received: --label {column} --target class"
         )
     if count > _MANY_NUMBERS:
-        return [f"{column}: {count:,} different numbers are taken as classes; --target number predicts them as numbers"]
+        return [
+            f"{column}: {count:,} different numbers are taken as classes; --target number predicts "
+            "them as numbers"
+        ]
     return []
 
 
@@ -76,14 +85,15 @@ def _refuse_texts(texts: Sequence[str], count: int, table: pd.DataFrame, column:
         if fractions or count * _FEWEST_ROWS > len(table):
             example = next(cell for cell in cells_of(table, column) if not is_missing(cell))
             raise TableError(
-                f"The cells of {column!r} are numbers with a unit or a comma, as in {shown(example)}: numbers to "
-                f"predict, not classes: {count:,} different ones in {len(table):,} rows. Write plain numbers, as in "
-                f"3.99. Use --target number (in Python, `NumericTarget`). {received}"
+                f"The cells of {column!r} are numbers with a unit or a comma, as in "
+                f"{shown(example)}: numbers to predict, not classes: {count:,} different ones in "
+                f"{len(table):,} rows. Write plain numbers, as in 3.99. Use --target number (in "
+                f"Python, `NumericTarget`). {received}"
             )
     if nearly_all_differ(count, len(table)):
         raise TableError(
-            f"{column!r} holds {count:,} different classes in {len(table):,} rows, too few rows of each to learn "
-            f"from: is it the right column? {received}"
+            f"{column!r} holds {count:,} different classes in {len(table):,} rows, too few rows of "
+            f"each to learn from: is it the right column? {received}"
         )
 
 
@@ -94,7 +104,8 @@ def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
         A note where it stands in no cell.
 
     Raises:
-        TableError: If it stands in no cell, and another one in many, which it parts into names that come again.
+        TableError: If it stands in no cell, and another one in many, which it parts into names that
+            come again.
     """
     (column,), given = settings.label, settings.separator
     assert given is not None
@@ -108,10 +119,13 @@ def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
         return [f"{found}, so every row has one label at most"]
     names = {name.strip() for text in texts for name in text.split(other)}
     found += f"; {other!r} stands in {counts[other]:,} of them"
-    # Names such as "hats, caps" have a comma without being lists: their parts are more than they are themselves.
+    # Names such as "hats, caps" have a comma without being lists: their parts are more than they
+    # are themselves.
     if counts[other] >= _MANY_CELLS * len(texts) and len(names) <= len(set(texts)):
         raise TableError(f"{found}: --separator {other!r}. Received: --separator {given!r}")
-    return [f"{found}, which would be --separator {other!r}; as it is, every row has one label at most"]
+    return [
+        f"{found}, which would be --separator {other!r}; as it is, every row has one label at most"
+    ]
 
 
 def make_target(
@@ -138,8 +152,8 @@ def make_target(
         for label, cell in zip(rows.index, rows[names[0]], strict=True):
             if isinstance(cell, str):
                 raise LoadError(
-                    "the cell holds labels as text: say what stands between them with --separator, as in "
-                    f"--separator '|'. Received: {cell!r}",
+                    "the cell holds labels as text: say what stands between them with "
+                    f"--separator, as in --separator '|'. Received: {cell!r}",
                     index=label,
                     column=names[0],
                 )
@@ -185,12 +199,23 @@ def shown_scores(kind: str, scores: Sequence[str]) -> list[str]:
         kind: "class", "number" or "labels".
         scores: The names of all scores.
     """
-    return [name for wanted in _SHOWN[kind] for name in scores if name == wanted or name.endswith(f".{wanted}")]
+    return [
+        name
+        for wanted in _SHOWN[kind]
+        for name in scores
+        if name == wanted or name.endswith(f".{wanted}")
+    ]
 
 
 def main_score(kind: str, scores: Mapping[str, float]) -> float | None:
-    """The one number that sums up scores: of several numbers, the mean; None where it cannot be computed."""
-    values = [scores[name] for name in shown_scores(kind, list(scores)) if name.split(".")[-1] == _SHOWN[kind][0]]
+    """The one number that sums up scores: of several numbers, the mean; None where it cannot be
+    computed.
+    """
+    values = [
+        scores[name]
+        for name in shown_scores(kind, list(scores))
+        if name.split(".")[-1] == _SHOWN[kind][0]
+    ]
     mean = sum(values) / len(values)
     return mean if math.isfinite(mean) else None
 
@@ -201,7 +226,9 @@ def score_name(kind: str) -> str:
 
 
 def _hashable(cell: Any) -> Any:
-    return cell if isinstance(cell, str | int | float | np.generic) or is_missing(cell) else repr(cell)
+    return (
+        cell if isinstance(cell, str | int | float | np.generic) or is_missing(cell) else repr(cell)
+    )
 
 
 def _number(cell: Any) -> float | None:

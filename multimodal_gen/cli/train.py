@@ -1,7 +1,9 @@
-"""One training run, from a table to a folder of results: what `multimodal-gen train` does once its arguments are read.
+"""One training run, from a table to a folder of results: what `multimodal-gen train` does once its
+arguments are read.
 
-Everything is done by the public objects of the package, in the order a notebook would use them; here are only the
-choices that a command line has to make for its user. Nothing here prints: what happens is told to a `Reporter`.
+Everything is done by the public objects of the package, in the order a notebook would use them;
+here are only the choices that a command line has to make for its user. Nothing here prints: what
+happens is told to a `Reporter`.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.sequence.resume import ResumeTraining
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
-# Seconds after which a picture that is still being read is given up: nobody looks at a command line all night.
+# Seconds after which a picture that is still being read is given up: nobody looks at a command line
+# all night.
 _READ_TIMEOUT = 300.0
 
 
@@ -54,7 +57,9 @@ class _Watch(keras.callbacks.Callback):
         self.reporter, self.title = reporter, title
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self.reporter.begin(self.title, self.params["epochs"] * self.params["steps"], self.params["epochs"])
+        self.reporter.begin(
+            self.title, self.params["epochs"] * self.params["steps"], self.params["epochs"]
+        )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.reporter.advance()
@@ -67,9 +72,11 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     """Train, score on the test rows, and write the results.
 
     Returns:
-        What `metrics.json` holds: the main score on test under "both" ("all" for three inputs, the input's own name for
-        one) and with `ablate` under each input's name; and everything else under "details". The main score is the
-        balanced accuracy of a class, R2 of a number, and the mean average precision of labels.
+        What `metrics.json` holds: the main score on test under "both" ("all" for three inputs, the
+            input's own name for
+        one) and with `ablate` under each input's name; and everything else under "details". The
+        main score is the balanced accuracy of a class, R2 of a number, and the mean average
+        precision of labels.
     """
     check_folder(settings.folder)
     parts = read_parts(settings, reporter)
@@ -95,7 +102,11 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         started = time.perf_counter()
         bundle, history = _train(settings, name, parts, some, target, reporter)
         seconds = time.perf_counter() - started
-        scores[name] = {**bundle.evaluate(parts.test), "epochs": len(history.epoch), "seconds": round(seconds, 1)}
+        scores[name] = {
+            **bundle.evaluate(parts.test),
+            "epochs": len(history.epoch),
+            "seconds": round(seconds, 1),
+        }
         if name == main:
             write_results(Path(settings.folder), bundle, history, parts.test)
             remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume)
@@ -108,8 +119,14 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
 def _metrics(
     settings: RunSettings, parts: Parts, target: Target, scores: dict[str, dict[str, float]]
 ) -> dict[str, Any]:
-    metrics: dict[str, Any] = {name: main_score(settings.target, one) for name, one in scores.items()}
-    names = {"classes": [str(name) for name in target.class_names]} if hasattr(target, "class_names") else {}
+    metrics: dict[str, Any] = {
+        name: main_score(settings.target, one) for name, one in scores.items()
+    }
+    names = (
+        {"classes": [str(name) for name in target.class_names]}
+        if hasattr(target, "class_names")
+        else {}
+    )
     metrics["details"] = {
         "score": score_name(settings.target),
         "shown": shown_scores(settings.target, list(next(iter(scores.values())))),
@@ -117,7 +134,10 @@ def _metrics(
         "rows": {name: len(part) for name, part in parts._asdict().items()},
         **names,
         "settings": asdict(settings),
-        "versions": {name: running_version(name) for name in ("multimodal_gen", "keras", keras.backend.backend())}
+        "versions": {
+            name: running_version(name)
+            for name in ("multimodal_gen", "keras", keras.backend.backend())
+        }
         | {"python": platform.python_version()},
         "backend": keras.backend.backend(),
     }
@@ -125,7 +145,11 @@ def _metrics(
 
 
 def _readable(
-    settings: RunSettings, parts: Parts, inputs: dict[str, Loader], target: Target, reporter: Reporter
+    settings: RunSettings,
+    parts: Parts,
+    inputs: dict[str, Loader],
+    target: Target,
+    reporter: Reporter,
 ) -> Parts:
     # A bad cell is to be known now, and not when the test part comes up after a quarter of an hour.
     started = time.perf_counter()
@@ -147,27 +171,42 @@ def _readable(
             reporter.advance()
     reporter.end()
     rows, seconds = sum(map(len, parts)), time.perf_counter() - started
-    failures = pd.concat([sequence.failures.drop(columns="epoch") for sequence in sequences]).sort_values("index")
+    failures = pd.concat(
+        [sequence.failures.drop(columns="epoch") for sequence in sequences]
+    ).sort_values("index")
     if failures.empty:
         reporter.say(f"Every cell of the {rows:,} rows can be read ({seconds:.1f} s).")
         return parts
     lost, first = failures["index"].nunique(), failures.to_dict("records")[0]
     if lost == rows:
-        error = LoadError(first["error"], index=first["index"], column=first["column"], path=first["path"])
+        error = LoadError(
+            first["error"], index=first["index"], column=first["column"], path=first["path"]
+        )
         raise lost_all(error, rows, picture_folder(settings))
     if settings.on_error == "raise" or lost > settings.max_error_rate * rows:
         others = f"{lost - 1:,} more of the {rows:,} rows cannot be loaded. " if lost > 1 else ""
         if settings.on_error == "raise":
             others += "Mend them, or leave them out with --on-error skip"
         else:
-            others += f"That is more than a share of {settings.max_error_rate:g}: mend them, or raise --max-error-rate"
-        reason = f"{first['error'].rstrip('.')}. {others}; `multimodal-gen audit` finds what else is wrong."
+            others += (
+                f"That is more than a share of {settings.max_error_rate:g}: mend them, or raise "
+                "--max-error-rate"
+            )
+        reason = (
+            f"{first['error'].rstrip('.')}. {others}; `multimodal-gen audit` finds what else is "
+            "wrong."
+        )
         raise LoadError(reason, index=first["index"], column=first["column"], path=first["path"])
     folder = Path(settings.folder)
     folder.mkdir(parents=True, exist_ok=True)
     failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
-    reporter.say(f"{lost:,} of {rows:,} rows cannot be loaded and are left out: see failures.csv ({seconds:.1f} s).")
-    return Parts(*(leave_out(part, one.failures) for part, one in zip(parts, sequences, strict=True)))
+    reporter.say(
+        f"{lost:,} of {rows:,} rows cannot be loaded and are left out: see failures.csv "
+        f"({seconds:.1f} s)."
+    )
+    return Parts(
+        *(leave_out(part, one.failures) for part, one in zip(parts, sequences, strict=True))
+    )
 
 
 def _train(
@@ -190,13 +229,18 @@ def _train(
         cache_limit=settings.cache_limit,
         read_timeout=_READ_TIMEOUT,
     )
-    # How inputs are joined means nothing to the single ones of --ablate, and "match" would refuse them.
+    # How inputs are joined means nothing to the single ones of --ablate, and "match" would refuse
+    # them.
     fusion = settings.fusion if len(inputs) > 1 else "joint"
     positive = None
     if fusion == "match" and settings.positive is not None:
         positive = class_called(settings.positive, target)
     model = build_fusion_classifier(
-        inputs, target, fusion=fusion, positive=positive, branches=branches_for(inputs, len(parts.train))
+        inputs,
+        target,
+        fusion=fusion,
+        positive=positive,
+        branches=branches_for(inputs, len(parts.train)),
     )
     if name not in inputs or len(inputs) == 1:
         rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
@@ -208,18 +252,34 @@ def _train(
     # The loss of a joint model has terms of its heads while it trains, and none on validation rows.
     own = keras.metrics.MeanMetricWrapper(target.loss.call, name="prediction_loss")
     history = fit_with_recipe(
-        model, target, train_data, validation, epochs=settings.epochs, metrics=[own], callbacks=callbacks, verbose=0
+        model,
+        target,
+        train_data,
+        validation,
+        epochs=settings.epochs,
+        metrics=[own],
+        callbacks=callbacks,
+        verbose=0,
     )
     reporter.end()
     found = chosen_class(model, target)
     if positive is not None:
-        found = f"Fusion 'match': rows of the class {positive!r} belong together, as --positive says."
+        found = (
+            f"Fusion 'match': rows of the class {positive!r} belong together, as --positive says."
+        )
     if found is not None:
         reporter.say(f"  {found}")
     bundle = Bundle(model, inputs, target)
     # Not of the history: what is kept has had its heads weighed since.
     scores = bundle.evaluate(parts.validation)
-    names = [name for name in (*shown_scores(settings.target, list(scores)), "log_loss") if name in scores]
+    names = [
+        name
+        for name in (*shown_scores(settings.target, list(scores)), "log_loss")
+        if name in scores
+    ]
     words = ", ".join(f"{score_title(name)} {scores[name]:,.3f}" for name in names)
-    reporter.say(f"  kept epoch {history.best_epoch + 1} of {len(history.epoch)}: {words} on the validation rows")
+    reporter.say(
+        f"  kept epoch {history.best_epoch + 1} of {len(history.epoch)}: {words} on the validation "
+        "rows"
+    )
     return bundle, history

@@ -1,8 +1,8 @@
 """Text that fits, and grids of cards: what `plots.py` draws with. Knows neither tables nor loaders.
 
-Sizes are inches. Lines are broken by measuring them in the font they are drawn in, and a figure is made as large
-as its content. Text is drawn as it is, without matplotlib's mathematics between dollar signs; characters that no font
-here has are replaced by their name or by a box.
+Sizes are inches. Lines are broken by measuring them in the font they are drawn in, and a figure is
+made as large as its content. Text is drawn as it is, without matplotlib's mathematics between
+dollar signs; characters that no font here has are replaced by their name or by a box.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ BLUE, ORANGE, GREEN, RED = "#0b5cad", "#c2570c", "#1a7f37", "#b42318"
 _DPI = 100
 _MOST_CHARACTERS = 600
 # DejaVu Sans comes with matplotlib; of the others, those installed step in for what it lacks.
-_OTHER_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Microsoft YaHei", "Hiragino Sans")
+_OTHER_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "Hiragino Sans",
+)
 
 
 class Picture(Figure):
@@ -75,18 +81,27 @@ def _drawable() -> frozenset[int]:
     known: set[int] = set()
     for family in fonts():
         files = [
-            font_manager.findfont(font_manager.FontProperties(family=family, weight=one)) for one in ("normal", "bold")
+            font_manager.findfont(font_manager.FontProperties(family=family, weight=one))
+            for one in ("normal", "bold")
         ]
-        known |= set.intersection(*(set(font_manager.get_font(file).get_charmap()) for file in files))
+        known |= set.intersection(
+            *(set(font_manager.get_font(file).get_charmap()) for file in files)
+        )
     return frozenset(known)
 
 
 def readable(text: Any) -> str:
-    """One line of characters that can be drawn: blanks joined, emoji by name, anything else unknown as a box."""
+    """One line of characters that can be drawn: blanks joined, emoji by name, anything else unknown
+    as a box.
+    """
     text = " ".join(str(text).split())
     if len(text) > _MOST_CHARACTERS:
         text = f"{text[:_MOST_CHARACTERS]}… ({len(text) - _MOST_CHARACTERS:,} characters more)"
-    return text if text.isascii() and text.isprintable() else "".join(_readable_character(one) for one in text)
+    return (
+        text
+        if text.isascii() and text.isprintable()
+        else "".join(_readable_character(one) for one in text)
+    )
 
 
 def _readable_character(character: str) -> str:
@@ -103,7 +118,8 @@ def _readable_character(character: str) -> str:
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Width of one line in inches."""
     font = font_manager.FontProperties(family=fonts(), size=size, weight=weight)
-    # Letters have slightly other widths at other resolutions; this is the one of the figures, and a little to spare.
+    # Letters have slightly other widths at other resolutions; this is the one of the figures, and a
+    # little to spare.
     return 1.03 * _renderer().get_text_width_height_descent(text, font, False)[0] / _DPI
 
 
@@ -113,7 +129,9 @@ def _renderer() -> RendererAgg:
 
 
 def wrap(text: Any, width: float, size: float, weight: str = "normal") -> list[str]:
-    """Break a text, made readable, into lines of at most a width; words longer than a line are broken too."""
+    """Break a text, made readable, into lines of at most a width; words longer than a line are
+    broken too.
+    """
     lines = [""]
     for word in readable(text).split(" "):
         longer = f"{lines[-1]} {word}".lstrip()
@@ -139,19 +157,33 @@ def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
     width = max(columns * step + gap, 4.5)
     heading = wrap(title, width - 2 * gap, 10)
     texts = [
-        [(one, colour, weight) for text, colour, weight in card.texts for one in wrap(text, inner, size, weight)]
+        [
+            (one, colour, weight)
+            for text, colour, weight in card.texts
+            for one in wrap(text, inner, size, weight)
+        ]
         for card in cards
     ]
-    tall = [max((2.0 * min(one.shape[0] / one.shape[1], 2) for one in card.images), default=0.0) for card in cards]
+    tall = [
+        max((2.0 * min(one.shape[0] / one.shape[1], 2) for one in card.images), default=0.0)
+        for card in cards
+    ]
     heights = []
     for start in range(0, len(cards), columns):
         row = range(start, min(start + columns, len(cards)))
-        heights.append(max(tall[one] + (0.06 if tall[one] else 0) + line * len(texts[one]) + 2 * pad for one in row))
+        heights.append(
+            max(
+                tall[one] + (0.06 if tall[one] else 0) + line * len(texts[one]) + 2 * pad
+                for one in row
+            )
+        )
     height = 0.2 + 0.19 * len(heading) + sum(heights) + gap * len(heights) + 0.06
     figure = Picture(width, height)
     font: dict[str, Any] = {"parse_math": False, "family": fonts(), "va": "baseline", "ha": "left"}
     for number, one in enumerate(heading):
-        figure.text(gap / width, 1 - (0.22 + 0.19 * number) / height, one, fontsize=10, color=GREY, **font)
+        figure.text(
+            gap / width, 1 - (0.22 + 0.19 * number) / height, one, fontsize=10, color=GREY, **font
+        )
     top = height - 0.2 - 0.19 * len(heading)
     for number, card in enumerate(cards):
         if number and number % columns == 0:
@@ -170,7 +202,9 @@ def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
         figure.add_artist(frame)
         for place, image in enumerate(card.images):
             box = (left + pad + 2.0 * place + 0.02, top - pad - tall[number], 1.96, tall[number])
-            axes = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+            axes = figure.add_axes(
+                (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
+            )
             axes.imshow(image, vmin=0, vmax=255)
             axes.set_anchor("N")
             axes.set_axis_off()
@@ -197,7 +231,10 @@ def fitting_labels(names: Sequence[Any], size: float, room: float) -> tuple[list
     """
     allowed, width = max(1, int(room / (size * 1.25 / 72))), 1.0
     # A name of a page would take a minute, and a picture that is nothing but names.
-    names = [text if len(text) <= _MOST_OF_A_NAME else f"{text[:_MOST_OF_A_NAME]}…" for text in map(readable, names)]
+    names = [
+        text if len(text) <= _MOST_OF_A_NAME else f"{text[:_MOST_OF_A_NAME]}…"
+        for text in map(readable, names)
+    ]
     while True:
         lines = [wrap(name, width, size) for name in names]
         if max(map(len, lines)) <= allowed:

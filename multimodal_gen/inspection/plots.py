@@ -1,8 +1,9 @@
-"""Pictures for people: what a model is given, how it learned, what it confuses, what it says of single rows.
+"""Pictures for people: what a model is given, how it learned, what it confuses, what it says of
+single rows.
 
-Every function returns a `matplotlib.figure.Figure` that shows itself as the last line of a notebook cell and can be
-saved with `figure.savefig(path)`. Sizes are worked out from the texts, so nothing is cut off. Nothing here trains or
-predicts, and pyplot with its global state is not used.
+Every function returns a `matplotlib.figure.Figure` that shows itself as the last line of a notebook
+cell and can be saved with `figure.savefig(path)`. Sizes are worked out from the texts, so nothing
+is cut off. Nothing here trains or predicts, and pyplot with its global state is not used.
 """
 
 from __future__ import annotations
@@ -44,14 +45,17 @@ if TYPE_CHECKING:
     from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
-def show_batch(sequence: MultimodalSequence, index: int = 0, *, rows: int = 2, columns: int | None = None) -> Figure:
-    """Draw the first rows of a batch as the model is given them: augmented pixels, decoded ids, labels.
+def show_batch(
+    sequence: MultimodalSequence, index: int = 0, *, rows: int = 2, columns: int | None = None
+) -> Figure:
+    """Draw the first rows of a batch as the model is given them: augmented pixels, decoded ids,
+    labels.
 
     Args:
-        sequence: Any sequence. Images are shown as they leave the loader (transparency over a checkerboard), token ids
-            decoded with special tokens such as [MASK], numbers in the units of the table, of other arrays the shape
-            and the range. N-grams are shown as the caption in the table, and where they are not this caption's, the
-            card says so.
+        sequence: Any sequence. Images are shown as they leave the loader (transparency over a
+            checkerboard), token ids decoded with special tokens such as [MASK], numbers in the
+            units of the table, of other arrays the shape and the range. N-grams are shown as the
+            caption in the table, and where they are not this caption's, the card says so.
         index: Which batch of the sequence's current epoch.
         rows: Rows of the grid.
         columns: Columns of the grid; by default 4, or 2 where there are no images.
@@ -89,29 +93,34 @@ def plot_predictions(
     columns: int | None = None,
     only_wrong: bool = False,
 ) -> Figure:
-    """Draw rows of a table with the truth and what was predicted, wrong ones marked by colour and sign.
+    """Draw rows of a table with the truth and what was predicted, wrong ones marked by colour and
+    sign.
 
     Args:
-        sequence: The loaders and a `ClassLabel`, `MultiLabel` or `NumericTarget`, on the table that was predicted:
-            `data.for_evaluation(test)`. Only the rows that are drawn are loaded.
+        sequence: The loaders and a `ClassLabel`, `MultiLabel` or `NumericTarget`, on the table that
+            was predicted: `data.for_evaluation(test)`. Only the rows that are drawn are loaded.
         predictions: What `Bundle.predict` gave for that table.
         rows: Rows of the grid.
         columns: Columns of the grid; by default 4, or 2 where there are no images.
-        only_wrong: Whether to draw wrongly predicted rows only, the most confident mistake first; of numbers, the
-            largest errors first. Otherwise the rows drawn are spread evenly over the table.
+        only_wrong: Whether to draw wrongly predicted rows only, the most confident mistake first;
+            of numbers, the largest errors first. Otherwise the rows drawn are spread evenly over
+            the table.
 
     Returns:
         The figure; where there are no wrong rows, it says so.
 
     Raises:
         TypeError: If `sequence` is something else.
-        ValueError: If the predictions are not of the sequence's table, or its target is another one.
+        ValueError: If the predictions are not of the sequence's table, or its target is another
+            one.
     """
     _check_sequence(sequence)
     check_switches(only_wrong=only_wrong)
     table, loaders = sequence.table, sequence.inputs
     verdicts = verdicts_on(sequence.target, table, predictions)
-    columns = _checked_grid(rows, columns, 4 if any(one.spec.kind == "image" for one in loaders.values()) else 2)
+    columns = _checked_grid(
+        rows, columns, 4 if any(one.spec.kind == "image" for one in loaders.values()) else 2
+    )
     chosen = verdicts.worst_first if only_wrong else np.arange(len(table))
     count = min(len(chosen), rows * columns)
     if only_wrong:
@@ -127,8 +136,12 @@ def plot_predictions(
         arrays = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         for row, position in enumerate(chosen):
             texts = verdicts.words(int(position))
-            card = Card(texts=texts, edge=RED if any(colour == RED for _, colour, _ in texts) else LINE)
-            add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
+            card = Card(
+                texts=texts, edge=RED if any(colour == RED for _, colour, _ in texts) else LINE
+            )
+            add_inputs(
+                card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row
+            )
             cards.append(card)
     total = len(verdicts.worst_first)
     some = f"{count:,} of {total:,}" if count < total else f"{count:,}"
@@ -143,14 +156,18 @@ def plot_history(history: Any) -> Figure:
         history: What `fit` returned, its `history` dict, or a DataFrame with a column for each.
 
     Returns:
-        One panel a metric. A joint or late model trains on a loss with terms of its own, which validation lacks; where
-        the history has the "prediction_loss" of training without them, the panel "loss" shows that. The epoch whose
-        weights `fit_with_recipe` kept is marked; of another history the one of the least validation loss, and without
-        validation of the least loss.
+        One panel a metric. A joint or late model trains on a loss with terms of its own, which
+        validation lacks; where the history has the "prediction_loss" of training without them, the
+        panel "loss" shows that. The epoch whose weights `fit_with_recipe` kept is marked; of
+        another history the one of the least validation loss, and without validation of the least
+        loss.
     """
     values = getattr(history, "history", history)
     if not isinstance(values, Mapping | pd.DataFrame):
-        raise ValueError(f"`history` must be a History, a dict or a DataFrame. Received: {type(history).__name__}")
+        raise ValueError(
+            "`history` must be a History, a dict or a DataFrame. Received: "
+            f"{type(history).__name__}"
+        )
     curves = {str(name): np.asarray(values[name], "float64") for name in values}
     epochs = curves.pop("epoch", None)
     own, validation = curves.pop("prediction_loss", None), curves.pop("val_prediction_loss", None)
@@ -158,7 +175,9 @@ def plot_history(history: Any) -> Figure:
         curves |= {"loss": own, **({} if validation is None else {"val_loss": validation})}
     names = [name for name in curves if not name.startswith("val_") and name != "learning_rate"]
     if not names or not len(curves[names[0]]):
-        raise ValueError(f"`history` must hold at least one epoch and one metric. Received: {sorted(curves)}")
+        raise ValueError(
+            f"`history` must hold at least one epoch and one metric. Received: {sorted(curves)}"
+        )
     names.sort(key=lambda name: name != "loss")
     if epochs is None:
         epochs = np.arange(1, len(curves[names[0]]) + 1)
@@ -170,14 +189,32 @@ def plot_history(history: Any) -> Figure:
     figure = Picture(4.6 * across + 0.2, 3.5 * down + 0.2, layout="constrained")
     for place, name in enumerate(names):
         axes = figure.add_subplot(down, across, place + 1)
-        for key, label, colour, style in ((name, "training", ORANGE, "--"), (f"val_{name}", "validation", BLUE, "-")):
+        for key, label, colour, style in (
+            (name, "training", ORANGE, "--"),
+            (f"val_{name}", "validation", BLUE, "-"),
+        ):
             if key in curves:
                 axes.plot(
-                    epochs, curves[key], style, color=colour, label=label, marker="o", markersize=3, linewidth=1.6
+                    epochs,
+                    curves[key],
+                    style,
+                    color=colour,
+                    label=label,
+                    marker="o",
+                    markersize=3,
+                    linewidth=1.6,
                 )
         if best is not None:
-            axes.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":", label=f"best, epoch {epochs[best]:g}")
-        axes.set_title(readable(name.replace("_", " ")), parse_math=False, fontsize=11, color=INK, loc="left")
+            axes.axvline(
+                epochs[best],
+                color=GREY,
+                linewidth=1,
+                linestyle=":",
+                label=f"best, epoch {epochs[best]:g}",
+            )
+        axes.set_title(
+            readable(name.replace("_", " ")), parse_math=False, fontsize=11, color=INK, loc="left"
+        )
         axes.set_xlabel("epoch", color=GREY)
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -201,20 +238,28 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
     names = list(class_names)
     rows, guesses = _positions(truth, names, "truth"), _positions(prediction, names, "prediction")
     if len(rows) != len(guesses):
-        raise ValueError(f"`truth` and `prediction` must be equally long. Received: {len(rows)} and {len(guesses)}")
+        raise ValueError(
+            f"`truth` and `prediction` must be equally long. Received: {len(rows)} and "
+            f"{len(guesses)}"
+        )
     counts = np.zeros((len(names), len(names)), "int64")
     np.add.at(counts, (rows, guesses), 1)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 10.0 if len(names) <= 6 else 9.0 if len(names) <= 14 else 7.5
     cell = max(
-        0.72 if len(names) <= 6 else 0.5 if len(names) <= 14 else 0.34, text_width(f"{counts.max()}", size) + 0.1
+        0.72 if len(names) <= 6 else 0.5 if len(names) <= 14 else 0.34,
+        text_width(f"{counts.max()}", size) + 0.1,
     )
     labels, room = fitting_labels(names, size, cell)
-    flat = max(text_width(line, size) for label in labels for line in label.split("\n")) < cell - 0.08
+    flat = (
+        max(text_width(line, size) for label in labels for line in label.split("\n")) < cell - 0.08
+    )
     lines = max(label.count("\n") for label in labels) + 1
     side, below = room + 0.48, (lines * size / 55 if flat else room) + 0.42
     width = max(side + cell * len(names) + 0.65, 3.6)
-    heading = wrap("Counts; colour and the column on the right: share of the true class", width - 0.24, 10)
+    heading = wrap(
+        "Counts; colour and the column on the right: share of the true class", width - 0.24, 10
+    )
     above = 0.2 + 0.19 * len(heading)
     height = above + cell * len(names) + below
     figure = Picture(width, height)
@@ -223,10 +268,20 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in zip(*np.nonzero(counts), strict=True):
         colour = "white" if share[row, column] > 0.55 else INK
-        axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=size, color=colour)
+        axes.text(
+            column,
+            row,
+            f"{counts[row, column]}",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=colour,
+        )
     for row, total in enumerate(counts.sum(axis=1)):
         recall = f"{share[row, row]:.0%}" if total else "none"
-        axes.text(len(names) - 0.5 + 0.08 / cell, row, recall, va="center", fontsize=size, color=GREY)
+        axes.text(
+            len(names) - 0.5 + 0.08 / cell, row, recall, va="center", fontsize=size, color=GREY
+        )
     ticks: dict[str, Any] = {"fontsize": size, "parse_math": False, "family": fonts()}
     axes.set_yticks(range(len(names)), labels, **ticks)
     axes.set_xticks(range(len(names)), labels, rotation=0 if flat else 90, **ticks)
@@ -235,8 +290,18 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
     axes.grid(which="minor", color="white", linewidth=1)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_color(LINE)
-    figure.text(0.12 / width, (below + span / 2) / height, "truth", rotation=90, va="center", color=GREY, fontsize=10)
-    figure.text((side + span / 2) / width, 0.1 / height, "prediction", ha="center", color=GREY, fontsize=10)
+    figure.text(
+        0.12 / width,
+        (below + span / 2) / height,
+        "truth",
+        rotation=90,
+        va="center",
+        color=GREY,
+        fontsize=10,
+    )
+    figure.text(
+        (side + span / 2) / width, 0.1 / height, "prediction", ha="center", color=GREY, fontsize=10
+    )
     for line, text in enumerate(heading):
         figure.text(0.12 / width, 1 - (0.22 + 0.19 * line) / height, text, color=GREY, fontsize=10)
     return figure
@@ -249,7 +314,8 @@ def _check_sequence(sequence: Any) -> None:
     if not isinstance(sequence, MultimodalSequence):
         raise TypeError(
             "`sequence` must be a MultimodalSequence, which knows how a table is read: "
-            f"`MultimodalSequence(table, inputs, target)`. Received: sequence of type {type(sequence).__name__}"
+            "`MultimodalSequence(table, inputs, target)`. Received: sequence of type "
+            f"{type(sequence).__name__}"
         )
 
 
@@ -257,13 +323,21 @@ def _by_name(loaders: Mapping[str, Loader], inputs: Any) -> dict[str, np.ndarray
     # Whatever `inputs_as` made of them.
     if isinstance(inputs, Mapping):
         return dict(inputs)
-    return dict(zip(with_masks(loaders), inputs if isinstance(inputs, tuple | list) else [inputs], strict=True))
+    return dict(
+        zip(
+            with_masks(loaders),
+            inputs if isinstance(inputs, tuple | list) else [inputs],
+            strict=True,
+        )
+    )
 
 
 def _checked_grid(rows: int, columns: int | None, default: int) -> int:
     columns = default if columns is None else columns
     if rows < 1 or columns < 1:
-        raise ValueError(f"`rows` and `columns` must be at least 1. Received: rows={rows!r}, columns={columns!r}")
+        raise ValueError(
+            f"`rows` and `columns` must be at least 1. Received: rows={rows!r}, columns={columns!r}"
+        )
     return columns
 
 
@@ -277,6 +351,7 @@ def _positions(values: Any, names: Sequence[Any], argument: str) -> np.ndarray:
     for value in values:
         if value not in known:
             raise ValueError(
-                f"`{argument}` must hold classes of `class_names`, or their positions. Received: {value!r}"
+                f"`{argument}` must hold classes of `class_names`, or their positions. Received: "
+                f"{value!r}"
             )
     return np.array([known[value] for value in values], "int64")

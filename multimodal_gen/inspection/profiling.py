@@ -24,7 +24,10 @@ _STAGES = {
     "tokenize": "captions are costly to encode: `cache=` to encode each once",
     "memory": "small arrays come from memory as fast as they can be looked up",
     "cache": "arrays come from the cache as fast as they can be looked up",
-    "augment": "random operations are costly: take fewer or cheaper ones; docs/augmentation.md has what each costs",
+    "augment": (
+        "random operations are costly: take fewer or cheaper ones; docs/augmentation.md has what "
+        "each costs"
+    ),
     "step": "the model's steps; the data is always there in time",
     "assemble": "batches are costly to put together: operations on samples and batches are part of it",
 }
@@ -35,8 +38,9 @@ class Profile:
     """What `profile` measured.
 
     Attributes:
-        stages: Stage -> `milliseconds` of a thread's time for a sample, and `share` of all such time, in [0, 1]. The
-            stage "wait" is apart: how long the reader stood still for a sample, while threads worked.
+        stages: Stage -> `milliseconds` of a thread's time for a sample, and `share` of all such
+            time, in [0, 1]. The stage "wait" is apart: how long the reader stood still for a
+            sample, while threads worked.
         samples_per_second: What the reader was given, over all threads.
         samples: Rows that were measured.
         threads: Threads that loaded.
@@ -51,10 +55,16 @@ class Profile:
 
     @property
     def limit(self) -> str:
-        """The stage that costs most; "step" if the reader hardly waited, as then the model limits and not the data."""
+        """The stage that costs most; "step" if the reader hardly waited, as then the model limits
+        and not the data.
+        """
         work = self.stages.drop(index=["wait", "step"], errors="ignore")["milliseconds"]
         reader = self.stages["milliseconds"].reindex(["wait", "step"]).fillna(0.0)
-        return "step" if reader["wait"] < 0.05 * reader.sum() and reader["step"] > 0 else str(work.idxmax())
+        return (
+            "step"
+            if reader["wait"] < 0.05 * reader.sum() and reader["step"] > 0
+            else str(work.idxmax())
+        )
 
     def __repr__(self) -> str:
         return f"Profile({self.samples_per_second:,.0f} samples/s, limited by {self.limit!r})"
@@ -68,34 +78,42 @@ class Profile:
         return "\n".join(
             [
                 *lines,
-                f"{self.samples_per_second:,.0f} samples/s with {self.threads} threads, over {self.samples:,} samples",
+                f"{self.samples_per_second:,.0f} samples/s with {self.threads} threads, over "
+                f"{self.samples:,} samples",
                 f"Limited by {self.limit}: {limit}.",
             ]
         )
 
 
 def profile(
-    sequence: MultimodalSequence, *, num_batches: int | None = None, step: Callable[[Any], Any] | None = None
+    sequence: MultimodalSequence,
+    *,
+    num_batches: int | None = None,
+    step: Callable[[Any], Any] | None = None,
 ) -> Profile:
-    """Read batches of the current epoch, print what a sample costs in each stage, and say which stage limits.
+    """Read batches of the current epoch, print what a sample costs in each stage, and say which
+    stage limits.
 
     Args:
         sequence: The sequence, read as `fit` does, with its threads and its read-ahead.
         num_batches: How many batches; by default one epoch.
-        step: What to do with each batch, such as `lambda batch: model.train_on_batch(*batch)`; by default nothing, and
-            then the reader waits all the time.
+        step: What to do with each batch, such as `lambda batch: model.train_on_batch(*batch)`; by
+            default nothing, and then the reader waits all the time.
 
     Returns:
         A `Profile`, which is what was printed, as numbers.
 
     Raises:
-        ValueError: If `num_batches` is no positive number, or missing where the sequence is endless.
+        ValueError: If `num_batches` is no positive number, or missing where the sequence is
+            endless.
     """
     if num_batches is None and sequence.num_batches is None:
         raise ValueError("An endless sequence needs `num_batches`. Received: num_batches=None")
     if num_batches is not None and num_batches < 1:
         raise ValueError(f"`num_batches` must be positive. Received: num_batches={num_batches!r}")
-    count = min(num_batches or sequence.plan.num_batches, sequence.num_batches or sequence.plan.num_batches)
+    count = min(
+        num_batches or sequence.plan.num_batches, sequence.num_batches or sequence.plan.num_batches
+    )
     watch = Stopwatch()
     with watch.running():
         started = time.perf_counter()
@@ -109,7 +127,10 @@ def profile(
         elapsed = time.perf_counter() - started
     milliseconds = {name: 1000 * watch.seconds[name] / samples for name in _ordered(watch)}
     stages = pd.DataFrame({"milliseconds": milliseconds})
-    stages["share"] = stages["milliseconds"] / stages["milliseconds"].drop(["wait", "step"], errors="ignore").sum()
+    stages["share"] = (
+        stages["milliseconds"]
+        / stages["milliseconds"].drop(["wait", "step"], errors="ignore").sum()
+    )
     stages.index.name = "stage"
     threads = sequence.assembly.reading.threads
     result = Profile(stages, samples / elapsed, samples, threads, _advice(sequence))
@@ -122,13 +143,23 @@ def _advice(sequence: MultimodalSequence) -> dict[str, str]:
     assembly, advice = sequence.assembly, dict(_STAGES)
     if any(one.get_config().get("decoder") == "turbo" for one in assembly.inputs.values()):
         for stage in ("decode", "resize"):
-            advice[stage] = f"pictures are costly to {stage}: `cache=` does it once; or a smaller `image_size`"
+            advice[stage] = (
+                f"pictures are costly to {stage}: `cache=` does it once; or a smaller `image_size`"
+            )
     if assembly.cache is not None:
         for stage in ("read", "decode", "resize", "tokenize"):
-            advice[stage] = "what is read now is kept in the cache: profile again when it is filled, after an epoch"
-        advice["load"] = "what the cache holds is copied, as fast as memory allows; `step=` shows whether a model waits"
+            advice[stage] = (
+                "what is read now is kept in the cache: profile again when it is filled, after an "
+                "epoch"
+            )
+        advice["load"] = (
+            "what the cache holds is copied, as fast as memory allows; `step=` shows whether a "
+            "model waits"
+        )
     if not (assembly.sample_augment or assembly.batch_augment):
-        advice["assemble"] = "loading costs less than putting batches together; `step=` shows whether a model waits"
+        advice["assemble"] = (
+            "loading costs less than putting batches together; `step=` shows whether a model waits"
+        )
     return advice
 
 

@@ -1,7 +1,9 @@
-"""One row of a batch as a person sees it: pixels, decoded captions, numbers and labels in words. Nothing here draws.
+"""One row of a batch as a person sees it: pixels, decoded captions, numbers and labels in words.
+Nothing here draws.
 
-What is said comes from the batch's arrays, which random operations may have changed, and not from the table. Only
-n-grams cannot be turned back into a caption, so theirs is the table's, and said to be where the model is given another.
+What is said comes from the batch's arrays, which random operations may have changed, and not from
+the table. Only n-grams cannot be turned back into a caption, so theirs is the table's, and said to
+be where the model is given another.
 """
 
 from __future__ import annotations
@@ -37,9 +39,14 @@ def add_target(card: Card, target: Any, arrays: Any, weights: Any, row: int) -> 
 
 
 def add_inputs(
-    card: Card, loaders: Mapping[str, Loader], arrays: Mapping[str, np.ndarray], frame: pd.DataFrame, row: int
+    card: Card,
+    loaders: Mapping[str, Loader],
+    arrays: Mapping[str, np.ndarray],
+    frame: pd.DataFrame,
+    row: int,
 ) -> None:
-    """Put a row's inputs on its card: pictures as pixels, token ids decoded, numbers in the units of the table.
+    """Put a row's inputs on its card: pictures as pixels, token ids decoded, numbers in the units
+    of the table.
 
     Args:
         card: The card.

@@ -1,4 +1,5 @@
-"""What was predicted for the rows of a table beside what is true, in words, and which rows are worst; draws nothing.
+"""What was predicted for the rows of a table beside what is true, in words, and which rows are
+worst; draws nothing.
 
 A target says what is right, by `Target.judge`; here is what that looks like.
 """
@@ -25,7 +26,8 @@ class Verdicts:
     """What is to be said of every row.
 
     Args:
-        worst_first: `(rows,) int64`: the wrong rows by position, the most confident mistake or largest error first.
+        worst_first: `(rows,) int64`: the wrong rows by position, the most confident mistake or
+            largest error first.
         title: Says how many are right, or how large errors are.
         kind: What rows of `worst_first` are called.
         words: Position -> paragraphs: text, colour and weight.
@@ -46,9 +48,13 @@ def verdicts_on(target: Any, table: pd.DataFrame, predictions: pd.DataFrame) -> 
         predictions: What `Bundle.predict` gave for them.
 
     Raises:
-        ValueError: If the target is something else, or the predictions are not of this table and target.
+        ValueError: If the target is something else, or the predictions are not of this table and
+            target.
     """
-    received = f"{len(predictions)} predictions for {len(table)} rows, columns={list(predictions.columns)[:5]}"
+    received = (
+        f"{len(predictions)} predictions for {len(table)} rows, "
+        f"columns={list(predictions.columns)[:5]}"
+    )
     judgement = None
     if isinstance(target, Target):
         columns = list(target.decode_outputs(np.zeros((1, *target.output_shape), "float32")))
@@ -64,12 +70,18 @@ def verdicts_on(target: Any, table: pd.DataFrame, predictions: pd.DataFrame) -> 
             raise refusal from None
     if judgement is None:
         raise ValueError(
-            "`sequence` must have a target that judges predictions, such as ClassLabel, NumericTarget or MultiLabel. "
-            f"Received: target={target!r}"
+            "`sequence` must have a target that judges predictions, such as ClassLabel, "
+            f"NumericTarget or MultiLabel. Received: target={target!r}"
         )
     wrong = np.ones(len(table), bool) if judgement.right is None else ~judgement.right
-    kind = "rows, the largest error first" if judgement.right is None else "wrong rows, the most confident first"
-    return Verdicts(_worst(wrong, judgement.badness), judgement.title, kind, lambda row: _words(judgement, row))
+    kind = (
+        "rows, the largest error first"
+        if judgement.right is None
+        else "wrong rows, the most confident first"
+    )
+    return Verdicts(
+        _worst(wrong, judgement.badness), judgement.title, kind, lambda row: _words(judgement, row)
+    )
 
 
 def _words(judgement: Judgement, row: int) -> _Words:

@@ -32,29 +32,32 @@ _LEARNED = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
 class ArrayLoader(Loader):
     """Hands arrays on, after making sure that they are what the model expects.
 
-    A cell may be an array, nested lists of numbers, or the path (str or `pathlib.Path`) of a `.npy` file, of which only
-    what is used is read. It is cast to `dtype` where that changes no value, other than by rounding to the precision of
-    a float dtype; anything else is an error. So are NaN and infinity. (uint8 pictures in arrays are read by an
-    `ImageLoader` too, which resizes, converts and normalises them.)
+    A cell may be an array, nested lists of numbers, or the path (str or `pathlib.Path`) of a `.npy`
+    file, of which only what is used is read. It is cast to `dtype` where that changes no value,
+    other than by rounding to the precision of a float dtype; anything else is an error. So are NaN
+    and infinity. (uint8 pictures in arrays are read by an `ImageLoader` too, which resizes,
+    converts and normalises them.)
 
-    Yields `shape` `dtype`; of kind "image" `(height, width, channels)`, where cells `(height, width)` become
-    `(height, width, 1)` without a copy.
+    Yields `shape` `dtype`; of kind "image" `(height, width, channels)`, where cells `(height,
+    width)` become `(height, width, 1)` without a copy.
 
     Args:
         column: The column of arrays.
         shape: Shape of every cell.
         dtype: NumPy dtype of what is yielded.
-        kind: What the arrays mean (see `ArraySpec`). By default "image" for uint8 of shape `(height, width)` or
-            `(height, width, 1, 3 or 4)`, otherwise "vector".
-        vocabulary_size: For ids: how many different ones there are; every id must be in [0, vocabulary_size).
-        directory: Where relative paths start; cells that lead out of it are refused. By default the working directory,
-            and paths may lead anywhere.
-        augment: Operations for training, in this order: any picklable callables `(array, rng) -> array` that keep shape
-            and dtype; for uint8 images also those of `multimodal_gen.augment`.
-        missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask beside the input that
-            tells the model so; see `Loader`.
-        interpolation: "bilinear", or "nearest" where operations that move pixels are to make no new values, whatever
-            they say themselves: for masks.
+        kind: What the arrays mean (see `ArraySpec`). By default "image" for uint8 of shape
+            `(height, width)` or `(height, width, 1, 3 or 4)`, otherwise "vector".
+        vocabulary_size: For ids: how many different ones there are; every id must be in [0,
+            vocabulary_size).
+        directory: Where relative paths start; cells that lead out of it are refused. By default the
+            working directory, and paths may lead anywhere.
+        augment: Operations for training, in this order: any picklable callables `(array, rng) ->
+            array` that keep shape and dtype; for uint8 images also those of
+            `multimodal_gen.augment`.
+        missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask
+            beside the input that tells the model so; see `Loader`.
+        interpolation: "bilinear", or "nearest" where operations that move pixels are to make no new
+            values, whatever they say themselves: for masks.
         vary_with: The loader of another picture of the row, as in `ImageLoader`; for uint8 images.
     """
 
@@ -69,43 +72,67 @@ class ArrayLoader(Loader):
         kind: str | None = None,
         vocabulary_size: int | None = None,
         directory: str | os.PathLike[str] | None = None,
-        augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
+        augment: Sequence[
+            Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]
+        ] = (),
         missing: str = "error",
         interpolation: str = "bilinear",
         vary_with: Loader | None = None,
     ) -> None:
         spec = ArraySpec(tuple(shape), dtype)
         if np.dtype(spec.dtype).kind not in "biuf":
-            raise ValueError(f"`dtype` must be one of real numbers or booleans. Received: dtype={dtype!r}")
+            raise ValueError(
+                f"`dtype` must be one of real numbers or booleans. Received: dtype={dtype!r}"
+            )
         if kind is None:
             picture = len(spec.shape) == 2 or (len(spec.shape) == 3 and spec.shape[2] in (1, 3, 4))
             kind = "image" if picture and spec.dtype == "uint8" else "vector"
         if kind == "image" and len(spec.shape) not in (2, 3):
-            raise ValueError(f"An image is (height, width) or (height, width, channels). Received: shape={shape!r}")
-        if vocabulary_size is not None and (vocabulary_size < 1 or np.dtype(spec.dtype).kind not in "iu"):
+            raise ValueError(
+                "An image is (height, width) or (height, width, channels). Received: "
+                f"shape={shape!r}"
+            )
+        if vocabulary_size is not None and (
+            vocabulary_size < 1 or np.dtype(spec.dtype).kind not in "iu"
+        ):
             raise ValueError(
                 '`vocabulary_size` must be positive, and is for ids, as with dtype="int32". '
                 f"Received: vocabulary_size={vocabulary_size!r}, dtype={dtype!r}"
             )
-        if not isinstance(augment, list | tuple) or not all(callable(operation) for operation in augment):
-            raise ValueError(f"`augment` must be a list of callables `(array, rng) -> array`. Received: {augment!r}")
+        if not isinstance(augment, list | tuple) or not all(
+            callable(operation) for operation in augment
+        ):
+            raise ValueError(
+                "`augment` must be a list of callables `(array, rng) -> array`. Received: "
+                f"{augment!r}"
+            )
         grey = kind == "image" and len(spec.shape) == 2
-        self.spec = ArraySpec((*spec.shape, 1) if grey else spec.shape, spec.dtype, kind, vocabulary_size)
-        self._on_pixels = kind == "image" and spec.dtype == "uint8" and self.spec.shape[2] in (1, 3, 4)
+        self.spec = ArraySpec(
+            (*spec.shape, 1) if grey else spec.shape, spec.dtype, kind, vocabulary_size
+        )
+        self._on_pixels = (
+            kind == "image" and spec.dtype == "uint8" and self.spec.shape[2] in (1, 3, 4)
+        )
         for operation in augment:
             if isinstance(operation, Augmentation) and not self._on_pixels:
                 raise ValueError(
-                    "The operations of `multimodal_gen.augment` are for uint8 images of 1, 3 or 4 channels; give a "
-                    f"callable `(array, rng) -> array` of your own. Received: {operation!r} for {self.spec}"
+                    "The operations of `multimodal_gen.augment` are for uint8 images of 1, 3 or 4 "
+                    "channels; give a callable `(array, rng) -> array` of your own. Received: "
+                    f"{operation!r} for {self.spec}"
                 )
         self.column, self.missing = column, check_missing(missing)
         self.directory = None if directory is None else os.fspath(directory)
         self._place = Place(directory)
         check_choice("interpolation", interpolation, ("bilinear", "nearest"))
         if vary_with is not None and not self._on_pixels:
-            raise ValueError(f"Only uint8 images vary with others. Received: vary_with={vary_with!r} for {self.spec}")
+            raise ValueError(
+                f"Only uint8 images vary with others. Received: vary_with={vary_with!r} for "
+                f"{self.spec}"
+            )
         frame = self.spec.shape[:2] if self._on_pixels else (1, 1)
-        own = Variation(tuple(augment), (frame[0], frame[1]), column, nearest=interpolation == "nearest")
+        own = Variation(
+            tuple(augment), (frame[0], frame[1]), column, nearest=interpolation == "nearest"
+        )
         self.variation = varied_with(own, vary_with)
         self.operations = self.variation.operations
 
@@ -119,18 +146,21 @@ class ArrayLoader(Loader):
         kind: str | None = None,
         vocabulary_size: int | None = None,
         directory: str | os.PathLike[str] | None = None,
-        augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
+        augment: Sequence[
+            Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]
+        ] = (),
         missing: str = "error",
         interpolation: str = "bilinear",
         vary_with: Loader | None = None,
     ) -> Self:
-        """Learn the shape and dtype from the first cell that is not missing, and check a few others against it.
+        """Learn the shape and dtype from the first cell that is not missing, and check a few others
+        against it.
 
         Args:
             column: The column of arrays.
             values: Its training cells: a Series, an array or a list; or the table that has them.
-            dtype: As in the constructor; by default that of the first cell, with 64-bit numbers as 32-bit ones, which
-                models calculate with.
+            dtype: As in the constructor; by default that of the first cell, with 64-bit numbers as
+                32-bit ones, which models calculate with.
             kind: As in the constructor.
             vocabulary_size: As in the constructor.
             directory: As in the constructor.
@@ -145,10 +175,17 @@ class ArrayLoader(Loader):
         """
         values = cells_of(column, values)
         cells = values.array if isinstance(values, pd.Series) else values
-        none = values.isna() if isinstance(values, pd.Series) else [is_missing(cell) for cell in values]
+        none = (
+            values.isna()
+            if isinstance(values, pd.Series)
+            else [is_missing(cell) for cell in values]
+        )
         rows = np.flatnonzero(~np.asarray(none, bool)).tolist()
         if not rows:
-            raise ValueError(f"At least one cell must hold an array. Received: {len(cells)} missing ones in {column!r}")
+            raise ValueError(
+                f"At least one cell must hold an array. Received: {len(cells)} missing ones in "
+                f"{column!r}"
+            )
         row = rows[0]
         try:
             first = _opened(cells[row], Place(directory))
@@ -172,15 +209,18 @@ class ArrayLoader(Loader):
         return loader
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments; of `augment` without callables of your own, which JSON cannot hold and prediction not use."""
+        """The arguments; of `augment` without callables of your own, which JSON cannot hold and
+        prediction not use.
+        """
         return saved_config(super().get_config())
 
     def read(self, cell: Any) -> np.ndarray:
         """The cell's array, a view of it where its dtype is right.
 
         Raises:
-            LoadError: If the file is missing or broken, or the array has another shape, a dtype that cannot be cast
-                without changing values, or numbers that are not finite or no id.
+            LoadError: If the file is missing or broken, or the array has another shape, a dtype
+                that cannot be cast without changing values, or numbers that are not finite or no
+                id.
         """
         cell = number_or_cell(cell)
         path = self._place.path_of(cell)
@@ -224,21 +264,25 @@ class ArrayLoader(Loader):
             array = array[:, :, np.newaxis]
         if array.shape != self.spec.shape:
             raise LoadError(
-                f"expected an array of shape {self.spec.shape}, as all cells must have. Crop, pad or resize it (an "
-                f"ImageLoader resizes pictures). Received: shape {array.shape}"
+                f"expected an array of shape {self.spec.shape}, as all cells must have. Crop, pad "
+                f"or resize it (an ImageLoader resizes pictures). Received: shape {array.shape}"
             )
         return array
 
     def _cast(self, array: np.ndarray) -> np.ndarray:
         wanted = np.dtype(self.spec.dtype)
-        fits = np.can_cast(array.dtype, wanted) or (wanted.kind == "f" and array.dtype.kind in "biuf")
+        fits = np.can_cast(array.dtype, wanted) or (
+            wanted.kind == "f" and array.dtype.kind in "biuf"
+        )
         if not fits and wanted.kind in "iu" and array.dtype.kind in "iu":
             limits = np.iinfo(wanted)
             fits = limits.min <= array.min() and array.max() <= limits.max
         if not fits:
             raise LoadError(
-                f"expected {wanted}, into which {array.dtype} does not go without changing values. Convert the arrays, "
-                f'or give the loader another `dtype`, such as "float32". Received: dtype {array.dtype}, values in '
+                f"expected {wanted}, into which {array.dtype} does not go without changing values. "
+                "Convert the arrays, "
+                'or give the loader another `dtype`, such as "float32". Received: dtype '
+                f"{array.dtype}, values in "
                 f"[{array.min()}, {array.max()}]"
             )
         # What is too large for a float becomes infinite, which is reported next.
@@ -249,8 +293,9 @@ class ArrayLoader(Loader):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             bad = int(array.size - np.isfinite(array).sum())
             raise LoadError(
-                f"the array, as {array.dtype}, holds NaN or infinity, from which training turns to NaN. Replace them, "
-                f"for example with `np.nan_to_num`, or drop the row. Received: {bad} of {array.size} not finite"
+                f"the array, as {array.dtype}, holds NaN or infinity, from which training turns to "
+                "NaN. Replace them, for example with `np.nan_to_num`, or drop the row. Received: "
+                f"{bad} of {array.size} not finite"
             )
         size = self.spec.vocabulary_size
         if size is not None and (array.min() < 0 or array.max() >= size):
@@ -265,7 +310,10 @@ def _opened(cell: Any, place: Place) -> np.ndarray:
     path = place.path_of(cell)
     array = np.asarray(_from_cell(cell) if path is None else _from_file(place.local(path)))
     if array.dtype.kind not in "biuf" or not array.size:
-        raise LoadError(f"expected an array of numbers. Received: dtype {array.dtype}, shape {array.shape}", path=path)
+        raise LoadError(
+            f"expected an array of numbers. Received: dtype {array.dtype}, shape {array.shape}",
+            path=path,
+        )
     return array
 
 
@@ -274,7 +322,8 @@ def _from_cell(cell: Any) -> Any:
         raise missing_error()
     if not isinstance(cell, np.ndarray | np.generic | list | tuple | int | float):
         raise LoadError(
-            f"expected an array, lists of numbers or the path of a .npy file. Received: {type(cell).__name__}"
+            "expected an array, lists of numbers or the path of a .npy file. Received: "
+            f"{type(cell).__name__}"
         )
     try:
         return np.asarray(cell)
@@ -284,7 +333,8 @@ def _from_cell(cell: Any) -> Any:
 
 def _from_file(path: str) -> np.ndarray:
     try:
-        # Refuses pickled objects, whose loading could run any code, and maps the file instead of reading all of it.
+        # Refuses pickled objects, whose loading could run any code, and maps the file instead of
+        # reading all of it.
         return np.lib.format.open_memmap(path, mode="r")
     except Exception as error:
         raise LoadError(

@@ -1,7 +1,8 @@
 """What a loader is: one cell of a table in, one array out.
 
-`Loader` is the only class that a new modality derives from; `spec.py` has the `ArraySpec` that says what comes out.
-Nothing here knows about tables, batches or Keras; `checking.py` proves that a loader keeps the contract.
+`Loader` is the only class that a new modality derives from; `spec.py` has the `ArraySpec` that says
+what comes out. Nothing here knows about tables, batches or Keras; `checking.py` proves that a
+loader keeps the contract.
 """
 
 from __future__ import annotations
@@ -23,24 +24,29 @@ from multimodal_gen.spec import ArraySpec as ArraySpec
 
 
 class Loader(Configurable):
-    """Turns one cell of a table into one array. Immutable, picklable and safe to call from many threads.
+    """Turns one cell of a table into one array. Immutable, picklable and safe to call from many
+    threads.
 
-    A subclass sets `column` and `spec` and implements `read`. Everything else has a default. The arguments of its
-    constructor must be JSON values (or other configurable objects), or it must override `get_config`.
+    A subclass sets `column` and `spec` and implements `read`. Everything else has a default. The
+    arguments of its constructor must be JSON values (or other configurable objects), or it must
+    override `get_config`.
 
     Attributes:
-        column: The column that the cells come from; a tuple of names if the loader reads several columns at once,
-            and then a cell is the tuple of their values.
+        column: The column that the cells come from; a tuple of names if the loader reads several
+            columns at once, and then a cell is the tuple of their values.
         spec: What `read` returns.
-        accepts_missing: Whether `read` wants to see missing cells (None, NaN); otherwise they never come to it.
-        missing: What a missing cell then is: "error", or "blank" for an array of zeros, and a mask beside the input
-            that says so (of inputs alone; a target cannot be blank).
-        cached: Whether `read` costs so much more than looking an array up that it is worth keeping on disk.
-        kept_by_row: Whether a sequence may read each row once and remember the array: for small arrays that depend on
-            nothing but the cell, and on no file.
-        batch_tolerance: How far what `read_batch` gives may be from what `read` gives, as a share of the largest number
-            in the array; for a loader that runs a network in `read_batch`, whose sums depend on the size of a batch.
-            1e-5 is right for float32. Then the bytes of a batch depend on which rows are read together, too.
+        accepts_missing: Whether `read` wants to see missing cells (None, NaN); otherwise they never
+            come to it.
+        missing: What a missing cell then is: "error", or "blank" for an array of zeros, and a mask
+            beside the input that says so (of inputs alone; a target cannot be blank).
+        cached: Whether `read` costs so much more than looking an array up that it is worth keeping
+            on disk.
+        kept_by_row: Whether a sequence may read each row once and remember the array: for small
+            arrays that depend on nothing but the cell, and on no file.
+        batch_tolerance: How far what `read_batch` gives may be from what `read` gives, as a share
+            of the largest number in the array; for a loader that runs a network in `read_batch`,
+            whose sums depend on the size of a batch. 1e-5 is right for float32. Then the bytes of a
+            batch depend on which rows are read together, too.
         reads_text: Whether cells are texts that people wrote, whose wording an audit looks at.
         pads_left: Of kind "tokens", whether the zeros stand before the ids.
 
@@ -55,7 +61,9 @@ class Loader(Configurable):
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Refuse numbers as names of columns, which every constructor would trip over in its own way."""
+        """Refuse numbers as names of columns, which every constructor would trip over in its own
+        way.
+        """
         named = next(iter(list(inspect.signature(cls.__init__).parameters)[1:]), None) == "column"
         column = kwargs.get("column", args[0] if named and args else None)
         names = column if isinstance(column, list | tuple) else [column]
@@ -76,12 +84,14 @@ class Loader(Configurable):
     def read(self, cell: Any) -> np.ndarray:
         """Turn a cell into an array of `spec`.
 
-        Must give the same array for the same cell, whatever was read before. May be slow. Raises any exception with a
-        clear message if the cell is bad; whoever calls adds the row, the column and the path.
+        Must give the same array for the same cell, whatever was read before. May be slow. Raises
+        any exception with a clear message if the cell is bad; whoever calls adds the row, the
+        column and the path.
         """
 
     def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
-        """Vary a cell before it is read, for training; for what only the raw cell allows, such as leaving out words.
+        """Vary a cell before it is read, for training; for what only the raw cell allows, such as
+        leaving out words.
 
         Args:
             cell: The cell, never a missing one unless `accepts_missing`.
@@ -96,8 +106,10 @@ class Loader(Configurable):
         """Vary an array that `read` gave, for training; cheap and random.
 
         Args:
-            array: What `read` returned. It may be shared: return a new array instead of changing it.
-            rng: The only source of randomness to use, or None when evaluating: then nothing random may happen.
+            array: What `read` returned. It may be shared: return a new array instead of changing
+                it.
+            rng: The only source of randomness to use, or None when evaluating: then nothing random
+                may happen.
 
         Returns:
             An array of `spec`.
@@ -108,7 +120,8 @@ class Loader(Configurable):
         """Whether `augment_cell` or `augment` may change anything; where not, neither is called.
 
         Args:
-            training: Whether they are given a random stream; `augment_cell` is called with one only.
+            training: Whether they are given a random stream; `augment_cell` is called with one
+                only.
         """
         own = type(self)
         cell_varies = own.augment_cell is not Loader.augment_cell
@@ -125,7 +138,9 @@ class Loader(Configurable):
 
     @property
     def stream(self) -> str | tuple[str, ...]:
-        """The column whose random stream a row's cell draws from: its own, unless it varies with another one."""
+        """The column whose random stream a row's cell draws from: its own, unless it varies with
+        another one.
+        """
         return self.column
 
     # What a cache on disk asks
@@ -140,11 +155,13 @@ class Loader(Configurable):
         return array
 
     def file_of(self, cell: Any) -> str | None:
-        """The path of the file that a cell names, whose size and time of change then belong to the key in the cache.
+        """The path of the file that a cell names, whose size and time of change then belong to the
+        key in the cache.
 
-        By default a path (str or `os.PathLike`), relative to `self.directory` where there is such an attribute, if
-        there is such a file. Override it where `read` opens files that are found in another way: a cell for which it
-        says None is taken to hold everything that `read` depends on.
+        By default a path (str or `os.PathLike`), relative to `self.directory` where there is such
+        an attribute, if there is such a file. Override it where `read` opens files that are found
+        in another way: a cell for which it says None is taken to hold everything that `read`
+        depends on.
         """
         if not isinstance(cell, str | os.PathLike):
             return None
@@ -153,9 +170,13 @@ class Loader(Configurable):
         return path if os.path.isfile(path) else None
 
     def read_config(self) -> dict[str, Any]:
-        """The settings that `read` depends on; others, such as those of random operations, make no other cache."""
+        """The settings that `read` depends on; others, such as those of random operations, make no
+        other cache.
+        """
         # What a missing cell is means nothing to `read`, unless it sees them.
-        irrelevant = ("column", "augment") if self.accepts_missing else ("column", "augment", "missing")
+        irrelevant = (
+            ("column", "augment") if self.accepts_missing else ("column", "augment", "missing")
+        )
         return {name: value for name, value in self.get_config().items() if name not in irrelevant}
 
     # What people are shown, and where files lie
@@ -209,7 +230,11 @@ class Loader(Configurable):
         By default an argument `directory` of the constructor is replaced, and loaders among the
         arguments are moved likewise; one that has neither stays as it is.
         """
-        moved = {name: one.moved(directory) for name, one in self.get_config().items() if isinstance(one, Loader)}
+        moved = {
+            name: one.moved(directory)
+            for name, one in self.get_config().items()
+            if isinstance(one, Loader)
+        }
         if "directory" in inspect.signature(type(self).__init__).parameters:
             moved["directory"] = os.fspath(directory)  # type: ignore[assignment]
         return self.replace(**moved) if moved else self
@@ -229,7 +254,8 @@ def check_missing(missing: Any) -> str:
 def missing_error() -> LoadError:
     """The error for a cell without a value."""
     return LoadError(
-        "the cell is missing (None or NaN). Fill it, drop the row with `table.dropna(subset=[column])`, or give the "
+        "the cell is missing (None or NaN). Fill it, drop the row with "
+        "`table.dropna(subset=[column])`, or give the "
         'loader of an input `missing="blank"` (`--missing blank`).'
     )
 
@@ -237,6 +263,8 @@ def missing_error() -> LoadError:
 def missing_target_error() -> LoadError:
     """The error for a row without a value to predict, which cannot be blank."""
     return LoadError(
-        "the cell is missing (None or NaN), and without it there is nothing to learn or score. Drop the row with "
-        '`table.dropna(subset=[column])`, or have such rows skipped with `on_error="skip"` (`--on-error skip`).'
+        "the cell is missing (None or NaN), and without it there is nothing to learn or score. "
+        "Drop the row with "
+        '`table.dropna(subset=[column])`, or have such rows skipped with `on_error="skip"` '
+        "(`--on-error skip`)."
     )

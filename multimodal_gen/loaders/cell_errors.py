@@ -1,4 +1,6 @@
-"""Errors of cells, with the place where they stand: the row's index, the column, and the path or the cell."""
+"""Errors of cells, with the place where they stand: the row's index, the column, and the path or
+the cell.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
 
 
-def read_at(loader: Loader, cell: Any, index: Any, read: Callable[[Any], np.ndarray] | None = None) -> np.ndarray:
+def read_at(
+    loader: Loader, cell: Any, index: Any, read: Callable[[Any], np.ndarray] | None = None
+) -> np.ndarray:
     """What `loader.read` gives for a cell.
 
     Args:
@@ -35,9 +39,13 @@ def read_at(loader: Loader, cell: Any, index: Any, read: Callable[[Any], np.ndar
 
 
 def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError:
-    """An error of `read` as a `LoadError` that names the row's index, the column, and the path or the cell."""
+    """An error of `read` as a `LoadError` that names the row's index, the column, and the path or
+    the cell.
+    """
     if not isinstance(error, LoadError):
-        error = LoadError(f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}")
+        error = LoadError(
+            f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}"
+        )
     if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
         reason = f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}."
         error = LoadError(reason, unknown_label=error.unknown_label)

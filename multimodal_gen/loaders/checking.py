@@ -23,13 +23,14 @@ from multimodal_gen.spec import ArraySpec, spec_problem
 def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
     """Prove that a loader keeps its contract, on cells of your own.
 
-    Checked are: the class and its attributes; the shape and dtype of every array, and that the class numbers of a
-    target are below its `units`; that nothing is written into the loader or into the cell; the same bytes when read
-    again, in another order, as a batch (there, as near as the loader's `batch_tolerance` says), from several threads,
-    after pickling and after saving to JSON; that `augment` keeps the spec, changes nothing in place, repeats with the
-    same random stream, and does nothing random without one; that `augment_cell` leaves its cell as it is, repeats
-    likewise, and gives a cell that can be read; that words and pictures for people are what they must be, and that a
-    loader that is moved to the folder where it was reads the same.
+    Checked are: the class and its attributes; the shape and dtype of every array, and that the
+    class numbers of a target are below its `units`; that nothing is written into the loader or into
+    the cell; the same bytes when read again, in another order, as a batch (there, as near as the
+    loader's `batch_tolerance` says), from several threads, after pickling and after saving to JSON;
+    that `augment` keeps the spec, changes nothing in place, repeats with the same random stream,
+    and does nothing random without one; that `augment_cell` leaves its cell as it is, repeats
+    likewise, and gives a cell that can be read; that words and pictures for people are what they
+    must be, and that a loader that is moved to the folder where it was reads the same.
 
     Args:
         loader: The loader to check.
@@ -57,15 +58,28 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
 
     def same(again: Iterable[np.ndarray], rule: str) -> None:
         for cell, first, second in zip(cells, arrays, again, strict=True):
-            if np.asarray(second).dtype != first.dtype or np.asarray(second).tobytes() != first.tobytes():
-                raise LoaderError(f"{name}.{rule} Received: another array for the cell {_clip(cell)}")
+            if (
+                np.asarray(second).dtype != first.dtype
+                or np.asarray(second).tobytes() != first.tobytes()
+            ):
+                raise LoaderError(
+                    f"{name}.{rule} Received: another array for the cell {_clip(cell)}"
+                )
 
-    same(reversed([loader.read(cell) for cell in reversed(cells)]), "read must give the same array every time.")
+    same(
+        reversed([loader.read(cell) for cell in reversed(cells)]),
+        "read must give the same array every time.",
+    )
     if loader.batch_tolerance:
         for cell, first, second in zip(cells, arrays, loader.read_batch(cells), strict=True):
-            _check_near(loader, first, _checked(loader, second, f"read_batch of {_clip(cell)}", name), cell)
+            _check_near(
+                loader, first, _checked(loader, second, f"read_batch of {_clip(cell)}", name), cell
+            )
     else:
-        rule = "read_batch must give exactly what read gives, cell by cell; a network may differ by `batch_tolerance`."
+        rule = (
+            "read_batch must give exactly what read gives, cell by cell; a network may differ by "
+            "`batch_tolerance`."
+        )
         same(loader.read_batch(cells), rule)
     kept = (loader.from_cached(loader.cached_by.read(cell)) for cell in cells)
     same(kept, "from_cached must give what read gives, from what cached_by reads.")
@@ -80,31 +94,50 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
         ) from error
     same((unpickled.read(cell) for cell in cells), "read must give the same array after pickling.")
     rebuilt = deserialize(json.loads(before), classes_in(loader))
-    same((rebuilt.read(cell) for cell in cells), "from_config(get_config()) must read the same arrays.")
+    same(
+        (rebuilt.read(cell) for cell in cells),
+        "from_config(get_config()) must read the same arrays.",
+    )
     if _dump_config(loader, name) != before:
-        raise LoaderError(f"{name} is immutable: reading must not change its config. Received: another config")
+        raise LoaderError(
+            f"{name} is immutable: reading must not change its config. Received: another config"
+        )
     for cell, array in zip(cells, arrays, strict=True):
         _check_augment(loader, array, f"augment of {_clip(cell)}", name)
         _check_augment_cell(loader, cell, name)
         _check_shown(loader, array, cell, name)
-        if not loader.varies(training=False) and loader.augment(array, None).tobytes() != array.tobytes():
+        if (
+            not loader.varies(training=False)
+            and loader.augment(array, None).tobytes() != array.tobytes()
+        ):
             raise LoaderError(
-                f"{name}.varies(training=False) must be true, as `augment` changes an array without a random stream. "
-                f"Received: False, another array for the cell {_clip(cell)}"
+                f"{name}.varies(training=False) must be true, as `augment` changes an array "
+                "without a random stream. Received: False, another array for the cell "
+                f"{_clip(cell)}"
             )
     directory = getattr(loader, "directory", None)
     moved = loader.moved(os.curdir if directory is None else directory)
-    if type(moved) is not type(loader) or moved.spec != loader.spec or moved.column != loader.column:
-        raise LoaderError(f"{name}.moved must give the same loader with another folder. Received: {moved!r}")
+    if (
+        type(moved) is not type(loader)
+        or moved.spec != loader.spec
+        or moved.column != loader.column
+    ):
+        raise LoaderError(
+            f"{name}.moved must give the same loader with another folder. Received: {moved!r}"
+        )
     if directory is not None:
-        same((moved.read(cell) for cell in cells), "moved to where it was must read the same arrays.")
+        same(
+            (moved.read(cell) for cell in cells), "moved to where it was must read the same arrays."
+        )
 
 
 def _check_attributes(loader: Loader, name: str) -> None:
     column = getattr(loader, "column", None)
     names = column if isinstance(column, tuple) else (column,)
     if not names or not all(isinstance(part, str) for part in names):
-        raise LoaderError(f"{name}.column must be a column name, or a tuple of them. Received: column={column!r}")
+        raise LoaderError(
+            f"{name}.column must be a column name, or a tuple of them. Received: column={column!r}"
+        )
     if len(set(names)) < len(names):
         raise LoaderError(f"{name}.column must name each column once. Received: column={column!r}")
     spec = getattr(loader, "spec", None)
@@ -113,10 +146,14 @@ def _check_attributes(loader: Loader, name: str) -> None:
     tolerance = loader.batch_tolerance
     # Whole numbers come out the same from any batch, and a tenth is another number.
     most = 0.1 if np.dtype(spec.dtype).kind == "f" else 0.0
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance <= most:
+    if (
+        isinstance(tolerance, bool)
+        or not isinstance(tolerance, int | float)
+        or not 0 <= tolerance <= most
+    ):
         raise LoaderError(
-            f"{name}.batch_tolerance must be a number in [0, {most:g}] for an array of {spec.dtype}. "
-            f"Received: batch_tolerance={tolerance!r}"
+            f"{name}.batch_tolerance must be a number in [0, {most:g}] for an array of "
+            f"{spec.dtype}. Received: batch_tolerance={tolerance!r}"
         )
 
 
@@ -133,7 +170,8 @@ def _checked(loader: Loader, array: Any, what: str, name: str) -> np.ndarray:
         raise LoaderError(f"{name}.{what} must return what its spec says. {problem}")
     if np.asarray(array).dtype.kind == "f" and not np.isfinite(array).all():
         raise LoaderError(
-            f"{name}.{what} must return finite numbers, or training turns to NaN. Received: NaN or infinity"
+            f"{name}.{what} must return finite numbers, or training turns to NaN. Received: NaN or "
+            "infinity"
         )
     return np.array(array)
 
@@ -147,11 +185,18 @@ def _check_augment(loader: Loader, array: np.ndarray, what: str, name: str) -> N
     for seed in range(8):
         varied = draw(seed).tobytes()
         if varied != array.tobytes() and not loader.varies(training=True):
-            raise LoaderError(f"{name}.varies(training=True) must be true, as `augment` changes an array.")
+            raise LoaderError(
+                f"{name}.varies(training=True) must be true, as `augment` changes an array."
+            )
         if varied != draw(seed).tobytes():
-            raise LoaderError(f"{name}.augment must take all randomness from `rng`. Received: two results for one seed")
+            raise LoaderError(
+                f"{name}.augment must take all randomness from `rng`. Received: two results for "
+                "one seed"
+            )
     if draw(None).tobytes() != draw(None).tobytes():
-        raise LoaderError(f"{name}.augment must do nothing random when `rng` is None. Received: two results")
+        raise LoaderError(
+            f"{name}.augment must do nothing random when `rng` is None. Received: two results"
+        )
 
 
 def _check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
@@ -164,17 +209,23 @@ def _check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
             again = loader.augment_cell(frozen(cell), random_stream(seed))
         if not alike(cell, before):
             raise LoaderError(
-                f"{what} must leave the cell as it is. Received: {_clip(cell)}, which was {_clip(before)}"
+                f"{what} must leave the cell as it is. Received: {_clip(cell)}, which was "
+                f"{_clip(before)}"
             )
         if not alike(varied, again):
-            raise LoaderError(f"{what} must take all randomness from `rng`. Received: two results for one seed")
+            raise LoaderError(
+                f"{what} must take all randomness from `rng`. Received: two results for one seed"
+            )
         if not alike(varied, before) and not loader.varies(training=True):
-            raise LoaderError(f"{name}.varies(training=True) must be true, as `augment_cell` changes a cell.")
+            raise LoaderError(
+                f"{name}.varies(training=True) must be true, as `augment_cell` changes a cell."
+            )
         try:
             array = loader.read(varied)
         except Exception as error:
             raise LoaderError(
-                f"{what} must give a cell that `read` takes. Received: {_clip(varied)} for {_clip(cell)}; {error}"
+                f"{what} must give a cell that `read` takes. Received: {_clip(varied)} for "
+                f"{_clip(cell)}; {error}"
             ) from error
         _checked(loader, array, f"read of what augment_cell made of {_clip(cell)}", name)
 
@@ -196,11 +247,22 @@ def _check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> Non
         or not words
         or not all(isinstance(one, str) for pair in words.items() for one in pair)
     ):
-        raise LoaderError(f"{name}.describe must map titles to words, both texts. Received: {words!r}")
-    if picture is not None and (picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3):
+        raise LoaderError(
+            f"{name}.describe must map titles to words, both texts. Received: {words!r}"
+        )
+    if picture is not None and (
+        picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3
+    ):
         received = f"{picture.shape} {picture.dtype}"
-        raise LoaderError(f"{name}.draw must give None or (height, width, 3) uint8. Received: {received}")
-    if loader.spec.kind == "tokens" and array.ndim == 1 and array.any() and array[-1 if loader.pads_left else 0] == 0:
+        raise LoaderError(
+            f"{name}.draw must give None or (height, width, 3) uint8. Received: {received}"
+        )
+    if (
+        loader.spec.kind == "tokens"
+        and array.ndim == 1
+        and array.any()
+        and array[-1 if loader.pads_left else 0] == 0
+    ):
         raise LoaderError(
             f'{name}.pads_left must say on which side the zeros of kind "tokens" stand. '
             f"Received: pads_left={loader.pads_left}, and {array!r}"
@@ -210,19 +272,26 @@ def _check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> Non
         raise LoaderError(f"{name}.text_coverage must give words or None. Received: {covered!r}")
     small = loader.thumbnails((8, 8)) if loader.spec.kind == "image" else None
     if small is not None and (small.spec.kind != "image" or small.read(cell).shape[:2] != (8, 8)):
-        raise LoaderError(f"{name}.thumbnails must give a loader of pictures of that size. Received: {small!r}")
+        raise LoaderError(
+            f"{name}.thumbnails must give a loader of pictures of that size. Received: {small!r}"
+        )
 
 
 def _check_class(loader: Loader, array: np.ndarray, cell: Any) -> None:
-    # Of a target: the backends differ in what they make of a class that there is not, down to a loss of 0 and no error.
+    # Of a target: the backends differ in what they make of a class that there is not, down to a
+    # loss of 0 and no error.
     units = getattr(loader, "units", None)
-    if array.dtype.kind not in "iu" or getattr(loader, "activation", None) != "softmax" or units is None:
+    if (
+        array.dtype.kind not in "iu"
+        or getattr(loader, "activation", None) != "softmax"
+        or units is None
+    ):
         return
     if array.min(initial=0) < 0 or array.max(initial=0) >= units:
         outside = array.max() if array.max() >= units else array.min()
         raise LoaderError(
-            f"{type(loader).__name__}.read must be a class number in [0, {units}), as `units` says. "
-            f"Received: {outside} for the cell {_clip(cell)}"
+            f"{type(loader).__name__}.read must be a class number in [0, {units}), as `units` "
+            f"says. Received: {outside} for the cell {_clip(cell)}"
         )
 
 
@@ -231,9 +300,9 @@ def _check_near(loader: Loader, alone: np.ndarray, in_batch: np.ndarray, cell: A
     allowed = loader.batch_tolerance * float(np.abs(alone).max(initial=0))
     if difference > allowed:
         raise LoaderError(
-            f"{type(loader).__name__}.read_batch must give what read gives to within {loader.batch_tolerance:g} of the "
-            f"largest number, which is {allowed:g} here. Received: a difference of {difference:g} for the cell "
-            f"{_clip(cell)}"
+            f"{type(loader).__name__}.read_batch must give what read gives to within "
+            f"{loader.batch_tolerance:g} of the largest number, which is {allowed:g} here. "
+            f"Received: a difference of {difference:g} for the cell {_clip(cell)}"
         )
 
 

@@ -1,4 +1,7 @@
-"""What a person is shown of the arrays that loaders yield: words, and pixels. Nothing here draws."""
+"""What a person is shown of the arrays that loaders yield: words, and pixels.
+
+Nothing here draws.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ def numbers_in_words(
     names: Iterable[str], standardised: np.ndarray, mean: np.ndarray, scale: np.ndarray
 ) -> dict[str, str]:
     """Standardised numbers in the units of the table, under their names."""
-    return {name: _number(*one) for name, *one in zip(names, standardised.tolist(), mean, scale, strict=True)}
+    return {
+        name: _number(*one)
+        for name, *one in zip(names, standardised.tolist(), mean, scale, strict=True)
+    }
 
 
 def _number(standardised: float, mean: float, scale: float) -> str:
@@ -40,7 +46,8 @@ def shares_in_words(names: Iterable[object], shares: np.ndarray) -> str:
         key=lambda one: -one[0],
     )
     return ", ".join(
-        str(name) if math.isclose(share, 1, abs_tol=1e-6) else f"{name} {share:.0%}" for share, name in held
+        str(name) if math.isclose(share, 1, abs_tol=1e-6) else f"{name} {share:.0%}"
+        for share, name in held
     )
 
 

@@ -1,8 +1,8 @@
 """Cells that name files: where they lie, whether they may be opened, and their bytes.
 
-A table may come from a stranger, and so may the files that it names. So a directory confines the cells that are
-relative to it, links included; a URL is opened only by a protocol that the loader was given; and nothing but a regular
-file of a bounded size is read.
+A table may come from a stranger, and so may the files that it names. So a directory confines the
+cells that are relative to it, links included; a URL is opened only by a protocol that the loader
+was given; and nothing but a regular file of a bounded size is read.
 """
 
 from __future__ import annotations
@@ -32,28 +32,39 @@ class Place:
     """Where the files of a loader lie, and the only way to them.
 
     Args:
-        directory: Where relative paths start, and what they may not leave: a folder, or a URL. None for paths that
-            start in the working directory and may lead anywhere.
-        protocols: What cells that are URLs may begin with, such as "https" or "s3"; each is opened by fsspec.
+        directory: Where relative paths start, and what they may not leave: a folder, or a URL. None
+            for paths that start in the working directory and may lead anywhere.
+        protocols: What cells that are URLs may begin with, such as "https" or "s3"; each is opened
+            by fsspec.
 
     Raises:
         ValueError: If a protocol is no word, or names local files.
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str] | None = None, protocols: str | Sequence[str] | None = None
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        protocols: str | Sequence[str] | None = None,
     ) -> None:
         self.directory = None if directory is None else os.fspath(directory)
         self.protocols = () if protocols is None else tuple(protocols)
-        valid = not isinstance(protocols, str) and all(isinstance(one, str) for one in self.protocols)
-        if not valid or not all(_URL.fullmatch(f"{one}://") and one not in _LOCAL for one in self.protocols):
+        valid = not isinstance(protocols, str) and all(
+            isinstance(one, str) for one in self.protocols
+        )
+        if not valid or not all(
+            _URL.fullmatch(f"{one}://") and one not in _LOCAL for one in self.protocols
+        ):
             raise ValueError(
-                '`protocols` must be a list of what URLs begin with, such as ["https", "s3"]; files of this machine '
+                '`protocols` must be a list of what URLs begin with, such as ["https", "s3"]; '
+                "files of this machine "
                 f"are named by paths. Received: protocols={protocols!r}"
             )
         self._remote = self.directory is not None and _protocol(self.directory) is not None
-        self._root = None if self.directory is None or self._remote else os.path.normpath(self.directory)
-        # Folders that were found to lie inside, so that a file of a cache is looked at once and not opened.
+        self._root = (
+            None if self.directory is None or self._remote else os.path.normpath(self.directory)
+        )
+        # Folders that were found to lie inside, so that a file of a cache is looked at once and not
+        # opened.
         self._inside: set[str] = set()
 
     def path_of(self, cell: Any) -> str | None:
@@ -63,7 +74,11 @@ class Place:
         path = os.fspath(cell)
         if self.directory is None or _protocol(path) is not None:
             return path
-        return f"{self.directory.rstrip('/')}/{path}" if self._remote else os.path.join(self.directory, path)
+        return (
+            f"{self.directory.rstrip('/')}/{path}"
+            if self._remote
+            else os.path.join(self.directory, path)
+        )
 
     def local(self, path: str) -> str:
         """The same path, once it is known to name a file of this machine that may be opened.
@@ -72,7 +87,8 @@ class Place:
             path: What `path_of` gave.
 
         Raises:
-            LoadError: If there is no such file, it lies outside the directory, is no regular file, or is a URL.
+            LoadError: If there is no such file, it lies outside the directory, is no regular file,
+                or is a URL.
         """
         if _protocol(path) is not None:
             raise LoadError("a URL cannot be mapped or cached: download the file first.", path=path)
@@ -95,8 +111,8 @@ class Place:
             most: Bytes that it may have.
 
         Raises:
-            LoadError: If there is no such file, it lies outside the directory, is no regular file, is too large, or is
-                a URL of a protocol that was not given.
+            LoadError: If there is no such file, it lies outside the directory, is no regular file,
+                is too large, or is a URL of a protocol that was not given.
         """
         protocol = _protocol(path)
         if protocol is not None:
@@ -112,7 +128,8 @@ class Place:
                     self._check_inside(path, file)
                 content = os.read(file, size + 1)
                 while len(content) != size:
-                    # A file that grows or says nothing of its size, or one too large for a single call.
+                    # A file that grows or says nothing of its size, or one too large for a single
+                    # call.
                     more = os.read(file, _CHUNK)
                     if not more:
                         break
@@ -126,7 +143,11 @@ class Place:
             raise self._refused(error, path) from None
 
     def _regular(self, path: str) -> os.stat_result:
-        if self._root is not None and self.directory is not None and ".." in path.removeprefix(self.directory):
+        if (
+            self._root is not None
+            and self.directory is not None
+            and ".." in path.removeprefix(self.directory)
+        ):
             # What leads out by its name is refused before anything is looked at.
             real = os.path.realpath(path)
             if not _within(real, os.path.realpath(self._root)):
@@ -136,7 +157,10 @@ class Place:
         if stat.S_ISDIR(found.st_mode):
             raise LoadError("the path names a folder, not a file.", path=path)
         if not stat.S_ISREG(found.st_mode):
-            raise LoadError("the path names a device, a pipe or a socket. Only regular files are read.", path=path)
+            raise LoadError(
+                "the path names a device, a pipe or a socket. Only regular files are read.",
+                path=path,
+            )
         return found
 
     def _confine(self, path: str, flags: int) -> None:
@@ -148,7 +172,9 @@ class Place:
 
     def _remember(self, folder: str) -> None:
         # A file in it may be a link and its folder lie elsewhere, or the other way round.
-        if self._root is not None and _within(os.path.join(os.path.realpath(folder), ""), os.path.realpath(self._root)):
+        if self._root is not None and _within(
+            os.path.join(os.path.realpath(folder), ""), os.path.realpath(self._root)
+        ):
             if len(self._inside) >= _MOST_FOLDERS:
                 self._inside.clear()
             self._inside.add(folder)
@@ -161,15 +187,17 @@ class Place:
             real = os.path.realpath(path)
         assert self._root is not None
         # A path without links that begins with the root proves the root to be without links.
-        if _within(real, os.path.abspath(self._root)) or _within(real, os.path.realpath(self._root)):
+        if _within(real, os.path.abspath(self._root)) or _within(
+            real, os.path.realpath(self._root)
+        ):
             return
         raise self._outside(path, real)
 
     def _outside(self, path: str, real: str) -> LoadError:
         return LoadError(
-            f"the file lies outside the directory of this loader, at {real!r}. Move it inside, or give the loader the "
-            f"directory in which all its files really lie (directory={self.directory!r}); without a directory, paths "
-            "may lead anywhere.",
+            f"the file lies outside the directory of this loader, at {real!r}. Move it inside, or "
+            "give the loader the directory in which all its files really lie "
+            f"(directory={self.directory!r}); without a directory, paths may lead anywhere.",
             path=path,
         )
 
@@ -179,11 +207,13 @@ class Place:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             beside = what_is_beside(path, self.directory, self._root)
             reason = (
-                f"there is no such file{f': {beside}' if beside else ''}. Check the column, and `directory`, where "
-                f"relative paths start (directory={self.directory!r})."
+                f"there is no such file{f': {beside}' if beside else ''}. Check the column, and "
+                f"`directory`, where relative paths start (directory={self.directory!r})."
             )
         elif isinstance(error, OSError):
-            reason = f"the file cannot be read: {error.strerror or error}. Mend it, or drop the row."
+            reason = (
+                f"the file cannot be read: {error.strerror or error}. Mend it, or drop the row."
+            )
         else:
             reason = f"no file can have this name: {error}. Mend it, or drop the row."
         return LoadError(reason, path=path)
@@ -199,10 +229,14 @@ class Place:
             with system.open(url, "rb") as file:
                 content: bytes = file.read(most + 1)
         except FileNotFoundError:
-            raise LoadError("there is no such file. Check the column, and `directory`.", path=url) from None
+            raise LoadError(
+                "there is no such file. Check the column, and `directory`.", path=url
+            ) from None
         except Exception as error:
             reason = str(error).rstrip(".") or type(error).__name__
-            raise LoadError(f"the URL cannot be read: {reason}. Mend it, or drop the row.", path=url) from error
+            raise LoadError(
+                f"the URL cannot be read: {reason}. Mend it, or drop the row.", path=url
+            ) from error
         if len(content) > most:
             raise _too_large(url, most)
         return content
@@ -211,14 +245,20 @@ class Place:
         if self._remote and url.startswith(f"{(self.directory or '').rstrip('/')}/"):
             # Some servers take "%2e" for a dot.
             if ".." in re.split(r"[/\\]", unquote(url)):
-                raise LoadError(f"the URL leaves the directory of this loader, {self.directory!r}.", path=url)
+                raise LoadError(
+                    f"the URL leaves the directory of this loader, {self.directory!r}.", path=url
+                )
             return
         if protocol.lower() not in self.protocols:
             told = f"only {', '.join(self.protocols)}" if self.protocols else "none"
-            hint = "name the file by its path" if protocol.lower() in _LOCAL else f'give it protocols=["{protocol}"]'
+            hint = (
+                "name the file by its path"
+                if protocol.lower() in _LOCAL
+                else f'give it protocols=["{protocol}"]'
+            )
             raise LoadError(
-                f"a URL is opened only where the loader was told so, and this one was told {told}: {hint}, or download "
-                "the files.",
+                "a URL is opened only where the loader was told so, and this one was told "
+                f"{told}: {hint}, or download the files.",
                 path=url,
             )
 
@@ -241,7 +281,7 @@ def _within(path: str, root: str) -> bool:
 
 def _too_large(path: str, most: int) -> LoadError:
     return LoadError(
-        f"the file has more than {most:,} bytes, the most that is read for this loader. Shrink it, drop the row, or "
-        "raise the limit, `max_pixels`.",
+        f"the file has more than {most:,} bytes, the most that is read for this loader. Shrink "
+        "it, drop the row, or raise the limit, `max_pixels`.",
         path=path,
     )

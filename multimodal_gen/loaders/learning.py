@@ -1,7 +1,7 @@
 """The training values that loaders and targets learn from, in whichever form they are handed in.
 
-Whoever hands in a whole table means the column that the loader reads; whoever hands in a list or an array means its
-rows. That rule, and what a number is, are said here once.
+Whoever hands in a whole table means the column that the loader reads; whoever hands in a list or an
+array means its rows. That rule, and what a number is, are said here once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def cells_of(column: str, values: Any) -> Any:
 
 
 def series_of(column: str, values: Any) -> pd.Series:
-    """The same as a Series, whose index names the rows; of an array with several axes each cell is an array.
+    """The same as a Series, whose index names the rows; of an array with several axes each cell is
+    an array.
 
     Raises:
         TypeError: As `cells_of`.
@@ -52,15 +53,21 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
 
     Args:
         column: A column name, or several.
-        values: A table, from which the columns are taken by name; or a Series, a list or an array with one number, or
-            one array or list of numbers, a row.
+        values: A table, from which the columns are taken by name; or a Series, a list or an array
+            with one number, or one array or list of numbers, a row.
 
     Raises:
         TypeError: If `column` is no name, or `values` are a single text or a mapping.
-        ValueError: If a column is named twice, a value is no number, rows hold different numbers of numbers, or not one
-            for each of several columns; it names the row.
+        ValueError: If a column is named twice, a value is no number, rows hold different numbers of
+            numbers, or not one for each of several columns; it names the row.
     """
-    names = [column] if isinstance(column, str) else list(column) if pd.api.types.is_list_like(column) else []
+    names = (
+        [column]
+        if isinstance(column, str)
+        else list(column)
+        if pd.api.types.is_list_like(column)
+        else []
+    )
     if not names or not all(isinstance(name, str) for name in names):
         raise wrong_order(column, values)
     if isinstance(column, list | tuple):
@@ -72,7 +79,11 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
         frame = pd.DataFrame(values)
     else:
         series = series_of(names[0], values)
-        frame = series.to_frame() if pd.api.types.is_numeric_dtype(series.dtype) else _spread(names[0], series)
+        frame = (
+            series.to_frame()
+            if pd.api.types.is_numeric_dtype(series.dtype)
+            else _spread(names[0], series)
+        )
     if not isinstance(column, str) and frame.shape[1] != len(names):
         raise ValueError(
             f"`values` must have one column for each name in `column`. "
@@ -110,13 +121,15 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
 
 
 def wrong_order(column: Any, values: Any) -> TypeError:
-    """The error for a name and values in the wrong order, or for a column whose name is not a string."""
+    """The error for a name and values in the wrong order, or for a column whose name is not a
+    string.
+    """
     if isinstance(values, pd.DataFrame):
         names = column if isinstance(column, list | tuple) else [column]
         check_names([name for name in names if pd.api.types.is_number(name)])
     return TypeError(
-        "First comes the name of a column, and then its values: a Series, a list, an array or the table itself. "
-        f"Received: column={type(column).__name__}, values={type(values).__name__}"
+        "First comes the name of a column, and then its values: a Series, a list, an array or the "
+        f"table itself. Received: column={type(column).__name__}, values={type(values).__name__}"
     )
 
 
@@ -131,9 +144,10 @@ def _spread(column: str, series: pd.Series) -> pd.DataFrame:
     for row, shape in shapes.items():
         if shape is None or len(shape) != 1 or not shape[0] or shape != first:
             raise ValueError(
-                f"Every cell of {column!r} must hold the same number of numbers, on one axis. Arrays with more axes "
-                f"are a target as `InputTarget(ArrayLoader.from_values({column!r}, ...))`; numbers that do not belong "
-                "together are best kept in a column each. Received: "
+                f"Every cell of {column!r} must hold the same number of numbers, on one axis. "
+                "Arrays with more axes are a target as "
+                f"`InputTarget(ArrayLoader.from_values({column!r}, ...))`; numbers that do not "
+                "belong together are best kept in a column each. Received: "
                 f"{'lists of unequal lengths' if shape is None else f'shape {shape}'} at index "
                 f"{series.index[[row]].tolist()[0]!r}, shape {first} in the first row"
             )
@@ -142,7 +156,9 @@ def _spread(column: str, series: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(rows, index=series.index)
 
 
-def _shapes(cells: Sequence[Any], rows: Sequence[int]) -> Iterator[tuple[int, tuple[int, ...] | None]]:
+def _shapes(
+    cells: Sequence[Any], rows: Sequence[int]
+) -> Iterator[tuple[int, tuple[int, ...] | None]]:
     for row in rows:
         try:
             yield row, np.shape(cells[row])
@@ -166,7 +182,7 @@ def standardised(numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray, cell:
         result = ((numbers - mean) / scale).astype("float32")
     if not np.isfinite(result).all():
         raise LoadError(
-            "a number is too large for float32, as sentinels for missing values are: make it missing before, or mend "
-            f"it. Received: {shown(cell)}"
+            "a number is too large for float32, as sentinels for missing values are: make it "
+            f"missing before, or mend it. Received: {shown(cell)}"
         )
     return result

@@ -1,6 +1,8 @@
-"""What lies where a path leads to no file: the likeliest slip of whoever wrote it, and how to mend it.
+"""What lies where a path leads to no file: the likeliest slip of whoever wrote it, and how to mend
+it.
 
-Looked for when there is an error already, in one folder at most, and never outside of a loader's directory.
+Looked for when there is an error already, in one folder at most, and never outside of a loader's
+directory.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ def what_is_beside(path: str, directory: str | None, root: str | None) -> str:
         root: The folder whose content may be told; None where any may.
 
     Returns:
-        The end of a sentence that begins with "there is no such file: ", or "" where there is nothing to say.
+        The end of a sentence that begins with "there is no such file: ", or "" where there is
+            nothing to say.
     """
     try:
         return _likely_slip(path, directory, root) or _beside(path, root)
@@ -39,7 +42,11 @@ def _likely_slip(path: str, directory: str | None, root: str | None) -> str:
     own = path.removeprefix(start)
     if "\\" in own and os.sep == "/":
         # On Windows it is the separator itself.
-        there = " (with '/' the file is there)" if _is_file(start + own.replace("\\", "/"), root) else ""
+        there = (
+            " (with '/' the file is there)"
+            if _is_file(start + own.replace("\\", "/"), root)
+            else ""
+        )
         return (
             f"a backslash separates no folders on this system{there}. Write '/', as in "
             "`table[column].str.replace('\\\\', '/')`"
@@ -48,11 +55,20 @@ def _likely_slip(path: str, directory: str | None, root: str | None) -> str:
         last = os.path.basename(os.path.normpath(directory))
         first, _, rest = os.path.normpath(own).partition(os.sep)
         if rest and first == last and _is_file(start + rest, root):
-            return f"the directory ends in {last!r} already, with which the path begins. Give the folder above it"
+            return (
+                f"the directory ends in {last!r} already, with which the path begins. Give the "
+                "folder above it"
+            )
         if os.path.isabs(path) and own == path and _is_file(start + path.lstrip(os.sep), root):
-            return "the path begins with a '/', so it does not start in the directory, where the file is there"
+            return (
+                "the path begins with a '/', so it does not start in the directory, where the file "
+                "is there"
+            )
     if own != own.strip() and _is_file(start + own.strip(), root):
-        return "the path has blanks around it, without which the file is there, as in `table[column].str.strip()`"
+        return (
+            "the path has blanks around it, without which the file is there, as in "
+            "`table[column].str.strip()`"
+        )
     return ""
 
 
@@ -100,7 +116,11 @@ def _matches(name: str, names: list[str], is_file: bool) -> Iterator[tuple[str, 
         if other == stem:
             yield one, ", of another ending"
         elif stem.isdigit() and other.isdigit() and int(other) == int(stem):
-            yield one, ", with zeros in front, which ids lose that are read as numbers: read the column with dtype=str"
+            yield (
+                one,
+                ", with zeros in front, which ids lose that are read as numbers: read the column "
+                "with dtype=str",
+            )
     for one in sorted(names) if is_file else ():
         if _folded(os.path.splitext(one)[0]) in (_folded(stem), _folded(name)):
             yield one, ": upper and lower case count, and so does the ending"

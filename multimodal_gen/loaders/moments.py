@@ -1,4 +1,6 @@
-"""Means and scatter of what a loader reads from a table, gathered in one pass that never holds many arrays."""
+"""Means and scatter of what a loader reads from a table, gathered in one pass that never holds many
+arrays.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ class Moments:
     Args:
         count: How many observations there are.
         mean: Their mean, `(values,) float64`.
-        scatter: The sums of the products of their deviations from the mean, `(values, values) float64`: their
-            covariance times `count`.
+        scatter: The sums of the products of their deviations from the mean, `(values, values)
+            float64`: their covariance times `count`.
     """
 
     count: int
@@ -46,20 +48,26 @@ class Moments:
         return cls(len(observations), mean, deviations @ deviations.T)
 
     def __add__(self, other: Moments) -> Moments:
-        """Of both together (Chan, Golub and LeVeque, 1983), which is stable where sums of squares are not."""
+        """Of both together (Chan, Golub and LeVeque, 1983), which is stable where sums of squares
+        are not.
+        """
         count, step = self.count + other.count, other.mean - self.mean
         between = np.outer(step, step * (self.count * other.count / count))
-        return Moments(count, self.mean + step * (other.count / count), self.scatter + other.scatter + between)
+        return Moments(
+            count, self.mean + step * (other.count / count), self.scatter + other.scatter + between
+        )
 
 
 def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: int) -> Moments:
-    """Moments of all arrays that a loader reads from a table, in one pass that holds few of them at a time.
+    """Moments of all arrays that a loader reads from a table, in one pass that holds few of them at
+    a time.
 
     Args:
         loader: A loader of one column.
         table: The rows.
-        values: How many values an observation has. An array is cut into as many observations as it holds: the length
-            of its last axis makes an observation of each pixel, its size one of the array.
+        values: How many values an observation has. An array is cut into as many observations as it
+            holds: the length of its last axis makes an observation of each pixel, its size one of
+            the array.
         verbose: 0 for silence, 1 for a progress bar.
 
     Raises:
@@ -77,13 +85,17 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
 
     def moments_of(rows: range) -> Moments:
         labels = table.index[rows.start : rows.stop].tolist()
-        images = [read_at(loader, cells[row], label) for row, label in zip(rows, labels, strict=True)]
+        images = [
+            read_at(loader, cells[row], label) for row, label in zip(rows, labels, strict=True)
+        ]
         return Moments.of(np.concatenate([image.reshape(-1, values) for image in images]))
 
     chunks = [range(start, min(start + size, len(table))) for start in range(0, len(table), size)]
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     total: Moments | None = None
-    with tqdm(total=len(table), desc="learning normalization", unit="row", disable=not verbose) as bar:
+    with tqdm(
+        total=len(table), desc="learning normalization", unit="row", disable=not verbose
+    ) as bar:
         found = map_chunks(moments_of, chunks, threads, "moments")
         for rows, moments in zip(chunks, found, strict=True):
             total = moments if total is None else total + moments

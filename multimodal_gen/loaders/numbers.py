@@ -1,4 +1,6 @@
-"""Numbers from one or several columns, standardised. Small on purpose: the file to copy for a new modality."""
+"""Numbers from one or several columns, standardised. Small on purpose: the file to copy for a new
+modality.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class NumericLoader(Loader):
         column: A column name, or several.
         mean: What is subtracted, one number a column.
         scale: What is divided by, one positive number a column.
-        missing: "error" refuses a missing value, "mean" reads it as the mean (0 after standardising).
+        missing: "error" refuses a missing value, "mean" reads it as the mean (0 after
+            standardising).
     """
 
     accepts_missing = True
@@ -32,7 +35,12 @@ class NumericLoader(Loader):
     kept_by_row = True
 
     def __init__(
-        self, column: str | Sequence[str], *, mean: Sequence[float], scale: Sequence[float], missing: str = "error"
+        self,
+        column: str | Sequence[str],
+        *,
+        mean: Sequence[float],
+        scale: Sequence[float],
+        missing: str = "error",
     ) -> None:
         self.column = column if isinstance(column, str) else tuple(column)
         self.mean = np.atleast_1d(np.asarray(mean, "float64"))
@@ -41,8 +49,15 @@ class NumericLoader(Loader):
         if not isinstance(column, str):
             check_once(self.column)
         size = 1 if isinstance(column, str) else len(self.column)
-        if self.mean.shape != (size,) or self.scale.shape != (size,) or not np.all(np.isfinite(self.mean)):
-            raise ValueError(f"`mean` and `scale` need {size} finite number(s). Received: mean={mean}, scale={scale}")
+        if (
+            self.mean.shape != (size,)
+            or self.scale.shape != (size,)
+            or not np.all(np.isfinite(self.mean))
+        ):
+            raise ValueError(
+                f"`mean` and `scale` need {size} finite number(s). Received: mean={mean}, "
+                f"scale={scale}"
+            )
         if not np.all((self.scale > 0) & np.isfinite(self.scale)):
             raise ValueError(f"`scale` must be positive. Received: scale={scale}")
         if missing not in ("error", "mean"):
@@ -50,30 +65,39 @@ class NumericLoader(Loader):
         self.spec = ArraySpec((size,), "float32", "vector")
 
     @classmethod
-    def from_values(cls, column: str | Sequence[str], values: Any, *, missing: str = "error") -> Self:
+    def from_values(
+        cls, column: str | Sequence[str], values: Any, *, missing: str = "error"
+    ) -> Self:
         """Learn mean and scale from training rows only.
 
         Args:
             column: A column name, or several.
-            values: Their training values: a table that has the columns, a Series, or an array with one column each, in
-                the order of the names.
+            values: Their training values: a table that has the columns, a Series, or an array with
+                one column each, in the order of the names.
             missing: As in the constructor; missing values are left out of the statistics.
 
         Raises:
-            ValueError: If a value is no number, it names the row; or a column is lacking, or has no finite value.
+            ValueError: If a value is no number, it names the row; or a column is lacking, or has no
+                finite value.
         """
         numbers = numbers_of(column, values).to_numpy()
         if isinstance(column, str) and numbers.shape[1] > 1:
             raise ValueError(
-                f"A NumericLoader reads one number a column; cells that are arrays are read by "
-                f"`ArrayLoader.from_values({column!r}, ...)`. Received: {numbers.shape[1]} numbers a row for {column!r}"
+                "A NumericLoader reads one number a column; cells that are arrays are read by "
+                f"`ArrayLoader.from_values({column!r}, ...)`. Received: {numbers.shape[1]} numbers "
+                f"a row for {column!r}"
             )
         numbers = np.where(np.isfinite(numbers), numbers, np.nan)
         if not np.all(np.isfinite(numbers).any(axis=0)):
-            raise ValueError(f"Every column needs at least one finite training value. Received: column={column!r}")
+            raise ValueError(
+                "Every column needs at least one finite training value. Received: "
+                f"column={column!r}"
+            )
         deviation = np.nanstd(numbers, axis=0)
         scale = np.where(deviation > 0, deviation, 1.0)
-        return cls(column, mean=np.nanmean(numbers, axis=0).tolist(), scale=scale.tolist(), missing=missing)
+        return cls(
+            column, mean=np.nanmean(numbers, axis=0).tolist(), scale=scale.tolist(), missing=missing
+        )
 
     def read(self, cell: Any) -> np.ndarray:
         """Standardise a number, or a tuple of numbers, one a column.
@@ -86,7 +110,8 @@ class NumericLoader(Loader):
             numbers = np.where(np.isnan(numbers), self.mean, numbers)
         if not np.all(np.isfinite(numbers)):
             raise LoadError(
-                "a number is missing or infinite. Fill it, drop the row, or read missing values as the mean with "
+                "a number is missing or infinite. Fill it, drop the row, or read missing values as "
+                "the mean with "
                 f'`missing="mean"` (`--number-missing mean`). Received: {shown(cell)}'
             )
         return standardised(numbers, self.mean, self.scale, cell)

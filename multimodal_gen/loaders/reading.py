@@ -1,4 +1,6 @@
-"""Cells of a loader read with their errors: one, those of some rows, or chunks of a whole table on several threads."""
+"""Cells of a loader read with their errors: one, those of some rows, or chunks of a whole table on
+several threads.
+"""
 
 from __future__ import annotations
 

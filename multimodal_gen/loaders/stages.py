@@ -15,7 +15,9 @@ _running: Stopwatch | None = None
 
 
 class Stopwatch:
-    """Sums up seconds by stage, over all threads; a stage inside of another counts for itself alone."""
+    """Sums up seconds by stage, over all threads; a stage inside of another counts for itself
+    alone.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

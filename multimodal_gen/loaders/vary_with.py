@@ -1,4 +1,6 @@
-"""Loaders of pictures that vary with another one: the arguments `augment` and `vary_with`, and how they are saved."""
+"""Loaders of pictures that vary with another one: the arguments `augment` and `vary_with`, and how
+they are saved.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,19 @@ def varied_with(own: Variation, vary_with: Any) -> Variation:
     leader = getattr(vary_with, "variation", None)
     if not isinstance(leader, Variation) or vary_with.spec.kind != "image":
         raise ValueError(
-            "`vary_with` must be the loader of another picture, an ImageLoader or an ArrayLoader of images. "
-            f"Received: vary_with={vary_with!r}"
+            "`vary_with` must be the loader of another picture, an ImageLoader or an ArrayLoader "
+            f"of images. Received: vary_with={vary_with!r}"
         )
     return following(own, leader)
 
 
 def saved_config(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments; of `augment` without callables of one's own, which JSON cannot hold and prediction not use."""
-    own = [operation for operation in arguments.get("augment", ()) if isinstance(operation, Augmentation)]
+    """The arguments; of `augment` without callables of one's own, which JSON cannot hold and
+    prediction not use.
+    """
+    own = [
+        operation
+        for operation in arguments.get("augment", ())
+        if isinstance(operation, Augmentation)
+    ]
     return {**arguments, "augment": own}

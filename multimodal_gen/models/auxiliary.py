@@ -1,9 +1,10 @@
-"""Auxiliary losses: terms that a fusion layer adds to the training loss, and the model class that adds them.
+"""Auxiliary losses: terms that a fusion layer adds to the training loss, and the model class that
+adds them.
 
-A fusion layer knows the tensors, `compute_loss` knows labels and sample weights. What the layer computes in a
-forward pass travels to `compute_loss` of the same step in a context variable: each thread has its own (as the
-replicas of a distribution strategy are threads), nothing is stored on the model, and it is emptied when read.
-Nothing here knows about tables or branches.
+A fusion layer knows the tensors, `compute_loss` knows labels and sample weights. What the layer
+computes in a forward pass travels to `compute_loss` of the same step in a context variable: each
+thread has its own (as the replicas of a distribution strategy are threads), nothing is stored on
+the model, and it is emptied when read. Nothing here knows about tables or branches.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ class HeadTerm:
     """The loss of one head on its own, `weight` times the loss that the model was compiled with.
 
     Args:
-        predictions: `(batch, units)` float32, what the head alone predicts (activation applied); for several targets a
-            dict of these by target name.
+        predictions: `(batch, units)` float32, what the head alone predicts (activation applied);
+            for several targets a dict of these by target name.
         weight: Factor of the term.
-        present: `(batch, 1)`, 0 for rows that lack the head's input and have no part in its loss, 1 for the others; or
-            None, where all have it.
+        present: `(batch, 1)`, 0 for rows that lack the head's input and have no part in its loss, 1
+            for the others; or None, where all have it.
     """
 
     predictions: Any
@@ -42,22 +43,25 @@ class HeadTerm:
 
 @dataclass(frozen=True)
 class PairTerm:
-    """A symmetric in-batch contrastive loss between two embeddings (InfoNCE; Radford et al., 2021, section 2.3).
+    """A symmetric in-batch contrastive loss between two embeddings (InfoNCE; Radford et al., 2021,
+    section 2.3).
 
-    A row counts if its label is the positive class: its two embeddings belong together, those of all other rows are
-    the alternatives. Rows of sample weight 0, or without one of the inputs, neither count nor are alternatives.
+    A row counts if its label is the positive class: its two embeddings belong together, those of
+    all other rows are the alternatives. Rows of sample weight 0, or without one of the inputs,
+    neither count nor are alternatives.
 
     Args:
         first: `(batch, size)` float32 of Euclidean norm 1.
         second: Likewise, of the other input.
-        positive: Position of the positive class in the outputs; negative positions count from the end. None where it
-            is found in training.
+        positive: Position of the positive class in the outputs; negative positions count from the
+            end. None where it is found in training.
         temperature: Divides the cosine similarities.
         weight: Factor of the term.
         target: Name of the target that is the class, where there are several targets.
-        present: `(batch, 1)`, 0 for rows that lack an input, 1 for the others; or None, where all have both.
-        shares: `(classes,)`, how much each class passes for the positive one, summing to 1; None where `positive` says
-            it.
+        present: `(batch, 1)`, 0 for rows that lack an input, 1 for the others; or None, where all
+            have both.
+        shares: `(classes,)`, how much each class passes for the positive one, summing to 1; None
+            where `positive` says it.
     """
 
     first: Any
@@ -72,7 +76,9 @@ class PairTerm:
 
 Terms = tuple[HeadTerm | PairTerm, ...]
 
-_terms: ContextVar[tuple[weakref.ref[keras.layers.Layer], Terms] | None] = ContextVar("auxiliary_terms", default=None)
+_terms: ContextVar[tuple[weakref.ref[keras.layers.Layer], Terms] | None] = ContextVar(
+    "auxiliary_terms", default=None
+)
 
 
 def hand_over(layer: keras.layers.Layer, terms: Terms) -> None:
@@ -93,7 +99,8 @@ def positive_rows(labels: Any, units: int, positive: int) -> Any:
     """Which rows carry the positive class, for class ids, one-hot rows and binary labels alike.
 
     Args:
-        labels: `(batch,)` or `(batch, 1)` class ids (0 or 1 where `units` is 1), or `(batch, units)` one-hot.
+        labels: `(batch,)` or `(batch, 1)` class ids (0 or 1 where `units` is 1), or `(batch,
+            units)` one-hot.
         units: Number of outputs of the model.
         positive: Position of the positive class; negative positions count from the end.
 
@@ -113,8 +120,9 @@ def contrastive_loss(term: PairTerm, rows: Any, sample_weight: Any = None) -> An
 
     Args:
         term: The embeddings.
-        rows: `(batch,)` float32, 1 where the row's two embeddings belong together; or `(batch, classes)`, where they
-            do so if the class is the positive one: then there is a loss for each class, `(classes,)`.
+        rows: `(batch,)` float32, 1 where the row's two embeddings belong together; or `(batch,
+            classes)`, where they do so if the class is the positive one: then there is a loss for
+            each class, `(classes,)`.
         sample_weight: `(batch,)` or None; the mean over rows is weighted by it.
     """
     weights = ops.moveaxis(rows, -1, 0)
@@ -123,7 +131,8 @@ def contrastive_loss(term: PairTerm, rows: Any, sample_weight: Any = None) -> An
         sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         weights = weights * sample_weight
         absent = ops.cast(sample_weight <= 0, "float32")
-        # The diagonal stays, so that a row which is itself absent has a finite loss to multiply by zero.
+        # The diagonal stays, so that a row which is itself absent has a finite loss to multiply by
+        # zero.
         others = 1.0 - ops.eye(ops.shape(similarity)[0])
         penalty = 1e9 * (1.0 - (1.0 - absent[:, None]) * (1.0 - absent[None, :])) * others
         similarity = similarity - penalty
@@ -133,11 +142,13 @@ def contrastive_loss(term: PairTerm, rows: Any, sample_weight: Any = None) -> An
 
 
 def pair_loss(term: PairTerm, labels: Any, units: int, sample_weight: Any = None) -> Any:
-    """The loss of a `PairTerm`, without its factor, for rows with these labels, as a float32 scalar.
+    """The loss of a `PairTerm`, without its factor, for rows with these labels, as a float32
+    scalar.
 
-    Where the positive class is to be found, the loss is the mean over the classes, each taken as the positive one and
-    weighted by its share. Rows that belong together are easier to bring together than others are, so the shares move to
-    the class with the least loss. A class that has no rows in the batch moves none.
+    Where the positive class is to be found, the loss is the mean over the classes, each taken as
+    the positive one and weighted by its share. Rows that belong together are easier to bring
+    together than others are, so the shares move to the class with the least loss. A class that has
+    no rows in the batch moves none.
 
     Args:
         term: The embeddings.
@@ -149,11 +160,14 @@ def pair_loss(term: PairTerm, labels: Any, units: int, sample_weight: Any = None
         return contrastive_loss(term, positive_rows(labels, units, term.positive), sample_weight)
     rows = ops.stack([positive_rows(labels, units, one) for one in range(max(units, 2))], axis=-1)
     losses = contrastive_loss(term, rows, sample_weight)
-    weights = 1.0 if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
+    weights = (
+        1.0 if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
+    )
     there = ops.cast(ops.sum(rows * weights, axis=0) > 0, "float32")
     settled = ops.stop_gradient(term.shares)
     mean = ops.sum(settled * there * losses) / ops.maximum(ops.sum(settled * there), 1e-7)
-    # Two parts, so that the embeddings see the shares as they are, and the shares see no class that is not there.
+    # Two parts, so that the embeddings see the shares as they are, and the shares see no class that
+    # is not there.
     advantage = ops.sum(term.shares * ops.stop_gradient(there * (losses - mean)))
     return ops.sum(settled * losses) + advantage - ops.stop_gradient(advantage)
 
@@ -162,9 +176,9 @@ def pair_loss(term: PairTerm, labels: Any, units: int, sample_weight: Any = None
 class FusionModel(keras.Model):
     """A Functional model whose training loss holds the auxiliary terms of its fusion layer as well.
 
-    It is made as `keras.Model(inputs, outputs, name=...)` is, and compiles, fits, saves and loads like any Functional
-    model. `evaluate`, and so `val_loss`, leaves the auxiliary terms out: it reports the compiled loss of the
-    predictions.
+    It is made as `keras.Model(inputs, outputs, name=...)` is, and compiles, fits, saves and loads
+    like any Functional model. `evaluate`, and so `val_loss`, leaves the auxiliary terms out: it
+    reports the compiled loss of the predictions.
     """
 
     def fit(self, *args: Any, class_weight: Any = None, **kwargs: Any) -> Any:
@@ -178,55 +192,79 @@ class FusionModel(keras.Model):
         return super().train_on_batch(*args, class_weight=class_weight, **kwargs)
 
     def _check_class_weight(self, class_weight: Any) -> None:
-        # Keras reads a class number from each label. For several targets that is an IndexError; of a label that is no
-        # class it makes one in silence, by rounding or as the greatest entry.
+        # Keras reads a class number from each label. For several targets that is an IndexError; of
+        # a label that is no class it makes one in silence, by rounding or as the greatest entry.
         if class_weight is None:
             return
         if isinstance(self.output, Mapping):
             raise ValueError(
-                "Keras's `class_weight` is for a model of one target. Give it to the data instead, by target: "
-                f"`MultimodalSequence(..., class_weight={{target: weights}})`; the targets are {list(self.output)}. "
-                f"Received: class_weight={class_weight!r}"
+                "Keras's `class_weight` is for a model of one target. Give it to the data instead, "
+                f"by target: `MultimodalSequence(..., class_weight={{target: weights}})`; the "
+                f"targets are {list(self.output)}. Received: class_weight={class_weight!r}"
             )
         activation = getattr(made_by(self.output), "activation", None)
         if not is_class(self.output.shape[-1], getattr(activation, "__name__", None)):
             raise ValueError(
-                "`class_weight` needs a target that is a class. For any other, weigh the rows by a column: "
-                "`MultimodalSequence(..., sample_weight=column)`. "
-                f"Received: class_weight={class_weight!r}"
+                "`class_weight` needs a target that is a class. For any other, weigh the rows by a "
+                "column: `MultimodalSequence(..., sample_weight=column)`. Received: "
+                f"class_weight={class_weight!r}"
             )
         # It looks up whole numbers, and leaves the weight at 1 where it finds none.
         classes = range(max(self.output.shape[-1], 2))
-        unknown = [key for key in class_weight if key not in classes] if isinstance(class_weight, Mapping) else []
+        unknown = (
+            [key for key in class_weight if key not in classes]
+            if isinstance(class_weight, Mapping)
+            else []
+        )
         if unknown:
             raise ValueError(
-                f"Keras knows classes by their numbers alone, here 0 to {classes[-1]}, and takes no notice of any "
-                "other key. Give weights by name to the data, `MultimodalSequence(..., class_weight={name: weight})`, "
-                f"or take `target.class_weight(cells)`. Received: class_weight with the keys {unknown}"
+                f"Keras knows classes by their numbers alone, here 0 to {classes[-1]}, and takes "
+                "no notice of any other key. Give weights by name to the data, "
+                "`MultimodalSequence(..., class_weight={name: weight})`, or take "
+                f"`target.class_weight(cells)`. Received: class_weight with the keys {unknown}"
             )
 
     def export(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.export`, also of a model that was loaded and not called yet, which Keras refuses for ONNX."""
+        """As `keras.Model.export`, also of a model that was loaded and not called yet, which Keras
+        refuses for ONNX.
+        """
         if not was_called(self):
             # One row of zeros; of tokens in any number one, about which attention would warn.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self([ops.zeros([size or 1 for size in one.shape], one.dtype) for one in self.inputs], training=False)
+                self(
+                    [
+                        ops.zeros([size or 1 for size in one.shape], one.dtype)
+                        for one in self.inputs
+                    ],
+                    training=False,
+                )
         return super().export(*args, **kwargs)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> Any:
-        """The compiled loss; while training, plus the weighted auxiliary terms of the same forward pass."""
+        """The compiled loss; while training, plus the weighted auxiliary terms of the same forward
+        pass.
+        """
         terms = take_over(self)
         total = super().compute_loss(x, y, y_pred, sample_weight, training=training)
         if not training:
             return total
         for term in terms:
             if isinstance(term, PairTerm):
-                labels, predictions, weights = (_of_target(one, term.target) for one in (y, y_pred, sample_weight))
+                labels, predictions, weights = (
+                    _of_target(one, term.target) for one in (y, y_pred, sample_weight)
+                )
                 weights = _of_present(weights, term.present)
-                loss = pair_loss(term, ops.convert_to_tensor(labels), predictions.shape[-1], weights)
+                loss = pair_loss(
+                    term, ops.convert_to_tensor(labels), predictions.shape[-1], weights
+                )
                 total = total + term.weight * loss
             else:
                 with _unrecorded(self):
@@ -250,13 +288,21 @@ def _of_present(sample_weight: Any, present: Any) -> Any:
     if isinstance(sample_weight, Mapping):
         return {name: _of_present(one, present) for name, one in sample_weight.items()}
     rows = ops.cast(ops.reshape(present, (-1,)) > 0.5, "float32")
-    return rows if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1,)), "float32") * rows
+    return (
+        rows
+        if sample_weight is None
+        else ops.cast(ops.reshape(sample_weight, (-1,)), "float32") * rows
+    )
 
 
 @contextmanager
 def _unrecorded(model: keras.Model) -> Iterator[None]:
     # With several outputs, Keras keeps a running mean of each output's loss, and every call counts.
-    means = [one for one in model.metrics if isinstance(one, keras.metrics.Mean) and one.name.endswith("_loss")]
+    means = [
+        one
+        for one in model.metrics
+        if isinstance(one, keras.metrics.Mean) and one.name.endswith("_loss")
+    ]
     variables = [variable for mean in means for variable in mean.variables]
     before = [ops.copy(variable) for variable in variables]
     yield

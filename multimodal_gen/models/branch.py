@@ -1,7 +1,8 @@
 """What a branch is: the Keras encoder of one input, from the loader's array to an embedding.
 
-Besides the classes in `branches.py` and `image_branches.py`, any callable, layer or model from tensor to
-`(batch, size)` embedding is one. Nothing here reads data or knows how embeddings are joined.
+Besides the classes in `branches.py` and `image_branches.py`, any callable, layer or model from
+tensor to `(batch, size)` embedding is one. Nothing here reads data or knows how embeddings are
+joined.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ class Encoding(NamedTuple):
 
     Attributes:
         embedding: `(batch, size)` symbolic tensor.
-        logits: `(batch, units)`, of a head that the branch brings along, or None: then the fusion makes a linear one.
-        present: `(batch, 1)` mask of an input that rows may lack; `build_fusion_classifier` sets it, no branch does.
+        logits: `(batch, units)`, of a head that the branch brings along, or None: then the fusion
+            makes a linear one.
+        present: `(batch, 1)` mask of an input that rows may lack; `build_fusion_classifier` sets
+            it, no branch does.
     """
 
     embedding: Any
@@ -37,8 +40,8 @@ class Branch(abc.ABC):
         """Builds the branch on a symbolic input.
 
         Args:
-            inputs: `(batch, *spec.shape)` symbolic tensor of dtype `spec.dtype`; of tokens `(batch, None)` where the
-                branch's class says `any_length = True`.
+            inputs: `(batch, *spec.shape)` symbolic tensor of dtype `spec.dtype`; of tokens `(batch,
+                None)` where the branch's class says `any_length = True`.
             spec: Spec of the input.
             units: Number of outputs of the whole model.
             name: Name of the input, to name layers by.

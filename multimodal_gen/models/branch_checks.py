@@ -10,11 +10,13 @@ import keras
 
 
 def check_branch(name: str, branch: Any) -> None:
-    """Refuse the path of a model in place of the model, and warn of a classifier in place of an encoder.
+    """Refuse the path of a model in place of the model, and warn of a classifier in place of an
+    encoder.
 
     Args:
         name: The input's name.
-        branch: What `branches` holds for it; of a `BackboneBranch`, what it is made of is looked at.
+        branch: What `branches` holds for it; of a `BackboneBranch`, what it is made of is looked
+            at.
 
     Raises:
         TypeError: If it is a path.
@@ -23,13 +25,15 @@ def check_branch(name: str, branch: Any) -> None:
     if isinstance(given, str | os.PathLike):
         raise TypeError(
             "A branch is a model, and not the path or the name of one. Load it first, as in "
-            f"`keras.saving.load_model({os.fspath(given)!r})`. Received: branches[{name!r}]={branch!r}"
+            f"`keras.saving.load_model({os.fspath(given)!r})`. Received: "
+            f"branches[{name!r}]={branch!r}"
         )
     if _ends_in_softmax(given):
         warnings.warn(
-            f"The branch of input {name!r} ends in a softmax: it gives the probabilities of the classes it was trained "
-            "on, and not the features below, which tell more. Give the model without its last layer, as in "
-            f"`keras.Model(model.inputs, model.layers[-2].output)`. Received: branches[{name!r}]={branch!r}",
+            f"The branch of input {name!r} ends in a softmax: it gives the probabilities of the "
+            "classes it was trained on, and not the features below, which tell more. Give the "
+            "model without its last layer, as in `keras.Model(model.inputs, "
+            f"model.layers[-2].output)`. Received: branches[{name!r}]={branch!r}",
             stacklevel=4,
         )
 

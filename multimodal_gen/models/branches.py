@@ -28,10 +28,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TokenBranch(Branch):
-    """Token embeddings, pooled over the tokens that are not padding; with `blocks`, after a small transformer.
+    """Token embeddings, pooled over the tokens that are not padding; with `blocks`, after a small
+    transformer.
 
-    For captions of a small table the n-gram branch is better by a wide margin; this one is for large tables and for
-    tokens that are no text.
+    For captions of a small table the n-gram branch is better by a wide margin; this one is for
+    large tables and for tokens that are no text.
 
     Args:
         embedding_size: Size of the token vectors and of the embedding.
@@ -58,7 +59,9 @@ class TokenBranch(Branch):
             x = AddPositions(spec.shape[0])(x)
         for _ in range(self.blocks):
             inner = layers.LayerNormalization()(x)
-            attention = layers.MultiHeadAttention(self.heads, max(size // self.heads, 1), dropout=self.dropout)
+            attention = layers.MultiHeadAttention(
+                self.heads, max(size // self.heads, 1), dropout=self.dropout
+            )
             inner = attention(inner, inner)
             x = layers.Add()([x, inner])
             inner = layers.Dense(2 * size, activation="gelu")(layers.LayerNormalization()(x))
@@ -72,7 +75,8 @@ class TokenBranch(Branch):
 
 @dataclass(frozen=True)
 class NgramBranch(Branch):
-    """A bag of hashed n-grams: a linear head on the sparse bag itself, and an embedding that is its weighted sum.
+    """A bag of hashed n-grams: a linear head on the sparse bag itself, and an embedding that is its
+    weighted sum.
 
     Args:
         embedding_size: Size of the embedding.
@@ -126,7 +130,9 @@ class VectorBranch(Branch):
         x = layers.Reshape((math.prod(spec.shape),))(inputs) if len(spec.shape) != 1 else inputs
         x = layers.Dense(self.embedding_size, activation="relu")(x)
         x = layers.Dropout(self.dropout)(x)
-        return Encoding(layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x))
+        return Encoding(
+            layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x)
+        )
 
 
 def _vocabulary_size(given: int | None, spec: ArraySpec) -> int:
@@ -155,6 +161,7 @@ def default_branch(name: str, spec: ArraySpec) -> Branch:
         case "vector":
             return VectorBranch()
     raise ValueError(
-        f"There is no default branch for the kind {spec.kind!r} of input {name!r}; give one, a callable from tensor "
-        f"to (batch, size) embedding, as branches={{{name!r}: ...}}. Received: kind={spec.kind!r}"
+        f"There is no default branch for the kind {spec.kind!r} of input {name!r}; give one, a "
+        f"callable from tensor to (batch, size) embedding, as branches={{{name!r}: ...}}. "
+        f"Received: kind={spec.kind!r}"
     )

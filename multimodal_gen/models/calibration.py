@@ -1,8 +1,8 @@
 """The guard after training: weighs the heads of a model by what they are worth on held-out rows.
 
-Where one input is much weaker than another, adding its logits does harm: its head is as confident on training rows
-as the good one. Few non-negative numbers, one for each head, are fitted on rows that no head was trained on. Nothing
-here trains a branch.
+Where one input is much weaker than another, adding its logits does harm: its head is as confident
+on training rows as the good one. Few non-negative numbers, one for each head, are fitted on rows
+that no head was trained on. Nothing here trains a branch.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ _STEPS = 400
 
 
 def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> dict[str, float]:
-    """Fits the scales of the heads of a `joint` or `late` model on held-out rows, and puts them into the model.
+    """Fits the scales of the heads of a `joint` or `late` model on held-out rows, and puts them
+    into the model.
 
-    The scales minimise the mean loss of the rows (cross-entropy, or squared error without an activation) plus a
-    ridge that draws them towards each other, as strong as `strength` rows. The problem is convex, and with a handful
-    of numbers a few dozen rows are enough. Stacking with non-negative weights: Breiman, "Stacked regressions", 1996.
-    Of several targets each has scales of its own, fitted on its own loss.
+    The scales minimise the mean loss of the rows (cross-entropy, or squared error without an
+    activation) plus a ridge that draws them towards each other, as strong as `strength` rows. The
+    problem is convex, and with a handful of numbers a few dozen rows are enough. Stacking with
+    non-negative weights: Breiman, "Stacked regressions", 1996. Of several targets each has scales
+    of its own, fitted on its own loss.
 
     Args:
         model: A model whose fusion is `joint` or `late`, or any other (then nothing is done).
@@ -34,8 +36,8 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
         strength: Weight of the ridge, in rows.
 
     Returns:
-        The scale of each head, by the name of the layer that made its logits; for several targets by
-        "{target}.{layer}"; empty if the model has no such heads.
+        The scale of each head, by the name of the layer that made its logits; for several targets
+        by "{target}.{layer}"; empty if the model has no such heads.
     """
     layer = next((layer for layer in model.layers if isinstance(layer, SumOfHeads)), None)
     if layer is None:
@@ -50,26 +52,42 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
     columns, named = [], dict[str, float]()
     for name, where in slices(layer.activation).items():
         own = weights[name] if isinstance(weights, Mapping) else weights
-        columns.append(_scales(logits[..., where], labels[name], own, layer.activation[name][1], strength))
+        columns.append(
+            _scales(logits[..., where], labels[name], own, layer.activation[name][1], strength)
+        )
         named.update(zip((f"{name}.{head}" for head in heads), columns[-1].tolist(), strict=True))
     layer.scales.assign(np.stack(columns, axis=1))
     return named
 
 
 def _collect(heads: keras.Model, data: Any) -> tuple[np.ndarray, Any, Any]:
-    # Logits `(rows, heads, units)`; labels and weights as the data gives them, with the rows of all batches.
+    # Logits `(rows, heads, units)`; labels and weights as the data gives them, with the rows of all
+    # batches.
     batches = []
     for i in range(data.num_batches):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data[i])
         logits = np.stack([np.asarray(head) for head in heads.predict_on_batch(x)], axis=1)
-        batches.append((logits.astype("float64"), y, np.ones(len(logits)) if sample_weight is None else sample_weight))
-    return keras.tree.map_structure(lambda *parts: np.concatenate([np.asarray(one) for one in parts]), *batches)
+        batches.append(
+            (
+                logits.astype("float64"),
+                y,
+                np.ones(len(logits)) if sample_weight is None else sample_weight,
+            )
+        )
+    return keras.tree.map_structure(
+        lambda *parts: np.concatenate([np.asarray(one) for one in parts]), *batches
+    )
 
 
-def _scales(logits: np.ndarray, labels: Any, weights: Any, activation: str | None, strength: float) -> np.ndarray:
+def _scales(
+    logits: np.ndarray, labels: Any, weights: Any, activation: str | None, strength: float
+) -> np.ndarray:
     weights = np.asarray(weights).reshape(-1)
-    scales = fit_scales(logits, labels, activation=activation, sample_weight=weights, strength=strength)
-    # If on these rows no head is better than knowing nothing, all scales are 0, and every row would be predicted alike.
+    scales = fit_scales(
+        logits, labels, activation=activation, sample_weight=weights, strength=strength
+    )
+    # If on these rows no head is better than knowing nothing, all scales are 0, and every row would
+    # be predicted alike.
     return (scales if scales.max() >= 1e-3 else np.ones(len(scales))).astype("float32")
 
 
@@ -85,7 +103,8 @@ def fit_scales(
 
     Args:
         logits: `(rows, heads, units)`.
-        labels: `(rows,)` or `(rows, 1)` class ids, or rows of `units` one-hot or binary labels or numbers.
+        labels: `(rows,)` or `(rows, 1)` class ids, or rows of `units` one-hot or binary labels or
+            numbers.
         activation: `"softmax"`, `"sigmoid"`, or None for the squared error.
         sample_weight: `(rows,)`, or None for ones.
         strength: Weight of the ridge towards equal factors, in rows.
@@ -113,8 +132,11 @@ def fit_scales(
         fit = np.einsum("ru,rhu,r->h", residuals(scales), logits, weights) / total
         return fit + strength / total * (scales - scales.mean())
 
-    # Nesterov's accelerated projected gradient; the curvature is at most the mean squared norm of the logits.
-    step = 1.0 / (np.einsum("rhu,rhu,r->", logits, logits, weights) / total + strength / total + 1e-12)
+    # Nesterov's accelerated projected gradient; the curvature is at most the mean squared norm of
+    # the logits.
+    step = 1.0 / (
+        np.einsum("rhu,rhu,r->", logits, logits, weights) / total + strength / total + 1e-12
+    )
     scales = momentum = np.ones(heads)
     for i in range(_STEPS):
         following = np.maximum(momentum - step * gradient(momentum), 0.0)

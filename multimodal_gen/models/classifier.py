@@ -1,4 +1,6 @@
-"""The function that builds a whole model: inputs, branches, a fusion, and an output for each target."""
+"""The function that builds a whole model: inputs, branches, a fusion, and an output for each
+target.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +27,32 @@ def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) ->
     if isinstance(branch, Branch):
         encoding = branch.encode(inputs, spec, units, name)
     elif isinstance(branch, type):
-        raise TypeError(f"A branch must be an object, not a class: build one, as in `{branch.__name__}()`. {received}")
+        raise TypeError(
+            f"A branch must be an object, not a class: build one, as in `{branch.__name__}()`. "
+            f"{received}"
+        )
     elif _is_application(branch):
         raise TypeError(
-            f"A function of keras.applications builds a whole classifier; for its features, make a branch of it with "
-            f"`BackboneBranch(keras.applications.{branch.__name__})`. {received}"
+            "A function of keras.applications builds a whole classifier; for its features, make a "
+            f"branch of it with `BackboneBranch(keras.applications.{branch.__name__})`. {received}"
         )
     elif callable(branch):
         encoding = Encoding(branch(inputs))
     else:
-        raise TypeError(f"A branch must be a Branch, layer, model or callable from tensor to embedding. {received}")
+        raise TypeError(
+            "A branch must be a Branch, layer, model or callable from tensor to embedding. "
+            f"{received}"
+        )
     shape = getattr(encoding.embedding, "shape", None)
     if shape is None or len(shape) != 2 or shape[-1] is None:
-        hint = " A `BackboneBranch` makes one of feature maps." if shape is not None and len(shape) == 4 else ""
+        hint = (
+            " A `BackboneBranch` makes one of feature maps."
+            if shape is not None and len(shape) == 4
+            else ""
+        )
         raise ValueError(
-            f"The branch of input {name!r} must yield a (batch, size) embedding of known size.{hint} "
-            f"Received: shape={shape}"
+            f"The branch of input {name!r} must yield a (batch, size) embedding of known "
+            f"size.{hint} Received: shape={shape}"
         )
     return encoding
 
@@ -68,32 +80,34 @@ def build_fusion_classifier(
     branches: Mapping[str, Branch | Callable[[Any], Any]] | None = None,
     name: str | None = None,
 ) -> FusionModel:
-    """Builds a model from one or more inputs to the probabilities, or numbers, of one or more targets.
+    """Builds a model from one or more inputs to the probabilities, or numbers, of one or more
+    targets.
 
     Args:
-        inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a list or tuple of arrays in
-            this order, or a dict by these names. An input whose loader has `missing="blank"` has a mask, an input
-            named "{name}_present" after all others; where it is 0, learned vectors that start at zero stand in the
-            place of what the branch gives.
-        target: What is predicted: its `units` and `activation` shape the output. A mapping of names to targets gives
-            one output for each, by these names.
-        fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with arguments of its own.
-        positive: For fusion "match", the name of the class whose rows belong together, such as `"match"`. By default it
-            is found in training.
-        branches: Name -> branch, for the inputs whose default branch (picked by the spec's `kind`) is not wanted: one
-            of this package's branches, or any layer, model or callable from `(batch, *shape)` tensor to
-            `(batch, size)` embedding.
+        inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a list or
+            tuple of arrays in this order, or a dict by these names. An input whose loader has
+            `missing="blank"` has a mask, an input named "{name}_present" after all others; where it
+            is 0, learned vectors that start at zero stand in the place of what the branch gives.
+        target: What is predicted: its `units` and `activation` shape the output. A mapping of names
+            to targets gives one output for each, by these names.
+        fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with
+            arguments of its own.
+        positive: For fusion "match", the name of the class whose rows belong together, such as
+            `"match"`. By default it is found in training.
+        branches: Name -> branch, for the inputs whose default branch (picked by the spec's `kind`)
+            is not wanted: one of this package's branches, or any layer, model or callable from
+            `(batch, *shape)` tensor to `(batch, size)` embedding.
         name: Name of the model.
 
     Returns:
-        An uncompiled model, whose output is `(batch, target.units)` float32: probabilities where the target has an
-        activation. For a mapping, a dict of such outputs.
+        An uncompiled model, whose output is `(batch, target.units)` float32: probabilities where
+        the target has an activation. For a mapping, a dict of such outputs.
 
     Raises:
         TypeError: If a target or a branch is something else.
-        ValueError: If an input's kind has no default branch, a branch's output is no embedding, `branches` names an
-            unknown input, `positive` is not one of the target's classes, or the fusion does not take these inputs or
-            targets.
+        ValueError: If an input's kind has no default branch, a branch's output is no embedding,
+            `branches` names an unknown input, `positive` is not one of the target's classes, or the
+            fusion does not take these inputs or targets.
 
     Example:
         inputs = {"image": image_loader, "caption": text_loader}
@@ -113,12 +127,16 @@ def build_fusion_classifier(
     branches = dict(branches or {})
     unknown = [key for key in branches if key not in inputs]
     if unknown:
-        raise ValueError(f"`branches` must name inputs, which are {list(inputs)}. Received: branches for {unknown}")
+        raise ValueError(
+            f"`branches` must name inputs, which are {list(inputs)}. Received: branches for "
+            f"{unknown}"
+        )
     chosen = fusion_named(fusion)
     if positive is not None:
         if not isinstance(chosen, Match):
             raise ValueError(
-                f"`positive` is for fusion 'match' alone. Received: positive={positive!r}, fusion={fusion!r}"
+                f"`positive` is for fusion 'match' alone. Received: positive={positive!r}, "
+                f"fusion={fusion!r}"
             )
         chosen = dataclasses.replace(chosen, positive=position_of(positive, target))
     units, activation = outputs_of(target)
@@ -127,7 +145,8 @@ def build_fusion_classifier(
         spec = loader if isinstance(loader, ArraySpec) else getattr(loader, "spec", None)
         if not isinstance(key, str) or not key or "/" in key or not isinstance(spec, ArraySpec):
             raise ValueError(
-                f"`inputs` must map names without '/' to loaders or ArraySpecs. Received: inputs[{key!r}]={loader!r}"
+                "`inputs` must map names without '/' to loaders or ArraySpecs. Received: "
+                f"inputs[{key!r}]={loader!r}"
             )
         branch = branches[key] if key in branches else default_branch(key, spec)
         any_length = spec.kind == "tokens" and isinstance(branch, Branch) and branch.any_length
@@ -138,9 +157,11 @@ def build_fusion_classifier(
         tensors.append(keras.Input(MASK.shape, dtype=MASK.dtype, name=mask))
         encodings[key] = _masked(key, encodings[key], tensors[-1])
     outputs = output_layers(chosen.join(encodings, units, activation), activation)
-    # A list, not a dict: Keras then takes a list, a tuple, or a dict by the inputs' names without complaint.
+    # A list, not a dict: Keras then takes a list, a tuple, or a dict by the inputs' names without
+    # complaint.
     model = FusionModel(tensors, outputs, name=name)
     if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
-        # What `jit_compile="auto"` looks at: XLA's convolutions on CPU take 1.4 times as long as tensorflow's own.
+        # What `jit_compile="auto"` looks at: XLA's convolutions on CPU take 1.4 times as long as
+        # tensorflow's own.
         model.supports_jit = False
     return model

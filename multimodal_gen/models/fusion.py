@@ -1,7 +1,7 @@
 """Fusions: how the branches' encodings become one tensor of logits.
 
-A fusion sees symbolic embeddings and head logits, never data. The auxiliary losses that some of them have are added by
-`FusionModel`; `classifier.py` builds the whole model.
+A fusion sees symbolic embeddings and head logits, never data. The auxiliary losses that some of
+them have are added by `FusionModel`; `classifier.py` builds the whole model.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Fusion(abc.ABC):
         Args:
             encodings: One for each input, by the input's name, in the order of the inputs.
             units: Number of outputs, of all targets together.
-            activation: Activation of the outputs, or for several targets name -> (units, activation), in the order in
-                which they stand side by side; the caller applies it.
+            activation: Activation of the outputs, or for several targets name -> (units,
+                activation), in the order in which they stand side by side; the caller applies it.
 
         Returns:
             `(batch, units)` symbolic float32 logits.
@@ -47,7 +47,11 @@ def _head(name: str, encoding: Encoding, units: int) -> Any:
         return encoding.logits
     logits = _zero_dense(units, f"{name}_head")(encoding.embedding)
     # Its bias is learned on rows that have the input, and has no say in the others.
-    return logits if encoding.present is None else fill_absent(logits, encoding.present, f"{name}_head")
+    return (
+        logits
+        if encoding.present is None
+        else fill_absent(logits, encoding.present, f"{name}_head")
+    )
 
 
 def fill_absent(tensor: Any, present: Any, name: str) -> Any:
@@ -57,8 +61,14 @@ def fill_absent(tensor: Any, present: Any, name: str) -> Any:
 
 def _sum_of_heads(encodings: Mapping[str, Encoding], heads: list[Any], **arguments: Any) -> Any:
     # The loss of a head alone leaves out the rows that lack its input.
-    masks = {number: one.present for number, one in enumerate(encodings.values()) if one.present is not None}
-    layer = SumOfHeads(num_auxiliary=len(encodings), masked=list(masks), name="sum_of_heads", **arguments)
+    masks = {
+        number: one.present
+        for number, one in enumerate(encodings.values())
+        if one.present is not None
+    }
+    layer = SumOfHeads(
+        num_auxiliary=len(encodings), masked=list(masks), name="sum_of_heads", **arguments
+    )
     return layer([*heads, *masks.values()])
 
 
@@ -76,8 +86,9 @@ def _mlp(x: Any, units: int, hidden_units: int, dropout: float, role: str) -> An
 class Joint(Fusion):
     """One logit head for each input and one on the joined embeddings, summed: the default.
 
-    Every head starts from zeros, and those of single inputs have an auxiliary loss, so that no input hides behind
-    another. With one input, its head is the model. After training, `calibrate_heads` may weigh the heads.
+    Every head starts from zeros, and those of single inputs have an auxiliary loss, so that no
+    input hides behind another. With one input, its head is the model. After training,
+    `calibrate_heads` may weigh the heads.
 
     Args:
         auxiliary_weight: Weight of the loss of each single head.
@@ -94,8 +105,19 @@ class Joint(Fusion):
         heads = [_head(name, encoding, units) for name, encoding in encodings.items()]
         if len(heads) == 1:
             return heads[0]
-        joined = _mlp(layers.Concatenate()(_embeddings(encodings)), units, self.hidden_units, self.dropout, "joint")
-        return _sum_of_heads(encodings, [*heads, joined], activation=activation, auxiliary_weight=self.auxiliary_weight)
+        joined = _mlp(
+            layers.Concatenate()(_embeddings(encodings)),
+            units,
+            self.hidden_units,
+            self.dropout,
+            "joint",
+        )
+        return _sum_of_heads(
+            encodings,
+            [*heads, joined],
+            activation=activation,
+            auxiliary_weight=self.auxiliary_weight,
+        )
 
 
 @dataclass(frozen=True)
@@ -121,7 +143,8 @@ class Concat(Fusion):
 class Gated(Fusion):
     """A gated multimodal unit: for each row and feature, gates say how much of each input counts.
 
-    Arevalo et al., "Gated multimodal units for information fusion", 2017, equation for more than two modalities.
+    Arevalo et al., "Gated multimodal units for information fusion", 2017, equation for more than
+    two modalities.
 
     Args:
         hidden_units: Size of the fused embedding.
@@ -137,9 +160,14 @@ class Gated(Fusion):
         everything = layers.Concatenate()(embeddings) if len(embeddings) > 1 else embeddings[0]
         gated = []
         for name, encoding in encodings.items():
-            value = layers.Dense(self.hidden_units, activation="tanh", name=f"{name}_value")(encoding.embedding)
-            gate = layers.Dense(self.hidden_units, activation="sigmoid", name=f"{name}_gate")(everything)
-            # Of an input that is not there nothing is let through; the others' gates know by its vector.
+            value = layers.Dense(self.hidden_units, activation="tanh", name=f"{name}_value")(
+                encoding.embedding
+            )
+            gate = layers.Dense(self.hidden_units, activation="sigmoid", name=f"{name}_gate")(
+                everything
+            )
+            # Of an input that is not there nothing is let through; the others' gates know by its
+            # vector.
             factors = [value, gate] if encoding.present is None else [value, gate, encoding.present]
             gated.append(layers.Multiply()(factors))
         x = layers.Add()(gated) if len(gated) > 1 else gated[0]
@@ -160,7 +188,11 @@ class Late(Fusion):
         """See `Fusion.join`."""
         heads = [_head(name, encoding, units) for name, encoding in encodings.items()]
         return _sum_of_heads(
-            encodings, heads, activation=activation, auxiliary_weight=self.auxiliary_weight, learned=True
+            encodings,
+            heads,
+            activation=activation,
+            auxiliary_weight=self.auxiliary_weight,
+            learned=True,
         )
 
 
@@ -168,14 +200,14 @@ class Late(Fusion):
 class Match(Fusion):
     """For labels that lie in the relation of two inputs, such as "the caption describes the image".
 
-    Both embeddings are projected to one size and normalised; their product and absolute difference go through one
-    hidden layer. A contrastive auxiliary loss draws the two embeddings of rows of the positive class together and
-    pushes those of different rows apart (see `PairTerm`).
+    Both embeddings are projected to one size and normalised; their product and absolute difference
+    go through one hidden layer. A contrastive auxiliary loss draws the two embeddings of rows of
+    the positive class together and pushes those of different rows apart (see `PairTerm`).
 
     Args:
-        positive: Position among the classes of the one whose rows belong together; negative counts from the end. By
-            default it is found in the first steps of training, as the class whose rows are easier to bring together;
-            `matching_class` tells which it was.
+        positive: Position among the classes of the one whose rows belong together; negative counts
+            from the end. By default it is found in the first steps of training, as the class whose
+            rows are easier to bring together; `matching_class` tells which it was.
         contrastive_weight: Weight of the contrastive loss.
         temperature: Its temperature.
         embedding_size: Size that both embeddings are projected to.
@@ -201,13 +233,16 @@ class Match(Fusion):
         classes = max(outputs, 2)
         if self.positive is not None and not -classes <= self.positive < classes:
             raise ValueError(
-                f"`positive` must be the position of one of the {classes} classes. Received: positive={self.positive}"
+                f"`positive` must be the position of one of the {classes} classes. Received: "
+                f"positive={self.positive}"
             )
         projected = [
             layers.Dense(self.embedding_size, name=f"{name}_projection")(encoding.embedding)
             for name, encoding in encodings.items()
         ]
-        masks = [encoding.present for encoding in encodings.values() if encoding.present is not None]
+        masks = [
+            encoding.present for encoding in encodings.values() if encoding.present is not None
+        ]
         both = layers.Multiply()(masks) if len(masks) > 1 else masks[0] if masks else None
         relation = PairRelation(
             positive=self.positive,
@@ -233,5 +268,7 @@ def fusion_named(fusion: str | Fusion) -> Fusion:
         return fusion
     named = {"joint": Joint, "concat": Concat, "gated": Gated, "late": Late, "match": Match}
     if fusion not in named:
-        raise ValueError(f"`fusion` must be one of {list(named)} or a Fusion object. Received: fusion={fusion!r}")
+        raise ValueError(
+            f"`fusion` must be one of {list(named)} or a Fusion object. Received: fusion={fusion!r}"
+        )
     return named[fusion]()

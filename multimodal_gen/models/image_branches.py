@@ -20,15 +20,17 @@ from multimodal_gen.spec import ArraySpec
 class ImageBranch(Branch):
     """A compact convolutional network that trains from scratch on a small table.
 
-    A 5x5 convolution of stride 2, then for every further width max pooling and a 3x3 convolution, all with batch
-    normalization at momentum 0.9 (Keras's 0.99 lags behind where an epoch is a few dozen steps); average and maximum
-    over the image are joined. uint8 is scaled to [-1, 1] inside; float32 is taken as the loader gives it.
+    A 5x5 convolution of stride 2, then for every further width max pooling and a 3x3 convolution,
+    all with batch normalization at momentum 0.9 (Keras's 0.99 lags behind where an epoch is a few
+    dozen steps); average and maximum over the image are joined. uint8 is scaled to [-1, 1] inside;
+    float32 is taken as the loader gives it.
 
     Args:
         widths: Channels of the first convolution and of each stage after it.
         embedding_size: Size of the embedding.
-        residual: Whether each stage has a residual block too (He et al., 2016). From a few thousand rows on they pay; a
-            step takes about twice the time. `branches_for` decides by the number of rows.
+        residual: Whether each stage has a residual block too (He et al., 2016). From a few thousand
+            rows on they pay; a step takes about twice the time. `branches_for` decides by the
+            number of rows.
         dropout: Dropout rate on the embedding.
     """
 
@@ -57,29 +59,36 @@ class ImageBranch(Branch):
             if self.residual:
                 inner = convolve(layers.ReLU()(convolve(x, width)), width)
                 x = layers.ReLU()(layers.Add()([x, inner]))
-        x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
+        x = layers.Concatenate()(
+            [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
+        )
         x = layers.Dropout(self.dropout)(x)
-        return Encoding(layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x))
+        return Encoding(
+            layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x)
+        )
 
 
 @dataclass(frozen=True)
 class BackboneBranch(Branch):
     """Any model of `keras.applications`, or any `keras.Model`, as the image encoder.
 
-    A function of `keras.applications` is built without its top, with its own preprocessing inside the model. A
-    `keras.Model` is used as it is, and gets float32 pixels in [0, 255] unless `preprocessing` names a family.
+    A function of `keras.applications` is built without its top, with its own preprocessing inside
+    the model. A `keras.Model` is used as it is, and gets float32 pixels in [0, 255] unless
+    `preprocessing` names a family.
 
     Args:
-        backbone: A function such as `keras.applications.MobileNetV2`, or a `functools.partial` of one, or a model from
-            images to features.
-        weights: None (as initialised, or as the given model is), `"imagenet"` (downloaded by Keras), or the path of a
-            local weights file.
-        trainable: Whether the backbone is trained. If not, its batch normalization stays in inference mode as well.
+        backbone: A function such as `keras.applications.MobileNetV2`, or a `functools.partial` of
+            one, or a model from images to features.
+        weights: None (as initialised, or as the given model is), `"imagenet"` (downloaded by
+            Keras), or the path of a local weights file.
+        trainable: Whether the backbone is trained. If not, its batch normalization stays in
+            inference mode as well.
         embedding_size: Size of the embedding.
         dropout: Dropout rate on the features.
-        value_range: Least and greatest pixel value that the loader yields: (0, 255) for uint8, (0, 1) for float32
-            images rescaled by 1/255.
-        preprocessing: Module of `keras.applications` whose `preprocess_input` is applied; by default the function's.
+        value_range: Least and greatest pixel value that the loader yields: (0, 255) for uint8, (0,
+            1) for float32 images rescaled by 1/255.
+        preprocessing: Module of `keras.applications` whose `preprocess_input` is applied; by
+            default the function's.
     """
 
     backbone: Callable[..., keras.Model] | keras.Model
@@ -93,10 +102,12 @@ class BackboneBranch(Branch):
     def __post_init__(self) -> None:
         check_switches(trainable=self.trainable)
         name = self.preprocessing
-        if name is not None and not hasattr(getattr(keras.applications, name, None), "preprocess_input"):
+        if name is not None and not hasattr(
+            getattr(keras.applications, name, None), "preprocess_input"
+        ):
             raise ValueError(
-                "`preprocessing` must name a module of keras.applications with a `preprocess_input`, such as "
-                f"'mobilenet_v2'. Received: preprocessing={name!r}"
+                "`preprocessing` must name a module of keras.applications with a "
+                f"`preprocess_input`, such as 'mobilenet_v2'. Received: preprocessing={name!r}"
             )
 
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
@@ -106,14 +117,15 @@ class BackboneBranch(Branch):
         if not isinstance(backbone, keras.Model):
             if shape[-1] not in (1, 3):
                 raise ValueError(
-                    "A model of keras.applications takes images of 1 or 3 channels; choose another `color_mode`. "
-                    f"Received: shape={shape}"
+                    "A model of keras.applications takes images of 1 or 3 channels; choose another "
+                    f"`color_mode`. Received: shape={shape}"
                 )
             if application is None:
                 application = family_of(backbone)
             shape = (*shape[:2], 3)
             backbone = backbone(include_top=False, weights=self.weights, input_shape=shape)
-            # Not by the function's `name`, which for some of them is the key to the shape of the network.
+            # Not by the function's `name`, which for some of them is the key to the shape of the
+            # network.
             backbone.name = f"{name}_backbone"
         elif self.weights is not None:
             backbone.load_weights(self.weights)
@@ -122,14 +134,22 @@ class BackboneBranch(Branch):
         x = ApplicationPreprocessing(application, value_range=self.value_range)(x)
         x = backbone(x)
         if len(x.shape) == 4:
-            x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
+            x = layers.Concatenate()(
+                [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
+            )
         x = layers.Dropout(self.dropout)(x)
-        return Encoding(layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x))
+        return Encoding(
+            layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x)
+        )
 
 
 def family_of(backbone: Any) -> str | None:
-    """The module of a function of `keras.applications`, which has the preprocessing of its models; None of others."""
+    """The module of a function of `keras.applications`, which has the preprocessing of its models;
+    None of others.
+    """
     while isinstance(backbone, functools.partial):
         backbone = backbone.func
     module = getattr(backbone, "__module__", "").rpartition(".")[2]
-    return module if hasattr(getattr(keras.applications, module, None), "preprocess_input") else None
+    return (
+        module if hasattr(getattr(keras.applications, module, None), "preprocess_input") else None
+    )

@@ -1,6 +1,8 @@
-"""The few layers that Keras does not have. Everything else in `models` is made of Keras's own layers.
+"""The few layers that Keras does not have. Everything else in `models` is made of Keras's own
+layers.
 
-All are registered for saving and written with `keras.ops`, so they run on the tensorflow, jax and torch backends.
+All are registered for saving and written with `keras.ops`, so they run on the tensorflow, jax and
+torch backends.
 """
 
 from __future__ import annotations
@@ -19,15 +21,16 @@ from multimodal_gen.models.outputs import Activation, activate
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class NgramSum(keras.layers.Layer):
-    """Weighted sum of one learned vector for each n-gram: a linear layer over a sparse bag of n-grams.
+    """Weighted sum of one learned vector for each n-gram: a linear layer over a sparse bag of
+    n-grams.
 
     Args:
         vocabulary_size: Number of ids, 0 included.
         units: Size of the vectors.
-        rate: Share of the n-grams dropped in training, in [0, 1); the weights of the others are scaled up by
-            1 / (1 - rate), as in dropout.
-        multiplier: Factor of the output. With an optimizer like Adam, whose steps do not depend on the gradients'
-            size, it multiplies the learning rate of this layer.
+        rate: Share of the n-grams dropped in training, in [0, 1); the weights of the others are
+            scaled up by 1 / (1 - rate), as in dropout.
+        multiplier: Factor of the output. With an optimizer like Adam, whose steps do not depend on
+            the gradients' size, it multiplies the learning rate of this layer.
         scale: Standard deviation of the initial vectors after `multiplier`; 0 starts from zeros.
     """
 
@@ -55,7 +58,9 @@ class NgramSum(keras.layers.Layer):
         """Makes the `(vocabulary_size, units)` table."""
         deviation = self.scale / self.multiplier
         initializer = keras.initializers.RandomNormal(stddev=deviation) if deviation else "zeros"
-        self.table = self.add_weight(shape=(self.vocabulary_size, self.units), initializer=initializer, name="table")
+        self.table = self.add_weight(
+            shape=(self.vocabulary_size, self.units), initializer=initializer, name="table"
+        )
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """`(batch, length, 2)` int32 ids and fixed-point weights -> `(batch, units)`."""
@@ -81,9 +86,10 @@ class ApplicationPreprocessing(keras.layers.Layer):
     """Scales images the way one family of `keras.applications` expects.
 
     Args:
-        application: Name of a module of `keras.applications` with a `preprocess_input`, such as `"mobilenet_v2"`.
-            None only converts to float32.
-        value_range: Least and greatest pixel value of the incoming images; they are first brought to [0, 255].
+        application: Name of a module of `keras.applications` with a `preprocess_input`, such as
+            `"mobilenet_v2"`. None only converts to float32.
+        value_range: Least and greatest pixel value of the incoming images; they are first brought
+            to [0, 255].
     """
 
     def __init__(
@@ -106,7 +112,9 @@ class ApplicationPreprocessing(keras.layers.Layer):
         pixels = (ops.cast(inputs, "float32") - low) * (255.0 / (high - low))
         if self.application is None:
             return pixels
-        return getattr(keras.applications, self.application).preprocess_input(pixels, data_format="channels_last")
+        return getattr(keras.applications, self.application).preprocess_input(
+            pixels, data_format="channels_last"
+        )
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """The input's shape as float32."""
@@ -114,26 +122,32 @@ class ApplicationPreprocessing(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "application": self.application, "value_range": list(self.value_range)}
+        return {
+            **super().get_config(),
+            "application": self.application,
+            "value_range": list(self.value_range),
+        }
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class SumOfHeads(keras.layers.Layer):
-    """Sum of the logits of several heads, each times a non-negative scale of its own, for each target another.
+    """Sum of the logits of several heads, each times a non-negative scale of its own, for each
+    target another.
 
-    While training, it hands the first `num_auxiliary` heads' own predictions over as auxiliary losses. Those
-    predictions are not scaled.
+    While training, it hands the first `num_auxiliary` heads' own predictions over as auxiliary
+    losses. Those predictions are not scaled.
 
-    Takes a list: the heads' logits, then the masks of the inputs that rows may lack, as `masked` says.
+    Takes a list: the heads' logits, then the masks of the inputs that rows may lack, as `masked`
+    says.
 
     Args:
-        activation: Activation of the model's output, for the heads' own predictions: `"softmax"`, `"sigmoid"` or None;
-            for several targets, target name -> (units, one of these).
+        activation: Activation of the model's output, for the heads' own predictions: `"softmax"`,
+            `"sigmoid"` or None; for several targets, target name -> (units, one of these).
         num_auxiliary: How many of the heads, from the first on, have an auxiliary loss.
         auxiliary_weight: Weight of each of these losses.
         learned: Whether the scales are trained. If not, they are 1 until somebody assigns them.
-        masked: Positions of the heads whose input rows may lack. The masks come after the heads, in this order; where
-            one is 0, the row has no part in that head's own loss.
+        masked: Positions of the heads whose input rows may lack. The masks come after the heads, in
+            this order; where one is 0, the row has no part in that head's own loss.
     """
 
     def __init__(
@@ -168,18 +182,25 @@ class SumOfHeads(keras.layers.Layer):
         )
 
     def call(self, inputs: list[Any], training: bool | None = None) -> Any:
-        """A list of `(batch, units)` logits, and `(batch, 1)` masks -> the logits' `(batch, units)` weighted sum."""
+        """A list of `(batch, units)` logits, and `(batch, 1)` masks -> the logits' `(batch, units)`
+        weighted sum.
+        """
         heads = [ops.cast(head, "float32") for head in self.heads_of(inputs)]
         if training is True:
             own = [activate(head, self.activation) for head in heads[: self.num_auxiliary]]
             masks = dict(zip(self.masked, inputs[len(heads) :], strict=True))
-            terms = tuple(HeadTerm(one, self.auxiliary_weight, masks.get(number)) for number, one in enumerate(own))
+            terms = tuple(
+                HeadTerm(one, self.auxiliary_weight, masks.get(number))
+                for number, one in enumerate(own)
+            )
             hand_over(self, terms if self.auxiliary_weight else ())
         scales = ops.cast(self.scales, "float32")
         if isinstance(self.activation, Mapping):
             # Each target's scale as often as it has units: (heads, targets) -> (heads, units).
             units = [units for units, _ in self.activation.values()]
-            scales = ops.matmul(scales, np.repeat(np.eye(len(units), dtype="float32"), units, axis=1))
+            scales = ops.matmul(
+                scales, np.repeat(np.eye(len(units), dtype="float32"), units, axis=1)
+            )
         return sum(head * scales[i] for i, head in enumerate(heads))
 
     def heads_of(self, inputs: list[Any]) -> list[Any]:
@@ -197,4 +218,9 @@ class SumOfHeads(keras.layers.Layer):
             activation = {name: list(one) for name, one in activation.items()}
         names = ("num_auxiliary", "auxiliary_weight", "learned")
         arguments = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), "activation": activation, **arguments, "masked": list(self.masked)}
+        return {
+            **super().get_config(),
+            "activation": activation,
+            **arguments,
+            "masked": list(self.masked),
+        }

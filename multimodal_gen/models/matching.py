@@ -1,7 +1,8 @@
-"""What fusion "match" needs: the relation of two embeddings, and the class whose rows belong together.
+"""What fusion "match" needs: the relation of two embeddings, and the class whose rows belong
+together.
 
-That class is said by its name, or found in training. Registered for saving and written with `keras.ops`, as the layers
-in `layers.py`.
+That class is said by its name, or found in training. Registered for saving and written with
+`keras.ops`, as the layers in `layers.py`.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ from keras import ops
 from multimodal_gen.models.auxiliary import PairTerm, hand_over
 from multimodal_gen.models.outputs import class_target, outputs_of
 
-# How much faster the choice of the class is learned than everything else: within the first hundred steps, before rows
-# that do not belong together can be learned by heart.
+# How much faster the choice of the class is learned than everything else: within the first hundred
+# steps, before rows that do not belong together can be learned by heart.
 _HASTE = 30.0
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class PairRelation(keras.layers.Layer):
-    """Product and absolute difference of two embeddings, which show whether the two belong together.
+    """Product and absolute difference of two embeddings, which show whether the two belong
+    together.
 
     While training, it hands the pair over to a contrastive auxiliary loss.
 
     Args:
-        positive: Position of the class whose rows belong together; negative positions count from the end. None finds
-            it: a trained weight for each class says how much it passes for that one.
+        positive: Position of the class whose rows belong together; negative positions count from
+            the end. None finds it: a trained weight for each class says how much it passes for that
+            one.
         temperature: Temperature of the contrastive loss.
         weight: Weight of the contrastive loss; 0 leaves it out.
         target: Name of the target that is the class, where there are several targets.
@@ -59,15 +62,24 @@ class PairRelation(keras.layers.Layer):
         self.leanings = None
         # Without the loss nothing would teach them.
         if self.positive is None and self.weight:
-            self.leanings = self.add_weight((self.classes,), "zeros", dtype="float32", name="leanings")
+            self.leanings = self.add_weight(
+                (self.classes,), "zeros", dtype="float32", name="leanings"
+            )
 
     @property
     def shares(self) -> Any:
-        """How much each class passes for the positive one, `(classes,)` summing to 1; None where `positive` says it."""
-        return None if self.leanings is None else ops.softmax(_HASTE * ops.cast(self.leanings, "float32"))
+        """How much each class passes for the positive one, `(classes,)` summing to 1; None where
+        `positive` says it.
+        """
+        return (
+            None
+            if self.leanings is None
+            else ops.softmax(_HASTE * ops.cast(self.leanings, "float32"))
+        )
 
     def call(self, inputs: list[Any], training: bool | None = None) -> Any:
-        """Two `(batch, size)` embeddings, and where rows may lack one the `(batch, 1)` mask of those that have both.
+        """Two `(batch, size)` embeddings, and where rows may lack one the `(batch, 1)` mask of
+        those that have both.
 
         Returns:
             `(batch, 2 * size)` float32.
@@ -76,10 +88,14 @@ class PairRelation(keras.layers.Layer):
         if training is True:
             both = inputs[2] if len(inputs) > 2 else None
             arguments = (self.temperature, self.weight, self.target, both, self.shares)
-            hand_over(self, (PairTerm(first, second, self.positive, *arguments),) if self.weight else ())
+            hand_over(
+                self, (PairTerm(first, second, self.positive, *arguments),) if self.weight else ()
+            )
         # Entries of a unit vector are near size**-0.5; this brings both features near 1.
         size = float(first.shape[-1])
-        return ops.concatenate([first * second * size, ops.abs(first - second) * size**0.5], axis=-1)
+        return ops.concatenate(
+            [first * second * size, ops.abs(first - second) * size**0.5], axis=-1
+        )
 
     def compute_output_spec(self, inputs: list[Any], training: bool | None = None) -> Any:
         """Twice the size of one embedding, as float32."""
@@ -92,7 +108,8 @@ class PairRelation(keras.layers.Layer):
 
 
 def _normalized(tensor: Any) -> Any:
-    # `ops.normalize` has no gradient at zero but NaN, and the embedding of an empty caption is zero.
+    # `ops.normalize` has no gradient at zero but NaN, and the embedding of an empty caption is
+    # zero.
     return tensor * ops.rsqrt(ops.sum(ops.square(tensor), axis=-1, keepdims=True) + 1e-6)
 
 
@@ -112,20 +129,23 @@ def position_of(positive: Any, target: Any) -> int:
     if positive not in names:
         known = f"they are {list(names)!r}" if names else "the target has no `class_names`"
         raise ValueError(
-            f"`positive` must name the class whose rows belong together; {known}. Received: positive={positive!r}"
+            f"`positive` must name the class whose rows belong together; {known}. Received: "
+            f"positive={positive!r}"
         )
     return list(names).index(positive)
 
 
 def chosen_class(model: keras.Model, target: Any) -> str | None:
-    """A sentence on which class was found to be the one whose rows belong together; None where none had to be found."""
+    """A sentence on which class was found to be the one whose rows belong together; None where none
+    had to be found.
+    """
     layer = _relation(model)
     if layer is None or layer.shares is None:
         return None
     share = float(np.max(ops.convert_to_numpy(layer.shares)))
     return (
-        f"Fusion 'match': rows of the class {matching_class(model, target)!r} were taken to belong together, with a "
-        f"share of {share:.2f}; `positive` (--positive) settles it."
+        f"Fusion 'match': rows of the class {matching_class(model, target)!r} were taken to belong "
+        f"together, with a share of {share:.2f}; `positive` (--positive) settles it."
     )
 
 
@@ -137,8 +157,9 @@ def matching_class(model: keras.Model, target: Any) -> Any:
         target: The target, or the mapping of targets, that the model was built for.
 
     Returns:
-        The class's name, or its position where the target has no `class_names`; None for a model with another fusion.
-        Of a model that was not trained, where the class was not said, the first one.
+        The class's name, or its position where the target has no `class_names`; None for a model
+        with another fusion. Of a model that was not trained, where the class was not said, the
+        first one.
     """
     layer = _relation(model)
     if layer is None:

@@ -1,7 +1,9 @@
-"""The training recipe that the command line uses, as one function: optimizer, schedule, length, and the guard.
+"""The training recipe that the command line uses, as one function: optimizer, schedule, length, and
+the guard.
 
-How long to train, and how deep, depends on the number of rows: `epochs_for` and `branches_for`. The recipe calls
-`model.compile` and `model.fit` and nothing else of its own; whoever wants other choices calls those.
+How long to train, and how deep, depends on the number of rows: `epochs_for` and `branches_for`. The
+recipe calls `model.compile` and `model.fit` and nothing else of its own; whoever wants other
+choices calls those.
 """
 
 from __future__ import annotations
@@ -28,14 +30,18 @@ _RESIDUAL_ROWS = 3000
 
 
 def epochs_for(num_rows: int) -> int:
-    """Passes over a training table of this many rows: 40 up to 2,875 rows, 20 at 5,750, 5 from 23,000 on."""
+    """Passes over a training table of this many rows: 40 up to 2,875 rows, 20 at 5,750, 5 from
+    23,000 on.
+    """
     return min(max(round(_ROW_VISITS / max(num_rows, 1)), _MIN_EPOCHS), _MAX_EPOCHS)
 
 
 def branches_for(inputs: Mapping[str, Any], num_rows: int) -> dict[str, Branch]:
-    """The branches that suit a training table of this many rows, where they are not the default ones.
+    """The branches that suit a training table of this many rows, where they are not the default
+    ones.
 
-    From 3,000 rows on, pictures get residual blocks: they raise accuracy on several thousand rows, not on one thousand.
+    From 3,000 rows on, pictures get residual blocks: they raise accuracy on several thousand rows,
+    not on one thousand.
 
     Args:
         inputs: Name -> loader (anything with a `spec`), as for `build_fusion_classifier`.
@@ -45,15 +51,19 @@ def branches_for(inputs: Mapping[str, Any], num_rows: int) -> dict[str, Branch]:
         Name -> branch, for the argument `branches` of `build_fusion_classifier`.
     """
     pictures = [name for name, loader in inputs.items() if loader.spec.kind == "image"]
-    return {name: ImageBranch(residual=True) for name in pictures} if num_rows >= _RESIDUAL_ROWS else {}
+    return (
+        {name: ImageBranch(residual=True) for name in pictures}
+        if num_rows >= _RESIDUAL_ROWS
+        else {}
+    )
 
 
 class KeepBest(keras.callbacks.Callback):
     """Early stopping on the validation accuracy, by the one-standard-error rule.
 
-    Keeps the weights of the last epoch whose accuracy is at most one standard error below the best. Differences
-    smaller than that are chance, and under a falling learning rate the later of two equal epochs is the better one
-    (Breiman et al., 1984, section 3.4.3, for the rule).
+    Keeps the weights of the last epoch whose accuracy is at most one standard error below the best.
+    Differences smaller than that are chance, and under a falling learning rate the later of two
+    equal epochs is the better one (Breiman et al., 1984, section 3.4.3, for the rule).
 
     Args:
         num_rows: Validation rows, which the standard error depends on.
@@ -81,7 +91,9 @@ class KeepBest(keras.callbacks.Callback):
 
     def get_state(self) -> dict[str, Any]:
         """What `ResumeTraining` keeps of it."""
-        return {name: getattr(self, name) for name in ("best", "best_epoch", "kept_epoch", "weights")}
+        return {
+            name: getattr(self, name) for name in ("best", "best_epoch", "kept_epoch", "weights")
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take what `get_state` gave."""
@@ -100,14 +112,15 @@ def _num_rows(data: Any) -> int:
 def _check(model: Any, target: Any, sequences: Mapping[str, Any]) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
-            f"`model` must be a Keras model, such as `build_fusion_classifier` returns. Received: model={model!r}"
+            "`model` must be a Keras model, such as `build_fusion_classifier` returns. Received: "
+            f"model={model!r}"
         )
     for name, one in target.items() if isinstance(target, Mapping) else [(None, target)]:
         if isinstance(one, type) or not hasattr(one, "loss") or not hasattr(one, "metrics"):
             argument = "target" if name is None else f"target[{name!r}]"
             raise TypeError(
-                "`target` must be a target with a `loss` and `metrics`, such as ClassLabel, or a mapping of names to "
-                f"targets. Received: {argument}={one!r}"
+                "`target` must be a target with a `loss` and `metrics`, such as ClassLabel, or a "
+                f"mapping of names to targets. Received: {argument}={one!r}"
             )
     for name, data in sequences.items():
         if not isinstance(data, keras.utils.PyDataset):
@@ -117,8 +130,9 @@ def _check(model: Any, target: Any, sequences: Mapping[str, Any]) -> None:
             )
         if data.num_batches is None:
             raise TypeError(
-                f"`{name}` must have an end, as the length of the schedule depends on it; for an endless one call "
-                f"`model.compile` and `model.fit` yourself. Received: {name}.num_batches=None"
+                f"`{name}` must have an end, as the length of the schedule depends on it; for an "
+                "endless one call `model.compile` and `model.fit` yourself. Received: "
+                f"{name}.num_batches=None"
             )
 
 
@@ -139,36 +153,41 @@ def fit_with_recipe(
 ) -> keras.callbacks.History:
     """Compiles and trains a model with defaults that are good on small tables, from scratch.
 
-    AdamW (Loshchilov and Hutter, 2019) without decay of biases and normalization, a cosine schedule after 10 % of
-    warm-up, epochs by the size of the table. With validation data: early stopping on the validation accuracy
-    (`KeepBest`), or on the validation loss where there are several targets or one that has no accuracy; and then
-    `calibrate_heads`, so that a weak input does not spoil a strong one. N-grams learn five times as fast
-    (`NgramBranch.multiplier`). Computes in the dtype policy that the model was built with.
+    AdamW (Loshchilov and Hutter, 2019) without decay of biases and normalization, a cosine schedule
+    after 10 % of warm-up, epochs by the size of the table. With validation data: early stopping on
+    the validation accuracy (`KeepBest`), or on the validation loss where there are several targets
+    or one that has no accuracy; and then `calibrate_heads`, so that a weak input does not spoil a
+    strong one. N-grams learn five times as fast (`NgramBranch.multiplier`). Computes in the dtype
+    policy that the model was built with.
 
     Args:
         model: An uncompiled or compiled model; it is compiled anew.
-        target: The target that the model was built for, or the mapping of targets: `loss` and `metrics` are used.
+        target: The target that the model was built for, or the mapping of targets: `loss` and
+            `metrics` are used.
         train_data: A `keras.utils.PyDataset` with `num_batches`, which shuffles its rows itself.
         validation_data: Likewise, without shuffling or augmentation.
         epochs: Passes over the training rows. Default: `epochs_for` their number.
         learning_rate: Greatest learning rate, reached after the warm-up.
         weight_decay: Decoupled weight decay, as a factor of the learning rate.
-        metrics: Further metrics to report besides the target's own; for several targets, lists by target name.
-        patience: Epochs without a better validation accuracy, or loss, before training stops. Default: half of
-            `epochs`, but at least 5.
+        metrics: Further metrics to report besides the target's own; for several targets, lists by
+            target name.
+        patience: Epochs without a better validation accuracy, or loss, before training stops.
+            Default: half of `epochs`, but at least 5.
         calibrate: Whether to weigh the heads on the validation data in the end.
         callbacks: Further callbacks.
         verbose: As in `fit`. Unless it is 0, a last line says which class fusion "match" has found.
 
     Returns:
-        The history of `fit`. The model holds the weights that early stopping kept; `history.best_epoch` says of which
-        epoch, counting from 0.
+        The history of `fit`. The model holds the weights that early stopping kept;
+        `history.best_epoch` says of which epoch, counting from 0.
 
     Raises:
         TypeError: If the model, the target or the data is something else, or the data is endless.
     """
     check_switches(calibrate=calibrate)
-    sequences = {"train_data": train_data} | ({} if validation_data is None else {"validation_data": validation_data})
+    sequences = {"train_data": train_data} | (
+        {} if validation_data is None else {"validation_data": validation_data}
+    )
     _check(model, target, sequences)
     if epochs is None:
         epochs = epochs_for(_num_rows(train_data))
@@ -178,10 +197,15 @@ def fit_with_recipe(
     warmup = max(math.ceil(0.1 * steps), 1)
     # Not from zero: a run of one step would learn nothing.
     schedule = keras.optimizers.schedules.CosineDecay(
-        learning_rate / warmup, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
+        learning_rate / warmup,
+        max(steps - warmup, 1),
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "scales", "positions", "absent"])
+    optimizer.exclude_from_weight_decay(
+        var_names=["bias", "gamma", "beta", "scales", "positions", "absent"]
+    )
     losses, watched, accuracy = _watched(target, metrics)
     model.compile(optimizer, loss=losses, metrics=watched)
     stopper = None
@@ -190,7 +214,9 @@ def fit_with_recipe(
         stopper = (
             KeepBest(_num_rows(validation_data), patience)
             if accuracy
-            else keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min", restore_best_weights=True)
+            else keras.callbacks.EarlyStopping(
+                "val_loss", patience=patience, mode="min", restore_best_weights=True
+            )
         )
     # Of a dataset of one's own, that counts epochs in another way, nothing is known.
     following = [FollowFit(train_data)] if isinstance(train_data, BatchReader) else []
@@ -216,7 +242,9 @@ def _watched(target: Any, metrics: Any) -> tuple[Any, Any, bool]:
     # Losses and metrics as `compile` takes them, and whether there is an accuracy to stop by.
     if not isinstance(target, Mapping):
         if isinstance(metrics, Mapping):
-            raise TypeError(f"`metrics` must be a list where there is one target. Received: metrics={metrics!r}")
+            raise TypeError(
+                f"`metrics` must be a list where there is one target. Received: metrics={metrics!r}"
+            )
         own = list(target.metrics)
         return target.loss, [*own, *metrics], any(metric.name == "accuracy" for metric in own)
     metrics = metrics or {}
@@ -226,4 +254,8 @@ def _watched(target: Any, metrics: Any) -> tuple[Any, Any, bool]:
             f"Received: metrics={metrics!r}"
         )
     losses = {name: one.loss for name, one in target.items()}
-    return losses, {name: [*one.metrics, *metrics.get(name, ())] for name, one in target.items()}, False
+    return (
+        losses,
+        {name: [*one.metrics, *metrics.get(name, ())] for name, one in target.items()},
+        False,
+    )

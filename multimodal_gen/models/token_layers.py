@@ -1,4 +1,5 @@
-"""The layers of the token branch that Keras does not have: what they give for a caption does not depend on its padding.
+"""The layers of the token branch that Keras does not have: what they give for a caption does not
+depend on its padding.
 
 Registered for saving and written with `keras.ops`, as those in `layers.py`.
 """
@@ -15,10 +16,13 @@ from keras import ops
 class MaskedMean(keras.layers.Layer):
     """Mean of the positions that are not padding; zeros where all are.
 
-    Keras's `GlobalAveragePooling1D` gives NaN for a row that is all padding, which an empty caption is.
+    Keras's `GlobalAveragePooling1D` gives NaN for a row that is all padding, which an empty caption
+    is.
     """
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None) -> None:
+    def __init__(
+        self, *, name: str | None = None, trainable: bool = True, dtype: Any = None
+    ) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.supports_masking = True
 
@@ -40,13 +44,16 @@ class MaskedMean(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class AddPositions(keras.layers.Layer):
-    """Adds a learned vector for each position, counted from the first that is not padding, however much there is.
+    """Adds a learned vector for each position, counted from the first that is not padding, however
+    much there is.
 
     Args:
         length: The greatest number of positions.
     """
 
-    def __init__(self, length: int, *, name: str | None = None, trainable: bool = True, dtype: Any = None) -> None:
+    def __init__(
+        self, length: int, *, name: str | None = None, trainable: bool = True, dtype: Any = None
+    ) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.length = length
         self.supports_masking = True
@@ -54,7 +61,9 @@ class AddPositions(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the `(length, size)` table."""
         initializer = keras.initializers.RandomNormal(stddev=0.02)
-        self.positions = self.add_weight((self.length, input_shape[-1]), initializer, name="positions")
+        self.positions = self.add_weight(
+            (self.length, input_shape[-1]), initializer, name="positions"
+        )
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """`(batch, up to length, size)`, mask `(batch, up to length)` -> the shape of the inputs.
@@ -65,9 +74,15 @@ class AddPositions(keras.layers.Layer):
         positions = inputs.shape[1]
         # It is no number while a model is exported for captions of any length.
         if isinstance(positions, int) and positions > self.length:
-            raise ValueError(f"There are vectors for {self.length} positions. Received: {positions} positions")
-        present = ops.ones(ops.shape(inputs)[:2], "int32") if mask is None else ops.cast(mask, "int32")
-        return inputs + ops.take(self.positions, ops.maximum(ops.cumsum(present, axis=1) - 1, 0), axis=0)
+            raise ValueError(
+                f"There are vectors for {self.length} positions. Received: {positions} positions"
+            )
+        present = (
+            ops.ones(ops.shape(inputs)[:2], "int32") if mask is None else ops.cast(mask, "int32")
+        )
+        return inputs + ops.take(
+            self.positions, ops.maximum(ops.cumsum(present, axis=1) - 1, 0), axis=0
+        )
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The same shape."""

@@ -1,8 +1,8 @@
 """A table made of arrays that are in memory, or mapped from disk.
 
-An array with one axis becomes an ordinary column. One with more becomes an `ArrayColumn`: a pandas column that
-shares the array and knows which of its rows it shows, so that splitting, filtering and joining tables never copies
-pixels. Nothing here reads cells for a model; that is the `ArrayLoader`.
+An array with one axis becomes an ordinary column. One with more becomes an `ArrayColumn`: a pandas
+column that shares the array and knows which of its rows it shows, so that splitting, filtering and
+joining tables never copies pixels. Nothing here reads cells for a model; that is the `ArrayLoader`.
 """
 
 from __future__ import annotations
@@ -25,22 +25,26 @@ def table_from_arrays(**columns: Any) -> pd.DataFrame:
     """Make a table of arrays, one column each.
 
     Args:
-        **columns: Column name -> values, row by row. A list or Series becomes a column of its items. Anything else is
-            taken as a NumPy array: with one axis it becomes an ordinary column; with more, `(rows, ...)` of numbers, an
-            `ArrayColumn` whose cells are views of the array, read-only. The array, which may be a memory map, is
-            shared and not copied: do not change it while the table is in use.
+        **columns: Column name -> values, row by row. A list or Series becomes a column of its
+            items. Anything else is taken as a NumPy array: with one axis it becomes an ordinary
+            column; with more, `(rows, ...)` of numbers, an `ArrayColumn` whose cells are views of
+            the array, read-only. The array, which may be a memory map, is shared and not copied: do
+            not change it while the table is in use.
 
     Returns:
         A DataFrame with the index 0..n-1.
 
     Raises:
-        TableError: If there is no column, one has no rows or no axis, or they have different numbers of rows.
+        TableError: If there is no column, one has no rows or no axis, or they have different
+            numbers of rows.
 
     Example:
         table = table_from_arrays(x=images, y=labels)
     """
     if not columns:
-        raise TableError("A table needs at least one column, as in table_from_arrays(x=images). Received: none")
+        raise TableError(
+            "A table needs at least one column, as in table_from_arrays(x=images). Received: none"
+        )
     made = {name: _column(name, values) for name, values in columns.items()}
     if len({len(values) for values in made.values()}) > 1:
         sizes = ", ".join(f"{name} of {len(values):,}" for name, values in made.items())
@@ -60,7 +64,8 @@ def _column(name: str, values: Any) -> Any:
         values = np.asarray(values)
         if values.ndim == 0:
             raise TableError(
-                f"A column is a list, or an array whose first axis counts the rows. Received: {name}={values!r}"
+                "A column is a list, or an array whose first axis counts the rows. Received: "
+                f"{name}={values!r}"
             )
         # Pandas cannot filter numbers in another machine's byte order.
         native = values.dtype.newbyteorder("=")
@@ -103,8 +108,9 @@ class ArrayDtype(ExtensionDtype):
 class ArrayColumn(ExtensionArray):
     """A pandas column whose cells are the rows of an array, shared and not copied.
 
-    It takes 8 bytes a row beside the array. Taking, filtering, sorting, joining and copying move row numbers only. A
-    cell is a read-only view, or NaN where it is missing. Pickling writes those rows of the array that are in use.
+    It takes 8 bytes a row beside the array. Taking, filtering, sorting, joining and copying move
+    row numbers only. A cell is a read-only view, or NaN where it is missing. Pickling writes those
+    rows of the array that are in use.
 
     Args:
         values: `(rows, ...)` numbers or booleans, at least two axes.
@@ -118,13 +124,14 @@ class ArrayColumn(ExtensionArray):
         values = np.asarray(values).view()
         if values.ndim < 2 or values.dtype.kind not in "biufc":
             raise TableError(
-                "An array of more than one axis must hold numbers; give texts and objects as a list. "
-                f"Received: shape {values.shape}, dtype {values.dtype}"
+                "An array of more than one axis must hold numbers; give texts and objects as a "
+                f"list. Received: shape {values.shape}, dtype {values.dtype}"
             )
         self._set([values], np.arange(len(values), dtype="int64"))
 
     def _set(self, parts: Iterable[np.ndarray], positions: np.ndarray) -> None:
-        # The parts are thought of as one long array; `_positions` are rows of it, -1 is a missing cell.
+        # The parts are thought of as one long array; `_positions` are rows of it, -1 is a missing
+        # cell.
         self._parts = tuple(parts)
         for part in self._parts:
             part.flags.writeable = False
@@ -143,11 +150,15 @@ class ArrayColumn(ExtensionArray):
         filled = [cell for cell in cells if cell is not None]
         if not isinstance(dtype, ArrayDtype):
             if not filled:
-                raise ValueError(f"Give a dtype where every cell is missing. Received: dtype={dtype!r}")
+                raise ValueError(
+                    f"Give a dtype where every cell is missing. Received: dtype={dtype!r}"
+                )
             dtype = ArrayDtype(filled[0].shape, filled[0].dtype.name)
         for cell in filled:
             if (cell.shape, cell.dtype.name) != (dtype.shape, dtype.cell_dtype.name):
-                raise ValueError(f"Every cell must be {dtype.name}. Received: {cell.dtype} {cell.shape}")
+                raise ValueError(
+                    f"Every cell must be {dtype.name}. Received: {cell.dtype} {cell.shape}"
+                )
         part = np.stack(filled) if filled else np.empty((0, *dtype.shape), dtype.cell_dtype)
         present = np.array([cell is not None for cell in cells], bool)
         return cls._made([part], np.where(present, np.cumsum(present) - 1, -1))
@@ -184,7 +195,8 @@ class ArrayColumn(ExtensionArray):
         return self._made(self._parts, self._positions[item])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """Replace cells: by one array or None, or by one for each. The shared array itself stays as it is.
+        """Replace cells: by one array or None, or by one for each. The shared array itself stays as
+        it is.
 
         Raises:
             ValueError: If a cell has another shape or dtype.
@@ -204,7 +216,9 @@ class ArrayColumn(ExtensionArray):
     def take(self, indexer: Any, *, allow_fill: bool = False, fill_value: Any = None) -> Self:
         """The cells at some positions; with `allow_fill`, -1 stands for a missing one."""
         if not _is_missing(fill_value):
-            raise TypeError(f"Only missing cells can be filled in. Received: {type(fill_value).__name__}")
+            raise TypeError(
+                f"Only missing cells can be filled in. Received: {type(fill_value).__name__}"
+            )
         positions = take(self._positions, indexer, allow_fill=allow_fill, fill_value=-1)
         return self._made(self._parts, np.asarray(positions))
 
@@ -217,17 +231,29 @@ class ArrayColumn(ExtensionArray):
         return self._made(self._parts, self._positions.copy())
 
     def __eq__(self, other: object) -> Any:
-        """Which cells hold the same numbers as those of a column or sequence of the same length, `(rows,) bool`."""
+        """Which cells hold the same numbers as those of a column or sequence of the same length,
+        `(rows,) bool`.
+        """
         if isinstance(other, pd.Series | pd.Index | pd.DataFrame):
             return NotImplemented
-        if not isinstance(other, Iterable) or not isinstance(other, Sized) or len(other) != len(self):
+        if (
+            not isinstance(other, Iterable)
+            or not isinstance(other, Sized)
+            or len(other) != len(self)
+        ):
             return np.zeros(len(self), bool)
-        return np.array([np.array_equal(one, two) for one, two in zip(self, other, strict=True)], bool)
+        return np.array(
+            [np.array_equal(one, two) for one, two in zip(self, other, strict=True)], bool
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The cells as objects, `(rows,)`, as pandas wants it; `np.stack(column)` joins their numbers."""
+        """The cells as objects, `(rows,)`, as pandas wants it; `np.stack(column)` joins their
+        numbers.
+        """
         if dtype is not None and np.dtype(dtype) != object:
-            raise ValueError(f"Use `np.stack(column)` to join the cells in one array. Received: dtype={dtype!r}")
+            raise ValueError(
+                f"Use `np.stack(column)` to join the cells in one array. Received: dtype={dtype!r}"
+            )
         cells = np.empty(len(self), object)
         for row, cell in enumerate(self.tolist()):
             cells[row] = cell
@@ -238,16 +264,22 @@ class ArrayColumn(ExtensionArray):
         bounds = np.searchsorted(used, self._starts)
         parts = [
             part[used[low:high] - start]
-            for part, start, low, high in zip(self._parts, self._starts, bounds, bounds[1:], strict=False)
+            for part, start, low, high in zip(
+                self._parts, self._starts, bounds, bounds[1:], strict=False
+            )
         ]
         positions = np.where(self._positions < 0, -1, np.searchsorted(used, self._positions))
         return type(self)._made, (parts, positions)
 
     def _formatter(self, boxed: bool = False) -> Callable[[Any], str]:
-        return lambda cell: f"{cell.dtype} {cell.shape}" if isinstance(cell, np.ndarray) else str(cell)
+        return lambda cell: (
+            f"{cell.dtype} {cell.shape}" if isinstance(cell, np.ndarray) else str(cell)
+        )
 
     def _part_of(self, positions: np.ndarray) -> np.ndarray:
-        return np.clip(np.searchsorted(self._starts, positions, side="right") - 1, 0, len(self._parts) - 1)
+        return np.clip(
+            np.searchsorted(self._starts, positions, side="right") - 1, 0, len(self._parts) - 1
+        )
 
     def _cell(self, position: int) -> Any:
         if position < 0:

@@ -14,7 +14,8 @@ from multimodal_gen.rows.number_advice import advice_on, advice_on_cell
 
 
 def cell_number(cell: Any) -> float:
-    """The number that a cell holds, or that its text is: "0.50" is 0.5 as in Python, with blanks around it or without.
+    """The number that a cell holds, or that its text is: "0.50" is 0.5 as in Python, with blanks
+    around it or without.
 
     Args:
         cell: The cell.
@@ -48,7 +49,8 @@ _LONGEST = 40
 
 
 def number_or_cell(cell: Any) -> Any:
-    """The number that a text is, whole or not, as in a csv file; any other cell, such as a path, as it is.
+    """The number that a text is, whole or not, as in a csv file; any other cell, such as a path, as
+    it is.
 
     Args:
         cell: The cell.
@@ -59,13 +61,15 @@ def number_or_cell(cell: Any) -> Any:
 
 
 def column_numbers(column: pd.Series) -> np.ndarray:
-    """The numbers of a column's cells, `(rows,) float64`: each as by `cell_number`, NaN where a cell is missing.
+    """The numbers of a column's cells, `(rows,) float64`: each as by `cell_number`, NaN where a
+    cell is missing.
 
     Args:
         column: The column; its index names a row in an error.
 
     Raises:
-        ValueError: If a cell is not a number; it names the index and the column, and says what the column holds.
+        ValueError: If a cell is not a number; it names the index and the column, and says what the
+            column holds.
     """
     if column.dtype.kind in "iufb":
         return np.asarray(column.to_numpy("float64", na_value=np.nan))

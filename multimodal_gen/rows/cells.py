@@ -1,4 +1,6 @@
-"""What one cell says: whether it is missing, its text; the same whatever else its column or file holds."""
+"""What one cell says: whether it is missing, its text; the same whatever else its column or file
+holds.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ import pandas as pd
 
 from multimodal_gen.errors import shown
 
-# From here on not every whole number is a float, so the digits of a float are no longer those of what was written.
+# From here on not every whole number is a float, so the digits of a float are no longer those of
+# what was written.
 _WHOLE = 2.0**53
 
 
@@ -25,15 +28,17 @@ def is_missing(cell: Any) -> bool:
 def cell_text(cell: Any) -> str:
     """The text of a cell, by which labels, groups, strata and ids are told apart.
 
-    A text is itself, to the last blank and zero. Numbers of one value have one text: 1, 1.0, `numpy.int8(1)` and
-    `Decimal("1.00")` are "1", 0.5 and `numpy.float32(0.5)` are "0.5". A truth value is "True" or "False", as pandas
-    writes it into a csv file. Anything else that is one value, such as a date, is what `str` says.
+    A text is itself, to the last blank and zero. Numbers of one value have one text: 1, 1.0,
+    `numpy.int8(1)` and `Decimal("1.00")` are "1", 0.5 and `numpy.float32(0.5)` are "0.5". A truth
+    value is "True" or "False", as pandas writes it into a csv file. Anything else that is one
+    value, such as a date, is what `str` says.
 
     Args:
         cell: The cell.
 
     Raises:
-        TypeError: If the cell is missing, or is not one value: a list, an array, a mapping or bytes.
+        TypeError: If the cell is missing, or is not one value: a list, an array, a mapping or
+            bytes.
     """
     if isinstance(cell, str):
         return str(cell)
@@ -45,13 +50,18 @@ def cell_text(cell: Any) -> str:
         return str(int(cell)) if abs(float(cell)) <= _WHOLE and cell == int(cell) else str(cell)
     if isinstance(cell, Decimal) and cell.is_finite():
         return str(int(cell)) if cell == cell.to_integral_value() else format(cell.normalize(), "f")
-    if isinstance(cell, bytes | bytearray | memoryview | Mapping | Set) or pd.api.types.is_list_like(cell):
-        raise TypeError(f"A text, a number or another single value has a text. Received: {shown(cell)}")
+    if isinstance(
+        cell, bytes | bytearray | memoryview | Mapping | Set
+    ) or pd.api.types.is_list_like(cell):
+        raise TypeError(
+            f"A text, a number or another single value has a text. Received: {shown(cell)}"
+        )
     return str(cell)
 
 
 def column_texts(column: pd.Series) -> np.ndarray:
-    """The texts of a column's cells, `(rows,) object`: each as by `cell_text`, None where a cell is missing.
+    """The texts of a column's cells, `(rows,) object`: each as by `cell_text`, None where a cell is
+    missing.
 
     Args:
         column: The column; its index names a row in an error.
@@ -66,7 +76,9 @@ def column_texts(column: pd.Series) -> np.ndarray:
     texts = np.empty(len(cells), object)
     for row, cell in enumerate(cells):
         try:
-            texts[row] = cell if type(cell) is str else None if is_missing(cell) else cell_text(cell)
+            texts[row] = (
+                cell if type(cell) is str else None if is_missing(cell) else cell_text(cell)
+            )
         except TypeError as error:
             at = f"at index {column.index[[row]].tolist()[0]!r}, column {column.name!r}"
             raise TypeError(f"{error} {at}") from None

@@ -1,4 +1,6 @@
-"""What arguments must be that many public functions have: switches, seeds, and columns that are named once."""
+"""What arguments must be that many public functions have: switches, seeds, and columns that are
+named once.
+"""
 
 from __future__ import annotations
 
@@ -45,5 +47,6 @@ def check_once(columns: Sequence[str], argument: str = "column") -> None:
     if twice:
         what = "column" if argument == "column" else "input"
         raise ValueError(
-            f"Each {what} is named once, and {twice[0]!r} is there twice. Received: {argument}={list(columns)}"
+            f"Each {what} is named once, and {twice[0]!r} is there twice. Received: "
+            f"{argument}={list(columns)}"
         )

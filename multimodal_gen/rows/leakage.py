@@ -21,17 +21,22 @@ from multimodal_gen.rows.table import IMAGE_SUFFIXES, cells_of
 _SAMPLE = 64
 # Bytes of a file that are compared before all of them are.
 _HEAD = 4096
-# What comparing files may cost: how many are looked at, and the bytes that are read of those that begin alike.
+# What comparing files may cost: how many are looked at, and the bytes that are read of those that
+# begin alike.
 _MOST_FILES = 20_000
 _MOST_BYTES = 256 * 2**20
 
 
 class LeakageWarning(UserWarning):
-    """One picture stands in several parts of a split, so that a model is tested on what it was trained on."""
+    """One picture stands in several parts of a split, so that a model is tested on what it was
+    trained on.
+    """
 
 
 def picture_columns(table: pd.DataFrame) -> list[str]:
-    """The columns that seem to hold pictures: most of some 64 cells are paths with a suffix of a picture, or bytes."""
+    """The columns that seem to hold pictures: most of some 64 cells are paths with a suffix of a
+    picture, or bytes.
+    """
     found: list[str] = []
     if table.empty:
         return found
@@ -59,16 +64,18 @@ def warn_of_shared_pictures(
     Args:
         table: The rows.
         part: `(rows,) int64`, the part of each row.
-        column: A column of pictures: paths or URLs, the bytes of files, or mappings with "bytes" or "path". Other cells
-            are not compared.
-        file_of: Gives the file of this machine that a path names, None for a URL, or a LoadError. With it, files of
-            unlike paths are compared too: by their size, then their first 4096 bytes, and where these are equal as a
-            whole; up to 20,000 pictures are looked at, and 256 MiB read.
-        given: Whether the table says which rows are for what, so that a group would not keep rows together.
+        column: A column of pictures: paths or URLs, the bytes of files, or mappings with "bytes" or
+            "path". Other cells are not compared.
+        file_of: Gives the file of this machine that a path names, None for a URL, or a LoadError.
+            With it, files of unlike paths are compared too: by their size, then their first 4096
+            bytes, and where these are equal as a whole; up to 20,000 pictures are looked at, and
+            256 MiB read.
+        given: Whether the table says which rows are for what, so that a group would not keep rows
+            together.
         stacklevel: As in `warnings.warn`.
 
-    Warns:
-        LeakageWarning: With the number of such pictures, the first one, and the way to keep them together.
+    Warns: LeakageWarning: With the number of such pictures, the first one, and the way to keep them
+        together.
     """
     cells, keys = _keys(cells_of(table, column))
     ordered = np.sort(keys)
@@ -83,11 +90,14 @@ def warn_of_shared_pictures(
         rows = " and ".join(repr(table.index[[row]].tolist()[0]) for row in (first, other))
         way_out = f"Keep the rows of a picture together with group={column!r} (`--group {column}`)"
         if given:
-            way_out = f"The table names the parts: mend them there, or take a random split with `--group {column}`"
+            way_out = (
+                "The table names the parts: mend them there, or take a random split with `--group "
+                f"{column}`"
+            )
         warnings.warn(
-            f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} stand in several parts, "
-            f"{_named(cells[first])} at index {rows} first. A model is then tested on pictures that it was trained on. "
-            f"{way_out}.",
+            f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} "
+            f"stand in several parts, {_named(cells[first])} at index {rows} first. A model is "
+            f"then tested on pictures that it was trained on. {way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,
         )
@@ -97,17 +107,18 @@ def warn_of_shared_pictures(
     if copies:
         first, other = copies[0]
         way_out = (
-            "`multimodal-gen audit --drop FILE --group-column NAME` writes a column for `--group` that keeps them "
-            "together"
+            "`multimodal-gen audit --drop FILE --group-column NAME` writes a column for `--group` "
+            "that keeps them together"
         )
         if given:
             way_out = (
-                "The table names the parts: `multimodal-gen audit --drop FILE`, with the same `--split`, writes a "
-                "table that has none of them in training, and its `--group-column NAME` a column for a random split"
+                "The table names the parts: `multimodal-gen audit --drop FILE`, with the same "
+                "`--split`, writes a table that has none of them in training, and its "
+                "`--group-column NAME` a column for a random split"
             )
         warnings.warn(
-            f"{len(copies):,} pictures in {column!r} stand in several parts under other names, as their files hold the "
-            f"same: {cells[first]!r} and {cells[other]!r} first. {way_out}.",
+            f"{len(copies):,} pictures in {column!r} stand in several parts under other names, as "
+            f"their files hold the same: {cells[first]!r} and {cells[other]!r} first. {way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,
         )
@@ -132,7 +143,9 @@ def _keys(cells: list[Any]) -> tuple[list[Any], np.ndarray]:
     # Paths or bytes, and a number for each: the same for the same, and 0 for what cannot be told.
     if set(map(type, cells)) != {str}:
         cells = [_content(cell) for cell in cells]
-        return cells, np.array([hash(cell) if isinstance(cell, str | bytes) else 0 for cell in cells], "int64")
+        return cells, np.array(
+            [hash(cell) if isinstance(cell, str | bytes) else 0 for cell in cells], "int64"
+        )
     return cells, np.fromiter(map(hash, cells), "int64", len(cells))
 
 
@@ -152,7 +165,8 @@ def _torn(codes: np.ndarray, part: np.ndarray) -> np.ndarray:
 def _copies(
     cells: list[Any], codes: np.ndarray, part: np.ndarray, file_of: Callable[[str], str | None]
 ) -> list[tuple[int, int]]:
-    # Rows of two pictures in unlike parts whose files hold the same: one pair for each file but the first.
+    # Rows of two pictures in unlike parts whose files hold the same: one pair for each file but the
+    # first.
     rows = pd.DataFrame({"code": codes, "part": part}).drop_duplicates().index.tolist()
     files: dict[int, str] = {}
     sizes: dict[int, int] = {}
@@ -181,7 +195,11 @@ def _copies(
         # Rows of one path are told of already.
         one = {codes[row]: row for row in reversed(group)}
         first = group[0]
-        pairs += [(first, row) for code, row in sorted(one.items(), key=lambda pair: pair[1]) if code != codes[first]]
+        pairs += [
+            (first, row)
+            for code, row in sorted(one.items(), key=lambda pair: pair[1])
+            if code != codes[first]
+        ]
     return pairs
 
 
@@ -193,7 +211,9 @@ def _alike(keys: Mapping[int, Any], codes: np.ndarray, part: np.ndarray) -> list
     return [
         group
         for group in groups.values()
-        if len(group) > 1 and len({codes[row] for row in group}) > 1 and len({part[row] for row in group}) > 1
+        if len(group) > 1
+        and len({codes[row] for row in group}) > 1
+        and len({part[row] for row in group}) > 1
     ]
 
 

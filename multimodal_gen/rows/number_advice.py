@@ -1,6 +1,8 @@
-"""What stands in a column that should hold numbers and does not, and what to do about it: said of the whole column.
+"""What stands in a column that should hold numbers and does not, and what to do about it: said of
+the whole column.
 
-A comma is a decimal sign in some tables and parts thousands in others, so no advice may turn one number into another.
+A comma is a decimal sign in some tables and parts thousands in others, so no advice may turn one
+number into another.
 """
 
 from __future__ import annotations
@@ -23,14 +25,18 @@ _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{1,2}:\d{2}(:\d{2}.*)?"
 )
 _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-# Ways to write a number: 0,5 or 12,50; 1,234.5 or 1,234,567; 1.234,5 or 1.234.567; and 1,234, which may be either.
+# Ways to write a number: 0,5 or 12,50; 1,234.5 or 1,234,567; 1.234,5 or 1.234.567; and 1,234, which
+# may be either.
 _POINT_THOUSANDS = re.compile(r"[-+]?\d{1,3}((\.\d{3})+,\d*|(\.\d{3}){2,})")
 _COMMA_THOUSANDS = re.compile(r"[-+]?\d{1,3}((,\d{3})+\.\d*|(,\d{3}){2,})")
 _EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+")
 # One number, maybe with blanks between thousands, and what stands before and behind it.
-_BESIDE = re.compile(r"([-+]?)(\D*?)([-+]?(?:\d{1,3}(?:\s\d{3})+(?![\d\s])[.,]?\d*|\d[\d.,]*|[.,]\d+))(\D*)")
-# What may be taken away from beside a number: names and signs of units and currencies. "<5", "5+" and "(5)" say more.
+_BESIDE = re.compile(
+    r"([-+]?)(\D*?)([-+]?(?:\d{1,3}(?:\s\d{3})+(?![\d\s])[.,]?\d*|\d[\d.,]*|[.,]\d+))(\D*)"
+)
+# What may be taken away from beside a number: names and signs of units and currencies. "<5", "5+"
+# and "(5)" say more.
 _UNIT = re.compile(r"[^\W\d_]*\.?\s*[$\u00a2-\u00a5\u20a0-\u20cf%\u2030\u00b0]?\s*[^\W\d_]*\.?")
 
 
@@ -45,9 +51,10 @@ def advice_on(column: pd.Series) -> str:
     table = f"table[{name!r}]"
     if 2 * sum(map(_is_date, cells)) > len(cells):
         return (
-            f"{name!r} holds dates or times. Make numbers of `dates = pd.to_datetime({table}, format='mixed')` (with "
-            "`dayfirst=True` where days come before months), as the days `(dates - pd.Timestamp('2000-01-01')) / "
-            "pd.Timedelta(days=1)` or the hours `dates.dt.hour`, in a column of their own. "
+            f"{name!r} holds dates or times. Make numbers of `dates = pd.to_datetime({table}, "
+            "format='mixed')` (with `dayfirst=True` where days come before months), as the days "
+            "`(dates - pd.Timestamp('2000-01-01')) / pd.Timedelta(days=1)` or the hours "
+            "`dates.dt.hour`, in a column of their own. "
         )
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
     strange = [text for text in texts if not _PLAIN.fullmatch(text)]
@@ -56,25 +63,32 @@ def advice_on(column: pd.Series) -> str:
         return _on_commas(commas, texts, table)
     odd = [text for text in strange if not _with_commas(text)]
     beside = _beside(odd)
-    if 2 * sum(text in beside for text in odd) > len(odd) and (advice := _on_beside(beside, odd, cells, table, name)):
+    if 2 * sum(text in beside for text in odd) > len(odd) and (
+        advice := _on_beside(beside, odd, cells, table, name)
+    ):
         return advice
     if 2 * len(strange) <= len(cells):
         return (
-            f"{len(strange):,} of {len(cells):,} cells of {name!r} are not numbers: mend them, or read them as missing "
+            f"{len(strange):,} of {len(cells):,} cells of {name!r} are not numbers: mend them, or "
+            "read them as missing "
             f'with `{table} = pd.to_numeric({table}, errors="coerce")`. '
         )
     different = len(set(strange))
     if different > _FEW:
-        return f"{name!r} holds texts; read them with `TextLoader.from_texts({name!r}, ...)` (`--caption {name}`). "
+        return (
+            f"{name!r} holds texts; read them with `TextLoader.from_texts({name!r}, ...)` "
+            f"(`--caption {name}`). "
+        )
     return (
-        f"{name!r} holds categories, {different:,} different ones. Make a column of 0 and 1 for each with "
-        f"`table = table.join(pd.get_dummies({table}, prefix={name!r}, dtype=float))` and give the names of these "
-        "columns, or predict them with a ClassLabel. "
+        f"{name!r} holds categories, {different:,} different ones. Make a column of 0 and 1 for "
+        f"each with `table = table.join(pd.get_dummies({table}, prefix={name!r}, dtype=float))` "
+        "and give the names of these columns, or predict them with a ClassLabel. "
     )
 
 
 def advice_on_cell(cell: Any) -> str:
-    """What a single cell holds in place of a number, and the way out, in sentences, where its column is not at hand.
+    """What a single cell holds in place of a number, and the way out, in sentences, where its
+    column is not at hand.
 
     Args:
         cell: The cell, which is not a number.
@@ -87,15 +101,20 @@ def advice_on_cell(cell: Any) -> str:
         if _UNIT.fullmatch(what.before) and _UNIT.fullmatch(what.behind):
             taken = _taking("table[column]", [what])
             if _with_commas(what.number):
-                return _on_commas([what.number], [what.number], "table[column]", all_seen=False, taken=taken)
+                return _on_commas(
+                    [what.number], [what.number], "table[column]", all_seen=False, taken=taken
+                )
             return (
-                f"{shown(text)} has something beside a number; if so in every row, take it away with "
-                f"`table[column] = pd.to_numeric({taken})`. "
+                f"{shown(text)} has something beside a number; if so in every row, take it away "
+                f"with `table[column] = pd.to_numeric({taken})`. "
             )
     if _is_date(cell):
         return "It is a date or a time, of which `pd.to_datetime` and its `.dt` make numbers. "
     return (
-        'Mend it, or read such cells as missing with `pd.to_numeric(table[column], errors="coerce")`. ' if text else ""
+        "Mend it, or read such cells as missing with `pd.to_numeric(table[column], "
+        'errors="coerce")`. '
+        if text
+        else ""
     )
 
 
@@ -133,11 +152,15 @@ def _beside(texts: Sequence[str]) -> dict[str, _Amount]:
         sign, before, number, behind = parts.groups()
         bare = sign + re.sub(r"\s", "", number)
         if bare != text and (_PLAIN.fullmatch(bare) or _with_commas(bare)):
-            found[text] = _Amount(before.strip(), bare, behind.strip(), blanks=re.search(r"\s", number) is not None)
+            found[text] = _Amount(
+                before.strip(), bare, behind.strip(), blanks=re.search(r"\s", number) is not None
+            )
     return found
 
 
-def _on_beside(beside: dict[str, _Amount], odd: Sequence[str], cells: Sequence[Any], table: str, name: Any) -> str:
+def _on_beside(
+    beside: dict[str, _Amount], odd: Sequence[str], cells: Sequence[Any], table: str, name: Any
+) -> str:
     amounts = list(beside.values())
     rests = list(dict.fromkeys(one.rest for one in amounts if any(one.rest)))
     # A rest of its own for nearly each text, as of "A1", "B2" and "C3", is part of a name.
@@ -150,14 +173,14 @@ def _on_beside(beside: dict[str, _Amount], odd: Sequence[str], cells: Sequence[A
     if len(rests) > 1:
         units = " and ".join(shown(" ".join(filter(None, rest))) for rest in rests[:3])
         return (
-            f"{what}, and not the same in all ({units}): bring them to one unit and take it away with `.str.replace`; "
-            "or, if they are names, predict them with a ClassLabel. "
+            f"{what}, and not the same in all ({units}): bring them to one unit and take it away "
+            "with `.str.replace`; or, if they are names, predict them with a ClassLabel. "
         )
     others = sum(text not in beside for text in odd)
     if others:
         return (
-            f"{what}, and {others:,} of {len(cells):,} cells hold no number: mend these, and take away what stands "
-            "beside the others with `.str.replace`. "
+            f"{what}, and {others:,} of {len(cells):,} cells hold no number: mend these, and take "
+            "away what stands beside the others with `.str.replace`. "
         )
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
     # To a cell that is a number already, `.str` gives NaN.
@@ -166,7 +189,9 @@ def _on_beside(beside: dict[str, _Amount], odd: Sequence[str], cells: Sequence[A
     commas = [number for number in numbers if _with_commas(number)]
     if commas:
         return f"{what}. {_on_commas(commas, numbers, table, taken=taken)}"
-    same = ", if the cells without it are of the same unit" if rests and len(odd) < len(cells) else ""
+    same = (
+        ", if the cells without it are of the same unit" if rests and len(odd) < len(cells) else ""
+    )
     return f"{what}: take it away{same}, with `{table} = pd.to_numeric({taken})`. "
 
 
@@ -174,26 +199,42 @@ def _taking(table: str, amounts: Sequence[_Amount]) -> str:
     """The code that takes away what stands beside the numbers."""
     rests = dict.fromkeys(part for one in amounts for part in one.rest if part)
     # The longer first: it may hold the other.
-    code = table + "".join(f".str.replace({rest!r}, '')" for rest in sorted(rests, key=len, reverse=True))
+    code = table + "".join(
+        f".str.replace({rest!r}, '')" for rest in sorted(rests, key=len, reverse=True)
+    )
     # Arrow, which pandas 3.0 has for its strings, counts the blanks of ASCII alone as `\s`.
     blanks = r".str.replace('[\\s\u00a0\u2009\u202f]', '', regex=True)"
     return code + (blanks if any(one.blanks for one in amounts) else "")
 
 
 def _on_commas(
-    commas: Sequence[str], texts: Sequence[str], table: str, *, all_seen: bool = True, taken: str | None = None
+    commas: Sequence[str],
+    texts: Sequence[str],
+    table: str,
+    *,
+    all_seen: bool = True,
+    taken: str | None = None,
 ) -> str:
     taken = taken or table
     either = [text for text in commas if _EITHER.fullmatch(text)]
     by_point = [text for text in commas if _POINT_THOUSANDS.fullmatch(text)]
     by_comma = [text for text in commas if _COMMA_THOUSANDS.fullmatch(text)]
-    decimal = [text for text in commas if _DECIMAL_COMMA.fullmatch(text) and not _EITHER.fullmatch(text)]
+    decimal = [
+        text for text in commas if _DECIMAL_COMMA.fullmatch(text) and not _EITHER.fullmatch(text)
+    ]
     # What is a number as it stands says what a point is.
     points = [text for text in texts if "." in text and _PLAIN.fullmatch(text)]
     condition = "" if all_seen else "; if so in every row"
     if by_comma and not by_point and not decimal:
-        what, mended = f"{shown(by_comma[0])} has commas between thousands", f"{taken}.str.replace(',', '')"
-    elif by_point and not by_comma and all(re.fullmatch(r"[-+]?\d{1,3}\.\d{3}", text) for text in points):
+        what, mended = (
+            f"{shown(by_comma[0])} has commas between thousands",
+            f"{taken}.str.replace(',', '')",
+        )
+    elif (
+        by_point
+        and not by_comma
+        and all(re.fullmatch(r"[-+]?\d{1,3}\.\d{3}", text) for text in points)
+    ):
         what = f"{shown(by_point[0])} has points between thousands and a decimal comma"
         mended = f"{taken}.str.replace('.', '').str.replace(',', '.')"
     elif decimal and not by_comma and not by_point and not points:
@@ -201,11 +242,15 @@ def _on_commas(
     elif len(either) == len(commas):
         text = either[0]
         return (
-            f"{shown(text)} is {text.replace(',', '')} where commas part thousands, and {text.replace(',', '.')} where "
-            "they are decimal signs, which nothing here tells: write the numbers without commas. "
+            f"{shown(text)} is {text.replace(',', '')} where commas part thousands, and "
+            f"{text.replace(',', '.')} where they are decimal signs, which nothing here tells: "
+            "write the numbers without commas. "
         )
     else:
         ways = (by_comma, by_point, decimal, either, points)
         found = " and ".join(shown(way[0]) for way in ways if way)
-        return f"Commas and points mean one thing here and another there, as in {found}: mend them by hand. "
+        return (
+            f"Commas and points mean one thing here and another there, as in {found}: mend them by "
+            "hand. "
+        )
     return f"{what}{condition}: `{table} = pd.to_numeric({mended})`. "

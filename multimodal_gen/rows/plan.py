@@ -1,9 +1,11 @@
-"""Which rows go into which batch, in which order, with which random streams. Pure arithmetic, no data.
+"""Which rows go into which batch, in which order, with which random streams. Pure arithmetic, no
+data.
 
-Everything is a function of `(seed, epoch, batch index)` for rows and of `(seed, epoch, row position, column)`
-for randomness, so nothing depends on what was asked before, on threads, or on the number of hosts. The
-generator is Philox, which is counter-based: a stream is set up by writing its coordinates into the counter
-(Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3").
+Everything is a function of `(seed, epoch, batch index)` for rows and of `(seed, epoch, row
+position, column)` for randomness, so nothing depends on what was asked before, on threads, or on
+the number of hosts. The generator is Philox, which is counter-based: a stream is set up by writing
+its coordinates into the counter (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2,
+3").
 """
 
 from __future__ import annotations
@@ -33,10 +35,12 @@ class Plan:
         drop_remainder: Whether a last batch of fewer rows is left out.
         rank: Which slice of every batch is this process's.
         world_size: Into how many slices every batch is cut.
-        weights: `(num_rows,)`, how often each row comes in relation to the others; by default each comes once. They are
-            drawn by systematic resampling (Kitagawa, 1996): a row that should come 2.3 times comes 2 or 3 times.
-        buckets: `(num_rows,) uint8`, a number for each row. Full batches are made of rows of one number, but for those
-            on the border of two, and come in random order; the rows of a last, shorter batch are of any.
+        weights: `(num_rows,)`, how often each row comes in relation to the others; by default each
+            comes once. They are drawn by systematic resampling (Kitagawa, 1996): a row that should
+            come 2.3 times comes 2 or 3 times.
+        buckets: `(num_rows,) uint8`, a number for each row. Full batches are made of rows of one
+            number, but for those on the border of two, and come in random order; the rows of a
+            last, shorter batch are of any.
     """
 
     num_rows: int
@@ -53,11 +57,18 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("batch_size", "rank", "world_size"):
             if not isinstance(getattr(self, name), int | np.integer):
-                raise ValueError(f"`{name}` must be an integer. Received: {name}={getattr(self, name)!r}")
+                raise ValueError(
+                    f"`{name}` must be an integer. Received: {name}={getattr(self, name)!r}"
+                )
         if self.weights is not None and not self.shuffle:
-            raise ValueError("Rows drawn by weight have no order of the table's; take `shuffle=True`. Received: False")
+            raise ValueError(
+                "Rows drawn by weight have no order of the table's; take `shuffle=True`. Received: "
+                "False"
+            )
         if self.batch_size < 1:
-            raise ValueError(f"`batch_size` must be positive. Received: batch_size={self.batch_size!r}")
+            raise ValueError(
+                f"`batch_size` must be positive. Received: batch_size={self.batch_size!r}"
+            )
         check_seed(self.seed)
         if self.world_size < 1 or not 0 <= self.rank < self.world_size:
             raise ValueError(
@@ -66,8 +77,9 @@ class Plan:
             )
         if self.batch_size % self.world_size:
             raise ValueError(
-                "`batch_size` counts the rows of all ranks together and must be a multiple of `world_size`. "
-                f"Received: batch_size={self.batch_size!r}, world_size={self.world_size!r}"
+                "`batch_size` counts the rows of all ranks together and must be a multiple of "
+                f"`world_size`. Received: batch_size={self.batch_size!r}, "
+                f"world_size={self.world_size!r}"
             )
         if self.drop_remainder and self.num_rows < self.batch_size:
             raise ValueError(
@@ -85,7 +97,9 @@ class Plan:
     def shard(self, rank: int, world_size: int) -> Plan:
         """The same plan as seen by one of several processes."""
         if self.world_size != 1:
-            raise ValueError(f"This plan is a shard already. Received: rank={rank!r}, world_size={world_size!r}")
+            raise ValueError(
+                f"This plan is a shard already. Received: rank={rank!r}, world_size={world_size!r}"
+            )
         return dataclasses.replace(self, rank=rank, world_size=world_size)
 
     def batch(self, epoch: int, index: int) -> tuple[np.ndarray, int]:
@@ -96,12 +110,17 @@ class Plan:
             index: Position of the batch in the epoch, in [0, num_batches).
 
         Returns:
-            `(positions, padding)`: row positions, and how many of them, at the end, are padding: rows repeated only so
+            `(positions, padding)`: row positions, and how many of them, at the end, are padding:
+                rows repeated only so
             that all ranks have equal batches, to be given the sample weight 0.
         """
         start = index * self.batch_size
         stop = min(start + self.batch_size, self.num_rows)
-        positions = self.order(epoch)[start:stop].astype("int64") if self.shuffle else np.arange(start, stop)
+        positions = (
+            self.order(epoch)[start:stop].astype("int64")
+            if self.shuffle
+            else np.arange(start, stop)
+        )
         share = math.ceil(len(positions) / self.world_size)
         own = positions[self.rank * share : (self.rank + 1) * share]
         padding = share - len(own)
@@ -151,15 +170,19 @@ class _OrderCache:
 def _order(plan: Plan, epoch: int) -> np.ndarray:
     order = _permutation(plan, epoch, 0)
     if plan.weights is not None:
-        # Rows of equal weight stand together, so that a class of theirs gets its share to within one row.
+        # Rows of equal weight stand together, so that a class of theirs gets its share to within
+        # one row.
         order = order[np.argsort(plan.weights[order], kind="stable")]
         ends = np.cumsum(plan.weights[order])
         offset = _philox(plan.seed, _ORDER_STREAM, epoch, 1).random_raw() / 2.0**64
         points = (np.arange(plan.num_rows) + offset) * (ends[-1] / plan.num_rows)
-        drawn = np.minimum(np.searchsorted(ends, points, side="right"), np.flatnonzero(plan.weights[order])[-1])
+        drawn = np.minimum(
+            np.searchsorted(ends, points, side="right"), np.flatnonzero(plan.weights[order])[-1]
+        )
         order = order[drawn][_permutation(plan, epoch, 2)]
     if plan.buckets is not None:
-        # The rows of a short batch are set aside first, so that what `drop_remainder` leaves out is of any bucket.
+        # The rows of a short batch are set aside first, so that what `drop_remainder` leaves out is
+        # of any bucket.
         batches = plan.num_rows // plan.batch_size
         full, short = np.split(order, [batches * plan.batch_size])
         full = full[np.argsort(plan.buckets[full], kind="stable")].reshape(batches, plan.batch_size)
@@ -170,8 +193,9 @@ def _order(plan: Plan, epoch: int) -> np.ndarray:
 
 
 def _permutation(plan: Plan, epoch: int, stream: int) -> np.ndarray:
-    # Raw words are fixed for good; Generator.permutation may change between NumPy releases. The position stands in the
-    # low bits of its word, so that sorting the words in place, ten times as fast as an argsort, carries it along.
+    # Raw words are fixed for good; Generator.permutation may change between NumPy releases. The
+    # position stands in the low bits of its word, so that sorting the words in place, ten times as
+    # fast as an argsort, carries it along.
     words = _philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(plan.num_rows)
     low = np.uint64((1 << (plan.num_rows - 1).bit_length()) - 1)
     words &= ~low

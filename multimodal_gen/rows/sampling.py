@@ -1,6 +1,7 @@
 """Samplers: how often each row of a table is to come, where not every row is to come once an epoch.
 
-A sampler only says how much each row weighs; the plan draws the rows, anew every epoch and the same for the same seed.
+A sampler only says how much each row weighs; the plan draws the rows, anew every epoch and the same
+for the same seed.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ class Sampler(Configurable):
 
     @abc.abstractmethod
     def weights(self, table: pd.DataFrame) -> np.ndarray:
-        """How often each row is to come in relation to the others: `(rows,) float64`, finite and at least 0."""
+        """How often each row is to come in relation to the others: `(rows,) float64`, finite and at
+        least 0.
+        """
 
 
 @dataclass(frozen=True)
 class BalancedSampler(Sampler):
-    """Every class comes equally often: rows of rare classes repeatedly, some of frequent ones not at all.
+    """Every class comes equally often: rows of rare classes repeatedly, some of frequent ones not
+    at all.
 
     Args:
         column: The column of classes.
@@ -50,13 +54,15 @@ class BalancedSampler(Sampler):
             codes, classes = pd.factorize(column_texts(table[self.column]))
         except TypeError:
             raise TableError(
-                f"A balanced sampler needs one class a row, and not lists or arrays. Received: column={self.column!r}"
+                "A balanced sampler needs one class a row, and not lists or arrays. Received: "
+                f"column={self.column!r}"
             ) from None
         if (codes < 0).any():
             index = table.index[codes < 0].tolist()[0]
             raise TableError(
-                f"A balanced sampler needs a class in every row; drop the others with `.dropna(subset=[...])`. "
-                f"Received: a missing value at index {index!r}, column {self.column!r}"
+                "A balanced sampler needs a class in every row; drop the others with "
+                f"`.dropna(subset=[...])`. Received: a missing value at index {index!r}, column "
+                f"{self.column!r}"
             )
         counts = np.bincount(codes, minlength=len(classes))
         return np.asarray(1.0 / counts[codes])
@@ -64,7 +70,8 @@ class BalancedSampler(Sampler):
 
 @dataclass(frozen=True)
 class WeightedSampler(Sampler):
-    """Rows come as often as a column says, in relation to each other; a weight of 0 leaves a row out.
+    """Rows come as often as a column says, in relation to each other; a weight of 0 leaves a row
+    out.
 
     Args:
         column: The column of weights, finite and at least 0.
@@ -76,7 +83,8 @@ class WeightedSampler(Sampler):
         """The column as numbers, also of texts that are numbers; NaN where a cell is missing.
 
         Raises:
-            TableError: If there is no such column, or a cell of it is not a number; it names the row.
+            TableError: If there is no such column, or a cell of it is not a number; it names the
+                row.
         """
         check_columns(table, [self.column])
         try:
@@ -89,29 +97,36 @@ def draw_weights(sampler: Sampler | None, table: pd.DataFrame) -> np.ndarray | N
     """What a sampler gives for a table as `(rows,) float64`, or None without one.
 
     Raises:
-        TableError: If there is not one weight a row, one is not a finite number of at least 0, or all are 0.
+        TableError: If there is not one weight a row, one is not a finite number of at least 0, or
+            all are 0.
     """
     if sampler is None:
         return None
     weights = np.asarray(sampler.weights(table), "float64")
     if weights.shape != (len(table),):
-        raise TableError(f"A sampler must give one weight a row. Received: shape {weights.shape} for {len(table)} rows")
+        raise TableError(
+            f"A sampler must give one weight a row. Received: shape {weights.shape} for "
+            f"{len(table)} rows"
+        )
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         raise TableError(
-            "A row's weight must be a finite number, at least 0. "
-            f"Received: {weights[bad][0]} at index {table.index[bad].tolist()[0]!r} from {sampler!r}"
+            f"A row's weight must be a finite number, at least 0. Received: {weights[bad][0]} at "
+            f"index {table.index[bad].tolist()[0]!r} from {sampler!r}"
         )
     if not weights.any():
-        raise TableError(f"At least one row must have a weight above 0. Received: all 0 from {sampler!r}")
+        raise TableError(
+            f"At least one row must have a weight above 0. Received: all 0 from {sampler!r}"
+        )
     return weights
 
 
 def check_sampler(sampler: Any, table: pd.DataFrame) -> None:
     """Prove that a sampler keeps its contract, on a table of your own.
 
-    Checked are: one finite weight of at least 0 for each row, and not all 0; the same weights when asked again, after
-    pickling and after saving to JSON; that table and sampler are left as they are.
+    Checked are: one finite weight of at least 0 for each row, and not all 0; the same weights when
+    asked again, after pickling and after saving to JSON; that table and sampler are left as they
+    are.
 
     Args:
         sampler: The sampler to check.
@@ -140,13 +155,21 @@ def check_sampler(sampler: Any, table: pd.DataFrame) -> None:
     try:
         pd.testing.assert_frame_equal(table, before)
     except AssertionError as error:
-        raise LoaderError(f"{name}.weights must leave the table as it is. Received: {error}") from None
+        raise LoaderError(
+            f"{name}.weights must leave the table as it is. Received: {error}"
+        ) from None
     try:
         unpickled = pickle.loads(pickle.dumps(sampler))
     except Exception as error:
-        raise LoaderError(f"{name} must be picklable, so hold no open file or lambda. Received: {error}") from error
+        raise LoaderError(
+            f"{name} must be picklable, so hold no open file or lambda. Received: {error}"
+        ) from error
     rebuilt = deserialize(json.loads(saved), classes_in(sampler))
-    for when, one in (("every time", sampler), ("after pickling", unpickled), ("after saving to JSON", rebuilt)):
+    for when, one in (
+        ("every time", sampler),
+        ("after pickling", unpickled),
+        ("after saving to JSON", rebuilt),
+    ):
         if drawn(one) != weights:
             raise LoaderError(f"{name}.weights must give the same weights {when}. Received: others")
     if json.dumps(serialize(sampler)) != saved:

@@ -30,15 +30,18 @@ def split_groups(
         rng: The only source of randomness.
 
     Returns:
-        `(rows,) int64`. Large groups are placed first, each where most of what it brings is lacking; where there are
-        several classes, groups are then moved until no move brings the parts nearer to their totals. Groups of one row
-        each are split as rows are.
+        `(rows,) int64`. Large groups are placed first, each where most of what it brings is
+        lacking; where there are several classes, groups are then moved until no move brings the
+        parts nearer to their totals. Groups of one row each are split as rows are.
 
     Raises:
         TableError: If there are fewer groups than parts.
     """
     if num_groups < len(fractions):
-        raise TableError(f"There are fewer groups than parts. Received: {num_groups} groups, {len(fractions)} parts")
+        raise TableError(
+            f"There are fewer groups than parts. Received: {num_groups} groups, {len(fractions)} "
+            "parts"
+        )
     if num_classes > 1 and num_groups == len(groups):
         return split_rows(classes, num_classes, fractions, rng)
     members = _Members(groups, num_groups, classes, num_classes)
@@ -54,8 +57,11 @@ def split_groups(
 
 
 class _Members:
-    # How many rows of which class a group has: an entry for each class of each group, groups in order.
-    def __init__(self, groups: np.ndarray, num_groups: int, classes: np.ndarray, num_classes: int) -> None:
+    # How many rows of which class a group has: an entry for each class of each group, groups in
+    # order.
+    def __init__(
+        self, groups: np.ndarray, num_groups: int, classes: np.ndarray, num_classes: int
+    ) -> None:
         pairs, self.rows = np.unique(groups * num_classes + classes, return_counts=True)
         self.group, self.of_class = np.divmod(pairs, num_classes)
         self.starts = np.searchsorted(self.group, np.arange(num_groups + 1))
@@ -67,7 +73,8 @@ class _Members:
 
 
 def _place(members: _Members, fractions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    # Classes weigh by their rarity, so that a class of ten rows is shared out as evenly as one of a thousand.
+    # Classes weigh by their rarity, so that a class of ten rows is shared out as evenly as one of a
+    # thousand.
     share = members.rows / members.class_sizes[members.of_class]
     missing = np.outer(fractions, np.ones(len(members.class_sizes)))
     share_of_all = members.sizes / members.sizes.sum()
@@ -82,7 +89,8 @@ def _place(members: _Members, fractions: np.ndarray, rng: np.random.Generator) -
         score = (missing[:, of_class] * own).sum(axis=1) / (own.sum() * fractions)
         lack = missing_of_all * share_of_all[one] / (share_of_all[one] * fractions)
         best = score >= score.max() - _NEARLY
-        # A class that is met for the first time is lacking everywhere alike: a model must know it above all.
+        # A class that is met for the first time is lacking everywhere alike: a model must know it
+        # above all.
         first = several and best[largest] and lack[largest] > 0
         chosen = largest if first else int(np.where(best, lack, -np.inf).argmax())
         part[one] = chosen
@@ -101,14 +109,16 @@ def _even_out(members: _Members, part: np.ndarray, fractions: np.ndarray) -> Non
         # From the fullest part to the emptiest.
         a, b = int(excess.argmax()), int(excess.argmin())
         room = min(excess[a], -excess[b])
-        # A move brings the parts nearer if it is of fewer rows than twice what is too much, or lacking.
+        # A move brings the parts nearer if it is of fewer rows than twice what is too much, or
+        # lacking.
         fits = (part == a) & (members.sizes < excess[a] - excess[b] - _NEARLY)
         if not fits.any():
             return
         harm = _harm(members, found, wanted, a, b) / members.sizes
         likely = np.flatnonzero(fits)
         likely = likely[np.argsort(harm[likely], kind="stable")]
-        # Some at once, as there may be thousands to move, but few, as each changes what the next one would do.
+        # Some at once, as there may be thousands to move, but few, as each changes what the next
+        # one would do.
         taken = likely[np.cumsum(members.sizes[likely]) <= max(room / 8, 1)]
         for one in taken.tolist() or [int(likely[0])]:
             entries = members.entries(one)
@@ -120,8 +130,11 @@ def _even_out(members: _Members, part: np.ndarray, fractions: np.ndarray) -> Non
 
 
 def _harm(members: _Members, found: np.ndarray, wanted: np.ndarray, a: int, b: int) -> np.ndarray:
-    # By group: what moving it from part a to part b adds to the squared deviations of its classes, relative to them.
+    # By group: what moving it from part a to part b adds to the squared deviations of its classes,
+    # relative to them.
     c, rows = members.of_class, members.rows
     from_a = (found[c, a] - rows - wanted[c, a]) ** 2 - (found[c, a] - wanted[c, a]) ** 2
     to_b = (found[c, b] + rows - wanted[c, b]) ** 2 - (found[c, b] - wanted[c, b]) ** 2
-    return np.bincount(members.group, from_a / wanted[c, a] + to_b / wanted[c, b], minlength=len(members.sizes))
+    return np.bincount(
+        members.group, from_a / wanted[c, a] + to_b / wanted[c, b], minlength=len(members.sizes)
+    )

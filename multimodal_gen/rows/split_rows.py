@@ -1,4 +1,6 @@
-"""How rows are shared out to the parts of a split: the total of each part, and within it the share of each class."""
+"""How rows are shared out to the parts of a split: the total of each part, and within it the share
+of each class.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 
-# A share this near a whole number of rows is that number: 30 rows times 0.1 are 3.0000000000000004 in floats.
+# A share this near a whole number of rows is that number: 30 rows times 0.1 are 3.0000000000000004
+# in floats.
 _NEARLY = 1e-6
 
 
-def split_rows(classes: np.ndarray, num_classes: int, fractions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def split_rows(
+    classes: np.ndarray, num_classes: int, fractions: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """The part of each row, at random.
 
     Args:
@@ -20,8 +25,8 @@ def split_rows(classes: np.ndarray, num_classes: int, fractions: np.ndarray, rng
         rng: The only source of randomness.
 
     Returns:
-        `(rows,) int64`. A part has its share of all rows, rounded up or down, and its share of each class to within one
-        row; only a part that would be empty takes a row more.
+        `(rows,) int64`. A part has its share of all rows, rounded up or down, and its share of each
+        class to within one row; only a part that would be empty takes a row more.
     """
     part = np.empty(len(classes), "int64")
     shuffled = rng.permutation(len(classes))
@@ -31,16 +36,19 @@ def split_rows(classes: np.ndarray, num_classes: int, fractions: np.ndarray, rng
     return part
 
 
-def shares_of_classes(sizes: np.ndarray, fractions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def shares_of_classes(
+    sizes: np.ndarray, fractions: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Rows of each class in each part, `(classes, parts) int64`.
 
-    That all classes and all parts can be rounded at once is a flow in a network with whole capacities: classes hand out
-    the rows that rounding down leaves over, at most one to each part, and there is a whole solution as there is one in
-    fractions. The start is a greedy one, which for large classes is nearly right; then rows travel from parts with too
-    many to parts with too few, along the cheapest path.
+    That all classes and all parts can be rounded at once is a flow in a network with whole
+    capacities: classes hand out the rows that rounding down leaves over, at most one to each part,
+    and there is a whole solution as there is one in fractions. The start is a greedy one, which for
+    large classes is nearly right; then rows travel from parts with too many to parts with too few,
+    along the cheapest path.
 
-    Which way a class is rounded is free otherwise. A class of a few rows is rather in the largest part, as a model
-    cannot learn what only the others have, and then in as many parts as it can be.
+    Which way a class is rounded is free otherwise. A class of a few rows is rather in the largest
+    part, as a model cannot learn what only the others have, and then in as many parts as it can be.
     """
     whole, rest = _rounded_down(np.outer(sizes, fractions))
     open_, left = rest > 0, sizes - whole.sum(axis=1)
@@ -48,11 +56,19 @@ def shares_of_classes(sizes: np.ndarray, fractions: np.ndarray, rng: np.random.G
     low, high = totals, totals + (loose > 0)
     if sizes.sum() >= len(fractions):
         low, high = np.maximum(low, 1), np.maximum(high, 1)
-    # What it is worth that a class has its row there: being in that part at all, in the largest above all.
+    # What it is worth that a class has its row there: being in that part at all, in the largest
+    # above all.
     worth = np.where(whole == 0, 1.0, 0.0)
     worth[:, fractions.argmax()] *= 10
     extra = _greedy(rest, left, worth * open_)
-    _balance(extra, open_, np.round(worth + rest, 1), low - whole.sum(axis=0), high - whole.sum(axis=0), rng)
+    _balance(
+        extra,
+        open_,
+        np.round(worth + rest, 1),
+        low - whole.sum(axis=0),
+        high - whole.sum(axis=0),
+        rng,
+    )
     counts = whole + extra
     _make_known(counts, whole + rest, int(fractions.argmax()))
     while sizes.sum() >= len(fractions) and not counts.sum(axis=0).all():
@@ -72,14 +88,17 @@ def _rounded_down(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _greedy(rest: np.ndarray, left: np.ndarray, worth: np.ndarray) -> np.ndarray:
-    # Class by class, those first that may miss a part; what rounding took from a part it gets back in the next class.
+    # Class by class, those first that may miss a part; what rounding took from a part it gets back
+    # in the next class.
     extra = np.zeros(rest.shape, bool)
     debt = [0.0] * rest.shape[1]
     for one in np.argsort(worth.max(axis=1, initial=0) == 0, kind="stable"):
         own, own_worth, count = rest[one].tolist(), worth[one].tolist(), int(left[one])
         due = [a + b for a, b in zip(own, debt, strict=True)]
         parts = sorted(
-            (part for part, share in enumerate(own) if share > 0), key=lambda p: (own_worth[p], due[p]), reverse=True
+            (part for part, share in enumerate(own) if share > 0),
+            key=lambda p: (own_worth[p], due[p]),
+            reverse=True,
         )
         for part in parts[:count]:
             extra[one, part] = True
@@ -89,7 +108,12 @@ def _greedy(rest: np.ndarray, left: np.ndarray, worth: np.ndarray) -> np.ndarray
 
 
 def _balance(
-    extra: np.ndarray, open_: np.ndarray, worth: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator
+    extra: np.ndarray,
+    open_: np.ndarray,
+    worth: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    rng: np.random.Generator,
 ) -> None:
     # Moves rows, in place, until each part has at least `low` and at most `high` of them.
     order = rng.permutation(len(extra))
@@ -116,7 +140,8 @@ def _balance(
 
 
 def _make_known(counts: np.ndarray, shares: np.ndarray, largest: int) -> None:
-    # In place: a class that the largest part lacks changes places with a row of a class that has its share there.
+    # In place: a class that the largest part lacks changes places with a row of a class that has
+    # its share there.
     for other in range(counts.shape[1]):
         unknown = np.flatnonzero((counts[:, largest] == 0) & (counts[:, other] > 0))
         can_give = (counts[:, largest] > 1) & (counts[:, largest] >= shares[:, largest] - _NEARLY)
@@ -133,7 +158,8 @@ def _make_known(counts: np.ndarray, shares: np.ndarray, largest: int) -> None:
 def _movable(
     extra: np.ndarray, open_: np.ndarray, worth: np.ndarray, order: np.ndarray
 ) -> dict[tuple[int, int], tuple[float, np.ndarray]]:
-    # For two parts: what it costs to move a row from one to the other, and the classes that can do it at that price.
+    # For two parts: what it costs to move a row from one to the other, and the classes that can do
+    # it at that price.
     found = {}
     for a in range(extra.shape[1]):
         for b in range(extra.shape[1]):
@@ -144,8 +170,11 @@ def _movable(
     return found
 
 
-def _cheapest_path(costs: dict[tuple[int, int], float], sources: np.ndarray, sinks: np.ndarray) -> list[int]:
-    # Dijkstra over a handful of parts. A move that gains something costs a little all the same, so that paths end.
+def _cheapest_path(
+    costs: dict[tuple[int, int], float], sources: np.ndarray, sinks: np.ndarray
+) -> list[int]:
+    # Dijkstra over a handful of parts. A move that gains something costs a little all the same, so
+    # that paths end.
     best = {int(source): (0.0, [int(source)]) for source in sources}
     waiting, ends = dict(best), set(sinks.tolist())
     while waiting:

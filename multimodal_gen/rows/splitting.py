@@ -37,25 +37,29 @@ def split_table(
     Args:
         table: The table; its index must be unique, and the parts keep it.
         fractions: The share of each part, for example `(0.7, 0.1, 0.2)`; they sum to one.
-        stratify: A column of classes that get the same share in every part, each rounded to whole rows. Classes, as
-            groups, are told apart by the text of their cells. A class of too few rows for every part is rather in the
-            largest one; a warning names it.
-        group: A column whose equal values stay together in one part; shares are then kept as well as groups allow.
+        stratify: A column of classes that get the same share in every part, each rounded to whole
+            rows. Classes, as groups, are told apart by the text of their cells. A class of too few
+            rows for every part is rather in the largest one; a warning names it.
+        group: A column whose equal values stay together in one part; shares are then kept as well
+            as groups allow.
         seed: An integer in [0, 2**64) that fixes the split.
 
     Returns:
-        One DataFrame a fraction, with the rows in the table's order. Without `group`, each part has its share of all
-        rows, rounded up or down, and at least one row.
+        One DataFrame a fraction, with the rows in the table's order. Without `group`, each part has
+        its share of all rows, rounded up or down, and at least one row.
 
-    Warns:
-        LeakageWarning: If, without `group`, one picture stands in several parts: in a column that seems to hold
-            pictures, as most of a sample of its cells are bytes or paths with a suffix of a picture.
+    Warns: LeakageWarning: If, without `group`, one picture stands in several parts: in a column
+        that seems to hold
+            pictures, as most of a sample of its cells are bytes or paths with a suffix of a
+            picture.
 
     Raises:
-        TypeError: If the fractions are not a list of numbers, or `stratify` or `group` is not one name.
-        ValueError: If the fractions are not positive or do not sum to one, or the seed is not such an integer.
-        TableError: If a column is missing, a cell of `stratify` or `group` is missing, the index has duplicates, or
-            there are too few rows or groups to fill every part.
+        TypeError: If the fractions are not a list of numbers, or `stratify` or `group` is not one
+            name.
+        ValueError: If the fractions are not positive or do not sum to one, or the seed is not such
+            an integer.
+        TableError: If a column is missing, a cell of `stratify` or `group` is missing, the index
+            has duplicates, or there are too few rows or groups to fill every part.
     """
     fractions = _checked_fractions(fractions)
     seed = check_seed(seed)
@@ -78,7 +82,8 @@ def split_table(
         part = split_groups(groups, len(names), classes, len(class_names), shares, rng)
     if not np.bincount(part, minlength=len(fractions)).all():
         raise TableError(
-            f"There are too few rows to fill every part. Received: {len(part)} rows, fractions={tuple(fractions)}"
+            f"There are too few rows to fill every part. Received: {len(part)} rows, "
+            f"fractions={tuple(fractions)}"
         )
     if group is None:
         for column in picture_columns(table):
@@ -97,11 +102,14 @@ def _checked_fractions(fractions: Any) -> list[float]:
         shares = [float(fraction) for fraction in fractions]
     except (TypeError, ValueError):
         raise TypeError(
-            f"`fractions` must be a share for each part, as in (0.8, 0.2). Received: fractions={fractions!r}"
+            "`fractions` must be a share for each part, as in (0.8, 0.2). Received: "
+            f"fractions={fractions!r}"
         ) from None
     # Written so that NaN is refused too.
     if not shares or not all(share > 0 for share in shares) or not abs(sum(shares) - 1) <= 1e-6:
-        raise ValueError(f"`fractions` must be positive and sum to one. Received: fractions={tuple(shares)}")
+        raise ValueError(
+            f"`fractions` must be positive and sum to one. Received: fractions={tuple(shares)}"
+        )
     return shares
 
 
@@ -110,8 +118,8 @@ def _check_one_name(argument: str, column: Any) -> None:
     if isinstance(column, list | tuple):
         texts = " + '|' + ".join(f"table[{one!r}].astype(str)" for one in column) or "..."
         raise TypeError(
-            f"`{argument}` must be the name of one column. To go by several, join their texts in a column of its own: "
-            f"`table['joined'] = {texts}`. Received: {argument}={column!r}"
+            f"`{argument}` must be the name of one column. To go by several, join their texts in a "
+            f"column of its own: `table['joined'] = {texts}`. Received: {argument}={column!r}"
         )
     if isinstance(column, pd.Series | pd.Index | np.ndarray):
         name = getattr(column, "name", None)
@@ -122,7 +130,8 @@ def _check_one_name(argument: str, column: Any) -> None:
 
 
 def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[str]]:
-    # The position of each row's text among all texts of a column, in the order of their first rows; and these texts.
+    # The position of each row's text among all texts of a column, in the order of their first rows;
+    # and these texts.
     if column is None:
         return np.zeros(len(table), "int64"), [""]
     cells = table[column]
@@ -141,9 +150,10 @@ def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[st
     if (codes < 0).any():
         missing = table.index[codes < 0].tolist()
         raise TableError(
-            f"{len(missing):,} of {len(codes):,} cells to split by are missing. Fill them, or drop their rows with "
-            f"`table.dropna(subset=[{column!r}])`; of labels, `multimodal-gen audit ... --drop FILE` writes a table "
-            f"without them. Received: index {missing[0]!r} first, column {column!r}"
+            f"{len(missing):,} of {len(codes):,} cells to split by are missing. Fill them, or drop "
+            f"their rows with `table.dropna(subset=[{column!r}])`; of labels, `multimodal-gen "
+            f"audit ... --drop FILE` writes a table without them. Received: index {missing[0]!r} "
+            f"first, column {column!r}"
         )
     return codes.astype("int64"), [cell_text(name) for name in names]
 
@@ -160,13 +170,15 @@ def _warn_of_rare_classes(
     advice = "Drop them or collect more rows."
     if unknown:
         advice = (
-            f"{unknown} are absent from the largest part too, so a target must learn the classes from the whole table: "
-            f"`ClassLabel.from_values({stratify!r}, table)`. {advice}"
+            f"{unknown} are absent from the largest part too, so a target must learn the classes "
+            f"from the whole table: `ClassLabel.from_values({stratify!r}, table)`. {advice}"
         )
     if len(class_names) > _MANY and all(map(_NUMBER.fullmatch, class_names)):
-        advice += f" If {stratify!r} holds numbers to predict and not classes, split without `stratify`."
+        advice += (
+            f" If {stratify!r} holds numbers to predict and not classes, split without `stratify`."
+        )
     warnings.warn(
-        f"{len(rare)} of the {len(class_names)} classes in {stratify!r} have too few rows for every part, and are "
-        f"absent from some: {', '.join(rare[:10])}. {advice}",
+        f"{len(rare)} of the {len(class_names)} classes in {stratify!r} have too few rows for "
+        f"every part, and are absent from some: {', '.join(rare[:10])}. {advice}",
         stacklevel=3,
     )

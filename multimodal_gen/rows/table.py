@@ -1,4 +1,7 @@
-"""Read a table of paths, captions and labels, check it, take cells out of it. Never looks into files they name."""
+"""Read a table of paths, captions and labels, check it, take cells out of it.
+
+Never looks into files they name.
+"""
 
 from __future__ import annotations
 
@@ -24,27 +27,30 @@ from multimodal_gen.rows.formats.separators import wrong_separator
 def read_table(path: str | os.PathLike[str], *, na_values: Sequence[str] = ("",)) -> pd.DataFrame:
     """Read a table from a file, or from a folder of pictures.
 
-    The rows of the file are the rows of the table, in its order, and its columns have their own names. Every cell of a
-    csv or tsv file is a text, just as it stands there: 00012 stays 00012, and "0" is the same label beside an "x" and
-    alone. Whatever wants numbers reads them from their texts; for computations of your own there is
-    `pd.to_numeric(table["price"])`. In jsonl and parquet, numbers are numbers.
+    The rows of the file are the rows of the table, in its order, and its columns have their own
+    names. Every cell of a csv or tsv file is a text, just as it stands there: 00012 stays 00012,
+    and "0" is the same label beside an "x" and alone. Whatever wants numbers reads them from their
+    texts; for computations of your own there is `pd.to_numeric(table["price"])`. In jsonl and
+    parquet, numbers are numbers.
 
     Args:
-        path: A `.csv`, `.tsv`, `.jsonl` (one JSON object per line) or `.parquet` file, or a folder. In a folder, every
-            picture below `folder/CLASS/` becomes a row, sorted by path, with the columns "image" (path relative to the
-            folder), "caption" (the text of a side-car file of the same name ending in `.txt`, or empty) and "label"
-            (CLASS). Of `folder/train/CLASS/`, `folder/test/CLASS/` and the like, "split" is the first folder. If there
-            is a file metadata.csv or metadata.jsonl with a column `file_name`, it is the table, and "image" is added.
-        na_values: For csv and tsv: the cells that count as missing. By default only an empty one, so that a caption
-            "NA" or "None" stays what it is.
+        path: A `.csv`, `.tsv`, `.jsonl` (one JSON object per line) or `.parquet` file, or a folder.
+            In a folder, every picture below `folder/CLASS/` becomes a row, sorted by path, with the
+            columns "image" (path relative to the folder), "caption" (the text of a side-car file of
+            the same name ending in `.txt`, or empty) and "label" (CLASS). Of `folder/train/CLASS/`,
+            `folder/test/CLASS/` and the like, "split" is the first folder. If there is a file
+            metadata.csv or metadata.jsonl with a column `file_name`, it is the table, and "image"
+            is added.
+        na_values: For csv and tsv: the cells that count as missing. By default only an empty one,
+            so that a caption "NA" or "None" stays what it is.
 
     Returns:
         A DataFrame with the index 0..n-1.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        TableError: If the file has another suffix, cannot be parsed, has two columns of one name, or has no rows. Where
-            a line is to blame, it names that.
+        TableError: If the file has another suffix, cannot be parsed, has two columns of one name,
+            or has no rows. Where a line is to blame, it names that.
     """
     path = Path(path)
     if path.is_dir():
@@ -52,7 +58,9 @@ def read_table(path: str | os.PathLike[str], *, na_values: Sequence[str] = ("",)
         if table is None:
             table = read_folders(path)
     elif not path.exists():
-        raise FileNotFoundError(f"There is no such file or folder. Received: path={os.fspath(path)!r}")
+        raise FileNotFoundError(
+            f"There is no such file or folder. Received: path={os.fspath(path)!r}"
+        )
     else:
         table = _read_file(path, na_values)
     if not len(table):
@@ -72,14 +80,18 @@ def _read_file(path: Path, na_values: Sequence[str]) -> pd.DataFrame:
         if suffix in (".parquet", ".pq"):
             return read_parquet(path)
     except TableError as error:
-        raise TableError(f"The table cannot be read. {error} Received: path={os.fspath(path)!r}") from None
+        raise TableError(
+            f"The table cannot be read. {error} Received: path={os.fspath(path)!r}"
+        ) from None
     except Exception as error:
         raise TableError(
-            f"The table cannot be read: {' '.join(str(error).split()).rstrip('.')}. Others can be read with pandas, as "
-            f"a sequence takes any DataFrame. Received: path={os.fspath(path)!r}"
+            f"The table cannot be read: {' '.join(str(error).split()).rstrip('.')}. Others can be "
+            "read with pandas, as a sequence takes any DataFrame. Received: "
+            f"path={os.fspath(path)!r}"
         ) from error
     raise TableError(
-        f"A table is a .csv, .tsv, .jsonl or .parquet file or a folder. Received: path={os.fspath(path)!r}"
+        "A table is a .csv, .tsv, .jsonl or .parquet file or a folder. Received: "
+        f"path={os.fspath(path)!r}"
     )
 
 
@@ -92,7 +104,8 @@ def check_columns(table: Any, columns: Sequence[str]) -> None:
 
     Raises:
         TypeError: If it is not a DataFrame, or the name of a column is not a string.
-        TableError: If it has no rows, or a column is missing or there twice; it lists the columns there are.
+        TableError: If it has no rows, or a column is missing or there twice; it lists the columns
+            there are.
     """
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"The table must be a pandas DataFrame. Received: {type(table).__name__}")
@@ -102,13 +115,17 @@ def check_columns(table: Any, columns: Sequence[str]) -> None:
     for column in columns:
         found = int((table.columns == column).sum())
         if found > 1:
-            raise TableError(f"The table has {found} columns of one name. Received: column={column!r}")
+            raise TableError(
+                f"The table has {found} columns of one name. Received: column={column!r}"
+            )
         if not found:
             names = [str(name) for name in table.columns]
             close = difflib.get_close_matches(str(column), names, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             hint = f" {seems}" if (seems := wrong_separator(names)) else hint
-            raise TableError(f"The table has no such column; it has {names}.{hint} Received: column={column!r}")
+            raise TableError(
+                f"The table has no such column; it has {names}.{hint} Received: column={column!r}"
+            )
 
 
 def check_names(columns: Sequence[Any]) -> None:
@@ -120,13 +137,17 @@ def check_names(columns: Sequence[Any]) -> None:
     for column in columns:
         if not isinstance(column, str):
             raise TypeError(
-                "The name of a column must be a string. A table read with `header=None` has numbers for names; rename "
-                f"its columns with `table.columns = table.columns.astype(str)`. Received: column={column!r}"
+                "The name of a column must be a string. A table read with `header=None` has "
+                "numbers for names; rename its columns with `table.columns = "
+                f"table.columns.astype(str)`. Received: column={column!r}"
             )
 
 
-def cells_of(table: pd.DataFrame, column: str | tuple[str, ...], rows: slice | np.ndarray | None = None) -> list[Any]:
-    """The cells that a loader of a column reads, as plain objects; of several columns, a tuple a row.
+def cells_of(
+    table: pd.DataFrame, column: str | tuple[str, ...], rows: slice | np.ndarray | None = None
+) -> list[Any]:
+    """The cells that a loader of a column reads, as plain objects; of several columns, a tuple a
+    row.
 
     Args:
         table: The table.
@@ -138,7 +159,8 @@ def cells_of(table: pd.DataFrame, column: str | tuple[str, ...], rows: slice | n
     array = table[column].array
     if isinstance(rows, np.ndarray):
         if len(rows) * _FAR < len(array) and getattr(array.dtype, "storage", "") == "pyarrow":
-            # Arrow joins all pieces of a column to take some rows out of it; what is read from a file has many.
+            # Arrow joins all pieces of a column to take some rows out of it; what is read from a
+            # file has many.
             return [array[row] for row in rows.tolist()]
         array = array.take(rows)
     elif rows is not None:

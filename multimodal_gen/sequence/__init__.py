@@ -1,10 +1,12 @@
-"""What Keras is given: a plan and loaders make batches of a table, for `fit`, `evaluate` and `predict`.
+"""What Keras is given: a plan and loaders make batches of a table, for `fit`, `evaluate` and
+`predict`.
 
-Read `sequence.py` first, with `arguments.py` for its checks and `description.py` for its print; then `reader.py`,
-which is what Keras calls, and `read_ahead.py`, which starts the next batches. `input_names.py` and `output_shapes.py`
-look whether a model fits. `state.py` says where a sequence stands, `replay.py` makes one row again, `resume/`
-continues a training that was interrupted. `keras_inside/` holds everything that leans on private parts of Keras.
-Importing this folder imports no Keras.
+Read `sequence.py` first, with `arguments.py` for its checks and `description.py` for its print;
+then `reader.py`, which is what Keras calls, and `read_ahead.py`, which starts the next batches.
+`input_names.py` and `output_shapes.py` look whether a model fits. `state.py` says where a sequence
+stands, `replay.py` makes one row again, `resume/` continues a training that was interrupted.
+`keras_inside/` holds everything that leans on private parts of Keras. Importing this folder imports
+no Keras.
 """
 
 from __future__ import annotations

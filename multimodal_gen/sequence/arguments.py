@@ -20,33 +20,46 @@ from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.spec import with_masks
 
 
-def check_loaders(inputs: Mapping[str, Loader], target: Loader | Mapping[str, Loader] | None) -> None:
-    """Refuse inputs that are no mapping of names to loaders, and a target that is no loader or mapping of them."""
+def check_loaders(
+    inputs: Mapping[str, Loader], target: Loader | Mapping[str, Loader] | None
+) -> None:
+    """Refuse inputs that are no mapping of names to loaders, and a target that is no loader or
+    mapping of them.
+    """
     if not isinstance(inputs, Mapping) or not inputs:
         raise ValueError(
-            f'`inputs` must map at least one name to a loader, as in {{"image": loader}}. Received: inputs={inputs!r}'
+            f'`inputs` must map at least one name to a loader, as in {{"image": loader}}. '
+            f"Received: inputs={inputs!r}"
         )
     for name, loader in inputs.items():
         if not isinstance(name, str) or not isinstance(loader, Loader):
             raise ValueError(f"`inputs` must map names to loaders. Received: {name!r}: {loader!r}")
     if isinstance(target, Mapping):
         if not target:
-            raise ValueError("`target` must name at least one target, or be None. Received: target={}")
+            raise ValueError(
+                "`target` must name at least one target, or be None. Received: target={}"
+            )
         for name, loader in target.items():
             if not isinstance(name, str) or not isinstance(loader, Loader):
-                raise ValueError(f"`target` must map names to targets. Received: {name!r}: {loader!r}")
+                raise ValueError(
+                    f"`target` must map names to targets. Received: {name!r}: {loader!r}"
+                )
     elif target is not None and not isinstance(target, Loader):
         raise ValueError(
             "`target` must be a target such as ClassLabel, a mapping of names to targets, or None. "
             f"Received: target={target!r}"
         )
-    targets = target.values() if isinstance(target, Mapping) else () if target is None else (target,)
+    targets = (
+        target.values() if isinstance(target, Mapping) else () if target is None else (target,)
+    )
     for loader in (*inputs.values(), *targets):
         if isinstance(loader.column, tuple | list):
             check_once(loader.column)
 
 
-def check_workers(workers: Any, use_multiprocessing: Any, max_queue_size: Any, threads: Any) -> None:
+def check_workers(
+    workers: Any, use_multiprocessing: Any, max_queue_size: Any, threads: Any
+) -> None:
     """Refuse Keras's own workers, and numbers of batches ahead or threads that are not counts."""
     if workers != 1 or use_multiprocessing:
         raise ValueError(
@@ -81,7 +94,8 @@ def check_together(inputs: Mapping[str, Loader], targets: Mapping[str | None, Lo
 
 
 def check_operations(sample_augment: Any, batch_augment: Any) -> None:
-    """Refuse operations that are no list, that belong elsewhere, or that are classes in place of objects.
+    """Refuse operations that are no list, that belong elsewhere, or that are classes in place of
+    objects.
 
     Raises:
         ValueError: It says where an operation belongs.
@@ -94,36 +108,55 @@ def check_operations(sample_augment: Any, batch_augment: Any) -> None:
     }
     for name, operations in (("sample_augment", sample_augment), ("batch_augment", batch_augment)):
         if not isinstance(operations, list | tuple):
-            raise ValueError(f"`{name}` must be a list of operations. Received: {name}={operations!r}")
+            raise ValueError(
+                f"`{name}` must be a list of operations. Received: {name}={operations!r}"
+            )
         for operation in operations:
             if isinstance(operation, type):
                 wanted = operation.__name__
-                raise ValueError(f"Give `{name}` an object, as in {wanted}(), not a class. Received: {operation!r}")
-            home = next((place for place, kind in places.items() if isinstance(operation, kind)), name)
+                raise ValueError(
+                    f"Give `{name}` an object, as in {wanted}(), not a class. Received: "
+                    f"{operation!r}"
+                )
+            home = next(
+                (place for place, kind in places.items() if isinstance(operation, kind)), name
+            )
             if home != name:
-                raise ValueError(f"{type(operation).__name__} belongs in `{home}`. Received: {name}=[{operation!r}]")
+                raise ValueError(
+                    f"{type(operation).__name__} belongs in `{home}`. Received: "
+                    f"{name}=[{operation!r}]"
+                )
             if not callable(operation) and not isinstance(operation, SampleAugmentation):
                 raise ValueError(f"`{name}` must hold operations. Received: {operation!r}")
 
 
-def check_policy(on_error: Any, max_error_rate: Any, read_timeout: Any, *, has_target: bool) -> None:
+def check_policy(
+    on_error: Any, max_error_rate: Any, read_timeout: Any, *, has_target: bool
+) -> None:
     """Refuse values of these arguments of `MultimodalSequence` that mean nothing.
 
     Raises:
-        ValueError: If one is out of its range, or rows would be skipped of which predictions are wanted.
+        ValueError: If one is out of its range, or rows would be skipped of which predictions are
+            wanted.
     """
     if on_error not in POLICIES:
-        raise ValueError(f"`on_error` must be one of {list(POLICIES)}. Received: on_error={on_error!r}")
+        raise ValueError(
+            f"`on_error` must be one of {list(POLICIES)}. Received: on_error={on_error!r}"
+        )
     if on_error == "skip" and not has_target:
         raise ValueError(
-            'Without a target, `on_error="skip"` would leave predictions that belong to no row; take "blank", which '
+            'Without a target, `on_error="skip"` would leave predictions that belong to no row; '
+            'take "blank", which '
             "keeps a place for every row. Received: on_error='skip', target=None"
         )
     if not 0 < max_error_rate <= 1:
-        raise ValueError(f"`max_error_rate` must be in (0, 1]. Received: max_error_rate={max_error_rate!r}")
+        raise ValueError(
+            f"`max_error_rate` must be in (0, 1]. Received: max_error_rate={max_error_rate!r}"
+        )
     if read_timeout is not None and not read_timeout > 0:
         raise ValueError(
-            f"`read_timeout` must be a positive number of seconds. Received: read_timeout={read_timeout!r}"
+            "`read_timeout` must be a positive number of seconds. Received: "
+            f"read_timeout={read_timeout!r}"
         )
 
 
@@ -137,13 +170,15 @@ def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler
         return sampler
     if sampler != "balanced":
         raise ValueError(
-            '`sampler` must be "balanced", None, or an object of a class derived from `mg.Sampler`. '
+            '`sampler` must be "balanced", None, or an object of a class derived from '
+            "`mg.Sampler`. "
             f"Received: sampler={sampler!r}"
         )
     if not isinstance(target, Target) or not target.one_class:
         raise ValueError(
             'sampler="balanced" needs a single target with one class per row, such as ClassLabel; '
-            f"for another column of classes take `BalancedSampler(column)`. Received: target={target!r}"
+            "for another column of classes take `BalancedSampler(column)`. Received: "
+            f"target={target!r}"
         )
     return target.balanced_sampler()
 

@@ -9,7 +9,9 @@ from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.spec import mask_names
 
 
-def describe(plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int, endless: bool, ahead: int) -> str:
+def describe(
+    plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int, endless: bool, ahead: int
+) -> str:
     """Rows, batches, inputs, targets, order, and how batches are prepared, a line each."""
     short = plan.num_rows % plan.batch_size
     shorter = f", the last of {short}" if short and not plan.drop_remainder else ""
@@ -17,8 +19,8 @@ def describe(plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int
     order = "a new order every epoch" if plan.shuffle else "the table's order"
     order = order if sampler is None else f"rows drawn by {sampler!r}"
     lines = [
-        f"MultimodalSequence: {plan.num_rows:,} rows in {plan.num_batches:,} batches of {plan.batch_size}{shorter}"
-        f"{', over and over' if endless else ''}",
+        f"MultimodalSequence: {plan.num_rows:,} rows in {plan.num_batches:,} batches of "
+        f"{plan.batch_size}{shorter}{', over and over' if endless else ''}",
         *(
             f"  {name}: {loader.spec} from {loader.column!r}"
             f"{f', with {masks[name]} where it may be missing' if name in masks else ''}"
@@ -29,30 +31,40 @@ def describe(plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int
             for name, target in assembly.targets.items()
         ),
         *([] if assembly.targets else ["  target: none"]),
-        f"  {order}, seed {plan.seed}, epoch {epoch}, {'' if assembly.augmenting else 'not '}augmenting",
-        f"  {assembly.reading.threads} threads, {ahead} batches ahead, inputs as {assembly.inputs_as}",
+        f"  {order}, seed {plan.seed}, epoch {epoch}, "
+        f"{'' if assembly.augmenting else 'not '}augmenting",
+        f"  {assembly.reading.threads} threads, {ahead} batches ahead, inputs as "
+        f"{assembly.inputs_as}",
     ]
     if assembly.buckets is not None:
         *shorter_lengths, longest = map(str, assembly.buckets.lengths)
         lengths = f"{', '.join(shorter_lengths)} or {longest}" if shorter_lengths else longest
         padded, unbucketed = assembly.buckets.padding(plan, epoch)
         lines.append(
-            f"  {assembly.buckets.name} padded to {lengths} ids by length: {padded:.0%} padding in place of "
-            f"{unbucketed:.0%}".replace("%", " %")
+            f"  {assembly.buckets.name} padded to {lengths} ids by length: {padded:.0%} padding in "
+            f"place of {unbucketed:.0%}".replace("%", " %")
         )
     if assembly.cache is not None:
-        size = as_text(estimate((source.loader for source in assembly.sources.values()), plan.num_rows))
+        size = as_text(
+            estimate((source.loader for source in assembly.sources.values()), plan.num_rows)
+        )
         limit = "" if assembly.cache.limit is None else f", at most {as_text(assembly.cache.limit)}"
         lines.append(f"  cache of {size}{limit} in {assembly.cache.directory!r}")
     if assembly.on_error != "raise":
         becomes = "left out" if assembly.on_error == "skip" else "blank"
         rate = f"{assembly.max_error_rate:.3g}"
-        lines.append(f"  rows that cannot be loaded are {becomes}, up to a share of {rate}; by now {assembly.failures}")
+        lines.append(
+            f"  rows that cannot be loaded are {becomes}, up to a share of {rate}; by now "
+            f"{assembly.failures}"
+        )
     if assembly.weights.by_column:
         lines.append(f"  sample weights from {', '.join(map(repr, assembly.weights.columns))}")
     if assembly.weights.by_class:
         lines.append("  weighted by class")
-    for what, operations in (("samples", assembly.sample_augment), ("batches", assembly.batch_augment)):
+    for what, operations in (
+        ("samples", assembly.sample_augment),
+        ("batches", assembly.batch_augment),
+    ):
         if operations and assembly.augmenting:
             lines.append(f"  {what} varied by {', '.join(map(repr, operations))}")
     if plan.world_size > 1:

@@ -24,7 +24,9 @@ class ReadAhead:
         self._next = 0
 
     def take(self, epoch: int, position: int, stop: int) -> PendingBatch:
-        """The batch at a position, started by now at the latest; those after it, up to `stop`, if this was the next."""
+        """The batch at a position, started by now at the latest; those after it, up to `stop`, if
+        this was the next.
+        """
         with self._lock:
             batch = self._pending.pop((epoch, position), None) or self._start(epoch, position)
             # Only a reader that goes in order is worth reading ahead for.

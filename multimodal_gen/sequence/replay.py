@@ -23,8 +23,9 @@ def position_of(index: pd.Index, row: Any) -> int:
     positions = index.get_indexer_for(pd.Index([row]))
     if len(positions) > 1:
         raise ValueError(
-            f"{len(positions)} rows of the table have this label; give the sequence a table with labels of their own, "
-            f"as `table.reset_index(drop=True)` makes them. Received: row={row!r}"
+            f"{len(positions)} rows of the table have this label; give the sequence a table with "
+            "labels of their own, as `table.reset_index(drop=True)` makes them. Received: "
+            f"row={row!r}"
         )
     if positions[0] < 0:
         raise KeyError(f"No row of the table has this label in its index. Received: row={row!r}")
@@ -32,7 +33,8 @@ def position_of(index: pd.Index, row: Any) -> int:
 
 
 def place_of(plan: Plan, epoch: int, position: int) -> tuple[Plan, int, int] | None:
-    """Where a row comes in an epoch: the plan of the rank that has it, the batch, and the place in that batch.
+    """Where a row comes in an epoch: the plan of the rank that has it, the batch, and the place in
+    that batch.
 
     A row that a sampler draws several times is looked for where it comes first.
 

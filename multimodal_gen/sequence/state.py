@@ -1,7 +1,9 @@
-"""Where a sequence stands and what it is made of, as JSON: what `state`, `set_state` and `ResumeTraining` compare.
+"""Where a sequence stands and what it is made of, as JSON: what `state`, `set_state` and
+`ResumeTraining` compare.
 
-A position means something only together with the table, the plan and the loaders that it was taken with. So a state
-holds digests of them, column by column and input by input, and a state of something else is refused by name.
+A position means something only together with the table, the plan and the loaders that it was taken
+with. So a state holds digests of them, column by column and input by input, and a state of
+something else is refused by name.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ _SAMPLED_ROWS = 64
 def digest_of_column(column: pd.Series) -> str:
     """A digest of all cells of a column, in their order.
 
-    Numbers and texts are read in full: ten million texts take about two seconds. Of an `ArrayColumn`, 64 rows spread
-    evenly are. What stands in a file that a cell names is not looked at.
+    Numbers and texts are read in full: ten million texts take about two seconds. Of an
+    `ArrayColumn`, 64 rows spread evenly are. What stands in a file that a cell names is not looked
+    at.
 
     Args:
         column: Any column.
@@ -59,11 +62,14 @@ def digest_of_settings(value: Any) -> str:
 
     What has no JSON form, such as a function, counts by its name alone.
     """
-    return blake2b(json.dumps(_settings(value), sort_keys=True).encode(), digest_size=16).hexdigest()
+    return blake2b(
+        json.dumps(_settings(value), sort_keys=True).encode(), digest_size=16
+    ).hexdigest()
 
 
 def fingerprint(assembly: Any) -> dict[str, Any]:
-    """What batches are made of: digests of the columns in use, of the inputs and targets, and of the operations.
+    """What batches are made of: digests of the columns in use, of the inputs and targets, and of
+    the operations.
 
     Args:
         assembly: The `Assembly` of a sequence.
@@ -71,11 +77,16 @@ def fingerprint(assembly: Any) -> dict[str, Any]:
     Returns:
         JSON values.
     """
-    targets = {"the target" if name is None else name: one for name, one in assembly.targets.items()}
+    targets = {
+        "the target" if name is None else name: one for name, one in assembly.targets.items()
+    }
     by_class = {str(name): weights.tolist() for name, weights in assembly.weights.by_class.items()}
     return {
         "rows": len(assembly.table),
-        "columns": {str(name): digest_of_column(assembly.table[name]) for name in dict.fromkeys(assembly.columns)},
+        "columns": {
+            str(name): digest_of_column(assembly.table[name])
+            for name in dict.fromkeys(assembly.columns)
+        },
         "inputs": {name: digest_of_settings(loader) for name, loader in assembly.inputs.items()},
         "targets": {name: digest_of_settings(loader) for name, loader in targets.items()},
         "operations": {
@@ -88,7 +99,9 @@ def fingerprint(assembly: Any) -> dict[str, Any]:
     }
 
 
-def make_state(plan: Plan, fingerprint: Mapping[str, Any], *, endless: bool, epoch: int, batch: int) -> dict[str, Any]:
+def make_state(
+    plan: Plan, fingerprint: Mapping[str, Any], *, endless: bool, epoch: int, batch: int
+) -> dict[str, Any]:
     """The state of a sequence that stands before a batch of an epoch, as JSON values."""
     settings = {
         "batch_size": int(plan.batch_size),
@@ -117,21 +130,26 @@ def check_state(state: Any, own: Mapping[str, Any], num_batches: int | None = No
     """
     if not isinstance(state, Mapping) or set(state) != set(own) or state["format"] != _FORMAT:
         found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
-        raise ValueError(f"That is no state that this version's `sequence.state()` gives. Received: {found}")
+        raise ValueError(
+            f"That is no state that this version's `sequence.state()` gives. Received: {found}"
+        )
     for name in ("epoch", "batch"):
         number = state[name]
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise ValueError(f"A state's {name!r} must be an integer, at least 0. Received: {name}={number!r}")
+            raise ValueError(
+                f"A state's {name!r} must be an integer, at least 0. Received: {name}={number!r}"
+            )
     problems = list(_differences(state, own))
     if problems:
         raise ValueError(
-            f"The state is of another sequence: {'; '.join(problems)}. Build the sequence as it was when the state "
-            f"was taken, or begin anew. Received: the state of epoch {state['epoch']}, batch {state['batch']}"
+            f"The state is of another sequence: {'; '.join(problems)}. Build the sequence as it "
+            "was when the state was taken, or begin anew. Received: the state of epoch "
+            f"{state['epoch']}, batch {state['batch']}"
         )
     if num_batches is not None and state["batch"] > num_batches:
         raise ValueError(
-            f"A state's 'batch' counts the batches of an epoch that were taken, and there are {num_batches}. "
-            f"Received: batch={state['batch']!r}"
+            "A state's 'batch' counts the batches of an epoch that were taken, and there are "
+            f"{num_batches}. Received: batch={state['batch']!r}"
         )
 
 
@@ -140,18 +158,23 @@ def _differences(state: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[s
     if state["rows"] != own["rows"]:
         yield f"the table had {state['rows']:,} rows and has {own['rows']:,}"
     elif state["columns"] != own["columns"]:
-        yield from _changed("column", state["columns"], own["columns"], "other cells, or the same in another order")
+        yield from _changed(
+            "column", state["columns"], own["columns"], "other cells, or the same in another order"
+        )
     for name, value in own["plan"].items():
         before = state["plan"].get(name)
         # Weights and buckets of rows have another digest in another table.
         if name in ("sampler", "bucket_by_length"):
-            if (before is None) != (value is None) or (before != value and state["columns"] == own["columns"]):
+            if (before is None) != (value is None) or (
+                before != value and state["columns"] == own["columns"]
+            ):
                 yield f"{name} is another one"
         elif before != value:
             yield f"{name} was {before!r} and is {value!r}"
     operations = dict(state["operations"])
     if operations.get("on_error") == digest_of_settings("raise"):
-        # Until it stopped, nothing had gone wrong: whatever becomes of a bad row has not yet made a difference.
+        # Until it stopped, nothing had gone wrong: whatever becomes of a bad row has not yet made a
+        # difference.
         operations["on_error"] = own["operations"]["on_error"]
     for word, before, now in (
         ("input", state["inputs"], own["inputs"]),
@@ -161,7 +184,9 @@ def _differences(state: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[s
         yield from _changed(word, before, now, "other settings")
 
 
-def _changed(word: str, before: Mapping[str, str], now: Mapping[str, str], how: str) -> Iterator[str]:
+def _changed(
+    word: str, before: Mapping[str, str], now: Mapping[str, str], how: str
+) -> Iterator[str]:
     # Inputs have an order, as a model takes a list of them.
     if set(before) != set(now) or (word == "input" and list(before) != list(now)):
         yield f"the {word}s were {list(before)} and are {list(now)}"
@@ -171,7 +196,11 @@ def _changed(word: str, before: Mapping[str, str], now: Mapping[str, str], how: 
 
 
 def _digest_of_numbers(values: np.ndarray | None) -> str | None:
-    return None if values is None else blake2b(np.ascontiguousarray(values).view("u1").data, digest_size=16).hexdigest()
+    return (
+        None
+        if values is None
+        else blake2b(np.ascontiguousarray(values).view("u1").data, digest_size=16).hexdigest()
+    )
 
 
 def _settings(value: Any) -> Any:
@@ -185,7 +214,11 @@ def _settings(value: Any) -> Any:
         # An object with functions inside: what of it can be told goes in.
         config = getattr(value, "get_config", None)
         name = value.__qualname__ if hasattr(value, "__qualname__") else type(value).__qualname__
-        return [name, _settings(config())] if callable(config) and not isinstance(value, type) else name
+        return (
+            [name, _settings(config())]
+            if callable(config) and not isinstance(value, type)
+            else name
+        )
 
 
 def _text(cell: Any) -> str:
@@ -200,7 +233,8 @@ def _text(cell: Any) -> str:
     if isinstance(cell, list | tuple):
         return f"[{', '.join(map(_text, cell))}]"
     if hasattr(cell, "tobytes") and hasattr(cell, "__array_interface__"):
-        # An array or a picture in memory; what prints it leaves most of it out, or prints an address.
+        # An array or a picture in memory; what prints it leaves most of it out, or prints an
+        # address.
         return f"array {blake2b(cell.tobytes(), digest_size=16).hexdigest()}"
     text = repr(cell)
     return type(cell).__qualname__ if " at 0x" in text else text

@@ -1,11 +1,13 @@
-"""Makes what an earlier version left behind: `python tests/stored/make.py FOLDER`, once per backend.
+"""Makes what an earlier version left behind: `python tests/stored/make.py FOLDER`, once per
+backend.
 
-The files in `tests/stored/0.1.0/` were made by this script with the package as it was at commit 8f9bed5
-(version 0.1.0), before its modules were moved into rooms. They are never made anew: a later version that changes
-what it writes gets a folder of its own beside them. Run it from the root of the repository, once per backend:
-bundles and caches belong to no backend and come from the first run, a training's state belongs to its own. The
-first run was on tensorflow with the oldest versions that are allowed (Keras 3.12.0, Pillow 11.0.0, tokenizers
-0.21.0), as Keras 3.12 cannot open a model that 3.15 has saved; the others, on jax and torch, were with Keras 3.15.1.
+The files in `tests/stored/0.1.0/` were made by this script with the package as it was at commit
+8f9bed5 (version 0.1.0), before its modules were moved into rooms. They are never made anew: a later
+version that changes what it writes gets a folder of its own beside them. Run it from the root of
+the repository, once per backend: bundles and caches belong to no backend and come from the first
+run, a training's state belongs to its own. The first run was on tensorflow with the oldest versions
+that are allowed (Keras 3.12.0, Pillow 11.0.0, tokenizers 0.21.0), as Keras 3.12 cannot open a model
+that 3.15 has saved; the others, on jax and torch, were with Keras 3.15.1.
 """
 
 from __future__ import annotations
@@ -95,7 +97,9 @@ def small_branches() -> dict[str, Any]:
 
 
 def save_bundles(folder: Path) -> None:
-    """One of a single target, one of several with masks and n-grams, one that restores masked tokens."""
+    """One of a single target, one of several with masks and n-grams, one that restores masked
+    tokens.
+    """
     table = table_in(folder)
     # Not a path of the machine that this runs on.
     os.chdir(folder)
@@ -104,10 +108,14 @@ def save_bundles(folder: Path) -> None:
     caption = mg.TextLoader.from_texts("caption", texts, vocabulary_size=60, sequence_length=6)
     inputs: dict[str, Any] = {"image": image, "caption": caption}
     label = mg.ClassLabel.from_values("label", table["label"])
-    model = mg.build_fusion_classifier(inputs, label, fusion=mg.models.Gated(), branches=small_branches())
+    model = mg.build_fusion_classifier(
+        inputs, label, fusion=mg.models.Gated(), branches=small_branches()
+    )
     save_bundle(folder, "bundle", table, inputs, label, model)
 
-    ngrams = mg.TextLoader.from_texts("caption", texts, output_mode="ngrams", vocabulary_size=40, sequence_length=16)
+    ngrams = mg.TextLoader.from_texts(
+        "caption", texts, output_mode="ngrams", vocabulary_size=40, sequence_length=16
+    )
     inputs = {
         "image": image.replace(missing="blank"),
         "caption": ngrams,
@@ -137,7 +145,10 @@ def save_bundles(folder: Path) -> None:
 
 
 def cached_inputs(folder: Path) -> dict[str, Any]:
-    """Loaders of the stored cache. Their settings are its key, so they are those of the stored bundle."""
+    """Loaders of the stored cache.
+
+    Their settings are its key, so they are those of the stored bundle.
+    """
     bundle = mg.load_bundle(folder / "bundle")
     return {
         "image": bundle.inputs["image"].replace(directory=None),
@@ -146,16 +157,20 @@ def cached_inputs(folder: Path) -> dict[str, Any]:
 
 
 def cached_table(folder: Path) -> pd.DataFrame:
-    """Rows whose cells have the same key on every machine: a file counts by its path, size and time of change.
+    """Rows whose cells have the same key on every machine: a file counts by its path, size and time
+    of change.
 
-    The first four pictures are given by paths through the working directory, the others by their bytes.
+    The first four pictures are given by paths through the working directory, the others by their
+    bytes.
     """
     table = table_in(folder)[["image", "caption"]]
     cells: list[Any] = []
     for row, path in enumerate(table["image"]):
         os.utime(folder / path, ns=(0, 10**18))
         near = f"/proc/self/cwd/{path}"
-        cells.append(near if row < ROWS // 2 else {"bytes": (folder / path).read_bytes(), "path": None})
+        cells.append(
+            near if row < ROWS // 2 else {"bytes": (folder / path).read_bytes(), "path": None}
+        )
     return table.assign(image=pd.Series(cells, dtype=object))
 
 
@@ -163,14 +178,19 @@ def save_cache(folder: Path) -> None:
     """A cache of all rows, and the arrays that are in it."""
     inputs = cached_inputs(folder)
     os.chdir(folder)
-    data = mg.MultimodalSequence(cached_table(folder), inputs, batch_size=ROWS, cache=folder / "cache")
+    data = mg.MultimodalSequence(
+        cached_table(folder), inputs, batch_size=ROWS, cache=folder / "cache"
+    )
     arrays = [np.asarray(one) for one in data[0][0]]
     np.savez_compressed(folder / "cache.npz", image=arrays[0], caption=arrays[1])
     (folder / "cache" / ".lock").unlink()
 
 
 def training(folder: Path) -> tuple[mg.MultimodalSequence, keras.Model]:
-    """A sequence and a model for `fit`, the same in every process. The model learns from captions and prices."""
+    """A sequence and a model for `fit`, the same in every process.
+
+    The model learns from captions and prices.
+    """
     keras.utils.set_random_seed(3)
     table = table_in(folder)
     table = pd.concat([table] * 2, ignore_index=True)
@@ -195,10 +215,14 @@ def training(folder: Path) -> tuple[mg.MultimodalSequence, keras.Model]:
 
 
 def fit(folder: Path, state: Path, *callbacks: keras.callbacks.Callback) -> dict[str, Any]:
-    """Train to the end from the state in a folder, if there is one: the weights, the history and where data stand."""
+    """Train to the end from the state in a folder, if there is one: the weights, the history and
+    where data stand.
+    """
     data, model = training(folder)
     resume = mg.ResumeTraining(state, data, save_every=2)
-    history = model.fit(data, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[*callbacks, resume])
+    history = model.fit(
+        data, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[*callbacks, resume]
+    )
     weights = [keras.ops.convert_to_numpy(one).ravel().tolist() for one in model.weights]
     return {"weights": weights, "epochs": history.epoch, "history": history.history}
 
@@ -224,7 +248,9 @@ def save_state(folder: Path) -> None:
     next(loop)
     state = data.state()
     prices = [np.asarray(inputs[1]).ravel().tolist() for inputs, _ in loop]
-    (folder / "state.json").write_text(json.dumps({"state": state, "prices": prices}, indent=1), "utf-8")
+    (folder / "state.json").write_text(
+        json.dumps({"state": state, "prices": prices}, indent=1), "utf-8"
+    )
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Fill a cache ahead of training: every cell is read once, on several threads.
 
-Training fills a cache as it goes along; doing it beforehand tells the size first, finds every bad cell, and can be
-stopped and resumed.
+Training fills a cache as it goes along; doing it beforehand tells the size first, finds every bad
+cell, and can be stopped and resumed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def fill_cache(
     bad, done = 0, 0
     errors: list[LoadError] = []
     try:
-        chunks = map_chunks(partial(_fill_all, caches), parts, threads or available_cores(), "filling")
+        chunks = map_chunks(
+            partial(_fill_all, caches), parts, threads or available_cores(), "filling"
+        )
         for rows, new in chunks:
             errors += new[: _MOST_ERRORS - len(errors)]
             bad, done = bad + len(new), done + rows * len(caches) - len(new)

@@ -1,7 +1,8 @@
-"""The arrays of one loader on disk: all segments of a folder behind one index, and a segment of its own to write.
+"""The arrays of one loader on disk: all segments of a folder behind one index, and a segment of its
+own to write.
 
-`find` needs no lock and never waits. Everything else does: taking in what other processes have written, finishing what
-killed ones have left, and writing.
+`find` needs no lock and never waits. Everything else does: taking in what other processes have
+written, finishing what killed ones have left, and writing.
 """
 
 from __future__ import annotations
@@ -19,9 +20,18 @@ import pyarrow as pa
 
 from multimodal_gen.batch.cache.index import Index
 from multimodal_gen.batch.cache.locks import directory_lock
-from multimodal_gen.batch.cache.segments import OPEN, SEALED, Layout, Segment, Writer, finish_orphan, open_orphan
+from multimodal_gen.batch.cache.segments import (
+    OPEN,
+    SEALED,
+    Layout,
+    Segment,
+    Writer,
+    finish_orphan,
+    open_orphan,
+)
 
-# A segment is given an eighth of what there is already or of the room left, so that little is set aside for nothing.
+# A segment is given an eighth of what there is already or of the room left, so that little is set
+# aside for nothing.
 _SHARES, _FEWEST_ROWS = 8, 8
 _LEAST_SEGMENT, _MOST_SEGMENT = 16 * 2**20, 2 * 2**30
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -43,7 +53,9 @@ class Folder:
         limit: Bytes that the whole cache may take, or None.
     """
 
-    def __init__(self, root: str, name: str, settings: str, layout: Layout, limit: int | None) -> None:
+    def __init__(
+        self, root: str, name: str, settings: str, layout: Layout, limit: int | None
+    ) -> None:
         self.root, self.path, self.settings, self.layout, self.limit = (
             root,
             os.path.join(root, name),
@@ -71,9 +83,11 @@ class Folder:
         return None if found is None else found[0].array(key, found[1])
 
     def gather(self, keys: Sequence[bytes]) -> np.ndarray | None:
-        """The arrays of all keys in one, `(keys, *shape)`, memory of its own; None if one of them is not known.
+        """The arrays of all keys in one, `(keys, *shape)`, memory of its own; None if one of them
+        is not known.
 
-        One call copies all of them while other threads run; after a call for each, they would have to be waited for.
+        One call copies all of them while other threads run; after a call for each, they would have
+        to be waited for.
         """
         parts = []
         for key in keys:
@@ -167,7 +181,8 @@ class Folder:
     def _mend(self, name: str) -> bool:
         path = os.path.join(self.path, name)
         try:
-            # A segment is locked while it is made, so that none is mistaken for orphaned that is not locked yet.
+            # A segment is locked while it is made, so that none is mistaken for orphaned that is
+            # not locked yet.
             with directory_lock(self.root):
                 index = open_orphan(path)
         except OSError:
@@ -213,7 +228,9 @@ class Folder:
 
     def _affordable(self, extra: int) -> int:
         row = self.layout.row_bytes
-        rows = max(1, min(max(len(self._index) * row // _SHARES, _LEAST_SEGMENT), _MOST_SEGMENT) // row)
+        rows = max(
+            1, min(max(len(self._index) * row // _SHARES, _LEAST_SEGMENT), _MOST_SEGMENT) // row
+        )
         if self.limit is not None:
             room = (self.limit - size_of(self.root) - extra - self.layout.offset) // row
             if room < 1:
@@ -223,7 +240,8 @@ class Folder:
         return rows
 
     def _renew(self) -> None:
-        # In a forked child: the lock may be held by a thread that is not there, and the segment is the parent's.
+        # In a forked child: the lock may be held by a thread that is not there, and the segment is
+        # the parent's.
         self._lock = threading.Lock()
         for writer in self._writers:
             writer.forget()

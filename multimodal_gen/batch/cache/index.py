@@ -1,6 +1,8 @@
-"""The index of a cache in memory: from 64 bits of a key to the place of its array, in 12 bytes an entry.
+"""The index of a cache in memory: from 64 bits of a key to the place of its array, in 12 bytes an
+entry.
 
-Most entries stand in two sorted arrays; the latest in a dict, which is merged into them when it has grown.
+Most entries stand in two sorted arrays; the latest in a dict, which is merged into them when it has
+grown.
 """
 
 from __future__ import annotations
@@ -45,10 +47,16 @@ class Index:
             self.add_many(np.empty(0, "u8"), np.empty(0, "u4"))
 
     def add_many(self, numbers: np.ndarray, places: np.ndarray) -> None:
-        """Add many entries, `(entries,)` uint64 and uint32; of equal numbers, the one that was there first stays."""
+        """Add many entries, `(entries,)` uint64 and uint32; of equal numbers, the one that was
+        there first stays.
+        """
         sorted_numbers, sorted_places, recent = self._state
-        numbers = np.concatenate([np.fromiter(recent.keys(), "u8", len(recent)), numbers.astype("u8")])
-        places = np.concatenate([np.fromiter(recent.values(), "u4", len(recent)), places.astype("u4")])
+        numbers = np.concatenate(
+            [np.fromiter(recent.keys(), "u8", len(recent)), numbers.astype("u8")]
+        )
+        places = np.concatenate(
+            [np.fromiter(recent.values(), "u4", len(recent)), places.astype("u4")]
+        )
         numbers, first = np.unique(numbers, return_index=True)
         places = places[first]
         if not len(sorted_numbers):
@@ -58,9 +66,13 @@ class Index:
         where = np.searchsorted(before, numbers)
         new = before[np.minimum(where, len(before) - 1)] != numbers
         where, numbers, places = where[new], numbers[new], places[new]
-        self._state = _frozen(np.insert(before, where, numbers), np.insert(np.asarray(sorted_places), where, places))
+        self._state = _frozen(
+            np.insert(before, where, numbers), np.insert(np.asarray(sorted_places), where, places)
+        )
 
 
-def _frozen(numbers: np.ndarray, places: np.ndarray) -> tuple[memoryview, memoryview, dict[int, int]]:
+def _frozen(
+    numbers: np.ndarray, places: np.ndarray
+) -> tuple[memoryview, memoryview, dict[int, int]]:
     # Single items of a memoryview are plain integers, at a third of the price of those of an array.
     return numbers.data, places.data, {}

@@ -1,6 +1,7 @@
 """What makes two cells the same, and two loaders: the keys of a cache.
 
-A cell that names a file is that file as it is now, by its size and time of change; any other one is its content.
+A cell that names a file is that file as it is now, by its size and time of change; any other one is
+its content.
 """
 
 from __future__ import annotations
@@ -40,12 +41,20 @@ def key_of(loader: Loader, cell: Any) -> bytes | None:
     if isinstance(cell, bytes | bytearray | memoryview):
         return _digest(b"data", cell)
     if isinstance(cell, np.ndarray) and not cell.dtype.hasobject:
-        return _digest(b"array", f"{cell.dtype.descr} {cell.shape}\0".encode(), np.ascontiguousarray(cell).tobytes())
+        return _digest(
+            b"array",
+            f"{cell.dtype.descr} {cell.shape}\0".encode(),
+            np.ascontiguousarray(cell).tobytes(),
+        )
     if isinstance(cell, Mapping) and set(cell) <= {"bytes", "path"}:
         data, path = cell.get("bytes"), cell.get("path")
         if isinstance(data, bytes | bytearray | memoryview):
             return _digest(b"mapping", f"{path!r}\0".encode("utf-8", "backslashreplace"), data)
-        if data is None and isinstance(path, str | os.PathLike) and loader.file_of(path) is not None:
+        if (
+            data is None
+            and isinstance(path, str | os.PathLike)
+            and loader.file_of(path) is not None
+        ):
             return key_of(loader, path)
     return None
 
@@ -56,7 +65,9 @@ def _key_of_file(path: str) -> bytes | None:
     except (OSError, ValueError):
         return None
     path = path if path.startswith("/") else os.path.abspath(path)
-    return blake2b(b"file%d\0%d\0" % (stat.st_size, stat.st_mtime_ns) + os.fsencode(path), digest_size=16).digest()
+    return blake2b(
+        b"file%d\0%d\0" % (stat.st_size, stat.st_mtime_ns) + os.fsencode(path), digest_size=16
+    ).digest()
 
 
 def _digest(*parts: bytes | bytearray | memoryview) -> bytes:
@@ -69,7 +80,8 @@ def _digest(*parts: bytes | bytearray | memoryview) -> bytes:
 def settle(loader: Loader, cell: Any) -> None:
     """Wait until a file has not been changed for one tick of its clock.
 
-    A change in the same tick as an earlier one leaves the time as it is, and would not be noticed afterwards.
+    A change in the same tick as an earlier one leaves the time as it is, and would not be noticed
+    afterwards.
     """
     try:
         path = loader.file_of(cell)
@@ -112,5 +124,7 @@ def _sources(cls: type) -> dict[str, str]:
                 text = inspect.getsource(one)
             except (OSError, TypeError):
                 continue
-            found[one.__qualname__] = blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+            found[one.__qualname__] = blake2b(
+                text.encode("utf-8", "replace"), digest_size=8
+            ).hexdigest()
     return found

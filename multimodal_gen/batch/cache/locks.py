@@ -1,7 +1,8 @@
-"""Locks between processes: of a whole cache for a moment, and of one file for as long as its writer lives.
+"""Locks between processes: of a whole cache for a moment, and of one file for as long as its writer
+lives.
 
-They are the operating system's, so that a killed process leaves none behind. Where there are none (Windows, some
-network file systems) nobody takes another's file for orphaned.
+They are the operating system's, so that a killed process leaves none behind. Where there are none
+(Windows, some network file systems) nobody takes another's file for orphaned.
 """
 
 from __future__ import annotations

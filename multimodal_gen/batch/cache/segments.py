@@ -1,9 +1,11 @@
-"""Segments: the files of a cache. One process writes a segment, once, from its first row to its last; all may read it.
+"""Segments: the files of a cache. One process writes a segment, once, from its first row to its
+last; all may read it.
 
-A segment is `NAME.npy`, a plain array of rows with the fields "key" and "array", and an index with one record a row:
-its key and a checksum of the row. The record is written after the row. While its writer lives the index is called
-`NAME.idx.open`, and its file is locked; a finished segment is on disk in full before it is renamed to `NAME.idx`. So
-only open segments need their checksums compared, and an open one that nobody has locked was left by a killed process.
+A segment is `NAME.npy`, a plain array of rows with the fields "key" and "array", and an index with
+one record a row: its key and a checksum of the row. The record is written after the row. While its
+writer lives the index is called `NAME.idx.open`, and its file is locked; a finished segment is on
+disk in full before it is renamed to `NAME.idx`. So only open segments need their checksums
+compared, and an open one that nobody has locked was left by a killed process.
 """
 
 from __future__ import annotations
@@ -49,7 +51,14 @@ class Layout:
         array = np.dtype((self.dtype, self.shape))
         size = KEY_BYTES + 16 * math.ceil(array.itemsize / 16)
         formats = [f"V{KEY_BYTES}", array]
-        return np.dtype({"names": ["key", "array"], "formats": formats, "offsets": [0, KEY_BYTES], "itemsize": size})
+        return np.dtype(
+            {
+                "names": ["key", "array"],
+                "formats": formats,
+                "offsets": [0, KEY_BYTES],
+                "itemsize": size,
+            }
+        )
 
     @property
     def row_bytes(self) -> int:
@@ -63,7 +72,11 @@ class Layout:
 
     def header(self, rows: int) -> bytes:
         """What a `.npy` file of so many rows begins with; as long for any number."""
-        header = {"descr": np.lib.format.dtype_to_descr(self.row), "fortran_order": False, "shape": (rows,)}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self.row),
+            "fortran_order": False,
+            "shape": (rows,),
+        }
         file = io.BytesIO()
         np.lib.format.write_array_header_1_0(file, header)
         return file.getvalue()
@@ -84,11 +97,14 @@ class Segment:
         self._array_bytes = layout.row["array"].itemsize
         with open(f"{path}.npy", "rb") as file:
             self.capacity = max(0, os.fstat(file.fileno()).st_size - self._offset) // self._stride
-            # A map may be longer than the file is one day: a finished segment is cut behind its last row.
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.capacity else None
-        self._arrays = np.ndarray(self.capacity, layout.row, self._map or b"", self._offset if self._map else 0)[
-            "array"
-        ]
+            # A map may be longer than the file is one day: a finished segment is cut behind its
+            # last row.
+            self._map = (
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.capacity else None
+            )
+        self._arrays = np.ndarray(
+            self.capacity, layout.row, self._map or b"", self._offset if self._map else 0
+        )["array"]
 
     def array(self, key: bytes, row: int) -> np.ndarray | None:
         """The array of a row, a read-only view of the file; None if the row has another key."""
@@ -118,7 +134,9 @@ class Segment:
         with open(path, "rb") as file:
             file.seek(self.count * RECORD.itemsize)
             data = file.read()
-        records = np.frombuffer(data, RECORD, min(len(data) // RECORD.itemsize, self.capacity - self.count))
+        records = np.frombuffer(
+            data, RECORD, min(len(data) // RECORD.itemsize, self.capacity - self.count)
+        )
         if not sealed:
             records = records[: self._whole(data, len(records))]
         self.count += len(records)
@@ -130,7 +148,11 @@ class Segment:
             key, checksum, check = _RECORD.unpack_from(data, number * _RECORD.size)
             begin = self._offset + (self.count + number) * self._stride
             row = content[begin : begin + self._stride]
-            if check != _check(key, checksum) or row[:KEY_BYTES] != key or zlib.crc32(row) != checksum:
+            if (
+                check != _check(key, checksum)
+                or row[:KEY_BYTES] != key
+                or zlib.crc32(row) != checksum
+            ):
                 return number
         return rows
 
@@ -141,7 +163,8 @@ class Writer:
     Args:
         folder: Where.
         layout: How its arrays lie.
-        rows: How many rows there may be. The file is given their size at once, without taking it from the disk.
+        rows: How many rows there may be. The file is given their size at once, without taking it
+            from the disk.
     """
 
     def __init__(self, folder: str, layout: Layout, rows: int) -> None:
@@ -170,11 +193,18 @@ class Writer:
         # Through a map a full disk would end the process; here it is an error.
         _write(self._data, row, self.layout.offset + self.count * self.layout.row.itemsize)
         checksum = zlib.crc32(row)
-        _write(self._index, _RECORD.pack(key, checksum, _check(key, checksum)), self.count * _RECORD.size)
+        _write(
+            self._index,
+            _RECORD.pack(key, checksum, _check(key, checksum)),
+            self.count * _RECORD.size,
+        )
         self.count += 1
 
     def seal(self) -> None:
-        """Finish the segment; without rows, remove it. Does nothing in a child of the process that writes it."""
+        """Finish the segment; without rows, remove it.
+
+        Does nothing in a child of the process that writes it.
+        """
         if self.process == os.getpid() and self._index >= 0:
             _seal(self.path, self.layout, self.count, self._data, self._index)
         else:

@@ -1,4 +1,6 @@
-"""The cache as others see it: `ArrayCache(directory).of(loader).read(cell)` in place of `loader.read(cell)`."""
+"""The cache as others see it: `ArrayCache(directory).of(loader).read(cell)` in place of
+`loader.read(cell)`.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ArrayCache:
-    """A directory of arrays that loaders have read. Threads and processes may use it at the same time.
+    """A directory of arrays that loaders have read. Threads and processes may use it at the same
+    time.
 
-    Nothing is read or written before the first cell is. What cannot be written is read anew each time, and one warning
-    says why.
+    Nothing is read or written before the first cell is. What cannot be written is read anew each
+    time, and one warning says why.
 
     Args:
         directory: Where the arrays are kept. It may be deleted when nobody uses it.
@@ -33,16 +36,25 @@ class ArrayCache:
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, limit: int | None = None) -> None:
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-            raise ValueError(f"`cache_limit` must be a positive number of bytes. Received: cache_limit={limit!r}")
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, int) or limit < 1
+        ):
+            raise ValueError(
+                f"`cache_limit` must be a positive number of bytes. Received: cache_limit={limit!r}"
+            )
         if not os.fspath(directory):
-            raise ValueError("`cache` must be a directory, or None for no cache. Received: cache=''")
+            raise ValueError(
+                "`cache` must be a directory, or None for no cache. Received: cache=''"
+            )
         self.directory = os.path.abspath(directory)
         if os.path.exists(self.directory) and not os.path.isdir(self.directory):
-            raise NotADirectoryError(f"`cache` must be a directory. Received: cache={os.fspath(directory)!r}, a file")
+            raise NotADirectoryError(
+                f"`cache` must be a directory. Received: cache={os.fspath(directory)!r}, a file"
+            )
         self.limit = limit
         self._rows = 0
-        # Taken by the one thread that warns. No locks here: a child that is forked meanwhile would wait for ever.
+        # Taken by the one thread that warns. No locks here: a child that is forked meanwhile would
+        # wait for ever.
         self._warnings = [1]
         self._caches: dict[str, LoaderCache] = {}
 
@@ -51,10 +63,12 @@ class ArrayCache:
 
         Args:
             loader: The loader.
-            num_rows: How many cells there will be, where it is known; told to who has set the limit too low.
+            num_rows: How many cells there will be, where it is known; told to who has set the limit
+                too low.
 
         Returns:
-            Something with a `read` that gives the same arrays; None if the loader's are not worth keeping.
+            Something with a `read` that gives the same arrays; None if the loader's are not worth
+            keeping.
         """
         source = loader.cached_by
         try:
@@ -66,7 +80,9 @@ class ArrayCache:
             return None
         self._rows = max(self._rows, num_rows)
         if settings not in self._caches:
-            name = f"{type(source).__name__}-{blake2b(settings.encode(), digest_size=8).hexdigest()}"
+            name = (
+                f"{type(source).__name__}-{blake2b(settings.encode(), digest_size=8).hexdigest()}"
+            )
             layout = Layout(source.spec.shape, source.spec.dtype)
             folder = Folder(self.directory, name, settings, layout, self.limit)
             self._caches.setdefault(settings, LoaderCache(self, source, folder))
@@ -83,7 +99,9 @@ class ArrayCache:
         return size_of(self.directory)
 
     def close(self) -> None:
-        """Finish what is being written. It is done at the end of the process too; reading may go on."""
+        """Finish what is being written. It is done at the end of the process too; reading may go
+        on.
+        """
         for cache in list(self._caches.values()):
             cache.folder.close()
 
@@ -95,8 +113,8 @@ class ArrayCache:
             return
         if isinstance(error, LimitReachedError):
             state = (
-                f"has reached its limit.{self._needed()} Give a higher `cache_limit`, or delete the folders in it of "
-                "settings that you use no more."
+                f"has reached its limit.{self._needed()} Give a higher `cache_limit`, or delete "
+                "the folders in it of settings that you use no more."
             )
             received = f"cache_limit={self.limit}"
         elif isinstance(error, OSError) and error.errno in _FULL:
@@ -105,12 +123,21 @@ class ArrayCache:
         else:
             state = "cannot be used in full."
             received = str(error)
-        text = f"The cache {self.directory!r} {state} What is not in it is read anew each time. Received: {received}"
+        text = (
+            f"The cache {self.directory!r} {state} What is not in it is read anew each time. "
+            f"Received: {received}"
+        )
         warnings.warn(text, stacklevel=2)
 
     def _needed(self) -> str:
-        size = self._rows * sum(cache.folder.layout.row_bytes for cache in list(self._caches.values()))
-        return f" The {self._rows:,} rows of the table would take about {as_text(size)}." if size else ""
+        size = self._rows * sum(
+            cache.folder.layout.row_bytes for cache in list(self._caches.values())
+        )
+        return (
+            f" The {self._rows:,} rows of the table would take about {as_text(size)}."
+            if size
+            else ""
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _open, (self.directory, self.limit)
@@ -141,7 +168,9 @@ class LoaderCache:
         return self._found >= _MANY and not self._derived
 
     def gather(self, cells: Sequence[Any]) -> np.ndarray | None:
-        """What `read_batch` gives as one new array `(cells, *shape)`, if all of it is kept; otherwise None."""
+        """What `read_batch` gives as one new array `(cells, *shape)`, if all of it is kept;
+        otherwise None.
+        """
         keys = [key for key in (key_of(self._source, cell) for cell in cells) if key is not None]
         gathered = self.folder.gather(keys) if len(keys) == len(cells) else None
         if gathered is None:
@@ -151,7 +180,8 @@ class LoaderCache:
     def read(self, cell: Any) -> np.ndarray:
         """The array that `loader.read(cell)` gives; a read-only view of a file where it is kept.
 
-        Cells that were varied at random (`augment_cell`) are for the loader itself: they would fill the disk.
+        Cells that were varied at random (`augment_cell`) are for the loader itself: they would fill
+        the disk.
         """
         source = self._source
         key = key_of(source, cell)
@@ -199,7 +229,12 @@ class LoaderCache:
 
     def _keep(self, cell: Any, key: bytes | None, array: np.ndarray) -> None:
         spec = self._source.spec
-        if key is None or not self._writing or array.shape != spec.shape or array.dtype != spec.dtype:
+        if (
+            key is None
+            or not self._writing
+            or array.shape != spec.shape
+            or array.dtype != spec.dtype
+        ):
             return
         # A file that was changed while it was read has another key by now.
         if key_of(self._source, cell) != key:

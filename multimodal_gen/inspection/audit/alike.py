@@ -1,9 +1,10 @@
-"""Whether two small pictures show the same: one a copy of the other, encoded anew, resized, cropped a little, or made
-brighter, and not just a like thing before a like background.
+"""Whether two small pictures show the same: one a copy of the other, encoded anew, resized, cropped
+a little, or made brighter, and not just a like thing before a like background.
 
-A copy is brought to lie on the other by small shifts and zooms that are found by least squares on the gradients, after
-Lucas and Kanade, "An iterative image registration technique with an application to stereo vision", 1981; then one
-brightness and contrast for all three colours must explain what is left.
+A copy is brought to lie on the other by small shifts and zooms that are found by least squares on
+the gradients, after Lucas and Kanade, "An iterative image registration technique with an
+application to stereo vision", 1981; then one brightness and contrast for all three colours must
+explain what is left.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ _COLOUR = 0.35
 _MOST_LEFT, _LEAST_DETAIL = 0.25, 0.79
 # And between pictures that are copies for sure.
 _LITTLE_LEFT, _MUCH_DETAIL = 0.18, 0.95
-# Weights of a logistic regression that tells altered copies of fashion photos (60 x 80 pixels; encoded anew, scaled by
-# 0.7 to 1.6, brightened or darkened by up to 20 %, cropped by up to 5 %) from the likest other photos.
+# Weights of a logistic regression that tells altered copies of fashion photos (60 x 80 pixels;
+# encoded anew, scaled by 0.7 to 1.6, brightened or darkened by up to 20 %, cropped by up to 5 %)
+# from the likest other photos.
 _OF_DETAIL, _OF_LEFT, _OF_USUAL, _LEAST_SCORE = 15.3, -2.6, 2.25, 16.4
 _MOST_USUAL = 1.5
-# And what may be left of colours, as a deviation of [0, 1]: one product in two colours is otherwise the same.
+# And what may be left of colours, as a deviation of [0, 1]: one product in two colours is otherwise
+# the same.
 _MOST_TINT = 0.0155
 # Where nothing else is like a picture, so much nearer than the others is enough.
 _ALONE, _NEARER = 0.5, 0.22
@@ -39,19 +42,23 @@ def differences(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
         others: The same.
 
     Returns:
-        `(pairs,) float64`: the deviation that is left, over the deviation of the pixels of the picture; 0 for copies,
+        `(pairs,) float64`: the deviation that is left, over the deviation of the pixels of the
+            picture; 0 for copies,
         around 1 for unlike pictures. The smaller one of either taken for the copy.
     """
     left = np.empty(len(ones))
     for start in range(0, len(ones), _CHUNK):
         part = slice(start, start + _CHUNK)
         one, other = ones[part].astype("float32"), others[part].astype("float32")
-        left[part] = np.minimum(*(_compared(*pair, steps=0)[0] for pair in ((one, other), (other, one))))
+        left[part] = np.minimum(
+            *(_compared(*pair, steps=0)[0] for pair in ((one, other), (other, one)))
+        )
     return left
 
 
 def may_be_copies(ones: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether pictures are alike enough to be looked at more closely, and whether they are copies anyway.
+    """Whether pictures are alike enough to be looked at more closely, and whether they are copies
+    anyway.
 
     Args:
         ones: `(pairs, side, side, 3) uint8`.
@@ -71,8 +78,8 @@ def are_copies(ones: np.ndarray, others: np.ndarray, usual: np.ndarray) -> np.nd
     Args:
         ones: `(pairs, 64, 64, 3) uint8`.
         others: The same.
-        usual: `(pairs,)`, the difference to other pictures that are like these: among many like things on white, a copy
-            must be nearer.
+        usual: `(pairs,)`, the difference to other pictures that are like these: among many like
+            things on white, a copy must be nearer.
     """
     left, detail, tint = _best(ones, others, _STEPS)
     usual = np.clip(usual, 1e-3, _MOST_USUAL)
@@ -81,7 +88,9 @@ def are_copies(ones: np.ndarray, others: np.ndarray, usual: np.ndarray) -> np.nd
     return same & (tint < _MOST_TINT)
 
 
-def _best(ones: np.ndarray, others: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _best(
+    ones: np.ndarray, others: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     one, other = ones.astype("float32"), others.astype("float32")
     found = [_compared(*pair, steps=steps) for pair in ((one, other), (other, one))]
     left, detail, tint = (np.stack(values) for values in zip(*found, strict=True))
@@ -89,8 +98,11 @@ def _best(ones: np.ndarray, others: np.ndarray, steps: int) -> tuple[np.ndarray,
     return left[better], detail[better], tint[better]
 
 
-def _compared(sources: np.ndarray, copies: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # What is left over where it is least, and there the share of details in common, and what is left of colours.
+def _compared(
+    sources: np.ndarray, copies: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # What is left over where it is least, and there the share of details in common, and what is
+    # left of colours.
     pairs, side = sources.shape[:2]
     across = np.linspace(-1, 1, side, dtype="float32")
     moves = np.zeros((pairs, 4), "float32")
@@ -109,14 +121,17 @@ def _compared(sources: np.ndarray, copies: np.ndarray, steps: int) -> tuple[np.n
         down, right = (np.gradient(moved, axis=axis) * (side - 1) / 2 for axis in (1, 2))
         causes = [moved, np.full_like(moved, 255.0), right, down]
         causes += [right * across[None, None, :, None], down * across[None, :, None, None]]
-        weights = _fitted(np.stack(causes, -1).reshape(pairs, -1, 6) / 255, copies.reshape(pairs, -1) / 255)
+        weights = _fitted(
+            np.stack(causes, -1).reshape(pairs, -1, 6) / 255, copies.reshape(pairs, -1) / 255
+        )
         gain = np.where(np.abs(weights[:, :1]) < 0.3, 0.3, weights[:, :1])
         moves = np.clip(moves + weights[:, 2:] / gain, -_FURTHEST, _FURTHEST)
     return best, detail, tint
 
 
 def _details(pictures: np.ndarray) -> np.ndarray:
-    # What a pixel differs by from those around it, in units of how much they differ: so that stitches count like edges.
+    # What a pixel differs by from those around it, in units of how much they differ: so that
+    # stitches count like edges.
     grey = (pictures[..., 0] + pictures[..., 1] + pictures[..., 2]) / 3
     fine = grey - _blurred(grey)
     details: np.ndarray = fine / (np.sqrt(_blurred(fine * fine)) + 2)
@@ -132,25 +147,39 @@ def _blurred(grey: np.ndarray) -> np.ndarray:
 
 def _correlation(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     ones, others = (one.reshape(len(one), -1) for one in (ones, others))
-    ones, others = ones - ones.mean(axis=1, keepdims=True), others - others.mean(axis=1, keepdims=True)
+    ones, others = (
+        ones - ones.mean(axis=1, keepdims=True),
+        others - others.mean(axis=1, keepdims=True),
+    )
     power = (ones**2).sum(axis=1) * (others**2).sum(axis=1)
     correlation: np.ndarray = (ones * others).sum(axis=1) / np.sqrt(power + 1e-9)
     return correlation
 
 
-def _fitted(causes: np.ndarray, effects: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def _fitted(
+    causes: np.ndarray, effects: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
     # Least squares, a little drawn to zero, so that pictures of one colour have a solution.
-    turned = causes.transpose(0, 2, 1) if weights is None else causes.transpose(0, 2, 1) * weights[:, None]
+    turned = (
+        causes.transpose(0, 2, 1)
+        if weights is None
+        else causes.transpose(0, 2, 1) * weights[:, None]
+    )
     squares = turned @ causes + np.eye(causes.shape[2], dtype="float32") * 1e-3
     solution: np.ndarray = np.linalg.solve(squares, turned @ effects[..., None])[..., 0]
     return solution
 
 
 def _moved(pictures: np.ndarray, moves: np.ndarray, across: np.ndarray) -> np.ndarray:
-    # Bilinear samples at places that are shifted by the first two of `moves` and zoomed by the others.
+    # Bilinear samples at places that are shifted by the first two of `moves` and zoomed by the
+    # others.
     pairs, side = pictures.shape[:2]
     column, row = (
-        np.clip((across * (1 + moves[:, zoom, None]) + moves[:, shift, None] + 1) * (side - 1) / 2, 0, side - 1.001)
+        np.clip(
+            (across * (1 + moves[:, zoom, None]) + moves[:, shift, None] + 1) * (side - 1) / 2,
+            0,
+            side - 1.001,
+        )
         for shift, zoom in ((0, 2), (1, 3))
     )
     left, top = column.astype("int64"), row.astype("int64")
@@ -184,5 +213,7 @@ def _tint(values: np.ndarray) -> np.ndarray:
     # The power of what the three colours of a pixel differ by.
     colour = values.reshape(len(values), -1, 3)
     red, green, blue = colour[..., 0], colour[..., 1], colour[..., 2]
-    power: np.ndarray = ((red - green) ** 2 + (green - blue) ** 2 + (blue - red) ** 2).mean(axis=1) / 9
+    power: np.ndarray = ((red - green) ** 2 + (green - blue) ** 2 + (blue - red) ** 2).mean(
+        axis=1
+    ) / 9
     return power

@@ -1,4 +1,6 @@
-"""Rows with the same content, or nearly so: who belongs together, and what that means within and across parts."""
+"""Rows with the same content, or nearly so: who belongs together, and what that means within and
+across parts.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.neighbours import nearest
 
 _NEIGHBOURS = 8
-# What a pair may have left over before it is moved into place, and over what the fifth of the neighbours has.
+# What a pair may have left over before it is moved into place, and over what the fifth of the
+# neighbours has.
 _MOST_LEFT, _MOST_OF_FIFTH = 0.4, 0.75
 _CHUNK, _FEW = 500, 100
 _MOST_COMPARED = 1000
@@ -39,7 +42,8 @@ class Alike:
 
     Args:
         column: The column.
-        exact: `(rows,) int64`: rows with exactly the same content have the same number; -1 for rows that do not count.
+        exact: `(rows,) int64`: rows with exactly the same content have the same number; -1 for rows
+            that do not count.
         cluster: `(rows,) int64`: the same for rows with nearly the same content too.
     """
 
@@ -49,7 +53,9 @@ class Alike:
 
 
 def joined(count: int, pairs: np.ndarray) -> np.ndarray:
-    """Numbers of the groups, `(count,) int64`, that `(pairs, 2)` of positions make of so many things."""
+    """Numbers of the groups, `(count,) int64`, that `(pairs, 2)` of positions make of so many
+    things.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -72,7 +78,8 @@ def alike_pictures(
         read: From a row to its picture, `(64, 64, 3) uint8`, for the few that may be copies.
         records: All records.
         places: For each row, the place of its record, or -1.
-        least_spread: Pictures whose pixels deviate by less are left out, as all blank ones are alike.
+        least_spread: Pictures whose pixels deviate by less are left out, as all blank ones are
+            alike.
         threads: Threads that compare.
     """
     exact = np.full(len(places), -1, "int64")
@@ -81,7 +88,9 @@ def alike_pictures(
         rows = rows[np.asarray(records["spread"])[places[rows]] >= least_spread]
     if not len(rows):
         return Alike(column, exact, exact)
-    digests = np.ascontiguousarray(np.asarray(records["digest"])[places[rows]]).view("<u8").reshape(-1, 2)
+    digests = (
+        np.ascontiguousarray(np.asarray(records["digest"])[places[rows]]).view("<u8").reshape(-1, 2)
+    )
     exact[rows] = np.unique(digests, axis=0, return_inverse=True)[1].reshape(-1)
     _, first = np.unique(exact[rows], return_index=True)
     chosen = rows[first]
@@ -91,7 +100,9 @@ def alike_pictures(
     return Alike(column, exact, cluster)
 
 
-def _copies(read: Callable[[int], np.ndarray], records: np.ndarray, places: np.ndarray, threads: int) -> np.ndarray:
+def _copies(
+    read: Callable[[int], np.ndarray], records: np.ndarray, places: np.ndarray, threads: int
+) -> np.ndarray:
     # Pairs of positions in `places` whose pictures are copies of one another.
     if len(places) < 2:
         return np.zeros((0, 2), "int64")
@@ -115,12 +126,16 @@ def _copies(read: Callable[[int], np.ndarray], records: np.ndarray, places: np.n
         list(pool.map(measure, range(0, count, _CHUNK)))
     fifth = np.sort(left, axis=1)[:, min(5, found.shape[1] - 1)]
     fifth[~np.isfinite(fifth)] = 1.0
-    row, place = np.nonzero(left < np.minimum(_MOST_LEFT, _MOST_OF_FIFTH * np.maximum(fifth[:, None], 0.0)))
+    row, place = np.nonzero(
+        left < np.minimum(_MOST_LEFT, _MOST_OF_FIFTH * np.maximum(fifth[:, None], 0.0))
+    )
     pairs = np.unique(np.sort(np.stack([row, found[row, place]], axis=1), axis=1), axis=0)
 
     def looked_at(start: int) -> np.ndarray:
         ones, others = pairs[start : start + _CHUNK].T
-        likely, certain = may_be_copies(records["pixels"][places[ones]], records["pixels"][places[others]])
+        likely, certain = may_be_copies(
+            records["pixels"][places[ones]], records["pixels"][places[others]]
+        )
         return likely.astype("int64") + certain
 
     def confirmed(start: int) -> np.ndarray:
@@ -134,7 +149,9 @@ def _copies(read: Callable[[int], np.ndarray], records: np.ndarray, places: np.n
     with ThreadPoolExecutor(threads) as pool:
         grade = np.concatenate([none, *pool.map(looked_at, range(0, len(pairs), _CHUNK))])
         doubtful = pairs[grade == 1]
-        same = np.concatenate([none, *pool.map(confirmed, range(0, len(doubtful), _FEW))]).astype(bool)
+        same = np.concatenate([none, *pool.map(confirmed, range(0, len(doubtful), _FEW))]).astype(
+            bool
+        )
     return np.concatenate([pairs[grade == 2], doubtful[same]])
 
 
@@ -146,13 +163,15 @@ def describe(
     label_of: Callable[[int], str],
     what: str,
 ) -> list[Finding]:
-    """Turn rows that belong together into findings: within a part, across parts, and with other labels.
+    """Turn rows that belong together into findings: within a part, across parts, and with other
+    labels.
 
     Args:
         alike: Which rows belong together.
         index: The table's index.
         parts: Which part each row is in.
-        labels: `(rows,) int64` as `read_labels` gives them, or None where another label is no contradiction.
+        labels: `(rows,) int64` as `read_labels` gives them, or None where another label is no
+            contradiction.
         label_of: From a row to its label in words.
         what: What the rows have in common, such as "picture".
     """
@@ -164,7 +183,10 @@ def describe(
         for row in rows:
             others = near != row
             same = others & (of_content == alike.exact[row])
-            within, across = others & (of_part == parts.codes[row]), others & (of_part != parts.codes[row])
+            within, across = (
+                others & (of_part == parts.codes[row]),
+                others & (of_part != parts.codes[row]),
+            )
             for kind, chosen in (("duplicate", within & same), ("near duplicate", within & ~same)):
                 if chosen.any():
                     like = "the same" if kind == "duplicate" else "nearly the same"
@@ -184,8 +206,8 @@ def describe(
                     other = near[against][np.argmax(same[against])]
                     message = (
                         f"{label_of(int(row))} here, and {label_of(int(other))} at index "
-                        f"{_label(index, np.array([other]))} for {'' if same[against].any() else 'nearly '}"
-                        f"the same {what}"
+                        f"{_label(index, np.array([other]))} for "
+                        f"{'' if same[against].any() else 'nearly '}the same {what}"
                     )
                     findings.append(Finding(int(row), alike.column, "conflicting labels", message))
     return findings
@@ -200,4 +222,6 @@ def groups(numbers: np.ndarray) -> list[np.ndarray]:
 
 
 def _label(index: pd.Index, rows: np.ndarray) -> str:
-    return repr(index[[int(rows[0])]].tolist()[0]) + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
+    return repr(index[[int(rows[0])]].tolist()[0]) + (
+        f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    )

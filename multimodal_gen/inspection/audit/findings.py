@@ -28,7 +28,9 @@ KINDS = {
     "unseen label": "a label that training rows do not have",
 }
 # Rows that no model can be trained or scored on.
-UNUSABLE = frozenset({"missing", "empty file", "truncated", "corrupt", "unreadable", "unseen label"})
+UNUSABLE = frozenset(
+    {"missing", "empty file", "truncated", "corrupt", "unreadable", "unseen label"}
+)
 
 
 class Finding(NamedTuple):
@@ -48,11 +50,15 @@ class Finding(NamedTuple):
 
 
 def as_frame(findings: list[Finding], index: pd.Index) -> pd.DataFrame:
-    """The findings as a table with the columns index, column, kind and message, in the order of the rows."""
+    """The findings as a table with the columns index, column, kind and message, in the order of the
+    rows.
+    """
     order = {kind: place for place, kind in enumerate(KINDS)}
     findings = sorted(findings, key=lambda one: (one.position, order[one.kind]))
     labels = pd.Series([one.position for one in findings], dtype="int64")
-    columns: dict[str, Any] = {"index": index.take(labels.to_numpy()).to_numpy() if findings else []}
+    columns: dict[str, Any] = {
+        "index": index.take(labels.to_numpy()).to_numpy() if findings else []
+    }
     for name in ("column", "kind", "message"):
         columns[name] = pd.Series([getattr(one, name) for one in findings], dtype=object)
     return pd.DataFrame(columns)

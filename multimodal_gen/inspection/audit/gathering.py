@@ -30,7 +30,8 @@ from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import cells_of, check_columns
 
-# A share of rows with a duplicate from which duplicates are the nature of the table, and no finding in each row.
+# A share of rows with a duplicate from which duplicates are the nature of the table, and no finding
+# in each row.
 _BY_NATURE, _BY_NATURE_TEXTS, _BY_NATURE_SPELLING = 0.2, 0.05, 0.01
 # As many rows say nothing of what is common in a table.
 _FEW_ROWS = 20
@@ -49,25 +50,28 @@ def audit(
 ) -> Audit:
     """Read every cell of a table and find what is wrong before training does.
 
-    Pictures: missing, empty, truncated, corrupt, tiny, huge, of an odd mode, near blank, wrongly named. Captions:
-    empty, very long, repeated without telling anything of the class. Labels: missing, unseen in training, conflicting
-    on equal content. Exact and near duplicates of pictures and captions, within and across the parts of the table. Any
-    other loader: cells that it cannot read. `docs/audit.md` has the thresholds.
+    Pictures: missing, empty, truncated, corrupt, tiny, huge, of an odd mode, near blank, wrongly
+    named. Captions: empty, very long, repeated without telling anything of the class. Labels:
+    missing, unseen in training, conflicting on equal content. Exact and near duplicates of pictures
+    and captions, within and across the parts of the table. Any other loader: cells that it cannot
+    read. `docs/audit.md` has the thresholds.
 
-    What is common in a table is taken for its nature: where many short captions are the same, or each picture has five
-    captions, a note says so, and there is no problem in each row.
+    What is common in a table is taken for its nature: where many short captions are the same, or
+    each picture has five captions, a note says so, and there is no problem in each row.
 
     Args:
-        table: The table, its index unique; or its parts, name -> table, in the order training, validation, test.
+        table: The table, its index unique; or its parts, name -> table, in the order training,
+            validation, test.
         inputs: Input name -> loader, as for a `MultimodalSequence`.
         target: What is to be predicted.
-        split: The column that names each row's part. Parts called train, val and test, or the like, are known; of
-            others the largest is for training.
+        split: The column that names each row's part. Parts called train, val and test, or the like,
+            are known; of others the largest is for training.
         ignore: Kinds that are no problems here.
-        state: A file that keeps what was found of each picture, about 3 kB, so that an audit that was stopped goes on
-            from there. Pictures that have changed since are looked at again.
+        state: A file that keeps what was found of each picture, about 3 kB, so that an audit that
+            was stopped goes on from there. Pictures that have changed since are looked at again.
         threads: Threads that read; by default one a core.
-        progress: Called with a number of cells that are done, from several threads; by default a bar is shown.
+        progress: Called with a number of cells that are done, from several threads; by default a
+            bar is shown.
 
     Returns:
         An `Audit`.
@@ -78,21 +82,31 @@ def audit(
     """
     strange = [kind for kind in ignore if kind not in KINDS]
     if strange:
-        raise ValueError(f"`ignore` must hold kinds of problems, of {list(KINDS)}. Received: {strange[0]!r}")
+        raise ValueError(
+            f"`ignore` must hold kinds of problems, of {list(KINDS)}. Received: {strange[0]!r}"
+        )
     rows, parts = parts_of(table, split)
     loaders = list(inputs.values())
     every = [*loaders, *([] if target is None else [target])]
     check_columns(rows, [name for one in every for name in _columns(one)])
-    readers = [PictureReader(one) for one in loaders if one.spec.kind == "image" and isinstance(one.column, str)]
+    readers = [
+        PictureReader(one)
+        for one in loaders
+        if one.spec.kind == "image" and isinstance(one.column, str)
+    ]
     settings = json.dumps([settings_of(reader.small) for reader in readers])
     kept = Records(state, settings)
     threads = threads or available_cores()
-    with tqdm(total=len(rows) * len(every), desc="audit", unit="cell", disable=progress is not None) as bar:
+    with tqdm(
+        total=len(rows) * len(every), desc="audit", unit="cell", disable=progress is not None
+    ) as bar:
         told = progress or bar.update
         try:
             places, findings = read_pictures(rows, readers, kept, threads, told)
             records = kept.all()
-            found = _Gathering(rows, parts, loaders, target, readers, records, places, findings, threads, told)
+            found = _Gathering(
+                rows, parts, loaders, target, readers, records, places, findings, threads, told
+            )
             return found.finish(ignore)
         finally:
             kept.close()
@@ -125,9 +139,17 @@ class _Gathering:
         if self.target is not None:
             self._look_at_labels(self.target)
         for loader in self.loaders:
-            blank = sum(map(is_missing, cells_of(self.rows, loader.column))) if loader.missing == "blank" else 0
+            blank = (
+                sum(map(is_missing, cells_of(self.rows, loader.column)))
+                if loader.missing == "blank"
+                else 0
+            )
             if blank:
-                rows = "1 row has no value, and is" if blank == 1 else f"{blank:,} rows have no value, and are"
+                rows = (
+                    "1 row has no value, and is"
+                    if blank == 1
+                    else f"{blank:,} rows have no value, and are"
+                )
                 self.notes.append(f"{name_of(loader)}: {rows} blank in training")
         for reader in self.readers:
             self._look_at_pictures(reader)
@@ -172,14 +194,25 @@ class _Gathering:
         self.findings += look_at(column, self.records, places, path_of, (shape[0], shape[1]))
         self.notes += range_notes(column, self.records, places)
         alike = alike_pictures(
-            column, lambda row: reader.small_picture(cells[row]), self.records, places, LEAST_SPREAD, self.threads
+            column,
+            lambda row: reader.small_picture(cells[row]),
+            self.records,
+            places,
+            LEAST_SPREAD,
+            self.threads,
         )
         self.alike.append(alike)
         found = describe(alike, self.rows.index, self.parts, self.labels, self._label_of, "picture")
         within = [one for one in found if one.kind in ("duplicate", "near duplicate")]
         if len(within) > max(_FEW_ROWS, _BY_NATURE * len(self.rows)):
-            found = [one for one in found if one.kind not in ("duplicate", "near duplicate", "conflicting labels")]
-            self.notes.append(f"{column}: {len(within):,} rows share their picture with another row of their part")
+            found = [
+                one
+                for one in found
+                if one.kind not in ("duplicate", "near duplicate", "conflicting labels")
+            ]
+            self.notes.append(
+                f"{column}: {len(within):,} rows share their picture with another row of their part"
+            )
         self.findings += found
 
     def _look_at_texts(self, loader: Loader) -> None:
@@ -192,8 +225,13 @@ class _Gathering:
         if self.target is not None:
             self.notes += hint_notes(column, texts, self.rows, self.target)
         if self.readers:
-            self.notes += side_note(column, [text for text in texts if text is not None], "captions")
-        said = [words.normalised(text) if text is not None and not words.is_empty(text) else None for text in texts]
+            self.notes += side_note(
+                column, [text for text in texts if text is not None], "captions"
+            )
+        said = [
+            words.normalised(text) if text is not None and not words.is_empty(text) else None
+            for text in texts
+        ]
         near = _numbered([None if text is None else words.digest(text) for text in said])
         exact = _numbered([None if text is None else words.digest(text) for text in texts])
         exact[near < 0] = -1
@@ -206,7 +244,9 @@ class _Gathering:
         near[idle], exact[idle] = -1, -1
         shared = (near >= 0) & (sizes[near] > 1)
         if self.readers and shared.sum() > max(_FEW_ROWS, _BY_NATURE_TEXTS * len(texts)):
-            self.notes.append(f"{column}: {shared.mean():.0%} of the rows share their caption with another row")
+            self.notes.append(
+                f"{column}: {shared.mean():.0%} of the rows share their caption with another row"
+            )
             self._add_spellings(column, texts, near, exact)
             return
         first = np.unique(near, return_index=True)[1]
@@ -214,14 +254,20 @@ class _Gathering:
         pairs = words.near_identical([said[row] or "" for row in first])
         cluster = near.copy()
         if len(pairs):
-            cluster[near >= 0] = joined(int(near.max()) + 1, np.array(pairs, "int64"))[near[near >= 0]]
+            cluster[near >= 0] = joined(int(near.max()) + 1, np.array(pairs, "int64"))[
+                near[near >= 0]
+            ]
         alike = Alike(column, exact, cluster)
         self.alike.append(alike)
         # With another picture the same words may well mean something else.
         labels = None if self.readers else self.labels
-        self.findings += describe(alike, self.rows.index, self.parts, labels, self._label_of, "caption")
+        self.findings += describe(
+            alike, self.rows.index, self.parts, labels, self._label_of, "caption"
+        )
 
-    def _add_spellings(self, column: str, texts: list[str | None], near: np.ndarray, exact: np.ndarray) -> None:
+    def _add_spellings(
+        self, column: str, texts: list[str | None], near: np.ndarray, exact: np.ndarray
+    ) -> None:
         found = []
         frame = pd.DataFrame({"near": near, "exact": exact})[near >= 0]
         several = frame.groupby("near")["exact"].nunique()
@@ -235,7 +281,9 @@ class _Gathering:
         if len(found) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(texts)):
             self.findings += found
         else:
-            self.notes.append(f"{column}: {len(found):,} rows have a caption that others spell in another way")
+            self.notes.append(
+                f"{column}: {len(found):,} rows have a caption that others spell in another way"
+            )
 
     def _label_of(self, row: int) -> str:
         assert self.target is not None
@@ -253,17 +301,22 @@ class _Gathering:
             rows = np.flatnonzero(there)
             rows = rows[self.parts.codes[rows] < last[alike.cluster[rows]]]
             dropped[[row for row in rows.tolist() if row in leaking]] = True
-        return dropped | self._repeated(dropped, {one.position for one in findings if one.kind == "duplicate"})
+        return dropped | self._repeated(
+            dropped, {one.position for one in findings if one.kind == "duplicate"}
+        )
 
     def _repeated(self, dropped: np.ndarray, duplicates: set[int]) -> np.ndarray:
-        # Equal in every input, compared as it stands in the table, pictures by their content; and in the label.
+        # Equal in every input, compared as it stands in the table, pictures by their content; and
+        # in the label.
         rows = np.array(sorted(row for row in duplicates if not dropped[row]), "int64")
         result = np.zeros(len(dropped), bool)
         columns: list[Any] = [] if self.labels is None else [self.labels[rows]]
         pictures = {one.column: one.exact[rows] for one in self.alike}
         for name in dict.fromkeys(name for one in self.loaders for name in _columns(one)):
             own = pictures.get(name)
-            columns.append(pd.factorize(self.rows[name].iloc[rows].map(repr))[0] if own is None else own)
+            columns.append(
+                pd.factorize(self.rows[name].iloc[rows].map(repr))[0] if own is None else own
+            )
         frame = pd.DataFrame(dict(enumerate(columns)))
         result[rows[frame.duplicated().to_numpy()]] = True
         return result
@@ -275,7 +328,9 @@ def _columns(loader: Loader) -> tuple[str, ...]:
 
 def _numbered(digests: list[int | None]) -> np.ndarray:
     numbers: dict[int, int] = {}
-    return np.array([-1 if one is None else numbers.setdefault(one, len(numbers)) for one in digests], "int64")
+    return np.array(
+        [-1 if one is None else numbers.setdefault(one, len(numbers)) for one in digests], "int64"
+    )
 
 
 def _chain(cluster: np.ndarray) -> np.ndarray:

@@ -34,7 +34,8 @@ def read_labels(
         progress: Called with a number of cells that are done.
 
     Returns:
-        `(rows,) int64`: rows with the same label have the same number, those without a usable one -1; and the findings.
+        `(rows,) int64`: rows with the same label have the same number, those without a usable one
+            -1; and the findings.
     """
     column = name_of(target)
     known: dict[bytes, int] = {}
@@ -68,7 +69,8 @@ def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
     absent = len(target.class_names) - len(counts)
     none = f"; {absent} classes have no row" if absent else ""
     return [
-        f"{name_of(target)}: {len(counts)} classes of {few:,} to {many:,} rows; fewest {least!r}, most {most!r}{none}"
+        f"{name_of(target)}: {len(counts)} classes of {few:,} to {many:,} rows; fewest {least!r}, "
+        f"most {most!r}{none}"
     ]
 
 
@@ -79,14 +81,20 @@ def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:
     return [None if place < 0 else names[place] for place in classes.tolist()]
 
 
-def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, target: Target) -> list[str]:
-    """Whether captions hold the name of their own class, and how far one would come with that alone, in words.
+def hint_notes(
+    column: str, texts: Sequence[str | None], table: pd.DataFrame, target: Target
+) -> list[str]:
+    """Whether captions hold the name of their own class, and how far one would come with that
+    alone, in words.
 
     A caption holds a name if it has all of its words, in singular or plural.
     """
     if not target.one_class:
         return []
-    names = {name: frozenset(map(_stem, normalised(name).split())) for name in map(cell_text, target.class_names)}
+    names = {
+        name: frozenset(map(_stem, normalised(name).split()))
+        for name in map(cell_text, target.class_names)
+    }
     by_word: dict[str, list[Any]] = {}
     for name, words in names.items():
         for word in words:
@@ -108,8 +116,8 @@ def hint_notes(column: str, texts: Sequence[str | None], table: pd.DataFrame, ta
         return []
     shown = ", ".join(f"{name!r} {count:,}" for name, count in holding.most_common(3) if count)
     return [
-        f"{column}: {own / rows:.0%} of the captions hold the name of their own class (most often {shown}); by that "
-        f"alone {right / rows:.0%} of the classes are guessed right"
+        f"{column}: {own / rows:.0%} of the captions hold the name of their own class (most often "
+        f"{shown}); by that alone {right / rows:.0%} of the classes are guessed right"
     ]
 
 

@@ -1,4 +1,6 @@
-"""What is odd about pictures that can be read: their size, mode and name, measured against the others of the table."""
+"""What is odd about pictures that can be read: their size, mode and name, measured against the
+others of the table.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,17 @@ _MOST_PIXELS, _MANY_PIXELS, _MOST_SHARE = 64_000_000, 4_000_000, 100
 _ODD = 0.1
 # Deviation of the pixels in each colour, of 255.
 LEAST_SPREAD = 3.0
-# Of pictures of more than 8 bits: a level that the brightest of all should exceed, if they fill their range.
+# Of pictures of more than 8 bits: a level that the brightest of all should exceed, if they fill
+# their range.
 _DARK = 64
 
 
 def look_at(
-    column: str, records: np.ndarray, places: np.ndarray, path_of: Callable[[int], str | None], size: tuple[int, int]
+    column: str,
+    records: np.ndarray,
+    places: np.ndarray,
+    path_of: Callable[[int], str | None],
+    size: tuple[int, int],
 ) -> list[Finding]:
     """Find pictures that are tiny, huge, of an odd mode, near blank or wrongly named.
 
@@ -32,14 +39,16 @@ def look_at(
         records: All records.
         places: For each row, the place of its record, or -1.
         path_of: From a row to the path of its picture.
-        size: Height and width that the loader makes of a picture. One that is not smaller is not tiny.
+        size: Height and width that the loader makes of a picture. One that is not smaller is not
+            tiny.
     """
     rows = np.flatnonzero(places >= 0)
     if not len(rows):
         return []
     # Field by field, so that the pixels stay on the disk.
     heights, widths, modes, formats, spreads = (
-        np.asarray(records[name])[places[rows]] for name in ("height", "width", "mode", "format", "spread")
+        np.asarray(records[name])[places[rows]]
+        for name in ("height", "width", "mode", "format", "spread")
     )
     pixels = heights.astype("float64") * widths
     usual = float(np.median(pixels))
@@ -55,12 +64,22 @@ def look_at(
     for place in np.flatnonzero(tiny | huge | odd[codes] | (spreads < LEAST_SPREAD)):
         row, extent = int(rows[place]), f"{widths[place]} x {heights[place]} pixels"
         if tiny[place]:
-            findings.append(Finding(row, column, "tiny", f"{extent}, where half of the pictures have {usual:,.0f}"))
+            findings.append(
+                Finding(
+                    row, column, "tiny", f"{extent}, where half of the pictures have {usual:,.0f}"
+                )
+            )
         if huge[place]:
-            findings.append(Finding(row, column, "huge", f"{extent}, where half of the pictures have {usual:,.0f}"))
+            findings.append(
+                Finding(
+                    row, column, "huge", f"{extent}, where half of the pictures have {usual:,.0f}"
+                )
+            )
         if odd[codes[place]]:
             main = names[counts.argmax()].decode()
-            message = f"mode {modes[place].decode()}, where {counts.max() / len(rows):.1%} are {main}"
+            message = (
+                f"mode {modes[place].decode()}, where {counts.max() / len(rows):.1%} are {main}"
+            )
             findings.append(Finding(row, column, "odd mode", message))
         if spreads[place] < LEAST_SPREAD:
             message = f"its pixels deviate by {spreads[place]:.1f} of 255 at most from one colour"
@@ -74,7 +93,8 @@ def look_at(
 
 
 def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[str]:
-    """What to know of pictures of more than 8 bits that fill a small part of the range they are taken to have.
+    """What to know of pictures of more than 8 bits that fill a small part of the range they are
+    taken to have.
 
     Args:
         column: The column of the pictures.
@@ -89,6 +109,7 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
     # The level was rounded.
     bits = max(8, math.ceil(math.log2((brightest - 0.5) * 257 + 1))) if brightest else 8
     return [
-        f"{column}: {len(wide):,} pictures have more than 8 bits, and the brightest of them is level {brightest} of "
-        f"255. If their values fill a part of 16 bits only, say which: ImageLoader(value_range=(0, {2**bits - 1}))"
+        f"{column}: {len(wide):,} pictures have more than 8 bits, and the brightest of them is "
+        f"level {brightest} of 255. If their values fill a part of 16 bits only, say which: "
+        f"ImageLoader(value_range=(0, {2**bits - 1}))"
     ]

@@ -1,8 +1,9 @@
 """Which of very many hashes are nearest to each, without comparing all with all.
 
-Hashes whose bits are put in a random order and which are then sorted stand near each other if they are alike in the
-bits that come first. So each is compared with a few before and after it, in several such orders, after Charikar,
-"Similarity estimation techniques from rounding algorithms", 2002. The cost grows with n log n.
+Hashes whose bits are put in a random order and which are then sorted stand near each other if they
+are alike in the bits that come first. So each is compared with a few before and after it, in
+several such orders, after Charikar, "Similarity estimation techniques from rounding algorithms",
+2002. The cost grows with n log n.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def nearest(bits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         count: How many to find for each; fewer where there are no more.
 
     Returns:
-        `(hashes, count)` each: int64 positions, nearest first, and the number of bits that differ. Where there are
+        `(hashes, count)` each: int64 positions, nearest first, and the number of bits that differ.
+            Where there are
         fewer, the position is -1 and the number 65535.
     """
     total = len(bits)
@@ -34,7 +36,9 @@ def nearest(bits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.Generator(np.random.Philox(0))
     steps = [step for one in range(1, min(_REACH, total - 1) + 1) for step in (one, -one)]
     for _ in range(_ORDERS):
-        order = np.argsort(_first_bits(bits, rng.permutation(bits.shape[1] * 8)[:64]), kind="stable")
+        order = np.argsort(
+            _first_bits(bits, rng.permutation(bits.shape[1] * 8)[:64]), kind="stable"
+        )
         for start in range(0, total, _CHUNK):
             places = np.arange(start, min(start + _CHUNK, total))
             rows = order[places]
@@ -56,7 +60,11 @@ def _first_bits(bits: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _keep_nearest(
-    found: np.ndarray, distances: np.ndarray, rows: np.ndarray, others: np.ndarray, apart: np.ndarray
+    found: np.ndarray,
+    distances: np.ndarray,
+    rows: np.ndarray,
+    others: np.ndarray,
+    apart: np.ndarray,
 ) -> None:
     places = np.concatenate([found[rows], others], axis=1)
     values = np.concatenate([distances[rows], apart], axis=1)
@@ -65,5 +73,8 @@ def _keep_nearest(
     places, values = np.take_along_axis(places, order, 1), np.take_along_axis(values, order, 1)
     values[:, 1:][places[:, 1:] == places[:, :-1]] = 65535
     order = np.argsort(values, axis=1, kind="stable")[:, : found.shape[1]]
-    found[rows], distances[rows] = np.take_along_axis(places, order, 1), np.take_along_axis(values, order, 1)
+    found[rows], distances[rows] = (
+        np.take_along_axis(places, order, 1),
+        np.take_along_axis(values, order, 1),
+    )
     found[distances == 65535] = -1

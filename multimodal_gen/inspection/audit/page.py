@@ -1,4 +1,5 @@
-"""The audit as one HTML file: counts, notes, and the worst cases with their pictures. It needs no other file.
+"""The audit as one HTML file: counts, notes, and the worst cases with their pictures. It needs no
+other file.
 
 Whatever comes from the table is escaped, so that a caption or the name of a file is never markup.
 """
@@ -59,23 +60,31 @@ def page(report: Audit) -> str:
         _summary(report),
     ]
     if report.notes:
-        parts.append(f"<h2>Notes</h2><ul>{''.join(f'<li>{_safe(note)}</li>' for note in report.notes)}</ul>")
+        parts.append(
+            f"<h2>Notes</h2><ul>{''.join(f'<li>{_safe(note)}</li>' for note in report.notes)}</ul>"
+        )
     by_kind: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
     for one in view.findings:
         by_kind[one.kind].append(one)
     for kind, found in by_kind.items():
         if found:
             together = kind in _TOGETHER
-            parts.append(f"<h2 id='{kind.replace(' ', '-')}'>{kind} ({len(found):,})</h2><p>{KINDS[kind]}</p>")
-            parts.append(f"<div class='cards'>{_groups(view, found) if together else _cards(view, found)}</div>")
+            parts.append(
+                f"<h2 id='{kind.replace(' ', '-')}'>{kind} "
+                f"({len(found):,})</h2><p>{KINDS[kind]}</p>"
+            )
+            parts.append(
+                "<div "
+                f"class='cards'>{_groups(view, found) if together else _cards(view, found)}</div>"
+            )
     parts.append("</body></html>\n")
     return "".join(parts)
 
 
 def _summary(report: Audit) -> str:
     rows = "".join(
-        f"<tr><td><a href='#{kind.replace(' ', '-')}'>{kind}</a></td><td class='number'>{count:,}</td>"
-        f"<td>{KINDS[kind]}</td></tr>"
+        f"<tr><td><a href='#{kind.replace(' ', '-')}'>{kind}</a></td><td "
+        f"class='number'>{count:,}</td><td>{KINDS[kind]}</td></tr>"
         for kind, count in report.counts.items()
     )
     return f"<table>{rows}</table>" if rows else "<p>Nothing was found.</p>"
@@ -95,8 +104,12 @@ def _groups(view: View, found: list[Finding]) -> str:
             continue
         count += 1
         if count <= _CLUSTERS:
-            cards = [_card(view, int(row), messages.get(int(row), "")) for row in rows[:_MOST_SHOWN]]
-            shown.append(f"<div class='group'>{''.join(cards)}{_more(len(rows) - _MOST_SHOWN)}</div>")
+            cards = [
+                _card(view, int(row), messages.get(int(row), "")) for row in rows[:_MOST_SHOWN]
+            ]
+            shown.append(
+                f"<div class='group'>{''.join(cards)}{_more(len(rows) - _MOST_SHOWN)}</div>"
+            )
     if not count:
         return _cards(view, found)
     return "".join(shown) + _more(count - _CLUSTERS)
@@ -108,14 +121,19 @@ def _more(number: int) -> str:
 
 def _card(view: View, row: int, message: str) -> str:
     index = repr(view.table.index[[row]].tolist()[0])
-    pictures = "".join(_picture(reader, view.table[reader.loader.column].iloc[row]) for reader in view.readers)
+    pictures = "".join(
+        _picture(reader, view.table[reader.loader.column].iloc[row]) for reader in view.readers
+    )
     cells = "".join(
         f"<div class='cell'><b>{_safe(name)}</b> {_safe(cell)}</div>"
         for name, cell in zip(view.table.columns, view.table.iloc[row].tolist(), strict=True)
         if isinstance(cell, str | int | float | np.generic)
     )
     said = f"<div class='message'>{_safe(message)}</div>" if message else ""
-    return f"<div class='card'>{pictures}<div class='index'>index {_safe(index)}</div>{said}{cells}</div>"
+    return (
+        f"<div class='card'>{pictures}<div class='index'>index "
+        f"{_safe(index)}</div>{said}{cells}</div>"
+    )
 
 
 def _picture(reader: PictureReader, cell: Any) -> str:
@@ -129,9 +147,13 @@ def _picture(reader: PictureReader, cell: Any) -> str:
         return "<div class='none'>no picture</div>"
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
-    return f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+    return (
+        f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+    )
 
 
 def _safe(value: Any) -> str:
     text = str(value)
-    return html.escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)")
+    return html.escape(
+        text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+    )

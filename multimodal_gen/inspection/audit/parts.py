@@ -12,10 +12,16 @@ from multimodal_gen.inspection.audit.clusters import Parts
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import check_columns
 
-_TRAINING, _VALIDATION, _TEST = ("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing")
+_TRAINING, _VALIDATION, _TEST = (
+    ("train", "training"),
+    ("val", "valid", "validation", "dev"),
+    ("test", "testing"),
+)
 
 
-def parts_of(table: pd.DataFrame | Mapping[str, pd.DataFrame], split: str | None) -> tuple[pd.DataFrame, Parts]:
+def parts_of(
+    table: pd.DataFrame | Mapping[str, pd.DataFrame], split: str | None
+) -> tuple[pd.DataFrame, Parts]:
     """All rows, and which part each is in.
 
     Args:
@@ -28,7 +34,10 @@ def parts_of(table: pd.DataFrame | Mapping[str, pd.DataFrame], split: str | None
     """
     if isinstance(table, Mapping):
         if split is not None:
-            raise ValueError(f"Give a table and `split`, or several tables by name. Received: both, split={split!r}")
+            raise ValueError(
+                "Give a table and `split`, or several tables by name. Received: both, "
+                f"split={split!r}"
+            )
         if not table:
             raise ValueError("Give at least one table. Received: an empty mapping")
         for one in table.values():
@@ -45,8 +54,9 @@ def parts_of(table: pd.DataFrame | Mapping[str, pd.DataFrame], split: str | None
     if not rows.index.is_unique:
         twice = rows.index[rows.index.duplicated()].tolist()[0]
         raise TableError(
-            "The index must be unique, or findings could not name their row. Use `table.reset_index(drop=True)` "
-            f"before it is split. Received: index {twice!r} more than once"
+            "The index must be unique, or findings could not name their row. Use "
+            f"`table.reset_index(drop=True)` before it is split. Received: index {twice!r} more "
+            "than once"
         )
     return rows, parts
 

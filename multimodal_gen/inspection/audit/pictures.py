@@ -1,4 +1,5 @@
-"""One look at one picture: can it be read, what is it, and the hashes that tell whether it is there twice.
+"""One look at one picture: can it be read, what is it, and the hashes that tell whether it is there
+twice.
 
 The file is read once and decoded once, at a small scale.
 """
@@ -73,18 +74,26 @@ class PictureReader:
         if content is None:
             if isinstance(cell, np.ndarray):
                 record["height"], record["width"] = cell.shape[:2]
-            record["digest"] = _digest(np.ascontiguousarray(cell if isinstance(cell, np.ndarray) else pixels).tobytes())
+            record["digest"] = _digest(
+                np.ascontiguousarray(cell if isinstance(cell, np.ndarray) else pixels).tobytes()
+            )
         if content is not None and ends_early(content):
             # What is missing is filled with grey by decoders, or was only the mark of the end.
-            raise UnusableError("truncated", self._error("the file ends before the picture does", cell))
+            raise UnusableError(
+                "truncated", self._error("the file ends before the picture does", cell)
+            )
         complaint = None if content is None else _complaint(content)
         if complaint is not None:
-            raise UnusableError("corrupt", self._error(f"the picture's data are damaged: {complaint}", cell))
+            raise UnusableError(
+                "corrupt", self._error(f"the picture's data are damaged: {complaint}", cell)
+            )
         _hash(pixels, record)
         return record
 
     def small_picture(self, cell: Any) -> np.ndarray:
-        """A picture that `look` could read, `(64, 64, 3) uint8`; black where it cannot be read any more."""
+        """A picture that `look` could read, `(64, 64, 3) uint8`; black where it cannot be read any
+        more.
+        """
         try:
             return np.asarray(_small(self._pixels(cell)))
         except Exception:
@@ -131,7 +140,8 @@ class PictureReader:
             return self._read_anyway("unreadable", cell)
         if not content:
             raise UnusableError(
-                "empty file", self._error("the file is empty. Replace the file, or drop the row.", cell)
+                "empty file",
+                self._error("the file is empty. Replace the file, or drop the row.", cell),
             )
         return content
 
@@ -148,13 +158,18 @@ class PictureReader:
             # Whatever its size: only the header is read here.
             with quiet(), open_image(content, sys.maxsize) as image:
                 record["width"], record["height"] = image.size
-                record["mode"], record["format"] = image.mode.encode(), (image.format or "").encode()
+                record["mode"], record["format"] = (
+                    image.mode.encode(),
+                    (image.format or "").encode(),
+                )
         except Exception:
             # Reading it afterwards says what is wrong.
             return
 
     def _unusable(self, error: Exception, cell: Any, content: bytes | None) -> UnusableError:
-        reason = error.reason if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
+        reason = (
+            error.reason if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
+        )
         kind = "corrupt" if content is not None else "unreadable"
         if "max_pixels" in reason:
             kind = "huge"
@@ -169,14 +184,20 @@ class PictureReader:
 
 
 def wrong_name(name: str, image_format: str) -> str | None:
-    """What is wrong with a file's name, in words, or None: that its ending is one of another format."""
+    """What is wrong with a file's name, in words, or None: that its ending is one of another
+    format.
+    """
     ending = os.path.splitext(name)[1].lower()
     if not ending or not image_format:
         return None
     known = Image.registered_extensions().get(ending)
     if known is None:
         kind = mimetypes.guess_type(f"a{ending}")[0]
-        return None if kind is None or kind.startswith("image/") else f"it is {image_format}, not {kind}"
+        return (
+            None
+            if kind is None or kind.startswith("image/")
+            else f"it is {image_format}, not {kind}"
+        )
     if known == image_format or any({known, image_format} <= names for names in _ALIKE):
         return None
     return f"it is {image_format}, not {known}"
@@ -203,7 +224,11 @@ def _small(pixels: np.ndarray) -> Image.Image:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     image = Image.fromarray(pixels).convert("RGB")
-    return image if image.size == (_SIDE, _SIDE) else image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    return (
+        image
+        if image.size == (_SIDE, _SIDE)
+        else image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    )
 
 
 def _complaint(content: bytes) -> str | None:
@@ -217,7 +242,9 @@ def _complaint(content: bytes) -> str | None:
     try:
         colours = simplejpeg.decode_jpeg_header(content)[2]
         if colours in ("YCbCr", "Gray"):
-            simplejpeg.decode_jpeg(content, "GRAY", fastdct=True, min_height=1, min_width=1, min_factor=8)
+            simplejpeg.decode_jpeg(
+                content, "GRAY", fastdct=True, min_height=1, min_width=1, min_factor=8
+            )
     except ValueError as error:
         return str(error)
     return None

@@ -43,7 +43,8 @@ def read_pictures(
         progress: Called with a number of cells that are done.
 
     Returns:
-        Column -> for each row, the place of its record, or -1 where it cannot be used; and the findings.
+        Column -> for each row, the place of its record, or -1 where it cannot be used; and the
+        findings.
     """
     readers = list(readers)
     places = {str(reader.loader.column): np.full(len(table), -1, "int64") for reader in readers}
@@ -79,7 +80,9 @@ class _Chunk:
     findings: list[Finding] = field(default_factory=list)
 
 
-def _look_at_rows(table: pd.DataFrame, known: Mapping[bytes, int], place: tuple[PictureReader, int]) -> _Chunk:
+def _look_at_rows(
+    table: pd.DataFrame, known: Mapping[bytes, int], place: tuple[PictureReader, int]
+) -> _Chunk:
     reader, start = place
     column = str(reader.loader.column)
     cells = cells_of(table, column, slice(start, start + _CHUNK))
@@ -100,8 +103,12 @@ def _look_at_rows(table: pd.DataFrame, known: Mapping[bytes, int], place: tuple[
     return chunk
 
 
-def read_others(table: pd.DataFrame, loader: Loader, progress: Callable[[int], None]) -> list[Finding]:
-    """Read every cell of a loader that is cheap to read, or that nothing more is known of; find those it refuses."""
+def read_others(
+    table: pd.DataFrame, loader: Loader, progress: Callable[[int], None]
+) -> list[Finding]:
+    """Read every cell of a loader that is cheap to read, or that nothing more is known of; find
+    those it refuses.
+    """
     column = name_of(loader)
     findings = []
     for row, cell in enumerate(cells_of(table, loader.column)):
@@ -112,7 +119,9 @@ def read_others(table: pd.DataFrame, loader: Loader, progress: Callable[[int], N
             read_at(loader, cell, table.index[row])
         except LoadError as error:
             missing = not isinstance(cell, tuple) and is_missing(cell)
-            findings.append(Finding(row, column, "missing" if missing else "unreadable", in_words(error)))
+            findings.append(
+                Finding(row, column, "missing" if missing else "unreadable", in_words(error))
+            )
         progress(1)
     return findings
 

@@ -1,7 +1,8 @@
-"""What is kept of every picture: records of one size in a file, so that an audit that was stopped can go on.
+"""What is kept of every picture: records of one size in a file, so that an audit that was stopped
+can go on.
 
-The file starts with one line of JSON that says what the records are of. Whatever was written after the last whole
-record, when a process was killed, is cut off.
+The file starts with one line of JSON that says what the records are of. Whatever was written after
+the last whole record, when a process was killed, is cut off.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Records:
 
     Args:
         path: The file; None for one that is gone with this object.
-        settings: What the records depend on, as text; records that were made with other settings are dropped.
+        settings: What the records depend on, as text; records that were made with other settings
+            are dropped.
 
     Raises:
         TableError: If there is such a file that is something else.
@@ -51,7 +53,9 @@ class Records:
 
     def __init__(self, path: str | os.PathLike[str] | None, settings: str) -> None:
         made_with = blake2b(settings.encode(), digest_size=16).hexdigest()
-        header = json.dumps({"file": _NAME, "record": RECORD.itemsize, "settings": made_with}).encode()
+        header = json.dumps(
+            {"file": _NAME, "record": RECORD.itemsize, "settings": made_with}
+        ).encode()
         header = header.ljust(_HEADER - 1) + b"\n"
         self._name = "a temporary file" if path is None else os.fspath(path)
         # Unbuffered: what a full disk refuses is not to be tried again when the file is closed.
@@ -66,7 +70,8 @@ class Records:
             if found and _NAME.encode() not in found:
                 self.file.close()
                 raise TableError(
-                    f"This file is not the state of an audit; give another `state`. Received: state={os.fspath(path)!r}"
+                    "This file is not the state of an audit; give another `state`. Received: "
+                    f"state={os.fspath(path)!r}"
                 )
             if found != header:
                 self.file.seek(0)
@@ -92,8 +97,9 @@ class Records:
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"what was seen of pictures cannot be kept: {error.strerror}. Make room, or give another `state` "
-                "(--out on the command line); the same audit goes on where it stopped",
+                f"what was seen of pictures cannot be kept: {error.strerror}. Make room, or give "
+                "another `state` (--out on the command line); the same audit goes on where it "
+                "stopped",
                 self._name,
             ) from None
 

@@ -36,12 +36,13 @@ class Audit:
     """What `audit` found.
 
     Attributes:
-        problems: One row a finding, in the order of the table: `index` (the row's label in the table's index),
-            `column`, `kind` and `message`.
-        notes: What is true of a whole column, in sentences: class balance, tokens that are cut off or unknown, captions
-            that give the class away, what repeats by nature.
-        duplicates: int64 on the table's index: rows with the same content, or nearly so, have the same number, all
-            others their own. As a column of the table it is what `split_table(group=...)` takes.
+        problems: One row a finding, in the order of the table: `index` (the row's label in the
+            table's index), `column`, `kind` and `message`.
+        notes: What is true of a whole column, in sentences: class balance, tokens that are cut off
+            or unknown, captions that give the class away, what repeats by nature.
+        duplicates: int64 on the table's index: rows with the same content, or nearly so, have the
+            same number, all others their own. As a column of the table it is what
+            `split_table(group=...)` takes.
         dropped: bool on the table's index: the rows that `clean` leaves out.
     """
 
@@ -61,10 +62,11 @@ class Audit:
     def clean(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table without the rows that cannot be used, the others as they are.
 
-        Left out are rows with a cell that is missing or cannot be read, or with a label that training rows do not have;
-        all rows of a content that has conflicting labels; all but the first of rows that are equal in every input and
-        the label; and of a content that is in two parts of the table, the rows in the part that comes first, so that
-        test rows stay. Everything else is for you to decide on.
+        Left out are rows with a cell that is missing or cannot be read, or with a label that
+        training rows do not have; all rows of a content that has conflicting labels; all but the
+        first of rows that are equal in every input and the label; and of a content that is in two
+        parts of the table, the rows in the part that comes first, so that test rows stay.
+        Everything else is for you to decide on.
 
         Args:
             table: The table that was audited, or rows of it.
@@ -86,7 +88,9 @@ class Audit:
         self.problems.to_csv(path, index=False, encoding="utf-8", errors="backslashreplace")
 
     def write_page(self, path: str | os.PathLike[str]) -> None:
-        """Write one HTML file with the counts, the notes, and pictures of the worst cases; it needs no other file."""
+        """Write one HTML file with the counts, the notes, and pictures of the worst cases; it needs
+        no other file.
+        """
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(self._draw(self))
 

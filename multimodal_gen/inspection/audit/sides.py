@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# In English, German, French, Spanish, Italian, Portuguese and Dutch. Both words of a pair have to occur, as one alone
-# is often another word: "right" is correct, "links" are on web pages.
+# In English, German, French, Spanish, Italian, Portuguese and Dutch. Both words of a pair have to
+# occur, as one alone is often another word: "right" is correct, "links" are on web pages.
 _SIDES = (
     ("left", "right"),
     ("leftmost", "rightmost"),
@@ -29,7 +29,8 @@ def named_sides(texts: Iterable[str]) -> tuple[list[str], float]:
         texts: Captions, or names of classes.
 
     Returns:
-        The words, both of a pair, and the share of the texts that hold one of them; none where they are too few.
+        The words, both of a pair, and the share of the texts that hold one of them; none where they
+        are too few.
     """
     partners = {word: pair for pair in _SIDES for word in pair}
     held: dict[str, int] = {}
@@ -60,6 +61,7 @@ def side_note(column: str, texts: Iterable[str], what: str) -> list[str]:
         return []
     named = " and ".join(map(repr, words[:2]))
     return [
-        f"{column}: {share:.0%} of the {what} name a side ({named}), which is wrong once a picture is mirrored: train "
-        "without mirroring (--augment none; in Python without RandomFlip, or with FlipWithWords)"
+        f"{column}: {share:.0%} of the {what} name a side ({named}), which is wrong once a picture "
+        "is mirrored: train without mirroring (--augment none; in Python without RandomFlip, or "
+        "with FlipWithWords)"
     ]

@@ -13,10 +13,12 @@ import numpy as np
 
 from multimodal_gen.inspection.audit.findings import Finding
 
-_NOTHING = frozenset({"", "na", "n a", "nan", "none", "null", "nil", "tbd", "todo", "no caption", "no description"})
+_NOTHING = frozenset(
+    {"", "na", "n a", "nan", "none", "null", "nil", "tbd", "todo", "no caption", "no description"}
+)
 _LONG, _TIMES_LONGER = 200, 8
-# A caption that so many rows share is looked at; one that is as likely to have two classes as any two rows are, tells
-# nothing of the class.
+# A caption that so many rows share is looked at; one that is as likely to have two classes as any
+# two rows are, tells nothing of the class.
 _MANY = 5
 # Texts of fewer words are alike by chance.
 _FEWEST_WORDS = 8
@@ -27,18 +29,24 @@ _DIGITS = re.compile(r"\d+")
 
 
 def normalised(text: str) -> str:
-    """A text without what does not count: case, spaces, punctuation; as it is where nothing else is in it."""
+    """A text without what does not count: case, spaces, punctuation; as it is where nothing else is
+    in it.
+    """
     words = " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
     return words or " ".join(text.split())
 
 
 def digest(text: str) -> int:
     """64 bits of a text."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    return int.from_bytes(
+        blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
+    )
 
 
 def is_empty(text: str) -> bool:
-    """Whether nothing is said: no letter, digit, sign or picture, or a word that stands for nothing."""
+    """Whether nothing is said: no letter, digit, sign or picture, or a word that stands for
+    nothing.
+    """
     if all(unicodedata.category(letter)[0] in "ZCP" for letter in text):
         return True
     return normalised(text) in _NOTHING
@@ -52,7 +60,9 @@ def odd_lengths(column: str, texts: Sequence[str | None]) -> list[Finding]:
     findings = []
     for row, text in enumerate(texts):
         if text is not None and lengths[row] <= 40 and is_empty(text):
-            findings.append(Finding(row, column, "empty caption", f"the caption says nothing: {text!r}"))
+            findings.append(
+                Finding(row, column, "empty caption", f"the caption says nothing: {text!r}")
+            )
         elif lengths[row] > most:
             message = f"{lengths[row]:,} characters, where half of the captions have {usual:,.0f}"
             findings.append(Finding(row, column, "long caption", message))
@@ -64,8 +74,8 @@ def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
 
     Args:
         keys: `(rows,) int64`, which caption a row has; -1 for none.
-        labels: `(rows,) int64`, which class; None without classes. Then a caption counts that one in a hundred rows
-            has, and at least 10.
+        labels: `(rows,) int64`, which class; None without classes. Then a caption counts that one
+            in a hundred rows has, and at least 10.
 
     Returns:
         `(rows,) bool`.
@@ -77,7 +87,9 @@ def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         chosen = sizes > max(9, 0.01 * len(keys))
     else:
         there &= labels >= 0
-        cells, inside = np.unique(np.stack([keys[there], labels[there]]), axis=1, return_counts=True)
+        cells, inside = np.unique(
+            np.stack([keys[there], labels[there]]), axis=1, return_counts=True
+        )
         pairs = np.bincount(cells[0], inside * (inside - 1.0), minlength=count)
         own = np.bincount(keys[there], minlength=count)
         classes = np.bincount(labels[there]).astype("float64")
@@ -99,8 +111,8 @@ def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
 def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of long texts that differ in a letter or a word.
 
-    Candidates are those that have a band of MinHash values in common (Broder, 1997), over pairs of words; of these
-    `difflib` says which are alike. Texts that differ in a number are not.
+    Candidates are those that have a band of MinHash values in common (Broder, 1997), over pairs of
+    words; of these `difflib` says which are alike. Texts that differ in a number are not.
 
     Args:
         texts: Different normalised texts.
@@ -113,7 +125,10 @@ def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
     signatures = np.empty((len(long), _HASHES), "uint64")
     for start in range(0, len(long), 1024):
         words = [texts[place].split() for place in long[start : start + 1024]]
-        shingles = [[" ".join(pair).encode("utf-8", "surrogatepass") for pair in pairwise(one)] for one in words]
+        shingles = [
+            [" ".join(pair).encode("utf-8", "surrogatepass") for pair in pairwise(one)]
+            for one in words
+        ]
         hashed = MinHash.bulk(shingles, num_perm=_HASHES, seed=1)
         signatures[start : start + len(hashed)] = [one.hashvalues for one in hashed]
     pairs = set()
@@ -121,7 +136,10 @@ def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
         order = np.lexsort(band.T)
         for step in range(1, _REACH + 1):
             same = (band[order[step:]] == band[order[:-step]]).all(axis=1)
-            pairs |= {(min(pair), max(pair)) for pair in zip(order[:-step][same], order[step:][same], strict=True)}
+            pairs |= {
+                (min(pair), max(pair))
+                for pair in zip(order[:-step][same], order[step:][same], strict=True)
+            }
     found = [(long[one], long[other]) for one, other in sorted(pairs)]
     return [pair for pair in found if _alike(texts[pair[0]], texts[pair[1]])]
 

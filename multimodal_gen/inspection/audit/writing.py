@@ -1,7 +1,9 @@
-"""The clean table of an audit as a file: the rows that are kept, each cell as it was, or a refusal before the audit.
+"""The clean table of an audit as a file: the rows that are kept, each cell as it was, or a refusal
+before the audit.
 
-Where the ending stays the same the kept lines (of jsonl) or the kept rows with their types (of parquet) are copied. All
-else is written by the text of its cells, and refused if that text, read again, would say something else.
+Where the ending stays the same the kept lines (of jsonl) or the kept rows with their types (of
+parquet) are copied. All else is written by the text of its cells, and refused if that text, read
+again, would say something else.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ class CleanTable:
         path: The file to write, with one of `SUFFIXES`.
 
     Raises:
-        TableError: If the file cannot hold a cell of the table; it names the row and the column. Nothing is left
-            behind.
+        TableError: If the file cannot hold a cell of the table; it names the row and the column.
+            Nothing is left behind.
     """
 
     def __init__(self, source: Path, table: pd.DataFrame, path: Path) -> None:
@@ -62,7 +64,11 @@ class CleanTable:
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".clean-") as folder:
             file = Path(folder) / f"table{self.suffix}"
             if not self.copied:
-                whole = self.table if added is None else self.table.assign(**{str(added.name): added.to_numpy()})
+                whole = (
+                    self.table
+                    if added is None
+                    else self.table.assign(**{str(added.name): added.to_numpy()})
+                )
                 self._write(file, whole[kept])
             elif self.suffix == ".jsonl":
                 self._copy_lines(file, kept, added)
@@ -71,9 +77,15 @@ class CleanTable:
             os.replace(file, self.path)
 
     def _copy_lines(self, file: Path, kept: np.ndarray, added: pd.Series | None) -> None:
-        numbers = [""] * len(kept) if added is None else [f"{json.dumps(added.name)}: {one}" for one in added.tolist()]
+        numbers = (
+            [""] * len(kept)
+            if added is None
+            else [f"{json.dumps(added.name)}: {one}" for one in added.tolist()]
+        )
         with file.open("wb") as out:
-            for keep, number, line in zip(kept.tolist(), numbers, _json_lines(self.source), strict=True):
+            for keep, number, line in zip(
+                kept.tolist(), numbers, _json_lines(self.source), strict=True
+            ):
                 if keep and number:
                     body = line.removesuffix(b"}").rstrip()
                     line = body + (b"" if body == b"{" else b", ") + number.encode() + b"}"
@@ -93,7 +105,9 @@ class CleanTable:
                     group = source.read_row_group(place)
                     rows, start = slice(start, start + len(group)), start + len(group)
                     if added is not None:
-                        group = group.append_column(str(added.name), pa.array(added.to_numpy()[rows], pa.int64()))
+                        group = group.append_column(
+                            str(added.name), pa.array(added.to_numpy()[rows], pa.int64())
+                        )
                     writer.write_table(group.filter(pa.array(kept[rows])))
 
     def _write(self, file: Path, table: pd.DataFrame) -> None:
@@ -102,16 +116,19 @@ class CleanTable:
                 table.to_parquet(file, index=False)
             except Exception as error:
                 raise TableError(
-                    f"A .parquet file cannot hold this table: {' '.join(str(error).split())}. Write a .jsonl file. "
-                    f"Received: --drop {self.path}"
+                    f"A .parquet file cannot hold this table: {' '.join(str(error).split())}. "
+                    f"Write a .jsonl file. Received: --drop {self.path}"
                 ) from error
         elif self.suffix == ".jsonl":
             names = list(map(str, table.columns))
             with file.open("w", encoding="utf-8") as out:
                 for cells in self._rows(table, _json_value):
-                    out.write(json.dumps(dict(zip(names, cells, strict=True)), allow_nan=False) + "\n")
+                    out.write(
+                        json.dumps(dict(zip(names, cells, strict=True)), allow_nan=False) + "\n"
+                    )
         else:
-            # A lone surrogate has no bytes in UTF-8; which cell holds it is found when the file is compared.
+            # A lone surrogate has no bytes in UTF-8; which cell holds it is found when the file is
+            # compared.
             with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out:
                 for cells in chain([tuple(map(str, table.columns))], self._rows(table, _text)):
                     line = _SEPARATORS[self.suffix].join(map(_quoted, cells))
@@ -123,15 +140,17 @@ class CleanTable:
         wanted, found = list(map(str, self.table.columns)), list(again.columns)
         if wanted != found or len(self.table) != len(again):
             raise TableError(
-                f"A {self.suffix} file would be read with {len(again):,} rows of the columns {found} in place of "
-                f"{len(self.table):,} of {wanted}. Received: --drop {self.path}"
+                f"A {self.suffix} file would be read with {len(again):,} rows of the columns "
+                f"{found} in place of {len(self.table):,} of {wanted}. Received: --drop {self.path}"
             )
         for name, written in zip(self.table.columns, again.columns, strict=True):
             before, after = self.table[name], again[written]
             if self.suffix == ".parquet":
                 continue
             value = _json_value if self.suffix == ".jsonl" else _text
-            for row, (one, other) in enumerate(zip(before.array.tolist(), after.array.tolist(), strict=True)):
+            for row, (one, other) in enumerate(
+                zip(before.array.tolist(), after.array.tolist(), strict=True)
+            ):
                 if not (is_missing(one) and is_missing(other)) and value(one) != other:
                     raise self._refusal(one, row, name, f"it would be read back as {shown(other)}")
 
@@ -142,16 +161,22 @@ class CleanTable:
                 yield tuple(map(value, cells))
             except (TypeError, ValueError) as error:
                 bad = next(place for place, cell in enumerate(cells) if not _holds(value, cell))
-                raise self._refusal(cells[bad], row, table.columns[bad], str(error).rstrip(".")) from None
+                raise self._refusal(
+                    cells[bad], row, table.columns[bad], str(error).rstrip(".")
+                ) from None
 
     def _refusal(self, cell: Any, row: int, column: Any, why: str) -> TableError:
         same = self.source.suffix.lower() == self.suffix
         ways = " or ".join(suffix for suffix in (".jsonl", ".parquet") if suffix != self.suffix)
-        advice = f"an ending of {ways}" if self.source.is_dir() or same else "the ending of the table itself"
+        advice = (
+            f"an ending of {ways}"
+            if self.source.is_dir() or same
+            else "the ending of the table itself"
+        )
         return TableError(
-            f"A {self.suffix} file cannot hold the cell at index {self.table.index[[row]].tolist()[0]!r}, column "
-            f"{column!r}: {why}. Give --drop {advice}. "
-            f"Received: {shown(cell)}, --drop {self.path}"
+            f"A {self.suffix} file cannot hold the cell at index "
+            f"{self.table.index[[row]].tolist()[0]!r}, column {column!r}: {why}. Give --drop "
+            f"{advice}. Received: {shown(cell)}, --drop {self.path}"
         )
 
 
@@ -159,14 +184,19 @@ def _can_be_copied(source: Path, suffix: str, rows: int) -> bool:
     if suffix == ".parquet":
         return source.suffix.lower() in (".parquet", ".pq")
     if suffix == ".jsonl" and source.suffix.lower() in (".jsonl", ".ndjson"):
-        return sum(line.startswith(b"{") and line.endswith(b"}") for line in _json_lines(source)) == rows
+        return (
+            sum(line.startswith(b"{") and line.endswith(b"}") for line in _json_lines(source))
+            == rows
+        )
     return False
 
 
 def _json_lines(source: Path) -> Iterator[bytes]:
     # Lines that are rows, without what stands around the JSON.
     with source.open("rb") as lines:
-        yield from (line for line in (raw.removeprefix(b"\xef\xbb\xbf").strip() for raw in lines) if line)
+        yield from (
+            line for line in (raw.removeprefix(b"\xef\xbb\xbf").strip() for raw in lines) if line
+        )
 
 
 def _text(cell: Any) -> str | None:

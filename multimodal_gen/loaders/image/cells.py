@@ -1,4 +1,6 @@
-"""What a cell of a picture may be, besides the path of a file: bytes, an array, a picture in memory."""
+"""What a cell of a picture may be, besides the path of a file: bytes, an array, a picture in
+memory.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from multimodal_gen.rows.cells import is_missing
 
 
 def named(cell: Any) -> Any:
-    """The path that a cell is, or that a mapping as of the Hugging Face datasets holds; any other cell as it is."""
+    """The path that a cell is, or that a mapping as of the Hugging Face datasets holds; any other
+    cell as it is.
+    """
     return cell.get("path") if isinstance(cell, Mapping) and cell.get("bytes") is None else cell
 
 
@@ -41,8 +45,9 @@ def content_of(cell: Any, value_range: tuple[float, float] | None) -> bytes | Im
         return _copied(cell)
     if isinstance(cell, int | float | np.number):
         raise LoadError(
-            "expected a path, not a number. Read the column as text (dtype=str), so that zeros in front stay, and add "
-            f"the ending of the files, as in `table[column] + '.jpg'`. Received: {cell!r}"
+            "expected a path, not a number. Read the column as text (dtype=str), so that zeros in "
+            "front stay, and add the ending of the files, as in `table[column] + '.jpg'`. "
+            f"Received: {cell!r}"
         )
     raise LoadError(
         "expected a path, bytes, an array, a PIL image, or a mapping with 'bytes' or 'path'. "

@@ -1,7 +1,9 @@
-"""From values of more than 8 bits to levels in [0, 255]: by a stated range, or by the full range of the format.
+"""From values of more than 8 bits to levels in [0, 255]: by a stated range, or by the full range of
+the format.
 
-Nothing here looks at the values of a picture to guess their range, so a value has the same level in every picture. Here
-too is what a header says in units that Pillow's pixels no longer have: the colour that a PNG file calls transparent.
+Nothing here looks at the values of a picture to guess their range, so a value has the same level in
+every picture. Here too is what a header says in units that Pillow's pixels no longer have: the
+colour that a PNG file calls transparent.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from PIL import Image
 
 from multimodal_gen.errors import LoadError
 
-# How Pillow unpacks the values of a file: 12 bits of 16, 16 bits with a sign, 16 bits of which it keeps the upper 8.
+# How Pillow unpacks the values of a file: 12 bits of 16, 16 bits with a sign, 16 bits of which it
+# keeps the upper 8.
 _TWELVE, _SIGNED = "I;12", re.compile(r"I;16[BLN]?S")
 _HALVED = re.compile(r"(L|LA|RGB|RGBA|RGBa|RGBX|CMYK);16[BLN]")
 # Raw mode of a PNG file -> what its samples are multiplied by to fill 8 bits.
@@ -49,10 +52,14 @@ def check_range(value_range: Sequence[float] | None) -> tuple[float, float] | No
     valid = isinstance(value_range, list | tuple) and len(value_range) == 2
     numbers = int | float | np.integer | np.floating
     if not valid or not all(isinstance(one, numbers) and np.isfinite(one) for one in value_range):
-        raise ValueError(f"`value_range` must be (low, high), two numbers. Received: value_range={value_range!r}")
+        raise ValueError(
+            f"`value_range` must be (low, high), two numbers. Received: value_range={value_range!r}"
+        )
     low, high = float(value_range[0]), float(value_range[1])
     if low >= high:
-        raise ValueError(f"`value_range` must begin with the lower number. Received: value_range={value_range!r}")
+        raise ValueError(
+            f"`value_range` must begin with the lower number. Received: value_range={value_range!r}"
+        )
     return low, high
 
 
@@ -70,30 +77,34 @@ def narrow(values: np.ndarray, levels: Levels) -> np.ndarray:
     scaled = (values.astype("float64") - levels.low) * (255.0 / (levels.high - levels.low))
     if np.isnan(scaled).any():
         raise LoadError(
-            f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values are not numbers (NaN), which no "
-            "level stands for. Fill them before, with `np.nan_to_num` for example."
+            f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values are not "
+            "numbers (NaN), which no level stands for. Fill them before, with `np.nan_to_num` for "
+            "example."
         )
     return np.rint(scaled.clip(0.0, 255.0)).astype("uint8")
 
 
 def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Levels:
-    """How the values of an opened picture become levels; asked before it is loaded, while it knows its file.
+    """How the values of an opened picture become levels; asked before it is loaded, while it knows
+    its file.
 
     Args:
-        image: The picture. A colour that its PNG file calls transparent is put into the units of its pixels.
-        value_range: The values of levels 0 and 255, in the file's own units, or None for the full range of 12 or 16
-            bits.
+        image: The picture. A colour that its PNG file calls transparent is put into the units of
+            its pixels.
+        value_range: The values of levels 0 and 255, in the file's own units, or None for the full
+            range of 12 or 16 bits.
 
     Raises:
-        LoadError: If there is no range and none that the format stands for; or a range for colours of 16 bits, of
-            which Pillow keeps the upper 8.
+        LoadError: If there is no range and none that the format stands for; or a range for colours
+            of 16 bits, of which Pillow keeps the upper 8.
     """
     raw, most = _storage(image)
     if not is_wide(image):
         if value_range is not None and (_HALVED.fullmatch(raw) or most > 255):
             raise LoadError(
-                "the picture has 16 bits for each of several channels, of which only the upper 8 are decoded, so that "
-                "`value_range` cannot be applied. Save it as 8 bits, or leave `value_range` out."
+                "the picture has 16 bits for each of several channels, of which only the upper 8 "
+                "are decoded, so that `value_range` cannot be applied. Save it as 8 bits, or leave "
+                "`value_range` out."
             )
         key = image.info.get("transparency")
         if raw in _STRETCHED and isinstance(key, int):
@@ -113,15 +124,17 @@ def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Le
         return Levels(-32768.0, 32767.0, key)
     what = "floats" if image.mode == "F" else "integers of 32 bits"
     raise LoadError(
-        f"the picture holds {what}, and no format says which of them is black and which is white. Say so: "
-        "`ImageLoader(..., value_range=(low, high))`."
+        f"the picture holds {what}, and no format says which of them is black and which is white. "
+        "Say so: `ImageLoader(..., value_range=(low, high))`."
     )
 
 
 def key_of_colours(image: Image.Image, again: Callable[[], Image.Image] | None) -> Image.Image:
-    """A picture of 16-bit colours with what its PNG file calls transparent as alpha; any other picture as it is.
+    """A picture of 16-bit colours with what its PNG file calls transparent as alpha; any other
+    picture as it is.
 
-    Pillow keeps the upper 8 bits of each colour, which many colours share. The lower ones come from a second decode.
+    Pillow keeps the upper 8 bits of each colour, which many colours share. The lower ones come from
+    a second decode.
 
     Args:
         image: An opened picture, not yet loaded.
@@ -144,8 +157,8 @@ def key_of_colours(image: Image.Image, again: Callable[[], Image.Image] | None) 
 
 
 def _storage(image: Image.Image) -> tuple[str, int]:
-    # The raw mode in which the file holds its pixels, and the largest value that the header of a PPM file names, where
-    # Pillow scales by it. Pictures in memory say nothing.
+    # The raw mode in which the file holds its pixels, and the largest value that the header of a
+    # PPM file names, where Pillow scales by it. Pictures in memory say nothing.
     tile: Any = next(iter(getattr(image, "tile", ())), None)
     args: Any = () if tile is None else tile[3]
     args = args if isinstance(args, tuple) else (args,)
@@ -164,6 +177,7 @@ def _jpeg_2000_scale(image: Image.Image) -> float:
     head = file.read(_HEAD)
     file.seek(place)
     start = head.find(_SIZ)
-    # Marker, length, capabilities, eight numbers of four bytes, the number of components; then the depth of each.
+    # Marker, length, capabilities, eight numbers of four bytes, the number of components; then the
+    # depth of each.
     depth = (head[start + 42] & 127) + 1 if 0 <= start < len(head) - 42 else 16
     return float(2 ** max(0, 16 - depth))

@@ -1,7 +1,9 @@
-"""Which pictures are decoded: any that Pillow can, unless it would take too much memory or time, or run a program.
+"""Which pictures are decoded: any that Pillow can, unless it would take too much memory or time, or
+run a program.
 
-A header is read before anything is decoded, and what it says decides. All limits follow from one number of pixels
-that each loader has for itself; that of Pillow is one for the whole process, and is neither used nor changed here.
+A header is read before anything is decoded, and what it says decides. All limits follow from one
+number of pixels that each loader has for itself; that of Pillow is one for the whole process, and
+is neither used nor changed here.
 """
 
 from __future__ import annotations
@@ -17,15 +19,17 @@ from multimodal_gen.errors import LoadError
 MAX_PIXELS = 2**27
 # Bytes of a file that are read in any case, and for each pixel.
 _BYTES, _BYTES_A_PIXEL = 2**24, 1
-# Formats that need several times the memory or the time of others for a pixel, so they may have so many fewer.
+# Formats that need several times the memory or the time of others for a pixel, so they may have so
+# many fewer.
 _DEARER = {"TIFF": 2, "WEBP": 4, "AVIF": 4, "JPEG2000": 8}
 _IN_PYTHON = 64
-# Each scan of a progressive JPEG file goes over all pixels; encoders make about ten, and all of it is kept in memory.
+# Each scan of a progressive JPEG file goes over all pixels; encoders make about ten, and all of it
+# is kept in memory.
 _SEVERAL_SCANS, _SCANS_A_PASS = 2, 4
 # Pillow hands these to another program, which runs what the file says.
 _PROGRAMS = ("EPS",)
-# The formats that hold whole pictures of other formats, and how headers of those begin: height and width, or the other
-# way round, in 4 bytes each.
+# The formats that hold whole pictures of other formats, and how headers of those begin: height and
+# width, or the other way round, in 4 bytes each.
 _CONTAINERS = ("ICO", "ICNS")
 _INNER = re.compile(rb"(?:IHDR|ihdr|\xff\x4f\xff\x51....)(.{4})(.{4})", re.DOTALL)
 
@@ -51,8 +55,8 @@ def check_pixels(width: int, height: int, max_pixels: int, times: int = 1, why: 
     if width * height * times > max_pixels:
         share = f", of which {why} may have 1/{times}" if times > 1 else ""
         raise LoadError(
-            f"the picture has {width} x {height} pixels, more than this loader decodes (max_pixels={max_pixels:,}"
-            f"{share}). Shrink it, drop the row, or raise `max_pixels`."
+            f"the picture has {width} x {height} pixels, more than this loader decodes "
+            f"(max_pixels={max_pixels:,}{share}). Shrink it, drop the row, or raise `max_pixels`."
         )
 
 
@@ -68,15 +72,16 @@ def check_jpeg(content: bytes, width: int, height: int, max_pixels: int) -> None
     Raises:
         LoadError: If it has more pixels than it may.
     """
-    # The marker of a scan cannot occur among pixels; previews within the file have some of their own.
+    # The marker of a scan cannot occur among pixels; previews within the file have some of their
+    # own.
     scans = 1 if _in_one_scan(content) else content.count(b"\xff\xda")
     times = 1 if scans < 2 else max(_SEVERAL_SCANS, scans // _SCANS_A_PASS)
     check_pixels(width, height, max_pixels, times, f"a JPEG file of {scans} scans")
 
 
 def _in_one_scan(content: bytes) -> bool:
-    # Whether the decoder stops after the first scan: all components are in it, and it is not progressive. A look at the
-    # headers tells, while counting goes over all of the file.
+    # Whether the decoder stops after the first scan: all components are in it, and it is not
+    # progressive. A look at the headers tells, while counting goes over all of the file.
     place, components = 2, None
     while place + 10 < len(content) and content[place] == 0xFF:
         marker = content[place + 1]
@@ -100,8 +105,9 @@ def plain_jpeg(content: bytes) -> tuple[bool, bool]:
         content: The file.
 
     Returns:
-        Whether it is of a kind that every decoder knows, and at every scale: 8 bits, cosine transform, Huffman coding;
-        and whether a segment may tell an orientation. Where the headers cannot be followed, the first is false.
+        Whether it is of a kind that every decoder knows, and at every scale: 8 bits, cosine
+        transform, Huffman coding; and whether a segment may tell an orientation. Where the headers
+        cannot be followed, the first is false.
     """
     place, plain, noted = 2, False, False
     while place + 4 < len(content) and content[place] == 0xFF:
@@ -159,12 +165,14 @@ def open_image(content: bytes, max_pixels: int) -> Image.Image:
 def _check_format(name: str, content: bytes, max_pixels: int) -> None:
     if name in _PROGRAMS:
         raise LoadError(
-            f"the file is of the format {name}, for which Pillow runs another program with what the file says. Save it "
-            "as PNG, or drop the row."
+            f"the file is of the format {name}, for which Pillow runs another program with what "
+            "the file says. Save it as PNG, or drop the row."
         )
     if name in _CONTAINERS:
         for found in _INNER.finditer(content):
-            check_pixels(int.from_bytes(found[1], "big"), int.from_bytes(found[2], "big"), max_pixels)
+            check_pixels(
+                int.from_bytes(found[1], "big"), int.from_bytes(found[2], "big"), max_pixels
+            )
 
 
 def _check(image: Image.Image, content: bytes, max_pixels: int) -> None:

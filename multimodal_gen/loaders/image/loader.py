@@ -1,9 +1,10 @@
 """Pictures: decode whatever the cell holds into pixels of one size and colour mode.
 
-`files.py` reads the file that a cell names, if it may, and `cells.py` takes all other cells; `limits.py`
-looks at the file's header; `resizing.py` decodes, turns the picture upright and resizes it, or `turbo.py` does, for
-JPEG files; `modes.py` knows how each of Pillow's modes becomes plain 8-bit colour; `multimodal_gen.augment` varies the
-result, and `normalization.py` shifts and scales it.
+`files.py` reads the file that a cell names, if it may, and `cells.py` takes all other cells;
+`limits.py` looks at the file's header; `resizing.py` decodes, turns the picture upright and resizes
+it, or `turbo.py` does, for JPEG files; `modes.py` knows how each of Pillow's modes becomes plain
+8-bit colour; `multimodal_gen.augment` varies the result, and `normalization.py` shifts and scales
+it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ _RESAMPLING = {
     "area": Image.Resampling.BOX,
     "lanczos3": Image.Resampling.LANCZOS,
 }
-# Raised where the same settings begin to give other pixels, so that a cache of the old ones is not read.
+# Raised where the same settings begin to give other pixels, so that a cache of the old ones is not
+# read.
 _DECODING = 3
 _MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 
@@ -50,17 +52,19 @@ class ImageLoader(Loader):
     """Decodes pictures to one size; any file that Pillow reads, any of its colour modes.
 
     A cell may be a path (str or `pathlib.Path`), the bytes of a file, an array `(height, width)` or
-    `(height, width, 1, 3 or 4)`, a `PIL.Image.Image`, or a mapping with "bytes" or "path" as the Hugging Face
-    datasets have it. EXIF orientation is applied; of an animation the first frame counts; transparency is laid over
-    `background` unless `color_mode` is "rgba". Shrinking is antialiased.
+    `(height, width, 1, 3 or 4)`, a `PIL.Image.Image`, or a mapping with "bytes" or "path" as the
+    Hugging Face datasets have it. EXIF orientation is applied; of an animation the first frame
+    counts; transparency is laid over `background` unless `color_mode` is "rgba". Shrinking is
+    antialiased.
 
-    Yields `(height, width, channels)`, kind "image": uint8 in [0, 255], or float32 of those values times `rescale`, and
-    then normalised. As pictures are to be varied before they are normalised, `read` leaves that to `augment`.
+    Yields `(height, width, channels)`, kind "image": uint8 in [0, 255], or float32 of those values
+    times `rescale`, and then normalised. As pictures are to be varied before they are normalised,
+    `read` leaves that to `augment`.
 
     Args:
         column: The column of pictures.
-        directory: Where relative paths start, a folder or a URL; cells that lead out of it are refused. By default the
-            working directory, and paths may lead anywhere.
+        directory: Where relative paths start, a folder or a URL; cells that lead out of it are
+            refused. By default the working directory, and paths may lead anywhere.
         image_size: `(height, width)` in pixels.
         color_mode: "rgb" (3 channels), "rgba" (4) or "grayscale" (1).
         interpolation: "nearest", "bilinear", "bicubic", "area" or "lanczos3".
@@ -69,26 +73,30 @@ class ImageLoader(Loader):
         dtype: "uint8", or "float32".
         rescale: For float32 only: each value is multiplied by it, for example 1/255.
         background: `(red, green, blue)` in [0, 255], behind transparency and around padding.
-        augment: Operations for training, in this order: from `multimodal_gen.augment`, or any picklable callable
-            `(image, rng) -> image` on uint8 arrays. With `interpolation="nearest"` they make no new values either.
-        normalize: For float32 only: a `SamplewiseNormalization`, a `FeaturewiseNormalization` or a `ZCAWhitening`;
-            applied last, when training and when evaluating.
-        missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask beside the input that
-            tells the model so; see `Loader`.
-        decoder: "pillow", or "turbo" for JPEG files through simplejpeg and OpenCV (`pip install multimodal_gen[fast]`),
-            with bilinear interpolation; `augment` then warps by OpenCV too. Pixels differ a little from Pillow's;
-            docs/speed.md says by how much.
-        max_pixels: Pictures of more pixels are refused before they are decoded, so that each takes less than 1 GB and a
-            few seconds. WebP, AVIF, TIFF, JPEG 2000 and progressive JPEG files, which take more for a pixel, may have a
-            fraction of it, and files as many bytes and 16 MiB (docs/safety.md).
-        protocols: What cells that are URLs may begin with, such as `["https", "s3"]`; each is opened by fsspec. By
-            default none is.
-        value_range: `(low, high)`: the values that become 0 and 255 in pictures of one channel of more than 8 bits,
-            what lies outside being clipped; such as (0, 4095) for 12 bits in a 16-bit file. By default the full range
-            of 16-bit formats, while floats and integers of 32 bits are refused. Pictures of 8 bits stay as they are.
-        vary_with: The loader of another picture of the row, such as the one that this is the mask of. Both are then
-            moved by the same draws (flips, turns, crops), in proportion where their sizes differ. Without `augment`
-            the operations are those of that loader that move pixels.
+        augment: Operations for training, in this order: from `multimodal_gen.augment`, or any
+            picklable callable `(image, rng) -> image` on uint8 arrays. With
+            `interpolation="nearest"` they make no new values either.
+        normalize: For float32 only: a `SamplewiseNormalization`, a `FeaturewiseNormalization` or a
+            `ZCAWhitening`; applied last, when training and when evaluating.
+        missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask
+            beside the input that tells the model so; see `Loader`.
+        decoder: "pillow", or "turbo" for JPEG files through simplejpeg and OpenCV (`pip install
+            multimodal_gen[fast]`), with bilinear interpolation; `augment` then warps by OpenCV too.
+            Pixels differ a little from Pillow's; docs/speed.md says by how much.
+        max_pixels: Pictures of more pixels are refused before they are decoded, so that each takes
+            less than 1 GB and a few seconds. WebP, AVIF, TIFF, JPEG 2000 and progressive JPEG
+            files, which take more for a pixel, may have a fraction of it, and files as many bytes
+            and 16 MiB (docs/safety.md).
+        protocols: What cells that are URLs may begin with, such as `["https", "s3"]`; each is
+            opened by fsspec. By default none is.
+        value_range: `(low, high)`: the values that become 0 and 255 in pictures of one channel of
+            more than 8 bits, what lies outside being clipped; such as (0, 4095) for 12 bits in a
+            16-bit file. By default the full range of 16-bit formats, while floats and integers of
+            32 bits are refused. Pictures of 8 bits stay as they are.
+        vary_with: The loader of another picture of the row, such as the one that this is the mask
+            of. Both are then moved by the same draws (flips, turns, crops), in proportion where
+            their sizes differ. Without `augment` the operations are those of that loader that move
+            pixels.
     """
 
     def __init__(
@@ -104,7 +112,9 @@ class ImageLoader(Loader):
         dtype: str = "uint8",
         rescale: float | None = None,
         background: Sequence[int] = (255, 255, 255),
-        augment: Sequence[Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]] = (),
+        augment: Sequence[
+            Augmentation | Callable[[np.ndarray, np.random.Generator], np.ndarray]
+        ] = (),
         normalize: Normalization | None = None,
         missing: str = "error",
         decoder: str = "pillow",
@@ -114,14 +124,21 @@ class ImageLoader(Loader):
         vary_with: Loader | None = None,
     ) -> None:
         if color_mode not in _MODES:
-            raise ValueError(f"`color_mode` must be one of {sorted(_MODES)}. Received: color_mode={color_mode!r}")
+            raise ValueError(
+                f"`color_mode` must be one of {sorted(_MODES)}. Received: color_mode={color_mode!r}"
+            )
         if interpolation not in _RESAMPLING:
             raise ValueError(
-                f"`interpolation` must be one of {sorted(_RESAMPLING)}. Received: interpolation={interpolation!r}"
+                f"`interpolation` must be one of {sorted(_RESAMPLING)}. Received: "
+                f"interpolation={interpolation!r}"
             )
-        check_switches(crop_to_aspect_ratio=crop_to_aspect_ratio, pad_to_aspect_ratio=pad_to_aspect_ratio)
+        check_switches(
+            crop_to_aspect_ratio=crop_to_aspect_ratio, pad_to_aspect_ratio=pad_to_aspect_ratio
+        )
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
-            raise ValueError("Choose one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio`. Received: both")
+            raise ValueError(
+                "Choose one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio`. Received: both"
+            )
         if dtype not in ("uint8", "float32") or (rescale is not None and dtype != "float32"):
             raise ValueError(
                 '`dtype` must be "uint8" or "float32", and `rescale` needs dtype="float32". '
@@ -132,17 +149,23 @@ class ImageLoader(Loader):
         pair = isinstance(image_size, tuple | list) and len(image_size) == 2
         if not pair or not all(isinstance(one, int | np.integer) and one > 0 for one in image_size):
             raise ValueError(
-                f"`image_size` must be (height, width), two positive integers. Received: image_size={image_size!r}"
+                "`image_size` must be (height, width), two positive integers. Received: "
+                f"image_size={image_size!r}"
             )
         if len(background) != 3 or not all(0 <= value <= 255 for value in background):
-            raise ValueError(f"`background` must be three values in [0, 255]. Received: background={background!r}")
+            raise ValueError(
+                "`background` must be three values in [0, 255]. Received: "
+                f"background={background!r}"
+            )
         if not isinstance(augment, list | tuple):
-            raise ValueError(f"`augment` must be a list of operations. Received: augment={augment!r}")
+            raise ValueError(
+                f"`augment` must be a list of operations. Received: augment={augment!r}"
+            )
         for operation in augment:
             if not callable(operation) or isinstance(operation, type):
                 raise ValueError(
-                    "`augment` must hold objects such as RandomFlip(), or callables `(image, rng) -> image`. "
-                    f"Received: {operation!r}"
+                    "`augment` must hold objects such as RandomFlip(), or callables `(image, rng) "
+                    f"-> image`. Received: {operation!r}"
                 )
         if normalize is not None and not isinstance(normalize, Normalization):
             raise ValueError(
@@ -150,14 +173,21 @@ class ImageLoader(Loader):
                 f"Received: normalize={normalize!r}"
             )
         if normalize is not None and dtype != "float32":
-            raise ValueError(f'`normalize` needs dtype="float32". Received: dtype={dtype!r}, normalize={normalize!r}')
-        if decoder not in ("pillow", "turbo") or (decoder == "turbo" and interpolation != "bilinear"):
+            raise ValueError(
+                f'`normalize` needs dtype="float32". Received: dtype={dtype!r}, '
+                f"normalize={normalize!r}"
+            )
+        if decoder not in ("pillow", "turbo") or (
+            decoder == "turbo" and interpolation != "bilinear"
+        ):
             raise ValueError(
                 '`decoder` must be "pillow" or "turbo", and "turbo" interpolates "bilinear" only. '
                 f"Received: decoder={decoder!r}, interpolation={interpolation!r}"
             )
         if not isinstance(max_pixels, int | np.integer) or max_pixels < 1:
-            raise ValueError(f"`max_pixels` must be a positive integer. Received: max_pixels={max_pixels!r}")
+            raise ValueError(
+                f"`max_pixels` must be a positive integer. Received: max_pixels={max_pixels!r}"
+            )
         self.column, self.missing = column, check_missing(missing)
         self.directory = None if directory is None else os.fspath(directory)
         self.max_pixels = int(max_pixels)
@@ -184,22 +214,39 @@ class ImageLoader(Loader):
             self.libraries.append(turbo.VERSIONS)
         self.rescale = rescale
         nearest = interpolation == "nearest"
-        own = Variation(tuple(augment), (int(image_size[0]), int(image_size[1])), column, nearest=nearest)
+        own = Variation(
+            tuple(augment), (int(image_size[0]), int(image_size[1])), column, nearest=nearest
+        )
         self.variation = varied_with(own, vary_with)
         self.operations = self.variation.operations
         self.normalize = normalize
-        self.spec = ArraySpec((*image_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]), dtype, "image")
+        self.spec = ArraySpec(
+            (*image_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]), dtype, "image"
+        )
         if normalize is not None:
             normalize.check(self.spec.shape)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments; of `augment` without callables of your own, which JSON cannot hold and prediction not use."""
+        """The arguments; of `augment` without callables of your own, which JSON cannot hold and
+        prediction not use.
+        """
         return saved_config(super().get_config())
 
     def read_config(self) -> dict[str, Any]:
         """The settings that pixels depend on, and the libraries that make them."""
-        irrelevant = ("column", "directory", "augment", "normalize", "missing", "max_pixels", "protocols", "vary_with")
-        config = {name: value for name, value in self.get_config().items() if name not in irrelevant}
+        irrelevant = (
+            "column",
+            "directory",
+            "augment",
+            "normalize",
+            "missing",
+            "max_pixels",
+            "protocols",
+            "vary_with",
+        )
+        config = {
+            name: value for name, value in self.get_config().items() if name not in irrelevant
+        }
         return {**config, "libraries": self.libraries, "decoding": _DECODING}
 
     @property
@@ -220,8 +267,8 @@ class ImageLoader(Loader):
         """Decode, turn upright, resize; not yet normalised.
 
         Raises:
-            LoadError: If there is no such file, or it is not a picture, or a broken one, or one that is refused; it
-                names the path.
+            LoadError: If there is no such file, or it is not a picture, or a broken one, or one
+                that is refused; it names the path.
         """
         path = self._place.path_of(named(cell))
         try:
@@ -232,12 +279,17 @@ class ImageLoader(Loader):
         except LoadError as error:
             raise LoadError(error.reason, path=path) from error.__cause__
         except UnidentifiedImageError:
-            what = "the content is not a picture in any format that Pillow knows" if content else "the file is empty"
+            what = (
+                "the content is not a picture in any format that Pillow knows"
+                if content
+                else "the file is empty"
+            )
             raise LoadError(f"{what}. Replace the file, or drop the row.", path=path) from None
         except Exception as error:
             reason = str(error) or type(error).__name__
             raise LoadError(
-                f"the picture is broken or cannot be read: {reason.rstrip('.')}. Replace the file, or drop the row.",
+                f"the picture is broken or cannot be read: {reason.rstrip('.')}. Replace the "
+                "file, or drop the row.",
                 path=path,
             ) from error
         pixels = pixels.reshape(self.spec.shape)
@@ -258,7 +310,9 @@ class ImageLoader(Loader):
         return array if self.normalize is None else self.normalize(array)
 
     def draw(self, array: np.ndarray) -> np.ndarray:
-        """The picture in the values that it has in its file; of a normalised one the range is stretched."""
+        """The picture in the values that it has in its file; of a normalised one the range is
+        stretched.
+        """
         return drawn_pixels(array, None if self.normalize is not None else self.rescale or 1.0)
 
     def thumbnails(self, size: tuple[int, int], *, pad: bool = False) -> ImageLoader:
@@ -286,7 +340,9 @@ class ImageLoader(Loader):
         pixels = self._decode(content, self.fitting, self.max_pixels) if self._decode else None
         if pixels is None:
             with open_image(content, self.max_pixels) as image:
-                pixels = self.fitting.apply(image, lambda: open_image(content, self.max_pixels), plain_jpeg(content)[0])
+                pixels = self.fitting.apply(
+                    image, lambda: open_image(content, self.max_pixels), plain_jpeg(content)[0]
+                )
         return pixels
 
     def _content(self, cell: Any, path: str | None) -> bytes | Image.Image:

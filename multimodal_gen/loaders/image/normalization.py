@@ -1,7 +1,8 @@
 """Normalisation of pictures: by each picture's own statistics, or by those of the training rows.
 
-These go into `ImageLoader(normalize=...)` and act last, when training and when evaluating. What they need to know of
-the training rows is learned beforehand by `from_table`, in one pass over them (`moments.py`).
+These go into `ImageLoader(normalize=...)` and act last, when training and when evaluating. What
+they need to know of the training rows is learned beforehand by `from_table`, in one pass over them
+(`moments.py`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Normalization(Configurable):
 
     @abc.abstractmethod
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Normalise `(height, width, channels) float32` without changing it; returns the same shape and dtype."""
+        """Normalise `(height, width, channels) float32` without changing it; returns the same shape
+        and dtype.
+        """
 
     def check(self, shape: Sequence[int]) -> None:
         """Raise a ValueError if pictures of this shape do not fit. By default all do."""
@@ -41,7 +44,8 @@ class Normalization(Configurable):
 
 @dataclass(frozen=True)
 class SamplewiseNormalization(Normalization):
-    """Normalises each picture by the mean and standard deviation over all of its own pixels and channels.
+    """Normalises each picture by the mean and standard deviation over all of its own pixels and
+    channels.
 
     Args:
         center: Whether the mean is subtracted.
@@ -61,15 +65,19 @@ class SamplewiseNormalization(Normalization):
 
 
 class FeaturewiseNormalization(Normalization):
-    """Normalises each channel by numbers learned from the training rows, `(image - mean) / (std + 1e-6)`.
+    """Normalises each channel by numbers learned from the training rows, `(image - mean) / (std +
+    1e-6)`.
 
     Args:
-        mean: What is subtracted, one number a channel, in the units of the picture after `rescale`; None for nothing.
+        mean: What is subtracted, one number a channel, in the units of the picture after `rescale`;
+            None for nothing.
         std: What is divided by, one number of at least 0 a channel; None for nothing.
     """
 
     def __init__(
-        self, mean: Sequence[float] | np.ndarray | None = None, std: Sequence[float] | np.ndarray | None = None
+        self,
+        mean: Sequence[float] | np.ndarray | None = None,
+        std: Sequence[float] | np.ndarray | None = None,
     ) -> None:
         _check_steps(mean is not None, std is not None)
         self.mean = None if mean is None else _frozen("mean", mean, ndim=1)
@@ -79,12 +87,19 @@ class FeaturewiseNormalization(Normalization):
 
     @classmethod
     def from_table(
-        cls, loader: Loader, table: pd.DataFrame, *, center: bool = True, scale: bool = True, verbose: int = 1
+        cls,
+        loader: Loader,
+        table: pd.DataFrame,
+        *,
+        center: bool = True,
+        scale: bool = True,
+        verbose: int = 1,
     ) -> Self:
         """Learn mean and standard deviation of each channel, over all pixels of the training rows.
 
         Args:
-            loader: What reads the pictures, with the `rescale` they will have: of kind "image" and dtype float32.
+            loader: What reads the pictures, with the `rescale` they will have: of kind "image" and
+                dtype float32.
             table: The training rows only.
             center: Whether the mean is to be subtracted.
             scale: Whether to divide by the standard deviation.
@@ -92,7 +107,8 @@ class FeaturewiseNormalization(Normalization):
 
         Raises:
             TypeError: If it is not a loader and then a table.
-            LoadError: If a picture cannot be loaded; it names the row's index, the column and the path.
+            LoadError: If a picture cannot be loaded; it names the row's index, the column and the
+                path.
         """
         _check_steps(center, scale)
         channels = _image_shape(loader, table)[-1]
@@ -105,12 +121,14 @@ class FeaturewiseNormalization(Normalization):
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if numbers is not None and len(numbers) != shape[-1]:
                 raise ValueError(
-                    f"`{name}` must be one number a channel, {shape[-1]}. Received: {len(numbers)} numbers"
+                    f"`{name}` must be one number a channel, {shape[-1]}. Received: {len(numbers)} "
+                    "numbers"
                 )
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Subtract the mean, divide by the standard deviation."""
-        # Numbers repeated along a row of the picture: several times as fast as an innermost axis of three.
+        # Numbers repeated along a row of the picture: several times as fast as an innermost axis of
+        # three.
         height, width, _ = image.shape
         result = image.reshape(height, -1)
         if self.mean is not None:
@@ -128,10 +146,12 @@ class FeaturewiseNormalization(Normalization):
 
 
 class ZCAWhitening(Normalization):
-    """Makes all values of a picture uncorrelated, `(image - mean) @ matrix` on the flattened picture.
+    """Makes all values of a picture uncorrelated, `(image - mean) @ matrix` on the flattened
+    picture.
 
-    Of all ways to whiten, ZCA changes pictures least (Bell and Sejnowski, 1997). It is for small pictures: the matrix
-    has a row and a column for each value, and a picture costs a product with it.
+    Of all ways to whiten, ZCA changes pictures least (Bell and Sejnowski, 1997). It is for small
+    pictures: the matrix has a row and a column for each value, and a picture costs a product with
+    it.
 
     Args:
         mean: What is subtracted, one number a channel, in the units of the picture after `rescale`.
@@ -142,27 +162,34 @@ class ZCAWhitening(Normalization):
         self.mean = _frozen("mean", mean, ndim=1)
         self.matrix = _frozen("matrix", matrix, ndim=2)
         if self.matrix.shape[0] != self.matrix.shape[1]:
-            raise ValueError(f"`matrix` must be square. Received: a matrix of shape {self.matrix.shape}")
+            raise ValueError(
+                f"`matrix` must be square. Received: a matrix of shape {self.matrix.shape}"
+            )
         _check_values(len(self.matrix))
 
     @classmethod
-    def from_table(cls, loader: Loader, table: pd.DataFrame, *, epsilon: float = 1e-6, verbose: int = 1) -> Self:
+    def from_table(
+        cls, loader: Loader, table: pd.DataFrame, *, epsilon: float = 1e-6, verbose: int = 1
+    ) -> Self:
         """Learn the mean of each channel, and the matrix, from the training rows.
 
-        The matrix is `U diag(1 / (sqrt(v) + epsilon / sqrt(rows))) U'`, with `v` and `U` the eigenvalues and -vectors
-        of the second moments about the mean: that of ImageDataGenerator, which reaches it by a singular value
-        decomposition of all pictures at once. Directions in which the training rows do not vary are left out of it,
-        where ImageDataGenerator blows up their rounding errors.
+        The matrix is `U diag(1 / (sqrt(v) + epsilon / sqrt(rows))) U'`, with `v` and `U` the
+        eigenvalues and -vectors of the second moments about the mean: that of ImageDataGenerator,
+        which reaches it by a singular value decomposition of all pictures at once. Directions in
+        which the training rows do not vary are left out of it, where ImageDataGenerator blows up
+        their rounding errors.
 
         Args:
-            loader: What reads the pictures, with the `rescale` they will have: of kind "image" and dtype float32.
+            loader: What reads the pictures, with the `rescale` they will have: of kind "image" and
+                dtype float32.
             table: The training rows only; many more than a picture has values.
             epsilon: At least 0; larger values smooth more of what varies little.
             verbose: 0 for silence, 1 for a progress bar.
 
         Raises:
             TypeError: If it is not a loader and then a table.
-            LoadError: If a picture cannot be loaded; it names the row's index, the column and the path.
+            LoadError: If a picture cannot be loaded; it names the row's index, the column and the
+                path.
             ValueError: If a picture has more than 4,096 values.
         """
         if not epsilon >= 0:
@@ -173,10 +200,15 @@ class ZCAWhitening(Normalization):
         moments = moments_of_table(loader, table, values, verbose)
         mean = moments.mean.reshape(-1, shape[-1]).mean(axis=0)
         offset = moments.mean - np.tile(mean, values // shape[-1])
-        variances, vectors = np.linalg.eigh(moments.scatter / moments.count + np.outer(offset, offset))
+        variances, vectors = np.linalg.eigh(
+            moments.scatter / moments.count + np.outer(offset, offset)
+        )
         varies = variances > variances[-1] * values * np.finfo("float64").eps
         if not varies.any():
-            raise ValueError(f"All pictures are alike: there is nothing to whiten. Received: {moments.count} pictures")
+            raise ValueError(
+                f"All pictures are alike: there is nothing to whiten. Received: {moments.count} "
+                "pictures"
+            )
         vectors = vectors[:, varies]
         factors = 1.0 / (np.sqrt(variances[varies]) + epsilon / math.sqrt(moments.count))
         return cls(mean, (vectors * factors) @ vectors.T)
@@ -185,8 +217,9 @@ class ZCAWhitening(Normalization):
         """Make sure that the matrix fits the picture."""
         if (len(self.mean), len(self.matrix)) != (shape[-1], math.prod(shape)):
             raise ValueError(
-                f"Pictures of shape {tuple(shape)} need {shape[-1]} numbers as `mean` and a `matrix` of "
-                f"{math.prod(shape)} rows. Received: {len(self.mean)} numbers and {len(self.matrix)} rows"
+                f"Pictures of shape {tuple(shape)} need {shape[-1]} numbers as `mean` and a "
+                f"`matrix` of {math.prod(shape)} rows. Received: {len(self.mean)} numbers and "
+                f"{len(self.matrix)} rows"
             )
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -194,8 +227,13 @@ class ZCAWhitening(Normalization):
         return ((image - self.mean).reshape(-1) @ self.matrix).reshape(image.shape)
 
     def get_config(self) -> dict[str, Any]:
-        """The mean as a list, the matrix packed: the base64 text of its little-endian float32 values, row by row."""
-        return {"mean": self.mean.tolist(), "matrix": base64.b64encode(self.matrix.astype("<f4").tobytes()).decode()}
+        """The mean as a list, the matrix packed: the base64 text of its little-endian float32
+        values, row by row.
+        """
+        return {
+            "mean": self.mean.tolist(),
+            "matrix": base64.b64encode(self.matrix.astype("<f4").tobytes()).decode(),
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -210,13 +248,14 @@ class ZCAWhitening(Normalization):
 def _image_shape(loader: Loader, table: pd.DataFrame) -> tuple[int, ...]:
     if not isinstance(loader, Loader) or not isinstance(table, pd.DataFrame):
         raise TypeError(
-            "`from_table` takes first the loader of the pictures and then the table of training rows. "
-            f"Received: loader={type(loader).__name__}, table={type(table).__name__}"
+            "`from_table` takes first the loader of the pictures and then the table of training "
+            f"rows. Received: loader={type(loader).__name__}, table={type(table).__name__}"
         )
     spec = loader.spec
     if (spec.kind, spec.dtype) != ("image", "float32") or not isinstance(loader.column, str):
         raise ValueError(
-            "`loader` must yield the pictures that are to be normalised: float32, with their `rescale`, as "
+            "`loader` must yield the pictures that are to be normalised: float32, with their "
+            "`rescale`, as "
             f'`ImageLoader(..., dtype="float32")` does. Received: loader={loader!r}'
         )
     return spec.shape
@@ -232,15 +271,19 @@ def _check_values(values: int) -> None:
     if values > _ZCA_LIMIT:
         memory = _ZCA_MATRICES * 8 * values**2 / 2**30
         raise ValueError(
-            f"ZCA whitening is for pictures of at most {_ZCA_LIMIT:,} values; to learn it for these would take about "
-            f"{memory:,.0f} GiB of memory. Read smaller pictures (`image_size`) or grey ones "
-            f'(`color_mode="grayscale"`), or use FeaturewiseNormalization. Received: {values:,} values a picture'
+            f"ZCA whitening is for pictures of at most {_ZCA_LIMIT:,} values; to learn it for "
+            f"these would take about {memory:,.0f} GiB of memory. Read smaller pictures "
+            "(`image_size`) or grey ones "
+            f'(`color_mode="grayscale"`), or use FeaturewiseNormalization. Received: {values:,} '
+            "values a picture"
         )
 
 
 def _frozen(name: str, numbers: Any, ndim: int) -> np.ndarray:
     array = np.array(numbers, "float32")
     if array.ndim != ndim or not array.size or not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must be finite numbers on {ndim} axis or axes. Received: {name}={numbers!r}")
+        raise ValueError(
+            f"`{name}` must be finite numbers on {ndim} axis or axes. Received: {name}={numbers!r}"
+        )
     array.flags.writeable = False
     return array

@@ -27,7 +27,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# A picture of more pixels is converted in tiles of this side, as colours take several times the memory.
+# A picture of more pixels is converted in tiles of this side, as colours take several times the
+# memory.
 _LARGE, _TILE = 2**24, 2048
 # From this orientation on, width and height change places.
 _ON_ITS_SIDE = 5
@@ -45,7 +46,8 @@ class Fitting:
         crop: Whether the longer side is cut, centred.
         pad: Whether the shorter side is filled.
         background: `(red, green, blue)` behind transparency and around padding.
-        value_range: The values of levels 0 and 255 in pictures of more than 8 bits; None for their full range.
+        value_range: The values of levels 0 and 255 in pictures of more than 8 bits; None for their
+            full range.
     """
 
     height: int
@@ -58,18 +60,24 @@ class Fitting:
     value_range: tuple[float, float] | None = None
 
     def apply(
-        self, image: Image.Image, again: Callable[[], Image.Image] | None = None, drafts: bool = False
+        self,
+        image: Image.Image,
+        again: Callable[[], Image.Image] | None = None,
+        drafts: bool = False,
     ) -> np.ndarray:
-        """Decode an opened picture, turn it upright, resize it, `(height, width[, channels]) uint8`.
+        """Decode an opened picture, turn it upright, resize it, `(height, width[, channels])
+        uint8`.
 
-        A JPEG decoder shrinks by 2, 4 or 8 at a fraction of the cost, as long as no side gets smaller than needed; and
-        a side that is at least twice too long is shrunk by plain averages first. Both are antialiased themselves.
-        Of a very large picture no second copy is made: it is converted and shrunk tile by tile.
+        A JPEG decoder shrinks by 2, 4 or 8 at a fraction of the cost, as long as no side gets
+        smaller than needed; and a side that is at least twice too long is shrunk by plain averages
+        first. Both are antialiased themselves. Of a very large picture no second copy is made: it
+        is converted and shrunk tile by tile.
 
         Args:
             image: The picture, not yet decoded.
             again: Opens it once more, where that may be needed.
-            drafts: Whether it is a JPEG that every decoder can shrink, see `plain_jpeg`; others are decoded in full.
+            drafts: Whether it is a JPEG that every decoder can shrink, see `plain_jpeg`; others are
+                decoded in full.
 
         Raises:
             LoadError: If nothing says which of its values are black and white.
@@ -102,7 +110,9 @@ class Fitting:
         return left, top, left + kept_width, top + kept_height
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height that a picture is resized to, smaller than this on one side if that is filled."""
+        """Width and height that a picture is resized to, smaller than this on one side if that is
+        filled.
+        """
         if not self.pad:
             return self.width, self.height
         scale = min(self.width / width, self.height / height)
@@ -111,7 +121,9 @@ class Fitting:
     @property
     def fill(self) -> Any:
         """The colour around a picture, in `mode`."""
-        return {"RGB": self.background, "RGBA": (*self.background, 0), "L": _luma(self.background)}[self.mode]
+        return {"RGB": self.background, "RGBA": (*self.background, 0), "L": _luma(self.background)}[
+            self.mode
+        ]
 
     def scale(self, width: int, height: int) -> int:
         """What a JPEG decoder divides both sides of a picture by, as it is stored: 1, 2, 4 or 8."""
@@ -119,7 +131,9 @@ class Fitting:
             return 1
         # The longer side serves for both axes, as the picture may yet be turned.
         longer = max(self.height, self.width)
-        return next(one for one in (8, 4, 2, 1) if one == 1 or one <= min(width // longer, height // longer))
+        return next(
+            one for one in (8, 4, 2, 1) if one == 1 or one <= min(width // longer, height // longer)
+        )
 
     def _loaded(self, image: Image.Image, drafts: bool) -> Image.Image:
         if drafts and self.resampling != Image.Resampling.NEAREST:
@@ -131,7 +145,8 @@ class Fitting:
         return image
 
     def _factors(self, width: int, height: int, on_its_side: bool) -> tuple[int, int]:
-        # How many columns and rows of a picture as it is stored can become one, without any side getting too small.
+        # How many columns and rows of a picture as it is stored can become one, without any side
+        # getting too small.
         upright = (height, width) if on_its_side else (width, height)
         left, top, right, bottom = self.box(*upright)
         to_width, to_height = self.size(*upright)
@@ -140,20 +155,26 @@ class Fitting:
         return (down, across) if on_its_side else (across, down)
 
     def _in_tiles(self, image: Image.Image, across: int, down: int, levels: Levels) -> Image.Image:
-        # Converted and shrunk by whole factors; the last column and row may stand for fewer pixels than the others.
-        canvas = Image.new(self.mode, (math.ceil(image.width / across), math.ceil(image.height / down)))
+        # Converted and shrunk by whole factors; the last column and row may stand for fewer pixels
+        # than the others.
+        canvas = Image.new(
+            self.mode, (math.ceil(image.width / across), math.ceil(image.height / down))
+        )
         for box in _tiles(image, across, down):
             tile = to_mode(image.crop(box), self.mode, self.background, levels)
             if self.resampling == Image.Resampling.NEAREST:
                 tile = tile.resize(
-                    (math.ceil(tile.width / across), math.ceil(tile.height / down)), Image.Resampling.NEAREST
+                    (math.ceil(tile.width / across), math.ceil(tile.height / down)),
+                    Image.Resampling.NEAREST,
                 )
             else:
                 tile = tile.reduce((across, down))
             canvas.paste(tile, (box[0] // across, box[1] // down))
         return canvas
 
-    def resized(self, image: Image.Image, width: int, height: int, factors: tuple[int, int] = (1, 1)) -> Image.Image:
+    def resized(
+        self, image: Image.Image, width: int, height: int, factors: tuple[int, int] = (1, 1)
+    ) -> Image.Image:
         """Cut, resize and fill an upright picture of `mode`.
 
         Args:

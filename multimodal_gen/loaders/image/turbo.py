@@ -1,8 +1,9 @@
 """JPEG files decoded by libjpeg-turbo and resized by OpenCV: the loader's `decoder="turbo"`.
 
-Files are decoded as Pillow does it, at the same scale and to the same pixels. OpenCV resizes those for which it comes
-near to Pillow's filter, in a third of the time; the others are resized by Pillow. Whatever is not a JPEG file of greys
-or colours of the usual kinds, and every file that the decoder complains about, is left to Pillow, whose word counts.
+Files are decoded as Pillow does it, at the same scale and to the same pixels. OpenCV resizes those
+for which it comes near to Pillow's filter, in a third of the time; the others are resized by
+Pillow. Whatever is not a JPEG file of greys or colours of the usual kinds, and every file that the
+decoder complains about, is left to Pillow, whose word counts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ try:
     import simplejpeg
 except ImportError as error:
     raise ImportError(
-        f'decoder="turbo" needs simplejpeg and OpenCV: pip install "multimodal_gen[fast]". Missing: {error.name}'
+        'decoder="turbo" needs simplejpeg and OpenCV: pip install "multimodal_gen[fast]". Missing: '
+        f"{error.name}"
     ) from error
 
 VERSIONS = f"simplejpeg {simplejpeg.__version__}, OpenCV {cv2.__version__}"
@@ -31,12 +33,21 @@ _COLOURS = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGBA"}
 # Bytes; as much as a picture of 2 megapixels needs.
 _SCRATCH = 8_000_000
 _of_thread = threading.local()
-# Pillow resizes pictures of so few values, as it takes no time; those that shrink by more than this; and those where
-# OpenCV would be off by so many levels, as their detail in so many rows and columns has it. What smoothing would change
-# by less than this is not smoothed.
+# Pillow resizes pictures of so few values, as it takes no time; those that shrink by more than
+# this; and those where OpenCV would be off by so many levels, as their detail in so many rows and
+# columns has it. What smoothing would change by less than this is not smoothed.
 _SMALL, _MOST, _NEAR, _LINES, _LITTLE = 100_000, 2.4, 2.3, 4, 1.5
-# EXIF orientation -> how often to turn by 90 degrees against the clock, and whether to mirror left and right before.
-_TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (1, True), 6: (3, False), 7: (3, True), 8: (1, False)}
+# EXIF orientation -> how often to turn by 90 degrees against the clock, and whether to mirror left
+# and right before.
+_TURNS = {
+    2: (0, True),
+    3: (2, False),
+    4: (2, True),
+    5: (1, True),
+    6: (3, False),
+    7: (3, True),
+    8: (1, False),
+}
 
 
 def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
@@ -90,8 +101,8 @@ def _orientation(data: bytes, max_pixels: int) -> int:
 
 
 def _scratch(size: int) -> np.ndarray | None:
-    # Memory that was written before need not be fetched from the system again. What is decoded into it leaves it at
-    # once, as resizing always makes a new array.
+    # Memory that was written before need not be fetched from the system again. What is decoded into
+    # it leaves it at once, as resizing always makes a new array.
     if size > _SCRATCH:
         return None
     if not hasattr(_of_thread, "scratch"):
@@ -113,28 +124,38 @@ def _resized(pixels: np.ndarray, fitting: Fitting) -> np.ndarray:
     canvas = np.empty((fitting.height, fitting.width, *pixels.shape[2:]), "uint8")
     canvas[...] = fitting.fill
     left, top = (fitting.width - size[0]) // 2, (fitting.height - size[1]) // 2
-    canvas[top : top + size[1], left : left + size[0]] = shrunk.reshape(size[1], size[0], *canvas.shape[2:])
+    canvas[top : top + size[1], left : left + size[0]] = shrunk.reshape(
+        size[1], size[0], *canvas.shape[2:]
+    )
     return canvas
 
 
-def _shrunk(pixels: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray | None:
-    # What is in the box at another size, or None where it would not be near enough to what Pillow makes of it.
+def _shrunk(
+    pixels: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]
+) -> np.ndarray | None:
+    # What is in the box at another size, or None where it would not be near enough to what Pillow
+    # makes of it.
     left, top, right, bottom = map(int, box)
     lengths = right - left, bottom - top
     scales = [length / wanted for length, wanted in zip(lengths, size, strict=True)]
     # Like Pillow's, a side that is at least twice too long is halved first.
-    halved = [length // 2 if scale >= 2 else length for length, scale in zip(lengths, scales, strict=True)]
+    halved = [
+        length // 2 if scale >= 2 else length for length, scale in zip(lengths, scales, strict=True)
+    ]
     whole = all(float(edge).is_integer() for edge in box)
     if not whole or max(scales) > _MOST or pixels.size < _SMALL or min(lengths) < _LINES:
         return None
     if any(length % half for length, half in zip(lengths, halved, strict=True)):
         return None
-    details = [detail if scale > 1 else 0.0 for detail, scale in zip(_details(pixels), scales, strict=True)]
+    details = [
+        detail if scale > 1 else 0.0 for detail, scale in zip(_details(pixels), scales, strict=True)
+    ]
     left_over = [half / wanted for half, wanted in zip(halved, size, strict=True)]
     if math.hypot(*map(_error, details, scales, left_over)) > _NEAR:
         return None
     pixels = pixels[top:bottom, left:right]
-    # Rows are halved in a third of the time that columns take, so that a picture is laid on its side for it.
+    # Rows are halved in a third of the time that columns take, so that a picture is laid on its
+    # side for it.
     turned = scales[0] >= 2 > scales[1]
     if turned:
         pixels = cv2.transpose(pixels)
@@ -144,10 +165,13 @@ def _shrunk(pixels: np.ndarray, box: tuple[float, float, float, float], size: tu
         pixels = np.asarray(cv2.resize(pixels, halved, interpolation=cv2.INTER_LINEAR))
     elif max(scales) >= 2:
         pixels = _rows_halved(pixels)
-    # Pillow's bilinear filter is a triangle as wide as the shrinking asks for. Linear interpolation looks at two pixels
-    # alone; three taps (a, 1 - 2a, a) before it bring the rest. With little detail there is little to smooth.
+    # Pillow's bilinear filter is a triangle as wide as the shrinking asks for. Linear interpolation
+    # looks at two pixels alone; three taps (a, 1 - 2a, a) before it bring the rest. With little
+    # detail there is little to smooth.
     taps = [(scale - 1) / 4 for scale in left_over]
-    smoothed = [tap if tap * detail > _LITTLE else 0.0 for tap, detail in zip(taps, details, strict=True)]
+    smoothed = [
+        tap if tap * detail > _LITTLE else 0.0 for tap, detail in zip(taps, details, strict=True)
+    ]
     if any(smoothed):
         pixels = _smoothed(pixels, *smoothed)
     resized = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
@@ -155,11 +179,16 @@ def _shrunk(pixels: np.ndarray, box: tuple[float, float, float, float], size: tu
 
 
 def _smoothed(pixels: np.ndarray, across: float, down: float) -> np.ndarray:
-    # With the three taps (a, 1 - 2a, a) along both axes, or along one where the other's is 0. The same along rows takes
-    # a quarter of the time as a Gaussian, whose width is chosen for these taps.
+    # With the three taps (a, 1 - 2a, a) along both axes, or along one where the other's is 0. The
+    # same along rows takes a quarter of the time as a Gaussian, whose width is chosen for these
+    # taps.
     if not down:
-        return np.asarray(cv2.GaussianBlur(pixels, (3, 1), math.sqrt(0.5 / math.log(1 / across - 2)), sigmaY=1))
-    rows, columns = (np.array([tap, 1 - 2 * tap, tap] if tap else [1], "float32") for tap in (across, down))
+        return np.asarray(
+            cv2.GaussianBlur(pixels, (3, 1), math.sqrt(0.5 / math.log(1 / across - 2)), sigmaY=1)
+        )
+    rows, columns = (
+        np.array([tap, 1 - 2 * tap, tap] if tap else [1], "float32") for tap in (across, down)
+    )
     return np.asarray(cv2.sepFilter2D(pixels, -1, rows, columns))
 
 
@@ -172,8 +201,9 @@ def _rows_halved(pixels: np.ndarray) -> np.ndarray:
 
 
 def _error(detail: float, scale: float, left_over: float) -> float:
-    # At most so many levels is OpenCV's way from Pillow's along an axis, for lack of phases: none where pixels stay or
-    # are halved, most in between, as a sum over frequencies shows. Halving doubles the detail of what is left at most.
+    # At most so many levels is OpenCV's way from Pillow's along an axis, for lack of phases: none
+    # where pixels stay or are halved, most in between, as a sum over frequencies shows. Halving
+    # doubles the detail of what is left at most.
     if left_over <= 1:
         return 0.0
     share = (left_over - 1) * (2 - left_over) * (0.25 - 0.13 * (left_over - 1))
@@ -181,8 +211,9 @@ def _error(detail: float, scale: float, left_over: float) -> float:
 
 
 def _details(pixels: np.ndarray) -> tuple[float, float]:
-    # Along rows and along columns: how far pixels are from the mean of their two neighbours, times two; the mean over a
-    # few lines. By how much OpenCV's way differs from Pillow's is a share of it, 1/20 at most.
+    # Along rows and along columns: how far pixels are from the mean of their two neighbours, times
+    # two; the mean over a few lines. By how much OpenCV's way differs from Pillow's is a share of
+    # it, 1/20 at most.
     rows = pixels[_places(pixels.shape[0])]
     columns = np.ascontiguousarray(pixels[:, _places(pixels.shape[1])])
     return (

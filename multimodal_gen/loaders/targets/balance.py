@@ -1,4 +1,6 @@
-"""How many rows each class of a target has, and what makes classes count alike: weights, and a sampler."""
+"""How many rows each class of a target has, and what makes classes count alike: weights, and a
+sampler.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def classes_of_rows(target: Any, values: Any) -> np.ndarray:
     if len(unknown):
         row = int(unknown[0])
         raise LoadError(
-            f"the cell holds none of the classes {list(target.class_names)}: {_reason(target, cells[row])}"
+            f"the cell holds none of the classes {list(target.class_names)}: "
+            f"{_reason(target, cells[row])}"
         ).at(index[[row]].tolist()[0], target.column)
     return classes
 
@@ -53,7 +56,9 @@ def _reason(target: Any, cell: Any) -> str:
     return "it is missing, or has no class"
 
 
-def balanced_weights(counts: np.ndarray, class_names: Sequence[Any], column: str | tuple[str, ...]) -> dict[int, float]:
+def balanced_weights(
+    counts: np.ndarray, class_names: Sequence[Any], column: str | tuple[str, ...]
+) -> dict[int, float]:
     """Weights that make classes count alike, `rows / (classes * rows of the class)`.
 
     Raises:

@@ -1,8 +1,10 @@
-"""What every target has in common: a loader in the y position that tells the model how its output must look.
+"""What every target has in common: a loader in the y position that tells the model how its output
+must look.
 
-A `Target` says so by `units`, `activation`, `loss` and `metrics`, and turns the model's outputs back into words and
-scores. Keras is imported only when `loss` or `metrics` is asked for. What else targets are asked for has a default,
-which for targets with one class per row needs nothing but `class_names`.
+A `Target` says so by `units`, `activation`, `loss` and `metrics`, and turns the model's outputs
+back into words and scores. Keras is imported only when `loss` or `metrics` is asked for. What else
+targets are asked for has a default, which for targets with one class per row needs nothing but
+`class_names`.
 """
 
 from __future__ import annotations
@@ -27,18 +29,21 @@ if TYPE_CHECKING:
 class Target(Loader):
     """A loader in the y position.
 
-    A subclass implements `read`, `loss`, `score` and `decode_outputs`, and sets `units` and `activation`. With
-    `class_names` set it has all that is made of classes: weights, balanced sampling, and pictures of what is wrong.
+    A subclass implements `read`, `loss`, `score` and `decode_outputs`, and sets `units` and
+    `activation`. With `class_names` set it has all that is made of classes: weights, balanced
+    sampling, and pictures of what is wrong.
 
     Attributes:
-        units: How many numbers the model must put out for a row; for each position, where `read` gives several ids.
+        units: How many numbers the model must put out for a row; for each position, where `read`
+            gives several ids.
         activation: Name of the Keras activation of those outputs, or None for raw numbers.
         loss: The Keras loss that fits them; rows of sample weight 0 do not count in its mean.
         metrics: Keras metrics to watch while training.
         class_names: The classes, in their order; `()` where there are none.
         one_class: Whether each row has exactly one of them; by default where there are any.
         loader: The loader of an input that the target is made of, or None.
-        follows: Whether pictures of such a loader are moved as the input picture is, also of another column.
+        follows: Whether pictures of such a loader are moved as the input picture is, also of
+            another column.
     """
 
     units: int
@@ -48,7 +53,9 @@ class Target(Loader):
     follows: bool = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Set what is optional on the object: a dataclass takes attributes of a class for defaults of its fields."""
+        """Set what is optional on the object: a dataclass takes attributes of a class for defaults
+        of its fields.
+        """
         target = super().__new__(cls, *args, **kwargs)
         for name, value in (("class_names", ()), ("loader", None)):
             if not hasattr(cls, name):
@@ -62,32 +69,40 @@ class Target(Loader):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Metrics that make sense for the target, new ones each time as they have a state; none by default.
+        """Metrics that make sense for the target, new ones each time as they have a state; none by
+        default.
 
-        A metric named "accuracy", the share of rows that are right, is what `fit_with_recipe` stops early by.
+        A metric named "accuracy", the share of rows that are right, is what `fit_with_recipe` stops
+        early by.
         """
         return []
 
     @property
     def training_units(self) -> str | None:
-        """What the errors that training shows are in, as in "standard deviations"; None for the table's own units."""
+        """What the errors that training shows are in, as in "standard deviations"; None for the
+        table's own units.
+        """
         return None
 
     @abc.abstractmethod
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Scores by name of the model's outputs `(rows, units)` against what `read` gave for the same rows."""
+        """Scores by name of the model's outputs `(rows, units)` against what `read` gave for the
+        same rows.
+        """
 
     @abc.abstractmethod
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
         """Columns of a table of predictions, from the model's outputs of shape `(rows, units)`.
 
-        The first one holds what was predicted. Where there are classes, those with a class's name hold its
-        probability ("{first column}_probability" where a class has the name of the first column).
+        The first one holds what was predicted. Where there are classes, those with a class's name
+        hold its probability ("{first column}_probability" where a class has the name of the first
+        column).
         """
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """The shape of what the model puts out for a row: `(units,)`, for several ids `(*spec.shape, units)`.
+        """The shape of what the model puts out for a row: `(units,)`, for several ids
+        `(*spec.shape, units)`.
 
         A model may put out the same numbers in another shape, such as flat.
         """
@@ -116,8 +131,8 @@ class Target(Loader):
     def class_positions(self, truth: np.ndarray) -> np.ndarray:
         """Positions in `class_names`, `(rows,) int64`, from rows of what `read` gives.
 
-        By default these are class numbers, or vectors with the largest number in the place of the class. Override it
-        where `read` writes classes in another way.
+        By default these are class numbers, or vectors with the largest number in the place of the
+        class. Override it where `read` writes classes in another way.
         """
         truth = np.asarray(truth)
         if truth.ndim == 2 and truth.shape[1] > 1:
@@ -125,7 +140,9 @@ class Target(Loader):
         return truth.reshape(len(truth)).astype("int64")
 
     def classes_of(self, cells: Sequence[Any]) -> np.ndarray:
-        """The class of each cell as a position in `class_names`, `(cells,) int64`; -1 where it has none."""
+        """The class of each cell as a position in `class_names`, `(cells,) int64`; -1 where it has
+        none.
+        """
         found = np.full(len(cells), -1, "int64")
         rows, arrays = [], []
         for row, cell in enumerate(cells):
@@ -143,8 +160,9 @@ class Target(Loader):
     def class_weight(self, values: Any) -> dict[int, float]:
         """Weights that make every class count alike, for `fit(class_weight=...)`.
 
-        A class's weight is `rows / (classes * rows of the class)`, so that the mean weight of a row is 1: the
-        heuristic "balanced" of scikit-learn, after King and Zeng, "Logistic regression in rare events data", 2001.
+        A class's weight is `rows / (classes * rows of the class)`, so that the mean weight of a row
+        is 1: the heuristic "balanced" of scikit-learn, after King and Zeng, "Logistic regression in
+        rare events data", 2001.
 
         Args:
             values: The column's values in the training rows, or the table that has it.
@@ -174,8 +192,8 @@ class Target(Loader):
     def judge(self, cells: Sequence[Any], predictions: pd.DataFrame) -> Judgement | None:
         """Compare predictions with the truth, for pictures of predictions and of the worst ones.
 
-        By default, where each row has one class, it is right if that is what the first column of `decode_outputs`
-        says; other targets are not judged.
+        By default, where each row has one class, it is right if that is what the first column of
+        `decode_outputs` says; other targets are not judged.
 
         Args:
             cells: The true cells.

@@ -1,4 +1,6 @@
-"""Proof that a target keeps its contract: that of a loader, and what models, scores and pictures ask of it."""
+"""Proof that a target keeps its contract: that of a loader, and what models, scores and pictures
+ask of it.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,11 @@ _PADDING, _CLOSE = 3, 1e-4
 def check_target(target: Target, cells: Iterable[Any]) -> None:
     """Prove that a target keeps its contract, on cells of your own and random outputs of a model.
 
-    Checked are: all that `check_loader` checks; `units` and `activation`; that `decode_outputs` and `score` take
-    outputs of `output_shape`, leave them as they are, and give a value for every row and numbers, the same again; that
-    the loss is finite and takes no notice of rows of weight 0; that metrics are new ones each time; the classes, where
-    there are any: different names, a class for each cell, and a sampler that balances them; and what `judge` says.
+    Checked are: all that `check_loader` checks; `units` and `activation`; that `decode_outputs` and
+    `score` take outputs of `output_shape`, leave them as they are, and give a value for every row
+    and numbers, the same again; that the loss is finite and takes no notice of rows of weight 0;
+    that metrics are new ones each time; the classes, where there are any: different names, a class
+    for each cell, and a sampler that balances them; and what `judge` says.
 
     Args:
         target: The target to check.
@@ -51,7 +54,9 @@ def check_target(target: Target, cells: Iterable[Any]) -> None:
     if isinstance(units, bool) or not isinstance(units, int | np.integer) or units < 1:
         raise LoaderError(f"{name}.units must be a positive integer. Received: units={units!r}")
     if not (activation is None or (isinstance(activation, str) and activation)):
-        raise LoaderError(f"{name}.activation must name a Keras activation, or be None. Received: {activation!r}")
+        raise LoaderError(
+            f"{name}.activation must name a Keras activation, or be None. Received: {activation!r}"
+        )
     truth = np.stack([target.augment(target.read(cell), None) for cell in cells])
     outputs = _outputs(target, len(cells))
     columns = _check_columns(target, outputs, name)
@@ -64,7 +69,9 @@ def check_target(target: Target, cells: Iterable[Any]) -> None:
 
 
 def _outputs(target: Target, rows: int) -> np.ndarray:
-    outputs = random_stream(rows).uniform(0.05, 0.95, (rows, *target.output_shape)).astype("float32")
+    outputs = (
+        random_stream(rows).uniform(0.05, 0.95, (rows, *target.output_shape)).astype("float32")
+    )
     if target.activation == "softmax":
         outputs /= outputs.sum(axis=-1, keepdims=True)
     return outputs
@@ -73,9 +80,14 @@ def _outputs(target: Target, rows: int) -> np.ndarray:
 def _check_names(target: Target, name: str) -> None:
     names = target.class_names
     if not isinstance(names, tuple) or len(set(map(cell_text, names))) != len(names):
-        raise LoaderError(f"{name}.class_names must be a tuple of different names. Received: class_names={names!r}")
+        raise LoaderError(
+            f"{name}.class_names must be a tuple of different names. Received: "
+            f"class_names={names!r}"
+        )
     if target.one_class and not names:
-        raise LoaderError(f"{name}.class_names must name the classes where there is one per row. Received: ()")
+        raise LoaderError(
+            f"{name}.class_names must name the classes where there is one per row. Received: ()"
+        )
 
 
 def _check_classes(target: Target, arrays: np.ndarray, cells: list[Any], name: str) -> None:
@@ -85,7 +97,9 @@ def _check_classes(target: Target, arrays: np.ndarray, cells: list[Any], name: s
     classes = np.asarray(target.class_positions(frozen(arrays)))
     if classes.shape != (len(cells),) or classes.dtype.kind not in "iu":
         received = f"{classes.shape} {classes.dtype}"
-        raise LoaderError(f"{name}.class_positions must give one integer per row. Received: {received}")
+        raise LoaderError(
+            f"{name}.class_positions must give one integer per row. Received: {received}"
+        )
     if classes.min() < 0 or classes.max() >= len(names):
         raise LoaderError(
             f"{name}.class_positions must be in [0, {len(names)}), as `class_names` says. "
@@ -103,23 +117,37 @@ def _check_classes(target: Target, arrays: np.ndarray, cells: list[Any], name: s
         check_sampler(sampler, table)
         shares = np.bincount(classes, sampler.weights(table))
         if np.ptp(shares[shares > 0]) > _CLOSE * shares.max():
-            raise LoaderError(f"{name}.balanced_sampler must balance classes. Received: weights {shares.tolist()}")
+            raise LoaderError(
+                f"{name}.balanced_sampler must balance classes. Received: weights {shares.tolist()}"
+            )
 
 
 def _check_columns(target: Target, outputs: np.ndarray, name: str) -> dict[Any, np.ndarray]:
     with unwritten(f"{name}.decode_outputs must not write into the outputs."):
         columns = target.decode_outputs(frozen(outputs))
         again = target.decode_outputs(frozen(outputs))
-    if not isinstance(columns, Mapping) or not columns or {len(one) for one in columns.values()} != {len(outputs)}:
-        found = {key: len(one) for key, one in columns.items()} if isinstance(columns, Mapping) else columns
+    if (
+        not isinstance(columns, Mapping)
+        or not columns
+        or {len(one) for one in columns.values()} != {len(outputs)}
+    ):
+        found = (
+            {key: len(one) for key, one in columns.items()}
+            if isinstance(columns, Mapping)
+            else columns
+        )
         raise LoaderError(
-            f"{name}.decode_outputs must map names of columns to a value for each of {len(outputs)} rows. "
-            f"Received: {found!r}"
+            f"{name}.decode_outputs must map names of columns to a value for each of "
+            f"{len(outputs)} rows. Received: {found!r}"
         )
     if not alike(dict(columns), dict(again)):
-        raise LoaderError(f"{name}.decode_outputs must give the same every time. Received: two results")
+        raise LoaderError(
+            f"{name}.decode_outputs must give the same every time. Received: two results"
+        )
     first = next(iter(columns))
-    if target.one_class and not set(map(cell_text, columns[first])) <= set(map(cell_text, target.class_names)):
+    if target.one_class and not set(map(cell_text, columns[first])) <= set(
+        map(cell_text, target.class_names)
+    ):
         raise LoaderError(
             f"{name}.decode_outputs must have the predicted class in its first column. "
             f"Received: {columns[first][0]!r} in {first!r}"
@@ -131,10 +159,18 @@ def _check_scores(target: Target, truth: np.ndarray, outputs: np.ndarray, name: 
     with unwritten(f"{name}.score must not write into the truth or the outputs."):
         scores = target.score(frozen(truth), frozen(outputs))
         again = target.score(frozen(truth), frozen(outputs))
-    if not isinstance(scores, dict) or not scores or not all(type(one) is float for one in scores.values()):
-        raise LoaderError(f"{name}.score must map names to plain floats, which JSON holds. Received: {scores!r}")
+    if (
+        not isinstance(scores, dict)
+        or not scores
+        or not all(type(one) is float for one in scores.values())
+    ):
+        raise LoaderError(
+            f"{name}.score must map names to plain floats, which JSON holds. Received: {scores!r}"
+        )
     if not alike(scores, again):
-        raise LoaderError(f"{name}.score must give the same every time. Received: {scores!r} and {again!r}")
+        raise LoaderError(
+            f"{name}.score must give the same every time. Received: {scores!r} and {again!r}"
+        )
 
 
 def _check_loss(target: Target, truth: np.ndarray, outputs: np.ndarray, name: str) -> None:
@@ -143,18 +179,24 @@ def _check_loss(target: Target, truth: np.ndarray, outputs: np.ndarray, name: st
             return float(target.loss(truth, outputs, sample_weight=weights))
         except Exception as error:
             raise LoaderError(
-                f"{name}.loss must take what read gives, outputs of `output_shape` and one weight per row. "
-                f"Received: {type(error).__name__}: {error}"
+                f"{name}.loss must take what read gives, outputs of `output_shape` and one weight "
+                f"per row. Received: {type(error).__name__}: {error}"
             ) from error
 
     ones = np.ones(len(truth), "float32")
     alone = of(truth, outputs, ones)
     if not np.isfinite(alone):
-        raise LoaderError(f"{name}.loss must be finite for outputs of `activation`. Received: {alone}")
+        raise LoaderError(
+            f"{name}.loss must be finite for outputs of `activation`. Received: {alone}"
+        )
     # Rows that only fill up a batch, with a truth of the same rows and outputs of their own.
     padding = np.arange(_PADDING) % len(truth)
     weights = np.concatenate([ones, np.zeros(_PADDING, "float32")])
-    padded = of(np.concatenate([truth, truth[padding]]), np.concatenate([outputs, 1 - outputs[padding]]), weights)
+    padded = of(
+        np.concatenate([truth, truth[padding]]),
+        np.concatenate([outputs, 1 - outputs[padding]]),
+        weights,
+    )
     if not np.isclose(padded, alone, rtol=_CLOSE, atol=1e-6):
         raise LoaderError(
             f"{name}.loss must take no notice of rows of weight 0; Keras's losses do with "
@@ -167,12 +209,16 @@ def _check_metrics(target: Target, truth: np.ndarray, outputs: np.ndarray, name:
     names = [one.name for one in metrics]
     if any(one is other for one in metrics for other in others) or len(set(names)) != len(names):
         raise LoaderError(
-            f"{name}.metrics must be new ones each time, of different names, as they have a state. Received: {names}"
+            f"{name}.metrics must be new ones each time, of different names, as they have a state. "
+            f"Received: {names}"
         )
     for metric in metrics:
         metric.update_state(truth, outputs)
         if not np.isscalar(float(metric.result())):
-            raise LoaderError(f"{name}.metrics must give a number. Received: {metric.result()!r} of {metric.name!r}")
+            raise LoaderError(
+                f"{name}.metrics must give a number. Received: {metric.result()!r} of "
+                f"{metric.name!r}"
+            )
 
 
 def _check_judgement(judgement: Any, rows: int, name: str) -> None:
@@ -189,5 +235,12 @@ def _check_judgement(judgement: Any, rows: int, name: str) -> None:
         )
     words = judgement.words(0)
     least = 1 if right is None else 2
-    if not isinstance(words, list) or len(words) < least or not all(isinstance(one, str) for one in words):
-        raise LoaderError(f"{name}.judge must say in words what was predicted and what is true. Received: {words!r}")
+    if (
+        not isinstance(words, list)
+        or len(words) < least
+        or not all(isinstance(one, str) for one in words)
+    ):
+        raise LoaderError(
+            f"{name}.judge must say in words what was predicted and what is true. Received: "
+            f"{words!r}"
+        )

@@ -35,7 +35,8 @@ __all__ = ["ClassLabel", "Target"]
 class ClassLabel(Target):
     """One class out of several.
 
-    Classes are told apart by the text of their cells: 1, 1.0 and "1" are one class, 1 and True are two.
+    Classes are told apart by the text of their cells: 1, 1.0 and "1" are one class, 1 and True are
+    two.
 
     Yields, by `label_mode`: "int" the class's position, `() int32`; "categorical" a one-hot vector
     `(classes,) float32`; "binary" 0 or 1, `(1,) float32`, for exactly two classes.
@@ -53,24 +54,30 @@ class ClassLabel(Target):
         names = checked_names(class_names, column, least=2)
         if label_mode not in ("int", "categorical", "binary"):
             raise ValueError(
-                f'`label_mode` must be "int", "categorical" or "binary". Received: label_mode={label_mode!r}'
+                '`label_mode` must be "int", "categorical" or "binary". Received: '
+                f"label_mode={label_mode!r}"
             )
         if label_mode == "binary" and len(names) != 2:
-            raise ValueError(f'label_mode="binary" needs exactly two classes. Received: class_names={names!r}')
+            raise ValueError(
+                f'label_mode="binary" needs exactly two classes. Received: class_names={names!r}'
+            )
         self.column = column
         self.class_names = names
         self.label_mode = label_mode
         self.units = 1 if label_mode == "binary" else len(names)
         self.activation = "sigmoid" if label_mode == "binary" else "softmax"
-        shape, dtype = {"int": ((), "int32"), "categorical": ((len(names),), "float32"), "binary": ((1,), "float32")}[
-            label_mode
-        ]
+        shape, dtype = {
+            "int": ((), "int32"),
+            "categorical": ((len(names),), "float32"),
+            "binary": ((1,), "float32"),
+        }[label_mode]
         self.spec = ArraySpec(shape, dtype, "label")
         self._positions = {cell_text(name): position for position, name in enumerate(names)}
 
     @classmethod
     def from_values(cls, column: str, values: Iterable[Any], *, label_mode: str = "int") -> Self:
-        """Learn the classes from training rows: every different text of a cell, in order; numbers by size.
+        """Learn the classes from training rows: every different text of a cell, in order; numbers
+        by size.
 
         Categories of a categorical column that no row has are not classes.
 
@@ -80,16 +87,17 @@ class ClassLabel(Target):
             label_mode: As in the constructor.
 
         Raises:
-            ValueError: If a value is missing, a list or bytes, there are fewer than two classes, or they look like
-                numbers to predict: decimal numbers or numbers with a unit, more than 20 or more than half as many as
-                rows.
+            ValueError: If a value is missing, a list or bytes, there are fewer than two classes, or
+                they look like numbers to predict: decimal numbers or numbers with a unit, more than
+                20 or more than half as many as rows.
         """
         series = _labels(column, values)
         names = sorted_names(different_cells(series), column)
         if len(names) == 1:
             raise ValueError(
-                f"Column {column!r} holds only {names[0]!r}, and a target needs two or more different classes. Is it "
-                f"the right column? Received: {len(series):,} rows of one class"
+                f"Column {column!r} holds only {names[0]!r}, and a target needs two or more "
+                f"different classes. Is it the right column? Received: {len(series):,} rows of one "
+                "class"
             )
         refuse_numbers(names, len(series), column)
         return cls(column, names, label_mode=label_mode)
@@ -120,7 +128,9 @@ class ClassLabel(Target):
             raise unknown_label(cell, self.class_names) from None
 
     def classes_of(self, cells: Sequence[Any]) -> np.ndarray:
-        """The class of each cell as a position in `class_names`, `(cells,) int64`; -1 where it has none."""
+        """The class of each cell as a position in `class_names`, `(cells,) int64`; -1 where it has
+        none.
+        """
         known, found = self._positions, np.full(len(cells), -1, "int64")
         for row, cell in enumerate(cells):
             try:
@@ -175,10 +185,15 @@ class ClassLabel(Target):
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """One column a class, `(rows, classes) float32` summing to 1, from the model's outputs."""
         outputs = np.asarray(outputs, "float32").reshape(len(outputs), -1)
-        return np.concatenate([1 - outputs, outputs], axis=1) if self.label_mode == "binary" else outputs
+        return (
+            np.concatenate([1 - outputs, outputs], axis=1)
+            if self.label_mode == "binary"
+            else outputs
+        )
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """The column "label" with the likeliest class, then a probability for each class under its own name.
+        """The column "label" with the likeliest class, then a probability for each class under its
+        own name.
 
         A class that is itself named "label" gets its probability under "label_probability".
         """
@@ -203,8 +218,12 @@ class ClassLabel(Target):
         return {
             "accuracy": float(metrics.accuracy_score(positions, guesses)),
             "balanced_accuracy": float(np.mean(recalls)),
-            "macro_f1": float(metrics.f1_score(positions, guesses, average="macro", zero_division=0.0)),
-            "log_loss": float(metrics.log_loss(positions, probabilities, labels=range(len(self.class_names)))),
+            "macro_f1": float(
+                metrics.f1_score(positions, guesses, average="macro", zero_division=0.0)
+            ),
+            "log_loss": float(
+                metrics.log_loss(positions, probabilities, labels=range(len(self.class_names)))
+            ),
         }
 
     def positions(self, truth: np.ndarray) -> np.ndarray:
@@ -225,14 +244,15 @@ def _labels(column: str, values: Any) -> pd.Series:
         if pd.api.types.is_list_like(cell):
             raise ValueError(
                 "A row has one class, which is no list or array. Rows of one become classes with "
-                f"`table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot rows with `.argmax(axis=1)` "
-                f"instead; where a row has any number of classes, take MultiLabel. "
-                f"Received: {cell!r} at index {label!r} of {column!r}"
+                f"`table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot rows with "
+                "`.argmax(axis=1)` instead; where a row has any number of classes, take "
+                f"MultiLabel. Received: {cell!r} at index {label!r} of {column!r}"
             )
         if isinstance(cell, bytes):
             raise ValueError(
-                "A class is a text, a number or a truth value, which bytes are not. Decode them, as in "
-                f"`table[{column!r}] = [cell.decode() if isinstance(cell, bytes) else cell "
-                f"for cell in table[{column!r}]]`. Received: {shown(cell)} at index {label!r} of {column!r}"
+                "A class is a text, a number or a truth value, which bytes are not. Decode them, "
+                f"as in `table[{column!r}] = [cell.decode() if isinstance(cell, bytes) else cell "
+                f"for cell in table[{column!r}]]`. Received: {shown(cell)} at index {label!r} of "
+                f"{column!r}"
             )
     return series

@@ -21,47 +21,54 @@ if TYPE_CHECKING:
 class InputTarget(Target):
     """What a loader yields, as the target.
 
-    Random operations are the loader's own, and as it reads the same column as the input does, it draws the same random
-    numbers: the target is varied exactly as the input. For a denoising autoencoder give it a loader without the
-    operations whose work the model is to undo; the others stay the same for both:
+    Random operations are the loader's own, and as it reads the same column as the input does, it
+    draws the same random numbers: the target is varied exactly as the input. For a denoising
+    autoencoder give it a loader without the operations whose work the model is to undo; the others
+    stay the same for both:
 
         flip = mg.augment.RandomFlip("horizontal")
         noisy = mg.ImageLoader("image", augment=[mg.augment.RandomErasing(), flip])
         target = mg.InputTarget(noisy.replace(augment=[flip]))
 
-    A picture of another column, such as a mask, is moved as the input picture is, whatever else varies the two. It
-    takes the movements of the input with `vary_with`, or has the same ones in its own list; where neither is so, a
-    sequence that varies its rows refuses it.
+    A picture of another column, such as a mask, is moved as the input picture is, whatever else
+    varies the two. It takes the movements of the input with `vary_with`, or has the same ones in
+    its own list; where neither is so, a sequence that varies its rows refuses it.
 
         photo = mg.ImageLoader("photo", augment=[flip, mg.augment.RandomBrightness(0.2)])
         target = mg.InputTarget(mg.ImageLoader("mask", interpolation="nearest", vary_with=photo))
 
-    Yields float32 of the loader's shape and kind: pictures in [0, 1], uint8 divided by 255; vectors as they are.
+    Yields float32 of the loader's shape and kind: pictures in [0, 1], uint8 divided by 255; vectors
+    as they are.
 
-    A model may put out the numbers of a row in the shape of `spec` or flat. `build_fusion_classifier` gives it a dense
-    head, which is right for vectors and for pictures of a few hundred pixels. For larger ones write a model with a
-    decoder of your own, and end it in `activation`.
+    A model may put out the numbers of a row in the shape of `spec` or flat.
+    `build_fusion_classifier` gives it a dense head, which is right for vectors and for pictures of
+    a few hundred pixels. For larger ones write a model with a decoder of your own, and end it in
+    `activation`.
 
     Args:
         loader: The input's loader, for pictures or vectors.
-        follows: Whether a picture of another column is moved as the input picture is. False for one that stays as it
-            is, or is varied on its own, as where a model is to find out how its input was turned.
+        follows: Whether a picture of another column is moved as the input picture is. False for one
+            that stays as it is, or is varied on its own, as where a model is to find out how its
+            input was turned.
     """
 
     loader: Loader
 
     def __init__(self, loader: Loader, *, follows: bool = True) -> None:
         if not isinstance(loader, Loader) or isinstance(loader, Target):
-            raise ValueError(f"`loader` must be the loader of an input. Received: loader={loader!r}")
+            raise ValueError(
+                f"`loader` must be the loader of an input. Received: loader={loader!r}"
+            )
         spec = loader.spec
         if spec.kind in ("tokens", "ngrams") or spec.vocabulary_size is not None:
             raise ValueError(
-                "Ids are no numbers to come close to: to learn words from their context, take `MaskedTokens` for the "
-                f"target. Received: a loader of kind {spec.kind!r}"
+                "Ids are no numbers to come close to: to learn words from their context, take "
+                f"`MaskedTokens` for the target. Received: a loader of kind {spec.kind!r}"
             )
         if isinstance(loader, ImageLoader) and loader.normalize is not None:
             raise ValueError(
-                "A picture to give back must be in [0, 1], which a normalised one is not; take `InputTarget("
+                "A picture to give back must be in [0, 1], which a normalised one is not; take "
+                "`InputTarget("
                 'loader.replace(normalize=None, dtype="uint8", rescale=None))`. '
                 f"Received: a loader with normalize={loader.normalize!r}"
             )
@@ -78,7 +85,8 @@ class InputTarget(Target):
         """What the loader reads, as float32.
 
         Raises:
-            LoadError: If the loader cannot read the cell, or yields a picture of floats outside [0, 1].
+            LoadError: If the loader cannot read the cell, or yields a picture of floats outside [0,
+                1].
         """
         return self._to_target(self.loader.read(cell))
 
@@ -114,17 +122,24 @@ class InputTarget(Target):
         return self.spec.kind == "image" and self.loader.spec.dtype == "uint8"
 
     def _to_target(self, array: np.ndarray) -> np.ndarray:
-        target = np.asarray(array, "float32") / np.float32(255.0) if self._scaled else np.asarray(array, "float32")
+        target = (
+            np.asarray(array, "float32") / np.float32(255.0)
+            if self._scaled
+            else np.asarray(array, "float32")
+        )
         if self.spec.kind == "image" and not 0.0 <= target.min() <= target.max() <= 1.0:
             raise LoadError(
-                "a picture to give back must be in [0, 1]; give `InputTarget` a loader of uint8, or of float32 with "
-                f"`rescale=1 / 255`. Received: values from {target.min():g} to {target.max():g}"
+                "a picture to give back must be in [0, 1]; give `InputTarget` a loader of uint8, "
+                f"or of float32 with `rescale=1 / 255`. Received: values from {target.min():g} to "
+                f"{target.max():g}"
             )
         return target
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """Mean squared error of each row, whatever its shape; its mean counts each row by its sample weight."""
+        """Mean squared error of each row, whatever its shape; its mean counts each row by its
+        sample weight.
+        """
         from multimodal_gen.loaders.targets.losses import RowMeanSquaredError
 
         return RowMeanSquaredError(reduction="mean_with_sample_weight")
@@ -139,7 +154,9 @@ class InputTarget(Target):
         return [keras.metrics.MeanMetricWrapper(row_mean_squared_error, name="mean_squared_error")]
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """The column "reconstruction": for each row an array of the shape, dtype and scale that the loader yields."""
+        """The column "reconstruction": for each row an array of the shape, dtype and scale that the
+        loader yields.
+        """
         outputs = np.asarray(outputs, "float32").reshape(-1, *self.spec.shape)
         if self._scaled:
             outputs = np.rint(np.clip(outputs, 0.0, 1.0) * 255.0)
@@ -149,7 +166,8 @@ class InputTarget(Target):
         return {"reconstruction": column}
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Mean squared error, and R2, the share of the variance about the mean row that is given back.
+        """Mean squared error, and R2, the share of the variance about the mean row that is given
+        back.
 
         R2 is NaN where all rows are the same.
         """

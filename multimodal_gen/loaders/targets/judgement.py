@@ -1,4 +1,6 @@
-"""What was predicted beside what is true: which rows are right, which are worst, and what to say of each."""
+"""What was predicted beside what is true: which rows are right, which are worst, and what to say of
+each.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Judgement:
     words: Callable[[int], list[str]]
 
 
-def judged_classes(class_names: Sequence[Any], column: str, truths: np.ndarray, predictions: pd.DataFrame) -> Judgement:
+def judged_classes(
+    class_names: Sequence[Any], column: str, truths: np.ndarray, predictions: pd.DataFrame
+) -> Judgement:
     """Compare one predicted class per row with the true one.
 
     Args:

@@ -1,4 +1,6 @@
-"""What a cell of several labels says: a list, a text with a separator, or the print of a list, which is neither."""
+"""What a cell of several labels says: a list, a text with a separator, or the print of a list,
+which is neither.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.rows.cells import cell_text, is_missing
 from multimodal_gen.rows.table import check_columns
 
-# What `str` and JSON make of a list, tuple, set or array of texts, numbers or mappings, as csv files hold it.
+# What `str` and JSON make of a list, tuple, set or array of texts, numbers or mappings, as csv
+# files hold it.
 _PRINTED = re.compile(
     r"""\[\s*\]
     | [\[({] \s* (np\.\w+\()? ['"] .* ['"] \)? ,? \s* [\])}]
@@ -32,19 +35,21 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
     """The labels of a cell, as they stand there.
 
     Args:
-        cell: A list, tuple, set or array of labels; with a separator also a text, and then a missing cell is one
-            without labels, as csv files hold no other empty text.
+        cell: A list, tuple, set or array of labels; with a separator also a text, and then a
+            missing cell is one without labels, as csv files hold no other empty text.
         separator: What stands between labels in a text, or None.
 
     Raises:
-        LoadError: If the cell, or a label in it, is missing, or the cell is something else than labels.
+        LoadError: If the cell, or a label in it, is missing, or the cell is something else than
+            labels.
     """
     if isinstance(cell, str):
         if is_printed(cell, separator):
             raise _printed(cell)
         if separator is None:
             raise LoadError(
-                'expected a list of labels. Split strings by giving a separator, as in `separator="|"`. '
+                "expected a list of labels. Split strings by giving a separator, as in "
+                '`separator="|"`. '
                 f"Received: {shown(cell)}"
             )
         return [part for part in map(str.strip, cell.split(separator)) if part]
@@ -52,25 +57,31 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
         if separator is not None:
             return []
         raise LoadError(
-            "the labels are missing (None or NaN). Drop the row if they are not known; if it has none, say so with an "
-            "empty list: `table[column] = [cell if there else [] for cell, there in zip(table[column], "
-            "table[column].notna())]`."
+            "the labels are missing (None or NaN). Drop the row if they are not known; if it has "
+            "none, say so with an empty list: `table[column] = [cell if there else [] for cell, "
+            "there in zip(table[column], table[column].notna())]`."
         )
-    if not isinstance(cell, list | tuple | set | frozenset) and not (isinstance(cell, np.ndarray) and cell.ndim == 1):
+    if not isinstance(cell, list | tuple | set | frozenset) and not (
+        isinstance(cell, np.ndarray) and cell.ndim == 1
+    ):
         raise LoadError(
-            f"expected a list, tuple, set or array of labels. Received: {type(cell).__name__} {shown(cell)}"
+            f"expected a list, tuple, set or array of labels. Received: {type(cell).__name__} "
+            f"{shown(cell)}"
         )
     for label in cell:
         if not isinstance(label, str | int | np.integer | np.bool_):
             named = " Take one value of each mapping." if isinstance(label, dict) else ""
             raise LoadError(
-                f"a label must be a string, an integer or a boolean.{named} Received: {shown(label)} in {shown(cell)}"
+                f"a label must be a string, an integer or a boolean.{named} Received: "
+                f"{shown(label)} in {shown(cell)}"
             )
     return list(cell)
 
 
 def is_printed(cell: str, separator: str | None) -> bool:
-    """Whether a text is the print of a list: in brackets, and not labels that may themselves stand in brackets."""
+    """Whether a text is the print of a list: in brackets, and not labels that may themselves stand
+    in brackets.
+    """
     text = cell.strip()
     if text[-1:] not in ("]", "}", ")"):
         return False
@@ -105,25 +116,32 @@ def refuse_prints(cells: Iterable[Any]) -> None:
 
 
 def zeros_and_ones(rows: Sequence[Any], separator: str | None) -> bool:
-    """Whether all rows are a 0 or 1 for each class; read as names, these would be the same target in all rows."""
+    """Whether all rows are a 0 or 1 for each class; read as names, these would be the same target
+    in all rows.
+    """
     if separator is not None:
         rows = [row.split(separator) if isinstance(row, str) else row for row in rows]
     elif rows and all(isinstance(row, str) and re.fullmatch("[01]{2,}", row) for row in rows):
         rows = [list(row) for row in rows]
-    if not all(isinstance(row, list | tuple) or (isinstance(row, np.ndarray) and row.ndim) for row in rows):
+    if not all(
+        isinstance(row, list | tuple) or (isinstance(row, np.ndarray) and row.ndim) for row in rows
+    ):
         return False
     if not rows or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
         return False
     kinds = int | float | np.integer | np.floating | np.bool_
     return all(
-        label.strip() in ("0", "1") if isinstance(label, str) else isinstance(label, kinds) and label in (0, 1)
+        label.strip() in ("0", "1")
+        if isinstance(label, str)
+        else isinstance(label, kinds) and label in (0, 1)
         for row in rows
         for label in row
     )
 
 
 def on_or_off(cell: Any) -> float:
-    """1.0 or 0.0, of a cell that says whether a row has a label: 0 and 1, False and True, or their texts.
+    """1.0 or 0.0, of a cell that says whether a row has a label: 0 and 1, False and True, or their
+    texts.
 
     Raises:
         LoadError: If it says something else.
@@ -133,22 +151,31 @@ def on_or_off(cell: Any) -> float:
     except (KeyError, TypeError):
         found = "a missing cell" if is_missing(cell) else shown(cell)
         raise LoadError(
-            f"a column for each class must hold 0 or 1 (False or True) in every row. Received: {found}"
+            "a column for each class must hold 0 or 1 (False or True) in every row. Received: "
+            f"{found}"
         ) from None
 
 
 def _printed(cell: str) -> LoadError:
     text = cell.strip()
-    parse = "Parse the column with `ast.literal_eval`, or store the table as jsonl or parquet, which keep lists"
+    parse = (
+        "Parse the column with `ast.literal_eval`, or store the table as jsonl or parquet, which "
+        "keep lists"
+    )
     if "{" in text and ":" in text:
-        parse += "; of mappings take one value each, as in `[one['name'] for one in ast.literal_eval(cell)]`"
+        parse += (
+            "; of mappings take one value each, as in `[one['name'] for one in "
+            "ast.literal_eval(cell)]`"
+        )
     elif not _PRINTED.fullmatch(text):
         parse = (
-            "Take the brackets away with `table[column].str.strip('[]{}()')` and say what stands between labels with "
-            "`separator=','`, or store the table as jsonl or parquet, which keep lists"
+            "Take the brackets away with `table[column].str.strip('[]{}()')` and say what stands "
+            "between labels with `separator=','`, or store the table as jsonl or parquet, which "
+            "keep lists"
         )
     return LoadError(
-        f"expected labels, and this is the print of a list, as `to_csv` writes it. {parse}. Received: {shown(cell)}"
+        f"expected labels, and this is the print of a list, as `to_csv` writes it. {parse}. "
+        f"Received: {shown(cell)}"
     )
 
 
@@ -169,7 +196,8 @@ def check_label_columns(names: tuple[str, ...], values: Any) -> None:
         frame = pd.DataFrame(values if isinstance(values, np.ndarray) else list(values))
         if frame.shape[1] != len(names):
             raise ValueError(
-                f"`values` must have a column for each name. Received: column={list(names)}, {frame.shape[1]} column(s)"
+                f"`values` must have a column for each name. Received: column={list(names)}, "
+                f"{frame.shape[1]} column(s)"
             )
         frame.columns = pd.Index(names)
     some = False
@@ -181,7 +209,8 @@ def check_label_columns(names: tuple[str, ...], values: Any) -> None:
                 raise error.at(label, name) from None
     if not some:
         raise ValueError(
-            f"At least one row must have a label. Received: {len(frame)} rows without any in {list(names)}"
+            f"At least one row must have a label. Received: {len(frame)} rows without any in "
+            f"{list(names)}"
         )
 
 
@@ -190,4 +219,7 @@ def columns_from(cell: Any, column: str, separator: str | None) -> str:
     cells = f"table[{column!r}]"
     if not isinstance(cell, str):
         return f"table[names] = np.stack({cells})"
-    return f"table[names] = [{'list(cell)' if separator is None else f'cell.split({separator!r})'} for cell in {cells}]"
+    return (
+        f"table[names] = [{'list(cell)' if separator is None else f'cell.split({separator!r})'} "
+        f"for cell in {cells}]"
+    )

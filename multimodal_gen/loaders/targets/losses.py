@@ -1,7 +1,8 @@
 """Losses and metrics of targets that Keras does not have.
 
-Targets import them when asked, so that loaders need no Keras. Squared errors are those of whole rows; in masked
-language modelling only positions whose label is not 0 count, and rows by their weight.
+Targets import them when asked, so that loaders need no Keras. Squared errors are those of whole
+rows; in masked language modelling only positions whose label is not 0 count, and rows by their
+weight.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ def row_mean_squared_error(y_true: Any, y_pred: Any) -> Any:
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.cast(y_true, y_pred.dtype)
     rows = ops.shape(y_pred)[0]
-    return ops.mean(ops.square(ops.reshape(y_pred, (rows, -1)) - ops.reshape(y_true, (rows, -1))), axis=-1)
+    return ops.mean(
+        ops.square(ops.reshape(y_pred, (rows, -1)) - ops.reshape(y_true, (rows, -1))), axis=-1
+    )
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class RowMeanSquaredError(keras.losses.Loss):
-    """Mean squared error of a row over all its numbers: for pictures and other arrays that a model gives back.
+    """Mean squared error of a row over all its numbers: for pictures and other arrays that a model
+    gives back.
 
-    Keras's `MeanSquaredError` takes the mean over the last axis only. Of pictures `(batch, height, width, channels)`
-    errors `(batch, height, width)` are left, and a sample weight `(batch,)` does not go with them: it is refused, or,
-    where the width happens to be the batch size, multiplied with the columns of every picture.
+    Keras's `MeanSquaredError` takes the mean over the last axis only. Of pictures `(batch, height,
+    width, channels)` errors `(batch, height, width)` are left, and a sample weight `(batch,)` does
+    not go with them: it is refused, or, where the width happens to be the batch size, multiplied
+    with the columns of every picture.
 
     Args:
         name: Name of the loss.
@@ -36,7 +41,10 @@ class RowMeanSquaredError(keras.losses.Loss):
     """
 
     def __init__(
-        self, name: str = "row_mean_squared_error", reduction: str = "mean_with_sample_weight", dtype: Any = None
+        self,
+        name: str = "row_mean_squared_error",
+        reduction: str = "mean_with_sample_weight",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
@@ -47,19 +55,24 @@ class RowMeanSquaredError(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class MaskedCrossentropy(keras.losses.SparseCategoricalCrossentropy):
-    """Cross-entropy of labels `(batch, length)`, 0 for none, and probabilities `(batch, length, vocabulary_size)`.
+    """Cross-entropy of labels `(batch, length)`, 0 for none, and probabilities `(batch, length,
+    vocabulary_size)`.
 
-    It is Keras's own with `ignore_class=0`, which refuses a sample weight a row `(batch,)` where a row has several
-    labels.
+    It is Keras's own with `ignore_class=0`, which refuses a sample weight a row `(batch,)` where a
+    row has several labels.
 
     Args:
-        reduction: How the losses become one, as for Keras's losses; by default their mean over the labels that count.
+        reduction: How the losses become one, as for Keras's losses; by default their mean over the
+            labels that count.
         name: Name of the loss.
         dtype: Dtype of the computation; by default Keras's float.
     """
 
     def __init__(
-        self, reduction: str = "mean_with_sample_weight", name: str = "masked_crossentropy", dtype: Any = None
+        self,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "masked_crossentropy",
+        dtype: Any = None,
     ) -> None:
         super().__init__(ignore_class=0, reduction=reduction, name=name, dtype=dtype)
 
@@ -70,12 +83,15 @@ class MaskedCrossentropy(keras.losses.SparseCategoricalCrossentropy):
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
         config = super().get_config()
-        return {name: config[name] for name in ("reduction", "name")} | {"dtype": config.get("dtype")}
+        return {name: config[name] for name in ("reduction", "name")} | {
+            "dtype": config.get("dtype")
+        }
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class MaskedAccuracy(keras.metrics.Mean):
-    """The share of the labels `(batch, length)` other than 0 that have the highest probability at their position.
+    """The share of the labels `(batch, length)` other than 0 that have the highest probability at
+    their position.
 
     Args:
         name: Name of the metric.
@@ -94,9 +110,12 @@ class MaskedAccuracy(keras.metrics.Mean):
 
 
 def _weights(labels: Any, sample_weight: Any, dtype: str) -> Any:
-    # One weight a label, `(batch, length)`. Always a tensor of its own, as on torch Keras multiplies it in place.
+    # One weight a label, `(batch, length)`. Always a tensor of its own, as on torch Keras
+    # multiplies it in place.
     weights = ops.cast(ops.not_equal(labels, 0), dtype)
     if sample_weight is None:
         return weights
     sample_weight = ops.cast(sample_weight, dtype)
-    return weights * (ops.expand_dims(sample_weight, -1) if len(sample_weight.shape) == 1 else sample_weight)
+    return weights * (
+        ops.expand_dims(sample_weight, -1) if len(sample_weight.shape) == 1 else sample_weight
+    )

@@ -21,14 +21,16 @@ _LEAST_PROBABILITY = 1e-7
 class MaskedTokens(Target):
     """The tokens that a `MaskedTextLoader` hides, to be guessed at every position.
 
-    Yields `(sequence_length,) int32`: the ids of the hidden tokens at their positions, 0 elsewhere. The zeros count
-    neither in the loss nor in the scores.
+    Yields `(sequence_length,) int32`: the ids of the hidden tokens at their positions, 0 elsewhere.
+    The zeros count neither in the loss nor in the scores.
 
-    The model puts out probabilities `(rows, sequence_length, vocabulary_size)`; `units` is their number a position.
-    That is much for many rows: `Bundle.evaluate` and `Bundle.predict` hold the outputs of all rows of their table.
+    The model puts out probabilities `(rows, sequence_length, vocabulary_size)`; `units` is their
+    number a position. That is much for many rows: `Bundle.evaluate` and `Bundle.predict` hold the
+    outputs of all rows of their table.
 
     Args:
-        loader: The `MaskedTextLoader` among the inputs. The target must be made of the same one, or of an equal one.
+        loader: The `MaskedTextLoader` among the inputs. The target must be made of the same one, or
+            of an equal one.
     """
 
     activation = "softmax"
@@ -54,13 +56,17 @@ class MaskedTokens(Target):
         """
         if self.loader not in inputs.values():
             raise ValueError(
-                "The target `MaskedTokens(loader)` needs that same loader among the inputs, or the model is given "
-                f"other masks than it is asked about. Received: {self.loader!r}, inputs {list(inputs)}"
+                "The target `MaskedTokens(loader)` needs that same loader among the inputs, or the "
+                f"model is given other masks than it is asked about. Received: {self.loader!r}, "
+                f"inputs {list(inputs)}"
             )
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
         """The hidden tokens."""
-        return {"hidden": ", ".join(self.loader.encoder.token(one) for one in array if one) or "(nothing)"}
+        return {
+            "hidden": ", ".join(self.loader.encoder.token(one) for one in array if one)
+            or "(nothing)"
+        }
 
     def read(self, cell: Any) -> np.ndarray:
         """The ids of all tokens of the caption; which of them are labels is decided in `augment`."""
@@ -101,12 +107,16 @@ class MaskedTokens(Target):
         """Accuracy over the hidden tokens, and perplexity: e to the mean of their -log probability.
 
         Raises:
-            ValueError: If no token is hidden, or the outputs are not one probability a token of the vocabulary.
+            ValueError: If no token is hidden, or the outputs are not one probability a token of the
+                vocabulary.
         """
         outputs = self._checked(outputs)
         hidden = np.asarray(truth) != 0
         if not hidden.any():
-            raise ValueError("There is nothing to score: no caption has a token that is hidden. Received: truth of 0")
+            raise ValueError(
+                "There is nothing to score: no caption has a token that is hidden. Received: truth "
+                "of 0"
+            )
         labels, guesses = np.asarray(truth)[hidden], outputs[hidden]
         probabilities = np.clip(guesses[np.arange(len(labels)), labels], _LEAST_PROBABILITY, 1.0)
         return {
@@ -117,16 +127,18 @@ class MaskedTokens(Target):
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
         """The column "tokens": the likeliest token of each position, joined by single spaces.
 
-        There are `sequence_length` tokens, `text.split(" ")[position]` is that of a position. Outputs alone do not tell
-        where a caption ends, so there is a token for padding too, which means nothing: with padding on the right, the
-        caption's own are the first `np.count_nonzero(loader.read(text))`. Only ordinary tokens are given.
+        There are `sequence_length` tokens, `text.split(" ")[position]` is that of a position.
+        Outputs alone do not tell where a caption ends, so there is a token for padding too, which
+        means nothing: with padding on the right, the caption's own are the first
+        `np.count_nonzero(loader.read(text))`. Only ordinary tokens are given.
         """
         outputs = self._checked(outputs)
         ordinary = np.flatnonzero(self.loader.encoder.ordinary)
         texts = np.empty(len(outputs), object)
         for row, output in enumerate(outputs):
             texts[row] = " ".join(
-                self.loader.encoder.token(one) for one in ordinary[output[:, ordinary].argmax(axis=-1)]
+                self.loader.encoder.token(one)
+                for one in ordinary[output[:, ordinary].argmax(axis=-1)]
             )
         return {"tokens": texts}
 
@@ -134,7 +146,7 @@ class MaskedTokens(Target):
         outputs = np.asarray(outputs)
         if outputs.ndim != 3 or outputs.shape[1:] != (*self.spec.shape, self.units):
             raise ValueError(
-                "The model must put out one probability a position and token, "
-                f"(rows, {self.spec.shape[0]}, {self.units}). Received: outputs of shape {outputs.shape}"
+                "The model must put out one probability a position and token, (rows, "
+                f"{self.spec.shape[0]}, {self.units}). Received: outputs of shape {outputs.shape}"
             )
         return outputs

@@ -22,7 +22,12 @@ from multimodal_gen.loaders.targets.label_cells import (
     split_labels,
     zeros_and_ones,
 )
-from multimodal_gen.loaders.targets.names import checked_names, refuse_missing, sorted_names, unknown_label
+from multimodal_gen.loaders.targets.names import (
+    checked_names,
+    refuse_missing,
+    sorted_names,
+    unknown_label,
+)
 from multimodal_gen.rows.cells import cell_text, is_missing
 from multimodal_gen.rows.checks import check_once
 from multimodal_gen.spec import ArraySpec
@@ -38,10 +43,11 @@ _THRESHOLD = 0.5
 class MultiLabel(Target):
     """Which of several classes a row has: none, one, some or all of them.
 
-    A cell is a list, tuple, set or array of labels, or with a `separator` also a string such as "red|round", around
-    whose labels white space does not count. An empty list or string is a row without labels, and with a `separator` a
-    missing cell too, as an empty cell of a csv file is; the order, and a label that comes twice, mean nothing. Labels
-    are told apart by their text, as those of `ClassLabel`.
+    A cell is a list, tuple, set or array of labels, or with a `separator` also a string such as
+    "red|round", around whose labels white space does not count. An empty list or string is a row
+    without labels, and with a `separator` a missing cell too, as an empty cell of a csv file is;
+    the order, and a label that comes twice, mean nothing. Labels are told apart by their text, as
+    those of `ClassLabel`.
 
     Or there is a column for each class, of 0 and 1 or False and True.
 
@@ -49,13 +55,14 @@ class MultiLabel(Target):
 
     Args:
         column: The column that holds the labels; or several, one for each class.
-        class_names: The classes in the order of the model's outputs, and of several columns; strings, integers or
-            booleans. By default the names of several columns.
+        class_names: The classes in the order of the model's outputs, and of several columns;
+            strings, integers or booleans. By default the names of several columns.
         separator: What stands between labels in a string. Predictions are then such strings too.
 
     Raises:
-        ValueError: If classes are not different names, are not as many as the columns, or could not be told apart in
-            a string, as they contain the separator, are empty or begin or end with white space.
+        ValueError: If classes are not different names, are not as many as the columns, or could not
+            be told apart in a string, as they contain the separator, are empty or begin or end with
+            white space.
     """
 
     accepts_missing = True
@@ -74,13 +81,13 @@ class MultiLabel(Target):
         _check_separator(separator)
         if several and separator is not None:
             raise ValueError(
-                "A `separator` is for one column of labels; of several, each is a class of its own. "
-                f"Received: separator={separator!r}, column={column!r}"
+                "A `separator` is for one column of labels; of several, each is a class of its "
+                f"own. Received: separator={separator!r}, column={column!r}"
             )
         if class_names is None and not several:
             raise ValueError(
-                "`class_names` must name the classes of a single column; `MultiLabel.from_values` learns them. "
-                f"Received: class_names=None, column={column!r}"
+                "`class_names` must name the classes of a single column; `MultiLabel.from_values` "
+                f"learns them. Received: class_names=None, column={column!r}"
             )
         self.column = column if isinstance(column, str) else tuple(column)
         if several:
@@ -88,8 +95,8 @@ class MultiLabel(Target):
         names = checked_names(self.column if class_names is None else class_names, column, least=1)
         if several and len(names) != len(self.column):
             raise ValueError(
-                "Of several columns each is one class. "
-                f"Received: {len(names)} names for {len(self.column)} columns, class_names={names!r}"
+                f"Of several columns each is one class. Received: {len(names)} names for "
+                f"{len(self.column)} columns, class_names={names!r}"
             )
         if separator is not None:
             _check_readable(names, separator)
@@ -101,17 +108,21 @@ class MultiLabel(Target):
         self._positions = {cell_text(name): position for position, name in enumerate(names)}
 
     @classmethod
-    def from_values(cls, column: str | Sequence[str], values: Iterable[Any], *, separator: str | None = None) -> Self:
-        """Learn the classes from training rows: every different label, sorted; of several columns, their names.
+    def from_values(
+        cls, column: str | Sequence[str], values: Iterable[Any], *, separator: str | None = None
+    ) -> Self:
+        """Learn the classes from training rows: every different label, sorted; of several columns,
+        their names.
 
         Args:
             column: The column that holds the labels; or several of 0 and 1, one for each class.
-            values: Its training cells, or the table that has it; of several columns the table, or rows of 0 and 1.
+            values: Its training cells, or the table that has it; of several columns the table, or
+                rows of 0 and 1.
             separator: As in the constructor.
 
         Raises:
-            ValueError: If a value is missing or is not labels, a single column holds 0 and 1 for each class, or no row
-                has a label.
+            ValueError: If a value is missing or is not labels, a single column holds 0 and 1 for
+                each class, or no row has a label.
         """
         _check_separator(separator)
         if not isinstance(column, str):
@@ -125,13 +136,16 @@ class MultiLabel(Target):
         missing = np.array([is_missing(row) for row in rows], bool)
         if missing.all():
             refuse_missing(missing, index, column, "Labels")
-        if zeros_and_ones([row for row, gone in zip(rows, missing, strict=True) if not gone], separator):
+        if zeros_and_ones(
+            [row for row, gone in zip(rows, missing, strict=True) if not gone], separator
+        ):
             first = int(np.argmin(missing))
             raise ValueError(
-                "Labels must be names, and these rows are 0 and 1 for each class. Make a column for each, with `names` "
-                f"in the order of the zeros and ones: `{columns_from(rows[first], column, separator)}`, and take "
-                "`MultiLabel(names)`. "
-                f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of {column!r}"
+                "Labels must be names, and these rows are 0 and 1 for each class. Make a column "
+                "for each, with `names` in the order of the zeros and ones: "
+                f"`{columns_from(rows[first], column, separator)}`, and take `MultiLabel(names)`. "
+                f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of "
+                f"{column!r}"
             )
         found: dict[str, Any] = {}
         for label, row in zip(index, rows, strict=True):
@@ -146,7 +160,8 @@ class MultiLabel(Target):
             raise error.at(index[[0]].tolist()[0], column) from None
         if not found:
             raise ValueError(
-                f"At least one row must have a label. Received: {len(rows)} rows without any in {column!r}"
+                f"At least one row must have a label. Received: {len(rows)} rows without any in "
+                f"{column!r}"
             )
         return cls(column, sorted_names(found.values(), column), separator=separator)
 
@@ -173,8 +188,9 @@ class MultiLabel(Target):
             if text not in self._positions:
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
-                        "the cell is 0 and 1 for each class, where labels are names: make a column for each class, and "
-                        f"take `MultiLabel(names)`. Received: {shown(cell)}",
+                        "the cell is 0 and 1 for each class, where labels are names: make a "
+                        "column for each class, and take `MultiLabel(names)`. Received: "
+                        f"{shown(cell)}",
                         unknown_label=True,
                     )
                 raise unknown_label(label, self.class_names)
@@ -183,14 +199,18 @@ class MultiLabel(Target):
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """Binary cross-entropy, the mean over classes; its mean over rows counts each by its sample weight."""
+        """Binary cross-entropy, the mean over classes; its mean over rows counts each by its sample
+        weight.
+        """
         import keras
 
         return keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The share of right decisions at 0.5, and the mean over classes of the area under the ROC curve."""
+        """The share of right decisions at 0.5, and the mean over classes of the area under the ROC
+        curve.
+        """
         import keras
 
         return [
@@ -199,26 +219,32 @@ class MultiLabel(Target):
         ]
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """The column "labels" with the classes above 0.5, then each class's probability under its own name.
+        """The column "labels" with the classes above 0.5, then each class's probability under its
+        own name.
 
-        The classes are a list, or a string where there is a `separator`: either way a cell that this target reads. A
-        class that is itself named "labels" gets its probability under "labels_probability".
+        The classes are a list, or a string where there is a `separator`: either way a cell that
+        this target reads. A class that is itself named "labels" gets its probability under
+        "labels_probability".
         """
         outputs = np.asarray(outputs, "float32").reshape(-1, self.units)
         labels = np.empty(len(outputs), object)
         for row, above in enumerate(outputs > _THRESHOLD):
             names = [name for name, has in zip(self.class_names, above, strict=True) if has]
-            labels[row] = names if self.separator is None else self.separator.join(map(cell_text, names))
+            labels[row] = (
+                names if self.separator is None else self.separator.join(map(cell_text, names))
+            )
         columns: dict[Any, np.ndarray] = {"labels": labels}
         for position, name in enumerate(self.class_names):
             columns["labels_probability" if name == "labels" else name] = outputs[:, position]
         return columns
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Micro and macro F1 at 0.5, mean average precision, and the share of rows that are right in every class.
+        """Micro and macro F1 at 0.5, mean average precision, and the share of rows that are right
+        in every class.
 
-        Macro F1 is over the classes that a row has or is said to have; mean average precision over those that a row
-        has. Where no row has or is said to have any, the F1 are 1 and the precision is NaN.
+        Macro F1 is over the classes that a row has or is said to have; mean average precision over
+        those that a row has. Where no row has or is said to have any, the F1 are 1 and the
+        precision is NaN.
         """
         from sklearn import metrics
 
@@ -230,9 +256,13 @@ class MultiLabel(Target):
         micro = metrics.f1_score(truth, guesses, average="micro", zero_division=1.0)
         macro, precision = 1.0, float("nan")
         if seen.any():
-            macro = metrics.f1_score(truth[:, seen], guesses[:, seen], average="macro", zero_division=0.0)
+            macro = metrics.f1_score(
+                truth[:, seen], guesses[:, seen], average="macro", zero_division=0.0
+            )
         if has.any():
-            precision = metrics.average_precision_score(truth[:, has], outputs[:, has], average="macro")
+            precision = metrics.average_precision_score(
+                truth[:, has], outputs[:, has], average="macro"
+            )
         return {
             "micro_f1": float(micro),
             "macro_f1": float(macro),
@@ -275,7 +305,9 @@ def _text(label: Any) -> str:
 
 def _check_separator(separator: str | None) -> None:
     if separator is not None and not (isinstance(separator, str) and separator):
-        raise ValueError(f"`separator` must be a string that is not empty. Received: separator={separator!r}")
+        raise ValueError(
+            f"`separator` must be a string that is not empty. Received: separator={separator!r}"
+        )
 
 
 def _check_readable(names: Sequence[Any], separator: str) -> None:
@@ -283,7 +315,7 @@ def _check_readable(names: Sequence[Any], separator: str) -> None:
     for name in map(cell_text, names):
         if is_printed(name, separator) or split_labels(name, separator) != [name]:
             raise ValueError(
-                "With a `separator` a class may not contain it, be empty, begin or end with white space, or look like "
-                "the print of a list, as it could not be read. Take another separator, or lists. "
-                f"Received: separator={separator!r}, class {name!r}"
+                "With a `separator` a class may not contain it, be empty, begin or end with white "
+                "space, or look like the print of a list, as it could not be read. Take another "
+                f"separator, or lists. Received: separator={separator!r}, class {name!r}"
             )

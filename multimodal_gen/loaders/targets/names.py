@@ -1,4 +1,6 @@
-"""What targets made of names share: which cells are names of classes, in which order, and what is not one."""
+"""What targets made of names share: which cells are names of classes, in which order, and what is
+not one.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,11 @@ from multimodal_gen.rows.cells import cell_text
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 # Numbers as prices are written too.
-_AMOUNT = re.compile(r"[-+]?[$€£¥]? ?(\d+|\d{1,3}([ ,.']\d{3})+)?([.,]\d+)?([eE][-+]?\d+)? ?[$€£¥%]?")
-# Numbers with a unit before or behind: "52.61 EUR", "$9.99", "12kg"; a letter before needs a space, or it is a code.
+_AMOUNT = re.compile(
+    r"[-+]?[$€£¥]? ?(\d+|\d{1,3}([ ,.']\d{3})+)?([.,]\d+)?([eE][-+]?\d+)? ?[$€£¥%]?"
+)
+# Numbers with a unit before or behind: "52.61 EUR", "$9.99", "12kg"; a letter before needs a space,
+# or it is a code.
 _MEASURE = re.compile(
     r"([^\W\d_]{1,4} |[^\w\s+.,-] ?)?[-+]?(?:(?:\d{1,3}(?:[ ,.']\d{3})+|\d*)[.,]\d+|\d+)( ?[^\d\s,.]{1,6})?"
 )
@@ -40,14 +45,15 @@ def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int)
         least: How many there must be.
 
     Raises:
-        ValueError: If there are too few, two have the same text, or one is neither a string nor a number nor a boolean.
+        ValueError: If there are too few, two have the same text, or one is neither a string nor a
+            number nor a boolean.
     """
     plain = tuple(plain_name(name) for name in names)
     for name in plain:
         if not isinstance(name, str | int):
             raise ValueError(
-                "A class must be a string, a number or a boolean; convert the column with `.astype(str)`. "
-                f"Received: {name!r} of type {type(name).__name__} in {column!r}"
+                "A class must be a string, a number or a boolean; convert the column with "
+                f"`.astype(str)`. Received: {name!r} of type {type(name).__name__} in {column!r}"
             )
     if len(set(map(cell_text, plain))) != len(plain) or len(plain) < least:
         number = "two" if least == 2 else "one"
@@ -59,7 +65,9 @@ def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int)
 
 
 def plain_name(name: Any) -> Any:
-    """A NumPy scalar as the Python value it stands for, and a float or decimal as an integer or its text."""
+    """A NumPy scalar as the Python value it stands for, and a float or decimal as an integer or its
+    text.
+    """
     name = name.item() if isinstance(name, np.generic) else name
     if isinstance(name, float | Decimal) and math.isfinite(name):
         text = cell_text(name)
@@ -68,7 +76,8 @@ def plain_name(name: Any) -> Any:
 
 
 def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]:
-    """The different class names among cells, by their text, in their order: numbers by size, texts by their letters.
+    """The different class names among cells, by their text, in their order: numbers by size, texts
+    by their letters.
 
     Where cells are of several types, such as numbers and texts, the names are their texts.
 
@@ -96,14 +105,18 @@ def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]
 def different_cells(series: pd.Series) -> list[Any]:
     """The cells of a column, one for each text; of a categorical, those that are used."""
     categorical = isinstance(series.dtype, pd.CategoricalDtype)
-    if categorical or (series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string"):
+    if categorical or (
+        series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string"
+    ):
         # Not by equality, for which 1 and True are the same.
         return list({cell_text(cell): cell for cell in reversed(series.tolist())}.values())[::-1]
     return list(series.unique().tolist())
 
 
 def hold_amounts(texts: Sequence[str]) -> bool:
-    """Whether all texts are numbers, some with a unit or a decimal comma: "52.61 EUR", "$9.99", "3,99"."""
+    """Whether all texts are numbers, some with a unit or a decimal comma: "52.61 EUR", "$9.99",
+    "3,99".
+    """
     found = [_MEASURE.fullmatch(text.strip()) for text in texts]
     if not found or not all(found):
         return False
@@ -113,7 +126,9 @@ def hold_amounts(texts: Sequence[str]) -> bool:
 
 
 def nearly_all_differ(classes: int, rows: int) -> bool:
-    """Whether there are nearly as many classes as rows, so that most rows have no other to be learned with."""
+    """Whether there are nearly as many classes as rows, so that most rows have no other to be
+    learned with.
+    """
     return classes >= _MANY and classes > _NEARLY_ALL * rows
 
 
@@ -126,28 +141,32 @@ def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
         column: Their column.
 
     Raises:
-        ValueError: If all are numbers of which some are not whole or have a unit, and there are more than 20, or more
-            than half as many as rows.
+        ValueError: If all are numbers of which some are not whole or have a unit, and there are
+            more than 20, or more than half as many as rows.
     """
     texts = list(map(str, names))
     if len(texts) <= _MANY and 2 * len(texts) <= rows:
         return
     if all(map(_AMOUNT.fullmatch, texts)) and not all(map(_WHOLE.fullmatch, texts)):
         raise ValueError(
-            f"{column!r} holds {len(texts):,} different numbers in {rows:,} rows: numbers to predict, not classes. "
-            f"Take `NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
-            f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
+            f"{column!r} holds {len(texts):,} different numbers in {rows:,} rows: numbers to "
+            f"predict, not classes. Take `NumericTarget.from_values({column!r}, ...)` (`--target "
+            f"number`). If each is a class nevertheless, name them, as in `ClassLabel({column!r}, "
+            f"class_names)`. Received: {', '.join(texts[:3])}, ..."
         )
     if hold_amounts(texts) and any(re.search(r"\d[.,]\d", text) for text in texts):
         raise ValueError(
-            f"{column!r} holds {len(texts):,} different numbers with a unit or a comma in {rows:,} rows: numbers to "
-            "predict, not classes. Write plain numbers, as in 3.99, and take "
-            f"`NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class nevertheless, "
-            f"name them, as in `ClassLabel({column!r}, class_names)`. Received: {', '.join(texts[:3])}, ..."
+            f"{column!r} holds {len(texts):,} different numbers with a unit or a comma in {rows:,} "
+            "rows: numbers to predict, not classes. Write plain numbers, as in 3.99, and take "
+            f"`NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class "
+            f"nevertheless, name them, as in `ClassLabel({column!r}, class_names)`. Received: "
+            f"{', '.join(texts[:3])}, ..."
         )
 
 
-def refuse_missing(missing: np.ndarray, index: pd.Index, column: str | tuple[str, ...], what: str) -> None:
+def refuse_missing(
+    missing: np.ndarray, index: pd.Index, column: str | tuple[str, ...], what: str
+) -> None:
     """Refuse training values of a target of which some are missing.
 
     Args:
@@ -157,13 +176,14 @@ def refuse_missing(missing: np.ndarray, index: pd.Index, column: str | tuple[str
         what: What the values are, in the plural, such as "Labels".
 
     Raises:
-        ValueError: If there is no value at all, or one is missing; it names the column, and the row.
+        ValueError: If there is no value at all, or one is missing; it names the column, and the
+            row.
     """
     if missing.all():
         found = f"all of {len(missing)} values are missing" if len(missing) else "no values"
         raise ValueError(
-            f"A target needs values to learn from: is {column!r} the right column, and was it filled? "
-            f"Received: {found} in {column!r}"
+            f"A target needs values to learn from: is {column!r} the right column, and was it "
+            f"filled? Received: {found} in {column!r}"
         )
     if missing.any():
         columns = [column] if isinstance(column, str) else list(column)
@@ -180,9 +200,15 @@ _COMPARED = 200
 def unknown_label(cell: Any, class_names: Sequence[Any]) -> LoadError:
     """The error for a label that is none of the known ones; it lists them, and names the closest."""
     names = [str(name) for name in class_names]
-    text = cell if isinstance(cell, str) else shown(cell.item() if isinstance(cell, np.generic) else cell)
+    text = (
+        cell
+        if isinstance(cell, str)
+        else shown(cell.item() if isinstance(cell, np.generic) else cell)
+    )
     close = difflib.get_close_matches(text[:_COMPARED], names, n=1)
-    known = ", ".join(repr(name) for name in class_names[:20]) + (", ..." if len(names) > 20 else "")
+    known = ", ".join(repr(name) for name in class_names[:20]) + (
+        ", ..." if len(names) > 20 else ""
+    )
     hint = f" Did you mean {close[0]!r}?" if close else ""
     reason = f"the label {shown(cell)} is not one of the {len(names)} known classes: {known}.{hint}"
     return LoadError(reason, unknown_label=True)

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 class NumericTarget(Target):
     """One or several numbers of a row, in training `(value - mean) / scale`.
 
-    Standardised, a price in cents and an age in years weigh alike, and a model whose heads start at zero starts from
-    the mean. Predictions and scores are in the table's units again; the loss and `metrics` that training shows are in
-    units of `scale`.
+    Standardised, a price in cents and an age in years weigh alike, and a model whose heads start at
+    zero starts from the mean. Predictions and scores are in the table's units again; the loss and
+    `metrics` that training shows are in units of `scale`.
 
-    The numbers stand in a column each, or, such as the corners of a box, together in the cells of one column, which are
-    then arrays or lists of one length.
+    The numbers stand in a column each, or, such as the corners of a box, together in the cells of
+    one column, which are then arrays or lists of one length.
 
     Yields `(units,) float32`, kind "vector".
 
@@ -62,35 +62,47 @@ class NumericTarget(Target):
             raise ValueError(f"`units` must be a positive integer. Received: units={units!r}")
         if not isinstance(column, str) and size != len(self.columns):
             raise ValueError(
-                "Of several columns each holds one number; `units` is for a single one whose cells hold several. "
-                f"Received: units={units!r}, column={column!r}"
+                "Of several columns each holds one number; `units` is for a single one whose cells "
+                f"hold several. Received: units={units!r}, column={column!r}"
             )
         self.mean = np.zeros(size) if mean is None else np.atleast_1d(np.asarray(mean, "float64"))
         self.scale = np.ones(size) if scale is None else np.atleast_1d(np.asarray(scale, "float64"))
         if not self.columns or len(set(self.columns)) != len(self.columns):
-            raise ValueError(f"`column` must be one or more different names. Received: column={column!r}")
+            raise ValueError(
+                f"`column` must be one or more different names. Received: column={column!r}"
+            )
         if self.mean.shape != (size,) or not np.isfinite(self.mean).all():
             raise ValueError(f"`mean` must be {size} finite number(s). Received: mean={mean!r}")
         if self.scale.shape != (size,) or not (np.isfinite(self.scale) & (self.scale > 0)).all():
-            raise ValueError(f"`scale` must be {size} finite number(s) above 0. Received: scale={scale!r}")
+            raise ValueError(
+                f"`scale` must be {size} finite number(s) above 0. Received: scale={scale!r}"
+            )
         self.units = size
-        self.names = self.columns if len(self.columns) == size else tuple(f"{column}_{part}" for part in range(size))
+        self.names = (
+            self.columns
+            if len(self.columns) == size
+            else tuple(f"{column}_{part}" for part in range(size))
+        )
         self.activation = None
         self.spec = ArraySpec((size,), "float32", "vector")
 
     @classmethod
-    def from_values(cls, column: str | Sequence[str], values: Any, *, standardize: bool = True) -> Self:
+    def from_values(
+        cls, column: str | Sequence[str], values: Any, *, standardize: bool = True
+    ) -> Self:
         """Learn mean and scale (standard deviation) from training rows.
 
         Args:
             column: A column name, or several.
-            values: Their training values: a table that has the columns, a Series, or an array with one column each, in
-                the order of the names. The cells of a single column may be arrays or lists of numbers.
-            standardize: Whether mean and scale are learned; if not, they are 0 and 1, and the values only checked.
+            values: Their training values: a table that has the columns, a Series, or an array with
+                one column each, in the order of the names. The cells of a single column may be
+                arrays or lists of numbers.
+            standardize: Whether mean and scale are learned; if not, they are 0 and 1, and the
+                values only checked.
 
         Raises:
-            ValueError: If a value is missing, infinite or no number, it names the row; or a column is lacking, or the
-                cells of one do not hold equally many numbers.
+            ValueError: If a value is missing, infinite or no number, it names the row; or a column
+                is lacking, or the cells of one do not hold equally many numbers.
         """
         check_switches(standardize=standardize)
         frame = numbers_of(column, values)
@@ -125,7 +137,8 @@ class NumericTarget(Target):
         if not np.isfinite(numbers).all():
             raise LoadError(
                 "a number to predict is missing or infinite. Mend it, or drop the row, with "
-                f"`table.dropna(subset={list(self.columns)})` where it is missing. Received: {shown(cell)}"
+                f"`table.dropna(subset={list(self.columns)})` where it is missing. Received: "
+                f"{shown(cell)}"
             )
         return standardised(numbers, self.mean, self.scale, cell)
 
@@ -154,7 +167,9 @@ class NumericTarget(Target):
         return "standard deviations" + (f" (1 is {self.scale[0]:,.4g})" if self.units == 1 else "")
 
     def unscale(self, numbers: np.ndarray) -> np.ndarray:
-        """`(rows, units)` as `read` gives or a model puts out -> `(rows, units) float64` in the table's units."""
+        """`(rows, units)` as `read` gives or a model puts out -> `(rows, units) float64` in the
+        table's units.
+        """
         return np.asarray(numbers, "float64").reshape(-1, self.units) * self.scale + self.mean
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
@@ -167,8 +182,9 @@ class NumericTarget(Target):
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         """Mean absolute error, root mean squared error (both in the table's units) and R2.
 
-        R2 is the share of the variance that is explained, NaN where all true values are the same. Where there are
-        several numbers, each has its scores under "{column}.{score}", named as by `decode_outputs`.
+        R2 is the share of the variance that is explained, NaN where all true values are the same.
+        Where there are several numbers, each has its scores under "{column}.{score}", named as by
+        `decode_outputs`.
         """
         expected, predicted = self.unscale(truth), self.unscale(outputs)
         scores = {}
@@ -179,7 +195,9 @@ class NumericTarget(Target):
             squared = float(np.mean(errors**2))
             scores[f"{prefix}mean_absolute_error"] = float(np.mean(np.abs(errors)))
             scores[f"{prefix}root_mean_squared_error"] = squared**0.5
-            scores[f"{prefix}r2"] = 1.0 - squared / float(own.var()) if np.ptp(own) > 0 else float("nan")
+            scores[f"{prefix}r2"] = (
+                1.0 - squared / float(own.var()) if np.ptp(own) > 0 else float("nan")
+            )
         return scores
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
@@ -195,7 +213,9 @@ class NumericTarget(Target):
         def words(row: int) -> list[str]:
             said = zip(self.names, guesses[row], truth[row], strict=True)
             off = ", ".join(f"{error:,.4g}" for error in errors[row])
-            return [f"{name}: said {guess:,.5g}, is {true:,.5g}" for name, guess, true in said] + [f"off by {off}"]
+            return [f"{name}: said {guess:,.5g}, is {true:,.5g}" for name, guess, true in said] + [
+                f"off by {off}"
+            ]
 
         means = zip(self.names, errors.mean(axis=0), strict=True)
         title = f"mean absolute error: {', '.join(f'{name} {mean:,.4g}' for name, mean in means)}"

@@ -40,14 +40,18 @@ def text_of(cell: Any) -> str:
     if isinstance(cell, str):
         if len(cell) > _MOST_CHARACTERS:
             raise LoadError(
-                f"a caption may have {_MOST_CHARACTERS:,} characters, as tokenizing more takes seconds and gigabytes. "
-                f"Cut it, or drop the row. Received: {len(cell):,} characters"
+                f"a caption may have {_MOST_CHARACTERS:,} characters, as tokenizing more takes "
+                f"seconds and gigabytes. Cut it, or drop the row. Received: {len(cell):,} "
+                "characters"
             )
-        # A lone surrogate, left by a broken decoding, has no bytes in UTF-8; tokenizers cannot take it.
+        # A lone surrogate, left by a broken decoding, has no bytes in UTF-8; tokenizers cannot take
+        # it.
         return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
     if is_missing(cell):
         raise missing_error()
-    raise LoadError(f"expected text. {_way_to_text(cell)}. Received: {type(cell).__name__} {shown(cell)}")
+    raise LoadError(
+        f"expected text. {_way_to_text(cell)}. Received: {type(cell).__name__} {shown(cell)}"
+    )
 
 
 def _way_to_text(cell: Any) -> str:
@@ -57,6 +61,7 @@ def _way_to_text(cell: Any) -> str:
         return 'Join the texts of a cell with `table[column] = table[column].str.join(" ")`'
     if isinstance(cell, np.ndarray) or pd.api.types.is_list_like(cell):
         return (
-            'Make one text of each cell with `table[column] = table[column].map(lambda cell: " ".join(map(str, cell)))`'
+            'Make one text of each cell with `table[column] = table[column].map(lambda cell: " '
+            '".join(map(str, cell)))`'
         )
     return "Convert the column with `.astype(str)`"

@@ -1,4 +1,6 @@
-"""How many ids a caption gets by default: enough for captions with words that the tokenizer did not learn."""
+"""How many ids a caption gets by default: enough for captions with words that the tokenizer did not
+learn.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,10 @@ _AT_ONCE = 1000
 def default_length(tokenizer_json: str, texts: Sequence[str]) -> int:
     """Ids a caption, from the captions that a tokenizer was trained on.
 
-    Their words are mostly one id each, as the tokenizer learned them, while new words break into many. So every
-    training caption is measured as if the tokenizer had not seen it: a piece that no other caption has counts as its
-    letters, and a letter that no other caption has as its bytes. Room for two new words comes on top.
+    Their words are mostly one id each, as the tokenizer learned them, while new words break into
+    many. So every training caption is measured as if the tokenizer had not seen it: a piece that no
+    other caption has counts as its letters, and a letter that no other caption has as its bytes.
+    Room for two new words comes on top.
 
     Args:
         tokenizer_json: The text of a trained tokenizer.json.
@@ -50,7 +53,9 @@ def default_length(tokenizer_json: str, texts: Sequence[str]) -> int:
         piece = encoder.token(one).removeprefix("##").lstrip("\u2581")
         if encoder.ordinary[one] and not piece.startswith("<0x"):
             needed[one] = max(len(piece), 1)
-    letters = Counter(letter for text in texts if not text.isascii() for letter in set(text.lower()))
+    letters = Counter(
+        letter for text in texts if not text.isascii() for letter in set(text.lower())
+    )
     lengths = [
         int(needed[array].sum()) + (0 if text.isascii() else _more_bytes(text.lower(), letters))
         for array, text in zip(ids, texts, strict=True)

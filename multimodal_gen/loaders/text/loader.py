@@ -1,8 +1,8 @@
 """Captions: text in, a fixed-length array of ids out.
 
-`TextLoader` takes care of cells; what becomes of the text is the business of an encoder: tokens from a
-trained tokenizer (`tokens.py`), or a weighted bag of n-grams (`ngrams.py`). `multimodal_gen.augment` varies words
-and tokens.
+`TextLoader` takes care of cells; what becomes of the text is the business of an encoder: tokens
+from a trained tokenizer (`tokens.py`), or a weighted bag of n-grams (`ngrams.py`).
+`multimodal_gen.augment` varies words and tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ import numpy as np
 import tokenizers
 
 from multimodal_gen.augment.base import Augmentation
-from multimodal_gen.augment.text import TextAugmentation, TextOperation, TokenAugmentation, augment_text
+from multimodal_gen.augment.text import (
+    TextAugmentation,
+    TextOperation,
+    TokenAugmentation,
+    augment_text,
+)
 from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.stages import stage
 from multimodal_gen.loaders.text.cells import text_of, texts_of
@@ -31,22 +36,25 @@ Operation = TextAugmentation | TokenAugmentation | TextOperation
 class TextLoader(Loader):
     """Turns captions into ids.
 
-    Yields, by its encoder: token ids `(sequence_length,) int32`, kind "tokens", 0 is padding; or n-grams
-    `(sequence_length, 2) int32`, kind "ngrams": ids, 0 is padding, beside their weights in units of 2**-16.
+    Yields, by its encoder: token ids `(sequence_length,) int32`, kind "tokens", 0 is padding; or
+    n-grams `(sequence_length, 2) int32`, kind "ngrams": ids, 0 is padding, beside their weights in
+    units of 2**-16.
 
     Most loaders are made by `TextLoader.from_texts` or `TextLoader.from_file`.
 
     Args:
         column: The column of captions.
         tokenizer: A `tokenizers.Tokenizer`, or a finished `TokenEncoder` or `NgramEncoder`.
-        sequence_length: For a `Tokenizer`: ids a caption; by default the length that the tokenizer itself truncates to.
+        sequence_length: For a `Tokenizer`: ids a caption; by default the length that the tokenizer
+            itself truncates to.
         truncation: For a `Tokenizer`: the side that is cut off a long caption, "right" or "left".
         padding: For a `Tokenizer`: the side that is filled with zeros, "right" or "left".
-        augment: Operations for training. Those on text come first, in their order: `RandomWordSwap`,
-            `RandomWordDeletion`, or any picklable callable `(text, rng) -> text`. Then, for an encoder that yields
-            tokens, those on ids: `TokenDropout`, `TokenMasking`.
-        missing: What a missing caption (None, NaN) is: "error", or "blank" for padding alone, with a mask beside the
-            input that tells the model so; see `Loader`. An empty caption is not missing.
+        augment: Operations for training. Those on text come first, in their order:
+            `RandomWordSwap`, `RandomWordDeletion`, or any picklable callable `(text, rng) -> text`.
+            Then, for an encoder that yields tokens, those on ids: `TokenDropout`, `TokenMasking`.
+        missing: What a missing caption (None, NaN) is: "error", or "blank" for padding alone, with
+            a mask beside the input that tells the model so; see `Loader`. An empty caption is not
+            missing.
     """
 
     kept_by_row = True
@@ -70,17 +78,23 @@ class TextLoader(Loader):
             )
         elif isinstance(tokenizer, TokenEncoder | NgramEncoder):
             if (sequence_length, truncation, padding) != (None, "right", "right"):
-                raise ValueError("An encoder brings its own lengths. Received: an encoder and a length or side")
+                raise ValueError(
+                    "An encoder brings its own lengths. Received: an encoder and a length or side"
+                )
             self.encoder = tokenizer
         else:
             raise TypeError(
-                "`tokenizer` must be a tokenizers.Tokenizer, a TokenEncoder or an NgramEncoder; for a tokenizer.json "
-                f"use TextLoader.from_file. Received: tokenizer={tokenizer!r}"
+                "`tokenizer` must be a tokenizers.Tokenizer, a TokenEncoder or an NgramEncoder; "
+                f"for a tokenizer.json use TextLoader.from_file. Received: tokenizer={tokenizer!r}"
             )
         encoder = self.encoder
         self.operations = _checked(augment, encoder)
-        self._on_tokens = tuple(one for one in self.operations if isinstance(one, TokenAugmentation))
-        self._on_text = tuple(one for one in self.operations if not isinstance(one, TokenAugmentation))
+        self._on_tokens = tuple(
+            one for one in self.operations if isinstance(one, TokenAugmentation)
+        )
+        self._on_text = tuple(
+            one for one in self.operations if not isinstance(one, TokenAugmentation)
+        )
         kind = "tokens" if isinstance(encoder, TokenEncoder) else "ngrams"
         self.pads_left = getattr(encoder, "padding", "right") == "left"
         self.spec = ArraySpec(encoder.spec_shape, "int32", kind, encoder.vocabulary_size)
@@ -106,16 +120,21 @@ class TextLoader(Loader):
         Args:
             column: The column of captions.
             texts: The training captions, or the table that has them; missing ones are left out.
-            output_mode: "tokens" for ids in their order, or "ngrams" for a bag of word 1- and 2-grams and character
-                2- to 5-grams with tf-idf weights, which tells classes apart best on tables of a few thousand rows.
-            model: For tokens: "wordpiece", "bpe", "unigram" or "wordlevel". The first three learn pieces of words and
-                suit every script; to "wordlevel" a word that was not learned is unknown.
-            vocabulary_size: The largest number of different ids to learn. For tokens, from 1,024 on, letters that no
-                training caption has are ids of their bytes in UTF-8; below, they make a word unknown.
-            sequence_length: Ids a caption. By default what 99 % of the training captions need where words of no other
-                caption are spelled in letters, as new words will be, and 12 more for two new words (for "wordlevel",
-                what 99 % have); at most 512. N-grams: what 99 % of the captions have, at most 1,024.
-            lowercase: For tokens: whether case, and nothing but case, is ignored. N-grams always ignore it.
+            output_mode: "tokens" for ids in their order, or "ngrams" for a bag of word 1- and
+                2-grams and character 2- to 5-grams with tf-idf weights, which tells classes apart
+                best on tables of a few thousand rows.
+            model: For tokens: "wordpiece", "bpe", "unigram" or "wordlevel". The first three learn
+                pieces of words and suit every script; to "wordlevel" a word that was not learned is
+                unknown.
+            vocabulary_size: The largest number of different ids to learn. For tokens, from 1,024
+                on, letters that no training caption has are ids of their bytes in UTF-8; below,
+                they make a word unknown.
+            sequence_length: Ids a caption. By default what 99 % of the training captions need where
+                words of no other caption are spelled in letters, as new words will be, and 12 more
+                for two new words (for "wordlevel", what 99 % have); at most 512. N-grams: what 99 %
+                of the captions have, at most 1,024.
+            lowercase: For tokens: whether case, and nothing but case, is ignored. N-grams always
+                ignore it.
             truncation: For tokens: the side cut off long captions.
             padding: For tokens: the side filled with zeros.
             augment: Operations for training, as in the constructor.
@@ -124,24 +143,31 @@ class TextLoader(Loader):
         Raises:
             TypeError: If the column's name does not come first.
             LoadError: If a caption is not text; it names the row.
-            ValueError: If there is no text to learn from, an argument is none of those named, or `vocabulary_size` is
-                smaller than the number of letters.
+            ValueError: If there is no text to learn from, an argument is none of those named, or
+                `vocabulary_size` is smaller than the number of letters.
         """
         texts = texts_of(column, texts)
         if not any(text.strip() for text in texts):
             raise ValueError(
-                f"There is no text to learn a vocabulary from. Received: {len(texts)} texts for {column!r}"
+                f"There is no text to learn a vocabulary from. Received: {len(texts)} texts for "
+                f"{column!r}"
             )
         if output_mode == "ngrams":
             return cls(
                 column,
-                NgramEncoder.from_texts(texts, vocabulary_size=vocabulary_size, sequence_length=sequence_length),
+                NgramEncoder.from_texts(
+                    texts, vocabulary_size=vocabulary_size, sequence_length=sequence_length
+                ),
                 augment=augment,
                 missing=missing,
             )
         if output_mode != "tokens":
-            raise ValueError(f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}')
-        trained = train_tokenizer(texts, model=model, vocabulary_size=vocabulary_size, lowercase=lowercase)
+            raise ValueError(
+                f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}'
+            )
+        trained = train_tokenizer(
+            texts, model=model, vocabulary_size=vocabulary_size, lowercase=lowercase
+        )
         if sequence_length is None:
             sequence_length = default_length(trained.to_str(), texts)
         encoder = TokenEncoder.from_tokenizer(
@@ -173,11 +199,13 @@ class TextLoader(Loader):
             missing: As in the constructor.
 
         Raises:
-            ValueError: If the file is not a tokenizer, or states no length and none is given, or the length is too
-                small for the special tokens that the tokenizer adds.
+            ValueError: If the file is not a tokenizer, or states no length and none is given, or
+                the length is too small for the special tokens that the tokenizer adds.
         """
         if not os.path.isfile(path):
-            raise FileNotFoundError(f"There is no tokenizer file. Received: path={os.fspath(path)!r}")
+            raise FileNotFoundError(
+                f"There is no tokenizer file. Received: path={os.fspath(path)!r}"
+            )
         try:
             tokenizer = tokenizers.Tokenizer.from_file(os.fspath(path))
         except Exception as error:
@@ -188,12 +216,23 @@ class TextLoader(Loader):
         return cls(column, encoder, augment=augment, missing=missing)
 
     def get_config(self) -> dict[str, Any]:
-        """Column, encoder, and `augment` without callables of your own, which neither JSON nor prediction needs."""
-        own = [one for one in self.operations if isinstance(one, TextAugmentation | TokenAugmentation)]
-        return {"column": self.column, "tokenizer": self.encoder, "augment": own, "missing": self.missing}
+        """Column, encoder, and `augment` without callables of your own, which neither JSON nor
+        prediction needs.
+        """
+        own = [
+            one for one in self.operations if isinstance(one, TextAugmentation | TokenAugmentation)
+        ]
+        return {
+            "column": self.column,
+            "tokenizer": self.encoder,
+            "augment": own,
+            "missing": self.missing,
+        }
 
     def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
-        """Apply the operations on text; a cell that is no text stays as it is, for `read` to refuse."""
+        """Apply the operations on text; a cell that is no text stays as it is, for `read` to
+        refuse.
+        """
         return augment_text(cell, self._on_text, rng) if isinstance(cell, str) else cell
 
     def read(self, cell: Any) -> np.ndarray:
@@ -253,7 +292,9 @@ class TextLoader(Loader):
         return {"": " ".join(str(cell).split()) + remark}
 
     def text_coverage(self, texts: Sequence[str]) -> str | None:
-        """The share of texts that are cut off and of tokens that are unknown; of n-grams, of texts without any."""
+        """The share of texts that are cut off and of tokens that are unknown; of n-grams, of texts
+        without any.
+        """
         return self.encoder.coverage(texts) if texts else None
 
 
@@ -264,13 +305,14 @@ def _checked(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tuple[Operat
         if isinstance(operation, TokenAugmentation):
             if isinstance(encoder, NgramEncoder):
                 raise ValueError(
-                    "N-grams are no tokens to be dropped or masked: use the operations on words, RandomWordSwap and "
-                    f"RandomWordDeletion, or an encoder that yields tokens. Received: {operation!r}"
+                    "N-grams are no tokens to be dropped or masked: use the operations on words, "
+                    "RandomWordSwap and RandomWordDeletion, or an encoder that yields tokens. "
+                    f"Received: {operation!r}"
                 )
             operation.check(encoder)
         elif isinstance(operation, Augmentation) or not callable(operation):
             raise ValueError(
-                "`augment` must hold operations on words or tokens, or callables `(text, rng) -> text`. "
-                f"Received: {operation!r}"
+                "`augment` must hold operations on words or tokens, or callables `(text, rng) -> "
+                f"text`. Received: {operation!r}"
             )
     return tuple(augment)

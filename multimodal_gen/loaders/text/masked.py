@@ -1,8 +1,9 @@
-"""Masked language modelling: a caption with some tokens hidden as input; `masked_tokens.py` has them as target.
+"""Masked language modelling: a caption with some tokens hidden as input; `masked_tokens.py` has
+them as target.
 
-`MaskedTextLoader` goes among the inputs and `MaskedTokens` in the y position. Both work out the same mask for a row:
-while training from the row's random stream, which is one for the two as they read one column, and when evaluating
-from the caption's ids.
+`MaskedTextLoader` goes among the inputs and `MaskedTokens` in the y position. Both work out the
+same mask for a row: while training from the row's random stream, which is one for the two as they
+read one column, and when evaluating from the caption's ids.
 """
 
 from __future__ import annotations
@@ -25,18 +26,20 @@ _MASKED, _RANDOM = 0.8, 0.1
 class MaskedTextLoader(Loader):
     """A text loader that hides some of the tokens, for a model that is to guess them.
 
-    Of the ordinary tokens of a caption the share `rate`, rounded, and at least one, is chosen at random. Of these 80 %
-    become the mask token, 10 % a random ordinary token, and 10 % stay as they are (Devlin et al., 2019, "BERT", 3.1,
-    and its `create_pretraining_data.py`). Special tokens and padding are never chosen.
+    Of the ordinary tokens of a caption the share `rate`, rounded, and at least one, is chosen at
+    random. Of these 80 % become the mask token, 10 % a random ordinary token, and 10 % stay as they
+    are (Devlin et al., 2019, "BERT", 3.1, and its `create_pretraining_data.py`). Special tokens and
+    padding are never chosen.
 
-    Each epoch hides other tokens. When evaluating, a caption always has the same ones hidden, which depend on its ids
-    alone. The loader's own operations are applied before.
+    Each epoch hides other tokens. When evaluating, a caption always has the same ones hidden, which
+    depend on its ids alone. The loader's own operations are applied before.
 
     Yields what the loader does, token ids `(sequence_length,) int32`, kind "tokens".
 
     Args:
-        loader: A `TextLoader` that yields tokens. It is also what to feed the trained model with where nothing is to
-            be hidden. For captions that ask with the mask token itself, as "a red [MASK]", make a loader that knows it:
+        loader: A `TextLoader` that yields tokens. It is also what to feed the trained model with
+            where nothing is to be hidden. For captions that ask with the mask token itself, as "a
+            red [MASK]", make a loader that knows it:
             `loader.replace(tokenizer=loader.encoder.replace(match_special_tokens=True))`.
         rate: Share of the tokens that are chosen, in (0, 1].
         mask_token: A token that the tokenizer has; those of `TextLoader.from_texts` have "[MASK]".
@@ -49,16 +52,21 @@ class MaskedTextLoader(Loader):
     kept_by_row = True
     reads_text = True
 
-    def __init__(self, loader: TextLoader, *, rate: float = 0.15, mask_token: str = "[MASK]") -> None:
+    def __init__(
+        self, loader: TextLoader, *, rate: float = 0.15, mask_token: str = "[MASK]"
+    ) -> None:
         encoder = getattr(loader, "encoder", None)
         if not isinstance(loader, TextLoader) or not isinstance(encoder, TokenEncoder):
             raise ValueError(
-                'Masking needs a TextLoader that yields tokens, as `TextLoader.from_texts(output_mode="tokens")` makes '
+                "Masking needs a TextLoader that yields tokens, as "
+                '`TextLoader.from_texts(output_mode="tokens")` makes '
                 f"it. Received: loader={loader!r}"
             )
         check_probability("rate", rate)
         if not rate:
-            raise ValueError(f"`rate` must be positive, or there is nothing to guess. Received: rate={rate!r}")
+            raise ValueError(
+                f"`rate` must be positive, or there is nothing to guess. Received: rate={rate!r}"
+            )
         self.loader = loader
         self.encoder = encoder
         self.rate = rate
@@ -69,7 +77,9 @@ class MaskedTextLoader(Loader):
         self._ordinary = encoder.ordinary & (np.arange(encoder.vocabulary_size) != self.mask_id)
         self._choices = np.flatnonzero(self._ordinary)
         if not len(self._choices):
-            raise ValueError("The tokenizer knows no words that could be hidden. Received: only special tokens")
+            raise ValueError(
+                "The tokenizer knows no words that could be hidden. Received: only special tokens"
+            )
 
     def read(self, cell: Any) -> np.ndarray:
         """Encode one caption; nothing is hidden yet."""
@@ -89,10 +99,14 @@ class MaskedTextLoader(Loader):
         return self.loader.augment_cell(cell, rng)
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Apply the loader's operations on ids, then hide tokens; by the ids alone where `rng` is None."""
+        """Apply the loader's operations on ids, then hide tokens; by the ids alone where `rng` is
+        None.
+        """
         return self.mask(array, rng)[0]
 
-    def mask(self, array: np.ndarray, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
+    def mask(
+        self, array: np.ndarray, rng: np.random.Generator | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Hide tokens.
 
         Args:
@@ -100,7 +114,8 @@ class MaskedTextLoader(Loader):
             rng: The random stream of this row, or None when evaluating.
 
         Returns:
-            `(ids, labels)`, both `(sequence_length,) int32`: the ids with some of them hidden, and at the chosen
+            `(ids, labels)`, both `(sequence_length,) int32`: the ids with some of them hidden, and
+                at the chosen
             positions what they were before, 0 elsewhere.
         """
         ids = self.loader.augment(array, rng)

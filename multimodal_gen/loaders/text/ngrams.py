@@ -1,8 +1,9 @@
 """Texts as weighted bags of hashed n-grams: the text features that a small table needs.
 
-`NgramEncoder` learns from training texts which word and character n-grams there are and how rare each one is,
-and then turns one text into an integer array of ids and weights. It is pure Python and NumPy: it reads no table,
-knows no loader and no model. `TextLoader(output_mode="ngrams")` is the loader made from it.
+`NgramEncoder` learns from training texts which word and character n-grams there are and how rare
+each one is, and then turns one text into an integer array of ids and weights. It is pure Python and
+NumPy: it reads no table, knows no loader and no model. `TextLoader(output_mode="ngrams")` is the
+loader made from it.
 """
 
 from __future__ import annotations
@@ -30,21 +31,24 @@ WEIGHT_SCALE = 2**16
 
 # Letters, digits and "_"; what `\w` lacks are the marks that stand on and around letters.
 _WORD = re.compile(r"\w+")
-# How words are found in texts that are not ASCII. 1, in encoders of before: by `\w+`, which ends a word of Hindi at
-# each vowel sign. 2: with marks, and where a script has no spaces, each letter with its marks is a word.
+# How words are found in texts that are not ASCII. 1, in encoders of before: by `\w+`, which ends a
+# word of Hindi at each vowel sign. 2: with marks, and where a script has no spaces, each letter
+# with its marks is a word.
 _FORM = 2
 # Start values of the checksum keep the word "red" and the characters "red" inside "tired" apart.
 _WORD_START = zlib.crc32(b"word")
 _CHARACTER_START = zlib.crc32(b"character")
 _CHARACTER_SIZES = (2, 3, 4, 5)
-# As much as is remembered by row (memory.py). With less, long descriptions lose words that tell them apart.
+# As much as is remembered by row (memory.py). With less, long descriptions lose words that tell
+# them apart.
 _MAX_SEQUENCE_LENGTH = 1024
 _FEW_TEXTS = 3000
 
 
 @functools.cache
 def _with_marks() -> tuple[frozenset[str], re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    # Planes 0 and 1 have the marks of all scripts; the last ones choose among variants of a letter's picture.
+    # Planes 0 and 1 have the marks of all scripts; the last ones choose among variants of a
+    # letter's picture.
     codes = [code for code in range(0x20000) if unicodedata.category(chr(code)).startswith("M")]
     first = [code for code in codes if not unicodedata.category(chr(code - 1)).startswith("M")]
     last = [code for code in codes if not unicodedata.category(chr(code + 1)).startswith("M")]
@@ -62,7 +66,11 @@ def _words(text: str, form: int) -> list[str]:
         return _WORD.findall(text)
     marks, marked_word, without_spaces, letter = _with_marks()
     words = (_WORD if marks.isdisjoint(text) else marked_word).findall(text)
-    return words if without_spaces.search(text) is None else [part for one in words for part in letter.findall(one)]
+    return (
+        words
+        if without_spaces.search(text) is None
+        else [part for one in words for part in letter.findall(one)]
+    )
 
 
 def _ngram_hashes(text: str, form: int = _FORM) -> list[int]:
@@ -80,7 +88,9 @@ def _ngram_hashes(text: str, form: int = _FORM) -> list[int]:
             for size in _CHARACTER_SIZES:
                 if size > length:
                     break
-                hashes += [crc32(data[i : i + size], _CHARACTER_START) for i in range(length - size + 1)]
+                hashes += [
+                    crc32(data[i : i + size], _CHARACTER_START) for i in range(length - size + 1)
+                ]
         else:
             length = len(padded)
             for size in _CHARACTER_SIZES:
@@ -95,20 +105,24 @@ def _ngram_hashes(text: str, form: int = _FORM) -> list[int]:
 
 @dataclass(frozen=True, repr=False)
 class NgramEncoder(Configurable):
-    """Turns a text into its hashed n-grams with L2-normalised tf-idf weights. Make one with `from_texts`.
+    """Turns a text into its hashed n-grams with L2-normalised tf-idf weights. Make one with
+    `from_texts`.
 
-    The n-grams are words 1 to 2 and, within what spaces separate, padded by a space on either side, characters 2 to 5,
-    of the casefolded NFKC form. In scripts that put no spaces between words, such as Chinese and Thai, each letter with
-    its marks is a word. A weight is `(1 + ln tf) * (1 + ln((1 + N) / (1 + df)))`, divided by the Euclidean norm of
-    the text's weights (Salton and Buckley, 1988, with the smoothing that scikit-learn's `TfidfVectorizer` uses).
-    N-grams that were not learned are left out.
+    The n-grams are words 1 to 2 and, within what spaces separate, padded by a space on either side,
+    characters 2 to 5, of the casefolded NFKC form. In scripts that put no spaces between words,
+    such as Chinese and Thai, each letter with its marks is a word. A weight is `(1 + ln tf) * (1 +
+    ln((1 + N) / (1 + df)))`, divided by the Euclidean norm of the text's weights (Salton and
+    Buckley, 1988, with the smoothing that scikit-learn's `TfidfVectorizer` uses). N-grams that were
+    not learned are left out.
 
     Args:
         hashes: 32-bit hashes of the learned n-grams; the n-gram at position `i` has id `i + 1`.
         document_frequencies: For each of them, in how many training texts it occurs.
         num_texts: Number of training texts.
-        sequence_length: Most n-grams that one text yields; the lightest ones of longer texts are left out.
-        form: How words are found in text that is not ASCII: 2, or 1 as in bundles that were saved before there was 2.
+        sequence_length: Most n-grams that one text yields; the lightest ones of longer texts are
+            left out.
+        form: How words are found in text that is not ASCII: 2, or 1 as in bundles that were saved
+            before there was 2.
     """
 
     hashes: tuple[int, ...]
@@ -120,15 +134,21 @@ class NgramEncoder(Configurable):
     _idf: np.ndarray = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.hashes) != len(self.document_frequencies) or len(set(self.hashes)) != len(self.hashes):
+        if len(self.hashes) != len(self.document_frequencies) or len(set(self.hashes)) != len(
+            self.hashes
+        ):
             raise ValueError(
                 "`hashes` must be unique and as many as `document_frequencies`. Received: "
-                f"len(hashes)={len(self.hashes)}, len(document_frequencies)={len(self.document_frequencies)}"
+                f"len(hashes)={len(self.hashes)}, "
+                f"len(document_frequencies)={len(self.document_frequencies)}"
             )
         if self.form not in (1, 2):
             raise ValueError(f"`form` must be 1 or 2. Received: form={self.form}")
         if self.sequence_length < 1:
-            raise ValueError(f"`sequence_length` must be at least 1. Received: sequence_length={self.sequence_length}")
+            raise ValueError(
+                "`sequence_length` must be at least 1. Received: "
+                f"sequence_length={self.sequence_length}"
+            )
         object.__setattr__(self, "_ids", {value: i for i, value in enumerate(self.hashes, start=1)})
         frequencies = np.asarray((self.num_texts, *self.document_frequencies), dtype=np.float64)
         object.__setattr__(self, "_idf", 1.0 + np.log((1.0 + self.num_texts) / (1.0 + frequencies)))
@@ -145,18 +165,24 @@ class NgramEncoder(Configurable):
         """Learns the n-grams of training texts.
 
         Args:
-            texts: Training texts only: validation texts would leak their rare words into the vocabulary.
-            vocabulary_size: Number of ids at most, 0 (padding) included; the most frequent n-grams are kept.
-            sequence_length: Most n-grams of one text. Default: what the longest of 99 % of the training texts needs,
-                at most 1,024; a warning counts the texts that have more, where they are more than 1 %.
-            min_document_frequency: N-grams found in fewer training texts are left out; where none is found that
-                often, all are kept. Default: 1 up to 3,000 texts, where rare words are most of what there is, else 2.
+            texts: Training texts only: validation texts would leak their rare words into the
+                vocabulary.
+            vocabulary_size: Number of ids at most, 0 (padding) included; the most frequent n-grams
+                are kept.
+            sequence_length: Most n-grams of one text. Default: what the longest of 99 % of the
+                training texts needs, at most 1,024; a warning counts the texts that have more,
+                where they are more than 1 %.
+            min_document_frequency: N-grams found in fewer training texts are left out; where none
+                is found that often, all are kept. Default: 1 up to 3,000 texts, where rare words
+                are most of what there is, else 2.
 
         Raises:
             ValueError: If an argument is out of range or no text holds an n-gram.
         """
         if vocabulary_size < 2:
-            raise ValueError(f"`vocabulary_size` must be at least 2. Received: vocabulary_size={vocabulary_size}")
+            raise ValueError(
+                f"`vocabulary_size` must be at least 2. Received: vocabulary_size={vocabulary_size}"
+            )
         if min_document_frequency is not None and min_document_frequency < 1:
             raise ValueError(
                 "`min_document_frequency` must be at least 1. "
@@ -169,10 +195,14 @@ class NgramEncoder(Configurable):
             frequencies.update(unique)
             lengths.append(len(unique))
         if not frequencies:
-            raise ValueError(f"`texts` must hold at least one word. Received: {len(lengths)} texts without any")
+            raise ValueError(
+                f"`texts` must hold at least one word. Received: {len(lengths)} texts without any"
+            )
         if min_document_frequency is None:
             min_document_frequency = 1 if len(lengths) <= _FEW_TEXTS else 2
-        kept = [item for item in frequencies.items() if item[1] >= min_document_frequency] or list(frequencies.items())
+        kept = [item for item in frequencies.items() if item[1] >= min_document_frequency] or list(
+            frequencies.items()
+        )
         kept.sort(key=lambda item: (-item[1], item[0]))
         kept = kept[: vocabulary_size - 1]
         if sequence_length is None:
@@ -181,10 +211,11 @@ class NgramEncoder(Configurable):
             if needed > sequence_length:
                 share = np.mean(np.asarray(lengths) > sequence_length)
                 warnings.warn(
-                    f"{share:.0%} of the texts have more than {sequence_length} different n-grams, and lose the "
-                    f"lightest. `sequence_length={needed}` is enough for 99 % of the texts and takes "
-                    f"{needed / sequence_length:.1f} times as long in training; `sequence_length={sequence_length}` "
-                    "leaves it at that, without this warning.",
+                    f"{share:.0%} of the texts have more than {sequence_length} different "
+                    f"n-grams, and lose the lightest. `sequence_length={needed}` is enough for 99 "
+                    f"% of the texts and takes {needed / sequence_length:.1f} times as long in "
+                    f"training; `sequence_length={sequence_length}` leaves it at that, without "
+                    "this warning.",
                     stacklevel=3,
                 )
         hashes, document_frequencies = zip(*kept, strict=True)
@@ -207,15 +238,17 @@ class NgramEncoder(Configurable):
             text: Any text; the empty one yields padding only.
 
         Returns:
-            `(sequence_length, 2)` int32. `[:, 0]` ids in [1, vocabulary_size), increasing, then 0 as padding; `[:, 1]`
-            the weights in units of 2**-16, in [0, 65536].
+            `(sequence_length, 2)` int32. `[:, 0]` ids in [1, vocabulary_size), increasing, then 0
+            as padding; `[:, 1]` the weights in units of 2**-16, in [0, 65536].
         """
         counts = self._counts(text)
         encoded = np.zeros((self.sequence_length, 2), dtype=np.int32)
         if not counts:
             return encoded
         ids = np.fromiter(counts.keys(), dtype=np.int64, count=len(counts))
-        weights = (1.0 + np.log(np.fromiter(counts.values(), dtype=np.float64, count=len(counts)))) * self._idf[ids]
+        weights = (
+            1.0 + np.log(np.fromiter(counts.values(), dtype=np.float64, count=len(counts)))
+        ) * self._idf[ids]
         if len(ids) > self.sequence_length:
             heaviest = np.lexsort((ids, -weights))[: self.sequence_length]
             ids, weights = ids[heaviest], weights[heaviest]
@@ -227,15 +260,20 @@ class NgramEncoder(Configurable):
         return encoded
 
     def coverage(self, texts: Sequence[str]) -> str:
-        """What share of texts has more n-grams than are kept, and what share none that was learned, in words."""
+        """What share of texts has more n-grams than are kept, and what share none that was learned,
+        in words.
+        """
         counts = np.array([self.count(text) for text in texts])
         return (
-            f"as n-grams, {(counts > self.sequence_length).mean():.1%} of the captions have more than "
-            f"{self.sequence_length} and lose the lightest; {(counts == 0).mean():.1%} have none that was learned"
+            f"as n-grams, {(counts > self.sequence_length).mean():.1%} of the captions have more "
+            f"than {self.sequence_length} and lose the lightest; {(counts == 0).mean():.1%} have "
+            "none that was learned"
         )
 
     def count(self, text: str) -> int:
-        """How many different n-grams of a text were learned; `encode` keeps the heaviest `sequence_length` of them."""
+        """How many different n-grams of a text were learned; `encode` keeps the heaviest
+        `sequence_length` of them.
+        """
         return len(self._counts(text))
 
     def _counts(self, text: str) -> dict[int, int]:
@@ -249,7 +287,9 @@ class NgramEncoder(Configurable):
         return counts
 
     def get_config(self) -> dict[str, Any]:
-        """JSON values from which `from_config` builds an equal encoder; the two long lists as packed text."""
+        """JSON values from which `from_config` builds an equal encoder; the two long lists as
+        packed text.
+        """
         return {
             "hashes": _pack(self.hashes),
             "document_frequencies": _pack(self.document_frequencies),
@@ -271,14 +311,16 @@ class NgramEncoder(Configurable):
 
     def __repr__(self) -> str:
         return (
-            f"NgramEncoder(vocabulary_size={self.vocabulary_size}, sequence_length={self.sequence_length}, "
-            f"num_texts={self.num_texts})"
+            f"NgramEncoder(vocabulary_size={self.vocabulary_size}, "
+            f"sequence_length={self.sequence_length}, num_texts={self.num_texts})"
         )
 
 
 def _pack(values: tuple[int, ...]) -> str:
     """Unsigned 32-bit integers -> little-endian bytes, compressed, as base64 text."""
-    return base64.b64encode(zlib.compress(np.asarray(values, dtype="<u4").tobytes(), 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(np.asarray(values, dtype="<u4").tobytes(), 9)).decode(
+        "ascii"
+    )
 
 
 def _unpack(text: str) -> tuple[int, ...]:

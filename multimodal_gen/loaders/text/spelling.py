@@ -1,8 +1,10 @@
-"""What a tokenizer takes for something else than it is: letters that it never met, and names of special tokens.
+"""What a tokenizer takes for something else than it is: letters that it never met, and names of
+special tokens.
 
-A tokenizer learns pieces of words. One letter that it has not met makes a whole word unknown, and in scripts without
-spaces, such as Chinese and Thai, a word is a whole sentence. So the vocabularies that `vocabulary.py` trains hold a
-piece for each byte of UTF-8 that such a letter can have, and `Writer` writes the letters in them.
+A tokenizer learns pieces of words. One letter that it has not met makes a whole word unknown, and
+in scripts without spaces, such as Chinese and Thai, a word is a whole sentence. So the vocabularies
+that `vocabulary.py` trains hold a piece for each byte of UTF-8 that such a letter can have, and
+`Writer` writes the letters in them.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from itertools import islice
 
 import tokenizers
 
-# Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Tai Le, New Tai Lue and Tai Tham, Balinese, kana,
-# Chinese characters and their radicals, Javanese.
+# Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Tai Le, New Tai Lue and Tai
+# Tham, Balinese, kana, Chinese characters and their radicals, Javanese.
 WITHOUT_SPACES = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f\u2e80-\u2fdf\u3005-\u3007"
     "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua980-\ua9ff\uaa60-\uaa7f\uf900-\ufaff"
@@ -34,17 +36,23 @@ def byte_pieces(prefix: str = "") -> list[str]:
     """The pieces that letters are spelled in.
 
     Args:
-        prefix: What marks a piece as one inside a word, where the model tells them apart; "" otherwise.
+        prefix: What marks a piece as one inside a word, where the model tells them apart; ""
+            otherwise.
     """
     every = [chr(_BASE + byte) for byte in (*_LATER, *_FIRST)]
-    return [chr(_BASE + byte) for byte in _FIRST] + [prefix + piece for piece in every] if prefix else every
+    return (
+        [chr(_BASE + byte) for byte in _FIRST] + [prefix + piece for piece in every]
+        if prefix
+        else every
+    )
 
 
 class Writer:
-    """Sees to it that ids say what the text says: words for the names of special tokens, bytes for unknown letters.
+    """Sees to it that ids say what the text says: words for the names of special tokens, bytes for
+    unknown letters.
 
-    A tokenizer is asked first, and for most texts that is all. Where its ids hold one that should not be there, the
-    text is written in another way and encoded again.
+    A tokenizer is asked first, and for most texts that is all. Where its ids hold one that should
+    not be there, the text is written in another way and encoded again.
 
     Args:
         tokenizer: The tokenizer, which must not truncate yet.
@@ -54,20 +62,35 @@ class Writer:
     """
 
     def __init__(
-        self, tokenizer: tokenizers.Tokenizer, special: set[int], unknown: int | None, *, match_special_tokens: bool
+        self,
+        tokenizer: tokenizers.Tokenizer,
+        special: set[int],
+        unknown: int | None,
+        *,
+        match_special_tokens: bool,
     ) -> None:
         self._tokenizer, self._unknown = tokenizer, unknown
         self._match = match_special_tokens
         vocabulary = tokenizer.get_vocab()
         self._letters: set[str] | None = None
         if all(chr(_BASE + byte) in vocabulary for byte in _FIRST):
-            self._letters = {piece for piece in vocabulary if len(piece) == 1 and not _BYTES.match(piece)}
+            self._letters = {
+                piece for piece in vocabulary if len(piece) == 1 and not _BYTES.match(piece)
+            }
         self._in_parts = isinstance(tokenizer.model, tokenizers.models.WordPiece)
-        names = sorted((name for name in map(tokenizer.id_to_token, special) if name), key=len, reverse=True)
+        names = sorted(
+            (name for name in map(tokenizer.id_to_token, special) if name), key=len, reverse=True
+        )
         self._names = re.compile(f"({'|'.join(map(re.escape, names)) or '(?!)'})")
         self._before, self._after, added = _template(tokenizer, special)
-        self._forbidden = frozenset() if match_special_tokens else frozenset(special - {unknown} - added)
-        self._odd = self._forbidden if unknown is None or self._letters is None else self._forbidden | {unknown}
+        self._forbidden = (
+            frozenset() if match_special_tokens else frozenset(special - {unknown} - added)
+        )
+        self._odd = (
+            self._forbidden
+            if unknown is None or self._letters is None
+            else self._forbidden | {unknown}
+        )
 
     def ids(self, text: str, ids: list[int]) -> list[int]:
         """The ids of a text, given those that the tokenizer has for it."""
@@ -76,9 +99,16 @@ class Writer:
         parts = self._names.split(text)
         if not self._match:
             # A space behind its first sign is enough for no model to see the name as one piece.
-            parts = ["".join(f"{part[0]} {part[1:]}" if odd % 2 else part for odd, part in enumerate(parts))]
+            parts = [
+                "".join(
+                    f"{part[0]} {part[1:]}" if odd % 2 else part for odd, part in enumerate(parts)
+                )
+            ]
         if self._letters is not None:
-            parts = [part if odd % 2 else self._spelled(part, self._letters) for odd, part in enumerate(parts)]
+            parts = [
+                part if odd % 2 else self._spelled(part, self._letters)
+                for odd, part in enumerate(parts)
+            ]
         ids = self._tokenizer.encode(self._needed("".join(parts))).ids
         words = slice(self._before, len(ids) - self._after)
         if not self._forbidden.isdisjoint(ids[words]):
@@ -87,12 +117,17 @@ class Writer:
         return ids
 
     def _needed(self, text: str) -> str:
-        # A word has one id at least, and the cost of one is that of a hundred letters: no more words than will be kept.
+        # A word has one id at least, and the cost of one is that of a hundred letters: no more
+        # words than will be kept.
         cut = self._tokenizer.truncation
         if cut is None or not self._in_parts or len(text) <= cut["max_length"]:
             return text
         words = text.split()
-        return " ".join(words[: cut["max_length"]] if cut["direction"] == "right" else words[-cut["max_length"] :])
+        return " ".join(
+            words[: cut["max_length"]]
+            if cut["direction"] == "right"
+            else words[-cut["max_length"] :]
+        )
 
     def _spelled(self, text: str, letters: set[str]) -> str:
         if self._tokenizer.normalizer is not None:
@@ -103,7 +138,9 @@ class Writer:
 
 
 def _template(tokenizer: tokenizers.Tokenizer, special: set[int]) -> tuple[int, int, set[int]]:
-    """How many tokens the template puts before and after a text; or (0, 0) and which tokens, where that is not seen."""
+    """How many tokens the template puts before and after a text; or (0, 0) and which tokens, where
+    that is not seen.
+    """
     number = tokenizer.num_special_tokens_to_add(is_pair=False)
     if not number:
         return 0, 0, set()
@@ -118,19 +155,29 @@ def _template(tokenizer: tokenizers.Tokenizer, special: set[int]) -> tuple[int, 
 
 
 def readable(text: str) -> str:
-    """Text that a tokenizer decoded, with letters in the place of their bytes; "\ufffd" for bytes that are none."""
-    return _BYTES.sub(lambda found: bytes(ord(one) - _BASE for one in found[0]).decode("utf-8", "replace"), text)
+    """Text that a tokenizer decoded, with letters in the place of their bytes; "\ufffd" for bytes
+    that are none.
+    """
+    return _BYTES.sub(
+        lambda found: bytes(ord(one) - _BASE for one in found[0]).decode("utf-8", "replace"), text
+    )
 
 
 def shown(piece: str) -> str:
     """A piece as people can read it: "<0xE7>" for a byte."""
-    return _BYTES.sub(lambda found: "".join(f"<0x{ord(one) - _BASE:02X}>" for one in found[0]), piece)
+    return _BYTES.sub(
+        lambda found: "".join(f"<0x{ord(one) - _BASE:02X}>" for one in found[0]), piece
+    )
 
 
 def _in_bytes(letter: str) -> str:
     if letter.isspace():
         return " "
-    return letter if letter.isascii() else "".join(chr(_BASE + byte) for byte in letter.encode("utf-8"))
+    return (
+        letter
+        if letter.isascii()
+        else "".join(chr(_BASE + byte) for byte in letter.encode("utf-8"))
+    )
 
 
 def _in_parts(found: re.Match[str]) -> str:

@@ -1,4 +1,7 @@
-"""Text to token ids with the tokenizers library, at a fixed length. `vocabulary.py` trains tokenizers."""
+"""Text to token ids with the tokenizers library, at a fixed length.
+
+`vocabulary.py` trains tokenizers.
+"""
 
 from __future__ import annotations
 
@@ -20,26 +23,29 @@ from multimodal_gen.rows.checks import check_switches
 class TokenEncoder(Configurable):
     """Encodes text to `(sequence_length,) int32` token ids in which 0 is padding and nothing else.
 
-    Where a tokenizer uses id 0 for a token of its own, all its ids are raised by one; `vocabulary_size` counts the 0.
-    Special tokens that the tokenizer's own template adds, such as [CLS], survive truncation.
+    Where a tokenizer uses id 0 for a token of its own, all its ids are raised by one;
+    `vocabulary_size` counts the 0. Special tokens that the tokenizer's own template adds, such as
+    [CLS], survive truncation.
 
-    A text means what it says: one that holds "[MASK]" or "</s>" holds these signs, not the special token. And it always
-    gives the same ids: a tokenizer that leaves out merges at random (the `dropout` of BPE) does so no more, as the
-    library draws from a stream of its own; `TokenDropout` varies ids by the row's stream.
+    A text means what it says: one that holds "[MASK]" or "</s>" holds these signs, not the special
+    token. And it always gives the same ids: a tokenizer that leaves out merges at random (the
+    `dropout` of BPE) does so no more, as the library draws from a stream of its own; `TokenDropout`
+    varies ids by the row's stream.
 
-    Letters that a tokenizer trained by `TextLoader.from_texts` never met become ids of their bytes in UTF-8.
+    Letters that a tokenizer trained by `TextLoader.from_texts` never met become ids of their bytes
+    in UTF-8.
 
-    `ordinary`, `(vocabulary_size,) bool`, tells the ids of words and pieces of words from padding, special tokens, the
-    token for unknown words, and ids that no token has.
+    `ordinary`, `(vocabulary_size,) bool`, tells the ids of words and pieces of words from padding,
+    special tokens, the token for unknown words, and ids that no token has.
 
     Args:
         tokenizer_json: The text of a tokenizer.json.
         sequence_length: Ids a text; more than the tokenizer's template adds.
         truncation: The side that is cut off, "right" or "left".
         padding: The side that is filled with zeros, "right" or "left".
-        match_special_tokens: Whether special tokens that stand in a text are taken for what they are called, so that
-            "a red [MASK]" asks a model for a word. Encoders in bundles that were saved before there was this argument
-            keep it on.
+        match_special_tokens: Whether special tokens that stand in a text are taken for what they
+            are called, so that "a red [MASK]" asks a model for a word. Encoders in bundles that
+            were saved before there was this argument keep it on.
     """
 
     def __init__(
@@ -56,7 +62,9 @@ class TokenEncoder(Configurable):
                 raise ValueError(f'`{name}` must be "right" or "left". Received: {name}={side!r}')
         check_switches(match_special_tokens=match_special_tokens)
         if sequence_length < 1:
-            raise ValueError(f"`sequence_length` must be positive. Received: sequence_length={sequence_length!r}")
+            raise ValueError(
+                f"`sequence_length` must be positive. Received: sequence_length={sequence_length!r}"
+            )
         self.tokenizer_json = _without_dropout(tokenizer_json)
         self.sequence_length = int(sequence_length)
         self.padding = padding
@@ -67,8 +75,9 @@ class TokenEncoder(Configurable):
         added = self.tokenizer.num_special_tokens_to_add(is_pair=False)
         if added >= self.sequence_length:
             raise ValueError(
-                f"`sequence_length` must be at least {added + 1}, as the tokenizer's template adds {added} special "
-                f"tokens to every text. Received: sequence_length={sequence_length!r}"
+                f"`sequence_length` must be at least {added + 1}, as the tokenizer's template adds "
+                f"{added} special tokens to every text. Received: "
+                f"sequence_length={sequence_length!r}"
             )
         self.offset = 0 if _zero_is_padding(self.tokenizer) else 1
         vocabulary = self.tokenizer.get_vocab()
@@ -85,13 +94,20 @@ class TokenEncoder(Configurable):
         if not self.offset:
             special.add(0)
         self.tokenizer.encode_special_tokens = not match_special_tokens
-        self._writer = Writer(self.tokenizer, special, unknown, match_special_tokens=match_special_tokens)
+        self._writer = Writer(
+            self.tokenizer, special, unknown, match_special_tokens=match_special_tokens
+        )
         self.tokenizer.enable_truncation(self.sequence_length, direction=truncation)
         self.spec_shape: tuple[int, ...] = (self.sequence_length,)
 
     @classmethod
     def from_tokenizer(
-        cls, tokenizer: tokenizers.Tokenizer, *, sequence_length: int | None, truncation: str, padding: str
+        cls,
+        tokenizer: tokenizers.Tokenizer,
+        *,
+        sequence_length: int | None,
+        truncation: str,
+        padding: str,
     ) -> Self:
         """Take over a tokenizer as it is now; later changes to it do not reach the encoder.
 
@@ -105,15 +121,24 @@ class TokenEncoder(Configurable):
                     "Received: sequence_length=None"
                 )
             sequence_length = tokenizer.truncation["max_length"]
-        return cls(tokenizer.to_str(), sequence_length=sequence_length, truncation=truncation, padding=padding)
+        return cls(
+            tokenizer.to_str(),
+            sequence_length=sequence_length,
+            truncation=truncation,
+            padding=padding,
+        )
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Build the encoder that `get_config` described; what an older bundle holds goes on as it did."""
+        """Build the encoder that `get_config` described; what an older bundle holds goes on as it
+        did.
+        """
         return cls(**{"match_special_tokens": True, **config})
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, `tokenizer_json` without a dropout, and `match_special_tokens` in any case."""
+        """The arguments, `tokenizer_json` without a dropout, and `match_special_tokens` in any
+        case.
+        """
         return {
             **super().get_config(),
             "tokenizer_json": self.tokenizer_json,
@@ -124,7 +149,8 @@ class TokenEncoder(Configurable):
         """Token ids of a text, `(sequence_length,) int32`.
 
         Raises:
-            LoadError: If the text has a word that the tokenizer does not know, and it has no token for such words.
+            LoadError: If the text has a word that the tokenizer does not know, and it has no token
+                for such words.
         """
         try:
             return self._padded(self._writer.ids(text, self.tokenizer.encode(text).ids))
@@ -143,13 +169,18 @@ class TokenEncoder(Configurable):
         except Exception as error:
             raise _without_unknown(error) from None
         ids = self._writer.ids
-        return [self._padded(ids(text, encoding.ids)) for text, encoding in zip(texts, encodings, strict=True)]
+        return [
+            self._padded(ids(text, encoding.ids))
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """How many ids each text has, `sequence_length` at most."""
         texts = list(texts)
         encodings = self.tokenizer.encode_batch_fast(texts)
-        return [len(self._writer.ids(text, one.ids)) for text, one in zip(texts, encodings, strict=True)]
+        return [
+            len(self._writer.ids(text, one.ids)) for text, one in zip(texts, encodings, strict=True)
+        ]
 
     def coverage(self, texts: Sequence[str]) -> str:
         """What share of texts is cut off, and of their tokens unknown, in words."""
@@ -162,8 +193,9 @@ class TokenEncoder(Configurable):
                 tokens += len(ids)
                 strange += ids.count(unknown) if unknown is not None else 0
         return (
-            f"as tokens, {cut / len(texts):.1%} of the captions are longer than {self.sequence_length} "
-            f"and are cut off; {strange / max(tokens, 1):.2%} of the tokens are unknown"
+            f"as tokens, {cut / len(texts):.1%} of the captions are longer than "
+            f"{self.sequence_length} and are cut off; {strange / max(tokens, 1):.2%} of the tokens "
+            "are unknown"
         )
 
     def decode(self, array: np.ndarray, *, skip_special_tokens: bool = True) -> str:
@@ -181,15 +213,20 @@ class TokenEncoder(Configurable):
         found = self.tokenizer.token_to_id(token)
         if found is None:
             raise ValueError(
-                f"The tokenizer has no token {token!r}. Name the one that it has with `mask_token`; or open its file "
-                f"with `tokenizers.Tokenizer.from_file`, call its `add_special_tokens([{token!r}])`, and give it to "
-                f"`TextLoader`. Received: mask_token={token!r}"
+                f"The tokenizer has no token {token!r}. Name the one that it has with "
+                "`mask_token`; or open its file with `tokenizers.Tokenizer.from_file`, call its "
+                f"`add_special_tokens([{token!r}])`, and give it to `TextLoader`. Received: "
+                f"mask_token={token!r}"
             )
         return int(found) + self.offset
 
     def token(self, token_id: int) -> str:
-        """The token that has an id, "<0xE7>" for a byte of a letter; "" for padding, and where none has it."""
-        return shown(self.tokenizer.id_to_token(int(token_id) - self.offset) or "") if token_id else ""
+        """The token that has an id, "<0xE7>" for a byte of a letter; "" for padding, and where none
+        has it.
+        """
+        return (
+            shown(self.tokenizer.id_to_token(int(token_id) - self.offset) or "") if token_id else ""
+        )
 
     def _padded(self, ids: Sequence[int]) -> np.ndarray:
         array = np.zeros(self.sequence_length, "int32")
@@ -207,7 +244,10 @@ class TokenEncoder(Configurable):
 
     def __repr__(self) -> str:
         model = json.loads(self.tokenizer_json)["model"]["type"]
-        return f"TokenEncoder({model}, {self.vocabulary_size} ids, sequence_length={self.sequence_length})"
+        return (
+            f"TokenEncoder({model}, {self.vocabulary_size} ids, "
+            f"sequence_length={self.sequence_length})"
+        )
 
 
 def _zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
@@ -219,9 +259,12 @@ def _zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
 
 def _special_ids(tokenizer: tokenizers.Tokenizer) -> set[int]:
     special = {one for one, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    # What is left of a text without words is what the template adds, whether or not it is declared as special.
+    # What is left of a text without words is what the template adds, whether or not it is declared
+    # as special.
     empty = tokenizer.encode("")
-    return special | {one for one, added in zip(empty.ids, empty.special_tokens_mask, strict=True) if added}
+    return special | {
+        one for one, added in zip(empty.ids, empty.special_tokens_mask, strict=True) if added
+    }
 
 
 def _unknown_id(tokenizer: tokenizers.Tokenizer, model: Mapping[str, Any]) -> int | None:
@@ -230,14 +273,18 @@ def _unknown_id(tokenizer: tokenizers.Tokenizer, model: Mapping[str, Any]) -> in
 
 
 def _without_unknown(error: Exception) -> Exception:
-    # The library raises a plain Exception; "[UNK]" and `unk_id` are what its models call what is lacking.
+    # The library raises a plain Exception; "[UNK]" and `unk_id` are what its models call what is
+    # lacking.
     reason = str(error)
-    if not re.search(r"missing", reason, re.IGNORECASE) or not re.search(r"\[?unk", reason, re.IGNORECASE):
+    if not re.search(r"missing", reason, re.IGNORECASE) or not re.search(
+        r"\[?unk", reason, re.IGNORECASE
+    ):
         return error
     return LoadError(
-        'the tokenizer does not know a word of this text, and has no token for unknown words. In the "model" of its '
-        'tokenizer.json add one to "vocab", such as "[UNK]" with the next free id, and name it: "unk_token": "[UNK]" '
-        f'(for a model of type Unigram its place, "unk_id"). Received: {reason}'
+        "the tokenizer does not know a word of this text, and has no token for unknown words. In "
+        'the "model" of its tokenizer.json add one to "vocab", such as "[UNK]" with the next free '
+        'id, and name it: "unk_token": "[UNK]" (for a model of type Unigram its place, "unk_id"). '
+        f"Received: {reason}"
     )
 
 
@@ -249,9 +296,9 @@ def _without_dropout(tokenizer_json: str) -> str:
     if not rate:
         return tokenizer_json
     warnings.warn(
-        f"The tokenizer leaves out merges at random (dropout={rate}), from a stream that cannot be seeded, so a text "
-        "would have other ids each time it is read. This is switched off; to vary ids in training, give "
-        "`TextLoader(augment=[TokenDropout(0.1)])`.",
+        f"The tokenizer leaves out merges at random (dropout={rate}), from a stream that cannot "
+        "be seeded, so a text would have other ids each time it is read. This is switched off; to "
+        "vary ids in training, give `TextLoader(augment=[TokenDropout(0.1)])`.",
         stacklevel=2,
     )
     description["model"]["dropout"] = None

@@ -1,9 +1,11 @@
-"""Which pieces a Unigram tokenizer has, worked out so that the same words always give the same ones.
+"""Which pieces a Unigram tokenizer has, worked out so that the same words always give the same
+ones.
 
-The trainer of the tokenizers library adds up probabilities, and gives scores to letters that no longer piece covers, in
-the order of a hash map, which is another one in each process (`findings/unigram_ties.sh`). Here whole numbers are
-added, and equal pieces are told apart by their letters. At the same size, texts also become shorter than with that
-trainer: by a tenth (prose) to a third (short titles) in tokens.
+The trainer of the tokenizers library adds up probabilities, and gives scores to letters that no
+longer piece covers, in the order of a hash map, which is another one in each process
+(`findings/unigram_ties.sh`). Here whole numbers are added, and equal pieces are told apart by their
+letters. At the same size, texts also become shorter than with that trainer: by a tenth (prose) to a
+third (short titles) in tokens.
 """
 
 from __future__ import annotations
@@ -15,19 +17,25 @@ import numpy as np
 import tokenizers
 from tokenizers import models
 
-# Of the pieces that are more than there is room for, so many stay in each round, as in SentencePiece.
+# Of the pieces that are more than there is room for, so many stay in each round, as in
+# SentencePiece.
 _KEPT = 0.75
 _DIGITS = 5
 
 
 def fit_unigrams(
-    seeds: tokenizers.Tokenizer, special: Sequence[str], words: Counter[str], letters: Collection[str], room: int
+    seeds: tokenizers.Tokenizer,
+    special: Sequence[str],
+    words: Counter[str],
+    letters: Collection[str],
+    room: int,
 ) -> list[tuple[str, float]]:
     """Choose pieces and their log probabilities (Kudo, 2018, "Subword regularization", 3.2).
 
-    As there, pieces that are missed least are left out round by round, until there is room for the rest. A round
-    divides each word in its most probable way and counts the pieces, in place of all ways by their probability. What a
-    piece is worth is how much more probable it makes the words than the two pieces that it would be divided into.
+    As there, pieces that are missed least are left out round by round, until there is room for the
+    rest. A round divides each word in its most probable way and counts the pieces, in place of all
+    ways by their probability. What a piece is worth is how much more probable it makes the words
+    than the two pieces that it would be divided into.
 
     Args:
         seeds: A tokenizer with more pieces than are needed.
@@ -37,12 +45,14 @@ def fit_unigrams(
         room: How many pieces there may be; at least as many as letters.
 
     Returns:
-        `(piece, score)`, the most probable first; of equal ones the first in the order of their letters.
+        `(piece, score)`, the most probable first; of equal ones the first in the order of their
+        letters.
     """
     names = sorted(words)
     times = np.array([words[name] for name in names], "int64")
     pieces = sorted(set(seeds.get_vocab()) - set(special) | set(letters))
-    # Before anything is known, a piece is as probable as it is frequent where the seeds' own tokenizer divides.
+    # Before anything is known, a piece is as probable as it is frequent where the seeds' own
+    # tokenizer divides.
     plain = tokenizers.Tokenizer(seeds.model)
     found = _count(plain, names, times)
     counts = np.array([found.get(piece, 0) for piece in pieces], "float64")
@@ -53,7 +63,9 @@ def fit_unigrams(
         if len(pieces) <= room:
             break
         loss = {one: _missed(one, scores, count) for one, count in zip(pieces, counts, strict=True)}
-        order = sorted((one for one in pieces if one not in letters), key=lambda one: (-loss[one], one))
+        order = sorted(
+            (one for one in pieces if one not in letters), key=lambda one: (-loss[one], one)
+        )
         most = max(room, int(_KEPT * len(pieces))) - (len(pieces) - len(order))
         kept = {*order[:most], *letters}
         counts = np.array([c for p, c in zip(pieces, counts, strict=True) if p in kept])

@@ -19,7 +19,8 @@ from multimodal_gen.rows.checks import check_switches
 PAD, UNKNOWN, MASK = "[PAD]", "[UNK]", "[MASK]"
 SPECIAL = [PAD, UNKNOWN, MASK]
 
-# From this size on there is room for all of ASCII, and for the bytes of letters that no training text has.
+# From this size on there is room for all of ASCII, and for the bytes of letters that no training
+# text has.
 SPELLED_FROM = 1024
 # Of the ids that a vocabulary with bytes can have, at most this share goes to single letters.
 _SHARE_OF_LETTERS = 0.75
@@ -58,71 +59,93 @@ def train_tokenizer(
 ) -> tokenizers.Tokenizer:
     """Train a tokenizer whose ids 0, 1 and 2 are padding, unknown words and [MASK].
 
-    The same texts give the same tokenizer. The trainers alone do not: they number the pieces that continue a word in
-    the order of a hash map (huggingface/tokenizers issue 1794).
+    The same texts give the same tokenizer. The trainers alone do not: they number the pieces that
+    continue a word in the order of a hash map (huggingface/tokenizers issue 1794).
 
-    Text is put into Unicode's form NFKC, so that a letter is one letter however it was typed, and control characters
-    that are not spaces are left out. Nothing else is changed but case, and no mark is taken from a letter. In scripts
-    that put no spaces between words, a piece is what at least two different texts have, or every sentence would be a
-    word of its own; and for "wordlevel" each letter is a word.
+    Text is put into Unicode's form NFKC, so that a letter is one letter however it was typed, and
+    control characters that are not spaces are left out. Nothing else is changed but case, and no
+    mark is taken from a letter. In scripts that put no spaces between words, a piece is what at
+    least two different texts have, or every sentence would be a word of its own; and for
+    "wordlevel" each letter is a word.
 
     Args:
         texts: The training texts.
         model: "wordpiece", "bpe", "unigram" or "wordlevel".
         vocabulary_size: The largest number of ids.
-        lowercase: Whether case is ignored: every letter becomes its lower-case form, whatever stands beside it. The two
-            lower-case forms of the Greek sigma are one letter, and the capital I with a dot is an i. The German sharp
-            s is not a double s, and I is never the Turkish i without a dot: these tell words apart.
+        lowercase: Whether case is ignored: every letter becomes its lower-case form, whatever
+            stands beside it. The two lower-case forms of the Greek sigma are one letter, and the
+            capital I with a dot is an i. The German sharp s is not a double s, and I is never the
+            Turkish i without a dot: these tell words apart.
 
     Raises:
-        ValueError: If `model` is none of these, or `vocabulary_size` is too small for the letters of the texts.
+        ValueError: If `model` is none of these, or `vocabulary_size` is too small for the letters
+            of the texts.
     """
     check_switches(lowercase=lowercase)
     if model not in ("wordpiece", "bpe", "unigram", "wordlevel"):
-        raise ValueError(f'`model` must be "wordpiece", "bpe", "unigram" or "wordlevel". Received: model={model!r}')
+        raise ValueError(
+            '`model` must be "wordpiece", "bpe", "unigram" or "wordlevel". Received: '
+            f"model={model!r}"
+        )
     if vocabulary_size <= len(SPECIAL):
         raise ValueError(
-            f"`vocabulary_size` must be at least {len(SPECIAL) + 1}. Received: vocabulary_size={vocabulary_size!r}"
+            f"`vocabulary_size` must be at least {len(SPECIAL) + 1}. Received: "
+            f"vocabulary_size={vocabulary_size!r}"
         )
     normalizer = _normalizer(lowercase, lines=model in ("bpe", "unigram"))
     if model == "wordlevel":
         letter = pre_tokenizers.Split(Regex(f"[{WITHOUT_SPACES}]\\p{{M}}*"), "isolated")
         words = pre_tokenizers.Sequence([letter, pre_tokenizers.BertPreTokenizer()])
-        trainer = trainers.WordLevelTrainer(vocab_size=vocabulary_size, special_tokens=SPECIAL, show_progress=False)
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=vocabulary_size, special_tokens=SPECIAL, show_progress=False
+        )
         return _train(texts, models.WordLevel(unk_token=UNKNOWN), trainer, normalizer, words)
     # WordPiece tells a piece at the start of a word from the same one inside.
     forms = 2 if model == "wordpiece" else 1
-    spelled = byte_pieces("##" if model == "wordpiece" else "") if vocabulary_size >= SPELLED_FROM else []
-    ascii_letters = {normalizer.normalize_str(chr(code)) for code in range(33, 127)} if spelled else set()
+    spelled = (
+        byte_pieces("##" if model == "wordpiece" else "") if vocabulary_size >= SPELLED_FROM else []
+    )
+    ascii_letters = (
+        {normalizer.normalize_str(chr(code)) for code in range(33, 127)} if spelled else set()
+    )
     corpus = _corpus(texts, normalizer, ascii_letters, count=model == "unigram")
     room = vocabulary_size - len(SPECIAL) - len(spelled) - (forms == 1)
     most = int(_SHARE_OF_LETTERS * room) // forms
     if spelled and len(corpus.letters) > most:
-        kept = ascii_letters.union(_commonest(texts, normalizer, ascii_letters, most - len(ascii_letters)))
+        kept = ascii_letters.union(
+            _commonest(texts, normalizer, ascii_letters, most - len(ascii_letters))
+        )
         texts = [_only(kept, normalizer.normalize_str(text)) for text in texts]
         corpus = _corpus(texts, normalizer, ascii_letters, count=model == "unigram")
     number = len(corpus.letters)
     if forms * number > room:
         raise ValueError(
-            f"`vocabulary_size` must be at least {vocabulary_size + forms * number - room}: the texts have {number} "
-            f"different letters and signs{', which take an id at the start of a word and one inside' * (forms == 2)}. "
-            f"From {SPELLED_FROM} on, rare ones are spelled in bytes. Received: vocabulary_size={vocabulary_size!r}"
+            f"`vocabulary_size` must be at least {vocabulary_size + forms * number - room}: the "
+            f"texts have {number} different letters and "
+            f"signs{', which take an id at the start of a word and one inside' * (forms == 2)}. "
+            f"From {SPELLED_FROM} on, rare ones are spelled in bytes. Received: "
+            f"vocabulary_size={vocabulary_size!r}"
         )
     train = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}[model]
     trained = train(corpus, room - forms * number, spelled, normalizer)
-    # Where there are bytes, a new line is unknown, and made a space like other letters are made bytes: that is faster.
+    # Where there are bytes, a new line is unknown, and made a space like other letters are made
+    # bytes: that is faster.
     trained.normalizer = _normalizer(lowercase, lines=forms == 1 and not spelled)
     return trained
 
 
 def _normalizer(lowercase: bool, *, lines: bool) -> normalizers.Normalizer:
     # A control character that is not a space, left by a broken export, would make its word unknown.
-    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(_CONTROLS), ""), normalizers.NFKC()]
+    steps: list[normalizers.Normalizer] = [
+        normalizers.Replace(Regex(_CONTROLS), ""),
+        normalizers.NFKC(),
+    ]
     if lines:
         # Metaspace splits at " " only, and to it a new line would be a letter.
         steps += [normalizers.Replace(space, " ") for space in _LINES]
     if lowercase:
-        # Lower case is worked out letter by letter. Without these two a word in capitals would be another one.
+        # Lower case is worked out letter by letter. Without these two a word in capitals would be
+        # another one.
         dotted, final = normalizers.Replace("\u0130", "i"), normalizers.Replace("\u03c2", "\u03c3")
         steps += [dotted, normalizers.Lowercase(), final]
     return normalizers.Sequence(steps)
@@ -155,11 +178,17 @@ def _corpus(
     return _Corpus(rest, list(runs), sorted(found.difference(" ", _LINES)), share, words)
 
 
-def _commonest(texts: Sequence[str], normalizer: normalizers.Normalizer, known: set[str], number: int) -> list[str]:
+def _commonest(
+    texts: Sequence[str], normalizer: normalizers.Normalizer, known: set[str], number: int
+) -> list[str]:
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(normalizer.normalize_str(text))
-    rest = ((letter, count) for letter, count in counts.items() if letter not in known and letter not in f" {_LINES}")
+    rest = (
+        (letter, count)
+        for letter, count in counts.items()
+        if letter not in known and letter not in f" {_LINES}"
+    )
     return [letter for letter, _ in sorted(rest, key=lambda one: (-one[1], one[0]))[:number]]
 
 
@@ -172,7 +201,8 @@ def _wordpiece(
 ) -> tokenizers.Tokenizer:
     pieces, _ = _run_pieces(corpus, int(room * corpus.share) // 2)
     spelled = [*pieces, *(f"##{piece}" for piece in pieces), *spelled]
-    # Pieces named beforehand keep their place; as ordinary tokens of a rebuilt model they are nothing special.
+    # Pieces named beforehand keep their place; as ordinary tokens of a rebuilt model they are
+    # nothing special.
     inside = [f"##{letter}" for letter in corpus.letters]
     trainer = trainers.WordPieceTrainer(
         special_tokens=SPECIAL + inside,
@@ -183,11 +213,17 @@ def _wordpiece(
     words = pre_tokenizers.BertPreTokenizer()
     trained = _train(corpus.texts, models.WordPiece(unk_token=UNKNOWN), trainer, normalizer, words)
     vocabulary = _extended(trained.get_vocab(), spelled)
-    return _assembled(models.WordPiece(vocabulary, unk_token=UNKNOWN), normalizer, words, decoders.WordPiece())
+    return _assembled(
+        models.WordPiece(vocabulary, unk_token=UNKNOWN), normalizer, words, decoders.WordPiece()
+    )
 
 
 def _bpe(
-    corpus: _Corpus, room: int, spelled: list[str], normalizer: normalizers.Normalizer, min_frequency: int = 0
+    corpus: _Corpus,
+    room: int,
+    spelled: list[str],
+    normalizer: normalizers.Normalizer,
+    min_frequency: int = 0,
 ) -> tokenizers.Tokenizer:
     # No piece has letters of both, so it does not matter which merges come first.
     pieces, run_merges = _run_pieces(corpus, int(room * corpus.share))
@@ -199,7 +235,9 @@ def _bpe(
         show_progress=False,
     )
     split = pre_tokenizers.Metaspace()
-    vocabulary, merges = _learned(_train(corpus.texts, models.BPE(unk_token=UNKNOWN), trainer, normalizer, split))
+    vocabulary, merges = _learned(
+        _train(corpus.texts, models.BPE(unk_token=UNKNOWN), trainer, normalizer, split)
+    )
     vocabulary = _extended(vocabulary, [*pieces, *spelled])
     model = models.BPE(vocabulary, merges + run_merges, unk_token=UNKNOWN)
     return _assembled(model, normalizer, split, decoders.Metaspace())
@@ -213,9 +251,14 @@ def _unigram(
     scored = fit_unigrams(seeds, SPECIAL, corpus.words, letters, room + len(letters))
     # A piece for a byte is worth less than any other: it is there for what nothing else can write.
     least = min(score for _, score in scored)
-    vocabulary = [(piece, 0.0) for piece in SPECIAL] + scored + [(piece, least) for piece in spelled]
+    vocabulary = (
+        [(piece, 0.0) for piece in SPECIAL] + scored + [(piece, least) for piece in spelled]
+    )
     return _assembled(
-        models.Unigram(vocabulary, unk_id=1), normalizer, pre_tokenizers.Metaspace(), decoders.Metaspace()
+        models.Unigram(vocabulary, unk_id=1),
+        normalizer,
+        pre_tokenizers.Metaspace(),
+        decoders.Metaspace(),
     )
 
 
@@ -233,7 +276,9 @@ def _run_pieces(corpus: _Corpus, number: int) -> tuple[list[str], list[tuple[str
     trained = tokenizers.Tokenizer(models.BPE())
     trained.train_from_iterator(corpus.runs, trainer)
     vocabulary, merges = _learned(trained)
-    return [piece for piece in sorted(vocabulary, key=vocabulary.__getitem__) if len(piece) > 1], merges
+    return [
+        piece for piece in sorted(vocabulary, key=vocabulary.__getitem__) if len(piece) > 1
+    ], merges
 
 
 def _learned(trained: tokenizers.Tokenizer) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -245,15 +290,23 @@ def _extended(vocabulary: dict[str, int], pieces: list[str]) -> dict[str, int]:
     return {**vocabulary, **{piece: place for place, piece in enumerate(pieces, len(vocabulary))}}
 
 
-def _train(texts: Sequence[str], model: Any, trainer: Any, normalizer: Any, pre_tokenizer: Any) -> tokenizers.Tokenizer:
+def _train(
+    texts: Sequence[str], model: Any, trainer: Any, normalizer: Any, pre_tokenizer: Any
+) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 
-def _assembled(model: Any, normalizer: Any, pre_tokenizer: Any, decoder: Any) -> tokenizers.Tokenizer:
+def _assembled(
+    model: Any, normalizer: Any, pre_tokenizer: Any, decoder: Any
+) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = normalizer, pre_tokenizer, decoder
+    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = (
+        normalizer,
+        pre_tokenizer,
+        decoder,
+    )
     tokenizer.add_special_tokens(SPECIAL)
     return tokenizer

@@ -1,7 +1,9 @@
-"""Read csv and tsv: every cell is the text that stands there, so it means the same whatever else its column holds.
+"""Read csv and tsv: every cell is the text that stands there, so it means the same whatever else
+its column holds.
 
-Arrow parses, in parallel and into little memory. It forgives what moves or swallows cells, so `quoting.py` looks at the
-quotes beforehand, and finds the line where Arrow says that something is wrong.
+Arrow parses, in parallel and into little memory. It forgives what moves or swallows cells, so
+`quoting.py` looks at the quotes beforehand, and finds the line where Arrow says that something is
+wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from multimodal_gen.errors import TableError, shown
 from multimodal_gen.rows.formats.encoding import require_utf8
 from multimodal_gen.rows.formats.quoting import Header, check_quotes, explain_rows, read_header
 
-# Small blocks keep the memory of what is being parsed small; a row that does not fit into one gets larger ones.
+# Small blocks keep the memory of what is being parsed small; a row that does not fit into one gets
+# larger ones.
 _BLOCK = 1 << 20
 _LARGEST_BLOCK = 1 << 30
 PANDAS_2 = pd.__version__.startswith("2.")
@@ -30,8 +33,9 @@ PANDAS_2 = pd.__version__.startswith("2.")
 def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.DataFrame:
     """Read a file of rows whose cells are told apart by a separator, as RFC 4180 has it.
 
-    A cell in double quotes may hold separators, line breaks and doubled quotes. A quote elsewhere in a cell is part of
-    its text. Blank lines are passed over, unless there is only one column: then each is a row with an empty cell.
+    A cell in double quotes may hold separators, line breaks and doubled quotes. A quote elsewhere
+    in a cell is part of its text. Blank lines are passed over, unless there is only one column:
+    then each is a row with an empty cell.
 
     Args:
         path: The file.
@@ -39,8 +43,8 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
         na_values: The texts that are missing cells.
 
     Raises:
-        TableError: If a row has more or fewer cells than the header, a quoted cell does not end in a quote, two columns
-            have one name, or the file is not UTF-8. It names the line.
+        TableError: If a row has more or fewer cells than the header, a quoted cell does not end in
+            a quote, two columns have one name, or the file is not UTF-8. It names the line.
     """
     header = read_header(path, separator)
     _check_names(header)
@@ -49,9 +53,15 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
     quotes = check_quotes(path, separator)
     table = _parse(path, separator, na_values, header, newlines=quotes is not None)
     # Where there is one column every line looks like a row.
-    if len(header.names) > 1 and quotes is not None and quotes.line_ends > len(table) + header.line_ends:
+    if (
+        len(header.names) > 1
+        and quotes is not None
+        and quotes.line_ends > len(table) + header.line_ends
+    ):
         _warn_of_swallowed_rows(table, separator)
-    return table.to_pandas(types_mapper={pa.large_string(): text_dtype()}.get, split_blocks=True, self_destruct=True)
+    return table.to_pandas(
+        types_mapper={pa.large_string(): text_dtype()}.get, split_blocks=True, self_destruct=True
+    )
 
 
 def text_dtype() -> Any:
@@ -68,24 +78,31 @@ def _check_names(header: Header) -> None:
         places = [position + 1 for position, name in enumerate(names) if name == twice[0]]
         what = f"are all called {twice[0]!r}" if twice[0] else "have no name"
         raise TableError(
-            f"Columns {', '.join(map(str, places))} {what}. Give each column a name of its own in line "
-            f"{header.line}, or delete those that are not needed."
+            f"Columns {', '.join(map(str, places))} {what}. Give each column a name of its own in "
+            f"line {header.line}, or delete those that are not needed."
         )
 
 
-def _parse(path: Path, separator: str, na_values: Sequence[str], header: Header, newlines: bool) -> pa.Table:
+def _parse(
+    path: Path, separator: str, na_values: Sequence[str], header: Header, newlines: bool
+) -> pa.Table:
     convert = csv.ConvertOptions(
         column_types=dict.fromkeys(header.names, pa.large_string()),
         null_values=list(na_values),
         strings_can_be_null=bool(na_values),
     )
-    parse = csv.ParseOptions(delimiter=separator, newlines_in_values=newlines, ignore_empty_lines=len(header.names) > 1)
+    parse = csv.ParseOptions(
+        delimiter=separator, newlines_in_values=newlines, ignore_empty_lines=len(header.names) > 1
+    )
     block = _BLOCK
     while True:
         read = csv.ReadOptions(block_size=block, skip_rows=header.line - 1)
         try:
-            # As a stream, which has fewer blocks in the works at a time than `csv.read_csv`, and is as fast.
-            with csv.open_csv(path, read_options=read, parse_options=parse, convert_options=convert) as stream:
+            # As a stream, which has fewer blocks in the works at a time than `csv.read_csv`, and is
+            # as fast.
+            with csv.open_csv(
+                path, read_options=read, parse_options=parse, convert_options=convert
+            ) as stream:
                 return stream.read_all()
         except pa.ArrowInvalid as error:
             if "straddling" in str(error) and block < _LARGEST_BLOCK:
@@ -97,8 +114,9 @@ def _parse(path: Path, separator: str, na_values: Sequence[str], header: Header,
 
 
 def _warn_of_swallowed_rows(table: pa.Table, separator: str) -> None:
-    # Two stray quotes, the first at the beginning of a cell and the second at the end of one, rows further down, make
-    # one long cell of all between. Its lines then have as many separators as rows of this table.
+    # Two stray quotes, the first at the beginning of a cell and the second at the end of one, rows
+    # further down, make one long cell of all between. Its lines then have as many separators as
+    # rows of this table.
     last = table.num_columns - 1
     for position, name in enumerate(table.column_names):
         column = table.column(position)
@@ -106,11 +124,20 @@ def _warn_of_swallowed_rows(table: pa.Table, separator: str) -> None:
         for row in rows.tolist():
             cell = column[row].as_py()
             first, *middle, end = cell.splitlines() or [""]
-            plausible = [first.count(separator), *(line.count(separator) for line in middle), end.count(separator)]
-            if (middle or separator == "\t") and plausible == [last - position, *[last] * len(middle), position]:
+            plausible = [
+                first.count(separator),
+                *(line.count(separator) for line in middle),
+                end.count(separator),
+            ]
+            if (middle or separator == "\t") and plausible == [
+                last - position,
+                *[last] * len(middle),
+                position,
+            ]:
                 warnings.warn(
-                    f"A cell in quotes holds line breaks, and each of its lines looks like a row: {shown(cell)} at "
-                    f"index {row}, column {name!r}. If rows were swallowed, a quote is left over at both ends of it.",
+                    "A cell in quotes holds line breaks, and each of its lines looks like a row: "
+                    f"{shown(cell)} at index {row}, column {name!r}. If rows were swallowed, a "
+                    "quote is left over at both ends of it.",
                     stacklevel=5,
                 )
                 return

@@ -20,13 +20,15 @@ def require_utf8(path: Path) -> None:
         for number, line in enumerate(file, 1):
             if number == 1 and line.startswith(_UTF_16):
                 raise TableError(
-                    'It is text in UTF-16, and not in UTF-8. Save it as UTF-8, or read it with `encoding="utf-16"`.'
+                    "It is text in UTF-16, and not in UTF-8. Save it as UTF-8, or read it with "
+                    '`encoding="utf-16"`.'
                 )
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
                 around = line[max(0, error.start - 20) : error.start + 20]
                 raise TableError(
-                    f"Line {number} is not UTF-8 text: {shown(around)}. Save the file as UTF-8, or read it with the "
+                    f"Line {number} is not UTF-8 text: {shown(around)}. Save the file as UTF-8, or "
+                    "read it with the "
                     'encoding that it was written in, often `encoding="cp1252"`.'
                 ) from None

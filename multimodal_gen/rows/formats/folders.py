@@ -1,6 +1,8 @@
-"""Make a table of a folder of pictures: a folder for each class, perhaps below one for each part of a split.
+"""Make a table of a folder of pictures: a folder for each class, perhaps below one for each part of
+a split.
 
-Where a file metadata.csv or metadata.jsonl names the pictures, `metadata.py` makes the table of that.
+Where a file metadata.csv or metadata.jsonl names the pictures, `metadata.py` makes the table of
+that.
 """
 
 from __future__ import annotations
@@ -17,7 +19,21 @@ from multimodal_gen.errors import TableError
 from multimodal_gen.rows.formats.encoding import require_utf8
 
 IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm")
+    (
+        ".jpg",
+        ".jpeg",
+        ".jfif",
+        ".png",
+        ".gif",
+        ".bmp",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".avif",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+    )
 )
 # Folders that are called so are the parts of a split; `data.py` knows the same words.
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
@@ -41,10 +57,10 @@ class Found:
 def read_folders(root: Path) -> pd.DataFrame:
     """A row for each picture below a class folder, sorted by path.
 
-    Columns are "image" (the path relative to the folder), "caption" (the text of a file of the same name ending in
-    `.txt`, or empty) and "label" (the class folder). If the only folders with pictures are called as parts of a split
-    are, and classes lie below them, there is a column "split" too, the name of that folder; if pictures lie in them at
-    once, there is no "label".
+    Columns are "image" (the path relative to the folder), "caption" (the text of a file of the same
+    name ending in `.txt`, or empty) and "label" (the class folder). If the only folders with
+    pictures are called as parts of a split are, and classes lie below them, there is a column
+    "split" too, the name of that folder; if pictures lie in them at once, there is no "label".
 
     Raises:
         TableError: If there is no such picture, or a caption is not UTF-8 text.
@@ -59,7 +75,8 @@ def read_folders(root: Path) -> pd.DataFrame:
     outside = [path.as_posix() for path in found.pictures if len(path.parts) <= depth]
     if not inside:
         raise TableError(
-            f"There is no picture in any class folder, as in CLASS/1.jpg. Received: path={os.fspath(root)!r}"
+            "There is no picture in any class folder, as in CLASS/1.jpg. Received: "
+            f"path={os.fspath(root)!r}"
         )
     table = pd.DataFrame({"image": [path.as_posix() for path in inside]})
     table["caption"] = [_caption(root / path) for path in inside]
@@ -98,13 +115,16 @@ def _caption(picture: Path) -> str:
         try:
             require_utf8(side_car)
         except TableError as error:
-            raise TableError(f"A caption cannot be read. {error} Received: path={os.fspath(side_car)!r}") from None
+            raise TableError(
+                f"A caption cannot be read. {error} Received: path={os.fspath(side_car)!r}"
+            ) from None
         raise
 
 
 def _has_picture(side_car: Path) -> bool:
     return any(side_car.with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES) or any(
-        other.suffix.lower() in IMAGE_SUFFIXES for other in side_car.parent.glob(f"{glob.escape(side_car.stem)}.*")
+        other.suffix.lower() in IMAGE_SUFFIXES
+        for other in side_car.parent.glob(f"{glob.escape(side_car.stem)}.*")
     )
 
 
@@ -112,16 +132,28 @@ def _tell(root: Path, table: pd.DataFrame, outside: list[str], found: Found) -> 
     bare = table["image"][table["caption"] == ""].tolist()
     if 0 < len(bare) < len(table):
         warnings.warn(
-            f"{len(bare)} of the {len(table)} pictures below {os.fspath(root)!r} have no caption, as their .txt file "
-            f"is missing or empty, {bare[0]!r} first.",
+            f"{len(bare)} of the {len(table)} pictures below {os.fspath(root)!r} have no caption, "
+            f"as their .txt file is missing or empty, {bare[0]!r} first.",
             stacklevel=4,
         )
     kinds = [
         (outside, "picture that is in no class folder", "pictures that are in no class folder"),
-        (found.others, "file that is neither a picture nor a caption", "files that are neither pictures nor captions"),
-        (found.links, "link to a folder, as links are not followed", "links to folders, as links are not followed"),
+        (
+            found.others,
+            "file that is neither a picture nor a caption",
+            "files that are neither pictures nor captions",
+        ),
+        (
+            found.links,
+            "link to a folder, as links are not followed",
+            "links to folders, as links are not followed",
+        ),
     ]
-    left = [f"{len(names)} {one if len(names) == 1 else many} ({_some(names)})" for names, one, many in kinds if names]
+    left = [
+        f"{len(names)} {one if len(names) == 1 else many} ({_some(names)})"
+        for names, one, many in kinds
+        if names
+    ]
     if left:
         warnings.warn(f"Left out below {os.fspath(root)!r}: {'; '.join(left)}.", stacklevel=4)
 

@@ -1,4 +1,6 @@
-"""Read jsonl: one JSON object per line, whose keys are columns and whose values stay what JSON says they are."""
+"""Read jsonl: one JSON object per line, whose keys are columns and whose values stay what JSON says
+they are.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,23 @@ from multimodal_gen.errors import TableError, shown
 from multimodal_gen.rows.formats.delimited import PANDAS_2, text_dtype
 from multimodal_gen.rows.formats.encoding import require_utf8
 
-# Rows that are held as dicts before they are taken apart into columns, which need a fraction of the memory.
+# Rows that are held as dicts before they are taken apart into columns, which need a fraction of the
+# memory.
 _ROWS = 4096
 # Up to here every whole number is a float.
 _EXACT = 2**53
 
 
 def read_jsonl(path: Path) -> pd.DataFrame:
-    """Read a file of one JSON object per line; a key that an object lacks, or null, is a missing cell.
+    """Read a file of one JSON object per line; a key that an object lacks, or null, is a missing
+    cell.
 
-    Blank lines are passed over. Not by pandas, which takes texts that look like dates or numbers for such.
+    Blank lines are passed over. Not by pandas, which takes texts that look like dates or numbers
+    for such.
 
     Raises:
-        TableError: If a line is not a JSON object, has a key twice, or is not UTF-8; it names the line.
+        TableError: If a line is not a JSON object, has a key twice, or is not UTF-8; it names the
+            line.
     """
     columns: dict[str, list[list[Any] | pa.Array]] = {}
     rows = 0
@@ -74,7 +80,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+        raise ValueError(
+            f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice"
+        )
     return row
 
 
@@ -85,10 +93,13 @@ def _refused(number: int, line: str, error: Exception) -> TableError:
 
 
 def _no_object(number: int, line: str, value: Any) -> TableError:
-    what = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}.get(type(value), "a number")
+    what = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}.get(
+        type(value), "a number"
+    )
     hint = f" {_WHOLE}" if number == 1 and isinstance(value, list) else ""
     return TableError(
-        f"Line {number} is {what}, and a jsonl file has one JSON object per line: {_clipped(line)}.{hint}"
+        f"Line {number} is {what}, and a jsonl file has one JSON object per line: "
+        f"{_clipped(line)}.{hint}"
     )
 
 
@@ -114,10 +125,18 @@ def _column(pieces: list[list[Any] | pa.Array]) -> pd.Series:
     if any(isinstance(piece, pa.Array) for piece in pieces) and all(
         isinstance(piece, pa.Array) or all(cell is None for cell in piece) for piece in pieces
     ):
-        texts = pa.chunked_array([pa.array(piece, pa.large_string()) for piece in pieces], pa.large_string())
+        texts = pa.chunked_array(
+            [pa.array(piece, pa.large_string()) for piece in pieces], pa.large_string()
+        )
         if texts.null_count < len(texts):
-            return texts.to_pandas(types_mapper=None if PANDAS_2 else {pa.large_string(): text_dtype()}.get)
-    cells = [cell for piece in pieces for cell in (piece.to_pylist() if isinstance(piece, pa.Array) else piece)]
+            return texts.to_pandas(
+                types_mapper=None if PANDAS_2 else {pa.large_string(): text_dtype()}.get
+            )
+    cells = [
+        cell
+        for piece in pieces
+        for cell in (piece.to_pylist() if isinstance(piece, pa.Array) else piece)
+    ]
     kinds = set(map(type, cells))
     some = kinds - {type(None)}
     if some == {int}:
@@ -133,7 +152,8 @@ def _column(pieces: list[list[Any] | pa.Array]) -> pd.Series:
         try:
             return pd.Series(cells)
         except UnicodeEncodeError:
-            # Half of a surrogate pair, as in "\ud83d": pandas' texts cannot hold it, plain objects can.
+            # Half of a surrogate pair, as in "\ud83d": pandas' texts cannot hold it, plain objects
+            # can.
             return pd.Series(cells, dtype=object)
     if kinds == {bool}:
         return pd.Series(np.array(cells))

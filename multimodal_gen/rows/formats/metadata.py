@@ -27,10 +27,11 @@ def read_metadata(
 ) -> pd.DataFrame | None:
     """The table that files of metadata in a folder are, or None where there are none.
 
-    Its columns are theirs. Beside `file_name` there is "image", the path relative to `root`, and beside
-    `front_file_name` likewise "front". Where one file has such a column of its own with other cells, it stays, a
-    warning says so, and the paths of all parts are in "image_path" or "front_path". Where each part of a split has
-    a file of its own, the rows of training come first, and "split" is the folder's name.
+    Its columns are theirs. Beside `file_name` there is "image", the path relative to `root`, and
+    beside `front_file_name` likewise "front". Where one file has such a column of its own with
+    other cells, it stays, a warning says so, and the paths of all parts are in "image_path" or
+    "front_path". Where each part of a split has a file of its own, the rows of training come first,
+    and "split" is the folder's name.
 
     Args:
         root: The folder.
@@ -38,23 +39,28 @@ def read_metadata(
         na_values: Handed on to it.
 
     Raises:
-        TableError: If a folder has both files, only some parts of a split have one, a file has no `file_name`, or no
-            name is left for the paths.
+        TableError: If a folder has both files, only some parts of a split have one, a file has no
+            `file_name`, or no name is left for the paths.
     """
     own = _file_in(root)
     if own is not None:
         parts = {"": _read(own, read, na_values)}
         _add_paths(parts)
         return _told(root, parts)
-    folders = {one.name: one for one in sorted(root.iterdir()) if one.is_dir() and one.name.lower() in SPLIT_FOLDERS}
+    folders = {
+        one.name: one
+        for one in sorted(root.iterdir())
+        if one.is_dir() and one.name.lower() in SPLIT_FOLDERS
+    }
     files = {name: _file_in(folder) for name, folder in folders.items()}
     lacking = [name for name, file in files.items() if file is None]
     if len(lacking) == len(files):
         return None
     if lacking:
         raise TableError(
-            f"{next(name for name in files if name not in lacking)!r} has a file of metadata, and {lacking[0]!r} has "
-            f"none. Add it, or move the folder elsewhere. Received: path={os.fspath(root)!r}"
+            f"{next(name for name in files if name not in lacking)!r} has a file of metadata, and "
+            f"{lacking[0]!r} has none. Add it, or move the folder elsewhere. Received: "
+            f"path={os.fspath(root)!r}"
         )
     parts = {}
     for name in sorted(files, key=lambda name: SPLIT_FOLDERS.index(name.lower())):
@@ -79,10 +85,14 @@ def _told(root: Path, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
     }
     left = [path.as_posix() for path in find_files(root).pictures if path.as_posix() not in named]
     if left:
-        pictures = "1 picture that its metadata does" if len(left) == 1 else f"{len(left)} pictures that metadata do"
+        pictures = (
+            "1 picture that its metadata does"
+            if len(left) == 1
+            else f"{len(left)} pictures that metadata do"
+        )
         warnings.warn(
-            f"Left out below {os.fspath(root)!r}: {pictures} not name ({', '.join(map(repr, left[:3]))}"
-            f"{', ...' if len(left) > 3 else ''}).",
+            f"Left out below {os.fspath(root)!r}: {pictures} not name "
+            f"({', '.join(map(repr, left[:3]))}{', ...' if len(left) > 3 else ''}).",
             stacklevel=4,
         )
     return parts[""] if "" in parts else pd.concat(list(parts.values()), ignore_index=True)
@@ -98,13 +108,15 @@ def _file_in(folder: Path) -> Path | None:
     return there[0] if there else None
 
 
-def _read(file: Path, read: Callable[[Path, Sequence[str]], pd.DataFrame], na_values: Sequence[str]) -> pd.DataFrame:
+def _read(
+    file: Path, read: Callable[[Path, Sequence[str]], pd.DataFrame], na_values: Sequence[str]
+) -> pd.DataFrame:
     table = read(file, na_values)
     if not any(_is_path(name) for name in table.columns):
         raise TableError(
-            "A file of metadata needs a column `file_name`, the path of the picture relative to it; there are "
-            f"{list(table.columns)}. Where it is not meant for that, give it another name. "
-            f"Received: path={os.fspath(file)!r}"
+            "A file of metadata needs a column `file_name`, the path of the picture relative to "
+            f"it; there are {list(table.columns)}. Where it is not meant for that, give it another "
+            f"name. Received: path={os.fspath(file)!r}"
         )
     return table
 
@@ -119,21 +131,31 @@ def _column_of(name: str) -> str:
 
 def _add_paths(parts: dict[str, pd.DataFrame]) -> None:
     # A column means one thing in the whole table, so its name is settled for all parts together.
-    for name in dict.fromkeys(name for part in parts.values() for name in part.columns if _is_path(name)):
+    for name in dict.fromkeys(
+        name for part in parts.values() for name in part.columns if _is_path(name)
+    ):
         column = _column_of(name)
         paths = {
-            folder: pd.Series([_below(folder, cell) for cell in part[name].array.tolist()], index=part.index)
+            folder: pd.Series(
+                [_below(folder, cell) for cell in part[name].array.tolist()], index=part.index
+            )
             for folder, part in parts.items()
             if name in part
         }
-        if any(column in part and _texts(part[column]) != _texts(paths.get(folder)) for folder, part in parts.items()):
+        if any(
+            column in part and _texts(part[column]) != _texts(paths.get(folder))
+            for folder, part in parts.items()
+        ):
             # It is what the file says it is: a title, a number, or the name of something else.
             taken, column = column, f"{column}_path"
             if any(column in part for part in parts.values()):
-                raise TableError(f"Rename {taken!r}, or {column!r}, as the paths of {name!r} need one of these names.")
+                raise TableError(
+                    f"Rename {taken!r}, or {column!r}, as the paths of {name!r} need one of these "
+                    "names."
+                )
             warnings.warn(
-                f"The metadata have a column {taken!r} of their own, which stays as it is: the paths that {name!r} "
-                f"names stand in {column!r}.",
+                f"The metadata have a column {taken!r} of their own, which stays as it is: the "
+                f"paths that {name!r} names stand in {column!r}.",
                 stacklevel=5,
             )
         for folder, own in paths.items():
@@ -142,8 +164,18 @@ def _add_paths(parts: dict[str, pd.DataFrame]) -> None:
 
 
 def _texts(column: pd.Series | None) -> list[str | None]:
-    return [] if column is None else [None if is_missing(cell) else str(cell) for cell in column.array.tolist()]
+    return (
+        []
+        if column is None
+        else [None if is_missing(cell) else str(cell) for cell in column.array.tolist()]
+    )
 
 
 def _below(folder: str, cell: Any) -> Any:
-    return PurePosixPath(folder, cell).as_posix() if isinstance(cell, str) else None if is_missing(cell) else cell
+    return (
+        PurePosixPath(folder, cell).as_posix()
+        if isinstance(cell, str)
+        else None
+        if is_missing(cell)
+        else cell
+    )

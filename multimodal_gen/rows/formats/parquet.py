@@ -1,4 +1,6 @@
-"""Read parquet: columns as the file has them, with an index that pandas kept in it as a column again."""
+"""Read parquet: columns as the file has them, with an index that pandas kept in it as a column
+again.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ from multimodal_gen.errors import TableError
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a parquet file. The index is 0..n-1; one that pandas had given the rows becomes a column, or several.
+    """Read a parquet file. The index is 0..n-1; one that pandas had given the rows becomes a
+    column, or several.
 
-    Whole numbers without a name, as rows have them by themselves and after a filter, are left out. Whole numbers with
-    gaps get pandas' nullable type, as floats would lose digits above 2**53.
+    Whole numbers without a name, as rows have them by themselves and after a filter, are left out.
+    Whole numbers with gaps get pandas' nullable type, as floats would lose digits above 2**53.
 
     Raises:
         TableError: If two columns have one name.
@@ -29,11 +32,15 @@ def read_parquet(path: Path) -> pd.DataFrame:
     gaps = [
         field.name
         for field in schema
-        if pa.types.is_integer(field.type) and field.name in table and table[field.name].dtype.kind == "f"
+        if pa.types.is_integer(field.type)
+        and field.name in table
+        and table[field.name].dtype.kind == "f"
     ]
     if gaps:
         for name, column in zip(gaps, parquet.read_table(path, columns=gaps).columns, strict=True):
-            table[name] = pd.Series(column.to_pandas(types_mapper=_NULLABLE.get).array, index=table.index)
+            table[name] = pd.Series(
+                column.to_pandas(types_mapper=_NULLABLE.get).array, index=table.index
+            )
     return table
 
 
@@ -53,12 +60,18 @@ def _without_index(table: pd.DataFrame) -> pd.DataFrame:
     index = table.index
     if index.name is None and index.dtype.kind in "iu" and index.nlevels == 1:
         return table.reset_index(drop=True)
-    # Where a column and the index are one and the same, as after `set_index(..., drop=False)`, it is kept once.
-    if index.name is not None and index.name in table.columns and table[index.name].tolist() == index.tolist():
+    # Where a column and the index are one and the same, as after `set_index(..., drop=False)`, it
+    # is kept once.
+    if (
+        index.name is not None
+        and index.name in table.columns
+        and table[index.name].tolist() == index.tolist()
+    ):
         return table.reset_index(drop=True)
     single = index.nlevels == 1 and "index" not in table.columns
     names = [
-        name if name is not None else "index" if single else f"level_{level}" for level, name in enumerate(index.names)
+        name if name is not None else "index" if single else f"level_{level}"
+        for level, name in enumerate(index.names)
     ]
     return table.reset_index(names=names, allow_duplicates=True)
 
@@ -66,4 +79,7 @@ def _without_index(table: pd.DataFrame) -> pd.DataFrame:
 def _check_names(names: list[str]) -> None:
     twice = [name for position, name in enumerate(names) if name in names[:position]]
     if twice:
-        raise TableError(f"Several columns, or a column and the index, are called {twice[0]!r}; rename one of them.")
+        raise TableError(
+            f"Several columns, or a column and the index, are called {twice[0]!r}; rename one of "
+            "them."
+        )

@@ -1,7 +1,9 @@
-"""Where cells and rows of a csv or tsv file begin and end, by the letter of RFC 4180: what Arrow does not look at.
+"""Where cells and rows of a csv or tsv file begin and end, by the letter of RFC 4180: what Arrow
+does not look at.
 
-A cell that begins with a quote ends with one, and after that comes a separator, a line end or the end of the file. Any
-other quote is part of its cell's text. Nothing here keeps more than a block of the file in memory.
+A cell that begins with a quote ends with one, and after that comes a separator, a line end or the
+end of the file. Any other quote is part of its cell's text. Nothing here keeps more than a block of
+the file in memory.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ def read_header(path: Path, separator: str) -> Header:
     """The names of the columns: the cells of the first line that is not blank.
 
     Raises:
-        TableError: If there is none, it is not UTF-8 text, or a quoted name does not end in a quote.
+        TableError: If there is none, it is not UTF-8 text, or a quoted name does not end in a
+            quote.
     """
     if not path.stat().st_size:
         raise TableError("The file is empty.")
@@ -74,7 +77,8 @@ def read_header(path: Path, separator: str) -> Header:
         line = _line_of(text, row.start)
         if b"\0" in b"".join(row.cells) or text[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise TableError(
-                'It looks like text in UTF-16, and not in UTF-8. Save it as UTF-8, or read it with `encoding="utf-16"`.'
+                "It looks like text in UTF-16, and not in UTF-8. Save it as UTF-8, or read it with "
+                '`encoding="utf-16"`.'
             )
         try:
             names = [cell.decode("utf-8") for cell in row.cells]
@@ -103,15 +107,17 @@ def check_quotes(path: Path, separator: str) -> Quotes | None:
 
 
 def _scan(path: Path, separator: str) -> tuple[int, bool, bool]:
-    # How many line feeds there are, whether any quote has a border before it, and whether all quotes are in pairs: they
-    # open and close by turns where they stand for nothing else, a doubled one being a close and an open. So if every
-    # second one has a border before it and the others one behind, all is as it should be, and that is quickly seen.
+    # How many line feeds there are, whether any quote has a border before it, and whether all
+    # quotes are in pairs: they open and close by turns where they stand for nothing else, a doubled
+    # one being a close and an open. So if every second one has a border before it and the others
+    # one behind, all is as it should be, and that is quickly seen.
     border = np.zeros(256, bool)
     border[[ord(separator), _LINE_FEED, _RETURN]] = True
     beside = border.copy()
     beside[_QUOTE] = True
     line_ends, inside, opened, paired = 0, False, False, True
-    # What stands before the first byte of a block, and whether a quote there has still to be closed properly.
+    # What stands before the first byte of a block, and whether a quote there has still to be closed
+    # properly.
     before, closing = b"\n", False
     with path.open("rb") as file:
         if file.read(3) != codecs.BOM_UTF8:
@@ -150,7 +156,8 @@ def _search(path: Path, separator: str) -> None:
 
 
 def explain_rows(path: Path, separator: str, names: Sequence[str]) -> None:
-    """Raise the error for the first row that has more or fewer cells than there are columns, if there is one.
+    """Raise the error for the first row that has more or fewer cells than there are columns, if
+    there is one.
 
     Args:
         path: The file.
@@ -167,18 +174,28 @@ def explain_rows(path: Path, separator: str, names: Sequence[str]) -> None:
             if found == columns:
                 continue
             if found == columns + 1 and not row.cells[-1]:
-                advice = f"It ends in a {mark}: delete that in every line, or give the header one more column."
+                advice = (
+                    f"It ends in a {mark}: delete that in every line, or give the header one more "
+                    "column."
+                )
             elif found > columns:
                 advice = f"A cell with a {mark} must stand in double quotes."
             elif not b"".join(row.cells).strip():
                 advice = "Delete it."
             else:
-                advice = f"Every row needs a cell for each column; an empty one is nothing between two {mark}s."
+                advice = (
+                    "Every row needs a cell for each column; an empty one is nothing between two "
+                    f"{mark}s."
+                )
             advice = wrong_separator(names) or advice
-            line, last = _line_of(text, row.start), _line_of(text, row.start + len(text[row.start : row.end].rstrip()))
+            line, last = (
+                _line_of(text, row.start),
+                _line_of(text, row.start + len(text[row.start : row.end].rstrip())),
+            )
             if last > line:
                 advice = (
-                    f"It runs to line {last}, as a cell in quotes holds line breaks: is a quote left over? {advice}"
+                    f"It runs to line {last}, as a cell in quotes holds line breaks: is a quote "
+                    f"left over? {advice}"
                 )
             there = "is 1 column" if columns == 1 else f"are {columns} columns"
             raise TableError(
@@ -190,7 +207,10 @@ def explain_rows(path: Path, separator: str, names: Sequence[str]) -> None:
 def _rows(text: mmap.mmap, separator: str, *, blank: bool) -> Iterator[_Row]:
     # The rows with the bytes of their cells; blank lines are rows where that is asked for.
     mark = re.escape(separator.encode())
-    cell = re.compile(rb'(?:"((?:[^"]++|"")*+)"(?=[%b\r\n]|\Z)|([^%b\r\n]*+))(%b|\r\n|\r|\n|\Z)' % (mark, mark, mark))
+    cell = re.compile(
+        rb'(?:"((?:[^"]++|"")*+)"(?=[%b\r\n]|\Z)|([^%b\r\n]*+))(%b|\r\n|\r|\n|\Z)'
+        % (mark, mark, mark)
+    )
     start = place = 3 if text[:3] == codecs.BOM_UTF8 else 0
     cells: list[bytes] = []
     while place < len(text) or cells:
@@ -208,7 +228,8 @@ def _rows(text: mmap.mmap, separator: str, *, blank: bool) -> Iterator[_Row]:
 
 
 def _unpaired(text: mmap.mmap, start: int, end: int | None, separator: str) -> TableError:
-    # A cell begins with a quote at `start`; at `end` is a quote that does not end it, or the end of the file.
+    # A cell begins with a quote at `start`; at `end` is a quote that does not end it, or the end of
+    # the file.
     mark = {",": "comma", "\t": "tab"}[separator]
     line = _line_of(text, start)
     if end is None:
@@ -216,10 +237,17 @@ def _unpaired(text: mmap.mmap, start: int, end: int | None, separator: str) -> T
         assert body is not None
         end = body.end()
     if end == len(text):
-        what = f"A quote opens a cell in line {line} and is never closed: {_clipped(text[start : start + 200])}"
+        what = (
+            f"A quote opens a cell in line {line} and is never closed: "
+            f"{_clipped(text[start : start + 200])}"
+        )
     else:
         at = _line_of(text, end)
-        until = "" if at == line else f"; the next quote, in line {at}, is not followed by a {mark} or a line end"
+        until = (
+            ""
+            if at == line
+            else f"; the next quote, in line {at}, is not followed by a {mark} or a line end"
+        )
         what = (
             f"A cell in line {line} begins with a quote but does not end with one{until}: "
             f"{_clipped(text[start : start + 200])}"
@@ -230,15 +258,18 @@ def _unpaired(text: mmap.mmap, start: int, end: int | None, separator: str) -> T
         end_of_line = re.compile(rb"[^\r\n]*+").match(text, start)
         assert end_of_line is not None
         seems = (
-            wrong_separator([end_of_line[0].decode("utf-8", "backslashreplace")]) if sign in ";|,\t" and sign else ""
+            wrong_separator([end_of_line[0].decode("utf-8", "backslashreplace")])
+            if sign in ";|,\t" and sign
+            else ""
         )
         if seems:
             return TableError(seems)
     plain = "" if separator == "," else " sep='\\t',"
     return TableError(
-        f'{what}. Such a cell stands in quotes, with its own quotes doubled, as in "a 5"" nail". If quotes are '
-        f"plain text here, read it with `pd.read_csv(path,{plain} quoting=3, dtype=str, keep_default_na=False, "
-        "na_values=[''])`."
+        f'{what}. Such a cell stands in quotes, with its own quotes doubled, as in "a 5"" nail". '
+        "If quotes are "
+        f"plain text here, read it with `pd.read_csv(path,{plain} quoting=3, dtype=str, "
+        "keep_default_na=False, na_values=[''])`."
     )
 
 

@@ -1,4 +1,6 @@
-"""What is done whenever Keras begins or ends an epoch on a sequence: the model stays whole, and errors stay plain."""
+"""What is done whenever Keras begins or ends an epoch on a sequence: the model stays whole, and
+errors stay plain.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,13 @@ from multimodal_gen.sequence.keras_inside.wrapping import attend
 
 
 def attend_call(call: KerasCall, *, ending: bool = False) -> None:
-    """Put around the model of a running method of Keras what its backend needs; it comes off when the method ends.
+    """Put around the model of a running method of Keras what its backend needs; it comes off when
+    the method ends.
 
     Args:
         call: The method that runs.
-        ending: Whether it ends an epoch, as `fit` and `evaluate` also do before they begin the first.
+        ending: Whether it ends an epoch, as `fit` and `evaluate` also do before they begin the
+            first.
 
     Raises:
         RuntimeError: If Keras works in another way.
@@ -25,7 +29,9 @@ def attend_call(call: KerasCall, *, ending: bool = False) -> None:
     backend = keras.backend.backend()
     if backend == "torch":
         return
-    attendance, begins = attend(call.frame, call.model, forget_broken_call if backend == "jax" else None)
+    attendance, begins = attend(
+        call.frame, call.model, forget_broken_call if backend == "jax" else None
+    )
     if begins and backend == "jax":
         forget_broken_call(call.model)
     if ending:

@@ -1,9 +1,10 @@
 """Which method of Keras is running, and what it reads batches for.
 
-The hooks of a dataset do not tell: they come before training too, in another order on each backend, and none of them
-knows the epoch. `fit` does know it, and is below us on the stack when it begins an epoch, so it is asked there. The
-stack is walked once per question, and nothing is changed. What is not found where Keras runs is an error: an order of
-rows that stays the same in all epochs would look like training.
+The hooks of a dataset do not tell: they come before training too, in another order on each backend,
+and none of them knows the epoch. `fit` does know it, and is below us on the stack when it begins an
+epoch, so it is asked there. The stack is walked once per question, and nothing is changed. What is
+not found where Keras runs is an error: an order of rows that stays the same in all epochs would
+look like training.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _HOOKS = {"on_epoch_begin", "on_epoch_end"}
 _BUILDS = "_symbolic_build"
 _OWN = __name__.partition(".")[0]
 _TELL = (
-    "Tell the sequence its epoch in a callback: `fit(data, callbacks=[keras.callbacks.LambdaCallback("
+    "Tell the sequence its epoch in a callback: `fit(data, "
+    "callbacks=[keras.callbacks.LambdaCallback("
     'on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch))])`.'
 )
 
@@ -76,7 +78,10 @@ class KerasCall:
         Raises:
             RuntimeError: If the method has no such variable.
         """
-        way_out = "Read the batches in a loop of your own: `for batch in data: model.train_on_batch(*batch)`."
+        way_out = (
+            "Read the batches in a loop of your own: `for batch in data: "
+            "model.train_on_batch(*batch)`."
+        )
         return self.local(name, "to know what it was given", way_out)
 
     def local(self, name: str, what_for: str, way_out: str) -> Any:
@@ -87,11 +92,14 @@ class KerasCall:
         """
         assert self.frame is not None
         if name not in self.frame.f_locals:
-            raise unknown_keras(f"has no variable `{name}` in `{self.method}`, which is needed {what_for}", way_out)
+            raise unknown_keras(
+                f"has no variable `{name}` in `{self.method}`, which is needed {what_for}", way_out
+            )
         return self.frame.f_locals[name]
 
     def epoch(self, num_batches: int) -> int | None:
-        """The pass over the data that the epoch of `fit` is in, counting from 0, or None in another method.
+        """The pass over the data that the epoch of `fit` is in, counting from 0, or None in another
+        method.
 
         While `fit` builds the model, before its first epoch, it is the one that will come first.
 
@@ -107,10 +115,17 @@ class KerasCall:
         what_for = "to know the epoch; without it all epochs would have the rows in one order"
         epoch = first if self.building else self.local("epoch", what_for, _TELL)
         try:
-            return pass_of(operator.index(epoch), operator.index(first), self.argument("steps_per_epoch"), num_batches)
+            return pass_of(
+                operator.index(epoch),
+                operator.index(first),
+                self.argument("steps_per_epoch"),
+                num_batches,
+            )
         except TypeError:
             kind = type(epoch).__name__
-            raise unknown_keras(f"has a variable `epoch` in `fit` that is not a number but a {kind}", _TELL) from None
+            raise unknown_keras(
+                f"has a variable `epoch` in `fit` that is not a number but a {kind}", _TELL
+            ) from None
 
     def check_known(self) -> None:
         """Make sure that whoever called a hook has been recognised, if it was Keras.
@@ -120,10 +135,13 @@ class KerasCall:
         """
         if self.direct and not self.adapting:
             raise unknown_keras(
-                "reads data from another place than its data adapters, so nothing is known of it", _TELL
+                "reads data from another place than its data adapters, so nothing is known of it",
+                _TELL,
             )
         if self.hooked and self.method is None:
-            raise unknown_keras("reads data in another method than `fit`, `evaluate` and `predict`", _TELL)
+            raise unknown_keras(
+                "reads data in another method than `fit`, `evaluate` and `predict`", _TELL
+            )
 
 
 def keras_call() -> KerasCall:
@@ -150,10 +168,12 @@ def keras_call() -> KerasCall:
 
 
 def adapter_asks() -> bool:
-    """Whether one of Keras's data adapters reads a batch, be it through a generator or a dataset of one's own.
+    """Whether one of Keras's data adapters reads a batch, be it through a generator or a dataset of
+    one's own.
 
-    What a callback reads while `fit` runs it reads for itself, and so does a dataset's hook: no adapter has asked.
-    This is asked for every batch on tensorflow. An adapter is the next frame but one, so the walk ends there.
+    What a callback reads while `fit` runs it reads for itself, and so does a dataset's hook: no
+    adapter has asked. This is asked for every batch on tensorflow. An adapter is the next frame but
+    one, so the walk ends there.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -167,7 +187,8 @@ def adapter_asks() -> bool:
 
 
 def learning_shapes() -> bool:
-    """Whether Keras reads a batch for its shape only: on tensorflow the first two, and where they differ, all may.
+    """Whether Keras reads a batch for its shape only: on tensorflow the first two, and where they
+    differ, all may.
 
     Raises:
         RuntimeError: If it is not known what it reads for.
@@ -175,10 +196,15 @@ def learning_shapes() -> bool:
     if keras.backend.backend() != "tensorflow":
         return False
     call = keras_call()
-    if call.method is not None and call.adapting and not call.adapting & {"get_tf_dataset", *_HOOKS}:
+    if (
+        call.method is not None
+        and call.adapting
+        and not call.adapting & {"get_tf_dataset", *_HOOKS}
+    ):
         # Batches to train on are read on a thread of tensorflow's, where no method is on the stack.
         raise unknown_keras(
-            "reads batches in another function than `get_tf_dataset`, and whether for their shapes is not known",
+            "reads batches in another function than `get_tf_dataset`, and whether for their "
+            "shapes is not known",
             "Leave out `bucket_by_length`.",
         )
     return "get_tf_dataset" in call.adapting

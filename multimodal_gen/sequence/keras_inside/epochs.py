@@ -1,4 +1,6 @@
-"""Which epoch it is, said by Keras itself: callbacks are told before the first batch of each is read."""
+"""Which epoch it is, said by Keras itself: callbacks are told before the first batch of each is
+read.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ import keras
 def pass_of(epoch: int, first: int, steps: int | None, num_batches: int) -> int:
     """The pass over the data that an epoch of `fit` is in, counting from 0.
 
-    With fewer steps in an epoch than batches in a pass, Keras takes several of its epochs for one pass.
+    With fewer steps in an epoch than batches in a pass, Keras takes several of its epochs for one
+    pass.
 
     Args:
         epoch: The epoch, counting from 0.
@@ -21,13 +24,15 @@ def pass_of(epoch: int, first: int, steps: int | None, num_batches: int) -> int:
     """
     if steps is None:
         return epoch
-    # A pass whose batches are used up ends the epoch of Keras early, so a pass begins with an epoch.
+    # A pass whose batches are used up ends the epoch of Keras early, so a pass begins with an
+    # epoch.
     epochs_of_a_pass = math.ceil(num_batches / min(steps, num_batches))
     return first + (epoch - first) // epochs_of_a_pass
 
 
 class FollowFit(keras.callbacks.Callback):
-    """Sets the epoch of a sequence to that of the `fit` it is given to, so that nobody has to look for it.
+    """Sets the epoch of a sequence to that of the `fit` it is given to, so that nobody has to look
+    for it.
 
     Args:
         sequence: What `fit` trains on, with an `epoch` and `num_batches`.
@@ -46,4 +51,6 @@ class FollowFit(keras.callbacks.Callback):
         """Set the epoch; an endless sequence counts for itself."""
         self._begun = epoch if self._begun is None else self._begun
         if self.sequence.num_batches is not None:
-            self.sequence.epoch = pass_of(epoch, self._begun, self.params.get("steps"), self.sequence.num_batches)
+            self.sequence.epoch = pass_of(
+                epoch, self._begun, self.params.get("steps"), self.sequence.num_batches
+            )

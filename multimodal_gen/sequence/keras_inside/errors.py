@@ -1,4 +1,6 @@
-"""The one error of this folder: a Keras that does not work as the versions that this package was tried with."""
+"""The one error of this folder: a Keras that does not work as the versions that this package was
+tried with.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ def unknown_keras(missing: str, way_out: str) -> RuntimeError:
         way_out: What works in spite of it, as a sentence.
     """
     return RuntimeError(
-        f"Keras {keras.__version__} {missing}. {way_out} Or install {_TRIED}, which this version of multimodal_gen "
-        f"was tried with. Received: keras.__version__={keras.__version__!r}"
+        f"Keras {keras.__version__} {missing}. {way_out} Or install {_TRIED}, which this version "
+        f"of multimodal_gen was tried with. Received: keras.__version__={keras.__version__!r}"
     )
 
 
@@ -38,7 +40,9 @@ def need(owner: Any, names: str, what_for: str, way_out: str) -> None:
     """
     for name in names.split():
         if not hasattr(owner, name):
-            raise unknown_keras(f"has no `{type(owner).__name__}.{name}`, which is needed {what_for}", way_out)
+            raise unknown_keras(
+                f"has no `{type(owner).__name__}.{name}`, which is needed {what_for}", way_out
+            )
 
 
 def need_in_code(function: Any, name: str, what_for: str, way_out: str) -> None:
@@ -49,4 +53,6 @@ def need_in_code(function: Any, name: str, what_for: str, way_out: str) -> None:
     """
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None or name not in code.co_names:
-        raise unknown_keras(f"uses no `{name}` in `{function.__qualname__}`, which is needed {what_for}", way_out)
+        raise unknown_keras(
+            f"uses no `{name}` in `{function.__qualname__}`, which is needed {what_for}", way_out
+        )

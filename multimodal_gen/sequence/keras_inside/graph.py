@@ -29,7 +29,9 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     Raises:
         RuntimeError: If Keras does not list them.
     """
-    need(model, "_flatten_layers", "to look through all layers", "Save the model with `model.save`.")
+    need(
+        model, "_flatten_layers", "to look through all layers", "Save the model with `model.save`."
+    )
     return list(model._flatten_layers())
 
 
@@ -39,5 +41,10 @@ def was_called(model: keras.Model) -> bool:
     Raises:
         RuntimeError: If Keras takes no note of it.
     """
-    need(model, "_called", "to export a model to ONNX", "Call the model on a batch before you export it.")
+    need(
+        model,
+        "_called",
+        "to export a model to ONNX",
+        "Call the model on a batch before you export it.",
+    )
     return bool(model._called)

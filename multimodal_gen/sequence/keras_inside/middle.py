@@ -1,8 +1,10 @@
-"""The `fit` of Keras that is running: what it was given, and how it is made to start in the middle of an epoch.
+"""The `fit` of Keras that is running: what it was given, and how it is made to start in the middle
+of an epoch.
 
-`fit` can leave out epochs, and nothing less. But it takes the steps of an epoch from an object, its `epoch_iterator`,
-and that takes batches from the data it was given. For one epoch, the first steps are left out there, and the data is
-one that begins with the batch after them. Keras then counts, shows and trains steps as if it had done the others.
+`fit` can leave out epochs, and nothing less. But it takes the steps of an epoch from an object, its
+`epoch_iterator`, and that takes batches from the data it was given. For one epoch, the first steps
+are left out there, and the data is one that begins with the batch after them. Keras then counts,
+shows and trains steps as if it had done the others.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class RunningFit:
         return self.iterator.steps_per_epoch is None
 
     def steps(self, sequence: Any) -> int:
-        """Steps of an epoch; one that is given more of them than there are batches ends with the batches."""
+        """Steps of an epoch; one that is given more of them than there are batches ends with the
+        batches.
+        """
         steps, batches = int(self.iterator.num_batches), sequence.num_batches
         return steps if batches is None else min(steps, batches)
 
@@ -62,23 +66,26 @@ class RunningFit:
         adapter = self.iterator.data_adapter
         if getattr(adapter, "py_dataset", None) is not sequence:
             raise ValueError(
-                "`ResumeTraining` must be given the sequence that `fit` trains on. Received: sequence of type "
-                f"{type(sequence).__name__}, another than `fit` has"
+                "`ResumeTraining` must be given the sequence that `fit` trains on. Received: "
+                f"sequence of type {type(sequence).__name__}, another than `fit` has"
             )
         if adapter.shuffle:
             raise ValueError(
-                "Give `fit` `shuffle=False`: the sequence shuffles rows itself, and how Keras permutes its batches "
-                "is not known again after an interruption. Received: shuffle=True"
+                "Give `fit` `shuffle=False`: the sequence shuffles rows itself, and how Keras "
+                "permutes its batches is not known again after an interruption. Received: "
+                "shuffle=True"
             )
         steps, batches = int(self.iterator.num_batches), adapter.py_dataset.num_batches
         if batches is not None and steps < batches:
             raise ValueError(
-                f"Where `steps_per_epoch` is less than the {batches} batches of the sequence, an endless one is "
-                f"needed: `MultimodalSequence(..., endless=True)`. Received: steps_per_epoch={steps}"
+                f"Where `steps_per_epoch` is less than the {batches} batches of the sequence, an "
+                "endless one is needed: `MultimodalSequence(..., endless=True)`. Received: "
+                f"steps_per_epoch={steps}"
             )
 
     def begin_at(self, step: int, batch: int) -> None:
-        """Have the epoch that is about to begin start at a step, with the batch at a position of the sequence.
+        """Have the epoch that is about to begin start at a step, with the batch at a position of
+        the sequence.
 
         Raises:
             ValueError: If the step is not one at which `fit` begins an execution.
@@ -86,8 +93,9 @@ class RunningFit:
         at_once = self.steps_at_once
         if step % at_once:
             raise ValueError(
-                "The model was saved between two steps of what is one execution now; compile it with a "
-                f"`steps_per_execution` that {step} is a multiple of. Received: steps_per_execution={at_once}"
+                "The model was saved between two steps of what is one execution now; compile it "
+                f"with a `steps_per_execution` that {step} is a multiple of. Received: "
+                f"steps_per_execution={at_once}"
             )
         iterator, adapter = self.iterator, self.iterator.data_adapter
         whole, enumerate_all = adapter.py_dataset, iterator._enumerate_iterator
@@ -115,15 +123,24 @@ def running_fit() -> RunningFit:
     call = keras_call()
     if call.method != "fit":
         raise RuntimeError(
-            "`ResumeTraining` works in `keras.Model.fit` only; in a loop of your own, take `sequence.state()` and "
-            f"`sequence.set_state(state)`. Received: {'no' if call.method is None else f'`{call.method}` and no'} `fit`"
+            "`ResumeTraining` works in `keras.Model.fit` only; in a loop of your own, take "
+            "`sequence.state()` and `sequence.set_state(state)`. Received: "
+            f"{'no' if call.method is None else f'`{call.method}` and no'} `fit`"
         )
-    iterator, callbacks = (call.local(name, _WHAT_FOR, _WAY_OUT) for name in ("epoch_iterator", "callbacks"))
+    iterator, callbacks = (
+        call.local(name, _WHAT_FOR, _WAY_OUT) for name in ("epoch_iterator", "callbacks")
+    )
     # Looked at here, so that a Keras that lacks them is known before anything is trained.
-    need(iterator, "_enumerate_iterator steps_per_execution steps_per_epoch num_batches data_adapter", *_WHY)
+    need(
+        iterator,
+        "_enumerate_iterator steps_per_execution steps_per_epoch num_batches data_adapter",
+        *_WHY,
+    )
     need(callbacks, "callbacks", *_WHY)
     need(call.model, "_initial_epoch _symbolic_build", *_WHY)
-    return RunningFit(call.argument("epochs"), callbacks, iterator, call.argument("validation_data") is not None)
+    return RunningFit(
+        call.argument("epochs"), callbacks, iterator, call.argument("validation_data") is not None
+    )
 
 
 def start_with(model: keras.Model, epoch: int | None) -> None:
@@ -143,11 +160,14 @@ def check_started(epoch: int, wanted: int) -> None:
         RuntimeError: If it has begun with another one.
     """
     if epoch != wanted:
-        raise unknown_keras(f"began with epoch {epoch} in place of {wanted}, and would train epochs twice", _WAY_OUT)
+        raise unknown_keras(
+            f"began with epoch {epoch} in place of {wanted}, and would train epochs twice", _WAY_OUT
+        )
 
 
 def make_variables(model: keras.Model, batch: Any) -> None:
-    """Have the metrics and the optimizer of a model make the variables that they otherwise make in the first step.
+    """Have the metrics and the optimizer of a model make the variables that they otherwise make in
+    the first step.
 
     Raises:
         RuntimeError: If Keras works in another way.
@@ -157,7 +177,9 @@ def make_variables(model: keras.Model, batch: Any) -> None:
 
 
 def model_of(callback: keras.callbacks.Callback) -> keras.Model:
-    """The model of a callback as it is; `callback.model` costs time on jax at every access within an epoch."""
+    """The model of a callback as it is; `callback.model` costs time on jax at every access within
+    an epoch.
+    """
     need(callback, "_model", *_WHY)
     return callback._model
 

@@ -1,8 +1,9 @@
 """Errors of this package come out of Keras as themselves, on tensorflow too.
 
-There Keras reads batches inside of a graph, which makes of every error one of its own, with a page of text. So what
-takes a batch out of the graph is wrapped while a method of Keras runs: the functions of a model that run a step, and
-for `predict` the iterator. If one fails because a batch could not be made, the error that said so is raised.
+There Keras reads batches inside of a graph, which makes of every error one of its own, with a page
+of text. So what takes a batch out of the graph is wrapped while a method of Keras runs: the
+functions of a model that run a step, and for `predict` the iterator. If one fails because a batch
+could not be made, the error that said so is raised.
 """
 
 from __future__ import annotations
@@ -26,8 +27,13 @@ _WAY_OUT = "Choose another backend, as by KERAS_BACKEND=jax."
 
 
 def swallowed(error: Exception) -> None:
-    """Take note of an error that a sequence raises; in a thread of tensorflow's it will be turned into another one."""
-    if keras.backend.backend() == "tensorflow" and threading.current_thread() is not threading.main_thread():
+    """Take note of an error that a sequence raises; in a thread of tensorflow's it will be turned
+    into another one.
+    """
+    if (
+        keras.backend.backend() == "tensorflow"
+        and threading.current_thread() is not threading.main_thread()
+    ):
         _SWALLOWED.append(error)
 
 

@@ -22,8 +22,12 @@ def global_seed(*, make: bool = False) -> Any:
         from keras.src.backend.common.global_state import get_global_attribute
         from keras.src.random.seed_generator import global_seed_generator
 
-        generator = global_seed_generator() if make else get_global_attribute("global_seed_generator")
+        generator = (
+            global_seed_generator() if make else get_global_attribute("global_seed_generator")
+        )
         return None if generator is None else generator.state
     except (ImportError, AttributeError) as error:
-        missing = f"keeps its seed generator elsewhere ({error}), and a training that is resumed needs it"
+        missing = (
+            f"keeps its seed generator elsewhere ({error}), and a training that is resumed needs it"
+        )
         raise unknown_keras(missing, _WAY_OUT) from error

@@ -35,7 +35,9 @@ class Deferred:
                 self._handlers.append((number, handler))
                 signal.signal(number, self._note)
 
-    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         handlers = dict(self._handlers)
         self._give_back()
         for number in dict.fromkeys(self._arrived):

@@ -1,10 +1,12 @@
-"""A model keeps its weights whatever ends a call of Keras: an error in a batch, in a callback, or Ctrl-C.
+"""A model keeps its weights whatever ends a call of Keras: an error in a batch, in a callback, or
+Ctrl-C.
 
-On jax, `fit`, `evaluate` and `predict` take the values out of a model's variables and put them back at the end; on the
-way they are in a tuple that each step consumes ("donates") and returns anew. What ends the call in between leaves
-variables without a value, or with one that is consumed. So when Keras begins to read a sequence, the values are left
-where they are, and the functions that run a step give the variables the new ones after each. A signal that arrives
-while a step runs is handled right after it, as until then nobody has the new values.
+On jax, `fit`, `evaluate` and `predict` take the values out of a model's variables and put them back
+at the end; on the way they are in a tuple that each step consumes ("donates") and returns anew.
+What ends the call in between leaves variables without a value, or with one that is consumed. So
+when Keras begins to read a sequence, the values are left where they are, and the functions that run
+a step give the variables the new ones after each. A signal that arrives while a step runs is
+handled right after it, as until then nobody has the new values.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from multimodal_gen.sequence.keras_inside.errors import need, need_in_code
 from multimodal_gen.sequence.keras_inside.signals import Deferred, handled_signals
 from multimodal_gen.sequence.keras_inside.wrapping import Attendance
 
-# The functions that run a step, and which variables are in the state that each takes and returns, in order.
+# The functions that run a step, and which variables are in the state that each takes and returns,
+# in order.
 _PREDICTED = ("trainable_variables", "non_trainable_variables")
 _STEPS = {
     "train_function": (*_PREDICTED, "optimizer", "metrics_variables"),
@@ -67,8 +70,8 @@ class _Steps:
         if [len(part) for part in self._variables] != sizes:
             self._variables = self._find_variables()
         outputs: list[Any] = []
-        # Up to Keras 3.15 an execution of several steps takes a batch for each, and here is called for one at a time;
-        # later it takes one that holds them all.
+        # Up to Keras 3.15 an execution of several steps takes a batch for each, and here is called
+        # for one at a time; later it takes one that holds them all.
         several = True
         while several and len(outputs) < self._model.steps_per_execution:
             # Waiting for a batch can be interrupted.
@@ -87,12 +90,17 @@ class _Steps:
         if not outputs:
             raise StopIteration
         if self._name == "predict_function" and len(outputs) > 1:
-            return keras.tree.map_structure(lambda *parts: keras.ops.concatenate(parts), *outputs), state
+            return keras.tree.map_structure(
+                lambda *parts: keras.ops.concatenate(parts), *outputs
+            ), state
         return outputs[-1], state
 
     def _find_variables(self) -> list[list[Any]]:
         parts = [getattr(self._model, name) for name in _STEPS[self._name]]
-        found = [list(part.variables if isinstance(part, keras.optimizers.Optimizer) else part) for part in parts]
+        found = [
+            list(part.variables if isinstance(part, keras.optimizers.Optimizer) else part)
+            for part in parts
+        ]
         for variable in (one for part in found for one in part):
             need(variable, "_value", _WHAT_FOR, _WAY_OUT)
         return found

@@ -1,7 +1,9 @@
-"""What is put around parts of a user's model while a method of Keras runs, and taken off when it has ended.
+"""What is put around parts of a user's model while a method of Keras runs, and taken off when it
+has ended.
 
-Keras has no place from which to run something when a method ends by an error. But its frame ends, however it does, and
-what is kept among the frame's variables ends with it: an `Attendance`, which takes off what it has put on.
+Keras has no place from which to run something when a method ends by an error. But its frame ends,
+however it does, and what is kept among the frame's variables ends with it: an `Attendance`, which
+takes off what it has put on.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from multimodal_gen.sequence.keras_inside.errors import need, unknown_keras
 STEPS = ("train_function", "test_function", "predict_function")
 # No variable has a name like this.
 _PLACE = "(attended by multimodal_gen)"
-_ATTENDED: weakref.WeakKeyDictionary[keras.Model, weakref.WeakSet[Attendance]] = weakref.WeakKeyDictionary()
+_ATTENDED: weakref.WeakKeyDictionary[keras.Model, weakref.WeakSet[Attendance]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class Wrapped:
-    """A function of a model with something around each of its calls. Copied or pickled, it is the function alone.
+    """A function of a model with something around each of its calls. Copied or pickled, it is the
+    function alone.
 
     Args:
         function: The function.
@@ -73,7 +78,12 @@ class Attendance:
     def wrap(self, name: str, run: Callable[..., Any]) -> None:
         """Put something around a function of the model that runs a step, if there is one by now."""
         model = self._model()
-        need(model, name, "to keep the model and its errors as they are", "Train in a loop of your own.")
+        need(
+            model,
+            name,
+            "to keep the model and its errors as they are",
+            "Train in a loop of your own.",
+        )
         function = getattr(model, name)
         if isinstance(function, Wrapped):
             function = function.function

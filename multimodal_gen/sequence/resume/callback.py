@@ -1,4 +1,6 @@
-"""`ResumeTraining`: the callback with which the same script, started again, goes on at the next batch."""
+"""`ResumeTraining`: the callback with which the same script, started again, goes on at the next
+batch.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +29,20 @@ _Saved = tuple[dict[str, Any], list[np.ndarray]]
 class ResumeTraining(keras.callbacks.Callback):
     """Saves a training as it goes, and goes on with it when the same script is started again.
 
-    A state is saved every `save_every` batches, before the last batch of an epoch where there is validation, and at the
-    end of each epoch; the last two are kept. It holds the weights, the optimizer, the seed generators, the running
-    metrics, the history, and what other callbacks know.
-    A run that goes on ends with the same bytes as one that was not interrupted. A run that has come to its end starts
-    nothing: the model gets its last weights and `fit` returns the whole history. With more `epochs`, it goes on.
+    A state is saved every `save_every` batches, before the last batch of an epoch where there is
+    validation, and at the end of each epoch; the last two are kept. It holds the weights, the
+    optimizer, the seed generators, the running metrics, the history, and what other callbacks know.
+    A run that goes on ends with the same bytes as one that was not interrupted. A run that has come
+    to its end starts nothing: the model gets its last weights and `fit` returns the whole history.
+    With more `epochs`, it goes on.
 
-    One directory is one `fit`. Saving takes as long as writing three times the model's weights (with Adam) to disk.
+    One directory is one `fit`. Saving takes as long as writing three times the model's weights
+    (with Adam) to disk.
 
-    What other callbacks know is kept of `EarlyStopping`, `ReduceLROnPlateau` and `ModelCheckpoint`, and of any that
-    defines `get_state()`, which returns plain values (numbers, texts, arrays, and lists and dicts of these), and
-    `set_state(state)`, which is called once every callback has seen `on_train_begin`. Others begin as new.
+    What other callbacks know is kept of `EarlyStopping`, `ReduceLROnPlateau` and `ModelCheckpoint`,
+    and of any that defines `get_state()`, which returns plain values (numbers, texts, arrays, and
+    lists and dicts of these), and `set_state(state)`, which is called once every callback has seen
+    `on_train_begin`. Others begin as new.
 
     Args:
         directory: Where the states are kept; it is made if need be.
@@ -45,32 +50,46 @@ class ResumeTraining(keras.callbacks.Callback):
         save_every: Batches between two states.
 
     Raises:
-        ValueError: In `fit`, if the state is of another table, plan, seed, model or backend, naming what differs, or
-            `fit` works in a way that cannot be gone on with.
-        RuntimeError: In `fit`, if another process uses the directory, or no state in it can be read.
-        OSError: In `fit`, before training, if the directory has no room for a state or cannot be written into.
-        TypeError: In `fit`, before training, if a callback's `get_state` gives something else than plain values.
+        ValueError: In `fit`, if the state is of another table, plan, seed, model or backend, naming
+            what differs, or `fit` works in a way that cannot be gone on with.
+        RuntimeError: In `fit`, if another process uses the directory, or no state in it can be
+            read.
+        OSError: In `fit`, before training, if the directory has no room for a state or cannot be
+            written into.
+        TypeError: In `fit`, before training, if a callback's `get_state` gives something else than
+            plain values.
 
     Example:
         model.fit(data, epochs=10, shuffle=False, callbacks=[mg.ResumeTraining("runs/first/state", data)])
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], sequence: MultimodalSequence, *, save_every: int = 100
+        self,
+        directory: str | os.PathLike[str],
+        sequence: MultimodalSequence,
+        *,
+        save_every: int = 100,
     ) -> None:
         super().__init__()
         if not isinstance(sequence, MultimodalSequence):
-            raise TypeError(f"`sequence` must be a MultimodalSequence. Received: sequence={sequence!r}")
+            raise TypeError(
+                f"`sequence` must be a MultimodalSequence. Received: sequence={sequence!r}"
+            )
         if isinstance(save_every, bool) or not isinstance(save_every, int) or save_every < 1:
-            raise ValueError(f"`save_every` must be a positive number of batches. Received: save_every={save_every!r}")
+            raise ValueError(
+                "`save_every` must be a positive number of batches. Received: "
+                f"save_every={save_every!r}"
+            )
         if sequence.plan.world_size > 1:
             raise ValueError(
-                "Several processes would have to agree on a batch to go on with, which `ResumeTraining` cannot have "
-                "them do; save the model at the end of epochs, or keep `sequence.state()` in a loop of your own. "
-                f"Received: a sequence for rank {sequence.plan.rank} of {sequence.plan.world_size}"
+                "Several processes would have to agree on a batch to go on with, which "
+                "`ResumeTraining` cannot have them do; save the model at the end of epochs, or "
+                "keep `sequence.state()` in a loop of your own. Received: a sequence for rank "
+                f"{sequence.plan.rank} of {sequence.plan.world_size}"
             )
         self.directory, self.sequence, self.save_every = directory, sequence, save_every
-        # What was saved, as long as callbacks have not been given it, and the backend's generators have not.
+        # What was saved, as long as callbacks have not been given it, and the backend's generators
+        # have not.
         self._pending: _Saved | None = None
         self._unsettled: _Saved | None = None
 
@@ -80,7 +99,8 @@ class ResumeTraining(keras.callbacks.Callback):
         self._fit.check(self.sequence)
         self._steps = self._fit.steps(self.sequence)
         self._order_callbacks(self._fit)
-        # Batches done in this epoch of Keras, and since the sequence's epoch began, which an endless one has but once.
+        # Batches done in this epoch of Keras, and since the sequence's epoch began, which an
+        # endless one has but once.
         self._epoch, self._done, self._batch, self._interrupted = 0, 0, 0, False
         self._start = (0, 0)
         self._tried = False
@@ -99,7 +119,9 @@ class ResumeTraining(keras.callbacks.Callback):
             raise
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Set the sequence's epoch; in the first one, where it was interrupted, restore what there was."""
+        """Set the sequence's epoch; in the first one, where it was interrupted, restore what there
+        was.
+        """
         start_with(self.model, None)
         if self._first:
             check_started(epoch, self._first)
@@ -123,7 +145,9 @@ class ResumeTraining(keras.callbacks.Callback):
             self._fit.begin_at(self._done, batch)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """In the first batch that is gone on with, restore what Keras has drawn from since the epoch began."""
+        """In the first batch that is gone on with, restore what Keras has drawn from since the
+        epoch began.
+        """
         if self._unsettled is not None:
             saved, arrays = self._unsettled
             contents.put_generators(saved["variables"], arrays)
@@ -142,7 +166,9 @@ class ResumeTraining(keras.callbacks.Callback):
             self._save(self._epoch, self._done)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Save a state, unless somebody stopped inside of the epoch: then it is the rest that is to be gone on with."""
+        """Save a state, unless somebody stopped inside of the epoch: then it is the rest that is to
+        be gone on with.
+        """
         if not self._interrupted:
             self._save(epoch + 1, 0)
 
@@ -157,17 +183,21 @@ class ResumeTraining(keras.callbacks.Callback):
         self.sequence.epoch = saved["sequence"]["epoch"]
         self.sequence.assembly.failures.restore(saved["failures"], self.sequence.table.index)
         self._restore_model()
-        # An iterator over the data draws a number on torch. Here there will be one more of them, but where the
-        # interruption was between two epochs that have each its own.
+        # An iterator over the data draws a number on torch. Here there will be one more of them,
+        # but where the interruption was between two epochs that have each its own.
         self._unsettled = None if saved["step"] == 0 and self._fit.renewing else self._pending
         finished = saved["stopped"] and self._fit.epochs <= saved["epochs"]
         self._first = self._fit.epochs if finished else min(saved["epoch"], self._fit.epochs)
         start_with(self.model, self._first)
 
     def _order_callbacks(self, fit: RunningFit) -> None:
-        # This callback comes last, so that it saves what the others have made of a batch or an epoch. What they are to
-        # know when an epoch begins has to be restored before.
-        others = [one for one in fit.callbacks.callbacks if one is not self and not isinstance(one, _First)]
+        # This callback comes last, so that it saves what the others have made of a batch or an
+        # epoch. What they are to know when an epoch begins has to be restored before.
+        others = [
+            one
+            for one in fit.callbacks.callbacks
+            if one is not self and not isinstance(one, _First)
+        ]
         self._others = contents.callback_names(others)
         fit.callbacks.callbacks = [_First(self), *others, self]
 
@@ -190,8 +220,9 @@ class ResumeTraining(keras.callbacks.Callback):
             problems.append(f"An epoch had {saved['steps']} steps and has {self._steps}.")
         if problems:
             raise ValueError(
-                f"The training in the directory cannot be gone on with. {' '.join(problems)} To begin anew, delete the "
-                f"directory or give another one. Received: directory={os.fspath(self.directory)!r}"
+                f"The training in the directory cannot be gone on with. {' '.join(problems)} To "
+                "begin anew, delete the directory or give another one. Received: "
+                f"directory={os.fspath(self.directory)!r}"
             )
 
     def _save(self, epoch: int, step: int) -> None:
@@ -211,7 +242,9 @@ class ResumeTraining(keras.callbacks.Callback):
             "epochs": self._fit.epochs,
             "stopped": bool(self.model.stop_training) and step == 0,
             "variables": contents.describe_variables(variables),
-            "callbacks": {name: contents.state_of_callback(one, arrays) for name, one in self._others.items()},
+            "callbacks": {
+                name: contents.state_of_callback(one, arrays) for name, one in self._others.items()
+            },
         }
         self._store.save(description, arrays)
 

@@ -1,7 +1,9 @@
-"""What a training run consists of besides its data: the model's and the optimizer's numbers, and what callbacks know.
+"""What a training run consists of besides its data: the model's and the optimizer's numbers, and
+what callbacks know.
 
-Variables are those that the trainers of Keras pass from step to step: weights, seed generators, the optimizer's slots
-and counters, and the running sums of the metrics. Of callbacks, plain values are kept.
+Variables are those that the trainers of Keras pass from step to step: weights, seed generators, the
+optimizer's slots and counters, and the running sums of the metrics. Of callbacks, plain values are
+kept.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ def variables_of(model: keras.Model) -> dict[str, list[Any]]:
     metrics = {id(variable) for variable in model.metrics_variables}
     parts = {
         "model": [
-            one for one in (*model.trainable_variables, *model.non_trainable_variables) if id(one) not in metrics
+            one
+            for one in (*model.trainable_variables, *model.non_trainable_variables)
+            if id(one) not in metrics
         ],
         "optimizer": list(model.optimizer.variables),
         "metrics": list(model.metrics_variables),
@@ -49,19 +53,33 @@ def variables_of(model: keras.Model) -> dict[str, list[Any]]:
 def describe_variables(parts: Mapping[str, Iterable[Any]]) -> dict[str, list[Any]]:
     """Name, shape and dtype of each variable, as JSON values; the same for the same script."""
     described = {
-        part: [[_NUMBER.sub("", one.path), list(one.shape), keras.backend.standardize_dtype(one.dtype)] for one in own]
+        part: [
+            [_NUMBER.sub("", one.path), list(one.shape), keras.backend.standardize_dtype(one.dtype)]
+            for one in own
+        ]
         for part, own in parts.items()
     }
-    return {**described, "generators": [["torch", list(one.shape), "uint8"] for one in _torch_generators()]}
+    return {
+        **described,
+        "generators": [["torch", list(one.shape), "uint8"] for one in _torch_generators()],
+    }
 
 
-def differing_variables(before: Mapping[str, list[Any]], now: Mapping[str, list[Any]]) -> Iterator[str]:
+def differing_variables(
+    before: Mapping[str, list[Any]], now: Mapping[str, list[Any]]
+) -> Iterator[str]:
     """What is another model or optimizer, in words."""
-    for part, name in (("model", "the model"), ("optimizer", "the optimizer"), ("metrics", "the metrics")):
+    for part, name in (
+        ("model", "the model"),
+        ("optimizer", "the optimizer"),
+        ("metrics", "the metrics"),
+    ):
         if len(before[part]) != len(now[part]):
             yield f"{name} had {len(before[part])} variables and has {len(now[part])}"
             continue
-        changed = [(old, new) for old, new in zip(before[part], now[part], strict=True) if old != new]
+        changed = [
+            (old, new) for old, new in zip(before[part], now[part], strict=True) if old != new
+        ]
         if changed:
             (old, new), more = changed[0], len(changed) - 1
             words = [f"{path!r} {tuple(shape)} {dtype}" for path, shape, dtype in (old, new)]
@@ -69,7 +87,9 @@ def differing_variables(before: Mapping[str, list[Any]], now: Mapping[str, list[
 
 
 def take_numbers(parts: Mapping[str, Iterable[Any]]) -> list[np.ndarray]:
-    """The values of all variables, in order, as arrays of their own, and those of the backend's own generators."""
+    """The values of all variables, in order, as arrays of their own, and those of the backend's own
+    generators.
+    """
     values = [np.array(keras.ops.convert_to_numpy(one)) for own in parts.values() for one in own]
     return values + [state.numpy() for state in _torch_generators()]
 
@@ -80,8 +100,11 @@ def size_of(parts: Mapping[str, Iterable[Any]]) -> int:
     return sum(math.prod(one.shape) * (2 if "16" in str(one.dtype) else 4) for one in variables)
 
 
-def put_numbers(model: keras.Model, described: Mapping[str, list[Any]], arrays: list[np.ndarray]) -> None:
-    """Give all variables of a model, and the backend's own generators, the values that `take_numbers` gave.
+def put_numbers(
+    model: keras.Model, described: Mapping[str, list[Any]], arrays: list[np.ndarray]
+) -> None:
+    """Give all variables of a model, and the backend's own generators, the values that
+    `take_numbers` gave.
 
     Args:
         model: A model with the same variables.
@@ -103,7 +126,9 @@ def put_generators(described: Mapping[str, list[Any]], arrays: list[np.ndarray])
         import torch
 
         stop = sum(map(len, described.values()))
-        first, *others = (torch.from_numpy(state) for state in arrays[stop - len(described["generators"]) : stop])
+        first, *others = (
+            torch.from_numpy(state) for state in arrays[stop - len(described["generators"]) : stop]
+        )
         torch.set_rng_state(first)
         # On another machine there may be another number of them.
         for device, state in enumerate(others[: torch.cuda.device_count()]):
@@ -111,12 +136,16 @@ def put_generators(described: Mapping[str, list[Any]], arrays: list[np.ndarray])
 
 
 def _torch_generators() -> list[Any]:
-    # On torch, a Dropout that was given no seed draws from the generator of torch, which is no variable.
+    # On torch, a Dropout that was given no seed draws from the generator of torch, which is no
+    # variable.
     if keras.backend.backend() != "torch":
         return []
     import torch
 
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
+    return [
+        torch.get_rng_state(),
+        *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ()),
+    ]
 
 
 def callback_names(callbacks: Iterable[Any]) -> dict[str, Any]:
@@ -133,8 +162,9 @@ def callback_names(callbacks: Iterable[Any]) -> dict[str, Any]:
 def state_of_callback(callback: Any, arrays: list[np.ndarray]) -> Any:
     """What a callback knows, as JSON values; arrays are added to a list.
 
-    That is what its `get_state()` gives; of those of Keras that learn something, all attributes with plain values, but
-    for those that are named like arguments of the constructor, which are the script's to say; of others, nothing.
+    That is what its `get_state()` gives; of those of Keras that learn something, all attributes
+    with plain values, but for those that are named like arguments of the constructor, which are the
+    script's to say; of others, nothing.
 
     Raises:
         TypeError: If `get_state()` gives something else than plain values.
@@ -143,7 +173,9 @@ def state_of_callback(callback: Any, arrays: list[np.ndarray]) -> Any:
         try:
             return pack(callback.get_state(), arrays)
         except TypeError as error:
-            raise TypeError(f"{type(callback).__name__}.get_state() gives what cannot be kept. {error}") from error
+            raise TypeError(
+                f"{type(callback).__name__}.get_state() gives what cannot be kept. {error}"
+            ) from error
     packed: dict[str, Any] = {}
     for name, value in vars(callback).items() if isinstance(callback, _LEARNING) else ():
         if name in _BARE or name in _arguments(type(callback)):
@@ -179,7 +211,10 @@ def pack(value: Any, arrays: list[np.ndarray]) -> Any:
         return {type(value).__name__: [pack(item, arrays) for item in value]}
     if type(value) is dict:
         return {"dict": [[pack(key, arrays), pack(item, arrays)] for key, item in value.items()]}
-    raise TypeError(f"Only numbers, texts, arrays, and lists and dicts of these can be kept. Received: {value!r}")
+    raise TypeError(
+        "Only numbers, texts, arrays, and lists and dicts of these can be kept. Received: "
+        f"{value!r}"
+    )
 
 
 def unpack(value: Any, arrays: list[np.ndarray]) -> Any:
@@ -196,7 +231,9 @@ def unpack(value: Any, arrays: list[np.ndarray]) -> Any:
 
 
 def _has_state(callback: Any) -> bool:
-    return callable(getattr(callback, "get_state", None)) and callable(getattr(callback, "set_state", None))
+    return callable(getattr(callback, "get_state", None)) and callable(
+        getattr(callback, "set_state", None)
+    )
 
 
 def _arguments(kind: type) -> set[str]:

@@ -1,8 +1,8 @@
 """States of a run on disk: whole or not there at all, the last two kept, one process at a time.
 
-A state is one file, arrays and a JSON description in a zip archive as NumPy writes it, without pickle. The archive has
-a checksum of each part, so a damaged file is known as such. It is written under another name, flushed to disk, and
-then renamed.
+A state is one file, arrays and a JSON description in a zip archive as NumPy writes it, without
+pickle. The archive has a checksum of each part, so a damaged file is known as such. It is written
+under another name, flushed to disk, and then renamed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from multimodal_gen.batch.cache.locks import fcntl
 _KEPT = 2
 _NAME = re.compile(r"state-\d+\.npz")
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
-# Directory -> the open file that holds its lock. A run that was broken off in a notebook may begin again.
+# Directory -> the open file that holds its lock. A run that was broken off in a notebook may begin
+# again.
 _HELD: dict[str, int] = {}
 
 
@@ -42,7 +43,9 @@ class Snapshots:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = os.path.realpath(directory)
         if os.path.exists(self.directory) and not os.path.isdir(self.directory):
-            raise NotADirectoryError(f"`directory` must be a directory. Received: directory={os.fspath(directory)!r}")
+            raise NotADirectoryError(
+                f"`directory` must be a directory. Received: directory={os.fspath(directory)!r}"
+            )
         os.makedirs(self.directory, exist_ok=True)
         self._lock()
         for name in os.listdir(self.directory):
@@ -51,7 +54,8 @@ class Snapshots:
                 os.unlink(os.path.join(self.directory, name))
 
     def make_room(self, size: int) -> None:
-        """Make sure that a state can be written, as it is better known before training than after an hour of it.
+        """Make sure that a state can be written, as it is better known before training than after
+        an hour of it.
 
         Args:
             size: Bytes of its arrays.
@@ -67,15 +71,16 @@ class Snapshots:
                     os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             raise OSError(
-                f"No state of the training could be saved, which takes {size:,} bytes: {error}. Give `ResumeTraining` "
-                f"another directory. Received: directory={self.directory!r}"
+                f"No state of the training could be saved, which takes {size:,} bytes: {error}. "
+                f"Give `ResumeTraining` another directory. Received: directory={self.directory!r}"
             ) from error
         finally:
             with suppress(OSError):
                 os.unlink(path)
 
     def save(self, description: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
-        """Keep a state, and of those before it one. What cannot be written is warned of, and training may go on.
+        """Keep a state, and of those before it one. What cannot be written is warned of, and
+        training may go on.
 
         Args:
             description: JSON values.
@@ -96,8 +101,8 @@ class Snapshots:
             with suppress(OSError):
                 os.unlink(f"{path}.tmp")
             warnings.warn(
-                f"The state of the training cannot be saved, and training goes on without: {error}. "
-                f"Received: directory={self.directory!r}",
+                "The state of the training cannot be saved, and training goes on without: "
+                f"{error}. Received: directory={self.directory!r}",
                 stacklevel=2,
             )
             return
@@ -120,16 +125,19 @@ class Snapshots:
             for other, reason in damaged.items():
                 os.unlink(os.path.join(self.directory, other))
                 warnings.warn(
-                    f"The state {other!r} is damaged and removed; training goes on from the one before it. "
-                    f"{type(reason).__name__}: {reason}. Received: directory={self.directory!r}",
+                    f"The state {other!r} is damaged and removed; training goes on from the one "
+                    f"before it. {type(reason).__name__}: {reason}. Received: "
+                    f"directory={self.directory!r}",
                     stacklevel=2,
                 )
             return found
         if damaged:
-            reasons = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in damaged.items())
+            reasons = "; ".join(
+                f"{name}: {type(error).__name__}: {error}" for name, error in damaged.items()
+            )
             raise RuntimeError(
-                f"No state in the directory can be read ({reasons}). To begin anew, delete it or give another one. "
-                f"Received: directory={self.directory!r}"
+                f"No state in the directory can be read ({reasons}). To begin anew, delete it or "
+                f"give another one. Received: directory={self.directory!r}"
             )
         return None
 
@@ -147,7 +155,9 @@ class Snapshots:
             return []
 
     def _next_number(self) -> int:
-        return max((int(name[len("state-") : -len(".npz")]) for name in self._names()), default=0) + 1
+        return (
+            max((int(name[len("state-") : -len(".npz")]) for name in self._names()), default=0) + 1
+        )
 
     def _lock(self) -> None:
         if fcntl is None or self.directory in _HELD:
@@ -183,7 +193,9 @@ def _read(path: str) -> tuple[dict[str, Any], list[np.ndarray]]:
         description = json.loads(parts["description"].tobytes())
         arrays = [parts[f"{place}"] for place in range(len(description["dtypes"]))]
     names = zip(arrays, description.pop("dtypes"), strict=True)
-    return description, [array if name is None else array.view(_dtype(name)) for array, name in names]
+    return description, [
+        array if name is None else array.view(_dtype(name)) for array, name in names
+    ]
 
 
 def _is_plain(dtype: np.dtype[Any]) -> bool:
