@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# One batch that cannot be read, in `evaluate` or `predict` of Keras on jax, and the trained model has no weights any more.
+# One batch that cannot be read, in `evaluate` or `predict` of Keras on jax, and the trained model
+# has no weights any more.
 #
-# Seen with keras 3.15.1 and jax 0.10.2 on Linux, Python 3.11. Both methods take the values out of the model's variables
-# before the first step and put them back after the last, without a `finally`; that of `fit` helps where a step was done
-# before, which depends on how far ahead batches are read. So an error of the data, of a callback, or Ctrl-C in between
-# leaves variables without a value: every use of the model is then "TypeError: 'NoneType' object is not callable",
-# `get_weights` and `save` too.
+# Seen with keras 3.15.1 and jax 0.10.2 on Linux, Python 3.11. Both methods take the values out of
+# the model's variables before the first step and put them back after the last, without a `finally`;
+# that of `fit` helps where a step was done before, which depends on how far ahead batches are read.
+# So an error of the data, of a callback, or Ctrl-C in between leaves variables without a value:
+# every use of the model is then "TypeError: 'NoneType' object is not callable", `get_weights` and
+# `save` too.
 #
-# Long tables of pictures have a bad file sooner or later, and it is met after training, when the test rows come up.
-# Until this is mended: save the model before you evaluate it.
+# Long tables of pictures have a bad file sooner or later, and it is met after training, when the
+# test rows come up. Until this is mended: save the model before you evaluate it.
 #
 # Exits 0 while that is so, and 1 when the weights are there afterwards.
 set -euo pipefail

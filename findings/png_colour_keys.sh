@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Pillow 13.0.0: the colour that a PNG file calls transparent (its tRNS chunk) is lost at 2, 4 and 16 bits.
+# Pillow 13.0.0: the colour that a PNG file calls transparent (its tRNS chunk) is lost at 2, 4 and
+# 16 bits.
 #
-# The PNG specification (third edition, 11.3.2.1) gives the key in the file's own sample depth. Pillow scales samples of
-# 2 and 4 bits to 8 bits and takes the upper 8 of 16-bit colours, while `info["transparency"]` keeps the file's number; so
-# `convert("RGBA")` compares the two in different units. Seen with valid files of four grey pixels, of which the third
-# is the key:
+# The PNG specification (third edition, 11.3.2.1) gives the key in the file's own sample depth.
+# Pillow scales samples of 2 and 4 bits to 8 bits and takes the upper 8 of 16-bit colours, while
+# `info["transparency"]` keeps the file's number; so `convert("RGBA")` compares the two in different
+# units. Seen with valid files of four grey pixels, of which the third is the key:
 #   8 bits   alpha [255, 255, 0, 255]     as it should be
 #   2 bits   alpha [255, 255, 255, 255]   nothing is transparent
 #   4 bits   alpha [255, 255, 255, 255]

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # The Unigram trainer of tokenizers gives other ids in another process, for the same texts.
 #
-# Seen with tokenizers 0.23.3 on Linux, Python 3.11: ten processes train on the same 20 lines, with the same size. They end
-# with the same 34 pieces, but in ten different orders, so a letter has another id in each, and scores that differ from
-# the fourth digit on. The letters that are added at the end, because no longer piece covers them, get their scores in the
-# order of a hash map. The trainer for BPE gives one vocabulary in all processes.
+# Seen with tokenizers 0.23.3 on Linux, Python 3.11: ten processes train on the same 20 lines, with
+# the same size. They end with the same 34 pieces, but in ten different orders, so a letter has
+# another id in each, and scores that differ from the fourth digit on. The letters that are added at
+# the end, because no longer piece covers them, get their scores in the order of a hash map. The
+# trainer for BPE gives one vocabulary in all processes.
 #
-# So a model that goes on after a restart, with a vocabulary that was trained anew from the same texts, is given other ids
-# than before. Keep the file, or train with another trainer.
+# So a model that goes on after a restart, with a vocabulary that was trained anew from the same
+# texts, is given other ids than before. Keep the file, or train with another trainer.
 #
 # Exits 0 while that is so, and 1 when ten processes agree on Unigram, or disagree on BPE.
 set -euo pipefail
