@@ -35,10 +35,11 @@ MARKS = ("<!-- exports: begin -->", "<!-- exports: end -->")
 BRANCHES = ("ImageBranch", "TokenBranch", "TokenBranch with blocks", "NgramBranch", "VectorBranch")
 # By size, so that a sweep that is cut short has the models that are used.
 _NAMES = """
-MobileNetV3Small MobileNetV2 MobileNet MobileNetV3Large EfficientNetB0 EfficientNetV2B0 NASNetMobile DenseNet121
-ResNet50 ResNet50V2 ConvNeXtTiny Xception InceptionV3 VGG16 VGG19 EfficientNetB1 EfficientNetB2 EfficientNetV2B1
-EfficientNetV2B2 EfficientNetB3 EfficientNetV2B3 DenseNet169 DenseNet201 EfficientNetB4 EfficientNetV2S ResNet101
-ResNet101V2 ConvNeXtSmall EfficientNetB5 InceptionResNetV2 EfficientNetB6 EfficientNetV2M ResNet152 ResNet152V2
+MobileNetV3Small MobileNetV2 MobileNet MobileNetV3Large EfficientNetB0 EfficientNetV2B0
+NASNetMobile DenseNet121 ResNet50 ResNet50V2 ConvNeXtTiny Xception InceptionV3 VGG16 VGG19
+EfficientNetB1 EfficientNetB2 EfficientNetV2B1 EfficientNetV2B2 EfficientNetB3 EfficientNetV2B3
+DenseNet169 DenseNet201 EfficientNetB4 EfficientNetV2S ResNet101 ResNet101V2 ConvNeXtSmall
+EfficientNetB5 InceptionResNetV2 EfficientNetB6 EfficientNetV2M ResNet152 ResNet152V2
 EfficientNetB7 NASNetLarge ConvNeXtBase EfficientNetV2L ConvNeXtLarge ConvNeXtXLarge
 """
 APPLICATIONS = tuple(_NAMES.split())

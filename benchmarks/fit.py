@@ -231,7 +231,9 @@ def make_report(run: Run, results: dict[str, tuple[dict[str, Times], dict[str, s
     skipped = {name: reason for _, reasons in results.values() for name, reason in reasons.items()}
     return Report(
         name=f"fit-{run.task}",
-        title=f"fit: {what[run.task]}, {run.rows:,} rows, {run.epochs} epochs, {run.threads} threads",
+        title=(
+            f"fit: {what[run.task]}, {run.rows:,} rows, {run.epochs} epochs, {run.threads} threads"
+        ),
         columns=[
             "contestant",
             "backend",

@@ -1,12 +1,12 @@
 """Whether size matters: the same sequence on tables of ten thousand and of ten million rows.
 
-    python -m benchmarks.scale --rows 10000 10000000
+    python -m benchmarks.scale --rows 10000 10000000 --source parquet
 
-Each size has a process of its own. It builds a table of strings in Arrow's memory, which repeats
-the pictures and captions of sample_data, and makes a shuffled sequence of it. Measured are the
-seconds for making the sequence, for its first batch, and for the first batch of the next epoch, and
-what the process's memory grows by beyond the table: the peak until then, and what remains (Linux
-only).
+Each size has a process of its own. It writes a table that repeats the pictures and captions of
+sample_data to a file, reads it with `read_table`, and makes a shuffled, weighted sequence of it. A
+column from a file has many pieces, as one from `--source memory` has not. Measured are the seconds
+for making the sequence, for its first batch, and for the first batch of the next epoch, and what
+the process's memory grows by beyond the table: the peak until then, and what remains (Linux only).
 
 Then, in the same process, it takes turns with a table of the first size: two processes that do the
 same can differ by a fifth for as long as they live. By how much throughput falls is the median over
@@ -24,6 +24,7 @@ import math
 import os
 import re
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -37,6 +38,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 
 import multimodal_gen as mg
 from benchmarks.report import Report, add_arguments, publish
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
 _IMAGE_SIZE = (64, 64)
 _PICTURES = 64
+_ROW_GROUP = 131_072
 _MEGABYTE = 10**6
 
 
@@ -71,22 +75,31 @@ LIMITS = (
 )
 
 
-def make_table(rows: int) -> pd.DataFrame:
-    """A table of so many rows: image, caption and label, all strings in Arrow's memory."""
+def make_table(rows: int, source: str) -> pd.DataFrame:
+    """A table of so many rows with the columns image, caption, label and weight.
+
+    Args:
+        rows: Rows of the table.
+        source: "parquet" or "csv", the file that it is read from, or "memory".
+    """
     sample = pd.read_csv(SAMPLE_DATA / "catalog.csv")
     places = np.arange(rows, dtype="int64")
-    columns = {
-        "image": pa.array(sample["image"][:_PICTURES], pa.large_string()).take(
-            pa.array(places % _PICTURES)
-        ),
-        "caption": pa.array(sample["caption"], pa.large_string()).take(
-            pa.array(places % len(sample))
-        ),
-        "label": pa.array(sample["label"], pa.large_string()).take(pa.array(places % len(sample))),
-    }
-    return pd.DataFrame(
-        {name: pd.arrays.ArrowExtensionArray(array) for name, array in columns.items()}
-    )
+    columns: dict[str, pa.Array] = {"weight": pa.array(places % 7 + 1.0)}
+    for name, different in (("image", _PICTURES), ("caption", len(sample)), ("label", len(sample))):
+        cells = pa.array(sample[name], pa.large_string())
+        columns[name] = cells.take(pa.array(places % different))
+    if source == "memory":
+        arrays = {name: pd.arrays.ArrowExtensionArray(array) for name, array in columns.items()}
+        return pd.DataFrame(arrays)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"table.{source}"
+        table = pa.table(columns)
+        if source == "csv":
+            pa.csv.write_csv(table, path)
+        else:
+            pa.parquet.write_table(table, path, row_group_size=_ROW_GROUP)
+        del table, columns
+        return mg.read_table(path)
 
 
 def make_sequence(table: pd.DataFrame) -> MultimodalSequence:
@@ -97,31 +110,33 @@ def make_sequence(table: pd.DataFrame) -> MultimodalSequence:
         "caption": mg.TextLoader.from_texts("caption", sample["caption"], sequence_length=24),
     }
     target = mg.ClassLabel.from_values("label", sample["label"])
-    return mg.MultimodalSequence(table, inputs, target, shuffle=True)
+    return mg.MultimodalSequence(table, inputs, target, shuffle=True, sample_weight="weight")
 
 
-def begin(rows: int) -> tuple[MultimodalSequence, dict[str, Any]]:
+def begin(rows: int, source: str) -> tuple[MultimodalSequence, dict[str, Any]]:
     """Make the table and the sequence, and take the first batches of two epochs.
 
     Args:
         rows: Rows of the table.
+        source: Where it is read from.
 
     Returns:
-        The sequence, and the figures: construction, first_batch and epoch_change in seconds,
-            peak_growth and
-        settled_growth in MB, table in MB.
+        The sequence, and the figures: construction, first_batch and epoch_change in seconds;
+        peak_growth, settled_growth and table in MB.
     """
     # What any table costs: Keras, loaders, threads, the memory of some batches.
-    for _ in (any_table := make_sequence(make_table(512))):
+    for _ in (any_table := make_sequence(make_table(512, source))):
         pass
     before = _resident()
-    table = make_table(rows)
+    table = make_table(rows, source)
     _settle()
     with_table = _resident()
     Path("/proc/self/clear_refs").write_text("5")
     figures = {"table": with_table - before}
     started = time.perf_counter()
-    sequence = mg.MultimodalSequence(table, any_table.inputs, any_table.target, shuffle=True)
+    sequence = mg.MultimodalSequence(
+        table, any_table.inputs, any_table.target, shuffle=True, sample_weight="weight"
+    )
     figures["construction"] = time.perf_counter() - started
     started = time.perf_counter()
     sequence[0]
@@ -136,12 +151,13 @@ def begin(rows: int) -> tuple[MultimodalSequence, dict[str, Any]]:
     return sequence, figures
 
 
-def measure(rows: int, reference: int, batches: int, rounds: int) -> dict[str, Any]:
+def measure(rows: int, reference: int, source: str, batches: int, rounds: int) -> dict[str, Any]:
     """Measure one size, in a process that has done nothing else.
 
     Args:
         rows: Rows of the table.
         reference: Rows of the table that throughput is compared with.
+        source: Where both tables are read from.
         batches: Batches of a turn.
         rounds: Turns of each table.
 
@@ -149,8 +165,8 @@ def measure(rows: int, reference: int, batches: int, rounds: int) -> dict[str, A
         The figures of `begin`; throughput and reference_throughput (samples/s, turn by turn);
         throughput_fall in percent, and throughput_fall_error, its standard error.
     """
-    sequence, figures = begin(rows)
-    other = make_sequence(make_table(reference))
+    sequence, figures = begin(rows, source)
+    other = make_sequence(make_table(reference, source))
     speeds: dict[str, list[float]] = {"throughput": [], "reference_throughput": []}
     pairs = [("throughput", sequence), ("reference_throughput", other)]
     for one in range(rounds):
@@ -166,7 +182,7 @@ def measure(rows: int, reference: int, batches: int, rounds: int) -> dict[str, A
 def throughput(sequence: MultimodalSequence, batches: int) -> float:
     """Samples/s over the first batches of the sequence's epoch."""
     started = time.perf_counter()
-    rows = sum(len(labels) for _, labels in itertools.islice(sequence, batches))
+    rows = sum(len(labels) for _, labels, _ in itertools.islice(sequence, batches))
     return rows / (time.perf_counter() - started)
 
 
@@ -181,7 +197,7 @@ def _resident(name: str = "VmRSS") -> float:
     return int(found[1]) * 1024 / _MEGABYTE
 
 
-def make_report(results: dict[int, dict[str, Any]], batches: int) -> Report:
+def make_report(results: dict[int, dict[str, Any]], source: str, batches: int) -> Report:
     """A table with a row a size, and the limits in the last row."""
     rows = [
         [
@@ -204,7 +220,7 @@ def make_report(results: dict[int, dict[str, Any]], batches: int) -> Report:
     rounds = len(next(iter(results.values()))["throughput"])
     return Report(
         name="scale",
-        title=f"Tables of many rows: pictures of {height}x{width}, batches of 32, shuffled",
+        title=f"Tables of many rows ({source}): pictures of {height}x{width}, shuffled",
         columns=[
             "table",
             "its size",
@@ -228,6 +244,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 10_000_000])
+    parser.add_argument("--source", choices=("parquet", "csv", "memory"), default="parquet")
     parser.add_argument("--batches", type=int, default=300, help="batches of a turn")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each size")
     add_arguments(parser)
@@ -236,10 +253,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     for rows in arguments.rows:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             future = pool.submit(
-                measure, rows, arguments.rows[0], arguments.batches, arguments.rounds
+                measure,
+                rows,
+                arguments.rows[0],
+                arguments.source,
+                arguments.batches,
+                arguments.rounds,
             )
             results[rows] = future.result()
-    publish(make_report(results, arguments.batches), arguments)
+    publish(make_report(results, arguments.source, arguments.batches), arguments)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,12 @@ from multimodal_gen.loaders.arrays import ArrayLoader as ArrayLoader
 from multimodal_gen.loaders.base import Loader as Loader
 from multimodal_gen.loaders.checking import check_loader as check_loader
 from multimodal_gen.loaders.image.loader import ImageLoader as ImageLoader
-from multimodal_gen.loaders.image.normalization import FeaturewiseNormalization as FeaturewiseNormalization
-from multimodal_gen.loaders.image.normalization import SamplewiseNormalization as SamplewiseNormalization
+from multimodal_gen.loaders.image.normalization import (
+    FeaturewiseNormalization as FeaturewiseNormalization,
+)
+from multimodal_gen.loaders.image.normalization import (
+    SamplewiseNormalization as SamplewiseNormalization,
+)
 from multimodal_gen.loaders.image.normalization import ZCAWhitening as ZCAWhitening
 from multimodal_gen.loaders.numbers import NumericLoader as NumericLoader
 from multimodal_gen.loaders.targets.base import Target as Target

@@ -66,10 +66,10 @@ def main() -> None:
                 "reason": reason,
                 "mean": mean,
             }
-            print(
+            print(  # noqa: T201
                 json.dumps({**found, "seconds": time.perf_counter() - start, "bytes": peak()}),
                 flush=True,
-            )  # noqa: T201
+            )
 
 
 if __name__ == "__main__":

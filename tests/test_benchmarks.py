@@ -259,8 +259,9 @@ def test_the_share_of_data_is_what_a_ready_batch_saves() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
-def test_scale_measures_seconds_memory_and_throughput() -> None:
-    figures = scale.measure(2000, 1000, batches=2, rounds=3)
+@pytest.mark.parametrize("source", ["parquet", "csv", "memory"])
+def test_scale_measures_seconds_memory_and_throughput(source: str) -> None:
+    figures = scale.measure(2000, 1000, source, batches=2, rounds=3)
     assert {limit.figure for limit in scale.LIMITS} < set(figures)
     assert 0 < figures["construction"] < 5 and 0 < figures["first_batch"] < 2
     assert figures["peak_growth"] >= figures["settled_growth"]
@@ -272,10 +273,10 @@ def test_scale_measures_seconds_memory_and_throughput() -> None:
 def test_scale_names_what_is_over_a_limit() -> None:
     within = {limit.figure: 0.0 for limit in scale.LIMITS}
     good = {**within, "table": 1.0, "throughput": [100.0], "throughput_fall_error": 0.5}
-    assert scale.make_report({10: good}, 3).notes[0] == "All within the limits."
+    assert scale.make_report({10: good}, "csv", 3).notes[0] == "All within the limits."
     bad = {**good, "first_batch": 2.5}
     assert (
-        scale.make_report({10: good, 1000: bad}, 3).notes[0]
+        scale.make_report({10: good, 1000: bad}, "csv", 3).notes[0]
         == "Over a limit: first batch at 1,000 rows."
     )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import multimodal_gen as mg
@@ -152,3 +153,13 @@ def test_class_weights_of_keras_are_refused_for_several_targets_in_a_model_of_on
     # What the error says to do works.
     data = sequence(table, several=True, inputs_as="array", class_weight={"kind": "balanced"})
     assert len(model.fit(data, shuffle=False, verbose=0).epoch) == 1
+
+
+def test_weights_of_a_column_in_many_pieces_are_those_of_its_rows() -> None:
+    pieces = pa.chunked_array([[str(number)] for number in range(1, 1001)], pa.large_string())
+    table = pd.DataFrame({"w": pd.arrays.ArrowExtensionArray(pieces), "x": 0.0, "label": "a"})
+    target = mg.ClassLabel("label", ["a", "b"])
+    loader = mg.NumericLoader("x", mean=0.0, scale=1.0)
+    data = mg.MultimodalSequence(table, {"x": loader}, target, batch_size=4, sample_weight="w")
+    for index in (0, 249):
+        assert data[index][2].tolist() == [4 * index + one for one in (1, 2, 3, 4)]

@@ -16,6 +16,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cell_numbers import cell_number
 from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.rows.table import cells_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -173,7 +174,7 @@ def _check_names(
 
 
 def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[float]:
-    cells = table[column].array.take(positions).tolist()
+    cells = cells_of(table, column, positions)
     numbers = []
     for position, cell in zip(positions, cells, strict=True):
         try:
