@@ -39,7 +39,9 @@ CALLS: dict[str, Callable[..., Any]] = {
     "FlipWithWords": mg.augment.FlipWithWords,
     "ImageBranch": ImageBranch,
     "ImageLoader": lambda **given: mg.ImageLoader("image", image_size=(4, 4), **given),
+    "ImageLoader.thumbnails": lambda **given: PICTURES.thumbnails((2, 2), **given),
     "InputTarget": lambda **given: mg.InputTarget(NUMBERS["number"], **given),
+    "Loader.thumbnails": lambda **given: NUMBERS["number"].thumbnails((2, 2), **given),
     "MultimodalSequence": sequence,
     "NumericTarget.from_values": lambda **given: mg.NumericTarget.from_values(
         "number", TABLE, **given

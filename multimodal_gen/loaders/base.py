@@ -19,6 +19,7 @@ from multimodal_gen.config import Configurable
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.drawing import array_in_words, drawn_pixels
 from multimodal_gen.rows.cells import is_missing as is_missing
+from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.rows.table import check_names
 from multimodal_gen.spec import ArraySpec as ArraySpec
 
@@ -218,6 +219,7 @@ class Loader(Configurable):
             A loader whose `read` also takes the content of a file, as bytes, in place of the cell
             that names it; or None, the default, where a picture is only had as `read` gives it.
         """
+        check_switches(pad=pad)
         return None
 
     def text_coverage(self, texts: Sequence[str]) -> str | None:

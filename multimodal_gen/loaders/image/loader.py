@@ -317,6 +317,7 @@ class ImageLoader(Loader):
 
     def thumbnails(self, size: tuple[int, int], *, pad: bool = False) -> ImageLoader:
         """A loader of small pictures in colour, `(height, width, 3) uint8`."""
+        check_switches(pad=pad)
         return self.replace(
             image_size=size,
             color_mode="rgb",
