@@ -14,12 +14,11 @@ from multimodal_gen.augment import tones
 from multimodal_gen.augment.base import Augmentation
 from multimodal_gen.augment.parameters import (
     Factor,
-    check_choice,
     check_probability,
     check_span,
     draw,
 )
-from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.checks import check_choice, check_switches
 
 
 @dataclass(frozen=True, eq=False, repr=False)

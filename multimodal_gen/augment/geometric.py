@@ -13,13 +13,13 @@ import numpy as np
 from multimodal_gen.augment.base import Augmentation, GeometricAugmentation
 from multimodal_gen.augment.parameters import (
     Factor,
-    check_choice,
     check_span,
     draw,
     is_number,
     span,
 )
 from multimodal_gen.augment.warp import PAD_MODES, RESAMPLING, Fill
+from multimodal_gen.rows.checks import check_choice
 
 
 @dataclass(frozen=True, eq=False, repr=False)

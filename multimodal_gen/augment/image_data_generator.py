@@ -23,7 +23,8 @@ from multimodal_gen.augment.geometric import (
     RandomTranslation,
     RandomZoom,
 )
-from multimodal_gen.augment.parameters import check_choice, is_number
+from multimodal_gen.augment.parameters import is_number
+from multimodal_gen.rows.checks import check_choice
 
 _DEFAULTS: dict[str, Any] = {
     "rotation_range": 0,

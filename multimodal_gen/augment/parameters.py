@@ -70,16 +70,6 @@ def check_span(
     )
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Make sure that an argument is one of a few words.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {list(choices)}. Received: {name}={value!r}")
-
-
 def check_probability(name: str, value: Any, hint: str = "") -> None:
     """Make sure that an argument is a probability.
 

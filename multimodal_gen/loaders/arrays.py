@@ -13,15 +13,16 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.augment import Augmentation
-from multimodal_gen.augment.parameters import check_choice
 from multimodal_gen.augment.together import Variation
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.base import Loader, check_missing, missing_error
+from multimodal_gen.loaders.array_cells import array_of
+from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.files import Place
 from multimodal_gen.loaders.learning import cells_of
 from multimodal_gen.loaders.vary_with import saved_config, varied_with
 from multimodal_gen.rows.cell_numbers import number_or_cell
 from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.spec import ArraySpec
 
 _CHECKED_ROWS = 8
@@ -33,10 +34,9 @@ class ArrayLoader(Loader):
     """Hands arrays on, after making sure that they are what the model expects.
 
     A cell may be an array, nested lists of numbers, or the path (str or `pathlib.Path`) of a `.npy`
-    file, of which only what is used is read. It is cast to `dtype` where that changes no value,
-    other than by rounding to the precision of a float dtype; anything else is an error. So are NaN
-    and infinity. (uint8 pictures in arrays are read by an `ImageLoader` too, which resizes,
-    converts and normalises them.)
+    file, of which only the part in use is read. It is cast to `dtype` if that changes no value, except
+    for rounding to the precision of a float dtype; anything else is an error, and so are NaN and
+    infinity. (`ImageLoader` also reads uint8 arrays, and resizes, converts and normalises them.)
 
     Yields `shape` `dtype`; of kind "image" `(height, width, channels)`, where cells `(height,
     width)` become `(height, width, 1)` without a copy.
@@ -99,13 +99,6 @@ class ArrayLoader(Loader):
                 '`vocabulary_size` must be positive, and is for ids, as with dtype="int32". '
                 f"Received: vocabulary_size={vocabulary_size!r}, dtype={dtype!r}"
             )
-        if not isinstance(augment, list | tuple) or not all(
-            callable(operation) for operation in augment
-        ):
-            raise ValueError(
-                "`augment` must be a list of callables `(array, rng) -> array`. Received: "
-                f"{augment!r}"
-            )
         grey = kind == "image" and len(spec.shape) == 2
         self.spec = ArraySpec(
             (*spec.shape, 1) if grey else spec.shape, spec.dtype, kind, vocabulary_size
@@ -113,13 +106,7 @@ class ArrayLoader(Loader):
         self._on_pixels = (
             kind == "image" and spec.dtype == "uint8" and self.spec.shape[2] in (1, 3, 4)
         )
-        for operation in augment:
-            if isinstance(operation, Augmentation) and not self._on_pixels:
-                raise ValueError(
-                    "The operations of `multimodal_gen.augment` are for uint8 images of 1, 3 or 4 "
-                    "channels; give a callable `(array, rng) -> array` of your own. Received: "
-                    f"{operation!r} for {self.spec}"
-                )
+        _check_operations(augment, self.spec, on_pixels=self._on_pixels)
         self.column, self.missing = column, check_missing(missing)
         self.directory = None if directory is None else os.fspath(directory)
         self._place = Place(directory)
@@ -175,12 +162,8 @@ class ArrayLoader(Loader):
         """
         values = cells_of(column, values)
         cells = values.array if isinstance(values, pd.Series) else values
-        none = (
-            values.isna()
-            if isinstance(values, pd.Series)
-            else [is_missing(cell) for cell in values]
-        )
-        rows = np.flatnonzero(~np.asarray(none, bool)).tolist()
+        gone = values.isna() if isinstance(values, pd.Series) else list(map(is_missing, values))
+        rows = np.flatnonzero(~np.asarray(gone, bool)).tolist()
         if not rows:
             raise ValueError(
                 f"At least one cell must hold an array. Received: {len(cells)} missing ones in "
@@ -188,7 +171,7 @@ class ArrayLoader(Loader):
             )
         row = rows[0]
         try:
-            first = _opened(cells[row], Place(directory))
+            first = array_of(cells[row], Place(directory))
             loader = cls(
                 column,
                 shape=first.shape,
@@ -225,7 +208,7 @@ class ArrayLoader(Loader):
         cell = number_or_cell(cell)
         path = self._place.path_of(cell)
         try:
-            array = self._cast(self._shaped(_opened(cell, self._place)))
+            array = self._cast(self._shaped(array_of(cell, self._place)))
             self._check_values(array)
         except LoadError as error:
             raise LoadError(error.reason, path=path) from error.__cause__
@@ -280,10 +263,8 @@ class ArrayLoader(Loader):
         if not fits:
             raise LoadError(
                 f"expected {wanted}, into which {array.dtype} does not go without changing values. "
-                "Convert the arrays, "
-                'or give the loader another `dtype`, such as "float32". Received: dtype '
-                f"{array.dtype}, values in "
-                f"[{array.min()}, {array.max()}]"
+                'Convert the arrays, or give the loader another `dtype`, such as "float32". '
+                f"Received: dtype {array.dtype}, values in [{array.min()}, {array.max()}]"
             )
         # What is too large for a float becomes infinite, which is reported next.
         with np.errstate(over="ignore"):
@@ -305,40 +286,15 @@ class ArrayLoader(Loader):
             )
 
 
-def _opened(cell: Any, place: Place) -> np.ndarray:
-    cell = number_or_cell(cell)
-    path = place.path_of(cell)
-    array = np.asarray(_from_cell(cell) if path is None else _from_file(place.local(path)))
-    if array.dtype.kind not in "biuf" or not array.size:
-        raise LoadError(
-            f"expected an array of numbers. Received: dtype {array.dtype}, shape {array.shape}",
-            path=path,
+def _check_operations(augment: Any, spec: ArraySpec, *, on_pixels: bool) -> None:
+    if not isinstance(augment, list | tuple) or not all(map(callable, augment)):
+        raise ValueError(
+            f"`augment` must be a list of callables `(array, rng) -> array`. Received: {augment!r}"
         )
-    return array
-
-
-def _from_cell(cell: Any) -> Any:
-    if is_missing(cell):
-        raise missing_error()
-    if not isinstance(cell, np.ndarray | np.generic | list | tuple | int | float):
-        raise LoadError(
-            "expected an array, lists of numbers or the path of a .npy file. Received: "
-            f"{type(cell).__name__}"
-        )
-    try:
-        return np.asarray(cell)
-    except ValueError as error:
-        raise LoadError("the lists are of unequal lengths. Pad or cut them to one.") from error
-
-
-def _from_file(path: str) -> np.ndarray:
-    try:
-        # Refuses pickled objects, whose loading could run any code, and maps the file instead of
-        # reading all of it.
-        return np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:
-        raise LoadError(
-            "not a .npy file of numbers, as `np.save` writes it, or a broken one: "
-            f"{str(error).rstrip('.')}. Replace the file, or drop the row.",
-            path=path,
-        ) from error
+    for operation in augment:
+        if isinstance(operation, Augmentation) and not on_pixels:
+            raise ValueError(
+                "The operations of `multimodal_gen.augment` are for uint8 images of 1, 3 or 4 "
+                "channels; give a callable `(array, rng) -> array` of your own. Received: "
+                f"{operation!r} for {spec}"
+            )

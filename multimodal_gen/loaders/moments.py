@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.cell_errors import read_at
 from multimodal_gen.loaders.reading import map_chunks
-from multimodal_gen.rows.table import check_columns
+from multimodal_gen.rows.table import cells_of, check_columns
 
 _MAX_THREADS = 4
 # What one task reads at most.
@@ -80,15 +81,7 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
         # What is not there has no pixels to learn from.
         table = table[table[loader.column].notna()]
         check_columns(table, [loader.column])
-    cells = table[loader.column].array
     size = min(_CHUNK_ROWS, max(1, _CHUNK_VALUES // math.prod(loader.spec.shape)))
-
-    def moments_of(rows: range) -> Moments:
-        labels = table.index[rows.start : rows.stop].tolist()
-        images = [
-            read_at(loader, cells[row], label) for row, label in zip(rows, labels, strict=True)
-        ]
-        return Moments.of(np.concatenate([image.reshape(-1, values) for image in images]))
 
     chunks = [range(start, min(start + size, len(table))) for start in range(0, len(table), size)]
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
@@ -96,9 +89,16 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
     with tqdm(
         total=len(table), desc="learning normalization", unit="row", disable=not verbose
     ) as bar:
-        found = map_chunks(moments_of, chunks, threads, "moments")
+        found = map_chunks(partial(_moments_of, loader, table, values), chunks, threads, "moments")
         for rows, moments in zip(chunks, found, strict=True):
             total = moments if total is None else total + moments
             bar.update(len(rows))
     assert total is not None
     return total
+
+
+def _moments_of(loader: Loader, table: pd.DataFrame, values: int, rows: range) -> Moments:
+    part = slice(rows.start, rows.stop)
+    cells, labels = cells_of(table, loader.column, part), table.index[part].tolist()
+    images = [read_at(loader, cell, label) for cell, label in zip(cells, labels, strict=True)]
+    return Moments.of(np.concatenate([image.reshape(-1, values) for image in images]))

@@ -37,6 +37,28 @@ def check_seed(seed: Any) -> int:
     return found
 
 
+def check_positive(**numbers: Any) -> None:
+    """Make sure that arguments are integers of at least 1, of Python or NumPy.
+
+    Raises:
+        ValueError: If one is anything else.
+    """
+    for name, value in numbers.items():
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or value < 1:
+            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Make sure that an argument is one of a few words.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"`{name}` must be one of {list(choices)}. Received: {name}={value!r}")
+
+
 def check_once(columns: Sequence[str], argument: str = "column") -> None:
     """Refuse columns, or inputs, of which one is named twice.
 

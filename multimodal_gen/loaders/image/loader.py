@@ -24,28 +24,25 @@ from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.drawing import drawn_pixels
 from multimodal_gen.loaders.files import Place
+from multimodal_gen.loaders.image.arguments import (
+    check_decoder,
+    check_operations,
+    check_values,
+    fitting_of,
+)
 from multimodal_gen.loaders.image.cells import content_of, named
-from multimodal_gen.loaders.image.levels import check_range
 from multimodal_gen.loaders.image.limits import MAX_PIXELS, most_bytes, open_image, plain_jpeg
 from multimodal_gen.loaders.image.normalization import Normalization
 from multimodal_gen.loaders.image.quiet import quiet
 from multimodal_gen.loaders.image.resizing import Fitting
 from multimodal_gen.loaders.stages import stage
 from multimodal_gen.loaders.vary_with import saved_config, varied_with
-from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.checks import check_positive, check_switches
 from multimodal_gen.spec import ArraySpec
 
-_RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "area": Image.Resampling.BOX,
-    "lanczos3": Image.Resampling.LANCZOS,
-}
 # Raised where the same settings begin to give other pixels, so that a cache of the old ones is not
 # read.
 _DECODING = 3
-_MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 
 
 class ImageLoader(Loader):
@@ -123,85 +120,23 @@ class ImageLoader(Loader):
         value_range: Sequence[float] | None = None,
         vary_with: Loader | None = None,
     ) -> None:
-        if color_mode not in _MODES:
-            raise ValueError(
-                f"`color_mode` must be one of {sorted(_MODES)}. Received: color_mode={color_mode!r}"
-            )
-        if interpolation not in _RESAMPLING:
-            raise ValueError(
-                f"`interpolation` must be one of {sorted(_RESAMPLING)}. Received: "
-                f"interpolation={interpolation!r}"
-            )
-        check_switches(
-            crop_to_aspect_ratio=crop_to_aspect_ratio, pad_to_aspect_ratio=pad_to_aspect_ratio
+        check_values(dtype, rescale, normalize)
+        check_operations(augment)
+        check_decoder(decoder, interpolation)
+        check_positive(max_pixels=max_pixels)
+        self.fitting = fitting_of(
+            image_size,
+            color_mode,
+            interpolation,
+            crop=crop_to_aspect_ratio,
+            pad=pad_to_aspect_ratio,
+            background=background,
+            value_range=value_range,
         )
-        if crop_to_aspect_ratio and pad_to_aspect_ratio:
-            raise ValueError(
-                "Choose one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio`. Received: both"
-            )
-        if dtype not in ("uint8", "float32") or (rescale is not None and dtype != "float32"):
-            raise ValueError(
-                '`dtype` must be "uint8" or "float32", and `rescale` needs dtype="float32". '
-                f"Received: dtype={dtype!r}, rescale={rescale!r}"
-            )
-        if rescale is not None and not (np.isfinite(rescale) and rescale > 0):
-            raise ValueError(f"`rescale` must be a positive number. Received: rescale={rescale!r}")
-        pair = isinstance(image_size, tuple | list) and len(image_size) == 2
-        if not pair or not all(isinstance(one, int | np.integer) and one > 0 for one in image_size):
-            raise ValueError(
-                "`image_size` must be (height, width), two positive integers. Received: "
-                f"image_size={image_size!r}"
-            )
-        if len(background) != 3 or not all(0 <= value <= 255 for value in background):
-            raise ValueError(
-                "`background` must be three values in [0, 255]. Received: "
-                f"background={background!r}"
-            )
-        if not isinstance(augment, list | tuple):
-            raise ValueError(
-                f"`augment` must be a list of operations. Received: augment={augment!r}"
-            )
-        for operation in augment:
-            if not callable(operation) or isinstance(operation, type):
-                raise ValueError(
-                    "`augment` must hold objects such as RandomFlip(), or callables `(image, rng) "
-                    f"-> image`. Received: {operation!r}"
-                )
-        if normalize is not None and not isinstance(normalize, Normalization):
-            raise ValueError(
-                "`normalize` must be a normalisation such as SamplewiseNormalization(). "
-                f"Received: normalize={normalize!r}"
-            )
-        if normalize is not None and dtype != "float32":
-            raise ValueError(
-                f'`normalize` needs dtype="float32". Received: dtype={dtype!r}, '
-                f"normalize={normalize!r}"
-            )
-        if decoder not in ("pillow", "turbo") or (
-            decoder == "turbo" and interpolation != "bilinear"
-        ):
-            raise ValueError(
-                '`decoder` must be "pillow" or "turbo", and "turbo" interpolates "bilinear" only. '
-                f"Received: decoder={decoder!r}, interpolation={interpolation!r}"
-            )
-        if not isinstance(max_pixels, int | np.integer) or max_pixels < 1:
-            raise ValueError(
-                f"`max_pixels` must be a positive integer. Received: max_pixels={max_pixels!r}"
-            )
         self.column, self.missing = column, check_missing(missing)
         self.directory = None if directory is None else os.fspath(directory)
         self.max_pixels = int(max_pixels)
         self._place = Place(directory, protocols)
-        self.fitting = Fitting(
-            height=int(image_size[0]),
-            width=int(image_size[1]),
-            mode=_MODES[color_mode],
-            resampling=_RESAMPLING[interpolation],
-            crop=crop_to_aspect_ratio,
-            pad=pad_to_aspect_ratio,
-            background=tuple(int(value) for value in background),
-            value_range=check_range(value_range),
-        )
         self.libraries = [f"Pillow {pillow_version}"]
         self._decode: Callable[[bytes, Fitting, int], np.ndarray | None] | None = None
         self._warp = warp
@@ -220,9 +155,7 @@ class ImageLoader(Loader):
         self.variation = varied_with(own, vary_with)
         self.operations = self.variation.operations
         self.normalize = normalize
-        self.spec = ArraySpec(
-            (*image_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]), dtype, "image"
-        )
+        self.spec = ArraySpec((*image_size, Image.getmodebands(self.fitting.mode)), dtype, "image")
         if normalize is not None:
             normalize.check(self.spec.shape)
 

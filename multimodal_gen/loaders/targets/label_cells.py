@@ -223,3 +223,31 @@ def columns_from(cell: Any, column: str, separator: str | None) -> str:
         f"table[names] = [{'list(cell)' if separator is None else f'cell.split({separator!r})'} "
         f"for cell in {cells}]"
     )
+
+
+def text_of_label(label: Any) -> str:
+    """The text that a label is told apart by."""
+    try:
+        return cell_text(label)
+    except ValueError:
+        # An integer of very many digits.
+        return shown(label)
+
+
+def check_separator(separator: str | None) -> None:
+    """Refuse a separator that is not a string, or empty."""
+    if separator is not None and not (isinstance(separator, str) and separator):
+        raise ValueError(
+            f"`separator` must be a string that is not empty. Received: separator={separator!r}"
+        )
+
+
+def check_readable(names: Sequence[Any], separator: str) -> None:
+    """Refuse classes that, joined by the separator, could not be read again as they were."""
+    for name in map(cell_text, names):
+        if is_printed(name, separator) or split_labels(name, separator) != [name]:
+            raise ValueError(
+                "With a `separator` a class may not contain it, be empty, begin or end with white "
+                "space, or look like the print of a list, as it could not be read. Take another "
+                f"separator, or lists. Received: separator={separator!r}, class {name!r}"
+            )

@@ -15,11 +15,13 @@ from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.loaders.targets.label_cells import (
     check_label_columns,
+    check_readable,
+    check_separator,
     columns_from,
-    is_printed,
     on_or_off,
     refuse_prints,
     split_labels,
+    text_of_label,
     zeros_and_ones,
 )
 from multimodal_gen.loaders.targets.names import (
@@ -78,7 +80,7 @@ class MultiLabel(Target):
         separator: str | None = None,
     ) -> None:
         several = not isinstance(column, str)
-        _check_separator(separator)
+        check_separator(separator)
         if several and separator is not None:
             raise ValueError(
                 "A `separator` is for one column of labels; of several, each is a class of its "
@@ -99,7 +101,7 @@ class MultiLabel(Target):
                 f"{len(self.column)} columns, class_names={names!r}"
             )
         if separator is not None:
-            _check_readable(names, separator)
+            check_readable(names, separator)
         self.class_names = names
         self.separator = separator
         self.units = len(names)
@@ -124,7 +126,7 @@ class MultiLabel(Target):
             ValueError: If a value is missing or is not labels, a single column holds 0 and 1 for
                 each class, or no row has a label.
         """
-        _check_separator(separator)
+        check_separator(separator)
         if not isinstance(column, str):
             if not isinstance(column, list | tuple) or isinstance(values, str | bytes | Mapping):
                 raise wrong_order(column, values)
@@ -184,7 +186,7 @@ class MultiLabel(Target):
             return array
         labels = split_labels(cell, self.separator)
         for label in labels:
-            text = label if type(label) is str else _text(label)
+            text = label if type(label) is str else text_of_label(label)
             if text not in self._positions:
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
@@ -293,29 +295,3 @@ class MultiLabel(Target):
             f"{right.sum():,} of {len(cells):,} rows right in every label",
             lambda row: [listed(guesses[row]), listed(truth[row])],
         )
-
-
-def _text(label: Any) -> str:
-    try:
-        return cell_text(label)
-    except ValueError:
-        # An integer of very many digits.
-        return shown(label)
-
-
-def _check_separator(separator: str | None) -> None:
-    if separator is not None and not (isinstance(separator, str) and separator):
-        raise ValueError(
-            f"`separator` must be a string that is not empty. Received: separator={separator!r}"
-        )
-
-
-def _check_readable(names: Sequence[Any], separator: str) -> None:
-    # What predictions are joined to must be split into the same again.
-    for name in map(cell_text, names):
-        if is_printed(name, separator) or split_labels(name, separator) != [name]:
-            raise ValueError(
-                "With a `separator` a class may not contain it, be empty, begin or end with white "
-                "space, or look like the print of a list, as it could not be read. Take another "
-                f"separator, or lists. Received: separator={separator!r}, class {name!r}"
-            )

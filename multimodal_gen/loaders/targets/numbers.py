@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -210,13 +211,16 @@ class NumericTarget(Target):
         guesses = predictions[list(self.names)].to_numpy("float64", na_value=np.nan)
         errors = np.abs(guesses - truth)
 
-        def words(row: int) -> list[str]:
-            said = zip(self.names, guesses[row], truth[row], strict=True)
-            off = ", ".join(f"{error:,.4g}" for error in errors[row])
-            return [f"{name}: said {guess:,.5g}, is {true:,.5g}" for name, guess, true in said] + [
-                f"off by {off}"
-            ]
-
         means = zip(self.names, errors.mean(axis=0), strict=True)
         title = f"mean absolute error: {', '.join(f'{name} {mean:,.4g}' for name, mean in means)}"
+        words = partial(_said_and_true, self.names, guesses, truth)
         return Judgement(None, (errors / self.scale).max(axis=1), title, words)
+
+
+def _said_and_true(
+    names: Sequence[str], guesses: np.ndarray, truth: np.ndarray, row: int
+) -> list[str]:
+    said = zip(names, guesses[row], truth[row], strict=True)
+    off = ", ".join(f"{error:,.4g}" for error in np.abs(guesses[row] - truth[row]))
+    lines = [f"{name}: said {guess:,.5g}, is {true:,.5g}" for name, guess, true in said]
+    return [*lines, f"off by {off}"]

@@ -14,23 +14,16 @@ from typing import Any, Self
 import numpy as np
 import tokenizers
 
-from multimodal_gen.augment.base import Augmentation
-from multimodal_gen.augment.text import (
-    TextAugmentation,
-    TextOperation,
-    TokenAugmentation,
-    augment_text,
-)
+from multimodal_gen.augment.text import TextAugmentation, TokenAugmentation, augment_text
 from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.stages import stage
+from multimodal_gen.loaders.text.arguments import Operation, checked_operations, tokenizer_from
 from multimodal_gen.loaders.text.cells import text_of, texts_of
 from multimodal_gen.loaders.text.length import default_length
 from multimodal_gen.loaders.text.ngrams import NgramEncoder
 from multimodal_gen.loaders.text.tokens import TokenEncoder
 from multimodal_gen.loaders.text.vocabulary import train_tokenizer
 from multimodal_gen.spec import ArraySpec
-
-Operation = TextAugmentation | TokenAugmentation | TextOperation
 
 
 class TextLoader(Loader):
@@ -88,7 +81,7 @@ class TextLoader(Loader):
                 f"for a tokenizer.json use TextLoader.from_file. Received: tokenizer={tokenizer!r}"
             )
         encoder = self.encoder
-        self.operations = _checked(augment, encoder)
+        self.operations = checked_operations(augment, encoder)
         self._on_tokens = tuple(
             one for one in self.operations if isinstance(one, TokenAugmentation)
         )
@@ -202,14 +195,7 @@ class TextLoader(Loader):
             ValueError: If the file is not a tokenizer, or states no length and none is given, or
                 the length is too small for the special tokens that the tokenizer adds.
         """
-        if not os.path.isfile(path):
-            raise FileNotFoundError(
-                f"There is no tokenizer file. Received: path={os.fspath(path)!r}"
-            )
-        try:
-            tokenizer = tokenizers.Tokenizer.from_file(os.fspath(path))
-        except Exception as error:
-            raise ValueError(f"{os.fspath(path)!r} is not a tokenizer.json: {error}") from None
+        tokenizer = tokenizer_from(path)
         encoder = TokenEncoder.from_tokenizer(
             tokenizer, sequence_length=sequence_length, truncation=truncation, padding=padding
         )
@@ -296,23 +282,3 @@ class TextLoader(Loader):
         without any.
         """
         return self.encoder.coverage(texts) if texts else None
-
-
-def _checked(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tuple[Operation, ...]:
-    if not isinstance(augment, list | tuple):
-        raise ValueError(f"`augment` must be a list of operations. Received: augment={augment!r}")
-    for operation in augment:
-        if isinstance(operation, TokenAugmentation):
-            if isinstance(encoder, NgramEncoder):
-                raise ValueError(
-                    "N-grams are no tokens to be dropped or masked: use the operations on words, "
-                    "RandomWordSwap and RandomWordDeletion, or an encoder that yields tokens. "
-                    f"Received: {operation!r}"
-                )
-            operation.check(encoder)
-        elif isinstance(operation, Augmentation) or not callable(operation):
-            raise ValueError(
-                "`augment` must hold operations on words or tokens, or callables `(text, rng) -> "
-                f"text`. Received: {operation!r}"
-            )
-    return tuple(augment)

@@ -9,98 +9,26 @@ loader made from it.
 from __future__ import annotations
 
 import base64
-import functools
 import math
-import re
-import unicodedata
 import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from multimodal_gen.config import Configurable
-from multimodal_gen.loaders.text.spelling import WITHOUT_SPACES
+from multimodal_gen.loaders.text.ngram_hashes import FORM, ngram_hashes
 
 # A weight of 1.0 is stored as 2**16: integers pass every precision policy unrounded.
 WEIGHT_SCALE = 2**16
 
-# Letters, digits and "_"; what `\w` lacks are the marks that stand on and around letters.
-_WORD = re.compile(r"\w+")
-# How words are found in texts that are not ASCII. 1, in encoders of before: by `\w+`, which ends a
-# word of Hindi at each vowel sign. 2: with marks, and where a script has no spaces, each letter
-# with its marks is a word.
-_FORM = 2
-# Start values of the checksum keep the word "red" and the characters "red" inside "tired" apart.
-_WORD_START = zlib.crc32(b"word")
-_CHARACTER_START = zlib.crc32(b"character")
-_CHARACTER_SIZES = (2, 3, 4, 5)
 # As much as is remembered by row (memory.py). With less, long descriptions lose words that tell
 # them apart.
 _MAX_SEQUENCE_LENGTH = 1024
 _FEW_TEXTS = 3000
-
-
-@functools.cache
-def _with_marks() -> tuple[frozenset[str], re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    # Planes 0 and 1 have the marks of all scripts; the last ones choose among variants of a
-    # letter's picture.
-    codes = [code for code in range(0x20000) if unicodedata.category(chr(code)).startswith("M")]
-    first = [code for code in codes if not unicodedata.category(chr(code - 1)).startswith("M")]
-    last = [code for code in codes if not unicodedata.category(chr(code + 1)).startswith("M")]
-    marks = "".join(f"{chr(one)}-{chr(other)}" for one, other in zip(first, last, strict=True))
-    return (
-        frozenset(map(chr, codes)),
-        re.compile(rf"\w+(?:[{marks}]+\w*)*"),
-        re.compile(f"[{WITHOUT_SPACES}]"),
-        re.compile(f"[{WITHOUT_SPACES}][{marks}]*|[^{WITHOUT_SPACES}]+"),
-    )
-
-
-def _words(text: str, form: int) -> list[str]:
-    if form == 1 or text.isascii():
-        return _WORD.findall(text)
-    marks, marked_word, without_spaces, letter = _with_marks()
-    words = (_WORD if marks.isdisjoint(text) else marked_word).findall(text)
-    return (
-        words
-        if without_spaces.search(text) is None
-        else [part for one in words for part in letter.findall(one)]
-    )
-
-
-def _ngram_hashes(text: str, form: int = _FORM) -> list[int]:
-    """Hashes of the n-grams of one text, repeated as often as they occur, in a fixed order."""
-    text = unicodedata.normalize("NFKC", text).casefold()
-    crc32 = zlib.crc32
-    words = [word.encode("utf-8", "surrogatepass") for word in _words(text, form)]
-    hashes = [crc32(word, _WORD_START) for word in words]
-    hashes += [crc32(first + b" " + second, _WORD_START) for first, second in pairwise(words)]
-    for token in text.split():
-        padded = f" {token} "
-        if padded.isascii():
-            data = padded.encode("ascii")
-            length = len(data)
-            for size in _CHARACTER_SIZES:
-                if size > length:
-                    break
-                hashes += [
-                    crc32(data[i : i + size], _CHARACTER_START) for i in range(length - size + 1)
-                ]
-        else:
-            length = len(padded)
-            for size in _CHARACTER_SIZES:
-                if size > length:
-                    break
-                hashes += [
-                    crc32(padded[i : i + size].encode("utf-8", "surrogatepass"), _CHARACTER_START)
-                    for i in range(length - size + 1)
-                ]
-    return hashes
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,7 +57,7 @@ class NgramEncoder(Configurable):
     document_frequencies: tuple[int, ...]
     num_texts: int
     sequence_length: int
-    form: int = _FORM
+    form: int = FORM
     _ids: dict[int, int] = field(init=False, compare=False)
     _idf: np.ndarray = field(init=False, compare=False)
 
@@ -191,7 +119,7 @@ class NgramEncoder(Configurable):
         frequencies: Counter[int] = Counter()
         lengths = []
         for text in texts:
-            unique = set(_ngram_hashes(text))
+            unique = set(ngram_hashes(text))
             frequencies.update(unique)
             lengths.append(len(unique))
         if not frequencies:
@@ -280,7 +208,7 @@ class NgramEncoder(Configurable):
         # Id -> how often it occurs.
         get = self._ids.get
         counts: dict[int, int] = {}
-        for value in _ngram_hashes(text, self.form):
+        for value in ngram_hashes(text, self.form):
             key = get(value)
             if key is not None:
                 counts[key] = counts.get(key, 0) + 1

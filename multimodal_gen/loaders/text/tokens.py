@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -15,8 +13,14 @@ import numpy as np
 import tokenizers
 
 from multimodal_gen.config import Configurable
-from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.text.spelling import Writer, readable, shown
+from multimodal_gen.loaders.text.tokenizer_json import (
+    special_ids,
+    unknown_id,
+    without_dropout,
+    without_unknown,
+    zero_is_padding,
+)
 from multimodal_gen.rows.checks import check_switches
 
 
@@ -65,7 +69,7 @@ class TokenEncoder(Configurable):
             raise ValueError(
                 f"`sequence_length` must be positive. Received: sequence_length={sequence_length!r}"
             )
-        self.tokenizer_json = _without_dropout(tokenizer_json)
+        self.tokenizer_json = without_dropout(tokenizer_json)
         self.sequence_length = int(sequence_length)
         self.padding = padding
         self.match_special_tokens = match_special_tokens
@@ -79,12 +83,12 @@ class TokenEncoder(Configurable):
                 f"{added} special tokens to every text. Received: "
                 f"sequence_length={sequence_length!r}"
             )
-        self.offset = 0 if _zero_is_padding(self.tokenizer) else 1
+        self.offset = 0 if zero_is_padding(self.tokenizer) else 1
         vocabulary = self.tokenizer.get_vocab()
         used = [one + self.offset for one in vocabulary.values()]
         self.vocabulary_size = max(used, default=self.offset) + 1
-        special = _special_ids(self.tokenizer)
-        unknown = _unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
+        special = special_ids(self.tokenizer)
+        unknown = unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
         if unknown is not None:
             special.add(unknown)
         self.ordinary = np.zeros(self.vocabulary_size, bool)
@@ -155,7 +159,7 @@ class TokenEncoder(Configurable):
         try:
             return self._padded(self._writer.ids(text, self.tokenizer.encode(text).ids))
         except Exception as error:
-            raise _without_unknown(error) from None
+            raise without_unknown(error) from None
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Token ids of many texts.
@@ -167,7 +171,7 @@ class TokenEncoder(Configurable):
         try:
             encodings = self.tokenizer.encode_batch_fast(texts)
         except Exception as error:
-            raise _without_unknown(error) from None
+            raise without_unknown(error) from None
         ids = self._writer.ids
         return [
             self._padded(ids(text, encoding.ids))
@@ -185,7 +189,7 @@ class TokenEncoder(Configurable):
     def coverage(self, texts: Sequence[str]) -> str:
         """What share of texts is cut off, and of their tokens unknown, in words."""
         cut, tokens, strange = 0, 0, 0
-        unknown = _unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
+        unknown = unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
         for start in range(0, len(texts), 1024):
             for one in self.tokenizer.encode_batch(list(texts[start : start + 1024])):
                 cut += bool(one.overflowing)
@@ -248,58 +252,3 @@ class TokenEncoder(Configurable):
             f"TokenEncoder({model}, {self.vocabulary_size} ids, "
             f"sequence_length={self.sequence_length})"
         )
-
-
-def _zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
-    if tokenizer.padding is not None:
-        return tokenizer.padding["pad_id"] == 0
-    token = tokenizer.id_to_token(0)
-    return token is None or token.strip("[]<>|").lower() in ("pad", "padding")
-
-
-def _special_ids(tokenizer: tokenizers.Tokenizer) -> set[int]:
-    special = {one for one, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    # What is left of a text without words is what the template adds, whether or not it is declared
-    # as special.
-    empty = tokenizer.encode("")
-    return special | {
-        one for one, added in zip(empty.ids, empty.special_tokens_mask, strict=True) if added
-    }
-
-
-def _unknown_id(tokenizer: tokenizers.Tokenizer, model: Mapping[str, Any]) -> int | None:
-    token = model.get("unk_token")
-    return model.get("unk_id") if token is None else tokenizer.token_to_id(token)
-
-
-def _without_unknown(error: Exception) -> Exception:
-    # The library raises a plain Exception; "[UNK]" and `unk_id` are what its models call what is
-    # lacking.
-    reason = str(error)
-    if not re.search(r"missing", reason, re.IGNORECASE) or not re.search(
-        r"\[?unk", reason, re.IGNORECASE
-    ):
-        return error
-    return LoadError(
-        "the tokenizer does not know a word of this text, and has no token for unknown words. In "
-        'the "model" of its tokenizer.json add one to "vocab", such as "[UNK]" with the next free '
-        'id, and name it: "unk_token": "[UNK]" (for a model of type Unigram its place, "unk_id"). '
-        f"Received: {reason}"
-    )
-
-
-def _without_dropout(tokenizer_json: str) -> str:
-    if '"dropout"' not in tokenizer_json:
-        return tokenizer_json
-    description = json.loads(tokenizer_json)
-    rate = description["model"].get("dropout")
-    if not rate:
-        return tokenizer_json
-    warnings.warn(
-        f"The tokenizer leaves out merges at random (dropout={rate}), from a stream that cannot "
-        "be seeded, so a text would have other ids each time it is read. This is switched off; to "
-        "vary ids in training, give `TextLoader(augment=[TokenDropout(0.1)])`.",
-        stacklevel=2,
-    )
-    description["model"]["dropout"] = None
-    return json.dumps(description, ensure_ascii=False)

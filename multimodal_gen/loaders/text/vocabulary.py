@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
+from multimodal_gen.loaders.text.corpus import (
+    SPACE,
+    Corpus,
+    commonest_letters,
+    corpus_of,
+    normalizer_of,
+    only_letters,
+)
 from multimodal_gen.loaders.text.spelling import WITHOUT_SPACES, byte_pieces
 from multimodal_gen.loaders.text.unigrams import fit_unigrams
-from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.checks import check_choice, check_switches
 
 PAD, UNKNOWN, MASK = "[PAD]", "[UNK]", "[MASK]"
 SPECIAL = [PAD, UNKNOWN, MASK]
@@ -26,32 +31,7 @@ SPELLED_FROM = 1024
 _SHARE_OF_LETTERS = 0.75
 # A Unigram model begins with this many times the pieces that it ends with.
 _SEEDS = 2
-_RUN = re.compile(f"[{WITHOUT_SPACES}]+")
 _LONGEST_PIECE = 16
-# What the pre-tokenizer of BPE and Unigram writes for a space.
-_SPACE = "\u2581"
-_LINES = "\n\t\r"
-# Those of Unicode's category Cc that are not spaces to Python.
-_CONTROLS = "[\\x{00}-\\x{08}\\x{0e}-\\x{1b}\\x{7f}-\\x{84}\\x{86}-\\x{9f}]"
-
-
-@dataclass
-class _Corpus:
-    """Training texts, with what they are made of.
-
-    Attributes:
-        texts: The texts, without the runs.
-        runs: What stands between spaces in scripts that put none between words, each once.
-        letters: All letters and signs, sorted.
-        share: Share of the letters that stand in runs.
-        words: How often each word of `texts` occurs, and once each run; empty where nobody asks.
-    """
-
-    texts: Sequence[str]
-    runs: list[str]
-    letters: list[str]
-    share: float
-    words: Counter[str]
 
 
 def train_tokenizer(
@@ -82,17 +62,13 @@ def train_tokenizer(
             of the texts.
     """
     check_switches(lowercase=lowercase)
-    if model not in ("wordpiece", "bpe", "unigram", "wordlevel"):
-        raise ValueError(
-            '`model` must be "wordpiece", "bpe", "unigram" or "wordlevel". Received: '
-            f"model={model!r}"
-        )
+    check_choice("model", model, ("wordpiece", "bpe", "unigram", "wordlevel"))
     if vocabulary_size <= len(SPECIAL):
         raise ValueError(
             f"`vocabulary_size` must be at least {len(SPECIAL) + 1}. Received: "
             f"vocabulary_size={vocabulary_size!r}"
         )
-    normalizer = _normalizer(lowercase, lines=model in ("bpe", "unigram"))
+    normalizer = normalizer_of(lowercase, lines=model in ("bpe", "unigram"))
     if model == "wordlevel":
         letter = pre_tokenizers.Split(Regex(f"[{WITHOUT_SPACES}]\\p{{M}}*"), "isolated")
         words = pre_tokenizers.Sequence([letter, pre_tokenizers.BertPreTokenizer()])
@@ -108,15 +84,15 @@ def train_tokenizer(
     ascii_letters = (
         {normalizer.normalize_str(chr(code)) for code in range(33, 127)} if spelled else set()
     )
-    corpus = _corpus(texts, normalizer, ascii_letters, count=model == "unigram")
+    corpus = corpus_of(texts, normalizer, ascii_letters, count=model == "unigram")
     room = vocabulary_size - len(SPECIAL) - len(spelled) - (forms == 1)
     most = int(_SHARE_OF_LETTERS * room) // forms
     if spelled and len(corpus.letters) > most:
         kept = ascii_letters.union(
-            _commonest(texts, normalizer, ascii_letters, most - len(ascii_letters))
+            commonest_letters(texts, normalizer, ascii_letters, most - len(ascii_letters))
         )
-        texts = [_only(kept, normalizer.normalize_str(text)) for text in texts]
-        corpus = _corpus(texts, normalizer, ascii_letters, count=model == "unigram")
+        texts = [only_letters(kept, normalizer.normalize_str(text)) for text in texts]
+        corpus = corpus_of(texts, normalizer, ascii_letters, count=model == "unigram")
     number = len(corpus.letters)
     if forms * number > room:
         raise ValueError(
@@ -130,74 +106,12 @@ def train_tokenizer(
     trained = train(corpus, room - forms * number, spelled, normalizer)
     # Where there are bytes, a new line is unknown, and made a space like other letters are made
     # bytes: that is faster.
-    trained.normalizer = _normalizer(lowercase, lines=forms == 1 and not spelled)
+    trained.normalizer = normalizer_of(lowercase, lines=forms == 1 and not spelled)
     return trained
 
 
-def _normalizer(lowercase: bool, *, lines: bool) -> normalizers.Normalizer:
-    # A control character that is not a space, left by a broken export, would make its word unknown.
-    steps: list[normalizers.Normalizer] = [
-        normalizers.Replace(Regex(_CONTROLS), ""),
-        normalizers.NFKC(),
-    ]
-    if lines:
-        # Metaspace splits at " " only, and to it a new line would be a letter.
-        steps += [normalizers.Replace(space, " ") for space in _LINES]
-    if lowercase:
-        # Lower case is worked out letter by letter. Without these two a word in capitals would be
-        # another one.
-        dotted, final = normalizers.Replace("\u0130", "i"), normalizers.Replace("\u03c2", "\u03c3")
-        steps += [dotted, normalizers.Lowercase(), final]
-    return normalizers.Sequence(steps)
-
-
-def _corpus(
-    texts: Sequence[str], normalizer: normalizers.Normalizer, letters: Iterable[str], *, count: bool
-) -> _Corpus:
-    found, rest = set(letters), []
-    runs: dict[str, None] = {}
-    words: Counter[str] = Counter()
-    all_letters = in_runs = 0
-    for text in texts:
-        normal = normalizer.normalize_str(text)
-        found.update(normal)
-        all_letters += len(normal)
-        if _RUN.search(normal) is None:
-            rest.append(text)
-        else:
-            found_runs = _RUN.findall(normal)
-            runs.update(dict.fromkeys(found_runs))
-            in_runs += sum(map(len, found_runs))
-            normal = _RUN.sub(" ", normal)
-            rest.append(normal)
-        if count:
-            words.update(normal.split(" "))
-    words = Counter({_SPACE + word: times for word, times in words.items()})
-    words.update(runs.keys())
-    share = in_runs / max(all_letters, 1)
-    return _Corpus(rest, list(runs), sorted(found.difference(" ", _LINES)), share, words)
-
-
-def _commonest(
-    texts: Sequence[str], normalizer: normalizers.Normalizer, known: set[str], number: int
-) -> list[str]:
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(normalizer.normalize_str(text))
-    rest = (
-        (letter, count)
-        for letter, count in counts.items()
-        if letter not in known and letter not in f" {_LINES}"
-    )
-    return [letter for letter, _ in sorted(rest, key=lambda one: (-one[1], one[0]))[:number]]
-
-
-def _only(letters: set[str], text: str) -> str:
-    return "".join(letter if letter in letters else " " for letter in text)
-
-
 def _wordpiece(
-    corpus: _Corpus, room: int, spelled: list[str], normalizer: normalizers.Normalizer
+    corpus: Corpus, room: int, spelled: list[str], normalizer: normalizers.Normalizer
 ) -> tokenizers.Tokenizer:
     pieces, _ = _run_pieces(corpus, int(room * corpus.share) // 2)
     spelled = [*pieces, *(f"##{piece}" for piece in pieces), *spelled]
@@ -219,7 +133,7 @@ def _wordpiece(
 
 
 def _bpe(
-    corpus: _Corpus,
+    corpus: Corpus,
     room: int,
     spelled: list[str],
     normalizer: normalizers.Normalizer,
@@ -229,7 +143,7 @@ def _bpe(
     pieces, run_merges = _run_pieces(corpus, int(room * corpus.share))
     trainer = trainers.BpeTrainer(
         special_tokens=SPECIAL,
-        initial_alphabet=[*corpus.letters, _SPACE],
+        initial_alphabet=[*corpus.letters, SPACE],
         vocab_size=len(SPECIAL) + len(corpus.letters) + 1 + room - len(pieces),
         min_frequency=min_frequency,
         show_progress=False,
@@ -244,9 +158,9 @@ def _bpe(
 
 
 def _unigram(
-    corpus: _Corpus, room: int, spelled: list[str], normalizer: normalizers.Normalizer
+    corpus: Corpus, room: int, spelled: list[str], normalizer: normalizers.Normalizer
 ) -> tokenizers.Tokenizer:
-    letters = {*corpus.letters, _SPACE}
+    letters = {*corpus.letters, SPACE}
     seeds = _bpe(corpus, _SEEDS * (room + len(letters)), [], normalizer, min_frequency=2)
     scored = fit_unigrams(seeds, SPECIAL, corpus.words, letters, room + len(letters))
     # A piece for a byte is worth less than any other: it is there for what nothing else can write.
@@ -262,7 +176,7 @@ def _unigram(
     )
 
 
-def _run_pieces(corpus: _Corpus, number: int) -> tuple[list[str], list[tuple[str, str]]]:
+def _run_pieces(corpus: Corpus, number: int) -> tuple[list[str], list[tuple[str, str]]]:
     if not corpus.runs:
         return [], []
     letters = sorted(set().union(*corpus.runs))

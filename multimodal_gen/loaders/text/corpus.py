@@ -1,0 +1,104 @@
+"""Training texts of a tokenizer: one form for every letter, and what they are made of."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tokenizers import Regex, normalizers
+
+from multimodal_gen.loaders.text.spelling import WITHOUT_SPACES
+
+_RUN = re.compile(f"[{WITHOUT_SPACES}]+")
+# What the pre-tokenizer of BPE and Unigram writes for a space.
+SPACE = "\u2581"
+LINES = "\n\t\r"
+# Those of Unicode's category Cc that are not spaces to Python.
+_CONTROLS = "[\\x{00}-\\x{08}\\x{0e}-\\x{1b}\\x{7f}-\\x{84}\\x{86}-\\x{9f}]"
+
+
+@dataclass
+class Corpus:
+    """Training texts, with what they are made of.
+
+    Attributes:
+        texts: The texts, without the runs.
+        runs: What stands between spaces in scripts that put none between words, each once.
+        letters: All letters and signs, sorted.
+        share: Share of the letters that stand in runs.
+        words: How often each word of `texts` occurs, and once each run; empty where nobody asks.
+    """
+
+    texts: Sequence[str]
+    runs: list[str]
+    letters: list[str]
+    share: float
+    words: Counter[str]
+
+
+def normalizer_of(lowercase: bool, *, lines: bool) -> normalizers.Normalizer:
+    """What every text goes through; `lines`: whether line ends are made spaces."""
+    # A control character that is not a space, left by a broken export, would make its word unknown.
+    steps: list[normalizers.Normalizer] = [
+        normalizers.Replace(Regex(_CONTROLS), ""),
+        normalizers.NFKC(),
+    ]
+    if lines:
+        # Metaspace splits at " " only, and to it a new line would be a letter.
+        steps += [normalizers.Replace(space, " ") for space in LINES]
+    if lowercase:
+        # Lower case is worked out letter by letter. Without these two a word in capitals would be
+        # another one.
+        dotted, final = normalizers.Replace("\u0130", "i"), normalizers.Replace("\u03c2", "\u03c3")
+        steps += [dotted, normalizers.Lowercase(), final]
+    return normalizers.Sequence(steps)
+
+
+def corpus_of(
+    texts: Sequence[str], normalizer: normalizers.Normalizer, letters: Iterable[str], *, count: bool
+) -> Corpus:
+    """Training texts with what they are made of; `count`: whether words are counted."""
+    found, rest = set(letters), []
+    runs: dict[str, None] = {}
+    words: Counter[str] = Counter()
+    all_letters = in_runs = 0
+    for text in texts:
+        normal = normalizer.normalize_str(text)
+        found.update(normal)
+        all_letters += len(normal)
+        if _RUN.search(normal) is None:
+            rest.append(text)
+        else:
+            found_runs = _RUN.findall(normal)
+            runs.update(dict.fromkeys(found_runs))
+            in_runs += sum(map(len, found_runs))
+            normal = _RUN.sub(" ", normal)
+            rest.append(normal)
+        if count:
+            words.update(normal.split(" "))
+    words = Counter({SPACE + word: times for word, times in words.items()})
+    words.update(runs.keys())
+    share = in_runs / max(all_letters, 1)
+    return Corpus(rest, list(runs), sorted(found.difference(" ", LINES)), share, words)
+
+
+def commonest_letters(
+    texts: Sequence[str], normalizer: normalizers.Normalizer, known: set[str], number: int
+) -> list[str]:
+    """The commonest letters of texts, those that are known already left out."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(normalizer.normalize_str(text))
+    rest = (
+        (letter, count)
+        for letter, count in counts.items()
+        if letter not in known and letter not in f" {LINES}"
+    )
+    return [letter for letter, _ in sorted(rest, key=lambda one: (-one[1], one[0]))[:number]]
+
+
+def only_letters(letters: set[str], text: str) -> str:
+    """A text with a space in place of every other letter."""
+    return "".join(letter if letter in letters else " " for letter in text)
