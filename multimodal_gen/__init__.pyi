@@ -7,7 +7,7 @@ from multimodal_gen._version import __version__ as __version__
 from multimodal_gen.augment.checking import check_augmentation as check_augmentation
 from multimodal_gen.batch.failures import leave_out as leave_out
 from multimodal_gen.bundle.bundle import Bundle as Bundle
-from multimodal_gen.bundle.bundle import load_bundle as load_bundle
+from multimodal_gen.bundle.loading import load_bundle as load_bundle
 from multimodal_gen.errors import BundleError as BundleError
 from multimodal_gen.errors import LoaderError as LoaderError
 from multimodal_gen.errors import LoadError as LoadError
@@ -15,7 +15,7 @@ from multimodal_gen.errors import MultimodalError as MultimodalError
 from multimodal_gen.errors import TableError as TableError
 from multimodal_gen.inspection.audit import Audit as Audit
 from multimodal_gen.inspection.audit import audit as audit
-from multimodal_gen.inspection.plots import plot_confusion as plot_confusion
+from multimodal_gen.inspection.confusion import plot_confusion as plot_confusion
 from multimodal_gen.inspection.plots import plot_history as plot_history
 from multimodal_gen.inspection.plots import plot_predictions as plot_predictions
 from multimodal_gen.inspection.plots import show_batch as show_batch

@@ -216,7 +216,7 @@ def test_a_layer_far_larger_than_the_weights_that_come_with_it_is_refused_unbuil
     change_model(folder, lambda head: head["config"].update(units=50_000))
     assert_refused(
         folder,
-        r"describes [\d,]{6,} weights, and there are not so many in the file. Received: [\d,]+ weig",
+        r"describes [\d,]{6,} weights, but the file holds fewer. Received: [\d,]+ weig",
     )
     # Even where the rest cannot be built, so that nobody knows of how many weights in all.
     change_model(
@@ -224,7 +224,7 @@ def test_a_layer_far_larger_than_the_weights_that_come_with_it_is_refused_unbuil
     )
     assert_refused(
         folder,
-        r"a layer with units=100,000,000,000, and there are not so many weights in the file. Received",
+        r"a layer with units=100,000,000,000, but the file holds fewer weights. Received",
     )
 
 
@@ -356,7 +356,7 @@ def test_weights_that_are_broken_or_missing_are_errors(folder: Path) -> None:
     weights = members["model.weights.h5"]
     for content in (b"", b"nothing", weights[: len(weights) // 2], weights_with(lambda root: None)):
         rewrite(folder, {**members, "model.weights.h5": content})
-        assert_refused(folder, "missing, damaged|not so many")
+        assert_refused(folder, "missing, damaged|holds fewer")
     del members["model.weights.h5"]
     rewrite(folder, members)
     assert_refused(folder, "missing, damaged")

@@ -16,9 +16,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from multimodal_gen.cli import console as told
+from multimodal_gen.cli import progress
 from multimodal_gen.cli.app import app
-from multimodal_gen.cli.console import ProgressReporter
+from multimodal_gen.cli.progress import ProgressReporter
 
 LOGS = {
     "loss": 1.5,
@@ -73,7 +73,7 @@ def test_a_long_name_of_an_input_takes_the_room_of_the_losses_too() -> None:
 
 def lines_of(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Lines of a run of 10 epochs in which the first step takes 60 seconds and each epoch 5 more."""
-    monkeypatch.setattr(told.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
     console = Console(file=io.StringIO(), width=100)
     reporter = ProgressReporter(console)
     reporter.begin("both", 20, 10)

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from multimodal_gen.cli.data import given_parts, make_loaders, read_parts, split_column
+from multimodal_gen.cli.data import make_loaders
+from multimodal_gen.cli.parts import given_parts, read_parts, split_column
 from multimodal_gen.cli.settings import DataSettings
 
 

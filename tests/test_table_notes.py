@@ -12,7 +12,7 @@ import pytest
 from test_cli_targets import settings
 
 import multimodal_gen as mg
-from multimodal_gen.cli.data import Parts
+from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import check_classes
 from multimodal_gen.inspection.audit.sides import named_sides

@@ -112,23 +112,30 @@ def apply_drawn(
     """
     check_image(image)
     result, matrix, fill = image, np.eye(3), None
-
-    def flushed() -> np.ndarray:
-        filled = fill or Fill()
-        return warp(result, matrix, filled._replace(interpolation="nearest") if nearest else filled)
-
+    # Movements are multiplied, and pixels resampled once for all of them, which blurs less: before
+    # an operation on values, and where two movements fill what comes into view differently.
     for operation, rng in operations:
         if isinstance(operation, GeometricAugmentation):
             if fill is not None and operation.fill not in (None, fill):
-                result, matrix = flushed(), np.eye(3)
-            matrix = matrix @ _in_proportion(
-                operation, image.shape[:2], frame or image.shape[:2], rng
-            )
+                result, matrix = _moved(result, matrix, fill, warp, nearest), np.eye(3)
+            frame = frame or (image.shape[0], image.shape[1])
+            matrix = matrix @ _in_proportion(operation, image.shape[:2], frame, rng)
             fill = operation.fill or fill
         else:
-            result, matrix = flushed(), np.eye(3)
+            result, matrix = _moved(result, matrix, fill, warp, nearest), np.eye(3)
             result, fill = _checked(operation(result, rng), image, operation), None
-    return flushed()
+    return _moved(result, matrix, fill, warp, nearest)
+
+
+def _moved(
+    image: np.ndarray,
+    matrix: np.ndarray,
+    fill: Fill | None,
+    warp: Callable[[np.ndarray, np.ndarray, Fill], np.ndarray],
+    nearest: bool,
+) -> np.ndarray:
+    filled = fill or Fill()
+    return warp(image, matrix, filled._replace(interpolation="nearest") if nearest else filled)
 
 
 def _in_proportion(

@@ -21,26 +21,19 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.checks import (
-    call_once,
     check_model,
     check_outputs,
     rows_of_nan,
     structure_of_inputs,
 )
 from multimodal_gen.bundle.description import (
-    by_newer_keras,
     check_description,
-    read_description,
     write_description,
 )
-from multimodal_gen.bundle.files import new_folder, placed
-from multimodal_gen.bundle.model_file import (
-    check_model_config,
-    check_quantized,
-    load_model,
-    uncompiled,
-)
-from multimodal_gen.errors import BundleError
+from multimodal_gen.bundle.files import new_folder
+from multimodal_gen.bundle.model_config import check_model_config
+from multimodal_gen.bundle.model_file import check_quantized, uncompiled
+from multimodal_gen.bundle.outputs import columns_of, flat
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.sequence.output_shapes import map_outputs
@@ -119,7 +112,7 @@ class Bundle:
         """
         sequence = self._sequence(table, batch_size, on_error="blank")
         outputs = self._outputs(sequence, verbose)
-        frame = pd.DataFrame(self._decoded(outputs), index=table.index)
+        frame = pd.DataFrame(columns_of(outputs, self.target), index=table.index)
         errors = sequence.assembly.failures.positions
         if len(errors) == len(table):
             # Not some bad rows, but a wrong folder or the like.
@@ -140,22 +133,6 @@ class Bundle:
                 stacklevel=2,
             )
         return frame
-
-    def _decoded(self, outputs: Any) -> Any:
-        if isinstance(self.target, Target):
-            return self.target.decode_outputs(outputs)
-        if self.target is not None:
-            return _flat(
-                {name: target.decode_outputs(outputs[name]) for name, target in self.target.items()}
-            )
-        if isinstance(outputs, Mapping):
-            return _flat(
-                {
-                    name: dict(enumerate(one.reshape(len(one), -1).T))
-                    for name, one in outputs.items()
-                }
-            )
-        return outputs.reshape(len(outputs), -1)
 
     def evaluate(
         self,
@@ -220,7 +197,7 @@ class Bundle:
         for name, target in targets.items():
             truth = np.concatenate([arrays[name] for arrays in batches])
             scores[name] = target.score(truth[good], (outputs[name] if several else outputs)[good])
-        found = _flat(scores) if several else scores["target"]
+        found = flat(scores) if several else scores["target"]
         return {**found, "left_out": len(lost)} if on_error == "skip" else found
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -313,58 +290,3 @@ class Bundle:
                 f"  {name}: {'none' if target is None else f'{target.spec} from {target.column!r}'}"
             )
         return "\n".join(lines)
-
-
-def load_bundle(
-    path: str | os.PathLike[str],
-    *,
-    directory: str | os.PathLike[str] | None = None,
-    custom_objects: Mapping[str, type] | None = None,
-) -> Bundle:
-    """Read a bundle that `Bundle.save` wrote.
-
-    The model comes uncompiled: `predict` and `evaluate` of the bundle need no more, and to train
-    on, compile it again.
-
-    Args:
-        path: The folder.
-        directory: Where the relative paths of pictures and arrays start from now on; by default
-            where they did in training.
-        custom_objects: Class name -> class, for loaders, layers and other classes that are not this
-            package's or Keras's own and not registered with
-            `keras.saving.register_keras_serializable`.
-
-    Raises:
-        BundleError: If the folder is not a bundle, is damaged, or names an unknown class.
-    """
-    if custom_objects is not None and not isinstance(custom_objects, Mapping):
-        raise TypeError(
-            f"`custom_objects` must map class names to classes. Received: {custom_objects!r}"
-        )
-    folder = Path(path)
-    inputs, target, inputs_as = read_description(folder, custom_objects, directory)
-    # Importing the models registers their layers, which the file names.
-    import multimodal_gen.models
-
-    try:
-        model = load_model(folder / "model.keras", custom_objects)
-    except BundleError as error:
-        raise placed(by_newer_keras(error, folder), path) from error
-    try:
-        bundle = Bundle(model, inputs, target, inputs_as=inputs_as)
-    except (TypeError, ValueError) as error:
-        raise BundleError(
-            f"bundle.json and model.keras do not go together: {error}, path={os.fspath(path)!r}"
-        ) from error
-    if not isinstance(model, multimodal_gen.models.FusionModel):
-        # Which does so itself, and only when it is exported.
-        call_once(model, inputs, bundle.inputs_as)
-    return bundle
-
-
-def _flat(tables: Mapping[str, Mapping[Any, Any]]) -> dict[str, Any]:
-    return {
-        f"{name}.{column}": values
-        for name, table in tables.items()
-        for column, values in table.items()
-    }

@@ -18,14 +18,10 @@ from rich.console import Console
 from multimodal_gen._version import __version__
 from multimodal_gen.cli import option_values, options, table_commands
 from multimodal_gen.cli.arguments import TRAINED, takes
-from multimodal_gen.cli.console import (
-    Commands,
-    OneCommand,
-    ProgressReporter,
-    print_table,
-    starting,
-    was_interrupted,
-)
+from multimodal_gen.cli.console import Commands, OneCommand, print_table, was_interrupted
+from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
+from multimodal_gen.cli.progress import ProgressReporter
+from multimodal_gen.cli.starting import starting
 
 _SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -74,7 +70,7 @@ def _root(
 def train(
     table: options.TableFile,
     data: dict[str, Any],
-    fusion: options.Fusion = options.FusionWord.JOINT,
+    fusion: options.Fusion = FusionWord.JOINT,
     positive: options.Positive = None,
     epochs: options.Epochs = None,
     ablate: options.Ablate = False,
@@ -82,7 +78,7 @@ def train(
     runs: options.Runs = Path("runs"),
     overwrite: options.Overwrite = False,
     resume: options.Resume = False,
-    on_error: options.OnError = options.OnErrorWord.RAISE,
+    on_error: options.OnError = OnErrorWord.RAISE,
     max_error_rate: options.MaxErrorRate = 0.1,
     cache: options.Cache = None,
     cache_limit: options.CacheLimit = None,
@@ -156,7 +152,7 @@ def evaluate(
     directory: options.Directory = None,
     split: options.ScoredSplit = None,
     split_names: options.SplitNames = None,
-    on_error: options.OnError = options.OnErrorWord.RAISE,
+    on_error: options.OnError = OnErrorWord.RAISE,
     as_json: options.AsJson = False,
 ) -> None:
     """Score a trained model on the rows of a table."""
@@ -206,7 +202,7 @@ def _open(console: Console, run: Path, table: str, directory: str | None) -> tup
     # beside it.
     option_values.folder_of_pictures(directory)
     with starting(console):
-        from multimodal_gen.bundle.bundle import load_bundle
+        from multimodal_gen.bundle import load_bundle
         from multimodal_gen.rows.table import read_table
     rows = read_table(table)
     folder = directory or str(Path(table) if Path(table).is_dir() else Path(table).parent)

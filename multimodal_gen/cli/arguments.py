@@ -12,6 +12,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from multimodal_gen.cli import option_values, options
+from multimodal_gen.cli.option_words import (
+    AugmentWord,
+    BlankWord,
+    MissingWord,
+    TargetWord,
+    TextWord,
+)
 
 
 class _Shared(NamedTuple):
@@ -37,10 +44,10 @@ _SHARED = {
     "image": _Shared(options.Image, None, _columns),
     "caption": _Shared(options.Caption, None, _columns),
     "number": _Shared(options.Number, None, _columns),
-    "missing": _Shared(options.Missing, options.BlankWord.ERROR, _word),
-    "number_missing": _Shared(options.NumberMissing, options.MissingWord.ERROR, _word),
+    "missing": _Shared(options.Missing, BlankWord.ERROR, _word),
+    "number_missing": _Shared(options.NumberMissing, MissingWord.ERROR, _word),
     "label": _Shared(options.Label, ["label"], _columns),
-    "target": _Shared(options.Target, options.TargetWord.CLASS, _word),
+    "target": _Shared(options.Target, TargetWord.CLASS, _word),
     "separator": _Shared(options.Separator, None, _as_it_is),
     "directory": _Shared(options.Directory, None, option_values.folder_of_pictures),
     "split": _Shared(options.Split, None, _as_it_is),
@@ -48,8 +55,8 @@ _SHARED = {
     "fractions": _Shared(options.Shares, "0.7,0.1,0.2", option_values.shares),
     "group": _Shared(options.Group, None, _as_it_is),
     "image_size": _Shared(options.ImageSize, "64x64", option_values.size_in_pixels),
-    "text": _Shared(options.TextMode, options.TextWord.NGRAMS, _word),
-    "augment": _Shared(options.Augment, options.AugmentWord.DEFAULT, _word),
+    "text": _Shared(options.TextMode, TextWord.NGRAMS, _word),
+    "augment": _Shared(options.Augment, AugmentWord.DEFAULT, _word),
     "batch_size": _Shared(options.BatchSize, 64, _as_it_is),
     "seed": _Shared(options.Seed, 0, _as_it_is),
 }

@@ -12,17 +12,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.cli.data import Reporter, input_names, picture_folder, split_column
+from multimodal_gen.cli.data import input_names, picture_folder, picture_loader
 from multimodal_gen.cli.option_values import check_not_read
+from multimodal_gen.cli.parts import split_column
+from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import check_separator, make_target
+from multimodal_gen.inspection.audit.clusters import Parts
 from multimodal_gen.inspection.audit.gathering import audit
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable
 from multimodal_gen.loaders import (
     ClassLabel,
-    ImageLoader,
     Loader,
     NumericLoader,
     NumericTarget,
@@ -54,40 +56,20 @@ def audit_from_settings(
         threads: Threads that read; by default one a core.
         reporter: Who is told.
     """
-    if drop is not None and drop.suffix.lower() not in SUFFIXES:
-        raise ValueError(
-            f"--drop must end in one of {', '.join(SUFFIXES)}. Received: --drop {drop}"
-        )
-    if group_column is not None and drop is None:
-        raise ValueError(
-            "--group-column needs --drop, whose table gets it. Received: --group-column "
-            f"{group_column}"
-        )
-    for option, file in (("--drop", drop), ("--out", out / "problems.csv")):
-        if file is not None:
-            check_not_read(option, file, settings.table)
+    _check_files(settings, out, drop, group_column)
     table = read_table(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
     if group_column in table.columns:
         raise ValueError(
             f"The table has this column already. Received: --group-column {group_column}"
         )
-    with_labels = all(name in table.columns for name in settings.label)
-    columns = [*settings.image, *settings.caption, *settings.number, settings.split]
-    check_columns(table, [column for column in columns if column is not None])
-    _, parts = parts_of(table, settings.split)
-    sizes = ", ".join(
-        f"{int((parts.codes == code).sum()):,} {name}" for code, name in enumerate(parts.names)
-    )
-    reporter.say(f"{settings.table}: {len(table):,} rows ({sizes})")
-    if not with_labels:
-        absent = next(name for name in settings.label if name not in table.columns)
-        reporter.say(f"  there is no column {absent!r}, so labels are left out")
+    parts = _say_parts(settings, table, reporter)
     clean = None if drop is None else CleanTable(Path(settings.table), table, drop)
     train = table[parts.codes == 0]
     inputs = _inputs(settings, train)
-    target = _target(settings, train, reporter) if with_labels else None
-    with_labels = target is not None
+    target = None
+    if all(name in table.columns for name in settings.label):
+        target = _target(settings, train, reporter)
     out.mkdir(parents=True, exist_ok=True)
     state = out / "state.bin"
 
@@ -95,7 +77,7 @@ def audit_from_settings(
         for _ in range(cells):
             reporter.advance()
 
-    reporter.begin("auditing", len(table) * (len(inputs) + with_labels))
+    reporter.begin("auditing", len(table) * (len(inputs) + (target is not None)))
     try:
         report = audit(
             table,
@@ -116,16 +98,58 @@ def audit_from_settings(
     report.write_problems(out / "problems.csv")
     report.write_page(out / "audit.html")
     reporter.say(f"Wrote {out / 'problems.csv'} and {out / 'audit.html'}.")
-    if clean is not None and drop is not None:
-        kept = ~report.dropped.to_numpy()
-        clean.write(kept, None if group_column is None else report.duplicates.rename(group_column))
-        reporter.say(f"Wrote {int(kept.sum()):,} rows to {drop}, without {int((~kept).sum()):,}.")
-        folder = picture_folder(settings)
-        if Path(folder).resolve() != drop.resolve().parent and _has_relative_paths(
-            table, settings.image
-        ):
-            reporter.say(f"  relative paths in it start at {folder}: --directory {folder}")
+    if clean is not None:
+        _write_clean(clean, report, settings, group_column, reporter)
     return report
+
+
+def _check_files(
+    settings: DataSettings, out: Path, drop: Path | None, group_column: str | None
+) -> None:
+    if drop is not None and drop.suffix.lower() not in SUFFIXES:
+        raise ValueError(
+            f"--drop must end in one of {', '.join(SUFFIXES)}. Received: --drop {drop}"
+        )
+    if group_column is not None and drop is None:
+        raise ValueError(
+            "--group-column needs --drop, whose table gets it. Received: --group-column "
+            f"{group_column}"
+        )
+    for option, file in (("--drop", drop), ("--out", out / "problems.csv")):
+        if file is not None:
+            check_not_read(option, file, settings.table)
+
+
+def _say_parts(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) -> Parts:
+    # How many rows each part has, and whether the audit has labels to look at.
+    columns = [*settings.image, *settings.caption, *settings.number, settings.split]
+    check_columns(table, [column for column in columns if column is not None])
+    _, parts = parts_of(table, settings.split)
+    counts = np.bincount(parts.codes, minlength=len(parts.names)).tolist()
+    sizes = ", ".join(f"{n:,} {name}" for n, name in zip(counts, parts.names, strict=True))
+    reporter.say(f"{settings.table}: {len(table):,} rows ({sizes})")
+    absent = next((name for name in settings.label if name not in table.columns), None)
+    if absent is not None:
+        reporter.say(f"  there is no column {absent!r}, so labels are left out")
+    return parts
+
+
+def _write_clean(
+    clean: CleanTable,
+    report: Audit,
+    settings: DataSettings,
+    group_column: str | None,
+    reporter: Reporter,
+) -> None:
+    kept = ~report.dropped.to_numpy()
+    groups = None if group_column is None else report.duplicates.rename(group_column)
+    clean.write(kept, groups)
+    file = clean.path
+    reporter.say(f"Wrote {int(kept.sum()):,} rows to {file}, without {int((~kept).sum()):,}.")
+    folder = picture_folder(settings)
+    elsewhere = Path(folder).resolve() != file.resolve().parent
+    if elsewhere and _has_relative_paths(clean.table, settings.image):
+        reporter.say(f"  relative paths in it start at {folder}: --directory {folder}")
 
 
 def _has_relative_paths(table: pd.DataFrame, columns: Sequence[str]) -> bool:
@@ -140,12 +164,7 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     names = input_names(settings)
     inputs: dict[str, Loader] = {}
     for column in settings.image:
-        inputs[names["image", column]] = ImageLoader(
-            column,
-            directory=picture_folder(settings),
-            image_size=settings.image_size,
-            missing=settings.missing,
-        )
+        inputs[names["image", column]] = picture_loader(settings, column)
     for column in settings.caption:
         texts = [cell for cell in train[column].tolist() if isinstance(cell, str)]
         inputs[names["caption", column]] = TextLoader.from_texts(

@@ -13,7 +13,9 @@ import pandas as pd
 
 from multimodal_gen.batch.cache import ArrayCache, as_text, estimate
 from multimodal_gen.batch.cache.filling import Filled, fill_cache
-from multimodal_gen.cli.data import Reporter, make_loaders, read_parts
+from multimodal_gen.cli.data import make_loaders
+from multimodal_gen.cli.parts import read_parts
+from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
 
 

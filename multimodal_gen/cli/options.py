@@ -2,66 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class TargetWord(StrEnum):
-    """What --target may be."""
-
-    CLASS = "class"
-    NUMBER = "number"
-    LABELS = "labels"
-
-
-class AugmentWord(StrEnum):
-    """What --augment may be."""
-
-    NONE = "none"
-    DEFAULT = "default"
-    STRONG = "strong"
-
-
-class FusionWord(StrEnum):
-    """What --fusion may be."""
-
-    JOINT = "joint"
-    CONCAT = "concat"
-    GATED = "gated"
-    LATE = "late"
-    MATCH = "match"
-
-
-class BlankWord(StrEnum):
-    """What --missing may be."""
-
-    ERROR = "error"
-    BLANK = "blank"
-
-
-class MissingWord(StrEnum):
-    """What --number-missing may be."""
-
-    ERROR = "error"
-    MEAN = "mean"
-
-
-class OnErrorWord(StrEnum):
-    """What --on-error may be."""
-
-    RAISE = "raise"
-    SKIP = "skip"
-
-
-class TextWord(StrEnum):
-    """What --text may be."""
-
-    NGRAMS = "ngrams"
-    TOKENS = "tokens"
-
+from multimodal_gen.cli.option_words import (
+    AugmentWord,
+    BlankWord,
+    FusionWord,
+    MissingWord,
+    OnErrorWord,
+    TargetWord,
+    TextWord,
+)
 
 TableFile = Annotated[
     str, typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, or a folder.")

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
-from multimodal_gen.cli.data import Reporter, given_parts, lost_all
+from multimodal_gen.cli.data import lost_all
+from multimodal_gen.cli.parts import given_parts
+from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.errors import LoadError
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.cli.predict import finite, with_index, with_inputs, with_joined_labels
 from multimodal_gen.inspection import plots
+from multimodal_gen.inspection.confusion import plot_confusion
 from multimodal_gen.inspection.layout import GREY
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import cells_of
@@ -50,9 +51,8 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
         truth = target.classes_of(cells_of(test, target.column))
         said = predictions.iloc[:, 0].to_numpy(object)[truth >= 0]
         names = target.class_names
-        plots.plot_confusion([names[one] for one in truth[truth >= 0]], said, names).savefig(
-            folder / "confusion.png"
-        )
+        classes = [names[one] for one in truth[truth >= 0]]
+        plot_confusion(classes, said, names).savefig(folder / "confusion.png")
     sequence = MultimodalSequence(test, bundle.inputs, target)
     plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
     plots.plot_predictions(sequence, predictions, only_wrong=True).savefig(folder / "wrong.png")

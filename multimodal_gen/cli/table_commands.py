@@ -10,7 +10,10 @@ from rich.console import Console
 
 from multimodal_gen.cli import option_values, options
 from multimodal_gen.cli.arguments import AUDITED, CACHED, PREVIEWED, takes
-from multimodal_gen.cli.console import ProgressReporter, print_table, starting
+from multimodal_gen.cli.console import print_table
+from multimodal_gen.cli.option_words import TextWord
+from multimodal_gen.cli.progress import ProgressReporter
+from multimodal_gen.cli.starting import starting
 
 
 @takes(*CACHED)
@@ -39,7 +42,7 @@ def fill(
         raise typer.Exit(1)
 
 
-@takes(*AUDITED, text=options.TextWord.TOKENS)
+@takes(*AUDITED, text=TextWord.TOKENS)
 def audit(
     table: options.TableFile,
     data: dict[str, Any],
@@ -81,12 +84,13 @@ def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, 
     settings = DataSettings(**data)
     console = Console()
     with starting(console):
-        from multimodal_gen.cli import data as preparation
+        from multimodal_gen.cli.data import make_loaders
+        from multimodal_gen.cli.parts import read_parts
         from multimodal_gen.inspection import plots
         from multimodal_gen.sequence.sequence import MultimodalSequence
     reporter = ProgressReporter(console)
-    parts = preparation.read_parts(settings, reporter)
-    inputs, target = preparation.make_loaders(settings, parts, reporter)
+    parts = read_parts(settings, reporter)
+    inputs, target = make_loaders(settings, parts, reporter)
     sequence = MultimodalSequence(
         parts.train,
         inputs,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.cli.data import Parts, parts_are_given
+from multimodal_gen.cli.parts import Parts, parts_are_given
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.inspection.audit.labels import class_texts, hint_notes
 from multimodal_gen.inspection.audit.sides import side_note

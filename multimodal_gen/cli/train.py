@@ -20,18 +20,12 @@ import pandas as pd
 from multimodal_gen.batch.failures import leave_out
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.versions import running_version
-from multimodal_gen.cli.data import (
-    Parts,
-    Reporter,
-    lost_all,
-    make_loaders,
-    parts_are_given,
-    picture_folder,
-    read_parts,
-)
+from multimodal_gen.cli.data import lost_all, make_loaders, picture_folder
 from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.part_checks import warn_of_leakage
+from multimodal_gen.cli.parts import Parts, parts_are_given, read_parts
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
+from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.results import remove_stale, write_metrics, write_results
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.table_notes import notes_on
@@ -270,6 +264,17 @@ def _train(
     if found is not None:
         reporter.say(f"  {found}")
     bundle = Bundle(model, inputs, target)
+    _say_kept(bundle, history, settings, parts, reporter)
+    return bundle, history
+
+
+def _say_kept(
+    bundle: Bundle,
+    history: keras.callbacks.History,
+    settings: RunSettings,
+    parts: Parts,
+    reporter: Reporter,
+) -> None:
     # Not of the history: what is kept has had its heads weighed since.
     scores = bundle.evaluate(parts.validation)
     names = [
@@ -282,4 +287,3 @@ def _train(
         f"  kept epoch {history.best_epoch + 1} of {len(history.epoch)}: {words} on the validation "
         "rows"
     )
-    return bundle, history

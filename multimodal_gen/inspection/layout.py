@@ -48,6 +48,14 @@ class Picture(Figure):
         super().__init__(figsize=(width, height), dpi=_DPI, facecolor="white", layout=layout)
         FigureCanvasAgg(self)
 
+    def place(self, left: float, top: float) -> tuple[float, float]:
+        """A point, so far from the upper left corner, as matplotlib counts: from below, in shares."""
+        return left / self.get_figwidth(), 1 - top / self.get_figheight()
+
+    def share(self, width: float, height: float) -> tuple[float, float]:
+        """A width and a height as shares of the figure's."""
+        return width / self.get_figwidth(), height / self.get_figheight()
+
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
         self.savefig(file, format="png")
@@ -147,72 +155,92 @@ def wrap(text: Any, width: float, size: float, weight: str = "normal") -> list[s
     return lines
 
 
+# Of a card, in inches: margins, the gap between cards, the side of a picture, the height of a line.
+_PAD, _GAP, _SIDE, _LINE = 0.1, 0.14, 2.0, 0.165
+_SIZE = 9.0  # of its texts, in points
+_TEXT_WIDTH = 4.2  # where no card has a picture
+
+
 def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
     """Draw cards row by row, each row as high as its tallest card needs."""
-    pad, gap, size, line = 0.1, 0.14, 9.0, 0.165
     columns = max(1, min(columns, len(cards)))
     pictures = max((len(card.images) for card in cards), default=0)
-    inner = 2.0 * pictures if pictures else 4.2
-    step = inner + 2 * pad + gap
-    width = max(columns * step + gap, 4.5)
-    heading = wrap(title, width - 2 * gap, 10)
-    texts = [
-        [
-            (one, colour, weight)
+    inner = _SIDE * pictures if pictures else _TEXT_WIDTH
+    step = inner + 2 * _PAD + _GAP
+    width = max(columns * step + _GAP, 4.5)
+    heading = wrap(title, width - 2 * _GAP, 10)
+    measured = [_Measured.of(card, inner) for card in cards]
+    heights = [
+        max(one.height for one in measured[start : start + columns])
+        for start in range(0, len(cards), columns)
+    ]
+    above = 0.2 + 0.19 * len(heading)
+    figure = Picture(width, above + sum(heights) + _GAP * len(heights) + 0.06)
+    for number, line in enumerate(heading):
+        _write(figure, _GAP, 0.22 + 0.19 * number, line, fontsize=10, color=GREY)
+    top = above
+    for row, height in enumerate(heights):
+        for column, one in enumerate(measured[row * columns : (row + 1) * columns]):
+            one.draw(figure, _GAP + column * step, top, inner, height)
+        top += height + _GAP
+    return figure
+
+
+@dataclass(frozen=True)
+class _Measured:
+    # A card with its texts broken into lines, and the height of its pictures.
+    card: Card
+    lines: list[tuple[str, str, str]]
+    tall: float
+
+    @classmethod
+    def of(cls, card: Card, inner: float) -> _Measured:
+        lines = [
+            (line, colour, weight)
             for text, colour, weight in card.texts
-            for one in wrap(text, inner, size, weight)
+            for line in wrap(text, inner, _SIZE, weight)
         ]
-        for card in cards
-    ]
-    tall = [
-        max((2.0 * min(one.shape[0] / one.shape[1], 2) for one in card.images), default=0.0)
-        for card in cards
-    ]
-    heights = []
-    for start in range(0, len(cards), columns):
-        row = range(start, min(start + columns, len(cards)))
-        heights.append(
-            max(
-                tall[one] + (0.06 if tall[one] else 0) + line * len(texts[one]) + 2 * pad
-                for one in row
-            )
-        )
-    height = 0.2 + 0.19 * len(heading) + sum(heights) + gap * len(heights) + 0.06
-    figure = Picture(width, height)
-    font: dict[str, Any] = {"parse_math": False, "family": fonts(), "va": "baseline", "ha": "left"}
-    for number, one in enumerate(heading):
-        figure.text(
-            gap / width, 1 - (0.22 + 0.19 * number) / height, one, fontsize=10, color=GREY, **font
-        )
-    top = height - 0.2 - 0.19 * len(heading)
-    for number, card in enumerate(cards):
-        if number and number % columns == 0:
-            top -= heights[number // columns - 1] + gap
-        left, high = gap + (number % columns) * step, heights[number // columns]
+        shapes = [image.shape for image in card.images]
+        tall = max((_SIDE * min(shape[0] / shape[1], 2) for shape in shapes), default=0.0)
+        return cls(card, lines, tall)
+
+    @property
+    def _above_text(self) -> float:
+        return self.tall + (0.06 if self.tall else 0)
+
+    @property
+    def height(self) -> float:
+        return self._above_text + _LINE * len(self.lines) + 2 * _PAD
+
+    def draw(self, figure: Picture, left: float, top: float, inner: float, height: float) -> None:
+        # `left` and `top` in inches from the figure's upper left corner.
+        width = inner + 2 * _PAD
         frame = Rectangle(
-            (left / width, (top - high) / height),
-            (inner + 2 * pad) / width,
-            high / height,
+            figure.place(left, top + height),
+            *figure.share(width, height),
             transform=figure.transFigure,
             facecolor=PAPER,
-            edgecolor=card.edge,
-            linewidth=0.8 if card.edge == LINE else 2.0,
+            edgecolor=self.card.edge,
+            linewidth=0.8 if self.card.edge == LINE else 2.0,
             zorder=-1,
         )
         figure.add_artist(frame)
-        for place, image in enumerate(card.images):
-            box = (left + pad + 2.0 * place + 0.02, top - pad - tall[number], 1.96, tall[number])
-            axes = figure.add_axes(
-                (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
-            )
+        for number, image in enumerate(self.card.images):
+            corner = figure.place(left + _PAD + _SIDE * number + 0.02, top + _PAD + self.tall)
+            axes = figure.add_axes((*corner, *figure.share(_SIDE - 0.04, self.tall)))
             axes.imshow(image, vmin=0, vmax=255)
             axes.set_anchor("N")
             axes.set_axis_off()
-        below = top - pad - tall[number] - (0.06 if tall[number] else 0) - 0.125
-        for place, (one, colour, weight) in enumerate(texts[number]):
-            where = ((left + pad) / width, (below - line * place) / height)
-            figure.text(*where, one, fontsize=size, color=colour, weight=weight, **font)
-    return figure
+        first = top + _PAD + self._above_text + 0.125
+        for number, (line, colour, weight) in enumerate(self.lines):
+            below = first + _LINE * number
+            _write(figure, left + _PAD, below, line, fontsize=_SIZE, color=colour, weight=weight)
+
+
+def _write(figure: Picture, left: float, top: float, text: str, **style: Any) -> None:
+    font: dict[str, Any] = {"parse_math": False, "family": fonts(), "va": "baseline", "ha": "left"}
+    x, y = figure.place(left, top)
+    figure.text(x, y, text, **font, **style)
 
 
 _MOST_OF_A_NAME = 80

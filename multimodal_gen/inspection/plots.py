@@ -9,8 +9,7 @@ is cut off. Nothing here trains or predicts, and pyplot with its global state is
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,16 +27,11 @@ from multimodal_gen.inspection.layout import (
     Card,
     Picture,
     draw_cards,
-    fitting_labels,
-    fonts,
     readable,
-    text_width,
-    wrap,
 )
 from multimodal_gen.inspection.row_text import add_inputs, add_target
 from multimodal_gen.inspection.verdicts import verdicts_on
 from multimodal_gen.loaders import Loader
-from multimodal_gen.rows.cells import cell_text
 from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.spec import with_masks
 
@@ -71,7 +65,7 @@ def show_batch(
     with_images = any(loader.spec.kind == "image" for loader in loaders.values())
     columns = _checked_grid(rows, columns, 4 if with_images else 2)
     batch, frame = sequence[index], sequence.rows(index)
-    arrays = _by_name(loaders, batch[0])
+    arrays = _named(loaders, batch[0])
     cards = []
     for row in range(min(len(frame), rows * columns)):
         card = Card()
@@ -132,7 +126,7 @@ def plot_predictions(
     if count:
         frame = table.iloc[chosen]
         part = sequence.for_evaluation(frame)
-        batches = [_by_name(loaders, one[0]) for one in part]
+        batches = [_named(loaders, one[0]) for one in part]
         arrays = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         for row, position in enumerate(chosen):
             texts = verdicts.words(int(position))
@@ -189,122 +183,27 @@ def plot_history(history: Any) -> Figure:
     figure = Picture(4.6 * across + 0.2, 3.5 * down + 0.2, layout="constrained")
     for place, name in enumerate(names):
         axes = figure.add_subplot(down, across, place + 1)
-        for key, label, colour, style in (
-            (name, "training", ORANGE, "--"),
-            (f"val_{name}", "validation", BLUE, "-"),
-        ):
-            if key in curves:
-                axes.plot(
-                    epochs,
-                    curves[key],
-                    style,
-                    color=colour,
-                    label=label,
-                    marker="o",
-                    markersize=3,
-                    linewidth=1.6,
-                )
+        _draw_curves(axes, curves, name, epochs)
         if best is not None:
-            axes.axvline(
-                epochs[best],
-                color=GREY,
-                linewidth=1,
-                linestyle=":",
-                label=f"best, epoch {epochs[best]:g}",
-            )
-        axes.set_title(
-            readable(name.replace("_", " ")), parse_math=False, fontsize=11, color=INK, loc="left"
-        )
-        axes.set_xlabel("epoch", color=GREY)
-        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color=LINE, linewidth=0.6)
+            label = f"best, epoch {epochs[best]:g}"
+            axes.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":", label=label)
         axes.legend(frameon=False, fontsize=9)
     return figure
 
 
-def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> Figure:
-    """Draw which classes are taken for which: counts, coloured by their share of the true class.
-
-    Args:
-        truth: The true class of each row, as in `class_names`, or its position there.
-        prediction: The predicted class of each row, likewise.
-        class_names: The classes, in the order of drawing.
-
-    Raises:
-        ValueError: If the lengths differ, or a value is no class.
-    """
-    names = list(class_names)
-    rows, guesses = _positions(truth, names, "truth"), _positions(prediction, names, "prediction")
-    if len(rows) != len(guesses):
-        raise ValueError(
-            f"`truth` and `prediction` must be equally long. Received: {len(rows)} and "
-            f"{len(guesses)}"
-        )
-    counts = np.zeros((len(names), len(names)), "int64")
-    np.add.at(counts, (rows, guesses), 1)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = 10.0 if len(names) <= 6 else 9.0 if len(names) <= 14 else 7.5
-    cell = max(
-        0.72 if len(names) <= 6 else 0.5 if len(names) <= 14 else 0.34,
-        text_width(f"{counts.max()}", size) + 0.1,
-    )
-    labels, room = fitting_labels(names, size, cell)
-    flat = (
-        max(text_width(line, size) for label in labels for line in label.split("\n")) < cell - 0.08
-    )
-    lines = max(label.count("\n") for label in labels) + 1
-    side, below = room + 0.48, (lines * size / 55 if flat else room) + 0.42
-    width = max(side + cell * len(names) + 0.65, 3.6)
-    heading = wrap(
-        "Counts; colour and the column on the right: share of the true class", width - 0.24, 10
-    )
-    above = 0.2 + 0.19 * len(heading)
-    height = above + cell * len(names) + below
-    figure = Picture(width, height)
-    span = cell * len(names)
-    axes = figure.add_axes((side / width, below / height, span / width, span / height))
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for row, column in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if share[row, column] > 0.55 else INK
-        axes.text(
-            column,
-            row,
-            f"{counts[row, column]}",
-            ha="center",
-            va="center",
-            fontsize=size,
-            color=colour,
-        )
-    for row, total in enumerate(counts.sum(axis=1)):
-        recall = f"{share[row, row]:.0%}" if total else "none"
-        axes.text(
-            len(names) - 0.5 + 0.08 / cell, row, recall, va="center", fontsize=size, color=GREY
-        )
-    ticks: dict[str, Any] = {"fontsize": size, "parse_math": False, "family": fonts()}
-    axes.set_yticks(range(len(names)), labels, **ticks)
-    axes.set_xticks(range(len(names)), labels, rotation=0 if flat else 90, **ticks)
-    axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1)
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_color(LINE)
-    figure.text(
-        0.12 / width,
-        (below + span / 2) / height,
-        "truth",
-        rotation=90,
-        va="center",
-        color=GREY,
-        fontsize=10,
-    )
-    figure.text(
-        (side + span / 2) / width, 0.1 / height, "prediction", ha="center", color=GREY, fontsize=10
-    )
-    for line, text in enumerate(heading):
-        figure.text(0.12 / width, 1 - (0.22 + 0.19 * line) / height, text, color=GREY, fontsize=10)
-    return figure
+def _draw_curves(axes: Any, curves: Mapping[str, np.ndarray], name: str, epochs: Any) -> None:
+    lines = ((name, "training", ORANGE, "--"), (f"val_{name}", "validation", BLUE, "-"))
+    for key, label, colour, style in lines:
+        if key in curves:
+            drawn: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.6}
+            axes.plot(epochs, curves[key], style, color=colour, label=label, **drawn)
+    title = readable(name.replace("_", " "))
+    axes.set_title(title, parse_math=False, fontsize=11, color=INK, loc="left")
+    axes.set_xlabel("epoch", color=GREY)
+    axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=LINE, linewidth=0.6)
 
 
 def _check_sequence(sequence: Any) -> None:
@@ -319,7 +218,7 @@ def _check_sequence(sequence: Any) -> None:
         )
 
 
-def _by_name(loaders: Mapping[str, Loader], inputs: Any) -> dict[str, np.ndarray]:
+def _named(loaders: Mapping[str, Loader], inputs: Any) -> dict[str, np.ndarray]:
     # Whatever `inputs_as` made of them.
     if isinstance(inputs, Mapping):
         return dict(inputs)
@@ -339,19 +238,3 @@ def _checked_grid(rows: int, columns: int | None, default: int) -> int:
             f"`rows` and `columns` must be at least 1. Received: rows={rows!r}, columns={columns!r}"
         )
     return columns
-
-
-def _positions(values: Any, names: Sequence[Any], argument: str) -> np.ndarray:
-    values = list(values)
-    by_text = {cell_text(name): position for position, name in enumerate(names)}
-    # A missing value and a list have no text, and are no class.
-    with suppress(KeyError, TypeError):
-        return np.array([by_text[cell_text(value)] for value in values], "int64")
-    known = {position: position for position in range(len(names))}
-    for value in values:
-        if value not in known:
-            raise ValueError(
-                f"`{argument}` must hold classes of `class_names`, or their positions. Received: "
-                f"{value!r}"
-            )
-    return np.array([known[value] for value in values], "int64")

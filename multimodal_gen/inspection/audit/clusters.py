@@ -225,3 +225,19 @@ def _label(index: pd.Index, rows: np.ndarray) -> str:
     return repr(index[[int(rows[0])]].tolist()[0]) + (
         f" and {len(rows) - 1} more" if len(rows) > 1 else ""
     )
+
+
+def numbered(digests: list[int | None]) -> np.ndarray:
+    """`(rows,)`: equal numbers for equal digests, counting from 0; -1 where there is none."""
+    numbers: dict[int, int] = {}
+    return np.array(
+        [-1 if one is None else numbers.setdefault(one, len(numbers)) for one in digests], "int64"
+    )
+
+
+def chained(cluster: np.ndarray) -> np.ndarray:
+    """`(pairs, 2)`: rows of one cluster as pairs of neighbours, that join all of them."""
+    order = np.argsort(cluster, kind="stable")
+    order = order[cluster[order] >= 0]
+    same = cluster[order[1:]] == cluster[order[:-1]]
+    return np.stack([order[:-1][same], order[1:][same]], axis=1)

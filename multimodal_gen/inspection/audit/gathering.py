@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +13,17 @@ from tqdm import tqdm
 from multimodal_gen.batch.cache.keys import settings_of
 from multimodal_gen.batch.threads import available_cores
 from multimodal_gen.inspection.audit import texts as words
-from multimodal_gen.inspection.audit.clusters import Alike, Parts, alike_pictures, describe, joined
-from multimodal_gen.inspection.audit.findings import KINDS, UNUSABLE, Finding, as_frame
+from multimodal_gen.inspection.audit.clusters import (
+    Alike,
+    Parts,
+    alike_pictures,
+    chained,
+    describe,
+    joined,
+    numbered,
+)
+from multimodal_gen.inspection.audit.dropping import Contents, columns_of, dropped_rows
+from multimodal_gen.inspection.audit.findings import KINDS, Finding, as_frame
 from multimodal_gen.inspection.audit.labels import balance_note, hint_notes, read_labels
 from multimodal_gen.inspection.audit.looks import LEAST_SPREAD, look_at, range_notes
 from multimodal_gen.inspection.audit.page import page
@@ -88,7 +96,7 @@ def audit(
     rows, parts = parts_of(table, split)
     loaders = list(inputs.values())
     every = [*loaders, *([] if target is None else [target])]
-    check_columns(rows, [name for one in every for name in _columns(one)])
+    check_columns(rows, [name for one in every for name in columns_of(one)])
     readers = [
         PictureReader(one)
         for one in loaders
@@ -139,18 +147,12 @@ class _Gathering:
         if self.target is not None:
             self._look_at_labels(self.target)
         for loader in self.loaders:
-            blank = (
-                sum(map(is_missing, cells_of(self.rows, loader.column)))
-                if loader.missing == "blank"
-                else 0
-            )
-            if blank:
-                rows = (
-                    "1 row has no value, and is"
-                    if blank == 1
-                    else f"{blank:,} rows have no value, and are"
-                )
-                self.notes.append(f"{name_of(loader)}: {rows} blank in training")
+            if loader.missing == "blank":
+                blank = sum(map(is_missing, cells_of(self.rows, loader.column)))
+                rows = "1 row has no value, and is"
+                rows = rows if blank == 1 else f"{blank:,} rows have no value, and are"
+                if blank:
+                    self.notes.append(f"{name_of(loader)}: {rows} blank in training")
         for reader in self.readers:
             self._look_at_pictures(reader)
         texts = [one for one in self.loaders if one.reads_text and isinstance(one.column, str)]
@@ -161,13 +163,15 @@ class _Gathering:
             if loader not in texts and name_of(loader) not in pictures:
                 self.findings += read_others(self.rows, loader, self.progress)
         kept = [one for one in self.findings if one.kind not in ignore]
-        pairs = [_chain(one.cluster) for one in self.alike]
+        pairs = [chained(one.cluster) for one in self.alike]
         duplicates = joined(len(self.rows), np.concatenate([np.zeros((0, 2), "int64"), *pairs]))
+        contents = Contents(self.rows, self.parts, self.loaders, self.labels, self.alike)
+        dropped = dropped_rows(kept, contents)
         return Audit(
             as_frame(kept, self.rows.index),
             tuple(self.notes),
             pd.Series(duplicates, self.rows.index, name="duplicates"),
-            pd.Series(self._dropped(kept), self.rows.index, name="dropped"),
+            pd.Series(dropped, self.rows.index, name="dropped"),
             View(self.rows, self.readers, kept, duplicates),
             page,
         )
@@ -232,14 +236,14 @@ class _Gathering:
             words.normalised(text) if text is not None and not words.is_empty(text) else None
             for text in texts
         ]
-        near = _numbered([None if text is None else words.digest(text) for text in said])
-        exact = _numbered([None if text is None else words.digest(text) for text in texts])
+        near = numbered([None if text is None else words.digest(text) for text in said])
+        exact = numbered([None if text is None else words.digest(text) for text in texts])
         exact[near < 0] = -1
         classes = self.labels if isinstance(self.target, Target) else None
         idle = words.telling_nothing(near, classes)
         sizes = np.bincount(near[near >= 0], minlength=1)
         for row in np.flatnonzero(idle):
-            message = f"{sizes[near[row]]:,} rows have this caption: {_short(texts[row])}"
+            message = f"{sizes[near[row]]:,} rows have this caption: {words.shortened(texts[row])}"
             self.findings.append(Finding(int(row), column, "repeated caption", message))
         near[idle], exact[idle] = -1, -1
         shared = (near >= 0) & (sizes[near] > 1)
@@ -276,7 +280,7 @@ class _Gathering:
             like = group.index[group["exact"] == usual][0]
             for row in group.index[group["exact"] != usual]:
                 label = repr(self.rows.index[[like]].tolist()[0])
-                message = f"{_short(texts[row])} is written {_short(texts[like])} at index {label}"
+                message = f"{words.shortened(texts[row])} is written {words.shortened(texts[like])} at index {label}"
                 found.append(Finding(int(row), column, "near duplicate", message))
         if len(found) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(texts)):
             self.findings += found
@@ -287,59 +291,6 @@ class _Gathering:
 
     def _label_of(self, row: int) -> str:
         assert self.target is not None
-        return repr(tuple(self.rows[name].iloc[row] for name in _columns(self.target))).strip("(),")
-
-    def _dropped(self, findings: list[Finding]) -> np.ndarray:
-        dropped = np.zeros(len(self.rows), bool)
-        for one in findings:
-            dropped[one.position] |= one.kind in UNUSABLE or one.kind == "conflicting labels"
-        leaking = {one.position for one in findings if one.kind == "leakage"}
-        for alike in self.alike:
-            last = np.full(int(alike.cluster.max(initial=-1)) + 1, -1, "int64")
-            there = (alike.cluster >= 0) & ~dropped
-            np.maximum.at(last, alike.cluster[there], self.parts.codes[there])
-            rows = np.flatnonzero(there)
-            rows = rows[self.parts.codes[rows] < last[alike.cluster[rows]]]
-            dropped[[row for row in rows.tolist() if row in leaking]] = True
-        return dropped | self._repeated(
-            dropped, {one.position for one in findings if one.kind == "duplicate"}
+        return repr(tuple(self.rows[name].iloc[row] for name in columns_of(self.target))).strip(
+            "(),"
         )
-
-    def _repeated(self, dropped: np.ndarray, duplicates: set[int]) -> np.ndarray:
-        # Equal in every input, compared as it stands in the table, pictures by their content; and
-        # in the label.
-        rows = np.array(sorted(row for row in duplicates if not dropped[row]), "int64")
-        result = np.zeros(len(dropped), bool)
-        columns: list[Any] = [] if self.labels is None else [self.labels[rows]]
-        pictures = {one.column: one.exact[rows] for one in self.alike}
-        for name in dict.fromkeys(name for one in self.loaders for name in _columns(one)):
-            own = pictures.get(name)
-            columns.append(
-                pd.factorize(self.rows[name].iloc[rows].map(repr))[0] if own is None else own
-            )
-        frame = pd.DataFrame(dict(enumerate(columns)))
-        result[rows[frame.duplicated().to_numpy()]] = True
-        return result
-
-
-def _columns(loader: Loader) -> tuple[str, ...]:
-    return (loader.column,) if isinstance(loader.column, str) else loader.column
-
-
-def _numbered(digests: list[int | None]) -> np.ndarray:
-    numbers: dict[int, int] = {}
-    return np.array(
-        [-1 if one is None else numbers.setdefault(one, len(numbers)) for one in digests], "int64"
-    )
-
-
-def _chain(cluster: np.ndarray) -> np.ndarray:
-    order = np.argsort(cluster, kind="stable")
-    order = order[cluster[order] >= 0]
-    same = cluster[order[1:]] == cluster[order[:-1]]
-    return np.stack([order[:-1][same], order[1:][same]], axis=1)
-
-
-def _short(text: str | None) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -149,3 +149,9 @@ def _alike(one: str, other: str) -> bool:
         return False
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     return matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
+
+
+def shortened(text: str | None) -> str:
+    """A text as messages show it, in at most 80 characters."""
+    shown = repr(text)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -1,0 +1,61 @@
+"""A bundle opened again: its files are checked, its loaders made, and its model loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.checks import call_once
+from multimodal_gen.bundle.description import by_newer_keras, read_description
+from multimodal_gen.bundle.files import placed
+from multimodal_gen.bundle.model_file import load_model
+from multimodal_gen.errors import BundleError
+
+
+def load_bundle(
+    path: str | os.PathLike[str],
+    *,
+    directory: str | os.PathLike[str] | None = None,
+    custom_objects: Mapping[str, type] | None = None,
+) -> Bundle:
+    """Read a bundle that `Bundle.save` wrote.
+
+    The model comes uncompiled: `predict` and `evaluate` of the bundle need no more, and to train
+    on, compile it again.
+
+    Args:
+        path: The folder.
+        directory: Where the relative paths of pictures and arrays start from now on; by default
+            where they did in training.
+        custom_objects: Class name -> class, for loaders, layers and other classes that are not this
+            package's or Keras's own and not registered with
+            `keras.saving.register_keras_serializable`.
+
+    Raises:
+        BundleError: If the folder is not a bundle, is damaged, or names an unknown class.
+    """
+    if custom_objects is not None and not isinstance(custom_objects, Mapping):
+        raise TypeError(
+            f"`custom_objects` must map class names to classes. Received: {custom_objects!r}"
+        )
+    folder = Path(path)
+    inputs, target, inputs_as = read_description(folder, custom_objects, directory)
+    # Importing the models registers their layers, which the file names.
+    import multimodal_gen.models
+
+    try:
+        model = load_model(folder / "model.keras", custom_objects)
+    except BundleError as error:
+        raise placed(by_newer_keras(error, folder), path) from error
+    try:
+        bundle = Bundle(model, inputs, target, inputs_as=inputs_as)
+    except (TypeError, ValueError) as error:
+        raise BundleError(
+            f"bundle.json and model.keras do not go together: {error}, path={os.fspath(path)!r}"
+        ) from error
+    if not isinstance(model, multimodal_gen.models.FusionModel):
+        # Which does so itself, and only when it is exported.
+        call_once(model, inputs, bundle.inputs_as)
+    return bundle

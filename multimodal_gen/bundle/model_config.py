@@ -1,0 +1,174 @@
+"""The description of a model, `config.json` in `model.keras`: what may stand in it.
+
+It may come from a stranger. Keras refuses what it knows to run code, but each of its releases knows
+of more; so only what is known to be harmless passes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import keras
+
+from multimodal_gen.errors import BundleError
+
+# Where Keras has what a model is made of; elsewhere, as in `keras.utils`, there are functions that
+# load and download.
+_PARTS = re.compile(
+    r"keras\.(src\.)?(activations|constraints|dtype_policies|initializers|layers|losses|metrics|ops|"
+    r"optimizers|quantizers|random|regularizers)(\.\w+)*"
+)
+_MODELS = re.compile(r"keras|keras\.(src\.)?models(\.\w+)*")
+_MODEL_NAMES = ("DTypePolicy", "DTypePolicyMap", "Functional", "InputSpec", "Model", "Sequential")
+# Layers that run code which their config holds, or that a file holds which their config names.
+_CODE = (
+    "Lambda",
+    "__lambda__",
+    "TorchModuleWrapper",
+    "TFSMLayer",
+    "JaxLayer",
+    "FlaxLayer",
+    "__typespec__",
+)
+_VALUES = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
+# Arguments of layers that may name a file to be read.
+_FILES = ("vocabulary", "idf_weights")
+# Weights that a model may have beyond those stored, such as the states of random generators.
+_SPARE_WEIGHTS = 2**16
+# Settings of Keras's layers that have at least as many weights.
+_COUNTS = ("units", "filters", "input_dim", "output_dim", "key_dim")
+
+
+def check_model_config(model: keras.Model) -> None:
+    """Make sure that the description of a model can be written, and warn if `load_bundle` would
+    refuse it.
+
+    Args:
+        model: The model, uncompiled.
+
+    Raises:
+        TypeError: If a layer cannot be described, such as one with arguments and no `get_config`.
+    """
+    try:
+        text = json.dumps(keras.saving.serialize_keras_object(model))
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise TypeError(
+            "A bundle of this could not be saved, as the model cannot be described. Give its own "
+            f"layers a `get_config`, and numbers and texts as arguments. {type(error).__name__}: "
+            f"{reason.rstrip('.')}. Received: a model {model.name!r}"
+        ) from error
+    found = {value.get("class_name") for value in objects(json.loads(text))}
+    code = next((name for name in _CODE if name in found), None)
+    if code is not None:
+        warnings.warn(
+            f"`load_bundle` will refuse this model, as a {code} runs code that comes with the "
+            "file. Make it a layer class of its own before you train. Received: a model "
+            f"{model.name!r}",
+            stacklevel=3,
+        )
+
+
+def objects(config: Any) -> Iterator[dict[str, Any]]:
+    """All mappings in a value; without recursion, as a stranger's may be nested without end."""
+    waiting = [config]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
+    """Refuse a mapping of a model's description that could make Keras run code, import a module or
+    open a file.
+    """
+    if "class_name" not in value:
+        return
+    name, module, config = value["class_name"], value.get("module"), value.get("config")
+    known = config if name == "function" else value.get("registered_name") or name
+    if name in _VALUES or (isinstance(known, str) and _registered(known, given)):
+        return
+    if name in _CODE:
+        raise BundleError(
+            f"model.keras holds a {name}, which runs code that comes with it. Make it a layer "
+            f"class of its own, and pass that as `custom_objects`. Received: class_name={name!r}"
+        )
+    if not isinstance(name, str) or not (module is None or _is_keras(module, name)):
+        raise BundleError(
+            f"model.keras is made of classes that were not given in `custom_objects`: {name!r} of "
+            f"{module!r} is none of Keras's layers, and not registered. Received: "
+            f"class_name={name!r}, module={module!r}"
+        )
+    for argument in _FILES:
+        if isinstance(config, dict) and isinstance(config.get(argument), str):
+            raise BundleError(
+                f"model.keras names a file that a {name} would read. Give the layer what is in it, "
+                f"and save anew. Received: {argument}={config[argument]!r}"
+            )
+
+
+def _registered(name: str, given: Mapping[str, type]) -> bool:
+    return keras.saving.get_registered_object(name, custom_objects=given) is not None
+
+
+def _is_keras(module: Any, name: str) -> bool:
+    if not isinstance(module, str):
+        return False
+    if module == "builtins":
+        return name == "function"
+    return _PARTS.fullmatch(module) is not None or (
+        name in _MODEL_NAMES and _MODELS.fullmatch(module) is not None
+    )
+
+
+def check_numbers(value: Mapping[str, Any], stored: int) -> None:
+    """Refuse a layer that says of itself that it has more weights than the file.
+
+    A description that cannot be built to its end can still be built as far as a layer that takes
+    all memory.
+    """
+    config = value.get("config")
+    for name in _COUNTS:
+        number = config.get(name) if isinstance(config, Mapping) else None
+        if isinstance(number, int | float) and number > stored + _SPARE_WEIGHTS:
+            raise BundleError(
+                f"config.json in model.keras describes a layer with {name}={number:,}, but the "
+                f"file holds fewer weights. Received: {stored:,} weights"
+            )
+
+
+def check_size(config: Any, given: Mapping[str, type], stored: int) -> None:
+    """Refuse a description of layers that would take far more memory than the weights that come
+    with them.
+    """
+    found: list[int] = []
+
+    def count() -> None:
+        # What fails here fails with a better error when the model is built in earnest.
+        with suppress(Exception), keras.StatelessScope(initialize_variables=False):
+            # In here, weights have shapes and no values.
+            model = keras.saving.deserialize_keras_object(
+                config, custom_objects=given, safe_mode=True
+            )
+            found.append(sum(math.prod(weight.shape) for weight in model.weights))
+
+    # Keras keeps by thread which weights are still to be given values; with this thread they are
+    # forgotten.
+    thread = threading.Thread(target=count)
+    thread.start()
+    thread.join()
+    if found and found[0] > stored + _SPARE_WEIGHTS:
+        raise BundleError(
+            f"config.json in model.keras describes {found[0]:,} weights, but the file holds "
+            f"fewer. Received: {stored:,} weights"
+        )

@@ -1,0 +1,180 @@
+"""The rows of a command's table by purpose: by a column, by the folders they lie in, or at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from multimodal_gen.cli.part_checks import split_quietly as split_table
+from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.cli.target_choice import check_classes
+from multimodal_gen.errors import TableError
+from multimodal_gen.rows.cells import column_texts
+from multimodal_gen.rows.table import check_columns, read_table
+
+SPLIT_NAMES: tuple[tuple[str, ...], ...] = (
+    ("train", "training"),
+    ("val", "valid", "validation", "dev"),
+    ("test", "testing"),
+)
+# What a column of such words is called in files that others make.
+_PART_COLUMNS = ("split", "subset", "partition")
+
+
+class Parts(NamedTuple):
+    """The rows of a table by purpose."""
+
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+
+
+def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
+    """Read the table, check its columns, and split it."""
+    table = read_table(settings.table)
+    settings = replace(settings, split=split_column(settings, table, reporter))
+    columns = [
+        *settings.image,
+        *settings.caption,
+        *settings.number,
+        *settings.label,
+        settings.split,
+        settings.group,
+    ]
+    check_columns(table, [column for column in columns if column is not None])
+    notes = check_classes(table, settings)
+    strata = settings.label[0] if settings.target == "class" else None
+    if settings.split is not None:
+        try:
+            parts = given_parts(table, settings.split, settings.split_names)
+        except TableError as error:
+            raise TableError(
+                f"{error}. If these are its words, name them with --split-names"
+            ) from None
+        how = f"by column {settings.split!r}"
+        if parts.validation.empty:
+            train, validation = split_table(
+                parts.train, (0.85, 0.15), stratify=strata, group=settings.group, seed=settings.seed
+            )
+            parts, how = (
+                Parts(train, validation, parts.test),
+                f"{how}, validation drawn from its training rows",
+            )
+        if parts.train.empty or parts.test.empty:
+            raise TableError(
+                f"The split must leave training and test rows. Received: column={settings.split!r}"
+            )
+    else:
+        parts = Parts(
+            *split_table(
+                table, settings.fractions, stratify=strata, group=settings.group, seed=settings.seed
+            )
+        )
+        how = f"at random with seed {settings.seed}" + (
+            f", stratified by {strata!r}" if strata is not None else ""
+        )
+    reporter.say(f"{settings.table}: {len(table):,} rows")
+    sizes = [f"{len(part):,}" for part in parts]
+    reporter.say(f"  split     {sizes[0]} training, {sizes[1]} validation, {sizes[2]} test ({how})")
+    for note in notes:
+        reporter.say(f"note: {note}")
+    return parts
+
+
+def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) -> str | None:
+    """The column that names the parts: that of --split, or the one that folders called train and
+    test make.
+
+    Args:
+        settings: What was asked for.
+        table: What was read.
+        reporter: Who is told if there are such folders, but not both; and if a file has such a
+            column, which is not used unless --split names it.
+    """
+    if settings.split is not None:
+        return settings.split
+    if not Path(settings.table).is_dir():
+        used = {
+            *settings.image,
+            *settings.caption,
+            *settings.number,
+            *settings.label,
+            settings.group,
+        }
+        for column in table.columns:
+            if (
+                str(column).strip().casefold() in _PART_COLUMNS
+                and column not in used
+                and _names_parts(table[column])
+            ):
+                reporter.say(f"note: column {column!r} names parts; --split {column} keeps to them")
+        return None
+    if "split" not in table.columns:
+        return None
+    if _names_parts(table["split"]):
+        return "split"
+    words = sorted({str(cell) for cell in table["split"].dropna()})
+    reporter.say(
+        f"  the parts {', '.join(words)} of column 'split' are not used, as there are none for "
+        "train and test"
+    )
+    return None
+
+
+def parts_are_given(settings: DataSettings, parts: Parts) -> bool:
+    """Whether a column, or the folders of the table, say which rows are for what, so that --group
+    does not.
+    """
+    if settings.split is not None:
+        return True
+    if not Path(settings.table).is_dir() or "split" not in parts.train.columns:
+        return False
+    return _names_parts(pd.concat([part["split"] for part in parts]))
+
+
+def _names_parts(column: pd.Series) -> bool:
+    # Whether the cells are usual words for parts, those for training and test among them.
+    found = {str(cell).strip().lower() for cell in column.dropna().unique()}
+    return (
+        found <= set().union(*SPLIT_NAMES)
+        and bool(found & {*SPLIT_NAMES[0]})
+        and bool(found & {*SPLIT_NAMES[2]})
+    )
+
+
+def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = None) -> Parts:
+    """The parts that a column names.
+
+    Args:
+        table: The table.
+        column: The column.
+        names: The words for training, validation and test (or training and test). By default the
+            usual ones.
+
+    Raises:
+        TableError: If the column has another word.
+    """
+    check_columns(table, [column])
+    if names is None:
+        words = SPLIT_NAMES
+        cells = pd.Series(column_texts(table[column]), table.index).str.strip().str.lower()
+    else:
+        if len(names) not in (2, 3):
+            raise ValueError(
+                f"`split_names` must be two or three words. Received: split_names={tuple(names)}"
+            )
+        words = ((names[0],), tuple(names[1:-1]), (names[-1],))
+        cells = pd.Series(column_texts(table[column]), table.index)
+    known = [word for group in words for word in group]
+    strange = ~cells.isin(known)
+    if strange.any():
+        raise TableError(
+            f"Column {column!r} must hold one of {known} in every row. Received: "
+            f"{table[column][strange].iloc[0]!r} at index {table.index[strange].tolist()[0]!r}"
+        )
+    return Parts(*(table[cells.isin(group)] for group in words))

@@ -1,0 +1,110 @@
+"""How a run goes: a bar with the time left in a terminal, a line per epoch in a file."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+# Columns of a terminal that the bar, the time left and the blanks between them need.
+_BAR = 24
+
+
+class ProgressReporter:
+    """Tells how a run goes: a bar with the time left in a terminal, a line an epoch in a file.
+
+    Args:
+        console: Where to.
+
+    Attributes:
+        place: Where the run is, as in "epoch 3 of 40, training on image"; empty before training.
+        finished: What was trained, scored and written.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar: Progress | None = None
+        self.place = ""
+        self.finished: list[str] = []
+
+    def say(self, line: str) -> None:
+        """Print one line as it is."""
+        self.console.print(
+            line, markup=False, highlight=False, soft_wrap=not self.console.is_terminal
+        )
+
+    def begin(self, title: str, steps: int, epochs: int | None = None) -> None:
+        """Start a bar of so many steps."""
+        self.title, self.epochs, self.started = title, epochs, time.perf_counter()
+        self.first_step: float | None = None
+        self.first_epoch: int | None = None
+        if epochs is not None:
+            self.place = f"epoch 1 of {epochs}, training on {title}"
+        if self.console.is_terminal:
+            self.bar = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=None),
+                TimeRemainingColumn(),
+                TextColumn("left"),
+                console=self.console,
+                transient=True,
+                expand=True,
+            )
+            self.task = self.bar.add_task(
+                title if epochs is None else f"{title} epoch 1/{epochs}", total=steps
+            )
+            self.bar.start()
+
+    def advance(self) -> None:
+        """Count one step."""
+        if self.first_step is None:
+            self.first_step = time.perf_counter()
+        if self.bar is not None:
+            self.bar.advance(self.task)
+
+    def epoch(self, number: int, logs: dict[str, float]) -> None:
+        """Show what an epoch gave; they count from 1."""
+        assert self.epochs is not None
+        self.place = (
+            f"epoch {min(number + 1, self.epochs)} of {self.epochs}, training on {self.title}"
+        )
+        values = [f"{text} {logs[name]:.3f}" for name, text in _watched(logs).items()]
+        if self.bar is not None:
+            words = [f"{self.title} epoch {min(number + 1, self.epochs)}/{self.epochs}", *values]
+            # In a narrow terminal the losses go first.
+            while len(words) > 1 and len("  ".join(words)) + _BAR > self.console.width:
+                words.pop(1)
+            self.bar.update(self.task, description="  ".join(words))
+            return
+        now = time.perf_counter()
+        if self.first_epoch is None:
+            self.first_epoch = number
+        # The first step compiles the model, which the epochs to come need not.
+        steady = now - (self.first_step or self.started)
+        left = steady / (number - self.first_epoch + 1) * (self.epochs - number)
+        place = f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}"
+        self.say(
+            "  ".join(
+                ["", place, *values, f"{now - self.started:.0f} s, at most {left:.0f} s left"]
+            )
+        )
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def finish(self, what: str) -> None:
+        """Take note of what was trained, scored and written."""
+        self.finished.append(what)
+
+
+def _watched(logs: dict[str, float]) -> dict[str, str]:
+    # Of the figures of an epoch those to show, and what they are called. The loss that training
+    # minimises may hold more than validation's, so where the part that both have is known, that is
+    # shown.
+    loss = "prediction_loss" if "prediction_loss" in logs else "loss"
+    names = {loss: "loss", "val_loss": "val loss", "val_accuracy": "val accuracy"}
+    return {name: text for name, text in names.items() if name in logs}

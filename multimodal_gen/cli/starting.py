@@ -1,0 +1,50 @@
+"""Keras, imported and awake before a command needs it, without the lines that its backend writes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from rich.console import Console
+
+
+@contextmanager
+def starting(console: Console) -> Iterator[None]:
+    """Start Keras, showing that it takes its time; for the imports of the package's own modules
+    too.
+    """
+    with console.status("Starting Keras") if console.is_terminal else nullcontext():
+        _start_keras()
+        yield
+
+
+def _start_keras() -> None:
+    """Import Keras and wake its backend, without the lines that TensorFlow's C++ part writes
+    whatever it is told.
+    """
+    if "keras" in sys.modules or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
+        return
+    # Its Python part warns of models that are built one after the other, as --ablate does.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held_back:
+        stderr = os.dup(2)
+        os.dup2(held_back.fileno(), 2)
+        try:
+            import keras
+
+            # Seeding imports TensorFlow on the other backends too, and the first array looks for
+            # devices.
+            keras.utils.set_random_seed(0)
+            keras.ops.zeros(())
+        except BaseException:
+            held_back.seek(0)
+            os.write(stderr, held_back.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,151 @@
+"""Which classes are taken for which, as a picture: counts, coloured by their share of the true class.
+
+Sizes are in inches, and are worked out from the texts, so that nothing is cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from multimodal_gen.inspection.layout import (
+    GREY,
+    INK,
+    LINE,
+    Picture,
+    fitting_labels,
+    fonts,
+    text_width,
+    wrap,
+)
+from multimodal_gen.rows.cells import cell_text
+
+_HEADING = "Counts; colour and the column on the right: share of the true class"
+# Up to how many classes: the size of the font in points, and the least side of a cell.
+_SIZES = ((6, 10.0, 0.72), (14, 9.0, 0.5))
+_SMALLEST = (7.5, 0.34)
+
+
+def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> Figure:
+    """Draw which classes are taken for which: counts, coloured by their share of the true class.
+
+    Args:
+        truth: The true class of each row, as in `class_names`, or its position there.
+        prediction: The predicted class of each row, likewise.
+        class_names: The classes, in the order of drawing.
+
+    Raises:
+        ValueError: If the lengths differ, or a value is no class.
+    """
+    names = list(class_names)
+    rows, guesses = _positions(truth, names, "truth"), _positions(prediction, names, "prediction")
+    if len(rows) != len(guesses):
+        raise ValueError(
+            "`truth` and `prediction` must be equally long. "
+            f"Received: {len(rows)} and {len(guesses)}"
+        )
+    counts = np.zeros((len(names), len(names)), "int64")
+    np.add.at(counts, (rows, guesses), 1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    frame = _Frame.around(names, int(counts.max()))
+    figure = Picture(frame.width, frame.height)
+    axes = figure.add_axes(
+        (
+            frame.side / frame.width,
+            frame.below / frame.height,
+            frame.span / frame.width,
+            frame.span / frame.height,
+        )
+    )
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    _write_numbers(axes, counts, share, frame)
+    _draw_grid(axes, frame)
+    _write_titles(figure, frame)
+    return figure
+
+
+@dataclass(frozen=True)
+class _Frame:
+    # Where everything goes. `side` and `below` are the room for names on the left and beneath.
+    labels: list[str]
+    size: float
+    cell: float
+    side: float
+    below: float
+    width: float
+    height: float
+    heading: list[str]
+    flat: bool
+
+    @property
+    def span(self) -> float:
+        return self.cell * len(self.labels)
+
+    @classmethod
+    def around(cls, names: Sequence[Any], largest: int) -> _Frame:
+        fitting = (one[1:] for one in _SIZES if len(names) <= one[0])
+        size, least = next(fitting, _SMALLEST)
+        cell = max(least, text_width(f"{largest}", size) + 0.1)
+        labels, room = fitting_labels(names, size, cell)
+        widest = max(text_width(line, size) for label in labels for line in label.split("\n"))
+        flat = widest < cell - 0.08
+        lines = max(label.count("\n") for label in labels) + 1
+        side, below = room + 0.48, (lines * size / 55 if flat else room) + 0.42
+        width = max(side + cell * len(names) + 0.65, 3.6)
+        heading = wrap(_HEADING, width - 0.24, 10)
+        height = 0.2 + 0.19 * len(heading) + cell * len(names) + below
+        return cls(labels, size, cell, side, below, width, height, heading, flat)
+
+
+def _write_numbers(axes: Any, counts: np.ndarray, share: np.ndarray, frame: _Frame) -> None:
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if share[row, column] > 0.55 else INK
+        text, style = f"{counts[row, column]}", {"ha": "center", "va": "center", "color": colour}
+        axes.text(column, row, text, fontsize=frame.size, **style)
+    right = len(counts) - 0.5 + 0.08 / frame.cell
+    for row, total in enumerate(counts.sum(axis=1)):
+        recall = f"{share[row, row]:.0%}" if total else "none"
+        axes.text(right, row, recall, va="center", fontsize=frame.size, color=GREY)
+
+
+def _draw_grid(axes: Any, frame: _Frame) -> None:
+    places, edges = range(len(frame.labels)), np.arange(len(frame.labels) + 1) - 0.5
+    style: dict[str, Any] = {"fontsize": frame.size, "parse_math": False, "family": fonts()}
+    axes.set_yticks(places, frame.labels, **style)
+    axes.set_xticks(places, frame.labels, rotation=0 if frame.flat else 90, **style)
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_color(LINE)
+
+
+def _write_titles(figure: Figure, frame: _Frame) -> None:
+    style: dict[str, Any] = {"color": GREY, "fontsize": 10}
+    left, middle = 0.12 / frame.width, (frame.below + frame.span / 2) / frame.height
+    figure.text(left, middle, "truth", rotation=90, va="center", **style)
+    middle = (frame.side + frame.span / 2) / frame.width
+    figure.text(middle, 0.1 / frame.height, "prediction", ha="center", **style)
+    for line, text in enumerate(frame.heading):
+        figure.text(left, 1 - (0.22 + 0.19 * line) / frame.height, text, **style)
+
+
+def _positions(values: Any, names: Sequence[Any], argument: str) -> np.ndarray:
+    values = list(values)
+    by_text = {cell_text(name): position for position, name in enumerate(names)}
+    # A missing value and a list have no text, and are no class.
+    with suppress(KeyError, TypeError):
+        return np.array([by_text[cell_text(value)] for value in values], "int64")
+    known = {position: position for position in range(len(names))}
+    for value in values:
+        if value not in known:
+            raise ValueError(
+                f"`{argument}` must hold classes of `class_names`, or their positions. Received: "
+                f"{value!r}"
+            )
+    return np.array([known[value] for value in values], "int64")
