@@ -73,7 +73,7 @@ class LoadError(MultimodalError):
 
 
 def shown(cell: Any) -> str:
-    """A cell as errors show it: what `repr` gives, unless it is very long or nested without end."""
+    """A cell as errors show it: what `repr` gives, unless it is very long or nested endlessly."""
     try:
         text = repr(cell)
     except (RecursionError, ValueError):

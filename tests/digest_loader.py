@@ -37,7 +37,7 @@ class DigestLoader(Loader):
 
 
 def cached(directory: Path | str, loader: Loader, limit: int | None = None) -> LoaderCache:
-    """The cache of a loader in a directory, opened anew."""
+    """The cache of a loader in a directory, opened again."""
     found = ArrayCache(directory, limit=limit).of(loader, num_rows=len(CELLS))
     assert found is not None
     return found

@@ -1,4 +1,4 @@
-"""An audit finds what was planted, says so once a row, goes on where it was stopped, and cleans
+"""An audit finds what was planted, says so once per row, continues where it was stopped, and cleans
 what cannot be used.
 """
 

@@ -268,7 +268,7 @@ def test_ctrl_c_says_where_the_audit_goes_on_from(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "Stopped.\n")
-    assert "the same command goes on from there" in " ".join(printed.split())
+    assert "the same command continues from there" in " ".join(printed.split())
     header = json.loads(state.read_bytes()[:256])
     assert (
         header["file"] == "multimodal_gen audit"

@@ -126,7 +126,7 @@ def test_the_list_goes_into_an_image_loader() -> None:
     [
         (
             {"rescale": 1 / 255},
-            r'`rescale` is no augmentation.*ImageLoader\(..., dtype="float32", rescale=.*Received',
+            r'`rescale` is not an augmentation.*ImageLoader\(..., dtype="float32", rescale=.*Received',
         ),
         (
             {"featurewise_center": True},
@@ -135,7 +135,7 @@ def test_the_list_goes_into_an_image_loader() -> None:
         ({"featurewise_std_normalization": True}, "normalize=FeaturewiseNormalization"),
         (
             {"samplewise_center": True},
-            "`samplewise_center` is no .*normalize=SamplewiseNormalization",
+            "`samplewise_center` is not .*normalize=SamplewiseNormalization",
         ),
         ({"samplewise_std_normalization": True}, "normalize=SamplewiseNormalization"),
         ({"zca_whitening": True}, "normalize=ZCAWhitening.from_table"),

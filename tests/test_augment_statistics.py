@@ -1,5 +1,5 @@
 """Random parameters are distributed as documented, measured on matrices and pictures; each row and
-epoch draws anew.
+epoch draws again.
 
 The streams are those that a plan gives the rows, so that this tests them too. Seeds are fixed.
 """

@@ -48,7 +48,7 @@ def table(folder: Path) -> pd.DataFrame:
 
 @dataclasses.dataclass(frozen=True)
 class QuarterTurn(augment.GeometricAugmentation):
-    """A movement of one's own; it draws another number of numbers for pictures of another size."""
+    """A movement of your own; it draws another number of numbers for pictures of another size."""
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         rng.random(height)
@@ -270,7 +270,7 @@ def test_pictures_that_would_be_varied_apart_are_refused(table: pd.DataFrame, fo
     with pytest.raises(ValueError, match="moved by the same operations, in one order"):
         mask.replace(augment=[TURN], vary_with=moved)
     with pytest.raises(
-        ValueError, match="Whether an operation of one's own moves pixels cannot be told"
+        ValueError, match="Whether an operation of your own moves pixels cannot be determined"
     ):
         mask.replace(vary_with=photo.replace(augment=[draws_much]))
     with pytest.raises(ValueError, match="must be the loader of another picture"):

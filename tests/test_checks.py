@@ -193,7 +193,7 @@ def test_cells_in_the_place_of_the_column_to_split_by_are_refused(cells: Any) ->
 )
 def test_a_column_or_input_that_is_named_twice_is_refused(build: Callable[[], Any]) -> None:
     with pytest.raises(
-        ValueError, match=r"is named once, and 'x' is there twice. Received: \w+=\['x', 'x'\]"
+        ValueError, match=r"is named once, and 'x' appears twice. Received: \w+=\['x', 'x'\]"
     ):
         build()
 

@@ -638,14 +638,14 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
     told = " ".join(stopped.output.split())
     assert stopped.exit_code == 2 and "Cannot load index 5, column 'image'" in told
     assert (
-        "1 more of the 120 rows cannot be loaded. Mend them, or leave them out with --on-error "
+        "1 more of the 120 rows cannot be loaded. Fix them, or leave them out with --on-error "
         "skip; " in told
     )
     strict = CliRunner().invoke(
         app, [*arguments, "--name", "a", "--on-error", "skip", "--max-error-rate", "0.01"]
     )
     assert strict.exit_code == 2
-    assert "That is more than a share of 0.01: mend them, or raise --max-error-rate" in " ".join(
+    assert "That is more than a share of 0.01: fix them, or raise --max-error-rate" in " ".join(
         strict.output.split()
     )
     assert not (tmp_path / "runs" / "a").exists()

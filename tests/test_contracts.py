@@ -434,7 +434,7 @@ def test_bundled_samplers_keep_their_contract() -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (lambda self, table: np.ones(2), r"one weight a row. Received: shape \(2,\) for 3 rows"),
+        (lambda self, table: np.ones(2), r"one weight per row. Received: shape \(2,\) for 3 rows"),
         (lambda self, table: -np.ones(3), "finite number, at least 0"),
         (lambda self, table: np.zeros(3), "At least one row must have a weight above 0"),
         (

@@ -73,7 +73,7 @@ def test_a_bundle_of_inputs_in_another_order_is_refused() -> None:
 
 
 class Stars(mg.Target):
-    """A target of one's own, which forgets that classes count from 0."""
+    """A target of your own, which forgets that classes count from 0."""
 
     first, units, activation, metrics = 1, 5, "softmax", ()
 

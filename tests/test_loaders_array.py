@@ -189,7 +189,7 @@ def test_files_that_cannot_be_read_are_errors_with_the_path(folder: Path) -> Non
 
 
 class AddOne:
-    """A picklable operation of one's own."""
+    """A picklable operation of your own."""
 
     def __call__(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return (array + rng.integers(1, 3)).astype(array.dtype)
@@ -207,7 +207,7 @@ def test_image_operations_vary_uint8_images_and_any_callable_any_array() -> None
     ]
     assert drawn == set(whole)
     assert images.augment(array, None) is array
-    # Loaded again it predicts: operations of one's own are for training and have no place in a
+    # Loaded again it predicts: operations of your own are for training and have no place in a
     # config.
     assert images.get_config()["augment"] == [flip]
     numbers = mg.ArrayLoader("x", shape=(3,), augment=[AddOne()])

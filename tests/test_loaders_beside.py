@@ -1,4 +1,4 @@
-"""Paths that lead to no file: the error says what lies beside them, and how to mend the column."""
+"""Paths that lead to no file: the error says what lies beside them, and how to fix the column."""
 
 from __future__ import annotations
 

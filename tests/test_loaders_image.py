@@ -222,7 +222,7 @@ def test_a_large_jpeg_is_decoded_small_without_losing_quality() -> None:
     ("name", "content", "message"),
     [
         ("none.jpg", None, r"there is no such file.*directory="),
-        ("text.jpg", b"this is no picture", "not a picture in any format"),
+        ("text.jpg", b"this is not a picture", "not a picture in any format"),
         ("empty.png", b"", "the file is empty. Replace"),
         ("folder", "folder", "names a folder"),
         ("cut.jpg", "cut", "broken or cannot be read: .*[Tt]runcated"),

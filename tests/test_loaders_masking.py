@@ -130,7 +130,7 @@ def test_masks_are_new_each_epoch_and_fixed_by_the_caption_when_evaluating() -> 
     for number in (0, 1):
         shown, labels = epoch(number)
         assert (labels > 0).any(axis=1).all()
-        # Where nothing was put in its place, a hidden token is still there; elsewhere input and
+        # Where nothing was put instead, a hidden token is still there; elsewhere input and
         # label do not meet.
         hidden = labels != 0
         assert (shown[hidden] == masked.mask_id).mean() == pytest.approx(0.8, abs=0.2)

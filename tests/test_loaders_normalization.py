@@ -227,11 +227,11 @@ def test_pictures_too_large_for_whitening_are_refused_with_the_memory_and_the_wa
         ),
         (
             lambda: reader(normalize=FeaturewiseNormalization([0.5])),
-            "`mean` must be one number a channel, 3. Received: 1",
+            "`mean` must be one number per channel, 3. Received: 1",
         ),
         (
             lambda: reader(normalize=FeaturewiseNormalization(None, [1, 1])),
-            "`std` must be one number a channel, 3",
+            "`std` must be one number per channel, 3",
         ),
         (
             lambda: reader(normalize=ZCAWhitening([0, 0, 0], np.eye(4))),

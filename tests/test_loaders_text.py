@@ -304,7 +304,7 @@ def test_ngrams_take_operations_on_words_and_refuse_those_on_tokens() -> None:
     assert not np.array_equal(varied, loader.read("red mug"))
     with pytest.raises(
         ValueError,
-        match=r"N-grams are no tokens.*RandomWordSwap.*Received: TokenDropout\(rate=0.1\)",
+        match=r"N-grams are not tokens.*RandomWordSwap.*Received: TokenDropout\(rate=0.1\)",
     ):
         loader.replace(augment=[TokenDropout(0.1)])
 

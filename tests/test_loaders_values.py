@@ -121,7 +121,7 @@ def test_numbers_come_in_many_forms(values: object, expected: list[list[float]])
         (["1", "1_000"], r"errors=\"coerce\"\)`.*Received: '1_000' at index 1"),
         (
             pd.Series(["1", "2", "dear"], index=["q", "r", "s"]),
-            "must be numbers. 1 of 3 cells of 'price' are not numbers: mend .*Received: 'dear' at "
+            "must be numbers. 1 of 3 cells of 'price' are not numbers: fix .*Received: 'dear' at "
             "index 's'",
         ),
         (pd.to_datetime(["2020", "2021"]), r"'price' holds dates or times.*Received: Timestamp\("),
@@ -142,7 +142,7 @@ def test_a_loader_of_numbers_sends_arrays_to_the_loader_of_arrays() -> None:
     table = mg.table_from_arrays(y=np.ones((3, 2)), one=np.ones((3, 1)))
     with pytest.raises(
         ValueError,
-        match=r"read by `ArrayLoader.from_values\('y', ...\)`. Received: 2 numbers a row for",
+        match=r"read by `ArrayLoader.from_values\('y', ...\)`. Received: 2 numbers per row for",
     ):
         mg.NumericLoader.from_values("y", table)
     one = mg.NumericLoader.from_values("one", table)
@@ -198,7 +198,7 @@ def test_a_column_named_twice_is_refused_by_all_that_learn_from_several() -> Non
     ):
         for values in (table, table.to_numpy()):
             with pytest.raises(
-                ValueError, match=r"'x' is there twice\. Received: column=\['x', 'x'\]"
+                ValueError, match=r"'x' appears twice\. Received: column=\['x', 'x'\]"
             ):
                 learn(["x", "x"], values)
 

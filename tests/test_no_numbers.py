@@ -71,7 +71,7 @@ def test_advice_on_how_numbers_are_written_gives_those_that_were_meant(
         (["1,234", "2.5"], r"'1,234' is 1234 where"),
         (
             ["0,5", "12.5"],
-            r"one thing here and another there, as in '0,5' and '12.5': mend them by hand",
+            r"one thing here and another there, as in '0,5' and '12.5': fix them by hand",
         ),
         (["1.234,50", "12.5"], r"'1.234,50' and '12.5'"),
         (["1,234.5", "12,5"], r"'1,234.5' and '12,5'"),
@@ -124,7 +124,7 @@ def test_dates_become_days_and_hours(cells: Any) -> None:
             ["1.5 kg", "200 g", "3 kg"],
             "not the same in all \\('kg' and 'g'\\): bring them to one unit",
         ),
-        (["$5", "unknown", "$7"], "as in '\\$5', and 1 of 3 cells hold no number: mend these"),
+        (["$5", "unknown", "$7"], "as in '\\$5', and 1 of 3 cells hold no number: fix these"),
         (["A1", "B2", "C3"], "holds categories, 3 different ones"),
         (["3rd", "1st", "2nd"], "holds categories, 3 different ones"),
         (
@@ -133,7 +133,7 @@ def test_dates_become_days_and_hours(cells: Any) -> None:
         ),
         (
             ["Riva Carpets"] + ["3.5"] * 9,
-            r"^1 of 10 cells of 'n' are not numbers: mend them, or read them as missing",
+            r"^1 of 10 cells of 'n' are not numbers: fix them, or read them as missing",
         ),
     ],
 )

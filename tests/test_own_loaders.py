@@ -1,4 +1,4 @@
-"""A loader and a target of one's own, made of the base classes alone, have every feature that
+"""A loader and a target of your own, made of the base classes alone, have every feature that
 bundled ones have.
 """
 
@@ -433,10 +433,10 @@ def test_outputs_of_another_number_are_refused_before_training(units, right, inp
         mg.Bundle(model, one, Level("level"))
         return
     with pytest.raises(
-        ValueError, match=r"must put out 2 numbers a row, as the Level on 'level'.*\(3,\)"
+        ValueError, match=r"must put out 2 numbers (a|per) row, as the Level on 'level'.*\(3,\)"
     ):
         model.fit(data, verbose=0)
-    with pytest.raises(ValueError, match="must put out 2 numbers a row"):
+    with pytest.raises(ValueError, match="must put out 2 numbers (a|per) row"):
         mg.Bundle(model, one, Level("level"))
 
 

@@ -1,4 +1,4 @@
-"""Loops of one's own: a whole pass moves on to the next epoch, a pass that was broken off does not.
+"""Loops of your own: a whole pass moves on to the next epoch, a pass that was broken off does not.
 
 Without that, `for epoch in ...: for batch in data` would see one order and one augmentation in
 every epoch.

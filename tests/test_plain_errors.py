@@ -53,7 +53,7 @@ def test_a_bad_cell_in_a_late_batch_is_a_load_error(
     assert (caught.value.index, caught.value.column) == ("row-39", "image")
     assert caught.value.path == str(tmp_path / "gone.png")
     assert len(str(caught.value)) < 700
-    # The same model goes on with good rows.
+    # The same model continues with good rows.
     good = make(broken[:-1], tmp_path)
     model.fit(good, verbose=0, shuffle=False)
     assert model.predict(good, verbose=0).shape == (ROWS - 1, 3)

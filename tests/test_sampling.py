@@ -123,7 +123,7 @@ class Wrong(Sampler):
             {"label": None},
             r"needs a class in every row; drop.*index 'row-7', column 'label'",
         ),
-        (Wrong(), {}, r"one weight a row. Received: shape \(3,\) for 100 rows"),
+        (Wrong(), {}, r"one weight per row. Received: shape \(3,\) for 100 rows"),
     ],
 )
 def test_what_cannot_be_drawn_by_is_named(table, sampler, changes: dict, message: str) -> None:

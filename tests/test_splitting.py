@@ -1,4 +1,4 @@
-"""Splits of tables with classes of a handful of rows, and pictures that stand in several parts."""
+"""Splits of tables with classes of a handful of rows, and pictures that are in several parts."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_a_picture_in_several_parts_is_a_warning_that_names_the_group(cell_of) -
     table = captions()
     table["photo"] = [cell_of(path) for path in table.pop("image")]
     message = (
-        r"\d+ of 40 pictures in 'photo' stand in several parts, .*group='photo' \(`--group photo`\)"
+        r"\d+ of 40 pictures in 'photo' are in several parts, .*group='photo' \(`--group photo`\)"
     )
     with pytest.warns(mg.LeakageWarning, match=message):
         mg.split_table(table, SHARES, stratify="label")
@@ -217,7 +217,7 @@ def test_rows_of_a_picture_that_are_kept_together_or_are_single_need_no_warning(
         assert (part["image"].value_counts() == 5).all()
     mg.split_table(captions(200, 1), SHARES, stratify="label")
     mg.split_table(table.drop(columns="image"), SHARES)
-    # A name that all rows share is no picture, and neither is a missing one.
+    # A name that all rows share is not a picture, and neither is a missing one.
     mg.split_table(table.assign(image=None, folder="photos"), SHARES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mg.LeakageWarning)

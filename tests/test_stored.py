@@ -80,7 +80,7 @@ def test_a_stored_cache_gives_its_arrays_and_nothing_is_read_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    # Caches of another version, and pictures of another Pillow, are read anew on purpose. This is
+    # Caches of another version, and pictures of another Pillow, are read again on purpose. This is
     # about the rest.
     monkeypatch.setattr("multimodal_gen.batch.cache.keys.__version__", "0.1.0")
     monkeypatch.setattr("multimodal_gen.loaders.image.loader.pillow_version", "11.0.0")
@@ -90,7 +90,7 @@ def test_a_stored_cache_gives_its_arrays_and_nothing_is_read_again(
         path.relative_to(folder) for path in (folder / "cache").rglob("*") if path.name != ".lock"
     )
     for path in table["image"][:4]:
-        # Whoever reads one of these finds a picture of the same size and age that is broken.
+        # Anyone who reads one of these finds a picture of the same size and age that is broken.
         Path(path).write_bytes(bytes(Path(path).stat().st_size))
         os.utime(path, ns=(0, 10**18))
     # The others are in the table itself.

@@ -347,8 +347,8 @@ def test_half_of_a_surrogate_pair_is_kept_and_spoils_only_its_own_row(tmp_path: 
     [
         ('{"a": 1}\n\n{broken\n', r"Line 3 is not a JSON object: .*in '\{broken'"),
         ('{"a": 1}{"a": 2}\n', "Line 1 is not a JSON object: Extra data"),
-        ('{"a": 1, "b": 2, "a": 3}\n', "Line 1 is not a JSON object: the key 'a' is there twice"),
-        ('{"a": 1}\n{"b": {"c": 1, "c": 2}}\n', "Line 2 .*the key 'c' is there twice"),
+        ('{"a": 1, "b": 2, "a": 3}\n', "Line 1 is not a JSON object: the key 'a' appears twice"),
+        ('{"a": 1}\n{"b": {"c": 1, "c": 2}}\n', "Line 2 .*the key 'c' appears twice"),
         (
             '[{"a": 1}, {"a": 2}]\n',
             r"Line 1 is a list, .*single JSON array is read with `pd.DataFrame\(json.load",

@@ -84,7 +84,7 @@ def numbers_of(model: keras.Model, history: keras.callbacks.History) -> dict[str
 def train(
     folder: Path, callbacks: Sequence[keras.callbacks.Callback] = (), **changes: Any
 ) -> dict[str, np.ndarray]:
-    """Train to the end, going on with what is in the folder; changes are arguments of the training
+    """Train to the end, resuming with what is in the folder; changes are arguments of the training
     sequence.
     """
     keras.utils.set_random_seed(7)
@@ -106,7 +106,7 @@ def train(
 
 
 class SayOnce(keras.callbacks.Callback):
-    """Tells whoever started this process that it is training."""
+    """Tells anyone who started this process that it is training."""
 
     said = False
 

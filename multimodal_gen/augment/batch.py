@@ -45,7 +45,7 @@ class Batch:
 
 
 class BatchAugmentation(Configurable):
-    """A random operation `(batch, rng) -> batch`; any callable of this form does in its place.
+    """A random operation `(batch, rng) -> batch`; any callable of this form does instead.
 
     `batch` must not be changed in place; the arrays of the result have the same shapes and dtypes;
     `rng` is the only source of randomness, and is the same for the same seed, epoch and batch.

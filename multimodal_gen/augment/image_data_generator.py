@@ -174,7 +174,7 @@ def _check_known(arguments: dict[str, Any]) -> None:
         if name in _ELSEWHERE:
             nothing, other = _ELSEWHERE[name]
             if value and value != nothing and (name, value) != ("data_format", "channels_last"):
-                instead.append(f"`{name}` is no augmentation. Instead, write {other}.")
+                instead.append(f"`{name}` is not an augmentation. Instead, write {other}.")
         elif name not in _DEFAULTS:
             close = difflib.get_close_matches(name, [*_DEFAULTS, *_ELSEWHERE], n=1)
             hint = f" Did you mean `{close[0]}`?" if close else ""

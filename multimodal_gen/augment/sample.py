@@ -53,7 +53,7 @@ SampleFunction = Callable[[Sample], Sample]
 class SampleAugmentation(Configurable):
     """A random operation on all inputs of a row together.
 
-    Any callable `(sample, rng) -> sample` does in its place where the arrays are enough.
+    Any callable `(sample, rng) -> sample` does instead where the arrays are enough.
     """
 
     @abc.abstractmethod
@@ -76,7 +76,7 @@ class SampleAugmentation(Configurable):
 class FlipWithWords(SampleAugmentation):
     """Mirrors the picture left to right without making its caption wrong.
 
-    Use it in place of `RandomFlip("horizontal")` where captions name sides, as "a cup left of a
+    Use it instead of `RandomFlip("horizontal")` where captions name sides, as "a cup left of a
     plate" does. Targets that are pictures, of three axes, are mirrored with it; those on the
     caption's column read the exchanged words.
 

@@ -96,13 +96,13 @@ def following(own: Variation, leader: Variation) -> Variation:
         leader: That of the other picture.
 
     Raises:
-        ValueError: If the two are not moved alike, or it cannot be told.
+        ValueError: If the two are not moved alike, or it cannot be determined.
     """
     if not own.operations:
         for one in leader.operations:
             if not _is_known(one):
                 raise ValueError(
-                    "Whether an operation of one's own moves pixels cannot be told: say with "
+                    "Whether an operation of your own moves pixels cannot be determined: say with "
                     "`augment=[...]` which operations act on this loader's pictures too, or derive "
                     f"it from `GeometricAugmentation`. Received: vary_with, a loader with {one!r}"
                 )

@@ -68,7 +68,7 @@ def _mirrored(image: np.ndarray, horizontally: bool, vertically: bool) -> np.nda
     if not horizontally:
         return image
     result = np.empty_like(image)
-    # One channel at a time: a view would make whoever reads it copy single pixels, at five times
+    # One channel at a time: a view would make anyone who reads it copy single pixels, at five times
     # the cost.
     for channel in range(image.shape[2]):
         result[:, :, channel] = image[:, ::-1, channel]

@@ -100,8 +100,8 @@ class Bundle:
         Returns:
             One row for each row of `table`, on its index and in its order; the columns are the
             target's. For a
-            `ClassLabel`: "label" with the likeliest class, and for each class a column of its name
-                with its
+            `ClassLabel`: "label" with the most likely class, and for each class a column of its
+                name with its
             probability. Of several targets the columns are "{target}.{column}".
 
         Raises:
@@ -218,7 +218,7 @@ class Bundle:
             for stale in folder.glob("tokenizer*.json"):
                 if not Path(temporary, stale.name).exists():
                     stale.unlink()
-            # The description comes last: a folder without it is no bundle.
+            # The description comes last: a folder without it is not a bundle.
             for name in sorted(os.listdir(temporary), key=lambda name: name == "bundle.json"):
                 os.replace(Path(temporary, name), folder / name)
 
@@ -260,7 +260,7 @@ class Bundle:
         on_error: str = "raise",
         targets: Mapping[str, Target] | None = None,
     ) -> MultimodalSequence:
-        # Of the inputs, or of targets in their place.
+        # Of the inputs, or of targets instead.
         return MultimodalSequence(
             table,
             self.inputs if targets is None else targets,

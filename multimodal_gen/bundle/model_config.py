@@ -77,7 +77,7 @@ def check_model_config(model: keras.Model) -> None:
 
 
 def objects(config: Any) -> Iterator[dict[str, Any]]:
-    """All mappings in a value; without recursion, as a stranger's may be nested without end."""
+    """All mappings in a value; without recursion, as a stranger's may be nested endlessly."""
     waiting = [config]
     while waiting:
         value = waiting.pop()
@@ -113,7 +113,7 @@ def check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
         if isinstance(config, dict) and isinstance(config.get(argument), str):
             raise BundleError(
                 f"model.keras names a file that a {name} would read. Give the layer what is in it, "
-                f"and save anew. Received: {argument}={config[argument]!r}"
+                f"and save again. Received: {argument}={config[argument]!r}"
             )
 
 

@@ -110,7 +110,7 @@ def _check_weights(file: io.BytesIO) -> int:
                     or value.dtype.kind not in "biufV"
                     or value.dtype.names
                 ):
-                    raise _bad_weights(f"{value.name} is no array of numbers")
+                    raise _bad_weights(f"{value.name} is not an array of numbers")
                 needed = math.prod(value.shape) * value.dtype.itemsize
                 if value.external or value.is_virtual or value.id.get_storage_size() < needed:
                     raise _bad_weights(

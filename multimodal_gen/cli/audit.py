@@ -48,12 +48,12 @@ def audit_from_settings(
 
     Args:
         settings: Which table and columns; of the rest only `image_size` and `text` count.
-        out: The folder; `state.bin` in it is what a stopped audit goes on from.
+        out: The folder; `state.bin` in it is what a stopped audit continues from.
         drop: Where to write the clean table, or None.
         group_column: A column of that table to be added: a number that rows with like content
             share; or None.
-        ignore: Kinds that are no problems.
-        threads: Threads that read; by default one a core.
+        ignore: Kinds that are not problems.
+        threads: Threads that read; by default one per core.
         reporter: Who is told.
     """
     _check_files(settings, out, drop, group_column)
@@ -91,7 +91,7 @@ def audit_from_settings(
         )
     except KeyboardInterrupt:
         reporter.end()
-        reporter.say(f"What was read is kept in {state}; the same command goes on from there.")
+        reporter.say(f"What was read is kept in {state}; the same command continues from there.")
         raise
     finally:
         reporter.end()
@@ -175,7 +175,7 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         numbers = train[columns].apply(pd.to_numeric, errors="coerce")
         for column in columns:
             if not np.isfinite(numbers[column]).any():
-                # As in training, whose error says what stands there in place of numbers.
+                # As in training, whose error says what stands there instead of numbers.
                 NumericLoader.from_values(column, train, missing=settings.number_missing)
         inputs["number"] = NumericLoader.from_values(
             columns[0] if len(columns) == 1 else columns, numbers, missing=settings.number_missing
@@ -193,7 +193,7 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
             check_separator(train, settings)
         return make_target(settings, train[~train[list(settings.label)].isna().any(axis=1)])
     (label,) = settings.label
-    # Cells without a class, or with a list in its place, are what the audit is to find.
+    # Cells without a class, or with a list instead, are what the audit is to find.
     cells = [
         cell
         for cell in train[label].tolist()

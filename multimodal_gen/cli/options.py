@@ -65,7 +65,7 @@ Label = Annotated[
 ]
 Target = Annotated[
     TargetWord,
-    typer.Option("--target", help="Predict one class a row, a number, or any number of labels."),
+    typer.Option("--target", help="Predict one class per row, a number, or any number of labels."),
 ]
 Separator = Annotated[
     str | None,
@@ -215,7 +215,7 @@ CacheLimit = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", min=1, metavar="N", help="Threads that read and decode. Default: one a core."
+        "--threads", min=1, metavar="N", help="Threads that read and decode. Default: one per core."
     ),
 ]
 Ignore = Annotated[

@@ -1,4 +1,4 @@
-"""Whether a picture stands in several parts of a run's table: said once, before training, with all
+"""Whether a picture is in several parts of a run's table: said once, before training, with all
 files at hand.
 """
 
@@ -30,7 +30,7 @@ def split_quietly(
 def warn_of_leakage(
     parts: Sequence[pd.DataFrame], columns: Sequence[str], directory: str, *, given: bool = False
 ) -> None:
-    """Warn where a picture stands in several parts, by its path, its bytes or what its file holds.
+    """Warn where a picture is in several parts, by its path, its bytes or what its file holds.
 
     Args:
         parts: The parts, each with the columns.

@@ -12,7 +12,7 @@ _BAR = 24
 
 
 class ProgressReporter:
-    """Tells how a run goes: a bar with the time left in a terminal, a line an epoch in a file.
+    """Tells how a run goes: a bar with the time left in a terminal, a line per epoch in a file.
 
     Args:
         console: Where to.

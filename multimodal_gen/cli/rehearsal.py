@@ -87,7 +87,7 @@ def rehearse(
 
 
 class _Untrained(Bundle):
-    # Running the model itself would take the time to compile it, and compiling is done anew for
+    # Running the model itself would take the time to compile it, and compiling is done again for
     # training.
     def _outputs(self, sequence: Any, verbose: int) -> Any:
         return np.full(

@@ -66,7 +66,7 @@ def remove_stale(folder: Path, target: Target, *, lost: bool, resumable: bool) -
         folder: The folder of the run, whose results are written.
         target: What was trained on.
         lost: Whether rows were left out, which `failures.csv` lists.
-        resumable: Whether the run keeps the states that `--resume` goes on from.
+        resumable: Whether the run keeps the states that `--resume` continues from.
     """
     if not target.one_class:
         (folder / "confusion.png").unlink(missing_ok=True)

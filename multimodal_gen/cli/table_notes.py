@@ -20,7 +20,7 @@ from multimodal_gen.rows.table import cells_of
 
 # Rows whose words are looked at, spread over the table.
 _LOOKED_AT = 20_000
-# From how many rows a caption on it says something that all of them belong to one class.
+# From how many rows on a caption says something that all of them belong to one class.
 _ROWS_A_CAPTION = 3
 # A share of the test rows whose caption training rows have too, from which on a note says so.
 _SHARED = 0.01

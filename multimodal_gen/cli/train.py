@@ -180,10 +180,10 @@ def _readable(
     if settings.on_error == "raise" or lost > settings.max_error_rate * rows:
         others = f"{lost - 1:,} more of the {rows:,} rows cannot be loaded. " if lost > 1 else ""
         if settings.on_error == "raise":
-            others += "Mend them, or leave them out with --on-error skip"
+            others += "Fix them, or leave them out with --on-error skip"
         else:
             others += (
-                f"That is more than a share of {settings.max_error_rate:g}: mend them, or raise "
+                f"That is more than a share of {settings.max_error_rate:g}: fix them, or raise "
                 "--max-error-rate"
             )
         reason = (

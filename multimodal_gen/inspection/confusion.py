@@ -1,4 +1,5 @@
-"""Which classes are taken for which, as a picture: counts, coloured by their share of the true class.
+"""Which classes are taken for which, as a picture: counts, coloured by their share of the true
+class.
 
 Sizes are in inches, and are worked out from the texts, so that nothing is cut off.
 """
@@ -40,7 +41,7 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
         class_names: The classes, in the order of drawing.
 
     Raises:
-        ValueError: If the lengths differ, or a value is no class.
+        ValueError: If the lengths differ, or a value is not a class.
     """
     names = list(class_names)
     rows, guesses = _positions(truth, names, "truth"), _positions(prediction, names, "prediction")

@@ -1,4 +1,4 @@
-"""What a sample costs, stage by stage, and which stage limits: a look inside of a running sequence."""
+"""What a sample costs, stage by stage, and which stage limits: a look inside a running sequence."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Loader(Configurable):
         """Turn a cell into an array of `spec`.
 
         Must give the same array for the same cell, whatever was read before. May be slow. Raises
-        any exception with a clear message if the cell is bad; whoever calls adds the row, the
+        any exception with a clear message if the cell is bad; anyone who calls adds the row, the
         column and the path.
         """
 
@@ -96,7 +96,7 @@ class Loader(Configurable):
 
         Args:
             cell: The cell, never a missing one unless `accepts_missing`.
-            rng: The only source of randomness to use; `augment` goes on with it.
+            rng: The only source of randomness to use; `augment` continues with it.
 
         Returns:
             A cell that `read` takes.
@@ -216,7 +216,7 @@ class Loader(Configurable):
             pad: Whether to fill the shorter side instead of stretching.
 
         Returns:
-            A loader whose `read` also takes the content of a file, as bytes, in place of the cell
+            A loader whose `read` also takes the content of a file, as bytes, instead of the cell
             that names it; or None, the default, where a picture is only had as `read` gives it.
         """
         check_switches(pad=pad)

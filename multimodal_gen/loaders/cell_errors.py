@@ -25,7 +25,7 @@ def read_at(
         loader: The loader.
         cell: The cell, perhaps a missing one.
         index: The row's label in the table's own index.
-        read: Reads in place of `loader.read`, such as a cache of it.
+        read: Reads instead of `loader.read`, such as a cache of it.
 
     Raises:
         LoadError: If the cell is missing, or cannot be read, by whatever error.

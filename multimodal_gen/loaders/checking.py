@@ -33,7 +33,7 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
 
     Checked are: the class and its attributes; the shape and dtype of every array, and that the
     class numbers of a target are below its `units`; that nothing is written into the loader or into
-    the cell; the same bytes when read again, in another order, as a batch (there, as near as the
+    the cell; the same bytes when read again, in another order, as a batch (there, as close as the
     loader's `batch_tolerance` says), from several threads, after pickling and after saving to JSON;
     that `augment` keeps the spec, changes nothing in place, repeats with the same random stream,
     and does nothing random without one; that `augment_cell` leaves its cell as it is, repeats
@@ -45,7 +45,7 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
         cells: A few typical cells that it must be able to read; at least one.
 
     Raises:
-        LoaderError: At the first broken rule, saying which and how to mend it.
+        LoaderError: At the first broken rule, saying which and how to fix it.
     """
     if not isinstance(loader, Loader):
         raise LoaderError(f"A loader must derive from Loader. Received: loader={loader!r}")

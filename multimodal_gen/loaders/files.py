@@ -38,7 +38,7 @@ class Place:
             by fsspec.
 
     Raises:
-        ValueError: If a protocol is no word, or names local files.
+        ValueError: If a protocol is not a word, or names local files.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Place:
         self._inside: set[str] = set()
 
     def path_of(self, cell: Any) -> str | None:
-        """The path or URL that a cell names, not yet checked; None for a cell that is no path."""
+        """The path or URL that a cell names, not yet checked; None for a cell that is not a path."""
         if not isinstance(cell, str | PurePath):
             return None
         path = os.fspath(cell)
@@ -211,11 +211,9 @@ class Place:
                 f"`directory`, where relative paths start (directory={self.directory!r})."
             )
         elif isinstance(error, OSError):
-            reason = (
-                f"the file cannot be read: {error.strerror or error}. Mend it, or drop the row."
-            )
+            reason = f"the file cannot be read: {error.strerror or error}. Fix it, or drop the row."
         else:
-            reason = f"no file can have this name: {error}. Mend it, or drop the row."
+            reason = f"no file can have this name: {error}. Fix it, or drop the row."
         return LoadError(reason, path=path)
 
     def _fetch(self, protocol: str, url: str, most: int) -> bytes:
@@ -235,7 +233,7 @@ class Place:
         except Exception as error:
             reason = str(error).rstrip(".") or type(error).__name__
             raise LoadError(
-                f"the URL cannot be read: {reason}. Mend it, or drop the row.", path=url
+                f"the URL cannot be read: {reason}. Fix it, or drop the row.", path=url
             ) from error
         if len(content) > most:
             raise _too_large(url, most)

@@ -1,7 +1,7 @@
 """The training values that loaders and targets learn from, in whichever form they are handed in.
 
-Whoever hands in a whole table means the column that the loader reads; whoever hands in a list or an
-array means its rows. That rule, and what a number is, are said here once.
+Anyone who hands in a whole table means the column that the loader reads; anyone who hands in a list
+or an array means its rows. That rule, and what a number is, are said here once.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
 
     Raises:
         TypeError: If `column` is no name, or `values` are a single text or a mapping.
-        ValueError: If a column is named twice, a value is no number, rows hold different numbers of
-            numbers, or not one for each of several columns; it names the row.
+        ValueError: If a column is named twice, a value is not a number, rows hold different numbers
+            of numbers, or not one for each of several columns; it names the row.
     """
     names = (
         [column]
@@ -107,7 +107,7 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
         size: How many there must be.
 
     Raises:
-        LoadError: If there is another number of them, or one is no number.
+        LoadError: If there is another number of them, or one is not a number.
     """
     several = isinstance(cell, tuple) or (isinstance(cell, np.ndarray) and cell.ndim == 1)
     cells = cell if several else (cell,) * (size if is_missing(cell) else 1)
@@ -183,6 +183,6 @@ def standardised(numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray, cell:
     if not np.isfinite(result).all():
         raise LoadError(
             "a number is too large for float32, as sentinels for missing values are: make it "
-            f"missing before, or mend it. Received: {shown(cell)}"
+            f"missing before, or fix it. Received: {shown(cell)}"
         )
     return result

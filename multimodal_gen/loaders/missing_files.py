@@ -1,7 +1,7 @@
-"""What lies where a path leads to no file: the likeliest slip of whoever wrote it, and how to mend
-it.
+"""What lies where a path leads to no file: the most likely slip of anyone who wrote it, and how to
+fix it.
 
-Looked for when there is an error already, in one folder at most, and never outside of a loader's
+Looked for when there is an error already, in one folder at most, and never outside a loader's
 directory.
 """
 
@@ -99,7 +99,7 @@ def _beside(path: str, root: str | None) -> str:
 
 
 def _matches(name: str, names: list[str], is_file: bool) -> Iterator[tuple[str, str]]:
-    # Names that are the one wanted but for one thing, and what that is; the likeliest first.
+    # Names that are the one wanted but for one thing, and what that is; the most likely first.
     stem = os.path.splitext(name)[0]
     for one in sorted(names):
         if is_file and one.startswith(f"{name}."):

@@ -24,8 +24,8 @@ class NumericLoader(Loader):
 
     Args:
         column: A column name, or several.
-        mean: What is subtracted, one number a column.
-        scale: What is divided by, one positive number a column.
+        mean: What is subtracted, one number per column.
+        scale: What is divided by, one positive number per column.
         missing: "error" refuses a missing value, "mean" reads it as the mean (0 after
             standardising).
     """
@@ -77,15 +77,15 @@ class NumericLoader(Loader):
             missing: As in the constructor; missing values are left out of the statistics.
 
         Raises:
-            ValueError: If a value is no number, it names the row; or a column is lacking, or has no
-                finite value.
+            ValueError: If a value is not a number, it names the row; or a column is lacking, or has
+                no finite value.
         """
         numbers = numbers_of(column, values).to_numpy()
         if isinstance(column, str) and numbers.shape[1] > 1:
             raise ValueError(
-                "A NumericLoader reads one number a column; cells that are arrays are read by "
+                "A NumericLoader reads one number per column; cells that are arrays are read by "
                 f"`ArrayLoader.from_values({column!r}, ...)`. Received: {numbers.shape[1]} numbers "
-                f"a row for {column!r}"
+                f"per row for {column!r}"
             )
         numbers = np.where(np.isfinite(numbers), numbers, np.nan)
         if not np.all(np.isfinite(numbers).any(axis=0)):
@@ -100,7 +100,7 @@ class NumericLoader(Loader):
         )
 
     def read(self, cell: Any) -> np.ndarray:
-        """Standardise a number, or a tuple of numbers, one a column.
+        """Standardise a number, or a tuple of numbers, one per column.
 
         Raises:
             LoadError: If one is infinite, no number, or missing where that is an error.

@@ -194,7 +194,7 @@ def check_class(loader: Loader, array: np.ndarray, cell: Any) -> None:
 
 
 def check_near(loader: Loader, alone: np.ndarray, in_batch: np.ndarray, cell: Any) -> None:
-    """An array read in a batch is as near as `batch_tolerance` allows to one read alone."""
+    """An array read in a batch is as close as `batch_tolerance` allows to one read alone."""
     difference = float(np.abs(alone.astype("f8") - in_batch).max(initial=0))
     allowed = loader.batch_tolerance * float(np.abs(alone).max(initial=0))
     if difference > allowed:

@@ -34,7 +34,7 @@ def read_rows(
         loader: The loader.
         cells: Cells of its column; missing ones are errors, unless the loader reads them.
         labels: For each cell, the row's label in the table's own index.
-        source: What has `read` and `read_batch` in place of the loader, such as a cache of it.
+        source: What has `read` and `read_batch` instead of the loader, such as a cache of it.
     """
     source = loader if source is None else source
     if loader.reads_together and (loader.accepts_missing or not any(map(is_missing, cells))):

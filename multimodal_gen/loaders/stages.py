@@ -15,7 +15,7 @@ _running: Stopwatch | None = None
 
 
 class Stopwatch:
-    """Sums up seconds by stage, over all threads; a stage inside of another counts for itself
+    """Sums up seconds by stage, over all threads; a stage inside another counts for itself
     alone.
     """
 

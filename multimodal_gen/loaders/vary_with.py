@@ -32,7 +32,7 @@ def varied_with(own: Variation, vary_with: Any) -> Variation:
 
 
 def saved_config(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments; of `augment` without callables of one's own, which JSON cannot hold and
+    """The arguments; of `augment` without callables of your own, which JSON cannot hold and
     prediction not use.
     """
     own = [

@@ -108,7 +108,7 @@ class ArrayDtype(ExtensionDtype):
 class ArrayColumn(ExtensionArray):
     """A pandas column whose cells are the rows of an array, shared and not copied.
 
-    It takes 8 bytes a row beside the array. Taking, filtering, sorting, joining and copying move
+    It takes 8 bytes per row beside the array. Taking, filtering, sorting, joining and copying move
     row numbers only. A cell is a read-only view, or NaN where it is missing. Pickling writes those
     rows of the array that are in use.
 

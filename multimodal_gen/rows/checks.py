@@ -69,6 +69,6 @@ def check_once(columns: Sequence[str], argument: str = "column") -> None:
     if twice:
         what = "column" if argument == "column" else "input"
         raise ValueError(
-            f"Each {what} is named once, and {twice[0]!r} is there twice. Received: "
+            f"Each {what} is named once, and {twice[0]!r} appears twice. Received: "
             f"{argument}={list(columns)}"
         )

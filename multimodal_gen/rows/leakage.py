@@ -28,7 +28,7 @@ _MOST_BYTES = 256 * 2**20
 
 
 class LeakageWarning(UserWarning):
-    """One picture stands in several parts of a split, so that a model is tested on what it was
+    """One picture is in several parts of a split, so that a model is tested on what it was
     trained on.
     """
 
@@ -59,7 +59,7 @@ def warn_of_shared_pictures(
     given: bool = False,
     stacklevel: int = 2,
 ) -> None:
-    """Warn where one picture stands in several parts.
+    """Warn where one picture is in several parts.
 
     Args:
         table: The rows.
@@ -91,12 +91,12 @@ def warn_of_shared_pictures(
         way_out = f"Keep the rows of a picture together with group={column!r} (`--group {column}`)"
         if given:
             way_out = (
-                "The table names the parts: mend them there, or take a random split with `--group "
+                "The table names the parts: fix them there, or take a random split with `--group "
                 f"{column}`"
             )
         warnings.warn(
             f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} "
-            f"stand in several parts, {_named(cells[first])} at index {rows} first. A model is "
+            f"are in several parts, {_named(cells[first])} at index {rows} first. A model is "
             f"then tested on pictures that it was trained on. {way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,
@@ -117,7 +117,7 @@ def warn_of_shared_pictures(
                 "`--group-column NAME` a column for a random split"
             )
         warnings.warn(
-            f"{len(copies):,} pictures in {column!r} stand in several parts under other names, as "
+            f"{len(copies):,} pictures in {column!r} are in several parts under other names, as "
             f"their files hold the same: {cells[first]!r} and {cells[other]!r} first. {way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,
@@ -140,7 +140,8 @@ def _content(cell: Any) -> Any:
 
 
 def _keys(cells: list[Any]) -> tuple[list[Any], np.ndarray]:
-    # Paths or bytes, and a number for each: the same for the same, and 0 for what cannot be told.
+    # Paths or bytes, and a number for each: the same for the same, and 0 for what cannot be
+    # determined.
     if set(map(type, cells)) != {str}:
         cells = [_content(cell) for cell in cells]
         return cells, np.array(
@@ -154,7 +155,7 @@ def _named(cell: Any) -> str:
 
 
 def _torn(codes: np.ndarray, part: np.ndarray) -> np.ndarray:
-    # `(codes,) bool`, whether rows of one code stand in several parts.
+    # `(codes,) bool`, whether rows of one code are in several parts.
     last = np.full(int(codes.max(initial=-1)) + 1, -1)
     last[codes] = part
     torn = np.zeros(len(last), bool)

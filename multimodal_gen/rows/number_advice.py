@@ -41,7 +41,7 @@ _UNIT = re.compile(r"[^\W\d_]*\.?\s*[$\u00a2-\u00a5\u20a0-\u20cf%\u2030\u00b0]?\
 
 
 def advice_on(column: pd.Series) -> str:
-    """What a column holds in place of numbers, and the way out, in sentences.
+    """What a column holds instead of numbers, and the way out, in sentences.
 
     Args:
         column: The column, of which at least one cell is not a number.
@@ -69,7 +69,7 @@ def advice_on(column: pd.Series) -> str:
         return advice
     if 2 * len(strange) <= len(cells):
         return (
-            f"{len(strange):,} of {len(cells):,} cells of {name!r} are not numbers: mend them, or "
+            f"{len(strange):,} of {len(cells):,} cells of {name!r} are not numbers: fix them, or "
             "read them as missing "
             f'with `{table} = pd.to_numeric({table}, errors="coerce")`. '
         )
@@ -87,7 +87,7 @@ def advice_on(column: pd.Series) -> str:
 
 
 def advice_on_cell(cell: Any) -> str:
-    """What a single cell holds in place of a number, and the way out, in sentences, where its
+    """What a single cell holds instead of a number, and the way out, in sentences, where its
     column is not at hand.
 
     Args:
@@ -111,7 +111,7 @@ def advice_on_cell(cell: Any) -> str:
     if _is_date(cell):
         return "It is a date or a time, of which `pd.to_datetime` and its `.dt` make numbers. "
     return (
-        "Mend it, or read such cells as missing with `pd.to_numeric(table[column], "
+        "Fix it, or read such cells as missing with `pd.to_numeric(table[column], "
         'errors="coerce")`. '
         if text
         else ""
@@ -179,7 +179,7 @@ def _on_beside(
     others = sum(text not in beside for text in odd)
     if others:
         return (
-            f"{what}, and {others:,} of {len(cells):,} cells hold no number: mend these, and take "
+            f"{what}, and {others:,} of {len(cells):,} cells hold no number: fix these, and take "
             "away what stands beside the others with `.str.replace`. "
         )
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
@@ -250,7 +250,7 @@ def _on_commas(
         ways = (by_comma, by_point, decimal, either, points)
         found = " and ".join(shown(way[0]) for way in ways if way)
         return (
-            f"Commas and points mean one thing here and another there, as in {found}: mend them by "
+            f"Commas and points mean one thing here and another there, as in {found}: fix them by "
             "hand. "
         )
     return f"{what}{condition}: `{table} = pd.to_numeric({mended})`. "

@@ -148,7 +148,7 @@ class Plan:
 
 
 class _OrderCache:
-    # Holds the order of one epoch only: 4 bytes a row.
+    # Holds the order of one epoch only: 4 bytes per row.
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: tuple[int, np.ndarray] | None = None

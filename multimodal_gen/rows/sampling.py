@@ -1,7 +1,8 @@
-"""Samplers: how often each row of a table is to come, where not every row is to come once an epoch.
+"""Samplers: how often each row of a table is to come, where not every row is to come once per
+epoch.
 
-A sampler only says how much each row weighs; the plan draws the rows, anew every epoch and the same
-for the same seed.
+A sampler only says how much each row weighs; the plan draws the rows, again every epoch and the
+same for the same seed.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class BalancedSampler(Sampler):
             codes, classes = pd.factorize(column_texts(table[self.column]))
         except TypeError:
             raise TableError(
-                "A balanced sampler needs one class a row, and not lists or arrays. Received: "
+                "A balanced sampler needs one class per row, and not lists or arrays. Received: "
                 f"column={self.column!r}"
             ) from None
         if (codes < 0).any():
@@ -97,7 +98,7 @@ def draw_weights(sampler: Sampler | None, table: pd.DataFrame) -> np.ndarray | N
     """What a sampler gives for a table as `(rows,) float64`, or None without one.
 
     Raises:
-        TableError: If there is not one weight a row, one is not a finite number of at least 0, or
+        TableError: If there is not one weight per row, one is not a finite number of at least 0, or
             all are 0.
     """
     if sampler is None:
@@ -105,7 +106,7 @@ def draw_weights(sampler: Sampler | None, table: pd.DataFrame) -> np.ndarray | N
     weights = np.asarray(sampler.weights(table), "float64")
     if weights.shape != (len(table),):
         raise TableError(
-            f"A sampler must give one weight a row. Received: shape {weights.shape} for "
+            f"A sampler must give one weight per row. Received: shape {weights.shape} for "
             f"{len(table)} rows"
         )
     bad = ~(np.isfinite(weights) & (weights >= 0))

@@ -48,7 +48,7 @@ def split_table(
         One DataFrame a fraction, with the rows in the table's order. Without `group`, each part has
         its share of all rows, rounded up or down, and at least one row.
 
-    Warns: LeakageWarning: If, without `group`, one picture stands in several parts: in a column
+    Warns: LeakageWarning: If, without `group`, one picture is in several parts: in a column
         that seems to hold
             pictures, as most of a sample of its cells are bytes or paths with a suffix of a
             picture.
@@ -114,7 +114,7 @@ def _checked_fractions(fractions: Any) -> list[float]:
 
 
 def _check_one_name(argument: str, column: Any) -> None:
-    # Names of columns that are no strings are the business of `check_columns`.
+    # Names of columns that are not strings are the business of `check_columns`.
     if isinstance(column, list | tuple):
         texts = " + '|' + ".join(f"table[{one!r}].astype(str)" for one in column) or "..."
         raise TypeError(

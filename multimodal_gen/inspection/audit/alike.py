@@ -1,5 +1,5 @@
-"""Whether two small pictures show the same: one a copy of the other, encoded anew, resized, cropped
-a little, or made brighter, and not just a like thing before a like background.
+"""Whether two small pictures show the same: one a copy of the other, encoded again, resized,
+cropped a little, or made brighter, and not just a like thing before a like background.
 
 A copy is brought to lie on the other by small shifts and zooms that are found by least squares on
 the gradients, after Lucas and Kanade, "An iterative image registration technique with an
@@ -22,7 +22,7 @@ _MOST_LEFT, _LEAST_DETAIL = 0.25, 0.79
 # And between pictures that are copies for sure.
 _LITTLE_LEFT, _MUCH_DETAIL = 0.18, 0.95
 # Weights of a logistic regression that tells altered copies of fashion photos (60 x 80 pixels;
-# encoded anew, scaled by 0.7 to 1.6, brightened or darkened by up to 20 %, cropped by up to 5 %)
+# encoded again, scaled by 0.7 to 1.6, brightened or darkened by up to 20 %, cropped by up to 5 %)
 # from the likest other photos.
 _OF_DETAIL, _OF_LEFT, _OF_USUAL, _LEAST_SCORE = 15.3, -2.6, 2.25, 16.4
 _MOST_USUAL = 1.5

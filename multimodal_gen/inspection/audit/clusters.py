@@ -139,7 +139,7 @@ def _copies(
         return likely.astype("int64") + certain
 
     def confirmed(start: int) -> np.ndarray:
-        # Only these are read anew, larger than they are kept.
+        # Only these are read again, larger than they are kept.
         ones, others = doubtful[start : start + _FEW].T
         usual = np.minimum(fifth[ones], fifth[others])
         one, other = (np.stack([read(int(place)) for place in which]) for which in (ones, others))

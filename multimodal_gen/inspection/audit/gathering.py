@@ -74,10 +74,10 @@ def audit(
         target: What is to be predicted.
         split: The column that names each row's part. Parts called train, val and test, or the like,
             are known; of others the largest is for training.
-        ignore: Kinds that are no problems here.
+        ignore: Kinds that are not problems here.
         state: A file that keeps what was found of each picture, about 3 kB, so that an audit that
-            was stopped goes on from there. Pictures that have changed since are looked at again.
-        threads: Threads that read; by default one a core.
+            was stopped continues from there. Pictures that have changed since are looked at again.
+        threads: Threads that read; by default one per core.
         progress: Called with a number of cells that are done, from several threads; by default a
             bar is shown.
 
@@ -85,7 +85,7 @@ def audit(
         An `Audit`.
 
     Raises:
-        ValueError: If `ignore` has a word that is no kind.
+        ValueError: If `ignore` has a word that is not a kind.
         TableError: If the table has no rows, a column is missing, or the index is not unique.
     """
     strange = [kind for kind in ignore if kind not in KINDS]
@@ -280,7 +280,10 @@ class _Gathering:
             like = group.index[group["exact"] == usual][0]
             for row in group.index[group["exact"] != usual]:
                 label = repr(self.rows.index[[like]].tolist()[0])
-                message = f"{words.shortened(texts[row])} is written {words.shortened(texts[like])} at index {label}"
+                message = (
+                    f"{words.shortened(texts[row])} is written {words.shortened(texts[like])} at "
+                    f"index {label}"
+                )
                 found.append(Finding(int(row), column, "near duplicate", message))
         if len(found) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(texts)):
             self.findings += found

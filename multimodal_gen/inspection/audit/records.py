@@ -98,7 +98,7 @@ class Records:
             raise OSError(
                 error.errno,
                 f"what was seen of pictures cannot be kept: {error.strerror}. Make room, or give "
-                "another `state` (--out on the command line); the same audit goes on where it "
+                "another `state` (--out on the command line); the same audit continues where it "
                 "stopped",
                 self._name,
             ) from None

@@ -141,7 +141,7 @@ class CleanTable:
         if wanted != found or len(self.table) != len(again):
             raise TableError(
                 f"A {self.suffix} file would be read with {len(again):,} rows of the columns "
-                f"{found} in place of {len(self.table):,} of {wanted}. Received: --drop {self.path}"
+                f"{found} instead of {len(self.table):,} of {wanted}. Received: --drop {self.path}"
             )
         for name, written in zip(self.table.columns, again.columns, strict=True):
             before, after = self.table[name], again[written]

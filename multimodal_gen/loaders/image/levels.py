@@ -69,7 +69,7 @@ def is_wide(image: Image.Image) -> bool:
 
 
 def narrow(values: np.ndarray, levels: Levels) -> np.ndarray:
-    """Values as levels, uint8: mapped linearly and rounded, those outside of the range clipped.
+    """Values as levels, uint8: mapped linearly and rounded, those outside the range clipped.
 
     Raises:
         LoadError: If a value is NaN.

@@ -69,8 +69,8 @@ class FeaturewiseNormalization(Normalization):
     1e-6)`.
 
     Args:
-        mean: What is subtracted, one number a channel, in the units of the picture after `rescale`;
-            None for nothing.
+        mean: What is subtracted, one number per channel, in the units of the picture after
+            `rescale`; None for nothing.
         std: What is divided by, one number of at least 0 a channel; None for nothing.
     """
 
@@ -117,12 +117,12 @@ class FeaturewiseNormalization(Normalization):
         return cls(moments.mean if center else None, std if scale else None)
 
     def check(self, shape: Sequence[int]) -> None:
-        """Make sure that there is one number a channel."""
+        """Make sure that there is one number per channel."""
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if numbers is not None and len(numbers) != shape[-1]:
                 raise ValueError(
-                    f"`{name}` must be one number a channel, {shape[-1]}. Received: {len(numbers)} "
-                    "numbers"
+                    f"`{name}` must be one number per channel, {shape[-1]}. Received: "
+                    f"{len(numbers)} numbers"
                 )
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -154,7 +154,8 @@ class ZCAWhitening(Normalization):
     it.
 
     Args:
-        mean: What is subtracted, one number a channel, in the units of the picture after `rescale`.
+        mean: What is subtracted, one number per channel, in the units of the picture after
+            `rescale`.
         matrix: `(values, values)` with `values = height * width * channels`, at most 4,096.
     """
 

@@ -22,7 +22,7 @@ class _WhileDecoding(type):
 
 
 class WarningOfDecoder(Warning, metaclass=_WhileDecoding):
-    """Every warning, in a thread that is inside of `quiet`; no warning, in others."""
+    """Every warning, in a thread that is inside `quiet`; no warning, in others."""
 
 
 @contextmanager

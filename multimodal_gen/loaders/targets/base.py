@@ -151,7 +151,7 @@ class Target(Loader):
                     arrays.append(self.read(cell))
                     rows.append(row)
             except Exception:
-                # Whoever needs a class in every row reads the cell again for the error.
+                # Anyone who needs a class in every row reads the cell again for the error.
                 continue
         if rows:
             found[rows] = self.class_positions(np.stack(arrays))

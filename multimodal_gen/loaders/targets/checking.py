@@ -36,7 +36,7 @@ def check_target(target: Target, cells: Iterable[Any]) -> None:
         cells: A few typical cells that it must be able to read; at least one.
 
     Raises:
-        LoaderError: At the first broken rule, saying which and how to mend it.
+        LoaderError: At the first broken rule, saying which and how to fix it.
     """
     if not isinstance(target, Target):
         raise LoaderError(f"A target must derive from Target. Received: target={target!r}")
@@ -109,7 +109,7 @@ def _check_classes(target: Target, arrays: np.ndarray, cells: list[Any], name: s
     if found.tolist() != classes.tolist():
         raise LoaderError(
             f"{name}.classes_of must give what class_positions makes of what read gives. "
-            f"Received: {found.tolist()[:5]} in place of {classes.tolist()[:5]}"
+            f"Received: {found.tolist()[:5]} instead of {classes.tolist()[:5]}"
         )
     if isinstance(target.column, str):
         table = pd.DataFrame({target.column: pd.Series(cells, dtype=object)})
@@ -200,7 +200,7 @@ def _check_loss(target: Target, truth: np.ndarray, outputs: np.ndarray, name: st
     if not np.isclose(padded, alone, rtol=_CLOSE, atol=1e-6):
         raise LoaderError(
             f"{name}.loss must take no notice of rows of weight 0; Keras's losses do with "
-            f'reduction="mean_with_sample_weight". Received: {padded:g} in place of {alone:g}'
+            f'reduction="mean_with_sample_weight". Received: {padded:g} instead of {alone:g}'
         )
 
 

@@ -192,8 +192,8 @@ class ClassLabel(Target):
         )
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """The column "label" with the likeliest class, then a probability for each class under its
-        own name.
+        """The column "label" with the most likely class, then a probability for each class under
+        its own name.
 
         A class that is itself named "label" gets its probability under "label_probability".
         """
@@ -243,9 +243,9 @@ def _labels(column: str, values: Any) -> pd.Series:
     for label, cell in () if series.dtype.kind in "biuf" else series.items():
         if pd.api.types.is_list_like(cell):
             raise ValueError(
-                "A row has one class, which is no list or array. Rows of one become classes with "
-                f"`table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot rows with "
-                "`.argmax(axis=1)` instead; where a row has any number of classes, take "
+                "A row has one class, which is not a list or array. Rows of one become classes "
+                f"with `table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot rows "
+                "with `.argmax(axis=1)` instead; where a row has any number of classes, take "
                 f"MultiLabel. Received: {cell!r} at index {label!r} of {column!r}"
             )
         if isinstance(cell, bytes):

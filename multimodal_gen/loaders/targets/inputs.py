@@ -62,7 +62,7 @@ class InputTarget(Target):
         spec = loader.spec
         if spec.kind in ("tokens", "ngrams") or spec.vocabulary_size is not None:
             raise ValueError(
-                "Ids are no numbers to come close to: to learn words from their context, take "
+                "Ids are not numbers to come close to: to learn words from their context, take "
                 f"`MaskedTokens` for the target. Received: a loader of kind {spec.kind!r}"
             )
         if isinstance(loader, ImageLoader) and loader.normalize is not None:

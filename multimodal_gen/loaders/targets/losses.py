@@ -15,7 +15,9 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 def row_mean_squared_error(y_true: Any, y_pred: Any) -> Any:
-    """Mean squared error of each row: two `(batch, ...)` with as many numbers a row -> `(batch,)`."""
+    """Mean squared error of each row: two `(batch, ...)` with as many numbers per row ->
+    `(batch,)`.
+    """
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.cast(y_true, y_pred.dtype)
     rows = ops.shape(y_pred)[0]
@@ -58,8 +60,8 @@ class MaskedCrossentropy(keras.losses.SparseCategoricalCrossentropy):
     """Cross-entropy of labels `(batch, length)`, 0 for none, and probabilities `(batch, length,
     vocabulary_size)`.
 
-    It is Keras's own with `ignore_class=0`, which refuses a sample weight a row `(batch,)` where a
-    row has several labels.
+    It is Keras's own with `ignore_class=0`, which refuses a sample weight per row `(batch,)` where
+    a row has several labels.
 
     Args:
         reduction: How the losses become one, as for Keras's losses; by default their mean over the

@@ -125,7 +125,7 @@ class MaskedTokens(Target):
         }
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """The column "tokens": the likeliest token of each position, joined by single spaces.
+        """The column "tokens": the most likely token of each position, joined by single spaces.
 
         There are `sequence_length` tokens, `text.split(" ")[position]` is that of a position.
         Outputs alone do not tell where a caption ends, so there is a token for padding too, which

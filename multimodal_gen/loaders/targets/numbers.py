@@ -38,7 +38,7 @@ class NumericTarget(Target):
         column: A column name, or several.
         mean: What is subtracted, one number a unit; None for 0.
         scale: What is divided by, one positive number a unit; None for 1.
-        units: How many numbers a cell of a single column holds; by default one a column.
+        units: How many numbers a cell of a single column holds; by default one per column.
 
     Attributes:
         names: What the numbers are called in predictions and scores, `(units,)`.
@@ -119,7 +119,7 @@ class NumericTarget(Target):
                 row = np.flatnonzero(~np.isfinite(own))[0]
                 found = "NaN" if np.isnan(own[row]) else "an infinite value"
                 raise ValueError(
-                    f"Numbers to predict must be finite; mend the value or drop the row. "
+                    f"Numbers to predict must be finite; fix the value or drop the row. "
                     f"Received: {found} at index {frame.index[[row]].tolist()[0]!r} of {name!r}"
                 )
         if not standardize:
@@ -132,12 +132,12 @@ class NumericTarget(Target):
         """Standardise a number, or a tuple, list or array of numbers.
 
         Raises:
-            LoadError: If one is missing, infinite or no number, or there are not `units` of them.
+            LoadError: If one is missing, infinite or no number, or there are no `units` of them.
         """
         numbers = read_numbers(tuple(cell) if isinstance(cell, list) else cell, self.units)
         if not np.isfinite(numbers).all():
             raise LoadError(
-                "a number to predict is missing or infinite. Mend it, or drop the row, with "
+                "a number to predict is missing or infinite. Fix it, or drop the row, with "
                 f"`table.dropna(subset={list(self.columns)})` where it is missing. Received: "
                 f"{shown(cell)}"
             )

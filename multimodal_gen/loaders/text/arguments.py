@@ -38,7 +38,7 @@ def checked_operations(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tu
         if isinstance(operation, TokenAugmentation):
             if isinstance(encoder, NgramEncoder):
                 raise ValueError(
-                    "N-grams are no tokens to be dropped or masked: use the operations on words, "
+                    "N-grams are not tokens to be dropped or masked: use the operations on words, "
                     "RandomWordSwap and RandomWordDeletion, or an encoder that yields tokens. "
                     f"Received: {operation!r}"
                 )

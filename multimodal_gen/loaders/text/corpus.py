@@ -100,5 +100,5 @@ def commonest_letters(
 
 
 def only_letters(letters: set[str], text: str) -> str:
-    """A text with a space in place of every other letter."""
+    """A text with a space instead of every other letter."""
     return "".join(letter if letter in letters else " " for letter in text)

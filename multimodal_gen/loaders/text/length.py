@@ -16,7 +16,7 @@ _LONGEST = 512
 # Beyond the longest, so that a few very long captions still count as such.
 _LONGEST_MEASURED = 1000
 _SHARE = 0.99
-# Two new words of seven letters, spelled letter by letter in place of one id each.
+# Two new words of seven letters, spelled letter by letter instead of one id each.
 _TWO_WORDS = 12
 _AT_ONCE = 1000
 

@@ -38,8 +38,8 @@ class TextLoader(Loader):
     Args:
         column: The column of captions.
         tokenizer: A `tokenizers.Tokenizer`, or a finished `TokenEncoder` or `NgramEncoder`.
-        sequence_length: For a `Tokenizer`: ids a caption; by default the length that the tokenizer
-            itself truncates to.
+        sequence_length: For a `Tokenizer`: ids per caption; by default the length that the
+            tokenizer itself truncates to.
         truncation: For a `Tokenizer`: the side that is cut off a long caption, "right" or "left".
         padding: For a `Tokenizer`: the side that is filled with zeros, "right" or "left".
         augment: Operations for training. Those on text come first, in their order:
@@ -216,7 +216,7 @@ class TextLoader(Loader):
         }
 
     def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
-        """Apply the operations on text; a cell that is no text stays as it is, for `read` to
+        """Apply the operations on text; a cell that is not a text stays as it is, for `read` to
         refuse.
         """
         return augment_text(cell, self._on_text, rng) if isinstance(cell, str) else cell

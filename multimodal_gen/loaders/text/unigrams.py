@@ -33,7 +33,7 @@ def fit_unigrams(
     """Choose pieces and their log probabilities (Kudo, 2018, "Subword regularization", 3.2).
 
     As there, pieces that are missed least are left out round by round, until there is room for the
-    rest. A round divides each word in its most probable way and counts the pieces, in place of all
+    rest. A round divides each word in its most probable way and counts the pieces, instead of all
     ways by their probability. What a piece is worth is how much more probable it makes the words
     than the two pieces that it would be divided into.
 

@@ -43,7 +43,7 @@ def read_jsonl(path: Path) -> pd.DataFrame:
             pieces.append(_piece([row.get(name) for row in block]))
         rows += len(block)
     names = list(columns)
-    # One by one, and each list goes as soon as there is a column in its place.
+    # One by one, and each list goes as soon as there is a column instead.
     made = [_column(columns.pop(name)) for name in names]
     table = pd.DataFrame(dict(enumerate(made)), index=pd.RangeIndex(rows), copy=False)
     table.columns = pd.Index(names, dtype=None if names else object)
@@ -81,13 +81,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(
-            f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice"
+            f"the key {next(name for name in names if names.count(name) > 1)!r} appears twice"
         )
     return row
 
 
 def _refused(number: int, line: str, error: Exception) -> TableError:
-    reason = "lists in lists without end" if isinstance(error, RecursionError) else str(error)
+    reason = "lists in lists endlessly" if isinstance(error, RecursionError) else str(error)
     hint = f" {_WHOLE}" if number == 1 and line.strip() in ("[", "{", "[{") else ""
     return TableError(f"Line {number} is not a JSON object: {reason}, in {_clipped(line)}.{hint}")
 
