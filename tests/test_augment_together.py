@@ -261,11 +261,11 @@ def test_pictures_that_would_be_varied_apart_are_refused(table: pd.DataFrame, fo
         (moved, mask.replace(augment=[TURN])),
     ):
         with pytest.raises(
-            ValueError, match=r"`vary_with=LOADER` in place.*follows=False.*Received: target="
+            ValueError, match=r"`vary_with=LOADER` in .* instead.*follows=False.*Received: target="
         ):
             sequence({"photo": first}, second)
         sequence({"photo": first}, second, follows=False)
-    with pytest.raises(ValueError, match="is not clear.*'photo', 'two'"):
+    with pytest.raises(ValueError, match="is ambiguous.*'photo', 'two'"):
         sequence({"photo": moved, "two": moved.replace(column="two")}, mask)
     with pytest.raises(ValueError, match="moved by the same operations, in one order"):
         mask.replace(augment=[TURN], vary_with=moved)
@@ -276,9 +276,9 @@ def test_pictures_that_would_be_varied_apart_are_refused(table: pd.DataFrame, fo
     with pytest.raises(ValueError, match="must be the loader of another picture"):
         mask.replace(vary_with="photo")
     follower = mask.replace(vary_with=moved)
-    with pytest.raises(ValueError, match="must be among the inputs as it is"):
+    with pytest.raises(ValueError, match="must itself be among the inputs"):
         sequence({"photo": moved.replace(augment=[flip, TURN])}, follower)
-    with pytest.raises(ValueError, match="must be among the inputs as it is"):
+    with pytest.raises(ValueError, match="must itself be among the inputs"):
         mg.MultimodalSequence(table, {"photo": photo, "mask": follower}, shuffle=True)
     # Borders are each picture's own.
     bordered = mask.replace(augment=[TURN.replace(fill_mode="constant")])

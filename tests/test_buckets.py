@@ -105,7 +105,7 @@ def test_the_padding_is_less_and_its_share_as_the_repr_says() -> None:
         assert line.startswith("  caption padded to 8, 16, 24, 32 or 40 ids by length: ")
         # What is dropped is not looked at row by row, but by the mean of its bucket.
         assert np.abs(float(line.split(": ")[1].split(" %")[0]) - 100 * padded) < 1.5
-        assert line.endswith(f" % padding in place of {100 * plain:.0f} %")
+        assert line.endswith(f" % padding instead of {100 * plain:.0f} %")
     assert "padded" not in repr(make_data(bucket_by_length=None))
 
 
@@ -289,7 +289,7 @@ def test_an_epoch_of_one_batch_is_at_the_full_length() -> None:
     data = make_data(batch_size=300)
     (_, captions), _ = data[0]
     assert captions.shape == (203, FULL)
-    assert repr(data).count("79 % padding in place of 79 %") == 1
+    assert repr(data).count("79 % padding instead of 79 %") == 1
 
 
 @pytest.mark.parametrize("inputs_as", ["list", "dict"])

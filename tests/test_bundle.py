@@ -430,7 +430,7 @@ def test_outputs_that_do_not_fit_the_target_are_refused(
     for units, name, wanted in ((5, "kind", 3), (3, "tags", 2), (3, "cost", 1)):
         with pytest.raises(
             ValueError,
-            match=rf"must put out {wanted} numbers (a|per) row.*Received: outputs of shape \({units},\)",
+            match=rf"must have {wanted} outputs per row.*Received: outputs of shape \({units},\)",
         ):
             mg.Bundle(dense(units), inputs, targets[name])
     tensor = keras.Input((1,), name="length")
@@ -440,7 +440,7 @@ def test_outputs_that_do_not_fit_the_target_are_refused(
     )
     with pytest.raises(
         ValueError,
-        match=r"3 numbers (a|per) row, as the ClassLabel on 'label'.*Received: outputs 'kind' of",
+        match=r"3 outputs per row, the `units` of the ClassLabel.*Received: outputs .kind. of",
     ):
         mg.Bundle(several, inputs, {name: targets[name] for name in ("kind", "tags")})
     two = keras.Model([tensor], [keras.layers.Dense(3)(tensor), keras.layers.Dense(3)(tensor)])
@@ -564,7 +564,7 @@ def test_a_model_that_is_not_built_is_refused_and_one_of_other_outputs_found_out
     model = OwnCall(5)
     model(np.ones((2, 1), "float32"))
     with pytest.raises(
-        ValueError, match=r"must put out 3 numbers (a|per) row.*Received: outputs of shape \(5,\)"
+        ValueError, match=r"must have 3 outputs per row.*Received: outputs of shape \(5,\)"
     ):
         mg.Bundle(model, inputs, target).predict(picture_table)
 

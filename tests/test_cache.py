@@ -128,7 +128,7 @@ def test_the_limit_holds_and_one_warning_says_what_would_be_needed(tmp_path: Pat
     assert len(warned) == 1
     needed = as_text(estimate([first, second], 40))
     expected = (
-        f"limit. The 40 rows of the table would take about {needed}. Give a higher `cache_limit`"
+        f"limit. The 40 rows of the table would take about {needed}. Set a higher `cache_limit`"
     )
     assert expected in str(warned[0].message) and str(warned[0].message).endswith(
         f"cache_limit={limit}"
@@ -159,7 +159,7 @@ def test_a_limit_with_room_for_all_is_not_reached_whichever_loader_comes_first(
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     for limit in (0, -1, True, 1.5):
         with pytest.raises(
-            ValueError, match=r"`cache_limit` must be a positive number of bytes. Received: cache_l"
+            ValueError, match=r"`cache_limit` must be a positive integer. Received: cache_l"
         ):
             ArrayCache(tmp_path, limit=limit)  # type: ignore[arg-type]
     (tmp_path / "file").write_text("")

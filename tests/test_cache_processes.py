@@ -141,7 +141,7 @@ def test_a_forked_child_writes_files_of_its_own(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_warning(small_disk: Path) -> None:
     cache = cached(small_disk / "cache", DigestLoader("text"))
     with pytest.warns(
-        UserWarning, match=r"is on a full disk. Make room, .* Received: \[Errno 28\]"
+        UserWarning, match=r"is on a full disk. Free some space, .* Received: \[Errno 28\]"
     ) as warned:
         assert misses_of(cache, 100) == 100
     assert len(warned) == 1
@@ -166,7 +166,7 @@ def test_what_cannot_be_written_to_is_read_and_one_warning_tells(small_disk: Pat
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     cache = cached(small_disk / "cache", DigestLoader("text"))
     with pytest.warns(
-        UserWarning, match=r"cannot be used in full. What is not in it is read anew.*Read-only"
+        UserWarning, match=r"cannot be used in full. What is not in it is read again.*Read-only"
     ) as warned:
         assert misses_of(cache, 20) == 10
     assert len(warned) == 1

@@ -610,7 +610,7 @@ def test_a_run_that_was_killed_is_resumed(shop: Path, tmp_path: Path) -> None:
         )
         pd.testing.assert_frame_equal(found, expected)
     other = ["4" if one == "8" else one for one in killed]
-    assert_refused(call(*other), "batch_size was 8 and is 4.* delete the directory or give another")
+    assert_refused(call(*other), "batch_size was 8 and is 4.* delete the directory or use another")
     assert_refused(
         call(*killed, "--overwrite"),
         "A run is resumed, or replaced, but not both. Received: --resume --overwrite",

@@ -56,7 +56,7 @@ def test_one_input_more_than_a_model_of_names_takes_is_refused() -> None:
     model = make_model("price", "weight", by_name=True)
     with pytest.raises(
         ValueError,
-        match=r"named \['price', 'weight'\].*no others. Received: inputs named \['a', 'price'",
+        match=r"takes, \['price', 'weight'\].*Received: inputs named \['a', 'price'",
     ):
         model.predict(make_data("price", "weight", "a", inputs_as="dict"), verbose=0)
     with pytest.raises(ValueError, match=r"order \['price', 'weight'\]"):

@@ -32,7 +32,7 @@ from multimodal_gen.sequence.keras_inside.sharing import check_shares
 from multimodal_gen.sequence.keras_inside.wrapping import STEPS, Attendance, Wrapped
 
 BACKEND = keras.backend.backend()
-TELL = 'Tell the sequence its epoch in a callback: .*setattr\\(data, "epoch", epoch\\)'
+TELL = 'Set the sequence.s epoch in a callback: .*setattr\\(data, "epoch", epoch\\)'
 
 
 def trainer_with(old: str, new: str) -> type:
@@ -101,9 +101,7 @@ def test_an_argument_with_another_name_is_an_error_too(monkeypatch: pytest.Monke
 
 def test_data_adapters_at_another_place_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "_ADAPTERS", "keras.src.trainers.where_they_were.")
-    with pytest.raises(
-        RuntimeError, match=rf"reads data from another place than its data adapters.*{TELL}"
-    ):
+    with pytest.raises(RuntimeError, match=rf"reads data outside its data adapters.*{TELL}"):
         make_model().fit(make_data(), shuffle=False, verbose=0)
 
 
@@ -136,7 +134,7 @@ def test_a_callback_that_follows_fit_counts_passes_as_the_stack_does() -> None:
 def test_a_training_that_is_resumed_must_begin_where_it_was_told() -> None:
     check_started(3, 3)
     with pytest.raises(
-        RuntimeError, match=r"began with epoch 0 in place of 3.*`sequence.set_state\(state\)`"
+        RuntimeError, match=r"began with epoch 0 instead of 3.*`sequence.set_state\(state\)`"
     ):
         check_started(0, 3)
 
@@ -192,9 +190,7 @@ def test_another_name_of_what_reads_batches_for_their_shapes_is_an_error(
         inputs, data.target, branches={"text": mg.models.TokenBranch(embedding_size=4)}
     )
     model.compile("sgd", data.target.loss)
-    wanted = (
-        r"reads batches in another function than `get_tf_dataset`.*Leave out `bucket_by_length`"
-    )
+    wanted = r"reads batches outside `get_tf_dataset`.*Remove `bucket_by_length`"
     with pytest.raises(RuntimeError, match=rf"Keras {keras.__version__} {wanted}"):
         getattr(model, method)(data, verbose=0, **({"shuffle": False} if method == "fit" else {}))
 
@@ -418,7 +414,7 @@ WAY_OUT = r"Set `auto_shard_dataset=False`.*sequence.shard\(rank, world_size\).*
         (Plan(40, 4), False, "shares the 10 batches of an epoch among 4 processes as 3, 3, 2, 2,"),
         (Plan(15, 4), False, "the last batch, which is shorter"),
         (Plan(16, 4), True, "batches of different shapes at the same time"),
-        (Plan(16, 4).shard(1, 4), False, "already the shard of one process"),
+        (Plan(16, 4).shard(1, 4), False, "already one process's shard"),
     ],
 )
 def test_keras_may_not_share_batches_unequally_or_twice(

@@ -184,7 +184,7 @@ def test_numbers_that_float32_does_not_hold_are_errors_and_not_infinite(cell: An
         table, inputs, mg.NumericTarget("price"), batch_size=1, sample_weight="weight"
     )
     with pytest.raises(
-        mg.LoadError, match="index 0, column 'weight'.*finite number of float32, at least 0"
+        mg.LoadError, match="index 0, column 'weight'.*finite float32 number of at least 0"
     ):
         sequence[0]
 

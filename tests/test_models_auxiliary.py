@@ -11,7 +11,7 @@ from keras import ops
 
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models import Joint, Match, build_fusion_classifier
-from multimodal_gen.models.auxiliary import (
+from multimodal_gen.models.auxiliary_terms import (
     PairTerm,
     contrastive_loss,
     hand_over,

@@ -20,7 +20,7 @@ INPUTS = {"image": mg.ArraySpec((8, 8, 3), "uint8", "image")}
 )
 def test_a_path_or_name_in_the_place_of_a_branch_is_refused(branch: Any) -> None:
     with pytest.raises(
-        TypeError, match=r"not the path or the name of one.*load_model\('.*'\).*branches\['image'\]"
+        TypeError, match=r"not its path or name.*load_model\('.*'\).*branches\['image'\]"
     ):
         build_fusion_classifier(INPUTS, TARGET, branches={"image": branch})
 

@@ -68,7 +68,7 @@ def test_padding_on_any_side_does_not_change_a_prediction_and_an_empty_row_is_fi
         assert np.abs(padded[0] - padded[2]).max() > 1e-3
 
 
-def test_a_token_branch_with_positions_tells_orders_of_words_apart_and_takes_no_more_words_than_it_knows_places():
+def test_a_token_branch_with_positions_knows_the_order_of_words_and_refuses_too_many_words():
     inputs = keras.Input((None,), dtype="int32")
     branch = TokenBranch(embedding_size=8, blocks=1, heads=2)
     model = keras.Model(inputs, branch.encode(inputs, TOKENS, 3, "x").embedding)

@@ -47,7 +47,7 @@ def test_a_quantised_model_that_keras_could_not_load_is_refused_when_it_is_saved
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
-def test_a_quantised_model_without_attention_comes_back_as_it_was_and_one_with_it_is_quantised_after_loading(
+def test_a_quantised_model_is_loaded_unchanged_and_one_with_attention_is_quantised_after_loading(
     tmp_path,
 ):
     # An operation and a layer of one name, as in MobileNetV3: the check before saving keeps them
@@ -162,7 +162,8 @@ ARRAYS = np.zeros((4, 2), "float32")
         (
             {"kind": mg.ClassLabel("kind", ["a", "b"]), "price": mg.NumericTarget("price")},
             {"kind": np.array([0, 1, 0, 1]), "price": np.zeros((4, 1), "float32")},
-            r"MultimodalSequence\(\.\.\., class_weight=.*are \['kind', 'price'\]. Received: class_weight=\{0: 1.0",
+            r"MultimodalSequence\(\.\.\., class_weight=.*are \['kind', 'price'\]. "
+            r"Received: class_weight=\{0: 1.0",
         ),
         (
             mg.MultiLabel("tags", ["p", "q"]),
@@ -218,6 +219,9 @@ def test_class_weights_of_keras_by_other_keys_than_class_numbers_are_refused(
     model = build_fusion_classifier(INPUTS, target)
     model.compile("sgd", loss=target.loss)
     labels = np.stack([target.read(cell) for cell in "abab"])
-    message = rf"here 0 to {last}.*MultimodalSequence\(.*target.class_weight.*Received: class_weight with the keys {unknown}"
+    message = (
+        rf"here 0 to {last}.*MultimodalSequence\(.*target.class_weight.*"
+        rf"Received: class_weight with the keys {unknown}"
+    )
     with pytest.raises(ValueError, match=message):
         getattr(model, way)(ARRAYS, labels, class_weight=dict.fromkeys(keys, 2.0))

@@ -269,7 +269,7 @@ def test_what_cannot_be_a_branch_is_refused_and_it_says_what_to_pass(branch, mes
 def test_feature_maps_are_pointed_to_the_branch_that_pools_them():
     maps = keras.layers.Conv2D(4, 3)
     with pytest.raises(
-        ValueError, match="A `BackboneBranch` makes one of feature maps. Received: shape="
+        ValueError, match="A `BackboneBranch` turns feature maps into one. Received: shape="
     ):
         build_fusion_classifier(
             {"picture": SPECS["picture"]}, make_target(), branches={"picture": maps}

@@ -23,7 +23,7 @@ JIT = False if keras.backend.backend() == "tensorflow" else "auto"
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training and test rows of scikit-learn's digits: pictures of 8x8 pixels, and what they have."""
+    """Training and test rows of scikit-learn's digits: pictures of 8x8 pixels and their labels."""
     from sklearn.datasets import load_digits
 
     images, digit = load_digits(return_X_y=True)

@@ -11,7 +11,12 @@ import pytest
 import multimodal_gen as mg
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models import Match, build_fusion_classifier, fit_with_recipe, matching_class
-from multimodal_gen.models.auxiliary import PairTerm, contrastive_loss, pair_loss, positive_rows
+from multimodal_gen.models.auxiliary_terms import (
+    PairTerm,
+    contrastive_loss,
+    pair_loss,
+    positive_rows,
+)
 from multimodal_gen.models.matching import PairRelation
 
 # On tensorflow, compiling with XLA would take most of the time of these tests.
@@ -21,7 +26,7 @@ ROWS = 192
 
 
 def pairs(kinds: int = 2):
-    """Rows of which the second input is the first (kind 0), or shifted by as much as the kind says."""
+    """Rows whose second input is the first one, shifted by the number of the kind."""
     rng = np.random.default_rng(0)
     first, kind = rng.integers(0, 6, ROWS), np.arange(ROWS) % kinds
     second = (first + np.where(kind, 2 * kind - rng.integers(0, 2, ROWS), 0)) % 6

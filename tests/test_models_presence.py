@@ -20,7 +20,7 @@ from multimodal_gen.models import (
     calibrate_heads,
 )
 from multimodal_gen.models.absence import FillAbsent
-from multimodal_gen.models.auxiliary import PairTerm, contrastive_loss, hand_over, take_over
+from multimodal_gen.models.auxiliary_terms import PairTerm, contrastive_loss, hand_over, take_over
 
 # On tensorflow, compiling with XLA would take most of the time of these tests.
 JIT = False if keras.backend.backend() == "tensorflow" else "auto"

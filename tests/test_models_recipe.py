@@ -290,15 +290,15 @@ class Endless(Rows):
         ),
         (
             {"train_data": Endless(8, 0)},
-            "must have an end.*call `model.compile` and `model.fit` yourself.",
+            "must not be endless.*call `model.compile` and `model.fit` yourself.",
         ),
         (
             {"metrics": {"kind": ["mse"]}},
-            "must be a list where there is one target. Received: metrics={'kind'",
+            "must be a list for a single target. Received: metrics={'kind'",
         ),
         (
             {"target": {"kind": TARGET}, "metrics": ["mse"]},
-            r"names of targets to lists; the targets are \['kind'\]",
+            r"target names to lists; the targets are \['kind'\]",
         ),
         ({"target": {"kind": TARGET}, "metrics": {"sort": ["mse"]}}, "Received: metrics={'sort'"),
     ],

@@ -19,7 +19,12 @@ from multimodal_gen.models import (
     build_fusion_classifier,
     calibrate_heads,
 )
-from multimodal_gen.models.auxiliary import contrastive_loss, hand_over, positive_rows, take_over
+from multimodal_gen.models.auxiliary_terms import (
+    contrastive_loss,
+    hand_over,
+    positive_rows,
+    take_over,
+)
 from multimodal_gen.models.layers import SumOfHeads
 from multimodal_gen.models.matching import PairRelation
 from multimodal_gen.models.outputs import activate, class_target, output_layers, outputs_of, slices
@@ -321,6 +326,6 @@ def test_a_target_of_several_values_a_row_needs_a_model_of_its_own():
             self.spec = ArraySpec((5,), "int32", "label")
 
     with pytest.raises(
-        ValueError, match=r"a model of your own.*Received: target of shape \(5,\) with units=3"
+        ValueError, match=r"your own model.*Received: target of shape \(5,\) with units=3"
     ):
         build_fusion_classifier(SPECS, Words())

@@ -54,28 +54,31 @@ def make_own(
         (
             TWO,
             THREE,
-            r"put out 3 numbers a row, as the ClassLabel on 'z'.*Received: outputs of shape \(2,\)",
+            r"have 3 outputs per row, the `units` of the ClassLabel on 'z'.*"
+            r"Received: outputs of shape \(2,\)",
         ),
         (
             THREE,
             TWO,
-            r"put out 2 numbers a row, as the ClassLabel on 'y'.*Received: outputs of shape \(3,\)",
+            r"have 2 outputs per row, the `units` of the ClassLabel on 'y'.*"
+            r"Received: outputs of shape \(3,\)",
         ),
-        (TWO, PRICE, r"put out 1 numbers a row, as the NumericTarget on 'price'"),
+        (TWO, PRICE, r"have 1 outputs per row, the `units` of the NumericTarget on 'price'"),
         (
             PRICE,
             TWO,
-            r"put out 2 numbers a row, as the ClassLabel on 'y'.*Received: outputs of shape \(1,\)",
+            r"have 2 outputs per row, the `units` of the ClassLabel on 'y'.*"
+            r"Received: outputs of shape \(1,\)",
         ),
-        (TWO, TAGS, r"put out 3 numbers a row, as the MultiLabel on 'tags'"),
+        (TWO, TAGS, r"have 3 outputs per row, the `units` of the MultiLabel on 'tags'"),
         ({"u": TWO, "v": PRICE}, {"u": PRICE, "v": TWO}, r"Received: outputs 'u' of shape \(2,\)"),
         (
             TWO,
             {"kind": TWO},
-            r"it has one output without a name. Received: targets named \['kind'\]",
+            r"has one output without a name. Received: targets named \['kind'\]",
         ),
-        ({"kind": TWO}, TWO, r"it has outputs named \['kind'\]. Received: a single target"),
-        (TWO, None, r"give the sequence one.*Received: a sequence with target=None"),
+        ({"kind": TWO}, TWO, r"has outputs named \['kind'\]. Received: a single target"),
+        (TWO, None, r"needs a target.*Received: a sequence with target=None"),
     ],
 )
 def test_a_target_that_does_not_go_with_the_outputs_is_refused(
@@ -90,7 +93,7 @@ def test_a_validation_sequence_is_looked_at_before_the_first_step() -> None:
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: steps.append(batch)
     )
-    with pytest.raises(ValueError, match="put out 3 numbers a row"):
+    with pytest.raises(ValueError, match="have 3 outputs per row"):
         model.fit(
             make_data(TWO),
             validation_data=make_data(THREE),

@@ -433,10 +433,11 @@ def test_outputs_of_another_number_are_refused_before_training(units, right, inp
         mg.Bundle(model, one, Level("level"))
         return
     with pytest.raises(
-        ValueError, match=r"must put out 2 numbers (a|per) row, as the Level on 'level'.*\(3,\)"
+        ValueError,
+        match=r"must have 2 outputs per row, the `units` of the Level on 'level'.*\(3,\)",
     ):
         model.fit(data, verbose=0)
-    with pytest.raises(ValueError, match="must put out 2 numbers (a|per) row"):
+    with pytest.raises(ValueError, match="must have 2 outputs per row"):
         mg.Bundle(model, one, Level("level"))
 
 

@@ -112,12 +112,12 @@ def test_a_row_that_is_not_there_or_not_alone_is_refused(
         KeyError, match="No row of the table has this label in its index. Received: row='row-10'"
     ):
         data.replay(0, "row-10")
-    with pytest.raises(ValueError, match="Epochs count from 0. Received: epoch=-1"):
+    with pytest.raises(ValueError, match="`epoch` must be at least 0. Received: epoch=-1"):
         data.replay(-1, "row-1")
     twice = make_data(pd.concat([picture_table, picture_table[:3]]), tmp_path)
     with pytest.raises(
         ValueError,
-        match=r"2 rows of the table have this label; .*reset_index.* Received: row='row-1'",
+        match=r"2 rows have this one; .*reset_index.* Received: row='row-1'",
     ):
         twice.replay(0, "row-1")
 

@@ -22,7 +22,7 @@ KNOWN = "09be3694d5dd2859"
 
 
 def make_data(exact: bool = False, **changes: Any) -> mg.MultimodalSequence:
-    """Everything random that acts on one row; with `exact`, only what moves pixels and words about."""
+    """All random operations on one row; with `exact`, only those that move pixels and words."""
     sample_data = Path(__file__).parent.parent / "sample_data"
     table = mg.read_table(sample_data / "catalog.csv")[:ROWS]
     augment: list[Any] = [mg.augment.RandomFlip("horizontal_and_vertical")]

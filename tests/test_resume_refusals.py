@@ -39,7 +39,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (
             {"model": lambda: make_model(units=6)},
-            r"the model had 'dense/kernel' \(2, 5\) float32 where it has",
+            r"the model had 'dense/kernel' \(2, 5\) float32 and has",
         ),
         ({"model": lambda: other_optimizer()}, "the optimizer had 14 variables and has 2"),
     ],
@@ -50,7 +50,7 @@ def test_another_training_is_refused_naming_what_differs(
     folder = shutil.copytree(begun, tmp_path / "state")
     with pytest.raises(
         ValueError,
-        match=f"cannot be gone on with.*{message}.* delete the directory .* Received: dir",
+        match=f"cannot be resumed.*{message}.* delete the directory .* Received: dir",
     ):
         fit(folder, **{name: make() for name, make in arguments.items()})
     # Nothing was touched.
@@ -77,7 +77,7 @@ def test_ways_of_fit_that_cannot_be_gone_on_with_are_refused(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="Give `fit` `shuffle=False`.* Received: shuffle=True"):
         fit(tmp_path, shuffle=True)
     with pytest.raises(
-        ValueError, match="less than the 6 batches .* endless one is needed.*steps_per_epoch=4"
+        ValueError, match="at least the 6 batches .* unless it is endless.*steps_per_epoch=4"
     ):
         fit(tmp_path, steps_per_epoch=4)
     data = make_data()
@@ -97,9 +97,7 @@ def test_ways_of_fit_that_cannot_be_gone_on_with_are_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("save_every", [0, -1, True, 2.5])
 def test_arguments_out_of_range_are_named(tmp_path: Path, save_every: Any) -> None:
-    with pytest.raises(
-        ValueError, match="must be a positive number of batches. Received: save_every="
-    ):
+    with pytest.raises(ValueError, match="must be a positive integer. Received: save_every="):
         mg.ResumeTraining(tmp_path, make_data(), save_every=save_every)
     with pytest.raises(TypeError, match="must be a MultimodalSequence. Received: sequence=None"):
         mg.ResumeTraining(tmp_path, None)  # type: ignore[arg-type]
@@ -120,7 +118,7 @@ def test_a_damaged_state_is_said_so_and_the_one_before_it_taken(
     content[middle : middle + 200] = bytes(one ^ 1 for one in content[middle : middle + 200])
     last.write_bytes({"cut": content[:-100], "flipped": content, "empty": b""}[damage])
     with pytest.warns(
-        UserWarning, match=rf"The state '{last.name}' is damaged and removed; training goes on from"
+        UserWarning, match=rf"'{last.name}' was damaged and has been removed; training resumes from"
     ):
         again = fit(folder)
     assert outcome(again) == outcome(fit(tmp_path / "alone"))
@@ -131,7 +129,7 @@ def test_where_all_states_are_damaged_nothing_is_begun_anew(begun: Path, tmp_pat
     for path in folder.iterdir():
         path.write_bytes(b"")
     with pytest.raises(
-        RuntimeError, match="No state in the directory can be read .* To begin anew, delete it"
+        RuntimeError, match="No state in the directory is readable .* To start over, delete the"
     ):
         fit(folder)
     assert len(list(folder.iterdir())) == 2
@@ -179,7 +177,7 @@ def test_a_state_that_cannot_be_written_is_one_warning_and_training_goes_on(tmp_
         on_epoch_begin=lambda epoch, logs: shutil.rmtree(tmp_path / "s", True)
     )
     with pytest.warns(
-        UserWarning, match="cannot be saved, and training goes on without: .*No such file"
+        UserWarning, match="cannot be saved, and training continues without it: .*No such file"
     ):
         again = fit(tmp_path / "s", remove)
     assert outcome(again) == outcome(fit(tmp_path / "alone"))
@@ -190,7 +188,7 @@ def test_a_disk_without_room_for_a_state_is_known_before_training(small_disk: Pa
         fit(small_disk / "state", Interrupt(1))
     with pytest.raises(
         OSError,
-        match=r"No state of the training could be saved, which takes [\d,]+ bytes: .*another dir",
+        match=r"A state of [\d,]+ bytes cannot be saved: .*another dir",
     ):
         fit(small_disk / "state", Interrupt(1), model=make_model(units=200_000))
     assert os.listdir(small_disk / "state") == []
@@ -205,7 +203,7 @@ def test_a_callback_that_cannot_be_kept_is_known_before_training(tmp_path: Path)
             pass
 
     with pytest.raises(
-        TypeError, match=r"Keeping.get_state\(\) gives what cannot be kept. Only numbers, texts"
+        TypeError, match=r"Keeping.get_state\(\) must return plain values. Only numbers, texts"
     ):
         fit(tmp_path, Keeping(), Interrupt(1))
 
@@ -241,6 +239,6 @@ def test_a_callback_that_gives_what_cannot_be_kept_is_named(tmp_path: Path) -> N
 
     with pytest.raises(
         TypeError,
-        match=r"Odd.get_state\(\) gives what cannot be kept. Only numbers, .* Received: <",
+        match=r"Odd.get_state\(\) must return plain values. Only numbers, .* Received: <",
     ):
         fit(tmp_path, Odd())

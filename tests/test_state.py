@@ -110,12 +110,12 @@ def changed(table: pd.DataFrame, column: str, value: Any) -> pd.DataFrame:
         ),
         (lambda t: t, {"shuffle": False}, "shuffle was True and is False"),
         (lambda t: t, {"endless": True}, "endless was False and is True"),
-        (lambda t: t, {"sampler": "balanced"}, "sampler is another one"),
-        (lambda t: t, {"class_weight": "balanced"}, "argument 'class_weight' has other settings"),
+        (lambda t: t, {"sampler": "balanced"}, "sampler differs"),
+        (lambda t: t, {"class_weight": "balanced"}, "'class_weight' has different settings"),
         (
             lambda t: t,
             {"batch_augment": [lambda batch, rng: batch]},
-            "argument 'batch_augment' has other settings",
+            "argument 'batch_augment' has different settings",
         ),
         (
             lambda t: t,
@@ -125,12 +125,12 @@ def changed(table: pd.DataFrame, column: str, value: Any) -> pd.DataFrame:
         (
             lambda t: t,
             {"inputs": {"caption": WORDS, "price": mg.NumericLoader("price", mean=[0], scale=[2])}},
-            "input 'price' has other settings",
+            "input 'price' has different settings",
         ),
         (lambda t: t[:9], {}, "the table had 10 rows and has 9"),
-        (lambda t: changed(t, "caption", "a red cup"), {}, "column 'caption' has other cells"),
-        (lambda t: changed(t, "price", 1.25), {}, "column 'price' has other cells"),
-        (lambda t: t[::-1], {}, "column 'label' has other cells, or the same in another order"),
+        (lambda t: changed(t, "caption", "a red cup"), {}, "column 'caption' has different cells"),
+        (lambda t: changed(t, "price", 1.25), {}, "column 'price' has different cells"),
+        (lambda t: t[::-1], {}, "column 'label' has different cells, or the same in another order"),
     ],
 )
 def test_a_state_of_another_sequence_is_refused_naming_what_differs(
@@ -139,7 +139,8 @@ def test_a_state_of_another_sequence_is_refused_naming_what_differs(
     state = make_data(picture_table).state()
     with pytest.raises(
         ValueError,
-        match=rf"The state is of another sequence: .*{message}.* Received: the state of epoch 0, batch 0",
+        match=rf"The state belongs to another sequence: .*{message}.* "
+        "Received: the state of epoch 0, batch 0",
     ):
         make_data(table(picture_table), **changes).set_state(state)
 
@@ -148,7 +149,7 @@ def test_a_run_that_a_bad_row_has_stopped_goes_on_without_it(picture_table: pd.D
     state = make_data(picture_table).state()
     for policy in ("skip", "blank"):
         make_data(picture_table, on_error=policy).set_state(state)
-    with pytest.raises(ValueError, match="argument 'on_error' has other settings"):
+    with pytest.raises(ValueError, match="argument 'on_error' has different settings"):
         make_data(picture_table).set_state(make_data(picture_table, on_error="skip").state())
 
 
@@ -177,7 +178,7 @@ def test_what_does_not_change_the_batches_does_not_matter(
 def test_what_is_no_state_is_refused(picture_table: pd.DataFrame, state: Any) -> None:
     with pytest.raises(
         ValueError,
-        match="That is no state that this version's `sequence.state\\(\\)` gives. Received",
+        match=r"must be what this version's `sequence.state\(\)` returns. Received",
     ):
         make_data(picture_table).set_state(state)
 
@@ -187,7 +188,7 @@ def test_a_state_with_an_impossible_position_is_refused(
     picture_table: pd.DataFrame, change: dict[str, Any]
 ) -> None:
     data = make_data(picture_table)
-    with pytest.raises(ValueError, match="must be an integer, at least 0. Received"):
+    with pytest.raises(ValueError, match="in a state must be an integer of at least 0. Received"):
         data.set_state({**data.state(), **change})
 
 
@@ -197,7 +198,7 @@ def test_a_state_of_a_batch_beyond_the_epoch_is_refused(picture_table: pd.DataFr
     for batch in (5, 99):
         with pytest.raises(
             ValueError,
-            match=f"batches of an epoch that were taken, and there are 4. Received: batch={batch}",
+            match=f"in a state must be at most 4, the batches per epoch. Received: batch={batch}",
         ):
             data.set_state({**data.state(), "batch": batch})
     endless.set_state({**endless.state(), "batch": 5})

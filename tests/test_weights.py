@@ -74,33 +74,34 @@ def test_a_padded_row_has_no_weight_whatever_its_class(table) -> None:
     [
         (
             {"class_weight": {"mug": 1}},
-            r"a weight for each of the classes \['mug', 'vase'\]. Received: {'mug': 1}",
+            r"a weight for each class of \['mug', 'vase'\]. Received: {'mug': 1}",
         ),
         (
             {"class_weight": {"mug": 1, "vase": -1}},
-            "a class weight must be a finite number, at least 0"[2:],
+            "a class weight must be a finite number of at least 0"[2:],
         ),
         ({"class_weight": {"mug": 1, "vase": float("nan")}}, "finite number"),
         ({"class_weight": "even"}, "must be \"balanced\" or give a weight.*Received: 'even'"),
         (
             {"several": True, "class_weight": "balanced"},
-            "must say for which, as in {'kind': 'balanced'}. Received: class_weight='balanced'",
+            "must map target names to weights, as in {'kind': 'balanced'}. "
+            "Received: class_weight='balanced'",
         ),
         (
             {"several": True, "class_weight": {"sort": "balanced"}},
-            r"must map target names.*Received: \['sort'\]",
+            r"must name existing targets.*Received: \['sort'\]",
         ),
         (
             {"several": True, "sample_weight": {"sort": "trust"}},
-            r"`sample_weight` must map target names.*'sort'",
+            r"`sample_weight` must name existing targets.*'sort'",
         ),
         (
             {"sample_weight": {"kind": "trust"}},
-            "must be the name of a column of the table, or, for several targets",
+            "must be a column of the table or, for several targets",
         ),
         (
             {"sample_weight": np.ones(10)},
-            "must be the name of a column.*Received: sample_weight of type ndarray",
+            "must be a column of the table.*Received: sample_weight of type ndarray",
         ),
         ({"sample_weight": "thrust"}, "no such column.*'thrust'"),
     ],
@@ -122,7 +123,7 @@ def test_class_weights_are_given_by_the_text_of_a_class() -> None:
         ].tolist() == [2.0, 3.0]
     with pytest.raises(
         ValueError,
-        match=r"a weight for each of the classes \[1, 2\]. Received: \{1: 2.0, None: 3.0\}",
+        match=r"a weight for each class of \[1, 2\]. Received: \{1: 2.0, None: 3.0\}",
     ):
         mg.MultimodalSequence(table, inputs, target, class_weight={1: 2.0, None: 3.0})
 
@@ -147,7 +148,10 @@ def test_class_weights_of_keras_are_refused_for_several_targets_in_a_model_of_on
     model.compile(
         "sgd", loss={name: one.loss for name, one in data.target.items()}, jit_compile=False
     )
-    message = r"for a model of one target.*class_weight={target: weights}.*\['kind', 'state'\]. Received: class_weight="
+    message = (
+        r"works for a single target only.*class_weight={target: weights}.*"
+        r"\['kind', 'state'\]. Received: class_weight="
+    )
     with pytest.raises(ValueError, match=message):
         model.fit(data, class_weight=weights, shuffle=False, verbose=0)
     # What the error says to do works.

@@ -402,7 +402,7 @@ def raise_at_line(line: int, names: set[str], function: Callable[[], Any]) -> bo
 
 @pytest.mark.parametrize("method", METHODS)
 def test_control_c_at_any_line_of_keras_leaves_the_model_whole(method: str) -> None:
-    """Python handles a signal between any two instructions: so at each line that Keras runs, once."""
+    """Python handles signals between any two instructions, so each line of Keras gets one."""
     own = {
         method,
         "jax_state_sync",

@@ -1,7 +1,7 @@
-"""How batches are put together: the settings that all batches of a sequence share.
+"""The settings that all batches of a sequence share.
 
-Which rows are in a batch, and their random streams, is the plan's business. A `Draft` is one batch
-that is made by these settings.
+The plan decides which rows are in a batch, and their random streams. A `Draft` is one batch made
+with these settings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.rows.table import check_columns
 from multimodal_gen.spec import ArraySpec, mask_names, with_masks
 
-# The forms in which a batch's inputs are given.
+# Name -> how the inputs of a batch are given to Keras.
 INPUTS_AS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "list": lambda inputs: list(inputs.values()),
     "tuple": lambda inputs: tuple(inputs.values()),
@@ -39,7 +39,7 @@ class Reading:
 
     Args:
         threads: Size of the pool.
-        timeout: Seconds that one read may take, or None.
+        timeout: Maximum seconds per read, or None.
     """
 
     threads: int
@@ -48,28 +48,28 @@ class Reading:
 
 @dataclass(frozen=True)
 class Assembly:
-    """How batches of one table are put together.
+    """The settings of the batches of one table.
 
     Args:
         table: One row per sample.
         inputs: Input name -> loader.
-        targets: Target name -> target; the name is None where there is just one without a name.
+        targets: Target name -> target; the name is None for a single target.
         weights: How rows are weighted.
         sample_augment: Operations on whole samples.
         batch_augment: Operations on whole batches.
         augmenting: Whether anything random happens.
         inputs_as: The form of a batch's inputs: one of `INPUTS_AS`; "array" for a single one.
         reading: How cells are read.
-        on_error: What becomes of a row that cannot be loaded: "raise", "skip" or "blank".
-        max_error_rate: Share of rows that may be lost.
-        buckets: The lengths that batches of one input are cut to, if they are.
-        cache: Where arrays are kept on disk, if they are.
+        on_error: What happens to a row that cannot be loaded: "raise", "skip" or "blank".
+        max_error_rate: Greatest share of rows that may be lost.
+        buckets: The lengths that batches of one input are cut to, or None.
+        cache: Where arrays are kept on disk, or None.
 
     Attributes:
         sources: Slot -> where its arrays come from.
-        failures: The rows that could not be loaded by now.
+        failures: The rows that could not be loaded so far.
         masks: Name of an input -> name of its mask, for inputs that have one.
-        specs: Name -> spec of everything that a model is given: the inputs, then their masks.
+        specs: Name -> spec of everything that a model gets: the inputs, then their masks.
     """
 
     table: pd.DataFrame
@@ -91,7 +91,7 @@ class Assembly:
     specs: Mapping[str, ArraySpec] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # What is varied at random is varied with what belongs to it.
+        # A target that is a picture must get the same random draws as its input picture.
         targets = joined_targets(self.inputs, self.targets) if self.augmenting else self.targets
         loaders = {Slot("input", name): loader for name, loader in self.inputs.items()}
         loaders |= {Slot("target", name): target for name, target in targets.items()}
@@ -106,7 +106,7 @@ class Assembly:
         return columns_read(self.inputs, self.targets, self.weights.columns)
 
     def for_evaluation(self, table: pd.DataFrame) -> Assembly:
-        """The same settings for the rows of another table.
+        """Return the same settings for the rows of another table, for evaluation.
 
         Nothing is random, classes have no weights, and all captions have their full length.
 
@@ -119,7 +119,7 @@ class Assembly:
             hint = ""
             if self.targets:
                 hint = (
-                    " To predict rows without targets, take `MultimodalSequence(table, "
+                    " To predict rows without targets, use `MultimodalSequence(table, "
                     "sequence.inputs)`."
                 )
             raise TableError(f"{error}.{hint}") from None
@@ -127,7 +127,7 @@ class Assembly:
         return replace(self, table=table, augmenting=False, weights=weights, buckets=None)
 
     def release(self) -> None:
-        """Forget what was read of rows, and close its files."""
+        """Forget the rows that are kept in temporary files, and close the files."""
         for source in self.sources.values():
             if source.memory is not None:
                 source.memory.clear()
@@ -138,7 +138,7 @@ def columns_read(
     targets: Mapping[str | None, Loader],
     weights: Sequence[str],
 ) -> list[str]:
-    """The columns that loaders and targets read, after those of weights."""
+    """Return the columns of weights, then those that loaders and targets read."""
     columns = list(weights)
     for loader in (*inputs.values(), *targets.values()):
         columns += [loader.column] if isinstance(loader.column, str) else list(loader.column)

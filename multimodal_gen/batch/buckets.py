@@ -1,9 +1,7 @@
-"""Captions of like length side by side: few lengths learned from a table, and each row's place
-among them.
+"""Groups captions of similar length: a few lengths learned from a table, and each row's bucket.
 
-The plan makes batches of rows of one bucket, and here the token arrays of a batch are cut to the
-shortest of the lengths that holds them. Which rows come when is the plan's business, and padding to
-the full length the loader's.
+The plan makes batches of rows from one bucket, and the loader pads them to its full length. Here
+the token arrays of a batch are cut to the shortest length that holds them.
 """
 
 from __future__ import annotations
@@ -39,11 +37,11 @@ class Buckets:
         name: Name of the input.
         targets: Names of the targets that are cut like it.
         lengths: At most 5 lengths in ids, ascending. The last holds every caption of the table.
-        full: The length that the loader yields; for what random operations make longer than the
-            last of `lengths`.
+        full: The length that the loader yields, used if random operations make a caption longer
+            than the last of `lengths`.
         left: Whether padding is on the left.
-        of_row: `(num_rows,) uint8`, position in `lengths` of the least length that holds each row.
-        ids: How many ids the rows of each bucket have, padding left out.
+        of_row: `(num_rows,) uint8`, position in `lengths` of the shortest one that holds each row.
+        ids: Number of ids in the rows of each bucket, without padding.
     """
 
     name: str
@@ -55,10 +53,9 @@ class Buckets:
     ids: np.ndarray = field(repr=False, compare=False)
 
     def length(self, batch: Batch, plan: Plan, epoch: int, index: int) -> int:
-        """The length for a batch that the loaders have filled: the least that holds its longest
-        row.
+        """Return the length for a filled batch: the shortest one that holds its longest row.
 
-        All ranks of a plan need the same one, which is therefore that of the whole batch's longest
+        All ranks of a plan need the same length, so it is that of the whole batch's longest
         caption.
 
         Raises:
@@ -67,23 +64,23 @@ class Buckets:
         """
         needed = max(self._used(array) for array in self._arrays(batch))
         if plan.num_batches == 1:
-            # Keras on tensorflow learns from the first two batches which axes vary, and here there
-            # is but one.
+            # Keras on tensorflow learns from the first two batches which axes vary, and here is
+            # only one.
             return self.full
         if plan.world_size == 1:
             return next((one for one in self.lengths if one >= needed), self.full)
         length = self.lengths[plan.bucket(epoch, index)]
         if needed > length:
             raise LoaderError(
-                "All ranks need batches of one shape, so with `bucket_by_length` and `shard` no "
-                f"random operation may make a caption of {self.name!r} longer; leave out the "
+                "With `bucket_by_length` and `shard`, no random operation may make a caption of "
+                f"{self.name!r} longer, as all ranks need batches of the same shape. Remove the "
                 f"operation, or `bucket_by_length`. Received: {needed} ids in a batch of length "
                 f"{length}"
             )
         return length
 
     def cut(self, batch: Batch, length: int) -> Batch:
-        """A batch whose arrays of tokens are `(batch, length)`; what is cut off is lost."""
+        """Return the batch with arrays of tokens cut to `(batch, length)`."""
         cut = {Slot("input", self.name), *(Slot("target", name) for name in self.targets)}
         arrays = arrays_of(batch)
         for slot in cut:
@@ -91,9 +88,9 @@ class Buckets:
         return batch_of(arrays, batch.specs)
 
     def padding(self, plan: Plan, epoch: int) -> tuple[float, float]:
-        """The share of an epoch's ids that is padding, and what it would be at the full length."""
+        """Return the share of padding in an epoch's ids, and the share at the full length."""
         rows = self.of_row[plan.order(epoch)[: plan.num_batches * plan.batch_size]]
-        # Of rows drawn by weight, the mean of their bucket.
+        # A sampler may draw a row several times, so each row counts as the mean of its bucket.
         ids = (
             np.bincount(rows, minlength=len(self.ids))
             * (self.ids / np.maximum(np.bincount(self.of_row), 1))
@@ -128,22 +125,21 @@ def learn_buckets(
     shuffle: bool,
     tolerant: bool = False,
 ) -> Buckets | None:
-    """The argument `bucket_by_length`, checked; all captions are tokenized once to learn their
-    lengths.
+    """Check the argument `bucket_by_length`, and tokenize all captions once to learn their lengths.
 
-    The lengths are those multiples of 8 that leave the least padding.
+    The lengths are the multiples of 8 that leave the least padding.
 
     Args:
         name: Name of an input of kind "tokens", or None.
         table: The rows; more than 100,000 of them show a progress bar.
         inputs: Input name -> loader.
         targets: Target name -> target.
-        shuffle: Whether there is an order that may be changed.
-        tolerant: Whether a caption that cannot be loaded counts as an empty one; it is heard of
-            when its batch is made.
+        shuffle: Whether the order of rows may be changed.
+        tolerant: Whether a caption that cannot be loaded counts as empty; it is reported when its
+            batch is made.
 
     Raises:
-        ValueError: If there is no such input, it is no tokens, or the table's own order is wanted.
+        ValueError: If there is no such input, it is not of kind "tokens", or `shuffle` is False.
         LoadError: If a caption cannot be loaded; it names the row's index and the column.
     """
     if name is None:
@@ -152,7 +148,7 @@ def learn_buckets(
     if loader is None or loader.spec.kind != "tokens" or len(loader.spec.shape) != 1:
         kinds = {one: inputs[one].spec.kind for one in inputs}
         raise ValueError(
-            "`bucket_by_length` must name an input of kind 'tokens'; the inputs and their kinds "
+            "`bucket_by_length` must name an input of kind 'tokens'; the kinds of the inputs "
             f"are {kinds}. Received: bucket_by_length={name!r}"
         )
     if not shuffle:
@@ -169,13 +165,13 @@ def learn_buckets(
 
 
 def _is_cut_like(target: Loader, loader: Loader) -> bool:
-    # One that says something of each of the tokens.
+    # A target with a value per token of the input, such as `MaskedTokens`.
     own = target.loader if isinstance(target, Target) else None
     return own == loader and target.spec.shape == loader.spec.shape
 
 
 def _lengths(loader: Loader, table: pd.DataFrame, left: bool, tolerant: bool) -> np.ndarray:
-    # (rows,) uint32: ids up to the padding.
+    # (rows,) uint32: the number of ids before the padding.
     lengths = np.empty(len(table), "uint32")
     starts = range(0, len(table), _CHUNK_ROWS)
     with tqdm(
@@ -208,13 +204,13 @@ def _read(
 
 
 def _least_padding(of_each: np.ndarray, full: int) -> tuple[int, ...]:
-    # The best few of all candidates, by dynamic programming over the number of lengths.
+    # The best few lengths of all candidates, by dynamic programming over their number.
     longest = max(int(of_each.max()), 1)
     step = _MULTIPLE * math.ceil(longest / (_MULTIPLE * _MOST_CANDIDATES))
     ends = np.minimum(np.arange(step, longest + step, step), full)
     rows = np.searchsorted(np.sort(of_each), ends, side="right")
-    # total[last]: places that the rows up to a candidate take, padding included, with that
-    # candidate the last length.
+    # total[last]: ids that the rows up to a candidate take, padding included, if that candidate is
+    # the last length.
     total, before = ends * rows, []
     for _ in range(_MOST_LENGTHS - 1):
         joined = total[:, None] + ends * (rows - rows[:, None])
@@ -224,5 +220,5 @@ def _least_padding(of_each: np.ndarray, full: int) -> tuple[int, ...]:
     chosen = [len(ends) - 1]
     for previous in reversed(before):
         chosen.append(int(previous[chosen[-1]]))
-    # Where fewer lengths do, one stands there twice, or holds no row.
+    # If fewer lengths suffice, one was chosen twice or holds no row.
     return tuple(int(ends[one]) for one in sorted(set(chosen)) if rows[one] > 0)

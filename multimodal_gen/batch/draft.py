@@ -1,7 +1,7 @@
-"""One batch in the making: which rows it has, their cells, its arrays, and what went wrong by now.
+"""One batch in progress: its rows, their cells, its arrays, and the errors so far.
 
-`reading.py` fills a `Draft` and `finishing.py` makes of it what Keras is given; which thread does
-what, and how long it may take, is the business of `pending.py`.
+`reading.py` fills a `Draft`, and `finishing.py` turns it into what Keras is given. `pending.py`
+decides which thread does what, and how long it may take.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ class Draft:
         plan: Which rows the batch has, and the random streams of their cells.
         epoch: The epoch, counting from 0.
         index: The position of the batch in its epoch.
-        length: The length in ids that captions in buckets are cut to; by default the least that
+        length: The length in ids that captions in buckets are cut to; by default the shortest that
             holds them all.
 
     Attributes:
         positions: Positions of the rows in the table, `(rows,)`.
-        padding: How many of the last rows only fill up the batch.
+        padding: Number of rows at the end that only fill up the batch.
         cells: Slot -> the cells that are read; empty until `take_cells`.
-        own_cells: Slot -> the cells as the table has them. What is kept of a row, in memory or in
-            a cache, holds for these and for no others.
+        own_cells: Slot -> the cells as the table has them. Arrays kept in memory or in a cache
+            belong to these cells only.
         varies: Slot -> whether its loader varies cells or arrays at random.
-        cached: The slots of which all rows are likely to be in the cache.
-        arrays: Slot -> `(rows, *spec.shape)`; for slots in `cached`, from when they are read.
-        missing: Slot -> `(rows,) bool`, for loaders with `missing="blank"`: the rows that have no
-            cell, or none that can be read.
-        failed: `(rows,) bool`: the rows of which a cell could not be loaded.
-        steps: For each row, what the operations on samples do with its arrays; empty where there
-            are no such operations.
+        cached: The slots whose rows are all likely to be in the cache.
+        arrays: Slot -> `(rows, *spec.shape)`; slots in `cached` are added when they are read.
+        missing: Slot -> `(rows,) bool`, for loaders with `missing="blank"`: rows whose cell is
+            missing or unreadable.
+        failed: `(rows,) bool`: rows with a cell that could not be loaded.
+        steps: Per row, what the operations on samples do with its arrays; empty if there are no
+            such operations.
     """
 
     assembly: Assembly
@@ -64,7 +64,8 @@ class Draft:
         self.steps: list[list[tuple[Any, SampleFunction]]] = []
         augmenting = self.assembly.augmenting
         self.varies = {slot: one.loader.varies(augmenting) for slot, one in self.sources.items()}
-        # Of a cache that holds everything, a batch is one copy.
+        # If the cache holds the whole batch, `gather` copies it in one call, into memory of its
+        # own.
         self.cached = [
             slot for slot, one in self.sources.items() if one.warm and not self.varies[slot]
         ]
@@ -74,20 +75,20 @@ class Draft:
         self.failed = np.zeros(rows, bool)
 
     def label(self, row: int) -> Any:
-        """The label of a row of the batch in the table's own index, for error reports."""
+        """Return the label of a row of the batch in the table's own index, for error messages."""
         return self.assembly.table.index[self.positions[row : row + 1]].tolist()[0]
 
     def rng(self, slot: Slot, row: int) -> np.random.Generator | None:
-        """The random stream of a cell, or None where nothing random happens to it."""
+        """Return the random stream of a cell, or None if nothing random happens to it."""
         if not (self.assembly.augmenting and self.varies[slot]):
             return None
         return self.plan.rng(self.epoch, self.positions[row], self.sources[slot].loader.stream)
 
     def lose(self, slot: Slot, row: int, error: Exception) -> None:
-        """Count a row as lost, and blank its array.
+        """Count a row as lost, and set its array to zeros.
 
         Raises:
-            LoadError: If no row may be lost.
+            LoadError: If `on_error` is "raise".
         """
         loader = self.sources[slot].loader
         located = placed(error, loader, self.cells[slot][row], self.label(row))
@@ -100,17 +101,17 @@ class Draft:
         self.blank(slot, row)
 
     def blank(self, slot: Slot, row: int) -> None:
-        """Make the array of a row all zeros."""
+        """Set the array of a row to zeros."""
         if slot in self.arrays:
             self.arrays[slot][row] = 0
 
     def empty(self, slot: Slot) -> np.ndarray:
-        """Memory for the array of a slot."""
+        """Allocate the array of a slot."""
         spec = self.sources[slot].loader.spec
         return _aligned_empty((len(self.positions), *spec.shape), spec.dtype)
 
     def where(self, slot: Slot, row: int | None) -> str:
-        """The place of a cell, or of the first of all rows' cells, in words."""
+        """Describe a cell, or the cells of all rows, for a warning."""
         cells = self.cells[slot]
         which = f", {shown(cells[row])}" if row is not None else f" and {len(cells) - 1} more"
         column = self.sources[slot].loader.column
@@ -118,10 +119,10 @@ class Draft:
 
 
 def _aligned_empty(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """As `np.empty`, at a multiple of 64 bytes: tensorflow and jax copy memory that is not.
+    """Like `np.empty`, but aligned to 64 bytes: tensorflow and jax copy unaligned memory.
 
-    Arrow keeps what is freed for the next batch; the system would take it back, and clear every
-    page anew.
+    Arrow reuses freed memory for the next batch. The system would take it back and clear every page
+    again.
     """
     memory = pa.allocate_buffer(math.prod(shape) * np.dtype(dtype).itemsize)
     return np.frombuffer(memory, dtype).reshape(shape)

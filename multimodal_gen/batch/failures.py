@@ -1,7 +1,7 @@
 """Rows that could not be loaded: what a sequence does about them, and the list of them.
 
-Nothing is ever put in the place of such a row. It stops the run, is left out, or is blank and does
-not count, as `on_error` says; and it stands in the list.
+Such a row is never replaced by another. As `on_error` says, it stops the run, is skipped, or is
+blank with weight 0. It is always listed.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from multimodal_gen.errors import LoadError, TableError
 
 POLICIES = ("raise", "skip", "blank")
 _COLUMNS = ["index", "column", "path", "error", "epoch"]
-# Until so many rows have been read the share of bad ones says little: they may stand side by side.
+# Bad rows may be next to each other, so their share among fewer rows than this says little.
 _ROWS_TO_JUDGE_BY = 10_000
 
 
 class FailureLog:
-    """The cells of one table that could not be loaded, each once. Safe for threads.
+    """The cells of one table that could not be loaded, each once. Thread-safe.
 
     Args:
         num_rows: Rows of the table.
-        max_error_rate: Share of the rows read so far that may be lost.
+        max_error_rate: Greatest share of the rows read so far that may be lost.
     """
 
     def __init__(self, num_rows: int, max_error_rate: float) -> None:
@@ -37,15 +37,15 @@ class FailureLog:
         self._read = 0
 
     def count(self, rows: int) -> None:
-        """Take note that so many rows have been read."""
+        """Add to the number of rows that have been read."""
         with self._lock:
             self._read += rows
 
     def add(self, position: int, error: LoadError, epoch: int) -> None:
-        """Add a cell, unless it is there.
+        """Add a cell, unless it is already listed.
 
         Raises:
-            TableError: If too many rows are lost by now.
+            TableError: If too many rows are lost.
         """
         with self._lock:
             self._found.setdefault((int(position), str(error.column)), (error, epoch))
@@ -53,18 +53,18 @@ class FailureLog:
             lost, read = len(self._lost), min(self._num_rows, max(self._read, _ROWS_TO_JUDGE_BY))
             if lost <= self._max_error_rate * read:
                 return
-            # In the order of the table, whichever thread was the first to find one.
+            # The first in the table, so the message does not depend on which thread was faster.
             first = min(self._found.items(), key=lambda item: item[0])[1][0]
         raise TableError(
-            f"{lost:,} rows cannot be loaded: more than a share of {self._max_error_rate:g} of the "
-            f"{read:,} rows that count so far. `sequence.failures` lists them; mend them, leave "
-            "them out with `leave_out(table, sequence.failures)`, or allow more with "
+            f"{lost:,} rows cannot be loaded: more than a share of {self._max_error_rate:g} of "
+            f"the {read:,} rows that count so far. `sequence.failures` lists them; fix them, "
+            "drop them with `leave_out(table, sequence.failures)`, or allow more with "
             f"`max_error_rate`. The first: {first} Received: "
             f"max_error_rate={self._max_error_rate!r}"
         )
 
     def frame(self) -> pd.DataFrame:
-        """One row for each cell, in the order of the table; see `MultimodalSequence.failures`."""
+        """Return one row per cell, in the order of the table; see `MultimodalSequence.failures`."""
         with self._lock:
             found = sorted(self._found.items(), key=lambda item: item[0])
         rows = [
@@ -75,7 +75,7 @@ class FailureLog:
 
     @property
     def positions(self) -> dict[int, str]:
-        """Position in the table -> what is wrong with the row."""
+        """Position in the table -> error messages of the row."""
         with self._lock:
             found = sorted(self._found.items(), key=lambda item: item[0])
         reasons: dict[int, str] = {}
@@ -86,14 +86,14 @@ class FailureLog:
         return reasons
 
     def error_of(self, position: int) -> LoadError | None:
-        """The first error of the row at a position of the table, or None."""
+        """Return the first error of the row at a position of the table, or None."""
         with self._lock:
             return next(
                 (error for (row, _), (error, _) in self._found.items() if row == position), None
             )
 
     def to_json(self) -> list[list[Any]]:
-        """What `restore` takes, as JSON values."""
+        """Return the JSON values that `restore` takes."""
         with self._lock:
             found = list(self._found.items())
         return [
@@ -108,7 +108,7 @@ class FailureLog:
         ]
 
     def restore(self, found: list[list[Any]], index: pd.Index) -> None:
-        """Take in what `to_json` gave of an earlier process, for a table with the same index."""
+        """Add what `to_json` returned in an earlier process, for a table with the same index."""
         for position, column, path, reason, epoch in found:
             place = tuple(column) if isinstance(column, list) else column
             error = LoadError(reason, index=index[position], column=place, path=path)
@@ -117,7 +117,7 @@ class FailureLog:
                 self._lost.add(position)
 
     def __len__(self) -> int:
-        """Rows that are lost."""
+        """Number of lost rows."""
         return len(self._lost)
 
     def __str__(self) -> str:
@@ -131,19 +131,18 @@ class FailureLog:
 
 
 def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[str]) -> pd.DataFrame:
-    """The table without rows that are known to be bad.
+    """Return the table without rows that are known to be bad.
 
     Args:
-        table: A table whose index has no label twice.
-        failures: What `MultimodalSequence.failures` or the command line's failures.csv holds, or
-            any table with a column "index" of labels of `table`; or the path of a csv file of it.
+        table: A table with a unique index.
+        failures: `MultimodalSequence.failures`, any table with a column "index" of labels of
+            `table`, or the path of such a csv file, for instance failures.csv of the command line.
 
     Returns:
         The other rows, in their order.
 
     Raises:
-        TableError: If a label is not in the table or stands there twice, or the list is that of an
-            audit.
+        TableError: If a label is not in the table or not unique, or the list comes from an audit.
 
     Example:
         train = mg.leave_out(train, "runs/first/failures.csv")
@@ -156,35 +155,34 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
         where = ""
     if "kind" in failures:
         raise TableError(
-            "These are the problems of an audit, and of most of them nobody wants to leave every "
-            "row out: take `report.clean(table)`, or --drop on the command line. Received: columns "
+            "These are the problems of an audit, most of which do not mean that a row must go. "
+            "Use `report.clean(table)`, or --drop on the command line. Received: columns "
             f"{list(failures)}{where}"
         )
     if "index" not in failures:
         raise TableError(
-            "A list of failures needs the column 'index'. Received: columns "
-            f"{list(failures)}{where}"
+            f"`failures` must have a column 'index'. Received: columns {list(failures)}{where}"
         )
     if not table.index.is_unique:
         raise TableError(
-            "Rows are left out by the table's index, which has labels twice; give it others with "
+            "The table's index must be unique to drop rows by it; use "
             "`table.reset_index(drop=True)` before the failures are listed."
         )
-    # A file holds words, and an index may hold numbers or dates.
+    # A csv file holds texts, while an index may hold numbers or dates.
     words = pd.Index(table.index.map(str))
     dates = isinstance(table.index, pd.DatetimeIndex)
     bad = set(map(str, _as_dates(failures["index"]) if dates else failures["index"]))
     unknown = sorted(bad - set(words))
     if unknown:
         raise TableError(
-            f"The list of failures is of another table: {len(unknown)} of its {len(bad)} labels "
+            f"The failures belong to another table: {len(unknown)} of their {len(bad)} labels "
             f"are not in the table's index. Received: {unknown[:5]}{where}"
         )
     return table[~words.isin(bad)]
 
 
 def _as_dates(labels: pd.Series) -> Any:
-    # A file may have left out the hours.
+    # pandas writes midnight without hours to a csv file.
     try:
         return pd.to_datetime(labels, format="mixed")
     except (ValueError, TypeError):

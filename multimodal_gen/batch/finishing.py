@@ -1,7 +1,7 @@
-"""From the filled arrays of a draft to what Keras is given.
+"""Turns the filled arrays of a draft into what Keras is given.
 
-The steps in their order: masks of missing cells, operations on samples, weights, rows that could
-not be loaded, operations on the batch, captions cut to the length of their bucket.
+The steps in order: masks of missing cells, operations on samples, weights, rows that could not be
+loaded, operations on the batch, captions cut to the length of their bucket.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from multimodal_gen.batch.slots import Slot, arrays_of, batch_of
 
 
 def finish(draft: Draft) -> tuple[Any, ...]:
-    """What Keras is given: inputs, and the target and the weights where there are any.
+    """Return what Keras is given: inputs, then target and weights if there are any.
 
     Raises:
-        LoadError: If more rows were lost than may be, or a weight is bad.
-        LoaderError: If an operation fails, or does not keep its contract.
+        LoadError: If a weight is bad.
+        LoaderError: If an operation fails or breaks its contract.
     """
     assembly = draft.assembly
     assembly.failures.count(len(draft.positions))
@@ -54,7 +54,8 @@ def _vary_samples(draft: Draft) -> None:
 
 
 def _weighted(draft: Draft) -> Batch:
-    # The arrays of the draft in the order of the model's inputs, and the weights of its targets.
+    # The arrays in the order of the model's inputs, with weights. Bad rows get weight 0 here, so
+    # they do not count even if no operation follows.
     assembly, arrays = draft.assembly, draft.arrays
     slots = [Slot("input", name) for name in assembly.specs]
     slots += [Slot("target", name) for name in assembly.targets]
@@ -68,13 +69,13 @@ def _weighted(draft: Draft) -> Batch:
 
 
 def _vary_rows(draft: Draft, batch: Batch) -> Batch:
-    # The batch after its operations, in which rows that could not be loaded take no part.
+    # Applies the operations to the good rows only: MixUp with a blank row would train on nothing.
     assembly, bad = draft.assembly, draft.failed
     operations = assembly.batch_augment if assembly.augmenting else ()
     if not bad.any():
         return _vary(draft, batch, operations)
     if bad.all() and assembly.on_error == "skip":
-        # A batch needs a row; this one is blank and counts for nothing.
+        # Keras needs at least one row per batch; this one is blank and has weight 0.
         return _rows_of(batch, np.arange(1))
     if bad.all() or not (operations or assembly.on_error == "skip"):
         return _vary(draft, batch, operations)
@@ -95,8 +96,8 @@ def _rows_of(batch: Batch, rows: np.ndarray) -> Batch:
 
 
 def _with_blank_rows(good: Batch, whole: Batch, bad: np.ndarray) -> Batch:
-    # The good rows as operations have left them, and the blank ones where they were; behind the
-    # others, if operations have changed how many there are.
+    # The good rows after their operations, and the blank rows at their old places; or at the end,
+    # if operations have changed the number of rows.
     order: Any = slice(None)
     if len(next(iter(good.inputs.values()))) == (~bad).sum():
         order = np.concatenate([np.flatnonzero(~bad), np.flatnonzero(bad)]).argsort()

@@ -1,6 +1,6 @@
-"""Random operations on samples and batches: they are called, and what they give back is checked.
+"""Calls random operations on samples and batches, and checks their results.
 
-`reading.py` and `finishing.py` say when, and with which random stream.
+`reading.py` and `finishing.py` decide when, and with which random stream.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from multimodal_gen.spec import ArraySpec, spec_problem
 def vary_sample(
     arrays: Mapping[Slot, np.ndarray], row: int, steps: Sequence[tuple[Any, SampleFunction]]
 ) -> None:
-    """Apply what operations on samples have decided to one row of a batch's arrays, in place.
+    """Apply prepared operations on samples to one row of a batch's arrays, in place.
 
     Args:
         arrays: The arrays of all inputs, masks and targets.
         row: Row of the batch.
-        steps: Each operation, and what it does with the sample.
+        steps: Pairs of an operation and the function that it prepared for this sample.
 
     Raises:
-        LoaderError: If an operation does not keep shapes and dtypes.
+        LoaderError: If an operation changes a shape or dtype.
     """
     own = {slot: array[row, ...] for slot, array in arrays.items()}
     inputs = {str(slot.name): array for slot, array in own.items() if slot.role == "input"}
@@ -46,10 +46,10 @@ def vary_sample(
 
 
 def vary_batch(operation: Any, before: Batch, rng: np.random.Generator) -> Batch:
-    """Apply an operation to a batch, and check what it gives.
+    """Apply an operation to a batch, and check the result.
 
     Raises:
-        LoaderError: If it fails, or breaks its contract.
+        LoaderError: If it fails or breaks its contract.
     """
     try:
         after: Batch = _checked(operation(before, rng), Batch, operation)
@@ -88,12 +88,12 @@ def _check_weights(weights: Any, rows: int, operation: Any) -> None:
 
 
 def with_rng(operation: Any, rng: np.random.Generator) -> SampleFunction:
-    """A callable `(sample, rng)` as a function of the sample alone."""
+    """Turn a callable `(sample, rng)` into a function of the sample alone."""
     return lambda sample: operation(sample, rng)
 
 
 def sample_error(error: Exception, label: Any) -> LoaderError:
-    """What went wrong in an operation on a sample, with the row's label in the table's index."""
+    """Return the error of an operation on a sample, with the row's label in the table's index."""
     what = str(error) if isinstance(error, LoaderError) else f"{type(error).__name__}: {error}"
     return LoaderError(f"A sample operation failed at index {label!r}: {what}")
 

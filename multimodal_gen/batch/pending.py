@@ -1,8 +1,7 @@
-"""A draft at work: its tasks on a pool of threads, and the wait for what they make.
+"""Runs the tasks of a draft on a pool of threads, and waits for the batch.
 
-Threads write straight into the draft's memory, each a few rows. A `PendingBatch` is started once
-and asked for its arrays later; `read_ahead.py` starts the next ones while a model trains on an
-earlier one.
+Each thread writes a few rows directly into the draft's memory. A `PendingBatch` is started once,
+and its arrays are requested later. `read_ahead.py` starts the next ones while a model trains.
 """
 
 from __future__ import annotations
@@ -25,20 +24,20 @@ from multimodal_gen.batch.time_limits import AbandonedError, TimedRead, overdue
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.stages import stage
 
-# Seconds after which a user is told what is being waited for.
+# Seconds after which a warning names the cell that is being read.
 _LONG = 60.0
-# A slot and a row of it; None for all rows together.
+# A slot, and a row of it or None for all rows together.
 Step = tuple[Slot, int | None]
 
 
 @dataclass(eq=False)
 class Task:
-    """What one thread does, step by step; if it hangs, another one does what is left.
+    """The steps of one thread. If it hangs, another thread does the rest.
 
     Args:
-        number: Which of the batch's tasks.
-        steps: What is still to be done.
-        now: What is being done.
+        number: Which of the batch's tasks it is.
+        steps: The remaining steps.
+        now: The current step.
     """
 
     number: int
@@ -47,10 +46,10 @@ class Task:
 
 
 class PendingBatch:
-    """What Keras is given for one batch, while it is made.
+    """A batch that threads are making.
 
     Args:
-        draft: The batch; nothing of it has been read.
+        draft: The batch, of which nothing has been read.
     """
 
     def __init__(self, draft: Draft) -> None:
@@ -62,11 +61,10 @@ class PendingBatch:
         self._futures = {task.number: self._submit(task) for task in self._tasks}
 
     def result(self) -> Any:
-        """Wait for the batch: inputs, and the target and weights where there are any.
+        """Wait for the batch: inputs, then target and weights if there are any.
 
         Raises:
-            LoadError: If a cell could not be loaded; of several bad cells, the first by task and
-                row.
+            LoadError: If a cell could not be loaded; for several, the first by task and row.
         """
         try:
             with stage("wait"):
@@ -84,19 +82,19 @@ class PendingBatch:
             return future.result(_LONG)
         except TimeoutError:
             if future.done():
-                # It has just ended, or the error is its own.
+                # The task has just ended, or its own error is a TimeoutError.
                 return future.result()
         now = self._tasks[number].now
         what = f"; {self._draft.where(*now)} is being read" if now else ""
         warnings.warn(
-            f"No batch after {_LONG:g} seconds{what}. Set `read_timeout=SECONDS` to turn a read "
-            "that hangs into an error, or a skipped row.",
+            f"No batch after {_LONG:g} seconds{what}. Set `read_timeout=SECONDS` to turn a "
+            "hanging read into an error or a skipped row.",
             stacklevel=2,
         )
         return future.result()
 
     def cancel(self) -> None:
-        """Give up what has not been started."""
+        """Cancel the tasks that have not started."""
         for future in list(self._futures.values()):
             future.cancel()
 
@@ -117,7 +115,7 @@ class PendingBatch:
                     task.steps.extendleft(_one_by_one(self._draft, slot))
         except AbandonedError:
             return None
-        # After an error the count never comes down to zero.
+        # A task that failed never gets here, so the count stays above zero and nothing is finished.
         with self._lock:
             self._open -= 1
             last = self._open == 0
@@ -150,24 +148,24 @@ class PendingBatch:
                     read.batch.go_on_without(read, timeout)
 
     def go_on_without(self, read: TimedRead, timeout: float) -> None:
-        """Count what a thread reads as lost, and have another thread do the rest of its task."""
+        """Count a hanging read as lost, and let another thread do the rest of its task."""
         pool = pool_of(self._reading.threads)
-        # The thread cannot be stopped: another takes its place, and it ends if ever it returns.
+        # Python cannot stop the thread. Another one takes its place, and it ends if it ever
+        # returns.
         pool.abandon(read.thread)
         slot, row = read.task.now
         rest = Task(read.task.number, deque(read.task.steps))
         try:
             if row is None:
-                # One of many hangs; one by one it will be known which.
+                # One cell of many hangs. Reading them one by one shows which.
                 rest.steps.extendleft(_one_by_one(self._draft, slot))
             else:
                 self._draft.lose(
                     slot,
                     row,
                     LoadError(
-                        f"reading took longer than {timeout:g} seconds. Check whether the disk or "
-                        "the network answers, or allow more with `read_timeout`. "
-                        f"Received: read_timeout={timeout!r}"
+                        f"reading took longer than {timeout:g} seconds. Check the disk or "
+                        f"network, or increase `read_timeout`. Received: read_timeout={timeout!r}"
                     ),
                 )
             self._futures[rest.number] = self._submit(rest)
@@ -181,10 +179,11 @@ def _steps_of(draft: Draft) -> list[deque[Step]]:
     rows, threads = len(draft.positions), draft.assembly.reading.threads
     together = [s for s, one in draft.sources.items() if one.whole or s in draft.cached]
     single = [slot for slot in draft.sources if slot not in together]
-    # One thread for all of them: they are small, and threads that wait for each other cost more.
+    # One thread for all of them: they are small, and threads waiting for each other would cost
+    # more.
     tasks: list[deque[Step]] = [deque((slot, None) for slot in together)] if together else []
     if single:
-        # Two chunks per thread level out rows of unequal cost.
+        # Two chunks per thread balance rows of unequal cost.
         size = max(1, math.ceil(rows / (2 * threads)))
         chunks = [range(start, min(start + size, rows)) for start in range(0, rows, size)]
         tasks += [deque((slot, row) for row in chunk for slot in single) for chunk in chunks]
@@ -192,12 +191,12 @@ def _steps_of(draft: Draft) -> list[deque[Step]]:
 
 
 def _one_by_one(draft: Draft, slot: Slot) -> list[Step]:
-    # The last first, as `extendleft` turns them round.
+    # In reverse, because `extendleft` reverses the order.
     if slot not in draft.arrays:
         draft.arrays[slot] = draft.empty(slot)
     return [(slot, row) for row in reversed(range(len(draft.positions)))]
 
 
 def _at_once(read: Any, *arguments: Any) -> Any:
-    # Nobody looks at the time.
+    # Used without `read_timeout`, so that no read pays for keeping time.
     return read(*arguments)

@@ -1,8 +1,7 @@
-"""From the cells of a draft to its arrays: one cell at a time, or those of all rows together.
+"""Reads the cells of a draft into its arrays: one cell at a time, or all rows together.
 
-The steps of a batch in their order: `take_cells`, `vary_cells`, then `read_together` or `read_cell`
-for every slot. `timed(read, *arguments)` calls the function that reads; `pending.py` looks at the
-time meanwhile.
+The steps in order: `take_cells`, `vary_cells`, then `read_together` or `read_cell` for every slot.
+`timed(read, *arguments)` calls the function that reads, while `pending.py` watches the time.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from multimodal_gen.rows.table import cells_of
 from multimodal_gen.spec import spec_problem
 
 Timed = Callable[..., Any]
-# In place of a cell: there is nothing to read, and the row's array stays zero.
+# Marks a cell that is missing: nothing is read, and the row's array stays zero.
 _NOTHING = object()
 
 
@@ -39,7 +38,7 @@ def take_cells(draft: Draft) -> None:
 
 
 def vary_cells(draft: Draft) -> None:
-    """Have the operations on samples exchange cells, and say what they will do with the arrays.
+    """Let operations on samples replace cells, and prepare what they will do with the arrays.
 
     Raises:
         LoaderError: If an operation fails.
@@ -48,7 +47,7 @@ def vary_cells(draft: Draft) -> None:
     needed = [s for s, one in loaders.items() if not one.accepts_missing and one.missing != "blank"]
     for row in range(len(draft.positions)):
         if any(is_missing(draft.cells[slot][row]) for slot in needed):
-            # There is nothing to vary; what becomes of the row is decided where it is read.
+            # Nothing to vary. `read_cell` or `read_together` decides what happens to the row.
             draft.steps.append([])
             continue
         try:
@@ -78,7 +77,7 @@ def _prepare_sample(
 
 
 def _exchange(draft: Draft, slot: Slot, row: int, cell: Any) -> None:
-    # A target on the same column, such as what is to be read off a caption, is varied with it.
+    # A target on the same column must see the new cell too, such as masked words of a caption.
     if cell is draft.cells[slot][row]:
         return
     column = draft.sources[slot].loader.column
@@ -91,8 +90,8 @@ def read_cell(draft: Draft, slot: Slot, row: int, timed: Timed) -> None:
     """Read one cell into its row.
 
     Raises:
-        LoadError: If it cannot be read, and no row may be lost.
-        LoaderError: If a loader does not keep its contract.
+        LoadError: If it cannot be read, and `on_error` is "raise".
+        LoaderError: If a loader breaks its contract.
     """
     source, rng = draft.sources[slot], draft.rng(slot, row)
     cell = _cell(draft, slot, row, rng)
@@ -109,14 +108,14 @@ def read_cell(draft: Draft, slot: Slot, row: int, timed: Timed) -> None:
 
 
 def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
-    """Read the cells of all rows at once, as far as they are not remembered.
+    """Read the cells of all rows at once, except those already in memory.
 
     Returns:
-        Whether that has gone well. If not, some cell is bad or not in the cache, and `read_cell`
-        has to be called for every row.
+        Whether it succeeded. If not, a cell is bad or not in the cache, and `read_cell` must be
+        called for every row.
 
     Raises:
-        LoaderError: If a loader does not keep its contract.
+        LoaderError: If a loader breaks its contract.
     """
     if slot in draft.cached:
         return _read_cached(draft, slot, timed)
@@ -137,7 +136,7 @@ def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
         with stage("load"):
             arrays = timed(source.read_batch, [cells[row] for row in unread], all(own))
     except Exception:
-        # Reading one by one finds out which cell it is.
+        # Reading one by one shows which cell is bad.
         return False
     _check_number(type(source.loader).__name__, arrays, unread)
     for row, array in zip(unread, arrays, strict=True):
@@ -172,7 +171,8 @@ def _are_own(draft: Draft, slot: Slot) -> bool:
 
 
 def _cells(draft: Draft, slot: Slot, rngs: Sequence[np.random.Generator | None]) -> list[Any]:
-    # The cells of all rows as `_cell` gives them; mostly just those of the draft.
+    # The result of `_cell` for all rows. The usual case, with no missing and no varied cell, is one
+    # check instead of a call per row.
     cells, loader = draft.cells[slot], draft.sources[slot].loader
     if rngs[0] is None and (loader.accepts_missing or not any(map(is_missing, cells))):
         return cells
@@ -180,7 +180,7 @@ def _cells(draft: Draft, slot: Slot, rngs: Sequence[np.random.Generator | None])
 
 
 def _cell(draft: Draft, slot: Slot, row: int, rng: np.random.Generator | None) -> Any:
-    # The cell to be read, or _NOTHING: then the row is blank already.
+    # The cell to read, or _NOTHING if the row has been set to zeros already.
     loader, cell = draft.sources[slot].loader, draft.cells[slot][row]
     if not loader.accepts_missing and is_missing(cell):
         if slot in draft.missing:
@@ -202,8 +202,8 @@ def _store(
     draft: Draft, slot: Slot, row: int, array: np.ndarray, rng: np.random.Generator | None
 ) -> None:
     if draft.varies[slot]:
-        # It may be the table's own memory: an operation that writes into it has to fail, not to
-        # change the data.
+        # The array may be the table's own memory, so an operation that writes into it must fail
+        # instead of changing the data.
         array = np.asarray(array).view()
         array.flags.writeable = False
         try:
@@ -235,10 +235,11 @@ def _check_number(name: str, arrays: Sequence[Any], rows: Sequence[int]) -> None
 
 
 def _broken(draft: Draft, slot: Slot, row: int, error: Exception, method: str) -> LoaderError:
-    # The cell could be read: what failed is an operation, and no other row would fare better.
+    # The cell was read, so the operation is broken and would fail on every row: `on_error` does not
+    # apply.
     hint = ""
     if "read-only" in str(error):
-        hint = " Return a new array, and leave the one that is given as it is."
+        hint = " Return a new array instead of changing the given one."
     return LoaderError(
         f"{type(draft.sources[slot].loader).__name__}.{method} failed; {slot}, "
         f"index {draft.label(row)!r}. {type(error).__name__}: {error}{hint}"

@@ -1,7 +1,7 @@
-"""Small arrays by row position, in a temporary file: captions are encoded once, not every epoch.
+"""Small arrays by row in a temporary file, so that captions are encoded once, not every epoch.
 
-The file is memory-mapped for reading, so that memory holds no more than the system can take back at
-any time; it has no name, or loses it with the process, and nothing is left behind.
+The file is memory-mapped for reading, so the system can take back its memory at any time. It has no
+name, or is deleted with the process, so nothing is left behind.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ LARGEST = 8192  # bytes of a row
 
 
 class RowMemory:
-    """What one loader read for the rows of one table. Safe for threads; a copy made by pickle
-    starts empty.
+    """The arrays that one loader read for the rows of one table. Thread-safe; pickled copies are
+    empty.
 
     Args:
         num_rows: Rows of the table.
-        spec: What the loader reads; ids are kept in as few bytes as their vocabulary allows.
+        spec: Spec of the loader; ids are kept in as few bytes as their vocabulary allows.
     """
 
     def __init__(self, num_rows: int, spec: ArraySpec) -> None:
@@ -42,12 +42,10 @@ class RowMemory:
         self._full = False
 
     def take(self, positions: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Write the rows that are known into `out`, `(rows, *shape)`, and tell which they are,
-        `(rows,) bool`.
-        """
+        """Copy known rows into `out`, `(rows, *shape)`, and return which, `(rows,) bool`."""
         known, rows = self._known[positions], self._rows
         if rows is None:
-            # Perhaps forgotten this very moment.
+            # Nothing was kept yet, or another thread has just called `clear`.
             return np.zeros(len(positions), bool)
         if known.all():
             out[...] = rows[positions]
@@ -56,7 +54,7 @@ class RowMemory:
         return known
 
     def put(self, position: int, array: np.ndarray) -> None:
-        """Keep an array for a row; on a full disk it is not kept, with a warning the first time."""
+        """Keep an array for a row. On a full disk nothing is kept, and the first time it warns."""
         if self._full:
             return
         data = np.ascontiguousarray(array, self._dtype).tobytes()
@@ -65,13 +63,13 @@ class RowMemory:
         except OSError as error:
             self._full = True
             warnings.warn(
-                "The temporary folder has no room to keep encoded captions, so they are encoded "
-                "again in every epoch. Free some, or set TMPDIR to a roomier folder. "
+                "The temporary folder has no room for encoded captions, so they are encoded "
+                "again in every epoch. Free some space, or set TMPDIR to another folder. "
                 f"{tempfile.gettempdir()!r}: {error}",
                 stacklevel=2,
             )
             return
-        # Only now, as other threads read what is known without a lock.
+        # After the write, because other threads read known rows without a lock.
         self._known[position] = True
 
     def clear(self) -> None:
@@ -96,7 +94,7 @@ class RowMemory:
                 self._file.seek(offset)
                 self._file.write(data)
                 return
-        # A forked child shares the position in the file, so it must not be used.
+        # `pwrite`, because a forked child shares the position in the file.
         os.pwrite(self._file.fileno(), data, offset)
 
     def __reduce__(self) -> tuple[type[RowMemory], tuple[int, ArraySpec]]:

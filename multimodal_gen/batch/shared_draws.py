@@ -1,4 +1,4 @@
-"""Which pictures of a row share their draws: what a sequence makes sure of before it varies any."""
+"""Decides which pictures of a row share their random draws, before any is varied."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ Name = TypeVar("Name")
 def joined_targets(
     inputs: Mapping[str, Loader], targets: Mapping[Name, Loader]
 ) -> dict[Name, Loader]:
-    """Targets as they are to be read beside the inputs: those that are pictures with the draws of
-    the input picture.
+    """Return the targets, with those that are pictures sharing the draws of their input picture.
 
     Args:
         inputs: Input name -> loader.
         targets: Target name -> target.
 
     Raises:
-        ValueError: If a loader varies with one that is not read beside it, or a picture would be
-            varied apart from the one that it belongs to.
+        ValueError: If a loader varies with one that is not an input, or a picture would be varied
+            differently from the one that it belongs to.
     """
     made = {name: one for name, one in targets.items() if isinstance(one, Target) and one.loader}
     loaders = [*inputs.values(), *(one.loader for one in made.values())]
@@ -50,8 +49,8 @@ def _check_leader(loader: Any, pictures: Iterable[Any]) -> None:
         _draws_as(leader, one) for one in pictures if one is not loader
     ):
         raise ValueError(
-            "The loader given as `vary_with` must be among the inputs as it is, or the two are "
-            f"drawn apart. Received: {loader.column!r}, which varies with {leader!r}"
+            "The loader given as `vary_with` must itself be among the inputs, or the two would "
+            f"be varied differently. Received: {loader.column!r}, which varies with {leader!r}"
         )
 
 
@@ -64,7 +63,7 @@ def _joined(target: Target, inputs: Mapping[str, Loader]) -> Target:
     own = _variation(target.loader)
     if own is None or not target.follows or _leader(target.loader) is not None:
         return target
-    # Inputs that vary with one another count as one.
+    # Inputs that vary together count as one.
     leaders: dict[Any, Variation] = {}
     for loader in inputs.values():
         found = _variation(loader)
@@ -72,27 +71,27 @@ def _joined(target: Target, inputs: Mapping[str, Loader]) -> Target:
             leaders.setdefault((found.stream, found.frame), found)
     same = [one for one in leaders.values() if one.stream == own.stream]
     if same:
-        # Of one column, the operations in both lists are drawn alike, and the others are for the
-        # model to undo.
+        # Input and target show the same column: shared operations get the same draws, and the model
+        # learns to undo the others.
         return _with_variation(target, own.joined(same[0]))
     moving = [one for one in leaders.values() if moves(one.operations)]
     if not moving and (not moves(own.operations) or not leaders):
         return target
     if len(leaders) > 1:
         raise ValueError(
-            f"Which picture the target on column {target.column!r} belongs to is not clear: say so "
-            "in its loader, `vary_with=LOADER`, or `InputTarget(loader, follows=False)` if it is "
-            "to be varied on its own. Received: input pictures on the columns "
+            f"It is ambiguous which picture the target on column {target.column!r} belongs to. "
+            "Set `vary_with=LOADER` in its loader, or use `InputTarget(loader, follows=False)` "
+            "to vary it independently. Received: input pictures on the columns "
             f"{[one.stream for one in leaders.values()]}"
         )
     leader = next(iter(leaders.values()))
     if not moved_alike(own, leader):
         theirs, mine = list(moves(leader.operations)), list(moves(own.operations))
         raise ValueError(
-            f"The picture of column {leader.stream!r} is moved by {theirs!r}, and its target on "
-            f"column {target.column!r} by {mine!r}. Let the target's loader follow with "
-            "`vary_with=LOADER` in place of its own `augment`, or say `InputTarget(loader, "
-            f"follows=False)` if it is to be varied on its own. Received: target={target!r}"
+            f"The picture of column {leader.stream!r} is moved by {theirs!r}, but its target on "
+            f"column {target.column!r} by {mine!r}. Set `vary_with=LOADER` in the target's "
+            "loader instead of its own `augment`, or use `InputTarget(loader, follows=False)` "
+            f"to vary it independently. Received: target={target!r}"
         )
     return _with_variation(target, own.joined(leader))
 
@@ -100,7 +99,7 @@ def _joined(target: Target, inputs: Mapping[str, Loader]) -> Target:
 def _with_variation(target: Target, variation: Variation) -> Target:
     if variation == _variation(target.loader):
         return target
-    # The same objects but for the draws: what they read, and what a cache keeps of it, is the same.
+    # Copies that differ only in the draws, so they read the same arrays and share a cache.
     loader, joined = copy.copy(target.loader), copy.copy(target)
     loader.__dict__["variation"] = variation
     joined.__dict__["loader"] = loader

@@ -1,7 +1,7 @@
-"""What each array of a batch is for: an input, a target, or the weights of a target.
+"""The role of each array of a batch: an input, a target, or the weights of a target.
 
-Keras wants the array itself where there is one target without a name, and a mapping where there are
-several. While a batch is made, every array stands under its `Slot`, whichever of the two it is.
+Keras wants a bare array for a single target, and a mapping for several. While a batch is made,
+every array is stored under its `Slot` in both cases.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Slot(NamedTuple):
 
     Args:
         role: "input", "target" or "weights".
-        name: Name of the input or target; None for a single target without a name.
+        name: Name of the input or target; None for a single target.
     """
 
     role: str
@@ -33,7 +33,7 @@ class Slot(NamedTuple):
 def by_slot(
     inputs: Mapping[str, Any], target: Any = None, sample_weight: Any = None
 ) -> dict[Slot, Any]:
-    """Arrays as a `Batch` or a `Sample` holds them, each under its slot."""
+    """Return the arrays of a `Batch` or a `Sample` by slot."""
     arrays = {Slot("input", name): array for name, array in inputs.items()}
     for role, values in (("target", target), ("weights", sample_weight)):
         arrays |= {Slot(role, name): array for name, array in by_name(values).items()}
@@ -41,17 +41,17 @@ def by_slot(
 
 
 def arrays_of(batch: Batch) -> dict[Slot, np.ndarray]:
-    """The arrays of a batch, each under its slot."""
+    """Return the arrays of a batch by slot."""
     return by_slot(batch.inputs, batch.target, batch.sample_weight)
 
 
 def batch_of(arrays: Mapping[Slot, np.ndarray], specs: Mapping[str, ArraySpec]) -> Batch:
-    """The batch that these arrays make, in their order."""
+    """Build a batch from arrays, in their order."""
     inputs = {slot.name: array for slot, array in arrays.items() if slot.role == "input"}
     target, weights = named(arrays, "target"), named(arrays, "weights")
     return Batch(inputs, target, weights, specs)  # type: ignore[arg-type]
 
 
 def named(arrays: Mapping[Slot, np.ndarray], role: str) -> Any:
-    """The arrays of one role as Keras wants them: by name, or by itself that of an unnamed target."""
+    """Return the arrays of one role as Keras wants them: by name, or bare if unnamed."""
     return bare({slot.name: array for slot, array in arrays.items() if slot.role == role})

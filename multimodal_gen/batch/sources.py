@@ -1,6 +1,4 @@
-"""Where the arrays of one loader come from: what is remembered of a row, the cache on disk, or the
-loader itself.
-"""
+"""Where the arrays of one loader come from: the row memory, the cache on disk, or the loader."""
 
 from __future__ import annotations
 
@@ -18,13 +16,12 @@ from multimodal_gen.loaders.base import Loader
 
 @dataclass(frozen=True)
 class Source:
-    """One loader, and what spares it work.
+    """One loader, and the places where its earlier results are kept.
 
     Args:
         loader: The loader.
-        memory: What it read of the table's rows before, for small arrays that depend on nothing but
-            the cell.
-        cache: What it, or anybody, read before, on disk.
+        memory: Its arrays of the table's rows, if they are small and depend only on the cell.
+        cache: Its arrays on disk, shared with other loaders and runs.
     """
 
     loader: Loader
@@ -33,7 +30,7 @@ class Source:
 
     @property
     def whole(self) -> bool:
-        """Whether cells of a batch had better be read together."""
+        """Whether the cells of a batch should be read together."""
         return self.memory is not None or self.loader.reads_together
 
     @property
@@ -42,20 +39,18 @@ class Source:
         return self.cache is not None and self.cache.warm
 
     def gather(self, cells: Sequence[Any]) -> np.ndarray | None:
-        """All arrays as one, `(cells, *shape)` in memory of its own, if the cache holds them;
-        otherwise None.
-        """
+        """Return all arrays as a new one, `(cells, *shape)`, or None if any is not in the cache."""
         return None if self.cache is None or not cells else self.cache.gather(cells)
 
     def read(self, cell: Any, own: bool) -> np.ndarray:
-        """What `loader.read` gives.
+        """Return the result of `loader.read`.
 
-        A cell that is not the table's own, but varied at random, is not worth keeping.
+        A cell that was varied at random, and so is not the table's own, is not kept.
         """
         return self.loader.read(cell) if self.cache is None or not own else self.cache.read(cell)
 
     def read_batch(self, cells: Sequence[Any], own: bool) -> list[np.ndarray]:
-        """What `loader.read_batch` gives."""
+        """Return the result of `loader.read_batch`."""
         return (
             self.loader.read_batch(cells)
             if self.cache is None or not own
@@ -66,7 +61,7 @@ class Source:
 def sources_of(
     loaders: Mapping[Slot, Loader], num_rows: int, cache: ArrayCache | None
 ) -> dict[Slot, Source]:
-    """Slot -> source, for the loaders of a table of so many rows."""
+    """Return slot -> source, for the loaders of a table with `num_rows` rows."""
 
     def memory_of(loader: Loader) -> RowMemory | None:
         spec = loader.spec

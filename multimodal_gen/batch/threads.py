@@ -1,8 +1,8 @@
 """The threads that fill batches: one pool for all sequences of a process.
 
-They are daemons and end when there is nothing to do, so that no interrupted or finished run leaves
-one behind. A thread that hangs in a read is given up and replaced, which `concurrent.futures`
-cannot do: it would wait for it at the end.
+They are daemons and end when idle, so no finished or interrupted run leaves one behind. A thread
+that hangs in a read is abandoned and replaced. `concurrent.futures` cannot do that: it would wait
+for the thread at exit.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _POOLS_LOCK = threading.Lock()
 
 
 def pool_of(threads: int) -> WorkerPool:
-    """The process's pool of so many threads.
+    """Return the process's pool with this number of threads.
 
-    A forked child has none of its parent's threads and gets its own.
+    A forked child has none of its parent's threads, so it gets its own pool.
     """
     key = (os.getpid(), threads)
     with _POOLS_LOCK:
@@ -34,15 +34,15 @@ def pool_of(threads: int) -> WorkerPool:
 
 
 def available_cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class WorkerPool:
-    """Runs functions on a fixed number of daemon threads, in the order in which they are submitted.
+    """Runs functions on a fixed number of daemon threads, in the order of submission.
 
     Args:
-        threads: How many.
+        threads: Number of threads.
     """
 
     def __init__(self, threads: int) -> None:
@@ -54,7 +54,7 @@ class WorkerPool:
         self._workers: dict[int, threading.Thread] = {}
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Call a function soon; the future holds what it returns or raises."""
+        """Schedule a function; the future holds its result or error."""
         future: Future[Any] = Future()
         with self._lock:
             self._tasks.put((future, function, arguments))
@@ -63,8 +63,7 @@ class WorkerPool:
         return future
 
     def abandon(self, thread: int) -> None:
-        """Count a thread that hangs no longer, so that another one takes its place; it ends when it
-        returns.
+        """Replace a hanging thread by another; it ends when its function returns.
 
         Args:
             thread: Its `threading.get_ident()`.
@@ -74,7 +73,7 @@ class WorkerPool:
                 self._start()
 
     def close(self, timeout: float) -> None:
-        """Give up what has not been started, and wait so many seconds for the rest."""
+        """Cancel functions that have not started, and wait up to `timeout` seconds for others."""
         while True:
             try:
                 self._tasks.get_nowait()[0].cancel()
@@ -103,7 +102,8 @@ class WorkerPool:
                 future, function, arguments = self._tasks.get(timeout=_SECONDS_IDLE)
             except queue.Empty:
                 with self._lock:
-                    # Whoever has put something in since sees this thread still in the list.
+                    # `submit` holds this lock too: a task added before it counts this thread as
+                    # alive.
                     if self._tasks.empty():
                         self._workers.pop(me, None)
                         return
@@ -113,16 +113,14 @@ class WorkerPool:
                     future.set_result(function(*arguments))
                 except BaseException as error:
                     future.set_exception(error)
-            # What it holds may be a batch, and is not to live until the next task.
+            # They may hold a batch, which should not stay in memory until the next task.
             del future, function, arguments
             if me not in self._workers:
                 return
 
 
 class Once:
-    """Calls a function on the first call, while all others wait for it; an error of it is
-    everybody's.
-    """
+    """Calls a function once; other threads wait for it, and all of them get its error."""
 
     def __init__(self, function: Callable[[], None]) -> None:
         self._function: Callable[[], None] | None = function
@@ -130,10 +128,10 @@ class Once:
         self._error: Exception | None = None
 
     def __call__(self) -> None:
-        """Call it, or wait until another thread has.
+        """Call the function, or wait until another thread has called it.
 
         Raises:
-            Exception: What the function raised.
+            Exception: The error of the function.
         """
         with self._lock:
             function, self._function = self._function, None
@@ -148,7 +146,7 @@ class Once:
 
 @atexit.register
 def _close_all() -> None:
-    # A daemon thread that is stopped in the middle of a decoder may bring the process down.
+    # A daemon thread killed inside a decoder's C code may crash the process.
     for (process, _), pool in list(_POOLS.items()):
         if process == os.getpid():
             pool.close(_SECONDS_AT_EXIT)

@@ -1,7 +1,7 @@
-"""Reads that take too long: which thread reads what, and since when, over all batches of a process.
+"""Finds reads that take too long, over all batches of a process.
 
-A thread that hangs in a read of one batch holds up the others, so that whoever waits for a batch
-looks at the reads of all. Only batches with a `read_timeout` are looked at.
+A thread that hangs for one batch delays the others, so waiting for any batch checks the reads of
+all batches. Only batches with a `read_timeout` are checked.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-# Thread -> what it reads now.
+# Thread -> its current read.
 _READS: dict[int, TimedRead] = {}
 
 
 class AbandonedError(BaseException):
-    """Ends a task that was given to another thread, in the thread that had it before."""
+    """Ends a task in its old thread, after it was given to another one."""
 
 
 @dataclass(eq=False)
 class TimedRead:
-    """A read that a thread is busy with.
+    """A read in progress.
 
     Args:
-        batch: The `PendingBatch` that it is for.
-        task: The batch's task that it is a part of.
+        batch: The `PendingBatch` that needs it.
+        task: The batch's task that it belongs to.
         lock: The lock of the batch.
     """
 
@@ -47,7 +47,7 @@ class TimedRead:
                 raise AbandonedError
 
     def give_up(self) -> bool:
-        """Count the read as lost; False if it has just ended, or another has given it up."""
+        """Mark the read as lost; return False if it has just ended or was already lost."""
         with self.lock:
             if self.given_up or _READS.get(self.thread) is not self:
                 return False
@@ -57,6 +57,6 @@ class TimedRead:
 
 
 def overdue(timeout: float) -> list[TimedRead]:
-    """The reads that have taken longer than so many seconds."""
+    """Return the reads that have taken longer than `timeout` seconds."""
     now = time.monotonic()
     return [read for read in list(_READS.values()) if now - read.started > timeout]

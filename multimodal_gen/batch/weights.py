@@ -1,6 +1,4 @@
-"""Weights of rows in the loss: from a column, from their class, and zero for rows that only fill up
-a batch.
-"""
+"""Weights of rows in the loss: by column, by class, and 0 for rows that only fill up a batch."""
 
 from __future__ import annotations
 
@@ -23,13 +21,13 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class Weights:
-    """How rows are weighted, by target.
+    """The weights of rows, by target.
 
     Args:
-        by_column: Target name -> column of weights, for the targets that have one.
+        by_column: Target name -> column of weights, for targets that have one.
         by_class: Target name -> `(classes,)` weights in the order of the model's outputs.
         targets: All targets by name.
-        always: Whether there are weights even where none was asked for, as rows may be padding.
+        always: Whether to give weights even if none were requested, because rows may be padding.
     """
 
     by_column: Mapping[str | None, str]
@@ -49,14 +47,13 @@ class Weights:
         padding: int,
         targets: Mapping[str | None, np.ndarray],
     ) -> dict[str | None, np.ndarray] | None:
-        """Weights `(batch,) float32` of the rows at these positions by target, or None if all count
-        alike.
+        """Return the weights of rows by target, `(batch,) float32`, or None if all count equally.
 
         Args:
             table: The table.
             positions: Positions of the rows.
-            padding: How many of the last ones only fill up the batch.
-            targets: Target name -> what the target read for these rows.
+            padding: Number of rows at the end that only fill up the batch.
+            targets: Target name -> array of the target for these rows.
 
         Raises:
             LoadError: If a weight is not a finite number of at least 0.
@@ -80,10 +77,10 @@ class Weights:
 def weights_by_column(
     sample_weight: Any, targets: Mapping[str | None, Loader]
 ) -> dict[str | None, str]:
-    """The argument `sample_weight`, a column or a mapping of target name -> column, checked.
+    """Check the argument `sample_weight`, a column or a mapping of target name -> column.
 
     Raises:
-        ValueError: If it is neither, or names a target that is not there.
+        ValueError: If it is neither, or names an unknown target.
     """
     if sample_weight is None:
         return {}
@@ -91,9 +88,8 @@ def weights_by_column(
         return dict.fromkeys(targets, sample_weight)
     if None in targets or not isinstance(sample_weight, Mapping):
         raise ValueError(
-            "`sample_weight` must be the name of a column of the table, or, for several targets, "
-            "map target names to columns. Received: sample_weight of type "
-            f"{type(sample_weight).__name__}"
+            "`sample_weight` must be a column of the table or, for several targets, map target "
+            f"names to columns. Received: sample_weight of type {type(sample_weight).__name__}"
         )
     _check_names("sample_weight", sample_weight, targets)
     return dict(sample_weight)
@@ -102,7 +98,7 @@ def weights_by_column(
 def weights_by_class(
     class_weight: Any, targets: Mapping[str | None, Loader], table: pd.DataFrame
 ) -> dict[str | None, np.ndarray]:
-    """The argument `class_weight`, checked and as arrays.
+    """Check the argument `class_weight`, and return it as arrays.
 
     Args:
         class_weight: None; "balanced"; a mapping of class -> weight; or, for several targets, a
@@ -112,7 +108,7 @@ def weights_by_class(
 
     Raises:
         ValueError: If a target has no classes, a class is unknown or has no weight, or a weight is
-            not a finite number of at least 0.
+            not finite and at least 0.
     """
     if class_weight is None:
         return {}
@@ -120,7 +116,7 @@ def weights_by_class(
         class_weight = {None: class_weight}
     elif not isinstance(class_weight, Mapping):
         raise ValueError(
-            "With several targets, `class_weight` must say for which, as in "
+            "With several targets, `class_weight` must map target names to weights, as in "
             f"{{{next(iter(targets))!r}: {class_weight!r}}}. Received: "
             f"class_weight={class_weight!r}"
         )
@@ -150,13 +146,13 @@ def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFr
         by_text = {}
     if set(by_text) != set(map(cell_text, target.class_names)):
         raise ValueError(
-            f'`class_weight{of}` must be "balanced" or give a weight for each of the classes '
+            f'`class_weight{of}` must be "balanced" or give a weight for each class of '
             f"{list(target.class_names)}. Received: {weights!r}"
         )
     values = np.array([by_text[cell_text(one)] for one in target.class_names], "float64")
     if not (np.isfinite(values).all() and (values >= 0).all()):
         raise ValueError(
-            "A class weight must be a finite number, at least 0. Received: "
+            "A class weight must be a finite number of at least 0. Received: "
             f"class_weight{of}={weights!r}"
         )
     return values
@@ -168,7 +164,7 @@ def _check_names(
     unknown = [name for name in given if name not in targets]
     if unknown:
         raise ValueError(
-            f"`{argument}` must map target names to what is wanted for them; the targets are "
+            f"`{argument}` must name existing targets; they are "
             f"{[name for name in targets if name is not None]}. Received: {unknown}"
         )
 
@@ -183,7 +179,7 @@ def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[flo
             number = np.nan
         if not 0 <= number <= _LARGEST:
             reason = (
-                "a sample weight must be a finite number of float32, at least 0. Received: "
+                "a sample weight must be a finite float32 number of at least 0. Received: "
                 f"{shown(cell)}"
             )
             raise LoadError(reason).at(table.index[[position]].tolist()[0], column)

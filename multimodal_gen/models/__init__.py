@@ -1,14 +1,13 @@
-"""Models: branches that encode one input each, fusions that join them, and a recipe that trains
-them.
+"""Models: branches that encode one input each, fusions that join them, and a training recipe.
 
-This package sees of the data nothing but `ArraySpec`s and what a target says of its outputs. It
+This folder knows only `ArraySpec`s and what a target says about its outputs, not the data. It
 imports Keras.
 
-Read `classifier.py` first, which builds a whole model: a branch for each input (`branch.py`,
-`branches.py`, `image_branches.py`, `branch_checks.py`) of a few layers of our own (`layers.py`,
-`token_layers.py`, `absence.py`), a fusion (`fusion.py`, `matching.py`), an output for each target
-(`outputs.py`) and terms of the loss (`auxiliary.py`). `recipe.py` trains it, and `calibration.py`
-is its guard afterwards.
+Read `classifier.py` first. It builds a whole model: a branch per input (`branch.py`, `branches.py`,
+`image_branches.py`, `branch_checks.py`) with a few layers of our own (`layers.py`,
+`token_layers.py`, `absence.py`), a fusion (`fusion.py`, `matching.py`), an output per target
+(`outputs.py`) and auxiliary losses (`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it,
+and `calibration.py` weighs its heads afterwards.
 """
 
 from multimodal_gen.loaders.targets.losses import (

@@ -1,7 +1,7 @@
-"""What a branch is: the Keras encoder of one input, from the loader's array to an embedding.
+"""The base class of branches: Keras encoders of one input, from the loader's array to an embedding.
 
 Besides the classes in `branches.py` and `image_branches.py`, any callable, layer or model from
-tensor to `(batch, size)` embedding is one. Nothing here reads data or knows how embeddings are
+tensor to `(batch, size)` embedding is a branch. Nothing here reads data or knows how embeddings are
 joined.
 """
 
@@ -14,14 +14,14 @@ from multimodal_gen.spec import ArraySpec
 
 
 class Encoding(NamedTuple):
-    """What a branch yields.
+    """The result of a branch.
 
     Attributes:
         embedding: `(batch, size)` symbolic tensor.
-        logits: `(batch, units)`, of a head that the branch brings along, or None: then the fusion
-            makes a linear one.
-        present: `(batch, 1)` mask of an input that rows may lack; `build_fusion_classifier` sets
-            it, no branch does.
+        logits: `(batch, units)` of the branch's own head, or None: then the fusion adds a linear
+            head.
+        present: `(batch, 1)` mask of an input that rows may lack; set by `build_fusion_classifier`,
+            not by branches.
     """
 
     embedding: Any
@@ -30,26 +30,26 @@ class Encoding(NamedTuple):
 
 
 class Branch(abc.ABC):
-    """Base class of the branches that want to know the spec or bring a head of their own."""
+    """Base class of branches that need the spec or have their own head."""
 
-    # Whether tokens may come in any number.
+    # Whether the branch accepts any number of tokens.
     any_length: ClassVar[bool] = False
 
     @abc.abstractmethod
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
-        """Builds the branch on a symbolic input.
+        """Build the branch on a symbolic input.
 
         Args:
-            inputs: `(batch, *spec.shape)` symbolic tensor of dtype `spec.dtype`; of tokens `(batch,
-                None)` where the branch's class says `any_length = True`.
+            inputs: `(batch, *spec.shape)` symbolic tensor of dtype `spec.dtype`; for tokens
+                `(batch, None)` if the branch's class sets `any_length = True`.
             spec: Spec of the input.
             units: Number of outputs of the whole model.
-            name: Name of the input, to name layers by.
+            name: Name of the input, used in layer names.
         """
 
 
 def require_kind(branch: Branch, spec: ArraySpec, kind: str, rank: int) -> None:
-    """Refuse an input of another kind or number of axes."""
+    """Refuse an input with another kind or number of axes."""
     if spec.kind != kind or len(spec.shape) != rank:
         raise ValueError(
             f"{type(branch).__name__} needs an input of kind {kind!r} with {rank} axes. "

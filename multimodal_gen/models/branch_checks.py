@@ -1,4 +1,4 @@
-"""What is looked at before something is taken for a branch: what people hand over in its place."""
+"""Checks for common mistakes in what users pass as a branch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import keras
 
 
 def check_branch(name: str, branch: Any) -> None:
-    """Refuse the path of a model in place of the model, and warn of a classifier in place of an
-    encoder.
+    """Refuse the path of a model, and warn about a classifier used as an encoder.
 
     Args:
         name: The input's name.
-        branch: What `branches` holds for it; of a `BackboneBranch`, what it is made of is looked
-            at.
+        branch: Its entry in `branches`; for a `BackboneBranch`, its backbone is checked.
 
     Raises:
         TypeError: If it is a path.
@@ -24,16 +22,16 @@ def check_branch(name: str, branch: Any) -> None:
     given = getattr(branch, "backbone", branch)
     if isinstance(given, str | os.PathLike):
         raise TypeError(
-            "A branch is a model, and not the path or the name of one. Load it first, as in "
+            "A branch must be a model, not its path or name. Load it first, as in "
             f"`keras.saving.load_model({os.fspath(given)!r})`. Received: "
             f"branches[{name!r}]={branch!r}"
         )
     if _ends_in_softmax(given):
         warnings.warn(
-            f"The branch of input {name!r} ends in a softmax: it gives the probabilities of the "
-            "classes it was trained on, and not the features below, which tell more. Give the "
-            "model without its last layer, as in `keras.Model(model.inputs, "
-            f"model.layers[-2].output)`. Received: branches[{name!r}]={branch!r}",
+            f"The branch of input {name!r} ends in a softmax, so it gives class probabilities "
+            "instead of the more informative features below. Remove its last layer, as in "
+            "`keras.Model(model.inputs, model.layers[-2].output)`. Received: "
+            f"branches[{name!r}]={branch!r}",
             stacklevel=4,
         )
 

@@ -1,4 +1,4 @@
-"""Branches for tokens, n-grams and numbers, and which branch is for which kind of input."""
+"""Branches for tokens, n-grams and numbers, and the default branch of each kind of input."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TokenBranch(Branch):
-    """Token embeddings, pooled over the tokens that are not padding; with `blocks`, after a small
-    transformer.
+    """Token embeddings, averaged over the tokens; with `blocks`, after a small transformer.
 
-    For captions of a small table the n-gram branch is better by a wide margin; this one is for
-    large tables and for tokens that are no text.
+    Padding does not count. For captions of a small table the n-gram branch is much better; this one
+    is for large tables, and for tokens that are not text.
 
     Args:
         embedding_size: Size of the token vectors and of the embedding.
@@ -75,14 +74,13 @@ class TokenBranch(Branch):
 
 @dataclass(frozen=True)
 class NgramBranch(Branch):
-    """A bag of hashed n-grams: a linear head on the sparse bag itself, and an embedding that is its
-    weighted sum.
+    """A bag of hashed n-grams, with a linear head on the bag and a weighted sum as the embedding.
 
     Args:
         embedding_size: Size of the embedding.
-        rate: Share of the n-grams dropped in training.
+        rate: Share of the n-grams that is dropped in training.
         multiplier: Factor of this branch's learning rate (see `NgramSum`).
-        scale: Standard deviation of the embedding's entries at the start.
+        scale: Initial standard deviation of the embedding's entries.
         vocabulary_size: Number of ids, 0 included. Default: the spec's.
     """
 
@@ -95,22 +93,22 @@ class NgramBranch(Branch):
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
         """`(batch, length, 2)` int32 -> `(batch, embedding_size)` and logits."""
         require_kind(self, spec, "ngrams", 2)
-        vocabulary_size = _vocabulary_size(self.vocabulary_size, spec)
+        ids = _vocabulary_size(self.vocabulary_size, spec)
+        embedding = self._weighted_sum(ids, self.embedding_size, self.scale, f"{name}_embedding")
+        head = self._weighted_sum(ids, units, 0.0, f"{name}_head")
+        return Encoding(embedding(inputs), head(inputs))
 
-        def weighted_sum(size: int, scale: float, role: str) -> Any:
-            layer = NgramSum(
-                vocabulary_size,
-                size,
-                rate=self.rate,
-                multiplier=self.multiplier,
-                scale=scale,
-                dtype="float32",
-                name=f"{name}_{role}",
-            )
-            return layer(inputs)
-
-        embedding = weighted_sum(self.embedding_size, self.scale, "embedding")
-        return Encoding(embedding, weighted_sum(units, 0.0, "head"))
+    def _weighted_sum(self, ids: int, size: int, scale: float, name: str) -> NgramSum:
+        # float32 under mixed precision too: the sum of many small vectors needs the digits.
+        return NgramSum(
+            ids,
+            size,
+            rate=self.rate,
+            multiplier=self.multiplier,
+            scale=scale,
+            dtype="float32",
+            name=name,
+        )
 
 
 @dataclass(frozen=True)
@@ -139,17 +137,17 @@ def _vocabulary_size(given: int | None, spec: ArraySpec) -> int:
     size = given if given is not None else spec.vocabulary_size
     if size is None:
         raise ValueError(
-            f"An input of kind {spec.kind!r} needs a `vocabulary_size`, in its spec or its branch. "
-            f"Received: vocabulary_size={size}"
+            "`vocabulary_size` must be set in the spec or the branch of an input of kind "
+            f"{spec.kind!r}. Received: vocabulary_size={size}"
         )
     return size
 
 
 def default_branch(name: str, spec: ArraySpec) -> Branch:
-    """The branch for an input of this kind.
+    """Return the default branch for an input of this kind.
 
     Raises:
-        ValueError: If there is none for the kind.
+        ValueError: If the kind has none.
     """
     match spec.kind:
         case "image":
@@ -161,7 +159,7 @@ def default_branch(name: str, spec: ArraySpec) -> Branch:
         case "vector":
             return VectorBranch()
     raise ValueError(
-        f"There is no default branch for the kind {spec.kind!r} of input {name!r}; give one, a "
-        f"callable from tensor to (batch, size) embedding, as branches={{{name!r}: ...}}. "
+        f"Input {name!r} has the kind {spec.kind!r}, for which there is no default branch. Pass "
+        "one, a callable from tensor to (batch, size) embedding, as branches={{name!r}: ...}. "
         f"Received: kind={spec.kind!r}"
     )

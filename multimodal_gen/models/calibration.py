@@ -1,7 +1,7 @@
-"""The guard after training: weighs the heads of a model by what they are worth on held-out rows.
+"""Weighs the heads of a trained model by their value on held-out rows.
 
-Where one input is much weaker than another, adding its logits does harm: its head is as confident
-on training rows as the good one. Few non-negative numbers, one for each head, are fitted on rows
+If one input is much weaker than another, adding its logits does harm, because its head is as
+confident on training rows as the good one. So one non-negative number per head is fitted on rows
 that no head was trained on. Nothing here trains a branch.
 """
 
@@ -21,22 +21,21 @@ _STEPS = 400
 
 
 def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> dict[str, float]:
-    """Fits the scales of the heads of a `joint` or `late` model on held-out rows, and puts them
-    into the model.
+    """Fit the scales of the heads of a `joint` or `late` model on held-out rows, and set them.
 
-    The scales minimise the mean loss of the rows (cross-entropy, or squared error without an
-    activation) plus a ridge that draws them towards each other, as strong as `strength` rows. The
-    problem is convex, and with a handful of numbers a few dozen rows are enough. Stacking with
-    non-negative weights: Breiman, "Stacked regressions", 1996. Of several targets each has scales
-    of its own, fitted on its own loss.
+    The scales minimize the mean loss of the rows (cross-entropy, or squared error without an
+    activation) plus a ridge that pulls them towards each other, as strong as `strength` rows. The
+    problem is convex, and a few dozen rows are enough for a handful of numbers. Stacking with
+    non-negative weights: Breiman, "Stacked regressions", 1996. Each of several targets has its own
+    scales, fitted on its own loss.
 
     Args:
-        model: A model whose fusion is `joint` or `late`, or any other (then nothing is done).
+        model: A model with fusion `joint` or `late`; for any other, nothing is done.
         data: A `PyDataset` of held-out rows with targets: validation rows, never test rows.
         strength: Weight of the ridge, in rows.
 
     Returns:
-        The scale of each head, by the name of the layer that made its logits; for several targets
+        The scale of each head by the name of the layer that makes its logits; for several targets
         by "{target}.{layer}"; empty if the model has no such heads.
     """
     layer = next((layer for layer in model.layers if isinstance(layer, SumOfHeads)), None)
@@ -61,8 +60,7 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
 
 
 def _collect(heads: keras.Model, data: Any) -> tuple[np.ndarray, Any, Any]:
-    # Logits `(rows, heads, units)`; labels and weights as the data gives them, with the rows of all
-    # batches.
+    # Logits `(rows, heads, units)`, labels and weights, with the rows of all batches.
     batches = []
     for i in range(data.num_batches):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data[i])
@@ -86,8 +84,8 @@ def _scales(
     scales = fit_scales(
         logits, labels, activation=activation, sample_weight=weights, strength=strength
     )
-    # If on these rows no head is better than knowing nothing, all scales are 0, and every row would
-    # be predicted alike.
+    # If no head is better than a constant on these rows, all scales are 0 and every row would get
+    # the same prediction; then the heads stay unweighted.
     return (scales if scales.max() >= 1e-3 else np.ones(len(scales))).astype("float32")
 
 
@@ -99,7 +97,7 @@ def fit_scales(
     sample_weight: np.ndarray | None = None,
     strength: float = 2.0,
 ) -> np.ndarray:
-    """Non-negative factors of several heads' logits that minimise the loss of their sum.
+    """Fit non-negative factors of several heads' logits that minimize the loss of their sum.
 
     Args:
         logits: `(rows, heads, units)`.
@@ -119,27 +117,27 @@ def fit_scales(
     weights = np.ones(rows) if sample_weight is None else np.asarray(sample_weight, dtype="float64")
     total = max(weights.sum(), 1e-12)
 
-    def residuals(scales: np.ndarray) -> np.ndarray:
-        z = np.einsum("rhu,h->ru", logits, scales)
-        if activation == "softmax":
-            z = np.exp(z - z.max(axis=1, keepdims=True))
-            z = z / z.sum(axis=1, keepdims=True)
-        elif activation == "sigmoid":
-            z = 1.0 / (1.0 + np.exp(-np.clip(z, -60, 60)))
-        return z - targets
-
-    def gradient(scales: np.ndarray) -> np.ndarray:
-        fit = np.einsum("ru,rhu,r->h", residuals(scales), logits, weights) / total
-        return fit + strength / total * (scales - scales.mean())
-
-    # Nesterov's accelerated projected gradient; the curvature is at most the mean squared norm of
-    # the logits.
+    # Nesterov's accelerated projected gradient. The curvature is at most the mean squared norm of
+    # the logits, so this step never diverges.
     step = 1.0 / (
         np.einsum("rhu,rhu,r->", logits, logits, weights) / total + strength / total + 1e-12
     )
     scales = momentum = np.ones(heads)
     for i in range(_STEPS):
-        following = np.maximum(momentum - step * gradient(momentum), 0.0)
+        residuals = _predicted(np.einsum("rhu,h->ru", logits, momentum), activation) - targets
+        fit = np.einsum("ru,rhu,r->h", residuals, logits, weights) / total
+        gradient = fit + strength / total * (momentum - momentum.mean())
+        following = np.maximum(momentum - step * gradient, 0.0)
         momentum = following + i / (i + 3.0) * (following - scales)
         scales = following
     return scales
+
+
+def _predicted(logits: np.ndarray, activation: str | None) -> np.ndarray:
+    # (rows, units), in NumPy: a call of Keras per step would cost more than the arithmetic.
+    if activation == "softmax":
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+    if activation == "sigmoid":
+        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60))))
+    return logits

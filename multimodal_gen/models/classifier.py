@@ -1,6 +1,4 @@
-"""The function that builds a whole model: inputs, branches, a fusion, and an output for each
-target.
-"""
+"""Builds a whole model: inputs, branches, a fusion, and an output per target."""
 
 from __future__ import annotations
 
@@ -33,8 +31,8 @@ def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) ->
         )
     elif _is_application(branch):
         raise TypeError(
-            "A function of keras.applications builds a whole classifier; for its features, make a "
-            f"branch of it with `BackboneBranch(keras.applications.{branch.__name__})`. {received}"
+            "A branch must not be a function of keras.applications, which builds a whole "
+            f"classifier; use `BackboneBranch(keras.applications.{branch.__name__})`. {received}"
         )
     elif callable(branch):
         encoding = Encoding(branch(inputs))
@@ -46,7 +44,7 @@ def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) ->
     shape = getattr(encoding.embedding, "shape", None)
     if shape is None or len(shape) != 2 or shape[-1] is None:
         hint = (
-            " A `BackboneBranch` makes one of feature maps."
+            " A `BackboneBranch` turns feature maps into one."
             if shape is not None and len(shape) == 4
             else ""
         )
@@ -67,7 +65,7 @@ def _masked(name: str, encoding: Encoding, present: Any) -> Encoding:
 
 
 def _is_application(branch: Any) -> bool:
-    # What all of them have and nothing else does.
+    # All functions of `keras.applications` have this argument, and nothing else has.
     return inspect.isfunction(branch) and "include_top" in inspect.signature(branch).parameters
 
 
@@ -80,34 +78,33 @@ def build_fusion_classifier(
     branches: Mapping[str, Branch | Callable[[Any], Any]] | None = None,
     name: str | None = None,
 ) -> FusionModel:
-    """Builds a model from one or more inputs to the probabilities, or numbers, of one or more
-    targets.
+    """Build a model from one or more inputs to the probabilities or numbers of one or more targets.
 
     Args:
         inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a list or
-            tuple of arrays in this order, or a dict by these names. An input whose loader has
-            `missing="blank"` has a mask, an input named "{name}_present" after all others; where it
-            is 0, learned vectors that start at zero stand in the place of what the branch gives.
-        target: What is predicted: its `units` and `activation` shape the output. A mapping of names
-            to targets gives one output for each, by these names.
+            tuple of arrays in this order, or a dict by these names. A loader with `missing="blank"`
+            adds a mask, an input named "{name}_present" after all others. Where the mask is 0,
+            learned vectors that start at zero replace the branch's result.
+        target: What to predict; its `units` and `activation` define the output. A mapping of names
+            to targets gives one output per name.
         fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with
-            arguments of its own.
-        positive: For fusion "match", the name of the class whose rows belong together, such as
+            other arguments.
+        positive: For fusion "match", name of the class whose inputs belong together, such as
             `"match"`. By default it is found in training.
-        branches: Name -> branch, for the inputs whose default branch (picked by the spec's `kind`)
-            is not wanted: one of this package's branches, or any layer, model or callable from
-            `(batch, *shape)` tensor to `(batch, size)` embedding.
+        branches: Name -> branch, to replace the default branch for the spec's `kind`: one of this
+            package's branches, or any layer, model or callable from `(batch, *shape)` tensor to
+            `(batch, size)` embedding.
         name: Name of the model.
 
     Returns:
-        An uncompiled model, whose output is `(batch, target.units)` float32: probabilities where
-        the target has an activation. For a mapping, a dict of such outputs.
+        An uncompiled model with the output `(batch, target.units)` float32: probabilities if the
+        target has an activation. For a mapping, a dict of such outputs.
 
     Raises:
-        TypeError: If a target or a branch is something else.
-        ValueError: If an input's kind has no default branch, a branch's output is no embedding,
+        TypeError: If a target or a branch has the wrong type.
+        ValueError: If an input's kind has no default branch, a branch's output is not an embedding,
             `branches` names an unknown input, `positive` is not one of the target's classes, or the
-            fusion does not take these inputs or targets.
+            fusion does not accept these inputs or targets.
 
     Example:
         inputs = {"image": image_loader, "caption": text_loader}
@@ -135,7 +132,7 @@ def build_fusion_classifier(
     if positive is not None:
         if not isinstance(chosen, Match):
             raise ValueError(
-                f"`positive` is for fusion 'match' alone. Received: positive={positive!r}, "
+                f"`positive` is for fusion 'match' only. Received: positive={positive!r}, "
                 f"fusion={fusion!r}"
             )
         chosen = dataclasses.replace(chosen, positive=position_of(positive, target))
@@ -157,11 +154,10 @@ def build_fusion_classifier(
         tensors.append(keras.Input(MASK.shape, dtype=MASK.dtype, name=mask))
         encodings[key] = _masked(key, encodings[key], tensors[-1])
     outputs = output_layers(chosen.join(encodings, units, activation), activation)
-    # A list, not a dict: Keras then takes a list, a tuple, or a dict by the inputs' names without
-    # complaint.
+    # A list, not a dict: Keras then accepts a list, a tuple, or a dict by the inputs' names.
     model = FusionModel(tensors, outputs, name=name)
     if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
-        # What `jit_compile="auto"` looks at: XLA's convolutions on CPU take 1.4 times as long as
+        # `jit_compile="auto"` checks this. On CPU, XLA's convolutions take 1.4 times as long as
         # tensorflow's own.
         model.supports_jit = False
     return model

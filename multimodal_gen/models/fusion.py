@@ -1,7 +1,7 @@
 """Fusions: how the branches' encodings become one tensor of logits.
 
-A fusion sees symbolic embeddings and head logits, never data. The auxiliary losses that some of
-them have are added by `FusionModel`; `classifier.py` builds the whole model.
+A fusion sees symbolic embeddings and logits, never data. `FusionModel` adds the auxiliary losses
+that some fusions have, and `classifier.py` builds the whole model.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from multimodal_gen.models.outputs import Activation, class_target
 
 
 class Fusion(abc.ABC):
-    """Base class of the ways to join encodings."""
+    """Base class of fusions."""
 
     @abc.abstractmethod
     def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
-        """Joins the encodings of all inputs.
+        """Join the encodings of all inputs.
 
         Args:
-            encodings: One for each input, by the input's name, in the order of the inputs.
-            units: Number of outputs, of all targets together.
+            encodings: Input name -> encoding, in the order of the inputs.
+            units: Number of outputs of all targets together.
             activation: Activation of the outputs, or for several targets name -> (units,
-                activation), in the order in which they stand side by side; the caller applies it.
+                activation), in the order of their logits; the caller applies it.
 
         Returns:
             `(batch, units)` symbolic float32 logits.
@@ -46,7 +46,7 @@ def _head(name: str, encoding: Encoding, units: int) -> Any:
     if encoding.logits is not None:
         return encoding.logits
     logits = _zero_dense(units, f"{name}_head")(encoding.embedding)
-    # Its bias is learned on rows that have the input, and has no say in the others.
+    # The head's bias is learned on rows that have the input, so it must not affect the others.
     return (
         logits
         if encoding.present is None
@@ -55,12 +55,12 @@ def _head(name: str, encoding: Encoding, units: int) -> Any:
 
 
 def fill_absent(tensor: Any, present: Any, name: str) -> Any:
-    """A learned vector in the rows whose mask is 0, in the precision of the tensor."""
+    """Put a learned vector in the rows whose mask is 0, in the precision of the tensor."""
     return FillAbsent(dtype=tensor.dtype, name=f"{name}_if_present")([tensor, present])
 
 
 def _sum_of_heads(encodings: Mapping[str, Encoding], heads: list[Any], **arguments: Any) -> Any:
-    # The loss of a head alone leaves out the rows that lack its input.
+    # The masks let a head's own loss ignore rows that lack its input.
     masks = {
         number: one.present
         for number, one in enumerate(encodings.values())
@@ -84,11 +84,11 @@ def _mlp(x: Any, units: int, hidden_units: int, dropout: float, role: str) -> An
 
 @dataclass(frozen=True)
 class Joint(Fusion):
-    """One logit head for each input and one on the joined embeddings, summed: the default.
+    """The default: the sum of one logit head per input and one on the joined embeddings.
 
-    Every head starts from zeros, and those of single inputs have an auxiliary loss, so that no
-    input hides behind another. With one input, its head is the model. After training,
-    `calibrate_heads` may weigh the heads.
+    Every head starts at zero. The heads of single inputs have an auxiliary loss, so that each input
+    is learned even if another one is stronger. With one input, its head is the model. After
+    training, `calibrate_heads` may weigh the heads.
 
     Args:
         auxiliary_weight: Weight of the loss of each single head.
@@ -122,7 +122,7 @@ class Joint(Fusion):
 
 @dataclass(frozen=True)
 class Concat(Fusion):
-    """The embeddings side by side, through one hidden layer: the plain baseline.
+    """The simple baseline: the concatenated embeddings through one hidden layer.
 
     Args:
         hidden_units: Width of the hidden layer.
@@ -141,7 +141,7 @@ class Concat(Fusion):
 
 @dataclass(frozen=True)
 class Gated(Fusion):
-    """A gated multimodal unit: for each row and feature, gates say how much of each input counts.
+    """A gated multimodal unit: per row and feature, gates weigh the inputs.
 
     Arevalo et al., "Gated multimodal units for information fusion", 2017, equation for more than
     two modalities.
@@ -166,8 +166,8 @@ class Gated(Fusion):
             gate = layers.Dense(self.hidden_units, activation="sigmoid", name=f"{name}_gate")(
                 everything
             )
-            # Of an input that is not there nothing is let through; the others' gates know by its
-            # vector.
+            # A missing input contributes nothing. The other gates see that it is missing by its
+            # learned vector.
             factors = [value, gate] if encoding.present is None else [value, gate, encoding.present]
             gated.append(layers.Multiply()(factors))
         x = layers.Add()(gated) if len(gated) > 1 else gated[0]
@@ -176,7 +176,7 @@ class Gated(Fusion):
 
 @dataclass(frozen=True)
 class Late(Fusion):
-    """One head for each input, added with learned non-negative weights; the inputs do not interact.
+    """One head per input, summed with learned non-negative weights; the inputs do not interact.
 
     Args:
         auxiliary_weight: Weight of the loss of each single head.
@@ -198,16 +198,16 @@ class Late(Fusion):
 
 @dataclass(frozen=True)
 class Match(Fusion):
-    """For labels that lie in the relation of two inputs, such as "the caption describes the image".
+    """For labels about the relation of two inputs, such as "the caption describes the image".
 
-    Both embeddings are projected to one size and normalised; their product and absolute difference
-    go through one hidden layer. A contrastive auxiliary loss draws the two embeddings of rows of
+    Both embeddings are projected to one size and normalized. Their product and absolute difference
+    go through one hidden layer. A contrastive auxiliary loss pulls the two embeddings of rows of
     the positive class together and pushes those of different rows apart (see `PairTerm`).
 
     Args:
-        positive: Position among the classes of the one whose rows belong together; negative counts
-            from the end. By default it is found in the first steps of training, as the class whose
-            rows are easier to bring together; `matching_class` tells which it was.
+        positive: Position of the class whose inputs belong together; negative counts from the end.
+            By default it is found in the first steps of training, as the class whose inputs are
+            easier to bring together; `matching_class` returns it.
         contrastive_weight: Weight of the contrastive loss.
         temperature: Its temperature.
         embedding_size: Size that both embeddings are projected to.
@@ -226,7 +226,7 @@ class Match(Fusion):
         """See `Fusion.join`."""
         if len(encodings) != 2:
             raise ValueError(
-                f"Fusion 'match' compares exactly two inputs; for another number take 'joint'. "
+                "Fusion 'match' needs exactly two inputs; for another number use 'joint'. "
                 f"Received: inputs={list(encodings)}"
             )
         target, outputs = class_target(activation, units)
@@ -253,16 +253,16 @@ class Match(Fusion):
             name="relation",
         )(projected if both is None else [*projected, both])
         if both is not None:
-            # One input alone has no relation to anything.
+            # Without one of the inputs there is no relation to learn from.
             relation = fill_absent(relation, both, "relation")
         return _mlp(relation, units, self.hidden_units, self.dropout, "match")
 
 
 def fusion_named(fusion: str | Fusion) -> Fusion:
-    """The fusion of a name, with its defaults; a `Fusion` object as it is.
+    """Return the fusion with a name, with its defaults; return a `Fusion` object unchanged.
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If the name is unknown.
     """
     if isinstance(fusion, Fusion):
         return fusion

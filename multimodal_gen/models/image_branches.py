@@ -1,4 +1,4 @@
-"""Branches for pictures: a small network of their own, and any model of `keras.applications`."""
+"""Branches for pictures: a small network, and any model of `keras.applications`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from multimodal_gen.spec import ArraySpec
 class ImageBranch(Branch):
     """A compact convolutional network that trains from scratch on a small table.
 
-    A 5x5 convolution of stride 2, then for every further width max pooling and a 3x3 convolution,
-    all with batch normalization at momentum 0.9 (Keras's 0.99 lags behind where an epoch is a few
-    dozen steps); average and maximum over the image are joined. uint8 is scaled to [-1, 1] inside;
-    float32 is taken as the loader gives it.
+    A 5x5 convolution of stride 2, then for each further width max pooling and a 3x3 convolution,
+    all with batch normalization at momentum 0.9 (Keras's 0.99 lags behind if an epoch is a few
+    dozen steps). Average and maximum over the image are concatenated. uint8 is scaled to [-1, 1]
+    inside the model; float32 is used as the loader gives it.
 
     Args:
         widths: Channels of the first convolution and of each stage after it.
         embedding_size: Size of the embedding.
-        residual: Whether each stage has a residual block too (He et al., 2016). From a few thousand
-            rows on they pay; a step takes about twice the time. `branches_for` decides by the
+        residual: Whether each stage also has a residual block (He et al., 2016). They help from a
+            few thousand rows on; a step takes about twice the time. `branches_for` decides by the
             number of rows.
         dropout: Dropout rate on the embedding.
     """
@@ -73,22 +73,22 @@ class BackboneBranch(Branch):
     """Any model of `keras.applications`, or any `keras.Model`, as the image encoder.
 
     A function of `keras.applications` is built without its top, with its own preprocessing inside
-    the model. A `keras.Model` is used as it is, and gets float32 pixels in [0, 255] unless
+    the model. A `keras.Model` is used unchanged, and gets float32 pixels in [0, 255] unless
     `preprocessing` names a family.
 
     Args:
         backbone: A function such as `keras.applications.MobileNetV2`, or a `functools.partial` of
             one, or a model from images to features.
-        weights: None (as initialised, or as the given model is), `"imagenet"` (downloaded by
+        weights: None (random, or the weights of the given model), `"imagenet"` (downloaded by
             Keras), or the path of a local weights file.
-        trainable: Whether the backbone is trained. If not, its batch normalization stays in
-            inference mode as well.
+        trainable: Whether the backbone is trained. If not, its batch normalization also stays in
+            inference mode.
         embedding_size: Size of the embedding.
         dropout: Dropout rate on the features.
-        value_range: Least and greatest pixel value that the loader yields: (0, 255) for uint8, (0,
-            1) for float32 images rescaled by 1/255.
+        value_range: Smallest and greatest pixel value of the loader: (0, 255) for uint8, (0, 1) for
+            float32 images rescaled by 1/255.
         preprocessing: Module of `keras.applications` whose `preprocess_input` is applied; by
-            default the function's.
+            default that of the function.
     """
 
     backbone: Callable[..., keras.Model] | keras.Model
@@ -117,15 +117,15 @@ class BackboneBranch(Branch):
         if not isinstance(backbone, keras.Model):
             if shape[-1] not in (1, 3):
                 raise ValueError(
-                    "A model of keras.applications takes images of 1 or 3 channels; choose another "
-                    f"`color_mode`. Received: shape={shape}"
+                    "Images for a model of keras.applications must have 1 or 3 channels; choose "
+                    f"another `color_mode`. Received: shape={shape}"
                 )
             if application is None:
                 application = family_of(backbone)
             shape = (*shape[:2], 3)
             backbone = backbone(include_top=False, weights=self.weights, input_shape=shape)
-            # Not by the function's `name`, which for some of them is the key to the shape of the
-            # network.
+            # Set here and not by the argument `name`, which for some functions selects the
+            # architecture.
             backbone.name = f"{name}_backbone"
         elif self.weights is not None:
             backbone.load_weights(self.weights)
@@ -144,9 +144,7 @@ class BackboneBranch(Branch):
 
 
 def family_of(backbone: Any) -> str | None:
-    """The module of a function of `keras.applications`, which has the preprocessing of its models;
-    None of others.
-    """
+    """Return the `keras.applications` module that has a function's preprocessing, or None."""
     while isinstance(backbone, functools.partial):
         backbone = backbone.func
     module = getattr(backbone, "__module__", "").rpartition(".")[2]

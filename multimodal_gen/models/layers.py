@@ -1,5 +1,4 @@
-"""The few layers that Keras does not have. Everything else in `models` is made of Keras's own
-layers.
+"""The few layers that Keras does not have; everything else in `models` uses Keras's own.
 
 All are registered for saving and written with `keras.ops`, so they run on the tensorflow, jax and
 torch backends.
@@ -15,23 +14,22 @@ import numpy as np
 from keras import ops
 
 from multimodal_gen.loaders.text.ngrams import WEIGHT_SCALE
-from multimodal_gen.models.auxiliary import HeadTerm, hand_over
+from multimodal_gen.models.auxiliary_terms import HeadTerm, hand_over
 from multimodal_gen.models.outputs import Activation, activate
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class NgramSum(keras.layers.Layer):
-    """Weighted sum of one learned vector for each n-gram: a linear layer over a sparse bag of
-    n-grams.
+    """Weighted sum of one learned vector per n-gram: a linear layer on a sparse bag of n-grams.
 
     Args:
         vocabulary_size: Number of ids, 0 included.
         units: Size of the vectors.
-        rate: Share of the n-grams dropped in training, in [0, 1); the weights of the others are
-            scaled up by 1 / (1 - rate), as in dropout.
+        rate: Share of the n-grams that is dropped in training, in [0, 1); the weights of the others
+            are scaled by 1 / (1 - rate), as in dropout.
         multiplier: Factor of the output. With an optimizer like Adam, whose steps do not depend on
-            the gradients' size, it multiplies the learning rate of this layer.
-        scale: Standard deviation of the initial vectors after `multiplier`; 0 starts from zeros.
+            the size of gradients, it multiplies the learning rate of this layer.
+        scale: Standard deviation of the initial vectors after `multiplier`; 0 starts at zero.
     """
 
     def __init__(
@@ -55,7 +53,7 @@ class NgramSum(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the `(vocabulary_size, units)` table."""
+        """Create the `(vocabulary_size, units)` table."""
         deviation = self.scale / self.multiplier
         initializer = keras.initializers.RandomNormal(stddev=deviation) if deviation else "zeros"
         self.table = self.add_weight(
@@ -83,13 +81,12 @@ class NgramSum(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class ApplicationPreprocessing(keras.layers.Layer):
-    """Scales images the way one family of `keras.applications` expects.
+    """Scales images as one family of `keras.applications` expects.
 
     Args:
         application: Name of a module of `keras.applications` with a `preprocess_input`, such as
             `"mobilenet_v2"`. None only converts to float32.
-        value_range: Least and greatest pixel value of the incoming images; they are first brought
-            to [0, 255].
+        value_range: Smallest and greatest pixel value of the input; it is first scaled to [0, 255].
     """
 
     def __init__(
@@ -108,7 +105,7 @@ class ApplicationPreprocessing(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """`(batch, height, width, channels)` in `value_range` -> the same shape, float32."""
         low, high = self.value_range
-        # The arithmetic makes a new tensor: `preprocess_input` writes into the one it is given.
+        # The arithmetic creates a new tensor, because `preprocess_input` writes into its argument.
         pixels = (ops.cast(inputs, "float32") - low) * (255.0 / (high - low))
         if self.application is None:
             return pixels
@@ -117,7 +114,7 @@ class ApplicationPreprocessing(keras.layers.Layer):
         )
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        """The input's shape as float32."""
+        """The shape of the input, as float32."""
         return keras.KerasTensor(inputs.shape, dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
@@ -131,23 +128,23 @@ class ApplicationPreprocessing(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class SumOfHeads(keras.layers.Layer):
-    """Sum of the logits of several heads, each times a non-negative scale of its own, for each
-    target another.
+    """Sum of the logits of several heads, each times its own non-negative scale per target.
 
-    While training, it hands the first `num_auxiliary` heads' own predictions over as auxiliary
-    losses. Those predictions are not scaled.
+    In training, it passes on the predictions of the first `num_auxiliary` heads alone, without
+    their scales, for auxiliary losses.
 
-    Takes a list: the heads' logits, then the masks of the inputs that rows may lack, as `masked`
+    Takes a list: the logits of the heads, then the masks of inputs that rows may lack, as `masked`
     says.
 
     Args:
-        activation: Activation of the model's output, for the heads' own predictions: `"softmax"`,
-            `"sigmoid"` or None; for several targets, target name -> (units, one of these).
-        num_auxiliary: How many of the heads, from the first on, have an auxiliary loss.
+        activation: Activation of the model's output, applied to the heads' predictions:
+            `"softmax"`, `"sigmoid"` or None; for several targets, target name -> (units, one of
+            these).
+        num_auxiliary: Number of heads, from the first on, with an auxiliary loss.
         auxiliary_weight: Weight of each of these losses.
-        learned: Whether the scales are trained. If not, they are 1 until somebody assigns them.
-        masked: Positions of the heads whose input rows may lack. The masks come after the heads, in
-            this order; where one is 0, the row has no part in that head's own loss.
+        learned: Whether the scales are trained. If not, they are 1 until they are assigned.
+        masked: Positions of the heads whose input rows may lack. The masks follow the heads, in
+            this order; a row with mask 0 does not count in that head's own loss.
     """
 
     def __init__(
@@ -170,7 +167,7 @@ class SumOfHeads(keras.layers.Layer):
         self.masked = tuple(masked)
 
     def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
-        """Makes the scales, `(heads,)`, or `(heads, targets)` where there are several targets."""
+        """Create the scales, `(heads,)`, or `(heads, targets)` for several targets."""
         several = (len(self.activation),) if isinstance(self.activation, Mapping) else ()
         self.scales = self.add_weight(
             shape=(len(input_shape) - len(self.masked), *several),
@@ -182,9 +179,7 @@ class SumOfHeads(keras.layers.Layer):
         )
 
     def call(self, inputs: list[Any], training: bool | None = None) -> Any:
-        """A list of `(batch, units)` logits, and `(batch, 1)` masks -> the logits' `(batch, units)`
-        weighted sum.
-        """
+        """`(batch, units)` logits and `(batch, 1)` masks -> the `(batch, units)` weighted sum."""
         heads = [ops.cast(head, "float32") for head in self.heads_of(inputs)]
         if training is True:
             own = [activate(head, self.activation) for head in heads[: self.num_auxiliary]]
@@ -196,7 +191,7 @@ class SumOfHeads(keras.layers.Layer):
             hand_over(self, terms if self.auxiliary_weight else ())
         scales = ops.cast(self.scales, "float32")
         if isinstance(self.activation, Mapping):
-            # Each target's scale as often as it has units: (heads, targets) -> (heads, units).
+            # Repeat each target's scale for each of its units: (heads, targets) -> (heads, units).
             units = [units for units, _ in self.activation.values()]
             scales = ops.matmul(
                 scales, np.repeat(np.eye(len(units), dtype="float32"), units, axis=1)
@@ -204,11 +199,11 @@ class SumOfHeads(keras.layers.Layer):
         return sum(head * scales[i] for i, head in enumerate(heads))
 
     def heads_of(self, inputs: list[Any]) -> list[Any]:
-        """The heads among the tensors that this layer is given."""
+        """Return the logits of the heads among the inputs of this layer."""
         return inputs[: len(inputs) - len(self.masked)]
 
     def compute_output_spec(self, inputs: list[Any], training: bool | None = None) -> Any:
-        """The first head's shape as float32."""
+        """The shape of the first head, as float32."""
         return keras.KerasTensor(inputs[0].shape, dtype="float32")
 
     def get_config(self) -> dict[str, Any]:

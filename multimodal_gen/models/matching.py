@@ -1,8 +1,7 @@
-"""What fusion "match" needs: the relation of two embeddings, and the class whose rows belong
-together.
+"""The parts of fusion "match": the relation of two embeddings, and the matching class.
 
-That class is said by its name, or found in training. Registered for saving and written with
-`keras.ops`, as the layers in `layers.py`.
+The matching class, whose inputs belong together, is given by name or found in training. Registered
+for saving and written with `keras.ops`, like the layers in `layers.py`.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from multimodal_gen.models.auxiliary import PairTerm, hand_over
+from multimodal_gen.models.auxiliary_terms import PairTerm, hand_over
 from multimodal_gen.models.outputs import class_target, outputs_of
 
-# How much faster the choice of the class is learned than everything else: within the first hundred
-# steps, before rows that do not belong together can be learned by heart.
+# How much faster the matching class is learned than everything else: within the first hundred
+# steps, before the model can memorize rows whose inputs do not belong together.
 _HASTE = 30.0
 
 
@@ -26,16 +25,15 @@ class PairRelation(keras.layers.Layer):
     """Product and absolute difference of two embeddings, which show whether the two belong
     together.
 
-    While training, it hands the pair over to a contrastive auxiliary loss.
+    In training, it passes the pair on to a contrastive auxiliary loss.
 
     Args:
-        positive: Position of the class whose rows belong together; negative positions count from
-            the end. None finds it: a trained weight for each class says how much it passes for that
-            one.
+        positive: Position of the matching class; negative positions count from the end. None finds
+            it, with a trained weight per class.
         temperature: Temperature of the contrastive loss.
         weight: Weight of the contrastive loss; 0 leaves it out.
-        target: Name of the target that is the class, where there are several targets.
-        classes: Number of classes, needed where `positive` is None.
+        target: Name of the target that is the class, if there are several targets.
+        classes: Number of classes, needed if `positive` is None.
     """
 
     def __init__(
@@ -58,9 +56,9 @@ class PairRelation(keras.layers.Layer):
         self.classes = classes
 
     def build(self, input_shape: Any) -> None:
-        """Makes the weight of each class, `(classes,)`, where the positive one is to be found."""
+        """Create the weight of each class, `(classes,)`, if the matching class must be found."""
         self.leanings = None
-        # Without the loss nothing would teach them.
+        # Without the contrastive loss, the weights would get no gradient.
         if self.positive is None and self.weight:
             self.leanings = self.add_weight(
                 (self.classes,), "zeros", dtype="float32", name="leanings"
@@ -68,9 +66,7 @@ class PairRelation(keras.layers.Layer):
 
     @property
     def shares(self) -> Any:
-        """How much each class passes for the positive one, `(classes,)` summing to 1; None where
-        `positive` says it.
-        """
+        """Probabilities that each class matches, `(classes,)` summing to 1; None if it is given."""
         return (
             None
             if self.leanings is None
@@ -78,8 +74,12 @@ class PairRelation(keras.layers.Layer):
         )
 
     def call(self, inputs: list[Any], training: bool | None = None) -> Any:
-        """Two `(batch, size)` embeddings, and where rows may lack one the `(batch, 1)` mask of
-        those that have both.
+        """Compute the relation of two embeddings.
+
+        Args:
+            inputs: Two `(batch, size)` embeddings, and if rows may lack one, the `(batch, 1)` mask
+                of rows that have both.
+            training: Whether to pass the pair on to the contrastive loss.
 
         Returns:
             `(batch, 2 * size)` float32.
@@ -91,7 +91,7 @@ class PairRelation(keras.layers.Layer):
             hand_over(
                 self, (PairTerm(first, second, self.positive, *arguments),) if self.weight else ()
             )
-        # Entries of a unit vector are near size**-0.5; this brings both features near 1.
+        # Entries of a unit vector are near size**-0.5; this scales both features to about 1.
         size = float(first.shape[-1])
         return ops.concatenate(
             [first * second * size, ops.abs(first - second) * size**0.5], axis=-1
@@ -108,20 +108,19 @@ class PairRelation(keras.layers.Layer):
 
 
 def _normalized(tensor: Any) -> Any:
-    # `ops.normalize` has no gradient at zero but NaN, and the embedding of an empty caption is
-    # zero.
+    # `ops.normalize` has the gradient NaN at zero, and the embedding of an empty caption is zero.
     return tensor * ops.rsqrt(ops.sum(ops.square(tensor), axis=-1, keepdims=True) + 1e-6)
 
 
 def position_of(positive: Any, target: Any) -> int:
-    """The position of a class among those of the one target that is a class.
+    """Return the position of a class in the only target that is a class.
 
     Args:
         positive: Name of the class.
         target: A target, or a mapping of names to targets.
 
     Raises:
-        ValueError: If the target has no such class, or no names of classes.
+        ValueError: If the target has no such class, or no class names.
     """
     units, activation = outputs_of(target)
     name, _ = class_target(activation, units)
@@ -129,37 +128,34 @@ def position_of(positive: Any, target: Any) -> int:
     if positive not in names:
         known = f"they are {list(names)!r}" if names else "the target has no `class_names`"
         raise ValueError(
-            f"`positive` must name the class whose rows belong together; {known}. Received: "
+            f"`positive` must be one of the target's classes; {known}. Received: "
             f"positive={positive!r}"
         )
     return list(names).index(positive)
 
 
 def chosen_class(model: keras.Model, target: Any) -> str | None:
-    """A sentence on which class was found to be the one whose rows belong together; None where none
-    had to be found.
-    """
+    """Return a sentence about the matching class that was found, or None if it was given."""
     layer = _relation(model)
     if layer is None or layer.shares is None:
         return None
     share = float(np.max(ops.convert_to_numpy(layer.shares)))
     return (
-        f"Fusion 'match': rows of the class {matching_class(model, target)!r} were taken to belong "
-        f"together, with a share of {share:.2f}; `positive` (--positive) settles it."
+        f"Fusion 'match' took the inputs of class {matching_class(model, target)!r} to belong "
+        f"together, with a share of {share:.2f}; set `positive` (--positive) to choose."
     )
 
 
 def matching_class(model: keras.Model, target: Any) -> Any:
-    """The class whose rows a model with fusion "match" has taken as belonging together.
+    """Return the class whose inputs a model with fusion "match" takes to belong together.
 
     Args:
-        model: A model of `build_fusion_classifier`, trained where the class was not said.
+        model: A model of `build_fusion_classifier`, trained if the class was not given.
         target: The target, or the mapping of targets, that the model was built for.
 
     Returns:
-        The class's name, or its position where the target has no `class_names`; None for a model
-        with another fusion. Of a model that was not trained, where the class was not said, the
-        first one.
+        The name of the class, or its position if the target has no `class_names`; None for another
+        fusion. For an untrained model without `positive`, the first class.
     """
     layer = _relation(model)
     if layer is None:

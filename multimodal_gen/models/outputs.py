@@ -1,8 +1,7 @@
-"""From logits to predictions, for one target and for several.
+"""From logits to predictions, for one target or several.
 
-A fusion makes one tensor of logits, however many targets there are: those of several targets stand
-side by side, and what they mean is told by an `Activation`. So a fusion, and whoever weighs its
-heads, need not know about targets.
+A fusion makes one tensor of logits, with the logits of several targets side by side, and an
+`Activation` says what they mean. So fusions and calibration need not know about targets.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from typing import Any, Protocol
 import keras
 from keras import layers
 
-# The name of a Keras activation, or None; for several targets, name -> (units, such a name), in
-# their order.
+# The name of a Keras activation, or None; for several targets, name -> (units, activation), in the
+# order of their logits.
 Activation = str | None | Mapping[str, tuple[int, str | None]]
 
 
 class Target(Protocol):
-    """What a model needs to know of its target."""
+    """What a model needs to know about its target."""
 
     @property
     def units(self) -> int:
@@ -32,12 +31,12 @@ class Target(Protocol):
 
 
 def outputs_of(target: Target | Mapping[str, Target]) -> tuple[int, Activation]:
-    """The number of logits, and their activation, that a target or a mapping of targets asks for.
+    """Return the number of logits, and their activation, for a target or a mapping of targets.
 
     Raises:
-        TypeError: If there is something else than a target.
-        ValueError: If a mapping is empty or has a name that cannot be one, or a target is not for a
-            dense head.
+        TypeError: If something is not a target.
+        ValueError: If a mapping is empty or has an invalid name, or a target does not fit a dense
+            head.
     """
     if not isinstance(target, Mapping):
         return _units(target, "target"), target.activation
@@ -70,15 +69,15 @@ def _units(target: Any, name: str) -> int:
     spec = getattr(target, "spec", None)
     if spec is not None and math.prod(spec.shape) not in (1, units):
         raise ValueError(
-            "A head puts out `units` numbers a row, and this target needs some for each of its "
-            f"positions; build a model of your own for it. Received: {name} of shape {spec.shape} "
+            "A target must need `units` outputs per row. This one needs outputs for each "
+            f"position, so build your own model for it. Received: {name} of shape {spec.shape} "
             f"with units={units}"
         )
     return units
 
 
 def slices(activation: Mapping[str, tuple[int, str | None]]) -> dict[str, slice]:
-    """Target name -> where its logits stand in the last axis."""
+    """Return target name -> slice of its logits in the last axis."""
     found, start = {}, 0
     for name, (units, _) in activation.items():
         found[name] = slice(start, start + units)
@@ -87,8 +86,10 @@ def slices(activation: Mapping[str, tuple[int, str | None]]) -> dict[str, slice]
 
 
 def activate(logits: Any, activation: Activation) -> Any:
-    """Predictions `(batch, units)`, or a dict of them by target name, from logits `(batch, units of
-    all targets)`.
+    """Turn logits `(batch, units of all targets)` into predictions.
+
+    Returns:
+        `(batch, units)`, or for several targets a dict of these by target name.
     """
     if not isinstance(activation, Mapping):
         return keras.activations.get(activation)(logits)
@@ -99,7 +100,7 @@ def activate(logits: Any, activation: Activation) -> Any:
 
 
 def output_layers(logits: Any, activation: Activation) -> Any:
-    """As `activate`, with symbolic tensors and a named layer for each output."""
+    """Like `activate`, with symbolic tensors and a named layer per output."""
     if not isinstance(activation, Mapping):
         return layers.Activation(activation or "linear", dtype="float32", name="predictions")(
             logits
@@ -113,8 +114,9 @@ def output_layers(logits: Any, activation: Activation) -> Any:
 
 
 def class_target(activation: Activation, units: int) -> tuple[str | None, int]:
-    """The one target that is a class: its name (None where there is but one target) and its number
-    of outputs.
+    """Return name and number of outputs of the only target that is a class.
+
+    The name is None for a single target.
 
     Raises:
         ValueError: If there is none, or more than one.
@@ -125,12 +127,12 @@ def class_target(activation: Activation, units: int) -> tuple[str | None, int]:
     found = {name: one[0] for name, one in named.items() if is_class(*one)}
     if len(found) != 1:
         raise ValueError(
-            "Fusion 'match' needs exactly one target that is a class, whose rows belong together "
-            f"or do not; for other targets take 'joint'. Received: {len(found)} such targets"
+            "Fusion 'match' needs exactly one target that is a class; for other targets use "
+            f"'joint'. Received: {len(found)} such targets"
         )
     return next(iter(found.items()))
 
 
 def is_class(units: int, activation: str | None) -> bool:
-    """Whether outputs are the probabilities of classes of which one is right."""
+    """Return whether outputs are the probabilities of exclusive classes."""
     return activation == "softmax" or (activation == "sigmoid" and units == 1)

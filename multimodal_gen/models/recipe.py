@@ -1,9 +1,7 @@
-"""The training recipe that the command line uses, as one function: optimizer, schedule, length, and
-the guard.
+"""The training recipe of the command line: optimizer, schedule, epochs and calibration.
 
-How long to train, and how deep, depends on the number of rows: `epochs_for` and `branches_for`. The
-recipe calls `model.compile` and `model.fit` and nothing else of its own; whoever wants other
-choices calls those.
+`epochs_for` and `branches_for` choose epochs and depth by the number of rows. The recipe only calls
+`model.compile`, `model.fit` and `calibrate_heads`; call those yourself for other choices.
 """
 
 from __future__ import annotations
@@ -23,25 +21,23 @@ from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.sequence.keras_inside.epochs import FollowFit
 from multimodal_gen.sequence.reader import BatchReader
 
-# Passes over the table shrink as it grows, so that training takes about the same number of steps.
+# Rows seen in all epochs together: a larger table gets fewer epochs, so that training takes about
+# the same number of steps.
 _ROW_VISITS = 115_000
 _MIN_EPOCHS, _MAX_EPOCHS = 5, 40
 _RESIDUAL_ROWS = 3000
 
 
 def epochs_for(num_rows: int) -> int:
-    """Passes over a training table of this many rows: 40 up to 2,875 rows, 20 at 5,750, 5 from
-    23,000 on.
-    """
+    """Return the epochs for a table: 40 up to 2,875 rows, 20 at 5,750, 5 from 23,000 on."""
     return min(max(round(_ROW_VISITS / max(num_rows, 1)), _MIN_EPOCHS), _MAX_EPOCHS)
 
 
 def branches_for(inputs: Mapping[str, Any], num_rows: int) -> dict[str, Branch]:
-    """The branches that suit a training table of this many rows, where they are not the default
-    ones.
+    """Return the branches that suit a number of training rows, if not the default ones.
 
-    From 3,000 rows on, pictures get residual blocks: they raise accuracy on several thousand rows,
-    not on one thousand.
+    From 3,000 rows on, pictures get residual blocks. They raise accuracy on several thousand rows,
+    but not on one thousand.
 
     Args:
         inputs: Name -> loader (anything with a `spec`), as for `build_fusion_classifier`.
@@ -62,12 +58,12 @@ class KeepBest(keras.callbacks.Callback):
     """Early stopping on the validation accuracy, by the one-standard-error rule.
 
     Keeps the weights of the last epoch whose accuracy is at most one standard error below the best.
-    Differences smaller than that are chance, and under a falling learning rate the later of two
-    equal epochs is the better one (Breiman et al., 1984, section 3.4.3, for the rule).
+    Smaller differences are chance, and with a falling learning rate the later of two equal epochs
+    is better (Breiman et al., 1984, section 3.4.3, for the rule).
 
     Args:
-        num_rows: Validation rows, which the standard error depends on.
-        patience: Epochs without a better accuracy before training stops.
+        num_rows: Number of validation rows, which determines the standard error.
+        patience: Epochs without improvement before training stops.
     """
 
     def __init__(self, num_rows: int, patience: int) -> None:
@@ -76,11 +72,11 @@ class KeepBest(keras.callbacks.Callback):
         self.best, self.best_epoch, self.kept_epoch = 0.0, 0, 0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Keep what there is, should no epoch give an accuracy."""
+        """Keep the initial weights, in case no epoch gives an accuracy."""
         self.weights = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Look at the accuracy, keep the weights or stop."""
+        """Check the accuracy, and keep the weights or stop."""
         accuracy = float((logs or {})["val_accuracy"])
         if accuracy > self.best:
             self.best, self.best_epoch = accuracy, epoch
@@ -90,17 +86,17 @@ class KeepBest(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def get_state(self) -> dict[str, Any]:
-        """What `ResumeTraining` keeps of it."""
+        """Return the state for `ResumeTraining`."""
         return {
             name: getattr(self, name) for name in ("best", "best_epoch", "kept_epoch", "weights")
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take what `get_state` gave."""
+        """Restore the state from `get_state`."""
         self.__dict__.update(state)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Put the kept weights back."""
+        """Restore the kept weights."""
         self.model.set_weights(self.weights)
         self.model.history.best_epoch = self.kept_epoch
 
@@ -112,8 +108,8 @@ def _num_rows(data: Any) -> int:
 def _check(model: Any, target: Any, sequences: Mapping[str, Any]) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
-            "`model` must be a Keras model, such as `build_fusion_classifier` returns. Received: "
-            f"model={model!r}"
+            "`model` must be a Keras model, such as the result of `build_fusion_classifier`. "
+            f"Received: model={model!r}"
         )
     for name, one in target.items() if isinstance(target, Mapping) else [(None, target)]:
         if isinstance(one, type) or not hasattr(one, "loss") or not hasattr(one, "metrics"):
@@ -125,13 +121,13 @@ def _check(model: Any, target: Any, sequences: Mapping[str, Any]) -> None:
     for name, data in sequences.items():
         if not isinstance(data, keras.utils.PyDataset):
             raise TypeError(
-                f"`{name}` must be a MultimodalSequence, or another `keras.utils.PyDataset`. "
+                f"`{name}` must be a MultimodalSequence or another `keras.utils.PyDataset`. "
                 f"Received: {name} of type {type(data).__name__}"
             )
         if data.num_batches is None:
             raise TypeError(
-                f"`{name}` must have an end, as the length of the schedule depends on it; for an "
-                "endless one call `model.compile` and `model.fit` yourself. Received: "
+                f"`{name}` must not be endless, as the schedule depends on its length; for an "
+                "endless one, call `model.compile` and `model.fit` yourself. Received: "
                 f"{name}.num_batches=None"
             )
 
@@ -151,38 +147,38 @@ def fit_with_recipe(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ) -> keras.callbacks.History:
-    """Compiles and trains a model with defaults that are good on small tables, from scratch.
+    """Compile and train a model from scratch, with defaults that work well on small tables.
 
     AdamW (Loshchilov and Hutter, 2019) without decay of biases and normalization, a cosine schedule
-    after 10 % of warm-up, epochs by the size of the table. With validation data: early stopping on
-    the validation accuracy (`KeepBest`), or on the validation loss where there are several targets
-    or one that has no accuracy; and then `calibrate_heads`, so that a weak input does not spoil a
-    strong one. N-grams learn five times as fast (`NgramBranch.multiplier`). Computes in the dtype
-    policy that the model was built with.
+    after 10 % warm-up, and a number of epochs that depends on the rows. With validation data: early
+    stopping on the validation accuracy (`KeepBest`), or on the validation loss for several targets
+    or one without accuracy; then `calibrate_heads`, so that a weak input does not harm a strong
+    one. N-grams learn five times as fast (`NgramBranch.multiplier`). Uses the dtype policy that the
+    model was built with.
 
     Args:
-        model: An uncompiled or compiled model; it is compiled anew.
+        model: A model; it is compiled, again if necessary.
         target: The target that the model was built for, or the mapping of targets: `loss` and
             `metrics` are used.
-        train_data: A `keras.utils.PyDataset` with `num_batches`, which shuffles its rows itself.
+        train_data: A `keras.utils.PyDataset` with `num_batches` that shuffles its rows itself.
         validation_data: Likewise, without shuffling or augmentation.
         epochs: Passes over the training rows. Default: `epochs_for` their number.
-        learning_rate: Greatest learning rate, reached after the warm-up.
+        learning_rate: Peak learning rate, reached after the warm-up.
         weight_decay: Decoupled weight decay, as a factor of the learning rate.
-        metrics: Further metrics to report besides the target's own; for several targets, lists by
-            target name.
+        metrics: Metrics in addition to the target's own; for several targets, lists by target name.
         patience: Epochs without a better validation accuracy, or loss, before training stops.
             Default: half of `epochs`, but at least 5.
-        calibrate: Whether to weigh the heads on the validation data in the end.
-        callbacks: Further callbacks.
-        verbose: As in `fit`. Unless it is 0, a last line says which class fusion "match" has found.
+        calibrate: Whether to weigh the heads on the validation data at the end.
+        callbacks: Additional callbacks.
+        verbose: As in `fit`. Unless it is 0, the last line names the class that fusion "match" has
+            found.
 
     Returns:
-        The history of `fit`. The model holds the weights that early stopping kept;
-        `history.best_epoch` says of which epoch, counting from 0.
+        The history of `fit`. The model has the weights that early stopping kept;
+        `history.best_epoch` is their epoch, counting from 0.
 
     Raises:
-        TypeError: If the model, the target or the data is something else, or the data is endless.
+        TypeError: If the model, the target or the data has the wrong type, or the data is endless.
     """
     check_switches(calibrate=calibrate)
     sequences = {"train_data": train_data} | (
@@ -195,7 +191,7 @@ def fit_with_recipe(
         raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
     steps = epochs * int(train_data.num_batches)
     warmup = max(math.ceil(0.1 * steps), 1)
-    # Not from zero: a run of one step would learn nothing.
+    # Starts above zero, or a run of a single step would learn nothing.
     schedule = keras.optimizers.schedules.CosineDecay(
         learning_rate / warmup,
         max(steps - warmup, 1),
@@ -218,7 +214,7 @@ def fit_with_recipe(
                 "val_loss", patience=patience, mode="min", restore_best_weights=True
             )
         )
-    # Of a dataset of one's own, that counts epochs in another way, nothing is known.
+    # A user's own dataset may count epochs differently, so it is left alone.
     following = [FollowFit(train_data)] if isinstance(train_data, BatchReader) else []
     history = model.fit(
         train_data,
@@ -239,18 +235,18 @@ def fit_with_recipe(
 
 
 def _watched(target: Any, metrics: Any) -> tuple[Any, Any, bool]:
-    # Losses and metrics as `compile` takes them, and whether there is an accuracy to stop by.
+    # Losses and metrics for `compile`, and whether there is an accuracy for early stopping.
     if not isinstance(target, Mapping):
         if isinstance(metrics, Mapping):
             raise TypeError(
-                f"`metrics` must be a list where there is one target. Received: metrics={metrics!r}"
+                f"`metrics` must be a list for a single target. Received: metrics={metrics!r}"
             )
         own = list(target.metrics)
         return target.loss, [*own, *metrics], any(metric.name == "accuracy" for metric in own)
     metrics = metrics or {}
     if not isinstance(metrics, Mapping) or not set(metrics) <= set(target):
         raise TypeError(
-            f"`metrics` must map names of targets to lists; the targets are {list(target)}. "
+            f"`metrics` must map target names to lists; the targets are {list(target)}. "
             f"Received: metrics={metrics!r}"
         )
     losses = {name: one.loss for name, one in target.items()}

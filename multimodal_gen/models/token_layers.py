@@ -1,7 +1,6 @@
-"""The layers of the token branch that Keras does not have: what they give for a caption does not
-depend on its padding.
+"""Layers of the token branch that Keras does not have. Their results do not depend on padding.
 
-Registered for saving and written with `keras.ops`, as those in `layers.py`.
+Registered for saving and written with `keras.ops`, like the layers in `layers.py`.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class MaskedMean(keras.layers.Layer):
-    """Mean of the positions that are not padding; zeros where all are.
+    """Mean of the positions that are not padding; zeros if all are.
 
-    Keras's `GlobalAveragePooling1D` gives NaN for a row that is all padding, which an empty caption
-    is.
+    Keras's `GlobalAveragePooling1D` gives NaN for a row that is all padding, such as an empty
+    caption.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class MaskedMean(keras.layers.Layer):
         return ops.sum(inputs * present, axis=1) / ops.maximum(ops.sum(present, axis=1), 1.0)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """The positions are gone, and the mask with them."""
+        """None, because the result has no positions to mask."""
         return
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -44,8 +43,7 @@ class MaskedMean(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class AddPositions(keras.layers.Layer):
-    """Adds a learned vector for each position, counted from the first that is not padding, however
-    much there is.
+    """Adds a learned vector per position, counted from the first one that is not padding.
 
     Args:
         length: The greatest number of positions.
@@ -59,7 +57,7 @@ class AddPositions(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the `(length, size)` table."""
+        """Create the `(length, size)` table."""
         initializer = keras.initializers.RandomNormal(stddev=0.02)
         self.positions = self.add_weight(
             (self.length, input_shape[-1]), initializer, name="positions"
@@ -69,13 +67,13 @@ class AddPositions(keras.layers.Layer):
         """`(batch, up to length, size)`, mask `(batch, up to length)` -> the shape of the inputs.
 
         Raises:
-            ValueError: If there are more positions.
+            ValueError: If there are more than `length` positions.
         """
         positions = inputs.shape[1]
-        # It is no number while a model is exported for captions of any length.
+        # It is not an integer while a model is exported for captions of any length.
         if isinstance(positions, int) and positions > self.length:
             raise ValueError(
-                f"There are vectors for {self.length} positions. Received: {positions} positions"
+                f"There must be at most {self.length} positions. Received: {positions} positions"
             )
         present = (
             ops.ones(ops.shape(inputs)[:2], "int32") if mask is None else ops.cast(mask, "int32")

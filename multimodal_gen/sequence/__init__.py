@@ -1,12 +1,11 @@
-"""What Keras is given: a plan and loaders make batches of a table, for `fit`, `evaluate` and
-`predict`.
+"""The Sequence that Keras is given: batches of a table for `fit`, `evaluate` and `predict`.
 
-Read `sequence.py` first, with `arguments.py` for its checks and `description.py` for its print;
-then `reader.py`, which is what Keras calls, and `read_ahead.py`, which starts the next batches.
-`input_names.py` and `output_shapes.py` look whether a model fits. `state.py` says where a sequence
-stands, `replay.py` makes one row again, `resume/` continues a training that was interrupted.
-`keras_inside/` holds everything that leans on private parts of Keras. Importing this folder imports
-no Keras.
+Start with `sequence.py`; `arguments.py` checks its arguments and `description.py` prints it. Then
+read `reader.py`, which Keras calls, `epoch_checks.py`, which runs before each epoch, and
+`read_ahead.py`, which starts the next batches. `input_names.py` and `output_shapes.py` check that a
+model fits the data. `state.py` saves a position, `replay.py` makes one row again, and `resume/`
+continues an interrupted training run. `keras_inside/` holds everything that depends on private
+parts of Keras. Importing this folder does not import Keras.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["MultimodalSequence"]
 
 
 def __getattr__(name: str) -> Any:
-    # Keras is imported when the class is asked for, as most files of this folder do without.
+    # Imported on first use: most files of this folder do not need Keras, and it is slow to import.
     if name != "MultimodalSequence":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from multimodal_gen.sequence.sequence import MultimodalSequence

@@ -1,4 +1,4 @@
-"""Arguments of `MultimodalSequence`, checked before anything is built of them."""
+"""Checks of the arguments of `MultimodalSequence`, before anything is built from them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ from multimodal_gen.spec import with_masks
 def check_loaders(
     inputs: Mapping[str, Loader], target: Loader | Mapping[str, Loader] | None
 ) -> None:
-    """Refuse inputs that are no mapping of names to loaders, and a target that is no loader or
-    mapping of them.
-    """
+    """Refuse inputs or targets that are not loaders, or mappings of names to loaders."""
     if not isinstance(inputs, Mapping) or not inputs:
         raise ValueError(
             f'`inputs` must map at least one name to a loader, as in {{"image": loader}}. '
@@ -60,23 +58,23 @@ def check_loaders(
 def check_workers(
     workers: Any, use_multiprocessing: Any, max_queue_size: Any, threads: Any
 ) -> None:
-    """Refuse Keras's own workers, and numbers of batches ahead or threads that are not counts."""
+    """Refuse Keras's own workers, and invalid numbers of threads or batches ahead."""
     if workers != 1 or use_multiprocessing:
         raise ValueError(
-            "Keras's own workers replay stale batches on jax and torch, and its processes hang if "
-            "one dies; leave `workers=1`. Decoding is spread over `threads`, and `max_queue_size` "
-            f"batches are prepared ahead. Received: workers={workers!r}, "
+            "`workers` must be 1 and `use_multiprocessing` False: Keras's own workers replay "
+            "stale batches on jax and torch, and its processes hang if one dies. Use `threads` "
+            f"and `max_queue_size` instead. Received: workers={workers!r}, "
             f"use_multiprocessing={use_multiprocessing!r}"
         )
     if not _is_count(max_queue_size, 0) or not (threads is None or _is_count(threads, 1)):
         raise ValueError(
-            "`max_queue_size` must be an integer, at least 0, and `threads` one of at least 1, or "
-            f"None. Received: max_queue_size={max_queue_size!r}, threads={threads!r}"
+            "`max_queue_size` must be an integer of at least 0, and `threads` an integer of at "
+            f"least 1 or None. Received: max_queue_size={max_queue_size!r}, threads={threads!r}"
         )
 
 
 def check_form(inputs: Mapping[str, Loader], inputs_as: str) -> None:
-    """Refuse a form of a batch's inputs that there is not, or not for these inputs."""
+    """Refuse an unknown `inputs_as`, and "array" for more than one input."""
     names = list(with_masks(inputs))
     if inputs_as not in INPUTS_AS or (inputs_as == "array" and len(names) != 1):
         raise ValueError(
@@ -86,7 +84,7 @@ def check_form(inputs: Mapping[str, Loader], inputs_as: str) -> None:
 
 
 def check_together(inputs: Mapping[str, Loader], targets: Mapping[str | None, Loader]) -> None:
-    """Refuse a target that asks for what another loader reads than those of the inputs."""
+    """Refuse a target that refers to a loader which is not among the inputs."""
     for target in targets.values():
         if isinstance(target, Target):
             target.check_inputs(inputs)
@@ -94,11 +92,10 @@ def check_together(inputs: Mapping[str, Loader], targets: Mapping[str | None, Lo
 
 
 def check_operations(sample_augment: Any, batch_augment: Any) -> None:
-    """Refuse operations that are no list, that belong elsewhere, or that are classes in place of
-    objects.
+    """Refuse operations that are not in a list, are classes, or belong to another argument.
 
     Raises:
-        ValueError: It says where an operation belongs.
+        ValueError: It names the argument that an operation belongs to.
     """
     places: dict[str, Any] = {
         "sample_augment": SampleAugmentation,
@@ -115,7 +112,7 @@ def check_operations(sample_augment: Any, batch_augment: Any) -> None:
             if isinstance(operation, type):
                 wanted = operation.__name__
                 raise ValueError(
-                    f"Give `{name}` an object, as in {wanted}(), not a class. Received: "
+                    f"`{name}` must hold objects, not classes; write {wanted}(). Received: "
                     f"{operation!r}"
                 )
             home = next(
@@ -133,11 +130,10 @@ def check_operations(sample_augment: Any, batch_augment: Any) -> None:
 def check_policy(
     on_error: Any, max_error_rate: Any, read_timeout: Any, *, has_target: bool
 ) -> None:
-    """Refuse values of these arguments of `MultimodalSequence` that mean nothing.
+    """Refuse invalid values of the arguments that say how errors are handled.
 
     Raises:
-        ValueError: If one is out of its range, or rows would be skipped of which predictions are
-            wanted.
+        ValueError: If one is out of range, or "skip" is used without a target.
     """
     if on_error not in POLICIES:
         raise ValueError(
@@ -145,9 +141,8 @@ def check_policy(
         )
     if on_error == "skip" and not has_target:
         raise ValueError(
-            'Without a target, `on_error="skip"` would leave predictions that belong to no row; '
-            'take "blank", which '
-            "keeps a place for every row. Received: on_error='skip', target=None"
+            'Without a target, use `on_error="blank"`: "skip" would drop rows from the '
+            "predictions. Received: on_error='skip', target=None"
         )
     if not 0 < max_error_rate <= 1:
         raise ValueError(
@@ -161,10 +156,10 @@ def check_policy(
 
 
 def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler | None:
-    """The argument `sampler` of a sequence, checked; "balanced" is by the classes of its target.
+    """Check the argument `sampler`; "balanced" uses the classes of the target.
 
     Raises:
-        ValueError: If it is no sampler, or there is no single target to balance by.
+        ValueError: If it is not a sampler, or there is no single target to balance by.
     """
     if sampler is None or isinstance(sampler, Sampler):
         return sampler
@@ -176,8 +171,8 @@ def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler
         )
     if not isinstance(target, Target) or not target.one_class:
         raise ValueError(
-            'sampler="balanced" needs a single target with one class per row, such as ClassLabel; '
-            "for another column of classes take `BalancedSampler(column)`. Received: "
+            'sampler="balanced" needs a single target with one class per row, such as '
+            "ClassLabel; for another column, use `BalancedSampler(column)`. Received: "
             f"target={target!r}"
         )
     return target.balanced_sampler()

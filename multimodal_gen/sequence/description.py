@@ -1,4 +1,4 @@
-"""What a sequence says of itself when it is printed."""
+"""The text that a sequence prints about itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multimodal_gen.spec import mask_names
 def describe(
     plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int, endless: bool, ahead: int
 ) -> str:
-    """Rows, batches, inputs, targets, order, and how batches are prepared, a line each."""
+    """Describe rows, batches, inputs, targets, order and preparation, one line each."""
     short = plan.num_rows % plan.batch_size
     shorter = f", the last of {short}" if short and not plan.drop_remainder else ""
     masks = mask_names(assembly.inputs)
@@ -20,7 +20,7 @@ def describe(
     order = order if sampler is None else f"rows drawn by {sampler!r}"
     lines = [
         f"MultimodalSequence: {plan.num_rows:,} rows in {plan.num_batches:,} batches of "
-        f"{plan.batch_size}{shorter}{', over and over' if endless else ''}",
+        f"{plan.batch_size}{shorter}{', endlessly' if endless else ''}",
         *(
             f"  {name}: {loader.spec} from {loader.column!r}"
             f"{f', with {masks[name]} where it may be missing' if name in masks else ''}"
@@ -41,8 +41,8 @@ def describe(
         lengths = f"{', '.join(shorter_lengths)} or {longest}" if shorter_lengths else longest
         padded, unbucketed = assembly.buckets.padding(plan, epoch)
         lines.append(
-            f"  {assembly.buckets.name} padded to {lengths} ids by length: {padded:.0%} padding in "
-            f"place of {unbucketed:.0%}".replace("%", " %")
+            f"  {assembly.buckets.name} padded to {lengths} ids by length: {padded:.0%} padding "
+            f"instead of {unbucketed:.0%}".replace("%", " %")
         )
     if assembly.cache is not None:
         size = as_text(
@@ -54,7 +54,7 @@ def describe(
         becomes = "left out" if assembly.on_error == "skip" else "blank"
         rate = f"{assembly.max_error_rate:.3g}"
         lines.append(
-            f"  rows that cannot be loaded are {becomes}, up to a share of {rate}; by now "
+            f"  rows that cannot be loaded are {becomes}, up to a share of {rate}; so far "
             f"{assembly.failures}"
         )
     if assembly.weights.by_column:

@@ -1,9 +1,7 @@
-"""Whether what a model puts out is what the target of a sequence or bundle needs: shapes only,
-nothing is computed.
+"""Check that the outputs of a model have the shapes that a target needs. Nothing is computed.
 
-Keras compares little. On jax a class number beyond the outputs has the loss 0, and a column of
-numbers is broadcast against any outputs, so that a model learns nonsense from another target in
-silence.
+Keras checks little here. On jax, a class number beyond the outputs has the loss 0, and a column of
+numbers is broadcast against any outputs. A model then trains on the wrong target without an error.
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ if TYPE_CHECKING:
 
 Targets = Target | Mapping[str, Target] | None
 
-# Losses of Keras that compare a row's outputs with its target number by number, or with its class.
-# Others, such as "circle", make of outputs what they like.
+# Losses of Keras that compare outputs with the target number by number, or with its class. Others,
+# such as "circle", may take outputs of any shape, so they are not checked.
 _BINARY = {"binary_crossentropy", "binary_focal_crossentropy"}
 _SPARSE = "sparse_categorical_crossentropy"
 _PLAIN = {
@@ -39,30 +37,30 @@ _PLAIN = {
 
 
 def check_class_weight(class_weight: Any, targets: Mapping[str | None, Any]) -> None:
-    """Refuse Keras's `class_weight` for several targets, which it looks up in the labels of one.
+    """Refuse Keras's `class_weight` for several targets, as Keras looks it up in the labels of one.
 
     Args:
-        class_weight: What `fit` was given.
-        targets: The targets of the sequence that it trains on; a single one has no name.
+        class_weight: The argument of `fit`.
+        targets: Target name -> target of the sequence; None for a single target.
 
     Raises:
-        ValueError: It says where such weights go.
+        ValueError: If it is given for named targets; it says where such weights belong.
     """
     if class_weight is not None and None not in targets:
         raise ValueError(
-            "Keras's `class_weight` is for a model of one target. Give it to the data instead, by "
-            f"target: `MultimodalSequence(..., class_weight={{target: weights}})`; the targets are "
-            f"{list(targets)}. Received: class_weight={class_weight!r}"
+            "Keras's `class_weight` works for a single target only. Pass it to the data "
+            "instead: `MultimodalSequence(..., class_weight={target: weights})`; the targets "
+            f"are {list(targets)}. Received: class_weight={class_weight!r}"
         )
 
 
 def map_outputs(function: Callable[[Any], Any], outputs: Any) -> Any:
-    """What a function makes of a model's only output, or of each of several by name.
+    """Apply a function to each output of a model, keeping the form of the outputs.
 
     Args:
-        function: What is applied to each.
-        outputs: One, or a mapping of names to several, or a list; those of a list go by their
-            places, and the one of a list of one stands alone.
+        function: Applied to each output.
+        outputs: One output, a mapping of names to outputs, or a list. A list becomes a mapping of
+            positions to outputs; a list of one is treated as a single output.
     """
     if isinstance(outputs, list | tuple):
         outputs = dict(enumerate(outputs)) if len(outputs) > 1 else outputs[0]
@@ -70,24 +68,21 @@ def map_outputs(function: Callable[[Any], Any], outputs: Any) -> Any:
 
 
 def structure(model: keras.Model, what: str) -> Any:
-    """The symbolic "input" or "output" in the form that the model was made with; None without a
-    graph of layers.
-    """
+    """Return the symbolic "input" or "output" of a model, or None without a graph of layers."""
     import keras
 
     if not isinstance(model, keras.Sequential):
         return getattr(model, what, None)
-    # A Sequential has one, and no attribute for it before it is called.
+    # A Sequential has one, but the attribute does not exist before the model is called.
     found = getattr(model, f"{what}s", None)
     return found[0] if found else None
 
 
 def check_shapes(shapes: Any, target: Targets) -> None:
-    """Compare shapes of outputs, the batch axis left out, with what a target or each of several
-    needs.
+    """Compare the shapes of outputs, without the batch axis, with what the targets need.
 
     Raises:
-        ValueError: If there are other outputs, or other numbers of them.
+        ValueError: If names or numbers of outputs differ.
     """
     if target is None:
         return
@@ -99,8 +94,8 @@ def check_shapes(shapes: Any, target: Targets) -> None:
         )
         wanted = "a single target" if names is None else f"targets named {sorted(names)}"
         raise ValueError(
-            "The model must have one output for a single target, and for a mapping of targets a "
-            f"dict of outputs by the same names; it has {found}. Received: {wanted}"
+            "The outputs must match the targets: one output for a single target, or a dict of "
+            f"outputs with the targets' names. The model has {found}. Received: {wanted}"
         )
     for name, one, shape in paired(target, shapes):
         _check_shape(name, one, shape)
@@ -110,28 +105,25 @@ def _check_shape(name: str, one: Target, shape: Any) -> None:
     numbers = math.prod(one.output_shape)
     if None not in shape and math.prod(shape) not in (one.units, numbers):
         raise ValueError(
-            f"The model must put out {numbers} numbers a row, as the {type(one).__name__} on "
-            f"{one.column!r} has it in `units`. Received: outputs{name} of shape {tuple(shape)}"
+            f"The model must have {numbers} outputs per row, the `units` of the "
+            f"{type(one).__name__} on {one.column!r}. Received: outputs{name} of shape "
+            f"{tuple(shape)}"
         )
 
 
 def check_target(method: str | None, model: Any, targets: Mapping[Any, Any]) -> None:
-    """Compare the targets of a sequence with the outputs of the model that Keras trains or scores
-    on it.
+    """Compare the targets of a sequence with the outputs of the model that Keras runs on it.
 
-    A model is left alone whose outputs are not known beforehand, or that makes its loss itself or
-    from a function that is not one of Keras's plain ones; so is a loader that is no `Target`.
+    Models with unknown outputs, their own loss or a loss outside Keras's plain ones are not
+    checked, nor are loaders that are not a `Target`.
 
     Args:
-        method: "fit", "evaluate" or "predict", which takes no notice of targets; None if none is
-            running.
-        model: Whose it is.
-        targets: Target name -> target of the sequence; the name is None where there is one without
-            a name.
+        method: "fit", "evaluate" or "predict", which ignores targets; None if none is running.
+        model: The model whose method it is.
+        targets: Target name -> target of the sequence; None for a single target.
 
     Raises:
-        ValueError: If there is no target, or one by a name for an output without, or the numbers
-            differ.
+        ValueError: If there is no target, or names or numbers of outputs differ.
     """
     if method not in ("fit", "evaluate") or model is None or not _plainly_trained(model):
         return
@@ -139,15 +131,15 @@ def check_target(method: str | None, model: Any, targets: Mapping[Any, Any]) -> 
     losses = [_name_of(one) for one in (loss.values() if isinstance(loss, Mapping) else [loss])]
     if not targets and all(name in _PLAIN for name in losses):
         raise ValueError(
-            f"`{method}` compares what the model puts out with a target: give the sequence one, as "
-            "in `MultimodalSequence(table, inputs, target)`. Received: a sequence with target=None"
+            f"`{method}` needs a target, as in `MultimodalSequence(table, inputs, target)`. "
+            "Received: a sequence with target=None"
         )
     outputs = structure(model, "output")
     if not targets or outputs is None or isinstance(outputs, list | tuple):
         return
     shapes = map_outputs(lambda tensor: tuple(tensor.shape[1:]), outputs)
     if isinstance(shapes, Mapping) != (None not in targets):
-        # An output alone may have a name in the losses, and its target then too.
+        # A single output may have a name in the losses, and so may its target.
         if all(one in _PLAIN for one in losses) and (
             isinstance(shapes, Mapping) or not isinstance(loss, Mapping)
         ):
@@ -165,8 +157,7 @@ def check_target(method: str | None, model: Any, targets: Mapping[Any, Any]) -> 
 def _check_with_loss(name: str, target: Target, shape: Any, loss: str | None) -> None:
     if loss not in _PLAIN:
         return
-    # Of two classes, one probability says as much as two: it is the loss that tells which of them
-    # is meant.
+    # Two classes may be one probability or two. The loss says which one the model has.
     two = target.one_class and len(target.class_names) == 2 and target.spec.shape in ((), (1,))
     if (
         two
@@ -178,7 +169,7 @@ def _check_with_loss(name: str, target: Target, shape: Any, loss: str | None) ->
 
 
 def _plainly_trained(model: Any) -> bool:
-    # Steps and the sum of losses as Keras has them, or this package.
+    # Only if Keras or this package computes steps and loss, the loss is known to compare by shape.
     methods = [getattr(model, name, None) for name in ("train_step", "test_step", "compute_loss")]
     return all(
         str(getattr(one, "__module__", "")).split(".")[0] in ("keras", "multimodal_gen")
@@ -187,7 +178,7 @@ def _plainly_trained(model: Any) -> bool:
 
 
 def _name_of(loss: Any) -> str | None:
-    # The function of Keras that a loss stands for; None for any other.
+    # The name of Keras's own loss function, or None for a function of the user.
     import keras
 
     try:
@@ -200,7 +191,7 @@ def _name_of(loss: Any) -> str | None:
 
 
 def paired(target: Targets, outputs: Any) -> list[tuple[str, Any, Any]]:
-    """What is said of each target in errors, the target, and what belongs to it of the outputs."""
+    """For each target: its name as errors show it, the target, and its output."""
     if isinstance(target, Mapping):
         return [(f" {name!r}", one, outputs[name]) for name, one in target.items()]
     return [("", target, outputs)]

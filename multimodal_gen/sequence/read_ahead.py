@@ -1,4 +1,4 @@
-"""The next batches, started before they are asked for, while somebody reads in order."""
+"""Starts the next batches before they are requested, while batches are read in order."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from multimodal_gen.batch.pending import PendingBatch
 
 
 class ReadAhead:
-    """Starts batches before they are asked for, while somebody reads them in order.
+    """Starts batches before they are requested, while they are read in order.
 
     Args:
         start: `(epoch, position) -> PendingBatch`.
-        size: How many batches to be ahead.
+        size: Number of batches to start ahead.
     """
 
     def __init__(self, start: Callable[[int, int], PendingBatch], size: int) -> None:
@@ -24,12 +24,16 @@ class ReadAhead:
         self._next = 0
 
     def take(self, epoch: int, position: int, stop: int) -> PendingBatch:
-        """The batch at a position, started by now at the latest; those after it, up to `stop`, if
-        this was the next.
+        """Return the batch at a position, and start those after it if batches are read in order.
+
+        Args:
+            epoch: Counts from 0.
+            position: Position of the batch.
+            stop: Position after the last batch that may be started.
         """
         with self._lock:
             batch = self._pending.pop((epoch, position), None) or self._start(epoch, position)
-            # Only a reader that goes in order is worth reading ahead for.
+            # Random access gives no hint of what comes next, so nothing is started ahead for it.
             if self._on and position in (0, self._next):
                 for ahead in range(position + 1, min(position + 1 + self._size, stop)):
                     if (epoch, ahead) not in self._pending:
@@ -38,18 +42,18 @@ class ReadAhead:
             return batch
 
     def begin(self) -> None:
-        """From now on, read ahead of whoever reads in order."""
+        """Start reading ahead."""
         with self._lock:
             self._on = True
 
     def end(self) -> None:
-        """Read ahead no more; what was prepared for nothing is given up."""
+        """Stop reading ahead, and cancel batches that were not used."""
         with self._lock:
             self._on = False
             self._give_up()
 
     def give_up(self) -> None:
-        """Forget what was prepared, as the epoch has changed."""
+        """Cancel prepared batches, as the epoch has changed."""
         with self._lock:
             self._give_up()
 

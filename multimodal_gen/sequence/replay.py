@@ -1,15 +1,18 @@
-"""One row as it was in one epoch: the arrays that a model was given of it, made once more."""
+"""Makes again the arrays that a model was given for one row in one epoch."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.batch.assembly import Assembly
+from multimodal_gen.batch.draft import Draft
+from multimodal_gen.batch.pending import PendingBatch
 from multimodal_gen.rows.plan import Plan
 
 
@@ -23,9 +26,8 @@ def position_of(index: pd.Index, row: Any) -> int:
     positions = index.get_indexer_for(pd.Index([row]))
     if len(positions) > 1:
         raise ValueError(
-            f"{len(positions)} rows of the table have this label; give the sequence a table with "
-            "labels of their own, as `table.reset_index(drop=True)` makes them. Received: "
-            f"row={row!r}"
+            f"The label of a row must be unique, and {len(positions)} rows have this one; use "
+            f"`table.reset_index(drop=True)`. Received: row={row!r}"
         )
     if positions[0] < 0:
         raise KeyError(f"No row of the table has this label in its index. Received: row={row!r}")
@@ -33,10 +35,9 @@ def position_of(index: pd.Index, row: Any) -> int:
 
 
 def place_of(plan: Plan, epoch: int, position: int) -> tuple[Plan, int, int] | None:
-    """Where a row comes in an epoch: the plan of the rank that has it, the batch, and the place in
-    that batch.
+    """Find a row in an epoch: the plan of its rank, the batch, and the place in that batch.
 
-    A row that a sampler draws several times is looked for where it comes first.
+    If a sampler draws the row several times, its first place counts.
 
     Args:
         plan: The plan of any rank.
@@ -44,24 +45,57 @@ def place_of(plan: Plan, epoch: int, position: int) -> tuple[Plan, int, int] | N
         position: Position of the row in the table.
 
     Returns:
-        None where the epoch does without the row.
+        None if the row is not in the epoch.
 
     Raises:
         ValueError: If the epoch is negative.
     """
     if epoch < 0:
-        raise ValueError(f"Epochs count from 0. Received: epoch={epoch!r}")
+        raise ValueError(f"`epoch` must be at least 0. Received: epoch={epoch!r}")
     places = np.flatnonzero(plan.order(epoch)[: plan.num_batches * plan.batch_size] == position)
     if not len(places):
         return None
     index, place = divmod(int(places[0]), plan.batch_size)
     rows = min(plan.batch_size, plan.num_rows - index * plan.batch_size)
     rank, place = divmod(place, math.ceil(rows / plan.world_size))
-    return plan if rank == plan.rank else dataclasses.replace(plan, rank=rank), index, place
+    return plan if rank == plan.rank else replace(plan, rank=rank), index, place
+
+
+def replay_row(assembly: Assembly, plan: Plan, epoch: int, row: Any) -> tuple[Any, ...]:
+    """Make a row's batch again and return a batch of that row alone.
+
+    Args:
+        assembly: What makes the sequence's batches.
+        plan: The plan of any rank.
+        epoch: Counts from 0.
+        row: The row's label in the table's own index.
+
+    Raises:
+        KeyError: If no row has the label.
+        ValueError: If several rows have it, or the row was not in that epoch.
+        LoadError: If the row cannot be loaded and `on_error` is "raise" or "skip".
+    """
+    position = position_of(assembly.table.index, row)
+    found = place_of(plan, epoch, position)
+    if found is None:
+        drawn = plan.weights is not None
+        why = "the sampler did not draw it" if drawn else "it is in the remainder that is dropped"
+        raise ValueError(
+            f"The row was not in that epoch: {why}. Received: epoch={epoch!r}, row={row!r}"
+        )
+    own_plan, index, place = found
+    # With "skip" the place of a row depends on the bad rows before it; with "blank" it does not.
+    steady = assembly if assembly.on_error == "raise" else replace(assembly, on_error="blank")
+    whole = PendingBatch(Draft(steady, own_plan, epoch, index)).result()
+    error = steady.failures.error_of(position)
+    if error is not None and assembly.on_error == "skip":
+        raise error
+    batch: tuple[Any, ...] = row_of(whole, place)
+    return batch
 
 
 def row_of(batch: Any, place: int) -> Any:
-    """A batch of the one row at a place of a batch, in the same form."""
+    """Return a batch of the single row at a place of a batch, in the same form."""
     if isinstance(batch, Mapping):
         return {name: row_of(part, place) for name, part in batch.items()}
     if isinstance(batch, list | tuple):

@@ -1,9 +1,7 @@
-"""The composite Sequence: a plan and loaders make batches of a table, for `fit`, `evaluate` and
-`predict`.
+"""The composite Sequence: batches of a table for `fit`, `evaluate` and `predict`.
 
-Here the parts meet: the plan says which rows and which random streams, an `Assembly` makes arrays
-of their cells, and the `BatchReader` below hands them to Keras. Order, randomness and decoding are
-the business of those parts.
+The parts meet here: the plan chooses rows and random streams, an `Assembly` turns cells into
+arrays, and `BatchReader`, the base class, gives them to Keras.
 """
 
 from __future__ import annotations
@@ -22,8 +20,6 @@ from multimodal_gen.augment.sample import Sample, SampleAugmentation
 from multimodal_gen.batch.assembly import Assembly, Reading, columns_read
 from multimodal_gen.batch.buckets import learn_buckets
 from multimodal_gen.batch.cache import ArrayCache
-from multimodal_gen.batch.draft import Draft
-from multimodal_gen.batch.pending import PendingBatch
 from multimodal_gen.batch.threads import available_cores
 from multimodal_gen.batch.weights import Weights, weights_by_class, weights_by_column
 from multimodal_gen.loaders.base import Loader
@@ -43,76 +39,76 @@ from multimodal_gen.sequence.arguments import (
 )
 from multimodal_gen.sequence.description import describe
 from multimodal_gen.sequence.reader import BatchReader
-from multimodal_gen.sequence.replay import place_of, position_of, row_of
-from multimodal_gen.spec import ArraySpec, with_masks
+from multimodal_gen.sequence.replay import replay_row
+from multimodal_gen.spec import ArraySpec, by_name, with_masks
 
 
 class MultimodalSequence(BatchReader):
-    """Batches of several inputs from one table; give it to `fit`, `evaluate` or `predict`.
+    """Batches of several inputs from one table, for `fit`, `evaluate` or `predict`.
 
-    `sequence[i]` depends on the seed, the epoch and `i` alone. Nothing is read before it is asked
-    for. Within an epoch of Keras, and while being iterated, the next batches are prepared by
-    threads while the current one is in use.
+    `sequence[i]` depends only on the seed, the epoch and `i`. Nothing is read before it is needed.
+    During an epoch of Keras, and during iteration, threads prepare the next batches while the
+    current one is in use.
 
     A batch is `(inputs, targets)`, `(inputs, targets, sample_weight)` where there are weights, or
     `(inputs,)` without a target. `inputs` is a list of arrays, one for each input. `sample_weight`
     is `(batch,) float32`. With several targets, targets and weights are dicts by target name.
-    Random operations are applied, but not in what `for_evaluation` gives, and not where there is
-    neither a target nor `shuffle`, as such a sequence is for prediction.
+    Random operations are applied, except after `for_evaluation` and for prediction, which is a
+    sequence with neither a target nor `shuffle`.
 
     Args:
-        table: One row a sample. It is neither copied nor changed.
+        table: One row per sample. It is neither copied nor changed.
         inputs: Input name -> loader, in the order of the model's inputs.
         target: What to predict: a target, several as target name -> target, or None.
-        batch_size: Rows of a batch.
-        shuffle: Whether each epoch has an order of its own. Give `fit` its argument
-            `shuffle=False`, or it will permute the batches once more.
-        seed: Fixes every order and every random operation.
-        sample_weight: A column of weights, finite and at least 0; with several targets also target
+        batch_size: Rows per batch.
+        shuffle: Whether each epoch has a new order. Also pass `shuffle=False` to `fit`, or Keras
+            permutes the batches again.
+        seed: Determines every order and every random operation.
+        sample_weight: A column of weights, finite and at least 0; for several targets, also target
             name -> column.
         class_weight: Weights by class for a `ClassLabel`, multiplied into the sample weights: class
-            -> weight, or "balanced" for equal sums; with several targets, target name -> one of
+            -> weight, or "balanced" for equal sums; for several targets, target name -> one of
             these. Not used in evaluation.
-        sampler: How often rows come, in place of once an epoch: "balanced" for classes equally
-            often, or a `BalancedSampler`, `WeightedSampler` or `Sampler` of your own. Implies
-            `shuffle`. Not used in evaluation.
-        bucket_by_length: Name of an input of tokens. Full batches are then made of captions of like
-            length, and padded to one of a handful of lengths instead of the loader's; a
-            `MaskedTokens` of that loader likewise. Needs `shuffle` or a sampler, and tokenizes
-            every caption once to begin with. Not used in evaluation.
+        sampler: How often each row is drawn, instead of once per epoch: "balanced" for equally
+            frequent classes, or a `BalancedSampler`, `WeightedSampler` or your own `Sampler`.
+            Implies `shuffle`. Not used in evaluation.
+        bucket_by_length: Name of an input of tokens. Full batches then hold captions of similar
+            length, padded to one of at most 5 lengths instead of the loader's; so does a
+            `MaskedTokens` of that loader. Needs `shuffle` or a sampler, and tokenizes every caption
+            once at the start. Not used in evaluation.
         sample_augment: Operations on whole samples, in order: from `multimodal_gen.augment`, or
             callables `(sample, rng) -> sample` on `augment.Sample`.
-        batch_augment: Operations on whole batches, in order: likewise, `(batch, rng) -> batch` on
-            `augment.Batch`.
-        cache: A directory that keeps what loaders have read (pictures decoded and resized, token
-            ids) for later epochs and runs, keyed by the cells, files and settings that it was read
-            with. Random operations come after it.
-        cache_limit: Bytes that the directory may take; what is beyond is read anew each time.
-        on_error: What becomes of a row of which a cell cannot be loaded: "raise" stops with a
-            `LoadError`; "skip" leaves it out, so that its batch is shorter; "blank" gives zeros for
-            the cell and sample weight 0 for the row, so that shapes stay. With the latter two every
-            batch has sample weights, and `failures` lists the rows.
-        max_error_rate: The share of rows read (of at least 10,000, or the whole table) that may be
-            lost that way.
-        read_timeout: Seconds after which a read that hangs, on a network drive say, is an error of
-            its row.
-        drop_remainder: Whether a last batch of fewer rows is left out.
-        endless: Whether there is no last batch: `num_batches` is None, and after the last batch of
-            an epoch comes the first of the next. For `fit(..., steps_per_epoch=...)`.
-        inputs_as: "list", in the order of `inputs`; "tuple"; "dict" by input name; or "array" for
-            the array of a single input, as a `keras.Sequential` takes it. On the tensorflow
-            backend, Keras itself is handed a tuple in place of a list, as it takes no list from a
-            dataset there.
-        threads: Threads that decode; by default one a core.
+        batch_augment: Operations on whole batches, in order: likewise, or callables `(batch, rng)
+            -> batch` on `augment.Batch`.
+        cache: A directory that keeps arrays that loaders have read (decoded and resized pictures,
+            token ids) for later epochs and runs, by cell, file and settings. Random operations are
+            applied after it.
+        cache_limit: Maximum size of the directory in bytes; anything beyond is read again each
+            time.
+        on_error: What happens to a row with a cell that cannot be loaded. "raise" stops with a
+            `LoadError`. "skip" omits the row, so its batch is shorter. "blank" gives zeros for the
+            cell and sample weight 0 for the row, so shapes stay the same. With "skip" and "blank"
+            every batch has sample weights, and `failures` lists the rows.
+        max_error_rate: Share of the rows read so far (of at least 10,000, or the whole table) that
+            may be lost this way.
+        read_timeout: Seconds after which a hanging read, for instance on a network drive, is an
+            error of its row.
+        drop_remainder: Whether a shorter last batch is dropped.
+        endless: Whether epochs follow each other without end, and `num_batches` is None. For
+            `fit(..., steps_per_epoch=...)`.
+        inputs_as: "list" or "tuple", in the order of `inputs`; "dict" by input name; or "array" for
+            the array of a single input, as a `keras.Sequential` needs. On tensorflow, Keras gets a
+            tuple instead of a list, because it does not accept lists from a dataset there.
+        threads: Threads that decode; by default one per core.
         max_queue_size: Batches prepared ahead, at least 0.
-        workers: Keras's worker count. It must be 1, as more of them replay stale batches on jax and
-            torch; this class has threads of its own.
+        workers: Keras's worker count. It must be 1, as more workers replay stale batches on jax and
+            torch; this class has its own threads.
         use_multiprocessing: Must be False, for the same reason.
 
     Raises:
         TableError: If the table has no rows or lacks a column.
-        ValueError: If an argument is out of its range.
-        LoadError: If a caption to be measured for `bucket_by_length` cannot be loaded.
+        ValueError: If an argument is out of range.
+        LoadError: If `bucket_by_length` is set and a caption cannot be loaded.
     """
 
     def __init__(
@@ -152,14 +148,7 @@ class MultimodalSequence(BatchReader):
             )
         check_operations(sample_augment, batch_augment)
         check_policy(on_error, max_error_rate, read_timeout, has_target=target is not None)
-        named = (
-            target.items()
-            if isinstance(target, Mapping)
-            else [(None, target)]
-            if target is not None
-            else []
-        )
-        targets: dict[str | None, Any] = dict(named)
+        targets: dict[str | None, Any] = by_name(target)
         tolerant = on_error != "raise"
         check_form(inputs, inputs_as)
         augmenting = shuffle or target is not None
@@ -202,7 +191,7 @@ class MultimodalSequence(BatchReader):
 
     @property
     def table(self) -> pd.DataFrame:
-        """The table, as it was given."""
+        """The table that was passed in."""
         return self.assembly.table
 
     @property
@@ -217,12 +206,12 @@ class MultimodalSequence(BatchReader):
 
     @property
     def batch_size(self) -> int:
-        """Rows of a batch, over all ranks."""
+        """Rows per batch, over all ranks."""
         return self.plan.batch_size
 
     @property
     def specs(self) -> dict[str, ArraySpec]:
-        """Input name -> what the model is given under it, the batch axis left out."""
+        """Input name -> spec of the array that the model gets, without the batch axis."""
         return with_masks(self.inputs)
 
     @property
@@ -230,16 +219,15 @@ class MultimodalSequence(BatchReader):
         """The cells that could not be loaded so far, each once, in the order of the table.
 
         The columns are "index" (the row's label in the table's own index), "column", "path" (None
-        where there is no file), "error", and "epoch", the first in which it was met. `to_csv(path,
-        index=False)` writes what `leave_out` reads.
+        if there is no file), "error", and "epoch" (the first in which it occurred). `to_csv(path,
+        index=False)` writes a file that `leave_out` reads.
         """
         return self.assembly.failures.frame()
 
     def for_evaluation(self, table: pd.DataFrame | None = None) -> Self:
-        """The same loaders on another table: the rows in its order, nothing random, every row once.
+        """Return a sequence for evaluation: the table's order, nothing random, each row once.
 
-        Weights of rows stay, those of classes and the sampler do not. It has no epochs: a pass is
-        like any other.
+        Sample weights are kept; class weights and the sampler are not. All epochs are the same.
 
         Args:
             table: The table; by default this sequence's own.
@@ -254,23 +242,21 @@ class MultimodalSequence(BatchReader):
         return other
 
     def shard(self, rank: int, world_size: int) -> Self:
-        """The part of one of several processes: an equal slice of every batch, in the same order of
-        rows.
+        """Return the part of one of several processes: an equal slice of every batch.
 
-        All ranks have the same number of batches of the same size; where rows do not suffice, the
-        last ones are repeated with sample weight 0. `batch_size` keeps counting the rows of all
-        ranks together.
+        All ranks have equally many batches of the same size. If there are too few rows, the last
+        ones are repeated with sample weight 0. `batch_size` still counts the rows of all ranks.
 
         Args:
             rank: Which process this is, in [0, world_size).
-            world_size: How many processes there are; `batch_size` must be a multiple of it.
+            world_size: Number of processes; `batch_size` must be a multiple of it.
         """
         other = copy.copy(self)
         other.plan = self.plan.shard(rank, world_size)
         if world_size > 1 and self.assembly.on_error == "skip":
             raise ValueError(
-                'Ranks need batches of the same size; take `on_error="blank"` in place of "skip". '
-                f"Received: world_size={world_size!r}"
+                '`on_error` must be "blank" or "raise" for several ranks, as their batches must '
+                f"have the same size. Received: on_error='skip', world_size={world_size!r}"
             )
         if world_size > 1:
             other.assembly = replace(
@@ -279,7 +265,7 @@ class MultimodalSequence(BatchReader):
         return other
 
     def rows(self, index: int, epoch: int | None = None) -> pd.DataFrame:
-        """The rows of the table that a batch is made of, in its order, padding left out."""
+        """Return the table's rows that are in a batch, in the batch's order, without padding."""
         epoch = self._epoch if epoch is None else epoch
         positions, padding = self.plan.batch(
             epoch + index // self.plan.num_batches, index % self.plan.num_batches
@@ -287,46 +273,22 @@ class MultimodalSequence(BatchReader):
         return self.table.iloc[positions[: len(positions) - padding]]
 
     def replay(self, epoch: int, row: Any) -> tuple[Any, ...]:
-        """The arrays that a row had in an epoch, all random operations included: its batch is made
-        once more.
+        """Make a row's arrays of an epoch again, including all random operations.
 
         Args:
-            epoch: Counts from 0; of an endless sequence, the pass over the table.
+            epoch: Counts from 0; for an endless sequence, the pass over the table.
             row: The row's label in the table's own index.
 
         Returns:
-            A batch of this one row, in the form of every other batch. A row that a sampler drew
-            several times is given as it came first; of `shard`s, as the rank had it that had it.
+            A batch of this single row, in the form of any other batch. If a sampler drew the row
+            several times, it is the first; with `shard`, it is that of the row's own rank.
 
         Raises:
             KeyError: If no row has the label.
-            ValueError: If several have, or the row did not come in that epoch.
-            LoadError: If the row cannot be loaded, and is therefore left out.
+            ValueError: If several rows have it, or the row was not in that epoch.
+            LoadError: If the row cannot be loaded, unless `on_error` is "blank".
         """
-        position = position_of(self.table.index, row)
-        found = place_of(self.plan, operator.index(epoch), position)
-        if found is None:
-            why = (
-                "the sampler did not draw it"
-                if self.sampler
-                else "it is in the remainder that is dropped"
-            )
-            raise ValueError(
-                f"The row was not in that epoch: {why}. Received: epoch={epoch!r}, row={row!r}"
-            )
-        plan, index, place = found
-        # Where bad rows are left out, the place of a row depends on them.
-        assembly = (
-            self.assembly
-            if self.assembly.on_error == "raise"
-            else replace(self.assembly, on_error="blank")
-        )
-        whole = PendingBatch(Draft(assembly, plan, epoch, index)).result()
-        batch: tuple[Any, ...] = row_of(whole, place)
-        error = assembly.failures.error_of(position)
-        if error is not None and self.assembly.on_error == "skip":
-            raise error
-        return batch
+        return replay_row(self.assembly, self.plan, operator.index(epoch), row)
 
     def __repr__(self) -> str:
         state = (self._epoch, self.endless, self.max_queue_size)

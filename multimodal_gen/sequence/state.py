@@ -1,9 +1,8 @@
-"""Where a sequence stands and what it is made of, as JSON: what `state`, `set_state` and
-`ResumeTraining` compare.
+"""The state of a sequence as JSON: a position, and digests of the data it belongs to.
 
-A position means something only together with the table, the plan and the loaders that it was taken
-with. So a state holds digests of them, column by column and input by input, and a state of
-something else is refused by name.
+`state`, `set_state` and `ResumeTraining` use it. A position is meaningful only with the same table,
+plan and loaders. A state therefore holds a digest per column and per input, and an error names the
+ones that differ.
 """
 
 from __future__ import annotations
@@ -23,16 +22,15 @@ from multimodal_gen.rows.plan import Plan
 
 _FORMAT = 1
 _CHUNK_ROWS = 100_000
-# Of a column of arrays, which may be larger than memory, so many rows are looked at.
+# A column of arrays may be larger than memory, so only this many of its rows are read.
 _SAMPLED_ROWS = 64
 
 
 def digest_of_column(column: pd.Series) -> str:
-    """A digest of all cells of a column, in their order.
+    """Compute a digest of the cells of a column, in their order.
 
-    Numbers and texts are read in full: ten million texts take about two seconds. Of an
-    `ArrayColumn`, 64 rows spread evenly are. What stands in a file that a cell names is not looked
-    at.
+    Numbers and texts are read in full: ten million texts take about two seconds. For an
+    `ArrayColumn`, 64 evenly spaced rows are read. Files that cells name are not opened.
 
     Args:
         column: Any column.
@@ -58,9 +56,9 @@ def digest_of_column(column: pd.Series) -> str:
 
 
 def digest_of_settings(value: Any) -> str:
-    """A digest of a loader, an operation or any other value of settings.
+    """Compute a digest of a loader, an operation or another setting.
 
-    What has no JSON form, such as a function, counts by its name alone.
+    For a value without a JSON form, such as a function, only the name counts.
     """
     return blake2b(
         json.dumps(_settings(value), sort_keys=True).encode(), digest_size=16
@@ -68,8 +66,7 @@ def digest_of_settings(value: Any) -> str:
 
 
 def fingerprint(assembly: Any) -> dict[str, Any]:
-    """What batches are made of: digests of the columns in use, of the inputs and targets, and of
-    the operations.
+    """Compute digests of everything that batches depend on: columns, inputs, targets, operations.
 
     Args:
         assembly: The `Assembly` of a sequence.
@@ -102,7 +99,7 @@ def fingerprint(assembly: Any) -> dict[str, Any]:
 def make_state(
     plan: Plan, fingerprint: Mapping[str, Any], *, endless: bool, epoch: int, batch: int
 ) -> dict[str, Any]:
-    """The state of a sequence that stands before a batch of an epoch, as JSON values."""
+    """Return the state of a sequence before a batch of an epoch, as JSON values."""
     settings = {
         "batch_size": int(plan.batch_size),
         "shuffle": bool(plan.shuffle),
@@ -118,12 +115,13 @@ def make_state(
 
 
 def check_state(state: Any, own: Mapping[str, Any], num_batches: int | None = None) -> None:
-    """Refuse a state that is not one, or is of another sequence.
+    """Refuse a value that is not a state, or a state of another sequence.
 
     Args:
-        state: What somebody kept.
+        state: The value to check.
         own: The state of the sequence that is to take it.
-        num_batches: Batches of an epoch, which is as far as a position may go; None for no end.
+        num_batches: Batches per epoch, the greatest possible position; None for an endless
+            sequence.
 
     Raises:
         ValueError: It names everything that differs, or the batch that is beyond the epoch.
@@ -131,63 +129,66 @@ def check_state(state: Any, own: Mapping[str, Any], num_batches: int | None = No
     if not isinstance(state, Mapping) or set(state) != set(own) or state["format"] != _FORMAT:
         found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
         raise ValueError(
-            f"That is no state that this version's `sequence.state()` gives. Received: {found}"
+            f"`state` must be what this version's `sequence.state()` returns. Received: {found}"
         )
     for name in ("epoch", "batch"):
         number = state[name]
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
             raise ValueError(
-                f"A state's {name!r} must be an integer, at least 0. Received: {name}={number!r}"
+                f"{name!r} in a state must be an integer of at least 0. Received: {name}={number!r}"
             )
     problems = list(_differences(state, own))
     if problems:
         raise ValueError(
-            f"The state is of another sequence: {'; '.join(problems)}. Build the sequence as it "
-            "was when the state was taken, or begin anew. Received: the state of epoch "
+            f"The state belongs to another sequence: {'; '.join(problems)}. Build the sequence "
+            "as it was when the state was taken, or start over. Received: the state of epoch "
             f"{state['epoch']}, batch {state['batch']}"
         )
     if num_batches is not None and state["batch"] > num_batches:
         raise ValueError(
-            "A state's 'batch' counts the batches of an epoch that were taken, and there are "
-            f"{num_batches}. Received: batch={state['batch']!r}"
+            f"'batch' in a state must be at most {num_batches}, the batches per epoch. Received: "
+            f"batch={state['batch']!r}"
         )
 
 
 def _differences(state: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
-    # Digests say that something differs; numbers and words also what it was.
+    # A digest shows only that something differs; settings also show the old and new value.
     if state["rows"] != own["rows"]:
         yield f"the table had {state['rows']:,} rows and has {own['rows']:,}"
     elif state["columns"] != own["columns"]:
         yield from _changed(
-            "column", state["columns"], own["columns"], "other cells, or the same in another order"
+            "column",
+            state["columns"],
+            own["columns"],
+            "different cells, or the same in another order",
         )
     for name, value in own["plan"].items():
         before = state["plan"].get(name)
-        # Weights and buckets of rows have another digest in another table.
+        # Weights and buckets depend on the table, whose difference was already reported.
         if name in ("sampler", "bucket_by_length"):
             if (before is None) != (value is None) or (
                 before != value and state["columns"] == own["columns"]
             ):
-                yield f"{name} is another one"
+                yield f"{name} differs"
         elif before != value:
             yield f"{name} was {before!r} and is {value!r}"
     operations = dict(state["operations"])
     if operations.get("on_error") == digest_of_settings("raise"):
-        # Until it stopped, nothing had gone wrong: whatever becomes of a bad row has not yet made a
-        # difference.
+        # With "raise", no row had failed until the run stopped, so the policy has had no effect
+        # yet.
         operations["on_error"] = own["operations"]["on_error"]
     for word, before, now in (
         ("input", state["inputs"], own["inputs"]),
         ("target", state["targets"], own["targets"]),
         ("argument", operations, own["operations"]),
     ):
-        yield from _changed(word, before, now, "other settings")
+        yield from _changed(word, before, now, "different settings")
 
 
 def _changed(
     word: str, before: Mapping[str, str], now: Mapping[str, str], how: str
 ) -> Iterator[str]:
-    # Inputs have an order, as a model takes a list of them.
+    # The order of inputs matters, because a model takes them as a list.
     if set(before) != set(now) or (word == "input" and list(before) != list(now)):
         yield f"the {word}s were {list(before)} and are {list(now)}"
     for name in now:
@@ -211,7 +212,7 @@ def _settings(value: Any) -> Any:
     try:
         return serialize(value)
     except TypeError:
-        # An object with functions inside: what of it can be told goes in.
+        # An object with functions inside: its name and settings are all that can be compared.
         config = getattr(value, "get_config", None)
         name = value.__qualname__ if hasattr(value, "__qualname__") else type(value).__qualname__
         return (
@@ -233,8 +234,7 @@ def _text(cell: Any) -> str:
     if isinstance(cell, list | tuple):
         return f"[{', '.join(map(_text, cell))}]"
     if hasattr(cell, "tobytes") and hasattr(cell, "__array_interface__"):
-        # An array or a picture in memory; what prints it leaves most of it out, or prints an
-        # address.
+        # An array or a picture in memory: `repr` would leave most of it out, or print an address.
         return f"array {blake2b(cell.tobytes(), digest_size=16).hexdigest()}"
     text = repr(cell)
     return type(cell).__qualname__ if " at 0x" in text else text

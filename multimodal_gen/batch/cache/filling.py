@@ -1,7 +1,7 @@
-"""Fill a cache ahead of training: every cell is read once, on several threads.
+"""Fills a cache before training: every cell is read once, on several threads.
 
-Training fills a cache as it goes along; doing it beforehand tells the size first, finds every bad
-cell, and can be stopped and resumed.
+Training also fills a cache as it runs. Filling it before shows the size, finds every bad cell, and
+can be interrupted and resumed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _MOST_ERRORS = 100
 
 @dataclass(frozen=True)
 class Filled:
-    """What filling a cache came to.
+    """The result of filling a cache.
 
     Args:
-        cells: How many cells were read or were there already.
-        bad: How many could not be read.
-        errors: At most 100 of those, in the order of the table.
-        incomplete: Whether something could not be kept, for want of room or of the right to write.
+        cells: Number of cells that were read or already there.
+        bad: Number of cells that could not be read.
+        errors: At most 100 of their errors, in the order of the table.
+        incomplete: Whether something could not be kept, for lack of room or permission.
     """
 
     cells: int
@@ -49,16 +49,16 @@ def fill_cache(
     threads: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Filled:
-    """Read every cell once, so that all that is worth it is in the cache.
+    """Read every cell once, so that everything worth keeping is in the cache.
 
-    Stopped by Ctrl-C, it keeps what is done, and goes on from there when called again.
+    After Ctrl-C it keeps what is done, and resumes there when called again.
 
     Args:
         table: The rows.
-        loaders: Inputs and targets. Those that are not worth it are left out.
-        cache: Where to.
-        threads: Threads that decode; by default one a core.
-        progress: Called once for each row that is done.
+        loaders: Inputs and targets; those not worth caching are ignored.
+        cache: The cache to fill.
+        threads: Threads that decode; by default one per core.
+        progress: Called once per finished row.
     """
     loaders = list(loaders)
     found = [cache.of(loader, num_rows=len(table)) for loader in loaders]
@@ -84,7 +84,7 @@ def fill_cache(
 
 
 def _fill_all(caches: Sequence[LoaderCache], rows: pd.DataFrame) -> tuple[int, list[LoadError]]:
-    # How many rows there are, and their errors, by row.
+    # The number of rows, and their errors ordered by row.
     errors = [(row, error) for one in caches for row, error in _fill(one, rows)]
     return len(rows), [error for _, error in sorted(errors, key=lambda one: one[0])]
 
@@ -92,7 +92,7 @@ def _fill_all(caches: Sequence[LoaderCache], rows: pd.DataFrame) -> tuple[int, l
 def _fill(cache: LoaderCache, rows: pd.DataFrame) -> list[tuple[int, LoadError]]:
     there = np.ones(len(rows), bool)
     if cache.loader.missing == "blank":
-        # What is missing is no bad cell then, and nothing to keep.
+        # A missing cell is not an error then, and there is nothing to keep.
         there = rows[cache.loader.column].notna().to_numpy()
     numbers, rows = np.flatnonzero(there).tolist(), rows[there]
     cells, labels = cells_of(rows, cache.loader.column), rows.index.tolist()

@@ -1,8 +1,7 @@
-"""The arrays of one loader on disk: all segments of a folder behind one index, and a segment of its
-own to write.
+"""The arrays of one loader on disk: all segments of a folder, with one index, and one to write.
 
-`find` needs no lock and never waits. Everything else does: taking in what other processes have
-written, finishing what killed ones have left, and writing.
+`find` needs no lock and never waits. Everything else does: reading what other processes have
+written, finishing what killed processes have left, and writing.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from multimodal_gen.batch.cache.segments import (
     open_orphan,
 )
 
-# A segment is given an eighth of what there is already or of the room left, so that little is set
-# aside for nothing.
+# A new segment gets an eighth of the present size or of the remaining room, so that little space is
+# reserved in vain.
 _SHARES, _FEWEST_ROWS = 8, 8
 _LEAST_SEGMENT, _MOST_SEGMENT = 16 * 2**20, 2 * 2**30
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -39,7 +38,7 @@ _PLACES = 2**32
 
 
 class LimitReachedError(Exception):
-    """There is no room left under the limit for one more array."""
+    """Raised if the limit has no room for another array."""
 
 
 class Folder:
@@ -48,9 +47,9 @@ class Folder:
     Args:
         root: The directory of the whole cache.
         name: The folder in it.
-        settings: What is written in its `settings.json`.
-        layout: How its arrays lie in files.
-        limit: Bytes that the whole cache may take, or None.
+        settings: Content of its `settings.json`.
+        layout: How its arrays are stored in files.
+        limit: Maximum bytes of the whole cache, or None.
     """
 
     def __init__(
@@ -64,7 +63,8 @@ class Folder:
             limit,
         )
         self._index = Index()
-        # Segments in the order of their places, and where each begins; replaced as a whole.
+        # Segments in the order of their places, and where each begins. Replaced as one object, so
+        # that `find` needs no lock.
         self._segments: tuple[list[int], list[Segment]] = ([], [])
         self._known: dict[str, Segment] = {}
         self._complete: set[str] = set()
@@ -78,16 +78,15 @@ class Folder:
         return len(self._index)
 
     def find(self, key: bytes) -> np.ndarray | None:
-        """The array of a key, read-only, as far as it is known to this process."""
+        """Return the read-only array of a key, or None if this process does not know it."""
         found = self._locate(key)
         return None if found is None else found[0].array(key, found[1])
 
     def gather(self, keys: Sequence[bytes]) -> np.ndarray | None:
-        """The arrays of all keys in one, `(keys, *shape)`, memory of its own; None if one of them
-        is not known.
+        """Return the arrays of all keys as a new one, `(keys, *shape)`; None if any is unknown.
 
-        One call copies all of them while other threads run; after a call for each, they would have
-        to be waited for.
+        A single call copies all of them without the interpreter lock. Many small calls would have
+        to wait for it after each one.
         """
         parts = []
         for key in keys:
@@ -96,7 +95,7 @@ class Folder:
             if part is None:
                 return None
             parts.append(part)
-        # Arrow's memory begins at a multiple of 64 bytes, and is used again when the batch is gone.
+        # Arrow's memory is aligned to 64 bytes, and is reused when the batch is gone.
         gathered = np.frombuffer(pa.concat_arrays(parts).buffers()[1], self.layout.dtype)
         return gathered.reshape(len(keys), *self.layout.shape)
 
@@ -109,10 +108,10 @@ class Folder:
         return segment, place - segment.start
 
     def look(self) -> None:
-        """Take in what others have written, at most once a second.
+        """Read what other processes have written, at most once per second.
 
         Raises:
-            OSError: If there is a file that cannot be read; the others are taken in.
+            OSError: If a file cannot be read; the others are read nevertheless.
         """
         with self._lock:
             if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
@@ -123,10 +122,10 @@ class Folder:
                 self._looked = time.monotonic()
 
     def store(self, key: bytes, array: np.ndarray) -> None:
-        """Write an array, unless it is there.
+        """Write an array, unless it is already there.
 
         Raises:
-            LimitReachedError: If it does not fit under the limit.
+            LimitReachedError: If it exceeds the limit.
             OSError: If it cannot be written.
         """
         full = None
@@ -145,12 +144,12 @@ class Folder:
                 self._index.add(int.from_bytes(key[:8], "little"), segment.start + segment.count)
                 segment.count = writer.count
         finally:
-            # Waits for the disk, and others need not.
+            # Outside the lock, because it waits for the disk.
             if full is not None:
                 full.seal()
 
     def close(self) -> None:
-        """Finish the segment that is being written; what is on disk now needs no second look."""
+        """Finish the segment that is being written."""
         with self._lock:
             self._complete.update(os.path.basename(writer.path) for writer in self._writers)
             _seal_all(self._writers)
@@ -171,7 +170,7 @@ class Folder:
                     end = SEALED
                 self._adopt(name, end)
             except FileNotFoundError:
-                # Finished or removed since the listing.
+                # Another process has finished or removed it since the listing.
                 continue
             except OSError as error:
                 problem = error
@@ -181,8 +180,8 @@ class Folder:
     def _mend(self, name: str) -> bool:
         path = os.path.join(self.path, name)
         try:
-            # A segment is locked while it is made, so that none is mistaken for orphaned that is
-            # not locked yet.
+            # Writers create and lock a segment under this lock. Without it, a new segment that is
+            # not locked yet would look orphaned.
             with directory_lock(self.root):
                 index = open_orphan(path)
         except OSError:
@@ -235,13 +234,13 @@ class Folder:
             room = (self.limit - size_of(self.root) - extra - self.layout.offset) // row
             if room < 1:
                 raise LimitReachedError
-            # The other loaders and processes fill theirs at the same time.
+            # Leave room for other loaders and processes, which fill theirs at the same time.
             rows = min(rows, max(room // _SHARES, min(room, _FEWEST_ROWS)))
         return rows
 
     def _renew(self) -> None:
-        # In a forked child: the lock may be held by a thread that is not there, and the segment is
-        # the parent's.
+        # In a forked child: a thread that does not exist here may hold the lock, and the segment
+        # belongs to the parent.
         self._lock = threading.Lock()
         for writer in self._writers:
             writer.forget()
@@ -249,7 +248,7 @@ class Folder:
 
 
 def size_of(root: str) -> int:
-    """Bytes that a cache takes on disk or has set aside."""
+    """Return the bytes that a cache takes or has reserved on disk."""
     total = 0
     try:
         folders = [entry.path for entry in os.scandir(root) if entry.is_dir()]
@@ -257,7 +256,7 @@ def size_of(root: str) -> int:
         return 0
     for folder in folders:
         for entry in os.scandir(folder):
-            # An open segment's index has its room set aside behind the rows.
+            # The room for an open index is already reserved at the end of its data file.
             if not entry.name.endswith(OPEN):
                 with suppress(FileNotFoundError):
                     total += entry.stat().st_size

@@ -1,8 +1,7 @@
-"""The index of a cache in memory: from 64 bits of a key to the place of its array, in 12 bytes an
-entry.
+"""The index of a cache in memory: 64 bits of a key -> place of its array, 12 bytes per entry.
 
-Most entries stand in two sorted arrays; the latest in a dict, which is merged into them when it has
-grown.
+Most entries are in two sorted arrays. New ones are in a dict, which is merged into the arrays when
+it has grown.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ _MOST_MERGED = 65_536
 
 
 class Index:
-    """Number -> place. `find` may be called from many threads while one other adds."""
+    """Number -> place. Many threads may call `find` while one other adds."""
 
     def __init__(self) -> None:
-        # Replaced as a whole, so that whoever reads needs no lock.
+        # Replaced as one object, so that readers need no lock.
         self._state = _frozen(np.empty(0, "u8"), np.empty(0, "u4"))
 
     def __len__(self) -> int:
@@ -31,7 +30,7 @@ class Index:
         return self._state[0].nbytes + self._state[1].nbytes
 
     def find(self, number: int) -> int | None:
-        """The place of a number, or None."""
+        """Return the place of a number, or None."""
         numbers, places, recent = self._state
         place = recent.get(number)
         if place is not None:
@@ -47,9 +46,7 @@ class Index:
             self.add_many(np.empty(0, "u8"), np.empty(0, "u4"))
 
     def add_many(self, numbers: np.ndarray, places: np.ndarray) -> None:
-        """Add many entries, `(entries,)` uint64 and uint32; of equal numbers, the one that was
-        there first stays.
-        """
+        """Add entries, `(entries,)` uint64 and uint32; for equal numbers, the first one stays."""
         sorted_numbers, sorted_places, recent = self._state
         numbers = np.concatenate(
             [np.fromiter(recent.keys(), "u8", len(recent)), numbers.astype("u8")]
@@ -74,5 +71,5 @@ class Index:
 def _frozen(
     numbers: np.ndarray, places: np.ndarray
 ) -> tuple[memoryview, memoryview, dict[int, int]]:
-    # Single items of a memoryview are plain integers, at a third of the price of those of an array.
+    # Items of a memoryview are plain integers, and cost a third of the time of array items.
     return numbers.data, places.data, {}

@@ -1,7 +1,7 @@
-"""What makes two cells the same, and two loaders: the keys of a cache.
+"""The keys of a cache: which cells, and which loaders, count as the same.
 
-A cell that names a file is that file as it is now, by its size and time of change; any other one is
-its content.
+A cell that names a file is identified by the file's path, size and modification time; any other
+cell by its content.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from multimodal_gen.loaders.base import Loader
 
 KEY_BYTES = 16
 _SECOND = 10**9
-# File systems keep times to a tick of the system's clock, at most 10 ms, or to one or two seconds.
+# File systems store times in ticks of the system's clock (at most 10 ms), or of one or two seconds.
 _TICK, _COARSE_TICK = 20 * 10**6, 2 * _SECOND
 
 
 def key_of(loader: Loader, cell: Any) -> bytes | None:
-    """What a cell is now, in 16 bytes; None for a cell that cannot be told from others for sure."""
+    """Return the 16-byte key of a cell, or None if it cannot be identified reliably."""
     try:
         path = loader.file_of(cell)
     except Exception:
@@ -78,10 +78,9 @@ def _digest(*parts: bytes | bytearray | memoryview) -> bytes:
 
 
 def settle(loader: Loader, cell: Any) -> None:
-    """Wait until a file has not been changed for one tick of its clock.
+    """Wait until a file has not changed for one tick of its clock.
 
-    A change in the same tick as an earlier one leaves the time as it is, and would not be noticed
-    afterwards.
+    A second change within the same tick does not change the time, so it would not be noticed.
     """
     try:
         path = loader.file_of(cell)
@@ -97,7 +96,7 @@ def settle(loader: Loader, cell: Any) -> None:
 
 
 def settings_of(loader: Loader) -> str:
-    """Everything but the cell that the result of `read` depends on, as JSON.
+    """Return everything except the cell that the result of `read` depends on, as JSON.
 
     Raises:
         TypeError: If a setting has no JSON form.
@@ -116,7 +115,7 @@ def settings_of(loader: Loader) -> str:
 
 
 def _sources(cls: type) -> dict[str, str]:
-    # A loader of one's own is rewritten more often than it is given a new name.
+    # Users edit their own loaders without renaming them, so the source code is part of the key.
     found = {}
     for one in cls.__mro__:
         if one.__module__.partition(".")[0] not in ("multimodal_gen", "builtins", "abc", "typing"):

@@ -1,8 +1,7 @@
-"""Locks between processes: of a whole cache for a moment, and of one file for as long as its writer
-lives.
+"""Locks between processes: of a whole cache briefly, and of one file while its writer lives.
 
-They are the operating system's, so that a killed process leaves none behind. Where there are none
-(Windows, some network file systems) nobody takes another's file for orphaned.
+They are locks of the operating system, so a killed process leaves none behind. Without such locks
+(Windows, some network file systems) no file is ever considered orphaned.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ except ImportError:
 
 @contextmanager
 def directory_lock(directory: str) -> Iterator[None]:
-    """Be the only one to change which files there are in a directory."""
+    """Hold the exclusive right to create files in a directory."""
     file = os.open(os.path.join(directory, ".lock"), os.O_CREAT | os.O_RDWR, 0o666)
     try:
         if fcntl is not None:
@@ -34,7 +33,7 @@ def directory_lock(directory: str) -> Iterator[None]:
 
 
 def try_lock(file: int) -> bool:
-    """Lock an open file, unless somebody else has, or there are no locks."""
+    """Lock an open file; return False if it is locked already, or without locks."""
     if fcntl is None:
         return False
     try:
@@ -45,7 +44,7 @@ def try_lock(file: int) -> bool:
 
 
 def unlock(file: int) -> None:
-    """Release a lock; closing is not enough where a forked child has the file open too."""
+    """Release a lock; closing is not enough if a forked child also has the file open."""
     if fcntl is not None:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_UN)

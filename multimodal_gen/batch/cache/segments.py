@@ -1,11 +1,10 @@
-"""Segments: the files of a cache. One process writes a segment, once, from its first row to its
-last; all may read it.
+"""Segments: the files of a cache. One process writes a segment, row by row; all may read it.
 
-A segment is `NAME.npy`, a plain array of rows with the fields "key" and "array", and an index with
-one record a row: its key and a checksum of the row. The record is written after the row. While its
-writer lives the index is called `NAME.idx.open`, and its file is locked; a finished segment is on
-disk in full before it is renamed to `NAME.idx`. So only open segments need their checksums
-compared, and an open one that nobody has locked was left by a killed process.
+A segment is `NAME.npy`, an array of rows with the fields "key" and "array", and an index with one
+record per row: its key and a checksum of the row. The record is written after the row. While the
+writer lives, the index is called `NAME.idx.open` and is locked. A finished segment is flushed to
+disk before it is renamed to `NAME.idx`. So checksums need to be compared only in open segments, and
+an open segment without a lock was left by a killed process.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ _BINARY = getattr(os, "O_BINARY", 0)
 
 @dataclass(frozen=True)
 class Layout:
-    """How the arrays of one loader lie in a file.
+    """How the arrays of one loader are stored in a file.
 
     Args:
-        shape: Of one array.
+        shape: Shape of one array.
         dtype: Its NumPy dtype name.
     """
 
@@ -47,7 +46,7 @@ class Layout:
 
     @cached_property
     def row(self) -> np.dtype:
-        """A key and an array, in a multiple of 16 bytes."""
+        """The dtype of a key and an array, padded to a multiple of 16 bytes."""
         array = np.dtype((self.dtype, self.shape))
         size = KEY_BYTES + 16 * math.ceil(array.itemsize / 16)
         formats = [f"V{KEY_BYTES}", array]
@@ -62,16 +61,16 @@ class Layout:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes that one more array takes on disk."""
+        """Bytes on disk per array."""
         return self.row.itemsize + RECORD.itemsize
 
     @cached_property
     def offset(self) -> int:
-        """Where rows begin."""
+        """Position of the first row in the file."""
         return len(self.header(0))
 
     def header(self, rows: int) -> bytes:
-        """What a `.npy` file of so many rows begins with; as long for any number."""
+        """Return the header of a `.npy` file with this number of rows; its length is constant."""
         header = {
             "descr": np.lib.format.dtype_to_descr(self.row),
             "fortran_order": False,
@@ -86,8 +85,8 @@ class Segment:
     """A segment, mapped for reading.
 
     Args:
-        path: Its path without an ending.
-        layout: How its arrays lie.
+        path: Its path without the suffix.
+        layout: How its arrays are stored.
         start: The place of its first row in the index.
     """
 
@@ -97,8 +96,8 @@ class Segment:
         self._array_bytes = layout.row["array"].itemsize
         with open(f"{path}.npy", "rb") as file:
             self.capacity = max(0, os.fstat(file.fileno()).st_size - self._offset) // self._stride
-            # A map may be longer than the file is one day: a finished segment is cut behind its
-            # last row.
+            # The map may become longer than the file, which is cut after its last row when it is
+            # finished.
             self._map = (
                 mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.capacity else None
             )
@@ -107,14 +106,14 @@ class Segment:
         )["array"]
 
     def array(self, key: bytes, row: int) -> np.ndarray | None:
-        """The array of a row, a read-only view of the file; None if the row has another key."""
+        """Return a row's array, a read-only view of the file; None if the row has another key."""
         begin = self._offset + row * self._stride
         if self._map is None or self._map[begin : begin + KEY_BYTES] != key:
             return None
         return self._arrays[row, ...]
 
     def part(self, key: bytes, row: int) -> pa.Array | None:
-        """As `array`, but the bytes alone, in a form of which Arrow joins many with one call."""
+        """Like `array`, but only the bytes, in a form that Arrow can concatenate in one call."""
         begin = self._offset + row * self._stride
         if self._map is None or self._map[begin : begin + KEY_BYTES] != key:
             return None
@@ -126,7 +125,7 @@ class Segment:
         return pa.UInt8Array.from_buffers(pa.uint8(), content.size, [None, content])
 
     def adopt(self, path: str, sealed: bool) -> np.ndarray:
-        """Take in what the index holds and this object does not know yet.
+        """Read the records of the index that this object does not know yet.
 
         Returns:
             The first 64 bits of their keys, `(rows,) uint64`.
@@ -158,13 +157,13 @@ class Segment:
 
 
 class Writer:
-    """A new segment, and what is needed to write it.
+    """A new segment that is being written.
 
     Args:
-        folder: Where.
-        layout: How its arrays lie.
-        rows: How many rows there may be. The file is given their size at once, without taking it
-            from the disk.
+        folder: Its folder.
+        layout: How its arrays are stored.
+        rows: Maximum number of rows. The file gets its full size at once, as a sparse file that
+            takes no space on the disk yet.
     """
 
     def __init__(self, folder: str, layout: Layout, rows: int) -> None:
@@ -186,11 +185,11 @@ class Writer:
         """Write one row, and then its record.
 
         Raises:
-            OSError: If the disk is full, or the like; what was written before stays as it was.
+            OSError: If it cannot be written, for instance on a full disk; earlier rows stay valid.
         """
         padding = self.layout.row.itemsize - KEY_BYTES - array.nbytes
         row = b"".join((key, array.tobytes(), bytes(padding)))
-        # Through a map a full disk would end the process; here it is an error.
+        # Not through a map: there, a full disk would kill the process; here it is an error.
         _write(self._data, row, self.layout.offset + self.count * self.layout.row.itemsize)
         checksum = zlib.crc32(row)
         _write(
@@ -201,9 +200,9 @@ class Writer:
         self.count += 1
 
     def seal(self) -> None:
-        """Finish the segment; without rows, remove it.
+        """Finish the segment, or remove it if it has no rows.
 
-        Does nothing in a child of the process that writes it.
+        In a forked child of the writer it only closes the files.
         """
         if self.process == os.getpid() and self._index >= 0:
             _seal(self.path, self.layout, self.count, self._data, self._index)
@@ -212,7 +211,7 @@ class Writer:
         self._data = self._index = -1
 
     def forget(self) -> None:
-        """Close the files and leave everything as it is."""
+        """Close the files without finishing the segment."""
         for file in (self._data, self._index):
             if file >= 0:
                 os.close(file)
@@ -220,13 +219,13 @@ class Writer:
 
 
 def open_orphan(path: str) -> int:
-    """Open and lock the index of an open segment if its writer is gone; otherwise -1."""
+    """Open and lock the index of an open segment if its writer is gone; otherwise return -1."""
     try:
         index = os.open(path + OPEN, os.O_RDWR | _BINARY)
     except OSError:
         return -1
     try:
-        # Between the two calls somebody else may have finished it.
+        # Another process may have finished it between the two calls.
         if try_lock(index) and os.path.samestat(os.fstat(index), os.stat(path + OPEN)):
             return index
     except OSError:
@@ -236,7 +235,7 @@ def open_orphan(path: str) -> int:
 
 
 def finish_orphan(path: str, layout: Layout, index: int) -> None:
-    """Finish the segment of a killed process: the rows are kept up to the first one that is torn."""
+    """Finish the segment of a killed process, keeping all rows before the first incomplete one."""
     try:
         segment = Segment(path, layout, 0)
         segment.adopt(path + OPEN, False)
@@ -255,7 +254,7 @@ def _seal(path: str, layout: Layout, count: int, data: int, index: int) -> None:
             os.fsync(data)
             os.fsync(index)
             if fcntl is None:
-                # Windows renames no open file.
+                # Windows cannot rename an open file.
                 os.close(index)
                 index = -1
             os.rename(path + OPEN, path + SEALED)
@@ -264,7 +263,7 @@ def _seal(path: str, layout: Layout, count: int, data: int, index: int) -> None:
                 if os.path.exists(path + end):
                     os.remove(path + end)
     except OSError:
-        # As it is it will be taken for orphaned, looked through and finished by another process.
+        # The segment now looks orphaned, so another process will check and finish it.
         pass
     finally:
         if index >= 0:
@@ -278,7 +277,7 @@ def _cut(file: int, size: int) -> None:
     try:
         os.ftruncate(file, size)
     except OSError:
-        # Windows cuts no file that is mapped; what stands behind the last row is never read.
+        # Windows cannot truncate a mapped file. Bytes after the last row are never read.
         if fcntl is not None:
             raise
 

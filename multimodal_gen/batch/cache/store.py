@@ -1,6 +1,4 @@
-"""The cache as others see it: `ArrayCache(directory).of(loader).read(cell)` in place of
-`loader.read(cell)`.
-"""
+"""The interface: `ArrayCache(directory).of(loader).read(cell)` instead of `loader.read(cell)`."""
 
 from __future__ import annotations
 
@@ -24,15 +22,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ArrayCache:
-    """A directory of arrays that loaders have read. Threads and processes may use it at the same
-    time.
+    """A directory of arrays that loaders have read, for several threads and processes at once.
 
-    Nothing is read or written before the first cell is. What cannot be written is read anew each
-    time, and one warning says why.
+    Nothing is read or written before the first cell. Arrays that cannot be written are read again
+    each time, and one warning says why.
 
     Args:
-        directory: Where the arrays are kept. It may be deleted when nobody uses it.
-        limit: Bytes that all files in it may take together; None for no limit but the disk's.
+        directory: Where the arrays are kept. It may be deleted while it is not in use.
+        limit: Maximum bytes of all files in it; None for no limit.
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, limit: int | None = None) -> None:
@@ -40,7 +37,7 @@ class ArrayCache:
             isinstance(limit, bool) or not isinstance(limit, int) or limit < 1
         ):
             raise ValueError(
-                f"`cache_limit` must be a positive number of bytes. Received: cache_limit={limit!r}"
+                f"`cache_limit` must be a positive integer. Received: cache_limit={limit!r}"
             )
         if not os.fspath(directory):
             raise ValueError(
@@ -53,22 +50,21 @@ class ArrayCache:
             )
         self.limit = limit
         self._rows = 0
-        # Taken by the one thread that warns. No locks here: a child that is forked meanwhile would
-        # wait for ever.
+        # The thread that pops the item is the one that warns. Not a lock: a child forked while it
+        # is held would wait forever.
         self._warnings = [1]
         self._caches: dict[str, LoaderCache] = {}
 
     def of(self, loader: Loader, *, num_rows: int = 0) -> LoaderCache | None:
-        """The cache of one loader, shared by all whose `read` depends on the same settings.
+        """Return the cache of a loader, shared by all loaders whose `read` has the same settings.
 
         Args:
             loader: The loader.
-            num_rows: How many cells there will be, where it is known; told to who has set the limit
-                too low.
+            num_rows: Number of cells, if known; used in the warning when `cache_limit` is too
+                small.
 
         Returns:
-            Something with a `read` that gives the same arrays; None if the loader's are not worth
-            keeping.
+            An object whose `read` gives the same arrays; None if they are not worth keeping.
         """
         source = loader.cached_by
         try:
@@ -91,40 +87,40 @@ class ArrayCache:
 
     @property
     def incomplete(self) -> bool:
-        """Whether something could not be kept, of which a warning has told."""
+        """Whether something could not be kept, as a warning has reported."""
         return not self._warnings
 
     def size(self) -> int:
-        """Bytes that the directory takes now."""
+        """Return the current size of the directory in bytes."""
         return size_of(self.directory)
 
     def close(self) -> None:
-        """Finish what is being written. It is done at the end of the process too; reading may go
-        on.
-        """
+        """Finish writing, as the end of the process does too. Reading may continue."""
         for cache in list(self._caches.values()):
             cache.folder.close()
 
     def warn(self, error: Exception) -> None:
-        """Say, once, why something is not kept."""
+        """Warn once that something is not kept, and why."""
         try:
             self._warnings.pop()
         except IndexError:
             return
         if isinstance(error, LimitReachedError):
             state = (
-                f"has reached its limit.{self._needed()} Give a higher `cache_limit`, or delete "
-                "the folders in it of settings that you use no more."
+                f"has reached its limit.{self._needed()} Set a higher `cache_limit`, or delete "
+                "its folders of settings that you no longer use."
             )
             received = f"cache_limit={self.limit}"
         elif isinstance(error, OSError) and error.errno in _FULL:
-            state = "is on a full disk. Make room, give another directory, or set a `cache_limit`."
+            state = (
+                "is on a full disk. Free some space, use another directory, or set a `cache_limit`."
+            )
             received = str(error)
         else:
             state = "cannot be used in full."
             received = str(error)
         text = (
-            f"The cache {self.directory!r} {state} What is not in it is read anew each time. "
+            f"The cache {self.directory!r} {state} What is not in it is read again each time. "
             f"Received: {received}"
         )
         warnings.warn(text, stacklevel=2)
@@ -147,11 +143,11 @@ class ArrayCache:
 
 
 class LoaderCache:
-    """Reads cells as a loader does, and keeps what it gave. Made by `ArrayCache.of`.
+    """Reads cells like a loader, and keeps the arrays. Created by `ArrayCache.of`.
 
     Args:
         cache: The cache that it belongs to.
-        loader: Whose `read` is meant.
+        loader: The loader that reads new cells.
         folder: Where arrays of `loader.cached_by` are kept.
     """
 
@@ -164,13 +160,11 @@ class LoaderCache:
 
     @property
     def warm(self) -> bool:
-        """Whether the last cells were all kept, so that `gather` is worth trying."""
+        """Whether the last cells were all in the cache, so that `gather` is worth trying."""
         return self._found >= _MANY and not self._derived
 
     def gather(self, cells: Sequence[Any]) -> np.ndarray | None:
-        """What `read_batch` gives as one new array `(cells, *shape)`, if all of it is kept;
-        otherwise None.
-        """
+        """Return `read_batch` as one new array `(cells, *shape)`, or None if not all is kept."""
         keys = [key for key in (key_of(self._source, cell) for cell in cells) if key is not None]
         gathered = self.folder.gather(keys) if len(keys) == len(cells) else None
         if gathered is None:
@@ -178,22 +172,22 @@ class LoaderCache:
         return gathered
 
     def read(self, cell: Any) -> np.ndarray:
-        """The array that `loader.read(cell)` gives; a read-only view of a file where it is kept.
+        """Return the array of `loader.read(cell)`, a read-only view of a file if it is kept.
 
-        Cells that were varied at random (`augment_cell`) are for the loader itself: they would fill
-        the disk.
+        Do not use it for cells that were varied at random (`augment_cell`): they would fill the
+        disk.
         """
         source = self._source
         key = key_of(source, cell)
         array = None if key is None else self.folder.find(key)
-        # Threads may count too few: that costs a little time, and nothing else.
+        # Not locked: threads may count too few, which only makes `gather` start a little later.
         self._found = 0 if array is None else self._found + 1
         if array is None:
             array = source.read(cell) if key is None else self._read_new(cell, key)
         return self.loader.from_cached(array) if self._derived else array
 
     def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
-        """What `loader.read_batch(cells)` gives; those that are not kept are read in one go."""
+        """Return the arrays of `loader.read_batch(cells)`; missing ones are read in one call."""
         keys = [key_of(self._source, cell) for cell in cells]
         arrays = [None if key is None else self.folder.find(key) for key in keys]
         missing = [position for position, array in enumerate(arrays) if array is None]
@@ -236,7 +230,7 @@ class LoaderCache:
             or array.dtype != spec.dtype
         ):
             return
-        # A file that was changed while it was read has another key by now.
+        # If the file was changed while it was read, its key differs now and the array is not kept.
         if key_of(self._source, cell) != key:
             return
         try:
@@ -251,7 +245,7 @@ class LoaderCache:
 
 
 def estimate(loaders: Iterable[Loader], num_rows: int) -> int:
-    """Bytes that a cache of so many rows takes, what two loaders share counted once."""
+    """Return the bytes that a cache of `num_rows` rows takes; shared arrays count once."""
     rows: dict[str, int] = {}
     for loader in loaders:
         with suppress(TypeError):
@@ -262,7 +256,7 @@ def estimate(loaders: Iterable[Loader], num_rows: int) -> int:
 
 
 def as_text(size: int) -> str:
-    """A number of bytes for people, as in "1.2 GB"."""
+    """Format a number of bytes, as in "1.2 GB"."""
     units = ("bytes", "kB", "MB", "GB", "TB")
     number, unit = float(size), 0
     while number >= 999.5 and unit < len(units) - 1:
@@ -274,7 +268,7 @@ def _settings(loader: Loader) -> str | None:
     source = loader.cached_by
     dtype = np.dtype(source.spec.dtype)
     kept = loader.cached and source.cached and not dtype.hasobject and dtype.itemsize > 0
-    # Nothing tells which parts of a tuple name files.
+    # It is unknown which parts of a tuple name files, so several columns are not cached.
     return settings_of(source) if kept and isinstance(source.column, str) else None
 
 

@@ -1,10 +1,10 @@
-"""Everything that leans on private parts of Keras, and nothing else does.
+"""The only code that depends on private parts of Keras.
 
-Each part is looked for when it is needed, and one that is missing is a RuntimeError that says what
-to do (`errors.py`). `docs/design.md` lists them. Read `calls.py` first: which method of Keras is
-running, and what for; `epochs.py` knows which epoch it is. `attending.py` does what is due whenever
-an epoch begins or ends: `whole_model.py` keeps the weights whole (`signals.py`), `plain_errors.py`
-keeps errors plain, both by what `wrapping.py` puts on and takes off again. `middle.py` begins
-inside an epoch, `sharing.py` looks at several processes, `graph.py` at what a model is made of, and
-`seeds.py` at Keras's seeds. `backends.py` names a backend that is installed.
+Each private part is looked up when it is needed. A missing one is a RuntimeError that says what to
+do (`errors.py`). `docs/design.md` lists them all. Read `calls.py` first: it finds out which method
+of Keras is running and why. `epochs.py` knows the epoch. `attending.py` runs whenever an epoch
+begins or ends: `whole_model.py` keeps the weights valid (with `signals.py`), `plain_errors.py`
+keeps errors readable, and both use the wrappers of `wrapping.py`. `middle.py` starts inside an
+epoch, `sharing.py` checks several processes, `graph.py` inspects a model, and `seeds.py` finds
+Keras's seeds. `backends.py` picks an installed backend.
 """

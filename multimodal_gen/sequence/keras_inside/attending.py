@@ -1,6 +1,4 @@
-"""What is done whenever Keras begins or ends an epoch on a sequence: the model stays whole, and
-errors stay plain.
-"""
+"""Runs whenever Keras begins or ends an epoch: keeps the model valid and errors readable."""
 
 from __future__ import annotations
 
@@ -13,16 +11,14 @@ from multimodal_gen.sequence.keras_inside.wrapping import attend
 
 
 def attend_call(call: KerasCall, *, ending: bool = False) -> None:
-    """Put around the model of a running method of Keras what its backend needs; it comes off when
-    the method ends.
+    """Wrap the model of a running method of Keras as its backend needs, until the method ends.
 
     Args:
-        call: The method that runs.
-        ending: Whether it ends an epoch, as `fit` and `evaluate` also do before they begin the
-            first.
+        call: The running method.
+        ending: Whether an epoch ends; `fit` and `evaluate` also do so before the first one.
 
     Raises:
-        RuntimeError: If Keras works in another way.
+        RuntimeError: If this version of Keras works differently.
     """
     assert call.frame is not None
     assert call.model is not None

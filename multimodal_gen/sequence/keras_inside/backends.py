@@ -1,6 +1,4 @@
-"""Which backend Keras finds: TensorFlow unless something else is named, and any other where it is
-not installed.
-"""
+"""Picks an installed backend where Keras would choose TensorFlow, which may be missing."""
 
 from __future__ import annotations
 
@@ -10,11 +8,9 @@ import sys
 
 
 def name_backend() -> None:
-    """Name a backend that is installed in `KERAS_BACKEND`, where Keras would take TensorFlow and
-    that is not.
-    """
-    # A setting of the user's stands, right or wrong: Keras's own error, or the one below, says what
-    # is amiss.
+    """Set `KERAS_BACKEND` to an installed backend if nothing is set and TensorFlow is missing."""
+    # A user's setting is never changed, even if wrong: Keras's own error, or the one below, tells
+    # them.
     if (
         "KERAS_BACKEND" in os.environ
         or "keras" in sys.modules
@@ -27,20 +23,17 @@ def name_backend() -> None:
 
 
 def missing_backend(error: ImportError) -> ImportError | None:
-    """The error for a Keras that has no backend to run on; None where it is something else that was
-    not found.
-    """
+    """Return the error for a missing backend, or None if another module is missing."""
     if str(error.name).partition(".")[0] not in ("tensorflow", "jax", "jaxlib", "torch"):
         return None
     wanted = os.environ.get("KERAS_BACKEND")
     which = (
         f"KERAS_BACKEND names {wanted!r}, which is not installed"
         if wanted
-        else "Keras has no backend to run on"
+        else "Keras has no backend"
     )
     return ImportError(
-        f"{which}. Install it, or another one: pip install tensorflow, jax or torch; where "
-        "several are installed, KERAS_BACKEND says which to take. Received: no module named "
-        f"{error.name!r}",
+        f"{which}. Install one with pip install tensorflow, jax or torch; KERAS_BACKEND chooses "
+        f"among several. Received: no module named {error.name!r}",
         name=error.name,
     )

@@ -1,10 +1,10 @@
-"""Which method of Keras is running, and what it reads batches for.
+"""Finds out which method of Keras is running, and why it reads batches.
 
-The hooks of a dataset do not tell: they come before training too, in another order on each backend,
-and none of them knows the epoch. `fit` does know it, and is below us on the stack when it begins an
-epoch, so it is asked there. The stack is walked once per question, and nothing is changed. What is
-not found where Keras runs is an error: an order of rows that stays the same in all epochs would
-look like training.
+The hooks of a dataset do not say: they also run before training, in a different order on each
+backend, and none of them gets the epoch. `fit` knows the epoch and is on the stack when it begins
+one, so its frame is read. Each question walks the stack once and changes nothing. If Keras is on
+the stack but its variables are missing, that is an error: training with the same order of rows in
+every epoch would look normal.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _HOOKS = {"on_epoch_begin", "on_epoch_end"}
 _BUILDS = "_symbolic_build"
 _OWN = __name__.partition(".")[0]
 _TELL = (
-    "Tell the sequence its epoch in a callback: `fit(data, "
-    "callbacks=[keras.callbacks.LambdaCallback("
-    'on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch))])`.'
+    "Set the sequence's epoch in a callback: `fit(data, "
+    "callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(data, "
+    '"epoch", epoch))])`.'
 )
 
 
 @dataclass(frozen=True)
 class KerasCall:
-    """What the stack says of the method of Keras that called, directly or not.
+    """The method of Keras on the stack that called, directly or indirectly.
 
     Args:
-        method: "fit", "evaluate" or "predict", the nearest; None if none did.
+        method: "fit", "evaluate" or "predict", the nearest one; None if there is none.
         frame: Its frame.
-        inside_fit: Whether it is a `fit`, or runs inside one, as the validation does.
-        building: Whether it reads a batch only to build the model by.
+        inside_fit: Whether it is a `fit` or runs inside one, as validation does.
+        building: Whether it reads a batch only to build the model.
         adapting: The functions of Keras's data adapters between that method and here.
-        direct: Whether Keras called without anybody else in between.
+        direct: Whether Keras called without other code in between.
     """
 
     method: str | None
@@ -55,7 +55,7 @@ class KerasCall:
 
     @property
     def hooked(self) -> bool:
-        """Whether Keras called a hook such as `on_epoch_end`, and not a loop of one's own."""
+        """Whether Keras called a hook such as `on_epoch_end`, not a user's loop."""
         return bool(self.adapting & _HOOKS)
 
     @property
@@ -69,23 +69,22 @@ class KerasCall:
         return None if self.frame is None else self.frame.f_locals["self"]
 
     def trains_on(self, data: Any) -> bool:
-        """Whether it is a `fit` that was given this dataset."""
+        """Return whether it is a `fit` on this dataset."""
         return self.method == "fit" and self.argument("x") is data
 
     def argument(self, name: str) -> Any:
-        """An argument of the method, by the name that users know.
+        """Return an argument of the method.
 
         Raises:
             RuntimeError: If the method has no such variable.
         """
         way_out = (
-            "Read the batches in a loop of your own: `for batch in data: "
-            "model.train_on_batch(*batch)`."
+            "Read the batches in your own loop: `for batch in data: model.train_on_batch(*batch)`."
         )
-        return self.local(name, "to know what it was given", way_out)
+        return self.local(name, "to read its arguments", way_out)
 
     def local(self, name: str, what_for: str, way_out: str) -> Any:
-        """A variable of the method.
+        """Return a local variable of the method.
 
         Raises:
             RuntimeError: If there is none.
@@ -98,21 +97,20 @@ class KerasCall:
         return self.frame.f_locals[name]
 
     def epoch(self, num_batches: int) -> int | None:
-        """The pass over the data that the epoch of `fit` is in, counting from 0, or None in another
-        method.
+        """Return the pass over the data that `fit` is in, from 0, or None in another method.
 
-        While `fit` builds the model, before its first epoch, it is the one that will come first.
+        While `fit` builds the model, before its first epoch, it is the first pass.
 
         Args:
-            num_batches: Batches of one pass.
+            num_batches: Batches per pass.
 
         Raises:
-            RuntimeError: If `fit` does not tell.
+            RuntimeError: If `fit` has no such variables.
         """
         if self.method != "fit":
             return None
         first = self.argument("initial_epoch")
-        what_for = "to know the epoch; without it all epochs would have the rows in one order"
+        what_for = "to know the epoch; without it all epochs would have the same order of rows"
         epoch = first if self.building else self.local("epoch", what_for, _TELL)
         try:
             return pass_of(
@@ -124,18 +122,18 @@ class KerasCall:
         except TypeError:
             kind = type(epoch).__name__
             raise unknown_keras(
-                f"has a variable `epoch` in `fit` that is not a number but a {kind}", _TELL
+                f"has a variable `epoch` in `fit` that is a {kind} instead of a number", _TELL
             ) from None
 
     def check_known(self) -> None:
-        """Make sure that whoever called a hook has been recognised, if it was Keras.
+        """Make sure that Keras was recognised if it called a hook.
 
         Raises:
-            RuntimeError: If Keras called, but from none of its known places.
+            RuntimeError: If Keras called from an unknown place.
         """
         if self.direct and not self.adapting:
             raise unknown_keras(
-                "reads data from another place than its data adapters, so nothing is known of it",
+                "reads data outside its data adapters, so its epoch is unknown",
                 _TELL,
             )
         if self.hooked and self.method is None:
@@ -145,7 +143,7 @@ class KerasCall:
 
 
 def keras_call() -> KerasCall:
-    """Walk down the stack once, to the nearest `fit`, or to its end."""
+    """Walk the stack once, to the nearest `fit` or to its end."""
     codes = _codes()
     frame: FrameType | None = sys._getframe(1)
     nearest: FrameType | None = None
@@ -168,12 +166,10 @@ def keras_call() -> KerasCall:
 
 
 def adapter_asks() -> bool:
-    """Whether one of Keras's data adapters reads a batch, be it through a generator or a dataset of
-    one's own.
+    """Return whether a data adapter of Keras reads a batch, also through a user's dataset.
 
-    What a callback reads while `fit` runs it reads for itself, and so does a dataset's hook: no
-    adapter has asked. This is asked for every batch on tensorflow. An adapter is the next frame but
-    one, so the walk ends there.
+    A callback or a dataset's hook that reads a batch during `fit` reads it for itself. On
+    tensorflow this runs for every batch. It is cheap, because an adapter is only two frames away.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -187,11 +183,10 @@ def adapter_asks() -> bool:
 
 
 def learning_shapes() -> bool:
-    """Whether Keras reads a batch for its shape only: on tensorflow the first two, and where they
-    differ, all may.
+    """Return whether Keras reads a batch only for its shape, as it does first on tensorflow.
 
     Raises:
-        RuntimeError: If it is not known what it reads for.
+        RuntimeError: If it is unknown why Keras reads.
     """
     if keras.backend.backend() != "tensorflow":
         return False
@@ -201,17 +196,17 @@ def learning_shapes() -> bool:
         and call.adapting
         and not call.adapting & {"get_tf_dataset", *_HOOKS}
     ):
-        # Batches to train on are read on a thread of tensorflow's, where no method is on the stack.
+        # Training batches are read on a thread of tensorflow, where no method is on the stack.
         raise unknown_keras(
-            "reads batches in another function than `get_tf_dataset`, and whether for their "
-            "shapes is not known",
-            "Leave out `bucket_by_length`.",
+            "reads batches outside `get_tf_dataset`, so it is unknown whether it needs only "
+            "their shapes",
+            "Remove `bucket_by_length`.",
         )
     return "get_tf_dataset" in call.adapting
 
 
 def _codes() -> set[CodeType]:
-    # Of the methods as they are now, wherever they were defined.
+    # The methods may have been replaced or decorated, so they are looked up on each call.
     functions = (inspect.unwrap(getattr(keras.Model, name)) for name in _METHODS)
     return {function.__code__ for function in functions if hasattr(function, "__code__")}
 
@@ -219,5 +214,5 @@ def _codes() -> set[CodeType]:
 def _is_method(frame: FrameType, module: str, codes: set[CodeType]) -> bool:
     if not (module.startswith("keras.") or frame.f_code in codes):
         return False
-    # Wrappers of models for scikit-learn have methods of these names too.
+    # Keras's wrappers for scikit-learn have methods of these names too.
     return isinstance(frame.f_locals.get("self"), keras.Model)

@@ -1,6 +1,4 @@
-"""Which epoch it is, said by Keras itself: callbacks are told before the first batch of each is
-read.
-"""
+"""The epoch as Keras itself reports it to callbacks, before the first batch is read."""
 
 from __future__ import annotations
 
@@ -11,31 +9,28 @@ import keras
 
 
 def pass_of(epoch: int, first: int, steps: int | None, num_batches: int) -> int:
-    """The pass over the data that an epoch of `fit` is in, counting from 0.
+    """Return the pass over the data that an epoch of `fit` is in, counting from 0.
 
-    With fewer steps in an epoch than batches in a pass, Keras takes several of its epochs for one
-    pass.
+    If an epoch has fewer steps than a pass has batches, one pass takes several epochs of Keras.
 
     Args:
         epoch: The epoch, counting from 0.
         first: The epoch that `fit` began with.
-        steps: Steps of an epoch; None for all batches.
-        num_batches: Batches of a pass.
+        steps: Steps per epoch; None for all batches.
+        num_batches: Batches per pass.
     """
     if steps is None:
         return epoch
-    # A pass whose batches are used up ends the epoch of Keras early, so a pass begins with an
-    # epoch.
+    # Keras ends an epoch early when the batches run out, so every pass begins with an epoch.
     epochs_of_a_pass = math.ceil(num_batches / min(steps, num_batches))
     return first + (epoch - first) // epochs_of_a_pass
 
 
 class FollowFit(keras.callbacks.Callback):
-    """Sets the epoch of a sequence to that of the `fit` it is given to, so that nobody has to look
-    for it.
+    """Callback that sets a sequence's epoch to that of `fit`, so the stack need not be searched.
 
     Args:
-        sequence: What `fit` trains on, with an `epoch` and `num_batches`.
+        sequence: The sequence that `fit` trains on, with an `epoch` and `num_batches`.
     """
 
     def __init__(self, sequence: Any) -> None:
@@ -48,7 +43,7 @@ class FollowFit(keras.callbacks.Callback):
         self._begun = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Set the epoch; an endless sequence counts for itself."""
+        """Set the epoch; an endless sequence counts its own."""
         self._begun = epoch if self._begun is None else self._begun
         if self.sequence.num_batches is not None:
             self.sequence.epoch = pass_of(

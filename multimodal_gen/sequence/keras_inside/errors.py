@@ -1,6 +1,4 @@
-"""The one error of this folder: a Keras that does not work as the versions that this package was
-tried with.
-"""
+"""The one error of this folder: a version of Keras that works differently from the tested ones."""
 
 from __future__ import annotations
 
@@ -9,20 +7,20 @@ from typing import Any
 
 import keras
 
-# As in `docs/design.md`.
+# `docs/design.md` names the same versions.
 _TRIED = "Keras 3.12 to 3.15"
 
 
 def unknown_keras(missing: str, way_out: str) -> RuntimeError:
-    """The error for a Keras that lacks something.
+    """Return the error for a version of Keras that lacks something.
 
     Args:
-        missing: What it lacks and what that leads to, after "Keras 3.20.0 ...".
-        way_out: What works in spite of it, as a sentence.
+        missing: What is missing and its consequence, after "Keras 3.20.0 ...".
+        way_out: What works anyway, as a sentence.
     """
     return RuntimeError(
         f"Keras {keras.__version__} {missing}. {way_out} Or install {_TRIED}, which this version "
-        f"of multimodal_gen was tried with. Received: keras.__version__={keras.__version__!r}"
+        f"of multimodal_gen was tested with. Received: keras.__version__={keras.__version__!r}"
     )
 
 
@@ -31,8 +29,8 @@ def need(owner: Any, names: str, what_for: str, way_out: str) -> None:
 
     Args:
         owner: The object.
-        names: Its attributes, with blanks between them.
-        what_for: What cannot be done without, as in "to resume inside an epoch".
+        names: Its attributes, separated by spaces.
+        what_for: What they are needed for, as in "to resume inside an epoch".
         way_out: What to do instead, as a sentence.
 
     Raises:
@@ -46,7 +44,7 @@ def need(owner: Any, names: str, what_for: str, way_out: str) -> None:
 
 
 def need_in_code(function: Any, name: str, what_for: str, way_out: str) -> None:
-    """Check that a function of Keras uses an attribute, where the object need not have it yet.
+    """Check that a function of Keras uses an attribute that the object may not have yet.
 
     Raises:
         RuntimeError: If it does not.
@@ -54,5 +52,6 @@ def need_in_code(function: Any, name: str, what_for: str, way_out: str) -> None:
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None or name not in code.co_names:
         raise unknown_keras(
-            f"uses no `{name}` in `{function.__qualname__}`, which is needed {what_for}", way_out
+            f"does not use `{name}` in `{function.__qualname__}`, which is needed {what_for}",
+            way_out,
         )

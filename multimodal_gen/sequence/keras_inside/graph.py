@@ -1,4 +1,4 @@
-"""What a model is made of, where Keras has no public way to ask."""
+"""The parts of a model that Keras does not make public."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from multimodal_gen.sequence.keras_inside.errors import need
 
 
 def made_by(tensor: Any) -> Any:
-    """The layer or operation that made a symbolic tensor.
+    """Return the layer or operation that made a symbolic tensor.
 
-    `layer.output` is public, but there is none where a layer was called twice.
+    `layer.output` is public, but does not exist if a layer was called twice.
 
     Raises:
-        RuntimeError: If Keras does not keep it.
+        RuntimeError: If this version of Keras does not store it.
     """
     why = "to find the layer that makes an output", "Compile and fit the model yourself."
     need(tensor, "_keras_history", *why)
@@ -24,10 +24,10 @@ def made_by(tensor: Any) -> Any:
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a model, and those within them.
+    """Return the layers of a model, including nested ones.
 
     Raises:
-        RuntimeError: If Keras does not list them.
+        RuntimeError: If this version of Keras does not list them.
     """
     need(
         model, "_flatten_layers", "to look through all layers", "Save the model with `model.save`."
@@ -36,10 +36,10 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def was_called(model: keras.Model) -> bool:
-    """Whether a model has been called on arrays since it was made or loaded.
+    """Return whether a model has been called on arrays since it was built or loaded.
 
     Raises:
-        RuntimeError: If Keras takes no note of it.
+        RuntimeError: If this version of Keras does not record it.
     """
     need(
         model,

@@ -1,9 +1,9 @@
-"""Errors of this package come out of Keras as themselves, on tensorflow too.
+"""Raises errors of this package unchanged through Keras, on tensorflow too.
 
-There Keras reads batches inside of a graph, which makes of every error one of its own, with a page
-of text. So what takes a batch out of the graph is wrapped while a method of Keras runs: the
-functions of a model that run a step, and for `predict` the iterator. If one fails because a batch
-could not be made, the error that said so is raised.
+On tensorflow, Keras reads batches inside a graph, which turns every error into its own, with a page
+of text. While a method of Keras runs, everything that takes a batch out of the graph is wrapped:
+the functions of a model that run a step, and for `predict` the iterator. If one fails because a
+batch failed, the original error is raised.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from multimodal_gen.sequence.keras_inside.calls import KerasCall
 from multimodal_gen.sequence.keras_inside.errors import need
 from multimodal_gen.sequence.keras_inside.wrapping import STEPS, Attendance
 
-# Errors that went into a graph, and have not come out again.
+# Errors raised inside a graph that were not yet raised again outside. A few are enough: the first
+# ends the call.
 _SWALLOWED: deque[Exception] = deque(maxlen=4)
-_WHAT_FOR = "to raise the errors of a sequence as they are on tensorflow"
-_WAY_OUT = "Choose another backend, as by KERAS_BACKEND=jax."
+_WHAT_FOR = "to raise a sequence's own errors on tensorflow"
+_WAY_OUT = "Choose another backend, for instance with KERAS_BACKEND=jax."
 
 
 def swallowed(error: Exception) -> None:
-    """Take note of an error that a sequence raises; in a thread of tensorflow's it will be turned
-    into another one.
-    """
+    """Remember an error of a sequence if a thread of tensorflow will turn it into another one."""
     if (
         keras.backend.backend() == "tensorflow"
         and threading.current_thread() is not threading.main_thread()
@@ -38,19 +37,20 @@ def swallowed(error: Exception) -> None:
 
 
 def raise_plainly(call: KerasCall, attendance: Attendance) -> None:
-    """Have a running method of Keras raise the errors of sequences as they are.
+    """Make a running method of Keras raise a sequence's errors unchanged.
 
     Args:
-        call: The method that runs.
-        attendance: What is around its model.
+        call: The running method.
+        attendance: The wrappers around its model.
 
     Raises:
-        RuntimeError: If Keras works in another way.
+        RuntimeError: If this version of Keras works differently.
     """
     for name in STEPS:
         attendance.wrap(name, _run)
     if call.method == "predict":
-        # It takes batches from the graph itself. The object that gives them is of this call alone.
+        # `predict` takes batches from the graph itself. Its iterator belongs to this call alone, so
+        # it need not be unwrapped.
         batches = call.local("epoch_iterator", _WHAT_FOR, _WAY_OUT)
         need(batches, "_get_iterator", _WHAT_FOR, _WAY_OUT)
         get_iterator = batches._get_iterator
@@ -88,5 +88,5 @@ def _plainly() -> Iterator[None]:
 
 
 def _plain(error: Exception) -> bytes:
-    # The graph does not keep what is not UTF-8.
+    # The graph drops characters that are not UTF-8, so only ASCII is compared.
     return str(error).encode("ascii", "ignore")

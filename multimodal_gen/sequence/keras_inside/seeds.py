@@ -1,4 +1,4 @@
-"""The seed generator that Keras keeps for whoever gives no seed; there is no public way to it."""
+"""Keras's global seed generator, used where no seed is given; Keras does not make it public."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 from multimodal_gen.sequence.keras_inside.errors import unknown_keras
 
-_WAY_OUT = "Give layers such as `Dropout` a `seed`, and save the model at the end of epochs."
+_WAY_OUT = "Give layers such as `Dropout` a `seed`, and save the model after each epoch."
 
 
 def global_seed(*, make: bool = False) -> Any:
-    """The variable that holds its state, or None if nobody has used it so far.
+    """Return the variable that holds its state, or None if it has not been used yet.
 
     Args:
-        make: Whether to make it then.
+        make: Whether to create it if it does not exist.
 
     Raises:
-        RuntimeError: If Keras keeps it elsewhere.
+        RuntimeError: If this version of Keras keeps it elsewhere.
     """
     try:
         from keras.src.backend.common.global_state import get_global_attribute
@@ -28,6 +28,6 @@ def global_seed(*, make: bool = False) -> Any:
         return None if generator is None else generator.state
     except (ImportError, AttributeError) as error:
         missing = (
-            f"keeps its seed generator elsewhere ({error}), and a training that is resumed needs it"
+            f"keeps its seed generator elsewhere ({error}), which resuming a training run needs"
         )
         raise unknown_keras(missing, _WAY_OUT) from error

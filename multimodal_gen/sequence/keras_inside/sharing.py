@@ -1,8 +1,7 @@
-"""Whether Keras shares batches among processes by itself, and whether each would get as many.
+"""Checks that Keras, if it shares batches among processes, gives each of them equally many.
 
-Keras 3.16 does so with every `PyDataset`, under a `keras.distribution` that shards datasets: of 10
-batches, 4 processes get 3, 3, 2 and 2. Steps have to come out equal, or the processes that have
-more of them wait for the others for ever.
+Keras 3.16 shares every `PyDataset` under a `keras.distribution` that shards datasets: 4 processes
+get 3, 3, 2 and 2 of 10 batches. Processes with more steps than the others wait for them forever.
 """
 
 from __future__ import annotations
@@ -13,13 +12,12 @@ from multimodal_gen.rows.plan import Plan
 
 
 def check_shares(plan: Plan, num_batches: int | None, *, uneven: bool) -> None:
-    """Refuse that Keras shares the batches of a sequence among processes, where that would not come
-    out equal.
+    """Refuse to let Keras share a sequence's batches among processes unequally.
 
     Args:
         plan: Which rows are in which batch.
-        num_batches: Batches of an epoch, or None where there is no end.
-        uneven: Whether batches differ in shape before the last one too.
+        num_batches: Batches per epoch, or None for an endless sequence.
+        uneven: Whether batches other than the last one may differ in shape.
 
     Raises:
         ValueError: It says how to give each process its shard.
@@ -27,19 +25,16 @@ def check_shares(plan: Plan, num_batches: int | None, *, uneven: bool) -> None:
     distribution = keras.distribution.distribution()
     if distribution is None or not getattr(distribution, "auto_shard_dataset", False):
         return
-    # Keras before 3.16 has no such number, and refuses a `PyDataset` where there are several
-    # processes.
+    # Keras before 3.16 has no such number: with several processes it refuses a `PyDataset` itself.
     shares = int(getattr(distribution, "num_data_shards", 1))
     if shares == 1:
         return
     if plan.world_size > 1:
-        problem = f"takes one batch in {shares} of what is already the shard of one process,"
+        problem = f"takes one batch in {shares} from what is already one process's shard,"
     elif uneven:
         problem = "gives the processes batches of different shapes at the same time,"
     elif not plan.drop_remainder and plan.num_rows % plan.batch_size:
-        problem = (
-            "gives one of the processes the last batch, which is shorter than those of the others,"
-        )
+        problem = "gives one of the processes the last batch, which is shorter than the others,"
     elif num_batches is not None and num_batches % shares:
         counts = ", ".join(str(len(range(rank, num_batches, shares))) for rank in range(shares))
         problem = (
@@ -48,8 +43,8 @@ def check_shares(plan: Plan, num_batches: int | None, *, uneven: bool) -> None:
     else:
         return
     raise ValueError(
-        f"Keras {problem} as its distribution has `auto_shard_dataset=True`, so that processes "
-        "would wait for each other for ever, or train on different numbers of rows. Set "
+        f"Keras {problem} because its distribution has `auto_shard_dataset=True`. Processes "
+        "would wait for each other forever, or train on different numbers of rows. Set "
         "`auto_shard_dataset=False`, as in "
         "`keras.distribution.DataParallel(auto_shard_dataset=False)`, and give each process "
         "`sequence.shard(rank, world_size)`. Received: auto_shard_dataset=True, "

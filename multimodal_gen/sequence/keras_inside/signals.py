@@ -1,4 +1,4 @@
-"""Signals that arrive while something must not be broken off are handled right after it."""
+"""Delays signals that arrive while a block must not be interrupted."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 
 def handled_signals() -> list[int]:
-    """The signals that have a handler in Python now."""
+    """Return the signals that have a Python handler now."""
     return [int(number) for number in signal.valid_signals() if callable(signal.getsignal(number))]
 
 
 class Deferred:
-    """Signals that arrive in the block are handled when it has ended.
+    """Context manager: signals that arrive in the block are handled when it ends.
 
     Args:
-        numbers: Of which signals.
+        numbers: The signals.
     """
 
     def __init__(self, numbers: list[int]) -> None:
@@ -27,7 +27,7 @@ class Deferred:
         self._arrived: list[int] = []
 
     def __enter__(self) -> None:
-        # In other threads no signal is handled.
+        # Python runs signal handlers in the main thread only.
         main = threading.current_thread() is threading.main_thread()
         for number in self._numbers if main else ():
             handler = signal.getsignal(number)
@@ -47,7 +47,8 @@ class Deferred:
         self._arrived.append(number)
 
     def _give_back(self) -> None:
-        # One that has its handler back may already arrive and raise.
+        # A signal whose handler is restored may arrive at once and raise; the others must be
+        # restored too.
         try:
             while self._handlers:
                 signal.signal(*self._handlers[-1])

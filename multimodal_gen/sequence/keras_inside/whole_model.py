@@ -1,12 +1,11 @@
-"""A model keeps its weights whatever ends a call of Keras: an error in a batch, in a callback, or
-Ctrl-C.
+"""Keeps a model's weights on jax if a call of Keras fails: in a batch, a callback, or by Ctrl-C.
 
 On jax, `fit`, `evaluate` and `predict` take the values out of a model's variables and put them back
-at the end; on the way they are in a tuple that each step consumes ("donates") and returns anew.
-What ends the call in between leaves variables without a value, or with one that is consumed. So
-when Keras begins to read a sequence, the values are left where they are, and the functions that run
-a step give the variables the new ones after each. A signal that arrives while a step runs is
-handled right after it, as until then nobody has the new values.
+at the end. In between, the values are in a tuple that each step consumes ("donates") and returns
+anew. A call that ends early leaves variables without a value, or with a consumed one. So when Keras
+begins to read a sequence, the values stay in the variables, and the functions that run a step
+assign the new values after each one. A signal that arrives during a step is handled after it,
+because until then the new values are not stored anywhere.
 """
 
 from __future__ import annotations
@@ -20,46 +19,46 @@ from multimodal_gen.sequence.keras_inside.errors import need, need_in_code
 from multimodal_gen.sequence.keras_inside.signals import Deferred, handled_signals
 from multimodal_gen.sequence.keras_inside.wrapping import Attendance
 
-# The functions that run a step, and which variables are in the state that each takes and returns,
-# in order.
+# The functions that run a step -> the variables in the state that each takes and returns, in order.
 _PREDICTED = ("trainable_variables", "non_trainable_variables")
 _STEPS = {
     "train_function": (*_PREDICTED, "optimizer", "metrics_variables"),
     "test_function": (*_PREDICTED, "metrics_variables"),
     "predict_function": _PREDICTED,
 }
-_WHAT_FOR = "on jax to keep the weights when a batch fails"
-_WAY_OUT = "Choose another backend, as by KERAS_BACKEND=torch."
+_WHAT_FOR = "to keep the weights on jax when a batch fails"
+_WAY_OUT = "Choose another backend, for instance with KERAS_BACKEND=torch."
 
 
 def keep_whole(model: keras.Model, attendance: Attendance) -> None:
-    """Have the model of a running method of Keras hold its values at any time, on jax.
+    """Keep the values in the model's variables while a method of Keras runs on jax.
 
     Raises:
-        RuntimeError: If Keras works in another way.
+        RuntimeError: If this version of Keras works differently.
     """
     attendance.replace("_purge_model_variables", _leave_values)
     for name in _STEPS:
-        # Anew in each call, as a layer may have been frozen since.
+        # New in each call, because a layer may have been frozen since the last one.
         attendance.wrap(name, _Steps(model, name))
 
 
 def forget_broken_call(model: keras.Model) -> None:
-    """Drop what a call of Keras that was broken off has left to be put into the variables, on jax.
+    """Drop values that an interrupted call of Keras on jax would still write to the variables.
 
-    Keras would do so at the next opportunity, and undo what was loaded or trained since.
+    Keras would write them at the next opportunity, and undo what was loaded or trained since.
     """
     need_in_code(keras.Model.fit, "_jax_state", _WHAT_FOR, _WAY_OUT)
     model._jax_state = None
 
 
 def _leave_values(**parts: bool) -> None:
-    # In place of taking them out. It costs no memory: they are the arrays that the step is given.
+    # Replaces Keras's method that takes the values out. It costs no memory: the step gets the same
+    # arrays.
     pass
 
 
 class _Steps:
-    # What is called in place of a function that runs the steps of one execution.
+    # Replaces a function that runs the steps of one execution.
     def __init__(self, model: keras.Model, name: str) -> None:
         self._model, self._name = model, name
         self._variables: list[list[Any]] = []
@@ -70,16 +69,16 @@ class _Steps:
         if [len(part) for part in self._variables] != sizes:
             self._variables = self._find_variables()
         outputs: list[Any] = []
-        # Up to Keras 3.15 an execution of several steps takes a batch for each, and here is called
-        # for one at a time; later it takes one that holds them all.
+        # Up to Keras 3.15, an execution of several steps takes one batch per step, so this runs
+        # once per step. Later versions take one batch that holds them all.
         several = True
         while several and len(outputs) < self._model.steps_per_execution:
-            # Waiting for a batch can be interrupted.
+            # Outside the block below, so that Ctrl-C still works while waiting for a batch.
             batches = _Once(next(iterator, _Once))
             if batches.batch is _Once:
                 break
             with Deferred(self._signals):
-                # What Keras would put into the variables is consumed by this step.
+                # Keras must not write these values to the variables: this step consumes them.
                 self._model._jax_state = None
                 output, state = function(state, batches)
                 for variables, values in zip(self._variables, state, strict=True):
@@ -107,7 +106,7 @@ class _Steps:
 
 
 class _Once:
-    # An iterator over one batch, which knows whether it was asked for more.
+    # An iterator over one batch, which records whether a second one was requested.
     def __init__(self, batch: Any) -> None:
         self.batch, self.asked_again, self._given = batch, False, False
 

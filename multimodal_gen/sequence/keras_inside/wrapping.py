@@ -1,9 +1,8 @@
-"""What is put around parts of a user's model while a method of Keras runs, and taken off when it
-has ended.
+"""Wraps parts of a user's model while a method of Keras runs, and unwraps them when it ends.
 
-Keras has no place from which to run something when a method ends by an error. But its frame ends,
-however it does, and what is kept among the frame's variables ends with it: an `Attendance`, which
-takes off what it has put on.
+Keras runs no hook when a method ends by an error. But its frame always ends, and with it everything
+in the frame's variables. So an `Attendance` is stored there, and removes its wrappers when it is
+deleted.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import keras
 from multimodal_gen.sequence.keras_inside.errors import need, unknown_keras
 
 STEPS = ("train_function", "test_function", "predict_function")
-# No variable has a name like this.
+# Not a valid identifier, so it cannot clash with a variable of the frame.
 _PLACE = "(attended by multimodal_gen)"
 _ATTENDED: weakref.WeakKeyDictionary[keras.Model, weakref.WeakSet[Attendance]] = (
     weakref.WeakKeyDictionary()
@@ -26,25 +25,24 @@ _ATTENDED: weakref.WeakKeyDictionary[keras.Model, weakref.WeakSet[Attendance]] =
 
 
 class Wrapped:
-    """A function of a model with something around each of its calls. Copied or pickled, it is the
-    function alone.
+    """A wrapped function of a model. Copies and pickles hold only the original function.
 
     Args:
         function: The function.
-        run: What is called in its place, with the function and its arguments.
-        attendance: What has put it there, and takes it off when an error comes out of it.
+        run: Called instead of it, with the function and its arguments.
+        attendance: The owner of the wrapper, which ends if a call raises an error.
     """
 
     def __init__(self, function: Any, run: Callable[..., Any], attendance: Attendance) -> None:
-        # The attendance is to end with the method, and not to live as long as the model.
+        # A weak reference: the attendance must end with the method, not live as long as the model.
         self.function, self._run, self._attendance = function, run, weakref.ref(attendance)
 
     def __call__(self, *args: Any, **more: Any) -> Any:
-        """What `run` makes of the call."""
+        """Call `run`, and end the attendance on an error."""
         try:
             return self._run(self.function, *args, **more)
         except StopIteration:
-            # The batches have come to their end, and so has the epoch.
+            # The normal end of an epoch.
             raise
         except BaseException:
             attendance = self._attendance()
@@ -53,7 +51,8 @@ class Wrapped:
             raise
 
     def __getattr__(self, name: str) -> Any:
-        # A copy asks for methods of its own before it has a function.
+        # `copy` looks up methods on a new object before it has a `function`, which would recurse
+        # forever.
         if name.startswith("__") or "function" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self.function, name)
@@ -63,11 +62,11 @@ class Wrapped:
 
 
 class Attendance:
-    """What is around a model, as long as a method of Keras runs.
+    """The wrappers around a model while a method of Keras runs.
 
     Args:
         model: The model.
-        ended: What is called with the model when the method has ended.
+        ended: Called with the model when the method has ended.
     """
 
     def __init__(self, model: keras.Model, ended: Callable[[keras.Model], None] | None) -> None:
@@ -76,13 +75,13 @@ class Attendance:
         _ATTENDED.setdefault(model, weakref.WeakSet()).add(self)
 
     def wrap(self, name: str, run: Callable[..., Any]) -> None:
-        """Put something around a function of the model that runs a step, if there is one by now."""
+        """Wrap a function of the model that runs a step, if it exists already."""
         model = self._model()
         need(
             model,
             name,
-            "to keep the model and its errors as they are",
-            "Train in a loop of your own.",
+            "to keep the model valid and its errors readable",
+            "Train in your own loop.",
         )
         function = getattr(model, name)
         if isinstance(function, Wrapped):
@@ -91,13 +90,13 @@ class Attendance:
             setattr(model, name, Wrapped(function, run, self))
 
     def replace(self, name: str, function: Callable[..., Any]) -> None:
-        """Put a function in the place of a method of the model."""
+        """Replace a method of the model."""
         model = self._model()
-        need(model, name, "to keep the model whole", "Train in a loop of your own.")
+        need(model, name, "to keep the model valid", "Train in your own loop.")
         setattr(model, name, Wrapped(function, _run, self))
 
     def end(self) -> None:
-        """Take everything off, unless another method of the same model still runs."""
+        """Remove all wrappers, unless another method of the same model still runs."""
         model = self._model()
         if not self._open or model is None:
             return
@@ -121,12 +120,12 @@ class Attendance:
 def attend(
     frame: FrameType, model: keras.Model, ended: Callable[[keras.Model], None] | None
 ) -> tuple[Attendance, bool]:
-    """The attendance of a running method of Keras, and whether it has begun with this call.
+    """Return the attendance of a running method of Keras, and whether it is new.
 
     Args:
         frame: The method's frame.
         model: Its model.
-        ended: What is called with the model when the method has ended.
+        ended: Called with the model when the method has ended.
     """
     found: Attendance | None = frame.f_locals.get(_PLACE)
     if found is not None:
@@ -134,7 +133,7 @@ def attend(
     attendance = Attendance(model, ended)
     frame.f_locals[_PLACE] = attendance
     if frame.f_locals.get(_PLACE) is not attendance:
-        raise unknown_keras("runs on a Python whose frames keep nothing", "Take CPython.")
+        raise unknown_keras("runs on a Python whose frames keep nothing", "Use CPython.")
     return attendance, True
 
 

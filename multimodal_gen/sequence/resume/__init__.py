@@ -1,7 +1,7 @@
-"""Continuing a training that was interrupted: at the next batch, as if nothing had happened.
+"""Resumes an interrupted training run at the next batch, with the same result.
 
-Read `callback.py` first, which is what a user sees. It puts together what a run consists of
-(`contents.py`), keeps it on disk (`snapshots.py`), and has Keras begin in the middle of an epoch
+Read `callback.py` first, which users see. It collects the state of a run (`contents.py`), keeps it
+on disk (`snapshots.py`), and makes Keras start in the middle of an epoch
 (`../keras_inside/middle.py`).
 """
 

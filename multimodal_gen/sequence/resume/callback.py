@@ -1,6 +1,4 @@
-"""`ResumeTraining`: the callback with which the same script, started again, goes on at the next
-batch.
-"""
+"""`ResumeTraining`: with this callback, a restarted script continues at the next batch."""
 
 from __future__ import annotations
 
@@ -27,40 +25,41 @@ _Saved = tuple[dict[str, Any], list[np.ndarray]]
 
 
 class ResumeTraining(keras.callbacks.Callback):
-    """Saves a training as it goes, and goes on with it when the same script is started again.
+    """Saves a training run as it goes, and resumes it when the same script is started again.
 
-    A state is saved every `save_every` batches, before the last batch of an epoch where there is
+    A state is saved every `save_every` batches, before the last batch of an epoch if there is
     validation, and at the end of each epoch; the last two are kept. It holds the weights, the
-    optimizer, the seed generators, the running metrics, the history, and what other callbacks know.
-    A run that goes on ends with the same bytes as one that was not interrupted. A run that has come
-    to its end starts nothing: the model gets its last weights and `fit` returns the whole history.
-    With more `epochs`, it goes on.
+    optimizer, the seed generators, the running metrics, the history, and the state of other
+    callbacks. A resumed run ends with the same bytes as an uninterrupted one. If the run was
+    complete, nothing is trained: the model gets its last weights and `fit` returns the whole
+    history. With more `epochs`, training continues.
 
-    One directory is one `fit`. Saving takes as long as writing three times the model's weights
+    Use one directory per `fit`. Saving takes as long as writing three times the model's weights
     (with Adam) to disk.
 
-    What other callbacks know is kept of `EarlyStopping`, `ReduceLROnPlateau` and `ModelCheckpoint`,
-    and of any that defines `get_state()`, which returns plain values (numbers, texts, arrays, and
-    lists and dicts of these), and `set_state(state)`, which is called once every callback has seen
-    `on_train_begin`. Others begin as new.
+    The state of other callbacks is kept for `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`
+    and any callback with `get_state()`, which returns plain values (numbers, texts, arrays, and
+    lists and dicts of these), and `set_state(state)`, which is called after `on_train_begin` of
+    every callback. Other callbacks start fresh.
 
     Args:
-        directory: Where the states are kept; it is made if need be.
+        directory: Where the states are kept; it is created if needed.
         sequence: The sequence that `fit` trains on, with `shuffle=False` in `fit`.
         save_every: Batches between two states.
 
     Raises:
-        ValueError: In `fit`, if the state is of another table, plan, seed, model or backend, naming
-            what differs, or `fit` works in a way that cannot be gone on with.
-        RuntimeError: In `fit`, if another process uses the directory, or no state in it can be
-            read.
-        OSError: In `fit`, before training, if the directory has no room for a state or cannot be
-            written into.
-        TypeError: In `fit`, before training, if a callback's `get_state` gives something else than
-            plain values.
+        ValueError: In `fit`, if the state belongs to another table, plan, seed, model or backend
+            (it names what differs), or this use of `fit` cannot be resumed.
+        RuntimeError: In `fit`, if another process uses the directory, or no state in it is
+            readable.
+        OSError: In `fit`, before training, if the directory has no room for a state or is not
+            writable.
+        TypeError: In `fit`, before training, if a callback's `get_state` returns something other
+            than plain values.
 
     Example:
-        model.fit(data, epochs=10, shuffle=False, callbacks=[mg.ResumeTraining("runs/first/state", data)])
+        resume = mg.ResumeTraining("runs/first/state", data)
+        model.fit(data, epochs=10, shuffle=False, callbacks=[resume])
     """
 
     def __init__(
@@ -77,34 +76,32 @@ class ResumeTraining(keras.callbacks.Callback):
             )
         if isinstance(save_every, bool) or not isinstance(save_every, int) or save_every < 1:
             raise ValueError(
-                "`save_every` must be a positive number of batches. Received: "
-                f"save_every={save_every!r}"
+                f"`save_every` must be a positive integer. Received: save_every={save_every!r}"
             )
         if sequence.plan.world_size > 1:
             raise ValueError(
-                "Several processes would have to agree on a batch to go on with, which "
-                "`ResumeTraining` cannot have them do; save the model at the end of epochs, or "
-                "keep `sequence.state()` in a loop of your own. Received: a sequence for rank "
-                f"{sequence.plan.rank} of {sequence.plan.world_size}"
+                "`ResumeTraining` works for a single process only. For several, save the model "
+                "after each epoch, or keep `sequence.state()` in your own loop. Received: a "
+                f"sequence for rank {sequence.plan.rank} of {sequence.plan.world_size}"
             )
         self.directory, self.sequence, self.save_every = directory, sequence, save_every
-        # What was saved, as long as callbacks have not been given it, and the backend's generators
-        # have not.
+        # The saved state, until callbacks have received it, and until the backend's generators
+        # have.
         self._pending: _Saved | None = None
         self._unsettled: _Saved | None = None
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Look for a state, and have `fit` begin where it was saved."""
+        """Look for a state, and make `fit` begin where it was saved."""
         self._fit = running_fit()
         self._fit.check(self.sequence)
         self._steps = self._fit.steps(self.sequence)
         self._order_callbacks(self._fit)
-        # Batches done in this epoch of Keras, and since the sequence's epoch began, which an
-        # endless one has but once.
+        # Batches done in this epoch of Keras, and since the sequence's epoch began; an endless
+        # sequence has a single epoch.
         self._epoch, self._done, self._batch, self._interrupted = 0, 0, 0, False
         self._start = (0, 0)
         self._tried = False
-        # Which epoch `fit` is to begin with, where it is not left to it.
+        # The epoch that `fit` must begin with; None for its own choice.
         self._first: int | None = None
         self._pending = self._unsettled = None
         self._sequence_state = self.sequence.state()
@@ -119,9 +116,7 @@ class ResumeTraining(keras.callbacks.Callback):
             raise
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Set the sequence's epoch; in the first one, where it was interrupted, restore what there
-        was.
-        """
+        """Set the sequence's epoch; in the first epoch of a resumed run, restore the state."""
         start_with(self.model, None)
         if self._first:
             check_started(epoch, self._first)
@@ -131,11 +126,12 @@ class ResumeTraining(keras.callbacks.Callback):
             self._batch = 0
             self.sequence.epoch = epoch
         if self._pending is not None:
-            # After the others, whose beginning of this epoch was before the interruption.
+            # After the other callbacks: they had begun this epoch before the interruption.
             self._restore_model()
             self._restore_callbacks()
         if not self._tried:
-            # What a callback cannot give is better known now than at the first state.
+            # Tried once before training, because at the first state an error would cost an hour of
+            # work.
             for callback in self._others.values():
                 contents.state_of_callback(callback, [])
             self._tried = True
@@ -145,16 +141,14 @@ class ResumeTraining(keras.callbacks.Callback):
             self._fit.begin_at(self._done, batch)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """In the first batch that is gone on with, restore what Keras has drawn from since the
-        epoch began.
-        """
+        """In the first resumed batch, restore the generators that Keras has drawn from since."""
         if self._unsettled is not None:
             saved, arrays = self._unsettled
             contents.put_generators(saved["variables"], arrays)
             self._unsettled = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Save a state if it is time for one."""
+        """Save a state if one is due."""
         before, self._done = self._done, min(batch + 1, self._steps)
         self._batch += self._done - before
         if self._done == self._steps:
@@ -166,14 +160,12 @@ class ResumeTraining(keras.callbacks.Callback):
             self._save(self._epoch, self._done)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Save a state, unless somebody stopped inside of the epoch: then it is the rest that is to
-        be gone on with.
-        """
+        """Save a state, unless training was stopped inside the epoch."""
         if not self._interrupted:
             self._save(epoch + 1, 0)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Let others use the directory."""
+        """Release the directory."""
         start_with(self.model, None)
         self._store.close()
 
@@ -183,16 +175,16 @@ class ResumeTraining(keras.callbacks.Callback):
         self.sequence.epoch = saved["sequence"]["epoch"]
         self.sequence.assembly.failures.restore(saved["failures"], self.sequence.table.index)
         self._restore_model()
-        # An iterator over the data draws a number on torch. Here there will be one more of them,
-        # but where the interruption was between two epochs that have each its own.
+        # On torch, creating an iterator over the data draws a random number. A resumed run creates
+        # one more than the original, except between two epochs that each have their own.
         self._unsettled = None if saved["step"] == 0 and self._fit.renewing else self._pending
         finished = saved["stopped"] and self._fit.epochs <= saved["epochs"]
         self._first = self._fit.epochs if finished else min(saved["epoch"], self._fit.epochs)
         start_with(self.model, self._first)
 
     def _order_callbacks(self, fit: RunningFit) -> None:
-        # This callback comes last, so that it saves what the others have made of a batch or an
-        # epoch. What they are to know when an epoch begins has to be restored before.
+        # This callback comes last, so that it saves what the others did in a batch or an epoch.
+        # `_First` comes first, to restore them before they begin an epoch.
         others = [
             one
             for one in fit.callbacks.callbacks
@@ -211,22 +203,23 @@ class ResumeTraining(keras.callbacks.Callback):
         if saved["backend"] != now:
             problems.append(f"The backend was {saved['backend']!r} and is {now!r}.")
         else:
-            # On tensorflow, metrics and optimizer have no variables before the first step.
+            # On tensorflow, metrics and optimizer have no variables before the first step, so they
+            # could not be compared.
             make_variables(self.model, self.sequence[0])
             described = contents.describe_variables(contents.variables_of(self.model))
             differing = "; ".join(contents.differing_variables(saved["variables"], described))
-            problems += [f"The model is another one: {differing}."] if differing else []
+            problems += [f"The model differs: {differing}."] if differing else []
         if saved["step"] and saved["steps"] != self._steps:
             problems.append(f"An epoch had {saved['steps']} steps and has {self._steps}.")
         if problems:
             raise ValueError(
-                f"The training in the directory cannot be gone on with. {' '.join(problems)} To "
-                "begin anew, delete the directory or give another one. Received: "
+                f"The run in this directory cannot be resumed. {' '.join(problems)} To start "
+                "over, delete the directory or use another one. Received: "
                 f"directory={os.fspath(self.directory)!r}"
             )
 
     def _save(self, epoch: int, step: int) -> None:
-        # Of an endless sequence, batches count on through all epochs.
+        # For an endless sequence, the count of batches continues through all epochs of Keras.
         at = (self.sequence.epoch, self._batch) if self.sequence.endless else (epoch, step)
         variables = contents.variables_of(self.model)
         arrays = contents.take_numbers(variables)
@@ -262,7 +255,7 @@ class ResumeTraining(keras.callbacks.Callback):
 
 
 class _First(keras.callbacks.Callback):
-    # Stands before all other callbacks, and gives them what they knew at the end of the last epoch.
+    # Runs before all other callbacks, and restores what they knew at the end of the last epoch.
     def __init__(self, resume: ResumeTraining) -> None:
         super().__init__()
         self.resume = resume
@@ -271,7 +264,7 @@ class _First(keras.callbacks.Callback):
         pending = self.resume._pending
         if pending is not None and pending[0]["step"] == 0:
             self.resume._restore_model()
-            # What is in them is of the validation.
+            # They still hold the sums of the validation.
             self.resume.model.reset_metrics()
             self.resume._restore_callbacks()
 

@@ -1,8 +1,7 @@
-"""What a training run consists of besides its data: the model's and the optimizer's numbers, and
-what callbacks know.
+"""The state of a training run besides its data: variables of the model, and states of callbacks.
 
-Variables are those that the trainers of Keras pass from step to step: weights, seed generators, the
-optimizer's slots and counters, and the running sums of the metrics. Of callbacks, plain values are
+Variables are those that Keras's trainers pass from step to step: weights, seed generators, the
+optimizer's slots and counters, and the running sums of the metrics. For callbacks, plain values are
 kept.
 """
 
@@ -19,9 +18,9 @@ import numpy as np
 
 from multimodal_gen.sequence.keras_inside.seeds import global_seed
 
-# Keras numbers the names of layers through a whole process: "dense_3" here may be "dense" there.
+# Keras numbers layer names per process: "dense_3" in one run may be "dense" in the next.
 _NUMBER = re.compile(r"_\d+(?=[/_]|$)")
-# What every callback has.
+# Attributes that every callback has.
 _BARE = set(vars(keras.callbacks.Callback()))
 _LEARNING = (
     keras.callbacks.History,
@@ -32,7 +31,7 @@ _LEARNING = (
 
 
 def variables_of(model: keras.Model) -> dict[str, list[Any]]:
-    """All variables that training changes, by part: "model", "optimizer", "metrics" and "seed"."""
+    """Return all variables that training changes: "model", "optimizer", "metrics" and "seed"."""
     metrics = {id(variable) for variable in model.metrics_variables}
     parts = {
         "model": [
@@ -51,7 +50,7 @@ def variables_of(model: keras.Model) -> dict[str, list[Any]]:
 
 
 def describe_variables(parts: Mapping[str, Iterable[Any]]) -> dict[str, list[Any]]:
-    """Name, shape and dtype of each variable, as JSON values; the same for the same script."""
+    """Return name, shape and dtype of each variable as JSON values, equal in each run."""
     described = {
         part: [
             [_NUMBER.sub("", one.path), list(one.shape), keras.backend.standardize_dtype(one.dtype)]
@@ -68,7 +67,7 @@ def describe_variables(parts: Mapping[str, Iterable[Any]]) -> dict[str, list[Any
 def differing_variables(
     before: Mapping[str, list[Any]], now: Mapping[str, list[Any]]
 ) -> Iterator[str]:
-    """What is another model or optimizer, in words."""
+    """Yield in words how a model or optimizer differs from the saved one."""
     for part, name in (
         ("model", "the model"),
         ("optimizer", "the optimizer"),
@@ -83,19 +82,18 @@ def differing_variables(
         if changed:
             (old, new), more = changed[0], len(changed) - 1
             words = [f"{path!r} {tuple(shape)} {dtype}" for path, shape, dtype in (old, new)]
-            yield f"{name} had {words[0]} where it has {words[1]}{f', and {more} more' if more else ''}"
+            others = f", and {more} more" if more else ""
+            yield f"{name} had {words[0]} and has {words[1]} instead{others}"
 
 
 def take_numbers(parts: Mapping[str, Iterable[Any]]) -> list[np.ndarray]:
-    """The values of all variables, in order, as arrays of their own, and those of the backend's own
-    generators.
-    """
+    """Return copies of the values of all variables, then the states of the backend's generators."""
     values = [np.array(keras.ops.convert_to_numpy(one)) for own in parts.values() for one in own]
     return values + [state.numpy() for state in _torch_generators()]
 
 
 def size_of(parts: Mapping[str, Iterable[Any]]) -> int:
-    """About how many bytes the values of all variables are."""
+    """Return the approximate size of all variables in bytes."""
     variables = [one for own in parts.values() for one in own]
     return sum(math.prod(one.shape) * (2 if "16" in str(one.dtype) else 4) for one in variables)
 
@@ -103,13 +101,12 @@ def size_of(parts: Mapping[str, Iterable[Any]]) -> int:
 def put_numbers(
     model: keras.Model, described: Mapping[str, list[Any]], arrays: list[np.ndarray]
 ) -> None:
-    """Give all variables of a model, and the backend's own generators, the values that
-    `take_numbers` gave.
+    """Assign values from `take_numbers` to a model's variables and the backend's generators.
 
     Args:
         model: A model with the same variables.
-        described: What `describe_variables` said of them then.
-        arrays: The values, and whatever follows.
+        described: What `describe_variables` returned for them.
+        arrays: The values; later entries are ignored.
     """
     if described["seed"]:
         global_seed(make=True)
@@ -121,7 +118,7 @@ def put_numbers(
 
 
 def put_generators(described: Mapping[str, list[Any]], arrays: list[np.ndarray]) -> None:
-    """Give the backend's own generators alone the values that `take_numbers` gave."""
+    """Assign values from `take_numbers` to the backend's generators only."""
     if described["generators"]:
         import torch
 
@@ -130,14 +127,13 @@ def put_generators(described: Mapping[str, list[Any]], arrays: list[np.ndarray])
             torch.from_numpy(state) for state in arrays[stop - len(described["generators"]) : stop]
         )
         torch.set_rng_state(first)
-        # On another machine there may be another number of them.
+        # Another machine may have a different number of devices.
         for device, state in enumerate(others[: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(state, device)
 
 
 def _torch_generators() -> list[Any]:
-    # On torch, a Dropout that was given no seed draws from the generator of torch, which is no
-    # variable.
+    # On torch, a Dropout without a seed draws from torch's own generator, which is not a variable.
     if keras.backend.backend() != "torch":
         return []
     import torch
@@ -149,7 +145,7 @@ def _torch_generators() -> list[Any]:
 
 
 def callback_names(callbacks: Iterable[Any]) -> dict[str, Any]:
-    """Callbacks by class and number, as in "EarlyStopping 0"."""
+    """Return callbacks by class and number, as in "EarlyStopping 0"."""
     counts: Counter[str] = Counter()
     named = {}
     for callback in callbacks:
@@ -160,21 +156,21 @@ def callback_names(callbacks: Iterable[Any]) -> dict[str, Any]:
 
 
 def state_of_callback(callback: Any, arrays: list[np.ndarray]) -> Any:
-    """What a callback knows, as JSON values; arrays are added to a list.
+    """Return the state of a callback as JSON values; arrays are appended to a list.
 
-    That is what its `get_state()` gives; of those of Keras that learn something, all attributes
-    with plain values, but for those that are named like arguments of the constructor, which are the
-    script's to say; of others, nothing.
+    That is the result of its `get_state()`. For Keras's callbacks that learn something, it is all
+    attributes with plain values except those named like constructor arguments, which the script
+    sets. For other callbacks it is empty.
 
     Raises:
-        TypeError: If `get_state()` gives something else than plain values.
+        TypeError: If `get_state()` returns something other than plain values.
     """
     if _has_state(callback):
         try:
             return pack(callback.get_state(), arrays)
         except TypeError as error:
             raise TypeError(
-                f"{type(callback).__name__}.get_state() gives what cannot be kept. {error}"
+                f"{type(callback).__name__}.get_state() must return plain values. {error}"
             ) from error
     packed: dict[str, Any] = {}
     for name, value in vars(callback).items() if isinstance(callback, _LEARNING) else ():
@@ -189,7 +185,7 @@ def state_of_callback(callback: Any, arrays: list[np.ndarray]) -> Any:
 
 
 def restore_callback(callback: Any, packed: Any, arrays: list[np.ndarray]) -> None:
-    """Give a callback what `state_of_callback` kept, through its `set_state` where it has one."""
+    """Restore the state from `state_of_callback`, through `set_state` if the callback has it."""
     if _has_state(callback):
         callback.set_state(unpack(packed, arrays))
     else:
@@ -197,10 +193,10 @@ def restore_callback(callback: Any, packed: Any, arrays: list[np.ndarray]) -> No
 
 
 def pack(value: Any, arrays: list[np.ndarray]) -> Any:
-    """JSON values for a plain value.
+    """Return JSON values for a plain value.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If it is not a plain value.
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
@@ -218,7 +214,7 @@ def pack(value: Any, arrays: list[np.ndarray]) -> Any:
 
 
 def unpack(value: Any, arrays: list[np.ndarray]) -> Any:
-    """The value that `pack` was given."""
+    """Return the value that was given to `pack`."""
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()

@@ -1,8 +1,8 @@
-"""States of a run on disk: whole or not there at all, the last two kept, one process at a time.
+"""The states of a run on disk: complete or absent, the last two kept, one process at a time.
 
-A state is one file, arrays and a JSON description in a zip archive as NumPy writes it, without
-pickle. The archive has a checksum of each part, so a damaged file is known as such. It is written
-under another name, flushed to disk, and then renamed.
+A state is one file: arrays and a JSON description in a zip archive as NumPy writes it, without
+pickle. The archive has a checksum per part, so damage is detected. It is written under another
+name, flushed to disk, and then renamed.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from multimodal_gen.batch.cache.locks import fcntl
 _KEPT = 2
 _NAME = re.compile(r"state-\d+\.npz")
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
-# Directory -> the open file that holds its lock. A run that was broken off in a notebook may begin
-# again.
+# Directory -> the open file that holds its lock. Kept per process, so that an interrupted cell of a
+# notebook can run again.
 _HELD: dict[str, int] = {}
 
 
 class Snapshots:
-    """The states that a directory holds. Opening it removes what a killed process was writing.
+    """The states in a directory. Opening it removes unfinished files of a killed process.
 
     Args:
-        directory: Where the files are; it is made if need be.
+        directory: Where the files are; it is created if needed.
 
     Raises:
         NotADirectoryError: If it is a file.
@@ -54,33 +54,31 @@ class Snapshots:
                 os.unlink(os.path.join(self.directory, name))
 
     def make_room(self, size: int) -> None:
-        """Make sure that a state can be written, as it is better known before training than after
-        an hour of it.
+        """Make sure before training that a state can be written.
 
         Args:
             size: Bytes of its arrays.
 
         Raises:
-            OSError: If the directory cannot be written into, or has no room for it.
+            OSError: If the directory is not writable, or has no room for it.
         """
         path = os.path.join(self.directory, "state-00000000.npz.tmp")
         try:
             with open(path, "wb") as file:
-                # Unlike empty space at the end of a file, this is set aside on the disk.
+                # Unlike `truncate`, this reserves the space on the disk.
                 if size and hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             raise OSError(
-                f"No state of the training could be saved, which takes {size:,} bytes: {error}. "
-                f"Give `ResumeTraining` another directory. Received: directory={self.directory!r}"
+                f"A state of {size:,} bytes cannot be saved: {error}. Give `ResumeTraining` "
+                f"another directory. Received: directory={self.directory!r}"
             ) from error
         finally:
             with suppress(OSError):
                 os.unlink(path)
 
     def save(self, description: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
-        """Keep a state, and of those before it one. What cannot be written is warned of, and
-        training may go on.
+        """Write a state, and keep one earlier state. A failure is a warning, so training continues.
 
         Args:
             description: JSON values.
@@ -101,8 +99,8 @@ class Snapshots:
             with suppress(OSError):
                 os.unlink(f"{path}.tmp")
             warnings.warn(
-                "The state of the training cannot be saved, and training goes on without: "
-                f"{error}. Received: directory={self.directory!r}",
+                f"The state cannot be saved, and training continues without it: {error}. "
+                f"Received: directory={self.directory!r}",
                 stacklevel=2,
             )
             return
@@ -110,10 +108,10 @@ class Snapshots:
             os.unlink(os.path.join(self.directory, name))
 
     def load(self) -> tuple[dict[str, Any], list[np.ndarray]] | None:
-        """The last state that can be read: its description and arrays; None where there is none.
+        """Return description and arrays of the last readable state, or None if there is no state.
 
         Raises:
-            RuntimeError: If there are states and none can be read.
+            RuntimeError: If there are states but none is readable.
         """
         damaged: dict[str, Exception] = {}
         for name in self._names():
@@ -125,8 +123,8 @@ class Snapshots:
             for other, reason in damaged.items():
                 os.unlink(os.path.join(self.directory, other))
                 warnings.warn(
-                    f"The state {other!r} is damaged and removed; training goes on from the one "
-                    f"before it. {type(reason).__name__}: {reason}. Received: "
+                    f"The state {other!r} was damaged and has been removed; training resumes "
+                    f"from the one before it. {type(reason).__name__}: {reason}. Received: "
                     f"directory={self.directory!r}",
                     stacklevel=2,
                 )
@@ -136,19 +134,19 @@ class Snapshots:
                 f"{name}: {type(error).__name__}: {error}" for name, error in damaged.items()
             )
             raise RuntimeError(
-                f"No state in the directory can be read ({reasons}). To begin anew, delete it or "
-                f"give another one. Received: directory={self.directory!r}"
+                f"No state in the directory is readable ({reasons}). To start over, delete the "
+                f"directory or use another one. Received: directory={self.directory!r}"
             )
         return None
 
     def close(self) -> None:
-        """Let others use the directory."""
+        """Release the directory."""
         file = _HELD.pop(self.directory, None)
         if file is not None:
             os.close(file)
 
     def _names(self) -> list[str]:
-        # The last first.
+        # The latest first.
         try:
             return sorted(filter(_NAME.fullmatch, os.listdir(self.directory)), reverse=True)
         except FileNotFoundError:
@@ -172,13 +170,13 @@ class Snapshots:
                 f"Received: directory={self.directory!r}"
             ) from None
         except OSError:
-            # A file system without locks.
+            # The file system has no locks: two runs are then the user's responsibility.
             os.close(file)
             return
         _HELD[self.directory] = file
 
     def _flush(self) -> None:
-        # The rename itself; not every system lets a directory be opened.
+        # Makes the rename itself durable. Not every system allows opening a directory.
         with suppress(PermissionError):
             file = os.open(self.directory, os.O_RDONLY)
             try:
@@ -188,7 +186,7 @@ class Snapshots:
 
 
 def _read(path: str) -> tuple[dict[str, Any], list[np.ndarray]]:
-    # Opened here, as NumPy leaves a damaged file open.
+    # Opened here, because NumPy leaves a damaged file open.
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as parts:
         description = json.loads(parts["description"].tobytes())
         arrays = [parts[f"{place}"] for place in range(len(description["dtypes"]))]
@@ -203,12 +201,12 @@ def _is_plain(dtype: np.dtype[Any]) -> bool:
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    # NumPy's files know its own dtypes only: bfloat16 goes as integers of its size.
+    # NumPy's files hold only its own dtypes: bfloat16 is stored as integers of the same size.
     return array if _is_plain(array.dtype) else array.view(f"u{array.dtype.itemsize}")
 
 
 def _dtype(name: str) -> np.dtype[Any]:
-    # Those that numpy does not know come with the backends.
+    # Dtypes that NumPy does not have come with the backends.
     import ml_dtypes
 
     return np.dtype(getattr(ml_dtypes, name))
