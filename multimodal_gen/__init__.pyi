@@ -1,4 +1,5 @@
-# The public names, each once: `__init__.py` reads them here, as type checkers do, and tests hold docs to them.
+# The public names, each once: `__init__.py` and type checkers read them here, and tests compare
+# the docs with them.
 
 from multimodal_gen import augment as augment
 from multimodal_gen import loaders as loaders

@@ -40,7 +40,7 @@ class _ConfigurableType(ABCMeta):
 
 
 class Configurable(metaclass=_ConfigurableType):
-    """Base class: immutable after construction, with a config made of the constructor's arguments."""
+    """Base class: immutable once made, with a config of the constructor's arguments."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -51,7 +51,7 @@ class LoadError(MultimodalError):
         self.unknown_label = unknown_label
 
     def at(self, index: Any, column: str | tuple[str, ...]) -> LoadError:
-        """The same error, placed: with the row's index and the column that the cell was read from."""
+        """The same error with its place: the row's index and the column of the cell."""
         return _rebuild_load_error(self.reason, index, column, self.path, self.unknown_label)
 
     def __str__(self) -> str:

@@ -104,12 +104,13 @@ _ENDINGS = (
 )
 # Hand-picked, because evenly drawn hues come out mostly as neon greens.
 _OBJECT_COLOURS = bytes.fromhex("""
-    e4572e f3a712 f7d060 a8c686 4f9d69 2a9d8f 1b4965 3d5a80 669bbc 8ecae6 6d597a b56576 e56b6f f4acb7
-    9d4edd 5e3c99 c1121f 780000 f8f4e3 d9d9d9 8d99ae 3b3b58 bc6c25 606c38 ef8354 2d6a4f ffb4a2 00798c
+    e4572e f3a712 f7d060 a8c686 4f9d69 2a9d8f 1b4965 3d5a80 669bbc 8ecae6 6d597a b56576 e56b6f
+    f4acb7 9d4edd 5e3c99 c1121f 780000 f8f4e3 d9d9d9 8d99ae 3b3b58 bc6c25 606c38 ef8354 2d6a4f
+    ffb4a2 00798c
 """)
 _GROUND_COLOURS = bytes.fromhex("""
-    f6ead7 e8dff5 d7ecd9 cfe8ef fde2e4 fff1c1 e9d8c4 c9d6df b8c4bb a3b9c9 d4a59a 84a59d
-    7d8597 6b705c 5c677d 355070 2b2d42 283618 3c2a21 4a2545 1f363d 9a8c98 c6ac8f f2cc8f
+    f6ead7 e8dff5 d7ecd9 cfe8ef fde2e4 fff1c1 e9d8c4 c9d6df b8c4bb a3b9c9 d4a59a 84a59d 7d8597
+    6b705c 5c677d 355070 2b2d42 283618 3c2a21 4a2545 1f363d 9a8c98 c6ac8f f2cc8f
 """)
 
 
@@ -202,7 +203,7 @@ class _Layer:
 def _arc(
     x: float, y: float, rx: float, ry: float, start: float = 0, stop: float = 360
 ) -> np.ndarray:
-    """Points `(n, 2)` on an ellipse; degrees run from the right over the bottom, as y points down."""
+    """Points `(n, 2)` on an ellipse; degrees run clockwise from the right, as y points down."""
     turn = np.radians(np.linspace(start, stop, 48))
     return np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], -1)
 

@@ -23,7 +23,7 @@ CELLS = [f"cell {number}" for number in range(40)]
 
 @dataclass(frozen=True)
 class DigestLoader(Loader):
-    """Turns a text into 16 KiB that look random and are made of nothing but the text and the salt."""
+    """Turns a text into 16 KiB that look random and depend on the text and the salt alone."""
 
     column: str
     salt: str = ""

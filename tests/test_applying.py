@@ -77,9 +77,7 @@ def test_labels_with_a_separator_stand_in_a_file_as_they_are() -> None:
     assert frame["labels"].tolist() == ["a, b", "", "a"]
 
 
-def test_of_several_targets_each_list_of_labels_is_joined_and_rows_without_a_prediction_stay_empty() -> (
-    None
-):
+def test_lists_of_labels_of_several_targets_are_joined_and_rows_not_predicted_are_empty() -> None:
     targets = {"tags": mg.MultiLabel("tags", ["a", "b|"]), "n": mg.NumericTarget("n")}
     frame = pd.DataFrame({"tags.labels": [["a", "b|"], [], None], "n.n": [1.0, 2.0, None]})
     joined, separator = with_joined_labels(frame, targets)

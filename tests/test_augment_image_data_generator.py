@@ -126,7 +126,8 @@ def test_the_list_goes_into_an_image_loader() -> None:
     [
         (
             {"rescale": 1 / 255},
-            r'`rescale` is not an augmentation.*ImageLoader\(..., dtype="float32", rescale=.*Received',
+            r'`rescale` is not an augmentation.*ImageLoader\(..., dtype="float32", rescale=.*'
+            r"Received",
         ),
         (
             {"featurewise_center": True},
@@ -170,12 +171,14 @@ def test_the_list_goes_into_an_image_loader() -> None:
         ),
         (
             {"zoom_range": 1.5},
-            r"`zoom_range` must be a number below 1, or a pair .* above 0 and at most 10. Received: zoom_range=1.5",
+            r"`zoom_range` must be a number below 1, or a pair .* above 0 and at most 10. "
+            r"Received: zoom_range=1.5",
         ),
         ({"zoom_range": (1.2, 0.8)}, "`zoom_range` must be"),
         (
             {"brightness_range": 0.5},
-            r"`brightness_range` must be a pair \(low, high\), low at most high and at least 0. Received",
+            r"`brightness_range` must be a pair \(low, high\), low at most high and at least 0. "
+            r"Received",
         ),
         ({"brightness_range": (-1, 1)}, "`brightness_range` must be a pair"),
         (

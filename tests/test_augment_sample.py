@@ -224,9 +224,15 @@ def test_what_a_row_draws_depends_on_neither_batch_nor_threads_and_changes_with_
     def images(batch_size: int, threads: int, epoch: int = 0) -> bytes:
         data = sequence(table, ModalityDropout(0.5), FlipWithWords())
         other = mg.MultimodalSequence(
-            table, data.inputs, data.target, batch_size=batch_size, threads=threads, shuffle=True, seed=3,
+            table,
+            data.inputs,
+            data.target,
+            batch_size=batch_size,
+            threads=threads,
+            shuffle=True,
+            seed=3,
             sample_augment=[ModalityDropout(0.5), FlipWithWords()],
-        )  # fmt: skip
+        )
         other.epoch = epoch
         return b"".join(
             array.tobytes() for part in range(2) for batch in other for array in batch[0][part]
@@ -279,7 +285,8 @@ class Failing(SampleAugmentation):
     [
         (
             wrong_shape,
-            r"index 'row-0': A sample operation must keep the shape and dtype of input 'image'.*\(3, 6, 3\)",
+            r"index 'row-0': A sample operation must keep the shape and dtype of input 'image'.*"
+            r"\(3, 6, 3\)",
         ),
         (wrong_kind, "index 'row-0': .*must return a Sample. Received: dict"),
         (Failing(), "index 'row-0': KeyError: 'no such word'"),

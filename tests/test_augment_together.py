@@ -82,7 +82,7 @@ MOVES = [
 
 
 def near(pictures: np.ndarray, targets: np.ndarray) -> float:
-    """How far apart two batches of the ramp are, of 255, compared at the size of the smaller one."""
+    """How far apart two batches of the ramp are, of 255, at the size of the smaller one."""
     size = targets.shape[2], targets.shape[1]
     smaller = [
         np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BOX)) for one in pictures

@@ -154,7 +154,8 @@ def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> N
         r"image \(16, 16, 3\) uint8 from 'image'",
         r"Training on both: joint model of [\d,]+ parameters",
         r"epoch 1/1  loss \d.*val loss.*val accuracy.*at most 0 s left",
-        r"kept epoch 1 of 1: balanced accuracy \d\.\d{3}, accuracy .*, log loss \d\.\d{3} on the validation rows",
+        r"kept epoch 1 of 1: balanced accuracy \d\.\d{3}, accuracy .*, log loss \d\.\d{3} on the "
+        r"validation rows",
         r"│ caption +│ +[01]\.\d{3} │ +[01]\.\d{3} │ +\d+ │",
     ):
         assert re.search(expected, printed), expected
@@ -382,7 +383,8 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
         (["--number", "caption"], "The values of 'caption' must be numbers"),
         (
             ["--image", "caption"],
-            r"index \d+, column 'caption', path .*Not one of the 40 rows can be loaded: is --directory",
+            r"index \d+, column 'caption', path .*Not one of the 40 rows can be loaded: is "
+            r"--directory",
         ),
         (["--wrong"], "No such option: --wrong"),
         (
@@ -570,7 +572,10 @@ def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(
     assert " ".join(printed.split()).startswith(
         f"note: column 'split' names parts; --split split keeps to them {shop}: 40 rows"
     )
-    kept = r"Stopped in epoch \d+ of 100000, training on caption; nothing is kept, as --resume was not given\.\n"
+    kept = (
+        r"Stopped in epoch \d+ of 100000, training on caption; nothing is kept, as --resume was "
+        r"not given\.\n"
+    )
     assert re.fullmatch(kept, errors), errors
     assert "\x1b" not in printed
     assert not list(tmp_path.iterdir())

@@ -72,7 +72,7 @@ def test_a_long_name_of_an_input_takes_the_room_of_the_losses_too() -> None:
 
 
 def lines_of(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Lines of a run of 10 epochs in which the first step takes 60 seconds and each epoch 5 more."""
+    """Lines of a run of 10 epochs whose first step takes 60 seconds, and each epoch 5 more."""
     monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
     console = Console(file=io.StringIO(), width=100)
     reporter = ProgressReporter(console)

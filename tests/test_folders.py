@@ -77,10 +77,26 @@ class Listener:
 
 def settings(table: Path, split: str | None = None) -> DataSettings:
     return DataSettings(
-        table=str(table), image=("image",), caption=(), missing="error", number=(), number_missing="error",
-        label=("label",), target="class", separator=None, directory=None, split=split, split_names=None,
-        fractions=(0.6, 0.2, 0.2), group=None, image_size=(4, 4), text="ngrams", augment="none", batch_size=4, seed=0,
-    )  # fmt: skip
+        table=str(table),
+        image=("image",),
+        caption=(),
+        missing="error",
+        number=(),
+        number_missing="error",
+        label=("label",),
+        target="class",
+        separator=None,
+        directory=None,
+        split=split,
+        split_names=None,
+        fractions=(0.6, 0.2, 0.2),
+        group=None,
+        image_size=(4, 4),
+        text="ngrams",
+        augment="none",
+        batch_size=4,
+        seed=0,
+    )
 
 
 def test_the_command_line_goes_by_the_folders_of_a_split(tmp_path: Path) -> None:
@@ -261,8 +277,11 @@ def test_columns_that_metadata_have_already_are_kept_and_the_paths_stand_beside_
     ):
         table = mg.read_table(tmp_path)
     assert table.iloc[0].to_dict() == {
-        "file_name": "1.png", "image": "other", "split": "fit", "image_path": "train/1.png"
-    }  # fmt: skip
+        "file_name": "1.png",
+        "image": "other",
+        "split": "fit",
+        "image_path": "train/1.png",
+    }
     (tmp_path / "train" / "metadata.csv").write_text("front_file_name,front\n1.png,a cup\n")
     with pytest.warns(UserWarning, match="a column 'front' of their own.*stand in 'front_path'"):
         assert mg.read_table(tmp_path)["front_path"].tolist() == ["train/1.png"]

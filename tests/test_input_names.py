@@ -40,7 +40,10 @@ def make_model(*names: str, by_name: bool = False) -> keras.Model:
 def test_inputs_in_another_order_than_the_models_are_refused(method: str) -> None:
     arguments = {"shuffle": False} if method == "fit" else {}
     model = make_model("price", "weight")
-    message = r"takes its inputs in the order \['price', 'weight'\].*Received: inputs in the order \['weight', 'price'\]"
+    message = (
+        r"takes its inputs in the order \['price', 'weight'\].*Received: inputs in the order "
+        r"\['weight', 'price'\]"
+    )
     with pytest.raises(ValueError, match=message):
         getattr(model, method)(make_data("weight", "price"), verbose=0, **arguments)
     getattr(model, method)(make_data("price", "weight"), verbose=0, **arguments)

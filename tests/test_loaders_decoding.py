@@ -1,4 +1,4 @@
-"""Limits of decoding: pixels, scans, bytes, formats that run programs, and warnings of libraries."""
+"""Limits of decoding: pixels, scans, bytes, formats that run programs, and warnings."""
 
 import io
 import os
@@ -85,7 +85,8 @@ def test_formats_that_take_more_for_a_pixel_may_have_fewer(
 
 
 def test_scans_are_not_hidden_behind_a_marker_without_a_length() -> None:
-    one_scan = b"\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    frame = b"\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00"
+    one_scan = frame + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
     # After FF 01, a decoder continues with the segment FF E9; read as a length, FF E9 leads to a
     # false header in it.
     payload = bytes(65_509) + one_scan

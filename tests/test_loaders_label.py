@@ -111,7 +111,10 @@ def test_a_label_is_read_by_its_text_whatever_its_type() -> None:
     ],
 )
 def test_prices_as_classes_are_an_error_that_says_what_they_are(prices: object) -> None:
-    message = r"different numbers .*rows: numbers to predict, not classes.*NumericTarget.*`--target number`.*Received: "
+    message = (
+        r"different numbers .*rows: numbers to predict, not classes.*NumericTarget.*`--target "
+        r"number`.*Received: "
+    )
     with pytest.raises(ValueError, match=message):
         mg.ClassLabel.from_values("price", prices)
 
@@ -177,11 +180,13 @@ def test_numbers_that_are_classes_may_be_named_as_such() -> None:
         ),
         (
             lambda: mg.ClassLabel.from_values("y", np.array([[0], [1]])),
-            r"`table\['y'\] = np.stack\(table\['y'\]\).ravel\(\)`.*Received: array\(\[0\]\) at index 0 of 'y'",
+            r"`table\['y'\] = np.stack\(table\['y'\]\).ravel\(\)`.*Received: array\(\[0\]\) at "
+            r"index 0 of 'y'",
         ),
         (
             lambda: mg.ClassLabel.from_values("y", mg.table_from_arrays(y=np.eye(3))),
-            r"one-hot rows with `.argmax\(axis=1\)`.*Received: array\(\[1., 0., 0.\]\) at index 0 of 'y'",
+            r"one-hot rows with `.argmax\(axis=1\)`.*Received: array\(\[1., 0., 0.\]\) at index 0 "
+            r"of 'y'",
         ),
         (
             lambda: mg.ClassLabel.from_values("y", pd.Series(["a", ["b"]], index=[7, 8])),

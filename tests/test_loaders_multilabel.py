@@ -73,7 +73,8 @@ def test_classes_are_learned_from_training_rows() -> None:
         ("red", r'giving a separator, as in `separator="\|"`. Received: \'red\''),
         (
             None,
-            r"labels are missing .*if it has none, .*an empty list: `table\[column\] = \[cell if there else",
+            r"labels are missing .*if it has none, .*an empty list: `table\[column\] = \[cell if "
+            r"there else",
         ),
         (float("nan"), "labels are missing"),
         (
@@ -185,7 +186,10 @@ def test_classes_that_make_no_sense_are_refused(build, message: str) -> None:
     ],
 )
 def test_rows_of_zeros_and_ones_are_refused_with_the_way_to_lists_of_names(rows: object) -> None:
-    message = r"`table\[names\] = np.stack\(table\['tags'\]\)`, and take `MultiLabel\(names\)`.*at index 0 of 'tags'"
+    message = (
+        r"`table\[names\] = np.stack\(table\['tags'\]\)`, and take `MultiLabel\(names\)`.*at index "
+        r"0 of 'tags'"
+    )
     with pytest.raises(ValueError, match=message):
         MultiLabel.from_values("tags", rows)
 
@@ -253,7 +257,8 @@ def test_a_column_of_zeros_and_ones_for_each_class_is_read(cells: Any) -> None:
         ([[0, 1], [None, 1]], "index 6, column 'rude'.*Received: a missing cell"),
         (
             [[0, 0], [0, 0]],
-            r"At least one row must have a label. Received: 2 rows without any in \['rude', 'toxic'\]",
+            r"At least one row must have a label. Received: 2 rows without any in \['rude', "
+            r"'toxic'\]",
         ),
     ],
 )

@@ -185,7 +185,10 @@ def test_a_bad_picture_is_named_by_index_column_and_path(tmp_path: Path) -> None
 
 def test_pictures_too_large_for_whitening_are_refused_with_the_memory_and_the_way_out() -> None:
     table = table_of(pictures(4))
-    message = r"at most 4,096 values; .* about 32 GiB of memory.*`image_size`.*grayscale.*Received: 21,675 values a picture"
+    message = (
+        r"at most 4,096 values; .* about 32 GiB of memory.*`image_size`.*grayscale.*Received: "
+        r"21,675 values a picture"
+    )
     with pytest.raises(ValueError, match=message):
         ZCAWhitening.from_table(reader(85), table, verbose=0)
     with pytest.raises(ValueError, match="at most 4,096 values"):
@@ -235,7 +238,8 @@ def test_pictures_too_large_for_whitening_are_refused_with_the_memory_and_the_wa
         ),
         (
             lambda: reader(normalize=ZCAWhitening([0, 0, 0], np.eye(4))),
-            r"\(5, 5, 3\) need 3 numbers as `mean` and a `matrix` of 75 rows. Received: 3 numbers and 4 rows",
+            r"\(5, 5, 3\) need 3 numbers as `mean` and a `matrix` of 75 rows. Received: 3 numbers "
+            r"and 4 rows",
         ),
         (
             lambda: FeaturewiseNormalization.from_table(

@@ -57,11 +57,13 @@ def test_a_missing_or_infinite_value_is_an_error_with_the_way_out(cell: object) 
     [
         (
             "cheap",
-            r"expected 1 number\(s\). .*`pd.to_numeric\(table\[column\], errors=\"coerce\"\)`.*Received: 'cheap'",
+            r"expected 1 number\(s\). .*`pd.to_numeric\(table\[column\], errors=\"coerce\"\)`.*"
+            r"Received: 'cheap'",
         ),
         (
             "12,50",
-            r"expected 1 number\(s\). .*a decimal comma; if so in every row: .*pd.to_numeric\(.*Received: '12,50'",
+            r"expected 1 number\(s\). .*a decimal comma; if so in every row: .*pd.to_numeric\(.*"
+            r"Received: '12,50'",
         ),
         ((1.0, 2.0), r"expected 1 number\(s\). Received: \(1.0, 2.0\)"),
         ([1.0, 2.0], r"expected 1 number\(s\). Received: "),
@@ -139,7 +141,8 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
         (lambda: NumericTarget("a", scale=float("nan")), "`scale` must be"),
         (
             lambda: NumericTarget.from_values("price", pd.Series([1.0, None], index=[7, 8])),
-            r"drop such rows with `table.dropna\(subset=\['price'\]\)`.*missing value at index 8 of 'price'",
+            r"drop such rows with `table.dropna\(subset=\['price'\]\)`.*missing value at index 8 "
+            r"of 'price'",
         ),
         (
             lambda: NumericTarget.from_values("price", pd.Series([1.0, np.inf], index=[7, 8])),
@@ -173,7 +176,8 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
         ),
         (
             lambda: NumericTarget.from_values("y", pd.Series([[1, 2], [3]], index=[7, 8])),
-            r"a target as `InputTarget\(ArrayLoader.*a column each. Received: shape \(1,\) at index 8",
+            r"a target as `InputTarget\(ArrayLoader.*a column each. Received: shape \(1,\) at "
+            r"index 8",
         ),
         (
             lambda: NumericTarget.from_values("y", np.ones((3, 2, 2))),

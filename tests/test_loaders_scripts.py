@@ -1,4 +1,4 @@
-"""Captions in the scripts of the world: other words have other ids, and next to nothing is unknown."""
+"""Captions in the scripts of the world: distinct words have distinct ids, few are unknown."""
 
 from __future__ import annotations
 
@@ -321,7 +321,7 @@ def test_only_case_is_ignored_and_only_when_asked() -> None:
     assert not np.array_equal(exact.read("ΟΔΟΣ"), exact.read("οδος"))
 
 
-def test_a_vocabulary_that_the_letters_do_not_fit_in_is_refused_and_a_large_one_spells_the_rarest() -> (
+def test_a_vocabulary_too_small_for_the_letters_is_refused_and_a_large_one_spells_the_rarest() -> (
     None
 ):
     letters = [chr(0x4E00 + number) for number in range(900)]

@@ -108,11 +108,13 @@ def test_numbers_come_in_many_forms(values: object, expected: list[list[float]])
     [
         (
             ["1", "12,50"],
-            r"'12,50' has a decimal comma: `.*\.str\.replace\(',', '.'\)\)`. Received: '12,50' at index 1,",
+            r"'12,50' has a decimal comma: `.*\.str\.replace\(',', '.'\)\)`. Received: '12,50' at "
+            r"index 1,",
         ),
         (
             ["1", "1,234"],
-            r"'1,234' is 1234 where .* and 1.234 where .*Received: '1,234' at index 1, column 'price'",
+            r"'1,234' is 1234 where .* and 1.234 where .*Received: '1,234' at index 1, column "
+            r"'price'",
         ),
         (
             ["1", "-1,234,567.5"],

@@ -84,7 +84,7 @@ class Letters(mg.Loader):
 
 @dataclass(frozen=True)
 class Level(mg.Target):
-    """A level of some in an order, in any case of letters: a 1 for each level that a row is above."""
+    """A level in an order, in any case of letters: a 1 for each level that a row is above."""
 
     column: str
     class_names: tuple[str, ...] = LEVELS

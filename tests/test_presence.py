@@ -1,4 +1,4 @@
-"""Missing cells, all the way: a table with gaps is trained on, saved, predicted, drawn, and varied."""
+"""Missing cells: a table with gaps is trained on, saved, predicted, drawn, and varied."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def imported_by(source: str, known: set[str]) -> set[str]:
 
 
 def height_of(module: str) -> int:
-    """How far down a module stands; the faces, which may import everything, stand below all rooms."""
+    """How far down a module is; the faces, which may import everything, are below all rooms."""
     if module in FACES:
         return len(ROOMS) + 1
     top = module.partition(".")[0]

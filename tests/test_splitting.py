@@ -310,7 +310,7 @@ def test_training_is_told_of_pictures_in_several_parts_by_path_and_by_what_files
     # training.
     with pytest.warns(
         mg.LeakageWarning,
-        match=r"names the parts: `multimodal-gen audit --drop FILE`, with the same `--split`, writes",
+        match=r"names the parts: `multimodal-gen audit --drop FILE`, with the same `--split`",
     ):
         warn_of_leakage(
             [train, test.assign(image="again " + test["image"])], ["image"], directory, given=True
@@ -327,6 +327,9 @@ def test_training_is_told_of_pictures_in_several_parts_by_path_and_by_what_files
 @pytest.mark.parametrize("argument", ["stratify", "group"])
 def test_missing_cells_to_split_by_are_counted_with_the_ways_out(argument: str) -> None:
     table = pd.DataFrame({"kind": ["a", None, "b", None] * 3}, index=range(5, 17))
-    message = r"6 of 12 cells .*dropna\(subset=\['kind'\]\)`.*--drop FILE.* Received: index 6 first, column 'kind'"
+    message = (
+        r"6 of 12 cells .*dropna\(subset=\['kind'\]\)`.*--drop FILE.* Received: index 6 first, "
+        r"column 'kind'"
+    )
     with pytest.raises(mg.TableError, match=message):
         mg.split_table(table, (0.5, 0.5), **{argument: "kind"})

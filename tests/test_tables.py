@@ -311,8 +311,14 @@ def test_values_of_jsonl_stay_what_they_are(tmp_path: Path) -> None:
         "late": [None, "x", None],
     }
     assert table.dtypes.astype(str).to_dict() | {"late": "", "label": ""} == {
-        "id": "Int64", "n": "int64", "price": "float64", "label": "", "tags": "object", "on": "object", "late": ""
-    }  # fmt: skip
+        "id": "Int64",
+        "n": "int64",
+        "price": "float64",
+        "label": "",
+        "tags": "object",
+        "on": "object",
+        "late": "",
+    }
 
 
 def test_a_column_that_comes_late_in_a_long_file_is_missing_before(tmp_path: Path) -> None:
@@ -459,7 +465,7 @@ def test_another_separator_is_named_where_rows_do_not_fit(
         read(tmp_path / name, text)
 
 
-def test_a_table_of_one_column_with_a_separator_in_its_name_is_read_and_says_so_when_another_is_wanted(
+def test_one_column_with_a_separator_in_its_name_is_read_and_says_so_when_another_is_wanted(
     tmp_path: Path,
 ) -> None:
     table = read(tmp_path / "t.csv", "red;blue\n1;2\n3;4\n")

@@ -35,7 +35,8 @@ class Batch:
 
     Example:
         def halve_prices(batch, rng):
-            return dataclasses.replace(batch, inputs={**batch.inputs, "price": batch.inputs["price"] / 2})
+            halved = {**batch.inputs, "price": batch.inputs["price"] / 2}
+            return dataclasses.replace(batch, inputs=halved)
     """
 
     inputs: dict[str, np.ndarray]

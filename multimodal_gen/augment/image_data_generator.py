@@ -131,7 +131,8 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
         TypeError: If `ImageDataGenerator` has no such argument.
 
     Example:
-        loader = ImageLoader("image", augment=from_image_data_generator(rotation_range=20, horizontal_flip=True))
+        operations = from_image_data_generator(rotation_range=20, horizontal_flip=True)
+        loader = ImageLoader("image", augment=operations)
     """
     _check_known(arguments)
     given = {**_DEFAULTS, **{name: value for name, value in arguments.items() if name in _DEFAULTS}}

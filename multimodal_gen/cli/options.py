@@ -152,7 +152,7 @@ Positive = Annotated[
     typer.Option(
         "--positive",
         metavar="CLASS",
-        help="For --fusion match: the class whose rows belong together. Default: training finds it.",
+        help="For --fusion match: the class whose rows match. Default: training finds it.",
     ),
 ]
 Epochs = Annotated[

@@ -1,4 +1,4 @@
-"""The rows of a command's table by purpose: by a column, by the folders they lie in, or at random."""
+"""The rows of a command's table by purpose: by a column, by their folders, or at random."""
 
 from __future__ import annotations
 

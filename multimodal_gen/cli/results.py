@@ -88,6 +88,6 @@ def _name_units(curves: Figure, units: str) -> None:
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
-    """Write `metrics.json`; numbers that are not finite, which JSON has no word for, become null."""
+    """Write `metrics.json`; numbers that are not finite become null, as JSON lacks them."""
     text = json.dumps(finite(metrics), indent=1, ensure_ascii=False)
     (folder / "metrics.json").write_text(f"{text}\n", "utf-8", "surrogateescape")

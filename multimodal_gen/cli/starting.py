@@ -1,4 +1,4 @@
-"""Keras, imported and awake before a command needs it, without the lines that its backend writes."""
+"""Start Keras before a command needs it, without the log lines of its backend."""
 
 from __future__ import annotations
 

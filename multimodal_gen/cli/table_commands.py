@@ -24,7 +24,7 @@ def fill(
     cache_limit: options.CacheLimit = None,
     threads: options.Threads = None,
 ) -> None:
-    """Decode every picture and encode every caption ahead of training, and list those that are bad."""
+    """Decode every picture and encode every caption before training, and list the bad ones."""
     del table
     from multimodal_gen.cli.cache import fill_from_settings
 

@@ -49,7 +49,7 @@ class Picture(Figure):
         FigureCanvasAgg(self)
 
     def place(self, left: float, top: float) -> tuple[float, float]:
-        """A point, so far from the upper left corner, as matplotlib counts: from below, in shares."""
+        """A point, given in inches from the upper left corner, in figure coordinates."""
         return left / self.get_figwidth(), 1 - top / self.get_figheight()
 
     def share(self, width: float, height: float) -> tuple[float, float]:

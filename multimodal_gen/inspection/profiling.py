@@ -29,7 +29,7 @@ _STAGES = {
         "each costs"
     ),
     "step": "the model's steps; the data is always there in time",
-    "assemble": "batches are costly to put together: operations on samples and batches are part of it",
+    "assemble": "batches take long to assemble, which includes operations on samples and batches",
 }
 
 

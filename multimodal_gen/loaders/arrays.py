@@ -34,9 +34,9 @@ class ArrayLoader(Loader):
     """Hands arrays on, after making sure that they are what the model expects.
 
     A cell may be an array, nested lists of numbers, or the path (str or `pathlib.Path`) of a `.npy`
-    file, of which only the part in use is read. It is cast to `dtype` if that changes no value, except
-    for rounding to the precision of a float dtype; anything else is an error, and so are NaN and
-    infinity. (`ImageLoader` also reads uint8 arrays, and resizes, converts and normalises them.)
+    file, of which only the part in use is read. It is cast to `dtype` if that changes no value,
+    except for rounding to the precision of a float dtype; anything else is an error, and so are NaN
+    and infinity. (`ImageLoader` also reads uint8 arrays, and resizes, converts and normalises.)
 
     Yields `shape` `dtype`; of kind "image" `(height, width, channels)`, where cells `(height,
     width)` become `(height, width, 1)` without a copy.

@@ -68,7 +68,7 @@ class Place:
         self._inside: set[str] = set()
 
     def path_of(self, cell: Any) -> str | None:
-        """The path or URL that a cell names, not yet checked; None for a cell that is not a path."""
+        """The path or URL in a cell, not yet checked; None if the cell is not a path."""
         if not isinstance(cell, str | PurePath):
             return None
         path = os.fspath(cell)

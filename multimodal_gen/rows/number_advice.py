@@ -22,7 +22,8 @@ from multimodal_gen.rows.cells import is_missing
 # Different texts up to which they are categories, and above rather words.
 _FEW = 100
 _DATE = re.compile(
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{1,2}:\d{2}(:\d{2}.*)?"
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?"
+    r"|\d{1,2}:\d{2}(:\d{2}.*)?"
 )
 _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 # Ways to write a number: 0,5 or 12,50; 1,234.5 or 1,234,567; 1.234,5 or 1.234.567; and 1,234, which

@@ -135,7 +135,7 @@ class Plan:
         return int(self.buckets[self.order(epoch)[start : start + self.batch_size]].max())
 
     def order(self, epoch: int) -> np.ndarray:
-        """All row positions in the order of an epoch, `(num_rows,)`; uint32 where that is enough."""
+        """All row positions in the order of an epoch, `(num_rows,)`; uint32 if that is enough."""
         if not self.shuffle:
             return np.arange(self.num_rows)
         return self._orders.get(epoch, self)

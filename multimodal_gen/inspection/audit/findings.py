@@ -19,7 +19,9 @@ KINDS = {
     "near blank": "a picture of one colour",
     "wrongly named": "the file's ending is that of another format",
     "duplicate": "the same content in another row of this part of the table",
-    "near duplicate": "the same content but for coding, size, brightness, a little cropping; spelling, for texts",
+    "near duplicate": (
+        "the same content but for coding, size, brightness, a little cropping; for texts, spelling"
+    ),
     "leakage": "the same content, or nearly so, in another part of the table",
     "conflicting labels": "the same content with another label",
     "empty caption": "a caption without words",

@@ -1,4 +1,4 @@
-"""Labels: missing and unseen ones, the balance of classes, and captions that give the class away."""
+"""Labels: missing and unseen ones, class balance, and captions that give the class away."""
 
 from __future__ import annotations
 

@@ -24,25 +24,32 @@ _SIDE = 160
 _LONGEST = 300
 _TOGETHER = ("duplicate", "near duplicate", "leakage", "conflicting labels")
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d2433; --soft: #667085; --line: #d9dee7; --card: #fff; --page: #f5f6f8;
-  --mark: #b42318; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3; --line: #333b49; --card: #1c212b;
-  --page: #12151b; --mark: #f97066; } }
-body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.5rem 4rem; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .2rem; }
-p { margin: .3rem 0 1rem; color: var(--soft); } a { color: inherit; }
-table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .3rem 1.2rem .3rem 0; text-align: left;
-  border-bottom: 1px solid var(--line); vertical-align: top; } td.number { text-align: right; color: var(--mark);
-  font-variant-numeric: tabular-nums; }
+:root { color-scheme: light dark; --ink: #1d2433; --soft: #667085; --line: #d9dee7; --card:
+  #fff; --page: #f5f6f8; --mark: #b42318; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3; --line: #333b49;
+  --card: #1c212b; --page: #12151b; --mark: #f97066; } }
+body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.5rem 4rem; background: var(--page);
+  color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; margin: 0; }
+h2 { font-size: 1.15rem; margin: 2.2rem 0 .2rem; }
+p { margin: .3rem 0 1rem; color: var(--soft); }
+a { color: inherit; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .3rem 1.2rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
+td.number { text-align: right; color: var(--mark); font-variant-numeric: tabular-nums; }
 .cards { display: flex; flex-wrap: wrap; gap: .9rem; align-items: stretch; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .7rem; width: 10.5rem;
-  overflow-wrap: anywhere; font-size: .82rem; }
-.group { display: flex; gap: .7rem; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
-  padding: .2rem; } .group .card { border: 0; width: 8.5rem; }
-.card img, .none { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: #fff;
-  border-radius: 4px; } .none { display: grid; place-items: center; background: var(--page); color: var(--soft); }
-.index { font-weight: 600; margin-top: .4rem; } .message { color: var(--mark); } .cell { color: var(--soft); }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding:
+  .7rem; width: 10.5rem; overflow-wrap: anywhere; font-size: .82rem; }
+.group { display: flex; gap: .7rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: 8px; padding: .2rem; }
+.group .card { border: 0; width: 8.5rem; }
+.card img, .none { display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
+  background: #fff; border-radius: 4px; }
+.none { display: grid; place-items: center; background: var(--page); color: var(--soft); }
+.index { font-weight: 600; margin-top: .4rem; }
+.message { color: var(--mark); }
+.cell { color: var(--soft); }
 """
 
 

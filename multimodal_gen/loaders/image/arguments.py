@@ -1,4 +1,4 @@
-"""Arguments of `ImageLoader`, checked; those that say what every picture becomes, as a `Fitting`."""
+"""Arguments of `ImageLoader`, checked, and the `Fitting` that some of them make."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ class ImageLoader(Loader):
         return self.normalize is not None or (training and bool(self.operations))
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Apply the operations given as `augment`, in order, unless `rng` is None; then normalise."""
+        """Apply the operations of `augment` in order, unless `rng` is None; then normalise."""
         if rng is not None and self.operations:
             if self.spec.dtype == "uint8":
                 return self.variation(array, rng, self._warp)

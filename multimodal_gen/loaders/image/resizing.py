@@ -101,7 +101,7 @@ class Fitting:
             return np.asarray(self.resized(image, width, height, factors))
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """The part of an upright picture that is kept: left, top, right and bottom, in its pixels."""
+        """The part of an upright picture to keep: left, top, right and bottom in pixels."""
         if not self.crop:
             return 0, 0, width, height
         aspect = self.width / self.height

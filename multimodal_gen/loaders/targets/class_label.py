@@ -206,7 +206,7 @@ class ClassLabel(Target):
         return columns
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Accuracy, balanced accuracy (mean recall of the classes present), macro F1 and log loss."""
+        """Accuracy, balanced accuracy (mean recall of classes present), macro F1, log loss."""
         from sklearn import metrics
 
         probabilities = self.probabilities(outputs).astype("float64")

@@ -69,7 +69,7 @@ class MaskedTokens(Target):
         }
 
     def read(self, cell: Any) -> np.ndarray:
-        """The ids of all tokens of the caption; which of them are labels is decided in `augment`."""
+        """The ids of all tokens of the caption; `augment` chooses which are labels."""
         return self.loader.read(cell)
 
     @property

@@ -25,7 +25,9 @@ _AMOUNT = re.compile(
 # Numbers with a unit before or behind: "52.61 EUR", "$9.99", "12kg"; a letter before needs a space,
 # or it is a code.
 _MEASURE = re.compile(
-    r"([^\W\d_]{1,4} |[^\w\s+.,-] ?)?[-+]?(?:(?:\d{1,3}(?:[ ,.']\d{3})+|\d*)[.,]\d+|\d+)( ?[^\d\s,.]{1,6})?"
+    r"([^\W\d_]{1,4} |[^\w\s+.,-] ?)?"
+    r"[-+]?(?:(?:\d{1,3}(?:[ ,.']\d{3})+|\d*)[.,]\d+|\d+)"
+    r"( ?[^\d\s,.]{1,6})?"
 )
 _MOST_UNITS = 3
 # A class may be written as 3.0, where a column of whole numbers had a gap.
@@ -198,7 +200,7 @@ _COMPARED = 200
 
 
 def unknown_label(cell: Any, class_names: Sequence[Any]) -> LoadError:
-    """The error for a label that is none of the known ones; it lists them, and names the closest."""
+    """The error for an unknown label; it lists the known ones, and names the closest."""
     names = [str(name) for name in class_names]
     text = (
         cell

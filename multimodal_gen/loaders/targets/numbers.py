@@ -145,7 +145,7 @@ class NumericTarget(Target):
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """Mean squared error, in units of `scale`; its mean counts each row by its sample weight."""
+        """Mean squared error in units of `scale`, weighted by the sample weights of rows."""
         import keras
 
         return keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")

@@ -1,4 +1,4 @@
-"""From a text to the hashes of its n-grams: how words are found in every script, and what counts."""
+"""From a text to the hashes of its n-grams, with words found in every script."""
 
 from __future__ import annotations
 

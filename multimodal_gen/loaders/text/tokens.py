@@ -203,7 +203,7 @@ class TokenEncoder(Configurable):
         )
 
     def decode(self, array: np.ndarray, *, skip_special_tokens: bool = True) -> str:
-        """The text that the ids stand for, without padding and, by default, without special tokens."""
+        """The text of some ids, without padding and, by default, without special tokens."""
         check_switches(skip_special_tokens=skip_special_tokens)
         ids = [int(token) - self.offset for token in np.asarray(array).ravel() if token != 0]
         return readable(self.tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))

@@ -1,8 +1,9 @@
 """Make a table of a folder whose pictures are named by a file metadata.csv or metadata.jsonl in it.
 
 That is the layout that the `datasets` library calls "imagefolder"
-(https://huggingface.co/docs/datasets/image_dataset): the file lies beside the pictures, in the folder itself or in one
-folder for each part of a split, and a column `file_name`, or several `*_file_name`, holds paths relative to it.
+(https://huggingface.co/docs/datasets/image_dataset): the file is next to the pictures, in the
+folder itself or in one folder per part of a split, and a column `file_name`, or several
+`*_file_name`, holds paths relative to it.
 """
 
 from __future__ import annotations
