@@ -459,7 +459,10 @@ def test_logits_are_no_probabilities(
     inputs = {"length": LengthLoader("caption", scale=5.0)}
     for name, units, activation in (("kind", 3, "softmax"), ("tags", 2, "sigmoid")):
         bundle = mg.Bundle(dense(units, None), inputs, targets[name])
-        rule = rf"needs probabilities, in \[0, 1\]; end the model in `target.activation`, '{activation}'. Received"
+        rule = (
+            rf"needs probabilities, in \[0, 1\]; end the model in `target.activation`, "
+            rf"'{activation}'. Received"
+        )
         with pytest.raises(ValueError, match=rule):
             bundle.predict(picture_table)
         with pytest.raises(ValueError, match=rule):
