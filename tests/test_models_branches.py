@@ -75,7 +75,7 @@ def test_a_token_branch_with_positions_knows_the_order_of_words_and_refuses_too_
     one, other = model.predict(np.array([[4, 5, 6], [6, 5, 4]], "int32"), verbose=0)
     assert np.abs(one - other).max() > 1e-4
     with pytest.raises(
-        ValueError, match="There are vectors for 5 positions. Received: 6 positions"
+        ValueError, match="at most 5 positions. Received: 6 positions"
     ):
         model(np.ones((1, 6), "int32"))
 

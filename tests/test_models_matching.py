@@ -112,7 +112,7 @@ def test_a_class_that_is_said_by_its_name_is_taken_wherever_it_stands():
             mg.ClassLabel("l", ["no", "yes"]),
             "joint",
             "yes",
-            "'match' alone. Received: positive='yes', fusion='joint'",
+            "'match' only. Received: positive='yes', fusion='joint'",
         ),
         (
             SimpleNamespace(units=2, activation="softmax"),

@@ -74,7 +74,7 @@ def test_a_state_of_another_backend_is_refused(begun: Path, tmp_path: Path) -> N
 
 
 def test_ways_of_fit_that_cannot_be_gone_on_with_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="Give `fit` `shuffle=False`.* Received: shuffle=True"):
+    with pytest.raises(ValueError, match="`fit` must be False.* Received: shuffle=True"):
         fit(tmp_path, shuffle=True)
     with pytest.raises(
         ValueError, match="at least the 6 batches .* unless it is endless.*steps_per_epoch=4"
@@ -82,7 +82,7 @@ def test_ways_of_fit_that_cannot_be_gone_on_with_are_refused(tmp_path: Path) -> 
         fit(tmp_path, steps_per_epoch=4)
     data = make_data()
     with pytest.raises(
-        ValueError, match="the sequence that `fit` trains on. Received: sequence of type Multimodal"
+        ValueError, match="the same sequence as `fit`. Received: sequence of type Multimodal"
     ):
         make_model().fit(
             make_data(), shuffle=False, verbose=0, callbacks=[mg.ResumeTraining(tmp_path, data)]
@@ -90,7 +90,7 @@ def test_ways_of_fit_that_cannot_be_gone_on_with_are_refused(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="Received: a sequence for rank 1 of 2"):
         mg.ResumeTraining(tmp_path, data.shard(1, 2))
     with pytest.raises(
-        RuntimeError, match=r"works in `keras.Model.fit` .* take `sequence.state\(\)`"
+        RuntimeError, match=r"works only in `keras.Model.fit`.* use `sequence.state\(\)`"
     ):
         mg.ResumeTraining(tmp_path, data).on_train_begin()
 

@@ -123,6 +123,7 @@ class Assembly:
                     "sequence.inputs)`."
                 )
             raise TableError(f"{error}.{hint}") from None
+        # Scores must weigh rows as the table does, not as training balanced its classes.
         weights = replace(self.weights, by_class={})
         return replace(self, table=table, augmenting=False, weights=weights, buckets=None)
 

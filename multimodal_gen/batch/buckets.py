@@ -25,6 +25,8 @@ from multimodal_gen.rows.plan import Plan
 from multimodal_gen.rows.table import cells_of
 from multimodal_gen.spec import by_name
 
+# Each length is a shape that a backend compiles once, so there are few. Multiples of 8 suit the
+# vector units of processors, and at most 256 candidates keep the search cheap.
 _MOST_LENGTHS, _MULTIPLE, _MOST_CANDIDATES = 5, 8, 256
 _CHUNK_ROWS, _ROWS_WITH_A_BAR = 1000, 100_000
 
@@ -97,6 +99,7 @@ class Buckets:
         ).sum()
         starts = np.arange(0, len(rows), plan.batch_size)
         longest = np.array(self.lengths)[np.maximum.reduceat(rows, starts)]
+        # As in `length`: a single batch is not cut.
         longest = np.full_like(longest, self.full) if plan.num_batches == 1 else longest
         places = (longest * np.diff(starts, append=len(rows))).sum()
         return float(1 - ids / places), float(1 - ids / (len(rows) * self.full))
@@ -183,6 +186,7 @@ def _lengths(loader: Loader, table: pd.DataFrame, left: bool, tolerant: bool) ->
         for start in starts:
             rows = np.arange(start, min(start + _CHUNK_ROWS, len(table)))
             used = np.stack(_read(loader, table, rows, tolerant)) != 0
+            # Turned around, so that `argmax` finds the last id instead of the first.
             used = used if left else used[:, ::-1]
             lengths[rows] = np.where(used.any(axis=1), used.shape[1] - used.argmax(axis=1), 0)
             bar.update(len(rows))

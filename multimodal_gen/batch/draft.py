@@ -57,6 +57,8 @@ class Draft:
     length: int | None = None
 
     def __post_init__(self) -> None:
+        # Only positions and memory here: cells are looked up on a thread of the pool
+        # (`take_cells`).
         self.positions, self.padding = self.plan.batch(self.epoch, self.index)
         self.sources, rows = self.assembly.sources, len(self.positions)
         self.cells: dict[Slot, list[Any]] = {}

@@ -48,6 +48,7 @@ class FailureLog:
             TableError: If too many rows are lost.
         """
         with self._lock:
+            # The first epoch stays, so that the list does not change when a row fails again.
             self._found.setdefault((int(position), str(error.column)), (error, epoch))
             self._lost.add(int(position))
             lost, read = len(self._lost), min(self._num_rows, max(self._read, _ROWS_TO_JUDGE_BY))

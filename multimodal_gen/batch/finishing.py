@@ -86,6 +86,7 @@ def _vary_rows(draft: Draft, batch: Batch) -> Batch:
 def _vary(draft: Draft, batch: Batch, operations: Sequence[Any]) -> Batch:
     plan = draft.plan
     for number, operation in enumerate(operations):
+        # No column can start with a NUL, so this stream differs from that of every cell.
         rng = plan.rng(draft.epoch, draft.index, f"\0batch {number} {plan.rank}")
         batch = vary_batch(operation, batch, rng)
     return batch

@@ -34,6 +34,7 @@ def take_cells(draft: Draft) -> None:
         table, positions = draft.assembly.table, draft.positions
         columns = {slot: one.loader.column for slot, one in draft.sources.items()}
         draft.cells = {slot: cells_of(table, one, positions) for slot, one in columns.items()}
+        # Tuples, because the lists are changed in place when cells are replaced.
         draft.own_cells = {slot: tuple(cells) for slot, cells in draft.cells.items()}
 
 
@@ -66,6 +67,7 @@ def _prepare_sample(
     cells: Mapping[str, Any] = {name: draft.cells[Slot("input", name)][row] for name in names}
     steps: list[tuple[Any, SampleFunction]] = []
     for number, operation in enumerate(draft.assembly.sample_augment):
+        # No column can start with a NUL, so this stream differs from that of every cell.
         rng = draft.plan.rng(draft.epoch, draft.positions[row], f"\0sample {number}")
         if not isinstance(operation, SampleAugmentation):
             steps.append((operation, with_rng(operation, rng)))
@@ -156,6 +158,7 @@ def _read_cached(draft: Draft, slot: Slot, timed: Timed) -> bool:
     cells = _cells(draft, slot, [None] * len(draft.positions))
     there = [row for row, cell in enumerate(cells) if cell is not _NOTHING]
     with stage("load"):
+        # One call for the batch: this is what makes a warm cache fast.
         whole = timed(draft.sources[slot].gather, [cells[row] for row in there])
     if whole is not None and len(there) < len(cells):
         found, whole = whole, np.zeros_like(draft.empty(slot))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+# Long enough to outlive the pause between two batches, short enough to leave no thread behind.
 _SECONDS_IDLE = 0.5
 _SECONDS_AT_EXIT = 2.0
 _POOLS: dict[tuple[int, int], WorkerPool] = {}
@@ -95,6 +96,7 @@ class WorkerPool:
         started.set()
 
     def _work(self, started: threading.Event) -> None:
+        # Wait until `_start` has registered this thread, or it would not find itself below.
         started.wait()
         me = threading.get_ident()
         while True:

@@ -44,6 +44,7 @@ class TimedRead:
             if _READS.get(self.thread) is self:
                 _READS.pop(self.thread)
             if self.given_up:
+                # Another thread has the task now, so this one must not write into the batch.
                 raise AbandonedError
 
     def give_up(self) -> bool:

@@ -69,6 +69,7 @@ class Weights:
                 target = self.targets[name]
                 assert isinstance(target, Target)
                 own *= self.by_class[name][target.class_positions(truth)].astype("float32")
+            # Last, so that no other weight can count a repeated row.
             own[len(own) - padding :] = 0
             weights[name] = own
         return weights

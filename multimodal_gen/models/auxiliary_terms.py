@@ -75,6 +75,7 @@ _terms: ContextVar[tuple[weakref.ref[keras.layers.Layer], Terms] | None] = Conte
 
 def hand_over(layer: keras.layers.Layer, terms: Terms) -> None:
     """Pass the terms of this forward pass to the next `compute_loss` in this thread."""
+    # A weak reference, so that a model which never computes its loss is not kept in memory.
     _terms.set((weakref.ref(layer), terms) if terms else None)
 
 
@@ -127,6 +128,7 @@ def contrastive_loss(term: PairTerm, rows: Any, sample_weight: Any = None) -> An
         # zero.
         others = 1.0 - ops.eye(ops.shape(similarity)[0])
         penalty = 1e9 * (1.0 - (1.0 - absent[:, None]) * (1.0 - absent[None, :])) * others
+        # Large instead of infinite: infinity times the zeros of `others` would be NaN.
         similarity = similarity - penalty
     matching = ops.diagonal(similarity)
     loss = 0.5 * (ops.logsumexp(similarity, axis=0) + ops.logsumexp(similarity, axis=1)) - matching

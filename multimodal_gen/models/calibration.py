@@ -64,6 +64,7 @@ def _collect(heads: keras.Model, data: Any) -> tuple[np.ndarray, Any, Any]:
     batches = []
     for i in range(data.num_batches):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data[i])
+        # `predict_on_batch`, because `predict` would return the rows without labels and weights.
         logits = np.stack([np.asarray(head) for head in heads.predict_on_batch(x)], axis=1)
         batches.append(
             (

@@ -39,6 +39,8 @@ class Fusion(abc.ABC):
 
 
 def _zero_dense(units: int, name: str) -> layers.Dense:
+    # Zeros: before training every class is equal, and no input has a head start. float32: logits
+    # need the precision under a mixed policy.
     return layers.Dense(units, kernel_initializer="zeros", dtype="float32", name=name)
 
 

@@ -50,9 +50,11 @@ class ImageBranch(Branch):
             x = layers.Conv2D(width, size, strides=strides, padding="same", use_bias=False)(x)
             return layers.BatchNormalization(momentum=0.9)(x)
 
+        # Inside the model, so that scaling cannot be forgotten when it is used elsewhere.
         x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs) if spec.dtype == "uint8" else inputs
         x = layers.ReLU()(convolve(x, self.widths[0], size=5, strides=2))
         for width in self.widths[1:]:
+            # Small pictures run out of pixels before the widths run out.
             if min(x.shape[1], x.shape[2]) > 1:
                 x = layers.MaxPooling2D(2)(x)
             x = layers.ReLU()(convolve(x, width))
@@ -130,6 +132,7 @@ class BackboneBranch(Branch):
         elif self.weights is not None:
             backbone.load_weights(self.weights)
         backbone.trainable = self.trainable
+        # Grey pictures: the models of `keras.applications` are made for three channels.
         x = inputs if shape == spec.shape else layers.Concatenate()([inputs] * 3)
         x = ApplicationPreprocessing(application, value_range=self.value_range)(x)
         x = backbone(x)

@@ -50,6 +50,7 @@ class NgramSum(keras.layers.Layer):
         self.rate = rate
         self.multiplier = multiplier
         self.scale = scale
+        # A generator of its own, so that dropout is saved and resumed with the model.
         self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -188,6 +189,7 @@ class SumOfHeads(keras.layers.Layer):
                 HeadTerm(one, self.auxiliary_weight, masks.get(number))
                 for number, one in enumerate(own)
             )
+            # Also if there are none, to clear the terms of an earlier pass that had no loss.
             hand_over(self, terms if self.auxiliary_weight else ())
         scales = ops.cast(self.scales, "float32")
         if isinstance(self.activation, Mapping):

@@ -67,6 +67,7 @@ def _units(target: Any, name: str) -> int:
             f"{name}={target!r}"
         )
     spec = getattr(target, "spec", None)
+    # A class is one number and `units` outputs; other targets have `units` numbers.
     if spec is not None and math.prod(spec.shape) not in (1, units):
         raise ValueError(
             "A target must need `units` outputs per row. This one needs outputs for each "

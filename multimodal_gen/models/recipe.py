@@ -199,6 +199,7 @@ def fit_with_recipe(
         warmup_steps=warmup,
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    # Decay is meant for weight matrices; it would pull scales and gammas towards zero.
     optimizer.exclude_from_weight_decay(
         var_names=["bias", "gamma", "beta", "scales", "positions", "absent"]
     )
@@ -220,6 +221,7 @@ def fit_with_recipe(
         train_data,
         validation_data=validation_data,
         epochs=epochs,
+        # The data shuffles its rows itself; Keras would also permute the batches.
         shuffle=False,
         callbacks=[*following, *callbacks, *([] if stopper is None else [stopper])],
         verbose=verbose,

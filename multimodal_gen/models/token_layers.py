@@ -58,6 +58,7 @@ class AddPositions(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the `(length, size)` table."""
+        # Small beside the token vectors, so that word order is learned only where it helps.
         initializer = keras.initializers.RandomNormal(stddev=0.02)
         self.positions = self.add_weight(
             (self.length, input_shape[-1]), initializer, name="positions"

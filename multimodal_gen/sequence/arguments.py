@@ -15,7 +15,7 @@ from multimodal_gen.batch.failures import POLICIES
 from multimodal_gen.batch.shared_draws import joined_targets
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.checks import check_once
+from multimodal_gen.rows.checks import check_choice, check_once
 from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.spec import with_masks
 
@@ -135,10 +135,7 @@ def check_policy(
     Raises:
         ValueError: If one is out of range, or "skip" is used without a target.
     """
-    if on_error not in POLICIES:
-        raise ValueError(
-            f"`on_error` must be one of {list(POLICIES)}. Received: on_error={on_error!r}"
-        )
+    check_choice("on_error", on_error, POLICIES)
     if on_error == "skip" and not has_target:
         raise ValueError(
             'Without a target, use `on_error="blank"`: "skip" would drop rows from the '

@@ -19,6 +19,7 @@ class ReadAhead:
     def __init__(self, start: Callable[[int, int], PendingBatch], size: int) -> None:
         self._start, self._size = start, size
         self._lock = threading.Lock()
+        # By epoch too: a pass may begin in one epoch and be read when the sequence is in the next.
         self._pending: dict[tuple[int, int], PendingBatch] = {}
         self._on = False
         self._next = 0

@@ -44,6 +44,8 @@ class BatchReader(keras.utils.PyDataset):
     def __init__(
         self, assembly: Assembly, plan: Plan, *, endless: bool, max_queue_size: int
     ) -> None:
+        # Batches are made on our own threads, and only a single worker of Keras reads them in
+        # order.
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=max_queue_size)
         self.assembly, self.plan, self.endless = assembly, plan, endless
         self._epoch = 0

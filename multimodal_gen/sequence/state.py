@@ -21,6 +21,7 @@ from multimodal_gen.rows.arrays import ArrayDtype
 from multimodal_gen.rows.plan import Plan
 
 _FORMAT = 1
+# Limits the memory for the texts of a long column.
 _CHUNK_ROWS = 100_000
 # A column of arrays may be larger than memory, so only this many of its rows are read.
 _SAMPLED_ROWS = 64

@@ -20,6 +20,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.reading import map_chunks, read_rows
 from multimodal_gen.rows.table import cells_of, check_columns
 
+# Small enough that Ctrl-C loses little and all threads have work until the end.
 _CHUNK = 32
 _MOST_ERRORS = 100
 

@@ -205,6 +205,7 @@ class Folder:
         starts, segments = self._segments
         start = segments[-1].start + segments[-1].capacity if segments else 0
         segment = Segment(os.path.join(self.path, name), self.layout, start)
+        # Places are uint32 in the index.
         if not segment.capacity or start + segment.capacity > _PLACES:
             return None
         self._segments = ([*starts, start], [*segments, segment])

@@ -10,6 +10,7 @@ from bisect import bisect_left
 
 import numpy as np
 
+# Merging copies the sorted arrays, so it must become rarer as they grow.
 _LEAST_MERGED = 1024
 _MOST_MERGED = 65_536
 

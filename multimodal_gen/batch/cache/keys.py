@@ -64,6 +64,7 @@ def _key_of_file(path: str) -> bytes | None:
         stat = os.stat(path)
     except (OSError, ValueError):
         return None
+    # `abspath` is slow, and most paths are absolute already.
     path = path if path.startswith("/") else os.path.abspath(path)
     return blake2b(
         b"file%d\0%d\0" % (stat.st_size, stat.st_mtime_ns) + os.fsencode(path), digest_size=16
@@ -108,6 +109,7 @@ def settings_of(loader: Loader) -> str:
         "config": serialize(config),
         "spec": asdict(loader.spec),
         "byteorder": sys.byteorder,
+        # A new version may read the same cell differently.
         "version": __version__,
         "sources": {name: _sources(one) for name, one in sorted(classes.items())},
     }

@@ -251,6 +251,7 @@ def _seal(path: str, layout: Layout, count: int, data: int, index: int) -> None:
             _cut(data, layout.offset + count * layout.row.itemsize)
             _write(data, layout.header(count), 0)
             _cut(index, count * _RECORD.size)
+            # Both files must be on disk before the name says that checksums need not be compared.
             os.fsync(data)
             os.fsync(index)
             if fcntl is None:

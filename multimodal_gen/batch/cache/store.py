@@ -16,7 +16,9 @@ from multimodal_gen.batch.cache.folder import Folder, LimitReachedError, size_of
 from multimodal_gen.batch.cache.keys import key_of, settings_of, settle
 from multimodal_gen.batch.cache.segments import Layout
 from multimodal_gen.loaders.base import Loader
+from multimodal_gen.rows.checks import check_positive
 
+# This many cells found in a row make it likely that the next batch is complete.
 _MANY = 64
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -33,12 +35,8 @@ class ArrayCache:
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, limit: int | None = None) -> None:
-        if limit is not None and (
-            isinstance(limit, bool) or not isinstance(limit, int) or limit < 1
-        ):
-            raise ValueError(
-                f"`cache_limit` must be a positive integer. Received: cache_limit={limit!r}"
-            )
+        if limit is not None:
+            check_positive(cache_limit=limit)
         if not os.fspath(directory):
             raise ValueError(
                 "`cache` must be a directory, or None for no cache. Received: cache=''"

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from multimodal_gen.rows.checks import check_positive
 from multimodal_gen.sequence.keras_inside.middle import (
     RunningFit,
     check_started,
@@ -74,10 +75,7 @@ class ResumeTraining(keras.callbacks.Callback):
             raise TypeError(
                 f"`sequence` must be a MultimodalSequence. Received: sequence={sequence!r}"
             )
-        if isinstance(save_every, bool) or not isinstance(save_every, int) or save_every < 1:
-            raise ValueError(
-                f"`save_every` must be a positive integer. Received: save_every={save_every!r}"
-            )
+        check_positive(save_every=save_every)
         if sequence.plan.world_size > 1:
             raise ValueError(
                 "`ResumeTraining` works for a single process only. For several, save the model "

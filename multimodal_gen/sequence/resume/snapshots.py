@@ -21,6 +21,7 @@ import numpy as np
 
 from multimodal_gen.batch.cache.locks import fcntl
 
+# The second one is used if the latest is damaged.
 _KEPT = 2
 _NAME = re.compile(r"state-\d+\.npz")
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
@@ -92,6 +93,7 @@ class Snapshots:
             with open(f"{path}.tmp", "wb") as file:
                 np.savez(file, description=np.frombuffer(text.encode(), "u1"), **parts)
                 file.flush()
+                # Without it, a power failure could leave the new name with an empty file.
                 os.fsync(file.fileno())
             os.replace(f"{path}.tmp", path)
             self._flush()
