@@ -74,9 +74,7 @@ def test_a_token_branch_with_positions_knows_the_order_of_words_and_refuses_too_
     model = keras.Model(inputs, branch.encode(inputs, TOKENS, 3, "x").embedding)
     one, other = model.predict(np.array([[4, 5, 6], [6, 5, 4]], "int32"), verbose=0)
     assert np.abs(one - other).max() > 1e-4
-    with pytest.raises(
-        ValueError, match="at most 5 positions. Received: 6 positions"
-    ):
+    with pytest.raises(ValueError, match="at most 5 positions. Received: 6 positions"):
         model(np.ones((1, 6), "int32"))
 
 
@@ -235,7 +233,7 @@ def test_any_layer_model_or_function_is_a_branch():
         (
             ArraySpec((4,), "int32", "tokens"),
             TokenBranch(),
-            "needs a `vocabulary_size`.*Received: vocabulary",
+            "`vocabulary_size` must be set.*Received: vocabulary",
         ),
         (
             ArraySpec((32, 32, 4), "uint8", "image"),

@@ -226,7 +226,7 @@ def test_match_refuses_a_position_that_is_no_class():
         (
             {"age": ArraySpec((2,), "float32", "graph")},
             {},
-            r"kind 'graph' of input 'age'.*branches=.*kind='graph'",
+            r"'age' has the kind 'graph'.*branches=.*kind='graph'",
         ),
         (
             {"age": ArraySpec((4, 2), "float32", "vector")},

@@ -186,4 +186,4 @@ def test_the_recipe_says_which_class_was_taken_unless_it_was_told(capsys):
     for positive, said in ((None, True), ("match", False)):
         model = build_fusion_classifier(SPECS, target, fusion="match", positive=positive)
         fit_with_recipe(model, target, Rows(), epochs=1, verbose=2)
-        assert ("match': rows of the class '" in capsys.readouterr().out) is said
+        assert ("match' took the inputs of class '" in capsys.readouterr().out) is said

@@ -236,9 +236,7 @@ def test_epochs_of_any_number_of_steps_go_on(tmp_path: Path, endless: bool, step
 def test_several_steps_in_one_execution_go_on(tmp_path: Path) -> None:
     expected = outcome(fit(tmp_path / "alone", model=make_model(steps_per_execution=2)))
     interrupted(tmp_path / "state", Interrupt(5), model=make_model(steps_per_execution=2))
-    with pytest.raises(
-        ValueError, match="must divide 2.* Received: .*=3"
-    ):
+    with pytest.raises(ValueError, match="must divide 2.* Received: .*=3"):
         fit(tmp_path / "state", model=make_model(steps_per_execution=3))
     assert outcome(fit(tmp_path / "state", model=make_model(steps_per_execution=2))) == expected
 
