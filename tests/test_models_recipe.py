@@ -267,7 +267,7 @@ class Endless(Rows):
     [
         (
             {"model": "model.keras"},
-            "`model` must be a Keras model, such as `build.*Received: model='model.keras'",
+            "`model` must be a Keras model, such as .*`build.*Received: model='model.keras'",
         ),
         ({"model": build_fusion_classifier}, "Received: model=<function build_fusion_classifier"),
         (
