@@ -209,11 +209,11 @@ class Large(Counts):
     ("loader", "cells", "message"),
     [
         (Unrepeatable(), ["a"], "augment_cell must take all randomness from `rng`"),
-        (Writing(), [["a"]], "augment_cell must leave the cell as it is"),
+        (Writing(), [["a"]], "augment_cell must leave the cell unchanged"),
         (
             Unreadable(),
             ["a"],
-            "augment_cell must give a cell that `read` takes. Received: None for 'a'",
+            "augment_cell must return a cell that `read` takes. Received: None for 'a'",
         ),
         (Hidden(), ["a"], r"varies\(training=True\) must be true, as `augment_cell`"),
         (HiddenArrays(), ["a"], r"varies\(training=True\) must be true, as `augment` "),
@@ -225,8 +225,8 @@ class Large(Counts):
         ),
         (WrongSide(), ["a"], "pads_left must say on which side"),
         (Covered(), ["a"], "text_coverage must give words or None. Received: 0.5"),
-        (Astray(), ["a"], "moved must give the same loader"),
-        (Elsewhere(), ["a"], "moved must give the same loader"),
+        (Astray(), ["a"], "moved must return the same loader"),
+        (Elsewhere(), ["a"], "moved must return the same loader"),
         (Large(), ["a"], "thumbnails must give a loader of pictures of that size"),
     ],
     ids=lambda one: type(one).__name__ if isinstance(one, mg.Loader) else "",
@@ -321,7 +321,7 @@ BROKEN = {
     "class beyond": ({"class_names": ("short",)}, r"class_positions must be in \[0, 1\)"),
     "other classes": (
         {"classes_of": lambda self, cells: np.zeros(len(cells), int)},
-        "classes_of must give what class_positions",
+        "classes_of must match class_positions",
     ),
     "lopsided": (
         {"balanced_sampler": lambda self: Even()},
@@ -361,20 +361,20 @@ BROKEN = {
         {"score": lambda self, truth, outputs: {"a": float(np.random.default_rng().random())}},
         "score must give the same every time",
     ),
-    "loss": ({"loss": property(wrong_loss)}, "loss must take no notice of rows of weight 0"),
+    "loss": ({"loss": property(wrong_loss)}, "loss must ignore rows of weight 0"),
     "no loss": ({"loss": property(not_finite)}, "loss must be finite"),
     "loss of tokens": (
         {"loss": property(loss_of_tokens)},
-        "loss must take what read gives.*one weight per row",
+        "loss must take what read returns.*one weight per row",
     ),
-    "metrics": ({"metrics": property(same_metrics)}, "metrics must be new ones each time"),
+    "metrics": ({"metrics": property(same_metrics)}, "metrics must be new each time"),
     "judge": (
         {"judge": lambda self, cells, predictions: "fine"},
         "judge must give a Judgement or None",
     ),
     "loader": (
         {"read": lambda self, cell: np.array([2.0])},
-        "read.* must return what its spec says",
+        "read.* must return what `spec` says",
     ),
 }
 
@@ -402,7 +402,7 @@ def test_a_target_of_ones_own_keeps_the_contract_and_anything_else_is_refused() 
         mg.check_target(Counts(), CELLS)
     judged = Halves().judge(CELLS, pd.DataFrame({"half": ["short", "short", "short"]}))
     wrong = dataclasses.replace(judged, badness=judged.badness[:2])
-    with pytest.raises(mg.LoaderError, match="judge must say of each row"):
+    with pytest.raises(mg.LoaderError, match="judge must say for each row"):
         mg.check_target(broken(judge=lambda self, cells, predictions: wrong), CELLS)
     mute = dataclasses.replace(judged, words=lambda row: "short")
     with pytest.raises(mg.LoaderError, match="judge must say in words"):

@@ -89,11 +89,11 @@ def test_cells_are_cast_where_no_value_changes(dtype: str, cell: object, expecte
         (
             "uint8",
             np.array([0.5, 1.0]),
-            r"expected uint8, into which float64 .* Received: dtype float64, values in",
+            r"expected uint8, but casting float64 .* Received: dtype float64, values in",
         ),
         ("uint8", [0, 256], r"Received: dtype int64, values in \[0, 256\]"),
         ("uint8", np.array([-1, 5], "int8"), r"Received: dtype int8, values in \[-1, 5\]"),
-        ("bool", [0, 1], "expected bool, into which int64 does not go"),
+        ("bool", [0, 1], "expected bool, but casting int64 would change values"),
         (
             "float32",
             np.array([1e39, 0]),
@@ -110,7 +110,11 @@ def test_cells_are_cast_where_no_value_changes(dtype: str, cell: object, expecte
             r"expected an array of shape \(2,\), .* Received: shape \(3,\)",
         ),
         ("float32", np.ones((2, 1)), r"Received: shape \(2, 1\)"),
-        ("float32", [[1], [2, 3]], "the lists are of unequal lengths. Pad or cut them to one."),
+        (
+            "float32",
+            [[1], [2, 3]],
+            "the lists have unequal lengths. Pad or cut them to one length.",
+        ),
         ("float32", ["a", "b"], "expected an array of numbers. Received: dtype <U1"),
         ("float32", [1j, 0], "expected an array of numbers. Received: dtype complex128"),
         ("float32", [], r"expected an array of numbers. Received: dtype float64, shape \(0,\)"),
@@ -162,7 +166,7 @@ def test_files_that_cannot_be_read_are_errors_with_the_path(folder: Path) -> Non
     np.save(folder / "objects.npy", np.array([{"a": 1}, None]), allow_pickle=True)
     np.savez(folder / "several.npz", a=np.zeros(2))
     loader = mg.ArrayLoader("x", shape=(6, 7), dtype="uint8", directory=folder)
-    broken = "not a .npy file of numbers, as `np.save` writes it, or a broken one"
+    broken = r"not a .npy file of numbers \(as `np.save` writes\), or broken"
     for name, message in [
         ("gone.npy", "there is no such file: .*. Check the column, and `directory`"),
         ("folder.npy", "the path names a folder"),
@@ -234,7 +238,7 @@ def test_image_operations_vary_uint8_images_and_any_callable_any_array() -> None
         ),
         (
             {"shape": (3,), "vocabulary_size": 9},
-            'for ids, as with dtype="int32". Received: vocabulary_size=9',
+            'needs ids, as with dtype="int32". Received: vocabulary_size=9',
         ),
         (
             {"shape": (3,), "vocabulary_size": 0, "dtype": "int32"},
@@ -267,7 +271,7 @@ def test_learning_names_the_row_that_is_not_like_the_first(folder: Path) -> None
     with pytest.raises(mg.LoadError, match=r"index 0, column 'x': expected .* Received: object"):
         mg.ArrayLoader.from_values("x", [object()])
     with pytest.raises(
-        ValueError, match="At least one cell must hold an array. Received: 2 missing ones in 'x'"
+        ValueError, match="At least one cell must hold an array. Received: 2 missing cells in 'x'"
     ):
         mg.ArrayLoader.from_values("x", [None, np.nan])
 

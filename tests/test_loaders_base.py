@@ -84,7 +84,7 @@ class Forgetful(Scaled):
         ),
         (
             broken(read=lambda self, cell: np.zeros(2)),
-            r"read\(1.0\) must return what its spec says.*float64",
+            r"read\(1.0\) must return what `spec` says.*float64",
         ),
         (
             broken(read=lambda self, cell: np.full(2, np.nan, "float32")),
@@ -113,7 +113,7 @@ class Forgetful(Scaled):
         ),
         (
             broken(augment=lambda self, a, rng: a[:1]),
-            r"augment of 1.0 must return what its spec says",
+            r"augment of 1.0 must return what `spec` says",
         ),
         (
             broken(augment=lambda self, a, rng: np.add(a, 1, out=a)),

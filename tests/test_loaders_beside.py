@@ -34,10 +34,10 @@ def shop(tmp_path: Path) -> Path:
     [
         (
             "ab12",
-            "beside it is 'ab12.png': the path lacks the ending, which `table[column] + '.png'` "
+            "beside it is 'ab12.png': the extension is missing, which `table[column] + '.png'` "
             "adds",
         ),
-        ("00012", "beside it is '00012.png': the path lacks the ending"),
+        ("00012", "beside it is '00012.png': the extension is missing"),
         (
             "12",
             "beside it is '00012.png', with zeros in front, which ids lose that are read as "
@@ -162,7 +162,7 @@ def test_arrays_in_files_are_looked_for_as_pictures_are(shop: Path) -> None:
     np.save(shop / "0007.npy", np.zeros(3, "float32"))
     np.save(shop / "box.npy", np.zeros(3, "float32"))
     loader = mg.ArrayLoader("x", shape=(3,), directory=shop)
-    with pytest.raises(mg.LoadError, match=r"beside it is 'box.npy': the path lacks the ending"):
+    with pytest.raises(mg.LoadError, match=r"beside it is 'box.npy': the extension is missing"):
         loader.read("box")
     with pytest.raises(mg.LoadError, match=r"beside it is '0007.npy', with zeros in front"):
         loader.read("7.npy")

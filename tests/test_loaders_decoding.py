@@ -195,7 +195,7 @@ def test_no_program_is_run_for_postscript(tmp_path: Path, monkeypatch: pytest.Mo
     for content in (script, binary):
         for decoder in ("pillow", "turbo"):
             with pytest.raises(
-                mg.LoadError, match="of the format EPS, for which Pillow runs another program"
+                mg.LoadError, match="in EPS format, for which Pillow runs another program"
             ):
                 read(content, decoder=decoder)
     assert not (tmp_path / "ran").exists()

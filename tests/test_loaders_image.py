@@ -263,7 +263,7 @@ def test_the_picture_given_is_not_changed_or_closed(picture: Image.Image) -> Non
     [
         ({"color_mode": "bgr"}, "`color_mode` must be one of .*Received: color_mode='bgr'"),
         ({"interpolation": "best"}, "`interpolation` must be one of .*best"),
-        ({"crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True}, "Choose one of"),
+        ({"crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True}, "Choose either"),
         ({"dtype": "float64"}, "`dtype` must be .*float64"),
         ({"rescale": 0.5}, "`rescale` needs dtype=.float32"),
         ({"dtype": "float32", "rescale": -1}, "`rescale` must be a positive"),

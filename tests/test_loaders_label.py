@@ -139,11 +139,11 @@ def test_numbers_that_are_classes_may_be_named_as_such() -> None:
         ),
         (
             lambda: mg.ClassLabel.from_values("label", ["box"] * 5),
-            "Column 'label' holds only 'box'.*Received: 5 rows",
+            "Column 'label' holds only 'box';.*Received: 5 rows",
         ),
         (
             lambda: mg.ClassLabel.from_values("kind", pd.DataFrame({"kind": [3] * 4})),
-            "Column 'kind' holds only 3,.*Received: 4 rows",
+            "Column 'kind' holds only 3;.*Received: 4 rows",
         ),
         (
             lambda: mg.ClassLabel("label", ["a", "b"], label_mode="one_hot"),
@@ -176,7 +176,7 @@ def test_numbers_that_are_classes_may_be_named_as_such() -> None:
         (lambda: mg.ClassLabel.from_values("label", []), "Received: no values in 'label'"),
         (
             lambda: mg.ClassLabel.from_values("tags", [["a"], ["b"]]),
-            r"take MultiLabel. Received: \['a'\] at index 0 of",
+            r"use MultiLabel. Received: \['a'\] at index 0 of",
         ),
         (
             lambda: mg.ClassLabel.from_values("y", np.array([[0], [1]])),
@@ -185,7 +185,7 @@ def test_numbers_that_are_classes_may_be_named_as_such() -> None:
         ),
         (
             lambda: mg.ClassLabel.from_values("y", mg.table_from_arrays(y=np.eye(3))),
-            r"one-hot rows with `.argmax\(axis=1\)`.*Received: array\(\[1., 0., 0.\]\) at index 0 "
+            r"one-hot cells with `.argmax\(axis=1\)`.*Received: array\(\[1., 0., 0.\]\) at index 0 "
             r"of 'y'",
         ),
         (
@@ -298,11 +298,11 @@ def test_class_weights_go_into_the_loss_of_fit() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["a", "a"], r"Every class needs a row.*Received: no rows of \['b'\] in 'label'"),
+        (["a", "a"], r"A class without rows.*Received: no rows of \['b'\] in 'label'"),
         (["a", "b", None], "Received: a missing value at index 2 of 'label'"),
         ([None, None], "all of 2 values are missing in 'label'"),
         (["a", "b", "c"], "the label 'c' is not one of the 2 known classes"),
-        ([["a"], ["b"]], r"take MultiLabel. Received: \['a'\] at index 0 of 'label'"),
+        ([["a"], ["b"]], r"use MultiLabel. Received: \['a'\] at index 0 of 'label'"),
     ],
 )
 def test_class_weights_need_known_labels_and_rows_of_every_class(

@@ -195,7 +195,7 @@ def test_arrays_of_any_numbers_are_mapped_from_the_range() -> None:
         assert load(colours, value_range=(0, 4095), color_mode="rgb").tolist() == [
             [v] * 3 for v in (0, 62, 125, 255)
         ]
-    with pytest.raises(mg.LoadError, match="alpha has a range of its own"):
+    with pytest.raises(mg.LoadError, match="alpha has its own range"):
         load(np.zeros((1, 4, 4), "uint16"), value_range=(0, 4095))
     with pytest.raises(mg.LoadError, match="real numbers"):
         load(np.zeros((1, 4), "complex64"), value_range=(0, 4095))

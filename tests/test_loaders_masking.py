@@ -186,10 +186,10 @@ def test_outputs_of_another_shape_and_captions_without_hidden_tokens_are_refused
     target = MaskedTokens(loader())
     with pytest.raises(
         ValueError,
-        match=r"one probability a position and token, \(rows, 10, .*Received: outputs of shape",
+        match=r"one probability per position and token, \(rows, 10, .*Received: outputs of shape",
     ):
         target.decode_outputs(np.zeros(shape, "float32"))
-    with pytest.raises(ValueError, match="nothing to score: no caption has a token that is hidden"):
+    with pytest.raises(ValueError, match="nothing to score: no caption has a hidden token"):
         target.score(np.zeros((2, 10), "int32"), np.ones((2, 10, target.units), "float32"))
 
 
@@ -201,7 +201,8 @@ def test_what_cannot_be_masked_is_refused() -> None:
         ):
             MaskedTextLoader(wrong)  # type: ignore[arg-type]
     with pytest.raises(
-        ValueError, match="`rate` must be positive, or there is nothing to guess. Received: rate=0"
+        ValueError,
+        match="`rate` must be positive, or there is nothing to predict. Received: rate=0",
     ):
         loader(rate=0)
     with pytest.raises(ValueError, match="`rate` must be a probability"):
@@ -216,7 +217,7 @@ def test_what_cannot_be_masked_is_refused() -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     with pytest.raises(ValueError, match=r"no token '\[MASK\]'"):
         MaskedTextLoader(mg.TextLoader("caption", tokenizer, sequence_length=3))
-    with pytest.raises(ValueError, match="knows no words that could be hidden"):
+    with pytest.raises(ValueError, match="has no words to hide"):
         MaskedTextLoader(mg.TextLoader("caption", tokenizer, sequence_length=3), mask_token="red")
 
 

@@ -134,14 +134,14 @@ def test_labels_are_told_apart_by_their_text() -> None:
         (lambda: MultiLabel(["a", "a"]), "Each column is named once"),
         (
             lambda: MultiLabel("tags", ["a", "b|c"], separator="|"),
-            r"may not contain it.*separator='\|', class 'b\|c'",
+            r"must not contain it.*separator='\|', class 'b\|c'",
         ),
         (lambda: MultiLabel("tags", ["", "b"], separator="|"), "be empty.*class ''"),
         (
             lambda: MultiLabel("tags", [" a"], separator=","),
             "begin or end with white space.*class ' a'",
         ),
-        (lambda: MultiLabel("tags", ["['a']"], separator=","), "look like the print of a list"),
+        (lambda: MultiLabel("tags", ["['a']"], separator=","), "look like a printed list"),
         (lambda: MultiLabel("tags", ["a"], separator=""), "not empty. Received: separator=''"),
         (
             lambda: MultiLabel.from_values("tags", [["a"]], separator=3),
@@ -206,7 +206,7 @@ def test_texts_of_zeros_and_ones_are_refused_with_a_way_out_that_works(
     cells: list[str], separator: str | None, way_out: str
 ) -> None:
     table, names = pd.DataFrame({"tags": cells}), ["a", "b", "c"]
-    with pytest.raises(ValueError, match="these rows are 0 and 1 for each class") as caught:
+    with pytest.raises(ValueError, match="these rows hold 0 or 1 for each class") as caught:
         MultiLabel.from_values("tags", table, separator=separator)
     assert f"table[names] = {way_out}`" in str(caught.value)
     table[names] = eval(way_out, {"table": table})
@@ -218,7 +218,7 @@ def test_texts_of_zeros_and_ones_are_refused_with_a_way_out_that_works(
 def test_a_cell_of_zeros_and_ones_for_each_known_class_is_named_as_such() -> None:
     with pytest.raises(
         mg.LoadError,
-        match=r"0 and 1 for each class, .*`MultiLabel\(names\)`. Received: \[0, 1, 1\]",
+        match=r"0 or 1 for each class, .*`MultiLabel\(names\)`. Received: \[0, 1, 1\]",
     ):
         TAGS.read([0, 1, 1])
 
@@ -251,7 +251,7 @@ def test_a_column_of_zeros_and_ones_for_each_class_is_read(cells: Any) -> None:
     [
         (
             [[0, 1], [1, 2]],
-            "index 6, column 'toxic': a column for each class must hold 0 or 1 .*Received: 2",
+            "index 6, column 'toxic': each class column must hold 0 or 1 .*Received: 2",
         ),
         ([[0, 1], ["yes", 1]], "index 6, column 'rude'.*Received: 'yes'"),
         ([[0, 1], [None, 1]], "index 6, column 'rude'.*Received: a missing cell"),

@@ -125,7 +125,8 @@ def test_directions_that_never_vary_are_left_out_of_whitening() -> None:
     assert np.allclose(variances[-30:], 1, atol=1e-2)
     assert np.abs(variances[:-30]).max() < 1e-6
     with pytest.raises(
-        ValueError, match="All pictures are alike: there is nothing to whiten. Received: 4 pictures"
+        ValueError,
+        match="All pictures are identical: there is nothing to whiten. Received: 4 pictures",
     ):
         ZCAWhitening.from_table(reader(), table_of(np.zeros((4, 5, 5, 3), "uint8")), verbose=0)
 
@@ -187,7 +188,7 @@ def test_pictures_too_large_for_whitening_are_refused_with_the_memory_and_the_wa
     table = table_of(pictures(4))
     message = (
         r"at most 4,096 values; .* about 32 GiB of memory.*`image_size`.*grayscale.*Received: "
-        r"21,675 values a picture"
+        r"21,675 values per picture"
     )
     with pytest.raises(ValueError, match=message):
         ZCAWhitening.from_table(reader(85), table, verbose=0)
@@ -245,8 +246,7 @@ def test_pictures_too_large_for_whitening_are_refused_with_the_memory_and_the_wa
             lambda: FeaturewiseNormalization.from_table(
                 mg.ImageLoader("image"), table_of(pictures(4))
             ),
-            "`loader` must yield the pictures that are to be normalised: float32.*Received: "
-            "loader=ImageLoader",
+            "`loader` must yield the pictures to normalise: float32.*Received: loader=ImageLoader",
         ),
     ],
 )
@@ -268,10 +268,10 @@ def test_what_was_learned_cannot_be_changed() -> None:
 def test_a_loader_comes_first_and_then_the_table(kind: Any) -> None:
     table = table_of(pictures(4))
     with pytest.raises(
-        TypeError, match="first the loader .* then the table.*loader=DataFrame, table=ImageLoader"
+        TypeError, match="the loader .* first, then the table.*loader=DataFrame, table=ImageLoader"
     ):
         kind.from_table(table, reader())
     with pytest.raises(
-        TypeError, match="first the loader .* then the table.*loader=ImageLoader, table=Series"
+        TypeError, match="the loader .* first, then the table.*loader=ImageLoader, table=Series"
     ):
         kind.from_table(reader(), table["image"])

@@ -103,7 +103,7 @@ def test_words_are_refused_with_the_target_to_take_instead(output_mode: str) -> 
         "caption", ["a red mug", "a blue mug"], output_mode=output_mode
     )
     with pytest.raises(
-        ValueError, match=f"take `MaskedTokens`.*Received: a loader of kind '{output_mode}'"
+        ValueError, match=f"the target `MaskedTokens`.*Received: a loader of kind '{output_mode}'"
     ):
         InputTarget(loader)
 

@@ -176,7 +176,7 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
         ),
         (
             lambda: NumericTarget.from_values("y", pd.Series([[1, 2], [3]], index=[7, 8])),
-            r"a target as `InputTarget\(ArrayLoader.*a column each. Received: shape \(1,\) at "
+            r"a target as `InputTarget\(ArrayLoader.*separate columns. Received: shape \(1,\) at "
             r"index 8",
         ),
         (
@@ -205,7 +205,7 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
         ),
         (
             lambda: NumericTarget(["a", "b"], units=3),
-            "Of several columns each holds one number.*units=3",
+            "With several columns, each holds one number.*units=3",
         ),
     ],
 )

@@ -203,7 +203,7 @@ def test_the_length_of_a_tokenizer_that_truncates_is_its_own() -> None:
 
 
 def test_files_that_are_no_tokenizer_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no tokenizer file"):
+    with pytest.raises(FileNotFoundError, match="tokenizer file does not exist"):
         mg.TextLoader.from_file("caption", tmp_path / "none.json", sequence_length=3)
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(ValueError, match=r"bad.json' is not a tokenizer.json"):
@@ -222,7 +222,7 @@ def test_ngrams_are_ids_and_weights_and_cannot_be_decoded() -> None:
     mg.check_loader(loader, ["a red mug", "", "blue"])
     with pytest.raises(ValueError, match="N-grams cannot be decoded"):
         loader.decode(array)
-    with pytest.raises(ValueError, match="An encoder brings its own lengths"):
+    with pytest.raises(ValueError, match="An encoder has its own length"):
         mg.TextLoader("caption", loader.encoder, sequence_length=3)
 
 
@@ -304,7 +304,7 @@ def test_ngrams_take_operations_on_words_and_refuse_those_on_tokens() -> None:
     assert not np.array_equal(varied, loader.read("red mug"))
     with pytest.raises(
         ValueError,
-        match=r"N-grams are not tokens.*RandomWordSwap.*Received: TokenDropout\(rate=0.1\)",
+        match=r"N-grams cannot be dropped.*RandomWordSwap.*Received: TokenDropout\(rate=0.1\)",
     ):
         loader.replace(augment=[TokenDropout(0.1)])
 

@@ -288,7 +288,7 @@ def test_a_class_without_a_row_or_a_row_without_a_class_has_no_weight(inputs, ta
         return mg.MultimodalSequence(rows, inputs, Level("level"), class_weight="balanced")
 
     with pytest.raises(
-        ValueError, match=r"Every class needs a row.*Received: no rows of \['high'\] in 'level'"
+        ValueError, match=r"A class without rows.*Received: no rows of \['high'\] in 'level'"
     ):
         weighted(table[table["level"] != "high"])
     wrong = table.assign(level=table["level"].where(table.index != "row 3", "huge"))

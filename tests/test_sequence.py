@@ -226,7 +226,7 @@ def test_a_loader_that_breaks_its_spec_is_named_with_the_row(picture_table, targ
     data[0]
     with pytest.raises(
         mg.LoaderError,
-        match=r"Wrong.read must return what its spec says; input 'price', index 'row-2'",
+        match=r"Wrong.read must return what `spec` says; input 'price', index 'row-2'",
     ):
         data[1]
     with pytest.raises(

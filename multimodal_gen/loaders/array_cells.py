@@ -1,4 +1,4 @@
-"""What a cell of arrays may be: an array, nested lists of numbers, or the path of a .npy file."""
+"""What an array cell may hold: an array, nested lists of numbers, or the path of a .npy file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from multimodal_gen.rows.cells import is_missing
 
 
 def array_of(cell: Any, place: Place) -> np.ndarray:
-    """The array that a cell holds or names, of numbers; of a file, mapped and not yet read.
+    """Return the numeric array that a cell holds or names; a file is mapped, not read yet.
 
     Raises:
         LoadError: If it is missing or is not an array of numbers; it names the path.
@@ -41,7 +41,7 @@ def _from_cell(cell: Any) -> Any:
     try:
         return np.asarray(cell)
     except ValueError as error:
-        raise LoadError("the lists are of unequal lengths. Pad or cut them to one.") from error
+        raise LoadError("the lists have unequal lengths. Pad or cut them to one length.") from error
 
 
 def _from_file(path: str) -> np.ndarray:
@@ -51,7 +51,7 @@ def _from_file(path: str) -> np.ndarray:
         return np.lib.format.open_memmap(path, mode="r")
     except Exception as error:
         raise LoadError(
-            "not a .npy file of numbers, as `np.save` writes it, or a broken one: "
+            "not a .npy file of numbers (as `np.save` writes), or broken: "
             f"{str(error).rstrip('.')}. Replace the file, or drop the row.",
             path=path,
         ) from error

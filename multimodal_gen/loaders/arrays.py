@@ -1,4 +1,4 @@
-"""Arrays: cells that are numbers already, in memory or in `.npy` files, of one shape.
+"""Arrays of one shape: cells that are numbers already, in memory or in `.npy` files.
 
 Nothing is decoded, resized or rescaled here. What makes a table of arrays is `table_from_arrays`.
 """
@@ -31,12 +31,12 @@ _LEARNED = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
 
 
 class ArrayLoader(Loader):
-    """Hands arrays on, after making sure that they are what the model expects.
+    """Passes arrays through after checking that they are what the model expects.
 
     A cell may be an array, nested lists of numbers, or the path (str or `pathlib.Path`) of a `.npy`
-    file, of which only the part in use is read. It is cast to `dtype` if that changes no value,
-    except for rounding to the precision of a float dtype; anything else is an error, and so are NaN
-    and infinity. (`ImageLoader` also reads uint8 arrays, and resizes, converts and normalises.)
+    file, and only the part in use is read. It is cast to `dtype` if that changes no value, except
+    for rounding to the precision of a float dtype; anything else is an error, and so are NaN and
+    infinity. (`ImageLoader` also reads uint8 arrays, and resizes, converts and normalises them.)
 
     Yields `shape` `dtype`; of kind "image" `(height, width, channels)`, where cells `(height,
     width)` become `(height, width, 1)` without a copy.
@@ -96,7 +96,7 @@ class ArrayLoader(Loader):
             vocabulary_size < 1 or np.dtype(spec.dtype).kind not in "iu"
         ):
             raise ValueError(
-                '`vocabulary_size` must be positive, and is for ids, as with dtype="int32". '
+                '`vocabulary_size` must be positive, and needs ids, as with dtype="int32". '
                 f"Received: vocabulary_size={vocabulary_size!r}, dtype={dtype!r}"
             )
         grey = kind == "image" and len(spec.shape) == 2
@@ -113,7 +113,7 @@ class ArrayLoader(Loader):
         check_choice("interpolation", interpolation, ("bilinear", "nearest"))
         if vary_with is not None and not self._on_pixels:
             raise ValueError(
-                f"Only uint8 images vary with others. Received: vary_with={vary_with!r} for "
+                f"Only uint8 images can vary with others. Received: vary_with={vary_with!r} for "
                 f"{self.spec}"
             )
         frame = self.spec.shape[:2] if self._on_pixels else (1, 1)
@@ -140,8 +140,7 @@ class ArrayLoader(Loader):
         interpolation: str = "bilinear",
         vary_with: Loader | None = None,
     ) -> Self:
-        """Learn the shape and dtype from the first cell that is not missing, and check a few others
-        against it.
+        """Learn shape and dtype from the first non-missing cell, and check a few others against it.
 
         Args:
             column: The column of arrays.
@@ -166,7 +165,7 @@ class ArrayLoader(Loader):
         rows = np.flatnonzero(~np.asarray(gone, bool)).tolist()
         if not rows:
             raise ValueError(
-                f"At least one cell must hold an array. Received: {len(cells)} missing ones in "
+                f"At least one cell must hold an array. Received: {len(cells)} missing cells in "
                 f"{column!r}"
             )
         row = rows[0]
@@ -192,13 +191,11 @@ class ArrayLoader(Loader):
         return loader
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments; of `augment` without callables of your own, which JSON cannot hold and
-        prediction not use.
-        """
+        """The arguments, without callables in `augment`: JSON cannot hold them."""
         return saved_config(super().get_config())
 
     def read(self, cell: Any) -> np.ndarray:
-        """The cell's array, a view of it where its dtype is right.
+        """Return the cell's array, a view where its dtype already fits.
 
         Raises:
             LoadError: If the file is missing or broken, or the array has another shape, a dtype
@@ -216,11 +213,11 @@ class ArrayLoader(Loader):
 
     @property
     def stream(self) -> Any:
-        """The column of this loader, or of the one that it varies with."""
+        """The column of this loader, or of the loader it varies with."""
         return self.variation.stream
 
     def file_of(self, cell: Any) -> str | None:
-        """The path of the file, where the cell names one.
+        """The path of the file, if the cell names one.
 
         Raises:
             LoadError: If it may not be opened.
@@ -229,11 +226,11 @@ class ArrayLoader(Loader):
         return None if path is None else self._place.local(path)
 
     def varies(self, training: bool) -> bool:
-        """Whether there are operations, and a random stream for them."""
+        """Whether there are operations and a random stream for them."""
         return training and bool(self.operations)
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Apply the operations given as `augment`, in order; unchanged where `rng` is None."""
+        """Apply the `augment` operations in order; with `rng=None` nothing changes."""
         if rng is None or not self.operations:
             return array
         if self._on_pixels:
@@ -262,7 +259,7 @@ class ArrayLoader(Loader):
             fits = limits.min <= array.min() and array.max() <= limits.max
         if not fits:
             raise LoadError(
-                f"expected {wanted}, into which {array.dtype} does not go without changing values. "
+                f"expected {wanted}, but casting {array.dtype} would change values. "
                 'Convert the arrays, or give the loader another `dtype`, such as "float32". '
                 f"Received: dtype {array.dtype}, values in [{array.min()}, {array.max()}]"
             )
@@ -274,9 +271,9 @@ class ArrayLoader(Loader):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             bad = int(array.size - np.isfinite(array).sum())
             raise LoadError(
-                f"the array, as {array.dtype}, holds NaN or infinity, from which training turns to "
-                "NaN. Replace them, for example with `np.nan_to_num`, or drop the row. Received: "
-                f"{bad} of {array.size} not finite"
+                f"the array, as {array.dtype}, holds NaN or infinity, which would turn training "
+                f"to NaN. Replace them, for example with `np.nan_to_num`, or drop the row. "
+                f"Received: {bad} of {array.size} not finite"
             )
         size = self.spec.vocabulary_size
         if size is not None and (array.min() < 0 or array.max() >= size):

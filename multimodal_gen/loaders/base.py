@@ -1,4 +1,4 @@
-"""What a loader is: one cell of a table in, one array out.
+"""The contract of a loader: one cell of a table in, one array out.
 
 `Loader` is the only class that a new modality derives from; `spec.py` has the `ArraySpec` that says
 what comes out. Nothing here knows about tables, batches or Keras; `checking.py` proves that a
@@ -49,7 +49,7 @@ class Loader(Configurable):
             whose sums depend on the size of a batch. 1e-5 is right for float32. Then the bytes of a
             batch depend on which rows are read together, too.
         reads_text: Whether cells are texts that people wrote, whose wording an audit looks at.
-        pads_left: Of kind "tokens", whether the zeros stand before the ids.
+        pads_left: Of kind "tokens", whether the zeros come before the ids.
 
     Example:
         @dataclass(frozen=True)
@@ -62,9 +62,7 @@ class Loader(Configurable):
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Refuse numbers as names of columns, which every constructor would trip over in its own
-        way.
-        """
+        """Refuse numbers as column names, on which each constructor would fail differently."""
         named = next(iter(list(inspect.signature(cls.__init__).parameters)[1:]), None) == "column"
         column = kwargs.get("column", args[0] if named and args else None)
         names = column if isinstance(column, list | tuple) else [column]
@@ -91,8 +89,7 @@ class Loader(Configurable):
         """
 
     def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
-        """Vary a cell before it is read, for training; for what only the raw cell allows, such as
-        leaving out words.
+        """Vary a raw cell before it is read, for training, such as by leaving out words.
 
         Args:
             cell: The cell, never a missing one unless `accepts_missing`.
@@ -104,7 +101,7 @@ class Loader(Configurable):
         return cell
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Vary an array that `read` gave, for training; cheap and random.
+        """Vary an array that `read` returned, for training; cheap and random.
 
         Args:
             array: What `read` returned. It may be shared: return a new array instead of changing
@@ -118,7 +115,7 @@ class Loader(Configurable):
         return array
 
     def varies(self, training: bool) -> bool:
-        """Whether `augment_cell` or `augment` may change anything; where not, neither is called.
+        """Whether `augment_cell` or `augment` may change anything; if not, neither is called.
 
         Args:
             training: Whether they are given a random stream; `augment_cell` is called with one
@@ -129,7 +126,7 @@ class Loader(Configurable):
         return own.augment is not Loader.augment or (training and cell_varies)
 
     def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
-        """Read many cells; override only where a whole batch at once is faster than one by one."""
+        """Read many cells; override it only if a whole batch is faster than one cell at a time."""
         return [self.read(cell) for cell in cells]
 
     @property
@@ -139,25 +136,22 @@ class Loader(Configurable):
 
     @property
     def stream(self) -> str | tuple[str, ...]:
-        """The column whose random stream a row's cell draws from: its own, unless it varies with
-        another one.
-        """
+        """The column whose random stream cells draw from; another one for `vary_with`."""
         return self.column
 
     # What a cache on disk asks
 
     @property
     def cached_by(self) -> Loader:
-        """The loader whose arrays a cache keeps for this one: itself, or the one that it wraps."""
+        """The loader whose arrays a cache keeps for this one: itself, or the loader it wraps."""
         return self
 
     def from_cached(self, array: np.ndarray) -> np.ndarray:
-        """What `read` returns, made of what `cached_by.read` returned; cheap."""
+        """Turn what `cached_by.read` returned into what `read` returns; cheap."""
         return array
 
     def file_of(self, cell: Any) -> str | None:
-        """The path of the file that a cell names, whose size and time of change then belong to the
-        key in the cache.
+        """The path of the file a cell names; its size and time of change enter the cache key.
 
         By default a path (str or `os.PathLike`), relative to `self.directory` where there is such
         an attribute, if there is such a file. Override it where `read` opens files that are found
@@ -171,9 +165,7 @@ class Loader(Configurable):
         return path if os.path.isfile(path) else None
 
     def read_config(self) -> dict[str, Any]:
-        """The settings that `read` depends on; others, such as those of random operations, make no
-        other cache.
-        """
+        """The settings that `read` depends on, for the cache key; `augment` is not among them."""
         # What a missing cell is means nothing to `read`, unless it sees them.
         irrelevant = (
             ("column", "augment") if self.accepts_missing else ("column", "augment", "missing")
@@ -183,7 +175,7 @@ class Loader(Configurable):
     # What people are shown, and where files lie
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
-        """Put into words what a model is given for a row, for pictures of batches.
+        """Describe in words what a model gets for a row, for pictures of batches.
 
         Args:
             array: What `augment` gave.
@@ -197,7 +189,7 @@ class Loader(Configurable):
         return {", ".join(columns): array_in_words(array)}
 
     def draw(self, array: np.ndarray) -> np.ndarray | None:
-        """What a model is given for a row as a picture to look at, or None where words say more.
+        """Draw what a model gets for a row, or return None if words say more.
 
         Args:
             array: What `augment` gave.
@@ -209,7 +201,7 @@ class Loader(Configurable):
         return drawn_pixels(array) if self.spec.kind == "image" else None
 
     def thumbnails(self, size: tuple[int, int], *, pad: bool = False) -> Loader | None:
-        """A loader of the same pictures, small and before all normalisation, to look at very many.
+        """Return a loader of the same pictures, small and not normalised, for viewing many.
 
         Args:
             size: `(height, width)` in pixels.
@@ -223,11 +215,11 @@ class Loader(Configurable):
         return None
 
     def text_coverage(self, texts: Sequence[str]) -> str | None:
-        """How much of texts gets through to the model, in words; None where that is not known."""
+        """Say how much of the texts reaches the model; None if that is unknown."""
         return None
 
     def moved(self, directory: str | os.PathLike[str]) -> Self:
-        """The loader with another folder for relative paths to start in.
+        """Return the loader with another folder as the start of relative paths.
 
         By default an argument `directory` of the constructor is replaced, and loaders among the
         arguments are moved likewise; one that has neither stays as it is.

@@ -1,6 +1,4 @@
-"""Errors of cells, with the place where they stand: the row's index, the column, and the path or
-the cell.
-"""
+"""Errors of cells with their place: the row's index, the column, and the path or the cell."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from multimodal_gen.rows.cells import is_missing
 def read_at(
     loader: Loader, cell: Any, index: Any, read: Callable[[Any], np.ndarray] | None = None
 ) -> np.ndarray:
-    """What `loader.read` gives for a cell.
+    """Return what `loader.read` gives for a cell.
 
     Args:
         loader: The loader.
@@ -39,9 +37,7 @@ def read_at(
 
 
 def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError:
-    """An error of `read` as a `LoadError` that names the row's index, the column, and the path or
-    the cell.
-    """
+    """Turn an error of `read` into a `LoadError` that names row, column, and path or cell."""
     if not isinstance(error, LoadError):
         error = LoadError(
             f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}"

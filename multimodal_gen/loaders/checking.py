@@ -1,4 +1,4 @@
-"""Proof that a loader keeps the contract that batching, threads, caching and bundles rely on."""
+"""Check that a loader keeps the contract that batches, threads, caches and bundles rely on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from multimodal_gen.loaders.proofs import (
 
 
 def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
-    """Prove that a loader keeps its contract, on cells of your own.
+    """Check that a loader keeps its contract, on cells of your own.
 
     Checked are: the class and its attributes; the shape and dtype of every array, and that the
     class numbers of a target are below its `units`; that nothing is written into the loader or into
@@ -144,7 +144,7 @@ class _Known:
         moved = loader.moved(os.curdir if directory is None else directory)
         if (type(moved), moved.spec, moved.column) != (type(loader), loader.spec, loader.column):
             raise LoaderError(
-                f"{type(loader).__name__}.moved must give the same loader with another folder. "
+                f"{type(loader).__name__}.moved must return the same loader with another folder. "
                 f"Received: {moved!r}"
             )
         if directory is not None:

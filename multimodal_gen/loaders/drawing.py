@@ -1,4 +1,4 @@
-"""What a person is shown of the arrays that loaders yield: words, and pixels.
+"""How the arrays of loaders are shown to people: as words and pixels.
 
 Nothing here draws.
 """
@@ -16,7 +16,7 @@ _DECIMALS = 5.9
 
 
 def array_in_words(array: np.ndarray) -> str:
-    """The values of a small array; of any other its shape and range."""
+    """The values of a small array, or the shape and range of a larger one."""
     if array.size <= _FEW_VALUES:
         return ", ".join(f"{float(one):g}" for one in array.ravel())
     size = " × ".join(map(str, array.shape))
@@ -40,7 +40,7 @@ def _number(standardised: float, mean: float, scale: float) -> str:
 
 
 def shares_in_words(names: Iterable[object], shares: np.ndarray) -> str:
-    """The names with a share above 0, the largest first; mixed rows have several, each in part."""
+    """The names with a share above 0, largest first; mixed rows have several."""
     held = sorted(
         ((share, name) for share, name in zip(shares, names, strict=True) if share > 0),
         key=lambda one: -one[0],
@@ -52,7 +52,7 @@ def shares_in_words(names: Iterable[object], shares: np.ndarray) -> str:
 
 
 def drawn_pixels(array: np.ndarray, rescale: float | None = None) -> np.ndarray:
-    """A picture to look at, with transparency over a checkerboard.
+    """A picture for viewing, with transparency over a checkerboard.
 
     Args:
         array: `(height, width, channels)`; of 3 channels colours, of 4 also opacity, and of any

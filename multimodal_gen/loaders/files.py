@@ -1,4 +1,4 @@
-"""Cells that name files: where they lie, whether they may be opened, and their bytes.
+"""Cells that name files: where they are, whether they may be opened, and their bytes.
 
 A table may come from a stranger, and so may the files that it names. So a directory confines the
 cells that are relative to it, links included; a URL is opened only by a protocol that the loader
@@ -29,7 +29,7 @@ _MOST_FOLDERS = 4096
 
 
 class Place:
-    """Where the files of a loader lie, and the only way to them.
+    """Where a loader's files are, and the only way to open them.
 
     Args:
         directory: Where relative paths start, and what they may not leave: a folder, or a URL. None
@@ -55,9 +55,8 @@ class Place:
             _URL.fullmatch(f"{one}://") and one not in _LOCAL for one in self.protocols
         ):
             raise ValueError(
-                '`protocols` must be a list of what URLs begin with, such as ["https", "s3"]; '
-                "files of this machine "
-                f"are named by paths. Received: protocols={protocols!r}"
+                '`protocols` must be a list of URL schemes, such as ["https", "s3"]; '
+                f"local files are named by paths. Received: protocols={protocols!r}"
             )
         self._remote = self.directory is not None and _protocol(self.directory) is not None
         self._root = (
@@ -81,14 +80,14 @@ class Place:
         )
 
     def local(self, path: str) -> str:
-        """The same path, once it is known to name a file of this machine that may be opened.
+        """Return the path if it names a local file that may be opened.
 
         Args:
             path: What `path_of` gave.
 
         Raises:
-            LoadError: If there is no such file, it lies outside the directory, is no regular file,
-                or is a URL.
+            LoadError: If there is no such file, it lies outside the directory, is not a regular
+                file, or is a URL.
         """
         if _protocol(path) is not None:
             raise LoadError("a URL cannot be mapped or cached: download the file first.", path=path)
@@ -111,8 +110,8 @@ class Place:
             most: Bytes that it may have.
 
         Raises:
-            LoadError: If there is no such file, it lies outside the directory, is no regular file,
-                is too large, or is a URL of a protocol that was not given.
+            LoadError: If there is no such file, it lies outside the directory, is not a regular
+                file, is too large, or is a URL of a protocol that was not given.
         """
         protocol = _protocol(path)
         if protocol is not None:
@@ -248,15 +247,15 @@ class Place:
                 )
             return
         if protocol.lower() not in self.protocols:
-            told = f"only {', '.join(self.protocols)}" if self.protocols else "none"
+            listed = f"only {', '.join(self.protocols)}" if self.protocols else "none"
             hint = (
                 "name the file by its path"
                 if protocol.lower() in _LOCAL
                 else f'give it protocols=["{protocol}"]'
             )
             raise LoadError(
-                "a URL is opened only where the loader was told so, and this one was told "
-                f"{told}: {hint}, or download the files.",
+                "URLs are opened only for schemes listed in `protocols`; this loader lists "
+                f"{listed}: {hint}, or download the files.",
                 path=url,
             )
 

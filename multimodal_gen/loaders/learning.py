@@ -1,4 +1,4 @@
-"""The training values that loaders and targets learn from, in whichever form they are handed in.
+"""The training values that loaders and targets learn from, in every form they accept.
 
 Anyone who hands in a whole table means the column that the loader reads; anyone who hands in a list
 or an array means its rows. That rule, and what a number is, are said here once.
@@ -20,10 +20,10 @@ from multimodal_gen.rows.table import check_columns, check_names
 
 
 def cells_of(column: str, values: Any) -> Any:
-    """The cells of one column: of a table its column, anything else as it is.
+    """Return the cells of one column: a table's column, or the values as given.
 
     Raises:
-        TypeError: If `column` is no name, or `values` are a single text or a mapping.
+        TypeError: If `column` is not a name, or `values` are a single text or a mapping.
         TableError: If it is a table without that column; it lists those there are.
     """
     if not isinstance(column, str) or isinstance(values, str | bytes | Mapping):
@@ -35,8 +35,7 @@ def cells_of(column: str, values: Any) -> Any:
 
 
 def series_of(column: str, values: Any) -> pd.Series:
-    """The same as a Series, whose index names the rows; of an array with several axes each cell is
-    an array.
+    """Return the cells as a Series whose index names the rows; rows of arrays become array cells.
 
     Raises:
         TypeError: As `cells_of`.
@@ -57,7 +56,7 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
             with one number, or one array or list of numbers, a row.
 
     Raises:
-        TypeError: If `column` is no name, or `values` are a single text or a mapping.
+        TypeError: If `column` is not a name, or `values` are a single text or a mapping.
         ValueError: If a column is named twice, a value is not a number, rows hold different numbers
             of numbers, or not one for each of several columns; it names the row.
     """
@@ -146,8 +145,8 @@ def _spread(column: str, series: pd.Series) -> pd.DataFrame:
             raise ValueError(
                 f"Every cell of {column!r} must hold the same number of numbers, on one axis. "
                 "Arrays with more axes are a target as "
-                f"`InputTarget(ArrayLoader.from_values({column!r}, ...))`; numbers that do not "
-                "belong together are best kept in a column each. Received: "
+                f"`InputTarget(ArrayLoader.from_values({column!r}, ...))`; keep unrelated numbers "
+                f"in separate columns. Received: "
                 f"{'lists of unequal lengths' if shape is None else f'shape {shape}'} at index "
                 f"{series.index[[row]].tolist()[0]!r}, shape {first} in the first row"
             )
@@ -167,7 +166,7 @@ def _shapes(
 
 
 def standardised(numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray, cell: Any) -> np.ndarray:
-    """Finite numbers as a model is given them, `(numbers - mean) / scale`, float32.
+    """Standardise finite numbers for a model, `(numbers - mean) / scale`, float32.
 
     Args:
         numbers: `(size,) float64`, finite.
@@ -182,7 +181,7 @@ def standardised(numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray, cell:
         result = ((numbers - mean) / scale).astype("float32")
     if not np.isfinite(result).all():
         raise LoadError(
-            "a number is too large for float32, as sentinels for missing values are: make it "
-            f"missing before, or fix it. Received: {shown(cell)}"
+            f"a number is too large for float32, as sentinels for missing values are. Make it "
+            f"missing first, or fix it. Received: {shown(cell)}"
         )
     return result

@@ -1,5 +1,4 @@
-"""What lies where a path leads to no file: the most likely slip of anyone who wrote it, and how to
-fix it.
+"""What lies near a path without a file: the likeliest mistake in it, and how to fix it.
 
 Looked for when there is an error already, in one folder at most, and never outside a loader's
 directory.
@@ -19,12 +18,12 @@ _ALIKE = 0.75
 
 
 def what_is_beside(path: str, directory: str | None, root: str | None) -> str:
-    """What may have been meant by a path without a file, in words, and the way out.
+    """Describe what a path without a file may have meant, and the way out.
 
     Args:
         path: The path.
         directory: Where relative paths start, as it was given; None for the working directory.
-        root: The folder whose content may be told; None where any may.
+        root: The folder whose content may be named; None if any may.
 
     Returns:
         The end of a sentence that begins with "there is no such file: ", or "" where there is
@@ -104,7 +103,7 @@ def _matches(name: str, names: list[str], is_file: bool) -> Iterator[tuple[str, 
     for one in sorted(names):
         if is_file and one.startswith(f"{name}."):
             ending = one.removeprefix(name)
-            yield one, f": the path lacks the ending, which `table[column] + {ending!r}` adds"
+            yield one, f": the extension is missing, which `table[column] + {ending!r}` adds"
     for one in names:
         if _composed(one) == _composed(name):
             yield one, ", the same letters in another form of Unicode"

@@ -1,6 +1,4 @@
-"""Means and scatter of what a loader reads from a table, gathered in one pass that never holds many
-arrays.
-"""
+"""Mean and scatter of what a loader reads, gathered in one pass that holds few arrays at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ _CHUNK_VALUES, _CHUNK_ROWS = 2**20, 256
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and scatter of some observations; those of two parts add up to those of the whole.
+    """Mean and scatter of observations; those of two parts combine to those of the whole.
 
     Args:
         count: How many observations there are.
@@ -60,8 +58,7 @@ class Moments:
 
 
 def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: int) -> Moments:
-    """Moments of all arrays that a loader reads from a table, in one pass that holds few of them at
-    a time.
+    """Moments of all arrays a loader reads from a table, in one pass that holds few at a time.
 
     Args:
         loader: A loader of one column.
@@ -73,7 +70,7 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
 
     Raises:
         LoadError: If a cell cannot be loaded; it names the row's index, the column and the path.
-        TableError: If the table has no rows or lacks the column.
+        TableError: If the table has no rows or no such column.
     """
     assert isinstance(loader.column, str)
     check_columns(table, [loader.column])

@@ -1,6 +1,4 @@
-"""Numbers from one or several columns, standardised. Small on purpose: the file to copy for a new
-modality.
-"""
+"""Standardise numbers from one or several columns. Small: copy this for a new modality."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from multimodal_gen.spec import ArraySpec
 
 
 class NumericLoader(Loader):
-    """Reads one or several number columns as one standardised vector, `(value - mean) / scale`.
+    """Reads one or several numeric columns as one standardised vector, `(value - mean) / scale`.
 
     Yields `(columns,) float32`, kind "vector".
 

@@ -1,4 +1,4 @@
-"""The single proofs that `check_loader` is made of: attributes, random methods, what people see."""
+"""The single checks of `check_loader`: attributes, random methods, and what people see."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from multimodal_gen.spec import ArraySpec, spec_problem
 
 
 def check_attributes(loader: Loader, name: str) -> None:
-    """`column`, `spec` and `batch_tolerance` are what they must be."""
+    """Check `column`, `spec` and `batch_tolerance`."""
     column = getattr(loader, "column", None)
     names = column if isinstance(column, tuple) else (column,)
     if not names or not all(isinstance(part, str) for part in names):
@@ -52,10 +52,10 @@ def dump_config(loader: Loader, name: str) -> str:
 
 
 def checked(loader: Loader, array: Any, what: str, name: str) -> np.ndarray:
-    """An array, if it is what the spec says, and finite; a copy."""
+    """Return a copy of an array that is finite and fits the spec."""
     problem = spec_problem(array, loader.spec)
     if problem:
-        raise LoaderError(f"{name}.{what} must return what its spec says. {problem}")
+        raise LoaderError(f"{name}.{what} must return what `spec` says. {problem}")
     if np.asarray(array).dtype.kind == "f" and not np.isfinite(array).all():
         raise LoaderError(
             f"{name}.{what} must return finite numbers, or training turns to NaN. Received: NaN or "
@@ -65,7 +65,7 @@ def checked(loader: Loader, array: Any, what: str, name: str) -> np.ndarray:
 
 
 def check_augment(loader: Loader, array: np.ndarray, what: str, name: str) -> None:
-    """`augment` keeps the spec, writes nothing in place, and is random by `rng` alone."""
+    """Check that `augment` keeps the spec, changes nothing in place, and uses only `rng`."""
     for seed in range(8):
         varied = _augmented(loader, array, seed, what, name).tobytes()
         if varied != array.tobytes() and not loader.varies(training=True):
@@ -95,7 +95,7 @@ def _augmented(
 
 
 def check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
-    """`augment_cell` leaves its cell as it is, repeats, and gives a cell that can be read."""
+    """Check that `augment_cell` leaves its cell alone, repeats, and returns a readable cell."""
     if is_missing(cell) and not loader.accepts_missing:
         return
     what, before = f"{name}.augment_cell", copy.deepcopy(cell)
@@ -105,7 +105,7 @@ def check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
             again = loader.augment_cell(frozen(cell), random_stream(seed))
         if not alike(cell, before):
             raise LoaderError(
-                f"{what} must leave the cell as it is. Received: {clipped(cell)}, which was "
+                f"{what} must leave the cell unchanged. Received: {clipped(cell)}, which was "
                 f"{clipped(before)}"
             )
         if not alike(varied, again):
@@ -120,14 +120,14 @@ def check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
             array = loader.read(varied)
         except Exception as error:
             raise LoaderError(
-                f"{what} must give a cell that `read` takes. Received: {clipped(varied)} for "
+                f"{what} must return a cell that `read` takes. Received: {clipped(varied)} for "
                 f"{clipped(cell)}; {error}"
             ) from error
         checked(loader, array, f"read of what augment_cell made of {clipped(cell)}", name)
 
 
 def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None:
-    """What people are shown of a row is words and pictures of the right form."""
+    """Check that what people are shown of a row is words and pictures of the right form."""
     array = loader.augment(array, None)
     with unwritten(f"{name}.describe and draw must not write into the array."):
         try:
@@ -136,7 +136,7 @@ def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None
             if "read-only" in str(error):
                 raise
             raise LoaderError(
-                f"{name}.describe and draw must show any array of a row. "
+                f"{name}.describe and draw must work for every array. "
                 f"Received: {type(error).__name__}: {error} for the cell {clipped(cell)}"
             ) from error
     if (
@@ -161,7 +161,7 @@ def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None
         and array[-1 if loader.pads_left else 0] == 0
     ):
         raise LoaderError(
-            f'{name}.pads_left must say on which side the zeros of kind "tokens" stand. '
+            f'{name}.pads_left must say on which side "tokens" are padded. '
             f"Received: pads_left={loader.pads_left}, and {array!r}"
         )
     covered = loader.text_coverage([cell]) if loader.reads_text and isinstance(cell, str) else None
@@ -175,7 +175,7 @@ def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None
 
 
 def check_class(loader: Loader, array: np.ndarray, cell: Any) -> None:
-    """The class number of a target is below its `units`."""
+    """Check that a target's class number is below its `units`."""
     # Of a target: the backends differ in what they make of a class that there is not, down to a
     # loss of 0 and no error.
     units = getattr(loader, "units", None)
@@ -194,12 +194,12 @@ def check_class(loader: Loader, array: np.ndarray, cell: Any) -> None:
 
 
 def check_near(loader: Loader, alone: np.ndarray, in_batch: np.ndarray, cell: Any) -> None:
-    """An array read in a batch is as close as `batch_tolerance` allows to one read alone."""
+    """Check that an array read in a batch matches one read alone within `batch_tolerance`."""
     difference = float(np.abs(alone.astype("f8") - in_batch).max(initial=0))
     allowed = loader.batch_tolerance * float(np.abs(alone).max(initial=0))
     if difference > allowed:
         raise LoaderError(
-            f"{type(loader).__name__}.read_batch must give what read gives to within "
+            f"{type(loader).__name__}.read_batch must match `read` to within "
             f"{loader.batch_tolerance:g} of the largest number, which is {allowed:g} here. "
             f"Received: a difference of {difference:g} for the cell {clipped(cell)}"
         )

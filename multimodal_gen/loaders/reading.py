@@ -1,6 +1,4 @@
-"""Cells of a loader read with their errors: one, those of some rows, or chunks of a whole table on
-several threads.
-"""
+"""Read a loader's cells with their errors: some rows, or chunks of a table on several threads."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ _AHEAD = 4
 def read_rows(
     loader: Loader, cells: Sequence[Any], labels: Sequence[Any], source: Any = None
 ) -> Iterator[np.ndarray | LoadError]:
-    """For each cell its array, or the error that names its row and column.
+    """Return each cell's array, or the error that names its row and column.
 
     All are read at once where the loader does that faster. If that fails, some cell is bad, and
     they are read one by one to find out which.
@@ -55,7 +53,7 @@ def read_rows(
 def map_chunks(
     function: Callable[[Chunk], Result], chunks: Iterable[Chunk], threads: int, name: str
 ) -> Iterator[Result]:
-    """The results of a function for each chunk, in their order, worked out by several threads.
+    """Apply a function to each chunk on several threads, and yield the results in order.
 
     Only a few results wait at a time, so that memory does not grow with the number of chunks. If
     the caller stops early, by an error or Ctrl-C, chunks that have not begun are given up.

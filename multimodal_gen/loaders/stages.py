@@ -1,4 +1,4 @@
-"""Named stages of the way from a cell to a batch, timed only while somebody is looking.
+"""Named stages from cell to batch, timed only while a `Stopwatch` runs.
 
 `with stage("decode"):` costs next to nothing unless a `Stopwatch` is on; `profile` turns one on.
 """
@@ -15,9 +15,7 @@ _running: Stopwatch | None = None
 
 
 class Stopwatch:
-    """Sums up seconds by stage, over all threads; a stage inside another counts for itself
-    alone.
-    """
+    """Sums seconds by stage over all threads; a nested stage counts only for itself."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -26,14 +24,14 @@ class Stopwatch:
 
     @contextmanager
     def running(self) -> Iterator[Stopwatch]:
-        """Measure everything that this process does meanwhile.
+        """Measure everything this process does inside the block.
 
         Raises:
             RuntimeError: If another one is running.
         """
         global _running
         if _running is not None:
-            raise RuntimeError("Another profile is running in this process; wait for its end.")
+            raise RuntimeError("Another profile is running in this process; wait until it ends.")
         _running = self
         try:
             yield self
@@ -56,5 +54,5 @@ class Stopwatch:
 
 
 def stage(name: str) -> AbstractContextManager[None]:
-    """The time spent inside belongs to this stage, if a `Stopwatch` is running."""
+    """Count the time spent inside as this stage, if a `Stopwatch` is running."""
     return _NOTHING if _running is None else _running.stage(name)

@@ -1,6 +1,4 @@
-"""Loaders of pictures that vary with another one: the arguments `augment` and `vary_with`, and how
-they are saved.
-"""
+"""Pictures that vary with another one: the arguments `augment` and `vary_with`, and saving them."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ def varied_with(own: Variation, vary_with: Any) -> Variation:
 
 
 def saved_config(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments; of `augment` without callables of your own, which JSON cannot hold and
-    prediction not use.
-    """
+    """The arguments, without callables in `augment`: JSON cannot hold them."""
     own = [
         operation
         for operation in arguments.get("augment", ())

@@ -1,4 +1,4 @@
-"""Arguments of `ImageLoader`, checked, and the `Fitting` that some of them make."""
+"""Check the arguments of `ImageLoader`; those for size, box and mode form a `Fitting`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fitting_of(
     background: Any,
     value_range: Any,
 ) -> Fitting:
-    """What every picture becomes, from arguments of these names.
+    """Return what every picture becomes, from the arguments of the same names.
 
     Raises:
         TypeError: If `crop` or `pad` is neither True nor False.
@@ -44,7 +44,7 @@ def fitting_of(
     check_switches(crop_to_aspect_ratio=crop, pad_to_aspect_ratio=pad)
     if crop and pad:
         raise ValueError(
-            "Choose one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio`. Received: both"
+            "Choose either `crop_to_aspect_ratio` or `pad_to_aspect_ratio`. Received: both"
         )
     pair = isinstance(image_size, tuple | list) and len(image_size) == 2
     if not pair or not all(isinstance(one, int | np.integer) and one > 0 for one in image_size):
@@ -69,7 +69,7 @@ def fitting_of(
 
 
 def check_values(dtype: Any, rescale: Any, normalize: Any) -> None:
-    """Refuse a dtype, a scale or a normalisation that do not go together."""
+    """Refuse a dtype, scale and normalisation that do not fit together."""
     if dtype not in ("uint8", "float32") or (rescale is not None and dtype != "float32"):
         raise ValueError(
             '`dtype` must be "uint8" or "float32", and `rescale` needs dtype="float32". '
@@ -101,7 +101,7 @@ def check_operations(augment: Sequence[Any]) -> None:
 
 
 def check_decoder(decoder: Any, interpolation: Any) -> None:
-    """Refuse a decoder that there is not, or not with this interpolation."""
+    """Refuse an unknown decoder, or one that lacks this interpolation."""
     if decoder not in ("pillow", "turbo") or (decoder == "turbo" and interpolation != "bilinear"):
         raise ValueError(
             '`decoder` must be "pillow" or "turbo", and "turbo" interpolates "bilinear" only. '

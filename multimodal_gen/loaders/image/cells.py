@@ -1,6 +1,4 @@
-"""What a cell of a picture may be, besides the path of a file: bytes, an array, a picture in
-memory.
-"""
+"""What a picture cell may hold besides a path: bytes, an array, or a picture in memory."""
 
 from __future__ import annotations
 
@@ -17,14 +15,12 @@ from multimodal_gen.rows.cells import is_missing
 
 
 def named(cell: Any) -> Any:
-    """The path that a cell is, or that a mapping as of the Hugging Face datasets holds; any other
-    cell as it is.
-    """
+    """Return the cell, or the path in a mapping as Hugging Face datasets write it."""
     return cell.get("path") if isinstance(cell, Mapping) and cell.get("bytes") is None else cell
 
 
 def content_of(cell: Any, value_range: tuple[float, float] | None) -> bytes | Image.Image:
-    """The file's content, or the picture, that a cell holds.
+    """Return the file content or the picture that a cell holds.
 
     Args:
         cell: Bytes, an array, a `PIL.Image.Image` (which is copied), or a mapping with "bytes".
@@ -45,8 +41,8 @@ def content_of(cell: Any, value_range: tuple[float, float] | None) -> bytes | Im
         return _copied(cell)
     if isinstance(cell, int | float | np.number):
         raise LoadError(
-            "expected a path, not a number. Read the column as text (dtype=str), so that zeros in "
-            "front stay, and add the ending of the files, as in `table[column] + '.jpg'`. "
+            "expected a path, not a number. Read the column as text (dtype=str), so that leading "
+            "zeros stay, and add the file extension, as in `table[column] + '.jpg'`. "
             f"Received: {cell!r}"
         )
     raise LoadError(

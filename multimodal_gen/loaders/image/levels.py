@@ -1,5 +1,4 @@
-"""From values of more than 8 bits to levels in [0, 255]: by a stated range, or by the full range of
-the format.
+"""Map values of more than 8 bits to levels in [0, 255], by a stated or the full range.
 
 Nothing here looks at the values of a picture to guess their range, so a value has the same level in
 every picture. Here too is what a header says in units that Pillow's pixels no longer have: the
@@ -33,7 +32,7 @@ class Levels(NamedTuple):
     Attributes:
         low: The value of level 0.
         high: The value of level 255.
-        key: The value that stands for "transparent", or None.
+        key: The value that means "transparent", or None.
     """
 
     low: float = 0.0
@@ -69,7 +68,7 @@ def is_wide(image: Image.Image) -> bool:
 
 
 def narrow(values: np.ndarray, levels: Levels) -> np.ndarray:
-    """Values as levels, uint8: mapped linearly and rounded, those outside the range clipped.
+    """Map values to uint8 levels linearly, round them, and clip those outside the range.
 
     Raises:
         LoadError: If a value is NaN.
@@ -78,15 +77,13 @@ def narrow(values: np.ndarray, levels: Levels) -> np.ndarray:
     if np.isnan(scaled).any():
         raise LoadError(
             f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values are not "
-            "numbers (NaN), which no level stands for. Fill them before, with `np.nan_to_num` for "
-            "example."
+            "numbers (NaN), which have no level. Fill them first, for example with `np.nan_to_num`."
         )
     return np.rint(scaled.clip(0.0, 255.0)).astype("uint8")
 
 
 def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Levels:
-    """How the values of an opened picture become levels; asked before it is loaded, while it knows
-    its file.
+    """How an opened picture's values become levels; call it before the pixels are loaded.
 
     Args:
         image: The picture. A colour that its PNG file calls transparent is put into the units of
@@ -95,8 +92,8 @@ def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Le
             range of 12 or 16 bits.
 
     Raises:
-        LoadError: If there is no range and none that the format stands for; or a range for colours
-            of 16 bits, of which Pillow keeps the upper 8.
+        LoadError: If there is no range and the format implies none, or if a range is given for
+            16-bit colours, as Pillow keeps only their upper 8 bits.
     """
     raw, most = _storage(image)
     if not is_wide(image):
@@ -124,14 +121,13 @@ def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Le
         return Levels(-32768.0, 32767.0, key)
     what = "floats" if image.mode == "F" else "integers of 32 bits"
     raise LoadError(
-        f"the picture holds {what}, and no format says which of them is black and which is white. "
-        "Say so: `ImageLoader(..., value_range=(low, high))`."
+        f"the picture holds {what}, and its format does not say which value is black and which is "
+        f"white. State it: `ImageLoader(..., value_range=(low, high))`."
     )
 
 
 def key_of_colours(image: Image.Image, again: Callable[[], Image.Image] | None) -> Image.Image:
-    """A picture of 16-bit colours with what its PNG file calls transparent as alpha; any other
-    picture as it is.
+    """Add alpha where a 16-bit colour PNG marks a colour as transparent; others are unchanged.
 
     Pillow keeps the upper 8 bits of each colour, which many colours share. The lower ones come from
     a second decode.

@@ -1,5 +1,4 @@
-"""Which pictures are decoded: any that Pillow can, unless it would take too much memory or time, or
-run a program.
+"""Which pictures are decoded: any that Pillow can, within limits and without other programs.
 
 A header is read before anything is decoded, and what it says decides. All limits follow from one
 number of pixels that each loader has for itself; that of Pillow is one for the whole process, and
@@ -61,7 +60,7 @@ def check_pixels(width: int, height: int, max_pixels: int, times: int = 1, why: 
 
 
 def check_jpeg(content: bytes, width: int, height: int, max_pixels: int) -> None:
-    """Refuse a JPEG file that is too large, or that has too many scans for its size.
+    """Refuse a JPEG file that is too large or has too many scans for its size.
 
     Args:
         content: The file.
@@ -130,7 +129,7 @@ def plain_jpeg(content: bytes) -> tuple[bool, bool]:
 
 
 def open_image(content: bytes, max_pixels: int) -> Image.Image:
-    """Open a file's content as `Image.open` does, its header read and its pixels not yet.
+    """Open a file's content like `Image.open`: the header is read, the pixels are not.
 
     Args:
         content: The file.
@@ -165,8 +164,8 @@ def open_image(content: bytes, max_pixels: int) -> Image.Image:
 def _check_format(name: str, content: bytes, max_pixels: int) -> None:
     if name in _PROGRAMS:
         raise LoadError(
-            f"the file is of the format {name}, for which Pillow runs another program with what "
-            "the file says. Save it as PNG, or drop the row."
+            f"the file is in {name} format, for which Pillow runs another program on its content. "
+            f"Save it as PNG, or drop the row."
         )
     if name in _CONTAINERS:
         for found in _INNER.finditer(content):

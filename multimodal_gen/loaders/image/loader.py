@@ -1,4 +1,4 @@
-"""Pictures: decode whatever the cell holds into pixels of one size and colour mode.
+"""Decode whatever a picture cell holds into pixels of one size and colour mode.
 
 `files.py` reads the file that a cell names, if it may, and `cells.py` takes all other cells;
 `limits.py` looks at the file's header; `resizing.py` decodes, turns the picture upright and resizes
@@ -46,7 +46,7 @@ _DECODING = 3
 
 
 class ImageLoader(Loader):
-    """Decodes pictures to one size; any file that Pillow reads, any of its colour modes.
+    """Decodes pictures to one size, from any file and colour mode that Pillow reads.
 
     A cell may be a path (str or `pathlib.Path`), the bytes of a file, an array `(height, width)` or
     `(height, width, 1, 3 or 4)`, a `PIL.Image.Image`, or a mapping with "bytes" or "path" as the
@@ -160,13 +160,11 @@ class ImageLoader(Loader):
             normalize.check(self.spec.shape)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments; of `augment` without callables of your own, which JSON cannot hold and
-        prediction not use.
-        """
+        """The arguments, without callables in `augment`: JSON cannot hold them."""
         return saved_config(super().get_config())
 
     def read_config(self) -> dict[str, Any]:
-        """The settings that pixels depend on, and the libraries that make them."""
+        """The settings and library versions that pixels depend on."""
         irrelevant = (
             "column",
             "directory",
@@ -184,11 +182,11 @@ class ImageLoader(Loader):
 
     @property
     def stream(self) -> Any:
-        """The column of this loader, or of the one that it varies with."""
+        """The column of this loader, or of the loader it varies with."""
         return self.variation.stream
 
     def file_of(self, cell: Any) -> str | None:
-        """The path of the picture, where the cell names one.
+        """The path of the picture, if the cell names one.
 
         Raises:
             LoadError: If it may not be opened, or is a URL, whose content may change unnoticed.
@@ -229,11 +227,11 @@ class ImageLoader(Loader):
         return pixels if self.spec.dtype == "uint8" else self._to_float(pixels)
 
     def varies(self, training: bool) -> bool:
-        """Whether there are operations, and a random stream for them, or a normalisation."""
+        """Whether there are operations and a random stream for them, or a normalisation."""
         return self.normalize is not None or (training and bool(self.operations))
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Apply the operations of `augment` in order, unless `rng` is None; then normalise."""
+        """Apply the `augment` operations in order, unless `rng` is None; then normalise."""
         if rng is not None and self.operations:
             if self.spec.dtype == "uint8":
                 return self.variation(array, rng, self._warp)
@@ -243,13 +241,11 @@ class ImageLoader(Loader):
         return array if self.normalize is None else self.normalize(array)
 
     def draw(self, array: np.ndarray) -> np.ndarray:
-        """The picture in the values that it has in its file; of a normalised one the range is
-        stretched.
-        """
+        """The picture in the file's values; a normalised one is stretched to the full range."""
         return drawn_pixels(array, None if self.normalize is not None else self.rescale or 1.0)
 
     def thumbnails(self, size: tuple[int, int], *, pad: bool = False) -> ImageLoader:
-        """A loader of small pictures in colour, `(height, width, 3) uint8`."""
+        """Return a loader of small colour pictures, `(height, width, 3) uint8`."""
         check_switches(pad=pad)
         return self.replace(
             image_size=size,

@@ -47,7 +47,7 @@ def to_mode(
 
 
 def from_array(array: np.ndarray, value_range: tuple[float, float] | None = None) -> Image.Image:
-    """A picture from `(height, width)` or `(height, width, 1, 3 or 4)`.
+    """Make a picture from `(height, width)` or `(height, width, 1, 3 or 4)`.
 
     Args:
         array: bool, uint8 or uint16; with a range, integers or floats of any kind, of 1 or 3
@@ -81,8 +81,8 @@ def from_array(array: np.ndarray, value_range: tuple[float, float] | None = None
             value_range is not None and array.ndim == 3 and array.shape[2] == 4
         ):
             raise LoadError(
-                "`value_range` is for real numbers of 1 or 3 channels, as alpha has a range of its "
-                f"own. Received: an array of shape {array.shape}, dtype {array.dtype}"
+                f"`value_range` is for real numbers of 1 or 3 channels, as alpha has its own "
+                f"range. Received: an array of shape {array.shape}, dtype {array.dtype}"
             )
         array = narrow(array, Levels(*(value_range or (0.0, 65535.0))))
     return Image.fromarray(np.ascontiguousarray(array))

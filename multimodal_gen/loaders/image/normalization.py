@@ -1,4 +1,4 @@
-"""Normalisation of pictures: by each picture's own statistics, or by those of the training rows.
+"""Normalise pictures by their own statistics, or by those of the training rows.
 
 These go into `ImageLoader(normalize=...)` and act last, when training and when evaluating. What
 they need to know of the training rows is learned beforehand by `from_table`, in one pass over them
@@ -30,7 +30,7 @@ _ZCA_MATRICES = 9
 
 
 class Normalization(Configurable):
-    """Maps a picture to another one of the same shape; nothing random."""
+    """Maps a picture to another one of the same shape, without randomness."""
 
     @abc.abstractmethod
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -117,7 +117,7 @@ class FeaturewiseNormalization(Normalization):
         return cls(moments.mean if center else None, std if scale else None)
 
     def check(self, shape: Sequence[int]) -> None:
-        """Make sure that there is one number per channel."""
+        """Check that there is one number per channel."""
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if numbers is not None and len(numbers) != shape[-1]:
                 raise ValueError(
@@ -146,7 +146,7 @@ class FeaturewiseNormalization(Normalization):
 
 
 class ZCAWhitening(Normalization):
-    """Makes all values of a picture uncorrelated, `(image - mean) @ matrix` on the flattened
+    """Decorrelates all values of a picture, `(image - mean) @ matrix` on the flattened
     picture.
 
     Of all ways to whiten, ZCA changes pictures least (Bell and Sejnowski, 1997). It is for small
@@ -207,15 +207,15 @@ class ZCAWhitening(Normalization):
         varies = variances > variances[-1] * values * np.finfo("float64").eps
         if not varies.any():
             raise ValueError(
-                f"All pictures are alike: there is nothing to whiten. Received: {moments.count} "
-                "pictures"
+                f"All pictures are identical: there is nothing to whiten. Received: "
+                f"{moments.count} pictures"
             )
         vectors = vectors[:, varies]
         factors = 1.0 / (np.sqrt(variances[varies]) + epsilon / math.sqrt(moments.count))
         return cls(mean, (vectors * factors) @ vectors.T)
 
     def check(self, shape: Sequence[int]) -> None:
-        """Make sure that the matrix fits the picture."""
+        """Check that the matrix fits the picture."""
         if (len(self.mean), len(self.matrix)) != (shape[-1], math.prod(shape)):
             raise ValueError(
                 f"Pictures of shape {tuple(shape)} need {shape[-1]} numbers as `mean` and a "
@@ -249,14 +249,13 @@ class ZCAWhitening(Normalization):
 def _image_shape(loader: Loader, table: pd.DataFrame) -> tuple[int, ...]:
     if not isinstance(loader, Loader) or not isinstance(table, pd.DataFrame):
         raise TypeError(
-            "`from_table` takes first the loader of the pictures and then the table of training "
+            f"`from_table` takes the loader of the pictures first, then the table of training "
             f"rows. Received: loader={type(loader).__name__}, table={type(table).__name__}"
         )
     spec = loader.spec
     if (spec.kind, spec.dtype) != ("image", "float32") or not isinstance(loader.column, str):
         raise ValueError(
-            "`loader` must yield the pictures that are to be normalised: float32, with their "
-            "`rescale`, as "
+            "`loader` must yield the pictures to normalise: float32, with their `rescale`, as "
             f'`ImageLoader(..., dtype="float32")` does. Received: loader={loader!r}'
         )
     return spec.shape
@@ -276,7 +275,7 @@ def _check_values(values: int) -> None:
             f"these would take about {memory:,.0f} GiB of memory. Read smaller pictures "
             "(`image_size`) or grey ones "
             f'(`color_mode="grayscale"`), or use FeaturewiseNormalization. Received: {values:,} '
-            "values a picture"
+            "values per picture"
         )
 
 

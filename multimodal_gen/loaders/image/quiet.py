@@ -1,4 +1,4 @@
-"""Warnings of the libraries that decode, silenced in the thread that decodes and in no other.
+"""Silence warnings of decoding libraries in the decoding thread only.
 
 `warnings.catch_warnings` replaces the filters of the whole process and puts old ones back: in
 threads that overlap it leaves the wrong ones behind. Here one filter is added, whose category
@@ -22,12 +22,12 @@ class _WhileDecoding(type):
 
 
 class WarningOfDecoder(Warning, metaclass=_WhileDecoding):
-    """Every warning, in a thread that is inside `quiet`; no warning, in others."""
+    """Match every warning in a thread inside `quiet`, and none in other threads."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Ignore warnings of this thread, those that a filter has made errors included."""
+    """Ignore this thread's warnings, including those that a filter turns into errors."""
     # Others may have put their filters in front, or have taken all away, as tests do; only the
     # first one decides.
     if not warnings.filters or warnings.filters[0][2] is not WarningOfDecoder:

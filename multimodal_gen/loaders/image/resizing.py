@@ -1,4 +1,4 @@
-"""Pictures to one size and colour mode: what is cut, what is filled, and how Pillow resizes.
+"""Bring pictures to one size and colour mode: cropping, padding, and resizing with Pillow.
 
 `turbo.py` does the same for JPEG files with other libraries, faster.
 """
@@ -101,7 +101,7 @@ class Fitting:
             return np.asarray(self.resized(image, width, height, factors))
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """The part of an upright picture to keep: left, top, right and bottom in pixels."""
+        """The part of an upright picture that is kept: left, top, right and bottom in pixels."""
         if not self.crop:
             return 0, 0, width, height
         aspect = self.width / self.height
@@ -110,9 +110,7 @@ class Fitting:
         return left, top, left + kept_width, top + kept_height
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height that a picture is resized to, smaller than this on one side if that is
-        filled.
-        """
+        """Width and height that a picture is resized to, before any padding."""
         if not self.pad:
             return self.width, self.height
         scale = min(self.width / width, self.height / height)
@@ -175,7 +173,7 @@ class Fitting:
     def resized(
         self, image: Image.Image, width: int, height: int, factors: tuple[int, int] = (1, 1)
     ) -> Image.Image:
-        """Cut, resize and fill an upright picture of `mode`.
+        """Crop, resize and pad an upright picture of `mode`.
 
         Args:
             image: The picture.
@@ -206,7 +204,7 @@ def _tiles(image: Image.Image, across: int, down: int) -> Iterator[tuple[int, in
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation of a picture, 1 to 8; 1 where it has none, or a broken one."""
+    """The EXIF orientation of a picture, 1 to 8; 1 if it is missing or broken."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:

@@ -1,6 +1,4 @@
-"""How many rows each class of a target has, and what makes classes count alike: weights, and a
-sampler.
-"""
+"""How many rows each class has, and what makes classes count equally: weights and a sampler."""
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ def _reason(target: Any, cell: Any) -> str:
 def balanced_weights(
     counts: np.ndarray, class_names: Sequence[Any], column: str | tuple[str, ...]
 ) -> dict[int, float]:
-    """Weights that make classes count alike, `rows / (classes * rows of the class)`.
+    """Weights that make classes count equally, `rows / (classes * rows of the class)`.
 
     Raises:
         ValueError: If a class has no rows.
@@ -67,8 +65,8 @@ def balanced_weights(
     absent = [name for name, count in zip(class_names, counts, strict=True) if not count]
     if absent:
         raise ValueError(
-            "Every class needs a row to be weighted by its count; leave the class out of "
-            "`class_names`, or write the weights by hand. "
+            "A class without rows cannot be weighted by its count. Remove it from `class_names`, "
+            "or write the weights by hand. "
             f"Received: no rows of {absent} in {column!r}"
         )
     return dict(enumerate((counts.sum() / (len(counts) * counts)).tolist()))
@@ -76,7 +74,7 @@ def balanced_weights(
 
 @dataclass(frozen=True)
 class ClassSampler(Sampler):
-    """Every class of a target comes equally often, whatever it reads its classes from.
+    """Draws every class of a target equally often, wherever its classes come from.
 
     Args:
         target: The target.

@@ -1,5 +1,4 @@
-"""What every target has in common: a loader in the y position that tells the model how its output
-must look.
+"""The contract of a target: a loader in the y position that defines the model's output.
 
 A `Target` says so by `units`, `activation`, `loss` and `metrics`, and turns the model's outputs
 back into words and scores. Keras is imported only when `loss` or `metrics` is asked for. What else
@@ -53,9 +52,7 @@ class Target(Loader):
     follows: bool = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Set what is optional on the object: a dataclass takes attributes of a class for defaults
-        of its fields.
-        """
+        """Set optional attributes on the object; a dataclass would make fields of class ones."""
         target = super().__new__(cls, *args, **kwargs)
         for name, value in (("class_names", ()), ("loader", None)):
             if not hasattr(cls, name):
@@ -65,12 +62,11 @@ class Target(Loader):
     @property
     @abc.abstractmethod
     def loss(self) -> keras.losses.Loss:
-        """The loss between what `read` gives and what the model puts out."""
+        """The loss between what `read` returns and what the model outputs."""
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Metrics that make sense for the target, new ones each time as they have a state; none by
-        default.
+        """Metrics for the target, new each time because they have state; none by default.
 
         A metric named "accuracy", the share of rows that are right, is what `fit_with_recipe` stops
         early by.
@@ -79,16 +75,12 @@ class Target(Loader):
 
     @property
     def training_units(self) -> str | None:
-        """What the errors that training shows are in, as in "standard deviations"; None for the
-        table's own units.
-        """
+        """The unit of training errors, as "standard deviations"; None for the table's units."""
         return None
 
     @abc.abstractmethod
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Scores by name of the model's outputs `(rows, units)` against what `read` gave for the
-        same rows.
-        """
+        """Score the model's outputs `(rows, units)` against what `read` returned, by name."""
 
     @abc.abstractmethod
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
@@ -101,8 +93,7 @@ class Target(Loader):
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """The shape of what the model puts out for a row: `(units,)`, for several ids
-        `(*spec.shape, units)`.
+        """The model's output shape per row: `(units,)`, or `(*spec.shape, units)` for several ids.
 
         A model may put out the same numbers in another shape, such as flat.
         """
@@ -111,7 +102,7 @@ class Target(Loader):
 
     @property
     def stream(self) -> str | tuple[str, ...]:
-        """As the loader that the target is made of; of any other target its column."""
+        """The stream of the loader inside the target; otherwise its column."""
         return self.column if self.loader is None else self.loader.stream
 
     def check_inputs(self, inputs: Mapping[str, Loader]) -> None:
@@ -129,7 +120,7 @@ class Target(Loader):
         return bool(self.class_names)
 
     def class_positions(self, truth: np.ndarray) -> np.ndarray:
-        """Positions in `class_names`, `(rows,) int64`, from rows of what `read` gives.
+        """Turn rows of what `read` returns into positions in `class_names`, `(rows,) int64`.
 
         By default these are class numbers, or vectors with the largest number in the place of the
         class. Override it where `read` writes classes in another way.
@@ -158,7 +149,7 @@ class Target(Loader):
         return found
 
     def class_weight(self, values: Any) -> dict[int, float]:
-        """Weights that make every class count alike, for `fit(class_weight=...)`.
+        """Weights that make every class count equally, for `fit(class_weight=...)`.
 
         A class's weight is `rows / (classes * rows of the class)`, so that the mean weight of a row
         is 1: the heuristic "balanced" of scikit-learn, after King and Zeng, "Logistic regression in
@@ -178,13 +169,13 @@ class Target(Loader):
         return balanced_weights(counts, self.class_names, self.column)
 
     def balanced_sampler(self) -> Sampler:
-        """What `sampler="balanced"` stands for: every class comes equally often."""
+        """The sampler of `sampler="balanced"`: every class comes equally often."""
         return ClassSampler(self)
 
     # What people are shown
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
-        """The name of the row's class; of a target without classes as of any loader."""
+        """The name of the row's class; without classes, as for any loader."""
         if not self.one_class:
             return super().describe(array, cell)
         return {"": str(self.class_names[int(self.class_positions(array[None])[0])])}
@@ -203,7 +194,7 @@ class Target(Loader):
             A judgement, or None where predictions are neither right nor wrong.
 
         Raises:
-            KeyError: If `predictions` lack a column.
+            KeyError: If `predictions` have no such column.
         """
         if not self.one_class:
             return None

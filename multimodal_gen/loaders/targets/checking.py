@@ -1,6 +1,4 @@
-"""Proof that a target keeps its contract: that of a loader, and what models, scores and pictures
-ask of it.
-"""
+"""Check that a target keeps its contract: that of a loader, and what models and scores need."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ _PADDING, _CLOSE = 3, 1e-4
 
 
 def check_target(target: Target, cells: Iterable[Any]) -> None:
-    """Prove that a target keeps its contract, on cells of your own and random outputs of a model.
+    """Check that a target keeps its contract, on cells of your own and random model outputs.
 
     Checked are: all that `check_loader` checks; `units` and `activation`; that `decode_outputs` and
     `score` take outputs of `output_shape`, leave them as they are, and give a value for every row
@@ -44,7 +42,7 @@ def check_target(target: Target, cells: Iterable[Any]) -> None:
     name = type(target).__name__
     _check_names(target, name)
     if isinstance(cells, list):
-        # Before words are made of them; arrays that are not what they must be are told of below.
+        # Before words are made of them; wrong arrays are reported below.
         arrays = [target.read(cell) for cell in cells]
         if arrays and not any(spec_problem(one, target.spec) for one in arrays):
             _check_classes(target, np.stack(arrays), cells, name)
@@ -108,7 +106,7 @@ def _check_classes(target: Target, arrays: np.ndarray, cells: list[Any], name: s
     found = np.asarray(target.classes_of(cells))
     if found.tolist() != classes.tolist():
         raise LoaderError(
-            f"{name}.classes_of must give what class_positions makes of what read gives. "
+            f"{name}.classes_of must match class_positions of what read returns. "
             f"Received: {found.tolist()[:5]} instead of {classes.tolist()[:5]}"
         )
     if isinstance(target.column, str):
@@ -179,8 +177,8 @@ def _check_loss(target: Target, truth: np.ndarray, outputs: np.ndarray, name: st
             return float(target.loss(truth, outputs, sample_weight=weights))
         except Exception as error:
             raise LoaderError(
-                f"{name}.loss must take what read gives, outputs of `output_shape` and one weight "
-                f"per row. Received: {type(error).__name__}: {error}"
+                f"{name}.loss must take what read returns, outputs of `output_shape` and one "
+                f"weight per row. Received: {type(error).__name__}: {error}"
             ) from error
 
     ones = np.ones(len(truth), "float32")
@@ -199,7 +197,7 @@ def _check_loss(target: Target, truth: np.ndarray, outputs: np.ndarray, name: st
     )
     if not np.isclose(padded, alone, rtol=_CLOSE, atol=1e-6):
         raise LoaderError(
-            f"{name}.loss must take no notice of rows of weight 0; Keras's losses do with "
+            f"{name}.loss must ignore rows of weight 0; Keras's losses do with "
             f'reduction="mean_with_sample_weight". Received: {padded:g} instead of {alone:g}'
         )
 
@@ -209,7 +207,7 @@ def _check_metrics(target: Target, truth: np.ndarray, outputs: np.ndarray, name:
     names = [one.name for one in metrics]
     if any(one is other for one in metrics for other in others) or len(set(names)) != len(names):
         raise LoaderError(
-            f"{name}.metrics must be new ones each time, of different names, as they have a state. "
+            f"{name}.metrics must be new each time, with different names, as they have state. "
             f"Received: {names}"
         )
     for metric in metrics:
@@ -230,8 +228,8 @@ def _check_judgement(judgement: Any, rows: int, name: str) -> None:
     wrong = right is not None and (np.shape(right) != (rows,) or np.asarray(right).dtype != bool)
     if wrong or badness.shape != (rows,) or badness.dtype.kind != "f":
         raise LoaderError(
-            f"{name}.judge must say of each row whether it is right, a bool, and how bad, a float. "
-            f"Received: {right!r} and {badness!r}"
+            f"{name}.judge must say for each row whether it is right (bool) and how bad it is "
+            f"(float). Received: {right!r} and {badness!r}"
         )
     words = judgement.words(0)
     least = 1 if right is None else 2

@@ -1,4 +1,4 @@
-"""One class out of several, the usual target."""
+"""One class per row out of several, the usual target."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["ClassLabel", "Target"]
 class ClassLabel(Target):
     """One class out of several.
 
-    Classes are told apart by the text of their cells: 1, 1.0 and "1" are one class, 1 and True are
+    Classes differ by the text of their cells: 1, 1.0 and "1" are one class, 1 and True are
     two.
 
     Yields, by `label_mode`: "int" the class's position, `() int32`; "categorical" a one-hot vector
@@ -95,7 +95,7 @@ class ClassLabel(Target):
         names = sorted_names(different_cells(series), column)
         if len(names) == 1:
             raise ValueError(
-                f"Column {column!r} holds only {names[0]!r}, and a target needs two or more "
+                f"Column {column!r} holds only {names[0]!r}; a target needs at least two "
                 f"different classes. Is it the right column? Received: {len(series):,} rows of one "
                 "class"
             )
@@ -140,7 +140,7 @@ class ClassLabel(Target):
         return found
 
     def class_weight(self, values: Any) -> dict[int, float]:
-        """As every target with classes, by the texts of cells.
+        """As for every target with classes, by the texts of cells.
 
         Raises:
             LoadError: If a value is none of `class_names`.
@@ -172,7 +172,7 @@ class ClassLabel(Target):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The share of rows whose likeliest class is the right one, as "accuracy"."""
+        """The share of rows whose most likely class is right, as "accuracy"."""
         import keras
 
         accuracies = {
@@ -183,7 +183,7 @@ class ClassLabel(Target):
         return [accuracies[self.label_mode](name="accuracy")]
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        """One column a class, `(rows, classes) float32` summing to 1, from the model's outputs."""
+        """Class probabilities from the model's outputs, `(rows, classes) float32`, summing to 1."""
         outputs = np.asarray(outputs, "float32").reshape(len(outputs), -1)
         return (
             np.concatenate([1 - outputs, outputs], axis=1)
@@ -206,7 +206,7 @@ class ClassLabel(Target):
         return columns
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Accuracy, balanced accuracy (mean recall of classes present), macro F1, log loss."""
+        """Accuracy, balanced accuracy (mean recall of classes present), macro F1 and log loss."""
         from sklearn import metrics
 
         probabilities = self.probabilities(outputs).astype("float64")
@@ -231,7 +231,7 @@ class ClassLabel(Target):
         return self.class_positions(truth)
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
-        """The class; of mixed rows all that they belong to, with their shares."""
+        """The class; for mixed rows, all their classes with their shares."""
         if self.label_mode == "int":
             return {"": str(self.class_names[int(array)])}
         return {"": shares_in_words(self.class_names, self.probabilities(array[None])[0])}
@@ -243,14 +243,14 @@ def _labels(column: str, values: Any) -> pd.Series:
     for label, cell in () if series.dtype.kind in "biuf" else series.items():
         if pd.api.types.is_list_like(cell):
             raise ValueError(
-                "A row has one class, which is not a list or array. Rows of one become classes "
-                f"with `table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot rows "
-                "with `.argmax(axis=1)` instead; where a row has any number of classes, take "
+                f"Each cell must hold one class, not a list or array. Flatten one-element cells "
+                f"with `table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot cells "
+                f"with `.argmax(axis=1)` instead; where a row has any number of classes, use "
                 f"MultiLabel. Received: {cell!r} at index {label!r} of {column!r}"
             )
         if isinstance(cell, bytes):
             raise ValueError(
-                "A class is a text, a number or a truth value, which bytes are not. Decode them, "
+                "A class must be a text, a number or a boolean, not bytes. Decode them, "
                 f"as in `table[{column!r}] = [cell.decode() if isinstance(cell, bytes) else cell "
                 f"for cell in table[{column!r}]]`. Received: {shown(cell)} at index {label!r} of "
                 f"{column!r}"

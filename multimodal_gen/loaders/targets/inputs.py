@@ -1,4 +1,4 @@
-"""The input itself as the target: what an autoencoder learns to give back."""
+"""The input itself as the target: what an autoencoder learns to reconstruct."""
 
 from __future__ import annotations
 
@@ -62,12 +62,13 @@ class InputTarget(Target):
         spec = loader.spec
         if spec.kind in ("tokens", "ngrams") or spec.vocabulary_size is not None:
             raise ValueError(
-                "Ids are not numbers to come close to: to learn words from their context, take "
-                f"`MaskedTokens` for the target. Received: a loader of kind {spec.kind!r}"
+                f"Token ids are categories: a squared error between them means nothing. To learn "
+                f"words from their context, use the target `MaskedTokens`. Received: a loader of "
+                f"kind {spec.kind!r}"
             )
         if isinstance(loader, ImageLoader) and loader.normalize is not None:
             raise ValueError(
-                "A picture to give back must be in [0, 1], which a normalised one is not; take "
+                "A picture to reconstruct must be in [0, 1], which a normalised one is not; use "
                 "`InputTarget("
                 'loader.replace(normalize=None, dtype="uint8", rescale=None))`. '
                 f"Received: a loader with normalize={loader.normalize!r}"
@@ -92,11 +93,11 @@ class InputTarget(Target):
 
     @property
     def cached_by(self) -> Loader:
-        """The loader, so that a picture which is input and target is kept once."""
+        """The loader, so that a picture used as input and target is kept once."""
         return self.loader.cached_by
 
     def from_cached(self, array: np.ndarray) -> np.ndarray:
-        """As `read` does with what the loader reads."""
+        """Convert what the loader reads as `read` does."""
         return self._to_target(self.loader.from_cached(array))
 
     def varies(self, training: bool) -> bool:
@@ -129,7 +130,7 @@ class InputTarget(Target):
         )
         if self.spec.kind == "image" and not 0.0 <= target.min() <= target.max() <= 1.0:
             raise LoadError(
-                "a picture to give back must be in [0, 1]; give `InputTarget` a loader of uint8, "
+                "a picture to reconstruct must be in [0, 1]; give `InputTarget` a loader of uint8, "
                 f"or of float32 with `rescale=1 / 255`. Received: values from {target.min():g} to "
                 f"{target.max():g}"
             )
@@ -154,9 +155,7 @@ class InputTarget(Target):
         return [keras.metrics.MeanMetricWrapper(row_mean_squared_error, name="mean_squared_error")]
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """The column "reconstruction": for each row an array of the shape, dtype and scale that the
-        loader yields.
-        """
+        """The column "reconstruction": arrays of the loader's shape, dtype and scale."""
         outputs = np.asarray(outputs, "float32").reshape(-1, *self.spec.shape)
         if self._scaled:
             outputs = np.rint(np.clip(outputs, 0.0, 1.0) * 255.0)
@@ -166,8 +165,7 @@ class InputTarget(Target):
         return {"reconstruction": column}
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Mean squared error, and R2, the share of the variance about the mean row that is given
-        back.
+        """Mean squared error, and R2, the share of the variance about the mean row explained.
 
         R2 is NaN where all rows are the same.
         """

@@ -1,6 +1,4 @@
-"""What was predicted beside what is true: which rows are right, which are worst, and what to say of
-each.
-"""
+"""Compare predictions with the truth: which rows are right, which are worst, and why."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is to be said of the predictions of some rows.
+    """What to say about the predictions of some rows.
 
     Args:
         right: `(rows,) bool`; None for numbers, which are never quite right.

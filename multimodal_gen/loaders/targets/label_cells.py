@@ -1,6 +1,4 @@
-"""What a cell of several labels says: a list, a text with a separator, or the print of a list,
-which is neither.
-"""
+"""What a cell of several labels holds: a list or a separated text, but not a printed list."""
 
 from __future__ import annotations
 
@@ -32,12 +30,12 @@ _TRUTHS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0
 
 
 def split_labels(cell: Any, separator: str | None) -> list[Any]:
-    """The labels of a cell, as they stand there.
+    """Return the labels of a cell, unchanged.
 
     Args:
         cell: A list, tuple, set or array of labels; with a separator also a text, and then a
             missing cell is one without labels, as csv files hold no other empty text.
-        separator: What stands between labels in a text, or None.
+        separator: The text between labels, or None.
 
     Raises:
         LoadError: If the cell, or a label in it, is missing, or the cell is something else than
@@ -57,8 +55,8 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
         if separator is not None:
             return []
         raise LoadError(
-            "the labels are missing (None or NaN). Drop the row if they are not known; if it has "
-            "none, say so with an empty list: `table[column] = [cell if there else [] for cell, "
+            "the labels are missing (None or NaN). Drop the row if they are unknown; if it has "
+            "none, use an empty list: `table[column] = [cell if there else [] for cell, "
             "there in zip(table[column], table[column].notna())]`."
         )
     if not isinstance(cell, list | tuple | set | frozenset) and not (
@@ -79,9 +77,7 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
 
 
 def is_printed(cell: str, separator: str | None) -> bool:
-    """Whether a text is the print of a list: in brackets, and not labels that may themselves stand
-    in brackets.
-    """
+    """Whether a text is a printed list: in brackets, and not just labels in brackets."""
     text = cell.strip()
     if text[-1:] not in ("]", "}", ")"):
         return False
@@ -105,7 +101,7 @@ def in_brackets(text: str) -> bool:
 
 
 def refuse_prints(cells: Iterable[Any]) -> None:
-    """Refuse a column of texts that all stand in square or curly brackets: lists of one label each.
+    """Refuse a column of texts that are all in square or curly brackets: lists of one label.
 
     Raises:
         LoadError: It shows the first one.
@@ -116,9 +112,7 @@ def refuse_prints(cells: Iterable[Any]) -> None:
 
 
 def zeros_and_ones(rows: Sequence[Any], separator: str | None) -> bool:
-    """Whether all rows are a 0 or 1 for each class; read as names, these would be the same target
-    in all rows.
-    """
+    """Whether all rows hold 0 or 1 per class; read as names, all would have the same labels."""
     if separator is not None:
         rows = [row.split(separator) if isinstance(row, str) else row for row in rows]
     elif rows and all(isinstance(row, str) and re.fullmatch("[01]{2,}", row) for row in rows):
@@ -140,8 +134,7 @@ def zeros_and_ones(rows: Sequence[Any], separator: str | None) -> bool:
 
 
 def on_or_off(cell: Any) -> float:
-    """1.0 or 0.0, of a cell that says whether a row has a label: 0 and 1, False and True, or their
-    texts.
+    """Return 1.0 or 0.0 for a cell that holds 0 or 1, False or True, or their texts.
 
     Raises:
         LoadError: If it says something else.
@@ -151,8 +144,7 @@ def on_or_off(cell: Any) -> float:
     except (KeyError, TypeError):
         found = "a missing cell" if is_missing(cell) else shown(cell)
         raise LoadError(
-            "a column for each class must hold 0 or 1 (False or True) in every row. Received: "
-            f"{found}"
+            f"each class column must hold 0 or 1 (False or True) in every row. Received: {found}"
         ) from None
 
 
@@ -180,7 +172,7 @@ def _printed(cell: str) -> LoadError:
 
 
 def check_label_columns(names: tuple[str, ...], values: Any) -> None:
-    """Refuse columns of labels that hold something else than 0 and 1, or no 1 at all.
+    """Refuse columns of labels that hold anything but 0 and 1, or no 1 at all.
 
     Args:
         names: The columns.
@@ -226,7 +218,7 @@ def columns_from(cell: Any, column: str, separator: str | None) -> str:
 
 
 def text_of_label(label: Any) -> str:
-    """The text that a label is told apart by."""
+    """The text that identifies a label."""
     try:
         return cell_text(label)
     except ValueError:
@@ -243,11 +235,11 @@ def check_separator(separator: str | None) -> None:
 
 
 def check_readable(names: Sequence[Any], separator: str) -> None:
-    """Refuse classes that, joined by the separator, could not be read again as they were."""
+    """Refuse classes that could not be read back once joined by the separator."""
     for name in map(cell_text, names):
         if is_printed(name, separator) or split_labels(name, separator) != [name]:
             raise ValueError(
-                "With a `separator` a class may not contain it, be empty, begin or end with white "
-                "space, or look like the print of a list, as it could not be read. Take another "
-                f"separator, or lists. Received: separator={separator!r}, class {name!r}"
+                f"With a `separator` a class must not contain it, be empty, begin or end with "
+                f"white space, or look like a printed list, as it could not be read back. Use "
+                f"another separator, or lists. Received: separator={separator!r}, class {name!r}"
             )

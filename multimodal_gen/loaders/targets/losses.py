@@ -28,8 +28,7 @@ def row_mean_squared_error(y_true: Any, y_pred: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class RowMeanSquaredError(keras.losses.Loss):
-    """Mean squared error of a row over all its numbers: for pictures and other arrays that a model
-    gives back.
+    """Mean squared error of a row over all its numbers, for reconstructed pictures and arrays.
 
     Keras's `MeanSquaredError` takes the mean over the last axis only. Of pictures `(batch, height,
     width, channels)` errors `(batch, height, width)` are left, and a sample weight `(batch,)` does

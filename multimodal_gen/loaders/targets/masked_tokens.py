@@ -1,4 +1,4 @@
-"""The tokens that a `MaskedTextLoader` hides, as the target of a model that guesses them."""
+"""The tokens that a `MaskedTextLoader` hides, as the target of a model that predicts them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEAST_PROBABILITY = 1e-7
 
 
 class MaskedTokens(Target):
-    """The tokens that a `MaskedTextLoader` hides, to be guessed at every position.
+    """The tokens that a `MaskedTextLoader` hides, to be predicted at every position.
 
     Yields `(sequence_length,) int32`: the ids of the hidden tokens at their positions, 0 elsewhere.
     The zeros count neither in the loss nor in the scores.
@@ -49,15 +49,15 @@ class MaskedTokens(Target):
         self.spec = ArraySpec(loader.spec.shape, "int32", "label", self.units)
 
     def check_inputs(self, inputs: Mapping[str, Loader]) -> None:
-        """Make sure that the same loader is among the inputs.
+        """Check that the same loader is among the inputs.
 
         Raises:
             ValueError: If not.
         """
         if self.loader not in inputs.values():
             raise ValueError(
-                "The target `MaskedTokens(loader)` needs that same loader among the inputs, or the "
-                f"model is given other masks than it is asked about. Received: {self.loader!r}, "
+                f"The target `MaskedTokens(loader)` needs that same loader among the inputs, or "
+                f"the model would see other masks than it is scored on. Received: {self.loader!r}, "
                 f"inputs {list(inputs)}"
             )
 
@@ -69,7 +69,7 @@ class MaskedTokens(Target):
         }
 
     def read(self, cell: Any) -> np.ndarray:
-        """The ids of all tokens of the caption; `augment` chooses which are labels."""
+        """The ids of all tokens of the caption; `augment` decides which are labels."""
         return self.loader.read(cell)
 
     @property
@@ -98,7 +98,7 @@ class MaskedTokens(Target):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The share of the hidden tokens that the model guesses, "masked_accuracy"."""
+        """The share of the hidden tokens that the model predicts, "masked_accuracy"."""
         from multimodal_gen.loaders.targets.losses import MaskedAccuracy
 
         return [MaskedAccuracy()]
@@ -114,8 +114,7 @@ class MaskedTokens(Target):
         hidden = np.asarray(truth) != 0
         if not hidden.any():
             raise ValueError(
-                "There is nothing to score: no caption has a token that is hidden. Received: truth "
-                "of 0"
+                "There is nothing to score: no caption has a hidden token. Received: truth of 0"
             )
         labels, guesses = np.asarray(truth)[hidden], outputs[hidden]
         probabilities = np.clip(guesses[np.arange(len(labels)), labels], _LEAST_PROBABILITY, 1.0)
@@ -146,7 +145,7 @@ class MaskedTokens(Target):
         outputs = np.asarray(outputs)
         if outputs.ndim != 3 or outputs.shape[1:] != (*self.spec.shape, self.units):
             raise ValueError(
-                "The model must put out one probability a position and token, (rows, "
+                "The model must output one probability per position and token, (rows, "
                 f"{self.spec.shape[0]}, {self.units}). Received: outputs of shape {outputs.shape}"
             )
         return outputs

@@ -48,7 +48,7 @@ class MultiLabel(Target):
     A cell is a list, tuple, set or array of labels, or with a `separator` also a string such as
     "red|round", around whose labels white space does not count. An empty list or string is a row
     without labels, and with a `separator` a missing cell too, as an empty cell of a csv file is;
-    the order, and a label that comes twice, mean nothing. Labels are told apart by their text, as
+    the order, and a label that comes twice, mean nothing. Labels differ by their text, as
     those of `ClassLabel`.
 
     Or there is a column for each class, of 0 and 1 or False and True.
@@ -59,7 +59,7 @@ class MultiLabel(Target):
         column: The column that holds the labels; or several, one for each class.
         class_names: The classes in the order of the model's outputs, and of several columns;
             strings, integers or booleans. By default the names of several columns.
-        separator: What stands between labels in a string. Predictions are then such strings too.
+        separator: The string between labels. Predictions are then such strings too.
 
     Raises:
         ValueError: If classes are not different names, are not as many as the columns, or could not
@@ -83,8 +83,8 @@ class MultiLabel(Target):
         check_separator(separator)
         if several and separator is not None:
             raise ValueError(
-                "A `separator` is for one column of labels; of several, each is a class of its "
-                f"own. Received: separator={separator!r}, column={column!r}"
+                f"A `separator` is for one column of labels; with several columns, each is a "
+                f"class. Received: separator={separator!r}, column={column!r}"
             )
         if class_names is None and not several:
             raise ValueError(
@@ -97,7 +97,7 @@ class MultiLabel(Target):
         names = checked_names(self.column if class_names is None else class_names, column, least=1)
         if several and len(names) != len(self.column):
             raise ValueError(
-                f"Of several columns each is one class. Received: {len(names)} names for "
+                f"With several columns, each is one class. Received: {len(names)} names for "
                 f"{len(self.column)} columns, class_names={names!r}"
             )
         if separator is not None:
@@ -143,7 +143,7 @@ class MultiLabel(Target):
         ):
             first = int(np.argmin(missing))
             raise ValueError(
-                "Labels must be names, and these rows are 0 and 1 for each class. Make a column "
+                "Labels must be names, but these rows hold 0 or 1 for each class. Make a column "
                 "for each, with `names` in the order of the zeros and ones: "
                 f"`{columns_from(rows[first], column, separator)}`, and take `MultiLabel(names)`. "
                 f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of "
@@ -190,7 +190,7 @@ class MultiLabel(Target):
             if text not in self._positions:
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
-                        "the cell is 0 and 1 for each class, where labels are names: make a "
+                        "the cell holds 0 or 1 for each class, but labels must be names: make a "
                         "column for each class, and take `MultiLabel(names)`. Received: "
                         f"{shown(cell)}",
                         unknown_label=True,
@@ -210,9 +210,7 @@ class MultiLabel(Target):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The share of right decisions at 0.5, and the mean over classes of the area under the ROC
-        curve.
-        """
+        """The share of right decisions at 0.5, and the ROC AUC averaged over classes."""
         import keras
 
         return [
@@ -221,8 +219,7 @@ class MultiLabel(Target):
         ]
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """The column "labels" with the classes above 0.5, then each class's probability under its
-        own name.
+        """The column "labels" with the classes above 0.5, then each class's probability by name.
 
         The classes are a list, or a string where there is a `separator`: either way a cell that
         this target reads. A class that is itself named "labels" gets its probability under
@@ -241,8 +238,7 @@ class MultiLabel(Target):
         return columns
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Micro and macro F1 at 0.5, mean average precision, and the share of rows that are right
-        in every class.
+        """Micro and macro F1 at 0.5, mean average precision, and the share of fully right rows.
 
         Macro F1 is over the classes that a row has or is said to have; mean average precision over
         those that a row has. Where no row has or is said to have any, the F1 are 1 and the
@@ -277,7 +273,7 @@ class MultiLabel(Target):
         return {"": shares_in_words(self.class_names, array) or "(no labels)"}
 
     def judge(self, cells: Sequence[Any], predictions: pd.DataFrame) -> Judgement:
-        """A row is right if it is in every class; the farther off one probability, the worse."""
+        """A row is right if every class is; the larger its largest error, the worse it is."""
         truth = np.stack([self.read(cell) for cell in cells]) > _THRESHOLD
         _ = predictions["labels"]
         columns = ["labels_probability" if name == "labels" else name for name in self.class_names]

@@ -1,6 +1,4 @@
-"""What targets made of names share: which cells are names of classes, in which order, and what is
-not one.
-"""
+"""What targets with class names share: which cells are names, their order, and what is not one."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int)
 
 
 def plain_name(name: Any) -> Any:
-    """A NumPy scalar as the Python value it stands for, and a float or decimal as an integer or its
-    text.
-    """
+    """Return a NumPy scalar as a Python value, and a float or decimal as an integer or its text."""
     name = name.item() if isinstance(name, np.generic) else name
     if isinstance(name, float | Decimal) and math.isfinite(name):
         text = cell_text(name)
@@ -78,8 +74,7 @@ def plain_name(name: Any) -> Any:
 
 
 def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]:
-    """The different class names among cells, by their text, in their order: numbers by size, texts
-    by their letters.
+    """The distinct class names among cells, by text, sorted: numbers by size, texts by letters.
 
     Where cells are of several types, such as numbers and texts, the names are their texts.
 
@@ -105,7 +100,7 @@ def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]
 
 
 def different_cells(series: pd.Series) -> list[Any]:
-    """The cells of a column, one for each text; of a categorical, those that are used."""
+    """One cell per distinct text of a column; for a categorical, only those in use."""
     categorical = isinstance(series.dtype, pd.CategoricalDtype)
     if categorical or (
         series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string"
@@ -128,9 +123,7 @@ def hold_amounts(texts: Sequence[str]) -> bool:
 
 
 def nearly_all_differ(classes: int, rows: int) -> bool:
-    """Whether there are nearly as many classes as rows, so that most rows have no other to be
-    learned with.
-    """
+    """Whether there are nearly as many classes as rows, so that most classes have a single row."""
     return classes >= _MANY and classes > _NEARLY_ALL * rows
 
 
@@ -143,7 +136,7 @@ def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
         column: Their column.
 
     Raises:
-        ValueError: If all are numbers of which some are not whole or have a unit, and there are
+        ValueError: If all are numbers, some of them not whole or with a unit, and there are
             more than 20, or more than half as many as rows.
     """
     texts = list(map(str, names))
@@ -169,7 +162,7 @@ def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
 def refuse_missing(
     missing: np.ndarray, index: pd.Index, column: str | tuple[str, ...], what: str
 ) -> None:
-    """Refuse training values of a target of which some are missing.
+    """Refuse training values of a target if some are missing.
 
     Args:
         missing: `(rows,) bool`.
@@ -200,7 +193,7 @@ _COMPARED = 200
 
 
 def unknown_label(cell: Any, class_names: Sequence[Any]) -> LoadError:
-    """The error for an unknown label; it lists the known ones, and names the closest."""
+    """The error for an unknown label; it lists the known ones and names the closest."""
     names = [str(name) for name in class_names]
     text = (
         cell

@@ -1,4 +1,4 @@
-"""Numbers to predict, standardised for training and given back in the table's own units."""
+"""Numbers to predict, standardised for training and returned in the table's own units."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NumericTarget(Target):
     zero starts from the mean. Predictions and scores are in the table's units again; the loss and
     `metrics` that training shows are in units of `scale`.
 
-    The numbers stand in a column each, or, such as the corners of a box, together in the cells of
+    The numbers are in one column each, or, such as the corners of a box, together in the cells of
     one column, which are then arrays or lists of one length.
 
     Yields `(units,) float32`, kind "vector".
@@ -63,8 +63,8 @@ class NumericTarget(Target):
             raise ValueError(f"`units` must be a positive integer. Received: units={units!r}")
         if not isinstance(column, str) and size != len(self.columns):
             raise ValueError(
-                "Of several columns each holds one number; `units` is for a single one whose cells "
-                f"hold several. Received: units={units!r}, column={column!r}"
+                f"With several columns, each holds one number; `units` is for a single column of "
+                f"arrays. Received: units={units!r}, column={column!r}"
             )
         self.mean = np.zeros(size) if mean is None else np.atleast_1d(np.asarray(mean, "float64"))
         self.scale = np.ones(size) if scale is None else np.atleast_1d(np.asarray(scale, "float64"))
@@ -145,7 +145,7 @@ class NumericTarget(Target):
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """Mean squared error in units of `scale`, weighted by the sample weights of rows."""
+        """Mean squared error in units of `scale`; the mean is weighted by the sample weights."""
         import keras
 
         return keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
@@ -162,15 +162,13 @@ class NumericTarget(Target):
 
     @property
     def training_units(self) -> str | None:
-        """Standard deviations, and for a single number what one of them is in the table's units."""
+        """Say "standard deviations"; for a single number, with its size in the table's units."""
         if (self.scale == 1).all():
             return None
         return "standard deviations" + (f" (1 is {self.scale[0]:,.4g})" if self.units == 1 else "")
 
     def unscale(self, numbers: np.ndarray) -> np.ndarray:
-        """`(rows, units)` as `read` gives or a model puts out -> `(rows, units) float64` in the
-        table's units.
-        """
+        """Convert standardised `(rows, units)` to `(rows, units) float64` in table units."""
         return np.asarray(numbers, "float64").reshape(-1, self.units) * self.scale + self.mean
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
@@ -206,7 +204,7 @@ class NumericTarget(Target):
         return numbers_in_words(self.names, array, self.mean, self.scale)
 
     def judge(self, cells: Sequence[Any], predictions: pd.DataFrame) -> Judgement:
-        """No row is quite right; the largest error, in units of `scale`, is worst."""
+        """No row counts as right; the largest error, in units of `scale`, is worst."""
         truth = self.unscale(np.stack([self.read(cell) for cell in cells]))
         guesses = predictions[list(self.names)].to_numpy("float64", na_value=np.nan)
         errors = np.abs(guesses - truth)

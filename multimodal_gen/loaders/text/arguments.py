@@ -1,4 +1,4 @@
-"""Arguments of `TextLoader`, checked: a tokenizer's file, and operations for training."""
+"""Check the arguments of `TextLoader`: a tokenizer's file, and operations for training."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ Operation = TextAugmentation | TokenAugmentation | TextOperation
 
 
 def tokenizer_from(path: str | os.PathLike[str]) -> tokenizers.Tokenizer:
-    """The tokenizer in a file.
+    """Load the tokenizer in a file.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a tokenizer.json.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"There is no tokenizer file. Received: path={os.fspath(path)!r}")
+        raise FileNotFoundError(
+            f"The tokenizer file does not exist. Received: path={os.fspath(path)!r}"
+        )
     try:
         return tokenizers.Tokenizer.from_file(os.fspath(path))
     except Exception as error:
@@ -31,14 +33,14 @@ def tokenizer_from(path: str | os.PathLike[str]) -> tokenizers.Tokenizer:
 
 
 def checked_operations(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tuple[Operation, ...]:
-    """Operations for training, if they go with the encoder."""
+    """Return the operations for training, if they fit the encoder."""
     if not isinstance(augment, list | tuple):
         raise ValueError(f"`augment` must be a list of operations. Received: augment={augment!r}")
     for operation in augment:
         if isinstance(operation, TokenAugmentation):
             if isinstance(encoder, NgramEncoder):
                 raise ValueError(
-                    "N-grams are not tokens to be dropped or masked: use the operations on words, "
+                    "N-grams cannot be dropped or masked as tokens: use the operations on words, "
                     "RandomWordSwap and RandomWordDeletion, or an encoder that yields tokens. "
                     f"Received: {operation!r}"
                 )

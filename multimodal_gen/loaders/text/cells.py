@@ -1,4 +1,4 @@
-"""What a cell of a caption says: its text, or an error that says how to make one of it."""
+"""Read the text of a caption cell, or raise an error that says how to convert it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_CHARACTERS = 1_000_000
 
 
 def texts_of(column: str, values: Any) -> list[str]:
-    """The texts to learn a vocabulary from, missing ones left out.
+    """Return the texts to learn a vocabulary from, without missing ones.
 
     Raises:
         LoadError: If a cell is not text; it names the row.
@@ -32,7 +32,7 @@ def texts_of(column: str, values: Any) -> list[str]:
 
 
 def text_of(cell: Any) -> str:
-    """A cell as a text that tokenizers take.
+    """Return a cell as a text that tokenizers accept.
 
     Raises:
         LoadError: If it is missing, is not text, or has more than a million characters.
@@ -40,8 +40,8 @@ def text_of(cell: Any) -> str:
     if isinstance(cell, str):
         if len(cell) > _MOST_CHARACTERS:
             raise LoadError(
-                f"a caption may have {_MOST_CHARACTERS:,} characters, as tokenizing more takes "
-                f"seconds and gigabytes. Cut it, or drop the row. Received: {len(cell):,} "
+                f"a caption may have at most {_MOST_CHARACTERS:,} characters, as tokenizing more "
+                f"takes seconds and gigabytes. Cut it, or drop the row. Received: {len(cell):,} "
                 "characters"
             )
         # A lone surrogate, left by a broken decoding, has no bytes in UTF-8; tokenizers cannot take

@@ -1,4 +1,4 @@
-"""Training texts of a tokenizer: one form for every letter, and what they are made of."""
+"""A tokenizer's training texts: one form for every letter, and counts of words and letters."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Corpus:
 
     Attributes:
         texts: The texts, without the runs.
-        runs: What stands between spaces in scripts that put none between words, each once.
+        runs: The distinct runs between spaces, in scripts without spaces between words.
         letters: All letters and signs, sorted.
-        share: Share of the letters that stand in runs.
+        share: Share of the letters that are in runs.
         words: How often each word of `texts` occurs, and once each run; empty where nobody asks.
     """
 
@@ -39,7 +39,7 @@ class Corpus:
 
 
 def normalizer_of(lowercase: bool, *, lines: bool) -> normalizers.Normalizer:
-    """What every text goes through; `lines`: whether line ends are made spaces."""
+    """Normalise a text; `lines`: whether line ends become spaces."""
     # A control character that is not a space, left by a broken export, would make its word unknown.
     steps: list[normalizers.Normalizer] = [
         normalizers.Replace(Regex(_CONTROLS), ""),
@@ -87,7 +87,7 @@ def corpus_of(
 def commonest_letters(
     texts: Sequence[str], normalizer: normalizers.Normalizer, known: set[str], number: int
 ) -> list[str]:
-    """The commonest letters of texts, those that are known already left out."""
+    """The most common letters of texts, without those already known."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(normalizer.normalize_str(text))
@@ -100,5 +100,5 @@ def commonest_letters(
 
 
 def only_letters(letters: set[str], text: str) -> str:
-    """A text with a space instead of every other letter."""
+    """Return a text with spaces for all other letters."""
     return "".join(letter if letter in letters else " " for letter in text)

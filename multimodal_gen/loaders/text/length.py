@@ -1,6 +1,4 @@
-"""How many ids a caption gets by default: enough for captions with words that the tokenizer did not
-learn.
-"""
+"""How many ids a caption gets by default: enough for captions with unknown words."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ _AT_ONCE = 1000
 
 
 def default_length(tokenizer_json: str, texts: Sequence[str]) -> int:
-    """Ids a caption, from the captions that a tokenizer was trained on.
+    """Return the ids per caption, from the captions that a tokenizer was trained on.
 
     Their words are mostly one id each, as the tokenizer learned them, while new words break into
     many. So every training caption is measured as if the tokenizer had not seen it: a piece that no
@@ -49,7 +47,7 @@ def default_length(tokenizer_json: str, texts: Sequence[str]) -> int:
         captions[np.unique(array)] += 1
     needed = np.ones(encoder.vocabulary_size, "int64")
     for one in np.flatnonzero(captions == 1).tolist():
-        # "##" and the sign for a space say where in a word a piece stands; "<0xE7>" is one byte.
+        # "##" and the sign for a space say where in a word a piece is; "<0xE7>" is one byte.
         piece = encoder.token(one).removeprefix("##").lstrip("\u2581")
         if encoder.ordinary[one] and not piece.startswith("<0x"):
             needed[one] = max(len(piece), 1)

@@ -72,7 +72,8 @@ class TextLoader(Loader):
         elif isinstance(tokenizer, TokenEncoder | NgramEncoder):
             if (sequence_length, truncation, padding) != (None, "right", "right"):
                 raise ValueError(
-                    "An encoder brings its own lengths. Received: an encoder and a length or side"
+                    "An encoder has its own length and sides. Received: an encoder and a length "
+                    "or side"
                 )
             self.encoder = tokenizer
         else:
@@ -108,7 +109,7 @@ class TextLoader(Loader):
         augment: Sequence[Operation] = (),
         missing: str = "error",
     ) -> Self:
-        """Learn the vocabulary from training texts only.
+        """Learn the vocabulary from the training texts only.
 
         Args:
             column: The column of captions.
@@ -136,7 +137,7 @@ class TextLoader(Loader):
         Raises:
             TypeError: If the column's name does not come first.
             LoadError: If a caption is not text; it names the row.
-            ValueError: If there is no text to learn from, an argument is none of those named, or
+            ValueError: If there is no text to learn from, an argument is not one of those named, or
                 `vocabulary_size` is smaller than the number of letters.
         """
         texts = texts_of(column, texts)
@@ -202,9 +203,7 @@ class TextLoader(Loader):
         return cls(column, encoder, augment=augment, missing=missing)
 
     def get_config(self) -> dict[str, Any]:
-        """Column, encoder, and `augment` without callables of your own, which neither JSON nor
-        prediction needs.
-        """
+        """The arguments, without callables in `augment`: JSON cannot hold them."""
         own = [
             one for one in self.operations if isinstance(one, TextAugmentation | TokenAugmentation)
         ]
@@ -216,9 +215,7 @@ class TextLoader(Loader):
         }
 
     def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
-        """Apply the operations on text; a cell that is not a text stays as it is, for `read` to
-        refuse.
-        """
+        """Apply the operations on text; any other cell is left for `read` to refuse."""
         return augment_text(cell, self._on_text, rng) if isinstance(cell, str) else cell
 
     def read(self, cell: Any) -> np.ndarray:
@@ -243,11 +240,11 @@ class TextLoader(Loader):
             return [self.encoder.encode(text) for text in texts]
 
     def file_of(self, cell: Any) -> str | None:
-        """None: a caption is its text, even where a file has that name."""
+        """None: a caption is its text, even if a file has that name."""
         return None
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Apply the operations on token ids, in their order; unchanged where `rng` is None."""
+        """Apply the operations on token ids in order; with `rng=None` nothing changes."""
         if rng is None or isinstance(self.encoder, NgramEncoder):
             return array
         for operation in self._on_tokens:
@@ -255,19 +252,19 @@ class TextLoader(Loader):
         return array
 
     def decode(self, array: np.ndarray) -> str:
-        """The words that the ids stand for, for people: what the model sees of a caption.
+        """Decode ids to words: what the model sees of a caption.
 
         Raises:
             ValueError: For n-grams, which cannot be turned back into a caption.
         """
         if isinstance(self.encoder, NgramEncoder):
-            raise ValueError("N-grams cannot be decoded; look at the caption in the table instead.")
+            raise ValueError("N-grams cannot be decoded; read the caption in the table instead.")
         return self.encoder.decode(array)
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
-        """The caption as the model is given it, with special tokens such as [MASK].
+        """The caption as the model gets it, with special tokens such as [MASK].
 
-        Of n-grams the caption as it stands in the table, and a remark where they are not its own.
+        For n-grams, the caption as it is in the table, and a remark where they are not its own.
         """
         if isinstance(self.encoder, TokenEncoder):
             return {"": self.encoder.decode(array, skip_special_tokens=False)}
@@ -278,7 +275,5 @@ class TextLoader(Loader):
         return {"": " ".join(str(cell).split()) + remark}
 
     def text_coverage(self, texts: Sequence[str]) -> str | None:
-        """The share of texts that are cut off and of tokens that are unknown; of n-grams, of texts
-        without any.
-        """
+        """The share of truncated texts and unknown tokens; for n-grams, of texts without any."""
         return self.encoder.coverage(texts) if texts else None

@@ -24,7 +24,7 @@ _MASKED, _RANDOM = 0.8, 0.1
 
 
 class MaskedTextLoader(Loader):
-    """A text loader that hides some of the tokens, for a model that is to guess them.
+    """A text loader that hides some of the tokens, for a model that predicts them.
 
     Of the ordinary tokens of a caption the share `rate`, rounded, and at least one, is chosen at
     random. Of these 80 % become the mask token, 10 % a random ordinary token, and 10 % stay as they
@@ -65,7 +65,7 @@ class MaskedTextLoader(Loader):
         check_probability("rate", rate)
         if not rate:
             raise ValueError(
-                f"`rate` must be positive, or there is nothing to guess. Received: rate={rate!r}"
+                f"`rate` must be positive, or there is nothing to predict. Received: rate={rate!r}"
             )
         self.loader = loader
         self.encoder = encoder
@@ -77,9 +77,7 @@ class MaskedTextLoader(Loader):
         self._ordinary = encoder.ordinary & (np.arange(encoder.vocabulary_size) != self.mask_id)
         self._choices = np.flatnonzero(self._ordinary)
         if not len(self._choices):
-            raise ValueError(
-                "The tokenizer knows no words that could be hidden. Received: only special tokens"
-            )
+            raise ValueError("The tokenizer has no words to hide. Received: only special tokens")
 
     def read(self, cell: Any) -> np.ndarray:
         """Encode one caption; nothing is hidden yet."""
@@ -99,9 +97,7 @@ class MaskedTextLoader(Loader):
         return self.loader.augment_cell(cell, rng)
 
     def augment(self, array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Apply the loader's operations on ids, then hide tokens; by the ids alone where `rng` is
-        None.
-        """
+        """Apply the operations on ids, then hide tokens; with `rng=None` the ids decide which."""
         return self.mask(array, rng)[0]
 
     def mask(
@@ -134,11 +130,11 @@ class MaskedTextLoader(Loader):
         return masked, labels
 
     def decode(self, array: np.ndarray) -> str:
-        """The words that the ids stand for, the mask token left out."""
+        """Decode ids to words, without the mask token."""
         return self.loader.decode(array)
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
-        """The caption as the model is given it, with the mask token."""
+        """The caption as the model gets it, with the mask token."""
         return self.loader.describe(array, cell)
 
     def text_coverage(self, texts: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""From a text to the hashes of its n-grams, with words found in every script."""
+"""Hash the n-grams of a text: how words are found in every script, and what counts as one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from multimodal_gen.loaders.text.spelling import WITHOUT_SPACES
 
-# Letters, digits and "_"; what `\w` lacks are the marks that stand on and around letters.
+# Letters, digits and "_"; `\w` does not match the marks on and around letters.
 _WORD = re.compile(r"\w+")
 # How words are found in texts that are not ASCII. 1, in encoders of before: by `\w+`, which ends a
 # word of Hindi at each vowel sign. 2: with marks, and where a script has no spaces, each letter
@@ -51,7 +51,7 @@ def _words(text: str, form: int) -> list[str]:
 
 
 def ngram_hashes(text: str, form: int = FORM) -> list[int]:
-    """Hashes of the n-grams of one text, repeated as often as they occur, in a fixed order."""
+    """Return the n-gram hashes of a text, repeated as often as they occur, in a fixed order."""
     text = unicodedata.normalize("NFKC", text).casefold()
     crc32 = zlib.crc32
     words = [word.encode("utf-8", "surrogatepass") for word in _words(text, form)]

@@ -188,9 +188,7 @@ class NgramEncoder(Configurable):
         return encoded
 
     def coverage(self, texts: Sequence[str]) -> str:
-        """What share of texts has more n-grams than are kept, and what share none that was learned,
-        in words.
-        """
+        """Say what share of texts has more n-grams than are kept, and what share has none known."""
         counts = np.array([self.count(text) for text in texts])
         return (
             f"as n-grams, {(counts > self.sequence_length).mean():.1%} of the captions have more "
@@ -199,9 +197,7 @@ class NgramEncoder(Configurable):
         )
 
     def count(self, text: str) -> int:
-        """How many different n-grams of a text were learned; `encode` keeps the heaviest
-        `sequence_length` of them.
-        """
+        """Count a text's known n-grams; `encode` keeps the heaviest `sequence_length` of them."""
         return len(self._counts(text))
 
     def _counts(self, text: str) -> dict[int, int]:
@@ -215,9 +211,7 @@ class NgramEncoder(Configurable):
         return counts
 
     def get_config(self) -> dict[str, Any]:
-        """JSON values from which `from_config` builds an equal encoder; the two long lists as
-        packed text.
-        """
+        """The config for `from_config` as JSON values, with the two long lists as packed text."""
         return {
             "hashes": _pack(self.hashes),
             "document_frequencies": _pack(self.document_frequencies),

@@ -1,5 +1,4 @@
-"""What a tokenizer takes for something else than it is: letters that it never met, and names of
-special tokens.
+"""What a tokenizer would misread: letters it has never seen, and names of special tokens.
 
 A tokenizer learns pieces of words. One letter that it has not met makes a whole word unknown, and
 in scripts without spaces, such as Chinese and Thai, a word is a whole sentence. So the vocabularies
@@ -48,8 +47,7 @@ def byte_pieces(prefix: str = "") -> list[str]:
 
 
 class Writer:
-    """Sees to it that ids say what the text says: words for the names of special tokens, bytes for
-    unknown letters.
+    """Keeps ids true to the text: names of special tokens are words, unknown letters are bytes.
 
     A tokenizer is asked first, and for most texts that is all. Where its ids hold one that should
     not be there, the text is written in another way and encoded again.
@@ -138,9 +136,7 @@ class Writer:
 
 
 def _template(tokenizer: tokenizers.Tokenizer, special: set[int]) -> tuple[int, int, set[int]]:
-    """How many tokens the template puts before and after a text; or (0, 0) and which tokens, where
-    that is not seen.
-    """
+    """How many tokens the template adds before and after a text; (0, 0) and which, if unknown."""
     number = tokenizer.num_special_tokens_to_add(is_pair=False)
     if not number:
         return 0, 0, set()

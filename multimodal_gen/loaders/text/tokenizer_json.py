@@ -1,4 +1,4 @@
-"""What a tokenizer.json says of itself: padding, special tokens, unknown words, dropout."""
+"""Read the settings of a tokenizer.json: padding, special tokens, unknown words, dropout."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unknown_id(tokenizer: tokenizers.Tokenizer, model: Mapping[str, Any]) -> int
 
 
 def without_unknown(error: Exception) -> Exception:
-    """The error of a text that the tokenizer cannot write, with the way out where that is known."""
+    """The error for a text that the tokenizer cannot encode, with the way out if it is known."""
     # The library raises a plain Exception; "[UNK]" and `unk_id` are what its models call what is
     # lacking.
     reason = str(error)
@@ -56,7 +56,7 @@ def without_unknown(error: Exception) -> Exception:
 
 
 def without_dropout(tokenizer_json: str) -> str:
-    """A tokenizer.json that leaves out no merges at random."""
+    """Return the tokenizer.json without random dropout of merges."""
     if '"dropout"' not in tokenizer_json:
         return tokenizer_json
     description = json.loads(tokenizer_json)

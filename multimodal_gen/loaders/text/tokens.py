@@ -47,7 +47,7 @@ class TokenEncoder(Configurable):
         sequence_length: Ids a text; more than the tokenizer's template adds.
         truncation: The side that is cut off, "right" or "left".
         padding: The side that is filled with zeros, "right" or "left".
-        match_special_tokens: Whether special tokens that stand in a text are taken for what they
+        match_special_tokens: Whether special tokens that occur in a text are taken for what they
             are called, so that "a red [MASK]" asks a model for a word. Encoders in bundles that
             were saved before there was this argument keep it on.
     """
@@ -113,10 +113,10 @@ class TokenEncoder(Configurable):
         truncation: str,
         padding: str,
     ) -> Self:
-        """Take over a tokenizer as it is now; later changes to it do not reach the encoder.
+        """Copy a tokenizer; later changes to it do not affect the encoder.
 
         Raises:
-            ValueError: If no length is given and the tokenizer does not truncate by itself.
+            ValueError: If no length is given and the tokenizer does not truncate.
         """
         if sequence_length is None:
             if tokenizer.truncation is None:
@@ -134,15 +134,11 @@ class TokenEncoder(Configurable):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Build the encoder that `get_config` described; what an older bundle holds goes on as it
-        did.
-        """
+        """Build the encoder of a `get_config`; those of older bundles behave as before."""
         return cls(**{"match_special_tokens": True, **config})
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, `tokenizer_json` without a dropout, and `match_special_tokens` in any
-        case.
-        """
+        """The arguments, `tokenizer_json` without dropout, `match_special_tokens` always set."""
         return {
             **super().get_config(),
             "tokenizer_json": self.tokenizer_json,
@@ -179,7 +175,7 @@ class TokenEncoder(Configurable):
         ]
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """How many ids each text has, `sequence_length` at most."""
+        """Return how many ids each text has, at most `sequence_length`."""
         texts = list(texts)
         encodings = self.tokenizer.encode_batch_fast(texts)
         return [
@@ -187,7 +183,7 @@ class TokenEncoder(Configurable):
         ]
 
     def coverage(self, texts: Sequence[str]) -> str:
-        """What share of texts is cut off, and of their tokens unknown, in words."""
+        """Say what share of texts is cut off, and what share of tokens is unknown."""
         cut, tokens, strange = 0, 0, 0
         unknown = unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
         for start in range(0, len(texts), 1024):
@@ -203,7 +199,7 @@ class TokenEncoder(Configurable):
         )
 
     def decode(self, array: np.ndarray, *, skip_special_tokens: bool = True) -> str:
-        """The text of some ids, without padding and, by default, without special tokens."""
+        """Decode ids to text, without padding and, by default, without special tokens."""
         check_switches(skip_special_tokens=skip_special_tokens)
         ids = [int(token) - self.offset for token in np.asarray(array).ravel() if token != 0]
         return readable(self.tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
@@ -225,9 +221,7 @@ class TokenEncoder(Configurable):
         return int(found) + self.offset
 
     def token(self, token_id: int) -> str:
-        """The token that has an id, "<0xE7>" for a byte of a letter; "" for padding, and where none
-        has it.
-        """
+        """The token with an id, "<0xE7>" for a byte of a letter; "" for padding and unused ids."""
         return (
             shown(self.tokenizer.id_to_token(int(token_id) - self.offset) or "") if token_id else ""
         )

@@ -1,9 +1,8 @@
-"""Which pieces a Unigram tokenizer has, worked out so that the same words always give the same
-ones.
+"""Choose the pieces of a Unigram tokenizer, so that the same words always give the same ones.
 
 The trainer of the tokenizers library adds up probabilities, and gives scores to letters that no
 longer piece covers, in the order of a hash map, which is another one in each process
-(`findings/unigram_ties.sh`). Here whole numbers are added, and equal pieces are told apart by their
+(`findings/unigram_ties.sh`). Here whole numbers are added, and equal pieces are ordered by their
 letters. At the same size, texts also become shorter than with that trainer: by a tenth (prose) to a
 third (short titles) in tokens.
 """
@@ -17,7 +16,7 @@ import numpy as np
 import tokenizers
 from tokenizers import models
 
-# Of the pieces that are more than there is room for, so many stay in each round, as in
+# The share of surplus pieces that stays in each round, as in
 # SentencePiece.
 _KEPT = 0.75
 _DIGITS = 5

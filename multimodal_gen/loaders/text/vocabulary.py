@@ -1,4 +1,4 @@
-"""Training tokenizers, so that the same texts always give the same one, for every script."""
+"""Train tokenizers for every script, so that the same texts always give the same one."""
 
 from __future__ import annotations
 
