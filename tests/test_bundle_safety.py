@@ -339,8 +339,8 @@ def virtual(root: h5py.File) -> None:
             lambda root: root.create_dataset("empty", (10**12,), "f4"),
             "not stored in the file itself",
         ),
-        (lambda root: root.__setitem__("text", "hello"), "no array of numbers"),
-        (lambda root: root.__setitem__("kind", np.dtype("f4")), "no array of numbers"),
+        (lambda root: root.__setitem__("text", "hello"), "not an array of numbers"),
+        (lambda root: root.__setitem__("kind", np.dtype("f4")), "not an array of numbers"),
         (loop, "stands there twice"),
     ],
 )
