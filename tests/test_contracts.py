@@ -221,13 +221,13 @@ class Large(Counts):
         (
             Grey(),
             ["a"],
-            r"draw must give None or \(height, width, 3\) uint8. Received: \(4, 4\) uint8",
+            r"draw must return None or \(height, width, 3\) uint8. Received: \(4, 4\) uint8",
         ),
         (WrongSide(), ["a"], "pads_left must say on which side"),
-        (Covered(), ["a"], "text_coverage must give words or None. Received: 0.5"),
+        (Covered(), ["a"], "text_coverage must return words or None. Received: 0.5"),
         (Astray(), ["a"], "moved must return the same loader"),
         (Elsewhere(), ["a"], "moved must return the same loader"),
-        (Large(), ["a"], "thumbnails must give a loader of pictures of that size"),
+        (Large(), ["a"], "thumbnails must return a loader of pictures of that size"),
     ],
     ids=lambda one: type(one).__name__ if isinstance(one, mg.Loader) else "",
 )
@@ -316,7 +316,7 @@ BROKEN = {
     "no names": ({"class_names": (), "one_class": True}, "class_names must name the classes"),
     "no class number": (
         {"class_positions": lambda self, truth: truth},
-        r"class_positions must give one integer per row. Received: \(3, 1\) float32",
+        r"class_positions must return one integer per row. Received: \(3, 1\) float32",
     ),
     "class beyond": ({"class_names": ("short",)}, r"class_positions must be in \[0, 1\)"),
     "other classes": (
@@ -347,7 +347,7 @@ BROKEN = {
                 "p": np.random.default_rng().random(len(outputs))
             },
         },
-        "decode_outputs must give the same every time",
+        "decode_outputs must return the same every time",
     ),
     "writing": (
         {"decode_outputs": lambda self, outputs: outputs.sort() or {"p": outputs}},
@@ -359,7 +359,7 @@ BROKEN = {
     ),
     "random score": (
         {"score": lambda self, truth, outputs: {"a": float(np.random.default_rng().random())}},
-        "score must give the same every time",
+        "score must return the same every time",
     ),
     "loss": ({"loss": property(wrong_loss)}, "loss must ignore rows of weight 0"),
     "no loss": ({"loss": property(not_finite)}, "loss must be finite"),
@@ -370,7 +370,7 @@ BROKEN = {
     "metrics": ({"metrics": property(same_metrics)}, "metrics must be new each time"),
     "judge": (
         {"judge": lambda self, cells, predictions: "fine"},
-        "judge must give a Judgement or None",
+        "judge must return a Judgement or None",
     ),
     "loader": (
         {"read": lambda self, cell: np.array([2.0])},

@@ -98,7 +98,7 @@ class Forgetful(Scaled):
         (broken(read=unsafe_read), "safe to call from several threads"),
         (
             broken(read_batch=lambda self, cells: [np.zeros(2, "float32")] * len(cells)),
-            "exactly what read gives",
+            "exactly what read does",
         ),
         (WithLock("price"), "must be picklable, so hold no open file, lock or lambda"),
         (Forgetful("price"), r"from_config\(get_config\(\)\) must read the same"),

@@ -183,6 +183,7 @@ class ArrayLoader(Loader):
                 interpolation=interpolation,
                 vary_with=vary_with,
             )
+            # Spread over the table: reading all of them may take minutes.
             for row in rows[:: max(1, len(rows) // _CHECKED_ROWS)]:
                 loader.read(cells[row])
         except LoadError as error:

@@ -43,6 +43,7 @@ def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError
             f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}"
         )
     if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
+        # Long texts are not repeated: the index leads to them.
         reason = f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}."
         error = LoadError(reason, unknown_label=error.unknown_label)
     return error.at(index, loader.column)

@@ -99,7 +99,7 @@ class _Known:
         # In another order, as a batch, from a cache, and by several threads.
         loader, cells, name = self.loader, self.cells, type(self.loader).__name__
         backwards = [loader.read(cell) for cell in reversed(cells)]
-        self.same(reversed(backwards), "read must give the same array every time.")
+        self.same(reversed(backwards), "read must return the same array every time.")
         batch = loader.read_batch(cells)
         if loader.batch_tolerance:
             for cell, first, second in zip(cells, self.arrays, batch, strict=True):
@@ -108,12 +108,12 @@ class _Known:
         else:
             self.same(
                 batch,
-                "read_batch must give exactly what read gives, cell by cell; a network may differ "
+                "read_batch must return exactly what read does, cell by cell; a network may differ "
                 "by `batch_tolerance`.",
             )
         self.same(
             (loader.from_cached(loader.cached_by.read(cell)) for cell in cells),
-            "from_cached must give what read gives, from what cached_by reads.",
+            "from_cached must return what read does, from what cached_by reads.",
         )
         rule = "read must be safe to call from several threads."
         with ThreadPoolExecutor(4) as pool:
@@ -130,7 +130,7 @@ class _Known:
                 f"{name} must be picklable, so hold no open file, lock or lambda. Received: {error}"
             ) from error
         again = (copied.read(cell) for cell in self.cells)
-        self.same(again, "read must give the same array after pickling.")
+        self.same(again, "read must return the same array after pickling.")
         rebuilt = deserialize(json.loads(before), classes_in(loader))
         again = (rebuilt.read(cell) for cell in self.cells)
         self.same(again, "from_config(get_config()) must read the same arrays.")

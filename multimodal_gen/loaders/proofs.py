@@ -152,7 +152,7 @@ def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None
     ):
         received = f"{picture.shape} {picture.dtype}"
         raise LoaderError(
-            f"{name}.draw must give None or (height, width, 3) uint8. Received: {received}"
+            f"{name}.draw must return None or (height, width, 3) uint8. Received: {received}"
         )
     if (
         loader.spec.kind == "tokens"
@@ -166,11 +166,11 @@ def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None
         )
     covered = loader.text_coverage([cell]) if loader.reads_text and isinstance(cell, str) else None
     if not isinstance(covered, str | None):
-        raise LoaderError(f"{name}.text_coverage must give words or None. Received: {covered!r}")
+        raise LoaderError(f"{name}.text_coverage must return words or None. Received: {covered!r}")
     small = loader.thumbnails((8, 8)) if loader.spec.kind == "image" else None
     if small is not None and (small.spec.kind != "image" or small.read(cell).shape[:2] != (8, 8)):
         raise LoaderError(
-            f"{name}.thumbnails must give a loader of pictures of that size. Received: {small!r}"
+            f"{name}.thumbnails must return a loader of pictures of that size. Received: {small!r}"
         )
 
 

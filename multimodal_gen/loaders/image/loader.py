@@ -157,6 +157,7 @@ class ImageLoader(Loader):
         self.normalize = normalize
         self.spec = ArraySpec((*image_size, Image.getmodebands(self.fitting.mode)), dtype, "image")
         if normalize is not None:
+            # Checked now, as the first batch would come only after the model was built.
             normalize.check(self.spec.shape)
 
     def get_config(self) -> dict[str, Any]:
@@ -165,6 +166,7 @@ class ImageLoader(Loader):
 
     def read_config(self) -> dict[str, Any]:
         """The settings and library versions that pixels depend on."""
+        # None of these changes a pixel that `read` returns for a file; all others do.
         irrelevant = (
             "column",
             "directory",
@@ -208,6 +210,7 @@ class ImageLoader(Loader):
             with quiet():
                 pixels = self._pixels(content)
         except LoadError as error:
+            # Raised below where the path is not known, so it is added here.
             raise LoadError(error.reason, path=path) from error.__cause__
         except UnidentifiedImageError:
             what = (
@@ -271,7 +274,11 @@ class ImageLoader(Loader):
         if pixels is None:
             with open_image(content, self.max_pixels) as image:
                 pixels = self.fitting.apply(
-                    image, lambda: open_image(content, self.max_pixels), plain_jpeg(content)[0]
+                    # Given as a function: only a picture that is decoded in another way needs a
+                    # second opening.
+                    image,
+                    lambda: open_image(content, self.max_pixels),
+                    plain_jpeg(content)[0],
                 )
         return pixels
 

@@ -96,7 +96,7 @@ def _check_classes(target: Target, arrays: np.ndarray, cells: list[Any], name: s
     if classes.shape != (len(cells),) or classes.dtype.kind not in "iu":
         received = f"{classes.shape} {classes.dtype}"
         raise LoaderError(
-            f"{name}.class_positions must give one integer per row. Received: {received}"
+            f"{name}.class_positions must return one integer per row. Received: {received}"
         )
     if classes.min() < 0 or classes.max() >= len(names):
         raise LoaderError(
@@ -140,7 +140,7 @@ def _check_columns(target: Target, outputs: np.ndarray, name: str) -> dict[Any, 
         )
     if not alike(dict(columns), dict(again)):
         raise LoaderError(
-            f"{name}.decode_outputs must give the same every time. Received: two results"
+            f"{name}.decode_outputs must return the same every time. Received: two results"
         )
     first = next(iter(columns))
     if target.one_class and not set(map(cell_text, columns[first])) <= set(
@@ -167,7 +167,7 @@ def _check_scores(target: Target, truth: np.ndarray, outputs: np.ndarray, name: 
         )
     if not alike(scores, again):
         raise LoaderError(
-            f"{name}.score must give the same every time. Received: {scores!r} and {again!r}"
+            f"{name}.score must return the same every time. Received: {scores!r} and {again!r}"
         )
 
 
@@ -214,7 +214,7 @@ def _check_metrics(target: Target, truth: np.ndarray, outputs: np.ndarray, name:
         metric.update_state(truth, outputs)
         if not np.isscalar(float(metric.result())):
             raise LoaderError(
-                f"{name}.metrics must give a number. Received: {metric.result()!r} of "
+                f"{name}.metrics must return a number. Received: {metric.result()!r} of "
                 f"{metric.name!r}"
             )
 
@@ -223,7 +223,7 @@ def _check_judgement(judgement: Any, rows: int, name: str) -> None:
     if judgement is None:
         return
     if not isinstance(judgement, Judgement):
-        raise LoaderError(f"{name}.judge must give a Judgement or None. Received: {judgement!r}")
+        raise LoaderError(f"{name}.judge must return a Judgement or None. Received: {judgement!r}")
     right, badness = judgement.right, np.asarray(judgement.badness)
     wrong = right is not None and (np.shape(right) != (rows,) or np.asarray(right).dtype != bool)
     if wrong or badness.shape != (rows,) or badness.dtype.kind != "f":

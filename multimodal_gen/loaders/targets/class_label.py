@@ -148,6 +148,7 @@ class ClassLabel(Target):
         """
         assert isinstance(self.column, str)
         series = _labels(self.column, values)
+        # Counted by text first: a lookup per distinct text instead of one per row.
         counts = np.zeros(len(self.class_names), "int64")
         for label, count in pd.Series(column_texts(series)).value_counts().items():
             counts[self.position(label)] = count
@@ -198,6 +199,7 @@ class ClassLabel(Target):
         A class that is itself named "label" gets its probability under "label_probability".
         """
         probabilities = self.probabilities(outputs)
+        # Filled in a second step: NumPy would make texts of names of several types, 1 and "a".
         names = np.empty(len(self.class_names), object)
         names[:] = self.class_names
         columns: dict[Any, np.ndarray] = {"label": names[probabilities.argmax(axis=1)]}
@@ -210,10 +212,12 @@ class ClassLabel(Target):
         from sklearn import metrics
 
         probabilities = self.probabilities(outputs).astype("float64")
+        # Softmax in float32 or float16 misses a sum of 1 by enough for scikit-learn to warn.
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         positions = self.class_positions(truth)
         guesses = probabilities.argmax(axis=1)
         present = np.unique(positions)
+        # balanced_accuracy_score warns of predicted classes that no row has; here this is normal.
         recalls = [float(np.mean(guesses[positions == one] == one)) for one in present]
         return {
             "accuracy": float(metrics.accuracy_score(positions, guesses)),
@@ -234,6 +238,7 @@ class ClassLabel(Target):
         """The class; for mixed rows, all their classes with their shares."""
         if self.label_mode == "int":
             return {"": str(self.class_names[int(array)])}
+        # Operations such as MixUp give a row parts of several classes.
         return {"": shares_in_words(self.class_names, self.probabilities(array[None])[0])}
 
 

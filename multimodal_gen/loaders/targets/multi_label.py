@@ -186,6 +186,7 @@ class MultiLabel(Target):
             return array
         labels = split_labels(cell, self.separator)
         for label in labels:
+            # The test spares a call per label; nearly all are plain strings.
             text = label if type(label) is str else text_of_label(label)
             if text not in self._positions:
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
@@ -252,6 +253,7 @@ class MultiLabel(Target):
         has = truth.any(axis=0)
         seen = has | guesses.any(axis=0)
         micro = metrics.f1_score(truth, guesses, average="micro", zero_division=1.0)
+        # scikit-learn counts a class that no row has as 0, with a warning; here it is left out.
         macro, precision = 1.0, float("nan")
         if seen.any():
             macro = metrics.f1_score(
@@ -275,6 +277,7 @@ class MultiLabel(Target):
     def judge(self, cells: Sequence[Any], predictions: pd.DataFrame) -> Judgement:
         """A row is right if every class is; the larger its largest error, the worse it is."""
         truth = np.stack([self.read(cell) for cell in cells]) > _THRESHOLD
+        # Only asked for: a table without the column is an error that names it.
         _ = predictions["labels"]
         columns = ["labels_probability" if name == "labels" else name for name in self.class_names]
         shares = predictions[columns].to_numpy("float64", na_value=np.nan)
