@@ -1,5 +1,4 @@
-"""Loaders: one cell of a table in, one array out; one file or folder a modality. Those in the y
-position are targets.
+"""Loaders: one cell of a table in, one array out; one file or folder per modality.
 
 Read `base.py` first, then `numbers.py`, which is small and the file to copy for a new modality, and
 `checking.py` with `proofs.py`, which prove that a loader keeps the contract. `image/` reads

@@ -25,8 +25,7 @@ from multimodal_gen.spec import ArraySpec as ArraySpec
 
 
 class Loader(Configurable):
-    """Turns one cell of a table into one array. Immutable, picklable and safe to call from many
-    threads.
+    """Turns one cell into one array. Immutable, picklable and safe to call from many threads.
 
     A subclass sets `column` and `spec` and implements `read`. Everything else has a default. The
     arguments of its constructor must be JSON values (or other configurable objects), or it must

@@ -120,9 +120,7 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
 
 
 def wrong_order(column: Any, values: Any) -> TypeError:
-    """The error for a name and values in the wrong order, or for a column whose name is not a
-    string.
-    """
+    """The error for a name and values in the wrong order, or a column name that is not a string."""
     if isinstance(values, pd.DataFrame):
         names = column if isinstance(column, list | tuple) else [column]
         check_names([name for name in names if pd.api.types.is_number(name)])

@@ -47,9 +47,7 @@ class Moments:
         return cls(len(observations), mean, deviations @ deviations.T)
 
     def __add__(self, other: Moments) -> Moments:
-        """Of both together (Chan, Golub and LeVeque, 1983), which is stable where sums of squares
-        are not.
-        """
+        """Combine both (Chan, Golub and LeVeque, 1983), stable where sums of squares are not."""
         count, step = self.count + other.count, other.mean - self.mean
         between = np.outer(step, step * (self.count * other.count / count))
         return Moments(

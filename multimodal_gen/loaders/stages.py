@@ -41,6 +41,7 @@ class Stopwatch:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure one stage in the calling thread."""
+        # Per thread: a stage is nested only in stages of its own thread.
         inner = getattr(self._local, "inner", 0.0)
         self._local.inner = 0.0
         started = time.perf_counter()

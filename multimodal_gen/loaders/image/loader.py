@@ -273,12 +273,9 @@ class ImageLoader(Loader):
         pixels = self._decode(content, self.fitting, self.max_pixels) if self._decode else None
         if pixels is None:
             with open_image(content, self.max_pixels) as image:
+                # A function, as only a picture that is decoded another way is opened twice.
                 pixels = self.fitting.apply(
-                    # Given as a function: only a picture that is decoded in another way needs a
-                    # second opening.
-                    image,
-                    lambda: open_image(content, self.max_pixels),
-                    plain_jpeg(content)[0],
+                    image, lambda: open_image(content, self.max_pixels), plain_jpeg(content)[0]
                 )
         return pixels
 

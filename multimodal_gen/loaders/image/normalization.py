@@ -34,9 +34,7 @@ class Normalization(Configurable):
 
     @abc.abstractmethod
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Normalise `(height, width, channels) float32` without changing it; returns the same shape
-        and dtype.
-        """
+        """Return the normalised `(height, width, channels) float32`; the input is not changed."""
 
     def check(self, shape: Sequence[int]) -> None:
         """Raise a ValueError if pictures of this shape do not fit. By default all do."""
@@ -44,8 +42,7 @@ class Normalization(Configurable):
 
 @dataclass(frozen=True)
 class SamplewiseNormalization(Normalization):
-    """Normalises each picture by the mean and standard deviation over all of its own pixels and
-    channels.
+    """Normalises each picture by the mean and standard deviation of all its own values.
 
     Args:
         center: Whether the mean is subtracted.
@@ -65,13 +62,12 @@ class SamplewiseNormalization(Normalization):
 
 
 class FeaturewiseNormalization(Normalization):
-    """Normalises each channel by numbers learned from the training rows, `(image - mean) / (std +
-    1e-6)`.
+    """Normalises each channel by learned statistics, `(image - mean) / (std + 1e-6)`.
 
     Args:
         mean: What is subtracted, one number per channel, in the units of the picture after
             `rescale`; None for nothing.
-        std: What is divided by, one number of at least 0 a channel; None for nothing.
+        std: What is divided by, one number of at least 0 per channel; None for nothing.
     """
 
     def __init__(
@@ -146,8 +142,7 @@ class FeaturewiseNormalization(Normalization):
 
 
 class ZCAWhitening(Normalization):
-    """Decorrelates all values of a picture, `(image - mean) @ matrix` on the flattened
-    picture.
+    """Decorrelates the flattened values of a picture, `(image - mean) @ matrix`.
 
     Of all ways to whiten, ZCA changes pictures least (Bell and Sejnowski, 1997). It is for small
     pictures: the matrix has a row and a column for each value, and a picture costs a product with
@@ -200,10 +195,12 @@ class ZCAWhitening(Normalization):
         _check_values(values)
         moments = moments_of_table(loader, table, values, verbose)
         mean = moments.mean.reshape(-1, shape[-1]).mean(axis=0)
+        # The moments are about the mean of each value, the matrix is about that of each channel.
         offset = moments.mean - np.tile(mean, values // shape[-1])
         variances, vectors = np.linalg.eigh(
             moments.scatter / moments.count + np.outer(offset, offset)
         )
+        # Below rounding error a direction is constant; dividing by it would only amplify noise.
         varies = variances > variances[-1] * values * np.finfo("float64").eps
         if not varies.any():
             raise ValueError(
@@ -228,9 +225,7 @@ class ZCAWhitening(Normalization):
         return ((image - self.mean).reshape(-1) @ self.matrix).reshape(image.shape)
 
     def get_config(self) -> dict[str, Any]:
-        """The mean as a list, the matrix packed: the base64 text of its little-endian float32
-        values, row by row.
-        """
+        """The mean as a list, and the matrix as base64 of its little-endian float32 rows."""
         return {
             "mean": self.mean.tolist(),
             "matrix": base64.b64encode(self.matrix.astype("<f4").tobytes()).decode(),

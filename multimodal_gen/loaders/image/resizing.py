@@ -65,8 +65,7 @@ class Fitting:
         again: Callable[[], Image.Image] | None = None,
         drafts: bool = False,
     ) -> np.ndarray:
-        """Decode an opened picture, turn it upright, resize it, `(height, width[, channels])
-        uint8`.
+        """Decode an opened picture upright and resized, `(height, width[, channels]) uint8`.
 
         A JPEG decoder shrinks by 2, 4 or 8 at a fraction of the cost, as long as no side gets
         smaller than needed; and a side that is at least twice too long is shrunk by plain averages

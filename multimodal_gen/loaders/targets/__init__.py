@@ -1,5 +1,4 @@
-"""Targets: loaders in the y position, which also say how the model's output must look and how it is
-scored.
+"""Targets: loaders in the y position, which also define the model's output and its scores.
 
 Read `base.py` first, with `checking.py` for the proof that one keeps its contract, `judgement.py`
 for predictions beside the truth and `balance.py` for classes that count alike, then one file for

@@ -131,9 +131,7 @@ class Target(Loader):
         return truth.reshape(len(truth)).astype("int64")
 
     def classes_of(self, cells: Sequence[Any]) -> np.ndarray:
-        """The class of each cell as a position in `class_names`, `(cells,) int64`; -1 where it has
-        none.
-        """
+        """Each cell's class as a position in `class_names`, `(cells,) int64`; -1 for none."""
         found = np.full(len(cells), -1, "int64")
         rows, arrays = [], []
         for row, cell in enumerate(cells):

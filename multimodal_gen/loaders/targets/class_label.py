@@ -76,8 +76,7 @@ class ClassLabel(Target):
 
     @classmethod
     def from_values(cls, column: str, values: Iterable[Any], *, label_mode: str = "int") -> Self:
-        """Learn the classes from training rows: every different text of a cell, in order; numbers
-        by size.
+        """Learn the classes from training rows: the distinct cell texts, sorted; numbers by size.
 
         Categories of a categorical column that no row has are not classes.
 
@@ -128,9 +127,7 @@ class ClassLabel(Target):
             raise unknown_label(cell, self.class_names) from None
 
     def classes_of(self, cells: Sequence[Any]) -> np.ndarray:
-        """The class of each cell as a position in `class_names`, `(cells,) int64`; -1 where it has
-        none.
-        """
+        """Each cell's class as a position in `class_names`, `(cells,) int64`; -1 for none."""
         known, found = self._positions, np.full(len(cells), -1, "int64")
         for row, cell in enumerate(cells):
             try:
@@ -193,8 +190,7 @@ class ClassLabel(Target):
         )
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """The column "label" with the most likely class, then a probability for each class under
-        its own name.
+        """The column "label" with the most likely class, then each class's probability by name.
 
         A class that is itself named "label" gets its probability under "label_probability".
         """

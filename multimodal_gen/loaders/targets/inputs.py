@@ -138,9 +138,7 @@ class InputTarget(Target):
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """Mean squared error of each row, whatever its shape; its mean counts each row by its
-        sample weight.
-        """
+        """Mean squared error per row, of any shape; the mean is weighted by the sample weights."""
         from multimodal_gen.loaders.targets.losses import RowMeanSquaredError
 
         return RowMeanSquaredError(reduction="mean_with_sample_weight")

@@ -15,9 +15,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 def row_mean_squared_error(y_true: Any, y_pred: Any) -> Any:
-    """Mean squared error of each row: two `(batch, ...)` with as many numbers per row ->
-    `(batch,)`.
-    """
+    """Mean squared error of each row: two `(batch, ...)` of equal row size -> `(batch,)`."""
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.cast(y_true, y_pred.dtype)
     rows = ops.shape(y_pred)[0]
@@ -56,11 +54,10 @@ class RowMeanSquaredError(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class MaskedCrossentropy(keras.losses.SparseCategoricalCrossentropy):
-    """Cross-entropy of labels `(batch, length)`, 0 for none, and probabilities `(batch, length,
-    vocabulary_size)`.
+    """Cross-entropy of `(batch, length)` labels and `(batch, length, ids)` probabilities.
 
-    It is Keras's own with `ignore_class=0`, which refuses a sample weight per row `(batch,)` where
-    a row has several labels.
+    Label 0 means none. It is Keras's own with `ignore_class=0`, which refuses a sample weight per
+    row `(batch,)` where a row has several labels.
 
     Args:
         reduction: How the losses become one, as for Keras's losses; by default their mean over the
@@ -91,8 +88,7 @@ class MaskedCrossentropy(keras.losses.SparseCategoricalCrossentropy):
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class MaskedAccuracy(keras.metrics.Mean):
-    """The share of the labels `(batch, length)` other than 0 that have the highest probability at
-    their position.
+    """The share of non-zero labels `(batch, length)` that have the highest probability.
 
     Args:
         name: Name of the metric.

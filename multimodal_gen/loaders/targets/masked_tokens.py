@@ -107,8 +107,8 @@ class MaskedTokens(Target):
         """Accuracy over the hidden tokens, and perplexity: e to the mean of their -log probability.
 
         Raises:
-            ValueError: If no token is hidden, or the outputs are not one probability a token of the
-                vocabulary.
+            ValueError: If no token is hidden, or the outputs are not one probability per token of
+                the vocabulary.
         """
         outputs = self._checked(outputs)
         hidden = np.asarray(truth) != 0
@@ -117,6 +117,7 @@ class MaskedTokens(Target):
                 "There is nothing to score: no caption has a hidden token. Received: truth of 0"
             )
         labels, guesses = np.asarray(truth)[hidden], outputs[hidden]
+        # A probability that underflows to 0 would make the perplexity infinite.
         probabilities = np.clip(guesses[np.arange(len(labels)), labels], _LEAST_PROBABILITY, 1.0)
         return {
             "masked_accuracy": float(np.mean(guesses.argmax(axis=-1) == labels)),
@@ -132,6 +133,7 @@ class MaskedTokens(Target):
         `np.count_nonzero(loader.read(text))`. Only ordinary tokens are given.
         """
         outputs = self._checked(outputs)
+        # Special tokens are excluded: no caption has one at a hidden position.
         ordinary = np.flatnonzero(self.loader.encoder.ordinary)
         texts = np.empty(len(outputs), object)
         for row, output in enumerate(outputs):

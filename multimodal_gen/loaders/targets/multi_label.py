@@ -113,8 +113,7 @@ class MultiLabel(Target):
     def from_values(
         cls, column: str | Sequence[str], values: Iterable[Any], *, separator: str | None = None
     ) -> Self:
-        """Learn the classes from training rows: every different label, sorted; of several columns,
-        their names.
+        """Learn the classes from training rows: the distinct labels, sorted, or the columns' names.
 
         Args:
             column: The column that holds the labels; or several of 0 and 1, one for each class.
@@ -202,9 +201,7 @@ class MultiLabel(Target):
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """Binary cross-entropy, the mean over classes; its mean over rows counts each by its sample
-        weight.
-        """
+        """Binary cross-entropy, averaged over classes; rows count by their sample weights."""
         import keras
 
         return keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")

@@ -111,9 +111,7 @@ def different_cells(series: pd.Series) -> list[Any]:
 
 
 def hold_amounts(texts: Sequence[str]) -> bool:
-    """Whether all texts are numbers, some with a unit or a decimal comma: "52.61 EUR", "$9.99",
-    "3,99".
-    """
+    """Whether all texts are numbers, some with unit or decimal comma: "52.61 EUR", "3,99"."""
     found = [_MEASURE.fullmatch(text.strip()) for text in texts]
     if not found or not all(found):
         return False

@@ -1,5 +1,4 @@
-"""Masked language modelling: a caption with some tokens hidden as input; `masked_tokens.py` has
-them as target.
+"""Masked language modelling: the input with hidden tokens; `targets/masked_tokens.py` has them.
 
 `MaskedTextLoader` goes among the inputs and `MaskedTokens` in the y position. Both work out the
 same mask for a row: while training from the row's random stream, which is one for the two as they

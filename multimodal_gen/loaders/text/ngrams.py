@@ -33,8 +33,7 @@ _FEW_TEXTS = 3000
 
 @dataclass(frozen=True, repr=False)
 class NgramEncoder(Configurable):
-    """Turns a text into its hashed n-grams with L2-normalised tf-idf weights. Make one with
-    `from_texts`.
+    """Turns a text into hashed n-grams with L2-normalised tf-idf weights; see `from_texts`.
 
     The n-grams are words 1 to 2 and, within what spaces separate, padded by a space on either side,
     characters 2 to 5, of the casefolded NFKC form. In scripts that put no spaces between words,

@@ -151,7 +151,7 @@ def _template(tokenizer: tokenizers.Tokenizer, special: set[int]) -> tuple[int, 
 
 
 def readable(text: str) -> str:
-    """Text that a tokenizer decoded, with letters in the place of their bytes; "\ufffd" for bytes
+    """Decoded text with letters instead of their bytes; "\ufffd" for bytes
     that are none.
     """
     return _BYTES.sub(
