@@ -313,7 +313,7 @@ def test_a_broken_operation_is_an_error_with_the_row(table, operation, message: 
         ),
         (
             {"batch_augment": [mg.augment.MixUp]},
-            r"Give `batch_augment` an object, as in MixUp\(\), not a class",
+            r"`batch_augment` must hold objects, not classes; write MixUp\(\)",
         ),
         ({"sample_augment": ["flip"]}, "`sample_augment` must hold operations. Received: 'flip'"),
     ],
