@@ -224,7 +224,7 @@ def _check_spec(draft: Draft, slot: Slot, row: int, array: Any, method: str) -> 
     problem = spec_problem(array, loader.spec)
     if problem:
         raise LoaderError(
-            f"{type(loader).__name__}.{method} must return what its spec says; {slot}, "
+            f"{type(loader).__name__}.{method} must return what `spec` says; {slot}, "
             f"index {draft.label(row)!r}. {problem}"
         )
 

@@ -194,12 +194,17 @@ class TokenEncoder(Configurable):
         """Say what share of texts is cut off, and what share of tokens is unknown."""
         cut, tokens, strange = 0, 0, 0
         unknown = unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
+        # Another tokenizer, because truncation is a setting of the whole object, and not every
+        # release of the library reports what it cut off.
+        whole = tokenizers.Tokenizer.from_str(self.tokenizer_json)
+        whole.no_padding()
+        whole.no_truncation()
+        whole.encode_special_tokens = self.tokenizer.encode_special_tokens
         for start in range(0, len(texts), 1024):
-            for one in self.tokenizer.encode_batch(list(texts[start : start + 1024])):
-                cut += bool(one.overflowing)
-                ids = [*one.ids, *(token for rest in one.overflowing for token in rest.ids)]
-                tokens += len(ids)
-                strange += ids.count(unknown) if unknown is not None else 0
+            for one in whole.encode_batch(list(texts[start : start + 1024])):
+                cut += len(one.ids) > self.sequence_length
+                tokens += len(one.ids)
+                strange += one.ids.count(unknown) if unknown is not None else 0
         return (
             f"as tokens, {cut / len(texts):.1%} of the captions are longer than "
             f"{self.sequence_length} and are cut off; {strange / max(tokens, 1):.2%} of the tokens "
