@@ -57,6 +57,17 @@ def test_a_class_called_train_beside_others_is_a_class(tmp_path: Path) -> None:
     assert table["label"].tolist() == ["plane", "train"] and "split" not in table
 
 
+@pytest.mark.parametrize("tops", [("train", "test", "holdout"), ("Training", "dev", "extra")])
+def test_a_folder_beside_parts_that_hold_classes_is_an_error(
+    tmp_path: Path, tops: tuple[str, ...]
+) -> None:
+    fill(tmp_path, *(f"{top}/{kind}/1.png" for top in tops for kind in ("cup", "hat")))
+    with pytest.raises(mg.TableError, match=rf"parts of a split, and \['{tops[-1]}'\] are not"):
+        mg.read_table(tmp_path)
+    (tmp_path / tops[-1]).rename(tmp_path / "val")
+    assert set(mg.read_table(tmp_path)["split"]) == {*tops[:-1], "val"}
+
+
 def test_parts_of_a_split_without_classes_have_no_labels(tmp_path: Path) -> None:
     table = mg.read_table(fill(tmp_path, "train/1.png", "test/1.png"))
     assert table["split"].tolist() == ["test", "train"] and "label" not in table

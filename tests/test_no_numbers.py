@@ -156,3 +156,14 @@ def test_a_single_cell_is_named_by_what_stands_there() -> None:
             match=rf"expected 1 number\(s\)\. .*{message}.*Received: '{re.escape(cell)}'",
         ):
             loader.read(cell)
+
+
+@pytest.mark.parametrize("cell", ["nan", "NaN", "-nan", " NAN "])
+def test_the_text_nan_is_not_a_missing_number(cell: str) -> None:
+    table = pd.DataFrame({"n": ["1", cell, "2"]})
+    with pytest.raises(ValueError, match=rf"1 of 3 cells .*Received: {cell!r} at index 1"):
+        mg.NumericLoader.from_values("n", table, missing="mean")
+    loader = mg.NumericLoader.from_values("n", table.loc[[0, 2]], missing="mean")
+    with pytest.raises(mg.LoadError, match=f"Received: {cell!r}"):
+        loader.read(cell)
+    assert loader.read(None).tolist() == [0.0]

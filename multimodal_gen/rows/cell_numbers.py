@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -36,7 +37,10 @@ def cell_number(cell: Any) -> float:
             and not getattr(cell, "ndim", 0)
             and not (isinstance(cell, str) and "_" in cell)
         ):
-            return float(cell)
+            number = float(cell)
+            # To Python the text "nan" is a number; in a table only an empty cell is missing.
+            if not (isinstance(cell, str) and math.isnan(number)):
+                return number
     except (TypeError, ValueError, OverflowError):
         pass
     raise ValueError(f"{advice_on_cell(cell)}Received: {shown(cell)}")

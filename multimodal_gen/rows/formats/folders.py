@@ -63,11 +63,14 @@ def read_folders(root: Path) -> pd.DataFrame:
     "split" too, the name of that folder; if pictures lie in them at once, there is no "label".
 
     Raises:
-        TableError: If there is no such picture, or a caption is not UTF-8 text.
+        TableError: If there is no such picture, a caption is not UTF-8 text, or folders of parts
+            that hold classes have another folder beside them.
     """
     found = find_files(root)
     tops = {path.parts[0] for path in found.pictures if len(path.parts) > 1}
-    split = bool(tops) and all(top.lower() in SPLIT_FOLDERS for top in tops)
+    parts = {top for top in tops if top.lower() in SPLIT_FOLDERS}
+    _check_parts(root, parts, tops, found)
+    split = bool(tops) and parts == tops
     depth = 1
     if split and any(len(path.parts) > 2 for path in found.pictures):
         depth = 2
@@ -86,6 +89,19 @@ def read_folders(root: Path) -> pd.DataFrame:
         table["label"] = [path.parts[depth - 1] for path in inside]
     _tell(root, table, outside, found)
     return table
+
+
+def _check_parts(root: Path, parts: set[str], tops: set[str], found: Found) -> None:
+    # Parts that hold classes, beside a folder that is not a part: as classes, "train" and "test"
+    # would be what a model learns to tell apart.
+    of_training = {one for one in parts if one.lower().startswith("train")}
+    below = any(path.parts[0] in parts and len(path.parts) > 2 for path in found.pictures)
+    if of_training and parts > of_training and parts < tops and below:
+        raise TableError(
+            f"The folders {sorted(parts)} are parts of a split, and {sorted(tops - parts)} are "
+            f"not. Move them elsewhere, or rename them to one of {list(SPLIT_FOLDERS)}. "
+            f"Received: path={os.fspath(root)!r}"
+        )
 
 
 def find_files(root: Path) -> Found:
