@@ -74,8 +74,9 @@ def warn_of_shared_pictures(
             together.
         stacklevel: As in `warnings.warn`.
 
-    Warns: LeakageWarning: With the number of such pictures, the first one, and the way to keep them
-        together.
+    Warns:
+        LeakageWarning: With the number of such pictures, the first one, and the way to keep them
+            together.
     """
     cells, keys = _keys(cells_of(table, column))
     ordered = np.sort(keys)

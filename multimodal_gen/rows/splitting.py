@@ -48,9 +48,9 @@ def split_table(
         One DataFrame a fraction, with the rows in the table's order. Without `group`, each part has
         its share of all rows, rounded up or down, and at least one row.
 
-    Warns: LeakageWarning: If, without `group`, one picture is in several parts: in a column
-        that seems to hold
-            pictures, as most of a sample of its cells are bytes or paths with a suffix of a
+    Warns:
+        LeakageWarning: If, without `group`, one picture is in several parts: in a column that seems
+            to hold pictures, as most of a sample of its cells are bytes or paths with a suffix of a
             picture.
 
     Raises:
