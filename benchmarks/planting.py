@@ -28,8 +28,7 @@ def plant(
 
     Returns:
         The spoiled table, and what was planted: the columns row (position), kind, and other (the
-            position of the row
-        that it is a copy of, or -1).
+        position of the row that it is a copy of, or -1).
     """
     shutil.copytree(folder / "images", out / "images")
     planter = _Planter(table.copy(), folder, out, np.random.default_rng(seed))

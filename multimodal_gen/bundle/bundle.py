@@ -99,10 +99,9 @@ class Bundle:
 
         Returns:
             One row for each row of `table`, on its index and in its order; the columns are the
-            target's. For a
-            `ClassLabel`: "label" with the most likely class, and for each class a column of its
-                name with its
-            probability. Of several targets the columns are "{target}.{column}".
+            target's. For a `ClassLabel`: "label" with the most likely class, and for each class a
+            column of its name with its probability. Of several targets the columns are
+            "{target}.{column}".
 
         Raises:
             LoadError: If no row at all can be loaded; it names the first one's index, the column

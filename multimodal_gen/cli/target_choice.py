@@ -41,8 +41,7 @@ def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
 
     Returns:
         Notes: a sentence where whole numbers are taken as classes, and may be meant as numbers; or
-            where every row has
-        one label.
+        where every row has one label.
 
     Raises:
         TableError: If some numbers have a fraction, or the classes are nearly as many as the rows;

@@ -67,10 +67,9 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
 
     Returns:
         What `metrics.json` holds: the main score on test under "both" ("all" for three inputs, the
-            input's own name for
-        one) and with `ablate` under each input's name; and everything else under "details". The
-        main score is the balanced accuracy of a class, R2 of a number, and the mean average
-        precision of labels.
+        input's own name for one) and with `ablate` under each input's name; and everything else
+        under "details". The main score is the balanced accuracy of a class, R2 of a number, and the
+        mean average precision of labels.
     """
     check_folder(settings.folder)
     parts = read_parts(settings, reporter)

@@ -111,8 +111,8 @@ class Plan:
 
         Returns:
             `(positions, padding)`: row positions, and how many of them, at the end, are padding:
-                rows repeated only so
-            that all ranks have equal batches, to be given the sample weight 0.
+            rows repeated only so that all ranks have equal batches, to be given the sample weight
+            0.
         """
         start = index * self.batch_size
         stop = min(start + self.batch_size, self.num_rows)

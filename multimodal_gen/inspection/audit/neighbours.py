@@ -26,8 +26,7 @@ def nearest(bits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         `(hashes, count)` each: int64 positions, nearest first, and the number of bits that differ.
-            Where there are
-        fewer, the position is -1 and the number 65535.
+        Where there are fewer, the position is -1 and the number 65535.
     """
     total = len(bits)
     words = np.ascontiguousarray(bits).view("uint64")

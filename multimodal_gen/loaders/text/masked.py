@@ -110,8 +110,7 @@ class MaskedTextLoader(Loader):
 
         Returns:
             `(ids, labels)`, both `(sequence_length,) int32`: the ids with some of them hidden, and
-                at the chosen
-            positions what they were before, 0 elsewhere.
+            at the chosen positions what they were before, 0 elsewhere.
         """
         ids = self.loader.augment(array, rng)
         if rng is None:
