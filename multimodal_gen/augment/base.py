@@ -1,7 +1,7 @@
 """What an augmentation is, and how a list of them is applied to one image.
 
-Geometric operations that stand side by side are multiplied into one matrix, so that the image is
-resampled once and not once an operation.
+Neighbouring geometric operations are multiplied into one matrix, so that the image is resampled
+once instead of once per operation.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Operations that draw alike in several pictures of a row, whatever else stands in each picture's
-list.
+"""Draws that several pictures of a row share: a picture and its mask are mirrored alike.
 
-Every operation of a list has a random stream of its own, named by its class and by how many of that
-class come before it. So a flip of a picture and one of its mask are one decision, though only the
-picture is made brighter in between. What moves pixels is drawn for the size of one of the pictures,
-and applied to the others in proportion.
+Each operation in a list has its own random stream, named by its class and by how many of that class
+come before it. So a flip of a picture and one of its mask are one decision, even if only the
+picture is also made brighter. What moves pixels is drawn for the size of one of the pictures, and
+applied to the others in proportion.
 """
 
 from __future__ import annotations

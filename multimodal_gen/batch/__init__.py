@@ -7,8 +7,8 @@ not be loaded, and random operations on samples and batches (`operations.py`). `
 which thread does what, runs that on `threads.py` and waits for it, with `time_limits.py` for reads
 that hang.
 
-`shared_draws.py` handles pictures that vary together. `sources.py` knows where an array comes from:
-the loader, `row_memory.py`, or the `cache/` on disk. `buckets.py` groups captions of similar
-length, `weights.py` gives each row its weight in the loss, and `failures.py` records rows that
-cannot be loaded. Importing this folder imports none of its files.
+`shared_draws.py` finds pictures that vary together, such as a picture and its mask. `sources.py`
+knows where an array comes from: the loader, `row_memory.py`, or the `cache/` on disk. `buckets.py`
+groups captions of similar length, `weights.py` gives good rows their weight in the loss, and
+`failures.py` lists rows that could not be loaded. Importing this folder imports none of its files.
 """

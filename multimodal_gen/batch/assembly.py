@@ -1,4 +1,4 @@
-"""The settings that all batches of a sequence share.
+"""The settings that all batches of a sequence share: table, loaders, policies, operations.
 
 The plan decides which rows are in a batch, and their random streams. A `Draft` is one batch made
 with these settings.

@@ -1,7 +1,8 @@
-"""One batch in progress: its rows, their cells, its arrays, and the errors so far.
+"""One batch in progress: its rows, their cells, its arrays, and which rows failed.
 
-`reading.py` fills a `Draft`, and `finishing.py` turns it into what Keras is given. `pending.py`
-decides which thread does what, and how long it may take.
+Here it is decided what an unreadable cell means for its row (`Draft.lose`). `reading.py` fills a
+`Draft`, and `finishing.py` turns it into what Keras is given. `pending.py` decides which thread
+does what, and how long it may take.
 """
 
 from __future__ import annotations

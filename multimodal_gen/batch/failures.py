@@ -1,7 +1,8 @@
-"""Rows that could not be loaded: what a sequence does about them, and the list of them.
+"""The list of rows that could not be loaded, and the limit on how many there may be.
 
-Such a row is never replaced by another. As `on_error` says, it stops the run, is skipped, or is
-blank with weight 0. It is always listed.
+Rows are only recorded here. `draft.py` decides what happens to a row when its cell cannot be read,
+and `finishing.py` sets its weight to 0 or leaves it out, as `on_error` says. It is never replaced
+by another row.
 """
 
 from __future__ import annotations

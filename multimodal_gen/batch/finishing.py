@@ -1,4 +1,5 @@
-"""Turns the filled arrays of a draft into what Keras is given.
+"""Turns the filled arrays of a draft into what Keras is given: adds masks, sets the weight of bad
+rows to 0 or drops them, and applies operations to samples and batches.
 
 The steps in order: masks of missing cells, operations on samples, weights, rows that could not be
 loaded, operations on the batch, captions cut to the length of their bucket.

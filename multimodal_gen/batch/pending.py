@@ -1,4 +1,4 @@
-"""Runs the tasks of a draft on a pool of threads, and waits for the batch.
+"""Decides which thread reads which rows of a draft, and waits for the batch.
 
 Each thread writes a few rows directly into the draft's memory. A `PendingBatch` is started once,
 and its arrays are requested later. `read_ahead.py` starts the next ones while a model trains.

@@ -1,6 +1,8 @@
-"""Reads the cells of a draft into its arrays: one cell at a time, or all rows together.
+"""Reads the cells of a draft into its arrays: all rows together, or one cell at a time.
 
 The steps in order: `take_cells`, `vary_cells`, then `read_together` or `read_cell` for every slot.
+If reading together fails, every cell is read by itself, to find the bad one. A cell that then fails
+is not tried again in this batch.
 `timed(read, *arguments)` calls the function that reads, while `pending.py` watches the time.
 """
 

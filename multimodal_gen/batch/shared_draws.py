@@ -1,4 +1,7 @@
-"""Decides which pictures of a row share their random draws, before any is varied."""
+"""Decides which pictures of a row share their random draws, such as a picture and its mask.
+
+The drawing itself is in `augment/together.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Weights of rows in the loss: by column, by class, and 0 for rows that only fill up a batch."""
+"""Weights of good rows in the loss: by column, by class, and 0 for rows that only fill up a batch.
+
+Rows that could not be loaded get weight 0 later, in `finishing.py`.
+"""
 
 from __future__ import annotations
 

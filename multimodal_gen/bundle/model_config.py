@@ -1,7 +1,8 @@
-"""The description of a model, `config.json` in `model.keras`: what may stand in it.
+"""Refuses a model's description that could run code, read files or take all memory.
 
-It may come from a stranger. Keras refuses what it knows to run code, but each of its releases knows
-of more; so only what is known to be harmless passes.
+The description is `config.json` in `model.keras` and may come from a stranger. Keras refuses what
+it knows to be dangerous, and each release adds to that list. So here only what is known to be
+harmless passes: layers and functions of Keras, and classes that are registered or given.
 """
 
 from __future__ import annotations

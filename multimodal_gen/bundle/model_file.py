@@ -1,9 +1,8 @@
-"""The model's file in a bundle, `model.keras`, looked through before Keras opens it.
+"""Checks the archive and the weights of `model.keras`, then lets Keras load it.
 
-The file is a zip of a description in JSON and of weights in HDF5, and may come from a stranger.
-Keras itself refuses what it knows to run code, but each of its releases knows of more; so here only
-what is known to be harmless passes: layers and functions of Keras, classes that are registered or
-given, plain arrays, and no more weights than are there.
+The file is a zip archive with a description in JSON and weights in HDF5, and may come from a
+stranger. Here the archive's members and the weights are checked: plain arrays, and no more than the
+file holds. `model_config.py` checks the description, which is where code could hide.
 """
 
 from __future__ import annotations

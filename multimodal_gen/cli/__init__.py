@@ -1,15 +1,15 @@
-"""The command line, a thin client of everything above it. Keras is imported inside the commands
-alone.
+"""The command line, a thin client of the other folders. Keras is imported only inside commands.
 
-Read `app.py` first: which commands there are, and what they print; `table_commands.py` has those
-that look at a table before training. `options.py` declares the options (`option_words.py`: the
-words they take, `option_values.py` reads the others), `arguments.py` those that commands share, and
-`settings.py` holds what was said. `parts.py` makes rows of it and `data.py` loaders, with
-`target_choice.py` for --target, `part_checks.py` for pictures in several parts, and
-`table_notes.py` for what is worth knowing beforehand. `train.py` is one run (`rehearsal.py` before
-it, `results.py` after it), `predict.py`, `cache.py` and `audit.py` are the other commands, and
-`console.py` is how they talk to their user, with `starting.py` while Keras starts and `progress.py`
-while a run goes on; `reporter.py` says who is told.
+Read `app.py` first: the commands, and what they print; `table_commands.py` has those that examine a
+table before training. `options.py` declares the options and their help (`option_words.py` has the
+words that some accept, `option_values.py` parses the other values), `arguments.py` declares the
+options that several commands share, and `settings.py` holds their values. `parts.py` chooses the
+rows of each part and `data.py` builds the loaders, with `target_choice.py` for --target,
+`part_checks.py` for pictures in several parts, and `table_notes.py` for warnings about a table.
+`train.py` is one run (`rehearsal.py` tries out before it what `results.py` writes after it);
+`predict.py`, `cache.py` and `audit.py` are the other commands. `console.py` prints notes, tables
+and errors, `starting.py` starts Keras quietly, and `progress.py` shows the progress of a run;
+`reporter.py` defines what these can be told.
 """
 
 from multimodal_gen.cli.app import main

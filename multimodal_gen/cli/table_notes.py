@@ -1,6 +1,6 @@
 """What is worth knowing of a table before it is trained on, and costs seconds: captions that tell
 the class, captions in both training and test rows, words for sides where pictures are mirrored.
-`auditing` looks further.
+`inspection/audit/` looks further.
 """
 
 from __future__ import annotations

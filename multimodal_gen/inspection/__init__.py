@@ -1,8 +1,8 @@
-"""Looks at tables, batches, models and speed, and changes nothing. Importing this folder imports no
-Keras.
+"""Examines tables, batches, models and speed, and changes nothing. Importing this folder does not
+import Keras.
 
-Read `audit/` for what is wrong with a table. `plots.py` draws what a model is given and what it
-says, `confusion.py` which classes it takes for which, with `row_text.py` for one row in words and
-pixels, `verdicts.py` for predictions beside the truth, and `layout.py` for text that fits.
-`profiling.py` tells what a sample costs, stage by stage.
+`audit/` finds what is wrong with a table: bad files, duplicates, leaks. `plots.py` draws batches,
+histories and predictions, and `confusion.py` the confusion matrix; `row_text.py` puts one row into
+words and pixels, `verdicts.py` compares predictions with the truth, and `layout.py` makes text fit.
+`profiling.py` measures what a sample costs, stage by stage.
 """

@@ -2,12 +2,13 @@
 
 Read `base.py` first, then `numbers.py`, which is small and the file to copy for a new modality, and
 `checking.py` with `proofs.py`, which prove that a loader keeps the contract. `image/` reads
-pictures, `text/` captions, `arrays.py` arrays (`array_cells.py`: what their cells may be);
-`targets/` holds what is learned. They share `learning.py` (training values in any form) and
-`moments.py` (their means), `drawing.py` (what people are shown), `files.py` (which files may be
-opened, `missing_files.py` where there is none), `vary_with.py` (pictures that vary together),
-`cell_errors.py` (errors with row, column and path), `reading.py` (cells read with their errors, by
-threads for a whole table) and `stages.py` (clocks for the steps from a cell to a batch).
+pictures, `text/` captions (and pads them), `arrays.py` arrays (`array_cells.py`: what their cells
+may hold); `targets/` holds what a model learns. They share `learning.py` (training values in any
+form) and `moments.py` (their means), `drawing.py` (what people are shown), `files.py` (opens files
+and URLs, within limits; `missing_files.py` suggests a fix if there is no file), `vary_with.py` (the
+argument for pictures that vary together), `cell_errors.py` (errors with row, column and path),
+`reading.py` (reads many cells and collects their errors; batches are read in `batch/`) and
+`stages.py` (clocks for the steps from a cell to a batch).
 """
 
 from multimodal_gen.loaders.arrays import ArrayLoader

@@ -1,5 +1,5 @@
-"""What arguments must be that many public functions have: switches, seeds, and columns that are
-named once.
+"""Checks of arguments that many functions have: positive integers, choices, switches, seeds, and
+columns that are named once.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Which rows go into which batch, in which order, with which random streams. Pure arithmetic, no
-data.
+"""The order of rows in an epoch, their batches and their random streams. Pure arithmetic, no data.
 
 Everything is a function of `(seed, epoch, batch index)` for rows and of `(seed, epoch, row
 position, column)` for randomness, so nothing depends on what was asked before, on threads, or on

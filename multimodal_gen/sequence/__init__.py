@@ -5,7 +5,8 @@ read `reader.py`, which Keras calls, `epoch_checks.py`, which runs before each e
 `read_ahead.py`, which starts the next batches. `input_names.py` and `output_shapes.py` check that a
 model fits the data. `state.py` saves a position, `replay.py` makes one row again, and `resume/`
 continues an interrupted training run. `keras_inside/` holds everything that depends on private
-parts of Keras. Importing this folder does not import Keras.
+parts of Keras, such as finding the epoch of a running `fit`. The order of rows in an epoch is made
+in `rows/plan.py`, and the batches in `batch/`. Importing this folder does not import Keras.
 """
 
 from __future__ import annotations

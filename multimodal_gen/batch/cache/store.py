@@ -1,4 +1,4 @@
-"""The interface: `ArrayCache(directory).of(loader).read(cell)` instead of `loader.read(cell)`."""
+"""The interface of the cache: `ArrayCache(directory).of(loader)` reads cells as `loader` does."""
 
 from __future__ import annotations
 

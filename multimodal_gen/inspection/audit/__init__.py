@@ -1,12 +1,12 @@
-"""Look at every cell of a table before training does: what cannot be read, what is odd, what is
-there twice.
+"""Examines every cell of a table before training: unreadable cells, odd ones, and duplicates.
 
-Read `gathering.py` first, which puts it together; `findings.py` lists what may be found, `parts.py`
-says which part a row is in, and `report.py` holds what came out. `reading.py` reads the cells,
-pictures with `pictures.py` and `endings.py`, and keeps `records.py`; `looks.py`, `texts.py`,
-`labels.py` and `sides.py` find what is odd; `clusters.py` finds what appears twice, with
-`neighbours.py` for candidates and `alike.py` to confirm them; `page.py` draws the page,
-`dropping.py` chooses the rows of the clean table, and `writing.py` writes it.
+Read `gathering.py` first, which puts the steps together; `findings.py` lists the kinds of problems,
+`parts.py` says which part a row is in, and `report.py` holds the result. `reading.py` reads the
+cells on threads; `pictures.py` decodes and hashes one picture, `endings.py` finds truncated files,
+and `records.py` keeps the results on disk. Odd cells are found by `looks.py` (pictures), `texts.py`
+(captions), `labels.py` (labels) and `sides.py` (words such as left and right). Duplicates are found
+by `clusters.py`, with candidates from `neighbours.py` that `alike.py` confirms. `page.py` writes
+the HTML page, `dropping.py` chooses the rows of the clean table, and `writing.py` writes it.
 """
 
 from multimodal_gen.inspection.audit.gathering import audit

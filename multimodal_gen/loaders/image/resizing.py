@@ -1,4 +1,4 @@
-"""Bring pictures to one size and colour mode: cropping, padding, and resizing with Pillow.
+"""Bring pictures to one size and colour mode: turn upright, crop, pad and resize with Pillow.
 
 `turbo.py` does the same for JPEG files with other libraries, faster.
 """

@@ -1,9 +1,9 @@
 """Targets: loaders in the y position, which also define the model's output and its scores.
 
-Read `base.py` first, with `checking.py` for the proof that one keeps its contract, `judgement.py`
-for predictions beside the truth and `balance.py` for classes that count alike, then one file for
-each: `class_label.py`, `multi_label.py` (with `label_cells.py` for cells of several labels; both
-use `names.py`), `numbers.py`, `inputs.py` (the input itself), and `masked_tokens.py`. `losses.py`
-has the losses that Keras does not have; it imports Keras, and targets import it only when asked for
-their loss.
+Read `base.py` first, with `checking.py`, which proves that a target keeps its contract,
+`judgement.py`, which compares predictions with the truth, and `balance.py`, which counts classes
+and works out `class_weight="balanced"`. Then there is one file per target: `class_label.py`,
+`multi_label.py` (`label_cells.py` parses cells of several labels; both use `names.py`),
+`numbers.py`, `inputs.py` (the input itself), and `masked_tokens.py`. `losses.py` has losses and
+metrics that Keras lacks; it imports Keras, and targets import it only when asked for their loss.
 """

@@ -1,6 +1,7 @@
-"""Text to token ids with the tokenizers library, at a fixed length.
+"""Encodes a text as token ids and pads or cuts them to a fixed length.
 
-`vocabulary.py` trains tokenizers.
+The tokenizers library finds the tokens; padding with 0 is done here. `vocabulary.py` trains
+tokenizers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finds out which method of Keras is running, and why it reads batches.
+"""Finds the epoch of a running `fit`, and which method of Keras reads a batch and why.
 
 The hooks of a dataset do not say: they also run before training, in a different order on each
 backend, and none of them gets the epoch. `fit` knows the epoch and is on the stack when it begins

@@ -1,4 +1,9 @@
-"""The epoch as Keras itself reports it to callbacks, before the first batch is read."""
+"""A callback that sets a sequence's epoch to that of `fit`, and the pass over the data that an
+epoch of Keras belongs to.
+
+Keras tells callbacks the epoch before it reads a batch. Without this callback, `calls.py` finds the
+epoch of a running `fit`.
+"""
 
 from __future__ import annotations
 
