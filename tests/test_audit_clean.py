@@ -169,8 +169,10 @@ def test_a_missing_cell_stays_missing_and_numbers_keep_their_text(tmp_path: Path
 
 
 def test_the_command_refuses_pictures_in_a_csv_before_it_reads_them(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    cells = [{"bytes": (tmp_path / "a.png").read_bytes(), "path": "a.png"}] * 4
+    cells = []
+    for row in range(4):
+        Image.new("RGB", (8, 8), (60 * row, 0, 0)).save(tmp_path / "a.png")
+        cells.append({"bytes": (tmp_path / "a.png").read_bytes(), "path": "a.png"})
     pq.write_table(pa.table({"image": cells, "label": [0, 1, 0, 1]}), tmp_path / "hub.parquet")
     arguments = (
         "audit",

@@ -5,8 +5,9 @@ Read `gathering.py` first, which puts the steps together; `findings.py` lists th
 cells on threads; `pictures.py` decodes and hashes one picture, `endings.py` finds truncated files,
 and `records.py` keeps the results on disk. Odd cells are found by `looks.py` (pictures), `texts.py`
 (captions), `labels.py` (labels) and `sides.py` (words such as left and right). Duplicates are found
-by `clusters.py`, with candidates from `neighbours.py` that `alike.py` confirms. `page.py` writes
-the HTML page, `dropping.py` chooses the rows of the clean table, and `writing.py` writes it.
+by `clusters.py`, with candidates from `neighbours.py` that `alike.py` confirms, and `whole_rows.py`
+compares all inputs of a row at once. `page.py` writes the HTML page, `dropping.py` chooses the rows
+of the clean table, and `writing.py` writes it.
 """
 
 from multimodal_gen.inspection.audit.gathering import audit

@@ -82,22 +82,37 @@ def alike_pictures(
             alike.
         threads: Threads that compare.
     """
-    exact = np.full(len(places), -1, "int64")
     rows = np.flatnonzero(places >= 0)
     if len(rows):
         rows = rows[np.asarray(records["spread"])[places[rows]] >= least_spread]
+    counted = np.full(len(places), -1, "int64")
+    counted[rows] = places[rows]
+    exact = contents_of(records, counted)
     if not len(rows):
         return Alike(column, exact, exact)
-    digests = (
-        np.ascontiguousarray(np.asarray(records["digest"])[places[rows]]).view("<u8").reshape(-1, 2)
-    )
-    exact[rows] = np.unique(digests, axis=0, return_inverse=True)[1].reshape(-1)
     _, first = np.unique(exact[rows], return_index=True)
     chosen = rows[first]
     pairs = _copies(lambda place: read(int(chosen[place])), records, places[chosen], threads)
     cluster = exact.copy()
     cluster[rows] = joined(len(chosen), pairs)[exact[rows]]
     return Alike(column, exact, cluster)
+
+
+def contents_of(records: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """`(rows,) int64`: equal numbers for pictures whose files have the same bytes, counting from 0;
+    -1 for rows without a record.
+
+    Args:
+        records: All records.
+        places: For each row, the place of its record, or -1.
+    """
+    contents = np.full(len(places), -1, "int64")
+    rows = np.flatnonzero(places >= 0)
+    if len(rows):
+        digests = np.ascontiguousarray(np.asarray(records["digest"])[places[rows]])
+        halves = digests.view("<u8").reshape(-1, 2)
+        contents[rows] = np.unique(halves, axis=0, return_inverse=True)[1].reshape(-1)
+    return contents
 
 
 def _copies(
@@ -177,8 +192,7 @@ def describe(
     """
     findings = []
     for rows in groups(alike.cluster):
-        # Of a picture that a hundred thousand rows share, each is compared with some of them.
-        near = rows[:_MOST_COMPARED]
+        near = _compared(rows, parts.codes, labels)
         of_part, of_content = parts.codes[near], alike.exact[near]
         for row in rows:
             others = near != row
@@ -211,6 +225,19 @@ def describe(
                     )
                     findings.append(Finding(int(row), alike.column, "conflicting labels", message))
     return findings
+
+
+def _compared(rows: np.ndarray, codes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    # Of a picture that a hundred thousand rows share, each is compared with some of them: among
+    # these are two of every part and one of two labels, so that nothing is missed.
+    if len(rows) <= _MOST_COMPARED:
+        return rows
+    chosen = [rows[:_MOST_COMPARED]]
+    chosen += [rows[codes[rows] == part][:2] for part in np.unique(codes[rows])]
+    if labels is not None:
+        own = labels[rows]
+        chosen += [rows[own == label][:1] for label in np.unique(own[own >= 0])[:2]]
+    return np.unique(np.concatenate(chosen))
 
 
 def groups(numbers: np.ndarray) -> list[np.ndarray]:

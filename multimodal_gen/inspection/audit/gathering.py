@@ -18,6 +18,7 @@ from multimodal_gen.inspection.audit.clusters import (
     Parts,
     alike_pictures,
     chained,
+    contents_of,
     describe,
     joined,
     numbered,
@@ -29,13 +30,18 @@ from multimodal_gen.inspection.audit.looks import LEAST_SPREAD, look_at, range_n
 from multimodal_gen.inspection.audit.page import page
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.pictures import PictureReader
-from multimodal_gen.inspection.audit.reading import name_of, read_others, read_pictures
+from multimodal_gen.inspection.audit.reading import blank_notes, name_of, read_others, read_pictures
 from multimodal_gen.inspection.audit.records import Records
 from multimodal_gen.inspection.audit.report import Audit, View
 from multimodal_gen.inspection.audit.sides import side_note
+from multimodal_gen.inspection.audit.whole_rows import (
+    alike_rows,
+    contradiction_note,
+    contradictory,
+    usable_rows,
+)
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import cells_of, check_columns
 
 # A share of rows with a duplicate from which duplicates are the nature of the table, and no finding
@@ -140,19 +146,16 @@ class _Gathering:
         self.readers, self.records, self.places, self.findings = readers, records, places, findings
         self.notes: list[str] = []
         self.alike: list[Alike] = []
+        # Of each input, equal numbers for equal content.
+        self.contents: list[np.ndarray] = []
+        self.whole: Alike | None = None
         self.threads, self.progress = threads, progress
         self.labels: np.ndarray | None = None
 
     def finish(self, ignore: Sequence[str]) -> Audit:
         if self.target is not None:
             self._look_at_labels(self.target)
-        for loader in self.loaders:
-            if loader.missing == "blank":
-                blank = sum(map(is_missing, cells_of(self.rows, loader.column)))
-                rows = "1 row has no value, and is"
-                rows = rows if blank == 1 else f"{blank:,} rows have no value, and are"
-                if blank:
-                    self.notes.append(f"{name_of(loader)}: {rows} blank in training")
+        self.notes += blank_notes(self.rows, self.loaders)
         for reader in self.readers:
             self._look_at_pictures(reader)
         texts = [one for one in self.loaders if one.reads_text and isinstance(one.column, str)]
@@ -161,12 +164,14 @@ class _Gathering:
         pictures = {str(reader.loader.column) for reader in self.readers}
         for loader in self.loaders:
             if loader not in texts and name_of(loader) not in pictures:
-                self.findings += read_others(self.rows, loader, self.progress)
+                found, contents = read_others(self.rows, loader, self.progress)
+                self.findings, self.contents = self.findings + found, [*self.contents, contents]
+        self._look_at_whole_rows()
         kept = [one for one in self.findings if one.kind not in ignore]
         pairs = [chained(one.cluster) for one in self.alike]
         duplicates = joined(len(self.rows), np.concatenate([np.zeros((0, 2), "int64"), *pairs]))
-        contents = Contents(self.rows, self.parts, self.loaders, self.labels, self.alike)
-        dropped = dropped_rows(kept, contents)
+        known = Contents(self.parts, self.labels, self.alike, self.whole)
+        dropped = dropped_rows(kept, known, ignore)
         return Audit(
             as_frame(kept, self.rows.index),
             tuple(self.notes),
@@ -190,12 +195,10 @@ class _Gathering:
     def _look_at_pictures(self, reader: PictureReader) -> None:
         column = str(reader.loader.column)
         cells, places = self.rows[column].array, self.places[column]
-
-        def path_of(row: int) -> str | None:
-            return reader.path_of(cells[row])
-
-        shape = reader.loader.spec.shape
-        self.findings += look_at(column, self.records, places, path_of, (shape[0], shape[1]))
+        height, width = reader.loader.spec.shape[:2]
+        self.findings += look_at(
+            column, self.records, places, lambda row: reader.path_of(cells[row]), (height, width)
+        )
         self.notes += range_notes(column, self.records, places)
         alike = alike_pictures(
             column,
@@ -206,6 +209,7 @@ class _Gathering:
             self.threads,
         )
         self.alike.append(alike)
+        self.contents.append(contents_of(self.records, places))
         found = describe(alike, self.rows.index, self.parts, self.labels, self._label_of, "picture")
         within = [one for one in found if one.kind in ("duplicate", "near duplicate")]
         if len(within) > max(_FEW_ROWS, _BY_NATURE * len(self.rows)):
@@ -219,10 +223,24 @@ class _Gathering:
             )
         self.findings += found
 
+    def _look_at_whole_rows(self) -> None:
+        if all(loader.spec.kind == "vector" for loader in self.loaders):
+            # A few numbers are equal by chance.
+            return
+        name = ", ".join(map(name_of, self.loaders))
+        self.whole = alike_rows(name, self.contents, usable_rows(len(self.rows), self.findings))
+        found = describe(
+            self.whole, self.rows.index, self.parts, self.labels, self._label_of, "inputs"
+        )
+        known = {(one.position, one.kind) for one in self.findings}
+        self.findings += [one for one in found if (one.position, one.kind) not in known]
+        self.notes += contradiction_note(name, contradictory(self.whole.exact, self.labels))
+        self.alike.append(self.whole)
+
     def _look_at_texts(self, loader: Loader) -> None:
         column = str(loader.column)
         texts = [cell if isinstance(cell, str) else None for cell in cells_of(self.rows, column)]
-        self.findings += read_others(self.rows, loader, self.progress)
+        self.findings += read_others(self.rows, loader, self.progress)[0]
         self.findings += words.odd_lengths(column, texts)
         covered = loader.text_coverage([text for text in texts if text is not None])
         self.notes += [] if covered is None else [f"{column}: {covered}"]
@@ -238,9 +256,9 @@ class _Gathering:
         ]
         near = numbered([None if text is None else words.digest(text) for text in said])
         exact = numbered([None if text is None else words.digest(text) for text in texts])
+        self.contents.append(exact.copy())
         exact[near < 0] = -1
-        classes = self.labels if isinstance(self.target, Target) else None
-        idle = words.telling_nothing(near, classes)
+        idle = words.telling_nothing(near, self.labels)
         sizes = np.bincount(near[near >= 0], minlength=1)
         for row in np.flatnonzero(idle):
             message = f"{sizes[near[row]]:,} rows have this caption: {words.shortened(texts[row])}"
@@ -251,7 +269,13 @@ class _Gathering:
             self.notes.append(
                 f"{column}: {shared.mean():.0%} of the rows share their caption with another row"
             )
-            self._add_spellings(column, texts, near, exact)
+            spelled = words.other_spellings(column, texts, near, exact, self.rows.index)
+            if len(spelled) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(texts)):
+                self.findings += spelled
+            else:
+                self.notes.append(
+                    f"{column}: {len(spelled):,} rows have a caption that others spell differently"
+                )
             return
         first = np.unique(near, return_index=True)[1]
         first = first[near[first] >= 0]
@@ -268,29 +292,6 @@ class _Gathering:
         self.findings += describe(
             alike, self.rows.index, self.parts, labels, self._label_of, "caption"
         )
-
-    def _add_spellings(
-        self, column: str, texts: list[str | None], near: np.ndarray, exact: np.ndarray
-    ) -> None:
-        found = []
-        frame = pd.DataFrame({"near": near, "exact": exact})[near >= 0]
-        several = frame.groupby("near")["exact"].nunique()
-        for _, group in frame[frame["near"].isin(several.index[several > 1])].groupby("near"):
-            usual = group["exact"].mode().iloc[0]
-            like = group.index[group["exact"] == usual][0]
-            for row in group.index[group["exact"] != usual]:
-                label = repr(self.rows.index[[like]].tolist()[0])
-                message = (
-                    f"{words.shortened(texts[row])} is written {words.shortened(texts[like])} at "
-                    f"index {label}"
-                )
-                found.append(Finding(int(row), column, "near duplicate", message))
-        if len(found) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(texts)):
-            self.findings += found
-        else:
-            self.notes.append(
-                f"{column}: {len(found):,} rows have a caption that others spell in another way"
-            )
 
     def _label_of(self, row: int) -> str:
         assert self.target is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -105,25 +106,45 @@ def _look_at_rows(
 
 def read_others(
     table: pd.DataFrame, loader: Loader, progress: Callable[[int], None]
-) -> list[Finding]:
+) -> tuple[list[Finding], np.ndarray]:
     """Read every cell of a loader that is cheap to read, or that nothing more is known of; find
     those it refuses.
+
+    Returns:
+        The findings; and `(rows,) int64`, equal numbers for equal arrays, -1 where there is none.
     """
     column = name_of(loader)
     findings = []
+    known: dict[bytes, int] = {}
+    contents = np.full(len(table), -1, "int64")
     for row, cell in enumerate(cells_of(table, loader.column)):
         if loader.missing == "blank" and is_missing(cell):
             progress(1)
             continue
         try:
-            read_at(loader, cell, table.index[row])
+            array = read_at(loader, cell, table.index[row])
+            digest = blake2b(array.tobytes(), digest_size=16).digest()
+            contents[row] = known.setdefault(digest, len(known))
         except LoadError as error:
             missing = not isinstance(cell, tuple) and is_missing(cell)
             findings.append(
                 Finding(row, column, "missing" if missing else "unreadable", in_words(error))
             )
         progress(1)
-    return findings
+    return findings, contents
+
+
+def blank_notes(table: pd.DataFrame, loaders: Iterable[Loader]) -> list[str]:
+    """How many rows each input that may be missing has no value in, in words."""
+    notes = []
+    for loader in loaders:
+        if loader.missing == "blank":
+            blank = sum(map(is_missing, cells_of(table, loader.column)))
+            rows = "1 row has no value, and is"
+            rows = rows if blank == 1 else f"{blank:,} rows have no value, and are"
+            if blank:
+                notes.append(f"{name_of(loader)}: {rows} blank in training")
+    return notes
 
 
 def name_of(loader: Loader) -> str:

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
 from multimodal_gen.inspection.audit.findings import Finding
 
@@ -67,6 +68,37 @@ def odd_lengths(column: str, texts: Sequence[str | None]) -> list[Finding]:
             message = f"{lengths[row]:,} characters, where half of the captions have {usual:,.0f}"
             findings.append(Finding(row, column, "long caption", message))
     return findings
+
+
+def other_spellings(
+    column: str,
+    texts: Sequence[str | None],
+    near: np.ndarray,
+    exact: np.ndarray,
+    index: pd.Index,
+) -> list[Finding]:
+    """Find captions that most rows with the same words write in another way.
+
+    Args:
+        column: Their column.
+        texts: The captions.
+        near: `(rows,) int64`, equal for the same words; -1 for rows that do not count.
+        exact: `(rows,) int64`, equal for the same text.
+        index: The table's index.
+    """
+    found = []
+    frame = pd.DataFrame({"near": near, "exact": exact})[near >= 0]
+    several = frame.groupby("near")["exact"].nunique()
+    for _, group in frame[frame["near"].isin(several.index[several > 1])].groupby("near"):
+        usual = group["exact"].mode().iloc[0]
+        like = group.index[group["exact"] == usual][0]
+        for row in group.index[group["exact"] != usual]:
+            message = (
+                f"{shortened(texts[row])} is written {shortened(texts[like])} at index "
+                f"{index[[like]].tolist()[0]!r}"
+            )
+            found.append(Finding(int(row), column, "near duplicate", message))
+    return found
 
 
 def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
