@@ -44,10 +44,12 @@ class Configurable(metaclass=_ConfigurableType):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        # A class of somebody else's must not take the place of one of ours by its name.
         if cls.__module__.partition(".")[0] == __name__.partition(".")[0]:
             _OWN_CLASSES[cls.__name__] = cls
 
     def __setattr__(self, name: str, value: Any) -> None:
+        # The metaclass sets it after the constructor, which may still assign.
         if "_arguments" in self.__dict__:
             raise AttributeError(
                 f"{type(self).__name__} is immutable: build a new one, for example with "
@@ -74,6 +76,7 @@ class Configurable(metaclass=_ConfigurableType):
         return serialize(self) == serialize(other)
 
     def __hash__(self) -> int:
+        # Configs hold lists and mappings, which have no hash.
         return hash((type(self).__name__, repr(serialize(self))))
 
     def __repr__(self) -> str:
@@ -160,6 +163,7 @@ def deserialize(value: Any, custom_objects: Mapping[str, type] | None = None) ->
 
 def _find_class(name: str, custom_objects: Mapping[str, type]) -> type[Configurable]:
     found: Any = custom_objects.get(name) or _OWN_CLASSES.get(name)
+    # Not imported for this: nothing can be registered with Keras before somebody imports it.
     keras = sys.modules.get("keras")
     if found is None and keras is not None:
         found = keras.saving.get_registered_object(name)

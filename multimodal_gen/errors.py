@@ -63,6 +63,7 @@ class LoadError(MultimodalError):
         return f"Cannot load {', '.join(where)}: {self.reason}" if where else self.reason
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # Python would pickle the message alone, and lose the place.
         return _rebuild_load_error, (
             self.reason,
             self.index,

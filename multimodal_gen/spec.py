@@ -41,8 +41,10 @@ class ArraySpec:
             raise ValueError(
                 f"Every axis of `shape` must be a positive integer. Received: shape={self.shape!r}"
             )
+        # Python integers, so that a spec can be written to JSON; the dataclass is frozen.
         object.__setattr__(self, "shape", tuple(int(axis) for axis in shape))
         try:
+            # One name per type ("float" is "float64"), so that specs can be compared.
             object.__setattr__(self, "dtype", np.dtype(self.dtype).name)
         except TypeError:
             raise ValueError(
@@ -82,6 +84,7 @@ def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
     names = {
         name: mask_name(name)
         for name, loader in inputs.items()
+        # An `ArraySpec` says nothing of missing cells, and then there is no mask.
         if getattr(loader, "missing", None) == "blank"
     }
     taken = [mask for mask in names.values() if mask in inputs]

@@ -219,11 +219,11 @@ def test_every_border_and_interpolation_suits_every_operation(
         (lambda: RandomZoom(0.1, fill_value="red"), "`fill_value` must be a number"),
         (
             lambda: RandomCrop(0, 4),
-            "`height` must be a positive number of pixels. Received: height=0",
+            "`height` must be a positive integer. Received: height=0",
         ),
         (
             lambda: RandomCrop(4, 0.5),
-            "`width` must be a positive number of pixels. Received: width=0.5",
+            "`width` must be a positive integer. Received: width=0.5",
         ),
         (
             lambda: RandomResizedCrop((0.5, 1.5)),

@@ -14,6 +14,7 @@ import pytest
 
 import multimodal_gen as mg
 from multimodal_gen.models import BackboneBranch, ImageBranch
+from multimodal_gen.rows.checks import check_at_least, check_choice
 from multimodal_gen.rows.plan import Plan
 
 TABLE = pd.DataFrame(
@@ -203,3 +204,35 @@ def test_a_number_to_predict_that_is_named_twice_is_refused() -> None:
         ValueError, match=r"one or more different names. Received: column=\['x', 'x'\]"
     ):
         mg.NumericTarget(["x", "x"])
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, float("nan"), [1.0, -1.0], np.array([0.0, np.nan])])
+def test_a_number_below_its_bound_is_refused_and_so_is_nan(value: Any) -> None:
+    check_at_least(0, epsilon=0, std=[0.0, 2.5], epoch=np.int64(3))
+    with pytest.raises(ValueError, match="`epsilon` must be at least 0. Received: epsilon="):
+        check_at_least(0, epsilon=value)
+
+
+@pytest.mark.parametrize("value", ["Joint", ["joint"], None, np.array(["joint", "late"])])
+def test_only_one_of_the_words_is_a_choice(value: Any) -> None:
+    check_choice("fusion", "joint", ["joint", "late"])
+    with pytest.raises(
+        ValueError,
+        match=r"`fusion` must be one of \['joint', 'late'\] or a Fusion. Received: fusion",
+    ):
+        check_choice("fusion", value, ["joint", "late"], " or a Fusion")
+
+
+def test_arguments_of_several_rooms_are_checked_in_one_place() -> None:
+    with pytest.raises(
+        ValueError, match=r"`missing` must be one of .* Received: missing=\['mean'\]"
+    ):
+        mg.NumericLoader("number", mean=[0.0], scale=[1.0], missing=["mean"])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`sequence_length` must be a positive integer"):
+        TOKENS.replace(encoder=TOKENS.encoder.replace(sequence_length=2.5))
+    with pytest.raises(
+        ValueError, match="`units` must be a positive integer. Received: units=True"
+    ):
+        mg.NumericTarget("number", units=True)
+    with pytest.raises(ValueError, match="`num_ops` must be a positive integer. Received: num_ops"):
+        mg.augment.RandAugment(True)

@@ -112,7 +112,7 @@ def test_missing_texts_are_left_out_of_training_and_refused_when_read() -> None:
         ({"model": "gpt"}, "`model` must be .*gpt"),
         ({"output_mode": "vector"}, "`output_mode` must be .*vector"),
         ({"vocabulary_size": 3}, "`vocabulary_size` must be at least 4"),
-        ({"sequence_length": 0}, "`sequence_length` must be positive"),
+        ({"sequence_length": 0}, "`sequence_length` must be a positive integer"),
         ({"padding": "both", "sequence_length": 3}, "`padding` must be .*both"),
     ],
 )

@@ -49,6 +49,8 @@ class FromLibrary:
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Apply the transform, seeded with a number drawn from `rng`."""
+        # NumPy's global generator takes seeds below 2**32. The transform gets a copy of the image,
+        # because some write into it, and it may be the table's own memory.
         with _LOCK, self._seeded(int(rng.integers(2**32))):
             result = self.transform(image=image.copy())
         try:
@@ -66,11 +68,14 @@ class FromLibrary:
 
     @contextmanager
     def _seeded(self, seed: int) -> Iterator[None]:
+        # albumentations has this method. Its transforms keep random states of their
+        # own, and the global seeds below do not reach them.
         set_seed = getattr(self.transform, "set_random_seed", None)
         if callable(set_seed):
             set_seed(seed)
             yield
             return
+        # A script's own draws must not depend on how many pictures were read in between.
         python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002

@@ -119,6 +119,8 @@ def apply_drawn(
             if fill is not None and operation.fill not in (None, fill):
                 result, matrix = _moved(result, matrix, fill, warp, nearest), np.eye(3)
             frame = frame or (image.shape[0], image.shape[1])
+            # A matrix leads from the result back to the source, so a later operation stands on the
+            # right.
             matrix = matrix @ _in_proportion(operation, image.shape[:2], frame, rng)
             fill = operation.fill or fill
         else:
@@ -135,6 +137,7 @@ def _moved(
     nearest: bool,
 ) -> np.ndarray:
     filled = fill or Fill()
+    # A mask holds class numbers: the mean of two of them would be a third class.
     return warp(image, matrix, filled._replace(interpolation="nearest") if nearest else filled)
 
 
@@ -149,6 +152,7 @@ def _in_proportion(
         return matrix
     # Multiplied before it is divided, so that what ends at a border goes on to end there.
     (height, width), (high, wide) = shape, frame
+    # Shear terms change with the sides, as x and y are stretched differently.
     (a, b, c), (d, e, f) = np.asarray(matrix, "float64")[:2]
     x, y = (width * high, height * wide)
     return np.array(

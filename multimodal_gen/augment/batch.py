@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.config import Configurable
+from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.spec import ArraySpec, bare, by_name, mask_name
 
 # Axes of pictures in a batch.
@@ -67,8 +68,7 @@ class _Mix(BatchAugmentation):
     def __post_init__(self) -> None:
         if not self.alpha > 0:
             raise ValueError(f"`alpha` must be positive. Received: alpha={self.alpha!r}")
-        if self.text not in ("heavier", "joined"):
-            raise ValueError(f'`text` must be "heavier" or "joined". Received: text={self.text!r}')
+        check_choice("text", self.text, ("heavier", "joined"))
 
     def _mixed(
         self,
@@ -89,6 +89,8 @@ class _Mix(BatchAugmentation):
             elif spec.kind in ("tokens", "ngrams"):
                 inputs[name] = self._texts(own, other, weights, spec.kind)
             elif spec.kind == "presence":
+                # `_pair` gave both rows the array that one of them has, so the mixture has the
+                # input.
                 inputs[name] = np.maximum(own, other)
             elif np.dtype(spec.dtype).kind == "f":
                 inputs[name] = _blend(own, other, weights)
@@ -104,6 +106,7 @@ class _Mix(BatchAugmentation):
         targets = by_name(batch.target)
         for name, array in targets.items():
             targets[name] = self._target(array, partners, weights, name, image)
+        # What is seen of a row counts by that row's weight.
         row_weights = by_name(batch.sample_weight)
         for name, array in row_weights.items():
             row_weights[name] = _blend(array, array[partners], weights)
@@ -135,6 +138,7 @@ class _Mix(BatchAugmentation):
         self, own: np.ndarray, other: np.ndarray, weights: np.ndarray, kind: str
     ) -> np.ndarray:
         if self.text == "heavier":
+            # Ids are names of words, so there is nothing between two of them.
             heavier = weights >= 0.5
             return np.where(heavier.reshape(-1, *[1] * (own.ndim - 1)), own, other)
         join = _join_tokens if kind == "tokens" else _join_ngrams
@@ -197,6 +201,7 @@ class CutMix(_Mix):
             )
         rows = len(next(iter(batch.inputs.values())))
         partners = _partners(rows, rng)
+        # A rectangle that takes the square root of a share from both sides covers that share.
         sides = np.sqrt(1 - rng.beta(self.alpha, self.alpha, rows))
         # Top, left, bottom, right, in shares of height and width.
         centres = rng.random((rows, 2))
@@ -207,6 +212,8 @@ class CutMix(_Mix):
         )
         # On the pixels of the first picture, so that its areas are exact.
         boxes = np.rint(boxes * (*grid, *grid)) / (*grid, *grid)
+        # From what is left of the rectangle after clipping and rounding, and not from the share
+        # that was drawn: the target must say what is seen.
         weights = 1 - (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
         def paste(own: np.ndarray, other: np.ndarray, row: int) -> np.ndarray:
@@ -241,13 +248,16 @@ def _pair(batch: Batch, name: str, partners: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _blend(own: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    # float32, because NumPy would blend a whole batch of pictures in float64 otherwise.
     share = weights.astype("float32").reshape(-1, *[1] * (own.ndim - 1))
     mixed = share * own + (1 - share) * other
+    # Rounded: cutting off the fraction would darken pictures by half a level on average.
     return np.rint(mixed).astype(own.dtype) if own.dtype.kind in "ui" else mixed.astype(own.dtype)
 
 
 def _join_tokens(own: np.ndarray, other: np.ndarray, weight: float) -> np.ndarray:
     first, second = (own, other) if weight >= 0.5 else (other, own)
+    # Repeating a caption would not be the same caption. A batch of one row is its own partner.
     if np.array_equal(first, second):
         return first
     joined = np.concatenate([first[first != 0], second[second != 0]])[: len(own)]
@@ -258,10 +268,13 @@ def _join_tokens(own: np.ndarray, other: np.ndarray, weight: float) -> np.ndarra
 
 
 def _join_ngrams(own: np.ndarray, other: np.ndarray, weight: float) -> np.ndarray:
+    # Ids as they are, weights by the share of their row; n-grams of both captions add up.
     pairs = np.concatenate([own * (1, weight), other * (1, 1 - weight)])
     pairs = pairs[pairs[:, 0] > 0]
     ids, where = np.unique(pairs[:, 0].astype(own.dtype), return_inverse=True)
     sums = np.bincount(where, pairs[:, 1], minlength=len(ids))
+    # Stable, so that among equal weights the same ones stay on every machine. Sorted again, because
+    # the encoder gives ids in increasing order.
     heaviest = np.sort(np.argsort(-sums, kind="stable")[: len(own)])
     result = np.zeros_like(own)
     result[: len(heaviest), 0], result[: len(heaviest), 1] = ids[heaviest], np.rint(sums[heaviest])

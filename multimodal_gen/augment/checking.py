@@ -21,6 +21,7 @@ from multimodal_gen.config import Configurable, classes_in, deserialize, seriali
 from multimodal_gen.errors import LoaderError
 from multimodal_gen.spec import ArraySpec, spec_problem
 
+# An operation that acts half of the time does nothing in all eight once in 256 times.
 _SEEDS = range(8)
 
 
@@ -70,6 +71,7 @@ def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any =
     for example in examples:
         for seed in _SEEDS:
             first = _varied(operation, example, seed, name, tokens)
+            # The same object once more: one that counts its calls differs only here.
             for when, other in (("twice", operation), *others):
                 if not alike(first, _varied(other, example, seed, name, tokens)):
                     raise LoaderError(
@@ -79,6 +81,8 @@ def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any =
 
 
 def _varied(operation: Any, example: Any, seed: int, name: str, tokens: Any) -> Any:
+    # Arrays are frozen, but other parts of an example can still be changed in place, which only a
+    # comparison with a copy shows.
     before, given, rng = copy.deepcopy(example), frozen(example), random_stream(seed)
     with unwritten(f"{name} must return new arrays, not write into those it got."):
         if isinstance(operation, SampleAugmentation):
@@ -104,6 +108,7 @@ def _varied(operation: Any, example: Any, seed: int, name: str, tokens: Any) -> 
 
 def _check_kept(before: Any, after: Any, name: str) -> None:
     if isinstance(before, tuple):
+        # Cells may be replaced by any other cells; only arrays have a shape to keep.
         before, after = before[1], after[1]
     if type(after) is not type(before):
         raise LoaderError(
@@ -183,6 +188,7 @@ def unwritten(rule: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
+        # NumPy raises a plain ValueError, so only its words tell this one from the operation's own.
         if "read-only" in str(error):
             raise LoaderError(rule) from error
         raise
@@ -198,6 +204,7 @@ def alike(one: Any, other: Any) -> bool:
         same = one.dtype == other.dtype and one.shape == other.shape
         if one.dtype == object:
             return same and all(map(alike, one.ravel().tolist(), other.ravel().tolist()))
+        # By their bytes, because NaN is not equal to itself and 0.0 is equal to -0.0.
         return same and one.tobytes() == other.tobytes()
     if isinstance(one, Sample | Batch):
         return all(
@@ -208,4 +215,5 @@ def alike(one: Any, other: Any) -> bool:
         return list(one) == list(other) and all(alike(one[name], other[name]) for name in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(alike, one, other))
+    # NaN outside of arrays.
     return bool(one == other) or (one != one and other != other)

@@ -45,6 +45,7 @@ class RandomBrightness(Augmentation):
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the factor and apply it."""
         factor = draw(self.factor, rng)
+        # Arithmetic on the 256 levels instead of on every pixel.
         tables = (
             tones.LEVELS + 255 * factor if self.method == "add" else tones.LEVELS * (1 + factor)
         )
@@ -139,6 +140,7 @@ class RandomChannelShift(Augmentation):
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the shifts and apply them."""
+        # Three are drawn for grey pictures too, so that the draws that follow are the same ones.
         shifts = np.array(
             [[255 * draw(self.factor, rng)] for _ in range(1 if self.together else 3)]
         )

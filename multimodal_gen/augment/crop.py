@@ -12,6 +12,7 @@ import numpy as np
 
 from multimodal_gen.augment.base import GeometricAugmentation
 from multimodal_gen.augment.parameters import draw, is_number
+from multimodal_gen.rows.checks import check_positive
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,12 +32,7 @@ class RandomCrop(GeometricAugmentation):
     width: int
 
     def __post_init__(self) -> None:
-        for name in ("height", "width"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be a positive number of pixels. Received: {name}={value!r}"
-                )
+        check_positive(height=self.height, width=self.width)
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw where the window lies.
@@ -78,6 +74,8 @@ class RandomResizedCrop(GeometricAugmentation):
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw area, shape and place of the window."""
         area = draw(self.scale, rng)
+        # A window of this area fits if its ratio is between the area and its inverse. Ratios are
+        # brought into that range instead of drawing again, so that every picture takes four draws.
         shapes = [math.log(min(max(ratio, area), 1 / area)) for ratio in self.ratio]
         ratio = math.exp(draw(shapes, rng))
         # Rounding may take a side past the image's by the last bit.

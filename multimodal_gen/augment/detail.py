@@ -62,6 +62,7 @@ class RandomErasing(Augmentation):
                 "An image of one channel takes one `fill_value`, or None. Received: "
                 f"fill_value={self.fill_value!r}"
             )
+        # Draws are below 1, so a factor of 1 always acts and a factor of 0 never does.
         if rng.random() >= self.factor:
             return image
         rows, columns = (self._stretch(length, rng) for length in image.shape[:2])
@@ -74,6 +75,7 @@ class RandomErasing(Augmentation):
         return result
 
     def _stretch(self, length: int, rng: np.random.Generator) -> slice:
+        # Both sides take the square root of a share, so their product is a share of the area.
         covered = round(length * math.sqrt(draw(self.scale, rng, signed=False)))
         start = int(rng.integers(length - covered + 1))
         return slice(start, start + covered)

@@ -42,7 +42,10 @@ class RandomFlip(GeometricAugmentation):
             axis in self.mode and bool(rng.random() < 0.5) for axis in ("horizontal", "vertical")
         )
         return np.array(
-            [[1 - 2 * x, 0, width * x], [0, 1 - 2 * y, height * y], [0, 0, 1]], "float64"
+            # Coordinates start at the corner of the first pixel: x becomes width - x, not width - 1
+            # - x.
+            [[1 - 2 * x, 0, width * x], [0, 1 - 2 * y, height * y], [0, 0, 1]],
+            "float64",
         )
 
 
@@ -140,6 +143,7 @@ class RandomTranslation(Bordered, GeometricAugmentation):
         """
         down = self._shift("height_factor", height, rng)
         right = self._shift("width_factor", width, rng)
+        # The result shows the point of the source that lies as far the other way.
         return np.array([[1, 0, -right], [0, 1, -down], [0, 0, 1]], "float64")
 
     def _shift(self, name: str, length: int, rng: np.random.Generator) -> float:
@@ -178,6 +182,7 @@ class RandomRotation(Bordered, GeometricAugmentation):
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the angle."""
         angle = 2 * math.pi * draw(self.factor, rng)
+        # y points down and the matrix leads back to the source, so this turns counter-clockwise.
         cos, sin = math.cos(angle), math.sin(angle)
         return _about_centre(np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]), height, width)
 
@@ -210,6 +215,7 @@ class RandomShear(Bordered, GeometricAugmentation):
         """Draw the slant along each axis."""
         x, y = draw(self.x_factor, rng), draw(self.y_factor, rng)
         return _about_centre(
+            # The first shear stands on the left, as in `apply_drawn`.
             np.array([[1, x, 0], [0, 1, 0], [0, 0, 1]]) @ [[1, 0, 0], [y, 1, 0], [0, 0, 1]],
             height,
             width,
@@ -217,6 +223,7 @@ class RandomShear(Bordered, GeometricAugmentation):
 
 
 def _about_centre(matrix: np.ndarray, height: int, width: int) -> np.ndarray:
+    # The middle of the image is width / 2, because coordinates start at a corner.
     there = np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1]])
     back = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
     return there @ matrix @ back

@@ -24,8 +24,9 @@ from multimodal_gen.augment.geometric import (
     RandomZoom,
 )
 from multimodal_gen.augment.parameters import is_number
-from multimodal_gen.rows.checks import check_choice
+from multimodal_gen.rows.checks import check_at_least, check_choice
 
+# The arguments that vary pictures, with the defaults of ImageDataGenerator.
 _DEFAULTS: dict[str, Any] = {
     "rotation_range": 0,
     "width_shift_range": 0.0,
@@ -77,6 +78,7 @@ _ELSEWHERE: dict[str, tuple[Any, str]] = {
     ),
 }
 
+# Arguments of its `flow` methods, which are easily taken for its own.
 _OF_FLOW = (
     *(
         "x",
@@ -149,10 +151,13 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
         "fill_value": given["cval"],
         "interpolation": "bilinear" if given["interpolation_order"] else "nearest",
     }
+    # In the order in which ImageDataGenerator acts, as most of these do not commute.
     operations: list[Augmentation] = []
     if turn := _number("rotation_range", given, most=360):
+        # Degrees there, full turns here.
         operations.append(RandomRotation(turn / 360, **borders))
     operations += _shifts(given, borders)
+    # The tangent has no bound near 90 degrees; at 80 it is 5.7.
     if angle := _number("shear_range", given, most=80):
         operations.append(RandomShear(math.tan(math.radians(angle)), **borders))
     low, high = _pair("zoom_range", given)
@@ -165,6 +170,7 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
     ]
     if given["brightness_range"] is not None:
         low, high = _pair("brightness_range", given)
+        # It multiplies, because ImageDataGenerator uses Pillow's ImageEnhance.Brightness.
         operations.append(RandomBrightness((low - 1, high - 1), method="multiply"))
     return operations
 
@@ -174,6 +180,7 @@ def _check_known(arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
         if name in _ELSEWHERE:
             nothing, other = _ELSEWHERE[name]
+            # channels_last asks for what is done anyway.
             if value and value != nothing and (name, value) != ("data_format", "channels_last"):
                 instead.append(f"`{name}` is not an augmentation. Instead, write {other}.")
         elif name not in _DEFAULTS:
@@ -235,6 +242,9 @@ def _shifts(given: dict[str, Any], borders: dict[str, Any]) -> list[Augmentation
         name = f"{axis}_shift_range"
         value = given[name]
         if not is_number(value):
+            # ImageDataGenerator takes a list for a choice, while a pair is a range everywhere here.
+            # It is refused, because reading it as a range would be another augmentation without any
+            # error.
             numbers = isinstance(value, list | tuple | np.ndarray) and all(map(is_number, value))
             unit = "fraction" if numbers and max(value, default=0) < 1 else "pixels"
             hint = (
@@ -244,8 +254,7 @@ def _shifts(given: dict[str, Any], borders: dict[str, Any]) -> list[Augmentation
                 else "a share of the side below 1, or pixels."
             )
             raise ValueError(f"`{name}` must be a number here: {hint} Received: {name}={value!r}")
-        if value < 0:
-            raise ValueError(f"`{name}` must be at least 0. Received: {name}={value!r}")
+        check_at_least(0, **{name: value})
         whole = isinstance(value, int | np.integer)
         unit = "pixels" if value >= 1 else "fraction"
         factors[unit][f"{axis}_factor"] = max(int(value) - 1, 0) if whole else float(value)

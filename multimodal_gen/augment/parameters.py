@@ -17,6 +17,7 @@ Factor = float | Sequence[float]
 
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite number, of Python or NumPy, and no bool."""
+    # True would otherwise stand for the range [-1, 1].
     kinds = int | float | np.integer | np.floating
     return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -32,6 +33,8 @@ def span(factor: Factor, *, signed: bool = True) -> tuple[float, float]:
 def draw(factor: Factor, rng: np.random.Generator, *, signed: bool = True) -> float:
     """Draw evenly from a range."""
     low, high = span(factor, signed=signed)
+    # One draw even where both ends are equal: narrowing one range must not change what is drawn
+    # after it.
     return low + (high - low) * rng.random()
 
 

@@ -22,6 +22,7 @@ from multimodal_gen.augment.geometric import (
     RandomTranslation,
 )
 from multimodal_gen.augment.parameters import Factor, check_span, draw
+from multimodal_gen.rows.checks import check_positive
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def choices(**borders: Any) -> tuple[Choice, ...]:
         borders: The arguments of operations that look beyond the borders.
     """
     return (
+        # The operation that changes nothing is one of the fourteen.
         Choice(lambda amount: RandomShear()),
         Choice(lambda amount: RandomShear((amount, amount), 0.0, **borders), 0.3, 0.99),
         Choice(lambda amount: RandomShear(0.0, (amount, amount), **borders), 0.3, 0.99),
@@ -97,6 +99,7 @@ def choices(**borders: Any) -> tuple[Choice, ...]:
             start=255,
             signed=False,
         ),
+        # These two have no strength.
         Choice(lambda amount: Tone(tones.stretch_contrast)),
         Choice(lambda amount: Tone(tones.equalize)),
     )
@@ -127,10 +130,7 @@ class RandAugment(Bordered, Policy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.num_ops, int | np.integer) or self.num_ops < 1:
-            raise ValueError(
-                f"`num_ops` must be a positive integer. Received: num_ops={self.num_ops!r}"
-            )
+        check_positive(num_ops=self.num_ops)
         check_span("factor", self.factor, least=0, most=1, signed=False, rule=", in [0, 1]")
 
     def draw(self, rng: np.random.Generator) -> list[Operation]:

@@ -122,11 +122,13 @@ class FlipWithWords(SampleAugmentation):
                     f"{list(cells)}. Received: {argument}={name!r}"
                 )
         mirrored, text = bool(rng.random() < self.rate), cells[self.caption]
+        # A missing caption names no side, and its loader reports a cell of another type.
         if not mirrored or not isinstance(text, str):
             return cells, self._mirror if mirrored else None
         partners = {
             one.lower(): other for pair in self.words for one, other in (pair, reversed(pair))
         }
+        # Whole words: "leftover" names no side.
         pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, partners))})\b", re.IGNORECASE)
         if not self.exchange:
             return cells, None if pattern.search(text) else self._mirror
@@ -140,6 +142,7 @@ class FlipWithWords(SampleAugmentation):
     def _mirror(self, sample: Sample) -> Sample:
         images = {name: sample.inputs[name] for name in self._images}
         for name, image in images.items():
+            # Swapping words around an array that cannot be mirrored would make the caption wrong.
             if image.ndim != 3:
                 raise ValueError(
                     f"FlipWithWords mirrors a picture. Received: shape {image.shape} of {name!r}"
@@ -182,13 +185,16 @@ class ModalityDropout(SampleAugmentation):
             raise ValueError(
                 f"`inputs` must name inputs, which are {list(cells)}. Received: {unknown}"
             )
+        # A missing input cannot be dropped, nor be the one that stays.
         there = [name for name, cell in cells.items() if not is_missing(cell)]
+        # Drawn for missing inputs too: filling a hole must not change what happens to the others.
         drawn = zip(names, rng.random(len(names)), strict=True)
         blanked = [name for name, number in drawn if number < self.rate and name in there]
         if blanked and len(blanked) == len(there):
             blanked.pop(int(rng.integers(len(blanked))))
         if not blanked:
             return cells, None
+        # A mask of 0 says that the input is missing. An input of that name is not a mask.
         masks = [mask for mask in map(mask_name, blanked) if mask not in cells]
 
         def blank(sample: Sample) -> Sample:
@@ -199,10 +205,12 @@ class ModalityDropout(SampleAugmentation):
 
 
 def _mirrored(target: Any) -> Any:
+    # Only pictures have three axes; classes and numbers have no sides.
     return target[:, ::-1] if getattr(target, "ndim", 0) == 3 else target
 
 
 def _cased(word: str, like: str) -> str:
+    # A single capital is a word at the start of a sentence.
     if like.isupper() and len(like) > 1:
         return word.upper()
     return word.capitalize() if like[0].isupper() else word

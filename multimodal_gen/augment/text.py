@@ -83,6 +83,7 @@ class RandomWordSwap(TextAugmentation):
     def __call__(self, text: str, rng: np.random.Generator) -> str:
         """Draw which pairs are exchanged."""
         words = _words(text, self)
+        # Also a text in a script without spaces, which is one word here.
         if len(words) < 2:
             return text
         place, moved = 0, False
@@ -92,6 +93,7 @@ class RandomWordSwap(TextAugmentation):
                 words[place], words[place + 1] = words[place + 1], words[place]
                 place, moved = place + 1, True
             place += 1
+        # Unchanged texts keep their line breaks, which joining would replace.
         return " ".join(words) if moved else text
 
 
@@ -144,6 +146,7 @@ class TokenDropout(TokenAugmentation):
     def __call__(self, ids: np.ndarray, rng: np.random.Generator, tokens: Tokens) -> np.ndarray:
         """Draw which tokens are left out."""
         ordinary = tokens.ordinary[ids]
+        # One draw per position, padding included, so the stream does not depend on the length.
         dropped = ordinary & (rng.random(ids.shape) < self.rate)
         if not dropped.any():
             return ids

@@ -72,13 +72,17 @@ class Variation:
     ) -> Iterator[tuple[Augmentation | Operation, np.random.Generator]]:
         bits = np.random.Philox(_ANY)
         state, stream = bits.state, np.random.Generator(bits)
+        # Two words of the row's stream are the key of all its operations.
         state["state"]["key"][:] = rng.bit_generator.random_raw(2)
         seen: Counter[str] = Counter()
         for operation in self.operations:
             name = getattr(operation, "__qualname__", type(operation).__qualname__)
+            # The two low words count the draws, so the streams of two operations never overlap.
+            # Python's `hash` of a name differs from process to process; a checksum does not.
             state["state"]["counter"][:] = (0, 0, zlib.crc32(name.encode()), seen[name])
             seen[name] += 1
             bits.state = state
+            # Policies are opened here, so that their movements are joined with those beside them.
             for one in operation.draw(stream) if isinstance(operation, Policy) else (operation,):
                 yield one, stream
 
@@ -105,6 +109,7 @@ def following(own: Variation, leader: Variation) -> Variation:
                     "`augment=[...]` which operations act on this loader's pictures too, or derive "
                     f"it from `GeometricAugmentation`. Received: vary_with, a loader with {one!r}"
                 )
+        # Colours stay: a mask must not become brighter.
         own = dataclasses.replace(own, operations=tuple(moves(leader.operations)), moves_only=True)
     elif not moved_alike(own, leader):
         raise ValueError(

@@ -47,6 +47,7 @@ def recolor(image: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> 
     """Apply a function to the colours of an image; a fourth channel, alpha, stays as it is."""
     check_image(image)
     colors = image[:, :, :3]
+    # Pillow has no axis for a single channel.
     changed = np.asarray(change(to_picture(colors))).reshape(colors.shape)
     return changed if image.shape[2] < 4 else np.concatenate([changed, image[:, :, 3:]], axis=2)
 
@@ -67,6 +68,8 @@ def map_levels(picture: Image.Image, tables: np.ndarray) -> Image.Image:
 
 def scale_contrast(picture: Image.Image, scale: float) -> Image.Image:
     """Multiply each channel's distance from its mean."""
+    # Each channel has its own mean, as in Keras's RandomContrast. Pillow's ImageEnhance.Contrast
+    # takes the mean grey for all. 256 counts give it without another pass.
     counts = np.array(picture.histogram(), "float64").reshape(-1, 256)
     means = (counts @ LEVELS / counts.sum(axis=1))[:, None]
     return map_levels(picture, means + scale * (LEVELS - means))
@@ -74,6 +77,7 @@ def scale_contrast(picture: Image.Image, scale: float) -> Image.Image:
 
 def scale_saturation(picture: Image.Image, scale: float) -> Image.Image:
     """Multiply each pixel's distance from the grey of equal brightness."""
+    # `blend` goes beyond [0, 1] as well, and clips, so one call takes colour away or adds it.
     return picture if picture.mode == "L" else Image.blend(to_gray(picture), picture, scale)
 
 
@@ -131,11 +135,13 @@ def scale_sharpness(picture: Image.Image, scale: float) -> Image.Image:
 
 def posterize(picture: Image.Image, bits: float) -> Image.Image:
     """Keep the highest `bits` bits, rounded to a whole number, of every level."""
+    # Pillow 13 refuses anything but 1 to 8 bits.
     return ImageOps.posterize(picture, max(1, min(8, round(bits))))
 
 
 def solarize(picture: Image.Image, threshold: float) -> Image.Image:
     """Turn levels above a threshold into their negative."""
+    # Strictly above, so that a threshold of 255 changes nothing; ImageOps.solarize turns white.
     return map_levels(picture, np.where(threshold < LEVELS, 255 - LEVELS, LEVELS))
 
 

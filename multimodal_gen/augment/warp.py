@@ -9,6 +9,8 @@ from PIL import Image
 
 from multimodal_gen.augment.tones import to_picture
 
+# Names of Keras -> modes of `np.pad`. Keras's "reflect" repeats the pixel at the border, and
+# NumPy's "reflect" does not.
 PAD_MODES = {"reflect": "symmetric", "nearest": "edge", "wrap": "wrap", "constant": "constant"}
 RESAMPLING = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR}
 
@@ -47,8 +49,10 @@ def warp(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
         return _mirrored(warp(image, matrix @ mirror, fill), a < 0, e < 0)
     if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
         return image
+    # Pillow can fill what lies beyond the borders with one colour only, so borders are made before.
     padded, left, top = _padded(image, matrix, fill)
     c, f = c + left, f + top
+    # A shift by whole pixels is a slice.
     if (a, b, d, e) == (1, 0, 0, 1) and c.is_integer() and f.is_integer():
         return padded[int(f) : int(f) + height, int(c) : int(c) + width]
     picture, resampling = to_picture(padded), RESAMPLING[fill.interpolation]
@@ -78,6 +82,7 @@ def _mirrored(image: np.ndarray, horizontally: bool, vertically: bool) -> np.nda
 def _padded(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> tuple[np.ndarray, int, int]:
     height, width, _ = image.shape
     corners = matrix[:2] @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
+    # One pixel more than the corners reach, for interpolation.
     left, top = (int(margin) for margin in np.ceil(np.maximum(1 - corners.min(axis=1), 0)))
     right, bottom = (
         int(margin) for margin in np.ceil(np.maximum(1 + corners.max(axis=1) - (width, height), 0))

@@ -26,6 +26,7 @@ def warp_turbo(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
     height, width, channels = image.shape
     if np.array_equal(matrix, np.eye(3)):
         return image
+    # A flip alone is exact, and needs no interpolation.
     for code, mirror in ((1, [[-1, 0, width], [0, 1, 0]]), (0, [[1, 0, 0], [0, -1, height]])):
         if np.array_equal(matrix[:2], mirror):
             return np.asarray(cv2.flip(image, code)).reshape(image.shape)
@@ -38,10 +39,13 @@ def warp_turbo(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
         cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if widen else image,
         centred,
         (width, height),
+        # The matrix leads from the result to the source already; without the flag OpenCV inverts
+        # it.
         flags=_INTERPOLATIONS[fill.interpolation] | cv2.WARP_INVERSE_MAP,
         borderMode=_BORDERS[fill.mode],
         borderValue=(round(fill.value),) * 4,
     )
     if widen:
         result = cv2.cvtColor(result, cv2.COLOR_RGBA2RGB)
+    # OpenCV drops the axis of a single channel.
     return np.asarray(result).reshape(image.shape)

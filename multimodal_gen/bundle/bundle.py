@@ -36,6 +36,7 @@ from multimodal_gen.bundle.model_file import check_quantized, uncompiled
 from multimodal_gen.bundle.outputs import columns_of, flat
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.sequence.output_shapes import map_outputs
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
@@ -69,11 +70,8 @@ class Bundle:
         *,
         inputs_as: str | None = None,
     ) -> None:
-        if inputs_as not in (None, "list", "tuple", "dict", "array"):
-            raise ValueError(
-                '`inputs_as` must be "list", "tuple", "dict" or "array". Received: '
-                f"inputs_as={inputs_as!r}"
-            )
+        if inputs_as is not None:
+            check_choice("inputs_as", inputs_as, ("list", "tuple", "dict", "array"))
         self.model = model
         self.inputs = dict(inputs)
         self.target = dict(target) if isinstance(target, Mapping) else target
@@ -109,6 +107,7 @@ class Bundle:
             ValueError: If the model puts out something else than the target's numbers, such as
                 logits.
         """
+        # Not "skip": every row of the table has a row in the result.
         sequence = self._sequence(table, batch_size, on_error="blank")
         outputs = self._outputs(sequence, verbose)
         frame = pd.DataFrame(columns_of(outputs, self.target), index=table.index)
@@ -117,11 +116,13 @@ class Bundle:
             # Not some bad rows, but a wrong folder or the like.
             self._sequence(table, 1)[0]
         broken = rows_of_nan(outputs)
+        # A row that could not be loaded was predicted as zeros, so its own error says more.
         errors = {**broken, **errors}
         if errors:
             reasons = pd.Series(
                 [errors.get(row) for row in range(len(table))], frame.index, dtype=object
             )
+            # What a model says of a blank row would look like a prediction.
             frame = frame.where(reasons.isna())
             name = "error" if "error" not in frame else "load_error"
             frame[name] = reasons
@@ -166,10 +167,8 @@ class Bundle:
             raise ValueError(
                 "A bundle without a target has nothing to score. Received: target=None"
             )
-        if on_error not in ("raise", "skip"):
-            raise ValueError(
-                f'`on_error` must be "raise" or "skip". Received: on_error={on_error!r}'
-            )
+        check_choice("on_error", on_error, ("raise", "skip"))
+        # Blank instead of skipped, so that labels and outputs keep the places of their rows.
         policy, several = (
             "blank" if on_error == "skip" else "raise",
             isinstance(self.target, Mapping),
@@ -190,6 +189,7 @@ class Bundle:
             lost[row] = reason
         good = np.setdiff1d(np.arange(len(table)), list(lost))
         if not len(good):
+            # Nothing is left to score: reading the first row again raises its error.
             for one in (targets, None):
                 self._sequence(table, 1, "raise", one)[0]
         scores = {}
@@ -214,6 +214,7 @@ class Bundle:
         """
         folder = Path(path)
         with self._written(folder) as temporary:
+            # An older bundle there may have had more tokenizers.
             for stale in folder.glob("tokenizer*.json"):
                 if not Path(temporary, stale.name).exists():
                     stale.unlink()
@@ -244,6 +245,7 @@ class Bundle:
         # All files of the bundle, in a folder beside the place where they are to lie.
         with (
             new_folder(folder),
+            # In the folder itself: moving a file is safe only within one file system.
             tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary,
         ):
             with uncompiled(self.model):
@@ -266,6 +268,7 @@ class Bundle:
             batch_size=batch_size,
             inputs_as=self.inputs_as if targets is None else "dict",
             on_error=on_error,
+            # One bad row in ten stops a training, but not the prediction of the other nine.
             max_error_rate=1.0,
         )
 

@@ -72,6 +72,7 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
         len(one) == len(two) and all(a in (None, b) for a, b in zip(one, two, strict=True))
         for one, two in zip(expected, given, strict=True)
     )
+    # A model with a `call` of its own does not say what it takes.
     if expected and not fits:
         raise ValueError(
             f"The model takes inputs of shapes {expected}. Received: loaders that yield {given}"
@@ -119,6 +120,7 @@ def check_outputs(outputs: Any, target: Targets) -> None:
     """
     check_shapes(map_outputs(lambda array: array.shape[1:], outputs), target)
     for name, one, array in () if target is None else paired(target, outputs):
+        # NaN in single rows is reported row by row, by `rows_of_nan`.
         if np.isnan(array).all():
             raise ValueError(
                 "The model puts out NaN for every row: its training has diverged, or its weights "

@@ -22,7 +22,9 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 
 _FORMAT = 1
+# What a file says of its version is shown in an error, so it must look like one.
 _VERSION = re.compile(r"\d{1,4}(\.\w{1,20}){1,4}")
+# The only names that are opened, so that a description cannot name a file elsewhere.
 _TOKENIZER = re.compile(r"tokenizer(_\d+)?\.json")
 
 Targets = Target | dict[str, Target] | None
@@ -41,6 +43,7 @@ def check_description(inputs: Mapping[str, Loader], target: Targets) -> None:
         named["target"] = target
     for name, one in named.items():
         try:
+            # NaN is not JSON, though Python would write it.
             json.dumps(serialize(one), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise TypeError(f"A bundle of this could not be saved. {error}, in {name}") from error
@@ -71,6 +74,7 @@ def write_description(
     }
     _move_out_tokenizers(description, folder)
     text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False)
+    # Names of files may hold bytes that are not UTF-8, which Python keeps as lone surrogates.
     (folder / "bundle.json").write_text(text, "utf-8", "surrogatepass")
 
 
@@ -156,6 +160,7 @@ def by_newer_keras(error: BundleError, folder: Path) -> BundleError:
 
 
 def _numbers(version: str) -> list[int]:
+    # Nightly builds and candidates count as the release they lead to.
     return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
@@ -188,6 +193,8 @@ def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
     for config in _configs(description, ("TokenEncoder",)):
         text = config["tokenizer_json"]
         if text not in files:
+            # A file of its own can be opened by other tools, and loaders that share a tokenizer
+            # share it.
             files[text] = f"tokenizer_{len(files)}.json" if files else "tokenizer.json"
             (folder / files[text]).write_text(text, "utf-8")
         config["tokenizer_json"] = files[text]

@@ -38,6 +38,7 @@ _CODE = (
     "FlaxLayer",
     "__typespec__",
 )
+# Plain values that Keras writes as objects.
 _VALUES = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 # Arguments of layers that may name a file to be read.
 _FILES = ("vocabulary", "idf_weights")
@@ -96,7 +97,9 @@ def check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
     if "class_name" not in value:
         return
     name, module, config = value["class_name"], value.get("module"), value.get("config")
+    # Of a function, the config is its name.
     known = config if name == "function" else value.get("registered_name") or name
+    # What is inside the config of such a class is looked at by itself, see `objects`.
     if name in _VALUES or (isinstance(known, str) and _registered(known, given)):
         return
     if name in _CODE:
@@ -126,6 +129,7 @@ def _is_keras(module: Any, name: str) -> bool:
     if not isinstance(module, str):
         return False
     if module == "builtins":
+        # Keras looks these up by name among its own activations, losses and the like.
         return name == "function"
     return _PARTS.fullmatch(module) is not None or (
         name in _MODEL_NAMES and _MODELS.fullmatch(module) is not None

@@ -69,6 +69,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     members = archive.infolist()
     names = [member.filename for member in members]
     bad = next((name for name in names if not _MEMBER.fullmatch(name)), None)
+    # Of two members with one name, one reader takes the first and another the last.
     if bad is not None or len(set(names)) < len(names):
         raise BundleError(
             "model.keras must hold config.json, metadata.json, model.weights.h5 and assets, each "
@@ -76,6 +77,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
         )
     weights = sum(member.file_size for member in members if member.filename == "model.weights.h5")
     others = sum(member.file_size for member in members) - weights
+    # Keras stores members uncompressed, so weights larger than the file are a zip bomb.
     if weights > size or others > MOST_JSON:
         raise BundleError(
             "model.keras must hold its weights uncompressed, and besides them at most "
@@ -94,6 +96,7 @@ def _check_weights(file: io.BytesIO) -> int:
             group = groups.pop()
             for name in group:
                 link = group.get(name, getlink=True)
+                # Other links lead to a group or file elsewhere.
                 if not isinstance(link, h5py.HardLink):
                     raise _bad_weights(f"{group.name}/{name} is a {type(link).__name__}")
                 value = group[name]
@@ -106,11 +109,14 @@ def _check_weights(file: io.BytesIO) -> int:
                     continue
                 if (
                     not isinstance(value, h5py.Dataset)
+                    # V: bfloat16, which HDF5 has no type for. Records of named fields are of that
+                    # kind too.
                     or value.dtype.kind not in "biufV"
                     or value.dtype.names
                 ):
                     raise _bad_weights(f"{value.name} is not an array of numbers")
                 needed = math.prod(value.shape) * value.dtype.itemsize
+                # Fewer bytes than the shape needs: compressed, or never written and read as zeros.
                 if value.external or value.is_virtual or value.id.get_storage_size() < needed:
                     raise _bad_weights(
                         f"{value.name} is not stored in the file itself, uncompressed"
@@ -151,6 +157,7 @@ def check_quantized(model: keras.Model, path: Path) -> None:
     classes = {one.__name__: one for one in types}
     try:
         loaded = load_model(path, classes)
+        # Loading without an error is not enough: weights may have been left at their first values.
         kept, read = (
             {weight.path: keras.ops.convert_to_numpy(weight) for weight in one.weights}
             for one in (model, loaded)

@@ -19,7 +19,7 @@ from multimodal_gen.config import Configurable
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.drawing import array_in_words, drawn_pixels
 from multimodal_gen.rows.cells import is_missing as is_missing
-from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.checks import check_choice, check_switches
 from multimodal_gen.rows.table import check_names
 from multimodal_gen.spec import ArraySpec as ArraySpec
 
@@ -239,8 +239,7 @@ def check_missing(missing: Any) -> str:
     Raises:
         ValueError: If it is neither "error" nor "blank".
     """
-    if missing not in ("error", "blank"):
-        raise ValueError(f'`missing` must be "error" or "blank". Received: missing={missing!r}')
+    check_choice("missing", missing, ("error", "blank"))
     return str(missing)
 
 

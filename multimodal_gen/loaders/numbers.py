@@ -11,7 +11,7 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.drawing import numbers_in_words
 from multimodal_gen.loaders.learning import numbers_of, read_numbers, standardised
-from multimodal_gen.rows.checks import check_once
+from multimodal_gen.rows.checks import check_choice, check_once
 from multimodal_gen.spec import ArraySpec
 
 
@@ -58,8 +58,7 @@ class NumericLoader(Loader):
             )
         if not np.all((self.scale > 0) & np.isfinite(self.scale)):
             raise ValueError(f"`scale` must be positive. Received: scale={scale}")
-        if missing not in ("error", "mean"):
-            raise ValueError(f'`missing` must be "error" or "mean". Received: missing={missing!r}')
+        check_choice("missing", missing, ("error", "mean"))
         self.spec = ArraySpec((size,), "float32", "vector")
 
     @classmethod

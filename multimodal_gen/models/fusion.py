@@ -18,6 +18,7 @@ from multimodal_gen.models.branch import Encoding
 from multimodal_gen.models.layers import SumOfHeads
 from multimodal_gen.models.matching import PairRelation
 from multimodal_gen.models.outputs import Activation, class_target
+from multimodal_gen.rows.checks import check_choice
 
 
 class Fusion(abc.ABC):
@@ -269,8 +270,5 @@ def fusion_named(fusion: str | Fusion) -> Fusion:
     if isinstance(fusion, Fusion):
         return fusion
     named = {"joint": Joint, "concat": Concat, "gated": Gated, "late": Late, "match": Match}
-    if fusion not in named:
-        raise ValueError(
-            f"`fusion` must be one of {list(named)} or a Fusion object. Received: fusion={fusion!r}"
-        )
+    check_choice("fusion", fusion, list(named), " or a Fusion object")
     return named[fusion]()

@@ -17,7 +17,7 @@ from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.image_branches import ImageBranch
 from multimodal_gen.models.matching import chosen_class
-from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.checks import check_positive, check_switches
 from multimodal_gen.sequence.keras_inside.epochs import FollowFit
 from multimodal_gen.sequence.reader import BatchReader
 
@@ -187,8 +187,7 @@ def fit_with_recipe(
     _check(model, target, sequences)
     if epochs is None:
         epochs = epochs_for(_num_rows(train_data))
-    if epochs < 1:
-        raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
+    check_positive(epochs=epochs)
     steps = epochs * int(train_data.num_batches)
     warmup = max(math.ceil(0.1 * steps), 1)
     # Starts above zero, or a run of a single step would learn nothing.

@@ -49,14 +49,35 @@ def check_positive(**numbers: Any) -> None:
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+def check_at_least(least: int, **numbers: Any) -> None:
+    """Make sure that arguments, numbers or arrays of them, are not below a bound.
+
+    Raises:
+        ValueError: If one is, or is NaN.
+    """
+    for name, value in numbers.items():
+        # Asked this way round, because every comparison with NaN is false.
+        if not np.all(np.asarray(value) >= least):
+            raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value!r}")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str], others: str = "") -> None:
     """Make sure that an argument is one of a few words.
+
+    Args:
+        name: The argument's name.
+        value: Its value.
+        choices: The words.
+        others: What else the caller accepts, in words, for the message.
 
     Raises:
         ValueError: If it is not.
     """
+    # Asked first, because a list cannot be looked up, and an array compares with every word.
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"`{name}` must be one of {list(choices)}. Received: {name}={value!r}")
+        raise ValueError(
+            f"`{name}` must be one of {list(choices)}{others}. Received: {name}={value!r}"
+        )
 
 
 def check_once(columns: Sequence[str], argument: str = "column") -> None:

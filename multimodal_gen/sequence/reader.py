@@ -16,6 +16,7 @@ import keras
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.pending import PendingBatch
+from multimodal_gen.rows.checks import check_at_least
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.sequence.epoch_checks import check_epoch, warn_of_order
 from multimodal_gen.sequence.keras_inside.attending import attend_call
@@ -221,8 +222,7 @@ class BatchReader(keras.utils.PyDataset):
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
-        if operator.index(epoch) < 0:
-            raise ValueError(f"`epoch` must be at least 0. Received: epoch={epoch!r}")
+        check_at_least(0, epoch=operator.index(epoch))
         self._set_epoch(epoch)
         self._epoch_set = True
 

@@ -13,6 +13,7 @@ import pandas as pd
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.pending import PendingBatch
+from multimodal_gen.rows.checks import check_at_least
 from multimodal_gen.rows.plan import Plan
 
 
@@ -50,8 +51,7 @@ def place_of(plan: Plan, epoch: int, position: int) -> tuple[Plan, int, int] | N
     Raises:
         ValueError: If the epoch is negative.
     """
-    if epoch < 0:
-        raise ValueError(f"`epoch` must be at least 0. Received: epoch={epoch!r}")
+    check_at_least(0, epoch=epoch)
     places = np.flatnonzero(plan.order(epoch)[: plan.num_batches * plan.batch_size] == position)
     if not len(places):
         return None

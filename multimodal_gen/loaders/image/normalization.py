@@ -20,7 +20,7 @@ import pandas as pd
 from multimodal_gen.config import Configurable
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.moments import moments_of_table
-from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.checks import check_at_least, check_switches
 
 # Added to a standard deviation before dividing by it, as ImageDataGenerator does.
 _EPSILON = np.float32(1e-6)
@@ -78,8 +78,8 @@ class FeaturewiseNormalization(Normalization):
         _check_steps(mean is not None, std is not None)
         self.mean = None if mean is None else _frozen("mean", mean, ndim=1)
         self.std = None if std is None else _frozen("std", std, ndim=1)
-        if self.std is not None and self.std.min() < 0:
-            raise ValueError(f"`std` must be at least 0. Received: std={std!r}")
+        if std is not None:
+            check_at_least(0, std=std)
 
     @classmethod
     def from_table(
@@ -188,8 +188,7 @@ class ZCAWhitening(Normalization):
                 path.
             ValueError: If a picture has more than 4,096 values.
         """
-        if not epsilon >= 0:
-            raise ValueError(f"`epsilon` must be at least 0. Received: epsilon={epsilon!r}")
+        check_at_least(0, epsilon=epsilon)
         shape = _image_shape(loader, table)
         values = math.prod(shape)
         _check_values(values)

@@ -23,6 +23,7 @@ from multimodal_gen.loaders.targets.names import (
     unknown_label,
 )
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
+from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.rows.sampling import BalancedSampler, Sampler
 from multimodal_gen.spec import ArraySpec
 
@@ -52,11 +53,7 @@ class ClassLabel(Target):
 
     def __init__(self, column: str, class_names: Sequence[Any], *, label_mode: str = "int") -> None:
         names = checked_names(class_names, column, least=2)
-        if label_mode not in ("int", "categorical", "binary"):
-            raise ValueError(
-                '`label_mode` must be "int", "categorical" or "binary". Received: '
-                f"label_mode={label_mode!r}"
-            )
+        check_choice("label_mode", label_mode, ("int", "categorical", "binary"))
         if label_mode == "binary" and len(names) != 2:
             raise ValueError(
                 f'label_mode="binary" needs exactly two classes. Received: class_names={names!r}'

@@ -15,7 +15,7 @@ from multimodal_gen.loaders.learning import numbers_of, read_numbers, standardis
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.loaders.targets.names import refuse_missing
-from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.checks import check_positive, check_switches
 from multimodal_gen.spec import ArraySpec
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ class NumericTarget(Target):
     ) -> None:
         self.column = column if isinstance(column, str) else tuple(column)
         self.columns = (column,) if isinstance(column, str) else tuple(column)
-        size = len(self.columns) if units is None else units
-        if not isinstance(size, int) or (units is not None and size < 1):
-            raise ValueError(f"`units` must be a positive integer. Received: units={units!r}")
+        if units is not None:
+            check_positive(units=units)
+        size = len(self.columns) if units is None else int(units)
         if not isinstance(column, str) and size != len(self.columns):
             raise ValueError(
                 f"With several columns, each holds one number; `units` is for a single column of "

@@ -21,6 +21,7 @@ import numpy as np
 
 from multimodal_gen.config import Configurable
 from multimodal_gen.loaders.text.ngram_hashes import FORM, ngram_hashes
+from multimodal_gen.rows.checks import check_at_least, check_positive
 
 # A weight of 1.0 is stored as 2**16: integers pass every precision policy unrounded.
 WEIGHT_SCALE = 2**16
@@ -71,11 +72,7 @@ class NgramEncoder(Configurable):
             )
         if self.form not in (1, 2):
             raise ValueError(f"`form` must be 1 or 2. Received: form={self.form}")
-        if self.sequence_length < 1:
-            raise ValueError(
-                "`sequence_length` must be at least 1. Received: "
-                f"sequence_length={self.sequence_length}"
-            )
+        check_positive(sequence_length=self.sequence_length)
         object.__setattr__(self, "_ids", {value: i for i, value in enumerate(self.hashes, start=1)})
         frequencies = np.asarray((self.num_texts, *self.document_frequencies), dtype=np.float64)
         object.__setattr__(self, "_idf", 1.0 + np.log((1.0 + self.num_texts) / (1.0 + frequencies)))
@@ -106,15 +103,10 @@ class NgramEncoder(Configurable):
         Raises:
             ValueError: If an argument is out of range or no text holds an n-gram.
         """
-        if vocabulary_size < 2:
-            raise ValueError(
-                f"`vocabulary_size` must be at least 2. Received: vocabulary_size={vocabulary_size}"
-            )
-        if min_document_frequency is not None and min_document_frequency < 1:
-            raise ValueError(
-                "`min_document_frequency` must be at least 1. "
-                f"Received: min_document_frequency={min_document_frequency}"
-            )
+        # Id 0 is padding, so one id would leave no n-gram.
+        check_at_least(2, vocabulary_size=vocabulary_size)
+        if min_document_frequency is not None:
+            check_positive(min_document_frequency=min_document_frequency)
         frequencies: Counter[int] = Counter()
         lengths = []
         for text in texts:

@@ -22,7 +22,7 @@ from multimodal_gen.loaders.text.tokenizer_json import (
     without_unknown,
     zero_is_padding,
 )
-from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.checks import check_choice, check_positive, check_switches
 
 
 class TokenEncoder(Configurable):
@@ -62,14 +62,10 @@ class TokenEncoder(Configurable):
         padding: str = "right",
         match_special_tokens: bool = False,
     ) -> None:
-        for name, side in (("truncation", truncation), ("padding", padding)):
-            if side not in ("right", "left"):
-                raise ValueError(f'`{name}` must be "right" or "left". Received: {name}={side!r}')
+        check_choice("truncation", truncation, ("right", "left"))
+        check_choice("padding", padding, ("right", "left"))
         check_switches(match_special_tokens=match_special_tokens)
-        if sequence_length < 1:
-            raise ValueError(
-                f"`sequence_length` must be positive. Received: sequence_length={sequence_length!r}"
-            )
+        check_positive(sequence_length=sequence_length)
         self.tokenizer_json = without_dropout(tokenizer_json)
         self.sequence_length = int(sequence_length)
         self.padding = padding

@@ -19,7 +19,7 @@ from multimodal_gen.loaders.text.corpus import (
 )
 from multimodal_gen.loaders.text.spelling import WITHOUT_SPACES, byte_pieces
 from multimodal_gen.loaders.text.unigrams import fit_unigrams
-from multimodal_gen.rows.checks import check_choice, check_switches
+from multimodal_gen.rows.checks import check_at_least, check_choice, check_switches
 
 PAD, UNKNOWN, MASK = "[PAD]", "[UNK]", "[MASK]"
 SPECIAL = [PAD, UNKNOWN, MASK]
@@ -63,11 +63,7 @@ def train_tokenizer(
     """
     check_switches(lowercase=lowercase)
     check_choice("model", model, ("wordpiece", "bpe", "unigram", "wordlevel"))
-    if vocabulary_size <= len(SPECIAL):
-        raise ValueError(
-            f"`vocabulary_size` must be at least {len(SPECIAL) + 1}. Received: "
-            f"vocabulary_size={vocabulary_size!r}"
-        )
+    check_at_least(len(SPECIAL) + 1, vocabulary_size=vocabulary_size)
     normalizer = normalizer_of(lowercase, lines=model in ("bpe", "unigram"))
     if model == "wordlevel":
         letter = pre_tokenizers.Split(Regex(f"[{WITHOUT_SPACES}]\\p{{M}}*"), "isolated")
