@@ -24,7 +24,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from multimodal_gen.inspection.layout import BLUE, GREY, INK, LINE, fonts, text_width
+from multimodal_gen.inspection.layout import BLUE, GREY, INK, LINE, text_width
+from multimodal_gen.inspection.letters import fonts
 
 _VERSIONS_OF = (
     *(

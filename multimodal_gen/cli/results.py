@@ -17,6 +17,7 @@ from multimodal_gen.cli.predict import finite, with_index, with_inputs, with_joi
 from multimodal_gen.inspection import plots
 from multimodal_gen.inspection.confusion import plot_confusion
 from multimodal_gen.inspection.layout import GREY
+from multimodal_gen.inspection.letters import fonts, readable
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import cells_of
 from multimodal_gen.sequence.sequence import MultimodalSequence
@@ -84,7 +85,8 @@ def remove_stale(folder: Path, target: Target, *, lost: bool, resumable: bool) -
 def _name_units(curves: Figure, units: str) -> None:
     for axes in curves.axes:
         squared = "squared " if axes.get_title(loc="left") == "loss" else ""
-        axes.set_ylabel(f"in {squared}{units}", color=GREY)
+        words = readable(f"in {squared}{units}")
+        axes.set_ylabel(words, color=GREY, parse_math=False, family=fonts())
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

@@ -20,10 +20,10 @@ from multimodal_gen.inspection.layout import (
     LINE,
     Picture,
     fitting_labels,
-    fonts,
     text_width,
     wrap,
 )
+from multimodal_gen.inspection.letters import NO_FONT, fonts, lacks_letters
 from multimodal_gen.rows.cells import cell_text
 
 _HEADING = "Counts; colour and the column on the right: share of the true class"
@@ -98,7 +98,8 @@ class _Frame:
         lines = max(label.count("\n") for label in labels) + 1
         side, below = room + 0.48, (lines * size / 55 if flat else room) + 0.42
         width = max(side + cell * len(names) + 0.65, 3.6)
-        heading = wrap(_HEADING, width - 0.24, 10)
+        words = f"{_HEADING}. {NO_FONT}" if any(map(lacks_letters, names)) else _HEADING
+        heading = wrap(words, width - 0.24, 10)
         height = 0.2 + 0.19 * len(heading) + cell * len(names) + below
         return cls(labels, size, cell, side, below, width, height, heading, flat)
 

@@ -2,14 +2,13 @@
 
 Sizes are inches. Lines are broken by measuring them in the font they are drawn in, and a figure is
 made as large as its content. Text is drawn as it is, without matplotlib's mathematics between
-dollar signs; characters that no font here has are replaced by their name or by a box.
+dollar signs; `letters.py` replaces what no font can draw.
 """
 
 from __future__ import annotations
 
 import functools
 import io
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,19 +19,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from multimodal_gen.inspection.letters import NO_FONT, fonts, lacks_letters, readable
+
 INK, GREY, LINE, PAPER = "#1b1f24", "#59636e", "#d1d9e0", "#f6f8fa"
 BLUE, ORANGE, GREEN, RED = "#0b5cad", "#c2570c", "#1a7f37", "#b42318"
 
 _DPI = 100
-_MOST_CHARACTERS = 600
-# DejaVu Sans comes with matplotlib; of the others, those installed step in for what it lacks.
-_OTHER_FONTS = (
-    "Noto Sans CJK JP",
-    "Noto Sans CJK SC",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "Hiragino Sans",
-)
 
 
 class Picture(Figure):
@@ -75,52 +67,6 @@ class Card:
     images: list[np.ndarray] = field(default_factory=list)
     texts: list[tuple[str, str, str]] = field(default_factory=list)
     edge: str = LINE
-
-
-@functools.cache
-def fonts() -> list[str]:
-    """Font families to draw with, in order of preference."""
-    installed = set(font_manager.fontManager.get_font_names())
-    return ["DejaVu Sans", *(name for name in _OTHER_FONTS if name in installed)]
-
-
-@functools.cache
-def _drawable() -> frozenset[int]:
-    known: set[int] = set()
-    for family in fonts():
-        files = [
-            font_manager.findfont(font_manager.FontProperties(family=family, weight=one))
-            for one in ("normal", "bold")
-        ]
-        known |= set.intersection(
-            *(set(font_manager.get_font(file).get_charmap()) for file in files)
-        )
-    return frozenset(known)
-
-
-def readable(text: Any) -> str:
-    """One line of characters that can be drawn: blanks joined, emoji by name, anything else unknown
-    as a box.
-    """
-    text = " ".join(str(text).split())
-    if len(text) > _MOST_CHARACTERS:
-        text = f"{text[:_MOST_CHARACTERS]}… ({len(text) - _MOST_CHARACTERS:,} characters more)"
-    return (
-        text
-        if text.isascii() and text.isprintable()
-        else "".join(_readable_character(one) for one in text)
-    )
-
-
-def _readable_character(character: str) -> str:
-    category = unicodedata.category(character)
-    if category[0] == "C" or "VARIATION SELECTOR" in unicodedata.name(character, ""):
-        return ""
-    if ord(character) in _drawable():
-        return character
-    if category in ("So", "Sk"):
-        return f"[{unicodedata.name(character, 'symbol').lower()}]"
-    return "" if category[0] == "M" else "□"
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
@@ -168,6 +114,8 @@ def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
     inner = _SIDE * pictures if pictures else _TEXT_WIDTH
     step = inner + 2 * _PAD + _GAP
     width = max(columns * step + _GAP, 4.5)
+    if any(lacks_letters(text) for card in cards for text, *_ in card.texts):
+        title = f"{title}. {NO_FONT}"
     heading = wrap(title, width - 2 * _GAP, 10)
     measured = [_Measured.of(card, inner) for card in cards]
     heights = [

@@ -27,8 +27,8 @@ from multimodal_gen.inspection.layout import (
     Card,
     Picture,
     draw_cards,
-    readable,
 )
+from multimodal_gen.inspection.letters import fonts, readable
 from multimodal_gen.inspection.row_text import add_inputs, add_target
 from multimodal_gen.inspection.verdicts import verdicts_on
 from multimodal_gen.loaders import Loader
@@ -198,7 +198,8 @@ def _draw_curves(axes: Any, curves: Mapping[str, np.ndarray], name: str, epochs:
             drawn: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.6}
             axes.plot(epochs, curves[key], style, color=colour, label=label, **drawn)
     title = readable(name.replace("_", " "))
-    axes.set_title(title, parse_math=False, fontsize=11, color=INK, loc="left")
+    font: dict[str, Any] = {"parse_math": False, "family": fonts(), "fontsize": 11}
+    axes.set_title(title, color=INK, loc="left", **font)
     axes.set_xlabel("epoch", color=GREY)
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
