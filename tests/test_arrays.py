@@ -223,7 +223,7 @@ def test_a_sequence_of_arrays_makes_a_column_of_a_dtype_that_is_only_made_from_a
         ValueError, match=r"Every cell must be uint8 \(4, 5\). Received: uint8 \(2, 5\)"
     ):
         pd.Series([images[0, :2]], dtype=dtype)
-    with pytest.raises(ValueError, match="Give a dtype where every cell is missing"):
+    with pytest.raises(ValueError, match="A dtype is needed if every cell is missing"):
         ArrayColumn._from_sequence([None])
     with pytest.raises(
         TypeError, match="Cannot construct an ArrayDtype from a string. Received: 'uint8'"
@@ -243,7 +243,7 @@ def test_a_sequence_of_arrays_makes_a_column_of_a_dtype_that_is_only_made_from_a
         ({"x": (row for row in range(3))}, "first axis counts the rows"),
         (
             {"x": np.array([["a", "b"]])},
-            "must hold numbers; give texts and objects as a list. Received: shape",
+            "must hold numbers; pass texts and objects as a list. Received: shape",
         ),
         (
             {"x": np.ma.masked_equal(np.zeros((2, 2)), 0)},

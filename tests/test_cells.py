@@ -49,7 +49,9 @@ def test_a_cell_has_one_text(cell: Any, text: str) -> None:
     "cell", [["a"], ("a", "b"), {"a": 1}, {"a"}, np.array([1]), b"a", bytearray(b"a")]
 )
 def test_what_is_not_one_value_has_no_text(cell: Any) -> None:
-    with pytest.raises(TypeError, match=r"another single value has a text. Received: "):
+    with pytest.raises(
+        TypeError, match=r"Only a single value, such as a text or a number, has a text. Received: "
+    ):
         cell_text(cell)
     column = pd.Series(["a", cell], index=["first", "second"], name="label")
     with pytest.raises(TypeError, match="at index 'second', column 'label'"):
@@ -123,7 +125,7 @@ def test_what_is_not_a_number_is_named_by_row_and_column(cell: Any) -> None:
 @pytest.mark.parametrize("cell", ["1,234", "12,345,678", "-1,234.50"])
 def test_a_comma_before_three_digits_is_never_taken_for_a_decimal_sign(cell: str) -> None:
     with pytest.raises(
-        ValueError, match="commas between thousands|where commas part thousands"
+        ValueError, match="commas as thousands separators|where commas separate thousands"
     ) as refused:
         cell_number(cell)
     assert "'.'" not in str(refused.value)

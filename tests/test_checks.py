@@ -173,7 +173,7 @@ def test_several_columns_to_split_by_are_refused_with_the_way_to_join_them(argum
 @pytest.mark.parametrize("cells", [TABLE["label"], TABLE["label"].to_numpy()])
 def test_cells_in_the_place_of_the_column_to_split_by_are_refused(cells: Any) -> None:
     with pytest.raises(
-        TypeError, match=r"`stratify` must be the name of a column, and not its cells. Received: "
+        TypeError, match=r"`stratify` must be the name of a column, not its cells. Received: "
     ):
         mg.split_table(TABLE, (0.5, 0.5), stratify=cells)
 
@@ -194,7 +194,7 @@ def test_cells_in_the_place_of_the_column_to_split_by_are_refused(cells: Any) ->
 )
 def test_a_column_or_input_that_is_named_twice_is_refused(build: Callable[[], Any]) -> None:
     with pytest.raises(
-        ValueError, match=r"is named once, and 'x' appears twice. Received: \w+=\['x', 'x'\]"
+        ValueError, match=r"must be named only once. 'x' appears twice. Received: \w+=\['x', 'x'\]"
     ):
         build()
 

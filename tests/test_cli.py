@@ -459,7 +459,7 @@ def test_wrong_tables_and_runs_are_one_sentence(
         call("train", tmp_path / "none.csv", "--caption", "c"),
         "There is no such file or folder.*none.csv",
     )
-    assert_refused(call("train", tmp_path / "a.txt", "--caption", "c"), "A table is a .csv")
+    assert_refused(call("train", tmp_path / "a.txt", "--caption", "c"), "A table must be a .csv")
     assert_refused(call("evaluate", tmp_path, shop), "There is no bundle.json in the folder")
     assert_refused(
         call("evaluate", run[0], shop, "--directory", tmp_path),

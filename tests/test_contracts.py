@@ -435,13 +435,13 @@ def test_bundled_samplers_keep_their_contract() -> None:
     ("weights", "message"),
     [
         (lambda self, table: np.ones(2), r"one weight per row. Received: shape \(2,\) for 3 rows"),
-        (lambda self, table: -np.ones(3), "finite number, at least 0"),
+        (lambda self, table: -np.ones(3), "finite number of at least 0"),
         (lambda self, table: np.zeros(3), "At least one row must have a weight above 0"),
         (
             lambda self, table: np.random.default_rng().random(3),
             "the same weights every time|must be picklable",
         ),
-        (appending, "must leave the table as it is"),
+        (appending, "must not change the table"),
     ],
 )
 def test_a_sampler_that_breaks_a_rule_is_told_which(weights, message) -> None:
@@ -477,7 +477,7 @@ class Forgetful(mg.Sampler):
 @pytest.mark.parametrize(
     ("one", "message"),
     [
-        (Restless(), "weights must give the same weights every time"),
+        (Restless(), "weights must return the same weights every time"),
         (Unsaved(len), "Unsaved cannot be saved"),
         (Forgetful(2), "the same weights after saving to JSON"),
         ("balanced", "A sampler must derive from Sampler"),

@@ -72,7 +72,7 @@ def test_parts_of_a_split_without_classes_have_no_labels(tmp_path: Path) -> None
     table = mg.read_table(fill(tmp_path, "train/1.png", "test/1.png"))
     assert table["split"].tolist() == ["test", "train"] and "label" not in table
     with pytest.warns(
-        UserWarning, match=r"2 pictures that are in no class folder \('test/1.png', 'train/1.png'\)"
+        UserWarning, match=r"2 pictures outside the class folders \('test/1.png', 'train/1.png'\)"
     ):
         table = mg.read_table(fill(tmp_path, "train/cup/1.png"))
     assert table["label"].tolist() == ["cup"]
@@ -216,7 +216,7 @@ def test_what_is_left_out_is_told_in_plain_words(tmp_path: Path) -> None:
     (tmp_path / "captions.json").write_text("{}")
     (tmp_path / "cup" / "alone.txt").write_text("of no picture")
     message = (
-        r"Left out below .*: 2 pictures that are in no class folder \('a.png', 'b.png'\); "
+        r"Left out below .*: 2 pictures outside the class folders \('a.png', 'b.png'\); "
         r"2 files that are neither pictures nor captions \('captions.json', 'cup/alone.txt'\)\.$"
     )
     with pytest.warns(UserWarning, match=message):
@@ -284,7 +284,7 @@ def test_columns_that_metadata_have_already_are_kept_and_the_paths_stand_beside_
     fill(tmp_path, "train/1.png")
     (tmp_path / "train" / "metadata.csv").write_text("file_name,image,split\n1.png,other,fit\n")
     with pytest.warns(
-        UserWarning, match="a column 'image' of their own.*'file_name' names stand in 'image_path'"
+        UserWarning, match="already have a column 'image'.*'file_name' are in 'image_path'"
     ):
         table = mg.read_table(tmp_path)
     assert table.iloc[0].to_dict() == {
@@ -294,7 +294,7 @@ def test_columns_that_metadata_have_already_are_kept_and_the_paths_stand_beside_
         "image_path": "train/1.png",
     }
     (tmp_path / "train" / "metadata.csv").write_text("front_file_name,front\n1.png,a cup\n")
-    with pytest.warns(UserWarning, match="a column 'front' of their own.*stand in 'front_path'"):
+    with pytest.warns(UserWarning, match="have a column 'front'.*are in 'front_path'"):
         assert mg.read_table(tmp_path)["front_path"].tolist() == ["train/1.png"]
 
 
@@ -305,9 +305,7 @@ def test_a_column_that_one_part_has_of_its_own_means_the_same_in_all_parts(tmp_p
     for train, test in ((own, without), (without, own)):
         (tmp_path / "train" / "metadata.csv").write_text(train)
         (tmp_path / "test" / "metadata.csv").write_text(test)
-        with pytest.warns(
-            UserWarning, match="a column 'image' of their own.*stand in 'image_path'"
-        ):
+        with pytest.warns(UserWarning, match="have a column 'image'.*are in 'image_path'"):
             table = mg.read_table(tmp_path)
         assert table["image_path"].tolist() == paths
         titles = [None if pd.isna(cell) else cell for cell in table["image"]]
@@ -318,13 +316,13 @@ def test_a_column_that_one_part_has_of_its_own_means_the_same_in_all_parts(tmp_p
     (tmp_path / "train" / "metadata.csv").write_text(
         "file_name,image\n1.png,train/1.png\n2.png,train/2.png\n"
     )
-    with pytest.warns(UserWarning, match="stand in 'image_path'"):
+    with pytest.warns(UserWarning, match="are in 'image_path'"):
         table = mg.read_table(tmp_path)
     assert table["image_path"].tolist() == paths
     # And for a column of another name, of which one part has no pictures.
     (tmp_path / "train" / "metadata.csv").write_text("front_file_name\n1.png\n2.png\n")
     (tmp_path / "test" / "metadata.csv").write_text("file_name,front\n1.png,yes\n2.png,no\n")
-    with pytest.warns(UserWarning, match="a column 'front' of their own.*stand in 'front_path'"):
+    with pytest.warns(UserWarning, match="have a column 'front'.*are in 'front_path'"):
         table = mg.read_table(tmp_path)
     assert table["front"].isna().tolist() == [True, True, False, False]
     assert (
@@ -354,16 +352,14 @@ def test_pictures_that_metadata_do_not_name_are_told(tmp_path: Path) -> None:
 def test_metadata_that_cannot_be_the_table_are_refused(tmp_path: Path) -> None:
     fill(tmp_path, "train/1.png", "test/1.png")
     (tmp_path / "train" / "metadata.csv").write_text("file_name\n1.png\n")
-    with pytest.raises(mg.TableError, match="'train' has a file of metadata, and 'test' has none"):
+    with pytest.raises(mg.TableError, match="'train' has a metadata file, but 'test' does not"):
         mg.read_table(tmp_path)
     (tmp_path / "train" / "metadata.jsonl").write_text('{"file_name": "1.png"}\n')
-    with pytest.raises(
-        mg.TableError, match="two files of metadata: metadata.csv and metadata.jsonl"
-    ):
+    with pytest.raises(mg.TableError, match="two metadata files: metadata.csv and metadata.jsonl"):
         mg.read_table(tmp_path)
     (tmp_path / "metadata.csv").write_text("image,label\n1.png,x\n")
     with pytest.raises(
-        mg.TableError, match=r"needs a column `file_name`.*there are \['image', 'label'\]"
+        mg.TableError, match=r"needs a column `file_name`.*its columns are \['image', 'label'\]"
     ):
         mg.read_table(tmp_path)
     (tmp_path / "metadata.csv").write_text("file_name,label\n1.png\n")

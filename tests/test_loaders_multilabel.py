@@ -131,7 +131,7 @@ def test_labels_are_told_apart_by_their_text() -> None:
             lambda: MultiLabel(["a", "b"], ["x"]),
             r"each is one class. Received: 1 names for 2 columns",
         ),
-        (lambda: MultiLabel(["a", "a"]), "Each column is named once"),
+        (lambda: MultiLabel(["a", "a"]), "Each column must be named only once"),
         (
             lambda: MultiLabel("tags", ["a", "b|c"], separator="|"),
             r"must not contain it.*separator='\|', class 'b\|c'",

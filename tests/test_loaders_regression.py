@@ -62,7 +62,7 @@ def test_a_missing_or_infinite_value_is_an_error_with_the_way_out(cell: object) 
         ),
         (
             "12,50",
-            r"expected 1 number\(s\). .*a decimal comma; if so in every row: .*pd.to_numeric\(.*"
+            r"expected 1 number\(s\). .*a decimal comma; if every row does: .*pd.to_numeric\(.*"
             r"Received: '12,50'",
         ),
         ((1.0, 2.0), r"expected 1 number\(s\). Received: \(1.0, 2.0\)"),

@@ -118,7 +118,7 @@ def test_numbers_come_in_many_forms(values: object, expected: list[list[float]])
         ),
         (
             ["1", "-1,234,567.5"],
-            r"has commas between thousands: .*replace\(',', ''\).*Received: '-1,234,567.5' at",
+            r"commas as thousands separators: .*replace\(',', ''\).*Received: '-1,234,567.5' at",
         ),
         (["1", "1_000"], r"errors=\"coerce\"\)`.*Received: '1_000' at index 1"),
         (
@@ -151,7 +151,7 @@ def test_a_loader_of_numbers_sends_arrays_to_the_loader_of_arrays() -> None:
     assert one.read(table["one"].iloc[0]).tolist() == [0.0]
     with pytest.raises(
         mg.LoadError,
-        match=r"expected 1 number\(s\). .*a decimal comma; if so in every row.*Received: '1,5'",
+        match=r"expected 1 number\(s\). .*a decimal comma; if every row does.*Received: '1,5'",
     ):
         one.read("1,5")
 

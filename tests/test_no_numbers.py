@@ -66,12 +66,12 @@ def test_advice_on_how_numbers_are_written_gives_those_that_were_meant(
     [
         (
             ["1,234", "12"],
-            r"'1,234' is 1234 where commas part thousands, and 1.234 where they are decimal signs",
+            r"'1,234' is 1234 where commas separate thousands, and 1.234 where they are decimal",
         ),
         (["1,234", "2.5"], r"'1,234' is 1234 where"),
         (
             ["0,5", "12.5"],
-            r"one thing here and another there, as in '0,5' and '12.5': fix them by hand",
+            r"do not always mean the same, as in '0,5' and '12.5': fix them by hand",
         ),
         (["1.234,50", "12.5"], r"'1.234,50' and '12.5'"),
         (["1,234.5", "12,5"], r"'1,234.5' and '12,5'"),
@@ -118,13 +118,13 @@ def test_dates_become_days_and_hours(cells: Any) -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (["(5)", "(7)"], r"as in '\(5\)', which may change what they are: write plain numbers"),
-        (["<5", "<7"], "which may change what they are"),
+        (["(5)", "(7)"], r"as in '\(5\)', which may change their meaning: write plain numbers"),
+        (["<5", "<7"], "which may change their meaning"),
         (
             ["1.5 kg", "200 g", "3 kg"],
-            "not the same in all \\('kg' and 'g'\\): bring them to one unit",
+            "which differs between cells \\('kg' and 'g'\\): convert them to one unit",
         ),
-        (["$5", "unknown", "$7"], "as in '\\$5', and 1 of 3 cells hold no number: fix these"),
+        (["$5", "unknown", "$7"], "as in '\\$5', and 1 of 3 cells do not hold a number: fix these"),
         (["A1", "B2", "C3"], "holds categories, 3 different ones"),
         (["3rd", "1st", "2nd"], "holds categories, 3 different ones"),
         (
@@ -145,9 +145,9 @@ def test_a_single_cell_is_named_by_what_stands_there() -> None:
     loader = mg.NumericLoader("n", mean=[0], scale=[1])
     for cell, message in (
         ("1,234", "is 1234 where"),
-        ("$5", r"if so in every row, take it away with .*str\.replace\('\$', ''\)"),
-        ("1 234,50", "has a decimal comma; if so in every row"),
-        ("1.234,50", "has points between thousands and a decimal comma; if so in every row"),
+        ("$5", r"if every row does, remove it with .*str\.replace\('\$', ''\)"),
+        ("1 234,50", "has a decimal comma; if every row does"),
+        ("1.234,50", "has points as thousands separators and a decimal comma; if every row does"),
         ("2024-01-01", "It is a date or a time"),
         ("dear", 'read such cells as missing with `pd.to_numeric.table.column., errors="coerce".`'),
     ):

@@ -194,7 +194,7 @@ def test_a_plan_survives_pickling_without_its_order() -> None:
         ),
         (
             {"batch_size": 20, "drop_remainder": True},
-            "needs at least one full batch. Received: 10 rows",
+            "must fill at least one batch. Received: 10 rows",
         ),
     ],
 )

@@ -111,12 +111,12 @@ class Wrong(Sampler):
         (
             WeightedSampler("weight"),
             {"weight": None},
-            "finite number, at least 0. Received: nan at index 'row-7'",
+            "finite number of at least 0. Received: nan at index 'row-7'",
         ),
         (
             WeightedSampler("weight"),
             {"weight": np.inf},
-            "finite number, at least 0. Received: inf at index 'row-7'",
+            "finite number of at least 0. Received: inf at index 'row-7'",
         ),
         (
             BalancedSampler("label"),
@@ -138,5 +138,5 @@ def test_weights_that_are_all_zero_and_a_balance_without_a_target_are_refused(ta
         sequence(table.assign(weight=0.0), WeightedSampler("weight"))
     with pytest.raises(ValueError, match="needs a single target with one class per row"):
         mg.MultimodalSequence(table, sequence(table, None).inputs, sampler="balanced")
-    with pytest.raises(ValueError, match="take `shuffle=True`"):
+    with pytest.raises(ValueError, match="use `shuffle=True`"):
         Plan(3, 1, weights=np.ones(3))

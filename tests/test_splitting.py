@@ -139,7 +139,7 @@ def test_classes_that_not_even_the_largest_part_has_are_counted_with_the_way_out
 def test_numbers_as_classes_are_taken_for_what_they_may_be() -> None:
     table = pd.DataFrame({"score": np.arange(300) * 7 % 251})
     with pytest.warns(
-        UserWarning, match="If 'score' holds numbers to predict and not classes, split without"
+        UserWarning, match="If 'score' holds numbers to predict, not classes, split without"
     ):
         mg.split_table(table, SHARES, stratify="score")
 
@@ -255,7 +255,7 @@ def test_copies_under_other_names_are_found_where_files_can_be_read(tmp_path: Pa
 
     with pytest.warns(
         mg.LeakageWarning,
-        match=r"^1 pictures in 'image' .*other names.*'a.png' and 'copy of a.png' first",
+        match=r"^1 pictures in 'image' .*different names.*first 'a.png' and 'copy of a.png'",
     ):
         warn_of_shared_pictures(table, np.array([0, 1, 1, 1, 0, 1]), "image", file_of=file_of)
     assert looked_at == names
@@ -274,7 +274,7 @@ def test_copies_in_one_part_do_no_harm(tmp_path: Path) -> None:
         return os.fspath(tmp_path / path)
 
     warn_of_shared_pictures(table, np.array([0, 0, 0, 1, 1, 1]), "image", file_of=file_of)
-    with pytest.warns(mg.LeakageWarning, match="2 pictures in 'image' .*'3.png' and '4.png' first"):
+    with pytest.warns(mg.LeakageWarning, match="2 pictures in 'image' .*first '3.png' and '4.png'"):
         warn_of_shared_pictures(table, np.array([0, 0, 0, 1, 0, 0]), "image", file_of=file_of)
 
 
@@ -303,7 +303,7 @@ def test_training_is_told_of_pictures_in_several_parts_by_path_and_by_what_files
         os.link(tmp_path / f"{number}.png", tmp_path / f"again {number}.png")
     with pytest.warns(
         mg.LeakageWarning,
-        match="20 pictures in 'image'.*'0.png' and 'again 0.png' first.*--group-column",
+        match="20 pictures in 'image'.*first '0.png' and 'again 0.png'.*--group-column",
     ):
         warn_of_leakage([train, test.assign(image="again " + test["image"])], ["image"], directory)
     # Where a column names the parts, `--group` does nothing. An audit takes the copies out of

@@ -125,9 +125,9 @@ def test_a_text_that_is_not_a_number_is_named_where_a_number_is_wanted(
     [
         (
             "a,b\n1,2\n1,x, y\n",
-            r"Line 3 has 3 cells, but there are 2 columns: '1,x, y'.*must stand in double quotes",
+            r"Line 3 has 3 cells, but there are 2 columns: '1,x, y'.*must be in double quotes",
         ),
-        ("a,b\n1,2,\n3,4,\n", r"Line 2 has 3 cells.*It ends in a comma"),
+        ("a,b\n1,2,\n3,4,\n", r"Line 2 has 3 cells.*It ends with a comma"),
         (
             "a,b\n" + "1,2\n" * 50_000 + "1\n",
             r"Line 50002 has 1 cell, .*Every row needs a cell for each column",
@@ -136,7 +136,7 @@ def test_a_text_that_is_not_a_number_is_named_where_a_number_is_wanted(
         ('a,b\n1,"x\ny"\n1,2,3\n', "Line 4 has 3 cells"),
         (
             'a,b,c\n1,"x,1\n2,y",1,2\n',
-            r"Line 2 has 4 cells.*It runs to line 3, as a cell in quotes holds line breaks",
+            r"Line 2 has 4 cells.*It ends in line 3, because a quoted cell contains line breaks",
         ),
         ("a,b,a\n1,2,3\n", "Columns 1, 3 are all called 'a'.*in line 1"),
         ("\n\na,,\n1,2,3\n", "Columns 2, 3 have no name.*in line 3"),
@@ -357,9 +357,9 @@ def test_half_of_a_surrogate_pair_is_kept_and_spoils_only_its_own_row(tmp_path: 
         ('{"a": 1}\n{"b": {"c": 1, "c": 2}}\n', "Line 2 .*the key 'c' appears twice"),
         (
             '[{"a": 1}, {"a": 2}]\n',
-            r"Line 1 is a list, .*single JSON array is read with `pd.DataFrame\(json.load",
+            r"Line 1 is a list, .*single JSON array with `pd.DataFrame\(json.load",
         ),
-        ('[\n  {"a": 1}\n]\n', r"Line 1 is not a JSON object.*single JSON array is read with"),
+        ('[\n  {"a": 1}\n]\n', r"Line 1 is not a JSON object.*single JSON array with"),
         ('{"a": 1}\n[1, 2]\n', "Line 2 is a list"),
         ("5\n", "Line 1 is a number"),
         ('{"a": 1}\nnull\n', "Line 2 is null"),

@@ -1,8 +1,9 @@
-"""A table made of arrays that are in memory, or mapped from disk.
+"""A table made from arrays in memory, or mapped from disk.
 
-An array with one axis becomes an ordinary column. One with more becomes an `ArrayColumn`: a pandas
-column that shares the array and knows which of its rows it shows, so that splitting, filtering and
-joining tables never copies pixels. Nothing here reads cells for a model; that is the `ArrayLoader`.
+An array with one axis becomes an ordinary column. An array with more axes becomes an `ArrayColumn`:
+a pandas column that shares the array and knows which of its rows it shows, so splitting, filtering
+and joining tables never copies pixels. Nothing here reads cells for a model; that is the job of
+`ArrayLoader`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from multimodal_gen.errors import TableError
 
 
 def table_from_arrays(**columns: Any) -> pd.DataFrame:
-    """Make a table of arrays, one column each.
+    """Make a table from arrays, one column each.
 
     Args:
         **columns: Column name -> values, row by row. A list or Series becomes a column of its
@@ -35,8 +36,8 @@ def table_from_arrays(**columns: Any) -> pd.DataFrame:
         A DataFrame with the index 0..n-1.
 
     Raises:
-        TableError: If there is no column, one has no rows or no axis, or they have different
-            numbers of rows.
+        TableError: If there is no column, a column has no rows or no axis, or the numbers of rows
+            differ.
 
     Example:
         table = table_from_arrays(x=images, y=labels)
@@ -58,13 +59,13 @@ def _column(name: str, values: Any) -> Any:
     elif not isinstance(values, list | tuple):
         if isinstance(values, np.ma.MaskedArray):
             raise TableError(
-                "A masked array would lose its mask; fill it first, with `values.filled(...)`. "
+                "A masked array would lose its mask; fill it first with `values.filled(...)`. "
                 f"Received: {name} with {np.ma.count_masked(values)} masked values"
             )
         values = np.asarray(values)
         if values.ndim == 0:
             raise TableError(
-                "A column is a list, or an array whose first axis counts the rows. Received: "
+                "A column must be a list, or an array whose first axis counts the rows. Received: "
                 f"{name}={values!r}"
             )
         # Pandas cannot filter numbers in another machine's byte order.
@@ -101,16 +102,16 @@ class ArrayDtype(ExtensionDtype):
 
     @classmethod
     def construct_from_string(cls, string: str) -> Self:
-        """Refuses: such a column is only made from arrays."""
+        """Always fails: such a column is only made from arrays."""
         raise TypeError(f"Cannot construct an {cls.__name__} from a string. Received: {string!r}")
 
 
 class ArrayColumn(ExtensionArray):
     """A pandas column whose cells are the rows of an array, shared and not copied.
 
-    It takes 8 bytes per row beside the array. Taking, filtering, sorting, joining and copying move
-    row numbers only. A cell is a read-only view, or NaN where it is missing. Pickling writes those
-    rows of the array that are in use.
+    It takes 8 bytes per row in addition to the array. Taking, filtering, sorting, joining and
+    copying move row numbers only. A cell is a read-only view, or NaN if it is missing. Pickling
+    writes only the rows of the array that are in use.
 
     Args:
         values: `(rows, ...)` numbers or booleans, at least two axes.
@@ -124,7 +125,7 @@ class ArrayColumn(ExtensionArray):
         values = np.asarray(values).view()
         if values.ndim < 2 or values.dtype.kind not in "biufc":
             raise TableError(
-                "An array of more than one axis must hold numbers; give texts and objects as a "
+                "An array with more than one axis must hold numbers; pass texts and objects as a "
                 f"list. Received: shape {values.shape}, dtype {values.dtype}"
             )
         self._set([values], np.arange(len(values), dtype="int64"))
@@ -151,7 +152,7 @@ class ArrayColumn(ExtensionArray):
         if not isinstance(dtype, ArrayDtype):
             if not filled:
                 raise ValueError(
-                    f"Give a dtype where every cell is missing. Received: dtype={dtype!r}"
+                    f"A dtype is needed if every cell is missing. Received: dtype={dtype!r}"
                 )
             dtype = ArrayDtype(filled[0].shape, filled[0].dtype.name)
         for cell in filled:
@@ -181,7 +182,7 @@ class ArrayColumn(ExtensionArray):
 
     @property
     def nbytes(self) -> int:
-        """Bytes beside those of the arrays, which are shared."""
+        """Bytes in addition to those of the arrays, which are shared."""
         return self._positions.nbytes
 
     def __len__(self) -> int:
@@ -195,8 +196,7 @@ class ArrayColumn(ExtensionArray):
         return self._made(self._parts, self._positions[item])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """Replace cells: by one array or None, or by one for each. The shared array itself stays as
-        it is.
+        """Replace cells: by one array or None, or by one for each. The shared array is not changed.
 
         Raises:
             ValueError: If a cell has another shape or dtype.
@@ -214,7 +214,7 @@ class ArrayColumn(ExtensionArray):
         return [self._cell(position) for position in self._positions.tolist()]
 
     def take(self, indexer: Any, *, allow_fill: bool = False, fill_value: Any = None) -> Self:
-        """The cells at some positions; with `allow_fill`, -1 stands for a missing one."""
+        """The cells at some positions; with `allow_fill`, -1 means a missing cell."""
         if not _is_missing(fill_value):
             raise TypeError(
                 f"Only missing cells can be filled in. Received: {type(fill_value).__name__}"
@@ -227,7 +227,7 @@ class ArrayColumn(ExtensionArray):
         return self._positions < 0
 
     def copy(self) -> Self:
-        """A column of its own on the same arrays."""
+        """A new column on the same arrays."""
         return self._made(self._parts, self._positions.copy())
 
     def __eq__(self, other: object) -> Any:
@@ -247,7 +247,7 @@ class ArrayColumn(ExtensionArray):
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The cells as objects, `(rows,)`, as pandas wants it; `np.stack(column)` joins their
+        """The cells as objects, `(rows,)`, as pandas needs them; `np.stack(column)` joins their
         numbers.
         """
         if dtype is not None and np.dtype(dtype) != object:

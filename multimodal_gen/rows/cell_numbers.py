@@ -1,4 +1,4 @@
-"""The number of a cell, or of its text; the same whatever else its column or file holds."""
+"""The number in a cell, or in its text, whatever else its column or file holds."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from multimodal_gen.rows.number_advice import advice_on, advice_on_cell
 
 
 def cell_number(cell: Any) -> float:
-    """The number that a cell holds, or that its text is: "0.50" is 0.5 as in Python, with blanks
-    around it or without.
+    """The number in a cell, or in its text: "0.50" is 0.5 as in Python, with or without blanks
+    around it.
 
     Args:
         cell: The cell.
 
     Returns:
-        The number, NaN where the cell is missing.
+        The number, or NaN if the cell is missing.
 
     Raises:
-        ValueError: If it is not a number; the error says what might be done.
+        ValueError: If it is not a number; the message suggests what to do.
     """
     if is_missing(cell):
         return float("nan")
@@ -53,8 +53,8 @@ _LONGEST = 40
 
 
 def number_or_cell(cell: Any) -> Any:
-    """The number that a text is, whole or not, as in a csv file; any other cell, such as a path, as
-    it is.
+    """The number in a text, whole or not, as in a csv file; any other cell, such as a path,
+    unchanged.
 
     Args:
         cell: The cell.
@@ -65,15 +65,15 @@ def number_or_cell(cell: Any) -> Any:
 
 
 def column_numbers(column: pd.Series) -> np.ndarray:
-    """The numbers of a column's cells, `(rows,) float64`: each as by `cell_number`, NaN where a
-    cell is missing.
+    """The numbers of a column's cells, `(rows,) float64`, by `cell_number`; NaN if a cell is
+    missing.
 
     Args:
-        column: The column; its index names a row in an error.
+        column: The column; errors name a row by its index.
 
     Raises:
-        ValueError: If a cell is not a number; it names the index and the column, and says what the
-            column holds.
+        ValueError: If a cell is not a number; the message names the index and the column, and says
+            what the column holds.
     """
     if column.dtype.kind in "iufb":
         return np.asarray(column.to_numpy("float64", na_value=np.nan))

@@ -1,6 +1,4 @@
-"""What one cell says: whether it is missing, its text; the same whatever else its column or file
-holds.
-"""
+"""What one cell says, whatever else its column or file holds: its text, and if it is missing."""
 
 from __future__ import annotations
 
@@ -26,12 +24,12 @@ def is_missing(cell: Any) -> bool:
 
 
 def cell_text(cell: Any) -> str:
-    """The text of a cell, by which labels, groups, strata and ids are told apart.
+    """The text of a cell, by which labels, groups, strata and ids are compared.
 
-    A text is itself, to the last blank and zero. Numbers of one value have one text: 1, 1.0,
-    `numpy.int8(1)` and `Decimal("1.00")` are "1", 0.5 and `numpy.float32(0.5)` are "0.5". A truth
-    value is "True" or "False", as pandas writes it into a csv file. Anything else that is one
-    value, such as a date, is what `str` says.
+    A text is kept exactly, with all blanks and zeros. Equal numbers have the same text: 1, 1.0,
+    `numpy.int8(1)` and `Decimal("1.00")` are "1", 0.5 and `numpy.float32(0.5)` are "0.5". A boolean
+    is "True" or "False", as pandas writes it into a csv file. Any other single value, such as a
+    date, is what `str` returns.
 
     Args:
         cell: The cell.
@@ -54,20 +52,19 @@ def cell_text(cell: Any) -> str:
         cell, bytes | bytearray | memoryview | Mapping | Set
     ) or pd.api.types.is_list_like(cell):
         raise TypeError(
-            f"A text, a number or another single value has a text. Received: {shown(cell)}"
+            f"Only a single value, such as a text or a number, has a text. Received: {shown(cell)}"
         )
     return str(cell)
 
 
 def column_texts(column: pd.Series) -> np.ndarray:
-    """The texts of a column's cells, `(rows,) object`: each as by `cell_text`, None where a cell is
-    missing.
+    """The texts of a column's cells, `(rows,) object`, by `cell_text`; None if a cell is missing.
 
     Args:
-        column: The column; its index names a row in an error.
+        column: The column; errors name a row by its index.
 
     Raises:
-        TypeError: If a cell is not one value; it names the index and the column.
+        TypeError: If a cell is not a single value; the message names the index and the column.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         texts = np.append(column_texts(pd.Series(column.cat.categories, name=column.name)), [None])

@@ -1,4 +1,4 @@
-"""Checks of arguments that many functions have: positive integers, choices, switches, seeds, and
+"""Argument checks that many functions share: positive integers, choices, switches, seeds, and
 columns that are named once.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def check_switches(**switches: Any) -> None:
-    """Make sure that arguments are True or False, of Python or NumPy: "no" would count as True.
+    """Make sure that arguments are Python or NumPy booleans, because "no" would count as True.
 
     Raises:
         TypeError: If one is anything else.
@@ -38,7 +38,7 @@ def check_seed(seed: Any) -> int:
 
 
 def check_positive(**numbers: Any) -> None:
-    """Make sure that arguments are integers of at least 1, of Python or NumPy.
+    """Make sure that arguments are Python or NumPy integers of at least 1.
 
     Raises:
         ValueError: If one is anything else.
@@ -81,7 +81,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str], others: str = ""
 
 
 def check_once(columns: Sequence[str], argument: str = "column") -> None:
-    """Refuse columns, or inputs, of which one is named twice.
+    """Make sure that no column or input is named twice.
 
     Raises:
         ValueError: If one is.
@@ -90,6 +90,6 @@ def check_once(columns: Sequence[str], argument: str = "column") -> None:
     if twice:
         what = "column" if argument == "column" else "input"
         raise ValueError(
-            f"Each {what} is named once, and {twice[0]!r} appears twice. Received: "
+            f"Each {what} must be named only once. {twice[0]!r} appears twice. Received: "
             f"{argument}={list(columns)}"
         )

@@ -1,4 +1,4 @@
-"""One picture in several parts of a split: found by its path, its bytes, or what its file holds."""
+"""One picture in several parts of a split: found by its path, its bytes, or its file's content."""
 
 from __future__ import annotations
 
@@ -28,14 +28,12 @@ _MOST_BYTES = 256 * 2**20
 
 
 class LeakageWarning(UserWarning):
-    """One picture is in several parts of a split, so that a model is tested on what it was
-    trained on.
-    """
+    """One picture is in several parts of a split: a model is tested on what it was trained on."""
 
 
 def picture_columns(table: pd.DataFrame) -> list[str]:
-    """The columns that seem to hold pictures: most of some 64 cells are paths with a suffix of a
-    picture, or bytes.
+    """The columns that seem to hold pictures: most of up to 64 cells are bytes, or paths with an
+    image suffix.
     """
     found: list[str] = []
     if table.empty:
@@ -66,16 +64,16 @@ def warn_of_shared_pictures(
         part: `(rows,) int64`, the part of each row.
         column: A column of pictures: paths or URLs, the bytes of files, or mappings with "bytes" or
             "path". Other cells are not compared.
-        file_of: Gives the file of this machine that a path names, None for a URL, or a LoadError.
-            With it, files of unlike paths are compared too: by their size, then their first 4096
-            bytes, and where these are equal as a whole; up to 20,000 pictures are looked at, and
+        file_of: Returns the local file that a path names, or None for a URL, or raises a LoadError.
+            With it, files with different paths are compared too: by their size, then by their first
+            4096 bytes, and if these are equal, as a whole; up to 20,000 pictures are checked, and
             256 MiB read.
-        given: Whether the table says which rows are for what, so that a group would not keep rows
+        given: Whether the table assigns rows to parts, so that a group would not keep rows
             together.
         stacklevel: As in `warnings.warn`.
 
     Warns:
-        LeakageWarning: With the number of such pictures, the first one, and the way to keep them
+        LeakageWarning: With the number of such pictures, the first one, and how to keep them
             together.
     """
     cells, keys = _keys(cells_of(table, column))
@@ -92,13 +90,13 @@ def warn_of_shared_pictures(
         way_out = f"Keep the rows of a picture together with group={column!r} (`--group {column}`)"
         if given:
             way_out = (
-                "The table names the parts: fix them there, or take a random split with `--group "
+                "The table names the parts: fix them there, or use a random split with `--group "
                 f"{column}`"
             )
         warnings.warn(
-            f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} "
-            f"are in several parts, {_named(cells[first])} at index {rows} first. A model is "
-            f"then tested on pictures that it was trained on. {way_out}.",
+            f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} are "
+            f"in several parts, first {_named(cells[first])} at index {rows}. A model is then "
+            f"tested on pictures that it was trained on. {way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,
         )
@@ -114,12 +112,13 @@ def warn_of_shared_pictures(
         if given:
             way_out = (
                 "The table names the parts: `multimodal-gen audit --drop FILE`, with the same "
-                "`--split`, writes a table that has none of them in training, and its "
-                "`--group-column NAME` a column for a random split"
+                "`--split`, writes a table without these pictures in training, and `--group-column "
+                "NAME` adds a column for a random split"
             )
         warnings.warn(
-            f"{len(copies):,} pictures in {column!r} are in several parts under other names, as "
-            f"their files hold the same: {cells[first]!r} and {cells[other]!r} first. {way_out}.",
+            f"{len(copies):,} pictures in {column!r} are in several parts under different names, "
+            f"because their files are equal: first {cells[first]!r} and {cells[other]!r}. "
+            f"{way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,
         )

@@ -1,8 +1,7 @@
-"""What stands in a column that should hold numbers and does not, and what to do about it: said of
-the whole column.
+"""What a column that should hold numbers holds instead, and what to do about it.
 
-A comma is a decimal sign in some tables and parts thousands in others, so no advice may turn one
-number into another.
+A comma is a decimal sign in some tables and a thousands separator in others, so no advice may turn
+one number into another.
 """
 
 from __future__ import annotations
@@ -42,20 +41,20 @@ _UNIT = re.compile(r"[^\W\d_]*\.?\s*[$\u00a2-\u00a5\u20a0-\u20cf%\u2030\u00b0]?\
 
 
 def advice_on(column: pd.Series) -> str:
-    """What a column holds instead of numbers, and the way out, in sentences.
+    """What a column holds instead of numbers, and what to do, in sentences.
 
     Args:
-        column: The column, of which at least one cell is not a number.
+        column: The column; at least one of its cells is not a number.
     """
     name = column.name
     cells = [cell for cell in column.array.tolist() if not is_missing(cell)]
     table = f"table[{name!r}]"
     if 2 * sum(map(_is_date, cells)) > len(cells):
         return (
-            f"{name!r} holds dates or times. Make numbers of `dates = pd.to_datetime({table}, "
-            "format='mixed')` (with `dayfirst=True` where days come before months), as the days "
-            "`(dates - pd.Timestamp('2000-01-01')) / pd.Timedelta(days=1)` or the hours "
-            "`dates.dt.hour`, in a column of their own. "
+            f"{name!r} holds dates or times. Convert them with `dates = pd.to_datetime({table}, "
+            "format='mixed')` (add `dayfirst=True` if days come before months) into numbers in a "
+            "new column, such as the days `(dates - pd.Timestamp('2000-01-01')) / "
+            "pd.Timedelta(days=1)` or the hours `dates.dt.hour`. "
         )
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
     strange = [text for text in texts if not _PLAIN.fullmatch(text)]
@@ -83,13 +82,12 @@ def advice_on(column: pd.Series) -> str:
     return (
         f"{name!r} holds categories, {different:,} different ones. Make a column of 0 and 1 for "
         f"each with `table = table.join(pd.get_dummies({table}, prefix={name!r}, dtype=float))` "
-        "and give the names of these columns, or predict them with a ClassLabel. "
+        "and use these columns, or predict the categories with a ClassLabel. "
     )
 
 
 def advice_on_cell(cell: Any) -> str:
-    """What a single cell holds instead of a number, and the way out, in sentences, where its
-    column is not at hand.
+    """What a single cell holds instead of a number, and what to do, without knowing its column.
 
     Args:
         cell: The cell, which is not a number.
@@ -106,11 +104,11 @@ def advice_on_cell(cell: Any) -> str:
                     [what.number], [what.number], "table[column]", all_seen=False, taken=taken
                 )
             return (
-                f"{shown(text)} has something beside a number; if so in every row, take it away "
-                f"with `table[column] = pd.to_numeric({taken})`. "
+                f"{shown(text)} has something next to a number; if every row does, remove it with "
+                f"`table[column] = pd.to_numeric({taken})`. "
             )
     if _is_date(cell):
-        return "It is a date or a time, of which `pd.to_datetime` and its `.dt` make numbers. "
+        return "It is a date or a time; convert it with `pd.to_datetime` and its `.dt`. "
     return (
         "Fix it, or read such cells as missing with `pd.to_numeric(table[column], "
         'errors="coerce")`. '
@@ -131,7 +129,7 @@ def _with_commas(text: str) -> bool:
 
 @dataclass(frozen=True)
 class _Amount:
-    """A number as it is written in a text, without blanks, and what stands before and behind it."""
+    """A number as it is written in a text, without blanks, and what is before and after it."""
 
     before: str
     number: str
@@ -167,21 +165,21 @@ def _on_beside(
     # A rest of its own for nearly each text, as of "A1", "B2" and "C3", is part of a name.
     if len(rests) > 1 and 2 * len(rests) > len(amounts) + 1:
         return ""
-    which = "something beside them" if rests else "blanks between thousands"
+    which = "something next to them" if rests else "blanks between thousands"
     what = f"{name!r} holds numbers with {which}, as in {shown(next(iter(beside)))}"
     if not all(_UNIT.fullmatch(part) for rest in rests for part in rest):
-        return f"{what}, which may change what they are: write plain numbers. "
+        return f"{what}, which may change their meaning: write plain numbers. "
     if len(rests) > 1:
         units = " and ".join(shown(" ".join(filter(None, rest))) for rest in rests[:3])
         return (
-            f"{what}, and not the same in all ({units}): bring them to one unit and take it away "
-            "with `.str.replace`; or, if they are names, predict them with a ClassLabel. "
+            f"{what}, which differs between cells ({units}): convert them to one unit and remove "
+            "it with `.str.replace`; or, if they are names, predict them with a ClassLabel. "
         )
     others = sum(text not in beside for text in odd)
     if others:
         return (
-            f"{what}, and {others:,} of {len(cells):,} cells hold no number: fix these, and take "
-            "away what stands beside the others with `.str.replace`. "
+            f"{what}, and {others:,} of {len(cells):,} cells do not hold a number: fix these, and "
+            "remove what is next to the others with `.str.replace`. "
         )
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
     # To a cell that is a number already, `.str` gives NaN.
@@ -190,14 +188,12 @@ def _on_beside(
     commas = [number for number in numbers if _with_commas(number)]
     if commas:
         return f"{what}. {_on_commas(commas, numbers, table, taken=taken)}"
-    same = (
-        ", if the cells without it are of the same unit" if rests and len(odd) < len(cells) else ""
-    )
-    return f"{what}: take it away{same}, with `{table} = pd.to_numeric({taken})`. "
+    same = ", if the cells without it have the same unit" if rests and len(odd) < len(cells) else ""
+    return f"{what}: remove it{same}, with `{table} = pd.to_numeric({taken})`. "
 
 
 def _taking(table: str, amounts: Sequence[_Amount]) -> str:
-    """The code that takes away what stands beside the numbers."""
+    """The code that removes what is next to the numbers."""
     rests = dict.fromkeys(part for one in amounts for part in one.rest if part)
     # The longer first: it may hold the other.
     code = table + "".join(
@@ -225,10 +221,10 @@ def _on_commas(
     ]
     # What is a number as it stands says what a point is.
     points = [text for text in texts if "." in text and _PLAIN.fullmatch(text)]
-    condition = "" if all_seen else "; if so in every row"
+    condition = "" if all_seen else "; if every row does"
     if by_comma and not by_point and not decimal:
         what, mended = (
-            f"{shown(by_comma[0])} has commas between thousands",
+            f"{shown(by_comma[0])} has commas as thousands separators",
             f"{taken}.str.replace(',', '')",
         )
     elif (
@@ -236,22 +232,19 @@ def _on_commas(
         and not by_comma
         and all(re.fullmatch(r"[-+]?\d{1,3}\.\d{3}", text) for text in points)
     ):
-        what = f"{shown(by_point[0])} has points between thousands and a decimal comma"
+        what = f"{shown(by_point[0])} has points as thousands separators and a decimal comma"
         mended = f"{taken}.str.replace('.', '').str.replace(',', '.')"
     elif decimal and not by_comma and not by_point and not points:
         what, mended = f"{shown(decimal[0])} has a decimal comma", f"{taken}.str.replace(',', '.')"
     elif len(either) == len(commas):
         text = either[0]
         return (
-            f"{shown(text)} is {text.replace(',', '')} where commas part thousands, and "
-            f"{text.replace(',', '.')} where they are decimal signs, which nothing here tells: "
+            f"{shown(text)} is {text.replace(',', '')} where commas separate thousands, and "
+            f"{text.replace(',', '.')} where they are decimal signs. Nothing here says which: "
             "write the numbers without commas. "
         )
     else:
         ways = (by_comma, by_point, decimal, either, points)
         found = " and ".join(shown(way[0]) for way in ways if way)
-        return (
-            f"Commas and points mean one thing here and another there, as in {found}: fix them by "
-            "hand. "
-        )
+        return f"Commas and points do not always mean the same, as in {found}: fix them by hand. "
     return f"{what}{condition}: `{table} = pd.to_numeric({mended})`. "

@@ -1,10 +1,9 @@
 """The order of rows in an epoch, their batches and their random streams. Pure arithmetic, no data.
 
 Everything is a function of `(seed, epoch, batch index)` for rows and of `(seed, epoch, row
-position, column)` for randomness, so nothing depends on what was asked before, on threads, or on
-the number of hosts. The generator is Philox, which is counter-based: a stream is set up by writing
-its coordinates into the counter (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2,
-3").
+position, column)` for randomness, so nothing depends on earlier calls, on threads, or on the number
+of hosts. The generator is Philox, which is counter-based: a stream is set up by writing its
+coordinates into the counter (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3").
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ class Plan:
     Args:
         num_rows: Rows of the table.
         batch_size: Rows of a batch, over all ranks together.
-        shuffle: Whether each epoch has an order of its own; otherwise the table's.
+        shuffle: Whether each epoch has its own order; otherwise it is the table's.
         seed: An integer in [0, 2**64) that fixes every order and every random stream.
-        drop_remainder: Whether a last batch of fewer rows is left out.
-        rank: Which slice of every batch is this process's.
-        world_size: Into how many slices every batch is cut.
-        weights: `(num_rows,)`, how often each row comes in relation to the others; by default each
-            comes once. They are drawn by systematic resampling (Kitagawa, 1996): a row that should
+        drop_remainder: Whether the last batch is left out if it has fewer rows.
+        rank: Which slice of every batch this process gets.
+        world_size: How many slices every batch is cut into.
+        weights: `(num_rows,)`, how often each row comes relative to the others; by default each
+            comes once. Rows are drawn by systematic resampling (Kitagawa, 1996): a row that should
             come 2.3 times comes 2 or 3 times.
-        buckets: `(num_rows,) uint8`, a number for each row. Full batches are made of rows of one
-            number, but for those on the border of two, and come in random order; the rows of a
-            last, shorter batch are of any.
+        buckets: `(num_rows,) uint8`, a number for each row. Full batches contain rows with the same
+            number, except those on the border of two numbers, and come in random order; a shorter
+            last batch may contain any rows.
     """
 
     num_rows: int
@@ -61,8 +60,8 @@ class Plan:
                 )
         if self.weights is not None and not self.shuffle:
             raise ValueError(
-                "Rows drawn by weight have no order of the table's; take `shuffle=True`. Received: "
-                "False"
+                "Rows drawn by weight cannot keep the table's order; use `shuffle=True`. Received: "
+                "shuffle=False"
             )
         if self.batch_size < 1:
             raise ValueError(
@@ -82,8 +81,8 @@ class Plan:
             )
         if self.drop_remainder and self.num_rows < self.batch_size:
             raise ValueError(
-                "With `drop_remainder=True` a table needs at least one full batch. "
-                f"Received: {self.num_rows} rows, batch_size={self.batch_size!r}"
+                "With `drop_remainder=True` the table must fill at least one batch. Received: "
+                f"{self.num_rows} rows, batch_size={self.batch_size!r}"
             )
         object.__setattr__(self, "_orders", _OrderCache())
 
@@ -97,7 +96,7 @@ class Plan:
         """The same plan as seen by one of several processes."""
         if self.world_size != 1:
             raise ValueError(
-                f"This plan is a shard already. Received: rank={rank!r}, world_size={world_size!r}"
+                f"This plan is already a shard. Received: rank={rank!r}, world_size={world_size!r}"
             )
         return dataclasses.replace(self, rank=rank, world_size=world_size)
 
@@ -110,7 +109,7 @@ class Plan:
 
         Returns:
             `(positions, padding)`: row positions, and how many of them, at the end, are padding:
-            rows repeated only so that all ranks have equal batches, to be given the sample weight
+            rows repeated only to give all ranks batches of equal size, which get the sample weight
             0.
         """
         start = index * self.batch_size
@@ -128,7 +127,7 @@ class Plan:
         return own, padding
 
     def bucket(self, epoch: int, index: int) -> int:
-        """The greatest of the numbers in `buckets` of a batch's rows, over all ranks."""
+        """The greatest number in `buckets` of a batch's rows, over all ranks."""
         assert self.buckets is not None
         start = index * self.batch_size
         return int(self.buckets[self.order(epoch)[start : start + self.batch_size]].max())

@@ -1,7 +1,6 @@
-"""Samplers: how often each row of a table is to come, where not every row is to come once per
-epoch.
+"""Samplers: how often each row of a table comes, instead of exactly once per epoch.
 
-A sampler only says how much each row weighs; the plan draws the rows, again every epoch and the
+A sampler only returns the weight of each row; the plan draws the rows, again every epoch, and the
 same for the same seed.
 """
 
@@ -24,19 +23,19 @@ from multimodal_gen.rows.table import check_columns
 
 
 class Sampler(Configurable):
-    """Says how often rows come: subclass it for a rule of your own."""
+    """Says how often rows come. Subclass it for your own rule."""
 
     @abc.abstractmethod
     def weights(self, table: pd.DataFrame) -> np.ndarray:
-        """How often each row is to come in relation to the others: `(rows,) float64`, finite and at
-        least 0.
+        """How often each row comes relative to the others: `(rows,) float64`, finite and at least
+        0.
         """
 
 
 @dataclass(frozen=True)
 class BalancedSampler(Sampler):
-    """Every class comes equally often: rows of rare classes repeatedly, some of frequent ones not
-    at all.
+    """Draw every class equally often: rows of rare classes repeatedly, some of frequent ones not at
+    all.
 
     Args:
         column: The column of classes.
@@ -55,13 +54,13 @@ class BalancedSampler(Sampler):
             codes, classes = pd.factorize(column_texts(table[self.column]))
         except TypeError:
             raise TableError(
-                "A balanced sampler needs one class per row, and not lists or arrays. Received: "
+                "A balanced sampler needs one class per row, not lists or arrays. Received: "
                 f"column={self.column!r}"
             ) from None
         if (codes < 0).any():
             index = table.index[codes < 0].tolist()[0]
             raise TableError(
-                "A balanced sampler needs a class in every row; drop the others with "
+                "A balanced sampler needs a class in every row; drop the rows without one with "
                 f"`.dropna(subset=[...])`. Received: a missing value at index {index!r}, column "
                 f"{self.column!r}"
             )
@@ -71,8 +70,7 @@ class BalancedSampler(Sampler):
 
 @dataclass(frozen=True)
 class WeightedSampler(Sampler):
-    """Rows come as often as a column says, in relation to each other; a weight of 0 leaves a row
-    out.
+    """Draw rows in proportion to a column of weights; a weight of 0 leaves a row out.
 
     Args:
         column: The column of weights, finite and at least 0.
@@ -81,10 +79,10 @@ class WeightedSampler(Sampler):
     column: str
 
     def weights(self, table: pd.DataFrame) -> np.ndarray:
-        """The column as numbers, also of texts that are numbers; NaN where a cell is missing.
+        """The column as numbers, including texts that are numbers; NaN if a cell is missing.
 
         Raises:
-            TableError: If there is no such column, or a cell of it is not a number; it names the
+            TableError: If there is no such column, or a cell is not a number; the message names the
                 row.
         """
         check_columns(table, [self.column])
@@ -95,11 +93,11 @@ class WeightedSampler(Sampler):
 
 
 def draw_weights(sampler: Sampler | None, table: pd.DataFrame) -> np.ndarray | None:
-    """What a sampler gives for a table as `(rows,) float64`, or None without one.
+    """A sampler's weights for a table as `(rows,) float64`, or None without a sampler.
 
     Raises:
-        TableError: If there is not one weight per row, one is not a finite number of at least 0, or
-            all are 0.
+        TableError: If there is not one weight per row, a weight is not a finite number of at least
+            0, or all are 0.
     """
     if sampler is None:
         return None
@@ -112,7 +110,7 @@ def draw_weights(sampler: Sampler | None, table: pd.DataFrame) -> np.ndarray | N
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         raise TableError(
-            f"A row's weight must be a finite number, at least 0. Received: {weights[bad][0]} at "
+            f"A row's weight must be a finite number of at least 0. Received: {weights[bad][0]} at "
             f"index {table.index[bad].tolist()[0]!r} from {sampler!r}"
         )
     if not weights.any():
@@ -123,18 +121,18 @@ def draw_weights(sampler: Sampler | None, table: pd.DataFrame) -> np.ndarray | N
 
 
 def check_sampler(sampler: Any, table: pd.DataFrame) -> None:
-    """Prove that a sampler keeps its contract, on a table of your own.
+    """Test that a sampler keeps its contract, on a table of your own.
 
-    Checked are: one finite weight of at least 0 for each row, and not all 0; the same weights when
-    asked again, after pickling and after saving to JSON; that table and sampler are left as they
-    are.
+    It checks that there is one finite weight of at least 0 per row, and not all are 0; that the
+    weights are the same when asked again, after pickling and after saving to JSON; and that the
+    table and the sampler are not changed.
 
     Args:
         sampler: The sampler to check.
         table: A few typical rows.
 
     Raises:
-        LoaderError: At the first broken rule, saying which.
+        LoaderError: At the first broken rule; the message says which.
     """
     if not isinstance(sampler, Sampler):
         raise LoaderError(f"A sampler must derive from Sampler. Received: sampler={sampler!r}")
@@ -156,14 +154,13 @@ def check_sampler(sampler: Any, table: pd.DataFrame) -> None:
     try:
         pd.testing.assert_frame_equal(table, before)
     except AssertionError as error:
-        raise LoaderError(
-            f"{name}.weights must leave the table as it is. Received: {error}"
-        ) from None
+        raise LoaderError(f"{name}.weights must not change the table. Received: {error}") from None
     try:
         unpickled = pickle.loads(pickle.dumps(sampler))
     except Exception as error:
         raise LoaderError(
-            f"{name} must be picklable, so hold no open file or lambda. Received: {error}"
+            f"{name} must be picklable, so it cannot hold an open file or a lambda. Received: "
+            f"{error}"
         ) from error
     rebuilt = deserialize(json.loads(saved), classes_in(sampler))
     for when, one in (
@@ -172,6 +169,8 @@ def check_sampler(sampler: Any, table: pd.DataFrame) -> None:
         ("after saving to JSON", rebuilt),
     ):
         if drawn(one) != weights:
-            raise LoaderError(f"{name}.weights must give the same weights {when}. Received: others")
+            raise LoaderError(
+                f"{name}.weights must return the same weights {when}. Received: different ones"
+            )
     if json.dumps(serialize(sampler)) != saved:
-        raise LoaderError(f"{name} is immutable: asking for weights must not change its config.")
+        raise LoaderError(f"{name} must not change its config when asked for weights.")

@@ -1,4 +1,4 @@
-"""How groups of rows that must stay together are shared out to the parts of a split."""
+"""Distribute groups of rows that must stay together to the parts of a split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def split_groups(
     fractions: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The part of each row, at random, with all rows of a group in one.
+    """The part of each row, at random, with all rows of a group in the same part.
 
     Args:
         groups: `(rows,) int64`, the group of each row.
@@ -30,9 +30,9 @@ def split_groups(
         rng: The only source of randomness.
 
     Returns:
-        `(rows,) int64`. Large groups are placed first, each where most of what it brings is
-        lacking; where there are several classes, groups are then moved until no move brings the
-        parts nearer to their totals. Groups of one row each are split as rows are.
+        `(rows,) int64`. Large groups are placed first, each in the part that needs its rows most;
+        if there are several classes, groups are then moved until no move brings the parts closer to
+        their totals. Groups of one row each are split like rows.
 
     Raises:
         TableError: If there are fewer groups than parts.

@@ -1,5 +1,5 @@
-"""How rows are shared out to the parts of a split: the total of each part, and within it the share
-of each class.
+"""Distribute rows to the parts of a split: the total of each part, and within it the share of each
+class.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def split_rows(
 
     Returns:
         `(rows,) int64`. A part has its share of all rows, rounded up or down, and its share of each
-        class to within one row; only a part that would be empty takes a row more.
+        class to within one row; only a part that would be empty gets one more row.
     """
     part = np.empty(len(classes), "int64")
     shuffled = rng.permutation(len(classes))
@@ -41,14 +41,15 @@ def shares_of_classes(
 ) -> np.ndarray:
     """Rows of each class in each part, `(classes, parts) int64`.
 
-    That all classes and all parts can be rounded at once is a flow in a network with whole
-    capacities: classes hand out the rows that rounding down leaves over, at most one to each part,
-    and there is a whole solution as there is one in fractions. The start is a greedy one, which for
-    large classes is nearly right; then rows travel from parts with too many to parts with too few,
-    along the cheapest path.
+    Rounding all classes and all parts at once is a flow in a network with integer capacities.
+    Classes hand out the rows left over by rounding down, at most one to each part. An integer
+    solution exists because a fractional one does. The start is greedy, which is nearly right for
+    large classes; then rows move from parts with too many to parts with too few, along the cheapest
+    path.
 
-    Which way a class is rounded is free otherwise. A class of a few rows is rather in the largest
-    part, as a model cannot learn what only the others have, and then in as many parts as it can be.
+    Apart from that, a class can be rounded either way. A class with few rows goes to the largest
+    part first, because a model cannot learn what only the others have, and then to as many parts as
+    possible.
     """
     whole, rest = _rounded_down(np.outer(sizes, fractions))
     open_, left = rest > 0, sizes - whole.sum(axis=1)

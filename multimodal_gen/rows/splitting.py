@@ -38,24 +38,24 @@ def split_table(
         table: The table; its index must be unique, and the parts keep it.
         fractions: The share of each part, for example `(0.7, 0.1, 0.2)`; they sum to one.
         stratify: A column of classes that get the same share in every part, each rounded to whole
-            rows. Classes, as groups, are told apart by the text of their cells. A class of too few
-            rows for every part is rather in the largest one; a warning names it.
-        group: A column whose equal values stay together in one part; shares are then kept as well
-            as groups allow.
+            rows. Classes and groups are compared by the text of their cells. A class with too few
+            rows for every part goes to the largest part first; a warning names it.
+        group: A column whose equal values stay together in one part; shares are then as close as
+            the groups allow.
         seed: An integer in [0, 2**64) that fixes the split.
 
     Returns:
-        One DataFrame a fraction, with the rows in the table's order. Without `group`, each part has
-        its share of all rows, rounded up or down, and at least one row.
+        One DataFrame per fraction, with the rows in the table's order. Without `group`, each part
+        has its share of all rows, rounded up or down, and at least one row.
 
     Warns:
-        LeakageWarning: If, without `group`, one picture is in several parts: in a column that seems
-            to hold pictures, as most of a sample of its cells are bytes or paths with a suffix of a
-            picture.
+        LeakageWarning: If, without `group`, one picture is in several parts. This is checked in
+            columns that seem to hold pictures: most of a sample of their cells are bytes, or paths
+            with an image suffix.
 
     Raises:
-        TypeError: If the fractions are not a list of numbers, or `stratify` or `group` is not one
-            name.
+        TypeError: If the fractions are not a list of numbers, or `stratify` or `group` is not a
+            single name.
         ValueError: If the fractions are not positive or do not sum to one, or the seed is not such
             an integer.
         TableError: If a column is missing, a cell of `stratify` or `group` is missing, the index
@@ -69,7 +69,7 @@ def split_table(
     if not table.index.is_unique:
         twice = table.index[table.index.duplicated()].tolist()[0]
         raise TableError(
-            "The index must be unique, or rows could not be told apart after the split. Use "
+            "The index must be unique, to identify rows after the split. Use "
             f"`table.reset_index(drop=True)`. Received: index {twice!r} more than once"
         )
     rng = np.random.Generator(np.random.Philox(seed))
@@ -118,14 +118,14 @@ def _check_one_name(argument: str, column: Any) -> None:
     if isinstance(column, list | tuple):
         texts = " + '|' + ".join(f"table[{one!r}].astype(str)" for one in column) or "..."
         raise TypeError(
-            f"`{argument}` must be the name of one column. To go by several, join their texts in a "
-            f"column of its own: `table['joined'] = {texts}`. Received: {argument}={column!r}"
+            f"`{argument}` must be the name of one column. To use several, join their texts in a "
+            f"new column: `table['joined'] = {texts}`. Received: {argument}={column!r}"
         )
     if isinstance(column, pd.Series | pd.Index | np.ndarray):
         name = getattr(column, "name", None)
         raise TypeError(
-            f"`{argument}` must be the name of a column, and not its cells. "
-            f"Received: {argument}={type(column).__name__}{'' if name is None else f' {name!r}'}"
+            f"`{argument}` must be the name of a column, not its cells. Received: "
+            f"{argument}={type(column).__name__}{'' if name is None else f' {name!r}'}"
         )
 
 
@@ -142,8 +142,8 @@ def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[st
         except TypeError as error:
             found = str(error).partition("Received: ")[2]
             raise TableError(
-                "A column to split by must hold single values, and not lists or arrays. "
-                f"Received: column={column!r}, {found}"
+                "A column to split by must hold single values, not lists or arrays. Received: "
+                f"column={column!r}, {found}"
             ) from None
     # Elsewhere all cells are of one type, so that a few texts do for all of them.
     codes, names = pd.factorize(cells, sort=False)
@@ -151,7 +151,7 @@ def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[st
         missing = table.index[codes < 0].tolist()
         raise TableError(
             f"{len(missing):,} of {len(codes):,} cells to split by are missing. Fill them, or drop "
-            f"their rows with `table.dropna(subset=[{column!r}])`; of labels, `multimodal-gen "
+            f"their rows with `table.dropna(subset=[{column!r}])`; for labels, `multimodal-gen "
             f"audit ... --drop FILE` writes a table without them. Received: index {missing[0]!r} "
             f"first, column {column!r}"
         )
@@ -175,7 +175,7 @@ def _warn_of_rare_classes(
         )
     if len(class_names) > _MANY and all(map(_NUMBER.fullmatch, class_names)):
         advice += (
-            f" If {stratify!r} holds numbers to predict and not classes, split without `stratify`."
+            f" If {stratify!r} holds numbers to predict, not classes, split without `stratify`."
         )
     warnings.warn(
         f"{len(rare)} of the {len(class_names)} classes in {stratify!r} have too few rows for "

@@ -1,6 +1,6 @@
 """Read a table of paths, captions and labels, check it, take cells out of it.
 
-Never looks into files they name.
+Never opens the files that cells name.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from multimodal_gen.rows.formats.separators import wrong_separator
 def read_table(path: str | os.PathLike[str], *, na_values: Sequence[str] = ("",)) -> pd.DataFrame:
     """Read a table from a file, or from a folder of pictures.
 
-    The rows of the file are the rows of the table, in its order, and its columns have their own
-    names. Every cell of a csv or tsv file is a text, just as it stands there: 00012 stays 00012,
-    and "0" is the same label beside an "x" and alone. Whatever wants numbers reads them from their
-    texts; for computations of your own there is `pd.to_numeric(table["price"])`. In jsonl and
-    parquet, numbers are numbers.
+    The rows of the file are the rows of the table, in the same order, and columns keep their names.
+    Every cell of a csv or tsv file is the text in the file: 00012 stays 00012, and "0" is the same
+    label whether or not the column also has an "x". What needs numbers reads them from the texts;
+    for your own computations, use `pd.to_numeric(table["price"])`. In jsonl and parquet, numbers
+    are numbers.
 
     Args:
         path: A `.csv`, `.tsv`, `.jsonl` (one JSON object per line) or `.parquet` file, or a folder.
             In a folder, every picture below `folder/CLASS/` becomes a row, sorted by path, with the
             columns "image" (path relative to the folder), "caption" (the text of a side-car file of
-            the same name ending in `.txt`, or empty) and "label" (CLASS). Of `folder/train/CLASS/`,
-            `folder/test/CLASS/` and the like, "split" is the first folder. If there is a file
-            metadata.csv or metadata.jsonl with a column `file_name`, it is the table, and "image"
-            is added.
-        na_values: For csv and tsv: the cells that count as missing. By default only an empty one,
-            so that a caption "NA" or "None" stays what it is.
+            the same name ending in `.txt`, or empty) and "label" (CLASS). For
+            `folder/train/CLASS/`, `folder/test/CLASS/` and the like, "split" is the first folder.
+            If there is a file metadata.csv or metadata.jsonl with a column `file_name`, it is the
+            table, and "image" is added.
+        na_values: For csv and tsv: the texts that count as missing. By default only an empty cell,
+            so a caption "NA" or "None" is kept.
 
     Returns:
         A DataFrame with the index 0..n-1.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        TableError: If the file has another suffix, cannot be parsed, has two columns of one name,
-            or has no rows. Where a line is to blame, it names that.
+        TableError: If the file has another suffix, cannot be parsed, has two columns with the same
+            name, or has no rows. It names the line that caused it, if there is one.
     """
     path = Path(path)
     if path.is_dir():
@@ -85,12 +85,11 @@ def _read_file(path: Path, na_values: Sequence[str]) -> pd.DataFrame:
         ) from None
     except Exception as error:
         raise TableError(
-            f"The table cannot be read: {' '.join(str(error).split()).rstrip('.')}. Others can be "
-            "read with pandas, as a sequence takes any DataFrame. Received: "
-            f"path={os.fspath(path)!r}"
+            f"The table cannot be read: {' '.join(str(error).split()).rstrip('.')}. If pandas can "
+            f"read the file, pass its DataFrame instead. Received: path={os.fspath(path)!r}"
         ) from error
     raise TableError(
-        "A table is a .csv, .tsv, .jsonl or .parquet file or a folder. Received: "
+        "A table must be a .csv, .tsv, .jsonl or .parquet file, or a folder. Received: "
         f"path={os.fspath(path)!r}"
     )
 
@@ -104,8 +103,8 @@ def check_columns(table: Any, columns: Sequence[str]) -> None:
 
     Raises:
         TypeError: If it is not a DataFrame, or the name of a column is not a string.
-        TableError: If it has no rows, or a column is missing or there twice; it lists the columns
-            there are.
+        TableError: If it has no rows, or a column is missing or appears twice; it lists the
+            existing columns.
     """
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"The table must be a pandas DataFrame. Received: {type(table).__name__}")
@@ -116,7 +115,7 @@ def check_columns(table: Any, columns: Sequence[str]) -> None:
         found = int((table.columns == column).sum())
         if found > 1:
             raise TableError(
-                f"The table has {found} columns of one name. Received: column={column!r}"
+                f"The table has {found} columns with the same name. Received: column={column!r}"
             )
         if not found:
             names = [str(name) for name in table.columns]
@@ -129,30 +128,30 @@ def check_columns(table: Any, columns: Sequence[str]) -> None:
 
 
 def check_names(columns: Sequence[Any]) -> None:
-    """Make sure that names of columns are strings, which those of a table without a header are not.
+    """Make sure that column names are strings; in a table without a header they are not.
 
     Raises:
-        TypeError: If one is not; it says how to rename them.
+        TypeError: If one is not; the message says how to rename them.
     """
     for column in columns:
         if not isinstance(column, str):
             raise TypeError(
-                "The name of a column must be a string. A table read with `header=None` has "
-                "numbers for names; rename its columns with `table.columns = "
-                f"table.columns.astype(str)`. Received: column={column!r}"
+                "A column name must be a string. A table read with `header=None` has numbers as "
+                "names; rename its columns with `table.columns = table.columns.astype(str)`. "
+                f"Received: column={column!r}"
             )
 
 
 def cells_of(
     table: pd.DataFrame, column: str | tuple[str, ...], rows: slice | np.ndarray | None = None
 ) -> list[Any]:
-    """The cells that a loader of a column reads, as plain objects; of several columns, a tuple a
+    """The cells that a loader of a column reads, as plain objects; for several columns, a tuple per
     row.
 
     Args:
         table: The table.
         column: Name of the column or columns.
-        rows: Positions of the rows, or a slice of them; all by default.
+        rows: Positions of the rows, or a slice; all rows by default.
     """
     if not isinstance(column, str):
         return list(zip(*(cells_of(table, one, rows) for one in column), strict=True))

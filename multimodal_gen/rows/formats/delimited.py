@@ -1,9 +1,8 @@
-"""Read csv and tsv: every cell is the text that stands there, so it means the same whatever else
-its column holds.
+"""Read csv and tsv: every cell is the text in the file, so it means the same whatever else its
+column holds.
 
-Arrow parses, in parallel and into little memory. It forgives what moves or swallows cells, so
-`quoting.py` looks at the quotes beforehand, and finds the line where Arrow says that something is
-wrong.
+Arrow parses, in parallel and with little memory. It tolerates quotes that move or swallow cells, so
+`quoting.py` checks the quotes first, and finds the line if Arrow reports an error.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ PANDAS_2 = pd.__version__.startswith("2.")
 
 
 def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.DataFrame:
-    """Read a file of rows whose cells are told apart by a separator, as RFC 4180 has it.
+    """Read a file of rows with cells between separators, following RFC 4180.
 
     A cell in double quotes may hold separators, line breaks and doubled quotes. A quote elsewhere
-    in a cell is part of its text. Blank lines are passed over, unless there is only one column:
-    then each is a row with an empty cell.
+    in a cell is part of its text. Blank lines are skipped, unless there is only one column: then
+    each is a row with an empty cell.
 
     Args:
         path: The file.
@@ -43,8 +42,9 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
         na_values: The texts that are missing cells.
 
     Raises:
-        TableError: If a row has more or fewer cells than the header, a quoted cell does not end in
-            a quote, two columns have one name, or the file is not UTF-8. It names the line.
+        TableError: If a row has more or fewer cells than the header, a quoted cell does not end
+            with a quote, two columns have the same name, or the file is not UTF-8. The message
+            names the line.
     """
     header = read_header(path, separator)
     _check_names(header)
@@ -65,7 +65,7 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
 
 
 def text_dtype() -> Any:
-    """Texts kept by Arrow, with NaN for a missing one: what pandas 3 makes of texts by itself."""
+    """Texts stored by Arrow, with NaN for a missing one: pandas 3's own default for texts."""
     if PANDAS_2:
         return pd.api.types.pandas_dtype("string[pyarrow_numpy]")
     return pd.StringDtype("pyarrow", na_value=np.nan)
@@ -78,8 +78,8 @@ def _check_names(header: Header) -> None:
         places = [position + 1 for position, name in enumerate(names) if name == twice[0]]
         what = f"are all called {twice[0]!r}" if twice[0] else "have no name"
         raise TableError(
-            f"Columns {', '.join(map(str, places))} {what}. Give each column a name of its own in "
-            f"line {header.line}, or delete those that are not needed."
+            f"Columns {', '.join(map(str, places))} {what}. Give each column its own name in line "
+            f"{header.line}, or delete those that are not needed."
         )
 
 
@@ -136,8 +136,8 @@ def _warn_of_swallowed_rows(table: pa.Table, separator: str) -> None:
             ]:
                 warnings.warn(
                     "A cell in quotes holds line breaks, and each of its lines looks like a row: "
-                    f"{shown(cell)} at index {row}, column {name!r}. If rows were swallowed, a "
-                    "quote is left over at both ends of it.",
+                    f"{shown(cell)} at index {row}, column {name!r}. If rows were swallowed, there "
+                    "is a stray quote at both ends of it.",
                     stacklevel=5,
                 )
                 return

@@ -11,16 +11,16 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def require_utf8(path: Path) -> None:
-    """Make sure that a file is UTF-8 text, with a byte order mark or without.
+    """Make sure that a file is UTF-8 text, with or without a byte order mark.
 
     Raises:
-        TableError: If it is not; it names the first line that is something else.
+        TableError: If it is not; the message names the first bad line.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if number == 1 and line.startswith(_UTF_16):
                 raise TableError(
-                    "It is text in UTF-16, and not in UTF-8. Save it as UTF-8, or read it with "
+                    "It is UTF-16 text, not UTF-8. Save it as UTF-8, or read it with "
                     '`encoding="utf-16"`.'
                 )
             try:
@@ -29,6 +29,5 @@ def require_utf8(path: Path) -> None:
                 around = line[max(0, error.start - 20) : error.start + 20]
                 raise TableError(
                     f"Line {number} is not UTF-8 text: {shown(around)}. Save the file as UTF-8, or "
-                    "read it with the "
-                    'encoding that it was written in, often `encoding="cp1252"`.'
+                    'read it with the encoding it was written in, often `encoding="cp1252"`.'
                 ) from None

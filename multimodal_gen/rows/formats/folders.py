@@ -1,7 +1,7 @@
-"""Make a table of a folder of pictures: a folder for each class, perhaps below one for each part of
-a split.
+"""Make a table from a folder of pictures: one folder per class, possibly below one per part of a
+split.
 
-Where a file metadata.csv or metadata.jsonl names the pictures, `metadata.py` makes the table of
+If a file metadata.csv or metadata.jsonl names the pictures, `metadata.py` makes the table from
 that.
 """
 
@@ -41,12 +41,12 @@ SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test
 
 @dataclass
 class Found:
-    """What lies below a folder, hidden files left out.
+    """What is below a folder, without hidden files.
 
     Args:
         pictures: Paths of pictures, relative to the folder and sorted.
         links: Links to folders, which are not followed.
-        others: Whatever is neither a picture nor the caption of one.
+        others: Everything that is neither a picture nor the caption of one.
     """
 
     pictures: list[Path] = field(default_factory=list)
@@ -59,12 +59,12 @@ def read_folders(root: Path) -> pd.DataFrame:
 
     Columns are "image" (the path relative to the folder), "caption" (the text of a file of the same
     name ending in `.txt`, or empty) and "label" (the class folder). If the only folders with
-    pictures are called as parts of a split are, and classes lie below them, there is a column
-    "split" too, the name of that folder; if pictures lie in them at once, there is no "label".
+    pictures have the names of parts of a split, and classes are below them, there is also a column
+    "split", the name of that folder; if pictures are directly in them, there is no "label".
 
     Raises:
-        TableError: If there is no such picture, a caption is not UTF-8 text, or folders of parts
-            that hold classes have another folder beside them.
+        TableError: If there is no such picture, a caption is not UTF-8 text, or there is another
+            folder next to parts that contain classes.
     """
     found = find_files(root)
     tops = {path.parts[0] for path in found.pictures if len(path.parts) > 1}
@@ -78,7 +78,7 @@ def read_folders(root: Path) -> pd.DataFrame:
     outside = [path.as_posix() for path in found.pictures if len(path.parts) <= depth]
     if not inside:
         raise TableError(
-            "There is no picture in any class folder, as in CLASS/1.jpg. Received: "
+            "No class folder contains a picture, as in CLASS/1.jpg. Received: "
             f"path={os.fspath(root)!r}"
         )
     table = pd.DataFrame({"image": [path.as_posix() for path in inside]})
@@ -105,7 +105,7 @@ def _check_parts(root: Path, parts: set[str], tops: set[str], found: Found) -> N
 
 
 def find_files(root: Path) -> Found:
-    """Look through a folder and those below it."""
+    """List the files in a folder and in all folders below it."""
     found = Found()
     for file in sorted(root.rglob("*")):
         relative = file.relative_to(root)
@@ -149,11 +149,11 @@ def _tell(root: Path, table: pd.DataFrame, outside: list[str], found: Found) -> 
     if 0 < len(bare) < len(table):
         warnings.warn(
             f"{len(bare)} of the {len(table)} pictures below {os.fspath(root)!r} have no caption, "
-            f"as their .txt file is missing or empty, {bare[0]!r} first.",
+            f"because their .txt file is missing or empty, {bare[0]!r} first.",
             stacklevel=4,
         )
     kinds = [
-        (outside, "picture that is in no class folder", "pictures that are in no class folder"),
+        (outside, "picture outside the class folders", "pictures outside the class folders"),
         (
             found.others,
             "file that is neither a picture nor a caption",
@@ -161,8 +161,8 @@ def _tell(root: Path, table: pd.DataFrame, outside: list[str], found: Found) -> 
         ),
         (
             found.links,
-            "link to a folder, as links are not followed",
-            "links to folders, as links are not followed",
+            "link to a folder, because links are not followed",
+            "links to folders, because links are not followed",
         ),
     ]
     left = [

@@ -1,5 +1,5 @@
-"""Read jsonl: one JSON object per line, whose keys are columns and whose values stay what JSON says
-they are.
+"""Read jsonl: one JSON object per line, whose keys are columns and whose values keep their JSON
+types.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ _EXACT = 2**53
 
 
 def read_jsonl(path: Path) -> pd.DataFrame:
-    """Read a file of one JSON object per line; a key that an object lacks, or null, is a missing
-    cell.
+    """Read a file with one JSON object per line; null, or an absent key, is a missing cell.
 
-    Blank lines are passed over. Not by pandas, which takes texts that look like dates or numbers
-    for such.
+    Blank lines are skipped. This does not use pandas, which converts texts that look like dates or
+    numbers.
 
     Raises:
-        TableError: If a line is not a JSON object, has a key twice, or is not UTF-8; it names the
-            line.
+        TableError: If a line is not a JSON object, has a key twice, or is not UTF-8; the message
+            names the line.
     """
     columns: dict[str, list[list[Any] | pa.Array]] = {}
     rows = 0
@@ -87,23 +86,23 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refused(number: int, line: str, error: Exception) -> TableError:
-    reason = "lists in lists endlessly" if isinstance(error, RecursionError) else str(error)
+    reason = "lists are nested too deeply" if isinstance(error, RecursionError) else str(error)
     hint = f" {_WHOLE}" if number == 1 and line.strip() in ("[", "{", "[{") else ""
     return TableError(f"Line {number} is not a JSON object: {reason}, in {_clipped(line)}.{hint}")
 
 
 def _no_object(number: int, line: str, value: Any) -> TableError:
-    what = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}.get(
+    what = {list: "a list", str: "a text", bool: "a boolean", type(None): "null"}.get(
         type(value), "a number"
     )
     hint = f" {_WHOLE}" if number == 1 and isinstance(value, list) else ""
     return TableError(
-        f"Line {number} is {what}, and a jsonl file has one JSON object per line: "
+        f"Line {number} is {what}, but a jsonl file needs one JSON object per line: "
         f"{_clipped(line)}.{hint}"
     )
 
 
-_WHOLE = "A file that is a single JSON array is read with `pd.DataFrame(json.load(open(path)))`."
+_WHOLE = "Read a file that is a single JSON array with `pd.DataFrame(json.load(open(path)))`."
 
 
 def _clipped(line: str) -> str:

@@ -1,4 +1,4 @@
-"""Make a table of a folder whose pictures are named by a file metadata.csv or metadata.jsonl in it.
+"""Make a table from a folder in which metadata.csv or metadata.jsonl names the pictures.
 
 That is the layout that the `datasets` library calls "imagefolder"
 (https://huggingface.co/docs/datasets/image_dataset): the file is next to the pictures, in the
@@ -26,22 +26,22 @@ _NAMES = ("metadata.csv", "metadata.jsonl")
 def read_metadata(
     root: Path, read: Callable[[Path, Sequence[str]], pd.DataFrame], na_values: Sequence[str]
 ) -> pd.DataFrame | None:
-    """The table that files of metadata in a folder are, or None where there are none.
+    """The table in a folder's metadata files, or None if there are none.
 
-    Its columns are theirs. Beside `file_name` there is "image", the path relative to `root`, and
-    beside `front_file_name` likewise "front". Where one file has such a column of its own with
-    other cells, it stays, a warning says so, and the paths of all parts are in "image_path" or
-    "front_path". Where each part of a split has a file of its own, the rows of training come first,
-    and "split" is the folder's name.
+    It has the files' columns. For `file_name` it also has "image", the path relative to `root`, and
+    for `front_file_name` likewise "front". If a file already has such a column with other cells,
+    that is kept, a warning says so, and the paths of all parts are in "image_path" or "front_path".
+    If each part of a split has its own file, the training rows come first, and "split" is the
+    folder's name.
 
     Args:
         root: The folder.
         read: Reads one file.
-        na_values: Handed on to it.
+        na_values: Passed to `read`.
 
     Raises:
         TableError: If a folder has both files, only some parts of a split have one, a file has no
-            `file_name`, or no name is left for the paths.
+            `file_name`, or both names for the paths are taken.
     """
     own = _file_in(root)
     if own is not None:
@@ -59,8 +59,8 @@ def read_metadata(
         return None
     if lacking:
         raise TableError(
-            f"{next(name for name in files if name not in lacking)!r} has a file of metadata, and "
-            f"{lacking[0]!r} has none. Add it, or move the folder elsewhere. Received: "
+            f"{next(name for name in files if name not in lacking)!r} has a metadata file, but "
+            f"{lacking[0]!r} does not. Add one, or move the folder elsewhere. Received: "
             f"path={os.fspath(root)!r}"
         )
     parts = {}
@@ -103,8 +103,8 @@ def _file_in(folder: Path) -> Path | None:
     there = [folder / name for name in _NAMES if (folder / name).is_file()]
     if len(there) > 1:
         raise TableError(
-            f"There are two files of metadata: {_NAMES[0]} and {_NAMES[1]}. Delete one. "
-            f"Received: path={os.fspath(folder)!r}"
+            f"There are two metadata files: {_NAMES[0]} and {_NAMES[1]}. Delete one. Received: "
+            f"path={os.fspath(folder)!r}"
         )
     return there[0] if there else None
 
@@ -115,9 +115,9 @@ def _read(
     table = read(file, na_values)
     if not any(_is_path(name) for name in table.columns):
         raise TableError(
-            "A file of metadata needs a column `file_name`, the path of the picture relative to "
-            f"it; there are {list(table.columns)}. Where it is not meant for that, give it another "
-            f"name. Received: path={os.fspath(file)!r}"
+            "A metadata file needs a column `file_name`, the path of the picture relative to it; "
+            f"its columns are {list(table.columns)}. If it is meant for something else, rename the "
+            f"file. Received: path={os.fspath(file)!r}"
         )
     return table
 
@@ -151,12 +151,12 @@ def _add_paths(parts: dict[str, pd.DataFrame]) -> None:
             taken, column = column, f"{column}_path"
             if any(column in part for part in parts.values()):
                 raise TableError(
-                    f"Rename {taken!r}, or {column!r}, as the paths of {name!r} need one of these "
-                    "names."
+                    f"Rename {taken!r} or {column!r}, because the paths of {name!r} need one of "
+                    "these names."
                 )
             warnings.warn(
-                f"The metadata have a column {taken!r} of their own, which stays as it is: the "
-                f"paths that {name!r} names stand in {column!r}.",
+                f"The metadata already have a column {taken!r}, which is kept: the paths of "
+                f"{name!r} are in {column!r}.",
                 stacklevel=5,
             )
         for folder, own in paths.items():

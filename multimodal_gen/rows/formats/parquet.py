@@ -1,6 +1,4 @@
-"""Read parquet: columns as the file has them, with an index that pandas kept in it as a column
-again.
-"""
+"""Read parquet: the columns of the file; an index that pandas stored becomes a column again."""
 
 from __future__ import annotations
 
@@ -15,14 +13,14 @@ from multimodal_gen.errors import TableError
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a parquet file. The index is 0..n-1; one that pandas had given the rows becomes a
-    column, or several.
+    """Read a parquet file. The index is 0..n-1; a stored pandas index becomes one or several
+    columns.
 
-    Whole numbers without a name, as rows have them by themselves and after a filter, are left out.
-    Whole numbers with gaps get pandas' nullable type, as floats would lose digits above 2**53.
+    An unnamed index of whole numbers, as rows have by default and after a filter, is dropped. Whole
+    numbers with gaps get pandas' nullable type, because floats would lose digits above 2**53.
 
     Raises:
-        TableError: If two columns have one name.
+        TableError: If two columns have the same name.
     """
     schema = parquet.read_schema(path)
     _check_names([str(name) for name in schema.names])

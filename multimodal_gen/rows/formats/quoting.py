@@ -1,9 +1,9 @@
-"""Where cells and rows of a csv or tsv file begin and end, by the letter of RFC 4180: what Arrow
-does not look at.
+"""Where cells and rows of a csv or tsv file begin and end, strictly by RFC 4180, which Arrow does
+not check.
 
-A cell that begins with a quote ends with one, and after that comes a separator, a line end or the
-end of the file. Any other quote is part of its cell's text. Nothing here keeps more than a block of
-the file in memory.
+A cell that begins with a quote must end with one, followed by a separator, a line end or the end of
+the file. Any other quote is part of its cell's text. Nothing here keeps more than a block of the
+file in memory.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Header:
 
     Args:
         names: The names of the columns.
-        line: The line that it begins in, counted from 1.
-        line_ends: How many line feeds there are up to its end.
+        line: The line in which it begins, counted from 1.
+        line_ends: The number of line feeds up to its end.
         is_last: Whether nothing comes after it.
     """
 
@@ -45,10 +45,10 @@ class Header:
 
 @dataclass(frozen=True)
 class Quotes:
-    """What is known of a file with quotes.
+    """What is known about a file with quotes.
 
     Args:
-        line_ends: How many line feeds it has.
+        line_ends: The number of line feeds in it.
     """
 
     line_ends: int
@@ -65,7 +65,7 @@ def read_header(path: Path, separator: str) -> Header:
     """The names of the columns: the cells of the first line that is not blank.
 
     Raises:
-        TableError: If there is none, it is not UTF-8 text, or a quoted name does not end in a
+        TableError: If there is none, it is not UTF-8 text, or a quoted name does not end with a
             quote.
     """
     if not path.stat().st_size:
@@ -77,7 +77,7 @@ def read_header(path: Path, separator: str) -> Header:
         line = _line_of(text, row.start)
         if b"\0" in b"".join(row.cells) or text[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise TableError(
-                "It looks like text in UTF-16, and not in UTF-8. Save it as UTF-8, or read it with "
+                "It looks like UTF-16 text, not UTF-8. Save it as UTF-8, or read it with "
                 '`encoding="utf-16"`.'
             )
         try:
@@ -95,7 +95,7 @@ def check_quotes(path: Path, separator: str) -> Quotes | None:
         None if no cell begins with a quote.
 
     Raises:
-        TableError: If one does not end with one; it names the line.
+        TableError: If one does not; the message names the line.
     """
     with path.open("rb") as file:
         if not any(b'"' in block for block in iter(partial(file.read, _BLOCK), b"")):
@@ -156,8 +156,8 @@ def _search(path: Path, separator: str) -> None:
 
 
 def explain_rows(path: Path, separator: str, names: Sequence[str]) -> None:
-    """Raise the error for the first row that has more or fewer cells than there are columns, if
-    there is one.
+    """Raise an error for the first row with more or fewer cells than there are columns, if there is
+    one.
 
     Args:
         path: The file.
@@ -175,17 +175,17 @@ def explain_rows(path: Path, separator: str, names: Sequence[str]) -> None:
                 continue
             if found == columns + 1 and not row.cells[-1]:
                 advice = (
-                    f"It ends in a {mark}: delete that in every line, or give the header one more "
-                    "column."
+                    f"It ends with a {mark}: delete that in every line, or add a column to the "
+                    "header."
                 )
             elif found > columns:
-                advice = f"A cell with a {mark} must stand in double quotes."
+                advice = f"A cell that contains a {mark} must be in double quotes."
             elif not b"".join(row.cells).strip():
                 advice = "Delete it."
             else:
                 advice = (
-                    "Every row needs a cell for each column; an empty one is nothing between two "
-                    f"{mark}s."
+                    "Every row needs a cell for each column; write an empty cell as nothing "
+                    f"between two {mark}s."
                 )
             advice = wrong_separator(names) or advice
             line, last = (
@@ -194,8 +194,8 @@ def explain_rows(path: Path, separator: str, names: Sequence[str]) -> None:
             )
             if last > line:
                 advice = (
-                    f"It runs to line {last}, as a cell in quotes holds line breaks: is a quote "
-                    f"left over? {advice}"
+                    f"It ends in line {last}, because a quoted cell contains line breaks: is there "
+                    f"a stray quote? {advice}"
                 )
             there = "is 1 column" if columns == 1 else f"are {columns} columns"
             raise TableError(
@@ -266,10 +266,9 @@ def _unpaired(text: mmap.mmap, start: int, end: int | None, separator: str) -> T
             return TableError(seems)
     plain = "" if separator == "," else " sep='\\t',"
     return TableError(
-        f'{what}. Such a cell stands in quotes, with its own quotes doubled, as in "a 5"" nail". '
-        "If quotes are "
-        f"plain text here, read it with `pd.read_csv(path,{plain} quoting=3, dtype=str, "
-        "keep_default_na=False, na_values=[''])`."
+        f'{what}. Such a cell must be in quotes, with its own quotes doubled, as in "a 5"" nail". '
+        f"If quotes are plain text here, read it with `pd.read_csv(path,{plain} quoting=3, "
+        "dtype=str, keep_default_na=False, na_values=[''])`."
     )
 
 

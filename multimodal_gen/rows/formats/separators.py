@@ -1,5 +1,5 @@
-"""A header that is a single column although its name holds a separator: what the file seems
-separated by instead.
+"""A header with a single column whose name contains a separator: which separator the file seems to
+use.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ _SIGNS = (";", "\t", "|", ",")
 
 
 def wrong_separator(names: Sequence[str]) -> str:
-    """What a header of one column seems separated by, and the way out, as a sentence; "" where
-    nothing says so.
+    """Which separator a header of one column seems to use, and what to do; "" if there is no sign
+    of one.
 
-    A single column may well have such a name, so it is only worth a word where something else is
-    wrong.
+    A single column may have such a name, so this is only reported if something else is wrong.
 
     Args:
         names: The names of all columns.
@@ -28,7 +27,7 @@ def wrong_separator(names: Sequence[str]) -> str:
     sign = max(found, key=name.count)
     save = {",": "name it .csv", "\t": "name it .tsv"}.get(sign, "save it as .csv with commas")
     return (
-        f"The header has one column, {name!r}; the file seems separated by {sign!r}: {save}, or "
-        f"read it with `pd.read_csv(path, sep={sign!r}, dtype=str, keep_default_na=False, "
+        f"The header has one column, {name!r}; the file seems to be separated by {sign!r}: {save}, "
+        f"or read it with `pd.read_csv(path, sep={sign!r}, dtype=str, keep_default_na=False, "
         "na_values=[''])`."
     )
