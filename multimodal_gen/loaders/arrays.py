@@ -116,6 +116,7 @@ class ArrayLoader(Loader):
                 f"Only uint8 images can vary with others. Received: vary_with={vary_with!r} for "
                 f"{self.spec}"
             )
+        # Only operations on pixels have a size to draw for.
         frame = self.spec.shape[:2] if self._on_pixels else (1, 1)
         own = Variation(
             tuple(augment), (frame[0], frame[1]), column, nearest=interpolation == "nearest"
@@ -255,6 +256,7 @@ class ArrayLoader(Loader):
         fits = np.can_cast(array.dtype, wanted) or (
             wanted.kind == "f" and array.dtype.kind in "biuf"
         )
+        # NumPy goes by types; here the values decide, as most ids are small.
         if not fits and wanted.kind in "iu" and array.dtype.kind in "iu":
             limits = np.iinfo(wanted)
             fits = limits.min <= array.min() and array.max() <= limits.max

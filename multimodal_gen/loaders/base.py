@@ -120,6 +120,7 @@ class Loader(Configurable):
             training: Whether they are given a random stream; `augment_cell` is called with one
                 only.
         """
+        # Whether a method was overridden is known without calling it, and for most loaders none is.
         own = type(self)
         cell_varies = own.augment_cell is not Loader.augment_cell
         return own.augment is not Loader.augment or (training and cell_varies)
@@ -161,6 +162,7 @@ class Loader(Configurable):
             return None
         directory = getattr(self, "directory", None)
         path = os.fspath(cell) if directory is None else os.path.join(directory, cell)
+        # A text that is not a file, such as a caption, is its own content.
         return path if os.path.isfile(path) else None
 
     def read_config(self) -> dict[str, Any]:

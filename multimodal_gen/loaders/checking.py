@@ -69,6 +69,7 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
         check_augment(loader, array, f"augment of {clipped(cell)}", name)
         check_augment_cell(loader, cell, name)
         check_shown(loader, array, cell, name)
+        # `varies` decides whether a sequence calls `augment` at all.
         changed = loader.augment(array, None).tobytes() != array.tobytes()
         if changed and not loader.varies(training=False):
             raise LoaderError(
@@ -98,6 +99,7 @@ class _Known:
     def check_reading(self) -> None:
         # In another order, as a batch, from a cache, and by several threads.
         loader, cells, name = self.loader, self.cells, type(self.loader).__name__
+        # In another order, which shows a loader that remembers its last cell.
         backwards = [loader.read(cell) for cell in reversed(cells)]
         self.same(reversed(backwards), "read must return the same array every time.")
         batch = loader.read_batch(cells)
@@ -117,6 +119,7 @@ class _Known:
         )
         rule = "read must be safe to call from several threads."
         with ThreadPoolExecutor(4) as pool:
+            # Several times, because a race between threads is lost only now and then.
             for _ in range(4):
                 self.same(pool.map(loader.read, cells), rule)
 

@@ -73,6 +73,7 @@ def drawn_pixels(array: np.ndarray, rescale: float | None = None) -> np.ndarray:
         pixels = (pixels - low) * (255 / (high - low or 1.0))
     if pixels.shape[-1] == 4:
         height, width = pixels.shape[:2]
+        # Some twelve squares along the shorter side.
         square = max(2, min(height, width) // 12)
         light = (np.arange(height)[:, None] // square + np.arange(width) // square) % 2
         opacity = pixels[..., 3:] / 255

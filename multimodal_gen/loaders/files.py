@@ -58,6 +58,7 @@ class Place:
                 '`protocols` must be a list of URL schemes, such as ["https", "s3"]; '
                 f"local files are named by paths. Received: protocols={protocols!r}"
             )
+        # A URL has no links to resolve; its rules are in `_check_url`.
         self._remote = self.directory is not None and _protocol(self.directory) is not None
         self._root = (
             None if self.directory is None or self._remote else os.path.normpath(self.directory)
@@ -92,6 +93,7 @@ class Place:
         if _protocol(path) is not None:
             raise LoadError("a URL cannot be mapped or cached: download the file first.", path=path)
         try:
+            # One call of the system instead of several, for files of a folder that is known.
             if _folder_of(path) in self._inside and stat.S_ISREG(os.lstat(path).st_mode):
                 return path
             self._regular(path)
@@ -125,6 +127,7 @@ class Place:
             try:
                 if self._root is not None:
                     self._check_inside(path, file)
+                # One byte more than it should have shows a file that has grown.
                 content = os.read(file, size + 1)
                 while len(content) != size:
                     # A file that grows or says nothing of its size, or one too large for a single
@@ -217,6 +220,7 @@ class Place:
 
     def _fetch(self, protocol: str, url: str, most: int) -> bytes:
         self._check_url(protocol, url)
+        # Needed for URLs only, and slow to import.
         import fsspec
 
         try:
@@ -224,6 +228,7 @@ class Place:
             # Not `fsspec.open`, which would follow chains such as "zip://a.png::file:///etc/a.zip".
             system = kind(**kind._get_kwargs_from_urls(url))
             with system.open(url, "rb") as file:
+                # A server may state any size, so it is what arrives that is counted.
                 content: bytes = file.read(most + 1)
         except FileNotFoundError:
             raise LoadError(

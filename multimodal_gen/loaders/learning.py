@@ -26,6 +26,7 @@ def cells_of(column: str, values: Any) -> Any:
         TypeError: If `column` is not a name, or `values` are a single text or a mapping.
         TableError: If it is a table without that column; it lists those there are.
     """
+    # Swapped arguments are the usual mistake, and a text would be read as its letters.
     if not isinstance(column, str) or isinstance(values, str | bytes | Mapping):
         raise wrong_order(column, values)
     if not isinstance(values, pd.DataFrame):
@@ -43,6 +44,7 @@ def series_of(column: str, values: Any) -> pd.Series:
     """
     values = cells_of(column, values)
     if isinstance(values, np.ndarray) and values.ndim > 1:
+        # pandas takes no array of several axes as a column; its rows become cells.
         values = list(np.asarray(values))
     return values if isinstance(values, pd.Series) else pd.Series(values)
 
@@ -109,6 +111,7 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
         LoadError: If there is another number of them, or one is not a number.
     """
     several = isinstance(cell, tuple) or (isinstance(cell, np.ndarray) and cell.ndim == 1)
+    # One missing cell of several numbers stands for all of them.
     cells = cell if several else (cell,) * (size if is_missing(cell) else 1)
     try:
         numbers = np.array([cell_number(one) for one in cells], "float64")

@@ -30,6 +30,7 @@ def what_is_beside(path: str, directory: str | None, root: str | None) -> str:
             nothing to say.
     """
     try:
+        # What is wrong with the whole column first, then what may be wrong with this path.
         return _likely_slip(path, directory, root) or _beside(path, root)
     except (OSError, ValueError):
         return ""
@@ -80,6 +81,7 @@ def _beside(path: str, root: str | None) -> str:
         is_file = False
         if not name:
             return ""
+    # A table of a stranger must not find out what other folders hold.
     if not _may_be_told(folder, root):
         return ""
     with os.scandir(folder or ".") as found:
@@ -89,6 +91,7 @@ def _beside(path: str, root: str | None) -> str:
     where = "beside it is" if is_file else f"there is no folder {name!r}, but"
     for one, difference in _matches(name, names, is_file):
         return f"{where} {one!r}{difference}"
+    # The time grows with the number of names, and this is asked while training waits.
     close = difflib.get_close_matches(name, names[:_COMPARED], 1, _ALIKE)
     if close:
         return f"{where} {close[0]!r}, the most alike"

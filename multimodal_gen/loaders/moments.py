@@ -86,6 +86,7 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
     ) as bar:
         found = map_chunks(partial(_moments_of, loader, table, values), chunks, threads, "moments")
         for rows, moments in zip(chunks, found, strict=True):
+            # In the order of the chunks, so that rounding is the same however fast the threads are.
             total = moments if total is None else total + moments
             bar.update(len(rows))
     assert total is not None

@@ -61,11 +61,13 @@ def checked(loader: Loader, array: Any, what: str, name: str) -> np.ndarray:
             f"{name}.{what} must return finite numbers, or training turns to NaN. Received: NaN or "
             "infinity"
         )
+    # A copy, because a loader may give the same memory for every cell.
     return np.array(array)
 
 
 def check_augment(loader: Loader, array: np.ndarray, what: str, name: str) -> None:
     """Check that `augment` keeps the spec, changes nothing in place, and uses only `rng`."""
+    # Operations act with some probability; see `augment/checking.py`.
     for seed in range(8):
         varied = _augmented(loader, array, seed, what, name).tobytes()
         if varied != array.tobytes() and not loader.varies(training=True):

@@ -38,6 +38,7 @@ def read_rows(
     if loader.reads_together and (loader.accepts_missing or not any(map(is_missing, cells))):
         try:
             arrays = source.read_batch(cells)
+        # Reading one by one finds the bad cell, and words its error.
         except Exception:
             arrays = None
         if arrays is not None:
@@ -72,6 +73,8 @@ def map_chunks(
         try:
             for chunk in chunks:
                 pending.append(pool.submit(function, chunk))
+                # Results are waited for in order, so that sums do not depend on which thread was
+                # faster.
                 if len(pending) > _AHEAD * threads:
                     yield pending.popleft().result()
             while pending:

@@ -50,6 +50,7 @@ class Stopwatch:
         finally:
             spent = time.perf_counter() - started
             with self._lock:
+                # The time of nested stages is theirs.
                 self.seconds[name] = self.seconds.get(name, 0.0) + spent - self._local.inner
             self._local.inner = inner + spent
 

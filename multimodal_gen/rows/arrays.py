@@ -135,6 +135,8 @@ class ArrayColumn(ExtensionArray):
         # cell.
         self._parts = tuple(parts)
         for part in self._parts:
+            # pandas hands cells out, and writing into one would change every table that shares the
+            # array.
             part.flags.writeable = False
         self._starts = tuple(accumulate((len(part) for part in self._parts), initial=0))
         self._positions = positions
@@ -166,6 +168,7 @@ class ArrayColumn(ExtensionArray):
 
     @classmethod
     def _concat_same_type(cls, to_concat: Sequence[Self]) -> Self:
+        # Columns cut from one array share it, and it is kept once.
         parts = list({id(part): part for column in to_concat for part in column._parts}.values())
         starts = dict(zip(map(id, parts), accumulate(map(len, parts), initial=0), strict=False))
         positions = []
@@ -260,6 +263,7 @@ class ArrayColumn(ExtensionArray):
         return cells
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # A slice of a large array is pickled without the rest of it.
         used = np.unique(self._positions[self._positions >= 0])
         bounds = np.searchsorted(used, self._starts)
         parts = [

@@ -39,6 +39,7 @@ def cell_text(cell: Any) -> str:
             bytes.
     """
     if isinstance(cell, str):
+        # A text of NumPy is a subclass of str, and becomes a plain one.
         return str(cell)
     if isinstance(cell, np.ndarray) and cell.ndim == 0:
         cell = cell[()]

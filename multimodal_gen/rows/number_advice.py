@@ -49,6 +49,7 @@ def advice_on(column: pd.Series) -> str:
     name = column.name
     cells = [cell for cell in column.array.tolist() if not is_missing(cell)]
     table = f"table[{name!r}]"
+    # Most of the cells decide what a column holds, as single ones may be broken.
     if 2 * sum(map(_is_date, cells)) > len(cells):
         return (
             f"{name!r} holds dates or times. Convert them with `dates = pd.to_datetime({table}, "

@@ -18,6 +18,7 @@ import numpy as np
 
 from multimodal_gen.rows.checks import check_seed
 
+# Beyond 32 bits: the streams of cells are checksums of column names, and have 32.
 _ORDER_STREAM = zlib.crc32(b"order of rows") + (1 << 32)
 
 
@@ -141,6 +142,7 @@ class Plan:
     def rng(self, epoch: int, position: int, column: str | tuple[str, ...]) -> np.random.Generator:
         """The random stream of one cell in one epoch; building it takes a few microseconds."""
         name = column if isinstance(column, str) else "\0".join(column)
+        # A checksum, as `hash` of a text differs from process to process.
         stream = zlib.crc32(name.encode("utf-8", "surrogatepass"))
         return np.random.Generator(_philox(self.seed, stream, epoch, int(position)))
 
@@ -152,6 +154,7 @@ class _OrderCache:
         self._held: tuple[int, np.ndarray] | None = None
 
     def get(self, epoch: int, plan: Plan) -> np.ndarray:
+        # Threads that ask for a new epoch at once make its order once.
         with self._lock:
             if self._held is None or self._held[0] != epoch:
                 self._held = None

@@ -48,6 +48,7 @@ def split_groups(
     part = _place(members, fractions, rng)
     if num_classes > 1:
         _even_out(members, part, fractions)
+    # No part may stay empty: it gets the smallest group of a part that has several.
     while not np.bincount(part, minlength=len(fractions)).all():
         several = np.bincount(part, minlength=len(fractions))[part] > 1
         part[np.where(several, members.sizes, len(groups) + 1).argmin()] = np.bincount(
@@ -81,6 +82,7 @@ def _place(members: _Members, fractions: np.ndarray, rng: np.random.Generator) -
     missing_of_all = fractions.copy()
     largest, several = int(fractions.argmax()), len(members.class_sizes) > 1
     part = np.empty(len(members.sizes), "int64")
+    # Groups of one size come in random order, as the sort that follows is stable.
     order = rng.permutation(len(members.sizes))
     for one in order[np.argsort(-members.sizes[order], kind="stable")].tolist():
         entries = members.entries(one)

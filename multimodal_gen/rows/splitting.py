@@ -73,6 +73,7 @@ def split_table(
             f"`table.reset_index(drop=True)`. Received: index {twice!r} more than once"
         )
     rng = np.random.Generator(np.random.Philox(seed))
+    # They may miss a sum of one by rounding.
     shares = np.array(fractions) / sum(fractions)
     classes, class_names = _codes(table, stratify)
     if group is None:

@@ -158,8 +158,8 @@ def cells_of(
     array = table[column].array
     if isinstance(rows, np.ndarray):
         if len(rows) * _FAR < len(array) and getattr(array.dtype, "storage", "") == "pyarrow":
-            # Arrow joins all pieces of a column to take some rows out of it; what is read from a
-            # file has many.
+            # Arrow joins all pieces of a column to take some rows out of it, and what is read from
+            # a file has many (Arrow issue 39565; not needed once that is closed).
             return [array[row] for row in rows.tolist()]
         array = array.take(rows)
     elif rows is not None:

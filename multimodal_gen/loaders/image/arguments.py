@@ -42,6 +42,7 @@ def fitting_of(
     check_choice("color_mode", color_mode, sorted(_MODES))
     check_choice("interpolation", interpolation, sorted(_RESAMPLING))
     check_switches(crop_to_aspect_ratio=crop, pad_to_aspect_ratio=pad)
+    # Cutting what is too long leaves nothing to fill.
     if crop and pad:
         raise ValueError(
             "Choose either `crop_to_aspect_ratio` or `pad_to_aspect_ratio`. Received: both"
@@ -70,6 +71,7 @@ def fitting_of(
 
 def check_values(dtype: Any, rescale: Any, normalize: Any) -> None:
     """Refuse a dtype, scale and normalisation that do not fit together."""
+    # As uint8, values times 1/255 would all be 0 or 1.
     if dtype not in ("uint8", "float32") or (rescale is not None and dtype != "float32"):
         raise ValueError(
             '`dtype` must be "uint8" or "float32", and `rescale` needs dtype="float32". '

@@ -74,6 +74,7 @@ def narrow(values: np.ndarray, levels: Levels) -> np.ndarray:
         LoadError: If a value is NaN.
     """
     scaled = (values.astype("float64") - levels.low) * (255.0 / (levels.high - levels.low))
+    # NumPy would make an arbitrary level of NaN.
     if np.isnan(scaled).any():
         raise LoadError(
             f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values are not "
@@ -108,9 +109,11 @@ def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Le
             # Of 1 bit, Pillow 12 and later have 255 already.
             image.info["transparency"] = min(key * _STRETCHED[raw], 255)
         return Levels()
+    # Kept beside the levels: `to_mode` compares it with values before they become levels.
     key = image.info.pop("transparency", None)
     key = key if isinstance(key, int) else None
     if value_range is not None:
+        # The range is in the units of the file, which Pillow has scaled to 16 bits.
         scale = 65535.0 / most if most else _jpeg_2000_scale(image)
         return Levels(value_range[0] * scale, value_range[1] * scale, key)
     # Pillow scales what a PGM file says is its largest value to 65,535.
@@ -171,6 +174,7 @@ def _jpeg_2000_scale(image: Image.Image) -> float:
     place = file.tell()
     file.seek(0)
     head = file.read(_HEAD)
+    # Where Pillow left off, as the pixels are still to be read.
     file.seek(place)
     start = head.find(_SIZ)
     # Marker, length, capabilities, eight numbers of four bytes, the number of components; then the

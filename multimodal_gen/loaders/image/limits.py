@@ -74,6 +74,7 @@ def check_jpeg(content: bytes, width: int, height: int, max_pixels: int) -> None
     # The marker of a scan cannot occur among pixels; previews within the file have some of their
     # own.
     scans = 1 if _in_one_scan(content) else content.count(b"\xff\xda")
+    # A small file of many scans can keep a decoder busy for long.
     times = 1 if scans < 2 else max(_SEVERAL_SCANS, scans // _SCANS_A_PASS)
     check_pixels(width, height, max_pixels, times, f"a JPEG file of {scans} scans")
 
@@ -141,6 +142,8 @@ def open_image(content: bytes, max_pixels: int) -> Image.Image:
     """
     file, tried = io.BytesIO(content), set()
     # The plugins of common formats first, then all.
+    # `Image.open` applies Pillow's own limit, one for the whole process, so its steps are taken
+    # here one by one.
     for load in (Image.preinit, Image.init):
         load()
         for name in [name for name in Image.ID if name not in tried]:
@@ -167,6 +170,7 @@ def _check_format(name: str, content: bytes, max_pixels: int) -> None:
             f"the file is in {name} format, for which Pillow runs another program on its content. "
             f"Save it as PNG, or drop the row."
         )
+    # Their own header says how large the icon is, and not how large the picture in it.
     if name in _CONTAINERS:
         for found in _INNER.finditer(content):
             check_pixels(

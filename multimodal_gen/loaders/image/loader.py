@@ -137,6 +137,7 @@ class ImageLoader(Loader):
         self.directory = None if directory is None else os.fspath(directory)
         self.max_pixels = int(max_pixels)
         self._place = Place(directory, protocols)
+        # Other releases may decode to other pixels, so a cache keeps them apart.
         self.libraries = [f"Pillow {pillow_version}"]
         self._decode: Callable[[bytes, Fitting, int], np.ndarray | None] | None = None
         self._warp = warp
@@ -207,6 +208,7 @@ class ImageLoader(Loader):
         try:
             with stage("read"):
                 content = self._content(cell, path)
+            # Pillow warns of harmless flaws, such as broken EXIF data, which would fill a screen.
             with quiet():
                 pixels = self._pixels(content)
         except LoadError as error:
@@ -226,6 +228,7 @@ class ImageLoader(Loader):
                 "file, or drop the row.",
                 path=path,
             ) from error
+        # Decoders leave out the axis of a single channel.
         pixels = pixels.reshape(self.spec.shape)
         return pixels if self.spec.dtype == "uint8" else self._to_float(pixels)
 

@@ -29,6 +29,8 @@ def to_mode(
     if image.mode == "LAB":
         image = _from_lab(image)
     elif is_wide(image):
+        # Pillow's `convert` clips values above 255 (Pillow issue 3159, open), so levels are worked
+        # out here.
         values = np.asarray(image)
         image = Image.fromarray(narrow(values, levels))
         if levels.key is not None:
@@ -38,6 +40,7 @@ def to_mode(
     if mode == "RGBA":
         return image.convert("RGBA")
     if image.has_transparency_data:
+        # Pillow's `convert("RGB")` would show whatever colour transparent pixels happen to have.
         colour = image.convert("RGBA")
         canvas = Image.new("RGBA", image.size, (*background, 255))
         image = Image.alpha_composite(canvas, colour).convert("RGB")

@@ -24,6 +24,7 @@ from multimodal_gen.rows.checks import check_at_least, check_switches
 
 # Added to a standard deviation before dividing by it, as ImageDataGenerator does.
 _EPSILON = np.float32(1e-6)
+# 64 MiB as float32, which each bundle holds; learning it takes more, see below.
 _ZCA_LIMIT = 4096
 # How many matrices there are at once while whitening is learned.
 _ZCA_MATRICES = 9
@@ -233,6 +234,7 @@ class ZCAWhitening(Normalization):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Build what `get_config` described."""
+        # The byte order is stated, so that a bundle can move between machines.
         matrix = np.frombuffer(base64.b64decode(config["matrix"]), "<f4")
         return cls(config["mean"], matrix.reshape(math.isqrt(len(matrix)), -1))
 

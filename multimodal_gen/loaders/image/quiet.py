@@ -16,6 +16,8 @@ from contextlib import contextmanager
 _thread = threading.local()
 
 
+# Python issue 128384. From 3.14 on `catch_warnings` can be a matter of one thread, but only with
+# `-X context_aware_warnings`, which ordinary builds leave off.
 class _WhileDecoding(type):
     def __subclasscheck__(cls, subclass: type) -> bool:
         return getattr(_thread, "quiet", False)

@@ -92,6 +92,7 @@ class Fitting:
                 image = self._in_tiles(image, *factors, levels)
             else:
                 image = to_mode(image, self.mode, self.background, levels)
+            # After the conversion, which has made the picture smaller if it was very large.
             if orientation in _TURNS:
                 image = image.transpose(_TURNS[orientation])
             if orientation >= _ON_ITS_SIDE:
@@ -104,6 +105,7 @@ class Fitting:
         if not self.crop:
             return 0, 0, width, height
         aspect = self.width / self.height
+        # The largest part of the picture that has the wanted proportions.
         kept_width, kept_height = min(width, height * aspect), min(height, width / aspect)
         left, top = (width - kept_width) / 2, (height - kept_height) / 2
         return left, top, left + kept_width, top + kept_height
@@ -124,6 +126,7 @@ class Fitting:
 
     def scale(self, width: int, height: int) -> int:
         """What a JPEG decoder divides both sides of a picture by, as it is stored: 1, 2, 4 or 8."""
+        # A decoder shrinks by averaging, which would make new class numbers in a mask.
         if self.resampling == Image.Resampling.NEAREST:
             return 1
         # The longer side serves for both axes, as the picture may yet be turned.

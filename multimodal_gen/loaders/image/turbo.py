@@ -78,6 +78,7 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
             pixels = simplejpeg.decode_jpeg(
                 data,
                 _COLOURS[fitting.mode],
+                # The fast variants of libjpeg-turbo give other pixels than Pillow.
                 fastdct=False,
                 fastupsample=False,
                 min_height=math.ceil(height / scale),
@@ -87,6 +88,7 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
             )
         except LoadError:
             raise
+        # Pillow decides whether the file is broken.
         except ValueError:
             return None
     with stage("resize"):

@@ -63,6 +63,7 @@ def balanced_weights(
         ValueError: If a class has no rows.
     """
     absent = [name for name, count in zip(class_names, counts, strict=True) if not count]
+    # A division by zero would give the class the weight infinity.
     if absent:
         raise ValueError(
             "A class without rows cannot be weighted by its count. Remove it from `class_names`, "

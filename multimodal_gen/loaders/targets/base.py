@@ -199,5 +199,6 @@ class Target(Loader):
         truths = np.empty(len(cells), object)
         for row, (cell, place) in enumerate(zip(cells, self.classes_of(cells), strict=True)):
             truths[row] = cell if place < 0 else self.class_names[place]
+        # Asked of the method itself: a target of your own names its columns as it likes.
         column = next(iter(self.decode_outputs(np.zeros((1, *self.output_shape), "float32"))))
         return judged_classes(self.class_names, column, truths, predictions)

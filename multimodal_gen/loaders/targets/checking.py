@@ -68,6 +68,7 @@ def check_target(target: Target, cells: Iterable[Any]) -> None:
 
 def _outputs(target: Target, rows: int) -> np.ndarray:
     outputs = (
+        # Away from 0 and 1, where a cross-entropy would be infinite.
         random_stream(rows).uniform(0.05, 0.95, (rows, *target.output_shape)).astype("float32")
     )
     if target.activation == "softmax":

@@ -95,6 +95,7 @@ class ClassLabel(Target):
                 f"different classes. Is it the right column? Received: {len(series):,} rows of one "
                 "class"
             )
+        # Prices read as classes would train without any error, and predict nothing new.
         refuse_numbers(names, len(series), column)
         return cls(column, names, label_mode=label_mode)
 

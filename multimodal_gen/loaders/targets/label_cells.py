@@ -79,6 +79,7 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
 def is_printed(cell: str, separator: str | None) -> bool:
     """Whether a text is a printed list: in brackets, and not just labels in brackets."""
     text = cell.strip()
+    # Nearly all texts end here, before any pattern is tried.
     if text[-1:] not in ("]", "}", ")"):
         return False
     if _PRINTED.fullmatch(text):
@@ -107,6 +108,7 @@ def refuse_prints(cells: Iterable[Any]) -> None:
         LoadError: It shows the first one.
     """
     texts = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
+    # One class in brackets may be its name; a whole column of them is a printed list.
     if texts and all(text[0] in "[{" and in_brackets(text) for text in texts):
         raise _printed(texts[0])
 

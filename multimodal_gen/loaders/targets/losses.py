@@ -17,6 +17,7 @@ from keras import ops
 def row_mean_squared_error(y_true: Any, y_pred: Any) -> Any:
     """Mean squared error of each row: two `(batch, ...)` of equal row size -> `(batch,)`."""
     y_pred = ops.convert_to_tensor(y_pred)
+    # Labels are float32 also where the model computes in half precision.
     y_true = ops.cast(y_true, y_pred.dtype)
     rows = ops.shape(y_pred)[0]
     return ops.mean(

@@ -46,6 +46,7 @@ class MaskedTokens(Target):
         self.loader = loader
         self.column = loader.column
         self.units = loader.encoder.vocabulary_size
+        # Kind "label", as no branch is to be built for it.
         self.spec = ArraySpec(loader.spec.shape, "int32", "label", self.units)
 
     def check_inputs(self, inputs: Mapping[str, Loader]) -> None:

@@ -188,6 +188,7 @@ class MultiLabel(Target):
             # The test spares a call per label; nearly all are plain strings.
             text = label if type(label) is str else text_of_label(label)
             if text not in self._positions:
+                # One-hot rows are the usual slip, and "unknown label 0" would not help.
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
                         "the cell holds 0 or 1 for each class, but labels must be names: make a "

@@ -92,6 +92,7 @@ def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]
         except TypeError as error:
             raise ValueError(f"{error} in {column!r}") from None
     kinds = set(map(type, found.values()))
+    # Python cannot sort texts and numbers together.
     if len(kinds) > 1 and kinds <= {str, int, bool}:
         found = {text: text for text in found}
     if all(map(_NUMBER.fullmatch, found)):
@@ -198,6 +199,7 @@ def unknown_label(cell: Any, class_names: Sequence[Any]) -> LoadError:
         if isinstance(cell, str)
         else shown(cell.item() if isinstance(cell, np.generic) else cell)
     )
+    # A spelling mistake is the likeliest reason for an unknown class.
     close = difflib.get_close_matches(text[:_COMPARED], names, n=1)
     known = ", ".join(repr(name) for name in class_names[:20]) + (
         ", ..." if len(names) > 20 else ""

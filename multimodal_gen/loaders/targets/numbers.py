@@ -125,6 +125,7 @@ class NumericTarget(Target):
         if not standardize:
             return cls(column, **units)
         deviation = numbers.std(axis=0)
+        # A constant column is divided by 1, and becomes 0 instead of NaN.
         scale = np.where(deviation > 0, deviation, 1.0)
         return cls(column, mean=numbers.mean(axis=0).tolist(), scale=scale.tolist(), **units)
 

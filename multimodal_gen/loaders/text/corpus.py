@@ -75,9 +75,11 @@ def corpus_of(
             runs.update(dict.fromkeys(found_runs))
             in_runs += sum(map(len, found_runs))
             normal = _RUN.sub(" ", normal)
+            # Runs are learned apart, once each, and leave a space behind.
             rest.append(normal)
         if count:
             words.update(normal.split(" "))
+    # As the pre-tokenizer marks them: the sign for a space stands before a word.
     words = Counter({SPACE + word: times for word, times in words.items()})
     words.update(runs.keys())
     share = in_runs / max(all_letters, 1)

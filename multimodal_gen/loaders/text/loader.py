@@ -272,6 +272,8 @@ class TextLoader(Loader):
             return {"": ""}
         own = np.array_equal(array, self.read(cell))
         remark = "" if own else "\ncaption as in the table, not as the model is given it"
+        # N-grams cannot be turned back into a text, so the table's is shown, with a warning if it
+        # differs.
         return {"": " ".join(str(cell).split()) + remark}
 
     def text_coverage(self, texts: Sequence[str]) -> str | None:

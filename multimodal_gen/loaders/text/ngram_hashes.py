@@ -52,6 +52,7 @@ def _words(text: str, form: int) -> list[str]:
 
 def ngram_hashes(text: str, form: int = FORM) -> list[int]:
     """Return the n-gram hashes of a text, repeated as often as they occur, in a fixed order."""
+    # Full-width letters, ligatures and capitals would otherwise be n-grams of their own.
     text = unicodedata.normalize("NFKC", text).casefold()
     crc32 = zlib.crc32
     words = [word.encode("utf-8", "surrogatepass") for word in _words(text, form)]
@@ -59,6 +60,8 @@ def ngram_hashes(text: str, form: int = FORM) -> list[int]:
     hashes += [crc32(first + b" " + second, _WORD_START) for first, second in pairwise(words)]
     for token in text.split():
         padded = f" {token} "
+        # One byte is one letter there, so that bytes are cut instead of letters encoded again and
+        # again.
         if padded.isascii():
             data = padded.encode("ascii")
             length = len(data)

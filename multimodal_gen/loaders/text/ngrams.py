@@ -74,6 +74,7 @@ class NgramEncoder(Configurable):
             raise ValueError(f"`form` must be 1 or 2. Received: form={self.form}")
         check_positive(sequence_length=self.sequence_length)
         object.__setattr__(self, "_ids", {value: i for i, value in enumerate(self.hashes, start=1)})
+        # Place 0 is padding, which no text has an n-gram for; ids count from 1.
         frequencies = np.asarray((self.num_texts, *self.document_frequencies), dtype=np.float64)
         object.__setattr__(self, "_idf", 1.0 + np.log((1.0 + self.num_texts) / (1.0 + frequencies)))
 
@@ -122,6 +123,7 @@ class NgramEncoder(Configurable):
         kept = [item for item in frequencies.items() if item[1] >= min_document_frequency] or list(
             frequencies.items()
         )
+        # By hash among equal counts, so that the order of the texts means nothing.
         kept.sort(key=lambda item: (-item[1], item[0]))
         kept = kept[: vocabulary_size - 1]
         if sequence_length is None:
@@ -169,6 +171,7 @@ class NgramEncoder(Configurable):
             1.0 + np.log(np.fromiter(counts.values(), dtype=np.float64, count=len(counts)))
         ) * self._idf[ids]
         if len(ids) > self.sequence_length:
+            # By id among equal weights, so that the same ones stay everywhere.
             heaviest = np.lexsort((ids, -weights))[: self.sequence_length]
             ids, weights = ids[heaviest], weights[heaviest]
         order = np.argsort(ids)
@@ -219,6 +222,7 @@ class NgramEncoder(Configurable):
             _unpack(config["document_frequencies"]),
             int(config["num_texts"]),
             int(config["sequence_length"]),
+            # Bundles from before there were two forms say nothing of it.
             int(config.get("form", 1)),
         )
 

@@ -93,6 +93,7 @@ class Writer:
     def ids(self, text: str, ids: list[int]) -> list[int]:
         """The ids of a text, given those that the tokenizer has for it."""
         if self._odd.isdisjoint(ids[self._before : len(ids) - self._after]):
+            # By far the most texts end here, at the price of one look at their ids.
             return ids
         parts = self._names.split(text)
         if not self._match:
@@ -108,6 +109,7 @@ class Writer:
                 for odd, part in enumerate(parts)
             ]
         ids = self._tokenizer.encode(self._needed("".join(parts))).ids
+        # What the template adds is special and stays.
         words = slice(self._before, len(ids) - self._after)
         if not self._forbidden.isdisjoint(ids[words]):
             known = [self._unknown if one in self._forbidden else one for one in ids[words]]
@@ -141,6 +143,7 @@ def _template(tokenizer: tokenizers.Tokenizer, special: set[int]) -> tuple[int, 
     if not number:
         return 0, 0, set()
     pieces = (piece for piece, place in tokenizer.get_vocab().items() if place not in special)
+    # A text of one known token shows where the template puts it.
     for probe in ("a", "the", *islice(pieces, 100)):
         mask = tokenizer.encode(probe).special_tokens_mask
         if 0 in mask:

@@ -18,6 +18,7 @@ def zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
     if tokenizer.padding is not None:
         return tokenizer.padding["pad_id"] == 0
     token = tokenizer.id_to_token(0)
+    # Files name it [PAD], <pad> or <|padding|>.
     return token is None or token.strip("[]<>|").lower() in ("pad", "padding")
 
 
@@ -57,6 +58,7 @@ def without_unknown(error: Exception) -> Exception:
 
 def without_dropout(tokenizer_json: str) -> str:
     """Return the tokenizer.json without random dropout of merges."""
+    # Such a file may have 10 MB, and parsing it takes longer than looking for a word.
     if '"dropout"' not in tokenizer_json:
         return tokenizer_json
     description = json.loads(tokenizer_json)

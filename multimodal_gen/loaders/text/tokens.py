@@ -82,6 +82,7 @@ class TokenEncoder(Configurable):
                 f"{added} special tokens to every text. Received: "
                 f"sequence_length={sequence_length!r}"
             )
+        # 0 means padding everywhere in this package: masks, averages and embeddings rely on it.
         self.offset = 0 if zero_is_padding(self.tokenizer) else 1
         vocabulary = self.tokenizer.get_vocab()
         used = [one + self.offset for one in vocabulary.values()]
@@ -241,6 +242,7 @@ class TokenEncoder(Configurable):
         if ids:
             where = slice(0, len(ids)) if self.padding == "right" else slice(-len(ids), None)
             array[where] = ids
+            # Only where there are ids, so that padding stays 0.
             array[where] += self.offset
         return array
 

@@ -74,7 +74,9 @@ def fit_unigrams(
 
 
 def _scores(counts: np.ndarray) -> list[float]:
+    # A piece that is never used would have the score minus infinity.
     counts = np.maximum(counts, 0.5)
+    # Rounded, so that the last bits of a logarithm, which differ by machine, decide nothing.
     return [round(float(score), _DIGITS) for score in np.log(counts / counts.sum())]
 
 

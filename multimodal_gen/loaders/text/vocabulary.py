@@ -113,6 +113,7 @@ def _wordpiece(
     spelled = [*pieces, *(f"##{piece}" for piece in pieces), *spelled]
     # Pieces named beforehand keep their place; as ordinary tokens of a rebuilt model they are
     # nothing special.
+    # The trainer numbers these in the order of a hash map (tokenizers issue 1794, open).
     inside = [f"##{letter}" for letter in corpus.letters]
     trainer = trainers.WordPieceTrainer(
         special_tokens=SPECIAL + inside,
@@ -157,6 +158,7 @@ def _unigram(
     corpus: Corpus, room: int, spelled: list[str], normalizer: normalizers.Normalizer
 ) -> tokenizers.Tokenizer:
     letters = {*corpus.letters, SPACE}
+    # Frequent sequences of letters, which BPE finds in a fixed order.
     seeds = _bpe(corpus, _SEEDS * (room + len(letters)), [], normalizer, min_frequency=2)
     scored = fit_unigrams(seeds, SPECIAL, corpus.words, letters, room + len(letters))
     # A piece for a byte is worth less than any other: it is there for what nothing else can write.

@@ -60,7 +60,10 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
     ):
         _warn_of_swallowed_rows(table, separator)
     return table.to_pandas(
-        types_mapper={pa.large_string(): text_dtype()}.get, split_blocks=True, self_destruct=True
+        # Each column is freed as soon as pandas has it, or all would be in memory twice.
+        types_mapper={pa.large_string(): text_dtype()}.get,
+        split_blocks=True,
+        self_destruct=True,
     )
 
 
@@ -87,6 +90,8 @@ def _parse(
     path: Path, separator: str, na_values: Sequence[str], header: Header, newlines: bool
 ) -> pa.Table:
     convert = csv.ConvertOptions(
+        # Large strings: others count bytes in 32 bits, and joining the pieces of a column would
+        # fail at 2 GiB.
         column_types=dict.fromkeys(header.names, pa.large_string()),
         null_values=list(na_values),
         strings_can_be_null=bool(na_values),

@@ -38,6 +38,7 @@ def read_jsonl(path: Path) -> pd.DataFrame:
     rows = 0
     for block in _blocks(path):
         for name in dict.fromkeys([*columns, *(name for row in block for name in row)]):
+            # A key that comes up late was missing in all rows before.
             pieces = columns.setdefault(name, [[None] * rows])
             pieces.append(_piece([row.get(name) for row in block]))
         rows += len(block)
@@ -76,6 +77,7 @@ def _blocks(path: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Python takes the last of two equal keys without a word.
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
