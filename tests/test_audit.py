@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import multimodal_gen as mg
 from benchmarks.planting import plant
+from multimodal_gen.cli.app import app
 from multimodal_gen.inspection.audit import gathering
 from multimodal_gen.inspection.audit.findings import KINDS
 from multimodal_gen.inspection.audit.pictures import PictureReader
@@ -349,3 +351,14 @@ def test_the_note_on_captions_that_are_cut_is_in_the_units_of_the_loader(
     table = pd.DataFrame({"caption": captions})
     loader = mg.TextLoader.from_texts("caption", table["caption"].drop(2), **settings)
     assert note in mg.audit(table, {"caption": loader}, **SILENT).notes
+
+
+def test_a_blank_label_is_missing_and_texts_of_truth_values_are_numbers(tmp_path: Path) -> None:
+    lines = [f"word{row} thing{row % 7},{row % 2 == 0},{'ab'[row % 2]}" for row in range(40)]
+    lines[3] = "a fine sentence,False,  "
+    (tmp_path / "shop.csv").write_text("\n".join(["caption,new,label", *lines]))
+    columns = ["--caption", "caption", "--number", "new", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["audit", str(tmp_path / "shop.csv"), *columns])
+    assert result.exit_code == 1, result.output
+    problems = pd.read_csv(tmp_path / "out" / "problems.csv")
+    assert problems[["index", "column", "kind"]].values.tolist() == [[3, "label", "missing"]]

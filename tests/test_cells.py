@@ -9,8 +9,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from multimodal_gen.rows.cell_numbers import cell_number, column_numbers, number_or_cell
-from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
+from multimodal_gen.rows.cell_numbers import (
+    cell_number,
+    column_numbers,
+    number_or_cell,
+    readable_numbers,
+)
+from multimodal_gen.rows.cells import cell_text, column_texts, is_blank, is_missing
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,9 @@ def test_the_texts_of_a_column_do_not_depend_on_its_type(
         (np.float32(0.5), 0.5),
         (Decimal("1.25"), 1.25),
         (True, 1.0),
+        ("True", 1.0),
+        ("FALSE", 0.0),
+        (" false", 0.0),
     ],
 )
 def test_a_number_is_read_from_its_text(cell: Any, number: float) -> None:
@@ -147,8 +155,28 @@ def test_numbers_of_a_column_do_not_depend_on_its_type(column: pd.Series) -> Non
 
 @pytest.mark.parametrize(
     ("cell", "number"),
-    [("12", 12), (" -3 ", -3), ("0.5", 0.5), ("1e3", 1000.0), ("1.npy", "1.npy"), ("nan", "nan")],
+    [
+        ("12", 12),
+        (" -3 ", -3),
+        ("0.5", 0.5),
+        ("1e3", 1000.0),
+        ("1.npy", "1.npy"),
+        ("nan", "nan"),
+        ("True", True),
+    ],
 )
 def test_a_text_that_is_a_number_is_told_from_a_path(cell: str, number: Any) -> None:
     assert number_or_cell(cell) == number and type(number_or_cell(cell)) is type(number)
     assert number_or_cell("9" * 5000) == "9" * 5000
+
+
+def test_numbers_that_can_be_read_stand_beside_those_that_cannot() -> None:
+    column = pd.Series(["True", "0.5", "dear", None, [1]], index=list("abcde"), name="price")
+    np.testing.assert_array_equal(
+        readable_numbers(column), [1.0, 0.5, np.nan, np.nan, np.nan], strict=True
+    )
+
+
+@pytest.mark.parametrize("cell", ["", "  ", "\t\n", "\u00a0", None, float("nan")])
+def test_a_cell_without_a_sign_names_nothing(cell: Any) -> None:
+    assert is_blank(cell) and not is_blank("-") and not is_blank(0) and not is_blank([])

@@ -99,6 +99,70 @@ def test_a_label_is_read_by_its_text_whatever_its_type() -> None:
 
 
 @pytest.mark.parametrize(
+    ("learned", "read", "positions"),
+    [
+        # A csv file as text, and as pandas reads it; and the other way.
+        (["1.0", "2.0"], [1.0, 2.0, 1, np.float32(2), "1", "2.0"], [0, 1, 0, 1, 0, 1]),
+        ([1.0, 2.0], ["1.0", "2.0", "1", "2.00"], [0, 1, 0, 1]),
+        ([1.0, 2.5] * 2, ["1.0", "2.5", 1, 2.5], [0, 1, 0, 1]),
+        (["0.50", "1.50", "0.50", "1.50"], [0.5, 1.5, Decimal("1.5")], [0, 1, 1]),
+        (["-1.0", "0.0"], [-1, 0.0, -0.0, "-1"], [0, 1, 1, 0]),
+        (["1", "1.0"], ["1.0", "1", 1.0, 1], [1, 0, 0, 0]),
+    ],
+)
+def test_a_class_is_found_whichever_way_the_table_was_read(
+    learned: list[object], read: list[object], positions: list[int]
+) -> None:
+    target = mg.ClassLabel.from_values("label", learned)
+    assert [int(target.read(cell)) for cell in read] == positions
+    assert target.classes_of(read).tolist() == positions
+    assert target.class_weight(read)[0] == pytest.approx(len(read) / 2 / positions.count(0))
+
+
+@pytest.mark.parametrize(
+    ("names", "cell"),
+    [
+        # Versions, codes, two classes of one number, and truth values.
+        (["1.1", "1.2"], "1.10"),
+        (["00012", "7"], 12),
+        ([12, 7], "00012"),
+        (["1.10", "1.100"], 1.1),
+        (["True", "False"], 1),
+        ([1, 0], True),
+        ([1, 0], "True"),
+        ([10**18, 10**18 + 1], float(10**18 + 1000)),
+    ],
+)
+def test_no_other_class_is_taken_for_a_cell_than_its_own(names: list[object], cell: object) -> None:
+    target = mg.ClassLabel("label", names)
+    with pytest.raises(mg.LoadError, match="is not one of the 2 known classes"):
+        target.read(cell)
+    assert target.classes_of([cell]).tolist() == [-1]
+
+
+@pytest.mark.parametrize("cell", ["", "   ", "\t"])
+def test_a_blank_text_is_a_missing_label_and_not_a_class(cell: str) -> None:
+    values = pd.Series(["a", "b", cell], index=[7, 8, 9])
+    with pytest.raises(ValueError, match=r"a blank text is a missing label.*at index 9 of 'label'"):
+        mg.ClassLabel.from_values("label", values)
+    with pytest.raises(ValueError, match="a blank cell is a missing label"):
+        mg.ClassLabel("label", ["a", cell])
+    with pytest.raises(mg.LoadError, match="the cell is missing"):
+        mg.ClassLabel("label", ["a", "b"]).read(cell)
+    # In a list of labels, in a column to split by, and in one to balance by, it is the same.
+    with pytest.raises(mg.LoadError, match="index 1, column 'tags': a label must not be blank"):
+        mg.MultiLabel.from_values("tags", [["a"], ["b", cell]])
+    table = pd.DataFrame({"label": values, "x": range(3)})
+    for split in ({"stratify": "label"}, {"group": "label"}):
+        with pytest.raises(
+            mg.TableError, match=r"1 of 3 cells .* missing or blank.*str.strip\(\).*index 9 first"
+        ):
+            mg.split_table(table, (0.5, 0.5), **split)
+    with pytest.raises(mg.TableError, match="Received: a missing value at index 9"):
+        mg.BalancedSampler("label").weights(table)
+
+
+@pytest.mark.parametrize(
     "prices",
     [
         [f"{1.37 * row + 2.5:.2f}" for row in range(60)],

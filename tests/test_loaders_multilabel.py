@@ -136,7 +136,7 @@ def test_labels_are_told_apart_by_their_text() -> None:
             lambda: MultiLabel("tags", ["a", "b|c"], separator="|"),
             r"must not contain it.*separator='\|', class 'b\|c'",
         ),
-        (lambda: MultiLabel("tags", ["", "b"], separator="|"), "be empty.*class ''"),
+        (lambda: MultiLabel("tags", ["", "b"], separator="|"), "must not be empty or blank.*''"),
         (
             lambda: MultiLabel("tags", [" a"], separator=","),
             "begin or end with white space.*class ' a'",
@@ -475,3 +475,9 @@ def test_classes_that_no_row_has_do_not_spoil_the_scores() -> None:
     empty = TAGS.score(0 * truth, np.full((2, 3), 0.1))
     assert (empty["micro_f1"], empty["macro_f1"], empty["subset_accuracy"]) == (1.0, 1.0, 1.0)
     assert np.isnan(empty["mean_average_precision"])
+
+
+def test_a_label_is_found_whichever_way_the_table_was_read() -> None:
+    target = MultiLabel.from_values("stars", ["1.0|2.0", "3.0"], separator="|")
+    assert target.read([1, 3]).tolist() == target.read("1|3.0").tolist() == [1, 0, 1]
+    assert MultiLabel("stars", [1, 2, 3]).read(["1.0", "3"]).tolist() == [1, 0, 1]

@@ -215,3 +215,30 @@ def test_a_class_that_is_bytes_is_refused_with_its_row_and_a_line_that_decodes_i
         mg.ClassLabel.from_values("y", table)
     exec(str(caught.value).split("`")[1], {"table": table})
     assert mg.ClassLabel.from_values("y", table).class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("texts", [["True", "False", "True"], ["true", "false", "TRUE"]])
+def test_the_text_of_a_truth_value_is_its_number(texts: list[str]) -> None:
+    # A csv file read as text and as pandas reads it.
+    for learn in (mg.NumericLoader.from_values, mg.NumericTarget.from_values):
+        learned = learn("flag", pd.Series(texts))
+        assert learned == learn("flag", pd.Series([True, False, True]))
+        assert learned.read(texts[0]) == learned.read(True) == learned.read("1")
+        assert learned.read((texts[1],)) == learned.read(False) != learned.read(texts[2])
+    table = pd.DataFrame({"flag": texts, "x": [1.0, 2.0, 3.0]})
+    assert mg.WeightedSampler("flag").weights(table).tolist() == [1, 0, 1]
+    number = mg.NumericLoader("x", mean=0.0, scale=1.0)
+    data = mg.MultimodalSequence(
+        table,
+        {"x": number},
+        mg.NumericTarget("x"),
+        batch_size=3,
+        sample_weight="flag",
+    )
+    assert data[0][2].tolist() == [1, 0, 1]
+    assert mg.ArrayLoader("flag", shape=(), dtype="bool").read(texts[0]).tolist() is True
+
+
+def test_a_column_of_truth_values_and_words_is_told_by_its_words() -> None:
+    with pytest.raises(ValueError, match="1 of 4 cells of 'flag' are not numbers"):
+        mg.NumericLoader.from_values("flag", ["True", "False", "perhaps", "0.5"])

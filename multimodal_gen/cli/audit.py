@@ -31,7 +31,8 @@ from multimodal_gen.loaders import (
     TextLoader,
 )
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.cell_numbers import readable_numbers
+from multimodal_gen.rows.cells import cell_text, is_blank
 from multimodal_gen.rows.table import check_columns, read_table
 
 
@@ -172,7 +173,7 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         )
     if settings.number:
         columns = list(settings.number)
-        numbers = train[columns].apply(pd.to_numeric, errors="coerce")
+        numbers = pd.DataFrame({name: readable_numbers(train[name]) for name in columns})
         for column in columns:
             if not np.isfinite(numbers[column]).any():
                 # As in training, whose error says what stands there instead of numbers.
@@ -197,7 +198,7 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
     cells = [
         cell
         for cell in train[label].tolist()
-        if not (is_missing(cell) or pd.api.types.is_list_like(cell))
+        if not (is_blank(cell) or pd.api.types.is_list_like(cell))
     ]
     names = set(map(cell_text, cells))
     if len(names) == 1:

@@ -17,7 +17,7 @@ from multimodal_gen.errors import LoadError, TableError, shown
 from multimodal_gen.loaders import ClassLabel, MultiLabel, NumericTarget
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.names import hold_amounts, nearly_all_differ
-from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
 from multimodal_gen.rows.table import cells_of
 
 # The scores of each kind that tables show; `metrics.json` has the first one at its top.
@@ -52,7 +52,7 @@ def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     if settings.target != "class":
         return []
     (column,) = settings.label
-    different = {cell for cell in map(_hashable, cells_of(table, column)) if not is_missing(cell)}
+    different = {cell for cell in map(_hashable, cells_of(table, column)) if not is_blank(cell)}
     numbers = {_number(cell) for cell in different}
     if not numbers or None in numbers:
         _refuse_texts(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import shown
-from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.cells import is_missing, truth_of
 from multimodal_gen.rows.number_advice import advice_on, advice_on_cell
 
 
 def cell_number(cell: Any) -> float:
     """The number in a cell, or in its text: "0.50" is 0.5 as in Python, with or without blanks
-    around it.
+    around it. A truth value is 1 or 0, and so is its text: "True", "false".
 
     Args:
         cell: The cell.
@@ -29,6 +30,8 @@ def cell_number(cell: Any) -> float:
     """
     if is_missing(cell):
         return float("nan")
+    if isinstance(cell, str) and (truth := truth_of(cell)) is not None:
+        return float(truth)
     try:
         # Python reads 1_000 as a number, which in a table it is not.
         # NumPy before 2.5 takes an array of one number for the number.
@@ -53,13 +56,17 @@ _LONGEST = 40
 
 
 def number_or_cell(cell: Any) -> Any:
-    """The number in a text, whole or not, as in a csv file; any other cell, such as a path,
+    """The number or truth value in a text, as in a csv file; any other cell, such as a path,
     unchanged.
 
     Args:
         cell: The cell.
     """
-    if not isinstance(cell, str) or len(cell) > _LONGEST or not _DECIMAL.fullmatch(cell):
+    if not isinstance(cell, str) or len(cell) > _LONGEST:
+        return cell
+    if (truth := truth_of(cell)) is not None:
+        return truth
+    if not _DECIMAL.fullmatch(cell):
         return cell
     return int(cell) if _INTEGER.fullmatch(cell) else float(cell)
 
@@ -84,4 +91,13 @@ def column_numbers(column: pd.Series) -> np.ndarray:
         except ValueError:
             at = f"at index {column.index[[row]].tolist()[0]!r}, column {column.name!r}"
             raise ValueError(f"{advice_on(column)}Received: {shown(cell)} {at}") from None
+    return numbers
+
+
+def readable_numbers(column: pd.Series) -> np.ndarray:
+    """As `column_numbers`, with NaN also where a cell is not a number."""
+    numbers = np.full(len(column), np.nan)
+    for row, cell in enumerate(column.array.tolist()):
+        with suppress(ValueError):
+            numbers[row] = cell_number(cell)
     return numbers

@@ -14,6 +14,9 @@ from multimodal_gen.errors import shown
 # From here on not every whole number is a float, so the digits of a float are no longer those of
 # what was written.
 _WHOLE = 2.0**53
+# What programs write for a truth value, in lower case.
+_TRUTHS = {"true": True, "false": False}
+_LONGEST_TRUTH = 20
 
 
 def is_missing(cell: Any) -> bool:
@@ -21,6 +24,16 @@ def is_missing(cell: Any) -> bool:
     if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(cell, float | np.floating | Decimal) and bool(cell != cell)
+
+
+def is_blank(cell: Any) -> bool:
+    """Whether a cell names nothing: it is missing, or a text of nothing but white space."""
+    return not cell.strip() if isinstance(cell, str) else is_missing(cell)
+
+
+def truth_of(text: str) -> bool | None:
+    """The truth value that a text is, as "True", "true" and "TRUE" are; None for other texts."""
+    return _TRUTHS.get(text.strip().lower()) if len(text) <= _LONGEST_TRUTH else None
 
 
 def cell_text(cell: Any) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import shown
-from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.cells import is_missing, truth_of
 
 # Different texts up to which they are categories, and above rather words.
 _FEW = 100
@@ -58,7 +58,7 @@ def advice_on(column: pd.Series) -> str:
             "pd.Timedelta(days=1)` or the hours `dates.dt.hour`. "
         )
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
-    strange = [text for text in texts if not _PLAIN.fullmatch(text)]
+    strange = [text for text in texts if not _PLAIN.fullmatch(text) and truth_of(text) is None]
     commas = [text for text in strange if _with_commas(text)]
     if commas and len(commas) == len(strange):
         return _on_commas(commas, texts, table)

@@ -18,7 +18,7 @@ import pandas as pd
 from multimodal_gen.config import Configurable, classes_in, deserialize, serialize
 from multimodal_gen.errors import LoaderError, TableError
 from multimodal_gen.rows.cell_numbers import column_numbers
-from multimodal_gen.rows.cells import column_texts
+from multimodal_gen.rows.cells import column_texts, is_blank
 from multimodal_gen.rows.table import check_columns
 
 
@@ -57,6 +57,7 @@ class BalancedSampler(Sampler):
                 "A balanced sampler needs one class per row, not lists or arrays. Received: "
                 f"column={self.column!r}"
             ) from None
+        codes[np.isin(codes, [code for code, text in enumerate(classes) if is_blank(text)])] = -1
         if (codes < 0).any():
             index = table.index[codes < 0].tolist()[0]
             raise TableError(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import TableError
-from multimodal_gen.rows.cells import cell_text, column_texts
+from multimodal_gen.rows.cells import cell_text, column_texts, is_blank
 from multimodal_gen.rows.checks import check_seed
 from multimodal_gen.rows.leakage import picture_columns, warn_of_shared_pictures
 from multimodal_gen.rows.split_groups import split_groups
@@ -148,13 +148,17 @@ def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[st
             ) from None
     # Elsewhere all cells are of one type, so that a few texts do for all of them.
     codes, names = pd.factorize(cells, sort=False)
-    if (codes < 0).any():
-        missing = table.index[codes < 0].tolist()
+    blank = np.isin(codes, [code for code, name in enumerate(names) if is_blank(name)])
+    if (codes < 0).any() or blank.any():
+        missing = table.index[(codes < 0) | blank].tolist()
+        without = f"table.dropna(subset=[{column!r}])"
+        if blank.any():
+            without = f"table[table[{column!r}].fillna('').str.strip() != '']"
         raise TableError(
-            f"{len(missing):,} of {len(codes):,} cells to split by are missing. Fill them, or drop "
-            f"their rows with `table.dropna(subset=[{column!r}])`; for labels, `multimodal-gen "
-            f"audit ... --drop FILE` writes a table without them. Received: index {missing[0]!r} "
-            f"first, column {column!r}"
+            f"{len(missing):,} of {len(codes):,} cells to split by are missing"
+            f"{' or blank' if blank.any() else ''}. Fill them, or drop their rows with "
+            f"`{without}`; for labels, `multimodal-gen audit ... --drop FILE` writes a table "
+            f"without them. Received: index {missing[0]!r} first, column {column!r}"
         )
     return codes.astype("int64"), [cell_text(name) for name in names]
 

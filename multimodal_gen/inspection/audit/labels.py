@@ -15,7 +15,7 @@ from multimodal_gen.inspection.audit.reading import in_words, name_of
 from multimodal_gen.inspection.audit.texts import normalised
 from multimodal_gen.loaders.cell_errors import read_at
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
 from multimodal_gen.rows.table import cells_of
 
 # A share of captions with their own class's name from which a note says so.
@@ -122,7 +122,7 @@ def hint_notes(
 
 
 def _kind(target: Target, cell: Any, error: LoadError) -> str:
-    if not isinstance(cell, tuple) and is_missing(cell):
+    if is_blank(cell) if target.one_class else is_missing(cell):
         return "missing"
     return "unseen label" if target.one_class or error.unknown_label else "unreadable"
 

@@ -14,6 +14,7 @@ from multimodal_gen.loaders.drawing import shares_in_words
 from multimodal_gen.loaders.learning import series_of
 from multimodal_gen.loaders.targets.balance import balanced_weights
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.names import (
     checked_names,
     different_cells,
@@ -22,7 +23,7 @@ from multimodal_gen.loaders.targets.names import (
     sorted_names,
     unknown_label,
 )
-from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
+from multimodal_gen.rows.cells import column_texts, is_blank
 from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.rows.sampling import BalancedSampler, Sampler
 from multimodal_gen.spec import ArraySpec
@@ -37,7 +38,8 @@ class ClassLabel(Target):
     """One class out of several.
 
     Classes differ by the text of their cells: 1, 1.0 and "1" are one class, 1 and True are
-    two.
+    two. Where no class has a cell's text, 1.0 and "1.0" find each other, whichever way the
+    table was read. A text of nothing but white space is a missing label.
 
     Yields, by `label_mode`: "int" the class's position, `() int32`; "categorical" a one-hot vector
     `(classes,) float32`; "binary" 0 or 1, `(1,) float32`, for exactly two classes.
@@ -69,7 +71,7 @@ class ClassLabel(Target):
             "binary": ((1,), "float32"),
         }[label_mode]
         self.spec = ArraySpec(shape, dtype, "label")
-        self._positions = {cell_text(name): position for position, name in enumerate(names)}
+        self._known = KnownClasses(names)
 
     @classmethod
     def from_values(cls, column: str, values: Iterable[Any], *, label_mode: str = "int") -> Self:
@@ -83,9 +85,9 @@ class ClassLabel(Target):
             label_mode: As in the constructor.
 
         Raises:
-            ValueError: If a value is missing, a list or bytes, there are fewer than two classes, or
-                they look like numbers to predict: decimal numbers or numbers with a unit, more than
-                20 or more than half as many as rows.
+            ValueError: If a value is missing, blank, a list or bytes, there are fewer than two
+                classes, or they look like numbers to predict: decimal numbers or numbers with a
+                unit, more than 20 or more than half as many as rows.
         """
         series = _labels(column, values)
         names = sorted_names(different_cells(series), column)
@@ -116,23 +118,17 @@ class ClassLabel(Target):
 
     def position(self, cell: Any) -> int:
         """The class's position in `class_names`."""
-        if is_missing(cell):
+        if is_blank(cell):
             raise missing_target_error()
-        try:
-            return self._positions[cell if type(cell) is str else cell_text(cell)]
-        except (KeyError, TypeError, ValueError):
-            # An integer of very many digits has no text.
-            raise unknown_label(cell, self.class_names) from None
+        position = self._known.find(cell)
+        if position is None:
+            raise unknown_label(cell, self.class_names)
+        return position
 
     def classes_of(self, cells: Sequence[Any]) -> np.ndarray:
         """Each cell's class as a position in `class_names`, `(cells,) int64`; -1 for none."""
-        known, found = self._positions, np.full(len(cells), -1, "int64")
-        for row, cell in enumerate(cells):
-            try:
-                found[row] = known[cell if type(cell) is str else cell_text(cell)]
-            except (KeyError, TypeError, ValueError):
-                continue
-        return found
+        found = map(self._known.find, cells)
+        return np.array([-1 if one is None else one for one in found], "int64")
 
     def class_weight(self, values: Any) -> dict[int, float]:
         """As for every target with classes, by the texts of cells.
@@ -144,9 +140,11 @@ class ClassLabel(Target):
         assert isinstance(self.column, str)
         series = _labels(self.column, values)
         # Counted by text first: a lookup per distinct text instead of one per row.
-        counts = np.zeros(len(self.class_names), "int64")
-        for label, count in pd.Series(column_texts(series)).value_counts().items():
-            counts[self.position(label)] = count
+        codes, texts = pd.factorize(column_texts(series))
+        first = np.zeros(len(texts), "int64")
+        first[codes[::-1]] = np.arange(len(codes))[::-1]
+        positions = [self.position(cell) for cell in series.iloc[first].tolist()]
+        counts = np.bincount(np.array(positions)[codes], minlength=len(self.class_names))
         return balanced_weights(counts, self.class_names, self.column)
 
     def balanced_sampler(self) -> Sampler:
@@ -246,6 +244,12 @@ def _labels(column: str, values: Any) -> pd.Series:
                 f"with `table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot cells "
                 f"with `.argmax(axis=1)` instead; where a row has any number of classes, use "
                 f"MultiLabel. Received: {cell!r} at index {label!r} of {column!r}"
+            )
+        if isinstance(cell, str) and not cell.strip():
+            raise ValueError(
+                "Labels must not be missing, and a blank text is a missing label; drop "
+                f"such rows with `table = table[table[{column!r}].str.strip() != '']`, or give "
+                f"what they mean a name. Received: {cell!r} at index {label!r} of {column!r}"
             )
         if isinstance(cell, bytes):
             raise ValueError(

@@ -73,6 +73,11 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
                 f"a label must be a string, an integer or a boolean.{named} Received: "
                 f"{shown(label)} in {shown(cell)}"
             )
+        if isinstance(label, str) and not label.strip():
+            raise LoadError(
+                "a label must not be blank. Leave it out; a row without labels is an empty list. "
+                f"Received: {shown(label)} in {shown(cell)}"
+            )
     return list(cell)
 
 
@@ -217,15 +222,6 @@ def columns_from(cell: Any, column: str, separator: str | None) -> str:
         f"table[names] = [{'list(cell)' if separator is None else f'cell.split({separator!r})'} "
         f"for cell in {cells}]"
     )
-
-
-def text_of_label(label: Any) -> str:
-    """The text that identifies a label."""
-    try:
-        return cell_text(label)
-    except ValueError:
-        # An integer of very many digits.
-        return shown(label)
 
 
 def check_separator(separator: str | None) -> None:

@@ -13,6 +13,7 @@ from multimodal_gen.loaders.drawing import shares_in_words
 from multimodal_gen.loaders.learning import series_of, wrong_order
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.judgement import Judgement
+from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.label_cells import (
     check_label_columns,
     check_readable,
@@ -21,7 +22,6 @@ from multimodal_gen.loaders.targets.label_cells import (
     on_or_off,
     refuse_prints,
     split_labels,
-    text_of_label,
     zeros_and_ones,
 )
 from multimodal_gen.loaders.targets.names import (
@@ -107,7 +107,7 @@ class MultiLabel(Target):
         self.units = len(names)
         self.activation = "sigmoid"
         self.spec = ArraySpec((len(names),), "float32", "label")
-        self._positions = {cell_text(name): position for position, name in enumerate(names)}
+        self._known = KnownClasses(names)
 
     @classmethod
     def from_values(
@@ -185,9 +185,8 @@ class MultiLabel(Target):
             return array
         labels = split_labels(cell, self.separator)
         for label in labels:
-            # The test spares a call per label; nearly all are plain strings.
-            text = label if type(label) is str else text_of_label(label)
-            if text not in self._positions:
+            place = self._known.find(label)
+            if place is None:
                 # One-hot rows are the usual slip, and "unknown label 0" would not help.
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
@@ -197,7 +196,7 @@ class MultiLabel(Target):
                         unknown_label=True,
                     )
                 raise unknown_label(label, self.class_names)
-            array[self._positions[text]] = 1.0
+            array[place] = 1.0
         return array
 
     @property

@@ -46,7 +46,7 @@ def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int)
 
     Raises:
         ValueError: If there are too few, two have the same text, or one is neither a string nor a
-            number nor a boolean.
+            number nor a boolean, or is blank.
     """
     plain = tuple(plain_name(name) for name in names)
     for name in plain:
@@ -54,6 +54,11 @@ def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int)
             raise ValueError(
                 "A class must be a string, a number or a boolean; convert the column with "
                 f"`.astype(str)`. Received: {name!r} of type {type(name).__name__} in {column!r}"
+            )
+        if isinstance(name, str) and not name.strip():
+            raise ValueError(
+                "A class must not be empty or blank: a blank cell is a missing label. "
+                f"Received: class_names={plain!r} for column {column!r}"
             )
     if len(set(map(cell_text, plain))) != len(plain) or len(plain) < least:
         number = "two" if least == 2 else "one"
