@@ -195,13 +195,13 @@ def test_no_row_is_its_own_partner() -> None:
         (lambda: CutMix(text="both"), "`text` must be .*Received: text='both'"),
         (
             lambda: MixUp()(make_batch(4, target=np.arange(4)), rng()),
-            'whole numbers. Of a class take ClassLabel.*"categorical"',
+            'whole numbers. For a class, use ClassLabel.*"categorical"',
         ),
         (
             lambda: MixUp()(make_batch(4, target={"k": np.arange(4)}), rng()),
-            "the target 'k' is whole numbers",
+            "the target 'k' has whole numbers",
         ),
-        (lambda: MixUp()(make_batch(4, target=None), rng()), "mixes targets, and there is none"),
+        (lambda: MixUp()(make_batch(4, target=None), rng()), "mixes targets, but there is none"),
         (lambda: CutMix()(only("price"), rng()), "CutMix needs an input of kind 'image'"),
         (
             lambda: MixUp()(only("ids"), rng()),

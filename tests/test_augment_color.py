@@ -262,7 +262,7 @@ def test_arguments_without_meaning_are_refused(build, message: str) -> None:
 def test_three_colours_do_not_fit_one_channel() -> None:
     with pytest.raises(
         ValueError,
-        match=r"one channel takes one `fill_value`, or None. Received: fill_value=\(1, 2, 3\)",
+        match=r"one channel needs one `fill_value`, or None. Received: fill_value=\(1, 2, 3\)",
     ):
         RandomErasing(fill_value=(1, 2, 3))(np.zeros((4, 4, 1), "uint8"), rng())
 

@@ -95,7 +95,7 @@ def test_a_float_shifts_by_any_part_of_a_pixel() -> None:
 def test_a_shift_in_pixels_must_not_exceed_the_image(photo: np.ndarray) -> None:
     with pytest.raises(
         ValueError,
-        match=r"must not exceed the image, 64 pixels. Received: height_factor=\(-65, 3\)",
+        match=r"must not exceed the image's 64 pixels. Received: height_factor=\(-65, 3\)",
     ):
         RandomTranslation((-65, 3), 0, unit="pixels")(photo, rng())
     assert RandomTranslation(64, 96, unit="pixels")(photo, rng()).shape == photo.shape
@@ -117,7 +117,7 @@ def test_a_crop_is_the_window_scaled_to_the_full_size(photo: np.ndarray) -> None
 
 def test_the_window_of_a_crop_must_fit(photo: np.ndarray) -> None:
     with pytest.raises(
-        ValueError, match="64 pixels high and 96 wide. Received: height=65, width=20"
+        ValueError, match="64 pixels high and 96 pixels wide. Received: height=65, width=20"
     ):
         RandomCrop(65, 20)(photo, rng())
 

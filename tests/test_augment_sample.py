@@ -146,11 +146,11 @@ def test_only_the_named_inputs_are_blanked() -> None:
         ),
         (
             lambda: ModalityDropout(inputs=["picture"]).prepare({"image": 1}, rng(0)),
-            "must name inputs.*'picture'",
+            "must name some of the inputs.*'picture'",
         ),
         (
             lambda: Sample({"image": PICTURE}).replace(picture=PICTURE),
-            r"There are the inputs \['image'\]",
+            r"The inputs are \['image'\]",
         ),
     ],
 )

@@ -181,7 +181,7 @@ def forget(text: str, rng: np.random.Generator) -> None:
 def test_operations_are_applied_in_their_order_and_must_return_text() -> None:
     assert augment_text("a b", [RandomWordSwap(1.0), shout], stream()) == "B A"
     with pytest.raises(
-        ValueError, match=r"must return the text, a str. Received: NoneType from <function forget"
+        ValueError, match=r"must return a str. Received: NoneType from <function forget"
     ):
         augment_text("a b", [forget], stream())  # type: ignore[list-item]
 

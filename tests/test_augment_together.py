@@ -267,10 +267,10 @@ def test_pictures_that_would_be_varied_apart_are_refused(table: pd.DataFrame, fo
         sequence({"photo": first}, second, follows=False)
     with pytest.raises(ValueError, match="is ambiguous.*'photo', 'two'"):
         sequence({"photo": moved, "two": moved.replace(column="two")}, mask)
-    with pytest.raises(ValueError, match="moved by the same operations, in one order"):
+    with pytest.raises(ValueError, match="moved by the same operations, in the same order"):
         mask.replace(augment=[TURN], vary_with=moved)
     with pytest.raises(
-        ValueError, match="Whether an operation of your own moves pixels cannot be determined"
+        ValueError, match="Nothing can determine whether your own operation moves pixels"
     ):
         mask.replace(vary_with=photo.replace(augment=[draws_much]))
     with pytest.raises(ValueError, match="must be the loader of another picture"):

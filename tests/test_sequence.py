@@ -506,7 +506,7 @@ def test_an_operation_that_fails_or_breaks_the_spec_is_named_with_the_row(
         (fail, "ImageLoader.augment failed; input 'image', index 'row-0'. RuntimeError: no luck"),
         (
             lambda image, rng: image[1:],
-            "index 'row-0'. ValueError: An augmentation must return an array like the one",
+            "index 'row-0'. ValueError: An augmentation must return an array like its input",
         ),
     ):
         loader = mg.ImageLoader("image", directory=tmp_path, image_size=(4, 4), augment=[operation])

@@ -1,18 +1,18 @@
 """Random operations: on one image, on one text, on a whole sample, on a whole batch.
 
-They draw from the random stream that they are given (`rows/plan.py` makes it).
+They draw from a random stream that is passed in (`rows/plan.py` makes it).
 
-Those on images are named as Keras's layers, work on uint8 arrays and go into
+Those on images have the names of Keras's layers, work on uint8 arrays and go into
 `ImageLoader(augment=[...])`; those on texts into `TextLoader(augment=[...])`; the others into
 `MultimodalSequence(sample_augment=[...], batch_augment=[...])`. Any callable of the same form can
-stand beside them.
+be added to these lists.
 
 Read `base.py` first, with `parameters.py` for ranges and `together.py`, which moves a picture and
-its mask alike. On one picture: `geometric.py` flips, turns and shifts, `crop.py` zooms into a
+its mask alike. On one picture: `geometric.py` flips, rotates and shifts, `crop.py` zooms into a
 window (both move pixels with `warp.py` or `warp_turbo.py`), `color.py` changes colours with
 `tones.py`, `detail.py` erases or blurs, and `policy.py` draws a few operations from a list.
 `text.py` is for captions, `sample.py` for whole rows, and `batch.py` for whole batches (MixUp,
-CutMix). `checking.py` proves that an operation keeps its contract. `adapter.py` takes operations of
+CutMix). `checking.py` tests that an operation keeps its contract. `adapter.py` adapts operations of
 other libraries, and `image_data_generator.py` translates Keras's old arguments.
 """
 

@@ -1,6 +1,4 @@
-"""Operations of other libraries: whatever is called as `transform(image=...)["image"]`, made
-reproducible.
-"""
+"""Operations of other libraries, called as `transform(image=...)["image"]`, made reproducible."""
 
 from __future__ import annotations
 
@@ -23,19 +21,19 @@ class FromLibrary:
     """An operation from a library that is called as `transform(image=image)["image"]`, such as
     albumentations.
 
-    Such libraries draw from a state of their own and not from a generator that they are handed. A
-    transform with a method `set_random_seed(seed)` is seeded by it before every call; for any
-    other, Python's `random` and NumPy's global generator are seeded, and put back afterwards. Calls
-    run one at a time in a process, and each gets a copy of the image. Other threads of yours that
-    draw from the global generators at the same moment would disturb both.
+    Such libraries draw from their own random state, not from a generator that is passed in. A
+    transform with a method `set_random_seed(seed)` is seeded by it before every call. For any other
+    transform, Python's `random` and NumPy's global generator are seeded, and restored afterwards.
+    Calls run one at a time in a process, and each gets a copy of the image. If your own threads
+    draw from the global generators at the same time, the results change on both sides.
 
-    As any callable, it is left out where loaders are saved, as prediction needs none.
+    Like any callable, it is not saved with loaders, because prediction does not need it.
 
     Args:
-        transform: The callable; picklable, as loaders are.
+        transform: The callable; must be picklable, like loaders.
 
     Raises:
-        ValueError: If it is not callable; when called, if its result has no "image".
+        ValueError: If it is not callable, or, when called, its result has no "image".
     """
 
     transform: Callable[..., Any]
@@ -60,9 +58,8 @@ class FromLibrary:
                 f"the keys {sorted(result)}" if isinstance(result, dict) else type(result).__name__
             )
             raise ValueError(
-                'A transform of another library must return a mapping with "image"; give any other '
-                "callable "
-                f"`(image, rng) -> image` without FromLibrary. Received: {received} from "
+                'A transform of another library must return a mapping with "image"; pass a '
+                f"callable `(image, rng) -> image` without FromLibrary. Received: {received} from "
                 f"{self.transform!r}"
             ) from None
 

@@ -32,11 +32,11 @@ class Augmentation(Configurable):
 
 
 class GeometricAugmentation(Augmentation):
-    """An augmentation that is one matrix a draw."""
+    """An augmentation that draws one matrix."""
 
     @property
     def fill(self) -> Fill | None:
-        """What appears at the borders, or None if the operation never looks beyond them."""
+        """What appears beyond the borders, or None if the operation never shows it."""
         return None
 
     @abc.abstractmethod
@@ -77,14 +77,14 @@ def augment_image(
         image: `(height, width, channels) uint8` in [0, 255]; left unchanged.
         operations: Augmentations, or any callables `(image, rng) -> image`.
         rng: The random stream of this row.
-        warp: What resamples an image through one matrix.
+        warp: The function that resamples an image through one matrix.
 
     Returns:
         An array of the same shape and dtype.
 
     Raises:
-        ValueError: If the image is not one, or an operation returns another shape or dtype; it
-            names the operation.
+        ValueError: If the image is not valid, or an operation returns another shape or dtype; the
+            message names the operation.
     """
     return apply_drawn(image, ((operation, rng) for operation in operations), warp)
 
@@ -96,16 +96,16 @@ def apply_drawn(
     frame: tuple[int, int] | None = None,
     nearest: bool = False,
 ) -> np.ndarray:
-    """Apply operations in their order, each with the random stream that stands beside it.
+    """Apply operations in their order, each with its own random stream.
 
     Args:
         image: `(height, width, channels) uint8` in [0, 255]; left unchanged.
-        operations: Operations and streams.
-        warp: What resamples an image through one matrix.
+        operations: Pairs of an operation and its stream.
+        warp: The function that resamples an image through one matrix.
         frame: `(height, width)` for which matrices are drawn, to be applied in proportion; by
             default the image's.
-        nearest: Whether pixels are taken over as they are, whatever an operation says of
-            interpolation.
+        nearest: Whether pixel values are copied unchanged, whatever interpolation an operation asks
+            for.
 
     Raises:
         ValueError: As `augment_image`.
@@ -172,7 +172,7 @@ def _checked(result: Any, image: np.ndarray, operation: Any) -> np.ndarray:
             else type(result).__name__
         )
         raise ValueError(
-            f"An augmentation must return an array like the one it got, {image.shape} "
-            f"{image.dtype}. Received: {received} from {operation!r}"
+            f"An augmentation must return an array like its input, {image.shape} {image.dtype}. "
+            f"Received: {received} from {operation!r}"
         )
     return result

@@ -1,8 +1,8 @@
 """Random operations on a whole batch with its targets: MixUp and CutMix, for any number of inputs.
 
-They go into `MultimodalSequence(batch_augment=[...])` and act while training only. What becomes of
-an input depends on its kind: pictures and numbers are blended, of captions one stays or both are
-joined.
+They go into `MultimodalSequence(batch_augment=[...])` and act only in training. What happens to an
+input depends on its kind: pictures and numbers are blended; one of two captions is kept, or both
+are joined.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Batch:
     """The arrays of one batch.
 
     Args:
-        inputs: Input name -> `(batch, *spec.shape)`; after them the masks of inputs that rows may
-            lack, of kind "presence".
-        target: `(batch, *spec.shape)`, a mapping of target name -> array where there are several,
-            or None.
+        inputs: Input name -> `(batch, *spec.shape)`; after them the masks, of kind "presence", of
+            inputs that may be missing.
+        target: `(batch, *spec.shape)`, a mapping of target name -> array if there are several, or
+            None.
         sample_weight: `(batch,) float32`, a mapping of target name -> weights, or None.
         specs: Input name -> the spec of its arrays.
 
@@ -47,7 +47,7 @@ class Batch:
 
 
 class BatchAugmentation(Configurable):
-    """A random operation `(batch, rng) -> batch`; any callable of this form does instead.
+    """A random operation `(batch, rng) -> batch`; any callable of this form can be used instead.
 
     `batch` must not be changed in place; the arrays of the result have the same shapes and dtypes;
     `rng` is the only source of randomness, and is the same for the same seed, epoch and batch.
@@ -101,7 +101,7 @@ class _Mix(BatchAugmentation):
                 )
         if batch.target is None:
             raise ValueError(
-                f"{type(self).__name__} mixes targets, and there is none. Received: target=None"
+                f"{type(self).__name__} mixes targets, but there is none. Received: target=None"
             )
         targets = by_name(batch.target)
         for name, array in targets.items():
@@ -123,9 +123,9 @@ class _Mix(BatchAugmentation):
         if own.dtype.kind != "f":
             of = "the target" if name is None else f"the target {name!r}"
             raise ValueError(
-                f"{type(self).__name__} mixes targets, and {of} is whole numbers. Of a class take "
-                'ClassLabel(..., label_mode="categorical"); ids cannot be mixed. Received: '
-                f"dtype={own.dtype}"
+                f"{type(self).__name__} mixes float targets, but {of} has whole numbers. For a "
+                'class, use ClassLabel(..., label_mode="categorical"); ids cannot be mixed. '
+                f"Received: dtype={own.dtype}"
             )
         if own.ndim == _PICTURES:
             # A mask, or a picture to give back, goes the way of the row's other pictures.
@@ -149,19 +149,20 @@ class _Mix(BatchAugmentation):
 
 @dataclass(frozen=True)
 class MixUp(_Mix):
-    """Blends each row with another row of its batch, by one share for pictures, numbers and
+    """Blends each row with another row of its batch, with one share for pictures, numbers and
     targets.
 
     The share is drawn from Beta(alpha, alpha) for each row (Zhang et al., "mixup", 2018). Targets
-    must be float32: one-hot, multi-label or numbers. Sample weights are blended likewise. An input
-    that only one of the two rows has (`missing="blank"`) is taken as it is there, and not paled by
-    blending it with nothing.
+    must be float32: one-hot, multi-label or numbers. Sample weights are blended in the same way. If
+    only one of the two rows has an input (`missing="blank"`), it is taken from that row unchanged,
+    instead of fading it towards nothing.
 
     Args:
-        alpha: Positive; the smaller, the nearer most rows stay to one of the two.
-        text: What becomes of captions: "heavier" keeps that of the row with the larger share;
+        alpha: Positive; the smaller it is, the closer most rows stay to one of the two.
+        text: How captions are mixed: "heavier" keeps the caption of the row with the larger share;
             "joined" puts one after the other as far as both fit, the heavier first (Hao et al.,
-            "MixGen", 2023), and of n-grams takes both with weights in proportion to the shares.
+            "MixGen", 2023), and keeps the n-grams of both, with weights in proportion to the
+            shares.
     """
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
@@ -177,13 +178,12 @@ class MixUp(_Mix):
 
 @dataclass(frozen=True)
 class CutMix(_Mix):
-    """Pastes a rectangle of another row's picture into each row's; targets are blended by the
-    areas.
+    """Pastes a rectangle of another row's picture into each row's; blends targets by the areas.
 
     The share of the row's own picture is drawn from Beta(alpha, alpha), the rectangle has the
-    picture's aspect ratio and lies anywhere, cut off at the borders (Yun et al., "CutMix", 2019).
-    Targets that are pictures, of three axes, are pasted as the pictures are. Numbers, captions and
-    sample weights are treated as by `MixUp`. There must be a picture among the inputs.
+    picture's aspect ratio and a random position, clipped at the borders (Yun et al., "CutMix",
+    2019). Targets that are pictures, with three axes, are pasted like the inputs. Numbers, captions
+    and sample weights are treated as in `MixUp`. At least one input must be a picture.
 
     Args:
         alpha: Positive; 1 makes all shares equally likely.

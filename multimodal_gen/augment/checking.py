@@ -1,6 +1,4 @@
-"""Proof that an augmentation keeps its contract, and what such proofs of all kinds need: frozen
-arrays, equality.
-"""
+"""Tests that an augmentation keeps its contract, and tools for them: frozen arrays, equality."""
 
 from __future__ import annotations
 
@@ -26,30 +24,30 @@ _SEEDS = range(8)
 
 
 def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any = None) -> None:
-    """Prove that an augmentation keeps its contract, on examples of your own.
+    """Test that an augmentation keeps its contract, on examples of your own.
 
-    Checked are: the same result with the same random stream, after pickling, and of a
-    `Configurable` after saving to JSON; that the example is left as it is; that every array keeps
+    It checks that the result is the same with the same random stream, after pickling, and for a
+    `Configurable` after saving to JSON; that the example is not changed; and that every array keeps
     its shape and dtype, and stays finite.
 
     Args:
         operation: An augmentation of any kind, or a callable of the same form.
-        examples: What it is to act on, at least one: images `(height, width, channels) uint8`;
-            texts; for a `TokenAugmentation` ids; for an operation on samples a `Sample`, and for a
-            `SampleAugmentation` pairs `(cells, sample)`, the cells by the name of their input; for
-            an operation on batches a `Batch`.
+        examples: At least one input for it: images `(height, width, channels) uint8`; texts; ids
+            for a `TokenAugmentation`; a `Sample` for an operation on samples, and pairs `(cells,
+            sample)` for a `SampleAugmentation`, with the cells by input name; a `Batch` for an
+            operation on batches.
         tokens: For a `TokenAugmentation`: the encoder of the ids.
 
     Raises:
-        LoaderError: At the first broken rule, saying which.
+        LoaderError: At the first broken rule; the message says which.
     """
     name = getattr(operation, "__qualname__", type(operation).__qualname__)
     if isinstance(operation, type) or not (
         callable(operation) or isinstance(operation, SampleAugmentation)
     ):
         raise LoaderError(
-            f"An augmentation must be an object that can be called, or a SampleAugmentation. "
-            f"Received: operation={operation!r}"
+            "An augmentation must be a callable object, or a SampleAugmentation. Received: "
+            f"operation={operation!r}"
         )
     examples = list(examples)
     if not examples:
@@ -58,7 +56,8 @@ def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any =
         others = [("after pickling", pickle.loads(pickle.dumps(operation)))]
     except Exception as error:
         raise LoaderError(
-            f"{name} must be picklable, so hold no open file, lock or lambda. Received: {error}"
+            f"{name} must be picklable, so it cannot hold an open file, a lock or a lambda. "
+            f"Received: {error}"
         ) from error
     if isinstance(operation, Configurable):
         try:
@@ -75,7 +74,7 @@ def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any =
             for when, other in (("twice", operation), *others):
                 if not alike(first, _varied(other, example, seed, name, tokens)):
                     raise LoaderError(
-                        f"{name} must take all randomness from `rng`, and so give the same {when}. "
+                        f"{name} must draw only from `rng`, and so return the same result {when}. "
                         f"Received: two results for seed {seed}"
                     )
 
@@ -84,13 +83,13 @@ def _varied(operation: Any, example: Any, seed: int, name: str, tokens: Any) -> 
     # Arrays are frozen, but other parts of an example can still be changed in place, which only a
     # comparison with a copy shows.
     before, given, rng = copy.deepcopy(example), frozen(example), random_stream(seed)
-    with unwritten(f"{name} must return new arrays, not write into those it got."):
+    with unwritten(f"{name} must return new arrays, not write into its input."):
         if isinstance(operation, SampleAugmentation):
             cells, sample = given
             varied_cells, step = operation.prepare(cells, rng)
             if not isinstance(varied_cells, Mapping) or set(varied_cells) != set(cells):
                 raise LoaderError(
-                    f"{name}.prepare must give a cell for each input. Received: {varied_cells!r}"
+                    f"{name}.prepare must return a cell for each input. Received: {varied_cells!r}"
                 )
             result: Any = (varied_cells, sample if step is None else step(sample))
         elif isinstance(operation, TokenAugmentation):
@@ -99,8 +98,7 @@ def _varied(operation: Any, example: Any, seed: int, name: str, tokens: Any) -> 
             result = operation(given, rng)
     if not alike(given, before):
         raise LoaderError(
-            f"{name} must leave what it is given as it is. Received: a changed "
-            f"{type(given).__name__}"
+            f"{name} must not change its input. Received: a changed {type(given).__name__}"
         )
     _check_kept(before, result, name)
     return result
@@ -129,7 +127,7 @@ def _check_kept(before: Any, after: Any, name: str) -> None:
             raise LoaderError(f"{name} must keep numbers finite{of}. Received: NaN or infinity")
         if key.startswith("sample_weight") and np.min(new[key]) < 0:
             raise LoaderError(
-                f"{name} must give weights of at least 0. Received: {np.min(new[key])}"
+                f"{name} must return weights of at least 0. Received: {np.min(new[key])}"
             )
 
 
@@ -161,9 +159,7 @@ def random_stream(seed: int) -> np.random.Generator:
 
 
 def frozen(value: Any) -> Any:
-    """The same value, of whose arrays each is a copy that cannot be written into; mappings are
-    copied too.
-    """
+    """The same value with read-only copies of its arrays; mappings are copied too."""
     if isinstance(value, np.ndarray):
         array = value.copy()
         array.flags.writeable = False
@@ -180,7 +176,7 @@ def frozen(value: Any) -> Any:
 
 @contextmanager
 def unwritten(rule: str) -> Iterator[None]:
-    """An attempt to write into a frozen array is a `LoaderError` with this rule.
+    """Turn an attempt to write into a frozen array into a `LoaderError` with this rule.
 
     Raises:
         LoaderError: If so.
@@ -195,9 +191,7 @@ def unwritten(rule: str) -> Iterator[None]:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two values are the same to the bit, arrays within mappings, lists and samples
-    included.
-    """
+    """Whether two values are equal to the bit, including arrays in mappings, lists and samples."""
     if one is other or type(one) is not type(other):
         return one is other
     if isinstance(one, np.ndarray):

@@ -1,6 +1,6 @@
-"""Operations on colours: brightness, contrast, saturation, hue, channels. Alpha stays as it is.
+"""Operations on colours: brightness, contrast, saturation, hue, channels. Alpha is not changed.
 
-A factor `f` stands for the range [-f, f] in all of them, and 0 changes nothing.
+A factor `f` means the range [-f, f] in all of them, and 0 changes nothing.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class RandomBrightness(Augmentation):
 class RandomContrast(Augmentation):
     """Multiplies each channel's distance from its mean by 1 + factor.
 
-    In Keras a pair `(low, high)` means [1 - low, 1 + high]; here both ends carry their own sign, as
-    everywhere.
+    In Keras a pair `(low, high)` means [1 - low, 1 + high]; here both ends have their own sign, as
+    in all operations.
 
     Args:
         factor: A number `f` for the range [-f, f], or a pair, at least -1; -1 leaves the mean
@@ -78,8 +78,8 @@ class RandomContrast(Augmentation):
 class RandomSaturation(Augmentation):
     """Multiplies each pixel's distance from the grey of equal brightness by 1 + factor.
 
-    An image of one channel is returned as it is. In Keras 0.5 changes nothing and 1 is without
-    bound; here 0 changes nothing, as everywhere.
+    An image with one channel is returned unchanged. In Keras 0.5 changes nothing and 1 is
+    unbounded; here 0 changes nothing, as in all operations.
 
     Args:
         factor: A number `f` for the range [-f, f], or a pair, at least -1; -1 is grey, 1 doubles
@@ -102,12 +102,12 @@ class RandomSaturation(Augmentation):
 class RandomHue(Augmentation):
     """Turns the hue of the HSV colour model.
 
-    An image of one channel is returned as it is. Keras counts half turns, and draws the sign on its
-    own; here a factor counts full turns, as in `RandomRotation`.
+    An image with one channel is returned unchanged. Keras counts half turns, and draws the sign
+    separately; here a factor counts full turns, as in `RandomRotation`.
 
     Args:
         factor: A number `f` for the range [-f, f], or a pair, in full turns within [-1, 1]: 1/3
-            makes red green, and 0.5 or -0.5 every colour its opposite.
+            turns red into green, and 0.5 or -0.5 every colour into its opposite.
     """
 
     factor: Factor
@@ -127,8 +127,8 @@ class RandomChannelShift(Augmentation):
     Args:
         factor: A number `f` for the range [-f, f], or a pair, in [-1, 1]; 255 times the factor is
             added.
-        together: Whether all channels are shifted by one number, as `ImageDataGenerator` does, and
-            not by one each.
+        together: Whether all channels are shifted by the same number, as in `ImageDataGenerator`,
+            instead of by one each.
     """
 
     factor: Factor
@@ -154,8 +154,8 @@ class RandomChannelShift(Augmentation):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomGrayscale(Augmentation):
-    """Takes the colour away with some probability: every channel becomes the grey of equal
-    brightness (ITU-R BT.601).
+    """Removes the colour with some probability: every channel becomes the grey of equal brightness
+    (ITU-R BT.601).
 
     Args:
         factor: The probability, in [0, 1].
@@ -167,5 +167,5 @@ class RandomGrayscale(Augmentation):
         check_probability("factor", self.factor)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw whether to, and do it."""
+        """Draw whether to act, and do it."""
         return tones.recolor(image, tones.to_gray) if rng.random() < self.factor else image

@@ -1,5 +1,5 @@
-"""Operations that show a window of the image at full size: every image keeps its shape, so a crop
-is a zoom.
+"""Operations that show a window of the image at full size: images keep their shape, so a crop is a
+zoom.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from multimodal_gen.rows.checks import check_positive
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomCrop(GeometricAugmentation):
-    """Shows a window of a fixed size, at a place of whole pixels drawn evenly, scaled up to the
-    full image.
+    """Shows a window of fixed size, at a uniformly drawn position in whole pixels, scaled to full
+    size.
 
-    In Keras the window becomes the image's new size; here the size stays as `ImageLoader` made it.
-    For the usual "pad and crop", take `RandomTranslation(4, 4, unit="pixels")`.
+    In Keras the window becomes the image's new size; here the size is that of `ImageLoader`. For
+    the usual "pad and crop", use `RandomTranslation(4, 4, unit="pixels")`.
 
     Args:
         height: Height of the window in pixels, at most the image's.
@@ -35,7 +35,7 @@ class RandomCrop(GeometricAugmentation):
         check_positive(height=self.height, width=self.width)
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw where the window lies.
+        """Draw the position of the window.
 
         Raises:
             ValueError: If the image is smaller than the window.
@@ -43,7 +43,7 @@ class RandomCrop(GeometricAugmentation):
         if self.height > height or self.width > width:
             raise ValueError(
                 f"The window of RandomCrop must fit into the image, which is {height} pixels high "
-                f"and {width} wide. Received: height={self.height!r}, width={self.width!r}"
+                f"and {width} pixels wide. Received: height={self.height!r}, width={self.width!r}"
             )
         top, left = rng.integers(height - self.height + 1), rng.integers(width - self.width + 1)
         return _window(
@@ -56,12 +56,13 @@ class RandomResizedCrop(GeometricAugmentation):
     """Shows a window of random area and shape at full size (Szegedy et al., 2014, "Going deeper
     with convolutions").
 
-    The area is drawn evenly; of the shapes in `ratio` only those are drawn that fit into the image.
+    The area is drawn uniformly; of the shapes in `ratio`, only those that fit into the image are
+    drawn.
 
     Args:
         scale: `(low, high)` in (0, 1]: the window's share of the image's area.
-        ratio: `(low, high)`: the window's width by its height, relative to the image's; 1 keeps the
-            picture's proportions. Its logarithm is drawn evenly.
+        ratio: `(low, high)`: the window's width divided by its height, relative to the image's; 1
+            keeps the picture's proportions. Its logarithm is drawn uniformly.
     """
 
     scale: Sequence[float] = (0.08, 1.0)
@@ -72,7 +73,7 @@ class RandomResizedCrop(GeometricAugmentation):
         _check_pair("ratio", self.ratio, math.inf, " of positive numbers")
 
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw area, shape and place of the window."""
+        """Draw the area, shape and position of the window."""
         area = draw(self.scale, rng)
         # A window of this area fits if its ratio is between the area and its inverse. Ratios are
         # brought into that range instead of drawing again, so that every picture takes four draws.

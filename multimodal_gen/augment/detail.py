@@ -1,6 +1,6 @@
-"""Operations that take away detail: a patch of the image, or its sharpness.
+"""Operations that remove detail: a patch of the image, or its sharpness.
 
-Alpha stays as it is.
+Alpha is not changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class RandomErasing(Augmentation):
 
     The height and the width each cover the square root of a share drawn from `scale`, so the share
     of the area is within `scale` as well. In Keras noise is mostly black and white, and a
-    probability of 1 is drawn from [0, 1]; here noise is even in [0, 255], and `factor` is the
+    probability of 1 is drawn from [0, 1]; here noise is uniform in [0, 255], and `factor` is the
     probability itself.
 
     Args:
@@ -51,7 +51,7 @@ class RandomErasing(Augmentation):
             )
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw whether, where and how large, and cover the rectangle."""
+        """Draw whether to act, where and how large, and cover the rectangle."""
         tones.check_image(image)
         if (
             isinstance(self.fill_value, Sequence)
@@ -59,7 +59,7 @@ class RandomErasing(Augmentation):
             and image.shape[2] == 1
         ):
             raise ValueError(
-                "An image of one channel takes one `fill_value`, or None. Received: "
+                "An image with one channel needs one `fill_value`, or None. Received: "
                 f"fill_value={self.fill_value!r}"
             )
         # Draws are below 1, so a factor of 1 always acts and a factor of 0 never does.
@@ -83,8 +83,8 @@ class RandomErasing(Augmentation):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GaussianBlur(Augmentation):
-    """Blurs the image with some probability; Keras's RandomGaussianBlur, without a kernel size to
-    choose.
+    """Blurs the image with some probability; like Keras's RandomGaussianBlur, but without a kernel
+    size.
 
     Args:
         factor: The probability, in [0, 1].
@@ -99,7 +99,7 @@ class GaussianBlur(Augmentation):
         check_span("sigma", self.sigma, least=0, signed=False, rule=", at least 0")
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw whether and how much, and blur."""
+        """Draw whether to act and how much, and blur."""
         if rng.random() >= self.factor:
             return image
         return tones.recolor(image, partial(tones.blur, sigma=draw(self.sigma, rng, signed=False)))

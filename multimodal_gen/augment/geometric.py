@@ -1,4 +1,4 @@
-"""Operations that move pixels: flip, zoom, shift, turn, shear. Each draws one matrix; `warp.py`
+"""Operations that move pixels: flip, zoom, shift, rotate, shear. Each draws one matrix; `warp.py`
 applies it.
 """
 
@@ -27,8 +27,8 @@ class RandomFlip(GeometricAugmentation):
     """Mirrors the image along an axis with probability one half.
 
     Args:
-        mode: "horizontal" (left and right), "vertical", or "horizontal_and_vertical" (each on its
-            own).
+        mode: "horizontal" (left and right), "vertical", or "horizontal_and_vertical" (each
+            independently).
     """
 
     mode: str = "horizontal_and_vertical"
@@ -51,7 +51,7 @@ class RandomFlip(GeometricAugmentation):
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Bordered(Augmentation):
-    """The arguments of all operations that look beyond the borders of an image.
+    """The arguments of all operations that show what is beyond the borders of an image.
 
     Args:
         fill_mode: "reflect", "nearest", "wrap" or "constant".
@@ -116,8 +116,8 @@ class RandomTranslation(Bordered, GeometricAugmentation):
         height_factor: A number `f` for the range [-f, f], or a pair; positive is down.
         width_factor: The same for the width; positive is right.
         unit: "fraction" of the height and width, in [-1, 1]; or "pixels", at most the image's:
-            whole ones where both ends of a range are integers, so that nothing is interpolated, and
-            any between its ends where one is a float.
+            whole pixels if both ends of a range are integers, so that nothing is interpolated, and
+            any number between the ends if one is a float.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
         interpolation: "bilinear" or "nearest".
@@ -153,7 +153,7 @@ class RandomTranslation(Bordered, GeometricAugmentation):
         low, high = span(factor)
         if max(-low, high) > length:
             raise ValueError(
-                f"A shift must not exceed the image, {length} pixels. Received: {name}={factor!r}"
+                f"A shift must not exceed the image's {length} pixels. Received: {name}={factor!r}"
             )
         ends = factor if isinstance(factor, Sequence) else [factor]
         if all(isinstance(end, int | np.integer) for end in ends):
@@ -163,7 +163,7 @@ class RandomTranslation(Bordered, GeometricAugmentation):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomRotation(Bordered, GeometricAugmentation):
-    """Turns the image about its centre.
+    """Rotates the image about its centre.
 
     Args:
         factor: A number `f` for the range [-f, f], or a pair, in full turns within [-1, 1];
@@ -189,15 +189,15 @@ class RandomRotation(Bordered, GeometricAugmentation):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomShear(Bordered, GeometricAugmentation):
-    """Slants the image about its centre, first along x, then along y; areas stay as they are.
+    """Slants the image about its centre, first along x, then along y; areas are kept.
 
     Unlike in Keras, a pair may be negative, and ranges are not mirrored at random.
 
     Args:
-        x_factor: A number `f` for the range [-f, f], or a pair, in [-10, 10]: by how much of the
-            height the top moves to the right against the bottom; the tangent of the angle.
-        y_factor: The same the other way: by how much of the width the left side moves down against
-            the right one.
+        x_factor: A number `f` for the range [-f, f], or a pair, in [-10, 10]: how far the top moves
+            right relative to the bottom, as a fraction of the height; the tangent of the angle.
+        y_factor: How far the left side moves down relative to the right, as a fraction of the
+            width.
         fill_mode: "reflect", "nearest", "wrap" or "constant".
         fill_value: The value in [0, 255] for "constant".
         interpolation: "bilinear" or "nearest".

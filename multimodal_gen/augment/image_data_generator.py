@@ -1,7 +1,7 @@
-"""From the arguments of Keras's ImageDataGenerator to a list of operations.
+"""Convert the arguments of Keras's ImageDataGenerator to a list of operations.
 
-Only what varies a picture becomes an operation. Whatever else `ImageDataGenerator` did has its
-place elsewhere in this package, and the error says where; `docs/from_image_data_generator.md` has
+Only what varies a picture becomes an operation. Everything else that `ImageDataGenerator` did is
+done elsewhere in this package, and the error says where; `docs/from_image_data_generator.md` has
 the tables.
 """
 
@@ -59,13 +59,13 @@ _ELSEWHERE: dict[str, tuple[Any, str]] = {
     "zca_epsilon": (1e-6, _NORMALIZE.format("ZCAWhitening.from_table(loader, train, ...)")),
     "rescale": (
         None,
-        'ImageLoader(..., dtype="float32", rescale=...), or nothing where the model scales, as '
-        "the bundled branches do",
+        'ImageLoader(..., dtype="float32", rescale=...), or nothing if the model scales, as the '
+        "bundled branches do",
     ),
     "preprocessing_function": (
         None,
-        "a layer at the start of the model, as it is needed for prediction too; if it varies "
-        "pictures at random, append a callable `(image, rng) -> image` on uint8 arrays to the list",
+        "a layer at the start of the model, because prediction needs it too; if it varies pictures "
+        "at random, append a callable `(image, rng) -> image` on uint8 arrays to the list",
     ),
     "data_format": (
         None,
@@ -74,7 +74,7 @@ _ELSEWHERE: dict[str, tuple[Any, str]] = {
     "validation_split": (0.0, "split_table(table, (0.8, 0.2))"),
     "dtype": (
         None,
-        'ImageLoader(..., dtype="float32"), or nothing: uint8 takes a quarter of the room',
+        'ImageLoader(..., dtype="float32"), or nothing: uint8 takes a quarter of the memory',
     ),
 }
 
@@ -116,10 +116,10 @@ _OF_FLOW = (
 def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
     """The operations that `ImageDataGenerator(**arguments)` applied, in its order.
 
-    That is: rotation, shift, shear, zoom (resampled once, as there), channel shift, flips,
-    brightness. Ranges are the same, but for these: a shear is a plain one, whose tangent is drawn
-    evenly, and does not scale the height; a shift along the height moves the picture along its
-    height. `docs/from_image_data_generator.md` shows the differences.
+    The order is: rotation, shift, shear, zoom (resampled once, as in Keras), channel shift, flips,
+    brightness. Ranges are the same, with two exceptions: a shear does not scale the height, and its
+    tangent is drawn uniformly; and a height shift moves the picture along its height.
+    `docs/from_image_data_generator.md` shows the differences.
 
     Args:
         **arguments: Arguments of `ImageDataGenerator`, by name.
@@ -128,8 +128,8 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
         A list for `ImageLoader(augment=...)`.
 
     Raises:
-        ValueError: If an argument is out of its range, or has no meaning here; it says what to
-            write instead.
+        ValueError: If an argument is out of its range, or is not an augmentation; the message says
+            what to write instead.
         TypeError: If `ImageDataGenerator` has no such argument.
 
     Example:
@@ -141,7 +141,7 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
     if given["interpolation_order"] not in (0, 1):
         raise ValueError(
             "`interpolation_order` must be 0 (nearest) or 1 (bilinear): splines of a higher order "
-            f"have no equal here. Received: interpolation_order={given['interpolation_order']!r}"
+            f"are not supported. Received: interpolation_order={given['interpolation_order']!r}"
         )
     check_choice("fill_mode", given["fill_mode"], ("constant", "nearest", "reflect", "wrap"))
     if not is_number(given["cval"]) or not 0 <= given["cval"] <= 255:
@@ -188,12 +188,13 @@ def _check_known(arguments: dict[str, Any]) -> None:
             hint = f" Did you mean `{close[0]}`?" if close else ""
             if name in _OF_FLOW:
                 hint = (
-                    " It is one of `flow`, `flow_from_directory` or `flow_from_dataframe`, which "
-                    "the table of "
+                    " It belongs to `flow`, `flow_from_directory` or `flow_from_dataframe`; see "
+                    "the table in "
                 )
                 hint += "docs/from_image_data_generator.md has."
             raise TypeError(
-                f"ImageDataGenerator has no argument of this name.{hint} Received: {name}={value!r}"
+                f"ImageDataGenerator has no argument with this name.{hint} Received: "
+                f"{name}={value!r}"
             )
     if instead:
         received = ", ".join(
@@ -228,8 +229,7 @@ def _pair(name: str, given: dict[str, Any]) -> tuple[float, float]:
         )
     if not valid or not 0 <= pair[0] <= pair[1]:
         raise ValueError(
-            f"`{name}` must be a pair (low, high), low at most high and at least 0. Received: "
-            f"{name}={value!r}"
+            f"`{name}` must be a pair (low, high) with 0 <= low <= high. Received: {name}={value!r}"
         )
     return float(pair[0]), float(pair[1])
 
@@ -248,7 +248,7 @@ def _shifts(given: dict[str, Any], borders: dict[str, Any]) -> list[Augmentation
             numbers = isinstance(value, list | tuple | np.ndarray) and all(map(is_number, value))
             unit = "fraction" if numbers and max(value, default=0) < 1 else "pixels"
             hint = (
-                "a list is a choice among its elements and their opposites. For a range write "
+                "a list means a choice among its elements and their opposites. For a range write "
                 f'RandomTranslation((low, high), (low, high), unit="{unit}").'
                 if numbers
                 else "a share of the side below 1, or pixels."

@@ -1,7 +1,7 @@
 """Ranges of random parameters: how they are written, checked and drawn.
 
-A range is a number `f`, short for [-f, f] (or [0, f] where nothing negative has a meaning), or a
-pair `(low, high)`.
+A range is a number `f`, short for [-f, f] (or [0, f] for what cannot be negative), or a pair `(low,
+high)`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ Factor = float | Sequence[float]
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value is a finite number, of Python or NumPy, and no bool."""
+    """Whether a value is a finite Python or NumPy number, and not a bool."""
     # True would otherwise stand for the range [-1, 1].
     kinds = int | float | np.integer | np.floating
     return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def span(factor: Factor, *, signed: bool = True) -> tuple[float, float]:
-    """The two ends of a range: of a number `f`, [-|f|, |f|] or, not `signed`, [0, f]."""
+    """The two ends of a range: for a number `f`, [-|f|, |f|] or, if not `signed`, [0, f]."""
     if isinstance(factor, Sequence):
         low, high = factor
         return float(low), float(high)
@@ -31,7 +31,7 @@ def span(factor: Factor, *, signed: bool = True) -> tuple[float, float]:
 
 
 def draw(factor: Factor, rng: np.random.Generator, *, signed: bool = True) -> float:
-    """Draw evenly from a range."""
+    """Draw uniformly from a range."""
     low, high = span(factor, signed=signed)
     # One draw even where both ends are equal: narrowing one range must not change what is drawn
     # after it.
@@ -48,19 +48,19 @@ def check_span(
     signed: bool = True,
     rule: str = "",
 ) -> None:
-    """Make sure that a range is one, and within its bounds.
+    """Make sure that a range is valid, and within its bounds.
 
     Args:
         name: The argument's name.
         factor: Its value.
-        above: A bound below which, and at which, nothing may lie.
+        above: A bound that every value must exceed.
         least: The smallest value allowed.
         most: The largest value allowed.
-        signed: Whether a number `f` is short for [-f, f] instead of [0, f].
+        signed: Whether a number `f` means [-f, f] instead of [0, f].
         rule: The bounds in words, for the message.
 
     Raises:
-        ValueError: If it is neither a number nor a pair, or not in order, or beyond the bounds.
+        ValueError: If it is neither a number nor a pair, is not in order, or is out of bounds.
     """
     if is_number(factor) or (
         isinstance(factor, list | tuple) and len(factor) == 2 and all(map(is_number, factor))

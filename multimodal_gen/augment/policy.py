@@ -1,6 +1,4 @@
-"""RandAugment and TrivialAugment: a few operations drawn from one list, at a strength common to all
-of them.
-"""
+"""RandAugment and TrivialAugment: a few operations drawn from one list, with a common strength."""
 
 from __future__ import annotations
 
@@ -27,10 +25,10 @@ from multimodal_gen.rows.checks import check_positive
 
 @dataclass(frozen=True)
 class Tone:
-    """A change of tones as an operation that draws nothing.
+    """A change of tones, as an operation that draws nothing.
 
     Args:
-        change: A function from a picture to a picture, as those of `tones.py`.
+        change: A function from a picture to a picture, like those of `tones.py`.
     """
 
     change: Callable[[Image.Image], Image.Image]
@@ -48,7 +46,7 @@ class Choice(NamedTuple):
         reach: What strength 1 adds in RandAugment.
         wide: What strength 1 adds in TrivialAugment.
         start: The amount at strength 0.
-        signed: Whether as much is subtracted, with probability one half.
+        signed: Whether the amount is subtracted instead, with probability one half.
     """
 
     build: Callable[[float], Operation]
@@ -61,11 +59,11 @@ class Choice(NamedTuple):
 def choices(**borders: Any) -> tuple[Choice, ...]:
     """The fourteen operations of both papers.
 
-    The reach of each is that of the papers' code; TrivialAugment's shift of 32 pixels is taken as a
+    The reach of each is that of the papers' code; TrivialAugment's shift of 32 pixels is used as a
     share of 224.
 
     Args:
-        borders: The arguments of operations that look beyond the borders.
+        borders: The arguments of operations that show what is beyond the borders.
     """
     return (
         # The operation that changes nothing is one of the fourteen.
@@ -107,14 +105,14 @@ def choices(**borders: Any) -> tuple[Choice, ...]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandAugment(Bordered, Policy):
-    """Applies a few operations drawn from a list, all at one strength (Cubuk et al., 2019,
+    """Applies a few operations drawn from a list, all with one strength (Cubuk et al., 2019,
     "RandAugment").
 
     The list: nothing, shear in x, shear in y, shift in y, shift in x, rotation, brightness,
     contrast, saturation, sharpness, posterize, solarize, stretched contrast, equalized levels.
-    Strength 1 shears by 0.3, shifts by 0.3 of a side, turns by 30 degrees, multiplies brightness,
+    Strength 1 shears by 0.3, shifts by 0.3 of a side, rotates by 30 degrees, multiplies brightness,
     contrast, saturation or sharpness by 0.1 or 1.9, keeps 4 bits, or solarizes everything; the sign
-    is drawn. Where captions name colours or sides, check what it does to them.
+    is drawn. If captions name colours or sides, check what it does to them.
 
     Args:
         num_ops: How many operations are drawn; one may be drawn again.
@@ -141,10 +139,10 @@ class RandAugment(Bordered, Policy):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrivialAugment(Bordered, Policy):
-    """Applies one operation at a strength drawn evenly from [0, 1]: nothing to tune.
+    """Applies one operation with a strength drawn uniformly from [0, 1]: nothing to tune.
 
     The list is that of `RandAugment`, with the wide reach of Müller and Hutter (2021,
-    "TrivialAugment"): strength 1 shears by 0.99, shifts by a seventh of a side, turns by 135
+    "TrivialAugment"): strength 1 shears by 0.99, shifts by a seventh of a side, rotates by 135
     degrees, multiplies brightness, contrast, saturation or sharpness by 0.01 or 1.99, keeps 2 bits,
     or solarizes everything.
 

@@ -1,8 +1,8 @@
-"""Random operations on a whole sample, one row with all its inputs: a flip that minds the caption,
-dropped inputs.
+"""Random operations on a whole sample, one row with all its inputs: a flip that respects the
+caption, and dropped inputs.
 
-They go into `MultimodalSequence(sample_augment=[...])` and act while training only. An operation
-may vary the row's cells before they are read, its arrays afterwards, or both with one decision.
+They go into `MultimodalSequence(sample_augment=[...])` and act only in training. An operation may
+vary the row's cells before they are read, its arrays afterwards, or both with one decision.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ class Sample:
     """The arrays of one row.
 
     Args:
-        inputs: Input name -> array of the loader's spec, already varied by the loader. Of an input
-            whose loader has `missing="blank"` the mask too, `(1,) float32` under the name
+        inputs: Input name -> array of the loader's spec, already varied by the loader. If the
+            loader has `missing="blank"`, also the mask, `(1,) float32`, under the name
             "{name}_present".
-        target: The target's array, a mapping of target name -> array where there are several, or
-            None.
+        target: The target's array, a mapping of target name -> array if there are several, or None.
     """
 
     inputs: dict[str, np.ndarray]
@@ -43,7 +42,7 @@ class Sample:
         """
         unknown = [name for name in inputs if name not in self.inputs]
         if unknown:
-            raise ValueError(f"There are the inputs {list(self.inputs)}. Received: {unknown}")
+            raise ValueError(f"The inputs are {list(self.inputs)}. Received: {unknown}")
         return Sample({**self.inputs, **inputs}, self.target)
 
 
@@ -53,7 +52,7 @@ SampleFunction = Callable[[Sample], Sample]
 class SampleAugmentation(Configurable):
     """A random operation on all inputs of a row together.
 
-    Any callable `(sample, rng) -> sample` does instead where the arrays are enough.
+    If the arrays are enough, any callable `(sample, rng) -> sample` can be used instead.
     """
 
     @abc.abstractmethod
@@ -63,12 +62,12 @@ class SampleAugmentation(Configurable):
         """Decide what happens to a row, before its cells are read.
 
         Args:
-            cells: Input name -> cell; not to be changed in place. A cell may be missing or wrong:
-                leave it as it is, its loader reports it.
+            cells: Input name -> cell; must not be changed in place. A cell may be missing or wrong:
+                leave it unchanged, because its loader reports it.
             rng: The random stream of this row and operation.
 
         Returns:
-            The cells to read, and what to do with the row's arrays afterwards, or None.
+            The cells to read, and a function to apply to the row's arrays afterwards, or None.
         """
 
 
@@ -76,17 +75,16 @@ class SampleAugmentation(Configurable):
 class FlipWithWords(SampleAugmentation):
     """Mirrors the picture left to right without making its caption wrong.
 
-    Use it instead of `RandomFlip("horizontal")` where captions name sides, as "a cup left of a
-    plate" does. Targets that are pictures, of three axes, are mirrored with it; those on the
-    caption's column read the exchanged words.
+    Use it instead of `RandomFlip("horizontal")` if captions name sides, as in "a cup left of a
+    plate". Targets that are pictures, with three axes, are mirrored too; targets on the caption's
+    column read the swapped words.
 
     Args:
         image: Name of the input that is mirrored, of kind "image"; or several, such as two views of
-            one thing.
+            one object.
         caption: Name of the input whose cells are texts.
-        words: Pairs of words that change places when the picture is mirrored; whole words, in any
-            case of letters.
-        exchange: Whether the words are exchanged. If not, a row whose caption holds one of them is
+        words: Pairs of words to swap when the picture is mirrored; whole words, ignoring case.
+        exchange: Whether the words are swapped. If not, a row whose caption contains one of them is
             never mirrored.
         rate: Probability that a row is mirrored, in [0, 1].
     """
@@ -111,15 +109,15 @@ class FlipWithWords(SampleAugmentation):
     def prepare(
         self, cells: Mapping[str, Any], rng: np.random.Generator
     ) -> tuple[Mapping[str, Any], SampleFunction | None]:
-        """Decide whether the row is mirrored, and exchange the words."""
+        """Decide whether the row is mirrored, and swap the words."""
         for argument, name in (
             *(("image", name) for name in self._images),
             ("caption", self.caption),
         ):
             if name not in cells:
                 raise ValueError(
-                    f"`{argument}` of FlipWithWords must be the name of an input, which are "
-                    f"{list(cells)}. Received: {argument}={name!r}"
+                    f"`{argument}` of FlipWithWords must be the name of an input: {list(cells)}. "
+                    f"Received: {argument}={name!r}"
                 )
         mirrored, text = bool(rng.random() < self.rate), cells[self.caption]
         # A missing caption names no side, and its loader reports a cell of another type.
@@ -145,7 +143,8 @@ class FlipWithWords(SampleAugmentation):
             # Swapping words around an array that cannot be mirrored would make the caption wrong.
             if image.ndim != 3:
                 raise ValueError(
-                    f"FlipWithWords mirrors a picture. Received: shape {image.shape} of {name!r}"
+                    f"FlipWithWords can mirror only a picture. Received: shape {image.shape} of "
+                    f"{name!r}"
                 )
         target = sample.target
         if isinstance(target, Mapping):
@@ -156,15 +155,15 @@ class FlipWithWords(SampleAugmentation):
 
 @dataclass(frozen=True)
 class ModalityDropout(SampleAugmentation):
-    """Blanks whole inputs of a row, so that a model learns to do without any one of them.
+    """Blanks whole inputs of a row, so that a model learns to work without any one of them.
 
-    Each input is blanked with probability `rate`, independently; where that would blank all, one of
-    them, drawn at random, stays. A blank input is all zeros: a black picture, an empty caption, a
-    mean number; where its loader has `missing="blank"`, it is marked as missing. Neverova et al.,
+    Each input is blanked with probability `rate`, independently; if that would blank all of them,
+    one, drawn at random, is kept. A blank input is all zeros: a black picture, an empty caption, a
+    mean number; if its loader has `missing="blank"`, it is marked as missing. Neverova et al.,
     "ModDrop", 2016.
 
     Args:
-        rate: Probability that an input is blanked, in [0, 1]; 1 leaves just one input.
+        rate: Probability that an input is blanked, in [0, 1]; 1 keeps just one input.
         inputs: Names of the inputs that may be blanked; by default all.
     """
 
@@ -183,7 +182,7 @@ class ModalityDropout(SampleAugmentation):
         unknown = [name for name in names if name not in cells]
         if unknown:
             raise ValueError(
-                f"`inputs` must name inputs, which are {list(cells)}. Received: {unknown}"
+                f"`inputs` must name some of the inputs {list(cells)}. Received: {unknown}"
             )
         # A missing input cannot be dropped, nor be the one that stays.
         there = [name for name, cell in cells.items() if not is_missing(cell)]

@@ -1,7 +1,7 @@
 """Random operations on one text: on its words before it is encoded, or on its token ids afterwards.
 
-They go into `TextLoader(augment=[...])`, where any callable `(text, rng) -> text` can stand beside
-them. Word operations suit every encoder; token operations suit those that yield tokens.
+They go into `TextLoader(augment=[...])`, together with any callable `(text, rng) -> text`. Word
+operations work with every encoder, token operations only with encoders that return tokens.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ class TextAugmentation(Configurable):
 
     @abc.abstractmethod
     def __call__(self, text: str, rng: np.random.Generator) -> str:
-        """Apply the operation with what is drawn from `rng`."""
+        """Apply the operation with draws from `rng`."""
 
 
 class Tokens(Protocol):
-    """What a token operation knows about the ids that it is given; a `TokenEncoder` is one.
+    """What a token operation knows about its ids; a `TokenEncoder` implements this.
 
     Attributes:
         padding: The side that is filled with zeros, "right" or "left".
-        ordinary: `(vocabulary_size,) bool`, False for padding, for special tokens, and for ids that
-            no token has.
+        ordinary: `(vocabulary_size,) bool`, False for padding, special tokens, and ids without a
+            token.
     """
 
     padding: str
     ordinary: np.ndarray
 
     def token_id(self, token: str) -> int:
-        """The id of a token; a ValueError says how to add one that is not there."""
+        """The id of a token; if there is none, a ValueError says how to add it."""
 
 
 class TokenAugmentation(Configurable):
@@ -49,12 +49,12 @@ class TokenAugmentation(Configurable):
 
     `ids` is `(sequence_length,) int32`, 0 is padding, and must not be changed in place; the result
     has the same shape and dtype; `rng` is the only source of randomness. Special tokens and padding
-    are to be left as they are.
+    must not be changed.
     """
 
     @abc.abstractmethod
     def __call__(self, ids: np.ndarray, rng: np.random.Generator, tokens: Tokens) -> np.ndarray:
-        """Apply the operation with what is drawn from `rng`."""
+        """Apply the operation with draws from `rng`."""
 
     def check(self, tokens: Tokens) -> None:
         """Raise a ValueError if the operation cannot work on the ids of this encoder.
@@ -65,11 +65,11 @@ class TokenAugmentation(Configurable):
 
 @dataclass(frozen=True)
 class RandomWordSwap(TextAugmentation):
-    """Exchanges neighbouring words.
+    """Swaps neighbouring words.
 
-    Each pair of neighbours, met from left to right, is exchanged with probability `rate`; the words
-    of an exchanged pair stay where they are then, so no word moves by more than one place. Words
-    are what whitespace separates; those of a text that was changed are joined by single spaces.
+    Each pair of neighbours, from left to right, is swapped with probability `rate`; the words of a
+    swapped pair are not moved again, so no word moves by more than one place. Words are separated
+    by whitespace; the words of a changed text are joined by single spaces.
 
     Args:
         rate: A probability in [0, 1].
@@ -81,7 +81,7 @@ class RandomWordSwap(TextAugmentation):
         check_probability("rate", self.rate)
 
     def __call__(self, text: str, rng: np.random.Generator) -> str:
-        """Draw which pairs are exchanged."""
+        """Draw which pairs are swapped."""
         words = _words(text, self)
         # Also a text in a script without spaces, which is one word here.
         if len(words) < 2:
@@ -99,11 +99,11 @@ class RandomWordSwap(TextAugmentation):
 
 @dataclass(frozen=True)
 class RandomWordDeletion(TextAugmentation):
-    """Leaves out words, but never all of them.
+    """Deletes words, but never all of them.
 
-    Each word is left out with probability `rate`; where that would be every word, one of them,
-    drawn at random, stays. Words are what whitespace separates; those of a text that was changed
-    are joined by single spaces.
+    Each word is deleted with probability `rate`; if that would delete every word, one of them,
+    drawn at random, is kept. Words are separated by whitespace; the words of a changed text are
+    joined by single spaces.
 
     Args:
         rate: A probability in [0, 1].
@@ -115,7 +115,7 @@ class RandomWordDeletion(TextAugmentation):
         check_probability("rate", self.rate)
 
     def __call__(self, text: str, rng: np.random.Generator) -> str:
-        """Draw which words are left out."""
+        """Draw which words are deleted."""
         words = _words(text, self)
         if len(words) < 2:
             return text
@@ -129,10 +129,11 @@ class RandomWordDeletion(TextAugmentation):
 
 @dataclass(frozen=True)
 class TokenDropout(TokenAugmentation):
-    """Leaves out tokens and closes the gap, but never leaves out all of them.
+    """Deletes tokens and closes the gaps, but never deletes all of them.
 
-    Each ordinary token is left out with probability `rate`; where that would be every one, one of
-    them, drawn at random, stays. What becomes free is filled with zeros on the encoder's side.
+    Each ordinary token is deleted with probability `rate`; if that would delete every token, one of
+    them, drawn at random, is kept. The free positions are filled with zeros on the encoder's
+    padding side.
 
     Args:
         rate: A probability in [0, 1].
@@ -144,7 +145,7 @@ class TokenDropout(TokenAugmentation):
         check_probability("rate", self.rate)
 
     def __call__(self, ids: np.ndarray, rng: np.random.Generator, tokens: Tokens) -> np.ndarray:
-        """Draw which tokens are left out."""
+        """Draw which tokens are deleted."""
         ordinary = tokens.ordinary[ids]
         # One draw per position, padding included, so the stream does not depend on the length.
         dropped = ordinary & (rng.random(ids.shape) < self.rate)
@@ -162,13 +163,13 @@ class TokenDropout(TokenAugmentation):
 
 @dataclass(frozen=True)
 class TokenMasking(TokenAugmentation):
-    """Puts the mask token in the place of tokens.
+    """Replaces tokens with the mask token.
 
     Each ordinary token is replaced with probability `rate`.
 
     Args:
         rate: A probability in [0, 1].
-        mask_token: A token that the tokenizer has; those of `TextLoader.from_texts` have "[MASK]".
+        mask_token: A token of the tokenizer; those of `TextLoader.from_texts` have "[MASK]".
     """
 
     rate: float = 0.1
@@ -198,14 +199,14 @@ def augment_text(
         rng: The random stream of this row.
 
     Raises:
-        ValueError: If an operation returns anything but a str; it names the operation.
+        ValueError: If an operation returns anything but a str; the message names the operation.
     """
     for operation in operations:
         result = operation(text, rng)
         if not isinstance(result, str):
             raise ValueError(
-                "An operation on text must return the text, a str. Received: "
-                f"{type(result).__name__} from {operation!r}"
+                f"An operation on text must return a str. Received: {type(result).__name__} from "
+                f"{operation!r}"
             )
         text = result
     return text
@@ -214,7 +215,7 @@ def augment_text(
 def _words(text: Any, operation: TextAugmentation) -> list[str]:
     if not isinstance(text, str):
         raise TypeError(
-            f"{type(operation).__name__} works on text: it belongs into "
-            f"`TextLoader(augment=[...])`. Received: {type(text).__name__}"
+            f"{type(operation).__name__} works on text: use it in `TextLoader(augment=[...])`. "
+            f"Received: {type(text).__name__}"
         )
     return text.split()

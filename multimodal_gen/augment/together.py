@@ -1,9 +1,9 @@
 """Draws that several pictures of a row share: a picture and its mask are mirrored alike.
 
 Each operation in a list has its own random stream, named by its class and by how many of that class
-come before it. So a flip of a picture and one of its mask are one decision, even if only the
-picture is also made brighter. What moves pixels is drawn for the size of one of the pictures, and
-applied to the others in proportion.
+come before it. So a picture and its mask are flipped by one decision, even if only the picture is
+also made brighter. What moves pixels is drawn for the size of one of the pictures, and applied to
+the others in proportion.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Variation:
         operations: The operations, in their order.
         frame: `(height, width)` in pixels for which movements are drawn.
         stream: The column whose random stream is drawn from.
-        moves_only: Whether of the operations only those count that move pixels.
-        nearest: Whether pixels are taken over as they are, whatever an operation says of
-            interpolation.
+        moves_only: Whether only the operations that move pixels are used.
+        nearest: Whether pixel values are copied unchanged, whatever interpolation an operation asks
+            for.
     """
 
     operations: tuple[Augmentation | Operation, ...]
@@ -55,8 +55,8 @@ class Variation:
         rng: np.random.Generator,
         warp: Callable[[np.ndarray, np.ndarray, Fill], np.ndarray] = warp,
     ) -> np.ndarray:
-        """Vary a picture, `(height, width, channels) uint8`, as `augment_image` does, each
-        operation by its own draws.
+        """Vary a picture, `(height, width, channels) uint8`, like `augment_image`, each operation
+        with its own draws.
 
         The result has the same shape and dtype.
         """
@@ -87,7 +87,7 @@ class Variation:
                 yield one, stream
 
     def joined(self, leader: Variation) -> Variation:
-        """The same operations with the draws of another picture's."""
+        """The same operations with the draws of another picture."""
         return dataclasses.replace(self, frame=leader.frame, stream=leader.stream)
 
 
@@ -95,41 +95,41 @@ def following(own: Variation, leader: Variation) -> Variation:
     """The variation of a picture that is varied with another one.
 
     Args:
-        own: What its loader was given; without operations it is moved as the other picture is.
-        leader: That of the other picture.
+        own: The variation of its own loader; without operations it is moved like the other picture.
+        leader: The variation of the other picture.
 
     Raises:
-        ValueError: If the two are not moved alike, or it cannot be determined.
+        ValueError: If the two are not moved alike, or this cannot be determined.
     """
     if not own.operations:
         for one in leader.operations:
             if not _is_known(one):
                 raise ValueError(
-                    "Whether an operation of your own moves pixels cannot be determined: say with "
-                    "`augment=[...]` which operations act on this loader's pictures too, or derive "
-                    f"it from `GeometricAugmentation`. Received: vary_with, a loader with {one!r}"
+                    "Nothing can determine whether your own operation moves pixels: list in "
+                    "`augment=[...]` the operations for this loader's pictures, or derive it from "
+                    f"`GeometricAugmentation`. Received: vary_with, a loader with {one!r}"
                 )
         # Colours stay: a mask must not become brighter.
         own = dataclasses.replace(own, operations=tuple(moves(leader.operations)), moves_only=True)
     elif not moved_alike(own, leader):
         raise ValueError(
-            "Pictures that vary together must be moved by the same operations, in one order; only "
-            "`fill_mode`, `fill_value` and `interpolation` may differ. Leave `augment` out to take "
-            f"them from the other loader. Received: augment={list(own.operations)!r}, vary_with "
+            "Pictures that vary together must be moved by the same operations, in the same order; "
+            "only `fill_mode`, `fill_value` and `interpolation` may differ. Leave out `augment` to "
+            f"use those of the other loader. Received: augment={list(own.operations)!r}, vary_with "
             f"with {list(leader.operations)!r}"
         )
     return own.joined(leader)
 
 
 def moved_alike(one: Variation, other: Variation) -> bool:
-    """Whether two lists have the same movements, but for borders and interpolation."""
+    """Whether two lists have the same movements, apart from borders and interpolation."""
     return [_settings(move) for move in moves(one.operations)] == [
         _settings(move) for move in moves(other.operations)
     ]
 
 
 def moves(operations: Iterable[Any]) -> Sequence[Any]:
-    """The operations of a list that move pixels, or may."""
+    """The operations of a list that move pixels, or may do so."""
     return [one for one in operations if isinstance(one, GeometricAugmentation | Policy)]
 
 

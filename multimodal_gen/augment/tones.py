@@ -1,4 +1,4 @@
-"""Colour arithmetic on one picture: tables, blends with grey, hue, and tones in the way of Pillow's
+"""Colour arithmetic on one picture: tables, blends with grey, hue, and tones as in Pillow's
 ImageOps.
 
 The functions take and return Pillow pictures in the modes "L" and "RGB", draw nothing, and change
@@ -44,7 +44,7 @@ def to_picture(image: np.ndarray) -> Image.Image:
 
 
 def recolor(image: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np.ndarray:
-    """Apply a function to the colours of an image; a fourth channel, alpha, stays as it is."""
+    """Apply a function to the colours of an image; a fourth channel, alpha, is not changed."""
     check_image(image)
     colors = image[:, :, :3]
     # Pillow has no axis for a single channel.
@@ -53,11 +53,11 @@ def recolor(image: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> 
 
 
 def map_levels(picture: Image.Image, tables: np.ndarray) -> Image.Image:
-    """Replace every level by that of a table.
+    """Replace every level by its entry in a table.
 
     Args:
         picture: The picture.
-        tables: `(256,)` or `(channels, 256)`, of any numbers; they are rounded and clipped to [0,
+        tables: `(256,)` or `(channels, 256)`, any numbers; they are rounded and clipped to [0,
             255].
     """
     tables = np.broadcast_to(
@@ -87,7 +87,7 @@ def to_gray(picture: Image.Image) -> Image.Image:
 
 
 def turn_hue(picture: Image.Image, turns: float) -> Image.Image:
-    """Turn the hue of the HSV colour model, in full turns; a third makes red green."""
+    """Turn the hue of the HSV colour model, in full turns; a third turns red into green."""
     if picture.mode == "L":
         return picture
     levels = np.stack([np.asarray(band) for band in picture.split()]).reshape(3, -1)

@@ -1,4 +1,4 @@
-"""Resample an image through one matrix, with a choice of what lies beyond its borders."""
+"""Resample an image through one matrix, with a choice of what is beyond its borders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESAMPLING = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.
 
 
 class Fill(NamedTuple):
-    """What is seen where the source has no pixel, and how pixels are interpolated."""
+    """What is shown where the source has no pixel, and how pixels are interpolated."""
 
     mode: str = "reflect"
     value: float = 0.0
@@ -33,7 +33,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
         fill: Border and interpolation.
 
     Returns:
-        An array of the same shape and dtype; maybe a view of `image`, which is left unchanged.
+        An array of the same shape and dtype, possibly a view of `image`, which is not changed.
     """
     height, width, _ = image.shape
     a, b, c, d, e, f = (float(value) for value in matrix[:2].ravel())

@@ -1,5 +1,5 @@
-"""`warp` by OpenCV: for loaders with `decoder="turbo"`, as it is many times as fast and its pixels
-differ a little.
+"""`warp` by OpenCV, for loaders with `decoder="turbo"`: many times as fast, with slightly different
+pixels.
 
 OpenCV rounds the weights of neighbouring pixels to 1/32, and does not antialias where a picture
 shrinks.
