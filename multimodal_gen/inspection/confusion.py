@@ -52,6 +52,7 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
         )
     counts = np.zeros((len(names), len(names)), "int64")
     np.add.at(counts, (rows, guesses), 1)
+    # A class without rows has shares of 0 instead of NaN.
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     frame = _Frame.around(names, int(counts.max()))
     figure = Picture(frame.width, frame.height)
@@ -106,6 +107,7 @@ class _Frame:
 
 def _write_numbers(axes: Any, counts: np.ndarray, share: np.ndarray, frame: _Frame) -> None:
     for row, column in zip(*np.nonzero(counts), strict=True):
+        # On dark blue, black numbers cannot be read.
         colour = "white" if share[row, column] > 0.55 else INK
         text, style = f"{counts[row, column]}", {"ha": "center", "va": "center", "color": colour}
         axes.text(column, row, text, fontsize=frame.size, **style)
@@ -143,6 +145,7 @@ def _positions(values: Any, names: Sequence[Any], argument: str) -> np.ndarray:
     # A missing value and a list have no text, and are no class.
     with suppress(KeyError, TypeError):
         return np.array([by_text[cell_text(value)] for value in values], "int64")
+    # Positions only if some value is not a class: classes may be numbers too.
     known = {position: position for position in range(len(names))}
     for value in values:
         if value not in known:

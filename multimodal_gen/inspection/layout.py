@@ -38,6 +38,7 @@ class Picture(Figure):
 
     def __init__(self, width: float, height: float, layout: Any = None) -> None:
         super().__init__(figsize=(width, height), dpi=_DPI, facecolor="white", layout=layout)
+        # pyplot would give it a canvas, and keep every figure in memory until it is closed.
         FigureCanvasAgg(self)
 
     def place(self, left: float, top: float) -> tuple[float, float]:
@@ -149,6 +150,7 @@ class _Measured:
             for line in wrap(text, inner, _SIZE, weight)
         ]
         shapes = [image.shape for image in card.images]
+        # A very tall picture would leave the rest of its row empty.
         tall = max((_SIDE * min(shape[0] / shape[1], 2) for shape in shapes), default=0.0)
         return cls(card, lines, tall)
 
@@ -177,6 +179,7 @@ class _Measured:
             corner = figure.place(left + _PAD + _SIDE * number + 0.02, top + _PAD + self.tall)
             axes = figure.add_axes((*corner, *figure.share(_SIDE - 0.04, self.tall)))
             axes.imshow(image, vmin=0, vmax=255)
+            # Pictures of different heights begin on one line.
             axes.set_anchor("N")
             axes.set_axis_off()
         first = top + _PAD + self._above_text + 0.125

@@ -172,10 +172,12 @@ def plot_history(history: Any) -> Figure:
         raise ValueError(
             f"`history` must hold at least one epoch and one metric. Received: {sorted(curves)}"
         )
+    # The loss first, the others as Keras has them.
     names.sort(key=lambda name: name != "loss")
     if epochs is None:
         epochs = np.arange(1, len(curves[names[0]]) + 1)
     judge = next((curves[name] for name in ("val_loss", "loss") if name in curves), None)
+    # A diverged training has no best epoch.
     best = None if judge is None or not np.isfinite(judge).any() else int(np.nanargmin(judge))
     best = getattr(history, "best_epoch", best)
     across = min(len(names), 3)
@@ -201,6 +203,7 @@ def _draw_curves(axes: Any, curves: Mapping[str, np.ndarray], name: str, epochs:
     font: dict[str, Any] = {"parse_math": False, "family": fonts(), "fontsize": 11}
     axes.set_title(title, color=INK, loc="left", **font)
     axes.set_xlabel("epoch", color=GREY)
+    # A single epoch would have no width.
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.spines[["top", "right"]].set_visible(False)

@@ -127,6 +127,7 @@ def profile(
         elapsed = time.perf_counter() - started
     milliseconds = {name: 1000 * watch.seconds[name] / samples for name in _ordered(watch)}
     stages = pd.DataFrame({"milliseconds": milliseconds})
+    # Waiting and steps are the time of the reader, the others that of threads beside it.
     stages["share"] = (
         stages["milliseconds"]
         / stages["milliseconds"].drop(["wait", "step"], errors="ignore").sum()

@@ -66,6 +66,7 @@ def verdicts_on(target: Any, table: pd.DataFrame, predictions: pd.DataFrame) -> 
             raise refusal
         try:
             judgement = target.judge(cells_of(table, target.column), predictions)
+        # A target asks for its own columns, so these are predictions of another one.
         except KeyError:
             raise refusal from None
     if judgement is None:
@@ -73,6 +74,7 @@ def verdicts_on(target: Any, table: pd.DataFrame, predictions: pd.DataFrame) -> 
             "`sequence` must have a target that judges predictions, such as ClassLabel, "
             f"NumericTarget or MultiLabel. Received: target={target!r}"
         )
+    # Numbers are never quite right, so all rows are ordered by their error.
     wrong = np.ones(len(table), bool) if judgement.right is None else ~judgement.right
     kind = (
         "rows, the largest error first"
@@ -95,5 +97,6 @@ def _words(judgement: Judgement, row: int) -> _Words:
 
 def _worst(wrong: np.ndarray, badness: np.ndarray) -> np.ndarray:
     rows = np.flatnonzero(wrong)
+    # Rows of which it is not known how bad they are come last.
     order: np.ndarray = rows[np.argsort(-np.nan_to_num(badness[rows], nan=-np.inf), kind="stable")]
     return order

@@ -100,6 +100,7 @@ def positive_rows(labels: Any, units: int, positive: int) -> Any:
     Returns:
         `(batch,)` float32 of 0 and 1.
     """
+    # One sigmoid output stands for two classes.
     classes = max(units, 2)
     index = positive % classes
     if len(labels.shape) == 2 and labels.shape[-1] == units and units > 1:
@@ -131,7 +132,9 @@ def contrastive_loss(term: PairTerm, rows: Any, sample_weight: Any = None) -> An
         # Large instead of infinite: infinity times the zeros of `others` would be NaN.
         similarity = similarity - penalty
     matching = ops.diagonal(similarity)
+    # Both ways: each first embedding looks for its second one, and each second for its first.
     loss = 0.5 * (ops.logsumexp(similarity, axis=0) + ops.logsumexp(similarity, axis=1)) - matching
+    # A batch may have no row of the positive class.
     return ops.sum(loss * weights, axis=-1) / ops.maximum(ops.sum(weights, axis=-1), 1e-7)
 
 

@@ -38,6 +38,7 @@ def check_branch(name: str, branch: Any) -> None:
 
 def _ends_in_softmax(branch: Any) -> bool:
     layer = branch
+    # The last layer of a model may be a model itself.
     while isinstance(layer, keras.Model) and layer.layers:
         layer = layer.layers[-1]
     softmax = getattr(layer, "activation", None) is keras.activations.softmax

@@ -53,8 +53,10 @@ class TokenBranch(Branch):
         require_kind(self, spec, "tokens", 1)
         size = self.embedding_size
         vocabulary_size = _vocabulary_size(self.vocabulary_size, spec)
+        # Id 0 is padding; the mask reaches attention and the mean.
         x = layers.Embedding(vocabulary_size, size, mask_zero=True, name=f"{name}_tokens")(inputs)
         if self.blocks:
+            # A mean does not know any order, so only attention needs positions.
             x = AddPositions(spec.shape[0])(x)
         for _ in range(self.blocks):
             inner = layers.LayerNormalization()(x)
@@ -95,6 +97,8 @@ class NgramBranch(Branch):
         require_kind(self, spec, "ngrams", 2)
         ids = _vocabulary_size(self.vocabulary_size, spec)
         embedding = self._weighted_sum(ids, self.embedding_size, self.scale, f"{name}_embedding")
+        # A head of its own, as the embedding is far smaller than the vocabulary. It starts at zero,
+        # like the other heads.
         head = self._weighted_sum(ids, units, 0.0, f"{name}_head")
         return Encoding(embedding(inputs), head(inputs))
 
@@ -125,6 +129,7 @@ class VectorBranch(Branch):
 
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
         """`(batch, ...)` -> `(batch, embedding_size)`."""
+        # A dense layer acts on the last axis only, and would leave the others.
         x = layers.Reshape((math.prod(spec.shape),))(inputs) if len(spec.shape) != 1 else inputs
         x = layers.Dense(self.embedding_size, activation="relu")(x)
         x = layers.Dropout(self.dropout)(x)

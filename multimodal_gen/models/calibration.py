@@ -43,6 +43,7 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
         return {}
     tensors = layer.heads_of(layer.input)
     logits, labels, weights = _collect(keras.Model(model.inputs, tensors), data)
+    # `fill_absent` adds this to the head of an input that rows may lack.
     heads = [made_by(tensor).name.removesuffix("_if_present") for tensor in tensors]
     if not isinstance(layer.activation, Mapping):
         scales = _scales(logits, labels, weights, layer.activation, strength)
@@ -137,8 +138,10 @@ def fit_scales(
 def _predicted(logits: np.ndarray, activation: str | None) -> np.ndarray:
     # (rows, units), in NumPy: a call of Keras per step would cost more than the arithmetic.
     if activation == "softmax":
+        # The largest becomes 1, so nothing overflows.
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
     if activation == "sigmoid":
+        # Beyond 60 the result is 0 or 1 to the last bit, and `exp` must not overflow.
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60))))
     return logits

@@ -41,6 +41,7 @@ def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) ->
             "A branch must be a Branch, layer, model or callable from tensor to embedding. "
             f"{received}"
         )
+    # Checked here, because a fusion would fail with an error about its own layers.
     shape = getattr(encoding.embedding, "shape", None)
     if shape is None or len(shape) != 2 or shape[-1] is None:
         hint = (
@@ -140,6 +141,7 @@ def build_fusion_classifier(
     tensors, encodings = [], {}
     for key, loader in inputs.items():
         spec = loader if isinstance(loader, ArraySpec) else getattr(loader, "spec", None)
+        # Keras refuses a slash in the name of a layer.
         if not isinstance(key, str) or not key or "/" in key or not isinstance(spec, ArraySpec):
             raise ValueError(
                 "`inputs` must map names without '/' to loaders or ArraySpecs. Received: "
@@ -147,9 +149,11 @@ def build_fusion_classifier(
             )
         branch = branches[key] if key in branches else default_branch(key, spec)
         any_length = spec.kind == "tokens" and isinstance(branch, Branch) and branch.any_length
+        # With `bucket_by_length`, captions have another length in each batch.
         tensor = keras.Input((None,) if any_length else spec.shape, dtype=spec.dtype, name=key)
         tensors.append(tensor)
         encodings[key] = _encode(key, spec, branch, tensor, units)
+    # After all inputs, where sequences put the masks too.
     for key, mask in mask_names(inputs).items():
         tensors.append(keras.Input(MASK.shape, dtype=MASK.dtype, name=mask))
         encodings[key] = _masked(key, encodings[key], tensors[-1])

@@ -69,6 +69,8 @@ def _sum_of_heads(encodings: Mapping[str, Encoding], heads: list[Any], **argumen
         for number, one in enumerate(encodings.values())
         if one.present is not None
     }
+    # One auxiliary loss per input: the joint head comes last and has none, because it may rely on
+    # the other heads.
     layer = SumOfHeads(
         num_auxiliary=len(encodings), masked=list(masks), name="sum_of_heads", **arguments
     )
@@ -240,12 +242,14 @@ class Match(Fusion):
                 f"positive={self.positive}"
             )
         projected = [
+            # To one size, because products and differences are taken entry by entry.
             layers.Dense(self.embedding_size, name=f"{name}_projection")(encoding.embedding)
             for name, encoding in encodings.items()
         ]
         masks = [
             encoding.present for encoding in encodings.values() if encoding.present is not None
         ]
+        # The product of masks: 1 only in rows that have both inputs.
         both = layers.Multiply()(masks) if len(masks) > 1 else masks[0] if masks else None
         relation = PairRelation(
             positive=self.positive,

@@ -47,6 +47,7 @@ class ImageBranch(Branch):
         require_kind(self, spec, "image", 3)
 
         def convolve(x: Any, width: int, size: int = 3, strides: int = 1) -> Any:
+            # Batch normalization follows, which has a bias of its own.
             x = layers.Conv2D(width, size, strides=strides, padding="same", use_bias=False)(x)
             return layers.BatchNormalization(momentum=0.9)(x)
 
@@ -136,6 +137,7 @@ class BackboneBranch(Branch):
         x = inputs if shape == spec.shape else layers.Concatenate()([inputs] * 3)
         x = ApplicationPreprocessing(application, value_range=self.value_range)(x)
         x = backbone(x)
+        # A model of your own may pool by itself.
         if len(x.shape) == 4:
             x = layers.Concatenate()(
                 [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
@@ -148,6 +150,7 @@ class BackboneBranch(Branch):
 
 def family_of(backbone: Any) -> str | None:
     """Return the `keras.applications` module that has a function's preprocessing, or None."""
+    # The module of a partial is `functools`.
     while isinstance(backbone, functools.partial):
         backbone = backbone.func
     module = getattr(backbone, "__module__", "").rpartition(".")[2]

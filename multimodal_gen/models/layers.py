@@ -66,6 +66,7 @@ class NgramSum(keras.layers.Layer):
         weights = ops.cast(inputs[:, :, 1], self.compute_dtype) / WEIGHT_SCALE
         if training and self.rate:
             weights = keras.random.dropout(weights, self.rate, seed=self.seed_generator)
+        # Padding has weight 0, so the vector of id 0 never counts.
         vectors = ops.take(self.table, inputs[:, :, 0], axis=0)
         summed = ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), vectors), 1)
         return summed * self.multiplier
@@ -173,6 +174,7 @@ class SumOfHeads(keras.layers.Layer):
         self.scales = self.add_weight(
             shape=(len(input_shape) - len(self.masked), *several),
             initializer="ones",
+            # A head that does harm gets 0; below, it would say the opposite of what it learned.
             constraint=keras.constraints.NonNeg(),
             trainable=self.learned,
             dtype="float32",
@@ -181,6 +183,7 @@ class SumOfHeads(keras.layers.Layer):
 
     def call(self, inputs: list[Any], training: bool | None = None) -> Any:
         """`(batch, units)` logits and `(batch, 1)` masks -> the `(batch, units)` weighted sum."""
+        # The branches may compute in half precision, in which sums of logits lose digits.
         heads = [ops.cast(head, "float32") for head in self.heads_of(inputs)]
         if training is True:
             own = [activate(head, self.activation) for head in heads[: self.num_auxiliary]]

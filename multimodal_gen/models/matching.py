@@ -165,6 +165,7 @@ def matching_class(model: keras.Model, target: Any) -> Any:
     if position is None:
         position = 0 if layer.shares is None else int(np.argmax(ops.convert_to_numpy(layer.shares)))
     names = getattr(target, "class_names", ())
+    # A position may count from the end.
     return names[position] if names else position % max(target.units, 2)
 
 

@@ -103,6 +103,7 @@ def activate(logits: Any, activation: Activation) -> Any:
 def output_layers(logits: Any, activation: Activation) -> Any:
     """Like `activate`, with symbolic tensors and a named layer per output."""
     if not isinstance(activation, Mapping):
+        # Probabilities near 0 and 1 need more digits than half precision has.
         return layers.Activation(activation or "linear", dtype="float32", name="predictions")(
             logits
         )

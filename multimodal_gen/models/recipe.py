@@ -102,6 +102,7 @@ class KeepBest(keras.callbacks.Callback):
 
 
 def _num_rows(data: Any) -> int:
+    # One batch is enough; the last one may be shorter, which hardly changes the result.
     return int(data.num_batches) * len(next(iter(keras.tree.flatten(data[0]))))
 
 
@@ -208,6 +209,7 @@ def fit_with_recipe(
     if validation_data is not None:
         patience = max(epochs // 2, 5) if patience is None else patience
         stopper = (
+            # A loss has no such standard error; then the best epoch counts.
             KeepBest(_num_rows(validation_data), patience)
             if accuracy
             else keras.callbacks.EarlyStopping(
@@ -222,6 +224,7 @@ def fit_with_recipe(
         epochs=epochs,
         # The data shuffles its rows itself; Keras would also permute the batches.
         shuffle=False,
+        # `FollowFit` first, so that other callbacks see the right epoch of the data.
         callbacks=[*following, *callbacks, *([] if stopper is None else [stopper])],
         verbose=verbose,
     )

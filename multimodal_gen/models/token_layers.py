@@ -54,6 +54,7 @@ class AddPositions(keras.layers.Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.length = length
+        # Without this Keras would drop the mask here, with a warning.
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -79,6 +80,7 @@ class AddPositions(keras.layers.Layer):
         present = (
             ops.ones(ops.shape(inputs)[:2], "int32") if mask is None else ops.cast(mask, "int32")
         )
+        # Padding on the left is not counted, and would have position -1.
         return inputs + ops.take(
             self.positions, ops.maximum(ops.cumsum(present, axis=1) - 1, 0), axis=0
         )

@@ -50,6 +50,7 @@ def check_loaders(
     targets = (
         target.values() if isinstance(target, Mapping) else () if target is None else (target,)
     )
+    # A loader of your own need not check its columns itself.
     for loader in (*inputs.values(), *targets):
         if isinstance(loader.column, tuple | list):
             check_once(loader.column)
@@ -115,6 +116,7 @@ def check_operations(sample_augment: Any, batch_augment: Any) -> None:
                     f"`{name}` must hold objects, not classes; write {wanted}(). Received: "
                     f"{operation!r}"
                 )
+            # An operation in the wrong list may still be callable, and would fail in training only.
             home = next(
                 (place for place, kind in places.items() if isinstance(operation, kind)), name
             )
@@ -141,6 +143,7 @@ def check_policy(
             'Without a target, use `on_error="blank"`: "skip" would drop rows from the '
             "predictions. Received: on_error='skip', target=None"
         )
+    # Written so that NaN is refused too.
     if not 0 < max_error_rate <= 1:
         raise ValueError(
             f"`max_error_rate` must be in (0, 1]. Received: max_error_rate={max_error_rate!r}"
@@ -177,6 +180,7 @@ def sampler_for(sampler: str | Sampler | None, target: Loader | None) -> Sampler
 
 def _is_count(value: Any, least: int) -> bool:
     try:
+        # `operator.index` takes integers of NumPy, and refuses 4.0.
         return not isinstance(value, bool) and operator.index(value) >= least
     except TypeError:
         return False

@@ -23,6 +23,7 @@ def check_order(model: Any, names: Sequence[str]) -> None:
         ValueError: If the orders differ; it gives both.
     """
     taken = [tensor.name for tensor in _tensors(model)]
+    # A name that the sequence does not have, such as "input_layer", says nothing about the order.
     if len(taken) == len(names) and any(
         one != other and one in names for one, other in zip(taken, names, strict=True)
     ):

@@ -103,6 +103,7 @@ def check_shapes(shapes: Any, target: Targets) -> None:
 
 def _check_shape(name: str, one: Target, shape: Any) -> None:
     numbers = math.prod(one.output_shape)
+    # Only the number counts: a reconstructed picture may come flat, or as a picture.
     if None not in shape and math.prod(shape) not in (one.units, numbers):
         raise ValueError(
             f"The model must have {numbers} outputs per row, the `units` of the "
@@ -129,6 +130,7 @@ def check_target(method: str | None, model: Any, targets: Mapping[Any, Any]) -> 
         return
     loss = model.loss
     losses = [_name_of(one) for one in (loss.values() if isinstance(loss, Mapping) else [loss])]
+    # Other losses than Keras's plain ones may need no target.
     if not targets and all(name in _PLAIN for name in losses):
         raise ValueError(
             f"`{method}` needs a target, as in `MultimodalSequence(table, inputs, target)`. "

@@ -39,6 +39,7 @@ class ReadAhead:
                 for ahead in range(position + 1, min(position + 1 + self._size, stop)):
                     if (epoch, ahead) not in self._pending:
                         self._pending[epoch, ahead] = self._start(epoch, ahead)
+            # Also after random access, which may turn into a pass.
             self._next = position + 1
             return batch
 

@@ -103,6 +103,7 @@ class BatchReader(keras.utils.PyDataset):
         try:
             batch: tuple[Any, ...] = self._ahead.take(epoch, position % stop, stop).result()
         except Exception as error:
+            # On tensorflow the graph hides the error; `plain_errors.py` brings it back.
             swallowed(error)
             raise
         return self._as_asked(batch)
@@ -162,6 +163,7 @@ class BatchReader(keras.utils.PyDataset):
             RuntimeError: If this version of Keras works in an unknown way; it says what to do.
         """
         call = keras_call()
+        # It counts for one epoch only: the callback may be gone in the next `fit`.
         epoch_set, self._epoch_set = self._epoch_set, False
         if not epoch_set:
             call.check_known()
@@ -267,6 +269,7 @@ class BatchReader(keras.utils.PyDataset):
         return PendingBatch(Draft(self.assembly, self.plan, epoch + passes, position, length))
 
     def __getstate__(self) -> dict[str, Any]:
+        # Batches in progress belong to threads of this process.
         return {name: value for name, value in self.__dict__.items() if name != "_ahead"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -52,10 +52,12 @@ def place_of(plan: Plan, epoch: int, position: int) -> tuple[Plan, int, int] | N
         ValueError: If the epoch is negative.
     """
     check_at_least(0, epoch=epoch)
+    # Cut where the epoch ends: `drop_remainder` leaves rows out.
     places = np.flatnonzero(plan.order(epoch)[: plan.num_batches * plan.batch_size] == position)
     if not len(places):
         return None
     index, place = divmod(int(places[0]), plan.batch_size)
+    # A shorter last batch gives every rank a smaller share.
     rows = min(plan.batch_size, plan.num_rows - index * plan.batch_size)
     rank, place = divmod(place, math.ceil(rows / plan.world_size))
     return plan if rank == plan.rank else replace(plan, rank=rank), index, place

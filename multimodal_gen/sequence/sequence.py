@@ -151,6 +151,7 @@ class MultimodalSequence(BatchReader):
         targets: dict[str | None, Any] = by_name(target)
         tolerant = on_error != "raise"
         check_form(inputs, inputs_as)
+        # Without either it is a prediction, and nothing may change what is predicted.
         augmenting = shuffle or target is not None
         if augmenting:
             check_together(inputs, targets)
@@ -238,6 +239,7 @@ class MultimodalSequence(BatchReader):
         other.plan = Plan(len(other.table), self.plan.batch_size, seed=self.plan.seed)
         if self.plan.world_size > 1:
             other.plan = other.plan.shard(self.plan.rank, self.plan.world_size)
+        # All epochs of an evaluation are the same.
         other._epoch, other._counting = 0, False
         return other
 

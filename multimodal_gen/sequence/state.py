@@ -46,6 +46,7 @@ def digest_of_column(column: pd.Series) -> str:
         digest.update(f"{len(column)} {dtype.name}".encode())
         column = column.iloc[rows]
     elif isinstance(dtype, np.dtype) and dtype.kind in "biufcmM":
+        # Numbers are read as bytes, which mean something else in another type.
         digest.update(dtype.str.encode())
         digest.update(np.ascontiguousarray(column.to_numpy()).view("u1").data)
         return digest.hexdigest()
@@ -62,7 +63,9 @@ def digest_of_settings(value: Any) -> str:
     For a value without a JSON form, such as a function, only the name counts.
     """
     return blake2b(
-        json.dumps(_settings(value), sort_keys=True).encode(), digest_size=16
+        # Settings in another order are the same settings.
+        json.dumps(_settings(value), sort_keys=True).encode(),
+        digest_size=16,
     ).hexdigest()
 
 
@@ -238,4 +241,5 @@ def _text(cell: Any) -> str:
         # An array or a picture in memory: `repr` would leave most of it out, or print an address.
         return f"array {blake2b(cell.tobytes(), digest_size=16).hexdigest()}"
     text = repr(cell)
+    # The address of an object is another one in every run.
     return type(cell).__qualname__ if " at 0x" in text else text

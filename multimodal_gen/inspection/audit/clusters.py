@@ -90,6 +90,7 @@ def alike_pictures(
     exact = contents_of(records, counted)
     if not len(rows):
         return Alike(column, exact, exact)
+    # One row per content: equal files need no comparison.
     _, first = np.unique(exact[rows], return_index=True)
     chosen = rows[first]
     pairs = _copies(lambda place: read(int(chosen[place])), records, places[chosen], threads)
@@ -127,6 +128,7 @@ def _copies(
     left = np.full(found.shape, np.inf, "float32")
 
     def small(which: np.ndarray) -> np.ndarray:
+        # At a quarter of the pixels, which is enough to rule most pairs out.
         pixels = records["pixels"][places[which]].astype("float32")
         rows = pixels[:, ::2] + pixels[:, 1::2]
         halved: np.ndarray = (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
@@ -140,10 +142,12 @@ def _copies(
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(measure, range(0, count, _CHUNK)))
     fifth = np.sort(left, axis=1)[:, min(5, found.shape[1] - 1)]
+    # With fewer neighbours: what unlike pictures differ by.
     fifth[~np.isfinite(fifth)] = 1.0
     row, place = np.nonzero(
         left < np.minimum(_MOST_LEFT, _MOST_OF_FIFTH * np.maximum(fifth[:, None], 0.0))
     )
+    # Each pair once, whichever of the two found the other.
     pairs = np.unique(np.sort(np.stack([row, found[row, place]], axis=1), axis=1), axis=0)
 
     def looked_at(start: int) -> np.ndarray:
@@ -208,6 +212,7 @@ def describe(
                     findings.append(Finding(int(row), alike.column, kind, message))
                     break
             if across.any():
+                # The same content, if any has it, rather than content that is only alike.
                 other = near[across][np.argmax(same[across])]
                 like = "the same" if (same & across).any() else "nearly the same"
                 own, theirs = parts.names[parts.codes[row]], parts.names[parts.codes[other]]
@@ -267,4 +272,5 @@ def chained(cluster: np.ndarray) -> np.ndarray:
     order = np.argsort(cluster, kind="stable")
     order = order[cluster[order] >= 0]
     same = cluster[order[1:]] == cluster[order[:-1]]
+    # Each with the next one joins a cluster as well as all with all, with far fewer pairs.
     return np.stack([order[:-1][same], order[1:][same]], axis=1)

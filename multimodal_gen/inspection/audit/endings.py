@@ -16,11 +16,13 @@ def ends_early(content: bytes) -> bool:
     if content[:8] == b"\x89PNG\r\n\x1a\n":
         return _png_ends_early(content)
     if content[:4] in (b"GIF8", b"GIF9"):
+        # A GIF ends in ";", and some writers fill the file up with zeros.
         return not content.rstrip(b"\0").endswith(b";")
     if content[:2] == b"BM" and len(content) >= 14:
         # Some writers leave the length 0.
         return len(content) < struct.unpack_from("<I", content, 2)[0]
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        # The length counts what follows it.
         return len(content) < struct.unpack_from("<I", content, 4)[0] + 8
     return False
 
@@ -48,6 +50,7 @@ def _png_ends_early(content: bytes) -> bool:
         length, name = struct.unpack_from(">I4s", content, position)
         if name == b"IEND":
             return False
+        # Damaged in another way.
         if not name.isalpha():
             return False
         position += 12 + length

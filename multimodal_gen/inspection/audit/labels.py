@@ -44,6 +44,7 @@ def read_labels(
     cells = cells_of(table, target.column)
     for row, cell in enumerate(cells):
         try:
+            # By what a model is given: two ways to write a class are one label.
             array = read_at(target, cell, table.index[row])
             codes[row] = known.setdefault(array.tobytes(), len(known))
         except LoadError as error:
@@ -109,6 +110,8 @@ def hint_notes(
             continue
         said = set(map(_stem, normalised(text).split()))
         held = {name for word in said for name in by_word.get(word, ()) if names[name] <= said}
+        # The longest name says most: "black cat" instead of "cat". Without any, the best guess is
+        # the most frequent class.
         guess = max(held, key=lambda name: (len(names[name]), str(name)), default=most_common)
         rows, own, right = rows + 1, own + (label in held), right + (guess == label)
         holding[label] += label in held
@@ -128,4 +131,5 @@ def _kind(target: Target, cell: Any, error: LoadError) -> str:
 
 
 def _stem(word: str) -> str:
+    # Short words that end in s, such as "gas", are rarely plurals.
     return word[:-1] if len(word) > 3 and word.endswith("s") else word

@@ -55,10 +55,12 @@ def look_at(
     usual_side = float(np.median(np.minimum(heights, widths)))
     smaller = (heights < size[0]) | (widths < size[1])
     tiny = (pixels < usual * _LEAST_SHARE) & smaller
+    # In a table of icons, small pictures are what it is about.
     if usual_side >= 2 * _LEAST_SIDE:
         tiny |= np.minimum(heights, widths) < _LEAST_SIDE
     huge = (pixels > _MOST_PIXELS) | ((pixels > _MANY_PIXELS) & (pixels > usual * _MOST_SHARE))
     names, codes, counts = np.unique(modes, return_inverse=True, return_counts=True)
+    # Arrays have no mode, and of two equally frequent modes neither is odd.
     odd = (counts <= max(1, _ODD * len(rows))) & (names != b"") & (counts < counts.max())
     findings = []
     for place in np.flatnonzero(tiny | huge | odd[codes] | (spreads < LEAST_SPREAD)):
@@ -102,6 +104,7 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
         places: For each row, the place of its record, or -1.
     """
     places = places[places >= 0]
+    # Pillow's modes of more than 8 bits: I, I;16 and the like.
     wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]
     brightest = max((int(records["pixels"][place].max()) for place in wide), default=255)
     if brightest >= _DARK:

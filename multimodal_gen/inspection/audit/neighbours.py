@@ -31,7 +31,9 @@ def nearest(bits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     total = len(bits)
     words = np.ascontiguousarray(bits).view("uint64")
     found = np.full((total, count), -1, "int64")
+    # More bits than any hash has.
     distances = np.full((total, count), 65535, "uint16")
+    # Always the same orders, so that an audit repeats itself.
     rng = np.random.Generator(np.random.Philox(0))
     steps = [step for one in range(1, min(_REACH, total - 1) + 1) for step in (one, -one)]
     for _ in range(_ORDERS):

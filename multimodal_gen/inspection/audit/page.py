@@ -104,6 +104,7 @@ def _cards(view: View, found: list[Finding]) -> str:
 
 def _groups(view: View, found: list[Finding]) -> str:
     # Rows that belong together side by side, each group once.
+    # Backwards, so that the first message of a row stays.
     messages = {one.position: f"{one.column}: {one.message}" for one in reversed(found)}
     shown, count = [], 0
     for rows in groups(view.clusters):

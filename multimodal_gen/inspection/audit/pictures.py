@@ -119,6 +119,7 @@ class PictureReader:
         try:
             path = self.loader.file_of(cell)
         except LoadError as refused:
+            # Refused as a file of this machine, but the loader may read it all the same: a URL.
             missing = refused.path is not None and not os.path.lexists(refused.path)
             try:
                 self.loader.read(cell)
@@ -171,6 +172,7 @@ class PictureReader:
             error.reason if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
         )
         kind = "corrupt" if content is not None else "unreadable"
+        # The loader's own words name the argument that would let the picture in.
         if "max_pixels" in reason:
             kind = "huge"
         elif "value_range" in reason:
@@ -215,6 +217,7 @@ def _hash(pixels: np.ndarray, record: np.ndarray) -> None:
     image = _small(pixels)
     record["spread"] = np.asarray(image, "float32").std(axis=(0, 1)).max()
     grey = image.convert("L")
+    # Three hashes, as different changes mislead them: by frequencies, and by edges both ways.
     hashes = (imagehash.phash(grey), imagehash.dhash(grey), imagehash.dhash_vertical(grey))
     record["bits"] = np.packbits(np.stack([one.hash for one in hashes])).reshape(-1)
     record["pixels"] = np.asarray(image.resize((DETAIL, DETAIL), Image.Resampling.BOX))
@@ -243,7 +246,13 @@ def _complaint(content: bytes) -> str | None:
         colours = simplejpeg.decode_jpeg_header(content)[2]
         if colours in ("YCbCr", "Gray"):
             simplejpeg.decode_jpeg(
-                content, "GRAY", fastdct=True, min_height=1, min_width=1, min_factor=8
+                # At the smallest scale: only the complaint is wanted.
+                content,
+                "GRAY",
+                fastdct=True,
+                min_height=1,
+                min_width=1,
+                min_factor=8,
             )
     except ValueError as error:
         return str(error)

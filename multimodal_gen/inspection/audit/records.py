@@ -73,6 +73,7 @@ class Records:
                     "This file is not the state of an audit; give another `state`. Received: "
                     f"state={os.fspath(path)!r}"
                 )
+            # Made with other settings, so nothing in it can be used.
             if found != header:
                 self.file.seek(0)
                 self.file.truncate()
@@ -93,6 +94,7 @@ class Records:
         left = memoryview(data)
         try:
             while left:
+                # Without a buffer, a write may take only a part.
                 left = left[self.file.write(left) :]
         except OSError as error:
             raise OSError(

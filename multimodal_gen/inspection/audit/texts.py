@@ -60,6 +60,7 @@ def odd_lengths(column: str, texts: Sequence[str | None]) -> list[Finding]:
     most = max(_LONG, _TIMES_LONGER * usual)
     findings = []
     for row, text in enumerate(texts):
+        # Longer texts are not among the words that stand for nothing.
         if text is not None and lengths[row] <= 40 and is_empty(text):
             findings.append(
                 Finding(row, column, "empty caption", f"the caption says nothing: {text!r}")
@@ -165,6 +166,7 @@ def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
         signatures[start : start + len(hashed)] = [one.hashvalues for one in hashed]
     pairs = set()
     for band in np.split(signatures, _BANDS, axis=1):
+        # Sorted, equal bands stand side by side.
         order = np.lexsort(band.T)
         for step in range(1, _REACH + 1):
             same = (band[order[step:]] == band[order[:-step]]).all(axis=1)
@@ -177,9 +179,12 @@ def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _alike(one: str, other: str) -> bool:
+    # "size 38" and "size 39" are two things.
     if _DIGITS.findall(one) != _DIGITS.findall(other):
         return False
+    # By default difflib leaves frequent letters of long texts out.
     matcher = SequenceMatcher(None, one, other, autojunk=False)
+    # The quick ratio is never below the true one, and rules most pairs out.
     return matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
 
 

@@ -74,6 +74,7 @@ class CleanTable:
                 self._copy_lines(file, kept, added)
             else:
                 self._copy_rows(file, kept, added)
+            # In one step: a reader sees the old file or the new one.
             os.replace(file, self.path)
 
     def _copy_lines(self, file: Path, kept: np.ndarray, added: pd.Series | None) -> None:
@@ -124,6 +125,7 @@ class CleanTable:
             with file.open("w", encoding="utf-8") as out:
                 for cells in self._rows(table, _json_value):
                     out.write(
+                        # NaN is not JSON, though Python would write it.
                         json.dumps(dict(zip(names, cells, strict=True)), allow_nan=False) + "\n"
                     )
         else:

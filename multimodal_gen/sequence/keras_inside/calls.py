@@ -23,6 +23,7 @@ from multimodal_gen.sequence.keras_inside.errors import unknown_keras
 
 _METHODS = ("fit", "evaluate", "predict")
 _ADAPTERS = "keras.src.trainers.data_adapters."
+# Hooks of a dataset; Keras calls them without the epoch (keras pull request 19958).
 _HOOKS = {"on_epoch_begin", "on_epoch_end"}
 _BUILDS = "_symbolic_build"
 _OWN = __name__.partition(".")[0]
@@ -150,14 +151,17 @@ def keras_call() -> KerasCall:
     inside_fit = building = False
     direct: bool | None = None
     adapting = set()
+    # Not just to the nearest method: an `evaluate` may be the validation of a `fit`.
     while frame is not None and not inside_fit:
         module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
         if name in _METHODS and _is_method(frame, module, codes):
             nearest, inside_fit = nearest or frame, name == "fit"
+        # Whatever is further out does not say why this batch is read.
         elif nearest is None:
             building = building or (name == _BUILDS and module.startswith("keras."))
             if module.startswith(_ADAPTERS):
                 adapting.add(name)
+        # Only the first caller outside this package counts.
         if direct is None and module.partition(".")[0] != _OWN:
             direct = module.startswith("keras.")
         frame = frame.f_back

@@ -49,6 +49,7 @@ class FollowFit(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Set the epoch; an endless sequence counts its own."""
+        # Keras does not tell callbacks `initial_epoch`; the first epoch they see is it.
         self._begun = epoch if self._begun is None else self._begun
         if self.sequence.num_batches is not None:
             self.sequence.epoch = pass_of(

@@ -80,6 +80,7 @@ def _plainly() -> Iterator[None]:
         yield
     except Exception as error:
         text = _plain(error)
+        # The graph puts the original text into its own message, by which it is found again.
         own = next((one for one in _SWALLOWED if one is not error and _plain(one) in text), None)
         if own is None:
             raise

@@ -19,6 +19,7 @@ def global_seed(*, make: bool = False) -> Any:
         RuntimeError: If this version of Keras keeps it elsewhere.
     """
     try:
+        # Imported here, so that a missing module is the error below and not one at import.
         from keras.src.backend.common.global_state import get_global_attribute
         from keras.src.random.seed_generator import global_seed_generator
 

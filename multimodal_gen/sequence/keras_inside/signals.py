@@ -40,6 +40,7 @@ class Deferred:
     ) -> None:
         handlers = dict(self._handlers)
         self._give_back()
+        # Each signal once, as the system does with signals that wait.
         for number in dict.fromkeys(self._arrived):
             handlers[number](number, sys._getframe(1))
 

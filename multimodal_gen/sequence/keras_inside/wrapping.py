@@ -84,6 +84,7 @@ class Attendance:
             "Train in your own loop.",
         )
         function = getattr(model, name)
+        # Wrapped already by an outer method, such as the `fit` around a validation.
         if isinstance(function, Wrapped):
             function = function.function
         if function is not None:
@@ -131,6 +132,8 @@ def attend(
     if found is not None:
         return found, False
     attendance = Attendance(model, ended)
+    # Up to Python 3.12 this is a dict that the frame keeps; since 3.13 it is a proxy that also
+    # keeps names that the code does not have (PEP 667).
     frame.f_locals[_PLACE] = attendance
     if frame.f_locals.get(_PLACE) is not attendance:
         raise unknown_keras("runs on a Python whose frames keep nothing", "Use CPython.")

@@ -109,6 +109,7 @@ class ResumeTraining(keras.callbacks.Callback):
             self._pending = self._store.load()
             if self._pending is not None:
                 self._resume(self._pending[0])
+        # In a notebook the process goes on after an error, and would hold the lock.
         except BaseException:
             self._store.close()
             raise
@@ -147,11 +148,13 @@ class ResumeTraining(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Save a state if one is due."""
+        # With several steps per execution, Keras may name a last step beyond the epoch.
         before, self._done = self._done, min(batch + 1, self._steps)
         self._batch += self._done - before
         if self._done == self._steps:
             return
         due = self._done // self.save_every > before // self.save_every
+        # Before a validation that may take long, so that a kill in it costs no training.
         last = self._fit.validating and self._steps - self._done <= self._fit.steps_at_once
         self._interrupted = bool(model_of(self).stop_training)
         if due or last or self._interrupted:

@@ -22,6 +22,7 @@ from multimodal_gen.sequence.keras_inside.seeds import global_seed
 _NUMBER = re.compile(r"_\d+(?=[/_]|$)")
 # Attributes that every callback has.
 _BARE = set(vars(keras.callbacks.Callback()))
+# Keras's callbacks that learn something have no `get_state`.
 _LEARNING = (
     keras.callbacks.History,
     keras.callbacks.EarlyStopping,
@@ -108,6 +109,7 @@ def put_numbers(
         described: What `describe_variables` returned for them.
         arrays: The values; later entries are ignored.
     """
+    # The generator exists only once something has drawn from it, as the saved run had.
     if described["seed"]:
         global_seed(make=True)
     rest = iter(arrays)
@@ -180,6 +182,7 @@ def state_of_callback(callback: Any, arrays: list[np.ndarray]) -> Any:
         try:
             packed[name] = pack(value, arrays)
         except TypeError:
+            # Arrays packed before the error belong to no state.
             del arrays[before:]
     return packed
 
@@ -202,10 +205,12 @@ def pack(value: Any, arrays: list[np.ndarray]) -> Any:
         return value
     if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         arrays.append(np.array(value))
+        # A NumPy scalar must come back as one: `float32` and `float` add up differently.
         return {"scalar" if isinstance(value, np.generic) else "array": len(arrays) - 1}
     if type(value) in (list, tuple):
         return {type(value).__name__: [pack(item, arrays) for item in value]}
     if type(value) is dict:
+        # As pairs, because JSON would turn keys that are numbers into texts.
         return {"dict": [[pack(key, arrays), pack(item, arrays)] for key, item in value.items()]}
     raise TypeError(
         "Only numbers, texts, arrays, and lists and dicts of these can be kept. Received: "

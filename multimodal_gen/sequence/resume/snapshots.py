@@ -106,6 +106,7 @@ class Snapshots:
                 stacklevel=2,
             )
             return
+        # Old states go only once the new one is safe.
         for name in self._names()[_KEPT:]:
             os.unlink(os.path.join(self.directory, name))
 
