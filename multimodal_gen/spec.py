@@ -87,6 +87,7 @@ def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
         # An `ArraySpec` says nothing of missing cells, and then there is no mask.
         if getattr(loader, "missing", None) == "blank"
     }
+    # Keras would refuse two inputs of one name without saying where the second comes from.
     taken = [mask for mask in names.values() if mask in inputs]
     if taken:
         raise ValueError(

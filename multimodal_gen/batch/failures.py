@@ -68,6 +68,7 @@ class FailureLog:
     def frame(self) -> pd.DataFrame:
         """Return one row per cell, in the order of the table; see `MultimodalSequence.failures`."""
         with self._lock:
+            # By position, as threads find them in any order.
             found = sorted(self._found.items(), key=lambda item: item[0])
         rows = [
             (error.index, error.column, error.path, error.reason, epoch)
@@ -126,6 +127,7 @@ class FailureLog:
         return f"{len(self):,} {'row' if len(self) == 1 else 'rows'}"
 
     def __getstate__(self) -> dict[str, Any]:
+        # A lock cannot be pickled.
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -151,6 +153,7 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
     """
     if not isinstance(failures, pd.DataFrame):
         path = os.fspath(failures)
+        # A label of the index may be the text "NA".
         failures = pd.read_csv(path, dtype={"index": str}, keep_default_na=False)
         where = f", path={path!r}"
     else:
@@ -165,6 +168,7 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
         raise TableError(
             f"`failures` must have a column 'index'. Received: columns {list(failures)}{where}"
         )
+    # One bad row would take all rows of its label with it.
     if not table.index.is_unique:
         raise TableError(
             "The table's index must be unique to drop rows by it; use "

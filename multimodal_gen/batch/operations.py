@@ -30,6 +30,7 @@ def vary_sample(
     Raises:
         LoaderError: If an operation changes a shape or dtype.
     """
+    # With `...`, a single number is an array too, and keeps its dtype.
     own = {slot: array[row, ...] for slot, array in arrays.items()}
     inputs = {str(slot.name): array for slot, array in own.items() if slot.role == "input"}
     sample = Sample(inputs, named(own, "target"))
@@ -37,6 +38,7 @@ def vary_sample(
         sample = _checked(step(sample), Sample, operation)
     varied = by_slot(sample.inputs, sample.target)
     for slot, array in arrays.items():
+        # An array that the operation has dropped is None, which is refused too.
         problem = spec_problem(varied.get(slot), ArraySpec(array.shape[1:], array.dtype.name))
         if problem:
             raise LoaderError(
@@ -53,6 +55,7 @@ def vary_batch(operation: Any, before: Batch, rng: np.random.Generator) -> Batch
     """
     try:
         after: Batch = _checked(operation(before, rng), Batch, operation)
+    # Its message names the operation already.
     except LoaderError:
         raise
     except Exception as error:
@@ -60,6 +63,7 @@ def vary_batch(operation: Any, before: Batch, rng: np.random.Generator) -> Batch
             f"A batch operation failed; {operation!r}. {type(error).__name__}: {error}"
         ) from error
     arrays = arrays_of(after)
+    # Not the weights, which an operation may add.
     for slot, array in by_slot(before.inputs, before.target).items():
         problem = spec_problem(arrays.get(slot), ArraySpec(array.shape, array.dtype.name))
         if problem:

@@ -85,6 +85,7 @@ class RowMemory:
             if self._file is None:
                 file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
                 self._close = weakref.finalize(self, file.close)
+                # A sparse file: a row takes room once it is written.
                 file.truncate(self._num_rows * self._bytes)
                 self._rows = np.memmap(
                     file, self._dtype, "r", shape=(self._num_rows, *self._spec.shape)

@@ -58,6 +58,7 @@ def _check_leader(loader: Any, pictures: Iterable[Any]) -> None:
 
 
 def _draws_as(one: Any, other: Any) -> bool:
+    # Equal draws need one stream, one frame, and the same movements in one order.
     mine, others = one.variation, other.variation
     return (mine.stream, mine.frame) == (others.stream, others.frame) and moved_alike(mine, others)
 

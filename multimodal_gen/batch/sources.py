@@ -31,6 +31,7 @@ class Source:
     @property
     def whole(self) -> bool:
         """Whether the cells of a batch should be read together."""
+        # Known rows are copied in one call for the whole batch.
         return self.memory is not None or self.loader.reads_together
 
     @property
@@ -65,6 +66,7 @@ def sources_of(
 
     def memory_of(loader: Loader) -> RowMemory | None:
         spec = loader.spec
+        # Pictures would fill the temporary folder; they have the cache.
         small = int(np.prod(spec.shape, dtype=np.int64)) * np.dtype(spec.dtype).itemsize <= LARGEST
         return RowMemory(num_rows, spec) if loader.kept_by_row and small else None
 

@@ -117,6 +117,7 @@ class WorkerPool:
                     future.set_exception(error)
             # They may hold a batch, which should not stay in memory until the next task.
             del future, function, arguments
+            # Abandoned while it hung: another thread has its place.
             if me not in self._workers:
                 return
 

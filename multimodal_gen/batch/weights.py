@@ -19,6 +19,7 @@ from multimodal_gen.rows.cell_numbers import cell_number
 from multimodal_gen.rows.cells import cell_text
 from multimodal_gen.rows.table import cells_of
 
+# Weights become float32, in which a larger number is infinite.
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -141,11 +142,13 @@ def _of_classes(name: str | None, weights: Any, target: Loader, table: pd.DataFr
         balanced = target.class_weight(table)
         return np.array([balanced[position] for position in range(len(target.class_names))])
     try:
+        # By text, like the classes themselves: 1, 1.0 and "1" are one class.
         by_text = (
             {cell_text(one): weight for one, weight in weights.items()}
             if isinstance(weights, Mapping)
             else {}
         )
+    # A list has no text; which classes there are is said below.
     except TypeError:
         by_text = {}
     if set(by_text) != set(map(cell_text, target.class_names)):
@@ -181,6 +184,7 @@ def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[flo
             number = cell_number(cell)
         except ValueError:
             number = np.nan
+        # Written so that NaN is refused too.
         if not 0 <= number <= _LARGEST:
             reason = (
                 "a sample weight must be a finite float32 number of at least 0. Received: "

@@ -99,7 +99,7 @@ def check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
     name, module, config = value["class_name"], value.get("module"), value.get("config")
     # Of a function, the config is its name.
     known = config if name == "function" else value.get("registered_name") or name
-    # What is inside the config of such a class is looked at by itself, see `objects`.
+    # The objects inside the config of such a class are checked one by one, see `objects`.
     if name in _VALUES or (isinstance(known, str) and _registered(known, given)):
         return
     if name in _CODE:

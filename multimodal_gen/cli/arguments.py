@@ -81,6 +81,7 @@ def takes(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callab
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         shown: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            # Named ones may have a default before others that have none.
             own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
             shown += (
                 [_parameter(name, defaults[name]) for name in names]

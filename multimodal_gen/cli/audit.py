@@ -58,6 +58,7 @@ def audit_from_settings(
         reporter: Who is told.
     """
     _check_files(settings, out, drop, group_column)
+    # The names of files were checked first, as a table may take minutes to read.
     table = read_table(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
     if group_column in table.columns:
@@ -69,6 +70,7 @@ def audit_from_settings(
     train = table[parts.codes == 0]
     inputs = _inputs(settings, train)
     target = None
+    # A table need not have labels: those to predict on are audited too.
     if all(name in table.columns for name in settings.label):
         target = _target(settings, train, reporter)
     out.mkdir(parents=True, exist_ok=True)
@@ -167,6 +169,7 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     for column in settings.image:
         inputs[names["image", column]] = picture_loader(settings, column)
     for column in settings.caption:
+        # Other cells are what the audit is to find, so they must not stop it here.
         texts = [cell for cell in train[column].tolist() if isinstance(cell, str)]
         inputs[names["caption", column]] = TextLoader.from_texts(
             column, texts, output_mode=settings.text, missing=settings.missing

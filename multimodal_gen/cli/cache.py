@@ -50,5 +50,6 @@ def fill_from_settings(
         )
     finally:
         reporter.end()
+        # Also after Ctrl-C, as what was read is kept.
         reporter.say(f"{directory}: {as_text(cache.size())}")
     return filled

@@ -35,6 +35,7 @@ class OneCommand(TyperCommand):
         Raises:
             ValueError: If an option for one value is given twice.
         """
+        # click would take the last of several values without a word.
         *_, order = self.make_parser(ctx).parse_args(args=list(args))
         for param in order:
             several = (
@@ -60,12 +61,14 @@ class Commands(TyperGroup):
         try:
             with _notes(), _heeding_ctrl_c():
                 return super().invoke(ctx)
+        # `main` deals with it, at the very end.
         except BrokenPipeError:
             raise
         except BaseException as error:
             if was_interrupted(error):
                 said = str(error) if isinstance(error, KeyboardInterrupt) else ""
                 typer.echo(f"Stopped {said}." if said else "Stopped.", err=True)
+                # 128 + 2: what shells report of a process that Ctrl-C has ended.
                 raise typer.Exit(130) from None
             if not isinstance(
                 error, MultimodalError | ValueError | TypeError | OSError
@@ -75,6 +78,7 @@ class Commands(TyperGroup):
             if (
                 isinstance(error, OSError)
                 and error.errno in (errno.ENOSPC, errno.EDQUOT)
+                # Where the system names the file, the message says already what is full.
                 and error.filename is None
             ):
                 hint = ": make room where the results go, and run the same command again"
@@ -165,6 +169,7 @@ def _is_about_input(error: Exception) -> bool:
 @contextmanager
 def _notes() -> Iterator[None]:
     with warnings.catch_warnings():
+        # In one line, and without the place in our code that Python would add.
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"Note: {message}", err=True)
         yield
 

@@ -40,6 +40,7 @@ from multimodal_gen.loaders import (
 )
 from multimodal_gen.spec import mask_names
 
+# Changes that leave most captions true; of words for sides, `table_notes.py` gives a note.
 AUGMENT = (RandomFlip("horizontal"), RandomTranslation(0.05, 0.05))
 # Geometry that a photo could have, and light; never the hue, as captions and labels name colours.
 STRONG_AUGMENT = (

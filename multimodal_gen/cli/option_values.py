@@ -9,6 +9,7 @@ from pathlib import Path
 
 # The tables that training writes into a run's folder.
 _RESULTS = ("predictions", "history", "failures")
+# Powers of ten, as sizes are printed (`as_text`).
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
@@ -69,6 +70,7 @@ def as_score(value: float, decimals: int = 3) -> str:
     """
     if isinstance(value, int):
         return f"{value:,}"
+    # NaN is not equal to itself.
     return "none" if value != value else f"{value:,.{decimals}f}"
 
 
@@ -88,6 +90,7 @@ def check_not_read(option: str, out: Path, table: str, run: Path | None = None) 
         raise ValueError(
             f"{option} is the table itself; choose another name. Received: {option} {out}"
         )
+    # Files that the folder, read as a table, would have the next time.
     told = out.suffix == ".png" or out.stem == "metadata"
     if told and source.is_dir() and source.resolve() in out.resolve().parents:
         raise ValueError(
@@ -118,7 +121,9 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
     """The folder of a new run, or of one that is resumed, by --name, --runs, --overwrite and
     --resume.
     """
+    # Resolved, because the stem of "." is empty.
     name = Path(table).resolve().stem if name is None else name
+    # Otherwise a run could lie outside of --runs.
     if Path(name).name != name:
         raise ValueError(
             f"--name must be the name of a folder, without slashes. Received: --name {name}"
@@ -134,6 +139,7 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
         folder.exists()
         and not overwrite
         and not going_on
+        # An empty folder holds no run.
         and (not folder.is_dir() or any(folder.iterdir()))
     ):
         state = ", and has no state to resume" if resume else ""

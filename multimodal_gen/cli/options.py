@@ -172,6 +172,7 @@ Seed = Annotated[
     typer.Option(
         "--seed",
         min=0,
+        # Keras seeds NumPy's global generator too, which takes no more.
         max=2**32 - 1,
         metavar="N",
         help="Fixes split, order, augmentation and first weights.",

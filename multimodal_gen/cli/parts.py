@@ -48,6 +48,7 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
     ]
     check_columns(table, [column for column in columns if column is not None])
     notes = check_classes(table, settings)
+    # Numbers and lists of labels have no classes to stratify by.
     strata = settings.label[0] if settings.target == "class" else None
     if settings.split is not None:
         try:
@@ -57,6 +58,7 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
                 f"{error}. If these are its words, name them with --split-names"
             ) from None
         how = f"by column {settings.split!r}"
+        # Early stopping needs validation rows, and must not see test rows.
         if parts.validation.empty:
             train, validation = split_table(
                 parts.train, (0.85, 0.15), stratify=strata, group=settings.group, seed=settings.seed
@@ -99,6 +101,7 @@ def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter
     if settings.split is not None:
         return settings.split
     if not Path(settings.table).is_dir():
+        # What is an input, a label or a group does not name parts.
         used = {
             *settings.image,
             *settings.caption,
@@ -162,12 +165,14 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
     check_columns(table, [column])
     if names is None:
         words = SPLIT_NAMES
+        # The usual words in any case; words of your own count to the letter.
         cells = pd.Series(column_texts(table[column]), table.index).str.strip().str.lower()
     else:
         if len(names) not in (2, 3):
             raise ValueError(
                 f"`split_names` must be two or three words. Received: split_names={tuple(names)}"
             )
+        # Two words are training and test, and the one in the middle of three is validation.
         words = ((names[0],), tuple(names[1:-1]), (names[-1],))
         cells = pd.Series(column_texts(table[column]), table.index)
     known = [word for group in words for word in group]

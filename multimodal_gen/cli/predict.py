@@ -22,6 +22,7 @@ from multimodal_gen.errors import LoadError
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
 
 # What may stand between labels in a csv file, the first that no label contains.
+# The last one is a control character, which no name is likely to hold.
 _SEPARATORS = ("|", ";", ",", "/", "~", "\x1f")
 
 
@@ -49,6 +50,7 @@ def scores_of(
     try:
         scores = bundle.evaluate(rows, on_error=on_error)
     except LoadError as error:
+        # With "skip", it is an error only if no row at all could be loaded.
         raise lost_all(error, len(rows), folder) if on_error == "skip" else error from None
     counts = {"left_out": int(scores["left_out"])} if "left_out" in scores else {}
     return {"rows": len(rows) - counts.get("left_out", 0), **scores, **counts}
@@ -104,6 +106,7 @@ def _write_lines(frame: pd.DataFrame, out: Path) -> None:
     columns = []
     for place in range(frame.shape[1]):
         column = frame.iloc[:, place]
+        # JSON has no dates, so they are written as text.
         cells = column_texts(column) if column.dtype.kind in "mM" else column.tolist()
         columns.append([None if is_missing(cell) else finite(cell) for cell in cells])
     names = list(map(str, frame.columns))
@@ -123,6 +126,7 @@ def _as_json(value: Any) -> Any:
 
 def with_index(predictions: pd.DataFrame) -> pd.DataFrame:
     """Predictions with the table's index as their first column, for files that keep no index."""
+    # Raw outputs have numbers for names, and classes may be numbers too.
     frame = predictions.rename(columns=str)
     frame.insert(0, "row" if "row" not in frame else "row_index", frame.index)
     return frame

@@ -31,7 +31,11 @@ class ProgressReporter:
     def say(self, line: str) -> None:
         """Print one line as it is."""
         self.console.print(
-            line, markup=False, highlight=False, soft_wrap=not self.console.is_terminal
+            # Brackets in a path are not markup, and in a file a line stays one line.
+            line,
+            markup=False,
+            highlight=False,
+            soft_wrap=not self.console.is_terminal,
         )
 
     def begin(self, title: str, steps: int, epochs: int | None = None) -> None:
@@ -48,6 +52,7 @@ class ProgressReporter:
                 TimeRemainingColumn(),
                 TextColumn("left"),
                 console=self.console,
+                # It leaves no trace: what was said stays.
                 transient=True,
                 expand=True,
             )
@@ -79,6 +84,7 @@ class ProgressReporter:
             return
         now = time.perf_counter()
         if self.first_epoch is None:
+            # A resumed run begins later, and has not spent time on the epochs before.
             self.first_epoch = number
         # The first step compiles the model, which the epochs to come need not.
         steady = now - (self.first_step or self.started)

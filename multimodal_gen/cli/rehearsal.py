@@ -31,6 +31,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
         OSError: If not, or if it is a file.
     """
     place = Path(folder).absolute()
+    # The folder may be made later, in the nearest one that there is.
     while not place.exists():
         place = place.parent
     if not place.is_dir():
@@ -39,6 +40,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
             f"folder={os.fspath(folder)!r}"
         )
     with tempfile.TemporaryFile(dir=place) as file:
+        # A full disk lets files be made, and refuses only what is written.
         file.write(b"\0" * 4096)
 
 

@@ -34,6 +34,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
     """
     target = bundle.target
     assert isinstance(target, Target)
+    # First, as all else can be made of it again.
     bundle.save(folder)
     frame = pd.DataFrame({"epoch": [epoch + 1 for epoch in history.epoch], **history.history})
     frame.to_csv(folder / "history.csv", index=False)
@@ -42,6 +43,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
     frame, _ = with_joined_labels(with_inputs(with_index(predictions), test, bundle), target)
     for place, column in enumerate(columns, 1):
         name = "truth" if len(columns) == 1 else f"true_{column}"
+        # Behind the index and before what was predicted.
         frame.insert(place, name if name not in frame else f"true_{name}", test[column].to_numpy())
     frame.to_csv(folder / "predictions.csv", index=False)
     curves = plots.plot_history(history)
@@ -50,6 +52,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
     curves.savefig(folder / "curves.png")
     if target.one_class:
         truth = target.classes_of(cells_of(test, target.column))
+        # Rows whose class the model cannot know have no place in the picture.
         said = predictions.iloc[:, 0].to_numpy(object)[truth >= 0]
         names = target.class_names
         classes = [names[one] for one in truth[truth >= 0]]

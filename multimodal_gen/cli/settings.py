@@ -66,6 +66,7 @@ class DataSettings:
             )
         for option in ("image", "caption", "number", "label"):
             columns = getattr(self, option)
+            # A column given twice would be two inputs of one name.
             twice = [column for column in columns if columns.count(column) > 1]
             if twice:
                 raise ValueError(
@@ -129,6 +130,7 @@ class RunSettings(DataSettings):
                 "--positive is for --fusion match, where rows of one class belong together. "
                 f"Received: --positive {self.positive} --fusion {self.fusion}"
             )
+        # All columns of numbers together are one input.
         if self.fusion != "joint" and len(self.image) + len(self.caption) + bool(self.number) == 1:
             (one,) = [name for name in ("image", "caption", "number") if getattr(self, name)]
             raise ValueError(

@@ -25,6 +25,7 @@ def fill(
     threads: options.Threads = None,
 ) -> None:
     """Decode every picture and encode every caption before training, and list the bad ones."""
+    # `data` has it; typer needs the parameter.
     del table
     from multimodal_gen.cli.cache import fill_from_settings
 
@@ -73,6 +74,7 @@ def audit(
         raise typer.Exit(1)
 
 
+# As many rows as the picture has places.
 @takes(*PREVIEWED, batch_size=12)
 def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, Any]) -> None:
     """Draw training rows as a model would be given them: augmented, with captions and labels."""

@@ -64,6 +64,7 @@ def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
     rows = rows.loc[kept]
     captions = pd.factorize(_folded(rows[column]))[0]
     classes = pd.factorize(labels[kept])[0]
+    # One number for a caption and a class, as many as there are such pairs.
     both = np.unique(captions.astype("int64") * (int(classes.max(initial=0)) + 1) + classes)
     count = int(captions.max(initial=-1)) + 1
     if not count or len(both) > count or count * _ROWS_A_CAPTION > len(rows):

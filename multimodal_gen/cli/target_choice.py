@@ -54,6 +54,7 @@ def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     (column,) = settings.label
     different = {cell for cell in map(_hashable, cells_of(table, column)) if not is_blank(cell)}
     numbers = {_number(cell) for cell in different}
+    # Some are names, so the column does not hold numbers.
     if not numbers or None in numbers:
         _refuse_texts(
             [cell for cell in different if isinstance(cell, str)], len(different), table, column
@@ -226,11 +227,13 @@ def score_name(kind: str) -> str:
 
 def _hashable(cell: Any) -> Any:
     return (
+        # A list has no hash, and its text is enough to count it.
         cell if isinstance(cell, str | int | float | np.generic) or is_missing(cell) else repr(cell)
     )
 
 
 def _number(cell: Any) -> float | None:
+    # To Python, True is the number 1; in a column of labels it is a class.
     if isinstance(cell, bool | np.bool_):
         return None
     try:

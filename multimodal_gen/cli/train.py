@@ -71,9 +71,11 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         under "details". The main score is the balanced accuracy of a class, R2 of a number, and the
         mean average precision of labels.
     """
+    # First of all: nothing should be read for results that have no place.
     check_folder(settings.folder)
     parts = read_parts(settings, reporter)
     given = parts_are_given(settings, parts)
+    # --group keeps pictures together already, unless the table names the parts.
     if given or settings.group is None:
         warn_of_leakage(parts, settings.image, picture_folder(settings), given=given)
     inputs, target = make_loaders(settings, parts, reporter)
@@ -103,6 +105,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         if name == main:
             write_results(Path(settings.folder), bundle, history, parts.test)
             remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume)
+        # After each model, so that a run that is stopped keeps what it has.
         metrics = _metrics(settings, parts, target, scores)
         write_metrics(Path(settings.folder), metrics)
         reporter.finish(name)
@@ -153,6 +156,7 @@ def _readable(
         batch_size=64,
         cache=settings.cache,
         cache_limit=settings.cache_limit,
+        # Every row is read, whatever is wrong with others, so that all bad ones are known at once.
         on_error="blank",
         max_error_rate=1.0,
         read_timeout=_READ_TIMEOUT,
@@ -210,6 +214,7 @@ def _train(
     target: Target,
     reporter: Reporter,
 ) -> tuple[Bundle, keras.callbacks.History]:
+    # For first weights and dropout; the data has random streams of its own.
     keras.utils.set_random_seed(settings.seed)
     train_data = MultimodalSequence(
         parts.train,
@@ -235,6 +240,7 @@ def _train(
         positive=positive,
         branches=branches_for(inputs, len(parts.train)),
     )
+    # Only of the model whose results are written.
     if name not in inputs or len(inputs) == 1:
         rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
     reporter.say(f"Training on {name}: {fusion} model of {model.count_params():,} parameters")
@@ -252,6 +258,7 @@ def _train(
         epochs=settings.epochs,
         metrics=[own],
         callbacks=callbacks,
+        # The reporter shows how it goes.
         verbose=0,
     )
     reporter.end()

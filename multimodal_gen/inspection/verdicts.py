@@ -97,6 +97,6 @@ def _words(judgement: Judgement, row: int) -> _Words:
 
 def _worst(wrong: np.ndarray, badness: np.ndarray) -> np.ndarray:
     rows = np.flatnonzero(wrong)
-    # Rows of which it is not known how bad they are come last.
+    # Rows without a known error or confidence come last.
     order: np.ndarray = rows[np.argsort(-np.nan_to_num(badness[rows], nan=-np.inf), kind="stable")]
     return order

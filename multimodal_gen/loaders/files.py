@@ -25,6 +25,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 # Enough to know where a file lies, without a right to read it.
 _LOOK = getattr(os, "O_PATH", _FLAGS)
 _CHUNK = 1 << 24
+# Bounds the memory for tables with a folder per row.
 _MOST_FOLDERS = 4096
 
 

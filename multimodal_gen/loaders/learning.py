@@ -163,6 +163,7 @@ def _shapes(
         try:
             yield row, np.shape(cells[row])
         except ValueError:
+            # Lists of unequal lengths have no shape.
             yield row, None
 
 

@@ -33,6 +33,7 @@ from multimodal_gen.batch.cache.segments import (
 # reserved in vain.
 _SHARES, _FEWEST_ROWS = 8, 8
 _LEAST_SEGMENT, _MOST_SEGMENT = 16 * 2**20, 2 * 2**30
+# Listing a folder takes its time, above all over a network.
 _SECONDS_BETWEEN_LOOKS = 1.0
 _PLACES = 2**32
 
@@ -213,6 +214,7 @@ class Folder:
         return segment
 
     def _begin(self) -> None:
+        # Made with the first array, so that a cache that is never used leaves nothing.
         os.makedirs(self.path, exist_ok=True)
         with directory_lock(self.root):
             file = os.path.join(self.path, "settings.json")

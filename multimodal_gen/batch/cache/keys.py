@@ -32,6 +32,7 @@ def key_of(loader: Loader, cell: Any) -> bytes | None:
     """Return the 16-byte key of a cell, or None if it cannot be identified reliably."""
     try:
         path = loader.file_of(cell)
+    # The loader refuses the cell, and `read` will say why.
     except Exception:
         return None
     if path is not None:
@@ -108,6 +109,7 @@ def settings_of(loader: Loader) -> str:
         "class": type(loader).__name__,
         "config": serialize(config),
         "spec": asdict(loader.spec),
+        # A cache on a network drive may be read by other machines.
         "byteorder": sys.byteorder,
         # A new version may read the same cell differently.
         "version": __version__,

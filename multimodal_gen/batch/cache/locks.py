@@ -21,10 +21,12 @@ except ImportError:
 @contextmanager
 def directory_lock(directory: str) -> Iterator[None]:
     """Hold the exclusive right to create files in a directory."""
+    # Open to all whom the umask allows, as several users may share a cache.
     file = os.open(os.path.join(directory, ".lock"), os.O_CREAT | os.O_RDWR, 0o666)
     try:
         if fcntl is not None:
             with suppress(OSError):
+                # Without locks, writers are still apart by the random names of their segments.
                 fcntl.flock(file, fcntl.LOCK_EX)
         yield
     finally:

@@ -79,8 +79,10 @@ class ArrayCache:
             )
             layout = Layout(source.spec.shape, source.spec.dtype)
             folder = Folder(self.directory, name, settings, layout, self.limit)
+            # `setdefault`, because another thread may have made it meanwhile.
             self._caches.setdefault(settings, LoaderCache(self, source, folder))
         shared = self._caches[settings]
+        # A loader around another one turns what that one reads into its own arrays.
         return shared if source is loader else LoaderCache(self, loader, shared.folder)
 
     @property
@@ -234,6 +236,7 @@ class LoaderCache:
         try:
             self.folder.store(key, array)
         except (LimitReachedError, OSError) as error:
+            # Whatever follows would be refused too.
             self._writing = False
             self.folder.close()
             self.cache.warn(error)

@@ -99,7 +99,7 @@ def _look_at_rows(
         if isinstance(found, tuple):
             chunk.findings.append(Finding(row, column, *found))
         else:
-            # Without a key, the next audit looks at the picture again.
+            # Without a key, the next audit reads the picture again.
             found["key"] = np.frombuffer(key or bytes(16), "V16")[0]
             chunk.new[row] = found
     return chunk

@@ -61,6 +61,7 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
     Raises:
         LoadError: If it has more.
     """
+    # Every JPEG file begins so, and no other needs its headers read.
     if data[:3] != b"\xff\xd8\xff":
         return None
     plain, noted = plain_jpeg(data)

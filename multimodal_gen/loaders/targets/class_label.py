@@ -50,6 +50,7 @@ class ClassLabel(Target):
         label_mode: "int", "categorical" or "binary".
     """
 
+    # A label costs less to read than a file to look up.
     cached = False
     kept_by_row = True
 

@@ -135,6 +135,7 @@ class MultiLabel(Target):
         series = series_of(column, values)
         rows, index = series.tolist(), series.index
         missing = np.array([is_missing(row) for row in rows], bool)
+        # Some missing cells may be rows without labels.
         if missing.all():
             refuse_missing(missing, index, column, "Labels")
         if zeros_and_ones(

@@ -101,6 +101,7 @@ def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]
     if len(kinds) > 1 and kinds <= {str, int, bool}:
         found = {text: text for text in found}
     if all(map(_NUMBER.fullmatch, found)):
+        # Exactly, where floats would take numbers of many digits for equal.
         return [found[text] for text in sorted(found, key=lambda text: (Decimal(text), text))]
     return [found[text] for text in sorted(found)]
 

@@ -45,6 +45,7 @@ class NumericTarget(Target):
     """
 
     accepts_missing = True
+    # A number costs less to read than a file to look up.
     cached = False
     kept_by_row = True
 

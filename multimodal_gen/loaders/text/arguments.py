@@ -28,6 +28,7 @@ def tokenizer_from(path: str | os.PathLike[str]) -> tokenizers.Tokenizer:
         )
     try:
         return tokenizers.Tokenizer.from_file(os.fspath(path))
+    # The tokenizers library raises no class of its own.
     except Exception as error:
         raise ValueError(f"{os.fspath(path)!r} is not a tokenizer.json: {error}") from None
 

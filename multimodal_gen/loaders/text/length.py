@@ -44,6 +44,7 @@ def default_length(tokenizer_json: str, texts: Sequence[str]) -> int:
         return _clipped([len(array) for array in ids], 0)
     captions = np.zeros(encoder.vocabulary_size, "int64")
     for array in ids:
+        # In how many captions an id is, not how often it occurs.
         captions[np.unique(array)] += 1
     needed = np.ones(encoder.vocabulary_size, "int64")
     for one in np.flatnonzero(captions == 1).tolist():

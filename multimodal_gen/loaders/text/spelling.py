@@ -93,7 +93,7 @@ class Writer:
     def ids(self, text: str, ids: list[int]) -> list[int]:
         """The ids of a text, given those that the tokenizer has for it."""
         if self._odd.isdisjoint(ids[self._before : len(ids) - self._after]):
-            # By far the most texts end here, at the price of one look at their ids.
+            # Most texts end here, after one check of their ids.
             return ids
         parts = self._names.split(text)
         if not self._match:

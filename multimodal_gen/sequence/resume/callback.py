@@ -109,7 +109,7 @@ class ResumeTraining(keras.callbacks.Callback):
             self._pending = self._store.load()
             if self._pending is not None:
                 self._resume(self._pending[0])
-        # In a notebook the process goes on after an error, and would hold the lock.
+        # In a notebook the process continues after an error, and would keep the lock.
         except BaseException:
             self._store.close()
             raise
