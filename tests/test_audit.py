@@ -85,7 +85,7 @@ def test_good_rows_have_no_problems(tmp_path: Path) -> None:
     ]
     assert report.duplicates.index.equals(table.index) and report.duplicates.is_unique
     assert report.clean(table).equals(table)
-    assert any("2 classes of 12 to 12 rows" in note for note in report.notes)
+    assert any(note == "label: 2 classes of 12 rows each" for note in report.notes)
 
 
 def test_planted_problems_of_every_kind_are_found_and_little_else(

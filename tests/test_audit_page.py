@@ -78,7 +78,7 @@ def test_captions_labels_columns_and_names_of_files_are_never_markup(tmp_path: P
             "ul",
             "li",
         ),
-        *("div", "img", "b"),
+        *("div", "img", "b", "code"),
     }
     assert all(
         one["src"].startswith("data:image/jpeg;base64,") for tag, one in page.tags if tag == "img"
@@ -105,6 +105,26 @@ def test_the_page_shows_pictures_counts_and_copies_side_by_side(tmp_path: Path) 
     )
 
 
+def test_the_page_says_missing_and_shows_names_of_arguments_as_code(tmp_path: Path) -> None:
+    table = shop(tmp_path).astype(object)
+    table.loc["row-3", "caption"], table.loc["row-4", "caption"] = float("nan"), None
+    table.loc["row-5", "caption"], table.loc["row-6", "caption"] = 7, "`a <b>`"
+    table.loc["row-6", "image"] = "images/gone.jpg"
+    inputs = {
+        "image": mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16)),
+        "caption": mg.TextLoader.from_texts("caption", ["a red mug"]),
+    }
+    report = mg.audit(table, inputs, **SILENT)
+    report.write_page(tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert (
+        text.count("<b>caption</b> (missing)") == 2 and "nan" not in text and "None</" not in text
+    )
+    assert "<code>missing=&quot;blank&quot;</code>" in text
+    # What the table has between backticks is its own.
+    assert "<b>caption</b> `a &lt;b&gt;`" in text
+
+
 def test_naughty_strings_pass_through_without_loss(real_data: Path, tmp_path: Path) -> None:
     lines = (real_data / "naughty_strings.txt").read_text("utf-8").split("\n")
     strings = [line for line in lines if line and not line.startswith("#")]
@@ -115,12 +135,14 @@ def test_naughty_strings_pass_through_without_loss(real_data: Path, tmp_path: Pa
         Image.effect_noise((24, 24), 60 + row % 50).save(tmp_path / name)
         files.append(name)
     column = strings[-1]
-    table = pd.DataFrame({"image": files, column: strings, "label": strings})
+    # A blank label is a missing one.
+    labels = [text if text.strip() else f"blank {row}" for row, text in enumerate(strings)]
+    table = pd.DataFrame({"image": files, column: strings, "label": labels})
     inputs = {
         "image": mg.ImageLoader("image", directory=tmp_path, image_size=(16, 16)),
         "text": mg.TextLoader.from_texts(column, table[column]),
     }
-    names = sorted(set(strings))
+    names = sorted(set(labels))
     report = mg.audit(table, inputs, mg.ClassLabel("label", names), **SILENT)
     assert not set(report.counts) & {"unreadable", "corrupt", "unseen label"}
     assert set(report.problems.loc[report.problems["kind"] == "missing", "column"]) == set()

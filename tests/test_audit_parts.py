@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import multimodal_gen as mg
 from multimodal_gen.inspection.audit.alike import are_copies, differences
 from multimodal_gen.inspection.audit.clusters import groups, joined
 from multimodal_gen.inspection.audit.endings import ends_early
+from multimodal_gen.inspection.audit.labels import balance_note
 from multimodal_gen.inspection.audit.neighbours import nearest
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.pictures import wrong_name
@@ -135,3 +137,21 @@ def test_the_training_part_comes_first_and_the_test_part_last() -> None:
     assert parts.names == ("train", "dev", "test") and parts.codes.tolist() == [2, 1, 0, 2, 0]
     _, parts = parts_of(pd.DataFrame({"split": list("bbba")}), "split")
     assert parts.names == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        ("aabb", "label: 2 classes of 2 rows each"),
+        ("ab", "label: 2 classes of 1 row each"),
+        ("aab", "label: 2 classes of 1 to 2 rows; fewest 'b', most 'a'"),
+        ("aa", "label: 1 class of 2 rows; 1 class has no row"),
+        ("", None),
+    ],
+)
+def test_the_balance_of_classes_is_told_without_repeating_a_number(
+    labels: str, note: str | None
+) -> None:
+    target = mg.ClassLabel("label", ["a", "b"])
+    found = balance_note(pd.DataFrame({"label": list(labels)}), target)
+    assert found == ([] if note is None else [note])

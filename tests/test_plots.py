@@ -249,6 +249,18 @@ def test_captions_of_ngrams_say_where_the_model_is_given_another(
     assert note not in texts_of(mg.show_batch(data.for_evaluation()))
 
 
+def test_a_missing_caption_that_was_mixed_with_another_is_said_to_be_missing() -> None:
+    table = pd.DataFrame({"caption": ["a red mug", None, float("nan"), "a blue jug"]})
+    loader = mg.TextLoader.from_texts(
+        "caption", ["a red mug", "a blue jug"], output_mode="ngrams", missing="blank"
+    )
+    mixed = loader.read("a red mug")
+    for cell in table["caption"][1:3]:
+        assert loader.describe(mixed, cell)[""].startswith("(missing)\n")
+    shown = texts_of(mg.show_batch(mg.MultimodalSequence(table, {"caption": loader})))
+    assert shown.count("caption: (missing)") == 2 and not any("nan" in one for one in shown)
+
+
 def test_hidden_tokens_are_seen_and_named(picture_table: pd.DataFrame) -> None:
     loader = mg.TextLoader.from_texts("caption", picture_table["caption"], sequence_length=9)
     masked = mg.MaskedTextLoader(loader, rate=0.4)
@@ -403,7 +415,7 @@ def test_a_confusion_of_unknown_classes_or_unequal_lengths_is_refused() -> None:
         mg.plot_confusion(["a", "b"], ["a"], ["a", "b"])
 
 
-def test_curves_are_drawn_from_all_forms_of_a_history_and_mark_the_best_epoch() -> None:
+def test_curves_are_drawn_from_all_forms_of_a_history_and_say_which_epoch_they_mark() -> None:
     history = {
         "loss": [3.0, 2.0, 1.0],
         "val_loss": [3.0, 1.5, 2.0],
@@ -419,11 +431,12 @@ def test_curves_are_drawn_from_all_forms_of_a_history_and_mark_the_best_epoch() 
     history_object.history = history
     kept = History()
     kept.history, kept.best_epoch = history, 0
-    assert "best, epoch 1" in texts_of(mg.plot_history(kept))
+    assert "kept epoch 1" in texts_of(mg.plot_history(kept))
+    assert "least loss, epoch 3" in texts_of(mg.plot_history({"loss": [3.0, 2.0, 1.0]}))
     for given, best in (
-        (history, "best, epoch 2"),
-        (history_object, "best, epoch 2"),
-        (frame, "best, epoch 5"),
+        (history, "least validation loss, epoch 2"),
+        (history_object, "least validation loss, epoch 2"),
+        (frame, "least validation loss, epoch 5"),
     ):
         figure = mg.plot_history(given)
         assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss", "accuracy"]

@@ -61,11 +61,13 @@ class Card:
 
     Args:
         images: Arrays `(height, width, 3) uint8`.
+        names: For each picture, the input or target that it is of.
         texts: Text, colour, and weight ("normal" or "bold") of each paragraph.
         edge: Colour of the frame; any other than the default is drawn thick.
     """
 
     images: list[np.ndarray] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     texts: list[tuple[str, str, str]] = field(default_factory=list)
     edge: str = LINE
 

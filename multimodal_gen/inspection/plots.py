@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from multimodal_gen.inspection.class_ids import colour_class_ids
 from multimodal_gen.inspection.layout import (
     BLUE,
     GREY,
@@ -69,12 +70,13 @@ def show_batch(
     cards = []
     for row in range(min(len(frame), rows * columns)):
         card = Card()
+        add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
         if sequence.target is not None:
             add_target(card, sequence.target, batch[1], batch[2] if len(batch) > 2 else None, row)
-        add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
         cards.append(card)
     kind = "as in training" if sequence.augmenting else "as in evaluation"
     note = "" if with_images else ", no image among the inputs"
+    note += colour_class_ids(cards)
     where = f"Batch {index} of {sequence.plan.num_batches}, epoch {sequence.epoch}"
     return draw_cards(cards, columns, f"{where}: {len(cards)} of {len(frame)} rows, {kind}{note}")
 
@@ -140,7 +142,8 @@ def plot_predictions(
     total = len(verdicts.worst_first)
     some = f"{count:,} of {total:,}" if count < total else f"{count:,}"
     shown = f"{some} {verdicts.kind}" if only_wrong else f"{count} rows shown"
-    return draw_cards(cards, columns, f"{verdicts.title}; {shown if count else 'no wrong rows'}")
+    title = f"{verdicts.title}; {shown if count else 'no wrong rows'}{colour_class_ids(cards)}"
+    return draw_cards(cards, columns, title)
 
 
 def plot_history(history: Any) -> Figure:
@@ -176,19 +179,21 @@ def plot_history(history: Any) -> Figure:
     names.sort(key=lambda name: name != "loss")
     if epochs is None:
         epochs = np.arange(1, len(curves[names[0]]) + 1)
-    judge = next((curves[name] for name in ("val_loss", "loss") if name in curves), None)
-    # A diverged training has no best epoch.
-    best = None if judge is None or not np.isfinite(judge).any() else int(np.nanargmin(judge))
-    best = getattr(history, "best_epoch", best)
+    marked, word = getattr(history, "best_epoch", None), "kept epoch"
+    least = next((name for name in ("val_loss", "loss") if name in curves), None)
+    # A diverged training has no epoch to mark.
+    if marked is None and least is not None and np.isfinite(curves[least]).any():
+        marked = int(np.nanargmin(curves[least]))
+        word = f"least {'validation ' if least == 'val_loss' else ''}loss, epoch"
     across = min(len(names), 3)
     down = math.ceil(len(names) / across)
     figure = Picture(4.6 * across + 0.2, 3.5 * down + 0.2, layout="constrained")
     for place, name in enumerate(names):
         axes = figure.add_subplot(down, across, place + 1)
         _draw_curves(axes, curves, name, epochs)
-        if best is not None:
-            label = f"best, epoch {epochs[best]:g}"
-            axes.axvline(epochs[best], color=GREY, linewidth=1, linestyle=":", label=label)
+        if marked is not None:
+            label = f"{word} {epochs[marked]:g}"
+            axes.axvline(epochs[marked], color=GREY, linewidth=1, linestyle=":", label=label)
         axes.legend(frameon=False, fontsize=9)
     return figure
 

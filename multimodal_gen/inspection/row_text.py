@@ -21,21 +21,31 @@ from multimodal_gen.spec import mask_names
 
 
 def add_target(card: Card, target: Any, arrays: Any, weights: Any, row: int) -> None:
-    """Put what is to be predicted for a row, and its weight, on its card.
+    """Put what is to be predicted for a row, and its weight, on its card: words before those of the
+    inputs, pictures after theirs.
 
     Args:
-        card: The card.
+        card: The card, with the inputs on it.
         target: The sequence's target, or a mapping of several.
         arrays: What the batch has for the targets, by name where there are several.
         weights: The batch's weights, likewise, or None.
         row: Which row of the batch.
     """
     several = isinstance(target, Mapping)
+    said = []
     for name, one in target.items() if several else [("", target)]:
-        words = _said(one.describe((arrays[name] if several else arrays)[row]), name)
+        array = (arrays[name] if several else arrays)[row]
+        if (picture := one.draw(array)) is None:
+            words = _said(one.describe(array), name)
+        else:
+            title = name or next(iter(one.describe(array)))
+            card.images.append(picture)
+            card.names.append(title)
+            words = f"{title}: picture {len(card.images)}"
         weight = 1 if weights is None else (weights[name] if several else weights)[row]
         words = words if weight == 1 else f"{words} (weight {weight:.4g})"
-        card.texts.append((words, INK, "bold"))
+        said.append((words, INK, "bold"))
+    card.texts[:0] = said
 
 
 def add_inputs(
@@ -62,6 +72,7 @@ def add_inputs(
             card.texts.append((_titled(name, "(missing)"), GREY, "normal"))
         elif (picture := loader.draw(array)) is not None:
             card.images.append(picture)
+            card.names.append(name)
         else:
             said = loader.describe(array, cells_of(frame, loader.column, slice(row, row + 1))[0])
             if list(said) == [""]:

@@ -68,7 +68,12 @@ def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
         return []
     (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
     absent = len(target.class_names) - len(counts)
-    none = f"; {absent} classes have no row" if absent else ""
+    none = f"; {absent} {'class has' if absent == 1 else 'classes have'} no row" if absent else ""
+    if few == many:
+        rows = f"{many:,} {'row' if many == 1 else 'rows'}"
+        each = " each" if len(counts) > 1 else ""
+        classes = "classes" if len(counts) > 1 else "class"
+        return [f"{name_of(target)}: {len(counts)} {classes} of {rows}{each}{none}"]
     return [
         f"{name_of(target)}: {len(counts)} classes of {few:,} to {many:,} rows; fewest {least!r}, "
         f"most {most!r}{none}"

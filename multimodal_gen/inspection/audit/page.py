@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from multimodal_gen.inspection.audit.clusters import groups
 from multimodal_gen.inspection.audit.findings import KINDS, Finding
 from multimodal_gen.inspection.audit.pictures import PictureReader
 from multimodal_gen.inspection.audit.report import Audit, View
+from multimodal_gen.inspection.class_ids import coloured_mask
+from multimodal_gen.rows.cells import is_missing
 
 _CASES, _CLUSTERS, _MOST_SHOWN = 12, 24, 6
 _SIDE = 160
@@ -68,7 +71,7 @@ def page(report: Audit) -> str:
     ]
     if report.notes:
         parts.append(
-            f"<h2>Notes</h2><ul>{''.join(f'<li>{_safe(note)}</li>' for note in report.notes)}</ul>"
+            f"<h2>Notes</h2><ul>{''.join(f'<li>{_said(note)}</li>' for note in report.notes)}</ul>"
         )
     by_kind: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
     for one in view.findings:
@@ -133,11 +136,12 @@ def _card(view: View, row: int, message: str) -> str:
         _picture(reader, view.table[reader.loader.column].iloc[row]) for reader in view.readers
     )
     cells = "".join(
-        f"<div class='cell'><b>{_safe(name)}</b> {_safe(cell)}</div>"
+        f"<div class='cell'><b>{_safe(name)}</b> {'(missing)' if is_missing(cell) else _safe(cell)}"
+        "</div>"
         for name, cell in zip(view.table.columns, view.table.iloc[row].tolist(), strict=True)
-        if isinstance(cell, str | int | float | np.generic)
+        if isinstance(cell, str | int | float | np.generic) or is_missing(cell)
     )
-    said = f"<div class='message'>{_safe(message)}</div>" if message else ""
+    said = f"<div class='message'>{_said(message)}</div>" if message else ""
     return (
         f"<div class='card'>{pictures}<div class='index'>index "
         f"{_safe(index)}</div>{said}{cells}</div>"
@@ -153,11 +157,17 @@ def _picture(reader: PictureReader, cell: Any) -> str:
         pixels = None
     if pixels is None:
         return "<div class='none'>no picture</div>"
+    mask = coloured_mask(pixels) if reader.loader.spec.shape[-1] == 1 else None
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
-    return (
-        f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
-    )
+    Image.fromarray(pixels if mask is None else mask).save(buffer, "JPEG", quality=80)
+    note = "" if mask is None else "<div class='cell'>class ids in colours</div>"
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f"<img alt='' src='data:image/jpeg;base64,{data}'>{note}"
+
+
+def _said(sentence: str) -> str:
+    # What messages have between backticks is code.
+    return re.sub("`([^`<>]+)`", r"<code>\1</code>", _safe(sentence))
 
 
 def _safe(value: Any) -> str:

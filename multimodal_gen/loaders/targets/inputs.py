@@ -118,6 +118,12 @@ class InputTarget(Target):
         """As the loader."""
         return self.loader.describe(array, cell)
 
+    def draw(self, array: np.ndarray) -> np.ndarray | None:
+        """As the loader draws what it reads."""
+        if self._scaled:
+            array = np.rint(array * 255.0).astype("uint8")
+        return self.loader.draw(array)
+
     @property
     def _scaled(self) -> bool:
         return self.spec.kind == "image" and self.loader.spec.dtype == "uint8"

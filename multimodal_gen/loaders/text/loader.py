@@ -23,6 +23,7 @@ from multimodal_gen.loaders.text.length import default_length
 from multimodal_gen.loaders.text.ngrams import NgramEncoder
 from multimodal_gen.loaders.text.tokens import TokenEncoder
 from multimodal_gen.loaders.text.vocabulary import train_tokenizer
+from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.spec import ArraySpec
 
 
@@ -270,6 +271,8 @@ class TextLoader(Loader):
             return {"": self.encoder.decode(array, skip_special_tokens=False)}
         if not array.any():
             return {"": ""}
+        if is_missing(cell):
+            return {"": "(missing)\nno caption in the table, but the model is given one"}
         own = np.array_equal(array, self.read(cell))
         remark = "" if own else "\ncaption as in the table, not as the model is given it"
         # N-grams cannot be turned back into a text, so the table's is shown, with a warning if it

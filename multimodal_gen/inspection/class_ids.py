@@ -1,0 +1,91 @@
+"""Draws masks of class ids in colours, as ids such as 0 to 20 are all black as levels of grey."""
+
+from __future__ import annotations
+
+import colorsys
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from multimodal_gen.inspection.layout import GREY, Card
+
+# Pictures of one channel with only values below this are masks, or so dark that they show nothing.
+# 255 is what many data sets have where there is no class.
+_MOST_IDS, _NO_CLASS = 64, 255
+_FEW = 8
+
+
+def colour_class_ids(cards: Sequence[Card]) -> str:
+    """Draw the masks on cards in colours, and add to each card which ids its masks hold.
+
+    Args:
+        cards: The cards of one figure. An input or target is drawn in colours on all of them or on
+            none.
+
+    Returns:
+        What to add to the title; empty where nothing is a mask.
+    """
+    masks = []
+    names = dict.fromkeys(name for card in cards for name in card.names)
+    for name in names:
+        places = [
+            (card, place)
+            for card in cards
+            for place, drawn in enumerate(card.names)
+            if drawn == name
+        ]
+        if _are_class_ids([card.images[place] for card, place in places]):
+            masks.append(name)
+            for card, place in places:
+                picture = card.images[place]
+                card.texts.append((f"{name}: {_ids_in_words(picture)}", GREY, "normal"))
+                card.images[place] = _palette()[picture[..., 0]]
+    if not masks:
+        return ""
+    return f"; class ids of {', '.join(masks)} in colours, 0 black and 255 white"
+
+
+def coloured_mask(picture: np.ndarray) -> np.ndarray | None:
+    """One picture of one channel in the colours of its class ids; None where it is not a mask, or
+    all of one value.
+
+    Args:
+        picture: `(height, width, 3) uint8`, as `Loader.draw` gives it.
+    """
+    if len(_values(picture)) < 2 or not _are_class_ids([picture]):
+        return None
+    coloured: np.ndarray = _palette()[picture[..., 0]]
+    return coloured
+
+
+def _are_class_ids(pictures: Sequence[np.ndarray]) -> bool:
+    if not all((picture == picture[..., :1]).all() for picture in pictures):
+        return False
+    there = np.unique(np.concatenate([_values(picture) for picture in pictures]))
+    ids = there[there != _NO_CLASS]
+    return bool(len(ids) and 0 < ids[-1] < _MOST_IDS)
+
+
+def _ids_in_words(picture: np.ndarray) -> str:
+    values = _values(picture).tolist()
+    if len(values) > _FEW:
+        return f"{len(values)} class ids from {values[0]} to {values[-1]}"
+    return f"class ids {', '.join(map(str, values))}"
+
+
+def _values(picture: np.ndarray) -> np.ndarray:
+    return np.unique(picture[..., 0])
+
+
+@functools.cache
+def _palette() -> np.ndarray:
+    # 0 is black, 255 white, and every step between turns the hue by the golden angle, so that no
+    # two ids near each other look alike.
+    colours = np.zeros((256, 3), "uint8")
+    for value in range(1, _NO_CLASS):
+        bright = (1.0, 0.75, 0.55)[value % 3]
+        rgb = colorsys.hsv_to_rgb(value * 0.618034 % 1, (0.85, 0.5)[value // 3 % 2], bright)
+        colours[value] = np.rint(np.array(rgb) * 255)
+    colours[_NO_CLASS] = 255
+    return colours

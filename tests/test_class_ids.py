@@ -1,0 +1,108 @@
+"""Masks of class ids are drawn in colours, and nothing else is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from test_audit import SILENT
+from test_plots import assert_texts_lie_inside_and_apart, texts_of
+
+import multimodal_gen as mg
+
+
+def shapes(folder: Path, values: tuple[int, ...]) -> pd.DataFrame:
+    """Four photos of noise, and masks of squares with the values in turn."""
+    rng = np.random.default_rng(0)
+    for row in range(4):
+        photo = rng.integers(0, 256, (16, 16, 3), "uint8")
+        Image.fromarray(photo).save(folder / f"photo{row}.png")
+        mask = np.zeros((16, 16), "uint8")
+        mask[2:9, 2:9], mask[10:, 10:] = values[row % len(values)], values[(row + 1) % len(values)]
+        Image.fromarray(mask).save(folder / f"mask{row}.png")
+    return pd.DataFrame(
+        {
+            "photo": [f"photo{row}.png" for row in range(4)],
+            "mask": [f"mask{row}.png" for row in range(4)],
+        }
+    )
+
+
+def loaders(folder: Path, **options: object) -> tuple[mg.ImageLoader, mg.ImageLoader]:
+    photo = mg.ImageLoader("photo", directory=folder, image_size=(16, 16))
+    mask = mg.ImageLoader(
+        "mask", directory=folder, image_size=(16, 16), interpolation="nearest", **options
+    )
+    return photo, mask
+
+
+@pytest.mark.parametrize("as_target", [False, True])
+@pytest.mark.parametrize("color_mode", ["grayscale", "rgb"])
+def test_class_ids_have_a_colour_each_and_the_picture_says_so(
+    as_target: bool, color_mode: str, tmp_path: Path
+) -> None:
+    table = shapes(tmp_path, (1, 2, 20, 255))
+    photo, mask = loaders(tmp_path, color_mode=color_mode)
+    if as_target:
+        data = mg.MultimodalSequence(table, {"photo": photo}, mg.InputTarget(mask), batch_size=4)
+    else:
+        data = mg.MultimodalSequence(table, {"photo": photo, "mask": mask}, batch_size=4)
+    figure = mg.show_batch(data)
+    drawn = [axes.images[0].get_array() for axes in figure.axes]
+    np.testing.assert_array_equal(drawn[0], np.asarray(Image.open(tmp_path / "photo0.png")))
+    masks = drawn[1::2]
+    ids = [np.asarray(Image.open(tmp_path / f"mask{row}.png")) for row in range(4)]
+    colours: dict[int, set[tuple[int, ...]]] = {}
+    for picture, values in zip(masks, ids, strict=True):
+        for value in np.unique(values):
+            found = colours.setdefault(int(value), set())
+            found |= set(map(tuple, picture[values == value].tolist()))
+    # One colour for each id in all masks, no two alike, and none of them nearly black.
+    assert all(len(one) == 1 for one in colours.values())
+    assert colours[0] == {(0, 0, 0)} and colours[255] == {(255, 255, 255)}
+    assert len(set.union(*colours.values())) == 5
+    assert min(max(next(iter(colours[one]))) for one in (1, 2, 20)) > 100
+    shown = texts_of(figure)
+    assert any("class ids of mask in colours" in text for text in shown)
+    assert "mask: class ids 0, 1, 2" in shown
+    assert ("mask: picture 2" in shown) == as_target
+    assert_texts_lie_inside_and_apart(figure)
+
+
+@pytest.mark.parametrize("values", [(255,), (0,), (40, 200)])
+def test_black_white_and_grey_pictures_stay_as_they_are(
+    values: tuple[int, ...], tmp_path: Path
+) -> None:
+    table = shapes(tmp_path, values)
+    photo, mask = loaders(tmp_path, color_mode="grayscale")
+    data = mg.MultimodalSequence(table, {"photo": photo, "mask": mask}, batch_size=4)
+    figure = mg.show_batch(data)
+    assert not any("class id" in text for text in texts_of(figure))
+    for row in range(4):
+        drawn = figure.axes[2 * row + 1].images[0].get_array()
+        assert (drawn == np.asarray(Image.open(tmp_path / f"mask{row}.png"))[..., None]).all()
+
+
+def test_a_reconstructed_picture_is_drawn_beside_the_input_in_the_files_values(
+    tmp_path: Path,
+) -> None:
+    table = shapes(tmp_path, (1,))
+    photo, _ = loaders(tmp_path)
+    figure = mg.show_batch(
+        mg.MultimodalSequence(table, {"photo": photo}, mg.InputTarget(photo), batch_size=4)
+    )
+    given, wanted = (axes.images[0].get_array() for axes in figure.axes[:2])
+    np.testing.assert_array_equal(given, wanted)
+
+
+def test_the_page_of_an_audit_shows_masks_in_colours_too(tmp_path: Path) -> None:
+    table = shapes(tmp_path, (1, 2, 20))
+    _, mask = loaders(tmp_path, color_mode="grayscale")
+    for kind, shown in (("grayscale", True), ("rgb", False)):
+        report = mg.audit(table, {"mask": mask.replace(color_mode=kind)}, **SILENT)
+        assert report.problems["kind"].tolist()
+        report.write_page(tmp_path / "page.html")
+        assert ("class ids in colours" in (tmp_path / "page.html").read_text("utf-8")) == shown
