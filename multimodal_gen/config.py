@@ -1,9 +1,9 @@
 """Objects that are built once, never change, and can be written to JSON and back.
 
 Loaders, augmentations and text encoders derive from `Configurable`. It remembers the arguments an
-object was built with, so `get_config` and `from_config` need no code in the subclass, and refuses
-later assignment. `serialize` and `deserialize` turn such an object into plain JSON values and back;
-the only classes they will build are this package's own, those given in `custom_objects`, and those
+object was built with, so `get_config` and `from_config` need no code in the subclass, and it
+rejects later assignment. `serialize` and `deserialize` turn such an object into plain JSON values
+and back; the only classes they build are this package's own, those in `custom_objects`, and those
 registered with Keras. Nothing is ever imported or executed because a file names it.
 """
 
@@ -40,7 +40,7 @@ class _ConfigurableType(ABCMeta):
 
 
 class Configurable(metaclass=_ConfigurableType):
-    """Base class: immutable once made, with a config of the constructor's arguments."""
+    """Base class: immutable after construction, with a config of the constructor's arguments."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -58,16 +58,16 @@ class Configurable(metaclass=_ConfigurableType):
         object.__setattr__(self, name, value)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments this object was built with, by name; `from_config` takes them back."""
+        """The arguments this object was built with, by name; the input of `from_config`."""
         return dict(self.__dict__["_arguments"])
 
     @classmethod
     def from_config(cls: type[T], config: Mapping[str, Any]) -> T:
-        """Build an object from what `get_config` gave."""
+        """Build an object from the result of `get_config`."""
         return cls(**config)
 
     def replace(self: T, **changes: Any) -> T:
-        """A copy built with some arguments changed, the others as they were."""
+        """A copy built with some arguments changed."""
         return type(self)(**{**self.__dict__["_arguments"], **changes})
 
     def __eq__(self, other: object) -> bool:
@@ -125,8 +125,8 @@ def serialize(value: Any) -> Any:
 
 
 def classes_in(value: Any) -> dict[str, type]:
-    """Class name -> class of every configurable object in a value, as `deserialize` takes them for
-    `custom_objects`.
+    """Class name -> class of every configurable object in a value: `custom_objects` for
+    `deserialize`.
     """
     if isinstance(value, Configurable):
         return {**classes_in(value.get_config()), type(value).__name__: type(value)}
@@ -148,7 +148,7 @@ def deserialize(value: Any, custom_objects: Mapping[str, type] | None = None) ->
         custom_objects: Class name -> class, for classes that are not this package's own.
 
     Raises:
-        BundleError: If a class is named that is neither this package's own, nor given, nor
+        BundleError: If a named class is neither this package's own, nor in `custom_objects`, nor
             registered with Keras.
     """
     if isinstance(value, list):

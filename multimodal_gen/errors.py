@@ -2,7 +2,7 @@
 
 All are `ValueError`s, so code that guards against bad input with `except ValueError` keeps working.
 Wrong arguments to a function raise a plain `ValueError` or `TypeError`, as Keras does; the classes
-here are for what is wrong in the data or in somebody's loader.
+here are for problems in the data or in somebody's loader.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class MultimodalError(ValueError):
 
 
 class TableError(MultimodalError):
-    """The table as a whole cannot be used: a column is missing, there are no rows, a split is
+    """The table as a whole cannot be used: a column is missing, there are no rows, or a split is
     impossible.
     """
 
@@ -28,10 +28,10 @@ class LoadError(MultimodalError):
 
     Args:
         reason: What is wrong with the cell, in one sentence.
-        index: The row's label in the table's own index, where it is known.
-        column: The column of the cell, where it is known.
-        path: The file behind the cell, for cells that name one.
-        unknown_label: Whether the cell is a label, but none of those that its target knows.
+        index: The row's label in the table's own index, if known.
+        column: The column of the cell, if known.
+        path: The file of the cell, for cells that name one.
+        unknown_label: Whether the cell is a label that its target does not know.
     """
 
     def __init__(
@@ -74,7 +74,9 @@ class LoadError(MultimodalError):
 
 
 def shown(cell: Any) -> str:
-    """A cell as errors show it: what `repr` gives, unless it is very long or nested endlessly."""
+    """A cell as errors show it: its `repr`, unless that is very long or the cell is nested too
+    deeply.
+    """
     try:
         text = repr(cell)
     except (RecursionError, ValueError):
@@ -96,7 +98,7 @@ def _rebuild_load_error(
 
 class LoaderError(MultimodalError):
     """A loader, target, sampler or augmentation breaks its contract, which `check_loader` and the
-    like prove.
+    like test.
     """
 
 

@@ -1,10 +1,10 @@
-"""What the arrays are that a model is given: shape, dtype and meaning of each, and masks of inputs
-that may be missing.
+"""The arrays that a model is given: shape, dtype and meaning of each, and masks of inputs that may
+be missing.
 
 A missing cell of an input whose loader has `missing="blank"` is an array of zeros, and its mask is
-0. The mask is an input of the model in its own right, after all others, so that a picture that is
-black is told from one that is not there. Nothing here knows loaders, so that whatever handles
-arrays can ask it.
+0. The mask is a separate input of the model, after all others, so that the model can tell a black
+picture from a missing one. Nothing here knows about loaders, so any code that handles arrays can
+use it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """Shape, dtype and meaning of the arrays that a loader yields, the batch axis left out.
+    """Shape, dtype and meaning of the arrays that a loader returns, without the batch axis.
 
     Args:
         shape: Lengths of the axes, for example `(64, 64, 3)`; `()` for a single number.
         dtype: A NumPy dtype name, for example `"uint8"`.
-        kind: What the array means; picks the default branch of a model: `"image"` (height, width,
+        kind: What the array means; selects the default branch of a model: `"image"` (height, width,
             channels), `"tokens"` (length,) ids with 0 as padding, `"ngrams"` (length, 2) ids and
-            weights, `"vector"` numbers. Any other word is allowed, and then the model is given its
-            branch by hand.
-        vocabulary_size: For kinds made of ids: how many different ids there are, 0 included.
+            weights, `"vector"` numbers. Any other word is allowed; such an input has no default
+            branch.
+        vocabulary_size: For kinds made of ids: how many different ids there are, including 0.
     """
 
     shape: tuple[int, ...]
@@ -79,7 +79,7 @@ def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
         inputs: Input name -> loader, or `ArraySpec`.
 
     Raises:
-        ValueError: If the name of a mask is that of another input.
+        ValueError: If a mask has the name of another input.
     """
     names = {
         name: mask_name(name)
@@ -91,25 +91,23 @@ def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
     taken = [mask for mask in names.values() if mask in inputs]
     if taken:
         raise ValueError(
-            'An input with missing="blank" has a mask of this name; rename the other. Received: '
+            'An input with missing="blank" has a mask with this name; rename the other. Received: '
             f"{taken}"
         )
     return names
 
 
 def with_masks(inputs: Mapping[str, Any]) -> dict[str, ArraySpec]:
-    """Name -> spec of everything that a model of these inputs is given: the inputs, then their
-    masks.
-    """
+    """Name -> spec of all that a model gets for these inputs: the inputs, then their masks."""
     specs = {name: one if isinstance(one, ArraySpec) else one.spec for name, one in inputs.items()}
     return specs | dict.fromkeys(mask_names(inputs).values(), MASK)
 
 
 def by_name(values: Any) -> dict[Any, Any]:
-    """A target, an array or an output by name, where it may be a mapping of several, or None.
+    """Targets, arrays or outputs by name, given a single one, a mapping of several, or None.
 
     Returns:
-        Name -> value; a single value, which has no name, is under None. Of None nothing.
+        Name -> value; a single value, which has no name, is under None. Empty for None.
     """
     if values is None:
         return {}
@@ -117,10 +115,10 @@ def by_name(values: Any) -> dict[Any, Any]:
 
 
 def bare(values: Mapping[Any, Any]) -> Any:
-    """What `by_name` was given: a single value without a name by itself, several as a dict."""
+    """The inverse of `by_name`: a single value without a name by itself, several as a dict."""
     return values.get(None, dict(values) or None)
 
 
 def map_by_name(function: Callable[[Any], Any], values: Any) -> Any:
-    """What a function makes of a single value, or of each of several, in the same form."""
+    """Apply a function to a single value, or to each of several, and keep the form."""
     return bare({name: function(value) for name, value in by_name(values).items()})

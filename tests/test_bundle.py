@@ -190,7 +190,7 @@ def test_a_model_of_other_inputs_is_refused(picture_table) -> None:
     bundle = small_bundle(picture_table, length=LengthLoader("caption"))
     price = NumericLoader(["price", "length"], mean=[0, 0], scale=[1, 1])
     with pytest.raises(
-        ValueError, match=r"inputs of shapes \[\(1,\)\]. Received: loaders that yield \[\(2,\)\]"
+        ValueError, match=r"inputs of shapes \[\(1,\)\]. Received: loaders with shapes \[\(2,\)\]"
     ):
         mg.Bundle(bundle.model, {"length": price})
 
@@ -264,7 +264,9 @@ def test_a_model_that_a_newer_keras_saved_is_an_error_that_says_so(
         mg.BundleError, match="model.keras is missing, damaged.*Received: path="
     ) as caught:
         mg.load_bundle(tmp_path / "bundle")
-    words = f"It was saved with Keras {saved}, and this is {keras.__version__}, which may lack"
+    words = (
+        f"It was saved with Keras {saved}, and this is {keras.__version__}, which may not support"
+    )
     assert str(caught.value).startswith(words) == told
 
 
@@ -287,7 +289,7 @@ def test_a_bundle_cannot_reach_out_of_its_folder(bundle: mg.Bundle, tmp_path: Pa
     )
     (tmp_path / "run" / "bundle.json").write_text(json.dumps(description))
     with pytest.raises(
-        mg.BundleError, match="must lie in its own folder.*Received: '../secret.json'"
+        mg.BundleError, match="must be in its own folder.*Received: '../secret.json'"
     ):
         mg.load_bundle(tmp_path / "run")
 
@@ -458,7 +460,7 @@ def test_logits_are_no_probabilities(
     for name, units, activation in (("kind", 3, "softmax"), ("tags", 2, "sigmoid")):
         bundle = mg.Bundle(dense(units, None), inputs, targets[name])
         rule = (
-            rf"needs probabilities, in \[0, 1\]; end the model in `target.activation`, "
+            rf"needs probabilities in \[0, 1\]; end the model with `target.activation`, "
             rf"'{activation}'. Received"
         )
         with pytest.raises(ValueError, match=rule):
@@ -609,8 +611,8 @@ def test_a_row_for_which_the_model_puts_out_nan_has_no_prediction_and_says_so() 
         predictions["label"].isna().tolist() == [False, True, False]
         and predictions["error"].notna()["b"]
     )
-    with pytest.raises(ValueError, match="cannot be scored: the model puts out NaN.*index 'b'"):
+    with pytest.raises(ValueError, match="cannot be scored: the model outputs NaN.*index 'b'"):
         bundle.evaluate(table)
     assert bundle.evaluate(table, on_error="skip")["left_out"] == 1
-    with pytest.raises(ValueError, match="puts out NaN for every row: its training has diverged"):
+    with pytest.raises(ValueError, match="outputs NaN for every row: its training diverged"):
         bundle.predict(table.loc[["b", "b"]])

@@ -1,9 +1,9 @@
-"""A trained model together with the loaders and the target that feed it: all that prediction on a
-raw table needs.
+"""A trained model together with its loaders and target: everything needed to predict on a raw
+table.
 
 On disk a bundle is a folder: `model.keras`, `bundle.json` (loaders and target), and a
-`tokenizer.json` for each tokenizer of theirs. There is no pickle in it, and loading one runs no
-code that it brings along.
+`tokenizer.json` for each of their tokenizers. It contains no pickle, and loading it runs no code
+from the bundle.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ class Bundle:
     """A model with its loaders and target.
 
     Args:
-        model: A built Keras model whose inputs take what the loaders yield.
+        model: A built Keras model whose inputs match the loaders' arrays.
         inputs: Input name -> loader, in the order of the model's inputs.
-        target: The target that the model was trained on, or the mapping of target names to targets;
-            None gives raw outputs.
+        target: The target that the model was trained on, or a mapping of target names to targets;
+            None returns raw outputs.
         inputs_as: How the model takes its inputs: "list", "tuple", "dict" by name, or for a single
-            input "array". By default as the model was made to; one with a `call` of its own, as in
-            the batch that it was built with.
+            input "array". By default as the model defines them, or, for a model with its own
+            `call`, as in the batch it was built with.
 
     Raises:
-        ValueError: If the model is not built, its inputs do not have the shapes that the loaders
-            yield, its outputs not those that the target needs, it does not have one output for each
-            of several targets, by their names, or `inputs_as` is something else.
-        TypeError: If a target is something else, or the model, a loader or a target has something
-            that `save` could not write. So make the bundle before training, which may take long: it
-            holds the model itself, and no copy.
+        ValueError: If the model is not built, its inputs do not have the loaders' shapes, its
+            outputs do not have the target's shapes, it does not have one named output for each of
+            several targets, or `inputs_as` is invalid.
+        TypeError: If a target is not a target, or `save` could not write the model, a loader or a
+            target. So create the bundle before a long training: it holds the model itself, not a
+            copy.
     """
 
     def __init__(
@@ -86,26 +86,25 @@ class Bundle:
     ) -> pd.DataFrame:
         """Predict every row of a table.
 
-        A row of which a cell cannot be loaded costs no other its prediction: its own values are
-        missing (NaN), and a last column "error" says why ("load_error" where a class has that
-        name); a warning counts such rows. There is no such column where every row could be loaded.
+        A row with a cell that cannot be loaded does not affect other rows: its own values are
+        missing (NaN), and a last column "error" says why ("load_error" if a class has that name); a
+        warning counts such rows. If every row could be loaded, there is no such column.
 
         Args:
-            table: The columns of the inputs are needed, the target's is not.
-            batch_size: Rows at once.
+            table: It needs the columns of the inputs, but not the target's.
+            batch_size: Rows per batch.
             verbose: 0 for silence, 1 for a progress bar.
 
         Returns:
-            One row for each row of `table`, on its index and in its order; the columns are the
-            target's. For a `ClassLabel`: "label" with the most likely class, and for each class a
-            column of its name with its probability. Of several targets the columns are
+            One row for each row of `table`, with its index and in its order; the columns are the
+            target's. For a `ClassLabel`: "label" with the most likely class, and a column named
+            after each class with its probability. For several targets the columns are
             "{target}.{column}".
 
         Raises:
-            LoadError: If no row at all can be loaded; it names the first one's index, the column
+            LoadError: If no row can be loaded; the message names the first row's index, the column
                 and the path.
-            ValueError: If the model puts out something else than the target's numbers, such as
-                logits.
+            ValueError: If the model's outputs are not what the target needs, such as logits.
         """
         # Not "skip": every row of the table has a row in the result.
         sequence = self._sequence(table, batch_size, on_error="blank")
@@ -146,22 +145,22 @@ class Bundle:
 
         Args:
             table: The columns of the inputs and of the target.
-            batch_size: Rows at once.
+            batch_size: Rows per batch.
             verbose: 0 for silence, 1 for a progress bar.
-            on_error: What becomes of a row of which a cell cannot be loaded: "raise", or "skip" to
+            on_error: What to do with a row with a cell that cannot be loaded: "raise", or "skip" to
                 score the others.
 
         Returns:
             Names and values of the target's scores; for a `ClassLabel` "accuracy",
-            "balanced_accuracy" (the mean of the classes' recalls), "macro_f1" and "log_loss". Of
+            "balanced_accuracy" (the mean of the classes' recalls), "macro_f1" and "log_loss". For
             several targets the names are "{target}.{score}". With "skip" also "left_out", the
-            number of such rows.
+            number of skipped rows.
 
         Raises:
-            LoadError: If a cell cannot be loaded, or a label is missing or unknown; with "skip", if
-                so in every row.
-            ValueError: If there is no target, or the model puts out something else than its
-                numbers, such as logits.
+            LoadError: If a cell cannot be loaded, or a label is missing or unknown; with "skip",
+                only if this is so in every row.
+            ValueError: If there is no target, or the model's outputs are not what it needs, such as
+                logits.
         """
         if self.target is None:
             raise ValueError(
@@ -200,17 +199,17 @@ class Bundle:
         return {**found, "left_out": len(lost)} if on_error == "skip" else found
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bundle into a folder, which may hold other files; an older bundle there is
+        """Write the bundle into a folder, which may contain other files; an older bundle there is
         replaced.
 
-        The optimizer's state is not saved: to go on training later, use `model.save` as well.
+        The optimizer's state is not saved: to continue training later, use `model.save` as well.
 
         Args:
-            path: The folder; it is made if there is none.
+            path: The folder; it is created if it does not exist.
 
         Raises:
-            ValueError: If the model is quantised and Keras could not load it again; then nothing is
-                written.
+            ValueError: If the model is quantised and Keras could not load it again; nothing is
+                written then.
         """
         folder = Path(path)
         with self._written(folder) as temporary:
@@ -223,21 +222,22 @@ class Bundle:
                 os.replace(Path(temporary, name), folder / name)
 
     def try_save(self, path: str | os.PathLike[str]) -> None:
-        """Find out before training whether `save` will work: everything is written into the folder,
-        and removed again.
+        """Find out before training whether `save` will work: write everything into the folder, and
+        remove it again.
 
         Args:
-            path: The folder; it is made if there is none. An older bundle there stays as it is.
+            path: The folder; it is created if it does not exist. An older bundle there is not
+                changed.
 
         Raises:
-            OSError: If the folder cannot be written into, or has no room.
+            OSError: If the folder cannot be written to, or the disk is full.
         """
         folder = Path(path)
         with self._written(folder) as temporary:
             for name in os.listdir(temporary):
                 if Path(folder, name).is_dir():
                     raise IsADirectoryError(
-                        f"A folder is in the way of a file of the bundle: '{folder / name}'"
+                        f"A folder has the name of a file of the bundle: '{folder / name}'"
                     )
 
     @contextmanager

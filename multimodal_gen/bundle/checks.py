@@ -1,8 +1,7 @@
-"""Whether a model, loaders and a target go together: what a `Bundle` makes sure of before it
-predicts, and after.
+"""Whether a model, loaders and a target match: what a `Bundle` checks before and after it predicts.
 
-Shapes are known beforehand only of a model whose layers are a graph. One with a `call` of its own
-shows what it puts out when it has done so.
+Shapes are known in advance only for a model whose layers form a graph. The outputs of a model with
+its own `call` can only be checked once they exist.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _TOLERANCE = 1e-3
 
 
 def structure_of_inputs(model: keras.Model, inputs: Mapping[str, Loader]) -> str:
-    """How a model takes its inputs, as `inputs_as` says it; "list" where it does not tell."""
+    """How a model takes its inputs, as a value of `inputs_as`; "list" if that is not known."""
     taken = structure(model, "input")
     # What Keras notes of the first batch that a model with a `call` of its own was given.
     shape = (model.get_build_config() or {}).get("input_shape")
@@ -44,15 +43,15 @@ def structure_of_inputs(model: keras.Model, inputs: Mapping[str, Loader]) -> str
 
 
 def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Targets) -> None:
-    """Compare a model's inputs with what loaders yield, and its outputs with what a target needs.
+    """Compare a model's inputs with the loaders' arrays, and its outputs with what a target needs.
 
     Raises:
         ValueError: If they differ, or the model is not built.
-        TypeError: If a target is something else.
+        TypeError: If a target is not a target.
     """
     if not model.built:
         raise ValueError(
-            "The model has no weights yet: fit it, or call it on a batch first, as in "
+            "The model has no weights yet: fit it or call it on a batch first, as in "
             f"`model(sequence[0][0])`. Received: an unbuilt {type(model).__name__} {model.name!r}"
         )
     taken, specs = structure(model, "input"), with_masks(inputs)
@@ -75,7 +74,7 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
     # A model with a `call` of its own does not say what it takes.
     if expected and not fits:
         raise ValueError(
-            f"The model takes inputs of shapes {expected}. Received: loaders that yield {given}"
+            f"The model takes inputs of shapes {expected}. Received: loaders with shapes {given}"
         )
     for one in target.values() if isinstance(target, Mapping) else [target]:
         if not isinstance(one, Target | None):
@@ -89,10 +88,10 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
 
 
 def call_once(model: keras.Model, inputs: Mapping[str, Loader], inputs_as: str) -> None:
-    """Call a model on one row of zeros: Keras exports to ONNX only what was called in the same
-    process.
+    """Call a model on one row of zeros, because Keras exports to ONNX only what was called in the
+    same process.
 
-    A model that cannot take such a row is left as it is.
+    A model that cannot take such a row is skipped.
 
     Args:
         model: The model.
@@ -108,40 +107,38 @@ def call_once(model: keras.Model, inputs: Mapping[str, Loader], inputs_as: str) 
 
 
 def check_outputs(outputs: Any, target: Targets) -> None:
-    """Make sure that what a model has put out is what a target can make sense of.
+    """Make sure that a model's outputs are what a target needs.
 
     Args:
         outputs: An array, or a mapping of names to arrays.
         target: The target, several by name, or None.
 
     Raises:
-        ValueError: If there are other outputs, of other shapes, NaN for every row, or no
-            probabilities where they are needed.
+        ValueError: If the outputs have other names or shapes, are NaN for every row, or are not
+            probabilities although the target needs them.
     """
     check_shapes(map_outputs(lambda array: array.shape[1:], outputs), target)
     for name, one, array in () if target is None else paired(target, outputs):
         # NaN in single rows is reported row by row, by `rows_of_nan`.
         if np.isnan(array).all():
             raise ValueError(
-                "The model puts out NaN for every row: its training has diverged, or its weights "
-                f"were never loaded. Received: outputs{name} of {len(array):,} rows"
+                "The model outputs NaN for every row: its training diverged, or its weights were "
+                f"never loaded. Received: outputs{name} of {len(array):,} rows"
             )
         probable = one.class_names and one.activation in ("sigmoid", "softmax")
         if probable and (np.nanmin(array) < -_TOLERANCE or np.nanmax(array) > 1 + _TOLERANCE):
             raise ValueError(
-                f"A {type(one).__name__} needs probabilities, in [0, 1]; end the model in "
+                f"A {type(one).__name__} needs probabilities in [0, 1]; end the model with "
                 f"`target.activation`, {one.activation!r}. Received: outputs{name} from "
                 f"{np.nanmin(array):g} to {np.nanmax(array):g}"
             )
 
 
 def rows_of_nan(outputs: Any) -> dict[int, str]:
-    """Position of a row for which a model puts out NaN -> what that means."""
+    """Position of each row for which a model outputs NaN -> what that means."""
     arrays = outputs.values() if isinstance(outputs, Mapping) else [outputs]
     broken = [np.isnan(array.reshape(len(array), -1)).any(axis=1) for array in arrays]
-    reason = (
-        "the model puts out NaN for this row; look at its numbers for one that is far too large"
-    )
+    reason = "the model outputs NaN for this row; check its numbers for one that is far too large"
     return dict.fromkeys(np.flatnonzero(np.logical_or.reduce(broken)).tolist(), reason)
 
 

@@ -1,8 +1,8 @@
-"""The part of a bundle that is not the model: `bundle.json`, which describes loaders and targets,
-and tokenizer files.
+"""The parts of a bundle other than the model: tokenizer files, and `bundle.json`, which describes
+loaders and targets.
 
-What is written here holds names and numbers only. Reading builds objects of this package's classes,
-of those that Keras knows by registration, and of those that the caller hands in, and nothing else.
+These files contain names and numbers only. Reading them builds only objects of this package's
+classes, of classes registered with Keras, and of classes that the caller passes in.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def check_description(inputs: Mapping[str, Loader], target: Targets) -> None:
     """Make sure that loaders and targets can be written.
 
     Raises:
-        TypeError: If one has an argument that is not JSON, such as a function; it names which.
+        TypeError: If one has an argument that is not JSON, such as a function; the message names
+            it.
     """
     named: dict[str, Any] = {f"inputs[{name!r}]": loader for name, loader in inputs.items()}
     if isinstance(target, Mapping):
@@ -46,7 +47,7 @@ def check_description(inputs: Mapping[str, Loader], target: Targets) -> None:
             # NaN is not JSON, though Python would write it.
             json.dumps(serialize(one), allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise TypeError(f"A bundle of this could not be saved. {error}, in {name}") from error
+            raise TypeError(f"This bundle could not be saved. {error}, in {name}") from error
 
 
 def write_description(
@@ -89,7 +90,7 @@ def read_description(
         folder: The folder.
         custom_objects: Class name -> class, for those that are not this package's or registered
             with Keras.
-        directory: Where relative paths start from now on; by default where they did.
+        directory: The new base folder of relative paths; by default the old one.
 
     Raises:
         BundleError: If the folder is not a bundle, is damaged, or names an unknown class.
@@ -106,8 +107,8 @@ def read_description(
     if not isinstance(description, dict) or description.get("format") != _FORMAT:
         found = description.get("format") if isinstance(description, dict) else None
         raise BundleError(
-            f"This version reads bundles of format {_FORMAT}; it was written by another version. "
-            f"Received: format={found!r}, {received}"
+            f"This version reads bundles of format {_FORMAT}; this one was written by another "
+            f"version. Received: format={found!r}, {received}"
         )
     try:
         _move_in_tokenizers(description, folder)
@@ -128,7 +129,7 @@ def read_description(
         raise placed(error, folder) from error
     except FileNotFoundError as error:
         raise BundleError(
-            f"The bundle is not whole: there is no {error.filename!r}. Received: {received}"
+            f"The bundle is incomplete: {error.filename!r} is missing. Received: {received}"
         ) from None
     except Exception as error:
         # Whatever it makes constructors and the tokenizers library complain about.
@@ -136,8 +137,7 @@ def read_description(
 
 
 def by_newer_keras(error: BundleError, folder: Path) -> BundleError:
-    """The error of a model that cannot be loaded, which says so where a newer Keras than the
-    running one saved it.
+    """The error for a model that cannot be loaded; it says so if a newer Keras saved the model.
 
     Args:
         error: The error.
@@ -154,8 +154,8 @@ def by_newer_keras(error: BundleError, folder: Path) -> BundleError:
     ):
         return error
     return BundleError(
-        f"It was saved with Keras {saved}, and this is {running}, which may lack what is in it: "
-        f"install {saved} or a newer one. {error}"
+        f"It was saved with Keras {saved}, and this is {running}, which may not support everything "
+        f"in it: install {saved} or newer. {error}"
     )
 
 
@@ -208,8 +208,8 @@ def _move_in_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
             continue
         if not isinstance(file, str) or not _TOKENIZER.fullmatch(file):
             raise BundleError(
-                'A bundle\'s tokenizer must lie in its own folder, as "tokenizer.json". Received: '
-                f"{file!r}"
+                "A bundle's tokenizer must be in its own folder, as "
+                f'"tokenizer.json". Received: {file!r}'
             )
         config["tokenizer_json"] = read_text(folder / file)
 
@@ -217,12 +217,12 @@ def _move_in_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
 def _take_no_permissions(
     description: Mapping[str, Any], directory: str | os.PathLike[str] | None
 ) -> None:
-    """What a loader may open over a network is for the caller to say, not for a file."""
+    """The caller decides what a loader may open over a network, not the file."""
     for config in _configs(description, ("ArrayLoader", "ImageLoader")):
         config.pop("protocols", None)
         saved = config.get("directory")
         if directory is None and isinstance(saved, str) and "://" in saved:
             raise BundleError(
-                "The pictures of this bundle lie at a URL, which is opened only where you say so: "
-                f"pass it as `directory`, or another place. Received: directory={saved!r}"
+                "The pictures of this bundle are at a URL, which is opened only if you allow it: "
+                f"pass it, or another location, as `directory`. Received: directory={saved!r}"
             )

@@ -1,6 +1,4 @@
-"""Reading the files of a bundle that may come from a stranger: only regular ones, of bounded size
-and depth.
-"""
+"""Read the files of an untrusted bundle: only regular files, of limited size and depth."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ _MOST_DEPTH = 200
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[None]:
-    """Make a folder, and those above it; where an error follows, what was made is removed if it is
-    empty.
-    """
+    """Make a folder and its parents; if an error follows, remove the new folders that are empty."""
     made = []
     for one in (folder, *folder.parents):
         if one.exists():
@@ -42,7 +38,7 @@ def new_folder(folder: Path) -> Iterator[None]:
 
 
 def check_file(path: Path) -> int:
-    """Make sure that a path names a regular file and no link, and say how many bytes it has.
+    """Make sure that a path names a regular file and not a link, and return its size in bytes.
 
     Raises:
         BundleError: If it is something else.
@@ -52,9 +48,9 @@ def check_file(path: Path) -> int:
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
         what = (
-            "a link, which may lead anywhere; copy the file it leads to"
+            "a link, which may lead anywhere; replace it with the file it leads to"
             if path.is_symlink()
-            else "no file"
+            else "not a file"
         )
         raise BundleError(
             f"A bundle must consist of regular files. Received: {path.name} is {what}"
@@ -66,7 +62,7 @@ def read_text(path: Path) -> str:
     """The text in a file of a bundle.
 
     Raises:
-        BundleError: If it is no regular file, or very large.
+        BundleError: If it is not a regular file, or is very large.
         OSError: If it cannot be read.
         UnicodeDecodeError: If it is not UTF-8.
     """
@@ -81,10 +77,10 @@ def parse_json(text: str | bytes, name: str) -> Any:
 
     Args:
         text: The JSON.
-        name: What it is called in errors.
+        name: Its name in errors.
 
     Raises:
-        BundleError: If it is none, very long, or nested too deeply.
+        BundleError: If it is not valid, very long, or nested too deeply.
     """
     if len(text) > MOST_JSON:
         raise BundleError(f"{name} must have at most {MOST_JSON:,} bytes. Received: {len(text):,}")
@@ -117,10 +113,10 @@ def parse_json(text: str | bytes, name: str) -> Any:
 
 
 def _too_deep(name: str) -> BundleError:
-    return BundleError(f"{name} must be nested at most {_MOST_DEPTH} deep. Received: more")
+    return BundleError(f"{name} must be nested at most {_MOST_DEPTH} levels deep. Received: more")
 
 
 def placed(error: BundleError, folder: str | os.PathLike[str]) -> BundleError:
-    """The same error, which names the bundle's folder too."""
+    """The same error, naming the bundle's folder too."""
     text, path = str(error), f"path={os.fspath(folder)!r}"
     return BundleError(f"{text}, {path}" if "Received: " in text else f"{text} Received: {path}")

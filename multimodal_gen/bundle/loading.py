@@ -1,4 +1,4 @@
-"""A bundle opened again: its files are checked, its loaders made, and its model loaded."""
+"""Load a bundle: check its files, make its loaders, and load its model."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def load_bundle(
 ) -> Bundle:
     """Read a bundle that `Bundle.save` wrote.
 
-    The model comes uncompiled: `predict` and `evaluate` of the bundle need no more, and to train
-    on, compile it again.
+    The model is not compiled: `predict` and `evaluate` of the bundle do not need it. To continue
+    training, compile the model again.
 
     Args:
         path: The folder.
-        directory: Where the relative paths of pictures and arrays start from now on; by default
-            where they did in training.
-        custom_objects: Class name -> class, for loaders, layers and other classes that are not this
-            package's or Keras's own and not registered with
+        directory: The new base folder of relative paths of pictures and arrays; by default the one
+            used in training.
+        custom_objects: Class name -> class, for loaders, layers and other classes that are neither
+            this package's nor Keras's own, and not registered with
             `keras.saving.register_keras_serializable`.
 
     Raises:
@@ -53,7 +53,7 @@ def load_bundle(
         bundle = Bundle(model, inputs, target, inputs_as=inputs_as)
     except (TypeError, ValueError) as error:
         raise BundleError(
-            f"bundle.json and model.keras do not go together: {error}, path={os.fspath(path)!r}"
+            f"bundle.json and model.keras do not match: {error}, path={os.fspath(path)!r}"
         ) from error
     if not isinstance(model, multimodal_gen.models.FusionModel):
         # Which does so itself, and only when it is exported.

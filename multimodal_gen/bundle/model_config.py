@@ -1,8 +1,8 @@
-"""Refuses a model's description that could run code, read files or take all memory.
+"""Rejects a model description that could run code, read files or take all memory.
 
-The description is `config.json` in `model.keras` and may come from a stranger. Keras refuses what
+The description is `config.json` in `model.keras` and may come from a stranger. Keras rejects what
 it knows to be dangerous, and each release adds to that list. So here only what is known to be
-harmless passes: layers and functions of Keras, and classes that are registered or given.
+harmless is allowed: layers and functions of Keras, and classes that are registered or passed in.
 """
 
 from __future__ import annotations
@@ -49,37 +49,40 @@ _COUNTS = ("units", "filters", "input_dim", "output_dim", "key_dim")
 
 
 def check_model_config(model: keras.Model) -> None:
-    """Make sure that the description of a model can be written, and warn if `load_bundle` would
-    refuse it.
+    """Make sure that a model's description can be written, and warn if `load_bundle` would reject
+    it.
 
     Args:
         model: The model, uncompiled.
 
     Raises:
-        TypeError: If a layer cannot be described, such as one with arguments and no `get_config`.
+        TypeError: If a layer cannot be described, such as one with arguments but without
+            `get_config`.
     """
     try:
         text = json.dumps(keras.saving.serialize_keras_object(model))
     except Exception as error:
         reason = " ".join(str(error).split())
         raise TypeError(
-            "A bundle of this could not be saved, as the model cannot be described. Give its own "
-            f"layers a `get_config`, and numbers and texts as arguments. {type(error).__name__}: "
-            f"{reason.rstrip('.')}. Received: a model {model.name!r}"
+            "This bundle could not be saved, because the model cannot be described. Give your own "
+            "layers a `get_config`, and pass only numbers and texts as their arguments. "
+            f"{type(error).__name__}: {reason.rstrip('.')}. Received: a model {model.name!r}"
         ) from error
     found = {value.get("class_name") for value in objects(json.loads(text))}
     code = next((name for name in _CODE if name in found), None)
     if code is not None:
         warnings.warn(
-            f"`load_bundle` will refuse this model, as a {code} runs code that comes with the "
-            "file. Make it a layer class of its own before you train. Received: a model "
+            f"`load_bundle` will reject this model, because a {code} runs code from the file. "
+            "Replace it with your own layer class before training. Received: a model "
             f"{model.name!r}",
             stacklevel=3,
         )
 
 
 def objects(config: Any) -> Iterator[dict[str, Any]]:
-    """All mappings in a value; without recursion, as a stranger's may be nested endlessly."""
+    """All mappings in a value, without recursion, because an untrusted one may be nested very
+    deeply.
+    """
     waiting = [config]
     while waiting:
         value = waiting.pop()
@@ -91,7 +94,7 @@ def objects(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
-    """Refuse a mapping of a model's description that could make Keras run code, import a module or
+    """Reject a mapping in a model's description that could make Keras run code, import a module or
     open a file.
     """
     if "class_name" not in value:
@@ -104,20 +107,20 @@ def check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
         return
     if name in _CODE:
         raise BundleError(
-            f"model.keras holds a {name}, which runs code that comes with it. Make it a layer "
-            f"class of its own, and pass that as `custom_objects`. Received: class_name={name!r}"
+            f"model.keras contains a {name}, which runs code from the file. Replace it with your "
+            f"own layer class, and pass that as `custom_objects`. Received: class_name={name!r}"
         )
     if not isinstance(name, str) or not (module is None or _is_keras(module, name)):
         raise BundleError(
-            f"model.keras is made of classes that were not given in `custom_objects`: {name!r} of "
-            f"{module!r} is none of Keras's layers, and not registered. Received: "
+            f"model.keras contains classes that are not in `custom_objects`: {name!r} of "
+            f"{module!r} is not one of Keras's layers, and not registered. Received: "
             f"class_name={name!r}, module={module!r}"
         )
     for argument in _FILES:
         if isinstance(config, dict) and isinstance(config.get(argument), str):
             raise BundleError(
-                f"model.keras names a file that a {name} would read. Give the layer what is in it, "
-                f"and save again. Received: {argument}={config[argument]!r}"
+                f"model.keras names a file that a {name} would read. Pass the file's content to "
+                f"the layer, and save again. Received: {argument}={config[argument]!r}"
             )
 
 
@@ -137,10 +140,9 @@ def _is_keras(module: Any, name: str) -> bool:
 
 
 def check_numbers(value: Mapping[str, Any], stored: int) -> None:
-    """Refuse a layer that says of itself that it has more weights than the file.
+    """Reject a layer that claims to have more weights than the file.
 
-    A description that cannot be built to its end can still be built as far as a layer that takes
-    all memory.
+    A description that fails to build can still get as far as a layer that takes all memory.
     """
     config = value.get("config")
     for name in _COUNTS:
@@ -153,9 +155,7 @@ def check_numbers(value: Mapping[str, Any], stored: int) -> None:
 
 
 def check_size(config: Any, given: Mapping[str, type], stored: int) -> None:
-    """Refuse a description of layers that would take far more memory than the weights that come
-    with them.
-    """
+    """Reject a description whose layers would take far more memory than the stored weights."""
     found: list[int] = []
 
     def count() -> None:

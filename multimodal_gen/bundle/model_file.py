@@ -1,8 +1,8 @@
 """Checks the archive and the weights of `model.keras`, then lets Keras load it.
 
 The file is a zip archive with a description in JSON and weights in HDF5, and may come from a
-stranger. Here the archive's members and the weights are checked: plain arrays, and no more than the
-file holds. `model_config.py` checks the description, which is where code could hide.
+stranger. This file checks the archive's members and the weights: plain arrays, not larger than the
+file. `model_config.py` checks the description, where code could hide.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _MEMBER = re.compile(
 
 
 def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.Model:
-    """Load a model that `keras.Model.save` wrote, uncompiled, if all that its file holds is known
-    to be harmless.
+    """Load a model that `keras.Model.save` wrote, uncompiled, if everything in its file is known to
+    be harmless.
 
     Args:
         path: The file.
-        custom_objects: Class name -> class, for those that are neither Keras's nor registered.
+        custom_objects: Class name -> class, for classes that are neither Keras's nor registered.
 
     Raises:
-        BundleError: If the file is no model, is damaged, or holds anything else.
+        BundleError: If the file is not a model, is damaged, or contains anything else.
     """
     given = dict(custom_objects or {})
     try:
@@ -60,7 +60,7 @@ def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.M
     except Exception as error:
         reason = (str(error) or type(error).__name__).rstrip(".")
         raise BundleError(
-            "model.keras is missing, damaged, or made of classes that were not given in "
+            "model.keras is missing, damaged, or contains classes that are not in "
             f"`custom_objects`: {reason}."
         ) from error
 
@@ -80,14 +80,14 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     # Keras stores members uncompressed, so weights larger than the file are a zip bomb.
     if weights > size or others > MOST_JSON:
         raise BundleError(
-            "model.keras must hold its weights uncompressed, and besides them at most "
-            f"{MOST_JSON:,} bytes. Received: {weights:,} bytes of weights and {others:,} others, "
-            f"once unpacked, in a file of {size:,}"
+            f"model.keras must hold its weights uncompressed, and at most {MOST_JSON:,} other "
+            f"bytes. Received: {weights:,} bytes of weights and {others:,} others, when unpacked, "
+            f"in a file of {size:,}"
         )
 
 
 def _check_weights(file: io.BytesIO) -> int:
-    """Look through weights in HDF5; how many numbers they are."""
+    """Check weights in HDF5, and return how many numbers they have."""
     import h5py
 
     with h5py.File(file, "r") as root:
@@ -102,7 +102,7 @@ def _check_weights(file: io.BytesIO) -> int:
                 value = group[name]
                 # Two names of one group, or of a group that holds itself.
                 if h5py.h5o.get_info(value.id).addr in seen:
-                    raise _bad_weights(f"{value.name} stands there twice")
+                    raise _bad_weights(f"{value.name} appears twice")
                 seen.add(h5py.h5o.get_info(value.id).addr)
                 if isinstance(value, h5py.Group):
                     groups.append(value)
@@ -133,14 +133,14 @@ def _bad_weights(what: str) -> BundleError:
 
 
 def check_quantized(model: keras.Model, path: Path) -> None:
-    """Try whether a file that a quantised model was just saved to gives the same model back.
+    """Check that a file to which a quantised model was just saved loads as the same model.
 
-    Keras saves every such model, and cannot load all of them: of attention it keeps numbers that it
-    has no place for when it reads them. A model without quantised layers passes unread.
+    Keras saves every such model, but cannot load all of them: for attention it writes numbers that
+    it cannot read back. A model without quantised layers is not read.
 
     Args:
         model: The model.
-        path: The file, written a moment ago.
+        path: The file, just written.
 
     Raises:
         ValueError: If it cannot be loaded, or has other weights.
@@ -170,18 +170,18 @@ def check_quantized(model: keras.Model, path: Path) -> None:
         blocks = sorted({type(layer).__name__ for layer in quantized})
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise ValueError(
-            "Keras can save this quantised model, but not load it again. Save the bundle before "
+            "Keras can save this quantised model, but not load it. Save the bundle before "
             "`quantize`, and quantise after loading, as in "
             "`load_bundle(path).model.quantize('int8')`; or export the quantised model with "
-            f"`model.export`. Received: {model.name!r} with quantised layers of the types "
-            f"{blocks}; {reason}"
+            f"`model.export`. Received: {model.name!r} with quantised layers of types {blocks}; "
+            f"{reason}"
         ) from error
 
 
 @contextmanager
 def uncompiled(model: keras.Model) -> Iterator[None]:
-    """Have a model save without its optimizer, whose state is twice the size of the weights and
-    predicts nothing.
+    """Save a model without its optimizer, whose state is twice the size of the weights and not
+    needed to predict.
     """
     if not model.compiled:
         yield

@@ -1,4 +1,4 @@
-"""A model's outputs as the columns that people read: by target, and by class or number."""
+"""A model's outputs as readable columns: by target, and by class or number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multimodal_gen.loaders.targets.base import Target
 
 
 def columns_of(outputs: Any, target: Target | Mapping[str, Target] | None) -> Any:
-    """Column -> values of the outputs, as their target decodes them; without one, raw numbers."""
+    """Column -> values of the outputs, decoded by their target; without one, raw numbers."""
     if isinstance(target, Target):
         return target.decode_outputs(outputs)
     if target is not None:
@@ -21,7 +21,7 @@ def columns_of(outputs: Any, target: Target | Mapping[str, Target] | None) -> An
 
 
 def flat(tables: Mapping[str, Mapping[Any, Any]]) -> dict[str, Any]:
-    """The columns of several targets, each as "{target}.{column}"."""
+    """The columns of several targets, named "{target}.{column}"."""
     return {
         f"{name}.{column}": values
         for name, table in tables.items()

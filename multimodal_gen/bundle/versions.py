@@ -1,4 +1,4 @@
-"""Which version of a package is running, as it stands in bundles and in the scores of a run."""
+"""The running version of a package, as written into bundles and the scores of a run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ def running_version(name: str) -> str:
     """The version of a package that can be imported.
 
     A package that was copied onto `sys.path` has no metadata, and one that was installed twice may
-    have those of the other copy; so the package itself is asked first.
+    have those of the other copy. So the package's own `__version__` comes first.
 
     Args:
-        name: What it is imported as.
+        name: Its import name.
 
     Returns:
-        Its version, or "unknown" where neither it nor its metadata say.
+        Its version, or "unknown" if neither the package nor its metadata have it.
     """
     found = getattr(importlib.import_module(name), "__version__", None)
     if found is not None:
