@@ -183,14 +183,17 @@ def test_a_plan_survives_pickling_without_its_order() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": "16"}, "`batch_size` must be an integer. Received: batch_size='16'"),
+        (
+            {"batch_size": "16"},
+            "`batch_size` must be a positive integer. Received: batch_size='16'",
+        ),
         ({"batch_size": 2, "seed": None}, "`seed` must be an integer"),
-        ({"batch_size": 0}, "`batch_size` must be positive. Received: batch_size=0"),
+        ({"batch_size": 0}, "`batch_size` must be a positive integer. Received: batch_size=0"),
         ({"batch_size": 2, "seed": -1}, "`seed` must be an integer in .* Received: seed=-1"),
         ({"batch_size": 3, "world_size": 2}, "must be a multiple of `world_size`"),
         (
             {"batch_size": 2, "rank": 2, "world_size": 2},
-            "`rank` in .0, world_size.*Received: rank=2",
+            "`rank` must be an integer in .0, world_size.*Received: rank=2",
         ),
         (
             {"batch_size": 20, "drop_remainder": True},

@@ -513,7 +513,7 @@ assert not {"matplotlib.pyplot", "keras", "tensorflow"} & set(sys.modules), "imp
 
 
 def test_a_grid_of_no_cells_is_refused(picture_table: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="Received: rows=0, columns=4"):
+    with pytest.raises(ValueError, match="`rows` must be a positive integer. Received: rows=0"):
         mg.show_batch(make_sequence(picture_table, tmp_path), rows=0)
 
 

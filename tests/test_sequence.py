@@ -262,7 +262,7 @@ def test_columns_are_checked_when_the_sequence_is_built(picture_table, inputs, t
         ({"threads": 2.5}, "Received: .*threads=2.5"),
         ({"max_queue_size": None}, "Received: max_queue_size=None"),
         ({"cache": ""}, "`cache` must be a directory, or None"),
-        ({"batch_size": 0}, "`batch_size` must be positive"),
+        ({"batch_size": 0}, "`batch_size` must be a positive integer"),
     ],
 )
 def test_arguments_out_of_range_are_named(

@@ -33,7 +33,7 @@ from multimodal_gen.inspection.letters import fonts, readable
 from multimodal_gen.inspection.row_text import add_inputs, add_target
 from multimodal_gen.inspection.verdicts import verdicts_on
 from multimodal_gen.loaders import Loader
-from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.checks import check_positive, check_switches
 from multimodal_gen.spec import with_masks
 
 if TYPE_CHECKING:
@@ -242,8 +242,5 @@ def _named(loaders: Mapping[str, Loader], inputs: Any) -> dict[str, np.ndarray]:
 
 def _checked_grid(rows: int, columns: int | None, default: int) -> int:
     columns = default if columns is None else columns
-    if rows < 1 or columns < 1:
-        raise ValueError(
-            f"`rows` and `columns` must be at least 1. Received: rows={rows!r}, columns={columns!r}"
-        )
+    check_positive(rows=rows, columns=columns)
     return columns

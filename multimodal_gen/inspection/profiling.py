@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from multimodal_gen.loaders.stages import Stopwatch
+from multimodal_gen.rows.checks import check_positive
 
 if TYPE_CHECKING:
     from multimodal_gen.sequence.sequence import MultimodalSequence
@@ -109,8 +110,8 @@ def profile(
     """
     if num_batches is None and sequence.num_batches is None:
         raise ValueError("An endless sequence needs `num_batches`. Received: num_batches=None")
-    if num_batches is not None and num_batches < 1:
-        raise ValueError(f"`num_batches` must be positive. Received: num_batches={num_batches!r}")
+    if num_batches is not None:
+        check_positive(num_batches=num_batches)
     count = min(
         num_batches or sequence.plan.num_batches, sequence.num_batches or sequence.plan.num_batches
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from multimodal_gen.rows.checks import check_seed
+from multimodal_gen.rows.checks import check_positive, check_seed
 
 # Beyond 32 bits: the streams of cells are checksums of column names, and have 32.
 _ORDER_STREAM = zlib.crc32(b"order of rows") + (1 << 32)
@@ -54,24 +54,17 @@ class Plan:
     _orders: _OrderCache = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "rank", "world_size"):
-            if not isinstance(getattr(self, name), int | np.integer):
-                raise ValueError(
-                    f"`{name}` must be an integer. Received: {name}={getattr(self, name)!r}"
-                )
+        check_positive(batch_size=self.batch_size, world_size=self.world_size)
         if self.weights is not None and not self.shuffle:
             raise ValueError(
                 "Rows drawn by weight cannot keep the table's order; use `shuffle=True`. Received: "
                 "shuffle=False"
             )
-        if self.batch_size < 1:
-            raise ValueError(
-                f"`batch_size` must be positive. Received: batch_size={self.batch_size!r}"
-            )
         check_seed(self.seed)
-        if self.world_size < 1 or not 0 <= self.rank < self.world_size:
+        whole = isinstance(self.rank, int | np.integer)
+        if not whole or not 0 <= self.rank < self.world_size:
             raise ValueError(
-                "`world_size` must be positive and `rank` in [0, world_size). "
+                "`rank` must be an integer in [0, world_size). "
                 f"Received: rank={self.rank!r}, world_size={self.world_size!r}"
             )
         if self.batch_size % self.world_size:

@@ -24,6 +24,7 @@ from multimodal_gen.loaders.text.ngrams import NgramEncoder
 from multimodal_gen.loaders.text.tokens import TokenEncoder
 from multimodal_gen.loaders.text.vocabulary import train_tokenizer
 from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.spec import ArraySpec
 
 
@@ -141,6 +142,8 @@ class TextLoader(Loader):
             ValueError: If there is no text to learn from, an argument is not one of those named, or
                 `vocabulary_size` is smaller than the number of letters.
         """
+        # Before all texts are read, which may take a while.
+        check_choice("output_mode", output_mode, ("tokens", "ngrams"))
         texts = texts_of(column, texts)
         if not any(text.strip() for text in texts):
             raise ValueError(
@@ -155,10 +158,6 @@ class TextLoader(Loader):
                 ),
                 augment=augment,
                 missing=missing,
-            )
-        if output_mode != "tokens":
-            raise ValueError(
-                f'`output_mode` must be "tokens" or "ngrams". Received: output_mode={output_mode!r}'
             )
         trained = train_tokenizer(
             texts, model=model, vocabulary_size=vocabulary_size, lowercase=lowercase
