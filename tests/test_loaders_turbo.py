@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
 
@@ -167,13 +168,72 @@ def test_turbo_keeps_the_contract_of_a_loader(tmp_path: Path) -> None:
     assert loader.read_config() != loader.replace(decoder="pillow").read_config()
 
 
-def test_turbo_interpolates_bilinearly_only() -> None:
-    with pytest.raises(
-        ValueError, match=r"\"turbo\" interpolates \"bilinear\" only.*interpolation='area'"
-    ):
-        mg.ImageLoader("image", decoder="turbo", interpolation="area")
-    with pytest.raises(ValueError, match="decoder='fast'"):
+@pytest.mark.parametrize(
+    ("interpolation", "way"),
+    [
+        ("nearest", 'For a mask, use decoder="pillow": the loader of its picture may keep'),
+        ("area", 'Use interpolation="bilinear", or decoder="pillow" for \'area\''),
+        ("bicubic", 'Use interpolation="bilinear", or decoder="pillow" for \'bicubic\''),
+    ],
+)
+def test_turbo_interpolates_bilinearly_only_and_says_what_to_change(
+    interpolation: str, way: str
+) -> None:
+    with pytest.raises(ValueError, match='interpolates "bilinear" only') as refused:
+        mg.ImageLoader("image", decoder="turbo", interpolation=interpolation)
+    assert way in str(refused.value)
+    received = f"Received: decoder='turbo', interpolation={interpolation!r}"
+    assert str(refused.value).endswith(received)
+    with pytest.raises(ValueError, match='must be "pillow" or "turbo". Received: decoder=\'fast\''):
         mg.ImageLoader("image", decoder="fast")
+
+
+@pytest.mark.parametrize("as_target", [False, True])
+def test_a_mask_on_pillow_moves_with_a_picture_on_turbo(as_target: bool, tmp_path: Path) -> None:
+    # A disc and a bar, so that turns and flips are seen; the mask holds ids, the photo white.
+    y, x = np.mgrid[0:120, 0:160]
+    shape = ((x - 50) ** 2 + (y - 40) ** 2 < 25**2) | ((x > 90) & (y > 80) & (y < 100))
+    Image.fromarray(np.where(shape, 255, 0).astype("uint8")).convert("RGB").save(
+        tmp_path / "photo.jpg", quality=95
+    )
+    Image.fromarray(np.where(shape, 3, 0).astype("uint8")).save(tmp_path / "mask.png")
+    table = pd.DataFrame({"photo": ["photo.jpg"] * 24, "mask": "mask.png"})
+    photo = mg.ImageLoader(
+        "photo",
+        directory=tmp_path,
+        image_size=(96, 96),
+        decoder="turbo",
+        augment=[
+            mg.augment.RandomFlip("horizontal_and_vertical"),
+            mg.augment.RandomRotation(0.2, fill_mode="constant", fill_value=0),
+            mg.augment.RandomResizedCrop((0.5, 1.0)),
+        ],
+    )
+    mask = mg.ImageLoader(
+        "mask",
+        directory=tmp_path,
+        image_size=(96, 96),
+        color_mode="grayscale",
+        interpolation="nearest",
+        vary_with=photo,
+    )
+    if as_target:
+        data = mg.MultimodalSequence(
+            table, {"photo": photo}, mg.InputTarget(mask), batch_size=24, shuffle=True
+        )
+        (photos,), masks = data[0]
+        masks = np.rint(masks * 255)
+    else:
+        inputs = {"photo": photo, "mask": mask}
+        data = mg.MultimodalSequence(table, inputs, batch_size=24, shuffle=True)
+        ((photos, masks),) = data[0]
+    assert set(np.unique(masks)) == {0, 3}
+    assert len({one.tobytes() for one in masks}) > 20
+    apart = ((photos[..., 0] > 127) != (masks[..., 0] == 3)).mean(axis=(1, 2))
+    # Only pixels on the outline may differ: a shift of both by one pixel would be three times that.
+    assert apart.max() < 0.02
+    moved = np.roll(masks[..., 0] == 3, 2, axis=2)
+    assert ((photos[..., 0] > 127) != moved).mean(axis=(1, 2)).min() > 0.02
 
 
 def test_without_its_libraries_turbo_says_what_to_install() -> None:

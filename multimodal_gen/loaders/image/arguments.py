@@ -104,8 +104,17 @@ def check_operations(augment: Sequence[Any]) -> None:
 
 def check_decoder(decoder: Any, interpolation: Any) -> None:
     """Refuse an unknown decoder, or one that lacks this interpolation."""
-    if decoder not in ("pillow", "turbo") or (decoder == "turbo" and interpolation != "bilinear"):
+    received = f"Received: decoder={decoder!r}, interpolation={interpolation!r}"
+    if decoder not in ("pillow", "turbo"):
+        raise ValueError(f'`decoder` must be "pillow" or "turbo". {received}')
+    if decoder == "turbo" and interpolation == "nearest":
         raise ValueError(
-            '`decoder` must be "pillow" or "turbo", and "turbo" interpolates "bilinear" only. '
-            f"Received: decoder={decoder!r}, interpolation={interpolation!r}"
+            'decoder="turbo" interpolates "bilinear" only. For a mask, use decoder="pillow": the '
+            'loader of its picture may keep decoder="turbo", also where the mask has `vary_with`. '
+            f'Otherwise use interpolation="bilinear". {received}'
+        )
+    if decoder == "turbo" and interpolation != "bilinear":
+        raise ValueError(
+            f'decoder="turbo" interpolates "bilinear" only. Use interpolation="bilinear", or '
+            f'decoder="pillow" for {interpolation!r}. {received}'
         )
