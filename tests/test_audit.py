@@ -174,7 +174,7 @@ def test_parts_may_be_given_as_tables_and_labels_that_training_rows_lack_are_uns
     assert report.clean(table[12:]).index.tolist() == [
         name for name in table.index[12:] if name != "row-20"
     ]
-    with pytest.raises(mg.TableError, match="Only rows that were audited .* Received: index 'new'"):
+    with pytest.raises(mg.TableError, match="Only audited rows can be .* Received: index 'new'"):
         report.clean(table.rename(index={"row-0": "new"}))
 
 
@@ -187,7 +187,7 @@ def test_captions_that_give_the_class_away_are_told_from_those_that_do_not(tmp_p
     ]
     notes = audited(table, tmp_path).notes
     assert any(
-        "100% of the captions hold the name" in note and "100% of the classes" in note
+        "100% of the captions contain the name" in note and "100% of the classes" in note
         for note in notes
     )
 
@@ -210,7 +210,7 @@ def test_ignored_kinds_are_no_problems_and_other_words_are_refused(tmp_path: Pat
     assert audited(table, tmp_path).counts == {"empty caption": 1}
     assert audited(table, tmp_path, ignore=["empty caption"]).counts == {}
     with pytest.raises(
-        ValueError, match="`ignore` must hold kinds of problems.* Received: 'blurry'"
+        ValueError, match="`ignore` must contain kinds of problems.* Received: 'blurry'"
     ):
         audited(table, tmp_path, ignore=["blurry"])
 
@@ -304,7 +304,7 @@ def test_a_full_disk_is_an_error_that_names_the_state_and_the_audit_goes_on_when
     table, state, seen = shop(tmp_path), small_disk / "state.bin", []
     (small_disk / "other").write_bytes(bytes(2**20 - 10 * 4096))
     with pytest.raises(
-        OSError, match=r"cannot be kept: No space left on device. Make room, .*state\.bin"
+        OSError, match=r"cannot be saved: No space left on device. Free some space, .*state\.bin"
     ):
         audited(table, tmp_path, state=state)
     (small_disk / "other").unlink()

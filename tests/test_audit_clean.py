@@ -258,9 +258,9 @@ def test_a_refused_ending_is_answered_with_one_that_can_hold_the_cell(tmp_path: 
         (tmp_path, ".csv", r"\.jsonl or \.parquet"),
         (tmp_path / "t.tsv", ".tsv", r"\.jsonl or \.parquet"),
     ):
-        with pytest.raises(mg.TableError, match=f"Give --drop an ending of {way}"):
+        with pytest.raises(mg.TableError, match=f"Use the suffix {way}"):
             CleanTable(source, table, tmp_path / f"x{suffix}")
-    with pytest.raises(mg.TableError, match="Give --drop the ending of the table itself"):
+    with pytest.raises(mg.TableError, match="Use the suffix of the table itself for --drop"):
         CleanTable(tmp_path / "t.jsonl", table, tmp_path / "x.csv")
 
 

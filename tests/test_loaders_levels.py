@@ -286,7 +286,7 @@ def test_an_audit_says_where_wide_pictures_fill_a_part_of_their_range(tmp_path: 
         return " ".join(mg.audit(table, inputs, target, progress=lambda cells: None).notes)
 
     assert (
-        "image: 4 pictures have more than 8 bits, and the brightest of them is level 16 of 255"
+        "image: 4 pictures have more than 8 bits, and the brightest level in them is 16 of 255"
         in notes()
     )
     assert "value_range=(0, 4095)" in notes()

@@ -476,7 +476,7 @@ def test_an_audit_reads_labels_pictures_and_texts(inputs, table, tmp_path) -> No
     notes = "\n".join(report.notes)
     assert "level: 3 classes of" in notes
     assert "note: 4% of the texts are cut off" in notes
-    assert "captions hold the name of their own class" in notes
+    assert "captions contain the name of their own class" in notes
     report.write_page(tmp_path / "page.html")
     assert "data:image/jpeg" in (tmp_path / "page.html").read_text()
 

@@ -409,9 +409,9 @@ def test_a_confusion_knows_classes_by_their_text_and_otherwise_by_position(
 
 
 def test_a_confusion_of_unknown_classes_or_unequal_lengths_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"`prediction` must hold classes.*Received: 'q'"):
+    with pytest.raises(ValueError, match=r"`prediction` must contain classes.*Received: 'q'"):
         mg.plot_confusion(["a"], ["q"], ["a", "b"])
-    with pytest.raises(ValueError, match=r"equally long\. Received: 2 and 1"):
+    with pytest.raises(ValueError, match=r"same length\. Received: 2 and 1"):
         mg.plot_confusion(["a", "b"], ["a"], ["a", "b"])
 
 

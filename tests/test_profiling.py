@@ -78,7 +78,7 @@ def test_what_is_done_already_is_not_advised(picture_table: pd.DataFrame, tmp_pa
     kept = mg.profile(sequence_of(picture_table, tmp_path, cache=tmp_path / "cache")).advice
     assert (
         not any("`cache=`" in words for words in kept.values())
-        and "when it is filled" in kept["decode"]
+        and "when it is full" in kept["decode"]
     )
     sequence = sequence_of(picture_table, tmp_path)
     turbo = {"image": sequence.inputs["image"].replace(decoder="turbo")}

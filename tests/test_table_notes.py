@@ -80,7 +80,7 @@ def test_equal_captions_are_not_to_be_grouped_where_folders_give_the_parts(tmp_p
 
 def test_captions_that_hold_the_name_of_their_class_are_noted() -> None:
     (note,) = notes([f"a {label}, number {row}" for row, label in enumerate(LABELS)], LABELS)
-    assert "100% of the captions hold the name of their own class" in note
+    assert "100% of the captions contain the name of their own class" in note
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Draws masks of class ids in colours, as ids such as 0 to 20 are all black as levels of grey."""
+"""Draws masks of class ids in colours, because ids such as 0 to 20 all look black as levels of
+grey.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,14 @@ _FEW = 8
 
 
 def colour_class_ids(cards: Sequence[Card]) -> str:
-    """Draw the masks on cards in colours, and add to each card which ids its masks hold.
+    """Draw the masks on cards in colours, and list on each card the ids in its masks.
 
     Args:
         cards: The cards of one figure. An input or target is drawn in colours on all of them or on
             none.
 
     Returns:
-        What to add to the title; empty where nothing is a mask.
+        What to add to the title; empty if nothing is a mask.
     """
     masks = []
     names = dict.fromkeys(name for card in cards for name in card.names)
@@ -47,11 +49,11 @@ def colour_class_ids(cards: Sequence[Card]) -> str:
 
 
 def coloured_mask(picture: np.ndarray) -> np.ndarray | None:
-    """One picture of one channel in the colours of its class ids; None where it is not a mask, or
-    all of one value.
+    """A picture with one channel in the colours of its class ids; None if it is not a mask, or has
+    only one value.
 
     Args:
-        picture: `(height, width, 3) uint8`, as `Loader.draw` gives it.
+        picture: `(height, width, 3) uint8`, as `Loader.draw` returns it.
     """
     if len(_values(picture)) < 2 or not _are_class_ids([picture]):
         return None

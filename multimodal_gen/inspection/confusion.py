@@ -1,7 +1,6 @@
-"""Which classes are taken for which, as a picture: counts, coloured by their share of the true
-class.
+"""Draw which classes are mistaken for which: counts, coloured by their share of the true class.
 
-Sizes are in inches, and are worked out from the texts, so that nothing is cut off.
+Sizes are in inches, and are computed from the texts, so that nothing is cut off.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _SMALLEST = (7.5, 0.34)
 
 
 def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> Figure:
-    """Draw which classes are taken for which: counts, coloured by their share of the true class.
+    """Draw which classes are mistaken for which: counts, coloured by their share of the true class.
 
     Args:
         truth: The true class of each row, as in `class_names`, or its position there.
-        prediction: The predicted class of each row, likewise.
+        prediction: The predicted class of each row, in the same form.
         class_names: The classes, in the order of drawing.
 
     Raises:
@@ -47,8 +46,8 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
     rows, guesses = _positions(truth, names, "truth"), _positions(prediction, names, "prediction")
     if len(rows) != len(guesses):
         raise ValueError(
-            "`truth` and `prediction` must be equally long. "
-            f"Received: {len(rows)} and {len(guesses)}"
+            f"`truth` and `prediction` must have the same length. Received: {len(rows)} and "
+            f"{len(guesses)}"
         )
     counts = np.zeros((len(names), len(names)), "int64")
     np.add.at(counts, (rows, guesses), 1)
@@ -150,7 +149,7 @@ def _positions(values: Any, names: Sequence[Any], argument: str) -> np.ndarray:
     for value in values:
         if value not in known:
             raise ValueError(
-                f"`{argument}` must hold classes of `class_names`, or their positions. Received: "
-                f"{value!r}"
+                f"`{argument}` must contain classes of `class_names`, or their positions. "
+                f"Received: {value!r}"
             )
     return np.array([known[value] for value in values], "int64")

@@ -1,7 +1,8 @@
-"""Text that fits, and grids of cards: what `plots.py` draws with. Knows neither tables nor loaders.
+"""Text that fits, and grids of cards: what `plots.py` draws with. Knows nothing about tables or
+loaders.
 
-Sizes are inches. Lines are broken by measuring them in the font they are drawn in, and a figure is
-made as large as its content. Text is drawn as it is, without matplotlib's mathematics between
+Sizes are inches. Lines are measured in the font they are drawn in before they are broken, and a
+figure is as large as its content. Text is drawn literally, without matplotlib's mathematics between
 dollar signs; `letters.py` replaces what no font can draw.
 """
 
@@ -28,7 +29,7 @@ _DPI = 100
 
 
 class Picture(Figure):
-    """A figure that a notebook shows though pyplot does not know it.
+    """A figure that a notebook displays although pyplot does not know it.
 
     Args:
         width: In inches, like every size here.
@@ -63,7 +64,7 @@ class Card:
         images: Arrays `(height, width, 3) uint8`.
         names: For each picture, the input or target that it is of.
         texts: Text, colour, and weight ("normal" or "bold") of each paragraph.
-        edge: Colour of the frame; any other than the default is drawn thick.
+        edge: Colour of the frame; any colour but the default is drawn thick.
     """
 
     images: list[np.ndarray] = field(default_factory=list)
@@ -86,8 +87,8 @@ def _renderer() -> RendererAgg:
 
 
 def wrap(text: Any, width: float, size: float, weight: str = "normal") -> list[str]:
-    """Break a text, made readable, into lines of at most a width; words longer than a line are
-    broken too.
+    """Break a text, made readable, into lines of limited width; words longer than a line are broken
+    too.
     """
     lines = [""]
     for word in readable(text).split(" "):
@@ -111,7 +112,7 @@ _TEXT_WIDTH = 4.2  # where no card has a picture
 
 
 def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
-    """Draw cards row by row, each row as high as its tallest card needs."""
+    """Draw cards row by row; each row is as high as its tallest card."""
     columns = max(1, min(columns, len(cards)))
     pictures = max((len(card.images) for card in cards), default=0)
     inner = _SIDE * pictures if pictures else _TEXT_WIDTH
@@ -200,12 +201,12 @@ _MOST_OF_A_NAME = 80
 
 
 def fitting_labels(names: Sequence[Any], size: float, room: float) -> tuple[list[str], float]:
-    """Names broken into lines that fit side by side.
+    """Break names into lines that fit side by side.
 
     Args:
-        names: The names; what is beyond 80 characters of one is left out.
+        names: The names; each is cut off after 80 characters.
         size: Font size in points.
-        room: How high the lines of one name may be together.
+        room: The maximum height of all lines of one name.
 
     Returns:
         The names, with line breaks, and the width of the widest line.

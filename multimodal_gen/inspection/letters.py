@@ -1,8 +1,8 @@
 """Finds a font for every letter, and replaces what no font can draw.
 
-DejaVu Sans comes with matplotlib. Letters that it lacks, such as Chinese, Japanese, Korean or Thai
-ones, are drawn with another font of the machine. If there is none, the text shows their code
-points, and the figure says so (`NO_FONT`).
+DejaVu Sans comes with matplotlib. Letters that it does not have, such as Chinese, Japanese, Korean
+or Thai ones, are drawn with another font of the machine. If there is none, the text shows their
+code points, and the figure says so (`NO_FONT`).
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _USELESS = ("LastResort", "Last Resort", "Adobe Blank", "AND-Regular", "Emoji")
 
 
 def fonts() -> list[str]:
-    """The font families to draw with, in order of preference: those that the texts made `readable`
-    so far needed.
+    """The font families to draw with, in order of preference: those needed by the texts made
+    `readable` so far.
     """
     return [_FIRST, *(family for family in _others() if family in _needed)]
 
@@ -112,8 +112,8 @@ def _drawable(character: str) -> bool:
 
 
 def readable(text: Any) -> str:
-    """One line of characters that can be drawn: blanks joined, emoji by name, and letters that no
-    font has as code points, such as "[U+4E2D 6587]".
+    """One line of characters that can be drawn: blanks are joined, emoji are named, and letters
+    without a font become code points, such as "[U+4E2D 6587]".
     """
     text = " ".join(str(text).split())
     if len(text) > _MOST_CHARACTERS:

@@ -1,9 +1,9 @@
-"""Pictures for people: what a model is given, how it learned, what it confuses, what it says of
-single rows.
+"""Pictures for people: what a model is given, how it learned, what it confuses, and its predictions
+for single rows.
 
 Every function returns a `matplotlib.figure.Figure` that shows itself as the last line of a notebook
-cell and can be saved with `figure.savefig(path)`. Sizes are worked out from the texts, so nothing
-is cut off. Nothing here trains or predicts, and pyplot with its global state is not used.
+cell and can be saved with `figure.savefig(path)`. Sizes are computed from the texts, so nothing is
+cut off. Nothing here trains, predicts, or uses pyplot with its global state.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ def show_batch(
     Args:
         sequence: Any sequence. Images are shown as they leave the loader (transparency over a
             checkerboard), token ids decoded with special tokens such as [MASK], numbers in the
-            units of the table, of other arrays the shape and the range. N-grams are shown as the
-            caption in the table, and where they are not this caption's, the card says so.
+            units of the table, and other arrays by shape and range. N-grams are shown as the
+            caption in the table; if they are not the n-grams of this caption, the card says so.
         index: Which batch of the sequence's current epoch.
         rows: Rows of the grid.
-        columns: Columns of the grid; by default 4, or 2 where there are no images.
+        columns: Columns of the grid; by default 4, or 2 if there are no images.
 
     Returns:
-        The figure. Texts of more than 600 characters are shortened, and say by how much.
+        The figure. Texts with more than 600 characters are shortened, and say by how much.
 
     Raises:
-        TypeError: If `sequence` is something else.
+        TypeError: If `sequence` is not a MultimodalSequence.
     """
     _check_sequence(sequence)
     loaders: dict[str, Loader] = sequence.inputs
@@ -89,26 +89,25 @@ def plot_predictions(
     columns: int | None = None,
     only_wrong: bool = False,
 ) -> Figure:
-    """Draw rows of a table with the truth and what was predicted, wrong ones marked by colour and
-    sign.
+    """Draw rows of a table with truth and prediction; wrong ones are marked by colour and sign.
 
     Args:
-        sequence: The loaders and a `ClassLabel`, `MultiLabel` or `NumericTarget`, on the table that
-            was predicted: `data.for_evaluation(test)`. Only the rows that are drawn are loaded.
-        predictions: What `Bundle.predict` gave for that table.
+        sequence: The loaders and a `ClassLabel`, `MultiLabel` or `NumericTarget`, on the predicted
+            table: `data.for_evaluation(test)`. Only the rows that are drawn are loaded.
+        predictions: The result of `Bundle.predict` for that table.
         rows: Rows of the grid.
-        columns: Columns of the grid; by default 4, or 2 where there are no images.
-        only_wrong: Whether to draw wrongly predicted rows only, the most confident mistake first;
-            of numbers, the largest errors first. Otherwise the rows drawn are spread evenly over
-            the table.
+        columns: Columns of the grid; by default 4, or 2 if there are no images.
+        only_wrong: Whether to draw only wrongly predicted rows, the most confident mistake first;
+            for numbers, the largest errors first. Otherwise the rows are spread evenly over the
+            table.
 
     Returns:
-        The figure; where there are no wrong rows, it says so.
+        The figure; if there are no wrong rows, it says so.
 
     Raises:
-        TypeError: If `sequence` is something else.
-        ValueError: If the predictions are not of the sequence's table, or its target is another
-            one.
+        TypeError: If `sequence` is not a MultimodalSequence.
+        ValueError: If the predictions do not belong to the sequence's table, or its target cannot
+            judge them.
     """
     _check_sequence(sequence)
     check_switches(only_wrong=only_wrong)
@@ -150,14 +149,14 @@ def plot_history(history: Any) -> Figure:
     """Draw the curves of training: loss and metrics, on training and validation rows.
 
     Args:
-        history: What `fit` returned, its `history` dict, or a DataFrame with a column for each.
+        history: The result of `fit`, its `history` dict, or a DataFrame with a column per curve.
 
     Returns:
-        One panel a metric. A joint or late model trains on a loss with terms of its own, which
-        validation lacks; where the history has the "prediction_loss" of training without them, the
-        panel "loss" shows that. The epoch whose weights `fit_with_recipe` kept is marked; of
-        another history the one of the least validation loss, and without validation of the least
-        loss.
+        One panel per metric. A joint or late model trains on a loss with auxiliary terms, which the
+        validation loss does not have; if the history has the "prediction_loss" of training without
+        them, the panel "loss" shows that. The epoch whose weights `fit_with_recipe` kept is marked;
+        in any other history, the epoch with the lowest validation loss, or without validation the
+        lowest loss.
     """
     values = getattr(history, "history", history)
     if not isinstance(values, Mapping | pd.DataFrame):

@@ -1,4 +1,6 @@
-"""What a sample costs, stage by stage, and which stage limits: a look inside a running sequence."""
+"""Measure what a sample costs in each stage of a running sequence, and which stage is the
+bottleneck.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _STAGES = {
     "memory": "small arrays come from memory as fast as they can be looked up",
     "cache": "arrays come from the cache as fast as they can be looked up",
     "augment": (
-        "random operations are costly: take fewer or cheaper ones; docs/augmentation.md has what "
+        "random operations are costly: use fewer or cheaper ones; docs/augmentation.md lists what "
         "each costs"
     ),
     "step": "the model's steps; the data is always there in time",
@@ -36,16 +38,16 @@ _STAGES = {
 
 @dataclass(frozen=True, repr=False)
 class Profile:
-    """What `profile` measured.
+    """The result of `profile`.
 
     Attributes:
-        stages: Stage -> `milliseconds` of a thread's time for a sample, and `share` of all such
-            time, in [0, 1]. The stage "wait" is apart: how long the reader stood still for a
-            sample, while threads worked.
-        samples_per_second: What the reader was given, over all threads.
-        samples: Rows that were measured.
-        threads: Threads that loaded.
-        advice: Stage -> what to do where it limits, in words.
+        stages: Stage -> `milliseconds` of thread time per sample, and `share` of all thread time,
+            in [0, 1]. The stage "wait" is separate: how long the reader waited per sample while
+            threads worked.
+        samples_per_second: The rate at which the reader got samples, over all threads.
+        samples: Number of rows measured.
+        threads: Number of loading threads.
+        advice: Stage -> what to do if it is the bottleneck, in words.
     """
 
     stages: pd.DataFrame
@@ -56,8 +58,8 @@ class Profile:
 
     @property
     def limit(self) -> str:
-        """The stage that costs most; "step" if the reader hardly waited, as then the model limits
-        and not the data.
+        """The stage that costs most; "step" if the reader hardly waited, because then the
+        bottleneck is the model, not the data.
         """
         work = self.stages.drop(index=["wait", "step"], errors="ignore")["milliseconds"]
         reader = self.stages["milliseconds"].reindex(["wait", "step"]).fillna(0.0)
@@ -92,21 +94,20 @@ def profile(
     num_batches: int | None = None,
     step: Callable[[Any], Any] | None = None,
 ) -> Profile:
-    """Read batches of the current epoch, print what a sample costs in each stage, and say which
-    stage limits.
+    """Read batches of the current epoch, and print what a sample costs in each stage and which one
+    limits.
 
     Args:
-        sequence: The sequence, read as `fit` does, with its threads and its read-ahead.
+        sequence: The sequence, read as in `fit`, with its threads and its read-ahead.
         num_batches: How many batches; by default one epoch.
         step: What to do with each batch, such as `lambda batch: model.train_on_batch(*batch)`; by
-            default nothing, and then the reader waits all the time.
+            default nothing, so the reader waits all the time.
 
     Returns:
-        A `Profile`, which is what was printed, as numbers.
+        A `Profile`: what was printed, as numbers.
 
     Raises:
-        ValueError: If `num_batches` is no positive number, or missing where the sequence is
-            endless.
+        ValueError: If `num_batches` is not positive, or is missing for an endless sequence.
     """
     if num_batches is None and sequence.num_batches is None:
         raise ValueError("An endless sequence needs `num_batches`. Received: num_batches=None")
@@ -151,12 +152,11 @@ def _advice(sequence: MultimodalSequence) -> dict[str, str]:
     if assembly.cache is not None:
         for stage in ("read", "decode", "resize", "tokenize"):
             advice[stage] = (
-                "what is read now is kept in the cache: profile again when it is filled, after an "
+                "what is read now goes into the cache: profile again when it is full, after an "
                 "epoch"
             )
         advice["load"] = (
-            "what the cache holds is copied, as fast as memory allows; `step=` shows whether a "
-            "model waits"
+            "cached arrays are copied as fast as memory allows; `step=` shows whether a model waits"
         )
     if not (assembly.sample_augment or assembly.batch_augment):
         advice["assemble"] = (

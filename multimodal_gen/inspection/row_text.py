@@ -1,9 +1,9 @@
-"""One row of a batch as a person sees it: pixels, decoded captions, numbers and labels in words.
+"""Describe one row of a batch for people: pixels, decoded captions, numbers and labels in words.
 Nothing here draws.
 
-What is said comes from the batch's arrays, which random operations may have changed, and not from
-the table. Only n-grams cannot be turned back into a caption, so theirs is the table's, and said to
-be where the model is given another.
+The words come from the batch's arrays, which random operations may have changed, not from the
+table. Only n-grams cannot be turned back into a caption, so the table's caption is shown, and the
+card says so if the model is given another one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from multimodal_gen.spec import mask_names
 
 
 def add_target(card: Card, target: Any, arrays: Any, weights: Any, row: int) -> None:
-    """Put what is to be predicted for a row, and its weight, on its card: words before those of the
-    inputs, pictures after theirs.
+    """Put a row's target and its weight on its card: words before those of the inputs, pictures
+    after theirs.
 
     Args:
         card: The card, with the inputs on it.
         target: The sequence's target, or a mapping of several.
-        arrays: What the batch has for the targets, by name where there are several.
-        weights: The batch's weights, likewise, or None.
+        arrays: The batch's target arrays, by name if there are several.
+        weights: The batch's weights, in the same form, or None.
         row: Which row of the batch.
     """
     several = isinstance(target, Mapping)
@@ -55,13 +55,13 @@ def add_inputs(
     frame: pd.DataFrame,
     row: int,
 ) -> None:
-    """Put a row's inputs on its card: pictures as pixels, token ids decoded, numbers in the units
-    of the table.
+    """Put a row's inputs on its card: pictures as pixels, decoded token ids, numbers in the table's
+    units.
 
     Args:
         card: The card.
         loaders: Input name -> loader.
-        arrays: Input name -> the row's array; of inputs that rows may lack the masks too.
+        arrays: Input name -> the row's array, and the masks of inputs that may be missing.
         frame: The rows of the batch, for the captions of n-grams.
         row: Which of them.
     """

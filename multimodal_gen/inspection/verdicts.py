@@ -1,7 +1,7 @@
-"""What was predicted for the rows of a table beside what is true, in words, and which rows are
-worst; draws nothing.
+"""Compare the predictions for a table with the truth, in words, and find the worst rows. Nothing
+here draws.
 
-A target says what is right, by `Target.judge`; here is what that looks like.
+The target decides what is right (`Target.judge`); this file decides how to show it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _Words = list[tuple[str, str, str]]
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What is to be said of every row.
+    """What to show for every row.
 
     Args:
         worst_first: `(rows,) int64`: the wrong rows by position, the most confident mistake or
             largest error first.
         title: Says how many are right, or how large errors are.
-        kind: What rows of `worst_first` are called.
+        kind: What the rows of `worst_first` are called.
         words: Position -> paragraphs: text, colour and weight.
     """
 
@@ -43,12 +43,13 @@ def verdicts_on(target: Any, table: pd.DataFrame, predictions: pd.DataFrame) -> 
     """Compare predictions with the truth.
 
     Args:
-        target: A target that judges, as `ClassLabel`, `NumericTarget` and `MultiLabel` do.
+        target: A target that judges predictions, such as `ClassLabel`, `NumericTarget` or
+            `MultiLabel`.
         table: The rows, with the target's column.
-        predictions: What `Bundle.predict` gave for them.
+        predictions: The result of `Bundle.predict` for them.
 
     Raises:
-        ValueError: If the target is something else, or the predictions are not of this table and
+        ValueError: If the target cannot judge, or the predictions do not belong to this table and
             target.
     """
     received = (
@@ -59,8 +60,8 @@ def verdicts_on(target: Any, table: pd.DataFrame, predictions: pd.DataFrame) -> 
     if isinstance(target, Target):
         columns = list(target.decode_outputs(np.zeros((1, *target.output_shape), "float32")))
         refusal = ValueError(
-            "`predictions` must be what Bundle.predict gives for the sequence's table: its index "
-            f"and the columns {columns[:5]}. Received: {received}"
+            "`predictions` must be the result of Bundle.predict for the sequence's table: its "
+            f"index and the columns {columns[:5]}. Received: {received}"
         )
         if not predictions.index.equals(table.index):
             raise refusal

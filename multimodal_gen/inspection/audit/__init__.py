@@ -1,6 +1,6 @@
 """Examines every cell of a table before training: unreadable cells, odd ones, and duplicates.
 
-Read `gathering.py` first, which puts the steps together; `findings.py` lists the kinds of problems,
+Read `gathering.py` first, which combines the steps; `findings.py` lists the kinds of problems,
 `parts.py` says which part a row is in, and `report.py` holds the result. `reading.py` reads the
 cells on threads; `pictures.py` decodes and hashes one picture, `endings.py` finds truncated files,
 and `records.py` keeps the results on disk. Odd cells are found by `looks.py` (pictures), `texts.py`

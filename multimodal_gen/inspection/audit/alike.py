@@ -1,10 +1,10 @@
-"""Whether two small pictures show the same: one a copy of the other, encoded again, resized,
-cropped a little, or made brighter, and not just a like thing before a like background.
+"""Whether one small picture is a copy of another (encoded again, resized, cropped slightly, or made
+brighter), and not just a similar object in front of a similar background.
 
-A copy is brought to lie on the other by small shifts and zooms that are found by least squares on
-the gradients, after Lucas and Kanade, "An iterative image registration technique with an
-application to stereo vision", 1981; then one brightness and contrast for all three colours must
-explain what is left.
+A copy is aligned with the other picture by small shifts and zooms, found by least squares on the
+gradients, after Lucas and Kanade, "An iterative image registration technique with an application to
+stereo vision", 1981; then one brightness and one contrast for all three colours must explain what
+is left.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CHUNK = 500
 
 
 def differences(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """How far pictures are from being copies of others; fast, and without moving them.
+    """How far pictures are from being copies of others; fast, without aligning them.
 
     Args:
         ones: `(pairs, side, side, 3) uint8`.
@@ -44,7 +44,7 @@ def differences(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     Returns:
         `(pairs,) float64`: the deviation that is left, over the deviation of the pixels of the
             picture; 0 for copies,
-        around 1 for unlike pictures. The smaller one of either taken for the copy.
+        around 1 for unlike pictures. The smaller value of the two directions.
     """
     left = np.empty(len(ones))
     for start in range(0, len(ones), _CHUNK):
@@ -57,8 +57,8 @@ def differences(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def may_be_copies(ones: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether pictures are alike enough to be looked at more closely, and whether they are copies
-    anyway.
+    """Whether pictures are similar enough to be examined more closely, and whether they are copies
+    for sure.
 
     Args:
         ones: `(pairs, side, side, 3) uint8`.
@@ -78,8 +78,8 @@ def are_copies(ones: np.ndarray, others: np.ndarray, usual: np.ndarray) -> np.nd
     Args:
         ones: `(pairs, 64, 64, 3) uint8`.
         others: The same.
-        usual: `(pairs,)`, the difference to other pictures that are like these: among many like
-            things on white, a copy must be nearer.
+        usual: `(pairs,)`, the difference to other pictures similar to these: among many similar
+            objects on white, a copy must be closer.
     """
     left, detail, tint = _best(ones, others, _STEPS)
     usual = np.clip(usual, 1e-3, _MOST_USUAL)

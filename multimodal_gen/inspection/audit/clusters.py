@@ -1,5 +1,5 @@
-"""Rows with the same content, or nearly so: who belongs together, and what that means within and
-across parts.
+"""Rows with the same content, or nearly the same: which belong together, and what that means within
+and across parts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Alike:
         column: The column.
         exact: `(rows,) int64`: rows with exactly the same content have the same number; -1 for rows
             that do not count.
-        cluster: `(rows,) int64`: the same for rows with nearly the same content too.
+        cluster: `(rows,) int64`: the same, but rows with nearly the same content also share a
+            number.
     """
 
     column: str
@@ -53,9 +54,7 @@ class Alike:
 
 
 def joined(count: int, pairs: np.ndarray) -> np.ndarray:
-    """Numbers of the groups, `(count,) int64`, that `(pairs, 2)` of positions make of so many
-    things.
-    """
+    """Group numbers, `(count,) int64`, of things connected by `(pairs, 2)` of positions."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -71,15 +70,15 @@ def alike_pictures(
     least_spread: float,
     threads: int,
 ) -> Alike:
-    """Find pictures that are the same, or copies of one another.
+    """Find pictures that are equal, or copies of one another.
 
     Args:
         column: Their column.
-        read: From a row to its picture, `(64, 64, 3) uint8`, for the few that may be copies.
+        read: Returns the picture of a row, `(64, 64, 3) uint8`, for the few that may be copies.
         records: All records.
         places: For each row, the place of its record, or -1.
-        least_spread: Pictures whose pixels deviate by less are left out, as all blank ones are
-            alike.
+        least_spread: Pictures whose pixels deviate by less are skipped, because all blank pictures
+            are alike.
         threads: Threads that compare.
     """
     rows = np.flatnonzero(places >= 0)
@@ -182,16 +181,15 @@ def describe(
     label_of: Callable[[int], str],
     what: str,
 ) -> list[Finding]:
-    """Turn rows that belong together into findings: within a part, across parts, and with other
+    """Turn rows that belong together into findings: within a part, across parts, and with different
     labels.
 
     Args:
         alike: Which rows belong together.
         index: The table's index.
         parts: Which part each row is in.
-        labels: `(rows,) int64` as `read_labels` gives them, or None where another label is no
-            contradiction.
-        label_of: From a row to its label in words.
+        labels: `(rows,) int64` from `read_labels`, or None if another label is not a contradiction.
+        label_of: Returns a row's label in words.
         what: What the rows have in common, such as "picture".
     """
     findings = []
@@ -246,7 +244,7 @@ def _compared(rows: np.ndarray, codes: np.ndarray, labels: np.ndarray | None) ->
 
 
 def groups(numbers: np.ndarray) -> list[np.ndarray]:
-    """The positions of each number that is there more than once, without those of -1."""
+    """The positions of each number that appears more than once, except -1."""
     order = np.argsort(numbers, kind="stable")
     order = order[numbers[order] >= 0]
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
@@ -260,7 +258,7 @@ def _label(index: pd.Index, rows: np.ndarray) -> str:
 
 
 def numbered(digests: list[int | None]) -> np.ndarray:
-    """`(rows,)`: equal numbers for equal digests, counting from 0; -1 where there is none."""
+    """`(rows,)`: equal numbers for equal digests, counting from 0; -1 if there is none."""
     numbers: dict[int, int] = {}
     return np.array(
         [-1 if one is None else numbers.setdefault(one, len(numbers)) for one in digests], "int64"
@@ -268,7 +266,7 @@ def numbered(digests: list[int | None]) -> np.ndarray:
 
 
 def chained(cluster: np.ndarray) -> np.ndarray:
-    """`(pairs, 2)`: rows of one cluster as pairs of neighbours, that join all of them."""
+    """`(pairs, 2)`: pairs of neighbours that connect all rows of each cluster."""
     order = np.argsort(cluster, kind="stable")
     order = order[cluster[order] >= 0]
     same = cluster[order[1:]] == cluster[order[:-1]]

@@ -1,4 +1,4 @@
-"""Which rows a clean table does without: unusable ones, leaks, contradictions, and repetitions."""
+"""Which rows a clean table leaves out: unusable ones, leaks, contradictions, and repetitions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from multimodal_gen.loaders.base import Loader
 
 @dataclass(frozen=True)
 class Contents:
-    """What an audit knows of the rows.
+    """What an audit knows about the rows.
 
     Args:
         parts: The part that each row is in.
         labels: `(rows,) int64`, equal for equal labels; None without a target.
-        alike: For each column, which rows have like content.
-        whole: Which rows are equal in every input; None where that may be chance.
+        alike: For each column, which rows have the same or similar content.
+        whole: Which rows are equal in every input; None if that may be chance.
     """
 
     parts: Parts
@@ -35,12 +35,12 @@ def dropped_rows(
 ) -> np.ndarray:
     """`(rows,) bool`: whether a clean table leaves the row out.
 
-    Of like rows in several parts, the ones in the last part stay; of rows equal in everything, the
-    first.
+    If similar rows are in several parts, those in the last part are kept; of rows that are equal in
+    everything, the first.
 
     Args:
-        findings: What was found, without what is ignored.
-        contents: What is known of the rows.
+        findings: The findings, without ignored kinds.
+        contents: What is known about the rows.
         ignore: Kinds that are not problems.
     """
     codes = contents.parts.codes

@@ -1,6 +1,4 @@
-"""Whether a picture file ends before it should, by what its format says of its own length; nothing
-is decoded.
-"""
+"""Whether a picture file ends too early, by the length its format states. Nothing is decoded."""
 
 from __future__ import annotations
 
@@ -8,9 +6,7 @@ import struct
 
 
 def ends_early(content: bytes) -> bool:
-    """Whether the end of a JPEG, PNG, GIF, BMP or WebP file is missing; False for any other
-    content.
-    """
+    """Whether the end of a JPEG, PNG, GIF, BMP or WebP file is missing; False for other content."""
     if content[:2] == b"\xff\xd8":
         return _jpeg_ends_early(content)
     if content[:8] == b"\x89PNG\r\n\x1a\n":

@@ -1,4 +1,4 @@
-"""What an audit may find: the kinds of problems, and the list that they are gathered in."""
+"""What an audit can find: the kinds of problems, and the table of findings."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ KINDS = {
     "missing": "the cell has no value, or there is no such file",
     "empty file": "the file has no bytes",
     "truncated": "the file ends before the picture does",
-    "corrupt": "the file is not a picture, or a damaged one",
+    "corrupt": "the file is not a picture, or is damaged",
     "unreadable": "the loader cannot read the cell for another reason",
     "tiny": "a picture much smaller than the others, or with a side below 8 pixels",
-    "huge": "a picture much larger than the others, or of more than 64 megapixels",
-    "odd mode": "a picture of another colour mode than nearly all others",
+    "huge": "a picture much larger than the others, or with more than 64 megapixels",
+    "odd mode": "a picture with another colour mode than nearly all others",
     "near blank": "a picture of one colour",
-    "wrongly named": "the file's ending is that of another format",
+    "wrongly named": "the file's suffix belongs to another format",
     "duplicate": "the same content in another row of this part of the table",
     "near duplicate": (
-        "the same content but for coding, size, brightness, a little cropping; for texts, spelling"
+        "the same content, apart from encoding, size, brightness or slight cropping; for texts, "
+        "spelling"
     ),
-    "leakage": "the same content, or nearly so, in another part of the table",
+    "leakage": "the same content, or nearly the same, in another part of the table",
     "conflicting labels": "the same content with another label",
     "empty caption": "a caption without words",
     "long caption": "a caption much longer than the others",
-    "repeated caption": "a caption that stands in many rows and tells nothing of the class",
+    "repeated caption": "a caption that many rows share and that says nothing about the class",
     "unseen label": "a label that training rows do not have",
 }
 # Rows that no model can be trained or scored on.
@@ -52,9 +53,7 @@ class Finding(NamedTuple):
 
 
 def as_frame(findings: list[Finding], index: pd.Index) -> pd.DataFrame:
-    """The findings as a table with the columns index, column, kind and message, in the order of the
-    rows.
-    """
+    """The findings as a table with the columns index, column, kind and message, in row order."""
     order = {kind: place for place, kind in enumerate(KINDS)}
     findings = sorted(findings, key=lambda one: (one.position, order[one.kind]))
     labels = pd.Series([one.position for one in findings], dtype="int64")

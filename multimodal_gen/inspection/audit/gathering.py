@@ -1,4 +1,4 @@
-"""The audit itself: which cells are read by whom, and what is made of all that they found."""
+"""The audit itself: reads every cell with the right reader, and combines the findings."""
 
 from __future__ import annotations
 
@@ -65,27 +65,27 @@ def audit(
     """Read every cell of a table and find what is wrong before training does.
 
     Pictures: missing, empty, truncated, corrupt, tiny, huge, of an odd mode, near blank, wrongly
-    named. Captions: empty, very long, repeated without telling anything of the class. Labels:
-    missing, unseen in training, conflicting on equal content. Exact and near duplicates of pictures
-    and captions, within and across the parts of the table. Any other loader: cells that it cannot
-    read. `docs/audit.md` has the thresholds.
+    named. Captions: empty, very long, repeated without saying anything about the class. Labels:
+    missing, unseen in training, conflicting for equal content. Exact and near duplicates of
+    pictures and captions, within and across the parts of the table. Any other loader: cells that it
+    cannot read. `docs/audit.md` has the thresholds.
 
-    What is common in a table is taken for its nature: where many short captions are the same, or
-    each picture has five captions, a note says so, and there is no problem in each row.
+    What is common is treated as a property of the table: if many short captions are equal, or each
+    picture has five captions, one note says so, instead of a problem in each row.
 
     Args:
-        table: The table, its index unique; or its parts, name -> table, in the order training,
+        table: The table, with a unique index; or its parts, name -> table, in the order training,
             validation, test.
         inputs: Input name -> loader, as for a `MultimodalSequence`.
-        target: What is to be predicted.
-        split: The column that names each row's part. Parts called train, val and test, or the like,
-            are known; of others the largest is for training.
+        target: The target to predict.
+        split: The column that names each row's part. Names such as train, val and test are
+            recognized; with other names, the largest part is for training.
         ignore: Kinds that are not problems here.
-        state: A file that keeps what was found of each picture, about 3 kB, so that an audit that
-            was stopped continues from there. Pictures that have changed since are looked at again.
+        state: A file that keeps the results for each picture, about 3 kB, so that a stopped audit
+            resumes from there. Pictures that have changed since are examined again.
         threads: Threads that read; by default one per core.
-        progress: Called with a number of cells that are done, from several threads; by default a
-            bar is shown.
+        progress: Called with the number of cells just done, from several threads; by default shows
+            a progress bar.
 
     Returns:
         An `Audit`.
@@ -97,7 +97,7 @@ def audit(
     strange = [kind for kind in ignore if kind not in KINDS]
     if strange:
         raise ValueError(
-            f"`ignore` must hold kinds of problems, of {list(KINDS)}. Received: {strange[0]!r}"
+            f"`ignore` must contain kinds of problems: {list(KINDS)}. Received: {strange[0]!r}"
         )
     rows, parts = parts_of(table, split)
     loaders = list(inputs.values())
@@ -127,7 +127,7 @@ def audit(
 
 
 class _Gathering:
-    """Everything that is known in the course of one audit."""
+    """Everything that is known during one audit."""
 
     def __init__(
         self,

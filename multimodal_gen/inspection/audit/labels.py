@@ -31,11 +31,11 @@ def read_labels(
         table: The rows.
         target: The target.
         training: `(rows,) bool`, which rows are for training.
-        progress: Called with a number of cells that are done.
+        progress: Called with the number of cells just done.
 
     Returns:
-        `(rows,) int64`: rows with the same label have the same number, those without a usable one
-            -1; and the findings.
+        `(rows,) int64`: equal numbers for equal labels, -1 for rows without a usable one; and the
+            findings.
     """
     column = name_of(target)
     known: dict[bytes, int] = {}
@@ -60,7 +60,7 @@ def read_labels(
 
 
 def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
-    """How even the classes are, in words."""
+    """How balanced the classes are, in words."""
     if not target.one_class:
         return []
     counts = Counter(name for name in class_texts(target, table) if name is not None)
@@ -81,7 +81,7 @@ def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
 
 
 def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:
-    """The name of each row's class as text; None where it has none that the target knows."""
+    """The name of each row's class as text; None if the target does not know it."""
     names = list(map(cell_text, target.class_names))
     classes = target.classes_of(cells_of(table, target.column))
     return [None if place < 0 else names[place] for place in classes.tolist()]
@@ -90,10 +90,10 @@ def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:
 def hint_notes(
     column: str, texts: Sequence[str | None], table: pd.DataFrame, target: Target
 ) -> list[str]:
-    """Whether captions hold the name of their own class, and how far one would come with that
-    alone, in words.
+    """Whether captions contain the name of their own class, and how many classes that alone would
+    predict.
 
-    A caption holds a name if it has all of its words, in singular or plural.
+    A caption contains a name if it has all of its words, in singular or plural.
     """
     if not target.one_class:
         return []
@@ -124,8 +124,8 @@ def hint_notes(
         return []
     shown = ", ".join(f"{name!r} {count:,}" for name, count in holding.most_common(3) if count)
     return [
-        f"{column}: {own / rows:.0%} of the captions hold the name of their own class (most often "
-        f"{shown}); by that alone {right / rows:.0%} of the classes are guessed right"
+        f"{column}: {own / rows:.0%} of the captions contain the name of their own class (most "
+        f"often {shown}); that alone gives {right / rows:.0%} of the classes correctly"
     ]
 
 

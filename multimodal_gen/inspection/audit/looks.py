@@ -1,5 +1,5 @@
-"""What is odd about pictures that can be read: their size, mode and name, measured against the
-others of the table.
+"""What is odd about readable pictures: their size, mode and name, compared with the rest of the
+table.
 """
 
 from __future__ import annotations
@@ -32,15 +32,14 @@ def look_at(
     path_of: Callable[[int], str | None],
     size: tuple[int, int],
 ) -> list[Finding]:
-    """Find pictures that are tiny, huge, of an odd mode, near blank or wrongly named.
+    """Find pictures that are tiny, huge, near blank, wrongly named, or have an odd mode.
 
     Args:
         column: The column of the pictures.
         records: All records.
         places: For each row, the place of its record, or -1.
-        path_of: From a row to the path of its picture.
-        size: Height and width that the loader makes of a picture. One that is not smaller is not
-            tiny.
+        path_of: Returns the path of a row's picture.
+        size: Height and width of the loader's arrays. A picture that is not smaller is not tiny.
     """
     rows = np.flatnonzero(places >= 0)
     if not len(rows):
@@ -84,7 +83,7 @@ def look_at(
             )
             findings.append(Finding(row, column, "odd mode", message))
         if spreads[place] < LEAST_SPREAD:
-            message = f"its pixels deviate by {spreads[place]:.1f} of 255 at most from one colour"
+            message = f"its pixels deviate from one colour by at most {spreads[place]:.1f} of 255"
             findings.append(Finding(row, column, "near blank", message))
     for number, one in enumerate(rows.tolist()):
         path = path_of(one)
@@ -95,8 +94,7 @@ def look_at(
 
 
 def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[str]:
-    """What to know of pictures of more than 8 bits that fill a small part of the range they are
-    taken to have.
+    """A note on pictures of more than 8 bits that use only a small part of their assumed range.
 
     Args:
         column: The column of the pictures.
@@ -112,7 +110,7 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
     # The level was rounded.
     bits = max(8, math.ceil(math.log2((brightest - 0.5) * 257 + 1))) if brightest else 8
     return [
-        f"{column}: {len(wide):,} pictures have more than 8 bits, and the brightest of them is "
-        f"level {brightest} of 255. If their values fill a part of 16 bits only, say which: "
+        f"{column}: {len(wide):,} pictures have more than 8 bits, and the brightest level in them "
+        f"is {brightest} of 255. If their values use only a part of 16 bits, say which: "
         f"ImageLoader(value_range=(0, {2**bits - 1}))"
     ]

@@ -1,8 +1,8 @@
-"""Which of very many hashes are nearest to each, without comparing all with all.
+"""Find the nearest of very many hashes, without comparing all with all.
 
-Hashes whose bits are put in a random order and which are then sorted stand near each other if they
-are alike in the bits that come first. So each is compared with a few before and after it, in
-several such orders, after Charikar, "Similarity estimation techniques from rounding algorithms",
+If hashes are sorted by their bits in a random order, hashes that agree in the first bits are close
+to each other. So each is compared with a few before and after it, in several such orders, after
+Charikar, "Similarity estimation techniques from rounding algorithms",
 2002. The cost grows with n log n.
 """
 
@@ -16,17 +16,17 @@ _CHUNK = 16384
 
 
 def nearest(bits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest of the other hashes, for each of several hashes.
+    """The nearest other hashes, for each hash.
 
-    Misses some: of copies that differ in every tenth bit it finds about 99 in 100.
+    It misses some: it finds about 99 in 100 copies that differ in a tenth of the bits.
 
     Args:
         bits: `(hashes, bytes) uint8`, the bits of each hash, packed; a multiple of 8 bytes.
-        count: How many to find for each; fewer where there are no more.
+        count: How many to find for each; fewer if there are not enough.
 
     Returns:
         `(hashes, count)` each: int64 positions, nearest first, and the number of bits that differ.
-        Where there are fewer, the position is -1 and the number 65535.
+        If there are fewer, the position is -1 and the number 65535.
     """
     total = len(bits)
     words = np.ascontiguousarray(bits).view("uint64")

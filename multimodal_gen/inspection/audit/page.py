@@ -1,7 +1,7 @@
-"""The audit as one HTML file: counts, notes, and the worst cases with their pictures. It needs no
-other file.
+"""The audit as one self-contained HTML file: counts, notes, and the worst cases with their
+pictures.
 
-Whatever comes from the table is escaped, so that a caption or the name of a file is never markup.
+Everything from the table is escaped, so a caption or a file name is never markup.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""One look at one picture: can it be read, what is it, and the hashes that tell whether it is there
-twice.
+"""Examine one picture: whether it can be read, what it is, and the hashes that reveal duplicates.
 
 The file is read once and decoded once, at a small scale.
 """
@@ -43,10 +42,10 @@ class UnusableError(Exception):
 
 
 class PictureReader:
-    """Looks at the pictures of one loader.
+    """Examines the pictures of one loader.
 
     Args:
-        loader: An `ImageLoader`, or any loader that yields pictures.
+        loader: An `ImageLoader`, or any loader that returns pictures.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -56,7 +55,7 @@ class PictureReader:
         self._takes_bytes = small is not None
 
     def look(self, cell: Any) -> np.ndarray:
-        """What there is to know of a picture, one `RECORD` without its key.
+        """Everything known about a picture, one `RECORD` without its key.
 
         Raises:
             UnusableError: If it cannot be read.
@@ -91,9 +90,7 @@ class PictureReader:
         return record
 
     def small_picture(self, cell: Any) -> np.ndarray:
-        """A picture that `look` could read, `(64, 64, 3) uint8`; black where it cannot be read any
-        more.
-        """
+        """A picture that `look` could read, `(64, 64, 3) uint8`; black if it cannot be read now."""
         try:
             return np.asarray(_small(self._pixels(cell)))
         except Exception:
@@ -186,9 +183,7 @@ class PictureReader:
 
 
 def wrong_name(name: str, image_format: str) -> str | None:
-    """What is wrong with a file's name, in words, or None: that its ending is one of another
-    format.
-    """
+    """What is wrong with a file's name, in words, or None: its suffix belongs to another format."""
     ending = os.path.splitext(name)[1].lower()
     if not ending or not image_format:
         return None

@@ -1,4 +1,4 @@
-"""Every cell read once, by several threads, with what was read before taken from the records."""
+"""Read every cell once, on several threads; results from before come from the records."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def read_pictures(
     threads: int,
     progress: Callable[[int], None],
 ) -> tuple[dict[str, np.ndarray], list[Finding]]:
-    """Look at every picture.
+    """Examine every picture.
 
-    Stopped by Ctrl-C, the records of what was done are kept.
+    After Ctrl-C, the records of finished pictures are kept.
 
     Args:
         table: The rows.
         readers: One for each column of pictures.
-        records: What was found before; what is new is added.
+        records: The earlier results; new ones are added.
         threads: Threads that read.
-        progress: Called with a number of cells that are done.
+        progress: Called with the number of cells just done.
 
     Returns:
-        Column -> for each row, the place of its record, or -1 where it cannot be used; and the
+        Column -> for each row, the place of its record, or -1 if it cannot be used; and the
         findings.
     """
     readers = list(readers)
@@ -68,9 +68,9 @@ class _Chunk:
 
     Args:
         column: The column.
-        cells: How many cells there are.
-        known: Row -> the place of its record, for pictures that were looked at before.
-        new: Row -> its record, for the others that can be used.
+        cells: The number of cells.
+        known: Row -> the place of its record, for pictures that were examined before.
+        new: Row -> its record, for the other usable pictures.
         findings: What is wrong with the rest.
     """
 
@@ -108,11 +108,10 @@ def _look_at_rows(
 def read_others(
     table: pd.DataFrame, loader: Loader, progress: Callable[[int], None]
 ) -> tuple[list[Finding], np.ndarray]:
-    """Read every cell of a loader that is cheap to read, or that nothing more is known of; find
-    those it refuses.
+    """Read every cell of a loader that needs no records, and find the cells it rejects.
 
     Returns:
-        The findings; and `(rows,) int64`, equal numbers for equal arrays, -1 where there is none.
+        The findings; and `(rows,) int64`, equal numbers for equal arrays, -1 if there is none.
     """
     column = name_of(loader)
     findings = []
@@ -137,7 +136,7 @@ def read_others(
 
 
 def blank_notes(table: pd.DataFrame, loaders: Iterable[Loader]) -> list[str]:
-    """How many rows each input that may be missing has no value in, in words."""
+    """How many rows lack each input that may be missing, in words."""
     notes = []
     for loader in loaders:
         if loader.missing == "blank":
@@ -150,12 +149,12 @@ def blank_notes(table: pd.DataFrame, loaders: Iterable[Loader]) -> list[str]:
 
 
 def name_of(loader: Loader) -> str:
-    """The column of a loader in words; of several, all of them."""
+    """The column of a loader in words, or all of them."""
     return loader.column if isinstance(loader.column, str) else ", ".join(loader.column)
 
 
 def in_words(error: LoadError) -> str:
-    """The reason of an error in one line, with the path where there is one."""
+    """The reason of an error in one line, with the path if there is one."""
     reason = " ".join(str(error.reason).split())
     return reason if error.path is None else f"{reason.rstrip('.')} ({error.path})"
 

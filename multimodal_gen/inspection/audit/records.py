@@ -1,8 +1,8 @@
-"""What is kept of every picture: records of one size in a file, so that an audit that was stopped
-can go on.
+"""What is kept about every picture: records of fixed size in a file, so that a stopped audit can
+resume.
 
-The file starts with one line of JSON that says what the records are of. Whatever was written after
-the last whole record, when a process was killed, is cut off.
+The file starts with one line of JSON that describes the records. If a process was killed, anything
+after the last complete record is cut off.
 """
 
 from __future__ import annotations
@@ -39,15 +39,14 @@ _NAME = "multimodal_gen audit"
 
 
 class Records:
-    """Records in a file, in the order in which they were added.
+    """Records in a file, in the order they were added.
 
     Args:
-        path: The file; None for one that is gone with this object.
-        settings: What the records depend on, as text; records that were made with other settings
-            are dropped.
+        path: The file; None for one that is deleted with this object.
+        settings: What the records depend on, as text; records made with other settings are dropped.
 
     Raises:
-        TableError: If there is such a file that is something else.
+        TableError: If the file exists and is something else.
         OSError: If it cannot be written, here or later.
     """
 
@@ -70,7 +69,7 @@ class Records:
             if found and _NAME.encode() not in found:
                 self.file.close()
                 raise TableError(
-                    "This file is not the state of an audit; give another `state`. Received: "
+                    "This file is not the state of an audit; choose another `state`. Received: "
                     f"state={os.fspath(path)!r}"
                 )
             # Made with other settings, so nothing in it can be used.
@@ -84,7 +83,7 @@ class Records:
         self.file.seek(0, os.SEEK_END)
 
     def add(self, records: Sequence[np.ndarray]) -> int:
-        """Append records; where the first of them stands."""
+        """Append records, and return the place of the first."""
         first = self.count
         self._write(b"".join(record.tobytes() for record in records))
         self.count += len(records)
@@ -99,14 +98,14 @@ class Records:
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"what was seen of pictures cannot be kept: {error.strerror}. Make room, or give "
-                "another `state` (--out on the command line); the same audit continues where it "
-                "stopped",
+                f"the results for pictures cannot be saved: {error.strerror}. Free some space, or "
+                "choose another `state` (--out on the command line); the same audit resumes where "
+                "it stopped",
                 self._name,
             ) from None
 
     def all(self) -> np.ndarray:
-        """All records, mapped into memory."""
+        """All records, memory-mapped."""
         if not self.count:
             return np.zeros(0, RECORD)
         return np.memmap(self.file, RECORD, "r", _HEADER, (self.count,))

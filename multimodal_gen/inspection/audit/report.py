@@ -1,4 +1,4 @@
-"""What an audit came to: problems, notes, duplicates, and the table without what cannot be used."""
+"""The result of an audit: problems, notes, duplicates, and the table without unusable rows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from multimodal_gen.inspection.audit.pictures import PictureReader
 
 @dataclass(frozen=True)
 class View:
-    """What a page shows beside the findings.
+    """What a page shows in addition to the findings.
 
     Args:
         table: The rows that were audited.
-        readers: Who reads the pictures.
+        readers: The readers of the pictures.
         findings: The findings.
         clusters: `(rows,) int64`, as in `Audit.duplicates`.
     """
@@ -36,13 +36,13 @@ class Audit:
     """What `audit` found.
 
     Attributes:
-        problems: One row a finding, in the order of the table: `index` (the row's label in the
+        problems: One row per finding, in the order of the table: `index` (the row's label in the
             table's index), `column`, `kind` and `message`.
-        notes: What is true of a whole column, in sentences: class balance, tokens that are cut off
-            or unknown, captions that give the class away, what repeats by nature.
-        duplicates: int64 on the table's index: rows with the same content, or nearly so, have the
-            same number, all others their own. As a column of the table it is what
-            `split_table(group=...)` takes.
+        notes: What holds for a whole column, in sentences: class balance, truncated or unknown
+            tokens, captions that give the class away, expected repetitions.
+        duplicates: int64 on the table's index: rows with the same content, or nearly the same, have
+            the same number, all others their own. Add it to the table as a column for
+            `split_table(group=...)`.
         dropped: bool on the table's index: the rows that `clean` leaves out.
     """
 
@@ -60,13 +60,13 @@ class Audit:
         return {kind: int(found[kind]) for kind in KINDS if kind in found}
 
     def clean(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The table without the rows that cannot be used, the others as they are.
+        """The table without the rows that cannot be used; the other rows are unchanged.
 
-        Left out are rows with a cell that is missing or cannot be read, or with a label that
-        training rows do not have; all rows of a content that has conflicting labels; all but the
-        first of rows that are equal in every input and the label; and of a content that is in two
-        parts of the table, the rows in the part that comes first, so that test rows stay.
-        Everything else is for you to decide on.
+        It leaves out rows with a cell that is missing or cannot be read, or with a label that
+        training rows do not have; all rows with the same content but conflicting labels; all but
+        the first of rows that are equal in every input and the label; and if the same content is in
+        two parts of the table, the rows in the earlier part, so that test rows stay. Everything
+        else is left for you to decide.
 
         Args:
             table: The table that was audited, or rows of it.
@@ -77,8 +77,8 @@ class Audit:
         strange = ~table.index.isin(self.dropped.index)
         if strange.any():
             raise TableError(
-                "Only rows that were audited can be cleaned. "
-                f"Received: index {table.index[strange].tolist()[0]!r}, which was not"
+                "Only audited rows can be cleaned. Received: index "
+                f"{table.index[strange].tolist()[0]!r}, which was not audited"
             )
         return table[~self.dropped.loc[table.index].to_numpy()]
 
@@ -88,8 +88,8 @@ class Audit:
         self.problems.to_csv(path, index=False, encoding="utf-8", errors="backslashreplace")
 
     def write_page(self, path: str | os.PathLike[str]) -> None:
-        """Write one HTML file with the counts, the notes, and pictures of the worst cases; it needs
-        no other file.
+        """Write one self-contained HTML file with the counts, the notes, and pictures of the worst
+        cases.
         """
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(self._draw(self))

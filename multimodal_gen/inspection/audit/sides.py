@@ -1,4 +1,4 @@
-"""Words for sides, such as left and right: what they name is wrong once a picture is mirrored."""
+"""Words for sides, such as left and right, which become wrong when a picture is mirrored."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _SHARE = 0.005
 
 
 def named_sides(texts: Iterable[str]) -> tuple[list[str], float]:
-    """Which words for sides stand in texts.
+    """Which words for sides appear in texts.
 
     Args:
         texts: Captions, or names of classes.
 
     Returns:
-        The words, both of a pair, and the share of the texts that hold one of them; none where they
+        The words, both of each pair, and the share of texts that contain one of them; none if there
         are too few.
     """
     partners = {word: pair for pair in _SIDES for word in pair}
@@ -49,19 +49,19 @@ def named_sides(texts: Iterable[str]) -> tuple[list[str], float]:
 
 
 def side_note(column: str, texts: Iterable[str], what: str) -> list[str]:
-    """A sentence where texts name sides; empty where they do not.
+    """A sentence if texts name sides; otherwise empty.
 
     Args:
-        column: Where they stand.
+        column: Their column.
         texts: The texts.
-        what: What they are, such as "captions".
+        what: What the texts are, such as "captions".
     """
     words, share = named_sides(texts)
     if not words:
         return []
     named = " and ".join(map(repr, words[:2]))
     return [
-        f"{column}: {share:.0%} of the {what} name a side ({named}), which is wrong once a picture "
-        "is mirrored: train without mirroring (--augment none; in Python without RandomFlip, or "
-        "with FlipWithWords)"
+        f"{column}: {share:.0%} of the {what} name a side ({named}), which becomes wrong when a "
+        "picture is mirrored: train without mirroring (--augment none; in Python without "
+        "RandomFlip, or with FlipWithWords)"
     ]

@@ -1,4 +1,4 @@
-"""Captions: empty, long and repeated ones, and the same words in another spelling."""
+"""Captions: empty, long and repeated ones, and the same words with another spelling."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 def normalised(text: str) -> str:
-    """A text without what does not count: case, spaces, punctuation; as it is where nothing else is
-    in it.
-    """
+    """A text without case, spaces and punctuation; unchanged if it contains nothing else."""
     words = " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
     return words or " ".join(text.split())
 
@@ -45,7 +43,7 @@ def digest(text: str) -> int:
 
 
 def is_empty(text: str) -> bool:
-    """Whether nothing is said: no letter, digit, sign or picture, or a word that stands for
+    """Whether a text says nothing: it has no letter, digit, sign or picture, or is a word for
     nothing.
     """
     if all(unicodedata.category(letter)[0] in "ZCP" for letter in text):
@@ -78,7 +76,7 @@ def other_spellings(
     exact: np.ndarray,
     index: pd.Index,
 ) -> list[Finding]:
-    """Find captions that most rows with the same words write in another way.
+    """Find captions that most rows with the same words write differently.
 
     Args:
         column: Their column.
@@ -103,12 +101,12 @@ def other_spellings(
 
 
 def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """Which rows have a caption that many share, and that tells nothing of the class.
+    """Which rows have a caption that many share and that says nothing about the class.
 
     Args:
         keys: `(rows,) int64`, which caption a row has; -1 for none.
-        labels: `(rows,) int64`, which class; None without classes. Then a caption counts that one
-            in a hundred rows has, and at least 10.
+        labels: `(rows,) int64`, which class; None without classes. Then a caption counts if one in
+            a hundred rows, and at least 10, have it.
 
     Returns:
         `(rows,) bool`.
@@ -144,8 +142,8 @@ def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
 def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of long texts that differ in a letter or a word.
 
-    Candidates are those that have a band of MinHash values in common (Broder, 1997), over pairs of
-    words; of these `difflib` says which are alike. Texts that differ in a number are not.
+    Candidates have a band of MinHash values in common (Broder, 1997), over pairs of words;
+    `difflib` then decides which are alike. Texts that differ in a number are not alike.
 
     Args:
         texts: Different normalised texts.

@@ -36,7 +36,7 @@ def alike_rows(name: str, contents: Sequence[np.ndarray], usable: np.ndarray) ->
 
 
 def usable_rows(count: int, findings: Sequence[Finding]) -> np.ndarray:
-    """`(count,) bool`: whether no finding says that a cell of the row's inputs cannot be read."""
+    """`(count,) bool`: whether every cell of the row's inputs can be read."""
     usable = np.ones(count, bool)
     refused = UNUSABLE - {"unseen label"}
     usable[[one.position for one in findings if one.kind in refused]] = False
@@ -79,7 +79,7 @@ def repeated(exact: np.ndarray, labels: np.ndarray | None, codes: np.ndarray) ->
 
 
 def contradiction_note(name: str, contradicting: np.ndarray) -> list[str]:
-    """A sentence where so many rows contradict one another that it may be meant; empty where not.
+    """A sentence if so many rows contradict one another that it may be intended; otherwise empty.
 
     Args:
         name: The inputs' columns in words.
@@ -89,6 +89,6 @@ def contradiction_note(name: str, contradicting: np.ndarray) -> list[str]:
         return []
     return [
         f"{name}: {contradicting.sum():,} rows ({contradicting.mean():.0%}) have the same inputs "
-        "as another row and another label. A clean table leaves all of them out. If they are "
-        "meant, as where several people rated a picture, ignore 'conflicting labels'"
+        "as another row, but another label. A clean table leaves all of them out. If this is "
+        "intended, for example because several people rated a picture, ignore 'conflicting labels'"
     ]

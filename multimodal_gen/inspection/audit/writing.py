@@ -1,9 +1,9 @@
-"""The clean table of an audit as a file: the rows that are kept, each cell as it was, or a refusal
-before the audit.
+"""Write the clean table of an audit: the kept rows, with every cell unchanged, or an error before
+the audit.
 
-Where the ending stays the same the kept lines (of jsonl) or the kept rows with their types (of
-parquet) are copied. All else is written by the text of its cells, and refused if that text, read
-again, would say something else.
+If the suffix stays the same, the kept lines (jsonl) or the kept rows with their types (parquet) are
+copied. Everything else is written as the text of its cells, and rejected if that text would be read
+back differently.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class CleanTable:
                 self._check(trial)
 
     def write(self, kept: np.ndarray, added: pd.Series | None = None) -> None:
-        """Write the file, in one step at the end, so that no half of it is ever there.
+        """Write the file, in one step at the end, so that it is never incomplete.
 
         Args:
             kept: `(rows,) bool`.
-            added: A column of whole numbers to be added, named, for all rows; or None.
+            added: A named column of whole numbers to add, for all rows; or None.
         """
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".clean-") as folder:
             file = Path(folder) / f"table{self.suffix}"
@@ -171,14 +171,14 @@ class CleanTable:
         same = self.source.suffix.lower() == self.suffix
         ways = " or ".join(suffix for suffix in (".jsonl", ".parquet") if suffix != self.suffix)
         advice = (
-            f"an ending of {ways}"
+            f"the suffix {ways}"
             if self.source.is_dir() or same
-            else "the ending of the table itself"
+            else "the suffix of the table itself"
         )
         return TableError(
             f"A {self.suffix} file cannot hold the cell at index "
-            f"{self.table.index[[row]].tolist()[0]!r}, column {column!r}: {why}. Give --drop "
-            f"{advice}. Received: {shown(cell)}, --drop {self.path}"
+            f"{self.table.index[[row]].tolist()[0]!r}, column {column!r}: {why}. Use {advice} for "
+            f"--drop. Received: {shown(cell)}, --drop {self.path}"
         )
 
 
