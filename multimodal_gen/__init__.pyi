@@ -41,6 +41,7 @@ from multimodal_gen.loaders.targets.inputs import InputTarget as InputTarget
 from multimodal_gen.loaders.targets.masked_tokens import MaskedTokens as MaskedTokens
 from multimodal_gen.loaders.targets.multi_label import MultiLabel as MultiLabel
 from multimodal_gen.loaders.targets.numbers import NumericTarget as NumericTarget
+from multimodal_gen.loaders.targets.variants import LabelWarning as LabelWarning
 from multimodal_gen.loaders.text.loader import TextLoader as TextLoader
 from multimodal_gen.loaders.text.masked import MaskedTextLoader as MaskedTextLoader
 from multimodal_gen.loaders.text.ngrams import NgramEncoder as NgramEncoder

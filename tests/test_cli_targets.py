@@ -19,17 +19,17 @@ from typer.testing import CliRunner
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.data import input_names, picture_folder
+from multimodal_gen.cli.label_checks import check_classes, check_separator, check_text_labels
 from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.results import remove_stale, write_results
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import (
-    check_classes,
-    check_separator,
     main_score,
     make_target,
     shown_scores,
 )
 from multimodal_gen.inspection import plots
+from multimodal_gen.inspection.audit.labels import variants_note
 from multimodal_gen.models import matching_class
 
 ROWS = 48
@@ -322,6 +322,69 @@ def test_a_separator_that_is_not_needed_is_noted() -> None:
     )
     lists = pd.DataFrame({"tags": [["red", "blue"], []]})
     assert check_classes(lists, given) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "more"),
+    [
+        (["Cat"] * 30 + ["cat "] * 20 + ["dog"] * 30, {}),
+        ([["Cat", "dog"]] * 30 + [["cat "]] * 20, {"target": "labels"}),
+        (["Cat|dog"] * 30 + ["cat\u200b|dog"] * 20, {"target": "labels", "separator": "|"}),
+    ],
+)
+def test_classes_that_look_like_one_are_noted_with_their_rows(
+    cells: list[object], more: dict[str, str]
+) -> None:
+    table, given = pd.DataFrame({"label": cells}), settings(caption=("caption",), **more)
+    (note,) = check_classes(table, given)
+    assert note.startswith("label: separate classes look like one: 'Cat' (30 rows) and 'cat")
+    assert "(20 rows)" in note and note.endswith("write them alike in the table")
+    assert "upper and lower case; if" in note and "table[" not in note
+    # The target is made without a word of Python, and audits say it too.
+    target = make_target(given, table)
+    assert variants_note(table, target) == [note]
+
+
+@pytest.mark.parametrize("separator", [None, "|", ","])
+@pytest.mark.parametrize(
+    ("cell", "way_out"),
+    [
+        ("['a', 'b']", "with --separator '|' (in Python, `table[column].map(ast.literal_eval)"),
+        ("{'a'}", "store the table as jsonl or parquet, whose cells can be lists"),
+        ("('a', 'b')", "Write the labels with a sign between them"),
+        ("['a' 'b']", "Write the labels with a sign between them"),
+        ("[{'id': 1, 'name': 'a'}]", "Write the labels with a sign between them"),
+        ("[1, 0]", "column of 0 and 1 for each, and name all of them: --label first --label"),
+        ("[True, False]", "column of 0 and 1 for each, and name all of them"),
+    ],
+)
+def test_a_printed_list_is_one_error_with_the_whole_way_out(
+    cell: str, way_out: str, separator: str | None
+) -> None:
+    table = pd.DataFrame({"tags": [None, cell]}, index=[7, 8])
+    given = settings(caption=("c",), label=("tags",), target="labels", separator=separator)
+    for refuse in (check_classes, check_text_labels):
+        with pytest.raises(
+            mg.LoadError, match="index 8, column 'tags': the cell is a list as programs print it"
+        ) as refused:
+            refuse(table, given)
+        assert way_out in str(refused.value) and "Received: " in str(refused.value)
+
+
+def test_the_advice_on_printed_lists_makes_texts_that_can_be_read() -> None:
+    import ast
+
+    table = pd.DataFrame({"tags": ["['a', 'b']", "['c']", "[]"]})
+    table["tags"] = table["tags"].map(ast.literal_eval).str.join("|")
+    given = settings(caption=("c",), label=("tags",), target="labels", separator="|")
+    assert check_classes(table, given) == []
+    assert make_target(given, table).class_names == ("a", "b", "c")
+
+
+def test_labels_as_text_need_a_separator_and_empty_texts_do_not_ask_for_one() -> None:
+    given = settings(caption=("c",), label=("tags",), target="labels")
+    with pytest.raises(mg.LoadError, match=r"index 1, .*--separator '\|'. Received: 'a, b'"):
+        check_classes(pd.DataFrame({"tags": ["", "a, b"]}), given)
 
 
 def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_by_their_mean() -> (

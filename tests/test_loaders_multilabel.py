@@ -481,3 +481,38 @@ def test_a_label_is_found_whichever_way_the_table_was_read() -> None:
     target = MultiLabel.from_values("stars", ["1.0|2.0", "3.0"], separator="|")
     assert target.read([1, 3]).tolist() == target.read("1|3.0").tolist() == [1, 0, 1]
     assert MultiLabel("stars", [1, 2, 3]).read(["1.0", "3"]).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("between", ["|", "; ", ",", "\n", " + "])
+def test_a_separator_that_stands_in_no_cell_is_refused_for_the_one_that_does(between: str) -> None:
+    things = [(colour, thing) for colour in ("red", "blue") for thing in ("mug", "hat")]
+    cells = [between.join(pair) for pair in things] * 5
+    given = ";" if between == "|" else "|"
+    message = (
+        rf"stands in no cell of 'tags'; .* stands in 20 of them: take `separator=.*"
+        rf"name them, as in `MultiLabel\('tags', names, separator='\{given}'\)`. Received: "
+    )
+    with pytest.raises(ValueError, match=message):
+        MultiLabel.from_values("tags", cells, separator=given)
+    assert MultiLabel.from_values("tags", cells, separator=between.strip(" ")).units == 4
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (
+            ["red", "blue", None],
+            r"no cell of 'tags', so every row has one label at most.*ClassLabel",
+        ),
+        (["hats, caps", "shoes"] * 9, r"no cell of 'tags'; ',' stands in 9 of them, so every row"),
+    ],
+)
+def test_one_label_per_row_is_possible_with_a_separator_and_noted(
+    cells: list[str | None], message: str
+) -> None:
+    with pytest.warns(mg.LabelWarning, match=message) as warned:
+        target = MultiLabel.from_values("tags", cells, separator="|")
+    assert warned[0].filename == __file__
+    assert MultiLabel("tags", target.class_names, separator="|") == target
+    # Lists need no separator, which then is for predictions.
+    assert MultiLabel.from_values("tags", [["red"], ["blue"]], separator="|").units == 2

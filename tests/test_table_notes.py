@@ -12,9 +12,9 @@ import pytest
 from test_cli_targets import settings
 
 import multimodal_gen as mg
+from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.table_notes import notes_on
-from multimodal_gen.cli.target_choice import check_classes
 from multimodal_gen.inspection.audit.sides import named_sides
 
 

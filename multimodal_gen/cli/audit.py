@@ -13,18 +13,18 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.cli.data import input_names, picture_folder, picture_loader
+from multimodal_gen.cli.label_checks import check_separator, check_text_labels
 from multimodal_gen.cli.option_values import check_not_read
 from multimodal_gen.cli.parts import split_column
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
-from multimodal_gen.cli.target_choice import check_separator, make_target
+from multimodal_gen.cli.target_choice import make_target
 from multimodal_gen.inspection.audit.clusters import Parts
 from multimodal_gen.inspection.audit.gathering import audit
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable
 from multimodal_gen.loaders import (
-    ClassLabel,
     Loader,
     NumericLoader,
     NumericTarget,
@@ -193,8 +193,11 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
     if settings.target == "number":
         return NumericTarget(settings.label[0] if len(settings.label) == 1 else settings.label)
     if settings.target == "labels":
+        if len(settings.label) == 1:
+            check_text_labels(train, settings)
         if settings.separator is not None:
-            check_separator(train, settings)
+            for note in check_separator(train, settings):
+                reporter.say(f"note: {note}")
         return make_target(settings, train[~train[list(settings.label)].isna().any(axis=1)])
     (label,) = settings.label
     # Cells without a class, or with a list instead, are what the audit is to find.
@@ -207,4 +210,4 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
     if len(names) == 1:
         reporter.say(f"  column {label!r} holds only {names.pop()!r}, so labels are left out")
         return None
-    return ClassLabel.from_values(label, cells)
+    return make_target(settings, pd.DataFrame({label: cells}))

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.part_checks import split_quietly as split_table
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
-from multimodal_gen.cli.target_choice import check_classes
 from multimodal_gen.errors import TableError
 from multimodal_gen.rows.cells import column_texts
 from multimodal_gen.rows.table import check_columns, read_table

@@ -25,7 +25,7 @@ from multimodal_gen.inspection.audit.clusters import (
 )
 from multimodal_gen.inspection.audit.dropping import Contents, columns_of, dropped_rows
 from multimodal_gen.inspection.audit.findings import KINDS, Finding, as_frame
-from multimodal_gen.inspection.audit.labels import balance_note, hint_notes, read_labels
+from multimodal_gen.inspection.audit.labels import class_notes, hint_notes, read_labels
 from multimodal_gen.inspection.audit.looks import LEAST_SPREAD, look_at, range_notes
 from multimodal_gen.inspection.audit.page import page
 from multimodal_gen.inspection.audit.parts import parts_of
@@ -188,7 +188,7 @@ class _Gathering:
             return
         self.labels, found = read_labels(self.rows, target, self.parts.codes == 0, self.progress)
         self.findings += found
-        self.notes += balance_note(self.rows, target)
+        self.notes += class_notes(self.rows, target)
         if self.readers and target.class_names:
             self.notes += side_note(name_of(target), map(str, target.class_names), "classes")
 

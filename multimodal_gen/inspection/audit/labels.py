@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from multimodal_gen.inspection.audit.reading import in_words, name_of
 from multimodal_gen.inspection.audit.texts import normalised
 from multimodal_gen.loaders.cell_errors import read_at
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.variants import Variants
 from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
 from multimodal_gen.rows.table import cells_of
 
@@ -59,6 +61,11 @@ def read_labels(
     return codes, findings
 
 
+def class_notes(table: pd.DataFrame, target: Target) -> list[str]:
+    """How even the classes are, and which of them look like one, in words."""
+    return [*balance_note(table, target), *variants_note(table, target)]
+
+
 def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
     """How balanced the classes are, in words."""
     if not target.one_class:
@@ -78,6 +85,23 @@ def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
         f"{name_of(target)}: {len(counts)} classes of {few:,} to {many:,} rows; fewest {least!r}, "
         f"most {most!r}{none}"
     ]
+
+
+def variants_note(table: pd.DataFrame, target: Target) -> list[str]:
+    """Which classes differ only in how they are written, with their numbers of rows, in words."""
+    names = [cell_text(name) for name in target.class_names]
+    found = Variants.among(names)
+    if not found or not isinstance(target.column, str):
+        return []
+    if target.one_class:
+        rows = Counter(name for name in class_texts(target, table) if name is not None)
+    else:
+        rows = Counter()
+        for cell in cells_of(table, target.column):
+            with suppress(LoadError):
+                there = np.flatnonzero(target.read(cell)).tolist()
+                rows.update(names[place] for place in there)
+    return [f"{name_of(target)}: {found.note(rows)}"]
 
 
 def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:

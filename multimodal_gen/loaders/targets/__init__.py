@@ -3,8 +3,9 @@
 Read `base.py` first, with `checking.py`, which proves that a target keeps its contract,
 `judgement.py`, which compares predictions with the truth, and `balance.py`, which counts classes
 and works out `class_weight="balanced"`. Then there is one file per target: `class_label.py`,
-`multi_label.py` (`label_cells.py` parses cells of several labels; both use `names.py`, and
-`known_classes.py` to find the class of a cell), `numbers.py`, `inputs.py` (the input itself), and
-`masked_tokens.py`. `losses.py` has losses and metrics that Keras lacks; it imports Keras, and
-targets import it only when asked for their loss.
+`multi_label.py` (`label_cells.py` parses cells of several labels, `label_learning.py` learns from
+them), `numbers.py`, `inputs.py` (the input itself), and `masked_tokens.py`. What classes have in
+common is in `names.py`, `known_classes.py` (which class a cell is) and `variants.py` (which warns
+of classes that look like one). `losses.py` has losses and metrics that Keras lacks; it imports
+Keras, and targets import it only when asked for their loss.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +24,7 @@ from multimodal_gen.loaders.targets.names import (
     sorted_names,
     unknown_label,
 )
+from multimodal_gen.loaders.targets.variants import warn_of_variants
 from multimodal_gen.rows.cells import column_texts, is_blank
 from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.rows.sampling import BalancedSampler, Sampler
@@ -89,6 +91,10 @@ class ClassLabel(Target):
             ValueError: If a value is missing, blank, a list or bytes, there are fewer than two
                 classes, or they look like numbers to predict: decimal numbers or numbers with a
                 unit, more than 20 or more than half as many as rows.
+
+        Warns:
+            LabelWarning: If classes differ only in blanks, in upper and lower case or in the
+                Unicode form of a letter, such as "Cat" and "cat ". They stay separate.
         """
         series = _labels(column, values)
         names = sorted_names(different_cells(series), column)
@@ -100,6 +106,8 @@ class ClassLabel(Target):
             )
         # Prices read as classes would train without any error, and predict nothing new.
         refuse_numbers(names, len(series), column)
+        rows = Counter(column_texts(series).tolist())
+        warn_of_variants(column, rows, f"ClassLabel({column!r}, names)")
         return cls(column, names, label_mode=label_mode)
 
     def read(self, cell: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.drawing import shares_in_words
-from multimodal_gen.loaders.learning import series_of, wrong_order
+from multimodal_gen.loaders.learning import wrong_order
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
@@ -18,19 +18,16 @@ from multimodal_gen.loaders.targets.label_cells import (
     check_label_columns,
     check_readable,
     check_separator,
-    columns_from,
     on_or_off,
-    refuse_prints,
     split_labels,
     zeros_and_ones,
 )
+from multimodal_gen.loaders.targets.label_learning import learned_labels
 from multimodal_gen.loaders.targets.names import (
     checked_names,
-    refuse_missing,
-    sorted_names,
     unknown_label,
 )
-from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.cells import cell_text
 from multimodal_gen.rows.checks import check_once
 from multimodal_gen.spec import ArraySpec
 
@@ -123,7 +120,11 @@ class MultiLabel(Target):
 
         Raises:
             ValueError: If a value is missing or is not labels, a single column holds 0 and 1 for
-                each class, or no row has a label.
+                each class, no row has a label, or another separator parts the labels.
+
+        Warns:
+            LabelWarning: If the separator stands in no cell, or labels differ only in blanks, in
+                upper and lower case or in the Unicode form of a letter.
         """
         check_separator(separator)
         if not isinstance(column, str):
@@ -132,40 +133,8 @@ class MultiLabel(Target):
             check_once(column)
             check_label_columns(tuple(column), values)
             return cls(column, separator=separator)
-        series = series_of(column, values)
-        rows, index = series.tolist(), series.index
-        missing = np.array([is_missing(row) for row in rows], bool)
-        # Some missing cells may be rows without labels.
-        if missing.all():
-            refuse_missing(missing, index, column, "Labels")
-        if zeros_and_ones(
-            [row for row, gone in zip(rows, missing, strict=True) if not gone], separator
-        ):
-            first = int(np.argmin(missing))
-            raise ValueError(
-                "Labels must be names, but these rows hold 0 or 1 for each class. Make a column "
-                "for each, with `names` in the order of the zeros and ones: "
-                f"`{columns_from(rows[first], column, separator)}`, and take `MultiLabel(names)`. "
-                f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of "
-                f"{column!r}"
-            )
-        found: dict[str, Any] = {}
-        for label, row in zip(index, rows, strict=True):
-            try:
-                for name in split_labels(row, separator):
-                    found.setdefault(cell_text(name), name)
-            except LoadError as error:
-                raise error.at(label, column) from None
-        try:
-            refuse_prints(rows)
-        except LoadError as error:
-            raise error.at(index[[0]].tolist()[0], column) from None
-        if not found:
-            raise ValueError(
-                f"At least one row must have a label. Received: {len(rows)} rows without any in "
-                f"{column!r}"
-            )
-        return cls(column, sorted_names(found.values(), column), separator=separator)
+        names = learned_labels(column, values, separator)
+        return cls(column, names, separator=separator)
 
     def read(self, cell: Any) -> np.ndarray:
         """A 1 for each class that the row has.

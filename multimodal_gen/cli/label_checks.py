@@ -1,0 +1,189 @@
+"""Whether the cells of --label are what --target says they are, before anything is trained."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.errors import LoadError, TableError, shown
+from multimodal_gen.loaders.targets.label_cells import is_printed, split_labels
+from multimodal_gen.loaders.targets.label_learning import AbsentSeparator
+from multimodal_gen.loaders.targets.names import hold_amounts, nearly_all_differ
+from multimodal_gen.loaders.targets.variants import Variants
+from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
+from multimodal_gen.rows.table import cells_of
+
+# Different whole numbers in a column of classes from which on they are worth a word; with fewer
+# rows than this of each, they cannot be split into three parts.
+_MANY_NUMBERS, _FEWEST_ROWS = 20, 3
+
+
+def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
+    """Make sure that a column of classes does not hold numbers to predict, or a class of its own
+    for nearly every row; and that labels in texts can be told apart.
+
+    Returns:
+        Notes, a sentence each: where whole numbers are taken as classes, and may be meant as
+        numbers; where every row has one label; and where classes look like one.
+
+    Raises:
+        TableError: If some numbers have a fraction, or the classes are nearly as many as the rows;
+            or if another separator stands between the labels.
+        LoadError: If labels are texts without a separator, or printed lists.
+    """
+    if settings.target == "number" or len(settings.label) > 1:
+        return []
+    if settings.target == "class":
+        notes = _check_one_class(table, settings.label[0])
+    else:
+        check_text_labels(table, settings)
+        notes = [] if settings.separator is None else check_separator(table, settings)
+    return [*notes, *variants_note(table, settings)]
+
+
+def check_text_labels(table: pd.DataFrame, settings: DataSettings) -> None:
+    """Refuse cells of several labels that are printed lists, or texts without a --separator.
+
+    Raises:
+        LoadError: If there is one; it names the row and the whole way out.
+    """
+    (column,) = settings.label
+    for label, cell in zip(table.index, cells_of(table, column), strict=True):
+        if isinstance(cell, str) and is_printed(cell, settings.separator):
+            raise LoadError(_way_out_of_printed(cell), index=label, column=column)
+        if isinstance(cell, str) and cell.strip() and settings.separator is None:
+            raise LoadError(
+                "the cell holds labels as text: say what stands between them with "
+                f"--separator, as in --separator '|'. Received: {cell!r}",
+                index=label,
+                column=column,
+            )
+
+
+def _way_out_of_printed(cell: str) -> str:
+    said = "the cell is a list as programs print it, and its labels cannot be told apart."
+    if re.fullmatch(r"[\W01]+|[\W\d.]*(True|False|true|false)[\W\dA-Za-z.]*", cell):
+        return (
+            f"{said} Where it holds 0 or 1 for each class, write a column of 0 and 1 for each, and "
+            f"name all of them: --label first --label second. Received: {shown(cell)}"
+        )
+    return (
+        f"{said} Write the labels with a sign between them, as in a|b, and name it with "
+        "--separator '|' (in Python, `table[column].map(ast.literal_eval).str.join('|')` makes "
+        "such texts of lists of texts); or store the table as jsonl or parquet, whose cells can be "
+        f"lists, and leave --separator out. Received: {shown(cell)}"
+    )
+
+
+def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
+    different = {cell for cell in map(_hashable, cells_of(table, column)) if not is_blank(cell)}
+    numbers = {_number(cell) for cell in different}
+    # Some are names, so the column does not hold numbers.
+    if not numbers or None in numbers:
+        _refuse_texts(
+            [cell for cell in different if isinstance(cell, str)], len(different), table, column
+        )
+        return []
+    count = len(numbers)
+    fractions = any(not one.is_integer() for one in numbers if one is not None)
+    if count > _MANY_NUMBERS and (fractions or count * _FEWEST_ROWS > len(table)):
+        raise TableError(
+            f"The cells of {column!r} are numbers to predict, not classes: {count:,} different "
+            f"numbers in {len(table):,} rows. Use --target number (in Python, `NumericTarget`). "
+            f"Received: --label {column} --target class"
+        )
+    if count > _MANY_NUMBERS:
+        return [
+            f"{column}: {count:,} different numbers are taken as classes; --target number predicts "
+            "them as numbers"
+        ]
+    return []
+
+
+def _refuse_texts(texts: Sequence[str], count: int, table: pd.DataFrame, column: str) -> None:
+    # Before the split, whose note on rare classes would name them all.
+    received = f"Received: --label {column} --target class"
+    many = nearly_all_differ(count, len(table)) or count > _MANY_NUMBERS
+    if many and len(texts) == count and hold_amounts(texts):
+        fractions = any(re.search(r"\d[.,]\d", text) for text in texts)
+        if fractions or count * _FEWEST_ROWS > len(table):
+            example = next(cell for cell in cells_of(table, column) if not is_missing(cell))
+            raise TableError(
+                f"The cells of {column!r} are numbers with a unit or a comma, as in "
+                f"{shown(example)}: numbers to predict, not classes: {count:,} different ones in "
+                f"{len(table):,} rows. Write plain numbers, as in 3.99. Use --target number (in "
+                f"Python, `NumericTarget`). {received}"
+            )
+    if nearly_all_differ(count, len(table)):
+        raise TableError(
+            f"{column!r} holds {count:,} different classes in {len(table):,} rows, too few rows of "
+            f"each to learn from: is it the right column? {received}"
+        )
+
+
+def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
+    """Make sure that --separator stands between the labels.
+
+    Returns:
+        A note where it stands in no cell.
+
+    Raises:
+        TableError: If it stands in no cell, and another one in many, which it parts into names that
+            come again.
+    """
+    (column,), given = settings.label, settings.separator
+    assert given is not None
+    absent = AbsentSeparator.among(cells_of(table, column), given)
+    if absent is None:
+        return []
+    found, other = absent.in_words(column), next(iter(absent.counts), None)
+    if absent.certain:
+        raise TableError(f"{found}: --separator {other!r}. Received: --separator {given!r}")
+    if other is None:
+        return [f"{found}, so every row has one label at most"]
+    return [
+        f"{found}, which would be --separator {other!r}; as it is, every row has one label at most"
+    ]
+
+
+def variants_note(table: pd.DataFrame, settings: DataSettings) -> list[str]:
+    """A note where classes differ only in how they are written, with their numbers of rows."""
+    if settings.target == "number" or len(settings.label) > 1:
+        return []
+    (column,) = settings.label
+    rows: Counter[str] = Counter()
+    for cell in cells_of(table, column):
+        # What is not a class, or labels, is an error where the target is made.
+        with suppress(LoadError, TypeError, ValueError):
+            if settings.target == "class":
+                rows.update([] if is_blank(cell) else [cell_text(cell)])
+            else:
+                rows.update(set(map(cell_text, split_labels(cell, settings.separator))))
+    found = Variants.among(rows)
+    return [f"{column}: {found.note(rows)}"] if found else []
+
+
+def _hashable(cell: Any) -> Any:
+    return (
+        # A list has no hash, and its text is enough to count it.
+        cell if isinstance(cell, str | int | float | np.generic) or is_missing(cell) else repr(cell)
+    )
+
+
+def _number(cell: Any) -> float | None:
+    # To Python, True is the number 1; in a column of labels it is a class.
+    if isinstance(cell, bool | np.bool_):
+        return None
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None

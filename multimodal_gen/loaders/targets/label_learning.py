@@ -1,0 +1,152 @@
+"""The labels that training cells hold, and whether the separator between them is the right one."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.loaders.learning import series_of
+from multimodal_gen.loaders.targets.label_cells import (
+    columns_from,
+    refuse_prints,
+    split_labels,
+    zeros_and_ones,
+)
+from multimodal_gen.loaders.targets.names import refuse_missing, sorted_names
+from multimodal_gen.loaders.targets.variants import LabelWarning, warn_of_variants
+from multimodal_gen.rows.cells import cell_text, is_missing
+
+# What usually stands between labels, and the share of the cells from which on it is not there by
+# chance.
+_SEPARATORS, _MANY_CELLS = ("|", ";", ",", "/", "\t", "\n", "+", "&"), 0.1
+
+
+@dataclass(frozen=True)
+class AbsentSeparator:
+    """A separator that stands in no cell.
+
+    Args:
+        given: The separator.
+        counts: How many cells hold each of the usual separators, without those that none holds; the
+            most frequent first.
+        certain: Whether the first of them parts many cells into names that come again.
+    """
+
+    given: str
+    counts: dict[str, int]
+    certain: bool
+
+    @classmethod
+    def among(cls, cells: Iterable[Any], given: str) -> AbsentSeparator | None:
+        """Look at the cells that are texts; None if the separator stands in one, or there are
+        none.
+        """
+        texts = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
+        if not texts or any(given in text for text in texts):
+            return None
+        found = Counter({one: sum(one in text for text in texts) for one in _SEPARATORS})
+        counts = {one: count for one, count in found.most_common() if count}
+        if not counts:
+            return cls(given, {}, certain=False)
+        other, count = next(iter(counts.items()))
+        names = {name.strip() for text in texts for name in text.split(other)}
+        # Names such as "hats, caps" have a comma without being lists: their parts are more than
+        # they are themselves.
+        certain = count >= _MANY_CELLS * len(texts) and len(names) <= len(set(texts))
+        return cls(given, counts, certain)
+
+    def in_words(self, column: str) -> str:
+        """What stands in the cells, without a full stop."""
+        said = f"{self.given!r} stands in no cell of {column!r}"
+        others = [f"{one!r} stands in {count:,} of them" for one, count in self.counts.items()]
+        return "; ".join([said, ", ".join(others)] if others else [said])
+
+
+def learned_labels(column: str, values: Any, separator: str | None) -> list[Any]:
+    """The different labels in training cells of one column, sorted.
+
+    Args:
+        column: The column.
+        values: Its training cells, or the table that has it.
+        separator: What stands between labels in a text, or None.
+
+    Raises:
+        ValueError: If a value is missing or is not labels, the cells hold 0 and 1 for each class,
+            no row has a label, or another separator than the given one parts the labels.
+
+    Warns:
+        LabelWarning: If the separator stands in no cell, or labels look like one.
+    """
+    series = series_of(column, values)
+    rows, index = series.tolist(), series.index
+    missing = np.array([is_missing(row) for row in rows], bool)
+    # Some missing cells may be rows without labels.
+    if missing.all():
+        refuse_missing(missing, index, column, "Labels")
+    _refuse_zeros_and_ones(rows, missing, index, column, separator)
+    found: dict[str, Any] = {}
+    counts: Counter[str] = Counter()
+    for label, row in zip(index, rows, strict=True):
+        try:
+            names = {cell_text(name): name for name in split_labels(row, separator)}
+        except LoadError as error:
+            raise error.at(label, column) from None
+        counts.update(names.keys())
+        for text, name in names.items():
+            found.setdefault(text, name)
+    try:
+        refuse_prints(rows)
+    except LoadError as error:
+        raise error.at(index[[0]].tolist()[0], column) from None
+    if not found:
+        raise ValueError(
+            f"At least one row must have a label. Received: {len(rows)} rows without any in "
+            f"{column!r}"
+        )
+    given = "" if separator is None else f", separator={separator!r}"
+    named = f"MultiLabel({column!r}, names{given})"
+    if separator is not None:
+        _check_separator_stands(rows, separator, column, named)
+    warn_of_variants(column, counts, named, stacklevel=4)
+    return sorted_names(found.values(), column)
+
+
+def _refuse_zeros_and_ones(
+    rows: Sequence[Any], missing: np.ndarray, index: Any, column: str, separator: str | None
+) -> None:
+    there = [row for row, gone in zip(rows, missing, strict=True) if not gone]
+    if zeros_and_ones(there, separator):
+        first = int(np.argmin(missing))
+        raise ValueError(
+            "Labels must be names, but these rows hold 0 or 1 for each class. Make a column "
+            "for each, with `names` in the order of the zeros and ones: "
+            f"`{columns_from(rows[first], column, separator)}`, and take `MultiLabel(names)`. "
+            f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of "
+            f"{column!r}"
+        )
+
+
+def _check_separator_stands(rows: Sequence[Any], separator: str, column: str, named: str) -> None:
+    absent = AbsentSeparator.among(rows, separator)
+    if absent is None:
+        return
+    said = absent.in_words(column)
+    if absent.certain:
+        other = next(iter(absent.counts))
+        raise ValueError(
+            f"The separator must stand between the labels, but {said}: take `separator={other!r}`. "
+            f"If each cell is one label nevertheless, name them, as in `{named}`. Received: "
+            f"separator={separator!r}"
+        )
+    warnings.warn(
+        f"{said[0].upper()}{said[1:]}, so every row has one label at most. If that is meant, name "
+        f"the labels, as in `{named}`, or take a ClassLabel.",
+        LabelWarning,
+        stacklevel=4,
+    )
