@@ -44,7 +44,7 @@ class Configurable(metaclass=_ConfigurableType):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # A class of somebody else's must not take the place of one of ours by its name.
+        # A user's class must not replace one of ours that has the same name.
         if cls.__module__.partition(".")[0] == __name__.partition(".")[0]:
             _OWN_CLASSES[cls.__name__] = cls
 
@@ -108,7 +108,7 @@ def serialize(value: Any) -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                # JSON would make a text of it, which is another key.
+                # JSON would turn it into a text, which is another key.
                 raise TypeError(
                     "Only mappings whose keys are texts can be saved; keep pairs in a list "
                     f"instead. Received: the key {key!r} of type {type(key).__name__} in {value!r}"

@@ -63,7 +63,7 @@ class LoadError(MultimodalError):
         return f"Cannot load {', '.join(where)}: {self.reason}" if where else self.reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Python would pickle the message alone, and lose the place.
+        # By default only the message would be pickled, without the place.
         return _rebuild_load_error, (
             self.reason,
             self.index,
@@ -86,7 +86,7 @@ def shown(cell: Any) -> str:
 
 
 def _clip(text: str) -> str:
-    # What stands in a column of paths may be a picture in base64.
+    # A column of paths may contain a picture in base64.
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"
 
 

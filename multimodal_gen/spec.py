@@ -84,10 +84,10 @@ def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
     names = {
         name: mask_name(name)
         for name, loader in inputs.items()
-        # An `ArraySpec` says nothing of missing cells, and then there is no mask.
+        # An `ArraySpec` does not say whether cells may be missing, so it has no mask.
         if getattr(loader, "missing", None) == "blank"
     }
-    # Keras would refuse two inputs of one name without saying where the second comes from.
+    # Keras would reject two inputs of one name without saying where the second comes from.
     taken = [mask for mask in names.values() if mask in inputs]
     if taken:
         raise ValueError(

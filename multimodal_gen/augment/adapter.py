@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-# One at a time: the state that such libraries draw from belongs to the whole process, or to the
+# One call at a time: the state that such libraries draw from belongs to the process or to the
 # transform.
 _LOCK = threading.Lock()
 

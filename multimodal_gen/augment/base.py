@@ -112,15 +112,14 @@ def apply_drawn(
     """
     check_image(image)
     result, matrix, fill = image, np.eye(3), None
-    # Movements are multiplied, and pixels resampled once for all of them, which blurs less: before
-    # an operation on values, and where two movements fill what comes into view differently.
+    # Movements are multiplied and the pixels resampled once for all of them, which blurs less. They
+    # are applied before an operation on values, and where two movements have different borders.
     for operation, rng in operations:
         if isinstance(operation, GeometricAugmentation):
             if fill is not None and operation.fill not in (None, fill):
                 result, matrix = _moved(result, matrix, fill, warp, nearest), np.eye(3)
             frame = frame or (image.shape[0], image.shape[1])
-            # A matrix leads from the result back to the source, so a later operation stands on the
-            # right.
+            # A matrix maps the result back to the source, so a later operation is on the right.
             matrix = matrix @ _in_proportion(operation, image.shape[:2], frame, rng)
             fill = operation.fill or fill
         else:
@@ -150,9 +149,9 @@ def _in_proportion(
     matrix = operation.matrix(frame[0], frame[1], rng)
     if shape == frame:
         return matrix
-    # Multiplied before it is divided, so that what ends at a border goes on to end there.
+    # Multiplied before it is divided, so that what ends at a border still ends there.
     (height, width), (high, wide) = shape, frame
-    # Shear terms change with the sides, as x and y are stretched differently.
+    # Shear terms change if x and y are stretched by different factors.
     (a, b, c), (d, e, f) = np.asarray(matrix, "float64")[:2]
     x, y = (width * high, height * wide)
     return np.array(

@@ -106,7 +106,7 @@ class _Mix(BatchAugmentation):
         targets = by_name(batch.target)
         for name, array in targets.items():
             targets[name] = self._target(array, partners, weights, name, image)
-        # What is seen of a row counts by that row's weight.
+        # Each row counts by its share, with its own weight.
         row_weights = by_name(batch.sample_weight)
         for name, array in row_weights.items():
             row_weights[name] = _blend(array, array[partners], weights)
@@ -128,7 +128,7 @@ class _Mix(BatchAugmentation):
                 f"Received: dtype={own.dtype}"
             )
         if own.ndim == _PICTURES:
-            # A mask, or a picture to give back, goes the way of the row's other pictures.
+            # A mask, or a picture to reconstruct, is mixed like the row's other pictures.
             return np.stack(
                 [image(own[row], own[partner], row) for row, partner in enumerate(partners)]
             )
@@ -138,7 +138,7 @@ class _Mix(BatchAugmentation):
         self, own: np.ndarray, other: np.ndarray, weights: np.ndarray, kind: str
     ) -> np.ndarray:
         if self.text == "heavier":
-            # Ids are names of words, so there is nothing between two of them.
+            # Ids are names of words: the mean of two ids is an unrelated word.
             heavier = weights >= 0.5
             return np.where(heavier.reshape(-1, *[1] * (own.ndim - 1)), own, other)
         join = _join_tokens if kind == "tokens" else _join_ngrams
@@ -201,7 +201,7 @@ class CutMix(_Mix):
             )
         rows = len(next(iter(batch.inputs.values())))
         partners = _partners(rows, rng)
-        # A rectangle that takes the square root of a share from both sides covers that share.
+        # If both sides have the square root of a share, the area has that share.
         sides = np.sqrt(1 - rng.beta(self.alpha, self.alpha, rows))
         # Top, left, bottom, right, in shares of height and width.
         centres = rng.random((rows, 2))
@@ -212,8 +212,8 @@ class CutMix(_Mix):
         )
         # On the pixels of the first picture, so that its areas are exact.
         boxes = np.rint(boxes * (*grid, *grid)) / (*grid, *grid)
-        # From what is left of the rectangle after clipping and rounding, and not from the share
-        # that was drawn: the target must say what is seen.
+        # From the rectangle after clipping and rounding instead of the share that was drawn,
+        # because the target must match what is visible.
         weights = 1 - (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
         def paste(own: np.ndarray, other: np.ndarray, row: int) -> np.ndarray:
@@ -229,7 +229,7 @@ class CutMix(_Mix):
 
 
 def _partners(rows: int, rng: np.random.Generator) -> np.ndarray:
-    # Along one random circle, so that no row is its own partner where there is another.
+    # Along one random circle, so that no row is its own partner if there are others.
     circle = rng.permutation(rows)
     partners = np.empty_like(circle)
     partners[circle] = np.roll(circle, 1)
@@ -237,8 +237,7 @@ def _partners(rows: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _pair(batch: Batch, name: str, partners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # Each row's array and its partner's; where one of the two lacks the input, the other's for
-    # both.
+    # Each row's array and its partner's. If one of them lacks the input, both get the other's.
     own = batch.inputs[name]
     other, mask = own[partners], mask_name(name)
     if mask not in batch.specs or batch.specs[mask].kind != "presence":
@@ -257,7 +256,7 @@ def _blend(own: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarra
 
 def _join_tokens(own: np.ndarray, other: np.ndarray, weight: float) -> np.ndarray:
     first, second = (own, other) if weight >= 0.5 else (other, own)
-    # Repeating a caption would not be the same caption. A batch of one row is its own partner.
+    # A caption joined to itself would be a different text. A batch of one row is its own partner.
     if np.array_equal(first, second):
         return first
     joined = np.concatenate([first[first != 0], second[second != 0]])[: len(own)]
@@ -273,8 +272,8 @@ def _join_ngrams(own: np.ndarray, other: np.ndarray, weight: float) -> np.ndarra
     pairs = pairs[pairs[:, 0] > 0]
     ids, where = np.unique(pairs[:, 0].astype(own.dtype), return_inverse=True)
     sums = np.bincount(where, pairs[:, 1], minlength=len(ids))
-    # Stable, so that among equal weights the same ones stay on every machine. Sorted again, because
-    # the encoder gives ids in increasing order.
+    # Stable, so that the same ones of equal weight stay on every machine. Sorted again, because the
+    # encoder gives ids in increasing order.
     heaviest = np.sort(np.argsort(-sums, kind="stable")[: len(own)])
     result = np.zeros_like(own)
     result[: len(heaviest), 0], result[: len(heaviest), 1] = ids[heaviest], np.rint(sums[heaviest])

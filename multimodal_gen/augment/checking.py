@@ -70,7 +70,7 @@ def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any =
     for example in examples:
         for seed in _SEEDS:
             first = _varied(operation, example, seed, name, tokens)
-            # The same object once more: one that counts its calls differs only here.
+            # The same object again, because one that counts its calls differs only here.
             for when, other in (("twice", operation), *others):
                 if not alike(first, _varied(other, example, seed, name, tokens)):
                     raise LoaderError(
@@ -80,8 +80,8 @@ def check_augmentation(operation: Any, examples: Iterable[Any], *, tokens: Any =
 
 
 def _varied(operation: Any, example: Any, seed: int, name: str, tokens: Any) -> Any:
-    # Arrays are frozen, but other parts of an example can still be changed in place, which only a
-    # comparison with a copy shows.
+    # Arrays are frozen, but other parts of an example can be changed in place. Only a comparison
+    # with a copy shows that.
     before, given, rng = copy.deepcopy(example), frozen(example), random_stream(seed)
     with unwritten(f"{name} must return new arrays, not write into its input."):
         if isinstance(operation, SampleAugmentation):
@@ -106,7 +106,7 @@ def _varied(operation: Any, example: Any, seed: int, name: str, tokens: Any) -> 
 
 def _check_kept(before: Any, after: Any, name: str) -> None:
     if isinstance(before, tuple):
-        # Cells may be replaced by any other cells; only arrays have a shape to keep.
+        # Cells may be replaced freely; only arrays have a shape to keep.
         before, after = before[1], after[1]
     if type(after) is not type(before):
         raise LoaderError(
@@ -132,7 +132,7 @@ def _check_kept(before: Any, after: Any, name: str) -> None:
 
 
 def _arrays(example: Any) -> dict[str, np.ndarray]:
-    # Name -> array of everything in an example that is one.
+    # Name -> array, for everything in an example that is an array.
     if isinstance(example, Sample | Batch):
         parts = {
             one.name: getattr(example, one.name)
@@ -209,5 +209,5 @@ def alike(one: Any, other: Any) -> bool:
         return list(one) == list(other) and all(alike(one[name], other[name]) for name in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(alike, one, other))
-    # NaN outside of arrays.
+    # For NaN that is not in an array.
     return bool(one == other) or (one != one and other != other)

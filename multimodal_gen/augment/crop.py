@@ -79,7 +79,7 @@ class RandomResizedCrop(GeometricAugmentation):
         # brought into that range instead of drawing again, so that every picture takes four draws.
         shapes = [math.log(min(max(ratio, area), 1 / area)) for ratio in self.ratio]
         ratio = math.exp(draw(shapes, rng))
-        # Rounding may take a side past the image's by the last bit.
+        # By rounding, a side may exceed the image's by the last bit.
         high, wide = min(math.sqrt(area / ratio), 1.0), min(math.sqrt(area * ratio), 1.0)
         top, left = (1 - high) * rng.random(), (1 - wide) * rng.random()
         return _window(top, left, high, wide, height, width)
@@ -94,5 +94,5 @@ def _check_pair(name: str, pair: Sequence[float], most: float, rule: str) -> Non
 def _window(
     top: float, left: float, high: float, wide: float, height: int, width: int
 ) -> np.ndarray:
-    # All four in shares of the image.
+    # All four as shares of the image.
     return np.array([[wide, 0, left * width], [0, high, top * height], [0, 0, 1]])

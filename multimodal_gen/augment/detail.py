@@ -75,7 +75,7 @@ class RandomErasing(Augmentation):
         return result
 
     def _stretch(self, length: int, rng: np.random.Generator) -> slice:
-        # Both sides take the square root of a share, so their product is a share of the area.
+        # Both sides have the square root of a share, so that the area has a share in `scale`.
         covered = round(length * math.sqrt(draw(self.scale, rng, signed=False)))
         start = int(rng.integers(length - covered + 1))
         return slice(start, start + covered)

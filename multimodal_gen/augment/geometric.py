@@ -143,7 +143,7 @@ class RandomTranslation(Bordered, GeometricAugmentation):
         """
         down = self._shift("height_factor", height, rng)
         right = self._shift("width_factor", width, rng)
-        # The result shows the point of the source that lies as far the other way.
+        # The matrix maps the result back to the source, so the signs are reversed.
         return np.array([[1, 0, -right], [0, 1, -down], [0, 0, 1]], "float64")
 
     def _shift(self, name: str, length: int, rng: np.random.Generator) -> float:
@@ -182,7 +182,7 @@ class RandomRotation(Bordered, GeometricAugmentation):
     def matrix(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the angle."""
         angle = 2 * math.pi * draw(self.factor, rng)
-        # y points down and the matrix leads back to the source, so this turns counter-clockwise.
+        # y points down and the matrix maps back to the source, so this rotates counter-clockwise.
         cos, sin = math.cos(angle), math.sin(angle)
         return _about_centre(np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]), height, width)
 
@@ -215,7 +215,7 @@ class RandomShear(Bordered, GeometricAugmentation):
         """Draw the slant along each axis."""
         x, y = draw(self.x_factor, rng), draw(self.y_factor, rng)
         return _about_centre(
-            # The first shear stands on the left, as in `apply_drawn`.
+            # The first shear is on the left, as in `apply_drawn`.
             np.array([[1, x, 0], [0, 1, 0], [0, 0, 1]]) @ [[1, 0, 0], [y, 1, 0], [0, 0, 1]],
             height,
             width,

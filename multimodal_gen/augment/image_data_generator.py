@@ -43,7 +43,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 _NORMALIZE = 'ImageLoader(..., dtype="float32", normalize={})'
-# Argument -> the value that asks for nothing, and what to write instead of any other.
+# Argument -> the value that changes nothing, and what to write instead of any other value.
 _ELSEWHERE: dict[str, tuple[Any, str]] = {
     "featurewise_center": (
         False,
@@ -78,7 +78,7 @@ _ELSEWHERE: dict[str, tuple[Any, str]] = {
     ),
 }
 
-# Arguments of its `flow` methods, which are easily taken for its own.
+# Arguments of its `flow` methods, which are easily confused with its own.
 _OF_FLOW = (
     *(
         "x",
@@ -151,7 +151,7 @@ def from_image_data_generator(**arguments: Any) -> list[Augmentation]:
         "fill_value": given["cval"],
         "interpolation": "bilinear" if given["interpolation_order"] else "nearest",
     }
-    # In the order in which ImageDataGenerator acts, as most of these do not commute.
+    # In the order of ImageDataGenerator, because most of these do not commute.
     operations: list[Augmentation] = []
     if turn := _number("rotation_range", given, most=360):
         # Degrees there, full turns here.
@@ -180,7 +180,7 @@ def _check_known(arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
         if name in _ELSEWHERE:
             nothing, other = _ELSEWHERE[name]
-            # channels_last asks for what is done anyway.
+            # "channels_last" is the only format here anyway.
             if value and value != nothing and (name, value) != ("data_format", "channels_last"):
                 instead.append(f"`{name}` is not an augmentation. Instead, write {other}.")
         elif name not in _DEFAULTS:
@@ -242,9 +242,8 @@ def _shifts(given: dict[str, Any], borders: dict[str, Any]) -> list[Augmentation
         name = f"{axis}_shift_range"
         value = given[name]
         if not is_number(value):
-            # ImageDataGenerator takes a list for a choice, while a pair is a range everywhere here.
-            # It is refused, because reading it as a range would be another augmentation without any
-            # error.
+            # ImageDataGenerator treats a list as a choice, while here a pair is always a range. So
+            # it is refused: read as a range, it would silently be another augmentation.
             numbers = isinstance(value, list | tuple | np.ndarray) and all(map(is_number, value))
             unit = "fraction" if numbers and max(value, default=0) < 1 else "pixels"
             hint = (

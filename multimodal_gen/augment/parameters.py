@@ -33,8 +33,7 @@ def span(factor: Factor, *, signed: bool = True) -> tuple[float, float]:
 def draw(factor: Factor, rng: np.random.Generator, *, signed: bool = True) -> float:
     """Draw uniformly from a range."""
     low, high = span(factor, signed=signed)
-    # One draw even where both ends are equal: narrowing one range must not change what is drawn
-    # after it.
+    # One draw even if both ends are equal, so that narrowing a range does not change later draws.
     return low + (high - low) * rng.random()
 
 

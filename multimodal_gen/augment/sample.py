@@ -184,7 +184,7 @@ class ModalityDropout(SampleAugmentation):
             raise ValueError(
                 f"`inputs` must name some of the inputs {list(cells)}. Received: {unknown}"
             )
-        # A missing input cannot be dropped, nor be the one that stays.
+        # A missing input cannot be dropped, and does not count as the one that must stay.
         there = [name for name, cell in cells.items() if not is_missing(cell)]
         # Drawn for missing inputs too: filling a hole must not change what happens to the others.
         drawn = zip(names, rng.random(len(names)), strict=True)
@@ -193,7 +193,8 @@ class ModalityDropout(SampleAugmentation):
             blanked.pop(int(rng.integers(len(blanked))))
         if not blanked:
             return cells, None
-        # A mask of 0 says that the input is missing. An input of that name is not a mask.
+        # A mask of 0 marks the input as missing. An input that happens to have this name is not a
+        # mask.
         masks = [mask for mask in map(mask_name, blanked) if mask not in cells]
 
         def blank(sample: Sample) -> Sample:

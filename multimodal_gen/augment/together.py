@@ -26,7 +26,7 @@ from multimodal_gen.augment.base import (
 )
 from multimodal_gen.augment.warp import Fill, warp
 
-# Saves asking the system for randomness that is not used.
+# With a fixed sequence, NumPy does not ask the system for randomness that is not used.
 _ANY = np.random.SeedSequence(0)
 
 
@@ -148,7 +148,7 @@ def _settings(operation: Any) -> Any:
 
 
 def _defaults(operation: Any) -> dict[str, Any]:
-    # What was left out and what was given as it is by default are the same.
+    # An argument that was left out equals one that was given its default.
     fields = dataclasses.fields(operation) if dataclasses.is_dataclass(operation) else ()
     return {field.name: getattr(operation, field.name) for field in fields}
 

@@ -77,7 +77,7 @@ def scale_contrast(picture: Image.Image, scale: float) -> Image.Image:
 
 def scale_saturation(picture: Image.Image, scale: float) -> Image.Image:
     """Multiply each pixel's distance from the grey of equal brightness."""
-    # `blend` goes beyond [0, 1] as well, and clips, so one call takes colour away or adds it.
+    # `blend` extrapolates beyond [0, 1] and clips, so it both removes and adds colour.
     return picture if picture.mode == "L" else Image.blend(to_gray(picture), picture, scale)
 
 
@@ -92,7 +92,8 @@ def turn_hue(picture: Image.Image, turns: float) -> Image.Image:
         return picture
     levels = np.stack([np.asarray(band) for band in picture.split()]).reshape(3, -1)
     turned = np.empty_like(levels)
-    # In blocks, as numbers between that stay in the cache take less than half the time.
+    # In blocks, because intermediate numbers that fit into the processor's cache take less than
+    # half the time.
     for start in range(0, levels.shape[1], 16384):
         block = slice(start, start + 16384)
         red, green, blue = levels[:, block].astype("float32")
@@ -117,7 +118,7 @@ def _turn_hue(
     )
     hue += np.float32(6 * turns)
     hue -= 6 * np.floor(hue / 6)
-    # How far each channel lies between the lowest (0) and the highest (1); hue counts sixths of a
+    # How far each channel is between the lowest (0) and the highest (1). The hue counts sixths of a
     # turn from red.
     shares = (np.abs(hue - 3) - 1, 2 - np.abs(hue - 2), 2 - np.abs(hue - 4))
     return [np.rint(high - chroma * (1 - share.clip(0, 1))) for share in shares]
@@ -141,7 +142,8 @@ def posterize(picture: Image.Image, bits: float) -> Image.Image:
 
 def solarize(picture: Image.Image, threshold: float) -> Image.Image:
     """Turn levels above a threshold into their negative."""
-    # Strictly above, so that a threshold of 255 changes nothing; ImageOps.solarize turns white.
+    # Strictly above, so that a threshold of 255 changes nothing; ImageOps.solarize inverts white
+    # there.
     return map_levels(picture, np.where(threshold < LEVELS, 255 - LEVELS, LEVELS))
 
 

@@ -38,7 +38,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
     height, width, _ = image.shape
     a, b, c, d, e, f = (float(value) for value in matrix[:2].ravel())
     if b == 0 == d and (a < 0 or e < 0):
-        # The mirror image of what an upright matrix shows: cheaper than resampling, and exact.
+        # Mirror what an upright matrix shows: cheaper than resampling, and exact.
         mirror = np.array(
             [
                 [1 - 2 * (a < 0), 0, width * (a < 0)],
@@ -49,7 +49,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
         return _mirrored(warp(image, matrix @ mirror, fill), a < 0, e < 0)
     if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
         return image
-    # Pillow can fill what lies beyond the borders with one colour only, so borders are made before.
+    # Pillow fills what is beyond the borders with a single colour, so borders are added first.
     padded, left, top = _padded(image, matrix, fill)
     c, f = c + left, f + top
     # A shift by whole pixels is a slice.
@@ -72,8 +72,8 @@ def _mirrored(image: np.ndarray, horizontally: bool, vertically: bool) -> np.nda
     if not horizontally:
         return image
     result = np.empty_like(image)
-    # One channel at a time: a view would make anyone who reads it copy single pixels, at five times
-    # the cost.
+    # One channel at a time. A view would make every reader copy single pixels, at five times the
+    # cost.
     for channel in range(image.shape[2]):
         result[:, :, channel] = image[:, ::-1, channel]
     return result

@@ -39,8 +39,7 @@ def warp_turbo(image: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
         cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if widen else image,
         centred,
         (width, height),
-        # The matrix leads from the result to the source already; without the flag OpenCV inverts
-        # it.
+        # The matrix maps the result to the source already; without the flag, OpenCV inverts it.
         flags=_INTERPOLATIONS[fill.interpolation] | cv2.WARP_INVERSE_MAP,
         borderMode=_BORDERS[fill.mode],
         borderValue=(round(fill.value),) * 4,

@@ -121,7 +121,7 @@ class Bundle:
             reasons = pd.Series(
                 [errors.get(row) for row in range(len(table))], frame.index, dtype=object
             )
-            # What a model says of a blank row would look like a prediction.
+            # A prediction for a blank row would look like a real one.
             frame = frame.where(reasons.isna())
             name = "error" if "error" not in frame else "load_error"
             frame[name] = reasons
@@ -242,7 +242,7 @@ class Bundle:
 
     @contextmanager
     def _written(self, folder: Path) -> Iterator[Path]:
-        # All files of the bundle, in a folder beside the place where they are to lie.
+        # Writes all files of the bundle, in a temporary folder next to their final place.
         with (
             new_folder(folder),
             # In the folder itself: moving a file is safe only within one file system.
@@ -261,7 +261,7 @@ class Bundle:
         on_error: str = "raise",
         targets: Mapping[str, Target] | None = None,
     ) -> MultimodalSequence:
-        # Of the inputs, or of targets instead.
+        # A sequence of the inputs, or of the targets instead.
         return MultimodalSequence(
             table,
             self.inputs if targets is None else targets,

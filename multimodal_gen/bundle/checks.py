@@ -34,7 +34,7 @@ _TOLERANCE = 1e-3
 def structure_of_inputs(model: keras.Model, inputs: Mapping[str, Loader]) -> str:
     """How a model takes its inputs, as a value of `inputs_as`; "list" if that is not known."""
     taken = structure(model, "input")
-    # What Keras notes of the first batch that a model with a `call` of its own was given.
+    # Keras's record of the first batch of a model that has its own `call`.
     shape = (model.get_build_config() or {}).get("input_shape")
     if isinstance(taken, Mapping) or isinstance(shape, Mapping):
         return "dict"
@@ -71,7 +71,7 @@ def check_model(model: keras.Model, inputs: Mapping[str, Loader], target: Target
         len(one) == len(two) and all(a in (None, b) for a, b in zip(one, two, strict=True))
         for one, two in zip(expected, given, strict=True)
     )
-    # A model with a `call` of its own does not say what it takes.
+    # A model with its own `call` does not say what it takes.
     if expected and not fits:
         raise ValueError(
             f"The model takes inputs of shapes {expected}. Received: loaders with shapes {given}"

@@ -22,7 +22,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 
 _FORMAT = 1
-# What a file says of its version is shown in an error, so it must look like one.
+# A version from a file is shown in an error, so it must look like one.
 _VERSION = re.compile(r"\d{1,4}(\.\w{1,20}){1,4}")
 # The only names that are opened, so that a description cannot name a file elsewhere.
 _TOKENIZER = re.compile(r"tokenizer(_\d+)?\.json")
@@ -115,7 +115,7 @@ def read_description(
         _take_no_permissions(description, directory)
         inputs = _built(description["inputs"], Loader, custom_objects)
         target: Any = deserialize(description["target"], custom_objects)
-        # A bundle of a single target may have been written before there could be several.
+        # Bundles with a single target may be older than the key "targets".
         if description.get("targets") is not None:
             target = _built(description["targets"], Target, custom_objects)
         if directory is not None:
@@ -132,7 +132,7 @@ def read_description(
             f"The bundle is incomplete: {error.filename!r} is missing. Received: {received}"
         ) from None
     except Exception as error:
-        # Whatever it makes constructors and the tokenizers library complain about.
+        # Any error of a constructor or of the tokenizers library.
         raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error
 
 
@@ -175,8 +175,7 @@ def _built(
 
 
 def _configs(value: Any, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    # Of objects of these classes, wherever they stand: one may be inside another one, or inside a
-    # target.
+    # The configs of objects of these classes, also inside other objects or targets.
     if (
         isinstance(value, dict)
         and value.get("class_name") in names
@@ -203,7 +202,7 @@ def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
 def _move_in_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
     for config in _configs(description, ("TokenEncoder",)):
         file = config["tokenizer_json"]
-        # Older bundles hold the tokenizer of a loader inside another one as it is.
+        # Older bundles keep the tokenizer of a nested loader in the description itself.
         if isinstance(file, str) and file.startswith("{"):
             continue
         if not isinstance(file, str) or not _TOKENIZER.fullmatch(file):

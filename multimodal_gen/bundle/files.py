@@ -86,12 +86,12 @@ def parse_json(text: str | bytes, name: str) -> Any:
         raise BundleError(f"{name} must have at most {MOST_JSON:,} bytes. Received: {len(text):,}")
     try:
         value = json.loads(text)
-    # Python's parser calls itself for every level, and ends so some thousand levels deep.
+    # Python's parser recurses, and fails some thousand levels deep.
     except RecursionError:
         raise _too_deep(name) from None
     except ValueError as error:
         raise BundleError(f"{name} cannot be read: {error}.") from error
-    # Level by level, because a function that calls itself would fail in the same way.
+    # Level by level, because a recursive function would fail the same way.
     level, depth = [value], 0
     while level:
         depth += 1

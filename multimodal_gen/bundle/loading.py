@@ -56,6 +56,6 @@ def load_bundle(
             f"bundle.json and model.keras do not match: {error}, path={os.fspath(path)!r}"
         ) from error
     if not isinstance(model, multimodal_gen.models.FusionModel):
-        # Which does so itself, and only when it is exported.
+        # `FusionModel` does so itself, and only when it is exported.
         call_once(model, inputs, bundle.inputs_as)
     return bundle

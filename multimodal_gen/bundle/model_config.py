@@ -20,7 +20,7 @@ import keras
 
 from multimodal_gen.errors import BundleError
 
-# Where Keras has what a model is made of; elsewhere, as in `keras.utils`, there are functions that
+# Where Keras keeps the parts of models. Other modules, such as `keras.utils`, have functions that
 # load and download.
 _PARTS = re.compile(
     r"keras\.(src\.)?(activations|constraints|dtype_policies|initializers|layers|losses|metrics|ops|"
@@ -28,7 +28,7 @@ _PARTS = re.compile(
 )
 _MODELS = re.compile(r"keras|keras\.(src\.)?models(\.\w+)*")
 _MODEL_NAMES = ("DTypePolicy", "DTypePolicyMap", "Functional", "InputSpec", "Model", "Sequential")
-# Layers that run code which their config holds, or that a file holds which their config names.
+# Layers that run code from their config, or from a file that their config names.
 _CODE = (
     "Lambda",
     "__lambda__",
@@ -159,7 +159,7 @@ def check_size(config: Any, given: Mapping[str, type], stored: int) -> None:
     found: list[int] = []
 
     def count() -> None:
-        # What fails here fails with a better error when the model is built in earnest.
+        # An error here is reported better when the model is really built.
         with suppress(Exception), keras.StatelessScope(initialize_variables=False):
             # In here, weights have shapes and no values.
             model = keras.saving.deserialize_keras_object(
@@ -167,8 +167,7 @@ def check_size(config: Any, given: Mapping[str, type], stored: int) -> None:
             )
             found.append(sum(math.prod(weight.shape) for weight in model.weights))
 
-    # Keras keeps by thread which weights are still to be given values; with this thread they are
-    # forgotten.
+    # Keras keeps a list per thread of weights that still need values. It ends with this thread.
     thread = threading.Thread(target=count)
     thread.start()
     thread.join()

@@ -69,7 +69,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     members = archive.infolist()
     names = [member.filename for member in members]
     bad = next((name for name in names if not _MEMBER.fullmatch(name)), None)
-    # Of two members with one name, one reader takes the first and another the last.
+    # If two members have one name, some readers take the first and others the last.
     if bad is not None or len(set(names)) < len(names):
         raise BundleError(
             "model.keras must hold config.json, metadata.json, model.weights.h5 and assets, each "
@@ -96,11 +96,11 @@ def _check_weights(file: io.BytesIO) -> int:
             group = groups.pop()
             for name in group:
                 link = group.get(name, getlink=True)
-                # Other links lead to a group or file elsewhere.
+                # Soft and external links lead elsewhere.
                 if not isinstance(link, h5py.HardLink):
                     raise _bad_weights(f"{group.name}/{name} is a {type(link).__name__}")
                 value = group[name]
-                # Two names of one group, or of a group that holds itself.
+                # A group with two names, or one that contains itself.
                 if h5py.h5o.get_info(value.id).addr in seen:
                     raise _bad_weights(f"{value.name} appears twice")
                 seen.add(h5py.h5o.get_info(value.id).addr)
@@ -109,8 +109,8 @@ def _check_weights(file: io.BytesIO) -> int:
                     continue
                 if (
                     not isinstance(value, h5py.Dataset)
-                    # V: bfloat16, which HDF5 has no type for. Records of named fields are of that
-                    # kind too.
+                    # V is bfloat16, for which HDF5 has no type. Records with named fields are V
+                    # too.
                     or value.dtype.kind not in "biufV"
                     or value.dtype.names
                 ):
@@ -148,7 +148,7 @@ def check_quantized(model: keras.Model, path: Path) -> None:
     quantized = [layer for layer in all_layers(model) if getattr(layer, "quantization_mode", None)]
     if not quantized:
         return
-    # Not those of Keras, whose layers share names with its operations.
+    # Without those of Keras, whose layers share names with its operations.
     types = {
         type(layer)
         for layer in all_layers(model)
