@@ -167,3 +167,47 @@ def test_weights_of_a_column_in_many_pieces_are_those_of_its_rows() -> None:
     data = mg.MultimodalSequence(table, {"x": loader}, target, batch_size=4, sample_weight="w")
     for index in (0, 249):
         assert data[index][2].tolist() == [4 * index + one for one in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"sampler": "balanced"}, r"all classes equally often.*Take one of the two. Received: sam"),
+        (
+            {"sampler": mg.BalancedSampler("kind")},
+            r"sampler=BalancedSampler\(.*, class_weight",
+        ),
+        (
+            {"sampler": "balanced", "class_weight": {"mug": 1, "vase": 4}},
+            "class_weight for 'kind'",
+        ),
+    ],
+)
+def test_classes_that_are_balanced_twice_are_warned_of(table, more: dict, message: str) -> None:
+    with pytest.warns(UserWarning, match=message):
+        sequence(table, **{"class_weight": "balanced", **more})
+
+
+def test_rows_drawn_by_their_sample_weight_are_warned_of(table) -> None:
+    with pytest.warns(UserWarning, match="drawn by 'trust' and weighted by it too.*Received: "):
+        sequence(table, sampler=mg.WeightedSampler("trust"), sample_weight="trust")
+
+
+def test_a_sampler_beside_other_weights_is_nothing_to_warn_of(table) -> None:
+    sequence(table, sampler="balanced", class_weight={"mug": 1, "vase": 2})
+    sequence(table, sampler=mg.BalancedSampler("state"), class_weight="balanced")
+    sequence(table, sampler=mg.WeightedSampler("trust"), sample_weight="doubt")
+    even = table.assign(kind=["mug", "vase"] * 5)
+    sequence(even, sampler="balanced", class_weight="balanced")
+
+
+def test_class_weights_of_fit_over_a_balanced_sampler_are_warned_of(table) -> None:
+    data = sequence(table, sampler="balanced", inputs_as="array")
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, "softmax")])
+    model.compile("sgd", loss=data.target.loss)
+    weights = data.target.class_weight(table)
+    with pytest.warns(UserWarning, match="the `class_weight` of `fit` makes rare ones count more"):
+        model.fit(data, class_weight=weights, verbose=0)
+    # Weights that say something else than the numbers of rows are one's own affair.
+    model.fit(data, class_weight={0: 1.0, 1: 2.0}, verbose=0)
+    model.fit(sequence(table, inputs_as="array"), class_weight=weights, verbose=0)

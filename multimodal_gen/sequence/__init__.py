@@ -1,6 +1,7 @@
 """The Sequence that Keras is given: batches of a table for `fit`, `evaluate` and `predict`.
 
-Start with `sequence.py`; `arguments.py` checks its arguments and `description.py` prints it. Then
+Start with `sequence.py`; `arguments.py` checks its arguments, `balancing.py` warns of classes that
+are balanced twice, and `description.py` prints it. Then
 read `reader.py`, which Keras calls, `epoch_checks.py`, which runs before each epoch, and
 `read_ahead.py`, which starts the next batches. `input_names.py` and `output_shapes.py` check that a
 model fits the data. `state.py` saves a position, `replay.py` makes one row again, and `resume/`

@@ -18,6 +18,7 @@ from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.pending import PendingBatch
 from multimodal_gen.rows.checks import check_at_least
 from multimodal_gen.rows.plan import Plan
+from multimodal_gen.sequence.balancing import warn_of_weights_of_fit
 from multimodal_gen.sequence.epoch_checks import check_epoch, warn_of_order
 from multimodal_gen.sequence.keras_inside.attending import attend_call
 from multimodal_gen.sequence.keras_inside.calls import (
@@ -110,7 +111,9 @@ class BatchReader(keras.utils.PyDataset):
 
     def _check_weights(self, call: KerasCall) -> None:
         if self.assembly.targets and call.trains_on(self):
-            check_class_weight(call.argument("class_weight"), self.assembly.targets)
+            weights = call.argument("class_weight")
+            check_class_weight(weights, self.assembly.targets)
+            warn_of_weights_of_fit(weights, self.assembly, getattr(self, "sampler", None))
 
     def _as_asked(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         # tf.data refuses lists in a batch, which Keras accepts on its other backends.

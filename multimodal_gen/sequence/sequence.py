@@ -37,6 +37,7 @@ from multimodal_gen.sequence.arguments import (
     check_workers,
     sampler_for,
 )
+from multimodal_gen.sequence.balancing import warn_of_double_weights
 from multimodal_gen.sequence.description import describe
 from multimodal_gen.sequence.reader import BatchReader
 from multimodal_gen.sequence.replay import replay_row
@@ -159,6 +160,7 @@ class MultimodalSequence(BatchReader):
         check_columns(table, columns_read(inputs, targets, list(dict.fromkeys(by_column.values()))))
         by_class = weights_by_class(class_weight, targets, table)
         self.target, self.sampler = target, sampler_for(sampler, targets.get(None))
+        warn_of_double_weights(self.sampler, targets, by_class, by_column, table)
         weights = draw_weights(self.sampler, table)
         shuffle = shuffle or weights is not None
         buckets = learn_buckets(
