@@ -184,7 +184,7 @@ class ArrayLoader(Loader):
                 interpolation=interpolation,
                 vary_with=vary_with,
             )
-            # Spread over the table: reading all of them may take minutes.
+            # Rows spread over the table, because reading all of them may take minutes.
             for row in rows[:: max(1, len(rows) // _CHECKED_ROWS)]:
                 loader.read(cells[row])
         except LoadError as error:
@@ -256,7 +256,7 @@ class ArrayLoader(Loader):
         fits = np.can_cast(array.dtype, wanted) or (
             wanted.kind == "f" and array.dtype.kind in "biuf"
         )
-        # NumPy goes by types; here the values decide, as most ids are small.
+        # NumPy would refuse by type; here the values decide, as most ids are small.
         if not fits and wanted.kind in "iu" and array.dtype.kind in "iu":
             limits = np.iinfo(wanted)
             fits = limits.min <= array.min() and array.max() <= limits.max
@@ -266,7 +266,7 @@ class ArrayLoader(Loader):
                 'Convert the arrays, or give the loader another `dtype`, such as "float32". '
                 f"Received: dtype {array.dtype}, values in [{array.min()}, {array.max()}]"
             )
-        # What is too large for a float becomes infinite, which is reported next.
+        # Values too large for a float become infinite, which the next check reports.
         with np.errstate(over="ignore"):
             return array.astype(wanted, copy=False)
 

@@ -120,7 +120,8 @@ class Loader(Configurable):
             training: Whether they are given a random stream; `augment_cell` is called with one
                 only.
         """
-        # Whether a method was overridden is known without calling it, and for most loaders none is.
+        # Only whether a method was overridden can be known without calling it, and most loaders
+        # override none.
         own = type(self)
         cell_varies = own.augment_cell is not Loader.augment_cell
         return own.augment is not Loader.augment or (training and cell_varies)
@@ -162,12 +163,12 @@ class Loader(Configurable):
             return None
         directory = getattr(self, "directory", None)
         path = os.fspath(cell) if directory is None else os.path.join(directory, cell)
-        # A text that is not a file, such as a caption, is its own content.
+        # A text that names no file, such as a caption, is all that `read` depends on.
         return path if os.path.isfile(path) else None
 
     def read_config(self) -> dict[str, Any]:
         """The settings that `read` depends on, for the cache key; `augment` is not among them."""
-        # What a missing cell is means nothing to `read`, unless it sees them.
+        # How missing cells are treated makes no difference to `read`, unless it is given them.
         irrelevant = (
             ("column", "augment") if self.accepts_missing else ("column", "augment", "missing")
         )

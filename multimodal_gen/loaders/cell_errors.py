@@ -42,7 +42,7 @@ def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError
         error = LoadError(
             f"{type(loader).__name__}.read failed with {type(error).__name__}: {error}"
         )
-    # A path in an error says where the file was looked for, so the cell is not needed too.
+    # An error with a path says which file was looked for, so the cell is not repeated.
     if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
         # Long texts are not repeated: the index leads to them.
         reason = f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}."

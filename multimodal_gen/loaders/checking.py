@@ -82,7 +82,7 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
 
 @dataclass(frozen=True)
 class _Known:
-    # What was read of some cells, for every other way of reading to be compared with.
+    # What was read from some cells, to compare every other way of reading with it.
     loader: Loader
     cells: Sequence[Any]
     arrays: Sequence[np.ndarray]
@@ -97,7 +97,7 @@ class _Known:
                 )
 
     def check_reading(self) -> None:
-        # In another order, as a batch, from a cache, and by several threads.
+        # Reads in another order, as a batch, from a cache, and from several threads.
         loader, cells, name = self.loader, self.cells, type(self.loader).__name__
         # In another order, which shows a loader that remembers its last cell.
         backwards = [loader.read(cell) for cell in reversed(cells)]
@@ -119,12 +119,13 @@ class _Known:
         )
         rule = "read must be safe to call from several threads."
         with ThreadPoolExecutor(4) as pool:
-            # Several times, because a race between threads is lost only now and then.
+            # Several times, because a race between threads does not always show.
             for _ in range(4):
                 self.same(pool.map(loader.read, cells), rule)
 
     def check_copies(self, before: str) -> None:
-        # After pickling, and after saving to JSON; `before` is the config ahead of all reading.
+        # Reads after pickling and after saving to JSON; `before` is the config from before any
+        # reading.
         loader, name = self.loader, type(self.loader).__name__
         try:
             copied = pickle.loads(pickle.dumps(loader))

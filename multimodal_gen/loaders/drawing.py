@@ -35,7 +35,7 @@ def numbers_in_words(
 
 def _number(standardised: float, mean: float, scale: float) -> str:
     value = round(standardised * scale + mean, math.floor(_DECIMALS - math.log10(scale)))
-    # Without the sign of a zero.
+    # Adding 0.0 turns -0.0 into 0.0.
     return f"{value + 0.0:.15g}"
 
 

@@ -20,9 +20,10 @@ from multimodal_gen.loaders.missing_files import what_is_beside
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _LOCAL = ("file", "local")
-# A pipe that nobody writes into would block for ever; Windows would read text.
+# Without O_NONBLOCK a pipe that nobody writes into would block for ever; without O_BINARY Windows
+# would translate line ends.
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-# Enough to know where a file lies, without a right to read it.
+# Tells where a file is without needing the right to read it.
 _LOOK = getattr(os, "O_PATH", _FLAGS)
 _CHUNK = 1 << 24
 # Bounds the memory for tables with a folder per row.
@@ -64,8 +65,8 @@ class Place:
         self._root = (
             None if self.directory is None or self._remote else os.path.normpath(self.directory)
         )
-        # Folders that were found to lie inside, so that a file of a cache is looked at once and not
-        # opened.
+        # Folders known to be inside the root, so that files that are already in a cache need not be
+        # opened again to be checked.
         self._inside: set[str] = set()
 
     def path_of(self, cell: Any) -> str | None:
@@ -94,7 +95,7 @@ class Place:
         if _protocol(path) is not None:
             raise LoadError("a URL cannot be mapped or cached: download the file first.", path=path)
         try:
-            # One call of the system instead of several, for files of a folder that is known.
+            # One system call instead of several for a file whose folder is known.
             if _folder_of(path) in self._inside and stat.S_ISREG(os.lstat(path).st_mode):
                 return path
             self._regular(path)
@@ -123,16 +124,16 @@ class Place:
             size = self._regular(path).st_size
             if size > most:
                 raise _too_large(path, most)
-            # Each call of the system lets another thread in, and `open` makes half a dozen of them.
+            # `os.open`, because each system call gives other threads a turn, and `open` makes half
+            # a dozen.
             file = os.open(path, _FLAGS)
             try:
                 if self._root is not None:
                     self._check_inside(path, file)
-                # One byte more than it should have shows a file that has grown.
+                # Asks for one byte more than the size, to notice a file that has grown.
                 content = os.read(file, size + 1)
                 while len(content) != size:
-                    # A file that grows or says nothing of its size, or one too large for a single
-                    # call.
+                    # The file is growing, has no known size, or is too large for a single call.
                     more = os.read(file, _CHUNK)
                     if not more:
                         break
@@ -151,11 +152,11 @@ class Place:
             and self.directory is not None
             and ".." in path.removeprefix(self.directory)
         ):
-            # What leads out by its name is refused before anything is looked at.
+            # Paths that leave the root by their name alone are refused before any file is touched.
             real = os.path.realpath(path)
             if not _within(real, os.path.realpath(self._root)):
                 raise self._outside(path, real)
-        # Before it is opened, as opening a device or a pipe does something.
+        # Before opening, because opening a device or a pipe can have effects.
         found = os.stat(path)
         if stat.S_ISDIR(found.st_mode):
             raise LoadError("the path names a folder, not a file.", path=path)
@@ -174,7 +175,8 @@ class Place:
             os.close(file)
 
     def _remember(self, folder: str) -> None:
-        # A file in it may be a link and its folder lie elsewhere, or the other way round.
+        # The file may be a link to inside and its folder outside, or the other way round, so both
+        # are checked.
         if self._root is not None and _within(
             os.path.join(os.path.realpath(folder), ""), os.path.realpath(self._root)
         ):
@@ -183,13 +185,14 @@ class Place:
             self._inside.add(folder)
 
     def _check_inside(self, path: str, file: int) -> None:
-        # Linux says in one call where an open file really lies, whatever links led to it.
+        # On Linux one call says where an open file really is, whatever links led to it.
         try:
             real = os.readlink(f"/proc/self/fd/{file}")
         except OSError:
             real = os.path.realpath(path)
         assert self._root is not None
-        # A path without links that begins with the root proves the root to be without links.
+        # If the real path begins with the root as given, the root has no links and need not be
+        # resolved.
         if _within(real, os.path.abspath(self._root)) or _within(
             real, os.path.realpath(self._root)
         ):
@@ -221,7 +224,7 @@ class Place:
 
     def _fetch(self, protocol: str, url: str, most: int) -> bytes:
         self._check_url(protocol, url)
-        # Needed for URLs only, and slow to import.
+        # Only URLs need it, and it is slow to import.
         import fsspec
 
         try:
@@ -229,7 +232,7 @@ class Place:
             # Not `fsspec.open`, which would follow chains such as "zip://a.png::file:///etc/a.zip".
             system = kind(**kind._get_kwargs_from_urls(url))
             with system.open(url, "rb") as file:
-                # A server may state any size, so it is what arrives that is counted.
+                # A server may state a wrong size, so what arrives is counted.
                 content: bytes = file.read(most + 1)
         except FileNotFoundError:
             raise LoadError(

@@ -26,7 +26,7 @@ def cells_of(column: str, values: Any) -> Any:
         TypeError: If `column` is not a name, or `values` are a single text or a mapping.
         TableError: If it is a table without that column; it lists those there are.
     """
-    # Swapped arguments are the usual mistake, and a text would be read as its letters.
+    # Swapped arguments are the usual mistake; a text would otherwise be read letter by letter.
     if not isinstance(column, str) or isinstance(values, str | bytes | Mapping):
         raise wrong_order(column, values)
     if not isinstance(values, pd.DataFrame):
@@ -44,7 +44,7 @@ def series_of(column: str, values: Any) -> pd.Series:
     """
     values = cells_of(column, values)
     if isinstance(values, np.ndarray) and values.ndim > 1:
-        # pandas takes no array of several axes as a column; its rows become cells.
+        # pandas takes no array with several axes as a column, so its rows become cells.
         values = list(np.asarray(values))
     return values if isinstance(values, pd.Series) else pd.Series(values)
 
@@ -111,7 +111,7 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
         LoadError: If there is another number of them, or one is not a number.
     """
     several = isinstance(cell, tuple) or (isinstance(cell, np.ndarray) and cell.ndim == 1)
-    # One missing cell of several numbers stands for all of them.
+    # A single missing cell means that all its numbers are missing.
     cells = cell if several else (cell,) * (size if is_missing(cell) else 1)
     try:
         numbers = np.array([cell_number(one) for one in cells], "float64")
@@ -134,7 +134,7 @@ def wrong_order(column: Any, values: Any) -> TypeError:
 
 
 def _spread(column: str, series: pd.Series) -> pd.DataFrame:
-    # Cells that hold several numbers become columns.
+    # Turns cells of several numbers into columns.
     cells, missing = list(series.array), series.isna().to_numpy()
     present = np.flatnonzero(~missing).tolist()
     if not present or not isinstance(cells[present[0]], list | tuple | np.ndarray):
@@ -163,7 +163,7 @@ def _shapes(
         try:
             yield row, np.shape(cells[row])
         except ValueError:
-            # Lists of unequal lengths have no shape.
+            # Nested lists of unequal lengths have no shape.
             yield row, None
 
 

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import islice
 
-# Names of a folder that are looked at, and compared letter by letter.
+# How many names in a folder are looked at, and how many of them are compared letter by letter.
 _MOST, _COMPARED = 20_000, 1_000
 _ALIKE = 0.75
 
@@ -30,18 +30,18 @@ def what_is_beside(path: str, directory: str | None, root: str | None) -> str:
             nothing to say.
     """
     try:
-        # What is wrong with the whole column first, then what may be wrong with this path.
+        # Mistakes that affect the whole column come first, then what may be wrong with this path.
         return _likely_slip(path, directory, root) or _beside(path, root)
     except (OSError, ValueError):
         return ""
 
 
 def _likely_slip(path: str, directory: str | None, root: str | None) -> str:
-    # What the path itself gives away, where the file then is there.
+    # Mistakes that the path itself shows, and whether correcting them finds the file.
     start = "" if directory is None else os.path.join(directory, "")
     own = path.removeprefix(start)
     if "\\" in own and os.sep == "/":
-        # On Windows it is the separator itself.
+        # Not on Windows, where a backslash separates folders.
         there = (
             " (with '/' the file is there)"
             if _is_file(start + own.replace("\\", "/"), root)
@@ -73,7 +73,7 @@ def _likely_slip(path: str, directory: str | None, root: str | None) -> str:
 
 
 def _beside(path: str, root: str | None) -> str:
-    # The deepest folder that exists, and the name that is not in it.
+    # Finds the deepest folder that exists, and the name that is missing in it.
     folder, name = os.path.split(os.path.normpath(path))
     is_file = True
     while not os.path.isdir(folder or "."):
@@ -81,7 +81,7 @@ def _beside(path: str, root: str | None) -> str:
         is_file = False
         if not name:
             return ""
-    # A table of a stranger must not find out what other folders hold.
+    # A table from somebody else must not be a way to list other folders.
     if not _may_be_told(folder, root):
         return ""
     with os.scandir(folder or ".") as found:
@@ -91,7 +91,8 @@ def _beside(path: str, root: str | None) -> str:
     where = "beside it is" if is_file else f"there is no folder {name!r}, but"
     for one, difference in _matches(name, names, is_file):
         return f"{where} {one!r}{difference}"
-    # The time grows with the number of names, and this is asked while training waits.
+    # Only so many names, because the time grows with their number and training waits for this
+    # message.
     close = difflib.get_close_matches(name, names[:_COMPARED], 1, _ALIKE)
     if close:
         return f"{where} {close[0]!r}, the most alike"
@@ -101,7 +102,8 @@ def _beside(path: str, root: str | None) -> str:
 
 
 def _matches(name: str, names: list[str], is_file: bool) -> Iterator[tuple[str, str]]:
-    # Names that are the one wanted but for one thing, and what that is; the most likely first.
+    # Yields names that differ from the wanted one in a single respect, with that respect, the most
+    # likely first.
     stem = os.path.splitext(name)[0]
     for one in sorted(names):
         if is_file and one.startswith(f"{name}."):

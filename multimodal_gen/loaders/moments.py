@@ -18,7 +18,7 @@ from multimodal_gen.loaders.reading import map_chunks
 from multimodal_gen.rows.table import cells_of, check_columns
 
 _MAX_THREADS = 4
-# What one task reads at most.
+# How much one task reads at most.
 _CHUNK_VALUES, _CHUNK_ROWS = 2**20, 256
 
 
@@ -40,7 +40,7 @@ class Moments:
     @classmethod
     def of(cls, observations: np.ndarray) -> Self:
         """Of `(count, values)` numbers, at least one observation."""
-        # Turned, so that the innermost axis is long: pixels have but three values.
+        # Transposed, so that the innermost axis is long: pixels have only three values.
         deviations = np.array(observations.T, "float64", order="C")
         mean = deviations.mean(axis=1)
         deviations -= mean[:, None]
@@ -73,7 +73,7 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
     assert isinstance(loader.column, str)
     check_columns(table, [loader.column])
     if loader.missing == "blank":
-        # What is not there has no pixels to learn from.
+        # Missing pictures have no pixels to learn from.
         table = table[table[loader.column].notna()]
         check_columns(table, [loader.column])
     size = min(_CHUNK_ROWS, max(1, _CHUNK_VALUES // math.prod(loader.spec.shape)))
@@ -86,7 +86,8 @@ def moments_of_table(loader: Loader, table: pd.DataFrame, values: int, verbose: 
     ) as bar:
         found = map_chunks(partial(_moments_of, loader, table, values), chunks, threads, "moments")
         for rows, moments in zip(chunks, found, strict=True):
-            # In the order of the chunks, so that rounding is the same however fast the threads are.
+            # Added in the order of the chunks, so that rounding does not depend on the speed of
+            # threads.
             total = moments if total is None else total + moments
             bar.update(len(rows))
     assert total is not None

@@ -84,7 +84,8 @@ class NumericLoader(Loader):
                 f"`ArrayLoader.from_values({column!r}, ...)`. Received: {numbers.shape[1]} numbers "
                 f"per row for {column!r}"
             )
-        # Infinity would make mean and deviation infinite; such cells are errors when they are read.
+        # Infinity would make mean and deviation infinite. Reading such a cell is an error of its
+        # own.
         numbers = np.where(np.isfinite(numbers), numbers, np.nan)
         if not np.all(np.isfinite(numbers).any(axis=0)):
             raise ValueError(
@@ -92,7 +93,7 @@ class NumericLoader(Loader):
                 f"column={column!r}"
             )
         deviation = np.nanstd(numbers, axis=0)
-        # A constant column is divided by 1, so that it becomes 0 instead of NaN.
+        # A constant column is divided by 1, so that it becomes 0 and not NaN.
         scale = np.where(deviation > 0, deviation, 1.0)
         return cls(
             column, mean=np.nanmean(numbers, axis=0).tolist(), scale=scale.tolist(), missing=missing

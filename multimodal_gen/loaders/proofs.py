@@ -30,7 +30,7 @@ def check_attributes(loader: Loader, name: str) -> None:
     if not isinstance(spec, ArraySpec):
         raise LoaderError(f"{name}.spec must be an ArraySpec. Received: spec={spec!r}")
     tolerance = loader.batch_tolerance
-    # Whole numbers come out the same from any batch, and a tenth is another number.
+    # Integers must not depend on the batch at all, and a difference above 0.1 means another result.
     most = 0.1 if np.dtype(spec.dtype).kind == "f" else 0.0
     if (
         isinstance(tolerance, bool)
@@ -67,7 +67,8 @@ def checked(loader: Loader, array: Any, what: str, name: str) -> np.ndarray:
 
 def check_augment(loader: Loader, array: np.ndarray, what: str, name: str) -> None:
     """Check that `augment` keeps the spec, changes nothing in place, and uses only `rng`."""
-    # Operations act with some probability; see `augment/checking.py`.
+    # Several seeds, because operations may act with some probability only; see
+    # `augment/checking.py`.
     for seed in range(8):
         varied = _augmented(loader, array, seed, what, name).tobytes()
         if varied != array.tobytes() and not loader.varies(training=True):
@@ -178,8 +179,8 @@ def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None
 
 def check_class(loader: Loader, array: np.ndarray, cell: Any) -> None:
     """Check that a target's class number is below its `units`."""
-    # Of a target: the backends differ in what they make of a class that there is not, down to a
-    # loss of 0 and no error.
+    # For targets. A class number that is too large does not fail on every backend; on some the loss
+    # just becomes 0.
     units = getattr(loader, "units", None)
     if (
         array.dtype.kind not in "iu"

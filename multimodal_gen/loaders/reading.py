@@ -16,7 +16,7 @@ from multimodal_gen.rows.cells import is_missing
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
-# Chunks that are under way for each thread, so that a slow one holds up no thread at once.
+# Chunks in progress per thread, so that one slow chunk does not hold up the threads at once.
 _AHEAD = 4
 
 
@@ -38,7 +38,7 @@ def read_rows(
     if loader.reads_together and (loader.accepts_missing or not any(map(is_missing, cells))):
         try:
             arrays = source.read_batch(cells)
-        # Reading one by one finds the bad cell, and words its error.
+        # Reading one by one finds the bad cell and raises the proper error.
         except Exception:
             arrays = None
         if arrays is not None:
@@ -73,8 +73,7 @@ def map_chunks(
         try:
             for chunk in chunks:
                 pending.append(pool.submit(function, chunk))
-                # Results are waited for in order, so that sums do not depend on which thread was
-                # faster.
+                # Waits for results in order, so that sums do not depend on which thread was faster.
                 if len(pending) > _AHEAD * threads:
                     yield pending.popleft().result()
             while pending:

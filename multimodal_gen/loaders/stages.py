@@ -41,7 +41,7 @@ class Stopwatch:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure one stage in the calling thread."""
-        # Per thread: a stage is nested only in stages of its own thread.
+        # Per thread, because only stages of the same thread nest.
         inner = getattr(self._local, "inner", 0.0)
         self._local.inner = 0.0
         started = time.perf_counter()
@@ -50,7 +50,7 @@ class Stopwatch:
         finally:
             spent = time.perf_counter() - started
             with self._lock:
-                # The time of nested stages is theirs.
+                # The time of nested stages is counted as theirs.
                 self.seconds[name] = self.seconds.get(name, 0.0) + spent - self._local.inner
             self._local.inner = inner + spent
 

@@ -121,7 +121,8 @@ class ArrayColumn(ExtensionArray):
     """
 
     def __init__(self, values: np.ndarray) -> None:
-        # Of a memory map this is a plain view: rows of a subclass would cost twice the time.
+        # A plain view, also of a memory map: taking rows of an `ndarray` subclass costs twice the
+        # time.
         values = np.asarray(values).view()
         if values.ndim < 2 or values.dtype.kind not in "biufc":
             raise TableError(
@@ -131,12 +132,12 @@ class ArrayColumn(ExtensionArray):
         self._set([values], np.arange(len(values), dtype="int64"))
 
     def _set(self, parts: Iterable[np.ndarray], positions: np.ndarray) -> None:
-        # The parts are thought of as one long array; `_positions` are rows of it, -1 is a missing
+        # Treats the parts as one long array; `_positions` are row numbers in it, -1 is a missing
         # cell.
         self._parts = tuple(parts)
         for part in self._parts:
-            # pandas hands cells out, and writing into one would change every table that shares the
-            # array.
+            # Read-only, because pandas hands out views: writing into a cell would change every
+            # table that shares the array.
             part.flags.writeable = False
         self._starts = tuple(accumulate((len(part) for part in self._parts), initial=0))
         self._positions = positions
@@ -168,7 +169,7 @@ class ArrayColumn(ExtensionArray):
 
     @classmethod
     def _concat_same_type(cls, to_concat: Sequence[Self]) -> Self:
-        # Columns cut from one array share it, and it is kept once.
+        # Columns cut from one array share it, so it is kept only once.
         parts = list({id(part): part for column in to_concat for part in column._parts}.values())
         starts = dict(zip(map(id, parts), accumulate(map(len, parts), initial=0), strict=False))
         positions = []

@@ -33,15 +33,15 @@ def cell_number(cell: Any) -> float:
     if isinstance(cell, str) and (truth := truth_of(cell)) is not None:
         return float(truth)
     try:
-        # Python reads 1_000 as a number, which in a table it is not.
-        # NumPy before 2.5 takes an array of one number for the number.
+        # Python reads "1_000" as a number, but in a table it is none. NumPy before 2.5 converts an
+        # array of one number.
         if (
             not isinstance(cell, bytes | bytearray)
             and not getattr(cell, "ndim", 0)
             and not (isinstance(cell, str) and "_" in cell)
         ):
             number = float(cell)
-            # To Python the text "nan" is a number; in a table only an empty cell is missing.
+            # Python reads the text "nan" as a number; in a table only an empty cell is missing.
             if not (isinstance(cell, str) and math.isnan(number)):
                 return number
     except (TypeError, ValueError, OverflowError):

@@ -11,10 +11,10 @@ import pandas as pd
 
 from multimodal_gen.errors import shown
 
-# From here on not every whole number is a float, so the digits of a float are no longer those of
-# what was written.
+# From here on not every whole number has a float, so printing the float may show other digits than
+# the file had.
 _WHOLE = 2.0**53
-# What programs write for a truth value, in lower case.
+# How programs write truth values, in lower case.
 _TRUTHS = {"true": True, "false": False}
 _LONGEST_TRUTH = 20
 
@@ -52,7 +52,7 @@ def cell_text(cell: Any) -> str:
             bytes.
     """
     if isinstance(cell, str):
-        # A text of NumPy is a subclass of str, and becomes a plain one.
+        # `np.str_` is a subclass of str; make it a plain one.
         return str(cell)
     if isinstance(cell, np.ndarray) and cell.ndim == 0:
         cell = cell[()]

@@ -56,7 +56,7 @@ def check_at_least(least: int, **numbers: Any) -> None:
         ValueError: If one is, or is NaN.
     """
     for name, value in numbers.items():
-        # Asked this way round, because every comparison with NaN is false.
+        # Not `value < least`: every comparison with NaN is false, and NaN is to be refused.
         if not np.all(np.asarray(value) >= least):
             raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value!r}")
 
@@ -73,7 +73,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str], others: str = ""
     Raises:
         ValueError: If it is not.
     """
-    # Asked first, because a list cannot be looked up, and an array compares with every word.
+    # The type first: a list is not hashable, and an array compares with every word.
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
             f"`{name}` must be one of {list(choices)}{others}. Received: {name}={value!r}"

@@ -17,12 +17,12 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import IMAGE_SUFFIXES, cells_of
 
-# Cells of a column that tell whether it holds pictures.
+# How many cells are looked at to tell whether a column holds pictures.
 _SAMPLE = 64
-# Bytes of a file that are compared before all of them are.
+# How many bytes of each file are compared before whole files are.
 _HEAD = 4096
-# What comparing files may cost: how many are looked at, and the bytes that are read of those that
-# begin alike.
+# Limits on the cost of comparing files: how many are looked at, and how many bytes are read of
+# those that begin alike.
 _MOST_FILES = 20_000
 _MOST_BYTES = 256 * 2**20
 
@@ -78,7 +78,7 @@ def warn_of_shared_pictures(
     """
     cells, keys = _keys(cells_of(table, column))
     ordered = np.sort(keys)
-    # Nothing is there twice: by far the most frequent case, which sorting settles.
+    # The usual case is that nothing occurs twice, which sorting shows quickly.
     if file_of is None and not (ordered[1:] == ordered[:-1]).any():
         return
     codes = pd.factorize(keys)[0]
@@ -129,7 +129,7 @@ def _seems_picture(cell: Any) -> bool:
     if isinstance(cell, Mapping):
         return "bytes" in cell or "path" in cell
     if isinstance(cell, str | PurePath):
-        # What a URL says after its path is no suffix.
+        # The query of a URL is not part of its suffix.
         return os.path.splitext(os.fspath(cell).partition("?")[0])[1].lower() in IMAGE_SUFFIXES
     return isinstance(cell, bytes)
 
@@ -141,9 +141,8 @@ def _content(cell: Any) -> Any:
 
 
 def _keys(cells: list[Any]) -> tuple[list[Any], np.ndarray]:
-    # Paths or bytes, and a number for each: the same for the same, and 0 for what cannot be
-    # determined.
-    # Hashes of 64 bits take 8 bytes per row. Among a million paths, two unlike ones share one by
+    # Returns paths or bytes with a number for each, equal for equal ones; 0 stands for cells of
+    # other types. A 64-bit hash takes 8 bytes per row, and among a million paths two collide by
     # chance in one of 37 million tables.
     if set(map(type, cells)) != {str}:
         cells = [_content(cell) for cell in cells]
@@ -158,7 +157,7 @@ def _named(cell: Any) -> str:
 
 
 def _torn(codes: np.ndarray, part: np.ndarray) -> np.ndarray:
-    # `(codes,) bool`, whether rows of one code are in several parts.
+    # `(codes,) bool`: whether the rows of a code are spread over several parts.
     last = np.full(int(codes.max(initial=-1)) + 1, -1)
     last[codes] = part
     torn = np.zeros(len(last), bool)
@@ -169,18 +168,18 @@ def _torn(codes: np.ndarray, part: np.ndarray) -> np.ndarray:
 def _copies(
     cells: list[Any], codes: np.ndarray, part: np.ndarray, file_of: Callable[[str], str | None]
 ) -> list[tuple[int, int]]:
-    # Rows of two pictures in unlike parts whose files hold the same: one pair for each file but the
-    # first.
+    # Pairs of rows in different parts whose files have different paths and the same content: each
+    # file but the first of a group, with the first.
     rows = pd.DataFrame({"code": codes, "part": part}).drop_duplicates().index.tolist()
     files: dict[int, str] = {}
     sizes: dict[int, int] = {}
     for row in [row for row in rows if isinstance(cells[row], str)][:_MOST_FILES]:
-        # A file that cannot be opened is an error where it is read.
+        # A file that cannot be opened is reported when it is read, not here.
         with suppress(LoadError, OSError):
             path = file_of(cells[row])
             if path is not None:
                 files[row], sizes[row] = path, os.stat(path).st_size
-    # Empty files are alike, and no pictures.
+    # Empty files are equal to each other, but they hold no pictures.
     alike = _alike({row: size for row, size in sizes.items() if size}, codes, part)
     heads = {}
     for row in (row for group in alike for row in group):
@@ -196,7 +195,7 @@ def _copies(
                 whole[row] = (sizes[row], _digest(files[row], sizes[row]))
     pairs = []
     for group in _alike(whole, codes, part):
-        # Rows of one path are told of already.
+        # Rows with the same path are reported by the caller already, so one row per path is enough.
         one = {codes[row]: row for row in reversed(group)}
         first = group[0]
         pairs += [
@@ -208,7 +207,7 @@ def _copies(
 
 
 def _alike(keys: Mapping[int, Any], codes: np.ndarray, part: np.ndarray) -> list[list[int]]:
-    # Groups of rows of equal keys in which there are several pictures and several parts.
+    # Groups of rows with equal keys that span several pictures and several parts.
     groups: dict[Any, list[int]] = {}
     for row, key in keys.items():
         groups.setdefault(key, []).append(row)

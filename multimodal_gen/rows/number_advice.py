@@ -18,7 +18,7 @@ import pandas as pd
 from multimodal_gen.errors import shown
 from multimodal_gen.rows.cells import is_missing, truth_of
 
-# Different texts up to which they are categories, and above rather words.
+# A column with at most this many distinct texts looks like categories, with more like free text.
 _FEW = 100
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?"
@@ -31,12 +31,12 @@ _POINT_THOUSANDS = re.compile(r"[-+]?\d{1,3}((\.\d{3})+,\d*|(\.\d{3}){2,})")
 _COMMA_THOUSANDS = re.compile(r"[-+]?\d{1,3}((,\d{3})+\.\d*|(,\d{3}){2,})")
 _EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+")
-# One number, maybe with blanks between thousands, and what stands before and behind it.
+# One number, possibly with blanks between thousands, and whatever is before and after it.
 _BESIDE = re.compile(
     r"([-+]?)(\D*?)([-+]?(?:\d{1,3}(?:\s\d{3})+(?![\d\s])[.,]?\d*|\d[\d.,]*|[.,]\d+))(\D*)"
 )
-# What may be taken away from beside a number: names and signs of units and currencies. "<5", "5+"
-# and "(5)" say more.
+# Only names and signs of units and currencies can be removed safely: "<5", "5+" and "(5)" say more
+# than 5.
 _UNIT = re.compile(r"[^\W\d_]*\.?\s*[$\u00a2-\u00a5\u20a0-\u20cf%\u2030\u00b0]?\s*[^\W\d_]*\.?")
 
 
@@ -49,7 +49,7 @@ def advice_on(column: pd.Series) -> str:
     name = column.name
     cells = [cell for cell in column.array.tolist() if not is_missing(cell)]
     table = f"table[{name!r}]"
-    # Most of the cells decide what a column holds, as single ones may be broken.
+    # The majority decides what a column holds, as single cells may be broken.
     if 2 * sum(map(_is_date, cells)) > len(cells):
         return (
             f"{name!r} holds dates or times. Convert them with `dates = pd.to_datetime({table}, "
@@ -163,7 +163,8 @@ def _on_beside(
 ) -> str:
     amounts = list(beside.values())
     rests = list(dict.fromkeys(one.rest for one in amounts if any(one.rest)))
-    # A rest of its own for nearly each text, as of "A1", "B2" and "C3", is part of a name.
+    # Where nearly every number has different letters next to it, as in "A1", "B2" and "C3", these
+    # are names.
     if len(rests) > 1 and 2 * len(rests) > len(amounts) + 1:
         return ""
     which = "something next to them" if rests else "blanks between thousands"
@@ -183,7 +184,7 @@ def _on_beside(
             "remove what is next to the others with `.str.replace`. "
         )
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
-    # To a cell that is a number already, `.str` gives NaN.
+    # `.str` turns cells that are numbers already into NaN.
     taken = _taking(table if len(texts) == len(cells) else f"{table}.astype('string')", amounts)
     numbers = [beside[text].number if text in beside else text for text in texts]
     commas = [number for number in numbers if _with_commas(number)]
@@ -196,11 +197,11 @@ def _on_beside(
 def _taking(table: str, amounts: Sequence[_Amount]) -> str:
     """The code that removes what is next to the numbers."""
     rests = dict.fromkeys(part for one in amounts for part in one.rest if part)
-    # The longer first: it may hold the other.
+    # The longer first, because it may contain the shorter one.
     code = table + "".join(
         f".str.replace({rest!r}, '')" for rest in sorted(rests, key=len, reverse=True)
     )
-    # Arrow, which pandas 3.0 has for its strings, counts the blanks of ASCII alone as `\s`.
+    # With the Arrow strings of pandas 3.0, `\s` matches ASCII blanks only.
     blanks = r".str.replace('[\\s\u00a0\u2009\u202f]', '', regex=True)"
     return code + (blanks if any(one.blanks for one in amounts) else "")
 
@@ -220,7 +221,7 @@ def _on_commas(
     decimal = [
         text for text in commas if _DECIMAL_COMMA.fullmatch(text) and not _EITHER.fullmatch(text)
     ]
-    # What is a number as it stands says what a point is.
+    # Numbers that need no change show what a point means in this column.
     points = [text for text in texts if "." in text and _PLAIN.fullmatch(text)]
     condition = "" if all_seen else "; if every row does"
     if by_comma and not by_point and not decimal:

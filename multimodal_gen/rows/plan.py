@@ -18,7 +18,8 @@ import numpy as np
 
 from multimodal_gen.rows.checks import check_positive, check_seed
 
-# Beyond 32 bits: the streams of cells are checksums of column names, and have 32.
+# Above 32 bits, so that it never equals the stream of a column, which is a 32-bit checksum of its
+# name.
 _ORDER_STREAM = zlib.crc32(b"order of rows") + (1 << 32)
 
 
@@ -135,19 +136,19 @@ class Plan:
     def rng(self, epoch: int, position: int, column: str | tuple[str, ...]) -> np.random.Generator:
         """The random stream of one cell in one epoch; building it takes a few microseconds."""
         name = column if isinstance(column, str) else "\0".join(column)
-        # A checksum, as `hash` of a text differs from process to process.
+        # Not `hash`, which differs between processes for texts.
         stream = zlib.crc32(name.encode("utf-8", "surrogatepass"))
         return np.random.Generator(_philox(self.seed, stream, epoch, int(position)))
 
 
 class _OrderCache:
-    # Holds the order of one epoch only: 4 bytes per row.
+    # Only one epoch is kept, at 4 bytes per row.
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: tuple[int, np.ndarray] | None = None
 
     def get(self, epoch: int, plan: Plan) -> np.ndarray:
-        # Threads that ask for a new epoch at once make its order once.
+        # If several threads ask for a new epoch at the same time, one of them makes its order.
         with self._lock:
             if self._held is None or self._held[0] != epoch:
                 self._held = None
@@ -164,7 +165,7 @@ class _OrderCache:
 def _order(plan: Plan, epoch: int) -> np.ndarray:
     order = _permutation(plan, epoch, 0)
     if plan.weights is not None:
-        # Rows of equal weight stand together, so that a class of theirs gets its share to within
+        # Sorted by weight, so that a class, whose rows share one weight, gets its share to within
         # one row.
         order = order[np.argsort(plan.weights[order], kind="stable")]
         ends = np.cumsum(plan.weights[order])
@@ -175,8 +176,8 @@ def _order(plan: Plan, epoch: int) -> np.ndarray:
         )
         order = order[drawn][_permutation(plan, epoch, 2)]
     if plan.buckets is not None:
-        # The rows of a short batch are set aside first, so that what `drop_remainder` leaves out is
-        # of any bucket.
+        # Sets aside the rows of the short batch first, so that what `drop_remainder` leaves out
+        # comes from any bucket.
         batches = plan.num_rows // plan.batch_size
         full, short = np.split(order, [batches * plan.batch_size])
         full = full[np.argsort(plan.buckets[full], kind="stable")].reshape(batches, plan.batch_size)
@@ -187,9 +188,9 @@ def _order(plan: Plan, epoch: int) -> np.ndarray:
 
 
 def _permutation(plan: Plan, epoch: int, stream: int) -> np.ndarray:
-    # Raw words are fixed for good; Generator.permutation may change between NumPy releases. The
-    # position stands in the low bits of its word, so that sorting the words in place, ten times as
-    # fast as an argsort, carries it along.
+    # `random_raw` is stable across NumPy releases; `Generator.permutation` may change. The position
+    # is stored in the low bits of each word, so that sorting in place, ten times as fast as an
+    # argsort, carries it along.
     words = _philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(plan.num_rows)
     low = np.uint64((1 << (plan.num_rows - 1).bit_length()) - 1)
     words &= ~low

@@ -7,7 +7,7 @@ import numpy as np
 from multimodal_gen.errors import TableError
 from multimodal_gen.rows.split_rows import split_rows
 
-# Scores this near are the same but for rounding.
+# Scores that differ by less than this differ only by rounding.
 _NEARLY = 1e-9
 
 
@@ -48,7 +48,7 @@ def split_groups(
     part = _place(members, fractions, rng)
     if num_classes > 1:
         _even_out(members, part, fractions)
-    # No part may stay empty: it gets the smallest group of a part that has several.
+    # No part may stay empty: it takes the smallest group of a part that has several.
     while not np.bincount(part, minlength=len(fractions)).all():
         several = np.bincount(part, minlength=len(fractions))[part] > 1
         part[np.where(several, members.sizes, len(groups) + 1).argmin()] = np.bincount(
@@ -58,8 +58,7 @@ def split_groups(
 
 
 class _Members:
-    # How many rows of which class a group has: an entry for each class of each group, groups in
-    # order.
+    # How many rows of each class a group has, as one entry per class and group, sorted by group.
     def __init__(
         self, groups: np.ndarray, num_groups: int, classes: np.ndarray, num_classes: int
     ) -> None:
@@ -74,25 +73,25 @@ class _Members:
 
 
 def _place(members: _Members, fractions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    # Classes weigh by their rarity, so that a class of ten rows is shared out as evenly as one of a
-    # thousand.
+    # Rare classes weigh more, so that ten rows of one class are shared out as evenly as a thousand
+    # of another.
     share = members.rows / members.class_sizes[members.of_class]
     missing = np.outer(fractions, np.ones(len(members.class_sizes)))
     share_of_all = members.sizes / members.sizes.sum()
     missing_of_all = fractions.copy()
     largest, several = int(fractions.argmax()), len(members.class_sizes) > 1
     part = np.empty(len(members.sizes), "int64")
-    # Groups of one size come in random order, as the sort that follows is stable.
+    # Shuffled first: the sort below is stable, so groups of equal size come in random order.
     order = rng.permutation(len(members.sizes))
     for one in order[np.argsort(-members.sizes[order], kind="stable")].tolist():
         entries = members.entries(one)
         own, of_class = share[entries], members.of_class[entries]
-        # The part that lacks most of what the group brings, relative to what it is to get.
+        # Chooses the part that lacks most of what the group brings, relative to what it should get.
         score = (missing[:, of_class] * own).sum(axis=1) / (own.sum() * fractions)
         lack = missing_of_all * share_of_all[one] / (share_of_all[one] * fractions)
         best = score >= score.max() - _NEARLY
-        # A class that is met for the first time is lacking everywhere alike: a model must know it
-        # above all.
+        # All parts tie for a class that none of them has yet. The largest part gets it, because the
+        # model must be trained on it.
         first = several and best[largest] and lack[largest] > 0
         chosen = largest if first else int(np.where(best, lack, -np.inf).argmax())
         part[one] = chosen
@@ -102,7 +101,7 @@ def _place(members: _Members, fractions: np.ndarray, rng: np.random.Generator) -
 
 
 def _even_out(members: _Members, part: np.ndarray, fractions: np.ndarray) -> None:
-    # In place. The groups that go are those whose classes suffer least, or gain.
+    # Works in place. Moves the groups that do least harm to the balance of classes.
     wanted = np.outer(members.class_sizes, fractions)
     found = np.zeros(wanted.shape)
     np.add.at(found, (members.of_class, part[members.group]), members.rows)
@@ -111,16 +110,16 @@ def _even_out(members: _Members, part: np.ndarray, fractions: np.ndarray) -> Non
         # From the fullest part to the emptiest.
         a, b = int(excess.argmax()), int(excess.argmin())
         room = min(excess[a], -excess[b])
-        # A move brings the parts nearer if it is of fewer rows than twice what is too much, or
-        # lacking.
+        # A move brings the two parts closer if the group is smaller than the difference of their
+        # excesses.
         fits = (part == a) & (members.sizes < excess[a] - excess[b] - _NEARLY)
         if not fits.any():
             return
         harm = _harm(members, found, wanted, a, b) / members.sizes
         likely = np.flatnonzero(fits)
         likely = likely[np.argsort(harm[likely], kind="stable")]
-        # Some at once, as there may be thousands to move, but few, as each changes what the next
-        # one would do.
+        # Several per round, as thousands may have to move; but few, because each move changes the
+        # harm of the next.
         taken = likely[np.cumsum(members.sizes[likely]) <= max(room / 8, 1)]
         for one in taken.tolist() or [int(likely[0])]:
             entries = members.entries(one)
@@ -132,8 +131,8 @@ def _even_out(members: _Members, part: np.ndarray, fractions: np.ndarray) -> Non
 
 
 def _harm(members: _Members, found: np.ndarray, wanted: np.ndarray, a: int, b: int) -> np.ndarray:
-    # By group: what moving it from part a to part b adds to the squared deviations of its classes,
-    # relative to them.
+    # For each group: how much moving it from part a to part b adds to the squared deviations of its
+    # classes, relative to the wanted counts.
     c, rows = members.of_class, members.rows
     from_a = (found[c, a] - rows - wanted[c, a]) ** 2 - (found[c, a] - wanted[c, a]) ** 2
     to_b = (found[c, b] + rows - wanted[c, b]) ** 2 - (found[c, b] - wanted[c, b]) ** 2

@@ -57,8 +57,8 @@ def shares_of_classes(
     low, high = totals, totals + (loose > 0)
     if sizes.sum() >= len(fractions):
         low, high = np.maximum(low, 1), np.maximum(high, 1)
-    # What it is worth that a class has its row there: being in that part at all, in the largest
-    # above all.
+    # How much it matters that the extra row of a class goes to a part: it must not be missing
+    # there, and least of all in the largest part.
     worth = np.where(whole == 0, 1.0, 0.0)
     worth[:, fractions.argmax()] *= 10
     extra = _greedy(rest, left, worth * open_)
@@ -73,7 +73,8 @@ def shares_of_classes(
     counts = whole + extra
     _make_known(counts, whole + rest, int(fractions.argmax()))
     while sizes.sum() >= len(fractions) and not counts.sum(axis=0).all():
-        # Too few rows for every share to be one: the largest class of the largest part gives one.
+        # Too few rows for each share to reach one: the largest part gives a row of its largest
+        # class.
         giver = np.where(counts.sum(axis=0) > 1, counts, 0)
         one, most = np.unravel_index(giver.argmax(), giver.shape)
         counts[one, most] -= 1
@@ -89,8 +90,8 @@ def _rounded_down(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _greedy(rest: np.ndarray, left: np.ndarray, worth: np.ndarray) -> np.ndarray:
-    # Class by class, those first that may miss a part; what rounding took from a part it gets back
-    # in the next class.
+    # Class by class, first those that may miss a part. What rounding takes from a part in one class
+    # it gets back in the next.
     extra = np.zeros(rest.shape, bool)
     debt = [0.0] * rest.shape[1]
     for one in np.argsort(worth.max(axis=1, initial=0) == 0, kind="stable"):

@@ -71,7 +71,7 @@ def fitting_of(
 
 def check_values(dtype: Any, rescale: Any, normalize: Any) -> None:
     """Refuse a dtype, scale and normalisation that do not fit together."""
-    # As uint8, values times 1/255 would all be 0 or 1.
+    # As uint8, values scaled by 1/255 would all be 0 or 1.
     if dtype not in ("uint8", "float32") or (rescale is not None and dtype != "float32"):
         raise ValueError(
             '`dtype` must be "uint8" or "float32", and `rescale` needs dtype="float32". '

@@ -52,8 +52,8 @@ def content_of(cell: Any, value_range: tuple[float, float] | None) -> bytes | Im
 
 
 def _copied(picture: Image.Image) -> Image.Image:
-    # With what it knows of its file, which says what its values mean.
-    # A copy, as loading and drafting change the picture that the table holds.
+    # The copy keeps what the picture knows of its file, which tells what its values mean. A copy,
+    # because loading and `draft` change the picture, and the table holds the original.
     tile, copy = getattr(picture, "tile", []), picture.copy()
     copy.format = picture.format
     copy.__dict__["tile"] = list(tile)

@@ -22,7 +22,7 @@ _TWELVE, _SIGNED = "I;12", re.compile(r"I;16[BLN]?S")
 _HALVED = re.compile(r"(L|LA|RGB|RGBA|RGBa|RGBX|CMYK);16[BLN]")
 # Raw mode of a PNG file -> what its samples are multiplied by to fill 8 bits.
 _STRETCHED = {"1": 255, "L;2": 85, "L;4": 17}
-# Enough of a JPEG 2000 file for its boxes and the marker segment that holds the depth.
+# How much of a JPEG 2000 file holds its boxes and the marker segment with the bit depth.
 _HEAD, _SIZ = 2**16, b"\xff\x4f\xff\x51"
 
 
@@ -74,7 +74,7 @@ def narrow(values: np.ndarray, levels: Levels) -> np.ndarray:
         LoadError: If a value is NaN.
     """
     scaled = (values.astype("float64") - levels.low) * (255.0 / (levels.high - levels.low))
-    # NumPy would make an arbitrary level of NaN.
+    # Casting NaN to an integer gives an arbitrary level.
     if np.isnan(scaled).any():
         raise LoadError(
             f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values are not "
@@ -106,17 +106,17 @@ def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Le
             )
         key = image.info.get("transparency")
         if raw in _STRETCHED and isinstance(key, int):
-            # Of 1 bit, Pillow 12 and later have 255 already.
+            # For 1-bit pictures, Pillow 12 and later give 255 already.
             image.info["transparency"] = min(key * _STRETCHED[raw], 255)
         return Levels()
     # Kept beside the levels: `to_mode` compares it with values before they become levels.
     key = image.info.pop("transparency", None)
     key = key if isinstance(key, int) else None
     if value_range is not None:
-        # The range is in the units of the file, which Pillow has scaled to 16 bits.
+        # The range refers to the values in the file, which Pillow has scaled to 16 bits.
         scale = 65535.0 / most if most else _jpeg_2000_scale(image)
         return Levels(value_range[0] * scale, value_range[1] * scale, key)
-    # Pillow scales what a PGM file says is its largest value to 65,535.
+    # Pillow scales the largest value that a PGM file states to 65,535.
     of_pgm = image.mode == "I" and image.format == "PPM"
     if image.mode.startswith("I;") or of_pgm or (raw.startswith("I;16") and not raw.endswith("S")):
         return Levels(0.0, 4095.0 if raw == _TWELVE else 65535.0, key)
@@ -156,8 +156,8 @@ def key_of_colours(image: Image.Image, again: Callable[[], Image.Image] | None) 
 
 
 def _storage(image: Image.Image) -> tuple[str, int]:
-    # The raw mode in which the file holds its pixels, and the largest value that the header of a
-    # PPM file names, where Pillow scales by it. Pictures in memory say nothing.
+    # Returns the raw mode of the pixels in the file, and the largest value that the header of a PPM
+    # file states if Pillow scales by it. Pictures made in memory have neither.
     tile: Any = next(iter(getattr(image, "tile", ())), None)
     args: Any = () if tile is None else tile[3]
     args = args if isinstance(args, tuple) else (args,)
@@ -174,10 +174,10 @@ def _jpeg_2000_scale(image: Image.Image) -> float:
     place = file.tell()
     file.seek(0)
     head = file.read(_HEAD)
-    # Where Pillow left off, as the pixels are still to be read.
+    # Back to where Pillow stopped, as it has the pixels still to read.
     file.seek(place)
     start = head.find(_SIZ)
-    # Marker, length, capabilities, eight numbers of four bytes, the number of components; then the
-    # depth of each.
+    # The segment holds marker, length, capabilities, eight numbers of four bytes and the number of
+    # components, then the depth of each.
     depth = (head[start + 42] & 127) + 1 if 0 <= start < len(head) - 42 else 16
     return float(2 ** max(0, 16 - depth))

@@ -16,16 +16,16 @@ from PIL import Image, UnidentifiedImageError
 from multimodal_gen.errors import LoadError
 
 MAX_PIXELS = 2**27
-# Bytes of a file that are read in any case, and for each pixel.
+# Bytes that a file may have in any case, and per pixel.
 _BYTES, _BYTES_A_PIXEL = 2**24, 1
-# Formats that need several times the memory or the time of others for a pixel, so they may have so
-# many fewer.
+# Formats that take several times the memory or time of others per pixel, so they may have that many
+# fewer.
 _DEARER = {"TIFF": 2, "WEBP": 4, "AVIF": 4, "JPEG2000": 8}
 _IN_PYTHON = 64
 # Each scan of a progressive JPEG file goes over all pixels; encoders make about ten, and all of it
 # is kept in memory.
 _SEVERAL_SCANS, _SCANS_A_PASS = 2, 4
-# Pillow hands these to another program, which runs what the file says.
+# For these Pillow runs another program, which executes what the file contains.
 _PROGRAMS = ("EPS",)
 # The formats that hold whole pictures of other formats, and how headers of those begin: height and
 # width, or the other way round, in 4 bytes each.
@@ -71,8 +71,8 @@ def check_jpeg(content: bytes, width: int, height: int, max_pixels: int) -> None
     Raises:
         LoadError: If it has more pixels than it may.
     """
-    # The marker of a scan cannot occur among pixels; previews within the file have some of their
-    # own.
+    # The marker of a scan cannot occur in compressed pixels, but previews inside the file have
+    # scans too.
     scans = 1 if _in_one_scan(content) else content.count(b"\xff\xda")
     # A small file of many scans can keep a decoder busy for long.
     times = 1 if scans < 2 else max(_SEVERAL_SCANS, scans // _SCANS_A_PASS)
@@ -80,8 +80,8 @@ def check_jpeg(content: bytes, width: int, height: int, max_pixels: int) -> None
 
 
 def _in_one_scan(content: bytes) -> bool:
-    # Whether the decoder stops after the first scan: all components are in it, and it is not
-    # progressive. A look at the headers tells, while counting goes over all of the file.
+    # Whether the decoder stops after the first scan, because that has all components and is not
+    # progressive. The headers tell this, so the file need not be searched for further scans.
     place, components = 2, None
     while place + 10 < len(content) and content[place] == 0xFF:
         marker = content[place + 1]
@@ -92,7 +92,8 @@ def _in_one_scan(content: bytes) -> bool:
         elif 0xC2 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return False
         elif marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
-            # Markers without a length: who took what follows for one would be led past the headers.
+            # These markers have no length; taking the next bytes for one would skip past the
+            # headers.
             return False
         place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
     return False
@@ -113,7 +114,7 @@ def plain_jpeg(content: bytes) -> tuple[bool, bool]:
     while place + 4 < len(content) and content[place] == 0xFF:
         marker = content[place + 1]
         if marker == 0xFF:
-            # A marker may be preceded by any number of these.
+            # Any number of fill bytes may precede a marker.
             place += 1
             continue
         if marker == 0xDA:
@@ -157,7 +158,7 @@ def open_image(content: bytes, max_pixels: int) -> Image.Image:
                 _check_format(name, content, max_pixels)
                 image = factory(file, "")
             except (SyntaxError, IndexError, TypeError, struct.error):
-                # Not of this format after all.
+                # The prefix matched, but it is not of this format.
                 continue
             _check(image, content, max_pixels)
             return image
@@ -170,7 +171,8 @@ def _check_format(name: str, content: bytes, max_pixels: int) -> None:
             f"the file is in {name} format, for which Pillow runs another program on its content. "
             f"Save it as PNG, or drop the row."
         )
-    # Their own header says how large the icon is, and not how large the picture in it.
+    # Their own header states the size of the icon, not of the picture inside, which is what gets
+    # decoded.
     if name in _CONTAINERS:
         for found in _INNER.finditer(content):
             check_pixels(

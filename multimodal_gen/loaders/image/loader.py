@@ -40,8 +40,8 @@ from multimodal_gen.loaders.vary_with import saved_config, varied_with
 from multimodal_gen.rows.checks import check_positive, check_switches
 from multimodal_gen.spec import ArraySpec
 
-# Raised where the same settings begin to give other pixels, so that a cache of the old ones is not
-# read.
+# Raised whenever the same settings begin to give other pixels, so that caches of the old ones are
+# not used.
 _DECODING = 3
 
 
@@ -142,7 +142,7 @@ class ImageLoader(Loader):
         self._decode: Callable[[bytes, Fitting, int], np.ndarray | None] | None = None
         self._warp = warp
         if decoder == "turbo":
-            # Imported here, as their libraries are an extra.
+            # Imported here because its libraries are an extra.
             from multimodal_gen.loaders.image import turbo  # isort: skip - it says what to install
             from multimodal_gen.augment.warp_turbo import warp_turbo
 
@@ -158,7 +158,7 @@ class ImageLoader(Loader):
         self.normalize = normalize
         self.spec = ArraySpec((*image_size, Image.getmodebands(self.fitting.mode)), dtype, "image")
         if normalize is not None:
-            # Checked now, as the first batch would come only after the model was built.
+            # Checked now: the first batch comes only after the model has been built.
             normalize.check(self.spec.shape)
 
     def get_config(self) -> dict[str, Any]:
@@ -212,7 +212,7 @@ class ImageLoader(Loader):
             with quiet():
                 pixels = self._pixels(content)
         except LoadError as error:
-            # Raised below where the path is not known, so it is added here.
+            # It was raised where the path is not known, so add it here.
             raise LoadError(error.reason, path=path) from error.__cause__
         except UnidentifiedImageError:
             what = (

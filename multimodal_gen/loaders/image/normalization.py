@@ -24,9 +24,9 @@ from multimodal_gen.rows.checks import check_at_least, check_switches
 
 # Added to a standard deviation before dividing by it, as ImageDataGenerator does.
 _EPSILON = np.float32(1e-6)
-# 64 MiB as float32, which each bundle holds; learning it takes more, see below.
+# A matrix of this size takes 64 MiB as float32 in each bundle, and more while it is learned.
 _ZCA_LIMIT = 4096
-# How many matrices there are at once while whitening is learned.
+# How many such matrices exist at once while whitening is learned.
 _ZCA_MATRICES = 9
 
 
@@ -124,8 +124,8 @@ class FeaturewiseNormalization(Normalization):
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Subtract the mean, divide by the standard deviation."""
-        # Numbers repeated along a row of the picture: several times as fast as an innermost axis of
-        # three.
+        # Repeats the numbers along each row: several times as fast as broadcasting over an
+        # innermost axis of three.
         height, width, _ = image.shape
         result = image.reshape(height, -1)
         if self.mean is not None:
@@ -200,7 +200,8 @@ class ZCAWhitening(Normalization):
         variances, vectors = np.linalg.eigh(
             moments.scatter / moments.count + np.outer(offset, offset)
         )
-        # Below rounding error a direction is constant; dividing by it would only amplify noise.
+        # A variance below rounding error means a constant direction; dividing by it would only
+        # amplify noise.
         varies = variances > variances[-1] * values * np.finfo("float64").eps
         if not varies.any():
             raise ValueError(

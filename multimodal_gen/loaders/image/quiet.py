@@ -30,8 +30,8 @@ class WarningOfDecoder(Warning, metaclass=_WhileDecoding):
 @contextmanager
 def quiet() -> Iterator[None]:
     """Ignore this thread's warnings, including those that a filter turns into errors."""
-    # Others may have put their filters in front, or have taken all away, as tests do; only the
-    # first one decides.
+    # Others may have inserted filters in front of ours or removed all, as tests do; only the first
+    # filter decides.
     if not warnings.filters or warnings.filters[0][2] is not WarningOfDecoder:
         warnings.simplefilter("ignore", WarningOfDecoder)
     before = getattr(_thread, "quiet", False)

@@ -17,7 +17,7 @@ from multimodal_gen.loaders.image.levels import Levels, key_of_colours, levels_o
 from multimodal_gen.loaders.image.modes import to_mode
 from multimodal_gen.loaders.stages import stage
 
-# EXIF orientation -> what turns the picture upright.
+# EXIF orientation -> how to turn the picture upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,10 +27,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# A picture of more pixels is converted in tiles of this side, as colours take several times the
+# Larger pictures are converted tile by tile, as converting colours takes several times their
 # memory.
 _LARGE, _TILE = 2**24, 2048
-# From this orientation on, width and height change places.
+# From this orientation on, width and height are swapped.
 _ON_ITS_SIDE = 5
 
 
@@ -92,7 +92,7 @@ class Fitting:
                 image = self._in_tiles(image, *factors, levels)
             else:
                 image = to_mode(image, self.mode, self.background, levels)
-            # After the conversion, which has made the picture smaller if it was very large.
+            # After the conversion, which shrinks very large pictures.
             if orientation in _TURNS:
                 image = image.transpose(_TURNS[orientation])
             if orientation >= _ON_ITS_SIDE:
@@ -210,7 +210,7 @@ def orientation_of(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
-        # A broken note beside a picture that has been decoded.
+        # Broken EXIF data is no reason to refuse a picture that was decoded.
         return 1
     return orientation if orientation in _TURNS else 1
 

@@ -33,12 +33,12 @@ _COLOURS = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGBA"}
 # Bytes; as much as a picture of 2 megapixels needs.
 _SCRATCH = 8_000_000
 _of_thread = threading.local()
-# Pillow resizes pictures of so few values, as it takes no time; those that shrink by more than
-# this; and those where OpenCV would be off by so many levels, as their detail in so many rows and
-# columns has it. What smoothing would change by less than this is not smoothed.
+# Left to Pillow are pictures with fewer values than _SMALL, because they take no time; those that
+# shrink by more than _MOST; and those where OpenCV would differ by more than _NEAR levels, judged
+# by their detail in _LINES rows and columns. Smoothing that would change less than _LITTLE levels
+# is skipped.
 _SMALL, _MOST, _NEAR, _LINES, _LITTLE = 100_000, 2.4, 2.3, 4, 1.5
-# EXIF orientation -> how often to turn by 90 degrees against the clock, and whether to mirror left
-# and right before.
+# EXIF orientation -> quarter turns counter-clockwise, and whether to mirror left and right before.
 _TURNS = {
     2: (0, True),
     3: (2, False),
@@ -73,13 +73,13 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
             check_jpeg(data, width, height, max_pixels)
             if colours not in ("YCbCr", "RGB", "Gray"):
                 return None
-            # Most files have no such note, and need not be opened to know their orientation.
+            # Most files have no EXIF data and need not be opened by Pillow for their orientation.
             turns, mirrored = _TURNS.get(_orientation(data, max_pixels) if noted else 1, (0, False))
             scale = fitting.scale(width, height)
             pixels = simplejpeg.decode_jpeg(
                 data,
                 _COLOURS[fitting.mode],
-                # The fast variants of libjpeg-turbo give other pixels than Pillow.
+                # The fast variants of libjpeg-turbo give pixels that differ from those of Pillow.
                 fastdct=False,
                 fastupsample=False,
                 min_height=math.ceil(height / scale),
@@ -89,7 +89,7 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
             )
         except LoadError:
             raise
-        # Pillow decides whether the file is broken.
+        # Let Pillow decide whether the file is broken.
         except ValueError:
             return None
     with stage("resize"):
@@ -104,8 +104,8 @@ def _orientation(data: bytes, max_pixels: int) -> int:
 
 
 def _scratch(size: int) -> np.ndarray | None:
-    # Memory that was written before need not be fetched from the system again. What is decoded into
-    # it leaves it at once, as resizing always makes a new array.
+    # Reuses memory, which need not be requested from the system again. The decoded pixels do not
+    # stay in it, as resizing always makes a new array.
     if size > _SCRATCH:
         return None
     if not hasattr(_of_thread, "scratch"):
@@ -136,8 +136,8 @@ def _resized(pixels: np.ndarray, fitting: Fitting) -> np.ndarray:
 def _shrunk(
     pixels: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> np.ndarray | None:
-    # What is in the box at another size, or None where it would not be near enough to what Pillow
-    # makes of it.
+    # Returns the box at another size, or None if the result would differ too much from that of
+    # Pillow.
     left, top, right, bottom = map(int, box)
     lengths = right - left, bottom - top
     scales = [length / wanted for length, wanted in zip(lengths, size, strict=True)]
@@ -157,20 +157,20 @@ def _shrunk(
     if math.hypot(*map(_error, details, scales, left_over)) > _NEAR:
         return None
     pixels = pixels[top:bottom, left:right]
-    # Rows are halved in a third of the time that columns take, so that a picture is laid on its
-    # side for it.
+    # Halving the number of rows takes a third of the time of halving columns, so the picture is
+    # transposed where only columns are to be halved.
     turned = scales[0] >= 2 > scales[1]
     if turned:
         pixels = cv2.transpose(pixels)
         halved, left_over, details, size = halved[::-1], left_over[::-1], details[::-1], size[::-1]
     if scales[0] >= 2 and scales[1] >= 2:
-        # In the middle of two pixels, the linear interpolation is their mean.
+        # Halfway between two pixels linear interpolation gives their mean.
         pixels = np.asarray(cv2.resize(pixels, halved, interpolation=cv2.INTER_LINEAR))
     elif max(scales) >= 2:
         pixels = _rows_halved(pixels)
-    # Pillow's bilinear filter is a triangle as wide as the shrinking asks for. Linear interpolation
-    # looks at two pixels alone; three taps (a, 1 - 2a, a) before it bring the rest. With little
-    # detail there is little to smooth.
+    # The bilinear filter of Pillow is a triangle that widens with the shrinking, while linear
+    # interpolation uses two pixels only. Smoothing with three taps (a, 1 - 2a, a) makes up for the
+    # rest; with little detail it would change little.
     taps = [(scale - 1) / 4 for scale in left_over]
     smoothed = [
         tap if tap * detail > _LITTLE else 0.0 for tap, detail in zip(taps, details, strict=True)
@@ -182,9 +182,8 @@ def _shrunk(
 
 
 def _smoothed(pixels: np.ndarray, across: float, down: float) -> np.ndarray:
-    # With the three taps (a, 1 - 2a, a) along both axes, or along one where the other's is 0. The
-    # same along rows takes a quarter of the time as a Gaussian, whose width is chosen for these
-    # taps.
+    # Smooths with the taps (a, 1 - 2a, a) along one axis or both. Along rows alone, a Gaussian
+    # whose width gives the same taps takes a quarter of the time.
     if not down:
         return np.asarray(
             cv2.GaussianBlur(pixels, (3, 1), math.sqrt(0.5 / math.log(1 / across - 2)), sigmaY=1)
@@ -196,7 +195,7 @@ def _smoothed(pixels: np.ndarray, across: float, down: float) -> np.ndarray:
 
 
 def _rows_halved(pixels: np.ndarray) -> np.ndarray:
-    # Two rows become their mean; a half is rounded up, as Pillow does.
+    # Replaces two rows by their mean, rounding a half up as Pillow does.
     height, width = pixels.shape[0] // 2, pixels[0].size
     pairs = np.ascontiguousarray(pixels).reshape(height, 2 * width)
     mean = cv2.addWeighted(pairs[:, :width], 0.5, pairs[:, width:], 0.5, 0.25)
@@ -214,9 +213,8 @@ def _error(detail: float, scale: float, left_over: float) -> float:
 
 
 def _details(pixels: np.ndarray) -> tuple[float, float]:
-    # Along rows and along columns: how far pixels are from the mean of their two neighbours, times
-    # two; the mean over a few lines. By how much OpenCV's way differs from Pillow's is a share of
-    # it, 1/20 at most.
+    # Twice the distance of pixels from the mean of their two neighbours, along rows and along
+    # columns, averaged over a few lines. OpenCV differs from Pillow by at most 1/20 of it.
     rows = pixels[_places(pixels.shape[0])]
     columns = np.ascontiguousarray(pixels[:, _places(pixels.shape[1])])
     return (

@@ -140,7 +140,8 @@ class Target(Loader):
                     arrays.append(self.read(cell))
                     rows.append(row)
             except Exception:
-                # Anyone who needs a class in every row reads the cell again for the error.
+                # Not an error here: whoever needs a class in every row reads the cell again and
+                # gets it.
                 continue
         if rows:
             found[rows] = self.class_positions(np.stack(arrays))
@@ -199,6 +200,7 @@ class Target(Loader):
         truths = np.empty(len(cells), object)
         for row, (cell, place) in enumerate(zip(cells, self.classes_of(cells), strict=True)):
             truths[row] = cell if place < 0 else self.class_names[place]
-        # Asked of the method itself: a target of your own names its columns as it likes.
+        # Asks the method for the name, because a target of your own may name its columns
+        # differently.
         column = next(iter(self.decode_outputs(np.zeros((1, *self.output_shape), "float32"))))
         return judged_classes(self.class_names, column, truths, predictions)

@@ -188,7 +188,8 @@ def _check_loss(target: Target, truth: np.ndarray, outputs: np.ndarray, name: st
         raise LoaderError(
             f"{name}.loss must be finite for outputs of `activation`. Received: {alone}"
         )
-    # Rows that only fill up a batch, with a truth of the same rows and outputs of their own.
+    # Adds rows that only fill up a batch, with weight 0 and other outputs; they must not change the
+    # loss.
     padding = np.arange(_PADDING) % len(truth)
     weights = np.concatenate([ones, np.zeros(_PADDING, "float32")])
     padded = of(

@@ -52,7 +52,7 @@ class ClassLabel(Target):
         label_mode: "int", "categorical" or "binary".
     """
 
-    # A label costs less to read than a file to look up.
+    # Reading a label costs less than looking up a cached file.
     cached = False
     kept_by_row = True
 
@@ -104,7 +104,7 @@ class ClassLabel(Target):
                 f"different classes. Is it the right column? Received: {len(series):,} rows of one "
                 "class"
             )
-        # Prices read as classes would train without any error, and predict nothing new.
+        # A model trained on prices as classes would raise no error and predict nothing useful.
         refuse_numbers(names, len(series), column)
         rows = Counter(column_texts(series).tolist())
         warn_of_variants(column, rows, f"ClassLabel({column!r}, names)")
@@ -148,7 +148,8 @@ class ClassLabel(Target):
         """
         assert isinstance(self.column, str)
         series = _labels(self.column, values)
-        # Counted by text first: a lookup per distinct text instead of one per row.
+        # Counts texts first, so that names are looked up once per distinct text and not once per
+        # row.
         codes, texts = pd.factorize(column_texts(series))
         first = np.zeros(len(texts), "int64")
         first[codes[::-1]] = np.arange(len(codes))[::-1]
@@ -200,7 +201,8 @@ class ClassLabel(Target):
         A class that is itself named "label" gets its probability under "label_probability".
         """
         probabilities = self.probabilities(outputs)
-        # Filled in a second step: NumPy would make texts of names of several types, 1 and "a".
+        # Filled in a second step: from names of several types, such as 1 and "a", NumPy would make
+        # texts.
         names = np.empty(len(self.class_names), object)
         names[:] = self.class_names
         columns: dict[Any, np.ndarray] = {"label": names[probabilities.argmax(axis=1)]}
@@ -213,12 +215,12 @@ class ClassLabel(Target):
         from sklearn import metrics
 
         probabilities = self.probabilities(outputs).astype("float64")
-        # Softmax in float32 or float16 misses a sum of 1 by enough for scikit-learn to warn.
+        # The sums of a float32 or float16 softmax differ from 1 by enough for scikit-learn to warn.
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         positions = self.class_positions(truth)
         guesses = probabilities.argmax(axis=1)
         present = np.unique(positions)
-        # balanced_accuracy_score warns of predicted classes that no row has; here this is normal.
+        # balanced_accuracy_score warns of predicted classes that no row has, which is normal here.
         recalls = [float(np.mean(guesses[positions == one] == one)) for one in present]
         return {
             "accuracy": float(metrics.accuracy_score(positions, guesses)),

@@ -134,7 +134,7 @@ class InputTarget(Target):
             if self._scaled
             else np.asarray(array, "float32")
         )
-        # `activation` is a sigmoid, which reaches no other number.
+        # With a sigmoid as `activation` the model can reach no other numbers.
         if self.spec.kind == "image" and not 0.0 <= target.min() <= target.max() <= 1.0:
             raise LoadError(
                 "a picture to reconstruct must be in [0, 1]; give `InputTarget` a loader of uint8, "
@@ -164,7 +164,8 @@ class InputTarget(Target):
         outputs = np.asarray(outputs, "float32").reshape(-1, *self.spec.shape)
         if self._scaled:
             outputs = np.rint(np.clip(outputs, 0.0, 1.0) * 255.0)
-        # Filled row by row: NumPy would make one array of several axes of arrays of one shape.
+        # Filled row by row, as NumPy would merge arrays of one shape into a single array with more
+        # axes.
         column = np.empty(len(outputs), object)
         for row, array in enumerate(outputs.astype(self.loader.spec.dtype)):
             column[row] = array

@@ -45,7 +45,7 @@ def judged_classes(
         KeyError: If there is no such column.
     """
     guesses = predictions[column].to_numpy(object)
-    # Cell by cell, as the columns may hold texts and numbers side by side.
+    # Cell by cell, because the columns may mix texts and numbers.
     right = np.array([one == other for one, other in zip(truths, guesses, strict=True)], bool)
     shares = np.full(len(truths), np.nan)
     for name in class_names:

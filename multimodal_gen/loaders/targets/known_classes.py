@@ -12,7 +12,7 @@ from multimodal_gen.rows.cells import cell_text
 
 # A number as a program writes it: without blanks, signs for thousands or zeros in front.
 _PRINTED = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
-# What programs add to whole numbers in a column that has a gap.
+# What programs append to whole numbers in a column with a gap.
 _WHOLE = ".0"
 
 
@@ -49,7 +49,7 @@ class KnownClasses:
         try:
             text = cell if type(cell) is str else cell_text(cell)
         except (TypeError, ValueError):
-            # An integer of very many digits has no text.
+            # Python refuses to turn an integer of very many digits into text.
             return None
         found = self._by_text.get(text)
         if found is None and (number := _number_in(text)) is not None:

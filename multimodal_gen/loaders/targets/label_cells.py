@@ -13,8 +13,8 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.rows.cells import cell_text, is_missing
 from multimodal_gen.rows.table import check_columns
 
-# What `str` and JSON make of a list, tuple, set or array of texts, numbers or mappings, as csv
-# files hold it.
+# How `str` and JSON print a list, tuple, set or array of texts, numbers or mappings, as csv files
+# contain it.
 _PRINTED = re.compile(
     r"""\[\s*\]
     | [\[({] \s* (np\.\w+\()? ['"] .* ['"] \)? ,? \s* [\])}]
@@ -84,7 +84,7 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
 def is_printed(cell: str, separator: str | None) -> bool:
     """Whether a text is a printed list: in brackets, and not just labels in brackets."""
     text = cell.strip()
-    # Nearly all texts end here, before any pattern is tried.
+    # Nearly all texts leave here, before a pattern is tried.
     if text[-1:] not in ("]", "}", ")"):
         return False
     if _PRINTED.fullmatch(text):
@@ -113,7 +113,8 @@ def refuse_prints(cells: Iterable[Any]) -> None:
         LoadError: It shows the first one.
     """
     texts = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
-    # One class in brackets may be its name; a whole column of them is a printed list.
+    # A single class may have brackets in its name; a whole column in brackets consists of printed
+    # lists.
     if texts and all(text[0] in "[{" and in_brackets(text) for text in texts):
         raise _printed(texts[0])
 

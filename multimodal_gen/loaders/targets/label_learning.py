@@ -22,8 +22,7 @@ from multimodal_gen.loaders.targets.names import refuse_missing, sorted_names
 from multimodal_gen.loaders.targets.variants import LabelWarning, warn_of_variants
 from multimodal_gen.rows.cells import cell_text, is_missing
 
-# What usually stands between labels, and the share of the cells from which on it is not there by
-# chance.
+# The usual separators, and the share of cells from which on one is not there by chance.
 _SEPARATORS, _MANY_CELLS = ("|", ";", ",", "/", "\t", "\n", "+", "&"), 0.1
 
 
@@ -56,8 +55,8 @@ class AbsentSeparator:
             return cls(given, {}, certain=False)
         other, count = next(iter(counts.items()))
         names = {name.strip() for text in texts for name in text.split(other)}
-        # Names such as "hats, caps" have a comma without being lists: their parts are more than
-        # they are themselves.
+        # Names such as "hats, caps" have a comma without being lists; splitting them gives more
+        # names than there are texts.
         certain = count >= _MANY_CELLS * len(texts) and len(names) <= len(set(texts))
         return cls(given, counts, certain)
 
@@ -86,7 +85,7 @@ def learned_labels(column: str, values: Any, separator: str | None) -> list[Any]
     series = series_of(column, values)
     rows, index = series.tolist(), series.index
     missing = np.array([is_missing(row) for row in rows], bool)
-    # Some missing cells may be rows without labels.
+    # A few missing cells may be rows without labels; a column of nothing else is a mistake.
     if missing.all():
         refuse_missing(missing, index, column, "Labels")
     _refuse_zeros_and_ones(rows, missing, index, column, separator)

@@ -108,8 +108,8 @@ class MaskedAccuracy(keras.metrics.Mean):
 
 
 def _weights(labels: Any, sample_weight: Any, dtype: str) -> Any:
-    # One weight a label, `(batch, length)`. Always a tensor of its own, as on torch Keras
-    # multiplies it in place.
+    # One weight per label, `(batch, length)`. Always a new tensor, because Keras multiplies it in
+    # place on torch.
     weights = ops.cast(ops.not_equal(labels, 0), dtype)
     if sample_weight is None:
         return weights

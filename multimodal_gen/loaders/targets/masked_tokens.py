@@ -46,7 +46,7 @@ class MaskedTokens(Target):
         self.loader = loader
         self.column = loader.column
         self.units = loader.encoder.vocabulary_size
-        # Kind "label", as no branch is to be built for it.
+        # The kind is "label", because no branch of the model is to be built for it.
         self.spec = ArraySpec(loader.spec.shape, "int32", "label", self.units)
 
     def check_inputs(self, inputs: Mapping[str, Loader]) -> None:
@@ -134,7 +134,7 @@ class MaskedTokens(Target):
         `np.count_nonzero(loader.read(text))`. Only ordinary tokens are given.
         """
         outputs = self._checked(outputs)
-        # Special tokens are excluded: no caption has one at a hidden position.
+        # Special tokens are excluded, as no caption has one at a hidden position.
         ordinary = np.flatnonzero(self.loader.encoder.ordinary)
         texts = np.empty(len(outputs), object)
         for row, output in enumerate(outputs):

@@ -157,7 +157,7 @@ class MultiLabel(Target):
         for label in labels:
             place = self._known.find(label)
             if place is None:
-                # One-hot rows are the usual slip, and "unknown label 0" would not help.
+                # One-hot rows are a common mistake, which "unknown label 0" would not explain.
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
                         "the cell holds 0 or 1 for each class, but labels must be names: make a "

@@ -16,23 +16,23 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.rows.cells import cell_text
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
-# Numbers as prices are written too.
+# Numbers, also as they are written in prices.
 _AMOUNT = re.compile(
     r"[-+]?[$€£¥]? ?(\d+|\d{1,3}([ ,.']\d{3})+)?([.,]\d+)?([eE][-+]?\d+)? ?[$€£¥%]?"
 )
-# Numbers with a unit before or behind: "52.61 EUR", "$9.99", "12kg"; a letter before needs a space,
-# or it is a code.
+# Numbers with a unit before or after: "52.61 EUR", "$9.99", "12kg". Letters before the number need
+# a space, otherwise it is a code.
 _MEASURE = re.compile(
     r"([^\W\d_]{1,4} |[^\w\s+.,-] ?)?"
     r"[-+]?(?:(?:\d{1,3}(?:[ ,.']\d{3})+|\d*)[.,]\d+|\d+)"
     r"( ?[^\d\s,.]{1,6})?"
 )
 _MOST_UNITS = 3
-# A class may be written as 3.0, where a column of whole numbers had a gap.
+# A class number may be written as 3.0 if a column of whole numbers had a gap.
 _WHOLE = re.compile(r"[-+]?\d+([.,]0*)?")
-# Different numbers from which on they are more likely something measured than classes.
+# With this many different numbers, a column is more likely measured than classes.
 _MANY = 20
-# A share of rows with a class of their own from which on a column is rather one of ids.
+# If this share of rows has a class of its own, the column is probably one of ids.
 _NEARLY_ALL = 0.9
 
 
@@ -97,7 +97,7 @@ def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]
         except TypeError as error:
             raise ValueError(f"{error} in {column!r}") from None
     kinds = set(map(type, found.values()))
-    # Python cannot sort texts and numbers together.
+    # Python cannot sort texts together with numbers.
     if len(kinds) > 1 and kinds <= {str, int, bool}:
         found = {text: text for text in found}
     if all(map(_NUMBER.fullmatch, found)):
@@ -112,7 +112,7 @@ def different_cells(series: pd.Series) -> list[Any]:
     if categorical or (
         series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string"
     ):
-        # Not by equality, for which 1 and True are the same.
+        # Not by equality, by which 1 and True are the same.
         return list({cell_text(cell): cell for cell in reversed(series.tolist())}.values())[::-1]
     return list(series.unique().tolist())
 
@@ -193,7 +193,7 @@ def refuse_missing(
         )
 
 
-# Characters of a label that are compared with others, which takes time with their square.
+# How many characters of a label are compared; the time grows with their square.
 _COMPARED = 200
 
 

@@ -45,7 +45,7 @@ class NumericTarget(Target):
     """
 
     accepts_missing = True
-    # A number costs less to read than a file to look up.
+    # Reading a number costs less than looking up a cached file.
     cached = False
     kept_by_row = True
 
@@ -113,7 +113,7 @@ class NumericTarget(Target):
         units = {"units": numbers.shape[1]} if together else {}
         columns = (column,) * numbers.shape[1] if isinstance(column, str) else tuple(column)
         for name, own in zip(columns, numbers.T, strict=True):
-            # A NaN among the numbers of a cell is not what `dropna` drops.
+            # `dropna` does not drop a cell that has NaN among its numbers.
             missing = np.isnan(numbers).all(axis=1) if together else np.isnan(own)
             refuse_missing(missing, frame.index, name, "Numbers to predict")
             if not np.isfinite(own).all():
@@ -126,7 +126,7 @@ class NumericTarget(Target):
         if not standardize:
             return cls(column, **units)
         deviation = numbers.std(axis=0)
-        # A constant column is divided by 1, and becomes 0 instead of NaN.
+        # A constant column is divided by 1, so that it becomes 0 and not NaN.
         scale = np.where(deviation > 0, deviation, 1.0)
         return cls(column, mean=numbers.mean(axis=0).tolist(), scale=scale.tolist(), **units)
 

@@ -44,8 +44,8 @@ def text_of(cell: Any) -> str:
                 f"takes seconds and gigabytes. Cut it, or drop the row. Received: {len(cell):,} "
                 "characters"
             )
-        # A lone surrogate, left by a broken decoding, has no bytes in UTF-8; tokenizers cannot take
-        # it.
+        # A lone surrogate, left over from broken decoding, cannot be encoded as UTF-8, which
+        # tokenizers needs.
         return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
     if is_missing(cell):
         raise missing_error()

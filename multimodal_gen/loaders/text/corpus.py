@@ -12,10 +12,10 @@ from tokenizers import Regex, normalizers
 from multimodal_gen.loaders.text.spelling import WITHOUT_SPACES
 
 _RUN = re.compile(f"[{WITHOUT_SPACES}]+")
-# What the pre-tokenizer of BPE and Unigram writes for a space.
+# The sign that the pre-tokenizer of BPE and Unigram writes for a space.
 SPACE = "\u2581"
 LINES = "\n\t\r"
-# Those of Unicode's category Cc that are not spaces to Python.
+# The characters of Unicode category Cc that Python does not count as spaces.
 _CONTROLS = "[\\x{00}-\\x{08}\\x{0e}-\\x{1b}\\x{7f}-\\x{84}\\x{86}-\\x{9f}]"
 
 
@@ -40,17 +40,17 @@ class Corpus:
 
 def normalizer_of(lowercase: bool, *, lines: bool) -> normalizers.Normalizer:
     """Normalise a text; `lines`: whether line ends become spaces."""
-    # A control character that is not a space, left by a broken export, would make its word unknown.
+    # A control character left over from a broken export would make its word unknown.
     steps: list[normalizers.Normalizer] = [
         normalizers.Replace(Regex(_CONTROLS), ""),
         normalizers.NFKC(),
     ]
     if lines:
-        # Metaspace splits at " " only, and to it a new line would be a letter.
+        # Metaspace splits at " " only and would treat a line end as a letter.
         steps += [normalizers.Replace(space, " ") for space in LINES]
     if lowercase:
-        # Lower case is worked out letter by letter. Without these two a word in capitals would be
-        # another one.
+        # `Lowercase` works letter by letter. Without these two replacements, a word in capitals
+        # would differ from the same word in small letters.
         dotted, final = normalizers.Replace("\u0130", "i"), normalizers.Replace("\u03c2", "\u03c3")
         steps += [dotted, normalizers.Lowercase(), final]
     return normalizers.Sequence(steps)
@@ -75,11 +75,11 @@ def corpus_of(
             runs.update(dict.fromkeys(found_runs))
             in_runs += sum(map(len, found_runs))
             normal = _RUN.sub(" ", normal)
-            # Runs are learned apart, once each, and leave a space behind.
+            # Runs are learned separately, once each, and a space takes their place.
             rest.append(normal)
         if count:
             words.update(normal.split(" "))
-    # As the pre-tokenizer marks them: the sign for a space stands before a word.
+    # Written as the pre-tokenizer does, with the sign for a space before each word.
     words = Counter({SPACE + word: times for word, times in words.items()})
     words.update(runs.keys())
     share = in_runs / max(all_letters, 1)

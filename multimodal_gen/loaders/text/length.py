@@ -11,10 +11,10 @@ import tokenizers
 from multimodal_gen.loaders.text.tokens import TokenEncoder
 
 _LONGEST = 512
-# Beyond the longest, so that a few very long captions still count as such.
+# More than the longest, so that a few very long captions are still counted as longer.
 _LONGEST_MEASURED = 1000
 _SHARE = 0.99
-# Two new words of seven letters, spelled letter by letter instead of one id each.
+# What two new words of seven letters need beyond one id each, spelled letter by letter.
 _TWO_WORDS = 12
 _AT_ONCE = 1000
 
@@ -36,19 +36,20 @@ def default_length(tokenizer_json: str, texts: Sequence[str]) -> int:
     """
     encoder = TokenEncoder(tokenizer_json, sequence_length=_LONGEST_MEASURED)
     ids = []
-    # In parts, as each array is as long as the longest caption may be.
+    # In portions, because each array has room for the longest caption.
     for start in range(0, len(texts), _AT_ONCE):
         ids += [array[array > 0] for array in encoder.encode_batch(texts[start : start + _AT_ONCE])]
     if isinstance(encoder.tokenizer.model, tokenizers.models.WordLevel):
-        # A new word is one id there, that of unknown words.
+        # There a new word takes one id, that of unknown words.
         return _clipped([len(array) for array in ids], 0)
     captions = np.zeros(encoder.vocabulary_size, "int64")
     for array in ids:
-        # In how many captions an id is, not how often it occurs.
+        # Counts the captions that have an id, not its occurrences.
         captions[np.unique(array)] += 1
     needed = np.ones(encoder.vocabulary_size, "int64")
     for one in np.flatnonzero(captions == 1).tolist():
-        # "##" and the sign for a space say where in a word a piece is; "<0xE7>" is one byte.
+        # "##" and the sign for a space only tell where in a word a piece is; "<0xE7>" is a single
+        # byte.
         piece = encoder.token(one).removeprefix("##").lstrip("\u2581")
         if encoder.ordinary[one] and not piece.startswith("<0x"):
             needed[one] = max(len(piece), 1)

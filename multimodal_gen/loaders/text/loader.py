@@ -142,7 +142,7 @@ class TextLoader(Loader):
             ValueError: If there is no text to learn from, an argument is not one of those named, or
                 `vocabulary_size` is smaller than the number of letters.
         """
-        # Before all texts are read, which may take a while.
+        # Checked before all texts are read, which may take a while.
         check_choice("output_mode", output_mode, ("tokens", "ngrams"))
         texts = texts_of(column, texts)
         if not any(text.strip() for text in texts):

@@ -114,7 +114,8 @@ class MaskedTextLoader(Loader):
         """
         ids = self.loader.augment(array, rng)
         if rng is None:
-            # From the ids alone, so that the scores of a caption do not depend on its row or file.
+            # The seed comes from the ids alone, so that the scores of a caption depend on neither
+            # its row nor its file.
             rng = np.random.Generator(np.random.Philox(key=zlib.crc32(ids.astype("<i4").tobytes())))
         masked, labels = ids.copy(), np.zeros_like(ids)
         candidates = np.flatnonzero(self._ordinary[ids])

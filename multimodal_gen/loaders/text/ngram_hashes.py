@@ -12,11 +12,11 @@ from multimodal_gen.loaders.text.spelling import WITHOUT_SPACES
 
 # Letters, digits and "_"; `\w` does not match the marks on and around letters.
 _WORD = re.compile(r"\w+")
-# How words are found in texts that are not ASCII. 1, in encoders of before: by `\w+`, which ends a
-# word of Hindi at each vowel sign. 2: with marks, and where a script has no spaces, each letter
-# with its marks is a word.
+# How words are found in texts that are not ASCII. Form 1, of older encoders, uses `\w+`, which ends
+# a Hindi word at each vowel sign. Form 2 keeps marks with their letters, and in scripts without
+# spaces makes each letter with its marks a word.
 FORM = 2
-# Start values of the checksum keep the word "red" and the characters "red" inside "tired" apart.
+# Different start values keep the word "red" apart from the characters "red" in "tired".
 _WORD_START = zlib.crc32(b"word")
 _CHARACTER_START = zlib.crc32(b"character")
 _CHARACTER_SIZES = (2, 3, 4, 5)
@@ -24,8 +24,8 @@ _CHARACTER_SIZES = (2, 3, 4, 5)
 
 @functools.cache
 def _with_marks() -> tuple[frozenset[str], re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    # Planes 0 and 1 have the marks of all scripts; the last ones choose among variants of a
-    # letter's picture.
+    # Planes 0 and 1 contain the marks of all scripts; the marks in later planes only select glyph
+    # variants.
     codes = [code for code in range(0x20000) if unicodedata.category(chr(code)).startswith("M")]
     first = [code for code in codes if not unicodedata.category(chr(code - 1)).startswith("M")]
     last = [code for code in codes if not unicodedata.category(chr(code + 1)).startswith("M")]
@@ -52,7 +52,7 @@ def _words(text: str, form: int) -> list[str]:
 
 def ngram_hashes(text: str, form: int = FORM) -> list[int]:
     """Return the n-gram hashes of a text, repeated as often as they occur, in a fixed order."""
-    # Full-width letters, ligatures and capitals would otherwise be n-grams of their own.
+    # Otherwise full-width letters, ligatures and capitals would make n-grams of their own.
     text = unicodedata.normalize("NFKC", text).casefold()
     crc32 = zlib.crc32
     words = [word.encode("utf-8", "surrogatepass") for word in _words(text, form)]
@@ -60,8 +60,8 @@ def ngram_hashes(text: str, form: int = FORM) -> list[int]:
     hashes += [crc32(first + b" " + second, _WORD_START) for first, second in pairwise(words)]
     for token in text.split():
         padded = f" {token} "
-        # One byte is one letter there, so that bytes are cut instead of letters encoded again and
-        # again.
+        # In ASCII a byte is a letter, so that slices of bytes save encoding the same letters again
+        # and again.
         if padded.isascii():
             data = padded.encode("ascii")
             length = len(data)

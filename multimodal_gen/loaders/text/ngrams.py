@@ -26,8 +26,8 @@ from multimodal_gen.rows.checks import check_at_least, check_positive
 # A weight of 1.0 is stored as 2**16: integers pass every precision policy unrounded.
 WEIGHT_SCALE = 2**16
 
-# As much as is remembered by row (memory.py). With less, long descriptions lose words that tell
-# them apart.
+# As many as batches remember per row (`batch/row_memory.py`). With fewer, long descriptions lose
+# words that distinguish them.
 _MAX_SEQUENCE_LENGTH = 1024
 _FEW_TEXTS = 3000
 
@@ -74,7 +74,7 @@ class NgramEncoder(Configurable):
             raise ValueError(f"`form` must be 1 or 2. Received: form={self.form}")
         check_positive(sequence_length=self.sequence_length)
         object.__setattr__(self, "_ids", {value: i for i, value in enumerate(self.hashes, start=1)})
-        # Place 0 is padding, which no text has an n-gram for; ids count from 1.
+        # Entry 0 is padding, which is in no text; ids count from 1.
         frequencies = np.asarray((self.num_texts, *self.document_frequencies), dtype=np.float64)
         object.__setattr__(self, "_idf", 1.0 + np.log((1.0 + self.num_texts) / (1.0 + frequencies)))
 
@@ -104,7 +104,7 @@ class NgramEncoder(Configurable):
         Raises:
             ValueError: If an argument is out of range or no text holds an n-gram.
         """
-        # Id 0 is padding, so one id would leave no n-gram.
+        # Id 0 is padding, so a vocabulary of one id would leave no n-gram.
         check_at_least(2, vocabulary_size=vocabulary_size)
         if min_document_frequency is not None:
             check_positive(min_document_frequency=min_document_frequency)
@@ -123,7 +123,7 @@ class NgramEncoder(Configurable):
         kept = [item for item in frequencies.items() if item[1] >= min_document_frequency] or list(
             frequencies.items()
         )
-        # By hash among equal counts, so that the order of the texts means nothing.
+        # Equal counts are ordered by hash, so that the order of the texts does not matter.
         kept.sort(key=lambda item: (-item[1], item[0]))
         kept = kept[: vocabulary_size - 1]
         if sequence_length is None:
@@ -171,7 +171,7 @@ class NgramEncoder(Configurable):
             1.0 + np.log(np.fromiter(counts.values(), dtype=np.float64, count=len(counts)))
         ) * self._idf[ids]
         if len(ids) > self.sequence_length:
-            # By id among equal weights, so that the same ones stay everywhere.
+            # Equal weights are ordered by id, so that the same ids are kept everywhere.
             heaviest = np.lexsort((ids, -weights))[: self.sequence_length]
             ids, weights = ids[heaviest], weights[heaviest]
         order = np.argsort(ids)
@@ -222,7 +222,7 @@ class NgramEncoder(Configurable):
             _unpack(config["document_frequencies"]),
             int(config["num_texts"]),
             int(config["sequence_length"]),
-            # Bundles from before there were two forms say nothing of it.
+            # Older bundles, from before there were two forms, do not name one.
             int(config.get("form", 1)),
         )
 

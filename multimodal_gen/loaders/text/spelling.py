@@ -23,10 +23,10 @@ WITHOUT_SPACES = (
 )
 # The first and the later bytes of every character beyond ASCII.
 _FIRST, _LATER = range(0xC2, 0xF5), range(0x80, 0xC0)
-# Characters for private use, which no normalisation changes and no tokenizer splits at.
+# Private-use characters, which no normalisation changes and no tokenizer splits at.
 _BASE = 0xF0000
 _BYTES = re.compile(f"[{chr(_BASE)}-{chr(_BASE + 0xFF)}]+")
-# WordPiece takes longer words for unknown. ASCII punctuation ends a word, and so does whitespace.
+# WordPiece treats longer words as unknown. ASCII punctuation and whitespace end a word.
 LONGEST_WORD = 100
 _LONG_WORD = re.compile(r"[^\s!-/:-@\[-`{-~]{" f"{LONGEST_WORD + 1},}}")
 
@@ -93,11 +93,11 @@ class Writer:
     def ids(self, text: str, ids: list[int]) -> list[int]:
         """The ids of a text, given those that the tokenizer has for it."""
         if self._odd.isdisjoint(ids[self._before : len(ids) - self._after]):
-            # Most texts end here, after one check of their ids.
+            # Most texts leave here, after a single check of their ids.
             return ids
         parts = self._names.split(text)
         if not self._match:
-            # A space behind its first sign is enough for no model to see the name as one piece.
+            # A space after its first character is enough that no model sees the name as one piece.
             parts = [
                 "".join(
                     f"{part[0]} {part[1:]}" if odd % 2 else part for odd, part in enumerate(parts)
@@ -109,7 +109,7 @@ class Writer:
                 for odd, part in enumerate(parts)
             ]
         ids = self._tokenizer.encode(self._needed("".join(parts))).ids
-        # What the template adds is special and stays.
+        # Special tokens that the template adds are meant to be there.
         words = slice(self._before, len(ids) - self._after)
         if not self._forbidden.isdisjoint(ids[words]):
             known = [self._unknown if one in self._forbidden else one for one in ids[words]]
@@ -183,7 +183,8 @@ def _in_parts(found: re.Match[str]) -> str:
     word, parts, start = found[0], [], 0
     while len(word) - start > LONGEST_WORD:
         end = start + LONGEST_WORD
-        # A part begins with a letter, not with a mark of the one before, nor inside its bytes.
+        # A part must begin with a letter, not with a mark that belongs to the letter before or in
+        # the middle of its bytes.
         while end > start + LONGEST_WORD // 2 and _continues(word[end]):
             end -= 1
         parts.append(word[start:end])

@@ -18,15 +18,15 @@ def zero_is_padding(tokenizer: tokenizers.Tokenizer) -> bool:
     if tokenizer.padding is not None:
         return tokenizer.padding["pad_id"] == 0
     token = tokenizer.id_to_token(0)
-    # Files name it [PAD], <pad> or <|padding|>.
+    # Tokenizer files call it [PAD], <pad> or <|padding|>.
     return token is None or token.strip("[]<>|").lower() in ("pad", "padding")
 
 
 def special_ids(tokenizer: tokenizers.Tokenizer) -> set[int]:
     """The ids of special tokens, and of what the template adds to every text."""
     special = {one for one, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    # What is left of a text without words is what the template adds, whether or not it is declared
-    # as special.
+    # The ids of an empty text are what the template adds, whether or not they are declared as
+    # special.
     empty = tokenizer.encode("")
     return special | {
         one for one, added in zip(empty.ids, empty.special_tokens_mask, strict=True) if added
@@ -58,7 +58,7 @@ def without_unknown(error: Exception) -> Exception:
 
 def without_dropout(tokenizer_json: str) -> str:
     """Return the tokenizer.json without random dropout of merges."""
-    # Such a file may have 10 MB, and parsing it takes longer than looking for a word.
+    # Such a file may have 10 MB, and parsing it takes longer than searching for a word.
     if '"dropout"' not in tokenizer_json:
         return tokenizer_json
     description = json.loads(tokenizer_json)

@@ -71,7 +71,7 @@ class TokenEncoder(Configurable):
         self.padding = padding
         self.match_special_tokens = match_special_tokens
         self.tokenizer = tokenizers.Tokenizer.from_str(self.tokenizer_json)
-        # Padding is added here, with 0: the file may pad with another id, to another length, or not
+        # This class pads with 0 itself: the file may pad with another id, to another length, or not
         # at all.
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
@@ -91,16 +91,16 @@ class TokenEncoder(Configurable):
         unknown = unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
         if unknown is not None:
             special.add(unknown)
-        # What masking may draw at random: ids of words, so neither padding nor special tokens, nor
-        # gaps in the vocabulary.
+        # The ids that masking may draw at random: those of words, without padding, special tokens
+        # and gaps in the vocabulary.
         self.ordinary = np.zeros(self.vocabulary_size, bool)
         self.ordinary[used] = True
         self.ordinary[[0, *(one + self.offset for one in special)]] = False
         self.ordinary.flags.writeable = False
         if not self.offset:
             special.add(0)
-        # Before the writer, which encodes trial texts with this setting; truncation comes after it,
-        # so that these texts stay whole.
+        # Set before the writer is made, which encodes trial texts with it; truncation is set
+        # afterwards, so that these texts stay whole.
         self.tokenizer.encode_special_tokens = not match_special_tokens
         self._writer = Writer(
             self.tokenizer, special, unknown, match_special_tokens=match_special_tokens
@@ -139,7 +139,7 @@ class TokenEncoder(Configurable):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Build the encoder of a `get_config`; those of older bundles behave as before."""
-        # Configs from before the argument lack it, and their encoders matched special tokens.
+        # Older configs lack the argument; their encoders matched special tokens.
         return cls(**{"match_special_tokens": True, **config})
 
     def get_config(self) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class TokenEncoder(Configurable):
         """
         texts = list(texts)
         try:
-            # The fast variant computes no offsets into the text, which nothing here needs.
+            # The fast variant computes no offsets into the text, which are not needed.
             encodings = self.tokenizer.encode_batch_fast(texts)
         except Exception as error:
             raise without_unknown(error) from None
@@ -192,8 +192,8 @@ class TokenEncoder(Configurable):
         """Say what share of texts is cut off, and what share of tokens is unknown."""
         cut, tokens, strange = 0, 0, 0
         unknown = unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
-        # Another tokenizer, because truncation is a setting of the whole object, and not every
-        # release of the library reports what it cut off.
+        # A second tokenizer, because truncation is a setting of the whole object and not every
+        # release reports what it cut off.
         whole = tokenizers.Tokenizer.from_str(self.tokenizer_json)
         whole.no_padding()
         whole.no_truncation()

@@ -50,8 +50,7 @@ def fit_unigrams(
     names = sorted(words)
     times = np.array([words[name] for name in names], "int64")
     pieces = sorted(set(seeds.get_vocab()) - set(special) | set(letters))
-    # Before anything is known, a piece is as probable as it is frequent where the seeds' own
-    # tokenizer divides.
+    # The first estimate: how often each piece occurs where the tokenizer of the seeds splits.
     plain = tokenizers.Tokenizer(seeds.model)
     found = _count(plain, names, times)
     counts = np.array([found.get(piece, 0) for piece in pieces], "float64")
@@ -74,9 +73,9 @@ def fit_unigrams(
 
 
 def _scores(counts: np.ndarray) -> list[float]:
-    # A piece that is never used would have the score minus infinity.
+    # An unused piece would have a score of minus infinity.
     counts = np.maximum(counts, 0.5)
-    # Rounded, so that the last bits of a logarithm, which differ by machine, decide nothing.
+    # Rounded, so that the last bits of a logarithm, which differ between machines, decide nothing.
     return [round(float(score), _DIGITS) for score in np.log(counts / counts.sum())]
 
 
@@ -87,7 +86,7 @@ def _model(scores: dict[str, float]) -> tokenizers.Tokenizer:
 def _count(tokenizer: tokenizers.Tokenizer, names: list[str], times: np.ndarray) -> dict[str, int]:
     ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(names)]
     flat = np.fromiter((one for word in ids for one in word), "int64")
-    # Whole numbers below 2**53 are exact as floats, so their order does not matter.
+    # Integers below 2**53 are exact as floats, so the order of summing does not matter.
     weights = np.repeat(times, [len(word) for word in ids])
     totals = np.bincount(flat, weights, tokenizer.get_vocab_size())
     return {piece: int(totals[place]) for piece, place in tokenizer.get_vocab().items()}

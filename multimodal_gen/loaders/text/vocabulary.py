@@ -24,12 +24,12 @@ from multimodal_gen.rows.checks import check_at_least, check_choice, check_switc
 PAD, UNKNOWN, MASK = "[PAD]", "[UNK]", "[MASK]"
 SPECIAL = [PAD, UNKNOWN, MASK]
 
-# From this size on there is room for all of ASCII, and for the bytes of letters that no training
-# text has.
+# From this size on there is room for all of ASCII and for the bytes of letters that are in no
+# training text.
 SPELLED_FROM = 1024
-# Of the ids that a vocabulary with bytes can have, at most this share goes to single letters.
+# At most this share of the ids of a vocabulary with bytes goes to single letters.
 _SHARE_OF_LETTERS = 0.75
-# A Unigram model begins with this many times the pieces that it ends with.
+# Training of a Unigram model starts from this many times the pieces that it keeps.
 _SEEDS = 2
 _LONGEST_PIECE = 16
 
@@ -72,7 +72,7 @@ def train_tokenizer(
             vocab_size=vocabulary_size, special_tokens=SPECIAL, show_progress=False
         )
         return _train(texts, models.WordLevel(unk_token=UNKNOWN), trainer, normalizer, words)
-    # WordPiece tells a piece at the start of a word from the same one inside.
+    # WordPiece distinguishes a piece at the start of a word from the same piece inside.
     forms = 2 if model == "wordpiece" else 1
     spelled = (
         byte_pieces("##" if model == "wordpiece" else "") if vocabulary_size >= SPELLED_FROM else []
@@ -100,8 +100,8 @@ def train_tokenizer(
         )
     train = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}[model]
     trained = train(corpus, room - forms * number, spelled, normalizer)
-    # Where there are bytes, a new line is unknown, and made a space like other letters are made
-    # bytes: that is faster.
+    # With byte pieces a line end is unknown, and the spelling in bytes turns it into a space; that
+    # is faster than normalising every text.
     trained.normalizer = normalizer_of(lowercase, lines=forms == 1 and not spelled)
     return trained
 
@@ -136,7 +136,8 @@ def _bpe(
     normalizer: normalizers.Normalizer,
     min_frequency: int = 0,
 ) -> tokenizers.Tokenizer:
-    # No piece has letters of both, so it does not matter which merges come first.
+    # No piece mixes letters of runs with others, so the order of the two lists of merges does not
+    # matter.
     pieces, run_merges = _run_pieces(corpus, int(room * corpus.share))
     trainer = trainers.BpeTrainer(
         special_tokens=SPECIAL,
@@ -158,10 +159,10 @@ def _unigram(
     corpus: Corpus, room: int, spelled: list[str], normalizer: normalizers.Normalizer
 ) -> tokenizers.Tokenizer:
     letters = {*corpus.letters, SPACE}
-    # Frequent sequences of letters, which BPE finds in a fixed order.
+    # Frequent sequences of letters, which BPE finds in a deterministic order.
     seeds = _bpe(corpus, _SEEDS * (room + len(letters)), [], normalizer, min_frequency=2)
     scored = fit_unigrams(seeds, SPECIAL, corpus.words, letters, room + len(letters))
-    # A piece for a byte is worth less than any other: it is there for what nothing else can write.
+    # Byte pieces score lowest: they are for what nothing else can write.
     least = min(score for _, score in scored)
     vocabulary = (
         [(piece, 0.0) for piece in SPECIAL] + scored + [(piece, least) for piece in spelled]

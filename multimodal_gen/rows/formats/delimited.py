@@ -52,7 +52,7 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
         return pd.DataFrame(columns=header.names, dtype=object)
     quotes = check_quotes(path, separator)
     table = _parse(path, separator, na_values, header, newlines=quotes is not None)
-    # Where there is one column every line looks like a row.
+    # With a single column, every line looks like a row.
     if (
         len(header.names) > 1
         and quotes is not None
@@ -103,8 +103,7 @@ def _parse(
     while True:
         read = csv.ReadOptions(block_size=block, skip_rows=header.line - 1)
         try:
-            # As a stream, which has fewer blocks in the works at a time than `csv.read_csv`, and is
-            # as fast.
+            # Streaming keeps fewer blocks in memory at a time than `csv.read_csv` and is as fast.
             with csv.open_csv(
                 path, read_options=read, parse_options=parse, convert_options=convert
             ) as stream:
@@ -119,8 +118,8 @@ def _parse(
 
 
 def _warn_of_swallowed_rows(table: pa.Table, separator: str) -> None:
-    # Two stray quotes, the first at the beginning of a cell and the second at the end of one, rows
-    # further down, make one long cell of all between. Its lines then have as many separators as
+    # Two stray quotes, one at the beginning of a cell and one at the end of a cell some rows below,
+    # turn everything between them into one long cell. Its lines then have as many separators as the
     # rows of this table.
     last = table.num_columns - 1
     for position, name in enumerate(table.column_names):

@@ -35,7 +35,7 @@ IMAGE_SUFFIXES = frozenset(
         ".pbm",
     )
 )
-# Folders that are called so are the parts of a split; `data.py` knows the same words.
+# Folder names that mean a part of a split; `cli/parts.py` knows the same words.
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
 
 
@@ -92,8 +92,8 @@ def read_folders(root: Path) -> pd.DataFrame:
 
 
 def _check_parts(root: Path, parts: set[str], tops: set[str], found: Found) -> None:
-    # Parts that hold classes, beside a folder that is not a part: as classes, "train" and "test"
-    # would be what a model learns to tell apart.
+    # Refuses a folder that mixes parts of a split with other folders: read as classes, "train" and
+    # "test" would become labels for a model to learn.
     of_training = {one for one in parts if one.lower().startswith("train")}
     below = any(path.parts[0] in parts and len(path.parts) > 2 for path in found.pictures)
     if of_training and parts > of_training and parts < tops and below:

@@ -17,10 +17,9 @@ from multimodal_gen.errors import TableError, shown
 from multimodal_gen.rows.formats.delimited import PANDAS_2, text_dtype
 from multimodal_gen.rows.formats.encoding import require_utf8
 
-# Rows that are held as dicts before they are taken apart into columns, which need a fraction of the
-# memory.
+# Rows held as dicts before they are turned into columns, which need a fraction of the memory.
 _ROWS = 4096
-# Up to here every whole number is a float.
+# Every whole number up to here has an exact float.
 _EXACT = 2**53
 
 
@@ -38,12 +37,12 @@ def read_jsonl(path: Path) -> pd.DataFrame:
     rows = 0
     for block in _blocks(path):
         for name in dict.fromkeys([*columns, *(name for row in block for name in row)]):
-            # A key that comes up late was missing in all rows before.
+            # A key that first appears here is missing in all rows before.
             pieces = columns.setdefault(name, [[None] * rows])
             pieces.append(_piece([row.get(name) for row in block]))
         rows += len(block)
     names = list(columns)
-    # One by one, and each list goes as soon as there is a column instead.
+    # One at a time, so that the list of each column is freed once its Series exists.
     made = [_column(columns.pop(name)) for name in names]
     table = pd.DataFrame(dict(enumerate(made)), index=pd.RangeIndex(rows), copy=False)
     table.columns = pd.Index(names, dtype=None if names else object)
@@ -77,7 +76,7 @@ def _blocks(path: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Python takes the last of two equal keys without a word.
+    # Of two equal keys Python silently keeps the last.
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
@@ -113,7 +112,7 @@ def _clipped(line: str) -> str:
 
 
 def _piece(cells: list[Any]) -> list[Any] | pa.Array:
-    # Texts need a third of the memory in Arrow's hands.
+    # Arrow stores texts in a third of the memory.
     if set(map(type, cells)) <= {str, type(None)}:
         try:
             return pa.array(cells, pa.large_string())
@@ -141,7 +140,8 @@ def _column(pieces: list[list[Any] | pa.Array]) -> pd.Series:
     kinds = set(map(type, cells))
     some = kinds - {type(None)}
     if some == {int}:
-        # Whole numbers with gaps stay whole: as floats those above 2**53 would lose digits.
+        # Integers with gaps become a nullable integer column: as floats, those above 2**53 would
+        # lose digits.
         try:
             return pd.Series(cells, dtype="Int64" if type(None) in kinds else "int64")
         except OverflowError:
@@ -153,8 +153,8 @@ def _column(pieces: list[list[Any] | pa.Array]) -> pd.Series:
         try:
             return pd.Series(cells)
         except UnicodeEncodeError:
-            # Half of a surrogate pair, as in "\ud83d": pandas' texts cannot hold it, plain objects
-            # can.
+            # Half a surrogate pair, such as "\ud83d", does not fit into a string column of pandas,
+            # but does into one of objects.
             return pd.Series(cells, dtype=object)
     if kinds == {bool}:
         return pd.Series(np.array(cells))

@@ -131,7 +131,7 @@ def _column_of(name: str) -> str:
 
 
 def _add_paths(parts: dict[str, pd.DataFrame]) -> None:
-    # A column means one thing in the whole table, so its name is settled for all parts together.
+    # A column means the same in the whole table, so its new name is chosen for all parts together.
     for name in dict.fromkeys(
         name for part in parts.values() for name in part.columns if _is_path(name)
     ):
@@ -147,7 +147,8 @@ def _add_paths(parts: dict[str, pd.DataFrame]) -> None:
             column in part and _texts(part[column]) != _texts(paths.get(folder))
             for folder, part in parts.items()
         ):
-            # It is what the file says it is: a title, a number, or the name of something else.
+            # The file means something else by this name, such as a title or a number, so the column
+            # of paths gets another name.
             taken, column = column, f"{column}_path"
             if any(column in part for part in parts.values()):
                 raise TableError(

@@ -58,8 +58,7 @@ def _without_index(table: pd.DataFrame) -> pd.DataFrame:
     index = table.index
     if index.name is None and index.dtype.kind in "iu" and index.nlevels == 1:
         return table.reset_index(drop=True)
-    # Where a column and the index are one and the same, as after `set_index(..., drop=False)`, it
-    # is kept once.
+    # After `set_index(..., drop=False)` a column and the index are the same; keep one.
     if (
         index.name is not None
         and index.name in table.columns

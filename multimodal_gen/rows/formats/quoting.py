@@ -107,17 +107,17 @@ def check_quotes(path: Path, separator: str) -> Quotes | None:
 
 
 def _scan(path: Path, separator: str) -> tuple[int, bool, bool]:
-    # How many line feeds there are, whether any quote has a border before it, and whether all
-    # quotes are in pairs: they open and close by turns where they stand for nothing else, a doubled
-    # one being a close and an open. So if every second one has a border before it and the others
-    # one behind, all is as it should be, and that is quickly seen.
+    # Returns the number of line feeds, whether any quote has a border before it, and whether all
+    # quotes are paired. In a well-formed file quotes open and close in turn, and a doubled quote
+    # counts as a close and an open. So the file is well-formed if every odd quote follows a border
+    # or a quote and every even one is followed by one, which NumPy checks quickly.
     border = np.zeros(256, bool)
     border[[ord(separator), _LINE_FEED, _RETURN]] = True
     beside = border.copy()
     beside[_QUOTE] = True
     line_ends, inside, opened, paired = 0, False, False, True
-    # What stands before the first byte of a block, and whether a quote there has still to be closed
-    # properly.
+    # The byte before the block, and whether it is a closing quote whose next byte is still to be
+    # checked.
     before, closing = b"\n", False
     with path.open("rb") as file:
         if file.read(3) != codecs.BOM_UTF8:
@@ -205,7 +205,7 @@ def explain_rows(path: Path, separator: str, names: Sequence[str]) -> None:
 
 
 def _rows(text: mmap.mmap, separator: str, *, blank: bool) -> Iterator[_Row]:
-    # The rows with the bytes of their cells; blank lines are rows where that is asked for.
+    # Yields rows with the bytes of their cells, and blank lines too if `blank` is set.
     mark = re.escape(separator.encode())
     cell = re.compile(
         rb'(?:"((?:[^"]++|"")*+)"(?=[%b\r\n]|\Z)|([^%b\r\n]*+))(%b|\r\n|\r|\n|\Z)'
@@ -228,8 +228,8 @@ def _rows(text: mmap.mmap, separator: str, *, blank: bool) -> Iterator[_Row]:
 
 
 def _unpaired(text: mmap.mmap, start: int, end: int | None, separator: str) -> TableError:
-    # A cell begins with a quote at `start`; at `end` is a quote that does not end it, or the end of
-    # the file.
+    # The cell begins with the quote at `start`; at `end` there is a quote that does not end it, or
+    # the end of the file.
     mark = {",": "comma", "\t": "tab"}[separator]
     line = _line_of(text, start)
     if end is None:
@@ -254,7 +254,7 @@ def _unpaired(text: mmap.mmap, start: int, end: int | None, separator: str) -> T
         )
     sign = text[end + 1 : end + 2].decode("latin-1")
     if start in (0, 3) and sign != separator:
-        # A header of names in quotes with another sign between them.
+        # A header whose quoted names are separated by another character.
         end_of_line = re.compile(rb"[^\r\n]*+").match(text, start)
         assert end_of_line is not None
         seems = (
@@ -279,6 +279,6 @@ def _clipped(raw: bytes) -> str:
 
 
 def _line_of(text: mmap.mmap, place: int) -> int:
-    # The number of the line that a place is in, counted from 1, as editors count them.
+    # The line number of a position, counted from 1 as in editors.
     before = text[:place]
     return before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1
