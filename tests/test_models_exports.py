@@ -3,6 +3,8 @@ Keras's class weights.
 """
 
 import inspect
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 import multimodal_gen as mg
 from benchmarks import exports
 from multimodal_gen.loaders.base import ArraySpec
-from multimodal_gen.models import FusionModel, TokenBranch, build_fusion_classifier
+from multimodal_gen.models import FusionModel, TokenBranch, build_fusion_classifier, exporting
 
 BACKEND = keras.backend.backend()
 TOKENS = mg.TextLoader.from_texts(
@@ -117,6 +119,44 @@ def test_a_model_was_called_before_it_is_exported_for_the_first_time(tmp_path):
     with pytest.raises(ValueError, match="Unrecognized format"):
         model.export(tmp_path / "exported", format="none")
     assert model._called
+
+
+@pytest.mark.parametrize(
+    ("backend", "form", "package"),
+    [
+        ("tensorflow", "onnx", "tf2onnx"),
+        ("jax", "onnx", "jax2onnx"),
+        ("torch", "onnx", "onnxscript"),
+        ("torch", "litert", "litert-torch"),
+        ("jax", "tf_saved_model", "tensorflow"),
+    ],
+)
+def test_an_export_without_its_converter_names_the_package(
+    backend, form, package, monkeypatch, tmp_path
+):
+    model = build(blocks=0)
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
+    rule = f"from {backend} needs {package}: pip install {package}.*Received: format='{form}'"
+    if form == "tf_saved_model":
+        # It is Keras's default.
+        with pytest.raises(ImportError, match=rule):
+            model.export(tmp_path / "exported")
+    else:
+        with pytest.raises(ImportError, match=rule):
+            model.export(tmp_path / "exported", format=form)
+    with pytest.raises(ImportError, match=rule):
+        model.export(tmp_path / "exported", form, verbose=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_page_on_models_names_the_package_of_every_converter():
+    page = (Path(__file__).parents[1] / "docs" / "models.md").read_text("utf-8")
+    table = [line for line in page.splitlines() if line.startswith('| `"')]
+    for (form, backend), (_, package) in exporting._CONVERTERS.items():
+        column = 2 + ["tensorflow", "jax", "torch"].index(backend)
+        row = next(line for line in table if line.startswith(f'| `"{form}"`'))
+        assert f"`pip install {package}`" in row.split("|")[column]
 
 
 def test_the_table_of_exports_knows_every_application_and_groups_backends_by_what_they_did(

@@ -7,7 +7,7 @@ Read `classifier.py` first. It builds a whole model: a branch per input (`branch
 `image_branches.py`, `branch_checks.py`) with a few layers of our own (`layers.py`,
 `token_layers.py`, `absence.py`), a fusion (`fusion.py`, `matching.py`), an output per target
 (`outputs.py`) and auxiliary losses (`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it,
-and `calibration.py` weighs its heads afterwards.
+`calibration.py` weighs its heads afterwards, and `exporting.py` knows what an export needs.
 """
 
 from multimodal_gen.loaders.targets.losses import (

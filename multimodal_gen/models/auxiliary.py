@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from multimodal_gen.models.auxiliary_terms import PairTerm, pair_loss, take_over
+from multimodal_gen.models.exporting import check_converter
 from multimodal_gen.models.outputs import is_class
 from multimodal_gen.sequence.keras_inside.graph import made_by, was_called
 
@@ -74,7 +75,11 @@ class FusionModel(keras.Model):
         """Like `keras.Model.export`, also for a loaded model that was not called yet.
 
         Keras refuses to export such a model to ONNX.
+
+        Raises:
+            ImportError: If the converter to this format is not installed; it names the package.
         """
+        check_converter(args, kwargs)
         if not was_called(self):
             # One row of zeros, with a single token if any number is allowed. Attention would warn
             # that it is padding.
