@@ -249,7 +249,7 @@ def test_an_audit_of_one_class_leaves_labels_out_and_says_so(label: str, tmp_pat
     assert (code, errors) == (
         0,
         "",
-    ) and f"column 'label' holds only '{label}', so labels are left out" in printed
+    ) and f"column 'label' holds only '{label}', so labels are not audited" in printed
 
 
 def test_a_refused_ending_is_answered_with_one_that_can_hold_the_cell(tmp_path: Path) -> None:
@@ -277,4 +277,4 @@ def test_a_clean_table_elsewhere_says_where_its_paths_start(far: bool, tmp_path:
     arguments = ("--image", "image", "--out", tmp_path / "out", "--drop", clean)
     _, printed, _ = call("audit", shop / "t.csv", *arguments)
     assert "rows to" in printed
-    assert (f"start at {shop}: --directory {shop}" in printed.replace("\n", " ")) == far
+    assert (f"relative to {shop}: use --directory {shop}" in printed.replace("\n", " ")) == far

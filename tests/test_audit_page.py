@@ -232,7 +232,7 @@ def test_what_training_takes_for_blank_is_no_problem_and_duplicates_come_as_a_co
     ]
     assert_refused(
         call("audit", tmp_path / "clean.csv", *elsewhere, *columns),
-        "The table has this column already",
+        "The table already has this column",
     )
     assert_refused(
         call("audit", tmp_path / "shop.csv", "--image", "image", *columns),
@@ -290,7 +290,7 @@ def test_ctrl_c_says_where_the_audit_goes_on_from(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "Stopped.\n")
-    assert "the same command continues from there" in " ".join(printed.split())
+    assert "the same command resumes from there" in " ".join(printed.split())
     header = json.loads(state.read_bytes()[:256])
     assert (
         header["file"] == "multimodal_gen audit"

@@ -207,7 +207,7 @@ def test_one_input_is_scored_under_its_own_name(shop: Path, tmp_path: Path) -> N
     columns = ("--caption", "caption", "--text", "tokens")
     code, printed, _ = call("train", shop, *columns, "--epochs", 1, "--runs", tmp_path, "--ablate")
     assert code == 0
-    assert "nothing to compare" in printed
+    assert "no other to compare" in printed
     assert list(json.loads((tmp_path / "shop" / "metrics.json").read_text())) == [
         "caption",
         "details",
@@ -271,7 +271,7 @@ def test_a_split_column_may_use_other_words_and_lack_validation_rows(
     arguments = ("--caption", "caption", "--split", "split", "--epochs", 1, "--runs", tmp_path)
     assert_refused(
         call("train", tmp_path / "shop.csv", *arguments),
-        r"Column 'split' must hold one of \['train'.* Received: 'Fit' at index 0.*--split-names",
+        r"Column 'split' must contain one of \['train'.* Received: 'Fit' at index 0.*--split-names",
     )
     code, printed, _ = call(
         "train", tmp_path / "shop.csv", *arguments, "--split-names", "Fit,Final"
@@ -292,7 +292,7 @@ def test_an_earlier_run_is_replaced_only_when_told_so(shop: Path, tmp_path: Path
     (tmp_path / "shop" / "state" / "caption" / "state-00000001.npz").write_bytes(b"")
     assert_refused(
         train(shop, tmp_path),
-        r"is there already; choose another --name, or replace it with --overwrite",
+        r"already exists; choose another --name, or replace it with --overwrite",
     )
     assert (
         call(
@@ -383,30 +383,30 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
         (["--number", "caption"], "The values of 'caption' must be numbers"),
         (
             ["--image", "caption"],
-            r"index \d+, column 'caption', path .*Not one of the 40 rows can be loaded: is "
+            r"index \d+, column 'caption', path .*None of the 40 rows can be loaded: .*"
             r"--directory",
         ),
         (["--wrong"], "No such option: --wrong"),
         (
             ["--caption", "caption", "--label", "a", "--label", "b"],
-            "A class stands in one column; --target number",
+            "A class needs one column; --target number",
         ),
         (["--caption", "caption", "--caption", "caption"], "--caption takes each column once"),
         (
             ["--caption", "caption", "--fusion", "late", "--fusion", "joint"],
-            "--fusion takes one value.*--fusion given t",
+            "--fusion takes one value.*--fusion t",
         ),
         (
             ["--caption", "caption", "--seed", "1", "--seed", "1"],
-            "--seed takes one value.*--seed given twice",
+            "--seed takes one value.*--seed twice",
         ),
         (
             ["--caption", "caption", "--positive", "red mug"],
-            "--positive is for --fusion match.*--fusion joint",
+            "--positive is only for --fusion match.*--fusion joint",
         ),
         (
             ["--caption", "caption", "--number", "price", "--fusion", "match", "--positive", "mug"],
-            "--positive must name one of the classes, which are blue lamp, .*--positive mug",
+            "--positive must name one of the classes: blue lamp, .*--positive mug",
         ),
         (
             ["--image", "image", "--caption", "caption", "--fusion", "match", "--target", "number"],
@@ -414,8 +414,8 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
         ),
         (
             ["--caption", "caption", "--fusion", "match", "--positive", "red mug"],
-            "--fusion match joins several inputs, and there is one: .*Received: --fusion match, "
-            "--caption alone",
+            "--fusion match joins several inputs, but there is only one: .*Received: "
+            "--fusion match, --caption alone",
         ),
         (
             ["--number", "price", "--number", "split", "--fusion", "late"],
@@ -570,11 +570,11 @@ def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert " ".join(printed.split()).startswith(
-        f"note: column 'split' names parts; --split split keeps to them {shop}: 40 rows"
+        f"note: column 'split' names parts; use them with --split split {shop}: 40 rows"
     )
     kept = (
-        r"Stopped in epoch \d+ of 100000, training on caption; nothing is kept, as --resume was "
-        r"not given\.\n"
+        r"Stopped in epoch \d+ of 100000, training on caption; nothing is kept, because "
+        r"--resume was not given\.\n"
     )
     assert re.fullmatch(kept, errors), errors
     assert "\x1b" not in printed
@@ -618,7 +618,7 @@ def test_a_run_that_was_killed_is_resumed(shop: Path, tmp_path: Path) -> None:
     assert_refused(call(*other), "batch_size was 8 and is 4.* delete the directory or use another")
     assert_refused(
         call(*killed, "--overwrite"),
-        "A run is resumed, or replaced, but not both. Received: --resume --overwrite",
+        "Use either --resume or --overwrite, not both. Received: --resume --overwrite",
     )
 
 
@@ -650,8 +650,9 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
         app, [*arguments, "--name", "a", "--on-error", "skip", "--max-error-rate", "0.01"]
     )
     assert strict.exit_code == 2
-    assert "That is more than a share of 0.01: fix them, or raise --max-error-rate" in " ".join(
-        strict.output.split()
+    assert (
+        "That is more than the allowed share of 0.01: fix them, or raise --max-error-rate"
+        in " ".join(strict.output.split())
     )
     assert not (tmp_path / "runs" / "a").exists()
     done = CliRunner().invoke(app, [*arguments, "--name", "b", "--on-error", "skip"])
@@ -679,9 +680,9 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
         ]
         lost = CliRunner().invoke(app, ["predict", *other])
     assert lost.exit_code == 1, lost.output
-    assert "and 101 rows without one. Most rows have none: is --directory / the" in " ".join(
-        lost.output.split()
-    )
+    said = " ".join(lost.output.split())
+    assert "and 101 rows without one. Most rows have no prediction: are their paths" in said
+    assert "relative to --directory /?" in said
     told = " ".join(predicted.output.split())
     assert predicted.exit_code == 0, told
     assert (

@@ -140,7 +140,7 @@ def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(
     target = ("--label", "tags", "--target", "labels", "--separator", "|")
     cached = ("--image", "front", "--image-size", "12x12", "--cache", tmp_path / "cache")
     code, printed, _ = call("cache", shop, *target, *cached)
-    assert code == 0 and f"{ROWS} cells are read, 0 are bad." in printed
+    assert code == 0 and f"{ROWS} cells were read, 0 are bad." in printed
     columns = ("--caption", "caption", "--caption", "maker", *target)
     code, printed, errors = train(shop, tmp_path, *columns)
     assert (code, errors) == (0, "")
@@ -165,7 +165,7 @@ def test_two_pictures_a_row_are_inputs_under_their_own_names(shop: Path, tmp_pat
     )
     assert code == 0
     assert re.search(
-        "Fusion 'match': rows of the class '?10'? belong together, as --positive says", printed
+        "Fusion 'match': rows of the class '?10'? belong together, as set by --positive", printed
     )
     for name in ("front", "back"):
         assert re.search(rf"  {name} +image .* from '{name}'", printed), name
@@ -303,7 +303,7 @@ def test_a_separator_that_stands_in_no_cell_is_refused_for_the_one_that_does(bet
     given = settings(caption=("caption",), label=("tags",), target="labels", separator="#")
     right = between.strip()
     wanted = (
-        f"'#' stands in no cell of 'tags'; '{right}' stands in 2 of them: --separator '{right}'. "
+        f"'#' is in no cell of 'tags'; '{right}' is in 2 of them: use --separator '{right}'. "
         "Received: --sep"
     )
     for refuse in (check_classes, check_separator):
@@ -315,9 +315,9 @@ def test_a_separator_that_stands_in_no_cell_is_refused_for_the_one_that_does(bet
 def test_a_separator_that_is_not_needed_is_noted() -> None:
     given = settings(caption=("caption",), label=("tags",), target="labels", separator="|")
     (note,) = check_classes(pd.DataFrame({"tags": ["red", "blue", None]}), given)
-    assert note == "'|' stands in no cell of 'tags', so every row has one label at most"
+    assert note == "'|' is in no cell of 'tags', so every row has at most one label"
     (note,) = check_classes(pd.DataFrame({"tags": ["hats, caps", "shoes", "hats, caps"]}), given)
-    assert "',' stands in 2 of them, which would be --separator ','" in note, (
+    assert "',' is in 2 of them, which would need --separator ','" in note, (
         "a name may hold a comma"
     )
     lists = pd.DataFrame({"tags": [["red", "blue"], []]})

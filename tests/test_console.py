@@ -139,7 +139,8 @@ def test_ctrl_c_says_where_the_run_was_and_what_is_kept_whatever_a_library_makes
     monkeypatch.undo()
     assert code == 130
     assert errors == (
-        "Stopped in epoch 14 of 40, training on both; nothing is kept, as --resume was not given.\n"
+        "Stopped in epoch 14 of 40, training on both; nothing is kept, because --resume was not "
+        "given.\n"
     )
     signal.signal(signal.SIGINT, before)
 

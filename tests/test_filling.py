@@ -127,7 +127,7 @@ def test_the_command_tells_the_size_and_reads_nothing_twice(shop: Path, tmp_path
     assert re.search(
         r"cache: [\d.]+ kB for all rows, 0 bytes there, [\d.,]+ [GT]B free on the disk\n", printed
     )
-    assert "60 cells are read, 0 are bad." in printed
+    assert "60 cells were read, 0 are bad." in printed
     names = sorted(path.name.partition("-")[0] for path in (tmp_path / "cache").iterdir())
     assert names == [".lock", "ImageLoader", "TextLoader"]
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")}
@@ -141,7 +141,7 @@ def test_the_command_lists_bad_cells_and_ends_with_1(shop: Path, tmp_path: Path)
         "cache", shop, "--cache", tmp_path / "cache", "--image", "image", "--threads", 1
     )
     assert code == 1
-    assert "27 cells are read, 3 are bad." in printed
+    assert "27 cells were read, 3 are bad." in printed
     lines = errors.splitlines()
     assert len(lines) == 3
     for line in lines:

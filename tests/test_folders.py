@@ -172,7 +172,7 @@ def test_a_column_of_a_file_that_names_parts_is_noted_and_not_used(tmp_path: Pat
         assert split_column(settings(file), pd.DataFrame({name: words}), listener) is None
         assert (
             listener.lines.pop()
-            == f"note: column {name!r} names parts; --split {name} keeps to them"
+            == f"note: column {name!r} names parts; use them with --split {name}"
         )
     for name, cells in (
         ("split", ["train", "test", "bus"]),

@@ -187,7 +187,7 @@ def test_classes_that_make_no_sense_are_refused(build, message: str) -> None:
 )
 def test_rows_of_zeros_and_ones_are_refused_with_the_way_to_lists_of_names(rows: object) -> None:
     message = (
-        r"`table\[names\] = np.stack\(table\['tags'\]\)`, and take `MultiLabel\(names\)`.*at index "
+        r"`table\[names\] = np.stack\(table\['tags'\]\)`, and use `MultiLabel\(names\)`.*at index "
         r"0 of 'tags'"
     )
     with pytest.raises(ValueError, match=message):
@@ -489,8 +489,8 @@ def test_a_separator_that_stands_in_no_cell_is_refused_for_the_one_that_does(bet
     cells = [between.join(pair) for pair in things] * 5
     given = ";" if between == "|" else "|"
     message = (
-        rf"stands in no cell of 'tags'; .* stands in 20 of them: take `separator=.*"
-        rf"name them, as in `MultiLabel\('tags', names, separator='\{given}'\)`. Received: "
+        rf"is in no cell of 'tags'; .* is in 20 of them: use `separator=.*"
+        rf"name the labels, as in `MultiLabel\('tags', names, separator='\{given}'\)`. Received: "
     )
     with pytest.raises(ValueError, match=message):
         MultiLabel.from_values("tags", cells, separator=given)
@@ -502,9 +502,9 @@ def test_a_separator_that_stands_in_no_cell_is_refused_for_the_one_that_does(bet
     [
         (
             ["red", "blue", None],
-            r"no cell of 'tags', so every row has one label at most.*ClassLabel",
+            r"no cell of 'tags', so every row has at most one label.*ClassLabel",
         ),
-        (["hats, caps", "shoes"] * 9, r"no cell of 'tags'; ',' stands in 9 of them, so every row"),
+        (["hats, caps", "shoes"] * 9, r"no cell of 'tags'; ',' is in 9 of them, so every row"),
     ],
 )
 def test_one_label_per_row_is_possible_with_a_separator_and_noted(

@@ -51,7 +51,7 @@ def test_a_folder_of_pictures_that_is_missing_is_named_by_its_option(
 def test_a_file_in_the_place_of_the_folder_of_pictures_is_refused(table: Path) -> None:
     with pytest.raises(
         NotADirectoryError,
-        match=r"must be a folder, and this is a file. Received: --directory .*csv",
+        match=r"must be a folder, but this is a file. Received: --directory .*csv",
     ):
         folder_of_pictures(str(table))
 
@@ -66,7 +66,7 @@ def test_a_table_in_the_folder_of_its_run_is_refused_and_kept(table: Path) -> No
     before = table.read_bytes()
     for more in ((), ("--overwrite",), ("--resume",)):
         error = error_of("train", table, "--image", "image", "--runs", runs, "--name", name, *more)
-        assert "The table lies in the folder of the run" in error
+        assert "The table is in the folder of the run" in error
         assert f"Received: {table}, run folder {table.parent}" in error
     assert table.read_bytes() == before
     assert [path.name for path in table.parent.iterdir()] == ["shop.csv"]
@@ -76,7 +76,7 @@ def test_a_folder_of_pictures_that_would_be_the_run_is_refused(tmp_path: Path) -
     (tmp_path / "animals" / "cat").mkdir(parents=True)
     with pytest.raises(
         ValueError,
-        match=r"The table lies in the folder of the run.*Received: .*animals, run folder",
+        match=r"The table is in the folder of the run.*Received: .*animals, run folder",
     ):
         run_folder(str(tmp_path / "animals"), None, tmp_path, overwrite=True, resume=False)
 
@@ -86,7 +86,7 @@ def test_a_run_below_a_table_of_folders_is_refused_as_its_pictures_would_be_a_cl
 ) -> None:
     (tmp_path / "animals" / "cat").mkdir(parents=True)
     with pytest.raises(
-        ValueError, match=r"The run lies in the table's folder.*another --runs. Received: "
+        ValueError, match=r"The run is in the table's folder.*another --runs. Received: "
     ):
         run_folder(
             str(tmp_path / "animals"),
@@ -101,7 +101,7 @@ def test_a_table_reached_by_a_link_is_in_the_folder_of_its_run_too(
     table: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "elsewhere").symlink_to(tmp_path)
-    with pytest.raises(ValueError, match="The table lies in the folder of the run"):
+    with pytest.raises(ValueError, match="The table is in the folder of the run"):
         run_folder(
             str(tmp_path / "elsewhere" / "shop.csv"),
             tmp_path.name,

@@ -197,5 +197,5 @@ def test_whole_numbers_with_rows_enough_may_be_classes_and_a_note_says_what_else
     table = pd.DataFrame({"label": [row % 40 for row in range(400)]})
     (note,) = check_classes(table, settings(caption=("caption",)))
     assert note == (
-        "label: 40 different numbers are taken as classes; --target number predicts them as numbers"
+        "label: 40 different numbers are used as classes; --target number predicts them as numbers"
     )

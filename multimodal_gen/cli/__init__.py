@@ -5,11 +5,11 @@ table before training. `options.py` declares the options and their help (`option
 words that some accept, `option_values.py` parses the other values), `arguments.py` declares the
 options that several commands share, and `settings.py` holds their values. `parts.py` chooses the
 rows of each part and `data.py` builds the loaders, with `target_choice.py` for --target,
-`label_checks.py` for what the cells of --label hold, `part_checks.py` for pictures in several
-parts, and `table_notes.py` for warnings about a table. `train.py` is one run (`rehearsal.py` tries
-out before it what `results.py` writes after it); `predict.py`, `cache.py` and `audit.py` are the
-other commands. `console.py` prints notes, tables and errors, `starting.py` starts Keras quietly,
-and `progress.py` shows the progress of a run; `reporter.py` defines what these can be told.
+`label_checks.py` for the cells of --label, `part_checks.py` for pictures in several parts, and
+`table_notes.py` for warnings about a table. `train.py` is one run (before it, `rehearsal.py` tries
+what `results.py` writes after it); `predict.py`, `cache.py` and `audit.py` are the other commands.
+`console.py` prints notes, tables and errors, `starting.py` starts Keras quietly, and `progress.py`
+shows the progress of a run; `reporter.py` defines the interface for reports.
 """
 
 from multimodal_gen.cli.app import main

@@ -1,9 +1,8 @@
-"""The command line: which commands there are, which arguments they take, and what is printed in the
-end.
+"""The command line: its commands, their arguments, and what they print at the end.
 
-A thin client: `train.py` runs, `data.py` makes rows and loaders of a table, `console.py` tells and
-catches. Keras, TensorFlow and pandas are imported inside the commands, so that `--help` answers at
-once.
+A thin client: `train.py` trains, `data.py` makes rows and loaders from a table, `console.py` prints
+and catches errors. Keras, TensorFlow and pandas are imported inside the commands, so `--help`
+answers at once.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def _root(
             "--version",
             callback=_show_version,
             is_eager=True,
-            help="Show the version, and that of Keras, and leave.",
+            help="Show this version and Keras's, and exit.",
         ),
     ] = False,
 ) -> None:
@@ -141,8 +140,8 @@ def _what_is_kept(folder: Path, resume: bool, reporter: ProgressReporter) -> str
             "there"
         )
     if reporter.finished:
-        return f"{where}; {folder} holds what was finished before: {', '.join(reporter.finished)}"
-    return f"{where}; nothing is kept, as --resume was not given"
+        return f"{where}; {folder} has what was finished before: {', '.join(reporter.finished)}"
+    return f"{where}; nothing is kept, because --resume was not given"
 
 
 app.command("cache", cls=OneCommand)(table_commands.fill)
@@ -184,7 +183,7 @@ def predict(
     out: options.PredictionFile,
     directory: options.Directory = None,
 ) -> None:
-    """Predict every row of a table, in its order, into a file.
+    """Predict every row of a table into a file, in the table's order.
 
     Exit status 1 if most rows cannot be loaded.
     """

@@ -1,8 +1,8 @@
-"""The options that say which table, columns and rows: declared once, for every command that has
+"""The options that select the table, columns and rows, declared once for every command that has
 them.
 
-A command names the ones it takes, and gets their values as one mapping, `data`, of what
-`DataSettings` is made of. Options that it does not take have their default there.
+A command names the options it takes, and gets their values as one mapping, `data`, with the fields
+of `DataSettings`. Options that it does not take have their defaults there.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ TRAINED = tuple(_SHARED)
 
 
 def takes(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command shared options in the place of its parameter `data`.
+    """Give a command shared options instead of its parameter `data`.
 
     Args:
-        names: The options, by the names of `DataSettings`.
+        names: The options, by their names in `DataSettings`.
         defaults: Defaults that differ from those of the other commands, by name.
     """
     defaults = {name: shared.default for name, shared in _SHARED.items()} | defaults

@@ -1,5 +1,5 @@
-"""What `multimodal-gen audit` does once its arguments are read: loaders that bad rows do not
-hinder, and the files.
+"""What `multimodal-gen audit` does after its arguments are read: loaders that tolerate bad rows,
+and the files.
 """
 
 from __future__ import annotations
@@ -48,14 +48,15 @@ def audit_from_settings(
     """Audit a table and write `problems.csv` and `audit.html` into a folder.
 
     Args:
-        settings: Which table and columns; of the rest only `image_size` and `text` count.
-        out: The folder; `state.bin` in it is what a stopped audit continues from.
+        settings: The table and columns; of the other settings, only `image_size` and `text` are
+            used.
+        out: The folder; a stopped audit resumes from its `state.bin`.
         drop: Where to write the clean table, or None.
-        group_column: A column of that table to be added: a number that rows with like content
-            share; or None.
+        group_column: A column to add to that table: a number shared by rows with the same or
+            similar content; or None.
         ignore: Kinds that are not problems.
         threads: Threads that read; by default one per core.
-        reporter: Who is told.
+        reporter: Gets the reports.
     """
     _check_files(settings, out, drop, group_column)
     # The names of files were checked first, as a table may take minutes to read.
@@ -63,7 +64,7 @@ def audit_from_settings(
     settings = replace(settings, split=split_column(settings, table, reporter))
     if group_column in table.columns:
         raise ValueError(
-            f"The table has this column already. Received: --group-column {group_column}"
+            f"The table already has this column. Received: --group-column {group_column}"
         )
     parts = _say_parts(settings, table, reporter)
     clean = None if drop is None else CleanTable(Path(settings.table), table, drop)
@@ -94,7 +95,7 @@ def audit_from_settings(
         )
     except KeyboardInterrupt:
         reporter.end()
-        reporter.say(f"What was read is kept in {state}; the same command continues from there.")
+        reporter.say(f"Results so far are kept in {state}; the same command resumes from there.")
         raise
     finally:
         reporter.end()
@@ -115,8 +116,8 @@ def _check_files(
         )
     if group_column is not None and drop is None:
         raise ValueError(
-            "--group-column needs --drop, whose table gets it. Received: --group-column "
-            f"{group_column}"
+            "--group-column needs --drop, because it is added to that table. Received: "
+            f"--group-column {group_column}"
         )
     for option, file in (("--drop", drop), ("--out", out / "problems.csv")):
         if file is not None:
@@ -133,7 +134,7 @@ def _say_parts(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) 
     reporter.say(f"{settings.table}: {len(table):,} rows ({sizes})")
     absent = next((name for name in settings.label if name not in table.columns), None)
     if absent is not None:
-        reporter.say(f"  there is no column {absent!r}, so labels are left out")
+        reporter.say(f"  there is no column {absent!r}, so labels are not audited")
     return parts
 
 
@@ -152,7 +153,7 @@ def _write_clean(
     folder = picture_folder(settings)
     elsewhere = Path(folder).resolve() != file.resolve().parent
     if elsewhere and _has_relative_paths(clean.table, settings.image):
-        reporter.say(f"  relative paths in it start at {folder}: --directory {folder}")
+        reporter.say(f"  relative paths in it are relative to {folder}: use --directory {folder}")
 
 
 def _has_relative_paths(table: pd.DataFrame, columns: Sequence[str]) -> bool:
@@ -208,6 +209,6 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
     ]
     names = set(map(cell_text, cells))
     if len(names) == 1:
-        reporter.say(f"  column {label!r} holds only {names.pop()!r}, so labels are left out")
+        reporter.say(f"  column {label!r} holds only {names.pop()!r}, so labels are not audited")
         return None
     return make_target(settings, pd.DataFrame({label: cells}))

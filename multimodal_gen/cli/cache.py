@@ -1,5 +1,5 @@
-"""What `multimodal-gen cache` does once its arguments are read: rows and loaders, how much room
-there is, the filling.
+"""What `multimodal-gen cache` does after its arguments are read: rows, loaders, free space,
+filling.
 
 Nothing here prints: what happens is reported to a `Reporter`.
 """
@@ -26,7 +26,7 @@ def fill_from_settings(
     threads: int | None,
     reporter: Reporter,
 ) -> Filled:
-    """Fill a cache with what `train` would read under the same settings."""
+    """Fill a cache with what `train` would read with the same settings."""
     parts = read_parts(settings, reporter)
     inputs, _ = make_loaders(settings, parts, reporter)
     cache = ArrayCache(directory, limit=limit)

@@ -1,7 +1,6 @@
-"""What the command line and its user tell each other: errors as one sentence, notes, tables.
+"""Print errors in one sentence, notes and tables, and handle Ctrl-C.
 
-Nothing here knows what is being trained; and nothing heavy is imported before a command asks for
-it.
+Nothing here knows what is being trained, and nothing heavy is imported before a command needs it.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from multimodal_gen.sequence.keras_inside.backends import missing_backend
 
 
 class OneCommand(TyperCommand):
-    """A command that refuses an option given twice, unless the option takes several values."""
+    """A command that rejects an option given twice, unless the option takes several values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments, as click does.
+        """Read the arguments like click.
 
         Raises:
             ValueError: If an option for one value is given twice.
@@ -45,15 +44,15 @@ class OneCommand(TyperCommand):
             )
             if not several and order.count(param) > 1:
                 raise ValueError(
-                    f"{param.opts[0]} takes one value. Received: {param.opts[0]} given twice"
+                    f"{param.opts[0]} takes one value. Received: {param.opts[0]} twice"
                 )
         rest: list[str] = super().parse_args(ctx, args)
         return rest
 
 
 class Commands(TyperGroup):
-    """A group of commands in which errors end: a wrong argument, a bad table, Ctrl-C, a reader that
-    has gone.
+    """A group of commands that handles errors: a wrong argument, a bad table, Ctrl-C, a closed
+    pipe.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -81,7 +80,7 @@ class Commands(TyperGroup):
                 # Where the system names the file, the message says already what is full.
                 and error.filename is None
             ):
-                hint = ": make room where the results go, and run the same command again"
+                hint = ": free some space for the results, and run the same command again"
             typer.echo(f"Error: {' '.join(str(error).split())}{hint}", err=True)
             raise typer.Exit(2) from None
 
@@ -93,7 +92,7 @@ class Commands(TyperGroup):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run the command line, and leave the process unless `standalone_mode=False`."""
+        """Run the command line, and exit the process unless `standalone_mode=False`."""
         try:
             code = super().main(args, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
@@ -147,7 +146,7 @@ def _heeding_ctrl_c() -> Iterator[None]:
 
 
 def was_interrupted(error: BaseException | None) -> bool:
-    """Whether an error is what became of Ctrl-C."""
+    """Whether an error was caused by Ctrl-C."""
     if isinstance(error, Exception) and _PRESSED.is_set():
         return True
     while error is not None and not isinstance(error, KeyboardInterrupt):

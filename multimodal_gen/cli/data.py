@@ -1,8 +1,7 @@
-"""From a table and a few words to rows and loaders: the choices that a command line makes for its
-user.
+"""Turn a table and a few options into rows and loaders: the choices that the command line makes.
 
-Splits, vocabularies and classes are the business of the modules that this one calls; nothing here
-knows a model, and nothing prints: what is found is told to a `Reporter`.
+Splits, vocabularies and classes are made by the modules that this one calls. Nothing here knows
+about models, and nothing prints: results go to a `Reporter`.
 """
 
 from __future__ import annotations
@@ -62,9 +61,8 @@ def make_loaders(
 ) -> tuple[dict[str, Loader], ClassLabel | NumericTarget | MultiLabel]:
     """Inputs and target; vocabulary and statistics come from the training rows.
 
-    So do classes, and from the rows that a random split could as well have made training rows: one
-    that has a single row is a class too where that row is a test row. Where the table says which
-    rows are for what, it is not.
+    With a random split, classes come from all rows, because the only row of a class may be a test
+    row. If the table assigns rows to parts, they come from the training rows.
     """
     train = parts.train
     rows = _rows_to_learn_classes(settings, parts)
@@ -96,7 +94,7 @@ def make_loaders(
 def picture_loader(
     settings: DataSettings, column: str, augment: Sequence[Augmentation] = ()
 ) -> ImageLoader:
-    """What reads a column of pictures."""
+    """The loader of a column of pictures."""
     return ImageLoader(
         column,
         directory=picture_folder(settings),
@@ -114,8 +112,8 @@ def _rows_to_learn_classes(settings: DataSettings, parts: Parts) -> pd.DataFrame
 
 
 def picture_folder(settings: DataSettings) -> str:
-    """Where relative picture paths start; below the working directory, relative to it, as bundles
-    keep it.
+    """The folder of relative picture paths; inside the working directory, relative to it, as
+    bundles store it.
     """
     source = Path(settings.table)
     folder = settings.directory or str(source if source.is_dir() else source.parent)
@@ -128,9 +126,9 @@ def picture_folder(settings: DataSettings) -> str:
 def input_names(settings: DataSettings) -> dict[tuple[str, str], str]:
     """The names of the inputs of pictures and captions, by kind ("image" or "caption") and column.
 
-    A single column of a kind is called by its kind. Several are called by their own names, in which
-    anything but letters, digits and underscores of ASCII is replaced, as Keras demands; where
-    another has that name already, with the kind before it.
+    A single column of a kind has the name of the kind. Several keep their own names, in which
+    everything but ASCII letters, digits and underscores is replaced, as Keras requires. If the name
+    is taken, the kind is put before it.
     """
     columns = {"image": settings.image, "caption": settings.caption, "number": settings.number[:1]}
     taken = {kind for kind, own in columns.items() if len(own) == 1} | _RESERVED
@@ -149,15 +147,15 @@ def input_names(settings: DataSettings) -> dict[tuple[str, str], str]:
 
 
 def lost_all(error: LoadError, rows: int, folder: str | None) -> LoadError:
-    """The error of a table of which no row can be loaded: where files are not found, the folder is
-    the wrong one.
+    """The error for a table without a loadable row: if files are not found, the folder is probably
+    wrong.
 
     Args:
         error: The error of the first row.
-        rows: How many rows there are.
-        folder: Where relative paths start.
+        rows: The number of rows.
+        folder: The base folder of relative paths.
     """
-    reason = f"{error.reason.rstrip('.')}. Not one of the {rows:,} rows can be loaded"
+    reason = f"{error.reason.rstrip('.')}. None of the {rows:,} rows can be loaded"
     if error.path is not None and "no such file" in error.reason:
-        reason += f": is --directory {folder} the folder where the paths in {error.column!r} start?"
+        reason += f": are the paths in {error.column!r} relative to --directory {folder}?"
     return LoadError(reason, index=error.index, column=error.column, path=error.path)

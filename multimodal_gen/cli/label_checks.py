@@ -1,4 +1,4 @@
-"""Whether the cells of --label are what --target says they are, before anything is trained."""
+"""Check before training that the cells of --label match --target."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _MANY_NUMBERS, _FEWEST_ROWS = 20, 3
 
 
 def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
-    """Make sure that a column of classes does not hold numbers to predict, or a class of its own
-    for nearly every row; and that labels in texts can be told apart.
+    """Make sure that a column of classes does not hold numbers to predict, or a different class in
+    nearly every row; and that labels in texts can be separated.
 
     Returns:
-        Notes, a sentence each: where whole numbers are taken as classes, and may be meant as
-        numbers; where every row has one label; and where classes look like one.
+        Notes, a sentence each: if whole numbers are used as classes, but may be meant as numbers;
+        if every row has one label; and if several classes look like one.
 
     Raises:
-        TableError: If some numbers have a fraction, or the classes are nearly as many as the rows;
-            or if another separator stands between the labels.
+        TableError: If some numbers have a fraction, or there are nearly as many classes as rows; or
+            if another separator is between the labels.
         LoadError: If labels are texts without a separator, or printed lists.
     """
     if settings.target == "number" or len(settings.label) > 1:
@@ -50,10 +50,10 @@ def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
 
 
 def check_text_labels(table: pd.DataFrame, settings: DataSettings) -> None:
-    """Refuse cells of several labels that are printed lists, or texts without a --separator.
+    """Reject cells with several labels that are printed lists, or texts without a --separator.
 
     Raises:
-        LoadError: If there is one; it names the row and the whole way out.
+        LoadError: If there is one; the message names the row and says what to do.
     """
     (column,) = settings.label
     for label, cell in zip(table.index, cells_of(table, column), strict=True):
@@ -61,8 +61,8 @@ def check_text_labels(table: pd.DataFrame, settings: DataSettings) -> None:
             raise LoadError(_way_out_of_printed(cell), index=label, column=column)
         if isinstance(cell, str) and cell.strip() and settings.separator is None:
             raise LoadError(
-                "the cell holds labels as text: say what stands between them with "
-                f"--separator, as in --separator '|'. Received: {cell!r}",
+                "the cell holds labels as text: say what separates them, as in --separator '|'. "
+                f"Received: {cell!r}",
                 index=label,
                 column=column,
             )
@@ -102,7 +102,7 @@ def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
         )
     if count > _MANY_NUMBERS:
         return [
-            f"{column}: {count:,} different numbers are taken as classes; --target number predicts "
+            f"{column}: {count:,} different numbers are used as classes; --target number predicts "
             "them as numbers"
         ]
     return []
@@ -130,14 +130,14 @@ def _refuse_texts(texts: Sequence[str], count: int, table: pd.DataFrame, column:
 
 
 def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
-    """Make sure that --separator stands between the labels.
+    """Make sure that --separator is the one between the labels.
 
     Returns:
-        A note where it stands in no cell.
+        A note if it is in no cell.
 
     Raises:
-        TableError: If it stands in no cell, and another one in many, which it parts into names that
-            come again.
+        TableError: If it is in no cell, and another one is in many, and splits them into repeated
+            names.
     """
     (column,), given = settings.label, settings.separator
     assert given is not None
@@ -146,16 +146,14 @@ def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
         return []
     found, other = absent.in_words(column), next(iter(absent.counts), None)
     if absent.certain:
-        raise TableError(f"{found}: --separator {other!r}. Received: --separator {given!r}")
+        raise TableError(f"{found}: use --separator {other!r}. Received: --separator {given!r}")
     if other is None:
-        return [f"{found}, so every row has one label at most"]
-    return [
-        f"{found}, which would be --separator {other!r}; as it is, every row has one label at most"
-    ]
+        return [f"{found}, so every row has at most one label"]
+    return [f"{found}, which would need --separator {other!r}; now every row has at most one label"]
 
 
 def variants_note(table: pd.DataFrame, settings: DataSettings) -> list[str]:
-    """A note where classes differ only in how they are written, with their numbers of rows."""
+    """A note if classes differ only in spelling, with their numbers of rows."""
     if settings.target == "number" or len(settings.label) > 1:
         return []
     (column,) = settings.label

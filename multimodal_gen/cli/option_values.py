@@ -1,6 +1,4 @@
-"""What stands behind the options: how their words are read, which files and folders they may name,
-how scores look.
-"""
+"""How option values are read, which files and folders they may name, and how scores look."""
 
 from __future__ import annotations
 
@@ -52,21 +50,19 @@ def size_in_bytes(value: str | None) -> int | None:
 
 
 def folder_of_pictures(value: str | None) -> str | None:
-    """The folder of --directory, once it is known to be there; a URL is left to be looked at when
-    it is read.
-    """
+    """The folder of --directory, which must exist; a URL is checked when it is read."""
     if value is None or "://" in value or Path(value).is_dir():
         return value
     if Path(value).exists():
         raise NotADirectoryError(
-            f"--directory must be a folder, and this is a file. Received: --directory {value}"
+            f"--directory must be a folder, but this is a file. Received: --directory {value}"
         )
     raise FileNotFoundError(f"There is no such folder. Received: --directory {value}")
 
 
 def as_score(value: float, decimals: int = 3) -> str:
-    """A score as tables show it: with so many decimals, or "none" where there is nothing to score;
-    a count whole.
+    """A score as tables show it: with this many decimals, or "none" if there is nothing to score; a
+    count as an integer.
     """
     if isinstance(value, int):
         return f"{value:,}"
@@ -75,11 +71,11 @@ def as_score(value: float, decimals: int = 3) -> str:
 
 
 def check_not_read(option: str, out: Path, table: str, run: Path | None = None) -> None:
-    """Refuse a file to be written that is one of those that are read, by whatever spelling or link.
+    """Reject an output file that is also an input, however it is spelled or linked.
 
     Args:
         option: The option that names it.
-        out: The file to be written.
+        out: The output file.
         table: The file or folder of the table.
         run: The folder of a run, whose tables are its results; or None.
     """
@@ -94,7 +90,7 @@ def check_not_read(option: str, out: Path, table: str, run: Path | None = None) 
     told = out.suffix == ".png" or out.stem == "metadata"
     if told and source.is_dir() and source.resolve() in out.resolve().parents:
         raise ValueError(
-            f"{option} is a file of the table's folder; choose another name. Received: {option} "
+            f"{option} is a file in the table's folder; choose another name. Received: {option} "
             f"{out}"
         )
     if (
@@ -109,18 +105,14 @@ def check_not_read(option: str, out: Path, table: str, run: Path | None = None) 
 
 
 def score_title(name: str) -> str:
-    """The name of a score in words; of several numbers, after the name of its column, which stays
-    as it is.
-    """
+    """The name of a score in words; for several numbers, after the unchanged name of its column."""
     column, _, score = name.rpartition(".")
     words = score.replace("_", " ")
     return f"{column}: {words}" if column else words
 
 
 def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, resume: bool) -> Path:
-    """The folder of a new run, or of one that is resumed, by --name, --runs, --overwrite and
-    --resume.
-    """
+    """The folder of a new or resumed run, from --name, --runs, --overwrite and --resume."""
     # Resolved, because the stem of "." is empty.
     name = Path(table).resolve().stem if name is None else name
     # Otherwise a run could lie outside of --runs.
@@ -131,7 +123,7 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
     folder = runs / name
     if resume and overwrite:
         raise ValueError(
-            "A run is resumed, or replaced, but not both. Received: --resume --overwrite"
+            "Use either --resume or --overwrite, not both. Received: --resume --overwrite"
         )
     _check_apart(Path(table), folder)
     going_on = resume and (folder / "state").is_dir()
@@ -144,7 +136,7 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
     ):
         state = ", and has no state to resume" if resume else ""
         raise FileExistsError(
-            f"{folder} is there already{state}; choose another --name, or replace it with "
+            f"{folder} already exists{state}; choose another --name, or replace it with "
             "--overwrite."
         )
     return folder
@@ -156,11 +148,11 @@ def _check_apart(table: Path, folder: Path) -> None:
     source, target = table.resolve(), folder.resolve()
     if table.exists() and target in (source, *source.parents):
         raise ValueError(
-            "The table lies in the folder of the run, which is for results: move it, or choose "
+            "The table is in the folder of the run, which is for results: move it, or choose "
             f"another --name. Received: {table}, run folder {folder}"
         )
     if table.is_dir() and source in target.parents:
         raise ValueError(
-            "The run lies in the table's folder, where its pictures would be taken for those of a "
+            "The run is in the table's folder, where its pictures would be read as those of a "
             f"class: choose another --runs. Received: {table}, run folder {folder}"
         )

@@ -1,4 +1,4 @@
-"""The arguments that commands share: what each is called, and what its help says."""
+"""The arguments that commands share: their names and help texts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Missing = Annotated[
     BlankWord,
     typer.Option(
         "--missing",
-        help="Refuse empty picture and caption cells, or tell the model that they are blank.",
+        help="Reject empty picture and caption cells, or mark them as missing for the model.",
     ),
 ]
 Number = Annotated[
@@ -45,14 +45,14 @@ Number = Annotated[
     typer.Option(
         "--number",
         metavar="COLUMN",
-        help="Column of numbers. Repeat it for more; all are one input.",
+        help="Column of numbers. Repeat it for more; together they are one input.",
     ),
 ]
 NumberMissing = Annotated[
     MissingWord,
     typer.Option(
         "--number-missing",
-        help="Refuse empty number cells, or read them as the mean of the training rows.",
+        help="Reject empty number cells, or read them as the mean of the training rows.",
     ),
 ]
 Label = Annotated[
@@ -70,7 +70,7 @@ Target = Annotated[
 Separator = Annotated[
     str | None,
     typer.Option(
-        "--separator", metavar="TEXT", help="What stands between the labels of a cell, such as '|'."
+        "--separator", metavar="TEXT", help="What separates the labels in a cell, such as '|'."
     ),
 ]
 Directory = Annotated[
@@ -78,7 +78,7 @@ Directory = Annotated[
     typer.Option(
         "--directory",
         metavar="DIR",
-        help="Where relative picture paths start. Default: the table's folder.",
+        help="Base folder of picture paths. Default: the table's folder.",
     ),
 ]
 Split = Annotated[
@@ -98,7 +98,7 @@ PartColumn = Annotated[
 ScoredSplit = Annotated[
     str | None,
     typer.Option(
-        "--split", metavar="COLUMN", help="Score only the rows that this column calls test."
+        "--split", metavar="COLUMN", help="Score only the rows that are test in this column."
     ),
 ]
 SplitNames = Annotated[
@@ -122,7 +122,7 @@ Group = Annotated[
     typer.Option(
         "--group",
         metavar="COLUMN",
-        help="Rows equal in this column stay together in a random split.",
+        help="Rows with equal values here stay together in a random split.",
     ),
 ]
 ImageSize = Annotated[
@@ -130,7 +130,7 @@ ImageSize = Annotated[
     typer.Option(
         "--image-size",
         metavar="HxW",
-        help="Height and width that pictures are brought to, in pixels.",
+        help="Height and width of resized pictures, in pixels.",
     ),
 ]
 TextMode = Annotated[
@@ -161,12 +161,10 @@ Epochs = Annotated[
         "--epochs",
         min=1,
         metavar="N",
-        help="Most passes over the training rows. Default: by their number.",
+        help="Maximum passes over the training rows. Default: by their number.",
     ),
 ]
-BatchSize = Annotated[
-    int, typer.Option("--batch-size", min=1, metavar="N", help="Rows of a batch.")
-]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Rows per batch.")]
 Seed = Annotated[
     int,
     typer.Option(
@@ -175,7 +173,7 @@ Seed = Annotated[
         # Keras seeds NumPy's global generator too, which takes no more.
         max=2**32 - 1,
         metavar="N",
-        help="Fixes split, order, augmentation and first weights.",
+        help="Fixes split, order, augmentation and initial weights.",
     ),
 ]
 Ablate = Annotated[bool, typer.Option("--ablate", help="Also train a model on each input alone.")]
@@ -190,7 +188,7 @@ Overwrite = Annotated[
 Resume = Annotated[
     bool,
     typer.Option(
-        "--resume", help="Save states on the way; the same command later resumes from them."
+        "--resume", help="Save states while training; the same command later resumes from them."
     ),
 ]
 Cache = Annotated[
@@ -204,13 +202,13 @@ Cache = Annotated[
 FilledCache = Annotated[
     str,
     typer.Option(
-        "--cache", metavar="DIR", help="The directory to fill; give `train` the same one."
+        "--cache", metavar="DIR", help="The directory to fill; pass the same one to `train`."
     ),
 ]
 CacheLimit = Annotated[
     str | None,
     typer.Option(
-        "--cache-limit", metavar="SIZE", help="Most that the cache may take on disk, such as 20GB."
+        "--cache-limit", metavar="SIZE", help="Maximum size of the cache on disk, such as 20GB."
     ),
 ]
 Threads = Annotated[
@@ -222,7 +220,9 @@ Threads = Annotated[
 Ignore = Annotated[
     list[str] | None,
     typer.Option(
-        "--ignore", metavar="KIND", help="A kind of finding that is fine here. Repeat it for more."
+        "--ignore",
+        metavar="KIND",
+        help="A kind of finding that is not a problem. Repeat it for more.",
     ),
 ]
 AuditFolder = Annotated[
@@ -239,7 +239,7 @@ OnError = Annotated[
     OnErrorWord,
     typer.Option(
         "--on-error",
-        help="Stop where a row cannot be loaded, or leave such rows out and list them.",
+        help="Stop if a row cannot be loaded, or leave such rows out and list them.",
     ),
 ]
 MaxErrorRate = Annotated[
@@ -249,7 +249,7 @@ MaxErrorRate = Annotated[
         min=0,
         max=1,
         metavar="SHARE",
-        help="Most rows that --on-error skip leaves out.",
+        help="Largest share of rows that --on-error skip may leave out.",
     ),
 ]
 GroupColumn = Annotated[

@@ -1,5 +1,5 @@
-"""Whether a picture is in several parts of a run's table: said once, before training, with all
-files at hand.
+"""Warn once, before training, if a picture is in several parts of a run's table; compares files
+too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from multimodal_gen.rows.splitting import split_table
 def split_quietly(
     table: pd.DataFrame, fractions: Sequence[float], **arguments: Any
 ) -> list[pd.DataFrame]:
-    """`split_table` without its `LeakageWarning`, for who looks at all parts and their files in the
-    end.
+    """`split_table` without its `LeakageWarning`, because all parts and their files are checked
+    later.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LeakageWarning)
@@ -30,13 +30,13 @@ def split_quietly(
 def warn_of_leakage(
     parts: Sequence[pd.DataFrame], columns: Sequence[str], directory: str, *, given: bool = False
 ) -> None:
-    """Warn where a picture is in several parts, by its path, its bytes or what its file holds.
+    """Warn if a picture is in several parts, by its path, its bytes or its file's content.
 
     Args:
         parts: The parts, each with the columns.
         columns: The columns of pictures.
-        directory: Where relative paths start.
-        given: Whether the table says which rows are for what.
+        directory: The base folder of relative paths.
+        given: Whether the table assigns rows to parts.
 
     Warns:
         LeakageWarning: As `warn_of_shared_pictures`, for each column.

@@ -1,4 +1,4 @@
-"""The rows of a command's table by purpose: by a column, by their folders, or at random."""
+"""Split a command's table into parts: by a column, by folders, or at random."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PART_COLUMNS = ("split", "subset", "partition")
 
 
 class Parts(NamedTuple):
-    """The rows of a table by purpose."""
+    """The rows of a table by part."""
 
     train: pd.DataFrame
     validation: pd.DataFrame
@@ -55,7 +55,7 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
             parts = given_parts(table, settings.split, settings.split_names)
         except TableError as error:
             raise TableError(
-                f"{error}. If these are its words, name them with --split-names"
+                f"{error}. If these words are correct, name them with --split-names"
             ) from None
         how = f"by column {settings.split!r}"
         # Early stopping needs validation rows, and must not see test rows.
@@ -89,14 +89,13 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
 
 
 def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) -> str | None:
-    """The column that names the parts: that of --split, or the one that folders called train and
-    test make.
+    """The column that names the parts: from --split, or from folders called train and test.
 
     Args:
-        settings: What was asked for.
-        table: What was read.
-        reporter: Who is told if there are such folders, but not both; and if a file has such a
-            column, which is not used unless --split names it.
+        settings: The settings.
+        table: The table.
+        reporter: Gets a note if only one of these folders exists, and if a file has such a column,
+            which is used only if --split names it.
     """
     if settings.split is not None:
         return settings.split
@@ -115,7 +114,7 @@ def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter
                 and column not in used
                 and _names_parts(table[column])
             ):
-                reporter.say(f"note: column {column!r} names parts; --split {column} keeps to them")
+                reporter.say(f"note: column {column!r} names parts; use them with --split {column}")
         return None
     if "split" not in table.columns:
         return None
@@ -123,16 +122,14 @@ def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter
         return "split"
     words = sorted({str(cell) for cell in table["split"].dropna()})
     reporter.say(
-        f"  the parts {', '.join(words)} of column 'split' are not used, as there are none for "
-        "train and test"
+        f"  the parts {', '.join(words)} of column 'split' are not used, because train and test "
+        "are not both there"
     )
     return None
 
 
 def parts_are_given(settings: DataSettings, parts: Parts) -> bool:
-    """Whether a column, or the folders of the table, say which rows are for what, so that --group
-    does not.
-    """
+    """Whether a column or the table's folders assign rows to parts, so that --group does not."""
     if settings.split is not None:
         return True
     if not Path(settings.table).is_dir() or "split" not in parts.train.columns:
@@ -160,7 +157,7 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
             usual ones.
 
     Raises:
-        TableError: If the column has another word.
+        TableError: If the column contains another word.
     """
     check_columns(table, [column])
     if names is None:
@@ -179,7 +176,7 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
     strange = ~cells.isin(known)
     if strange.any():
         raise TableError(
-            f"Column {column!r} must hold one of {known} in every row. Received: "
+            f"Column {column!r} must contain one of {known} in every row. Received: "
             f"{table[column][strange].iloc[0]!r} at index {table.index[strange].tolist()[0]!r}"
         )
     return Parts(*(table[cells.isin(group)] for group in words))

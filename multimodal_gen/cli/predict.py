@@ -1,6 +1,4 @@
-"""What `evaluate` and `predict` of the command line do once their arguments are read and the bundle
-is open.
-"""
+"""What `evaluate` and `predict` do after their arguments are read and the bundle is loaded."""
 
 from __future__ import annotations
 
@@ -34,8 +32,8 @@ def scores_of(
     on_error: str,
     folder: str,
 ) -> dict[str, float]:
-    """The scores of a bundle on rows that are test in a column, or on all; "rows" counts those that
-    are scored.
+    """The scores of a bundle on all rows, or on the test rows of a column; "rows" counts the scored
+    rows.
 
     Args:
         bundle: The bundle.
@@ -43,7 +41,7 @@ def scores_of(
         split: The column, or None.
         split_names: Its words for training, validation and test, if they are not the usual ones.
         on_error: "raise", or "skip" to score the rows that can be loaded.
-        folder: Where relative paths start, for errors.
+        folder: The base folder of relative paths, for errors.
     """
     if split is not None:
         rows = given_parts(rows, split, split_names).test
@@ -59,19 +57,18 @@ def scores_of(
 def predict_to_file(
     bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, reporter: Reporter
 ) -> bool:
-    """Predict every row into a file, in its order, with the index in the first column and then
-    those of the inputs.
+    """Predict every row into a file, in order: first the index, then the input columns and
+    predictions.
 
     Args:
         bundle: The bundle.
         rows: The table.
         out: A .csv, .jsonl or .parquet file.
-        folder: Where relative paths start, for errors.
-        reporter: Who is told.
+        folder: The base folder of relative paths, for errors.
+        reporter: Gets the reports.
 
     Returns:
-        Whether at least half of the rows have a prediction; where not, a folder may be the wrong
-        one.
+        Whether at least half of the rows have a prediction; if not, the folder may be wrong.
     """
     try:
         predictions = bundle.predict(rows)
@@ -95,9 +92,7 @@ def predict_to_file(
     reporter.say(f"Wrote {len(rows) - lost:,} predictions to {out}{without}.{said}")
     if lost <= len(rows) / 2:
         return True
-    reporter.say(
-        f"Most rows have none: is --directory {folder} the folder where their paths start?"
-    )
+    reporter.say(f"Most rows have no prediction: are their paths relative to --directory {folder}?")
     return False
 
 
@@ -142,16 +137,15 @@ def finite(value: Any) -> Any:
 
 
 def with_inputs(frame: pd.DataFrame, table: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
-    """A table of predictions with the columns that the inputs were read from, after its first
-    column.
+    """Predictions with the columns of the inputs inserted after the first column.
 
-    Columns whose cells are not single values, such as the bytes of pictures, are left out. One that
-    has the name of another column is called "input_{name}".
+    Columns whose cells are not single values, such as the bytes of pictures, are left out. A column
+    whose name is taken is called "input_{name}".
 
     Args:
-        frame: What `with_index` gave.
-        table: The rows that were predicted.
-        bundle: What predicted them.
+        frame: The result of `with_index`.
+        table: The predicted rows.
+        bundle: The bundle that predicted them.
     """
     columns = [
         (one.column,) if isinstance(one.column, str) else one.column
@@ -183,16 +177,14 @@ def _writable(column: pd.Series) -> Any:
 
 
 def with_joined_labels(frame: pd.DataFrame, target: Any) -> tuple[pd.DataFrame, str | None]:
-    """A table of predictions with lists of labels as texts, which a csv file can hold and a target
-    reads.
+    """Predictions with lists of labels as texts, which a csv file can hold and a target can read.
 
     Args:
-        frame: What `with_index` gave, of a bundle's predictions.
+        frame: The result of `with_index` for a bundle's predictions.
         target: The bundle's target, or mapping of targets.
 
     Returns:
-        The table, and the separator, None where there are no lists. It is one that no class
-        contains.
+        The table, and a separator that no class contains, or None if there are no lists.
     """
     targets = list(target.values()) if isinstance(target, Mapping) else [target]
     lists = [name for name in frame if any(isinstance(cell, list) for cell in frame[name])]

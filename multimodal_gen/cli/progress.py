@@ -1,4 +1,4 @@
-"""How a run goes: a bar with the time left in a terminal, a line per epoch in a file."""
+"""The progress of a run: a bar with the time left in a terminal, or a line per epoch in a file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ _BAR = 24
 
 
 class ProgressReporter:
-    """Tells how a run goes: a bar with the time left in a terminal, a line per epoch in a file.
+    """Shows the progress of a run: a bar with the time left in a terminal, a line per epoch in a
+    file.
 
     Args:
-        console: Where to.
+        console: The output.
 
     Attributes:
         place: Where the run is, as in "epoch 3 of 40, training on image"; empty before training.
@@ -29,7 +30,7 @@ class ProgressReporter:
         self.finished: list[str] = []
 
     def say(self, line: str) -> None:
-        """Print one line as it is."""
+        """Print one line unchanged."""
         self.console.print(
             # Brackets in a path are not markup, and in a file a line stays one line.
             line,
@@ -39,7 +40,7 @@ class ProgressReporter:
         )
 
     def begin(self, title: str, steps: int, epochs: int | None = None) -> None:
-        """Start a bar of so many steps."""
+        """Start a bar with this many steps."""
         self.title, self.epochs, self.started = title, epochs, time.perf_counter()
         self.first_step: float | None = None
         self.first_epoch: int | None = None
@@ -69,7 +70,7 @@ class ProgressReporter:
             self.bar.advance(self.task)
 
     def epoch(self, number: int, logs: dict[str, float]) -> None:
-        """Show what an epoch gave; they count from 1."""
+        """Show the results of an epoch; epochs count from 1."""
         assert self.epochs is not None
         self.place = (
             f"epoch {min(number + 1, self.epochs)} of {self.epochs}, training on {self.title}"
@@ -97,13 +98,13 @@ class ProgressReporter:
         )
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
 
     def finish(self, what: str) -> None:
-        """Take note of what was trained, scored and written."""
+        """Record what was trained, scored and written."""
         self.finished.append(what)
 
 

@@ -1,7 +1,7 @@
-"""Before a run trains: everything that it will write in the end is written once, and removed again.
+"""Before a run trains, write everything that it will write at the end once, and remove it again.
 
-A folder that is full, a picture that cannot be drawn or a layer that cannot be saved costs a second
-here, and after training the training.
+A full disk, a picture that cannot be drawn or a layer that cannot be saved costs a second here.
+After training, it would cost the whole run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _ROWS = 12
 
 
 def check_folder(folder: str | os.PathLike[str]) -> None:
-    """Make sure that the folder for the results of a run can be made and written into; nothing is
-    made yet.
+    """Make sure that the folder for a run's results can be created and written to, without creating
+    it.
 
     Raises:
         OSError: If not, or if it is a file.
@@ -36,7 +36,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
         place = place.parent
     if not place.is_dir():
         raise NotADirectoryError(
-            f"The results need a folder, and '{place}' is a file. Received: "
+            f"The results need a folder, but '{place}' is a file. Received: "
             f"folder={os.fspath(folder)!r}"
         )
     with tempfile.TemporaryFile(dir=place) as file:
@@ -50,19 +50,20 @@ def rehearse(
     bundle: Bundle,
     test: pd.DataFrame,
 ) -> None:
-    """Write the results of a run that has not begun: of a model that says the same of every row,
-    after two epochs.
+    """Write the results of a run before it begins, with equal predictions for every row after two
+    epochs.
 
     Args:
-        write: What will write the results: it takes a folder, a bundle, a history and the test
-            rows.
-        folder: Where they will lie. What is written now lies in a folder within, and is removed.
-        bundle: With the model that will be trained.
+        write: The function that will write the results: it takes a folder, a bundle, a history and
+            the test rows.
+        folder: The folder of the results. The trial is written into a folder inside it, and
+            removed.
+        bundle: A bundle with the model that will be trained.
         test: The test rows.
 
     Raises:
-        OSError: If there is no room, or a folder is in the way of a file.
-        BundleError: If what is saved cannot be loaded again.
+        OSError: If the disk is full, or a folder has the name of a file.
+        BundleError: If the saved bundle cannot be loaded.
     """
     assert isinstance(bundle.target, Target)
     names = [
@@ -84,7 +85,7 @@ def rehearse(
         for name in os.listdir(temporary):
             if Path(folder, name).is_dir():
                 raise IsADirectoryError(
-                    f"A folder is in the way of a result. Received: '{folder / name}'"
+                    f"A folder has the name of a result. Received: '{folder / name}'"
                 )
 
 

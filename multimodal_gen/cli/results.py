@@ -1,5 +1,5 @@
-"""What a run leaves in its folder: the bundle, the history, predictions of the test rows, pictures
-and scores.
+"""Write the results of a run: the bundle, the history, predictions of the test rows, pictures and
+scores.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
 def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame) -> None:
-    """Write everything but the scores.
+    """Write everything except the scores.
 
     Args:
         folder: The folder of the run.
-        bundle: What was trained.
-        history: What `fit_with_recipe` returned.
+        bundle: The trained model with its loaders and target.
+        history: The result of `fit_with_recipe`.
         test: The test rows.
     """
     target = bundle.target
@@ -63,14 +63,14 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
 
 
 def remove_stale(folder: Path, target: Target, *, lost: bool, resumable: bool) -> None:
-    """Remove what an earlier run of this name has left and this one does not write; other files
+    """Remove results of an earlier run with this name that this one does not write; other files
     stay.
 
     Args:
-        folder: The folder of the run, whose results are written.
-        target: What was trained on.
-        lost: Whether rows were left out, which `failures.csv` lists.
-        resumable: Whether the run keeps the states that `--resume` continues from.
+        folder: The folder of the run, with its results already written.
+        target: The target.
+        lost: Whether rows were left out, which are listed in `failures.csv`.
+        resumable: Whether the run keeps the states for `--resume`.
     """
     if not target.one_class:
         (folder / "confusion.png").unlink(missing_ok=True)
@@ -93,6 +93,8 @@ def _name_units(curves: Figure, units: str) -> None:
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
-    """Write `metrics.json`; numbers that are not finite become null, as JSON lacks them."""
+    """Write `metrics.json`; numbers that are not finite become null, because JSON does not have
+    them.
+    """
     text = json.dumps(finite(metrics), indent=1, ensure_ascii=False)
     (folder / "metrics.json").write_text(f"{text}\n", "utf-8", "surrogateescape")

@@ -1,6 +1,4 @@
-"""What a person tells the command line of a run: which table, columns and rows, and what is made of
-them.
-"""
+"""The settings of a run: which table, columns and rows, and what to do with them."""
 
 from __future__ import annotations
 
@@ -9,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Which table, which columns, which rows for what.
+    """Which table and columns, and how rows are assigned to parts.
 
     Args:
-        table: A file or folder that `read_table` takes.
-        image: Columns of pictures, each an input of its own.
-        caption: Columns of texts, each an input of its own.
-        missing: What a missing picture or caption is: "error", or "blank" to tell the model that it
-            is not there.
+        table: A file or folder for `read_table`.
+        image: Columns of pictures, each a separate input.
+        caption: Columns of texts, each a separate input.
+        missing: How to treat a missing picture or caption: "error", or "blank" to mark it as
+            missing for the model.
         number: Columns of numbers, read as one input.
-        number_missing: What a missing number is: "error", or "mean" to read it as the mean of the
-            training rows.
-        label: The column to predict; several for numbers, or for labels in a column of 0 and 1
+        number_missing: How to treat a missing number: "error", or "mean" to read it as the mean of
+            the training rows.
+        label: The column to predict; several for numbers, or for labels with a column of 0 and 1
             each.
         target: "class", "number" or "labels".
-        separator: What stands between the labels in a cell, or None.
-        directory: Where relative picture paths start; by default the table's folder.
-        split: A column that says which rows are for training, validation and test; by default the
-            split is random.
+        separator: What separates the labels in a cell, or None.
+        directory: The base folder of picture paths; by default the table's folder.
+        split: A column that assigns rows to training, validation and test; by default the split is
+            random.
         split_names: The words for training, validation and test in that column, if they are not the
             usual ones.
         fractions: Shares of training, validation and test rows of a random split, stratified by the
@@ -35,8 +33,8 @@ class DataSettings:
         image_size: `(height, width)`.
         text: "ngrams" or "tokens".
         augment: "none", "default" or "strong".
-        batch_size: Rows of a batch.
-        seed: Fixes the split, the order of rows, augmentation and the model's first weights.
+        batch_size: Rows per batch.
+        seed: Fixes the split, the order of rows, augmentation and the model's initial weights.
     """
 
     table: str
@@ -75,8 +73,8 @@ class DataSettings:
         if self.target == "class" and len(self.label) > 1:
             given = " ".join(f"--label {column}" for column in self.label)
             raise ValueError(
-                "A class stands in one column; --target number takes several columns of numbers, "
-                f"and --target labels several of 0 and 1. Received: {given} --target class"
+                "A class needs one column; --target number takes several columns of numbers, and "
+                f"--target labels several of 0 and 1. Received: {given} --target class"
             )
         if self.separator is not None and (self.target != "labels" or len(self.label) > 1):
             raise ValueError(
@@ -88,28 +86,28 @@ class DataSettings:
             raise ValueError("--separator must be at least one character. Received: --separator ''")
         if len(self.fractions) != 3:
             raise ValueError(
-                "--fractions must be three: training, validation, test. Received: --fractions "
-                f"{self.fractions}"
+                "--fractions must be three numbers: training, validation, test. Received: "
+                f"--fractions {self.fractions}"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings(DataSettings):
-    """A whole run: the data, and what is made of it.
+    """The settings of a whole run: the data, the model and the results.
 
     Args:
         folder: Where the results go.
         fusion: How the inputs are joined, as in `build_fusion_classifier`.
         positive: For fusion "match", the class whose rows belong together; by default training
             finds it.
-        epochs: Passes over the training rows; by default what the recipe takes for their number.
-        ablate: Whether a model is trained on each input alone too.
-        cache: A directory that keeps what loaders have read, or None.
-        cache_limit: Bytes that it may take, or None.
-        resume: Whether states are saved on the way, in `folder`/state, and resumed from.
-        on_error: "raise" if a row cannot be loaded, or "skip" such rows; `folder`/failures.csv
-            lists them.
-        max_error_rate: Share of all rows that may be left out.
+        epochs: Passes over the training rows; by default the recipe's choice for their number.
+        ablate: Whether to train a model on each input alone too.
+        cache: A directory that keeps what loaders read, or None.
+        cache_limit: Maximum bytes of the cache, or None.
+        resume: Whether to save states in `folder`/state while training, and resume from them.
+        on_error: "raise" if a row cannot be loaded, or "skip" to leave such rows out;
+            `folder`/failures.csv lists them.
+        max_error_rate: Largest share of rows that may be left out.
     """
 
     folder: str
@@ -127,18 +125,18 @@ class RunSettings(DataSettings):
         super().__post_init__()
         if self.positive is not None and self.fusion != "match":
             raise ValueError(
-                "--positive is for --fusion match, where rows of one class belong together. "
+                "--positive is only for --fusion match, where rows of one class belong together. "
                 f"Received: --positive {self.positive} --fusion {self.fusion}"
             )
         # All columns of numbers together are one input.
         if self.fusion != "joint" and len(self.image) + len(self.caption) + bool(self.number) == 1:
             (one,) = [name for name in ("image", "caption", "number") if getattr(self, name)]
             raise ValueError(
-                f"--fusion {self.fusion} joins several inputs, and there is one: name another, or "
-                f"leave --fusion out. Received: --fusion {self.fusion}, --{one} alone"
+                f"--fusion {self.fusion} joins several inputs, but there is only one: add another, "
+                f"or leave --fusion out. Received: --fusion {self.fusion}, --{one} alone"
             )
         if self.fusion == "match" and self.target != "class":
             raise ValueError(
-                "--fusion match needs a class, whose rows belong together or do not. "
+                "--fusion match needs a class that says whether a row's inputs belong together. "
                 f"Received: --fusion match --target {self.target}"
             )

@@ -14,8 +14,8 @@ from rich.console import Console
 
 @contextmanager
 def starting(console: Console) -> Iterator[None]:
-    """Start Keras, showing that it takes its time; for the imports of the package's own modules
-    too.
+    """Start Keras, and show a status meanwhile; also covers the imports of the package's own
+    modules.
     """
     with console.status("Starting Keras") if console.is_terminal else nullcontext():
         _start_keras()
@@ -23,8 +23,8 @@ def starting(console: Console) -> Iterator[None]:
 
 
 def _start_keras() -> None:
-    """Import Keras and wake its backend, without the lines that TensorFlow's C++ part writes
-    whatever it is told.
+    """Import Keras and start its backend, without the log lines that TensorFlow's C++ part always
+    writes.
     """
     if "keras" in sys.modules or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return

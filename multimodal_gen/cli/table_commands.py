@@ -1,4 +1,4 @@
-"""The commands that look at a table before anything is trained: `cache`, `audit` and `preview`."""
+"""The commands that examine a table before training: `cache`, `audit` and `preview`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fill(
 
     reporter = ProgressReporter(Console())
     filled = fill_from_settings(DataSettings(**data), cache, limit, threads, reporter)
-    reporter.say(f"{filled.cells:,} cells are read, {filled.bad:,} are bad.")
+    reporter.say(f"{filled.cells:,} cells were read, {filled.bad:,} are bad.")
     for error in filled.errors:
         typer.echo(" ".join(str(error).split()), err=True)
     if filled.bad > len(filled.errors):
@@ -54,7 +54,7 @@ def audit(
     group_column: options.GroupColumn = None,
     threads: options.Threads = None,
 ) -> None:
-    """Look at every cell: broken, odd, double and contradictory ones.
+    """Check every cell: broken, odd, duplicate and contradictory ones.
 
     Exit status 1 if there are any.
     """
@@ -77,7 +77,7 @@ def audit(
 # As many rows as the picture has places.
 @takes(*PREVIEWED, batch_size=12)
 def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, Any]) -> None:
-    """Draw training rows as a model would be given them: augmented, with captions and labels."""
+    """Draw training rows as a model would see them: augmented, with captions and labels."""
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--out must end in .png, .svg or .pdf. Received: --out {out}")
     option_values.check_not_read("--out", out, table)

@@ -1,6 +1,6 @@
-"""What is worth knowing of a table before it is trained on, and costs seconds: captions that tell
-the class, captions in both training and test rows, words for sides where pictures are mirrored.
-`inspection/audit/` looks further.
+"""Notes on a table that take seconds and matter before training: captions that give the class away,
+captions in both training and test rows, and words for sides if pictures are mirrored.
+`inspection/audit/` checks more.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _SHARED = 0.01
 def notes_on(
     settings: DataSettings, parts: Parts, inputs: Mapping[str, Loader], target: Target
 ) -> list[str]:
-    """Sentences about captions and labels that a person should know before training.
+    """Sentences about captions and labels to know before training.
 
     Args:
-        settings: What was asked for.
+        settings: The settings.
         parts: The rows.
         inputs: The inputs.
         target: The target.
@@ -71,8 +71,8 @@ def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
         return []
     return [
         f"{column}: there are {count:,} different captions in {len(rows):,} rows, and each belongs "
-        "to one class, so the caption alone tells the class, and a model need not look at anything "
-        "else"
+        "to one class, so the caption alone gives the class away, and a model can ignore "
+        "everything else"
     ]
 
 
@@ -89,7 +89,7 @@ def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
     )
     return [
         f"{column}: {shared:,} of the {rows:,} test rows ({shared / rows:.0%}) have a caption that "
-        f"training rows have too, so a model may know it by heart{way_out}"
+        f"training rows have too, so a model may have memorized it{way_out}"
     ]
 
 

@@ -1,5 +1,5 @@
-"""What `--target` means: the target that is learned from training rows, and the scores that sum up
-how well it went.
+"""What `--target` means: the target made from the training rows, and the scores that summarize the
+result.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def make_target(
     """The target.
 
     Args:
-        settings: What was asked for.
-        train: The training rows, whose statistics numbers are standardised by.
-        rows: The rows that name all classes; by default the training rows.
+        settings: The settings.
+        train: The training rows, whose statistics standardise numbers.
+        rows: The rows that contain all classes; by default the training rows.
 
     Raises:
-        ValueError: If a cell is missing or is something else than `--target` says.
+        ValueError: If a cell is missing or does not match `--target`.
     """
     names = list(settings.label)
     column = names[0] if len(names) == 1 else names
@@ -53,7 +53,7 @@ def make_target(
 
 
 def class_called(text: str, target: Target) -> Any:
-    """The class that `--positive` names, as it stands in `class_names`.
+    """The class that `--positive` names, as in `class_names`.
 
     Raises:
         ValueError: If there is none.
@@ -63,13 +63,13 @@ def class_called(text: str, target: Target) -> Any:
         if cell_text(name) == text:
             return name
     raise ValueError(
-        f"--positive must name one of the classes, which are {', '.join(map(cell_text, names))}. "
-        f"Received: --positive {text}"
+        f"--positive must name one of the classes: {', '.join(map(cell_text, names))}. Received: "
+        f"--positive {text}"
     )
 
 
 def in_words(target: Target) -> str:
-    """A line that says what is predicted."""
+    """A line that describes the target."""
     if target.class_names:
         names = target.class_names
         kind = "classes" if target.one_class else "labels"
@@ -85,7 +85,7 @@ def in_words(target: Target) -> str:
 
 
 def shown_scores(kind: str, scores: Sequence[str]) -> list[str]:
-    """The names of the scores that a table shows; of several numbers each has its own.
+    """The names of the scores that a table shows; with several numbers, each has its own.
 
     Args:
         kind: "class", "number" or "labels".
@@ -100,9 +100,7 @@ def shown_scores(kind: str, scores: Sequence[str]) -> list[str]:
 
 
 def main_score(kind: str, scores: Mapping[str, float]) -> float | None:
-    """The one number that sums up scores: of several numbers, the mean; None where it cannot be
-    computed.
-    """
+    """The main score: for several numbers, the mean; None if it cannot be computed."""
     values = [
         scores[name]
         for name in shown_scores(kind, list(scores))
@@ -113,5 +111,5 @@ def main_score(kind: str, scores: Mapping[str, float]) -> float | None:
 
 
 def score_name(kind: str) -> str:
-    """The name of what `main_score` gives."""
+    """The name of the main score."""
     return _SHOWN[kind][0]

@@ -1,9 +1,9 @@
-"""One training run, from a table to a folder of results: what `multimodal-gen train` does once its
+"""One training run, from a table to a folder of results: what `multimodal-gen train` does after its
 arguments are read.
 
-Everything is done by the public objects of the package, in the order a notebook would use them;
-here are only the choices that a command line has to make for its user. Nothing here prints: what
-happens is told to a `Reporter`.
+Everything is done by public objects of the package, in the order a notebook would use them; this
+file only adds the choices that the command line makes. Nothing here prints: reports go to a
+`Reporter`.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     """Train, score on the test rows, and write the results.
 
     Returns:
-        What `metrics.json` holds: the main score on test under "both" ("all" for three inputs, the
-        input's own name for one) and with `ablate` under each input's name; and everything else
-        under "details". The main score is the balanced accuracy of a class, R2 of a number, and the
-        mean average precision of labels.
+        The content of `metrics.json`: the main score on test under "both" ("all" for three inputs,
+        the input's own name for one), and with `ablate` under each input's name; and everything
+        else under "details". The main score is balanced accuracy for a class, R2 for a number, and
+        mean average precision for labels.
     """
     # First of all: nothing should be read for results that have no place.
     check_folder(settings.folder)
@@ -88,8 +88,8 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
     chosen = {main: inputs}
     if len(inputs) == 1:
-        alone = ", and there is nothing to compare it with" if settings.ablate else ""
-        reporter.say(f"One input: its scores stand under {main!r}{alone}.")
+        alone = ", and there is no other to compare it with" if settings.ablate else ""
+        reporter.say(f"One input: its scores are under {main!r}{alone}.")
     elif settings.ablate:
         chosen |= {name: {name: loader} for name, loader in inputs.items()}
     scores: dict[str, dict[str, float]] = {}
@@ -186,12 +186,11 @@ def _readable(
             others += "Fix them, or leave them out with --on-error skip"
         else:
             others += (
-                f"That is more than a share of {settings.max_error_rate:g}: fix them, or raise "
-                "--max-error-rate"
+                f"That is more than the allowed share of {settings.max_error_rate:g}: fix them, or "
+                "raise --max-error-rate"
             )
         reason = (
-            f"{first['error'].rstrip('.')}. {others}; `multimodal-gen audit` finds what else is "
-            "wrong."
+            f"{first['error'].rstrip('.')}. {others}; `multimodal-gen audit` finds all problems."
         )
         raise LoadError(reason, index=first["index"], column=first["column"], path=first["path"])
     folder = Path(settings.folder)
@@ -265,7 +264,7 @@ def _train(
     found = chosen_class(model, target)
     if positive is not None:
         found = (
-            f"Fusion 'match': rows of the class {positive!r} belong together, as --positive says."
+            f"Fusion 'match': rows of the class {positive!r} belong together, as set by --positive."
         )
     if found is not None:
         reporter.say(f"  {found}")

@@ -28,13 +28,13 @@ _SEPARATORS, _MANY_CELLS = ("|", ";", ",", "/", "\t", "\n", "+", "&"), 0.1
 
 @dataclass(frozen=True)
 class AbsentSeparator:
-    """A separator that stands in no cell.
+    """A separator that is in no cell.
 
     Args:
         given: The separator.
-        counts: How many cells hold each of the usual separators, without those that none holds; the
-            most frequent first.
-        certain: Whether the first of them parts many cells into names that come again.
+        counts: How many cells contain each of the usual separators, if any do; the most frequent
+            first.
+        certain: Whether the first of them splits many cells into repeated names.
     """
 
     given: str
@@ -43,9 +43,7 @@ class AbsentSeparator:
 
     @classmethod
     def among(cls, cells: Iterable[Any], given: str) -> AbsentSeparator | None:
-        """Look at the cells that are texts; None if the separator stands in one, or there are
-        none.
-        """
+        """Check the cells that are texts; None if one contains the separator, or there are none."""
         texts = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
         if not texts or any(given in text for text in texts):
             return None
@@ -61,9 +59,9 @@ class AbsentSeparator:
         return cls(given, counts, certain)
 
     def in_words(self, column: str) -> str:
-        """What stands in the cells, without a full stop."""
-        said = f"{self.given!r} stands in no cell of {column!r}"
-        others = [f"{one!r} stands in {count:,} of them" for one, count in self.counts.items()]
+        """What the cells contain, without a full stop."""
+        said = f"{self.given!r} is in no cell of {column!r}"
+        others = [f"{one!r} is in {count:,} of them" for one, count in self.counts.items()]
         return "; ".join([said, ", ".join(others)] if others else [said])
 
 
@@ -73,14 +71,14 @@ def learned_labels(column: str, values: Any, separator: str | None) -> list[Any]
     Args:
         column: The column.
         values: Its training cells, or the table that has it.
-        separator: What stands between labels in a text, or None.
+        separator: What separates labels in a text, or None.
 
     Raises:
         ValueError: If a value is missing or is not labels, the cells hold 0 and 1 for each class,
-            no row has a label, or another separator than the given one parts the labels.
+            no row has a label, or the labels have another separator than the given one.
 
     Warns:
-        LabelWarning: If the separator stands in no cell, or labels look like one.
+        LabelWarning: If the separator is in no cell, or several labels look like one.
     """
     series = series_of(column, values)
     rows, index = series.tolist(), series.index
@@ -123,11 +121,10 @@ def _refuse_zeros_and_ones(
     if zeros_and_ones(there, separator):
         first = int(np.argmin(missing))
         raise ValueError(
-            "Labels must be names, but these rows hold 0 or 1 for each class. Make a column "
-            "for each, with `names` in the order of the zeros and ones: "
-            f"`{columns_from(rows[first], column, separator)}`, and take `MultiLabel(names)`. "
-            f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of "
-            f"{column!r}"
+            "Labels must be names, but these rows hold 0 or 1 for each class. Make a column for "
+            "each, with `names` in the order of the zeros and ones: "
+            f"`{columns_from(rows[first], column, separator)}`, and use `MultiLabel(names)`. "
+            f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of {column!r}"
         )
 
 
@@ -139,13 +136,13 @@ def _check_separator_stands(rows: Sequence[Any], separator: str, column: str, na
     if absent.certain:
         other = next(iter(absent.counts))
         raise ValueError(
-            f"The separator must stand between the labels, but {said}: take `separator={other!r}`. "
-            f"If each cell is one label nevertheless, name them, as in `{named}`. Received: "
+            f"The separator must be between the labels, but {said}: use `separator={other!r}`. If "
+            f"each cell is still one label, name the labels, as in `{named}`. Received: "
             f"separator={separator!r}"
         )
     warnings.warn(
-        f"{said[0].upper()}{said[1:]}, so every row has one label at most. If that is meant, name "
-        f"the labels, as in `{named}`, or take a ClassLabel.",
+        f"{said[0].upper()}{said[1:]}, so every row has at most one label. If that is intended, "
+        f"name the labels, as in `{named}`, or use a ClassLabel.",
         LabelWarning,
         stacklevel=4,
     )

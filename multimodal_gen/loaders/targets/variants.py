@@ -1,4 +1,4 @@
-"""Labels that differ in nothing that a reader sees or means: they stay separate, and a note names
+"""Labels that differ in nothing that a reader sees or intends: they stay separate, and a note names
 them.
 """
 
@@ -23,7 +23,7 @@ _WHOLE = re.compile(r"(-?\d+)\.0+")
 
 
 class LabelWarning(UserWarning):
-    """Labels are probably not meant as they stand, such as "Cat" and "cat" as two classes."""
+    """Labels are probably not intended as written, such as "Cat" and "cat" as two classes."""
 
 
 class _Step(NamedTuple):
@@ -68,7 +68,7 @@ _STEPS = (
 
 @dataclass(frozen=True)
 class Variants:
-    """Groups of labels that are alike but for how they are written.
+    """Groups of labels that differ only in spelling.
 
     Args:
         groups: The texts of each group, two or more.
@@ -97,7 +97,7 @@ class Variants:
         return "".join(step.code for step in self.steps)
 
     def note(self, rows: Mapping[str, int]) -> str:
-        """The variants and the way out, in the words of people who look at a table."""
+        """The variants and what to do, for a reader who has the table."""
         return (
             f"separate classes look like one: {self.in_words(rows)}; if they are one class, write "
             "them alike in the table"
@@ -163,16 +163,16 @@ def _joined(words: Sequence[str]) -> str:
 def warn_of_variants(
     column: str, rows: Mapping[str, int], named: str, *, stacklevel: int = 3
 ) -> None:
-    """Warn of labels that are alike but for how they are written.
+    """Warn about labels that differ only in spelling.
 
     Args:
         column: Their column.
         rows: How many rows each label has, by its text.
-        named: Code that takes them as they are.
+        named: Code that keeps them unchanged.
         stacklevel: As in `warnings.warn`.
 
     Warns:
-        LabelWarning: With the variants, their numbers of rows, and the way out.
+        LabelWarning: With the variants, their numbers of rows, and what to do.
     """
     found = Variants.among(rows)
     if found:
