@@ -20,6 +20,7 @@ from multimodal_gen.sequence.keras_inside.backends import missing_backend, name_
 
 def _listed() -> dict[str, str]:
     # Public name -> the module that has it.
+    # Read from the stub, so that type checkers and imports share one list.
     stub = pkgutil.get_data(__name__, "__init__.pyi")
     assert stub is not None
     statements = [one for one in ast.parse(stub).body if isinstance(one, ast.ImportFrom)]
@@ -28,6 +29,7 @@ def _listed() -> dict[str, str]:
     return names
 
 
+# Before any module imports Keras, which reads the variable once.
 name_backend()
 _HOMES = _listed()
 

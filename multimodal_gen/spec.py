@@ -64,6 +64,7 @@ def spec_problem(array: Any, spec: ArraySpec) -> str | None:
     return None
 
 
+# float32, because models multiply masks (`models/fusion.py`).
 MASK = ArraySpec((1,), "float32", "presence")
 
 

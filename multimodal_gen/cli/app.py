@@ -27,7 +27,7 @@ _SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        # To stderr, so that the version alone is what a script reads.
+        # On stderr, so that a script that asks for the version reads nothing else.
         with starting(Console(stderr=True)):
             import keras
 
@@ -43,9 +43,9 @@ app = typer.Typer(
     help="Train, score and use models on tables of images, captions and labels.",
     no_args_is_help=True,
     add_completion=False,
-    # Errors end in `Commands`; a bug keeps the traceback that Python prints.
+    # `Commands` handles errors; for a bug Python prints its own traceback.
     pretty_exceptions_enable=False,
-    # Without boxes: those cut off the names of options in a narrow terminal.
+    # No boxes, because they cut off names of options in a narrow terminal.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -110,7 +110,7 @@ def train(
     except BaseException as error:
         if not was_interrupted(error):
             raise
-        # An empty folder would look like a run, and ask for --overwrite.
+        # An empty folder would look like a run, and the next one would need --overwrite.
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
         # `Commands` prints this after "Stopped".
@@ -171,7 +171,7 @@ def evaluate(
         return
     ProgressReporter(console).say(f"{run} on {scores['rows']:,} rows of {table}")
     title, number = option_values.score_title, option_values.as_score
-    # Without the first, the number of rows, which the line above says.
+    # Without the first, the number of rows, which is in the line above.
     values = [(title(score), number(value, 4)) for score, value in list(scores.items())[1:]]
     print_table(console, None, ("score", "value"), values)
 
@@ -189,7 +189,7 @@ def predict(
     """
     if out.suffix not in _SUFFIXES:
         raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}. Received: --out {out}")
-    # Before the model is loaded, let alone asked.
+    # Checked before the model is loaded, let alone run.
     option_values.check_not_read("--out", out, table, run)
     console = Console()
     bundle, rows, folder = _open(console, run, table, directory)
@@ -203,8 +203,8 @@ app.command(cls=OneCommand)(table_commands.preview)
 
 
 def _open(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any, str]:
-    # The bundle of a run, the rows of a table, and the folder of its pictures, which by default lie
-    # beside it. That folder is checked first, as starting Keras takes seconds.
+    # Returns the bundle of a run, the rows of a table, and the folder of its pictures, by default
+    # that of the table. The folder is checked first, as starting Keras takes seconds.
     option_values.folder_of_pictures(directory)
     with starting(console):
         from multimodal_gen.bundle import load_bundle

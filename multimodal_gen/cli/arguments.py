@@ -22,7 +22,7 @@ from multimodal_gen.cli.option_words import (
 
 
 class _Shared(NamedTuple):
-    # The declaration of an option, its default, and how its value becomes a setting.
+    # The declaration of an option, its default, and the function that makes a setting of its value.
     declared: Any
     default: Any
     convert: Callable[[Any], Any]
@@ -63,8 +63,10 @@ _SHARED = {
 _INPUTS = ("image", "caption", "number", "missing", "number_missing")
 _TARGET = ("label", "target", "separator")
 _ROWS = ("directory", "split", "split_names", "fractions", "group")
+# An audit has its own --split, which takes any words and has no shares to draw.
 AUDITED = (*_INPUTS, *_TARGET, "directory", "image_size", "text")
 PREVIEWED = (*_INPUTS, *_TARGET, *_ROWS, "image_size", "text", "augment", "seed")
+# Numbers are not cached: reading one costs less than looking it up.
 CACHED = ("image", "caption", "missing", *_TARGET, *_ROWS, "image_size", "text", "seed")
 TRAINED = tuple(_SHARED)
 
@@ -81,7 +83,7 @@ def takes(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callab
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         shown: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            # Named ones may have a default before others that have none.
+            # Keyword-only parameters may have a default before others without one.
             own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
             shown += (
                 [_parameter(name, defaults[name]) for name in names]
@@ -96,7 +98,7 @@ def takes(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callab
             data = {name: _SHARED[name].convert(value) for name, value in values.items()}
             return command(**given, data={"table": given["table"], **data})
 
-        # What typer looks at.
+        # The attributes that typer reads.
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}

@@ -59,7 +59,7 @@ def audit_from_settings(
         reporter: Gets the reports.
     """
     _check_files(settings, out, drop, group_column)
-    # The names of files were checked first, as a table may take minutes to read.
+    # After the check of file names, because reading a table may take minutes.
     table = read_table(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
     if group_column in table.columns:
@@ -71,7 +71,7 @@ def audit_from_settings(
     train = table[parts.codes == 0]
     inputs = _inputs(settings, train)
     target = None
-    # A table need not have labels: those to predict on are audited too.
+    # Labels are optional, so that tables to predict on can be audited too.
     if all(name in table.columns for name in settings.label):
         target = _target(settings, train, reporter)
     out.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _check_files(
 
 
 def _say_parts(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) -> Parts:
-    # How many rows each part has, and whether the audit has labels to look at.
+    # Says how many rows each part has, and that labels are left out if they have no column.
     columns = [*settings.image, *settings.caption, *settings.number, settings.split]
     check_columns(table, [column for column in columns if column is not None])
     _, parts = parts_of(table, settings.split)
@@ -170,7 +170,7 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     for column in settings.image:
         inputs[names["image", column]] = picture_loader(settings, column)
     for column in settings.caption:
-        # Other cells are what the audit is to find, so they must not stop it here.
+        # Other cells are for the audit to report, so they must not be an error here.
         texts = [cell for cell in train[column].tolist() if isinstance(cell, str)]
         inputs[names["caption", column]] = TextLoader.from_texts(
             column, texts, output_mode=settings.text, missing=settings.missing
@@ -180,7 +180,8 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         numbers = pd.DataFrame({name: readable_numbers(train[name]) for name in columns})
         for column in columns:
             if not np.isfinite(numbers[column]).any():
-                # As in training, whose error says what stands there instead of numbers.
+                # Raises the same error as training, which says what the column contains instead of
+                # numbers.
                 NumericLoader.from_values(column, train, missing=settings.number_missing)
         inputs["number"] = NumericLoader.from_values(
             columns[0] if len(columns) == 1 else columns, numbers, missing=settings.number_missing
@@ -189,7 +190,7 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
 
 
 def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> Target | None:
-    # Of the rows that have a target; the audit finds those that have none, or one that cannot be
+    # From the rows with a target; the audit reports rows without one or with one that cannot be
     # read.
     if settings.target == "number":
         return NumericTarget(settings.label[0] if len(settings.label) == 1 else settings.label)
@@ -201,7 +202,7 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
                 reporter.say(f"note: {note}")
         return make_target(settings, train[~train[list(settings.label)].isna().any(axis=1)])
     (label,) = settings.label
-    # Cells without a class, or with a list instead, are what the audit is to find.
+    # Cells without a class, or with a list, are for the audit to report.
     cells = [
         cell
         for cell in train[label].tolist()

@@ -31,7 +31,7 @@ def fill_from_settings(
     inputs, _ = make_loaders(settings, parts, reporter)
     cache = ArrayCache(directory, limit=limit)
     rows = pd.concat(parts)
-    # What cannot be written to is known before anything is decoded.
+    # Finds out that the folder cannot be written to before anything is decoded.
     os.makedirs(cache.directory, exist_ok=True)
     room = f"{as_text(shutil.disk_usage(cache.directory).free)} free on the disk"
     needed = estimate(inputs.values(), len(rows))
@@ -50,6 +50,6 @@ def fill_from_settings(
         )
     finally:
         reporter.end()
-        # Also after Ctrl-C, as what was read is kept.
+        # Also after Ctrl-C, because what has been read is kept.
         reporter.say(f"{directory}: {as_text(cache.size())}")
     return filled

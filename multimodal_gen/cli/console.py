@@ -34,7 +34,7 @@ class OneCommand(TyperCommand):
         Raises:
             ValueError: If an option for one value is given twice.
         """
-        # click would take the last of several values without a word.
+        # click silently takes the last of several values.
         *_, order = self.make_parser(ctx).parse_args(args=list(args))
         for param in order:
             several = (
@@ -60,14 +60,14 @@ class Commands(TyperGroup):
         try:
             with _notes(), _heeding_ctrl_c():
                 return super().invoke(ctx)
-        # `main` deals with it, at the very end.
+        # `main` handles it.
         except BrokenPipeError:
             raise
         except BaseException as error:
             if was_interrupted(error):
                 said = str(error) if isinstance(error, KeyboardInterrupt) else ""
                 typer.echo(f"Stopped {said}." if said else "Stopped.", err=True)
-                # 128 + 2: what shells report of a process that Ctrl-C has ended.
+                # 128 + 2, the exit status that shells report after Ctrl-C.
                 raise typer.Exit(130) from None
             if not isinstance(
                 error, MultimodalError | ValueError | TypeError | OSError
@@ -77,7 +77,7 @@ class Commands(TyperGroup):
             if (
                 isinstance(error, OSError)
                 and error.errno in (errno.ENOSPC, errno.EDQUOT)
-                # Where the system names the file, the message says already what is full.
+                # With a file name, the message of the system says already what is full.
                 and error.filename is None
             ):
                 hint = ": free some space for the results, and run the same command again"
@@ -97,8 +97,8 @@ class Commands(TyperGroup):
             code = super().main(args, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
         except BrokenPipeError:
-            # As `head` closes the pipe when it has seen enough. Nothing may be written when Python
-            # ends, either.
+            # A reader such as `head` closes the pipe when it has seen enough. Python must not write
+            # the rest when it exits either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 1
         except ImportError as error:
@@ -108,7 +108,7 @@ class Commands(TyperGroup):
             typer.echo(f"Error: {missing}", err=True)
             code = 1
         except Exception as error:
-            # Typer's own errors, which it would spread over several lines.
+            # Errors of typer, which it would print over several lines.
             if not standalone_mode or not hasattr(error, "format_message"):
                 raise
             command = getattr(getattr(error, "ctx", None), "command_path", "multimodal-gen")
@@ -126,8 +126,8 @@ _PRESSED = threading.Event()
 
 @contextmanager
 def _heeding_ctrl_c() -> Iterator[None]:
-    # Below C and C++, Ctrl-C may come out as a SystemError, or as an error of the backend's own: so
-    # it is noted.
+    # Code in C or C++ may turn Ctrl-C into a SystemError or an error of a backend, so the signal
+    # itself is recorded.
     _PRESSED.clear()
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -157,7 +157,7 @@ def was_interrupted(error: BaseException | None) -> bool:
 def _is_about_input(error: Exception) -> bool:
     if isinstance(error, MultimodalError | OSError):
         return True
-    # This package's own checks say what they received; any other ValueError is a bug and keeps its
+    # Checks of this package say what they received. Any other ValueError is a bug and keeps its
     # traceback.
     last = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
     return last.f_globals.get("__name__", "").startswith("multimodal_gen") and "Received:" in str(
@@ -168,7 +168,7 @@ def _is_about_input(error: Exception) -> bool:
 @contextmanager
 def _notes() -> Iterator[None]:
     with warnings.catch_warnings():
-        # In one line, and without the place in our code that Python would add.
+        # One line, without the source location that Python adds.
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"Note: {message}", err=True)
         yield
 

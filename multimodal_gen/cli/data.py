@@ -39,9 +39,10 @@ from multimodal_gen.loaders import (
 )
 from multimodal_gen.spec import mask_names
 
-# Changes that leave most captions true; of words for sides, `table_notes.py` gives a note.
+# Changes under which most captions stay true; `table_notes.py` warns of words for sides.
 AUGMENT = (RandomFlip("horizontal"), RandomTranslation(0.05, 0.05))
-# Geometry that a photo could have, and light; never the hue, as captions and labels name colours.
+# Geometry and light as they vary between photos, but never the hue, because captions and labels
+# name colours.
 STRONG_AUGMENT = (
     RandomFlip("horizontal"),
     RandomTranslation(0.1, 0.1),
@@ -52,7 +53,8 @@ STRONG_AUGMENT = (
     RandomSaturation(0.3),
 )
 _AUGMENTS: dict[str, tuple[Any, ...]] = {"none": (), "default": AUGMENT, "strong": STRONG_AUGMENT}
-# What `metrics.json` calls a model on all inputs, and everything else.
+# `metrics.json` uses these keys for the model on all inputs and for details, so no input may have
+# such a name.
 _RESERVED = {"both", "all", "details"}
 
 
@@ -107,7 +109,8 @@ def picture_loader(
 def _rows_to_learn_classes(settings: DataSettings, parts: Parts) -> pd.DataFrame:
     if not parts_are_given(settings, parts):
         return pd.concat(parts)
-    # Of the training rows, validation's may have been drawn.
+    # Validation rows may have been drawn from the training rows, so both are joined before the
+    # column is read again.
     return given_parts(pd.concat(parts[:2]), settings.split or "split", settings.split_names).train
 
 

@@ -21,8 +21,8 @@ from multimodal_gen.loaders.targets.variants import Variants
 from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
 from multimodal_gen.rows.table import cells_of
 
-# Different whole numbers in a column of classes from which on they are worth a word; with fewer
-# rows than this of each, they cannot be split into three parts.
+# More different whole numbers than _MANY_NUMBERS are noted in a column of classes; with fewer than
+# _FEWEST_ROWS rows each, they cannot be split into three parts.
 _MANY_NUMBERS, _FEWEST_ROWS = 20, 3
 
 
@@ -86,7 +86,7 @@ def _way_out_of_printed(cell: str) -> str:
 def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
     different = {cell for cell in map(_hashable, cells_of(table, column)) if not is_blank(cell)}
     numbers = {_number(cell) for cell in different}
-    # Some are names, so the column does not hold numbers.
+    # Some cells are names, so the column does not hold numbers.
     if not numbers or None in numbers:
         _refuse_texts(
             [cell for cell in different if isinstance(cell, str)], len(different), table, column
@@ -159,7 +159,7 @@ def variants_note(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     (column,) = settings.label
     rows: Counter[str] = Counter()
     for cell in cells_of(table, column):
-        # What is not a class, or labels, is an error where the target is made.
+        # Cells that are no class or labels raise an error where the target is made.
         with suppress(LoadError, TypeError, ValueError):
             if settings.target == "class":
                 rows.update([] if is_blank(cell) else [cell_text(cell)])
@@ -171,13 +171,13 @@ def variants_note(table: pd.DataFrame, settings: DataSettings) -> list[str]:
 
 def _hashable(cell: Any) -> Any:
     return (
-        # A list has no hash, and its text is enough to count it.
+        # A list is not hashable, and its text is enough to count it.
         cell if isinstance(cell, str | int | float | np.generic) or is_missing(cell) else repr(cell)
     )
 
 
 def _number(cell: Any) -> float | None:
-    # To Python, True is the number 1; in a column of labels it is a class.
+    # Python treats True as the number 1; in a column of labels it is a class.
     if isinstance(cell, bool | np.bool_):
         return None
     try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-# The tables that training writes into a run's folder.
+# Names of the tables that training writes into the folder of a run.
 _RESULTS = ("predictions", "history", "failures")
-# Powers of ten, as sizes are printed (`as_text`).
+# Powers of ten, as `as_text` prints sizes.
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
@@ -86,7 +86,7 @@ def check_not_read(option: str, out: Path, table: str, run: Path | None = None) 
         raise ValueError(
             f"{option} is the table itself; choose another name. Received: {option} {out}"
         )
-    # Files that the folder, read as a table, would have the next time.
+    # If the folder is read as a table again, these files would become part of it.
     told = out.suffix == ".png" or out.stem == "metadata"
     if told and source.is_dir() and source.resolve() in out.resolve().parents:
         raise ValueError(
@@ -115,7 +115,7 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
     """The folder of a new or resumed run, from --name, --runs, --overwrite and --resume."""
     # Resolved, because the stem of "." is empty.
     name = Path(table).resolve().stem if name is None else name
-    # Otherwise a run could lie outside of --runs.
+    # A path would put the run outside --runs.
     if Path(name).name != name:
         raise ValueError(
             f"--name must be the name of a folder, without slashes. Received: --name {name}"
@@ -143,8 +143,7 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
 
 
 def _check_apart(table: Path, folder: Path) -> None:
-    # Results must not take the place of what is read, or be read as pictures of a class the next
-    # time.
+    # Results must not replace what is read, nor be read as pictures of a class next time.
     source, target = table.resolve(), folder.resolve()
     if table.exists() and target in (source, *source.parents):
         raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-# Enums instead of texts, so that --help lists the words and others are refused.
+# Enums, so that --help lists the words and others are refused.
 class TargetWord(StrEnum):
     """What --target may be."""
 

@@ -170,7 +170,7 @@ Seed = Annotated[
     typer.Option(
         "--seed",
         min=0,
-        # Keras seeds NumPy's global generator too, which takes no more.
+        # Keras seeds the global generator of NumPy too, which takes no larger number.
         max=2**32 - 1,
         metavar="N",
         help="Fixes split, order, augmentation and initial weights.",

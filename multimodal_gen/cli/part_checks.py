@@ -45,7 +45,7 @@ def warn_of_leakage(
 
     def file_of(cell: str) -> str | None:
         path = place.path_of(cell)
-        # What a URL holds would have to be fetched to be compared.
+        # URLs would have to be downloaded to be compared.
         return None if path is None or "://" in path else place.local(path)
 
     part = np.repeat(np.arange(len(parts)), [len(one) for one in parts])

@@ -22,7 +22,7 @@ SPLIT_NAMES: tuple[tuple[str, ...], ...] = (
     ("val", "valid", "validation", "dev"),
     ("test", "testing"),
 )
-# What a column of such words is called in files that others make.
+# Names that such a column has in files from elsewhere.
 _PART_COLUMNS = ("split", "subset", "partition")
 
 
@@ -100,7 +100,7 @@ def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter
     if settings.split is not None:
         return settings.split
     if not Path(settings.table).is_dir():
-        # What is an input, a label or a group does not name parts.
+        # Columns that are inputs, labels or groups do not name parts.
         used = {
             *settings.image,
             *settings.caption,
@@ -138,7 +138,7 @@ def parts_are_given(settings: DataSettings, parts: Parts) -> bool:
 
 
 def _names_parts(column: pd.Series) -> bool:
-    # Whether the cells are usual words for parts, those for training and test among them.
+    # Whether all cells are usual words for parts, including some for training and for test.
     found = {str(cell).strip().lower() for cell in column.dropna().unique()}
     return (
         found <= set().union(*SPLIT_NAMES)
@@ -162,14 +162,14 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
     check_columns(table, [column])
     if names is None:
         words = SPLIT_NAMES
-        # The usual words in any case; words of your own count to the letter.
+        # The usual words match in any case, words of your own only exactly.
         cells = pd.Series(column_texts(table[column]), table.index).str.strip().str.lower()
     else:
         if len(names) not in (2, 3):
             raise ValueError(
                 f"`split_names` must be two or three words. Received: split_names={tuple(names)}"
             )
-        # Two words are training and test, and the one in the middle of three is validation.
+        # Two words mean training and test; of three, the middle one is validation.
         words = ((names[0],), tuple(names[1:-1]), (names[-1],))
         cells = pd.Series(column_texts(table[column]), table.index)
     known = [word for group in words for word in group]

@@ -19,8 +19,8 @@ from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.errors import LoadError
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
 
-# What may stand between labels in a csv file, the first that no label contains.
-# The last one is a control character, which no name is likely to hold.
+# Separators of labels in a csv file; the first that no label contains is used. The last is a
+# control character, which is unlikely in a name.
 _SEPARATORS = ("|", ";", ",", "/", "~", "\x1f")
 
 
@@ -48,7 +48,7 @@ def scores_of(
     try:
         scores = bundle.evaluate(rows, on_error=on_error)
     except LoadError as error:
-        # With "skip", it is an error only if no row at all could be loaded.
+        # With "skip" this happens only if no row could be loaded.
         raise lost_all(error, len(rows), folder) if on_error == "skip" else error from None
     counts = {"left_out": int(scores["left_out"])} if "left_out" in scores else {}
     return {"rows": len(rows) - counts.get("left_out", 0), **scores, **counts}
@@ -73,7 +73,7 @@ def predict_to_file(
     try:
         predictions = bundle.predict(rows)
     except LoadError as error:
-        # It is one only where no row could be loaded.
+        # `predict` raises it only if no row could be loaded.
         raise lost_all(error, len(rows), folder) from None
     lost = int(predictions.iloc[:, 0].isna().sum())
     frame = with_inputs(with_index(predictions), rows, bundle)
@@ -97,11 +97,11 @@ def predict_to_file(
 
 
 def _write_lines(frame: pd.DataFrame, out: Path) -> None:
-    # Not by pandas, which rounds to 10 decimals: of small probabilities nothing would be left.
+    # Not by pandas, whose JSON rounds to 10 decimals and would lose small probabilities.
     columns = []
     for place in range(frame.shape[1]):
         column = frame.iloc[:, place]
-        # JSON has no dates, so they are written as text.
+        # JSON has no dates, so they become text.
         cells = column_texts(column) if column.dtype.kind in "mM" else column.tolist()
         columns.append([None if is_missing(cell) else finite(cell) for cell in cells])
     names = list(map(str, frame.columns))
@@ -121,7 +121,7 @@ def _as_json(value: Any) -> Any:
 
 def with_index(predictions: pd.DataFrame) -> pd.DataFrame:
     """Predictions with the table's index as their first column, for files that keep no index."""
-    # Raw outputs have numbers for names, and classes may be numbers too.
+    # The columns of raw outputs are numbers, and so may classes be.
     frame = predictions.rename(columns=str)
     frame.insert(0, "row" if "row" not in frame else "row_index", frame.index)
     return frame
@@ -162,14 +162,14 @@ def with_inputs(frame: pd.DataFrame, table: pd.DataFrame, bundle: Bundle) -> pd.
 
 
 def _writable(column: pd.Series) -> Any:
-    # Cells that any kind of file can hold, or None.
+    # Returns cells that every kind of file can hold, or None.
     if column.dtype.kind in "iufbmM":
         return column.to_numpy()
     try:
         texts = column_texts(column)
     except TypeError:
         return None
-    # Half a character, as in names of files of another encoding, is none in UTF-8.
+    # Lone surrogates, as in names of files in another encoding, have no UTF-8.
     return [
         text if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
         for text in texts

@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-# Columns of a terminal that the bar, the time left and the blanks between them need.
+# Terminal columns for the bar, the time left and the spaces between.
 _BAR = 24
 
 
@@ -32,7 +32,7 @@ class ProgressReporter:
     def say(self, line: str) -> None:
         """Print one line unchanged."""
         self.console.print(
-            # Brackets in a path are not markup, and in a file a line stays one line.
+            # Brackets in a path are not markup, and in a file lines are not wrapped.
             line,
             markup=False,
             highlight=False,
@@ -53,7 +53,7 @@ class ProgressReporter:
                 TimeRemainingColumn(),
                 TextColumn("left"),
                 console=self.console,
-                # It leaves no trace: what was said stays.
+                # Removes the bar at the end; the printed lines stay.
                 transient=True,
                 expand=True,
             )
@@ -78,16 +78,16 @@ class ProgressReporter:
         values = [f"{text} {logs[name]:.3f}" for name, text in _watched(logs).items()]
         if self.bar is not None:
             words = [f"{self.title} epoch {min(number + 1, self.epochs)}/{self.epochs}", *values]
-            # In a narrow terminal the losses go first.
+            # In a narrow terminal losses are dropped first.
             while len(words) > 1 and len("  ".join(words)) + _BAR > self.console.width:
                 words.pop(1)
             self.bar.update(self.task, description="  ".join(words))
             return
         now = time.perf_counter()
         if self.first_epoch is None:
-            # A resumed run begins later, and has not spent time on the epochs before.
+            # A resumed run starts at a later epoch and has spent no time on the earlier ones.
             self.first_epoch = number
-        # The first step compiles the model, which the epochs to come need not.
+        # Not counted: the first step compiles the model, which later epochs need not do.
         steady = now - (self.first_step or self.started)
         left = steady / (number - self.first_epoch + 1) * (self.epochs - number)
         place = f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}"
@@ -109,9 +109,8 @@ class ProgressReporter:
 
 
 def _watched(logs: dict[str, float]) -> dict[str, str]:
-    # Of the figures of an epoch those to show, and what they are called. The loss that training
-    # minimises may hold more than validation's, so where the part that both have is known, that is
-    # shown.
+    # Chooses the values to show and their titles. The training loss may have terms that the
+    # validation loss lacks, so the common part is shown if it is known.
     loss = "prediction_loss" if "prediction_loss" in logs else "loss"
     names = {loss: "loss", "val_loss": "val loss", "val_accuracy": "val accuracy"}
     return {name: text for name, text in names.items() if name in logs}

@@ -19,7 +19,7 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.loaders.targets.base import Target
 
-# Rows that are written for a trial; a picture of predictions shows no more.
+# Number of rows for the trial, as many as a picture of predictions shows.
 _ROWS = 12
 
 
@@ -31,7 +31,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
         OSError: If not, or if it is a file.
     """
     place = Path(folder).absolute()
-    # The folder may be made later, in the nearest one that there is.
+    # The folder may not exist yet, so its nearest existing parent is tested.
     while not place.exists():
         place = place.parent
     if not place.is_dir():
@@ -40,7 +40,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
             f"folder={os.fspath(folder)!r}"
         )
     with tempfile.TemporaryFile(dir=place) as file:
-        # A full disk lets files be made, and refuses only what is written.
+        # On a full disk a file can be created but not written.
         file.write(b"\0" * 4096)
 
 
@@ -90,8 +90,7 @@ def rehearse(
 
 
 class _Untrained(Bundle):
-    # Running the model itself would take the time to compile it, and compiling is done again for
-    # training.
+    # Constant outputs, because running the model would compile it once more than training needs.
     def _outputs(self, sequence: Any, verbose: int) -> Any:
         return np.full(
             (len(sequence.table), *self.model.output_shape[1:]),

@@ -34,7 +34,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
     """
     target = bundle.target
     assert isinstance(target, Target)
-    # First, as all else can be made of it again.
+    # The bundle comes first, because everything else can be made from it again.
     bundle.save(folder)
     frame = pd.DataFrame({"epoch": [epoch + 1 for epoch in history.epoch], **history.history})
     frame.to_csv(folder / "history.csv", index=False)
@@ -43,7 +43,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
     frame, _ = with_joined_labels(with_inputs(with_index(predictions), test, bundle), target)
     for place, column in enumerate(columns, 1):
         name = "truth" if len(columns) == 1 else f"true_{column}"
-        # Behind the index and before what was predicted.
+        # After the index and before the predictions.
         frame.insert(place, name if name not in frame else f"true_{name}", test[column].to_numpy())
     frame.to_csv(folder / "predictions.csv", index=False)
     curves = plots.plot_history(history)
@@ -52,7 +52,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
     curves.savefig(folder / "curves.png")
     if target.one_class:
         truth = target.classes_of(cells_of(test, target.column))
-        # Rows whose class the model cannot know have no place in the picture.
+        # Leaves out rows whose class the model cannot know.
         said = predictions.iloc[:, 0].to_numpy(object)[truth >= 0]
         names = target.class_names
         classes = [names[one] for one in truth[truth >= 0]]
@@ -80,13 +80,14 @@ def remove_stale(folder: Path, target: Target, *, lost: bool, resumable: bool) -
         for file in folder.glob("state/*/state-*.npz"):
             file.unlink()
         for place in (*folder.glob("state/*/"), folder / "state"):
-            # Where somebody keeps a file of his own, the folder stays.
+            # If the user keeps files in the folder, it stays.
             with suppress(OSError):
                 place.rmdir()
 
 
 def _name_units(curves: Figure, units: str) -> None:
     for axes in curves.axes:
+        # The loss of numbers is a mean squared error; the metrics are in plain units.
         squared = "squared " if axes.get_title(loc="left") == "loss" else ""
         words = readable(f"in {squared}{units}")
         axes.set_ylabel(words, color=GREY, parse_math=False, family=fonts())
@@ -97,4 +98,6 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     them.
     """
     text = json.dumps(finite(metrics), indent=1, ensure_ascii=False)
+    # Paths from the command line may hold bytes of another encoding, which Python keeps as
+    # surrogates.
     (folder / "metrics.json").write_text(f"{text}\n", "utf-8", "surrogateescape")

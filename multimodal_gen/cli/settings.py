@@ -64,7 +64,7 @@ class DataSettings:
             )
         for option in ("image", "caption", "number", "label"):
             columns = getattr(self, option)
-            # A column given twice would be two inputs of one name.
+            # The same column twice would be two inputs of one name.
             twice = [column for column in columns if columns.count(column) > 1]
             if twice:
                 raise ValueError(
@@ -128,7 +128,7 @@ class RunSettings(DataSettings):
                 "--positive is only for --fusion match, where rows of one class belong together. "
                 f"Received: --positive {self.positive} --fusion {self.fusion}"
             )
-        # All columns of numbers together are one input.
+        # All columns of numbers form one input.
         if self.fusion != "joint" and len(self.image) + len(self.caption) + bool(self.number) == 1:
             (one,) = [name for name in ("image", "caption", "number") if getattr(self, name)]
             raise ValueError(

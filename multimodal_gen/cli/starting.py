@@ -28,8 +28,10 @@ def _start_keras() -> None:
     """
     if "keras" in sys.modules or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return
-    # Its Python part warns of models that are built one after the other, as --ablate does.
+    # The Python part of TensorFlow warns if models are built one after another, as for --ablate.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # The C++ part writes to the file descriptor itself, which replacing `sys.stderr` would not
+    # catch.
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held_back:
         stderr = os.dup(2)
@@ -42,6 +44,7 @@ def _start_keras() -> None:
             keras.utils.set_random_seed(0)
             keras.ops.zeros(())
         except BaseException:
+            # If the start fails, the lines held back may say why.
             held_back.seek(0)
             os.write(stderr, held_back.read())
             raise

@@ -25,7 +25,7 @@ def fill(
     threads: options.Threads = None,
 ) -> None:
     """Decode every picture and encode every caption before training, and list the bad ones."""
-    # `data` has it; typer needs the parameter.
+    # `data` contains it, but typer needs the parameter.
     del table
     from multimodal_gen.cli.cache import fill_from_settings
 

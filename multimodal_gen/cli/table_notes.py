@@ -18,11 +18,11 @@ from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import cells_of
 
-# Rows whose words are looked at, spread over the table.
+# How many rows are searched for words, spread over the table.
 _LOOKED_AT = 20_000
-# From how many rows on a caption says something that all of them belong to one class.
+# With this many rows per caption it is remarkable that all rows of a caption have one class.
 _ROWS_A_CAPTION = 3
-# A share of the test rows whose caption training rows have too, from which on a note says so.
+# From this share of test rows with a caption that is in training rows too, a note says so.
 _SHARED = 0.01
 
 
@@ -45,7 +45,7 @@ def notes_on(
         told = _telling(column, rows, target)
         notes += told or _in_both(column, parts, settings)
         texts = [cell if isinstance(cell, str) else None for cell in cells_of(some, column)]
-        # Where each caption has its own class, it need not hold the name.
+        # If each caption has a single class, it need not contain the name to give it away.
         notes += [] if told else hint_notes(column, texts, some, target)
         if mirrored:
             notes += side_note(column, [text for text in texts if text is not None], "captions")
@@ -55,7 +55,7 @@ def notes_on(
 
 
 def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
-    # Few captions that many rows share, and each of them with one class.
+    # Notes that there are few captions, shared by many rows, and that each has a single class.
     if not target.one_class:
         return []
     labels = np.array(class_texts(target, rows), object)
@@ -64,7 +64,7 @@ def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
     rows = rows.loc[kept]
     captions = pd.factorize(_folded(rows[column]))[0]
     classes = pd.factorize(labels[kept])[0]
-    # One number for a caption and a class, as many as there are such pairs.
+    # One number per pair of caption and class, to count the distinct pairs.
     both = np.unique(captions.astype("int64") * (int(classes.max(initial=0)) + 1) + classes)
     count = int(captions.max(initial=-1)) + 1
     if not count or len(both) > count or count * _ROWS_A_CAPTION > len(rows):
@@ -81,7 +81,7 @@ def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
     shared, rows = int(test.isin(train.unique()).sum()), len(parts.test)
     if not shared or shared / rows < _SHARED:
         return []
-    # Where the parts are given, --group would only draw the validation rows.
+    # If the table names the parts, --group would affect only the validation rows.
     way_out = (
         ""
         if parts_are_given(settings, parts)
@@ -94,6 +94,6 @@ def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
 
 
 def _folded(texts: pd.Series) -> pd.Series:
-    # Of the rows that have a caption: an empty one is none.
+    # Only of rows with a caption; an empty text is none.
     folded = texts.dropna().astype(str).str.strip().str.casefold()
     return folded[folded != ""]

@@ -17,7 +17,8 @@ from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.variants import LabelWarning
 from multimodal_gen.rows.cells import cell_text
 
-# The scores of each kind that tables show; `metrics.json` has the first one at its top.
+# The scores that tables show for each kind of target; the first one is at the top of
+# `metrics.json`.
 _SHOWN = {
     "class": ("balanced_accuracy", "accuracy"),
     "number": ("r2", "mean_absolute_error"),
@@ -60,6 +61,7 @@ def class_called(text: str, target: Target) -> Any:
     """
     names = getattr(target, "class_names", ())
     for name in names:
+        # The command line gives texts, while classes may be numbers.
         if cell_text(name) == text:
             return name
     raise ValueError(

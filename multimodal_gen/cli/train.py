@@ -39,13 +39,13 @@ from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.sequence.resume import ResumeTraining
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
-# Seconds after which a picture that is still being read is given up: nobody looks at a command line
-# all night.
+# After this many seconds the reading of a picture is given up, because a run may go on unattended
+# overnight.
 _READ_TIMEOUT = 300.0
 
 
 class _Watch(keras.callbacks.Callback):
-    # Tells a reporter what `fit` does.
+    # Reports the progress of `fit`.
     def __init__(self, reporter: Reporter, title: str) -> None:
         super().__init__()
         self.reporter, self.title = reporter, title
@@ -71,7 +71,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         else under "details". The main score is balanced accuracy for a class, R2 for a number, and
         mean average precision for labels.
     """
-    # First of all: nothing should be read for results that have no place.
+    # First, so that nothing is read in vain if the results cannot be written.
     check_folder(settings.folder)
     parts = read_parts(settings, reporter)
     given = parts_are_given(settings, parts)
@@ -105,7 +105,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         if name == main:
             write_results(Path(settings.folder), bundle, history, parts.test)
             remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume)
-        # After each model, so that a run that is stopped keeps what it has.
+        # After each model, so that a stopped run keeps the finished ones.
         metrics = _metrics(settings, parts, target, scores)
         write_metrics(Path(settings.folder), metrics)
         reporter.finish(name)
@@ -147,7 +147,7 @@ def _readable(
     target: Target,
     reporter: Reporter,
 ) -> Parts:
-    # A bad cell is to be known now, and not when the test part comes up after a quarter of an hour.
+    # Finds bad cells now and not when the test part is read, perhaps a quarter of an hour later.
     started = time.perf_counter()
     train_data = MultimodalSequence(
         parts.train,
@@ -156,7 +156,7 @@ def _readable(
         batch_size=64,
         cache=settings.cache,
         cache_limit=settings.cache_limit,
-        # Every row is read, whatever is wrong with others, so that all bad ones are known at once.
+        # Reads every row even if others are bad, so that all bad ones are reported together.
         on_error="blank",
         max_error_rate=1.0,
         read_timeout=_READ_TIMEOUT,
@@ -195,6 +195,7 @@ def _readable(
         raise LoadError(reason, index=first["index"], column=first["column"], path=first["path"])
     folder = Path(settings.folder)
     folder.mkdir(parents=True, exist_ok=True)
+    # Paths may hold bytes that are not UTF-8; they are written as they are.
     failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
     reporter.say(
         f"{lost:,} of {rows:,} rows cannot be loaded and are left out: see failures.csv "
@@ -213,7 +214,7 @@ def _train(
     target: Target,
     reporter: Reporter,
 ) -> tuple[Bundle, keras.callbacks.History]:
-    # For first weights and dropout; the data has random streams of its own.
+    # For initial weights and dropout; the data has its own random streams.
     keras.utils.set_random_seed(settings.seed)
     train_data = MultimodalSequence(
         parts.train,
@@ -226,8 +227,7 @@ def _train(
         cache_limit=settings.cache_limit,
         read_timeout=_READ_TIMEOUT,
     )
-    # How inputs are joined means nothing to the single ones of --ablate, and "match" would refuse
-    # them.
+    # A fusion needs several inputs: for the single ones of --ablate "match" would raise an error.
     fusion = settings.fusion if len(inputs) > 1 else "joint"
     positive = None
     if fusion == "match" and settings.positive is not None:
@@ -239,7 +239,7 @@ def _train(
         positive=positive,
         branches=branches_for(inputs, len(parts.train)),
     )
-    # Only of the model whose results are written.
+    # Only for the model whose results are written.
     if name not in inputs or len(inputs) == 1:
         rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
     reporter.say(f"Training on {name}: {fusion} model of {model.count_params():,} parameters")
@@ -247,7 +247,8 @@ def _train(
     if settings.resume:
         callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
     validation = train_data.for_evaluation(parts.validation)
-    # The loss of a joint model has terms of its heads while it trains, and none on validation rows.
+    # The training loss of a joint model has terms of its heads that the validation loss lacks, so
+    # the common part is measured too.
     own = keras.metrics.MeanMetricWrapper(target.loss.call, name="prediction_loss")
     history = fit_with_recipe(
         model,
@@ -257,7 +258,7 @@ def _train(
         epochs=settings.epochs,
         metrics=[own],
         callbacks=callbacks,
-        # The reporter shows how it goes.
+        # The reporter shows the progress instead.
         verbose=0,
     )
     reporter.end()
@@ -280,7 +281,7 @@ def _say_kept(
     parts: Parts,
     reporter: Reporter,
 ) -> None:
-    # Not of the history: what is kept has had its heads weighed since.
+    # Not from the history, because the heads of the kept model have been weighted since.
     scores = bundle.evaluate(parts.validation)
     names = [
         name

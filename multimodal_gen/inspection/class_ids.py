@@ -12,8 +12,8 @@ import numpy as np
 
 from multimodal_gen.inspection.layout import GREY, Card
 
-# Pictures of one channel with only values below this are masks, or so dark that they show nothing.
-# 255 is what many data sets have where there is no class.
+# Pictures of one channel with only values below _MOST_IDS are masks, or too dark to show anything.
+# 255 is the id that many data sets use for no class.
 _MOST_IDS, _NO_CLASS = 64, 255
 _FEW = 8
 
@@ -82,8 +82,8 @@ def _values(picture: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _palette() -> np.ndarray:
-    # 0 is black, 255 white, and every step between turns the hue by the golden angle, so that no
-    # two ids near each other look alike.
+    # 0 is black and 255 white; in between each step turns the hue by the golden angle, so that
+    # neighbouring ids look different.
     colours = np.zeros((256, 3), "uint8")
     for value in range(1, _NO_CLASS):
         bright = (1.0, 0.75, 0.55)[value % 3]

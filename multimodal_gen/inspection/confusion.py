@@ -26,7 +26,7 @@ from multimodal_gen.inspection.letters import NO_FONT, fonts, lacks_letters
 from multimodal_gen.rows.cells import cell_text
 
 _HEADING = "Counts; colour and the column on the right: share of the true class"
-# Up to how many classes: the size of the font in points, and the least side of a cell.
+# Up to this many classes: the font size in points and the least side of a cell in inches.
 _SIZES = ((6, 10.0, 0.72), (14, 9.0, 0.5))
 _SMALLEST = (7.5, 0.34)
 
@@ -51,7 +51,7 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
         )
     counts = np.zeros((len(names), len(names)), "int64")
     np.add.at(counts, (rows, guesses), 1)
-    # A class without rows has shares of 0 instead of NaN.
+    # At least 1, so that a class without rows has shares of 0 and not NaN.
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     frame = _Frame.around(names, int(counts.max()))
     figure = Picture(frame.width, frame.height)
@@ -72,7 +72,7 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
 
 @dataclass(frozen=True)
 class _Frame:
-    # Where everything goes. `side` and `below` are the room for names on the left and beneath.
+    # The layout. `side` and `below` are the room for names on the left and at the bottom.
     labels: list[str]
     size: float
     cell: float
@@ -106,7 +106,7 @@ class _Frame:
 
 def _write_numbers(axes: Any, counts: np.ndarray, share: np.ndarray, frame: _Frame) -> None:
     for row, column in zip(*np.nonzero(counts), strict=True):
-        # On dark blue, black numbers cannot be read.
+        # Black numbers cannot be read on dark blue.
         colour = "white" if share[row, column] > 0.55 else INK
         text, style = f"{counts[row, column]}", {"ha": "center", "va": "center", "color": colour}
         axes.text(column, row, text, fontsize=frame.size, **style)
@@ -141,10 +141,11 @@ def _write_titles(figure: Figure, frame: _Frame) -> None:
 def _positions(values: Any, names: Sequence[Any], argument: str) -> np.ndarray:
     values = list(values)
     by_text = {cell_text(name): position for position, name in enumerate(names)}
-    # A missing value and a list have no text, and are no class.
+    # A missing value or a list has no text and is no class.
     with suppress(KeyError, TypeError):
         return np.array([by_text[cell_text(value)] for value in values], "int64")
-    # Positions only if some value is not a class: classes may be numbers too.
+    # Reads values as positions only if some value is not a class, because class names may be
+    # numbers too.
     known = {position: position for position in range(len(names))}
     for value in values:
         if value not in known:

@@ -39,7 +39,7 @@ class Picture(Figure):
 
     def __init__(self, width: float, height: float, layout: Any = None) -> None:
         super().__init__(figsize=(width, height), dpi=_DPI, facecolor="white", layout=layout)
-        # pyplot would give it a canvas, and keep every figure in memory until it is closed.
+        # Not by pyplot, which keeps every figure in memory until it is closed.
         FigureCanvasAgg(self)
 
     def place(self, left: float, top: float) -> tuple[float, float]:
@@ -76,8 +76,8 @@ class Card:
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Width of one line in inches."""
     font = font_manager.FontProperties(family=fonts(), size=size, weight=weight)
-    # Letters have slightly other widths at other resolutions; this is the one of the figures, and a
-    # little to spare.
+    # Letter widths differ slightly between resolutions; this measures at that of the figures, with
+    # a small margin.
     return 1.03 * _renderer().get_text_width_height_descent(text, font, False)[0] / _DPI
 
 
@@ -105,7 +105,8 @@ def wrap(text: Any, width: float, size: float, weight: str = "normal") -> list[s
     return lines
 
 
-# Of a card, in inches: margins, the gap between cards, the side of a picture, the height of a line.
+# In inches: the margin of a card, the gap between cards, the side of a picture, the height of a
+# line.
 _PAD, _GAP, _SIDE, _LINE = 0.1, 0.14, 2.0, 0.165
 _SIZE = 9.0  # of its texts, in points
 _TEXT_WIDTH = 4.2  # where no card has a picture
@@ -140,7 +141,7 @@ def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
 
 @dataclass(frozen=True)
 class _Measured:
-    # A card with its texts broken into lines, and the height of its pictures.
+    # A card with its texts split into lines, and the height of its pictures.
     card: Card
     lines: list[tuple[str, str, str]]
     tall: float
@@ -166,7 +167,7 @@ class _Measured:
         return self._above_text + _LINE * len(self.lines) + 2 * _PAD
 
     def draw(self, figure: Picture, left: float, top: float, inner: float, height: float) -> None:
-        # `left` and `top` in inches from the figure's upper left corner.
+        # `left` and `top` are in inches from the upper left corner of the figure.
         width = inner + 2 * _PAD
         frame = Rectangle(
             figure.place(left, top + height),
@@ -182,7 +183,7 @@ class _Measured:
             corner = figure.place(left + _PAD + _SIDE * number + 0.02, top + _PAD + self.tall)
             axes = figure.add_axes((*corner, *figure.share(_SIDE - 0.04, self.tall)))
             axes.imshow(image, vmin=0, vmax=255)
-            # Pictures of different heights begin on one line.
+            # Aligns pictures of different heights at the top.
             axes.set_anchor("N")
             axes.set_axis_off()
         first = top + _PAD + self._above_text + 0.125
@@ -212,7 +213,7 @@ def fitting_labels(names: Sequence[Any], size: float, room: float) -> tuple[list
         The names, with line breaks, and the width of the widest line.
     """
     allowed, width = max(1, int(room / (size * 1.25 / 72))), 1.0
-    # A name of a page would take a minute, and a picture that is nothing but names.
+    # A name as long as a page would take a minute to lay out and leave no room for anything else.
     names = [
         text if len(text) <= _MOST_OF_A_NAME else f"{text[:_MOST_OF_A_NAME]}…"
         for text in map(readable, names)

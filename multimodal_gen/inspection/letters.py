@@ -22,7 +22,7 @@ NO_FONT = (
 _MOST_CHARACTERS = 600
 _MOST_POINTS = 12
 _FIRST = "DejaVu Sans"
-# Families that are preferred where several fonts have a letter: with many scripts, and made for
+# Preferred families if several fonts have a letter: those for many scripts, and those made for
 # screens.
 _PREFERRED = (
     "Noto Sans CJK JP",
@@ -41,7 +41,7 @@ _PREFERRED = (
     "Apple SD Gothic Neo",
     "Arial Unicode MS",
 )
-# Fonts that have a box or nothing for every letter, or only coloured bitmaps.
+# Fonts that show a box or nothing for every letter, or have only coloured bitmaps.
 _USELESS = ("LastResort", "Last Resort", "Adobe Blank", "AND-Regular", "Emoji")
 
 
@@ -52,13 +52,13 @@ def fonts() -> list[str]:
     return [_FIRST, *(family for family in _others() if family in _needed)]
 
 
-# Families other than the first one: in which a letter was found, and in which one was looked for.
+# Families other than the first: those in which a letter was found, and those that were searched.
 _needed: set[str] = set()
 _tried: set[str] = set()
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
-    # matplotlib logs a warning for every family that has no bold font, which is no news here.
+    # matplotlib logs a warning for every family without a bold font, which does not matter here.
     about = record.args if isinstance(record.args, tuple) else ()
     return "font weight" not in str(record.msg) or _tried.isdisjoint(map(str, about))
 
@@ -68,8 +68,8 @@ logging.getLogger("matplotlib.font_manager").addFilter(_is_wanted)
 
 @functools.cache
 def _others() -> list[str]:
-    # All families of the machine. matplotlib remembers which fonts there were when it first ran, so
-    # those that were installed since are added.
+    # All families on this machine. matplotlib remembers the fonts of its first run, so later ones
+    # are added.
     manager = font_manager.fontManager
     known = {font.fname for font in manager.ttflist}
     for file in font_manager.findSystemFonts():
@@ -77,7 +77,7 @@ def _others() -> list[str]:
             try:
                 manager.addfont(file)
             except Exception:
-                # matplotlib cannot draw with it, such as one of coloured bitmaps.
+                # matplotlib cannot draw with some fonts, such as those of coloured bitmaps.
                 continue
     names = set(manager.get_font_names()) - {_FIRST}
     ranks = {name: place for place, name in enumerate(_PREFERRED)}

@@ -121,7 +121,7 @@ def plot_predictions(
     if only_wrong:
         chosen = chosen[:count]
     else:
-        # The middles of `count` equal stretches: spread over the table, and each row once.
+        # The middles of `count` equal ranges: spread over the table, and no row twice.
         chosen = chosen[((np.arange(count) + 0.5) * len(chosen) / max(count, 1)).astype("int64")]
     cards = []
     if count:
@@ -174,13 +174,13 @@ def plot_history(history: Any) -> Figure:
         raise ValueError(
             f"`history` must hold at least one epoch and one metric. Received: {sorted(curves)}"
         )
-    # The loss first, the others as Keras has them.
+    # The loss comes first, the others in the order of Keras.
     names.sort(key=lambda name: name != "loss")
     if epochs is None:
         epochs = np.arange(1, len(curves[names[0]]) + 1)
     marked, word = getattr(history, "best_epoch", None), "kept epoch"
     least = next((name for name in ("val_loss", "loss") if name in curves), None)
-    # A diverged training has no epoch to mark.
+    # Training that diverged has no best epoch.
     if marked is None and least is not None and np.isfinite(curves[least]).any():
         marked = int(np.nanargmin(curves[least]))
         word = f"least {'validation ' if least == 'val_loss' else ''}loss, epoch"
@@ -207,7 +207,7 @@ def _draw_curves(axes: Any, curves: Mapping[str, np.ndarray], name: str, epochs:
     font: dict[str, Any] = {"parse_math": False, "family": fonts(), "fontsize": 11}
     axes.set_title(title, color=INK, loc="left", **font)
     axes.set_xlabel("epoch", color=GREY)
-    # A single epoch would have no width.
+    # With a single epoch the axis would have no width.
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.spines[["top", "right"]].set_visible(False)
@@ -215,7 +215,7 @@ def _draw_curves(axes: Any, curves: Mapping[str, np.ndarray], name: str, epochs:
 
 
 def _check_sequence(sequence: Any) -> None:
-    # Only here, as the other pictures need no Keras.
+    # Imported here, because the other pictures do not need Keras.
     from multimodal_gen.sequence.sequence import MultimodalSequence
 
     if not isinstance(sequence, MultimodalSequence):
@@ -227,7 +227,7 @@ def _check_sequence(sequence: Any) -> None:
 
 
 def _named(loaders: Mapping[str, Loader], inputs: Any) -> dict[str, np.ndarray]:
-    # Whatever `inputs_as` made of them.
+    # Undoes `inputs_as`, which may have made a list or tuple of the dict.
     if isinstance(inputs, Mapping):
         return dict(inputs)
     return dict(

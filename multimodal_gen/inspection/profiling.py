@@ -120,7 +120,7 @@ def profile(
     with watch.running():
         started = time.perf_counter()
         samples = 0
-        # A copy, as a pass moves a sequence on to the next epoch.
+        # A copy, because iterating moves a sequence to its next epoch.
         for position, batch in enumerate(itertools.islice(copy.copy(sequence), count)):
             samples += len(sequence.rows(position))
             if step is not None:
@@ -129,7 +129,7 @@ def profile(
         elapsed = time.perf_counter() - started
     milliseconds = {name: 1000 * watch.seconds[name] / samples for name in _ordered(watch)}
     stages = pd.DataFrame({"milliseconds": milliseconds})
-    # Waiting and steps are the time of the reader, the others that of threads beside it.
+    # Waiting and steps are time of this thread; the other stages are time of reading threads.
     stages["share"] = (
         stages["milliseconds"]
         / stages["milliseconds"].drop(["wait", "step"], errors="ignore").sum()
@@ -142,7 +142,7 @@ def profile(
 
 
 def _advice(sequence: MultimodalSequence) -> dict[str, str]:
-    # Nothing that is done already.
+    # Leaves out advice that is followed already.
     assembly, advice = sequence.assembly, dict(_STAGES)
     if any(one.get_config().get("decoder") == "turbo" for one in assembly.inputs.values()):
         for stage in ("decode", "resize"):

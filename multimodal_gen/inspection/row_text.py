@@ -88,7 +88,7 @@ def _add_caption(card: Card, text: str) -> None:
 
 
 def _said(words: Mapping[str, str], name: str = "") -> str:
-    # A name of the input or target stands in for the only title, and before several.
+    # The name of the input or target replaces a single title and precedes several.
     if name and len(words) == 1:
         return _titled(name, *words.values())
     return _titled(name, ", ".join(_titled(*one) for one in words.items()))

@@ -67,7 +67,7 @@ def verdicts_on(target: Any, table: pd.DataFrame, predictions: pd.DataFrame) -> 
             raise refusal
         try:
             judgement = target.judge(cells_of(table, target.column), predictions)
-        # A target asks for its own columns, so these are predictions of another one.
+        # The target looks up its own columns, so these predictions are from another target.
         except KeyError:
             raise refusal from None
     if judgement is None:
@@ -75,7 +75,7 @@ def verdicts_on(target: Any, table: pd.DataFrame, predictions: pd.DataFrame) -> 
             "`sequence` must have a target that judges predictions, such as ClassLabel, "
             f"NumericTarget or MultiLabel. Received: target={target!r}"
         )
-    # Numbers are never quite right, so all rows are ordered by their error.
+    # Predicted numbers are never exactly right, so all rows are ranked by their error.
     wrong = np.ones(len(table), bool) if judgement.right is None else ~judgement.right
     kind = (
         "rows, the largest error first"

@@ -11,25 +11,26 @@ from __future__ import annotations
 
 import numpy as np
 
-# How often a picture is moved towards the other.
+# How many times a picture is moved towards the other.
 _STEPS, _FEW_STEPS = 2, 1
 _FURTHEST = 0.2
 _SATURATED = 248.0
 _GAINS = (0.5, 2.0)
 _COLOUR = 0.35
-# What is left over between pictures that may be copies, and the share of details in common.
+# For possible copies: the most that may be left unexplained, and the least share of details in
+# common.
 _MOST_LEFT, _LEAST_DETAIL = 0.25, 0.79
-# And between pictures that are copies for sure.
+# The same for certain copies.
 _LITTLE_LEFT, _MUCH_DETAIL = 0.18, 0.95
-# Weights of a logistic regression that tells altered copies of fashion photos (60 x 80 pixels;
+# Weights of a logistic regression that separates altered copies of fashion photos (60 x 80 pixels;
 # encoded again, scaled by 0.7 to 1.6, brightened or darkened by up to 20 %, cropped by up to 5 %)
-# from the likest other photos.
+# from the most similar other photos.
 _OF_DETAIL, _OF_LEFT, _OF_USUAL, _LEAST_SCORE = 15.3, -2.6, 2.25, 16.4
 _MOST_USUAL = 1.5
-# And what may be left of colours, as a deviation of [0, 1]: one product in two colours is otherwise
-# the same.
+# How far colours may differ, as a deviation in [0, 1]: one product in two colours is the same in
+# everything else.
 _MOST_TINT = 0.0155
-# Where nothing else is like a picture, so much nearer than the others is enough.
+# If nothing else is like a picture, it is enough to be this much nearer than the others.
 _ALONE, _NEARER = 0.5, 0.22
 _CHUNK = 500
 
@@ -101,8 +102,8 @@ def _best(
 def _compared(
     sources: np.ndarray, copies: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # What is left over where it is least, and there the share of details in common, and what is
-    # left of colours.
+    # Returns the least that is left unexplained in any step, with the share of details in common
+    # and what is left of colours in that step.
     pairs, side = sources.shape[:2]
     across = np.linspace(-1, 1, side, dtype="float32")
     moves = np.zeros((pairs, 4), "float32")
@@ -130,8 +131,8 @@ def _compared(
 
 
 def _details(pictures: np.ndarray) -> np.ndarray:
-    # What a pixel differs by from those around it, in units of how much they differ: so that
-    # stitches count like edges.
+    # The difference of a pixel from those around it, divided by how much they vary, so that
+    # stitches count as much as edges.
     grey = (pictures[..., 0] + pictures[..., 1] + pictures[..., 2]) / 3
     fine = grey - _blurred(grey)
     details: np.ndarray = fine / (np.sqrt(_blurred(fine * fine)) + 2)
@@ -159,7 +160,7 @@ def _correlation(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
 def _fitted(
     causes: np.ndarray, effects: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    # Least squares, a little drawn to zero, so that pictures of one colour have a solution.
+    # Least squares with a slight pull to zero, so that pictures of a single colour have a solution.
     turned = (
         causes.transpose(0, 2, 1)
         if weights is None
@@ -171,8 +172,8 @@ def _fitted(
 
 
 def _moved(pictures: np.ndarray, moves: np.ndarray, across: np.ndarray) -> np.ndarray:
-    # Bilinear samples at places that are shifted by the first two of `moves` and zoomed by the
-    # others.
+    # Samples bilinearly at positions shifted by the first two of `moves` and zoomed by the other
+    # two.
     pairs, side = pictures.shape[:2]
     column, row = (
         np.clip(
@@ -194,23 +195,23 @@ def _moved(pictures: np.ndarray, moves: np.ndarray, across: np.ndarray) -> np.nd
 def _unexplained(moved: np.ndarray, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     pairs = len(moved)
     x, y = moved.reshape(pairs, -1) / 255, copies.reshape(pairs, -1) / 255
-    # What was brightened beyond white says nothing of by how much.
+    # Saturated pixels do not show by how much they were brightened.
     counts = (y < _SATURATED / 255).astype("float32")
     tone = _fitted(np.stack([x, np.ones_like(x)], -1), y, counts)
     expected = np.clip(x * tone[:, :1] + tone[:, 1:], 0, 1)
     rest = y - expected
     spread = y.var(axis=1)
-    # Colours: brown and black leather have nearly the same light and shade.
+    # Colours count too: brown and black leather have nearly the same light and shade.
     colours = _tint(rest)
     by_colour = colours / (_tint(y) + 0.02**2)
     left = np.sqrt(np.maximum((rest**2).mean(axis=1) / (spread + 0.01**2), _COLOUR * by_colour))
-    # Black made white is another thing, and not another exposure.
+    # A change from black to white means another thing, not another exposure.
     left[(tone[:, 0] < _GAINS[0]) | (tone[:, 0] > _GAINS[1])] = np.inf
     return left, np.sqrt(colours)
 
 
 def _tint(values: np.ndarray) -> np.ndarray:
-    # The power of what the three colours of a pixel differ by.
+    # The mean squared difference between the colours of a pixel.
     colour = values.reshape(len(values), -1, 3)
     red, green, blue = colour[..., 0], colour[..., 1], colour[..., 2]
     power: np.ndarray = ((red - green) ** 2 + (green - blue) ** 2 + (blue - red) ** 2).mean(

@@ -16,8 +16,8 @@ from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.neighbours import nearest
 
 _NEIGHBOURS = 8
-# What a pair may have left over before it is moved into place, and over what the fifth of the
-# neighbours has.
+# Pairs are looked at if less than _MOST_LEFT is left unexplained before moving them into place, and
+# less than _MOST_OF_FIFTH of what is left for neighbour 5.
 _MOST_LEFT, _MOST_OF_FIFTH = 0.4, 0.75
 _CHUNK, _FEW = 500, 100
 _MOST_COMPARED = 1000
@@ -89,7 +89,7 @@ def alike_pictures(
     exact = contents_of(records, counted)
     if not len(rows):
         return Alike(column, exact, exact)
-    # One row per content: equal files need no comparison.
+    # One row per content, because equal files need no comparison.
     _, first = np.unique(exact[rows], return_index=True)
     chosen = rows[first]
     pairs = _copies(lambda place: read(int(chosen[place])), records, places[chosen], threads)
@@ -118,7 +118,7 @@ def contents_of(records: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _copies(
     read: Callable[[int], np.ndarray], records: np.ndarray, places: np.ndarray, threads: int
 ) -> np.ndarray:
-    # Pairs of positions in `places` whose pictures are copies of one another.
+    # Returns pairs of positions in `places` whose pictures are copies.
     if len(places) < 2:
         return np.zeros((0, 2), "int64")
     bits = np.ascontiguousarray(np.asarray(records["bits"])[places])
@@ -127,7 +127,7 @@ def _copies(
     left = np.full(found.shape, np.inf, "float32")
 
     def small(which: np.ndarray) -> np.ndarray:
-        # At a quarter of the pixels, which is enough to rule most pairs out.
+        # A quarter of the pixels is enough to rule out most pairs.
         pixels = records["pixels"][places[which]].astype("float32")
         rows = pixels[:, ::2] + pixels[:, 1::2]
         halved: np.ndarray = (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
@@ -141,12 +141,12 @@ def _copies(
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(measure, range(0, count, _CHUNK)))
     fifth = np.sort(left, axis=1)[:, min(5, found.shape[1] - 1)]
-    # With fewer neighbours: what unlike pictures differ by.
+    # With fewer neighbours there is no such value; 1.0 is typical of different pictures.
     fifth[~np.isfinite(fifth)] = 1.0
     row, place = np.nonzero(
         left < np.minimum(_MOST_LEFT, _MOST_OF_FIFTH * np.maximum(fifth[:, None], 0.0))
     )
-    # Each pair once, whichever of the two found the other.
+    # Keeps each pair once, whichever of the two found the other.
     pairs = np.unique(np.sort(np.stack([row, found[row, place]], axis=1), axis=1), axis=0)
 
     def looked_at(start: int) -> np.ndarray:
@@ -157,7 +157,7 @@ def _copies(
         return likely.astype("int64") + certain
 
     def confirmed(start: int) -> np.ndarray:
-        # Only these are read again, larger than they are kept.
+        # Only doubtful pairs are read again, at a larger size than their records hold.
         ones, others = doubtful[start : start + _FEW].T
         usual = np.minimum(fifth[ones], fifth[others])
         one, other = (np.stack([read(int(place)) for place in which]) for which in (ones, others))
@@ -210,7 +210,7 @@ def describe(
                     findings.append(Finding(int(row), alike.column, kind, message))
                     break
             if across.any():
-                # The same content, if any has it, rather than content that is only alike.
+                # Prefers a row with the same content to one that is only similar.
                 other = near[across][np.argmax(same[across])]
                 like = "the same" if (same & across).any() else "nearly the same"
                 own, theirs = parts.names[parts.codes[row]], parts.names[parts.codes[other]]
@@ -231,8 +231,8 @@ def describe(
 
 
 def _compared(rows: np.ndarray, codes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    # Of a picture that a hundred thousand rows share, each is compared with some of them: among
-    # these are two of every part and one of two labels, so that nothing is missed.
+    # If very many rows share a picture, each is compared with some of them only. These include two
+    # rows of each part and one of two labels, so nothing is missed.
     if len(rows) <= _MOST_COMPARED:
         return rows
     chosen = [rows[:_MOST_COMPARED]]
@@ -270,5 +270,5 @@ def chained(cluster: np.ndarray) -> np.ndarray:
     order = np.argsort(cluster, kind="stable")
     order = order[cluster[order] >= 0]
     same = cluster[order[1:]] == cluster[order[:-1]]
-    # Each with the next one joins a cluster as well as all with all, with far fewer pairs.
+    # Linking each row to the next joins a cluster as linking all pairs does, with far fewer pairs.
     return np.stack([order[:-1][same], order[1:][same]], axis=1)

@@ -50,10 +50,10 @@ def dropped_rows(
     whole = None if contents.whole is None else contents.whole.exact
     if whole is not None and "conflicting labels" not in ignore:
         dropped |= contradictory(whole, contents.labels)
-    # By what was found, so that an ignored kind drops nothing.
+    # Taken from the findings, so that an ignored kind drops nothing.
     leaking = {one.position for one in findings if one.kind == "leakage"}
     for alike in contents.alike:
-        # By cluster, the last part that has it: test rows stay, and training rows go.
+        # For each cluster, the last part that contains it: test rows stay and training rows go.
         last = np.full(int(alike.cluster.max(initial=-1)) + 1, -1, "int64")
         there = (alike.cluster >= 0) & ~dropped
         np.maximum.at(last, alike.cluster[there], codes[there])

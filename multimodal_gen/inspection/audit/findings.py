@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-# Kind -> what it means. The order is that of the report.
+# Kind -> what it means, in the order of the report.
 KINDS = {
     "missing": "the cell has no value, or there is no such file",
     "empty file": "the file has no bytes",
@@ -30,7 +30,7 @@ KINDS = {
     "repeated caption": "a caption that many rows share and that says nothing about the class",
     "unseen label": "a label that training rows do not have",
 }
-# Rows that no model can be trained or scored on.
+# Kinds of findings that make a row unusable for training and scoring.
 UNUSABLE = frozenset(
     {"missing", "empty file", "truncated", "corrupt", "unreadable", "unseen label"}
 )

@@ -44,10 +44,10 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import cells_of, check_columns
 
-# A share of rows with a duplicate from which duplicates are the nature of the table, and no finding
-# in each row.
+# From this share of duplicated rows on, duplicates are normal for the table: they get a note, and
+# no finding per row.
 _BY_NATURE, _BY_NATURE_TEXTS, _BY_NATURE_SPELLING = 0.2, 0.05, 0.01
-# As many rows say nothing of what is common in a table.
+# So few rows do not show what is normal for the table.
 _FEW_ROWS = 20
 
 
@@ -146,7 +146,7 @@ class _Gathering:
         self.readers, self.records, self.places, self.findings = readers, records, places, findings
         self.notes: list[str] = []
         self.alike: list[Alike] = []
-        # Of each input, equal numbers for equal content.
+        # Per input: equal numbers for equal content.
         self.contents: list[np.ndarray] = []
         self.whole: Alike | None = None
         self.threads, self.progress = threads, progress
@@ -183,7 +183,7 @@ class _Gathering:
 
     def _look_at_labels(self, target: Target) -> None:
         if target.cached_by is not target:
-            # Made of what an input reads.
+            # This target is made of what an input reads.
             self.progress(len(self.rows))
             return
         self.labels, found = read_labels(self.rows, target, self.parts.codes == 0, self.progress)
@@ -225,7 +225,7 @@ class _Gathering:
 
     def _look_at_whole_rows(self) -> None:
         if all(loader.spec.kind == "vector" for loader in self.loaders):
-            # A few numbers are equal by chance.
+            # Rows of a few numbers are equal by chance.
             return
         name = ", ".join(map(name_of, self.loaders))
         self.whole = alike_rows(name, self.contents, usable_rows(len(self.rows), self.findings))
@@ -287,7 +287,7 @@ class _Gathering:
             ]
         alike = Alike(column, exact, cluster)
         self.alike.append(alike)
-        # With another picture the same words may well mean something else.
+        # With another picture, the same words may well have another class.
         labels = None if self.readers else self.labels
         self.findings += describe(
             alike, self.rows.index, self.parts, labels, self._label_of, "caption"

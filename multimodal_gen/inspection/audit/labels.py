@@ -20,7 +20,7 @@ from multimodal_gen.loaders.targets.variants import Variants
 from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
 from multimodal_gen.rows.table import cells_of
 
-# A share of captions with their own class's name from which a note says so.
+# From this share of captions that contain the name of their own class, a note says so.
 _HINTING = 0.05
 
 
@@ -46,7 +46,8 @@ def read_labels(
     cells = cells_of(table, target.column)
     for row, cell in enumerate(cells):
         try:
-            # By what a model is given: two ways to write a class are one label.
+            # Compares the arrays that a model gets, so that two ways to write a class are one
+            # label.
             array = read_at(target, cell, table.index[row])
             codes[row] = known.setdefault(array.tobytes(), len(known))
         except LoadError as error:
@@ -139,8 +140,8 @@ def hint_notes(
             continue
         said = set(map(_stem, normalised(text).split()))
         held = {name for word in said for name in by_word.get(word, ()) if names[name] <= said}
-        # The longest name says most: "black cat" instead of "cat". Without any, the best guess is
-        # the most frequent class.
+        # The longest name is the most specific: "black cat" rather than "cat". Without any, the
+        # most frequent class is the best guess.
         guess = max(held, key=lambda name: (len(names[name]), str(name)), default=most_common)
         rows, own, right = rows + 1, own + (label in held), right + (guess == label)
         holding[label] += label in held

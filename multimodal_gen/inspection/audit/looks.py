@@ -12,16 +12,18 @@ import numpy as np
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.pictures import wrong_name
 
-# A side in pixels below which there is nothing to see, and a share of the usual picture's pixels.
+# The side in pixels, and the share of the usual number of pixels, below which a picture is tiny.
 _LEAST_SIDE, _LEAST_SHARE = 8, 1 / 16
-# Pixels, and how many times the usual picture's, of which both must be exceeded.
+# A picture is huge with more than _MOST_PIXELS, or with more than _MANY_PIXELS and _MOST_SHARE
+# times the usual number.
 _MOST_PIXELS, _MANY_PIXELS, _MOST_SHARE = 64_000_000, 4_000_000, 100
-# A mode that at most this share of the pictures has is odd.
+# A mode is odd if at most this share of the pictures has it.
 _ODD = 0.1
-# Deviation of the pixels in each colour, of 255.
+# The deviation of the pixels, in the colour that varies most and on a scale of 255, below which a
+# picture is nearly blank.
 LEAST_SPREAD = 3.0
-# Of pictures of more than 8 bits: a level that the brightest of all should exceed, if they fill
-# their range.
+# The brightest pixel of all pictures with more than 8 bits should exceed this level, on a scale of
+# 255, if they use their range.
 _DARK = 64
 
 
@@ -44,7 +46,7 @@ def look_at(
     rows = np.flatnonzero(places >= 0)
     if not len(rows):
         return []
-    # Field by field, so that the pixels stay on the disk.
+    # Field by field, so that the pixels are not read from the disk.
     heights, widths, modes, formats, spreads = (
         np.asarray(records[name])[places[rows]]
         for name in ("height", "width", "mode", "format", "spread")
@@ -54,12 +56,12 @@ def look_at(
     usual_side = float(np.median(np.minimum(heights, widths)))
     smaller = (heights < size[0]) | (widths < size[1])
     tiny = (pixels < usual * _LEAST_SHARE) & smaller
-    # In a table of icons, small pictures are what it is about.
+    # In a table of icons, small pictures are normal.
     if usual_side >= 2 * _LEAST_SIDE:
         tiny |= np.minimum(heights, widths) < _LEAST_SIDE
     huge = (pixels > _MOST_PIXELS) | ((pixels > _MANY_PIXELS) & (pixels > usual * _MOST_SHARE))
     names, codes, counts = np.unique(modes, return_inverse=True, return_counts=True)
-    # Arrays have no mode, and of two equally frequent modes neither is odd.
+    # Arrays have no mode, and if two modes are equally frequent, neither is odd.
     odd = (counts <= max(1, _ODD * len(rows))) & (names != b"") & (counts < counts.max())
     findings = []
     for place in np.flatnonzero(tiny | huge | odd[codes] | (spreads < LEAST_SPREAD)):
@@ -102,12 +104,12 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
         places: For each row, the place of its record, or -1.
     """
     places = places[places >= 0]
-    # Pillow's modes of more than 8 bits: I, I;16 and the like.
+    # Modes of Pillow with more than 8 bits begin with I, such as I;16.
     wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]
     brightest = max((int(records["pixels"][place].max()) for place in wide), default=255)
     if brightest >= _DARK:
         return []
-    # The level was rounded.
+    # The level is rounded, so the true one may be up to half a step lower.
     bits = max(8, math.ceil(math.log2((brightest - 0.5) * 257 + 1))) if brightest else 8
     return [
         f"{column}: {len(wide):,} pictures have more than 8 bits, and the brightest level in them "

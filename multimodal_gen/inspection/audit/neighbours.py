@@ -31,9 +31,9 @@ def nearest(bits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     total = len(bits)
     words = np.ascontiguousarray(bits).view("uint64")
     found = np.full((total, count), -1, "int64")
-    # More bits than any hash has.
+    # Larger than any distance between hashes.
     distances = np.full((total, count), 65535, "uint16")
-    # Always the same orders, so that an audit repeats itself.
+    # A fixed seed, so that each audit of a table gives the same result.
     rng = np.random.Generator(np.random.Philox(0))
     steps = [step for one in range(1, min(_REACH, total - 1) + 1) for step in (one, -one)]
     for _ in range(_ORDERS):
@@ -53,7 +53,7 @@ def nearest(bits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _first_bits(bits: np.ndarray, order: np.ndarray) -> np.ndarray:
-    # 64 of the bits, in the order given, as one number a hash.
+    # Packs the given 64 bits, in that order, into one number per hash.
     key = np.zeros(len(bits), "uint64")
     for bit in order:
         key = (key << np.uint64(1)) | ((bits[:, bit >> 3] >> np.uint8(bit & 7)) & np.uint8(1))
@@ -69,7 +69,7 @@ def _keep_nearest(
 ) -> None:
     places = np.concatenate([found[rows], others], axis=1)
     values = np.concatenate([distances[rows], apart], axis=1)
-    # By position first, so that one that was found before stands beside itself; then by distance.
+    # Sorts by position first, so that positions found twice are adjacent; then by distance.
     order = np.argsort(places, axis=1, kind="stable")
     places, values = np.take_along_axis(places, order, 1), np.take_along_axis(values, order, 1)
     values[:, 1:][places[:, 1:] == places[:, :-1]] = 65535

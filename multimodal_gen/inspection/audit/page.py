@@ -63,7 +63,7 @@ def page(report: Audit) -> str:
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Audit</title>"
         "<meta name='viewport' content='width=device-width'>"
-        # Should anything slip through, a browser runs no script and asks nobody for anything.
+        # Even if something is not escaped, the browser runs no script and loads nothing.
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; "
         "style-src 'unsafe-inline'\">"
         f"<style>{_STYLE}</style></head><body><h1>{total}</h1>",
@@ -106,8 +106,8 @@ def _cards(view: View, found: list[Finding]) -> str:
 
 
 def _groups(view: View, found: list[Finding]) -> str:
-    # Rows that belong together side by side, each group once.
-    # Backwards, so that the first message of a row stays.
+    # Shows rows of a group side by side, each group once. Reversed, so that the first message of a
+    # row wins.
     messages = {one.position: f"{one.column}: {one.message}" for one in reversed(found)}
     shown, count = [], 0
     for rows in groups(view.clusters):
@@ -150,7 +150,7 @@ def _card(view: View, row: int, message: str) -> str:
 
 def _picture(reader: PictureReader, cell: Any) -> str:
     try:
-        # As it is shaped, not as a model is given it.
+        # In its own proportions, not as the model gets it.
         loader = reader.loader.thumbnails((_SIDE, _SIDE), pad=True) or reader.loader
         pixels = loader.draw(loader.read(cell))
     except Exception:
@@ -166,7 +166,7 @@ def _picture(reader: PictureReader, cell: Any) -> str:
 
 
 def _said(sentence: str) -> str:
-    # What messages have between backticks is code.
+    # Backticks in messages mark code.
     return re.sub("`([^`<>]+)`", r"<code>\1</code>", _safe(sentence))
 
 

@@ -68,11 +68,11 @@ def _by_column(cells: pd.Series) -> Parts:
 
     def rank(name: str) -> tuple[int, int, str]:
         word = name.strip().lower()
-        # Parts of unknown names stand after training, the largest first.
+        # Parts with unknown names come after training, the largest first.
         return known.index(word) if word in known else len(_TRAINING) - 1, -int(counts[name]), name
 
     ordered = sorted(counts.index, key=rank)
-    # No name says which part is for training, so it is the largest.
+    # If no name says which part is for training, it is the largest.
     if not any(name.strip().lower() in _TRAINING for name in ordered):
         ordered.sort(key=lambda name: (-int(counts[name]), name))
     place = {name: code for code, name in enumerate(ordered)}

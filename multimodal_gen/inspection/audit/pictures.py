@@ -23,7 +23,7 @@ from multimodal_gen.loaders.image.limits import open_image, plain_jpeg
 from multimodal_gen.loaders.image.quiet import quiet
 
 _SIDE = 64
-# Formats that go by one another's names.
+# Formats whose names are used for one another.
 _ALIKE = ({"JPEG", "MPO"}, {"PPM", "PGM", "PBM", "PNM"}, {"TIFF", "DNG"})
 
 
@@ -77,7 +77,7 @@ class PictureReader:
                 np.ascontiguousarray(cell if isinstance(cell, np.ndarray) else pixels).tobytes()
             )
         if content is not None and ends_early(content):
-            # What is missing is filled with grey by decoders, or was only the mark of the end.
+            # Decoders fill missing pixels with grey, or only the end marker is missing.
             raise UnusableError(
                 "truncated", self._error("the file ends before the picture does", cell)
             )
@@ -116,13 +116,13 @@ class PictureReader:
         try:
             path = self.loader.file_of(cell)
         except LoadError as refused:
-            # Refused as a file of this machine, but the loader may read it all the same: a URL.
+            # It is refused as a local file, but the loader may still read it if it is a URL.
             missing = refused.path is not None and not os.path.lexists(refused.path)
             try:
                 self.loader.read(cell)
             except LoadError as error:
                 raise UnusableError("missing" if missing else "unreadable", error) from error
-            # It is no file of this machine.
+            # The loader can read it, so it is not a local file.
             return None
         if path is None:
             inner = cell.get("bytes") if isinstance(cell, Mapping) else cell
@@ -144,7 +144,7 @@ class PictureReader:
         return content
 
     def _read_anyway(self, kind: str, cell: Any) -> bytes:
-        # The loader says it best.
+        # The error of the loader explains it best.
         try:
             self.loader.read(cell)
         except LoadError as error:
@@ -153,7 +153,7 @@ class PictureReader:
 
     def _look_into(self, content: bytes, cell: Any, record: np.ndarray) -> None:
         try:
-            # Whatever its size: only the header is read here.
+            # Any size is allowed, because only the header is read.
             with quiet(), open_image(content, sys.maxsize) as image:
                 record["width"], record["height"] = image.size
                 record["mode"], record["format"] = (
@@ -161,7 +161,7 @@ class PictureReader:
                     (image.format or "").encode(),
                 )
         except Exception:
-            # Reading it afterwards says what is wrong.
+            # Reading the picture later raises the proper error.
             return
 
     def _unusable(self, error: Exception, cell: Any, content: bytes | None) -> UnusableError:
@@ -169,7 +169,7 @@ class PictureReader:
             error.reason if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
         )
         kind = "corrupt" if content is not None else "unreadable"
-        # The loader's own words name the argument that would let the picture in.
+        # The message of the loader names the argument that would accept the picture.
         if "max_pixels" in reason:
             kind = "huge"
         elif "value_range" in reason:
@@ -212,7 +212,8 @@ def _hash(pixels: np.ndarray, record: np.ndarray) -> None:
     image = _small(pixels)
     record["spread"] = np.asarray(image, "float32").std(axis=(0, 1)).max()
     grey = image.convert("L")
-    # Three hashes, as different changes mislead them: by frequencies, and by edges both ways.
+    # Three hashes, because each is misled by other changes: one by frequencies, two by edges in
+    # both directions.
     hashes = (imagehash.phash(grey), imagehash.dhash(grey), imagehash.dhash_vertical(grey))
     record["bits"] = np.packbits(np.stack([one.hash for one in hashes])).reshape(-1)
     record["pixels"] = np.asarray(image.resize((DETAIL, DETAIL), Image.Resampling.BOX))
@@ -230,7 +231,8 @@ def _small(pixels: np.ndarray) -> Image.Image:
 
 
 def _complaint(content: bytes) -> str | None:
-    # Pillow decodes damaged JPEG data without a word; libjpeg-turbo says so, where it is installed.
+    # Pillow decodes damaged JPEG data without any message; libjpeg-turbo reports the damage, if it
+    # is installed.
     if content[:3] != b"\xff\xd8\xff" or not plain_jpeg(content)[0]:
         return None
     try:
@@ -241,7 +243,7 @@ def _complaint(content: bytes) -> str | None:
         colours = simplejpeg.decode_jpeg_header(content)[2]
         if colours in ("YCbCr", "Gray"):
             simplejpeg.decode_jpeg(
-                # At the smallest scale: only the complaint is wanted.
+                # At the smallest scale, because only the error is wanted.
                 content,
                 "GRAY",
                 fastdct=True,

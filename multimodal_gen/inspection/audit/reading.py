@@ -99,7 +99,7 @@ def _look_at_rows(
         if isinstance(found, tuple):
             chunk.findings.append(Finding(row, column, *found))
         else:
-            # Without a key, the next audit reads the picture again.
+            # Without a key the next audit reads the picture again.
             found["key"] = np.frombuffer(key or bytes(16), "V16")[0]
             chunk.new[row] = found
     return chunk
@@ -123,7 +123,7 @@ def read_others(
             continue
         try:
             array = read_at(loader, cell, table.index[row])
-            # A digest, as the arrays of a whole table may not fit into memory.
+            # Only a digest, because the arrays of a whole table may not fit into memory.
             digest = blake2b(array.tobytes(), digest_size=16).digest()
             contents[row] = known.setdefault(digest, len(known))
         except LoadError as error:

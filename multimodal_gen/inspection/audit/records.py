@@ -57,7 +57,7 @@ class Records:
         ).encode()
         header = header.ljust(_HEADER - 1) + b"\n"
         self._name = "a temporary file" if path is None else os.fspath(path)
-        # Unbuffered: what a full disk refuses is not to be tried again when the file is closed.
+        # Unbuffered, so that what a full disk refused is not written again when the file is closed.
         if path is None:
             self.file: Any = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
             self._write(header)
@@ -72,7 +72,7 @@ class Records:
                     "This file is not the state of an audit; choose another `state`. Received: "
                     f"state={os.fspath(path)!r}"
                 )
-            # Made with other settings, so nothing in it can be used.
+            # The records were made with other settings and cannot be used.
             if found != header:
                 self.file.seek(0)
                 self.file.truncate()
@@ -93,7 +93,7 @@ class Records:
         left = memoryview(data)
         try:
             while left:
-                # Without a buffer, a write may take only a part.
+                # An unbuffered write may write only a part.
                 left = left[self.file.write(left) :]
         except OSError as error:
             raise OSError(

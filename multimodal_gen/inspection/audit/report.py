@@ -84,7 +84,7 @@ class Audit:
 
     def write_problems(self, path: str | os.PathLike[str]) -> None:
         """Write `problems` as csv in UTF-8."""
-        # Half a surrogate pair, which a broken decoding leaves, has no bytes in UTF-8.
+        # Half a surrogate pair, left over from broken decoding, cannot be encoded as UTF-8.
         self.problems.to_csv(path, index=False, encoding="utf-8", errors="backslashreplace")
 
     def write_page(self, path: str | os.PathLike[str]) -> None:

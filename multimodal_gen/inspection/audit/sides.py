@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# In English, German, French, Spanish, Italian, Portuguese and Dutch. Both words of a pair have to
-# occur, as one alone is often another word: "right" is correct, "links" are on web pages.
+# In English, German, French, Spanish, Italian, Portuguese and Dutch. Both words of a pair must
+# occur, as one alone often means something else: "right" is also correct, and "links" are also on
+# web pages.
 _SIDES = (
     ("left", "right"),
     ("leftmost", "rightmost"),
@@ -18,7 +19,7 @@ _SIDES = (
     ("←", "→"),
 )
 _WORDS = re.compile(r"[^\W\d_]+|[←→]")
-# A share of the texts from which on sides are no chance.
+# From this share of the texts on, words for sides are not there by chance.
 _SHARE = 0.005
 
 

@@ -18,10 +18,10 @@ _NOTHING = frozenset(
     {"", "na", "n a", "nan", "none", "null", "nil", "tbd", "todo", "no caption", "no description"}
 )
 _LONG, _TIMES_LONGER = 200, 8
-# A caption that so many rows share is looked at; one that is as likely to have two classes as any
-# two rows are, tells nothing of the class.
+# A caption that this many rows share is looked at. If two of its rows have the same class hardly
+# more often than any two rows, it says nothing about the class.
 _MANY = 5
-# Texts of fewer words are alike by chance.
+# Shorter texts, in words, may be alike by chance.
 _FEWEST_WORDS = 8
 _ALIKE = 0.92
 _HASHES, _BANDS, _REACH = 64, 16, 4
@@ -58,7 +58,7 @@ def odd_lengths(column: str, texts: Sequence[str | None]) -> list[Finding]:
     most = max(_LONG, _TIMES_LONGER * usual)
     findings = []
     for row, text in enumerate(texts):
-        # Longer texts are not among the words that stand for nothing.
+        # Longer texts cannot be one of the words for nothing.
         if text is not None and lengths[row] <= 40 and is_empty(text):
             findings.append(
                 Finding(row, column, "empty caption", f"the caption says nothing: {text!r}")
@@ -125,15 +125,15 @@ def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         own = np.bincount(keys[there], minlength=count)
         classes = np.bincount(labels[there]).astype("float64")
         total = max(classes.sum(), 2)
-        # The chance that two rows have one class.
+        # The chance that two rows have the same class.
         by_chance = (classes * (classes - 1)).sum() / (total * (total - 1))
         twice = np.maximum(own * (own - 1.0), 1)
-        # Of few rows, more may be of one class by mere chance.
+        # Among few rows, more may have the same class by chance.
         noise = 3 * np.sqrt(by_chance * (1 - by_chance) * 2 / twice)
         limit = np.minimum(2 * by_chance + noise, (1 + by_chance) / 2)
         chosen = (own >= _MANY) & (pairs / twice <= limit) & (by_chance < 1)
     if chosen.sum() > max(5, 0.02 * count):
-        # So it is with the captions of this table.
+        # So many are normal for this table; only those of very many rows count.
         chosen &= sizes > 0.05 * len(keys)
     result: np.ndarray = (keys >= 0) & np.append(chosen, False)[keys]
     return result
@@ -164,7 +164,7 @@ def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
         signatures[start : start + len(hashed)] = [one.hashvalues for one in hashed]
     pairs = set()
     for band in np.split(signatures, _BANDS, axis=1):
-        # Sorted, equal bands stand side by side.
+        # After sorting, equal bands are adjacent.
         order = np.lexsort(band.T)
         for step in range(1, _REACH + 1):
             same = (band[order[step:]] == band[order[:-step]]).all(axis=1)
@@ -177,12 +177,12 @@ def near_identical(texts: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _alike(one: str, other: str) -> bool:
-    # "size 38" and "size 39" are two things.
+    # "size 38" and "size 39" are different things.
     if _DIGITS.findall(one) != _DIGITS.findall(other):
         return False
-    # By default difflib leaves frequent letters of long texts out.
+    # By default difflib ignores frequent letters of long texts.
     matcher = SequenceMatcher(None, one, other, autojunk=False)
-    # The quick ratio is never below the true one, and rules most pairs out.
+    # The quick ratio is never below the exact one and rules out most pairs.
     return matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
 
 

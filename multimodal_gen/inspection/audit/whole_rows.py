@@ -13,7 +13,7 @@ import pandas as pd
 from multimodal_gen.inspection.audit.clusters import Alike
 from multimodal_gen.inspection.audit.findings import UNUSABLE, Finding
 
-# A share of rows from which a note tells how many a clean table would lose.
+# From this share of rows on, a note says how many rows a clean table would lose.
 _MANY = 0.2
 
 
@@ -26,7 +26,7 @@ def alike_rows(name: str, contents: Sequence[np.ndarray], usable: np.ndarray) ->
         usable: `(rows,) bool`: whether every cell can be read.
     """
     exact = np.full(len(usable), -1, "int64")
-    # Rows without any value have nothing in common but that.
+    # Rows without any value are not duplicates of each other.
     there = np.logical_or.reduce([content >= 0 for content in contents])
     rows = np.flatnonzero(usable & there)
     frame = pd.DataFrame({place: content[rows] for place, content in enumerate(contents)})

@@ -47,7 +47,7 @@ class CleanTable:
         self.suffix = path.suffix.lower()
         self.copied = source.is_file() and _can_be_copied(source, self.suffix, len(table))
         path.parent.mkdir(parents=True, exist_ok=True)
-        # What the file cannot hold is found here, before hours of reading pictures.
+        # Finds out now, before hours of reading pictures, what the file cannot hold.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".clean-") as folder:
             if not self.copied:
                 trial = Path(folder) / f"trial{self.suffix}"
@@ -74,7 +74,7 @@ class CleanTable:
                 self._copy_lines(file, kept, added)
             else:
                 self._copy_rows(file, kept, added)
-            # In one step: a reader sees the old file or the new one.
+            # Atomic: readers see the old file or the new one.
             os.replace(file, self.path)
 
     def _copy_lines(self, file: Path, kept: np.ndarray, added: pd.Series | None) -> None:
@@ -125,16 +125,16 @@ class CleanTable:
             with file.open("w", encoding="utf-8") as out:
                 for cells in self._rows(table, _json_value):
                     out.write(
-                        # NaN is not JSON, though Python would write it.
+                        # JSON has no NaN, but Python would write one.
                         json.dumps(dict(zip(names, cells, strict=True)), allow_nan=False) + "\n"
                     )
         else:
-            # A lone surrogate has no bytes in UTF-8; which cell holds it is found when the file is
-            # compared.
+            # A lone surrogate cannot be encoded as UTF-8; comparing the file with the table finds
+            # its cell.
             with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out:
                 for cells in chain([tuple(map(str, table.columns))], self._rows(table, _text)):
                     line = _SEPARATORS[self.suffix].join(map(_quoted, cells))
-                    # An empty line would be no row to other readers.
+                    # Other readers skip empty lines, so an empty row is written as "".
                     out.write((line or '""') + "\n")
 
     def _check(self, file: Path) -> None:
@@ -194,7 +194,7 @@ def _can_be_copied(source: Path, suffix: str, rows: int) -> bool:
 
 
 def _json_lines(source: Path) -> Iterator[bytes]:
-    # Lines that are rows, without what stands around the JSON.
+    # Yields the lines with rows, without whitespace around the JSON.
     with source.open("rb") as lines:
         yield from (
             line for line in (raw.removeprefix(b"\xef\xbb\xbf").strip() for raw in lines) if line
@@ -206,14 +206,14 @@ def _text(cell: Any) -> str | None:
 
 
 def _quoted(text: str | None) -> str:
-    # Not by the csv module, which before Python 3.13 leaves a carriage return bare.
+    # Not the csv module: before Python 3.13 it does not quote a carriage return.
     if text is None:
         return ""
     return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
 
 
 def _json_value(cell: Any) -> Any:
-    # What JSON says of a cell, lists and mappings included.
+    # The cell as JSON can hold it, including lists and mappings.
     if is_missing(cell):
         return None
     if isinstance(cell, np.ndarray | np.generic):
