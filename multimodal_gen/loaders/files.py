@@ -1,4 +1,4 @@
-"""Cells that name files: where they are, whether they may be opened, and their bytes.
+"""Opens the files and URLs that cells name, inside one directory and within limits.
 
 A table may come from a stranger, and so may the files that it names. So a directory confines the
 cells that are relative to it, links included; a URL is opened only by a protocol that the loader

@@ -1,8 +1,8 @@
-"""Captions: text in, a fixed-length array of ids out.
+"""`TextLoader`: reads caption cells, learns an encoder from training texts, and varies captions.
 
-`TextLoader` takes care of cells; what becomes of the text is the business of an encoder: tokens
-from a trained tokenizer (`tokens.py`), or a weighted bag of n-grams (`ngrams.py`).
-`multimodal_gen.augment` varies words and tokens.
+The encoder turns a text into an array of fixed length: token ids from a trained tokenizer
+(`tokens.py`), or a weighted bag of n-grams (`ngrams.py`). `multimodal_gen.augment` has the
+operations that vary words and tokens.
 """
 
 from __future__ import annotations
