@@ -1,4 +1,4 @@
-"""What `make docs` adds to the pages in this folder: the API, a page per room, and pages that lie
+"""What `make docs` adds to the pages in this folder: the API, a page per room, and pages that are
 elsewhere.
 
 mkdocs calls the functions whose names begin with `on_`. The public names are those of
@@ -24,15 +24,15 @@ PAGES = {
     "loaders": ("Loaders and targets", "A cell of a table becomes an array of a fixed shape."),
     "sequence": (
         "Sequence",
-        "What Keras is given: batches, an epoch after the other, and how they go on.",
+        "What Keras is given: batches, epoch after epoch, and how to resume.",
     ),
     "models": (
         "Models",
         "Branches that encode one input each, fusions that join them, and a recipe for training.",
     ),
-    "bundle": ("Bundle", "A trained model together with the loaders and targets that feed it."),
-    "inspection": ("Inspection", "Look at data, batches, predictions and what limits the speed."),
-    "errors": ("Errors", "What is raised and warned of."),
+    "bundle": ("Bundle", "A trained model together with its loaders and targets."),
+    "inspection": ("Inspection", "Examine data, batches, predictions and the bottleneck."),
+    "errors": ("Errors", "The exceptions and warnings."),
 }
 _ROOM_OF = {"spec": "loaders", "batch": "sequence"}
 _MODULES = ("augment", "loaders", "models")
@@ -75,7 +75,7 @@ def public_names() -> dict[str, dict[str, str]]:
 def page_of(page: str) -> str:
     """The Markdown of one page of the API."""
     title, about = PAGES[page]
-    parts = [f"# {title}", about, "Names stand as after `import multimodal_gen as mg`."]
+    parts = [f"# {title}", about, "Names are written as after `import multimodal_gen as mg`."]
     names = public_names()
     public = {name.rpartition(".")[2] for one in names.values() for name in one}
     for name, home in names[page].items():
