@@ -328,18 +328,18 @@ def test_a_full_disk_is_an_error_that_names_the_state_and_the_audit_goes_on_when
     [
         (
             {"sequence_length": 5},
-            "caption: as tokens, 25.0% of the captions are longer than 5 and are cut off; "
+            "caption: as tokens, 25.0% of the captions are longer than 5 and are truncated; "
             "0.00% of the tokens are unknown",
         ),
         (
             {"model": "wordlevel", "sequence_length": 10},
-            "caption: as tokens, 25.0% of the captions are longer than 10 and are cut off; "
+            "caption: as tokens, 25.0% of the captions are longer than 10 and are truncated; "
             "10.53% of the tokens are unknown",
         ),
         (
             {"output_mode": "ngrams", "sequence_length": 40},
             "caption: as n-grams, 25.0% of the captions have more than 40 and lose the lightest; "
-            "25.0% have none that was learned",
+            "25.0% have no learned one",
         ),
     ],
 )

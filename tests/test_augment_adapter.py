@@ -70,7 +70,7 @@ def test_a_library_that_cannot_be_seeded_is_reported(picture: np.ndarray) -> Non
     loader = mg.ImageLoader("image", image_size=(16, 20), augment=[FromLibrary(HidesItsState())])
     with pytest.raises(
         mg.LoaderError,
-        match="must take all randomness from `rng`. Received: two results for one seed",
+        match="must draw only from `rng`. Received: two results for one seed",
     ):
         mg.check_loader(loader, [picture])
 
@@ -172,8 +172,7 @@ def returns_nothing(image: np.ndarray, rng: np.random.Generator) -> None:
     [
         (
             ignores_rng,
-            "ImageLoader.augment must take all randomness from `rng`. Received: two results for "
-            "one seed",
+            "ImageLoader.augment must draw only from `rng`. Received: two results for one seed",
         ),
         (
             writes_into_the_image,

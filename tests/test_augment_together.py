@@ -237,7 +237,7 @@ def test_arrays_follow_arrays_and_pictures() -> None:
     (arrays,), targets = data[0]
     fits = (arrays[..., 0] < 128) == (targets[..., 0] < 0.5)
     assert fits.mean() > 0.97
-    with pytest.raises(ValueError, match="Only uint8 images can vary with others"):
+    with pytest.raises(ValueError, match="Only uint8 images can vary together with others"):
         mg.ArrayLoader("x", shape=(4,), vary_with=x)
 
 

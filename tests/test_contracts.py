@@ -208,15 +208,15 @@ class Large(Counts):
 @pytest.mark.parametrize(
     ("loader", "cells", "message"),
     [
-        (Unrepeatable(), ["a"], "augment_cell must take all randomness from `rng`"),
+        (Unrepeatable(), ["a"], "augment_cell must draw only from `rng`"),
         (Writing(), [["a"]], "augment_cell must leave the cell unchanged"),
         (
             Unreadable(),
             ["a"],
             "augment_cell must return a cell that `read` takes. Received: None for 'a'",
         ),
-        (Hidden(), ["a"], r"varies\(training=True\) must be true, as `augment_cell`"),
-        (HiddenArrays(), ["a"], r"varies\(training=True\) must be true, as `augment` "),
+        (Hidden(), ["a"], r"varies\(training=True\) must be true, because `augment_cell`"),
+        (HiddenArrays(), ["a"], r"varies\(training=True\) must be true, because `augment` "),
         (Mute(), ["a"], "describe must map titles to words"),
         (
             Grey(),

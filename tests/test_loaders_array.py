@@ -248,7 +248,7 @@ def test_image_operations_vary_uint8_images_and_any_callable_any_array() -> None
         ({"shape": (3,), "augment": ["flip"]}, "`augment` must be a list of callables"),
         (
             {"shape": (4, 4), "augment": [mg.augment.RandomFlip()]},
-            r"are for uint8 images of 1, 3 or 4 channels; .* Received: RandomFlip\(.*\) for vector "
+            r"for uint8 images with 1, 3 or 4 channels; .* Received: RandomFlip\(.*\) for vector "
             r"\(4, 4\) float32",
         ),
     ],

@@ -100,12 +100,15 @@ class Forgetful(Scaled):
             broken(read_batch=lambda self, cells: [np.zeros(2, "float32")] * len(cells)),
             "exactly what read does",
         ),
-        (WithLock("price"), "must be picklable, so hold no open file, lock or lambda"),
+        (
+            WithLock("price"),
+            "must be picklable, so it cannot hold an open file, a lock or a lambda",
+        ),
         (Forgetful("price"), r"from_config\(get_config\(\)\) must read the same"),
         (broken(get_config=lambda self: {"column": print}), "cannot be saved: Only JSON values"),
         (
             broken(augment=lambda self, a, rng: a + np.float32(next(COUNTER))),
-            "must take all randomness from `rng`",
+            "must draw only from `rng`",
         ),
         (
             broken(augment=lambda self, a, rng: a if rng else a + np.float32(next(COUNTER))),

@@ -40,10 +40,10 @@ def shop(tmp_path: Path) -> Path:
         ("00012", "beside it is '00012.png': the extension is missing"),
         (
             "12",
-            "beside it is '00012.png', with zeros in front, which ids lose that are read as "
+            "beside it is '00012.png', with leading zeros, which are lost if ids are read as "
             "numbers",
         ),
-        ("12.png", "beside it is '00012.png', with zeros in front"),
+        ("12.png", "beside it is '00012.png', with leading zeros"),
         ("cup.jpg", "beside it is 'Cup.JPG': upper and lower case count"),
         ("Cup.jpg", "beside it is 'Cup.JPG': upper and lower case count"),
         ("ab12.jpg", "beside it is 'ab12.png', of another ending"),
@@ -52,18 +52,18 @@ def shop(tmp_path: Path) -> Path:
             "cafe\u0301.png",
             "beside it is 'caf\u00e9.png', the same letters in another form of Unicode",
         ),
-        (" ab12.png", "the path has blanks around it, without which the file is there"),
+        (" ab12.png", "the path has blanks around it; without them the file is there"),
         ("ab13.png", "beside it is 'ab12.png', the most alike"),
         ("mountain.webp", "has no 'mountain.webp', but others, such as '00012.png'"),
         (
             "/ab12.png",
-            "begins with a '/', so it does not start in the directory, where the file is there",
+            "begins with a '/', so it is not relative to the directory, but without it the file",
         ),
         (
             "pictures/ab12.png",
-            "the directory ends in 'pictures' already, with which the path begins",
+            "the directory already ends in 'pictures', with which the path begins",
         ),
-        ("./pictures/ab12.png", "the directory ends in 'pictures' already"),
+        ("./pictures/ab12.png", "the directory already ends in 'pictures'"),
     ],
 )
 def test_the_error_says_what_lies_beside_the_path(cell: str, hint: str, shop: Path) -> None:
@@ -164,5 +164,5 @@ def test_arrays_in_files_are_looked_for_as_pictures_are(shop: Path) -> None:
     loader = mg.ArrayLoader("x", shape=(3,), directory=shop)
     with pytest.raises(mg.LoadError, match=r"beside it is 'box.npy': the extension is missing"):
         loader.read("box")
-    with pytest.raises(mg.LoadError, match=r"beside it is '0007.npy', with zeros in front"):
+    with pytest.raises(mg.LoadError, match=r"beside it is '0007.npy', with leading zeros"):
         loader.read("7.npy")

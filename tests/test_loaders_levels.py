@@ -181,9 +181,7 @@ def test_infinite_values_are_clipped_and_those_that_are_not_numbers_refused() ->
     ]
     broken = np.array([[np.nan, 0, 1, np.nan]], "float32")
     for cell in (tiff(broken[0]), broken):
-        with pytest.raises(
-            mg.LoadError, match=r"2 of the picture's 4 values are not numbers \(NaN\).*nan_to_num"
-        ):
+        with pytest.raises(mg.LoadError, match=r"2 of the picture's 4 values are NaN.*nan_to_num"):
             load(cell, value_range=(0, 2))
 
 
@@ -211,7 +209,7 @@ def test_pictures_of_eight_bits_stay_as_they_are_and_halved_colours_refuse_a_ran
     )
     for content in halved:
         load(content)
-        with pytest.raises(mg.LoadError, match="only the upper 8 are decoded"):
+        with pytest.raises(mg.LoadError, match="only the upper 8 bits are decoded"):
             load(content, value_range=(0, 4095))
 
 

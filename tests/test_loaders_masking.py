@@ -197,12 +197,12 @@ def test_what_cannot_be_masked_is_refused() -> None:
     ngrams = mg.TextLoader.from_texts("caption", sentences(8), output_mode="ngrams")
     for wrong in (ngrams, "caption", mg.ImageLoader("image")):
         with pytest.raises(
-            ValueError, match=r"Masking needs a TextLoader that yields tokens.*Received: loader="
+            ValueError, match=r"Masking needs a TextLoader that returns tokens.*Received: loader="
         ):
             MaskedTextLoader(wrong)  # type: ignore[arg-type]
     with pytest.raises(
         ValueError,
-        match="`rate` must be positive, or there is nothing to predict. Received: rate=0",
+        match="`rate` must be positive, otherwise there is nothing to predict. Received: rate=0",
     ):
         loader(rate=0)
     with pytest.raises(ValueError, match="`rate` must be a probability"):

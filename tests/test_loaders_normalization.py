@@ -201,18 +201,18 @@ def test_pictures_too_large_for_whitening_are_refused_with_the_memory_and_the_wa
     [
         (
             lambda: SamplewiseNormalization(center=False, scale=False),
-            "must centre, or scale, or both. Received: neither",
+            "must centre or scale, or both. Received: neither",
         ),
-        (lambda: FeaturewiseNormalization(), "must centre, or scale, or both. Received: neither"),
+        (lambda: FeaturewiseNormalization(), "must centre or scale, or both. Received: neither"),
         (
             lambda: FeaturewiseNormalization([0.5], [-1.0]),
             r"`std` must be at least 0. Received: std=\[-1.0\]",
         ),
         (
             lambda: FeaturewiseNormalization([float("nan")]),
-            r"`mean` must be finite numbers on 1 axis.*mean=\[nan\]",
+            r"`mean` must be finite numbers with 1 axis.*mean=\[nan\]",
         ),
-        (lambda: FeaturewiseNormalization(0.5), "`mean` must be finite numbers on 1 axis"),
+        (lambda: FeaturewiseNormalization(0.5), "`mean` must be finite numbers with 1 axis"),
         (
             lambda: ZCAWhitening([0.5], np.zeros((4, 5))),
             r"`matrix` must be square. Received: .*\(4, 5\)",
@@ -246,7 +246,7 @@ def test_pictures_too_large_for_whitening_are_refused_with_the_memory_and_the_wa
             lambda: FeaturewiseNormalization.from_table(
                 mg.ImageLoader("image"), table_of(pictures(4))
             ),
-            "`loader` must yield the pictures to normalise: float32.*Received: loader=ImageLoader",
+            "`loader` must return the pictures to normalise: float32.*Received: loader=ImageLoader",
         ),
     ],
 )

@@ -176,7 +176,7 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
         ),
         (
             lambda: NumericTarget.from_values("y", pd.Series([[1, 2], [3]], index=[7, 8])),
-            r"a target as `InputTarget\(ArrayLoader.*separate columns. Received: shape \(1,\) at "
+            r"use `InputTarget\(ArrayLoader.*separate columns. Received: shape \(1,\) at "
             r"index 8",
         ),
         (

@@ -213,12 +213,12 @@ def test_a_tokenizer_that_drops_merges_at_random_does_so_no_more_and_says_so(
 def test_a_length_without_room_for_a_word_beside_the_template_is_refused(length: int) -> None:
     with pytest.raises(
         ValueError,
-        match=rf"at least 3, as .* adds 2 special tokens.*Received: sequence_length={length}$",
+        match=rf"at least 3, because .* adds 2 special tokens.*Received: sequence_length={length}$",
     ):
         mg.TextLoader("text", words_like(), sequence_length=length)
     assert (
         np.count_nonzero(mg.TextLoader("text", words_like(), sequence_length=3).read("red mug"))
         == 3
     )
-    with pytest.raises(ValueError, match="at least 2, as .* adds 1 special"):
+    with pytest.raises(ValueError, match="at least 2, because .* adds 1 special"):
         mg.TextLoader("text", t5_like(), sequence_length=1)

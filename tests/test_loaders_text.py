@@ -120,9 +120,7 @@ def test_arguments_without_meaning_are_refused(arguments: dict, message: str) ->
     with pytest.raises(ValueError, match=message):
         mg.TextLoader.from_texts("caption", TEXTS, **arguments)
     for swapped in (("caption", "a text"), (TEXTS, "caption")):
-        with pytest.raises(
-            TypeError, match="First comes the name of a column, and then its values"
-        ):
+        with pytest.raises(TypeError, match="Pass the name of a column first, and then its values"):
             mg.TextLoader.from_texts(*swapped)
     with pytest.raises(
         mg.LoadError, match=r"index 's', column 'caption': expected text.*astype.*Received: int 3"
@@ -195,7 +193,7 @@ def test_special_tokens_survive_truncation_and_later_changes_do_not_reach_the_lo
 def test_the_length_of_a_tokenizer_that_truncates_is_its_own() -> None:
     tokenizer = word_tokenizer(["[PAD]", "red", "[UNK]"])
     with pytest.raises(
-        ValueError, match="does not say how long a text may be: give `sequence_length`"
+        ValueError, match="does not say how long a text may be: set `sequence_length`"
     ):
         mg.TextLoader("caption", tokenizer)
     tokenizer.enable_truncation(3)

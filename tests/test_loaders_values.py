@@ -66,7 +66,7 @@ def test_the_name_comes_first_and_then_values(
     learn: Callable[[Any, Any], mg.Loader], column: object, values: object
 ) -> None:
     with pytest.raises(
-        TypeError, match="First comes the name of a column, and then its values.*Received: column="
+        TypeError, match="Pass the name of a column first, and then its values.*Received: column="
     ):
         learn(column, values)
 
@@ -76,11 +76,11 @@ def test_several_columns_are_taken_by_name_and_nothing_else_by_its_order() -> No
     assert (loader.mean.tolist(), loader.column) == ([40.0, 4.0], ("height", "price"))
     with pytest.raises(mg.TableError, match="no such column.*Received: column='width'"):
         mg.NumericLoader.from_values(["height", "width"], TABLE)
-    with pytest.raises(TypeError, match="First comes the name.*values=dict"):
+    with pytest.raises(TypeError, match="Pass the name of a column first.*values=dict"):
         mg.NumericLoader.from_values(["a", "b"], {"b": [1.0], "a": [2.0]})
     with pytest.raises(ValueError, match=r"one column for each name.*\['a', 'b'\], 1 column"):
         mg.NumericLoader.from_values(["a", "b"], TABLE["price"])
-    with pytest.raises(TypeError, match="First comes the name"):
+    with pytest.raises(TypeError, match="Pass the name of a column first"):
         numbers_of([], TABLE)
 
 
@@ -176,7 +176,7 @@ def test_an_array_with_several_axes_is_a_series_of_arrays_and_a_series_stays_wha
 def test_numbers_that_float32_does_not_hold_are_errors_and_not_infinite(cell: Any) -> None:
     for loader in (mg.NumericLoader("price", mean=[0.0], scale=[1.0]), mg.NumericTarget("price")):
         with pytest.raises(
-            mg.LoadError, match="too large for float32, as sentinels for missing values are"
+            mg.LoadError, match="too large for float32, as some placeholders for missing values are"
         ):
             loader.read(cell)
     assert mg.NumericLoader("price", mean=[0.0], scale=[1e38]).read(3.5e38) == np.float32(3.5)

@@ -38,8 +38,8 @@ class ArrayLoader(Loader):
     for rounding to the precision of a float dtype; anything else is an error, and so are NaN and
     infinity. (`ImageLoader` also reads uint8 arrays, and resizes, converts and normalises them.)
 
-    Yields `shape` `dtype`; of kind "image" `(height, width, channels)`, where cells `(height,
-    width)` become `(height, width, 1)` without a copy.
+    Returns arrays of `shape` and `dtype`; for kind "image" `(height, width, channels)`, and cells
+    `(height, width)` become `(height, width, 1)` without a copy.
 
     Args:
         column: The column of arrays.
@@ -54,10 +54,10 @@ class ArrayLoader(Loader):
         augment: Operations for training, in this order: any picklable callables `(array, rng) ->
             array` that keep shape and dtype; for uint8 images also those of
             `multimodal_gen.augment`.
-        missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask
-            beside the input that tells the model so; see `Loader`.
-        interpolation: "bilinear", or "nearest" where operations that move pixels are to make no new
-            values, whatever they say themselves: for masks.
+        missing: How to treat a missing cell (None, NaN): "error", or "blank" for zeros, and a mask
+            as another input of the model; see `Loader`.
+        interpolation: "bilinear", or "nearest" for masks: operations that move pixels then make no
+            new values, whatever interpolation they ask for.
         vary_with: The loader of another picture of the row, as in `ImageLoader`; for uint8 images.
     """
 
@@ -113,8 +113,8 @@ class ArrayLoader(Loader):
         check_choice("interpolation", interpolation, ("bilinear", "nearest"))
         if vary_with is not None and not self._on_pixels:
             raise ValueError(
-                f"Only uint8 images can vary with others. Received: vary_with={vary_with!r} for "
-                f"{self.spec}"
+                "Only uint8 images can vary together with others. Received: "
+                f"vary_with={vary_with!r} for {self.spec}"
             )
         # Only operations on pixels have a size to draw for.
         frame = self.spec.shape[:2] if self._on_pixels else (1, 1)
@@ -197,7 +197,7 @@ class ArrayLoader(Loader):
         return saved_config(super().get_config())
 
     def read(self, cell: Any) -> np.ndarray:
-        """Return the cell's array, a view where its dtype already fits.
+        """Return the cell's array, as a view if its dtype already fits.
 
         Raises:
             LoadError: If the file is missing or broken, or the array has another shape, a dtype
@@ -262,9 +262,9 @@ class ArrayLoader(Loader):
             fits = limits.min <= array.min() and array.max() <= limits.max
         if not fits:
             raise LoadError(
-                f"expected {wanted}, but casting {array.dtype} would change values. "
-                'Convert the arrays, or give the loader another `dtype`, such as "float32". '
-                f"Received: dtype {array.dtype}, values in [{array.min()}, {array.max()}]"
+                f"expected {wanted}, but casting {array.dtype} would change values. Convert the "
+                'arrays, or use another `dtype`, such as "float32". Received: dtype '
+                f"{array.dtype}, values in [{array.min()}, {array.max()}]"
             )
         # Values too large for a float become infinite, which the next check reports.
         with np.errstate(over="ignore"):
@@ -294,7 +294,7 @@ def _check_operations(augment: Any, spec: ArraySpec, *, on_pixels: bool) -> None
     for operation in augment:
         if isinstance(operation, Augmentation) and not on_pixels:
             raise ValueError(
-                "The operations of `multimodal_gen.augment` are for uint8 images of 1, 3 or 4 "
-                "channels; give a callable `(array, rng) -> array` of your own. Received: "
+                "The operations of `multimodal_gen.augment` are for uint8 images with 1, 3 or 4 "
+                "channels; pass your own callable `(array, rng) -> array`. Received: "
                 f"{operation!r} for {spec}"
             )

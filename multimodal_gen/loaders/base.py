@@ -37,8 +37,8 @@ class Loader(Configurable):
         spec: What `read` returns.
         accepts_missing: Whether `read` wants to see missing cells (None, NaN); otherwise they never
             come to it.
-        missing: What a missing cell then is: "error", or "blank" for an array of zeros, and a mask
-            beside the input that says so (of inputs alone; a target cannot be blank).
+        missing: How a missing cell is then treated: "error", or "blank" for an array of zeros, and
+            a mask as another input (only for inputs; a target cannot be blank).
         cached: Whether `read` costs so much more than looking an array up that it is worth keeping
             on disk.
         kept_by_row: Whether a sequence may read each row once and remember the array: for small
@@ -82,8 +82,8 @@ class Loader(Configurable):
     def read(self, cell: Any) -> np.ndarray:
         """Turn a cell into an array of `spec`.
 
-        Must give the same array for the same cell, whatever was read before. May be slow. Raises
-        any exception with a clear message if the cell is bad; anyone who calls adds the row, the
+        Must return the same array for the same cell, whatever was read before. May be slow. If the
+        cell is bad, it raises any exception with a clear message; the caller adds the row, the
         column and the path.
         """
 
@@ -154,9 +154,9 @@ class Loader(Configurable):
     def file_of(self, cell: Any) -> str | None:
         """The path of the file a cell names; its size and time of change enter the cache key.
 
-        By default a path (str or `os.PathLike`), relative to `self.directory` where there is such
-        an attribute, if there is such a file. Override it where `read` opens files that are found
-        in another way: a cell for which it says None is taken to hold everything that `read`
+        By default this is the cell if it is the path (str or `os.PathLike`) of an existing file,
+        relative to `self.directory` if there is such an attribute. Override it if `read` finds
+        files in another way: a cell for which this returns None must contain everything that `read`
         depends on.
         """
         if not isinstance(cell, str | os.PathLike):
@@ -177,11 +177,11 @@ class Loader(Configurable):
     # What people are shown, and where files lie
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
-        """Describe in words what a model gets for a row, for pictures of batches.
+        """Describe in words what a model gets for a row, for plots of batches.
 
         Args:
             array: What `augment` gave.
-            cell: The cell, for what the array alone does not tell.
+            cell: The cell, for what the array does not contain.
 
         Returns:
             A title, such as the name of a column, -> words. Where nothing needs to stand before the
@@ -210,8 +210,8 @@ class Loader(Configurable):
             pad: Whether to fill the shorter side instead of stretching.
 
         Returns:
-            A loader whose `read` also takes the content of a file, as bytes, instead of the cell
-            that names it; or None, the default, where a picture is only had as `read` gives it.
+            A loader whose `read` also accepts the content of a file, as bytes, instead of the cell
+            that names it; or None, the default, if pictures can only be read by `read`.
         """
         check_switches(pad=pad)
         return None
@@ -223,8 +223,8 @@ class Loader(Configurable):
     def moved(self, directory: str | os.PathLike[str]) -> Self:
         """Return the loader with another folder as the start of relative paths.
 
-        By default an argument `directory` of the constructor is replaced, and loaders among the
-        arguments are moved likewise; one that has neither stays as it is.
+        By default the constructor's argument `directory` is replaced, and loaders among its
+        arguments are moved too; a loader with neither is unchanged.
         """
         moved = {
             name: one.moved(directory)

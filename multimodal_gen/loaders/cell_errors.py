@@ -26,7 +26,7 @@ def read_at(
         read: Reads instead of `loader.read`, such as a cache of it.
 
     Raises:
-        LoadError: If the cell is missing, or cannot be read, by whatever error.
+        LoadError: If the cell is missing, or reading it raises any error.
     """
     try:
         if not loader.accepts_missing and is_missing(cell):

@@ -31,14 +31,14 @@ from multimodal_gen.loaders.proofs import (
 def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
     """Check that a loader keeps its contract, on cells of your own.
 
-    Checked are: the class and its attributes; the shape and dtype of every array, and that the
-    class numbers of a target are below its `units`; that nothing is written into the loader or into
-    the cell; the same bytes when read again, in another order, as a batch (there, as close as the
-    loader's `batch_tolerance` says), from several threads, after pickling and after saving to JSON;
-    that `augment` keeps the spec, changes nothing in place, repeats with the same random stream,
-    and does nothing random without one; that `augment_cell` leaves its cell as it is, repeats
-    likewise, and gives a cell that can be read; that words and pictures for people are what they
-    must be, and that a loader that is moved to the folder where it was reads the same.
+    It checks the class and its attributes; the shape and dtype of every array, and that the class
+    numbers of a target are below its `units`; that nothing is written into the loader or the cell;
+    that the bytes are the same when read again, in another order, as a batch (within the loader's
+    `batch_tolerance`), from several threads, after pickling and after saving to JSON; that
+    `augment` keeps the spec, changes nothing in place, repeats with the same random stream, and
+    does nothing random without one; that `augment_cell` does not change its cell, repeats in the
+    same way, and returns a cell that can be read; that words and pictures for people are valid; and
+    that a loader moved to its own folder reads the same.
 
     Args:
         loader: The loader to check.
@@ -73,7 +73,7 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
         changed = loader.augment(array, None).tobytes() != array.tobytes()
         if changed and not loader.varies(training=False):
             raise LoaderError(
-                f"{name}.varies(training=False) must be true, as `augment` changes an array "
+                f"{name}.varies(training=False) must be true, because `augment` changes an array "
                 "without a random stream. Received: False, another array for the cell "
                 f"{clipped(cell)}"
             )
@@ -131,7 +131,8 @@ class _Known:
             copied = pickle.loads(pickle.dumps(loader))
         except Exception as error:
             raise LoaderError(
-                f"{name} must be picklable, so hold no open file, lock or lambda. Received: {error}"
+                f"{name} must be picklable, so it cannot hold an open file, a lock or a lambda. "
+                f"Received: {error}"
             ) from error
         again = (copied.read(cell) for cell in self.cells)
         self.same(again, "read must return the same array after pickling.")
@@ -140,7 +141,7 @@ class _Known:
         self.same(again, "from_config(get_config()) must read the same arrays.")
         if dump_config(loader, name) != before:
             raise LoaderError(
-                f"{name} is immutable: reading must not change its config. Received: another config"
+                f"{name} must not change its config when reading. Received: another config"
             )
 
     def check_moved(self) -> None:

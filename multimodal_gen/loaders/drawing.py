@@ -57,7 +57,7 @@ def drawn_pixels(array: np.ndarray, rescale: float | None = None) -> np.ndarray:
     Args:
         array: `(height, width, channels)`; of 3 channels colours, of 4 also opacity, and of any
             other number their mean is shown.
-        rescale: What values in [0, 255] were multiplied by. None where that is not known; then the
+        rescale: What values in [0, 255] were multiplied by. None if that is not known; then the
             range of anything but uint8 is stretched.
 
     Returns:

@@ -89,8 +89,8 @@ class Place:
             path: What `path_of` gave.
 
         Raises:
-            LoadError: If there is no such file, it lies outside the directory, is not a regular
-                file, or is a URL.
+            LoadError: If there is no such file, it is outside the directory, is not a regular file,
+                or is a URL.
         """
         if _protocol(path) is not None:
             raise LoadError("a URL cannot be mapped or cached: download the file first.", path=path)
@@ -114,8 +114,8 @@ class Place:
             most: Bytes that it may have.
 
         Raises:
-            LoadError: If there is no such file, it lies outside the directory, is not a regular
-                file, is too large, or is a URL of a protocol that was not given.
+            LoadError: If there is no such file, it is outside the directory, is not a regular file,
+                is too large, or is a URL of a protocol that was not given.
         """
         protocol = _protocol(path)
         if protocol is not None:
@@ -201,9 +201,9 @@ class Place:
 
     def _outside(self, path: str, real: str) -> LoadError:
         return LoadError(
-            f"the file lies outside the directory of this loader, at {real!r}. Move it inside, or "
-            "give the loader the directory in which all its files really lie "
-            f"(directory={self.directory!r}); without a directory, paths may lead anywhere.",
+            f"the file is outside this loader's directory, at {real!r}. Move it inside, or set the "
+            f"directory that really contains all files (directory={self.directory!r}); without a "
+            "directory, paths may lead anywhere.",
             path=path,
         )
 

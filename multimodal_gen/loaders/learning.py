@@ -50,7 +50,7 @@ def series_of(column: str, values: Any) -> pd.Series:
 
 
 def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
-    """Numbers to learn from, `(rows, numbers) float64`, NaN where one is missing.
+    """Numbers to learn from, `(rows, numbers) float64`; NaN if one is missing.
 
     Args:
         column: A column name, or several.
@@ -101,7 +101,7 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
 
 
 def read_numbers(cell: Any, size: int) -> np.ndarray:
-    """Numbers of a cell, `(size,) float64`, NaN where one is missing.
+    """Numbers of a cell, `(size,) float64`; NaN if one is missing.
 
     Args:
         cell: A number, or a tuple or array of numbers.
@@ -128,7 +128,7 @@ def wrong_order(column: Any, values: Any) -> TypeError:
         names = column if isinstance(column, list | tuple) else [column]
         check_names([name for name in names if pd.api.types.is_number(name)])
     return TypeError(
-        "First comes the name of a column, and then its values: a Series, a list, an array or the "
+        "Pass the name of a column first, and then its values: a Series, a list, an array or the "
         f"table itself. Received: column={type(column).__name__}, values={type(values).__name__}"
     )
 
@@ -144,10 +144,10 @@ def _spread(column: str, series: pd.Series) -> pd.DataFrame:
     for row, shape in shapes.items():
         if shape is None or len(shape) != 1 or not shape[0] or shape != first:
             raise ValueError(
-                f"Every cell of {column!r} must hold the same number of numbers, on one axis. "
-                "Arrays with more axes are a target as "
+                f"Every cell of {column!r} must hold the same number of numbers, on one axis. To "
+                "predict arrays with more axes, use "
                 f"`InputTarget(ArrayLoader.from_values({column!r}, ...))`; keep unrelated numbers "
-                f"in separate columns. Received: "
+                "in separate columns. Received: "
                 f"{'lists of unequal lengths' if shape is None else f'shape {shape}'} at index "
                 f"{series.index[[row]].tolist()[0]!r}, shape {first} in the first row"
             )
@@ -183,7 +183,7 @@ def standardised(numbers: np.ndarray, mean: np.ndarray, scale: np.ndarray, cell:
         result = ((numbers - mean) / scale).astype("float32")
     if not np.isfinite(result).all():
         raise LoadError(
-            f"a number is too large for float32, as sentinels for missing values are. Make it "
-            f"missing first, or fix it. Received: {shown(cell)}"
+            "a number is too large for float32, as some placeholders for missing values are. Make "
+            f"it missing, or fix it. Received: {shown(cell)}"
         )
     return result

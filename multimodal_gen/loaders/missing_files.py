@@ -1,4 +1,4 @@
-"""What lies near a path without a file: the likeliest mistake in it, and how to fix it.
+"""What is near a path without a file: the most likely mistake in it, and how to fix it.
 
 Looked for when there is an error already, in one folder at most, and never outside a loader's
 directory.
@@ -18,7 +18,7 @@ _ALIKE = 0.75
 
 
 def what_is_beside(path: str, directory: str | None, root: str | None) -> str:
-    """Describe what a path without a file may have meant, and the way out.
+    """Describe which file a wrong path may have meant, and what to do.
 
     Args:
         path: The path.
@@ -56,17 +56,17 @@ def _likely_slip(path: str, directory: str | None, root: str | None) -> str:
         first, _, rest = os.path.normpath(own).partition(os.sep)
         if rest and first == last and _is_file(start + rest, root):
             return (
-                f"the directory ends in {last!r} already, with which the path begins. Give the "
+                f"the directory already ends in {last!r}, with which the path begins. Use the "
                 "folder above it"
             )
         if os.path.isabs(path) and own == path and _is_file(start + path.lstrip(os.sep), root):
             return (
-                "the path begins with a '/', so it does not start in the directory, where the file "
-                "is there"
+                "the path begins with a '/', so it is not relative to the directory, but without "
+                "it the file is there"
             )
     if own != own.strip() and _is_file(start + own.strip(), root):
         return (
-            "the path has blanks around it, without which the file is there, as in "
+            "the path has blanks around it; without them the file is there: "
             "`table[column].str.strip()`"
         )
     return ""
@@ -122,7 +122,7 @@ def _matches(name: str, names: list[str], is_file: bool) -> Iterator[tuple[str, 
         elif stem.isdigit() and other.isdigit() and int(other) == int(stem):
             yield (
                 one,
-                ", with zeros in front, which ids lose that are read as numbers: read the column "
+                ", with leading zeros, which are lost if ids are read as numbers: read the column "
                 "with dtype=str",
             )
     for one in sorted(names) if is_file else ():

@@ -103,7 +103,7 @@ class NumericLoader(Loader):
         """Standardise a number, or a tuple of numbers, one per column.
 
         Raises:
-            LoadError: If one is infinite, no number, or missing where that is an error.
+            LoadError: If one is infinite, not a number, or missing if that is an error.
         """
         numbers = read_numbers(cell, len(self.mean))
         if self.missing == "mean":

@@ -73,12 +73,11 @@ def check_augment(loader: Loader, array: np.ndarray, what: str, name: str) -> No
         varied = _augmented(loader, array, seed, what, name).tobytes()
         if varied != array.tobytes() and not loader.varies(training=True):
             raise LoaderError(
-                f"{name}.varies(training=True) must be true, as `augment` changes an array."
+                f"{name}.varies(training=True) must be true, because `augment` changes an array."
             )
         if varied != _augmented(loader, array, seed, what, name).tobytes():
             raise LoaderError(
-                f"{name}.augment must take all randomness from `rng`. Received: two results for "
-                "one seed"
+                f"{name}.augment must draw only from `rng`. Received: two results for one seed"
             )
     if (
         _augmented(loader, array, None, what, name).tobytes()
@@ -113,11 +112,11 @@ def check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
             )
         if not alike(varied, again):
             raise LoaderError(
-                f"{what} must take all randomness from `rng`. Received: two results for one seed"
+                f"{what} must draw only from `rng`. Received: two results for one seed"
             )
         if not alike(varied, before) and not loader.varies(training=True):
             raise LoaderError(
-                f"{name}.varies(training=True) must be true, as `augment_cell` changes a cell."
+                f"{name}.varies(training=True) must be true, because `augment_cell` changes a cell."
             )
         try:
             array = loader.read(varied)
@@ -191,8 +190,8 @@ def check_class(loader: Loader, array: np.ndarray, cell: Any) -> None:
     if array.min(initial=0) < 0 or array.max(initial=0) >= units:
         outside = array.max() if array.max() >= units else array.min()
         raise LoaderError(
-            f"{type(loader).__name__}.read must be a class number in [0, {units}), as `units` "
-            f"says. Received: {outside} for the cell {clipped(cell)}"
+            f"{type(loader).__name__}.read must be a class number in [0, {units}), the range of "
+            f"`units`. Received: {outside} for the cell {clipped(cell)}"
         )
 
 

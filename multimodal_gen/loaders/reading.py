@@ -25,8 +25,8 @@ def read_rows(
 ) -> Iterator[np.ndarray | LoadError]:
     """Return each cell's array, or the error that names its row and column.
 
-    All are read at once where the loader does that faster. If that fails, some cell is bad, and
-    they are read one by one to find out which.
+    All cells are read at once if that is faster for the loader. If this fails, some cell is bad,
+    and they are read one by one to find it.
 
     Args:
         loader: The loader.

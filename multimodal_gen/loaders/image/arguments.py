@@ -110,7 +110,7 @@ def check_decoder(decoder: Any, interpolation: Any) -> None:
     if decoder == "turbo" and interpolation == "nearest":
         raise ValueError(
             'decoder="turbo" interpolates "bilinear" only. For a mask, use decoder="pillow": the '
-            'loader of its picture may keep decoder="turbo", also where the mask has `vary_with`. '
+            'loader of its picture may keep decoder="turbo", even if the mask has `vary_with`. '
             f'Otherwise use interpolation="bilinear". {received}'
         )
     if decoder == "turbo" and interpolation != "bilinear":

@@ -77,8 +77,8 @@ def narrow(values: np.ndarray, levels: Levels) -> np.ndarray:
     # Casting NaN to an integer gives an arbitrary level.
     if np.isnan(scaled).any():
         raise LoadError(
-            f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values are not "
-            "numbers (NaN), which have no level. Fill them first, for example with `np.nan_to_num`."
+            f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values are NaN, "
+            "which has no level. Fill them first, for example with `np.nan_to_num`."
         )
     return np.rint(scaled.clip(0.0, 255.0)).astype("uint8")
 
@@ -100,8 +100,8 @@ def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Le
     if not is_wide(image):
         if value_range is not None and (_HALVED.fullmatch(raw) or most > 255):
             raise LoadError(
-                "the picture has 16 bits for each of several channels, of which only the upper 8 "
-                "are decoded, so that `value_range` cannot be applied. Save it as 8 bits, or leave "
+                "the picture has several channels of 16 bits, but only the upper 8 bits are "
+                "decoded, so `value_range` cannot be applied. Save it as 8 bits, or leave "
                 "`value_range` out."
             )
         key = image.info.get("transparency")
@@ -130,7 +130,7 @@ def levels_of(image: Image.Image, value_range: tuple[float, float] | None) -> Le
 
 
 def key_of_colours(image: Image.Image, again: Callable[[], Image.Image] | None) -> Image.Image:
-    """Add alpha where a 16-bit colour PNG marks a colour as transparent; others are unchanged.
+    """Add alpha if a 16-bit colour PNG marks a colour as transparent; other pictures are unchanged.
 
     Pillow keeps the upper 8 bits of each colour, which many colours share. The lower ones come from
     a second decode.

@@ -106,8 +106,8 @@ def plain_jpeg(content: bytes) -> tuple[bool, bool]:
         content: The file.
 
     Returns:
-        Whether it is of a kind that every decoder knows, and at every scale: 8 bits, cosine
-        transform, Huffman coding; and whether a segment may tell an orientation. Where the headers
+        Whether it is of a kind that every decoder supports at every scale (8 bits, cosine
+        transform, Huffman coding), and whether a segment may contain an orientation. If the headers
         cannot be followed, the first is false.
     """
     place, plain, noted = 2, False, False

@@ -1,4 +1,4 @@
-"""Decode whatever a picture cell holds into pixels of one size and colour mode.
+"""Decode picture cells of every kind into pixels of one size and colour mode.
 
 `files.py` reads the file that a cell names, if it may, and `cells.py` takes all other cells;
 `limits.py` looks at the file's header; `resizing.py` decodes, turns the picture upright and resizes
@@ -75,8 +75,8 @@ class ImageLoader(Loader):
             `interpolation="nearest"` they make no new values either.
         normalize: For float32 only: a `SamplewiseNormalization`, a `FeaturewiseNormalization` or a
             `ZCAWhitening`; applied last, when training and when evaluating.
-        missing: What a missing cell (None, NaN) is: "error", or "blank" for zeros, with a mask
-            beside the input that tells the model so; see `Loader`.
+        missing: How to treat a missing cell (None, NaN): "error", or "blank" for zeros, and a mask
+            as another input of the model; see `Loader`.
         decoder: "pillow", or "turbo" for JPEG files through simplejpeg and OpenCV (`pip install
             multimodal_gen[fast]`), with bilinear interpolation; `augment` then warps by OpenCV too.
             Pixels differ a little from Pillow's; docs/speed.md says by how much.
@@ -86,14 +86,13 @@ class ImageLoader(Loader):
             and 16 MiB (docs/safety.md).
         protocols: What cells that are URLs may begin with, such as `["https", "s3"]`; each is
             opened by fsspec. By default none is.
-        value_range: `(low, high)`: the values that become 0 and 255 in pictures of one channel of
-            more than 8 bits, what lies outside being clipped; such as (0, 4095) for 12 bits in a
-            16-bit file. By default the full range of 16-bit formats, while floats and integers of
-            32 bits are refused. Pictures of 8 bits stay as they are.
-        vary_with: The loader of another picture of the row, such as the one that this is the mask
-            of. Both are then moved by the same draws (flips, turns, crops), in proportion where
-            their sizes differ. Without `augment` the operations are those of that loader that move
-            pixels.
+        value_range: `(low, high)`: the values that become 0 and 255 in pictures with one channel of
+            more than 8 bits, such as (0, 4095) for 12 bits in a 16-bit file; values outside are
+            clipped. By default the full range of 16-bit formats, while floats and integers of 32
+            bits are errors. Pictures of 8 bits are not changed.
+        vary_with: The loader of another picture of the row, such as the picture of this mask. Both
+            are then moved by the same draws (flips, rotations, crops), in proportion if their sizes
+            differ. Without `augment`, the operations of that loader that move pixels are used.
     """
 
     def __init__(

@@ -171,10 +171,10 @@ class ZCAWhitening(Normalization):
         """Learn the mean of each channel, and the matrix, from the training rows.
 
         The matrix is `U diag(1 / (sqrt(v) + epsilon / sqrt(rows))) U'`, with `v` and `U` the
-        eigenvalues and -vectors of the second moments about the mean: that of ImageDataGenerator,
-        which reaches it by a singular value decomposition of all pictures at once. Directions in
-        which the training rows do not vary are left out of it, where ImageDataGenerator blows up
-        their rounding errors.
+        eigenvalues and -vectors of the second moments about the mean: the same as in
+        ImageDataGenerator, which computes it by a singular value decomposition of all pictures at
+        once. Directions in which the training rows do not vary are left out; ImageDataGenerator
+        amplifies their rounding errors.
 
         Args:
             loader: What reads the pictures, with the `rescale` they will have: of kind "image" and
@@ -252,8 +252,8 @@ def _image_shape(loader: Loader, table: pd.DataFrame) -> tuple[int, ...]:
     spec = loader.spec
     if (spec.kind, spec.dtype) != ("image", "float32") or not isinstance(loader.column, str):
         raise ValueError(
-            "`loader` must yield the pictures to normalise: float32, with their `rescale`, as "
-            f'`ImageLoader(..., dtype="float32")` does. Received: loader={loader!r}'
+            "`loader` must return the pictures to normalise: float32, with their `rescale`, as "
+            f'from `ImageLoader(..., dtype="float32")`. Received: loader={loader!r}'
         )
     return spec.shape
 
@@ -261,16 +261,15 @@ def _image_shape(loader: Loader, table: pd.DataFrame) -> tuple[int, ...]:
 def _check_steps(center: bool, scale: bool) -> None:
     check_switches(center=center, scale=scale)
     if not (center or scale):
-        raise ValueError("A normalisation must centre, or scale, or both. Received: neither")
+        raise ValueError("A normalisation must centre or scale, or both. Received: neither")
 
 
 def _check_values(values: int) -> None:
     if values > _ZCA_LIMIT:
         memory = _ZCA_MATRICES * 8 * values**2 / 2**30
         raise ValueError(
-            f"ZCA whitening is for pictures of at most {_ZCA_LIMIT:,} values; to learn it for "
-            f"these would take about {memory:,.0f} GiB of memory. Read smaller pictures "
-            "(`image_size`) or grey ones "
+            f"ZCA whitening is for pictures of at most {_ZCA_LIMIT:,} values; these would need "
+            f"about {memory:,.0f} GiB of memory. Read smaller pictures (`image_size`) or grey ones "
             f'(`color_mode="grayscale"`), or use FeaturewiseNormalization. Received: {values:,} '
             "values per picture"
         )
@@ -280,7 +279,8 @@ def _frozen(name: str, numbers: Any, ndim: int) -> np.ndarray:
     array = np.array(numbers, "float32")
     if array.ndim != ndim or not array.size or not np.isfinite(array).all():
         raise ValueError(
-            f"`{name}` must be finite numbers on {ndim} axis or axes. Received: {name}={numbers!r}"
+            f"`{name}` must be finite numbers with {ndim} axis or axes. Received: "
+            f"{name}={numbers!r}"
         )
     array.flags.writeable = False
     return array

@@ -74,7 +74,7 @@ class Fitting:
 
         Args:
             image: The picture, not yet decoded.
-            again: Opens it once more, where that may be needed.
+            again: Opens it again, if that may be needed.
             drafts: Whether it is a JPEG that every decoder can shrink, see `plain_jpeg`; others are
                 decoded in full.
 
@@ -125,7 +125,9 @@ class Fitting:
         ]
 
     def scale(self, width: int, height: int) -> int:
-        """What a JPEG decoder divides both sides of a picture by, as it is stored: 1, 2, 4 or 8."""
+        """The factor by which a JPEG decoder shrinks both sides of the stored picture: 1, 2, 4 or
+        8.
+        """
         # A decoder shrinks by averaging, which would make new class numbers in a mask.
         if self.resampling == Image.Resampling.NEAREST:
             return 1

@@ -1,9 +1,9 @@
 """JPEG files decoded by libjpeg-turbo and resized by OpenCV: the loader's `decoder="turbo"`.
 
-Files are decoded as Pillow does it, at the same scale and to the same pixels. OpenCV resizes those
-for which it comes near to Pillow's filter, in a third of the time; the others are resized by
-Pillow. Whatever is not a JPEG file of greys or colours of the usual kinds, and every file that the
-decoder complains about, is left to Pillow, whose word counts.
+Files are decoded at the same scale and to the same pixels as by Pillow. OpenCV resizes those for
+which it is close to Pillow's filter, in a third of the time; Pillow resizes the others. Pillow also
+decodes everything that is not a usual grey or colour JPEG file, and every file that the decoder
+complains about; its errors count.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _TURNS = {
 
 
 def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
-    """A JPEG file as `(height, width[, channels]) uint8`, or None where Pillow has to decode it.
+    """A JPEG file as `(height, width[, channels]) uint8`, or None if Pillow has to decode it.
 
     Args:
         data: The file's content.

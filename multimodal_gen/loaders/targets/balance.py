@@ -67,15 +67,14 @@ def balanced_weights(
     if absent:
         raise ValueError(
             "A class without rows cannot be weighted by its count. Remove it from `class_names`, "
-            "or write the weights by hand. "
-            f"Received: no rows of {absent} in {column!r}"
+            f"or set the weights yourself. Received: no rows of {absent} in {column!r}"
         )
     return dict(enumerate((counts.sum() / (len(counts) * counts)).tolist()))
 
 
 @dataclass(frozen=True)
 class ClassSampler(Sampler):
-    """Draws every class of a target equally often, wherever its classes come from.
+    """Draws every class of a target equally often, however the target defines its classes.
 
     Args:
         target: The target.

@@ -33,13 +33,13 @@ class Target(Loader):
     sampling, and pictures of what is wrong.
 
     Attributes:
-        units: How many numbers the model must put out for a row; for each position, where `read`
-            gives several ids.
+        units: How many numbers the model must output per row, or per position if `read` returns
+            several ids.
         activation: Name of the Keras activation of those outputs, or None for raw numbers.
         loss: The Keras loss that fits them; rows of sample weight 0 do not count in its mean.
         metrics: Keras metrics to watch while training.
-        class_names: The classes, in their order; `()` where there are none.
-        one_class: Whether each row has exactly one of them; by default where there are any.
+        class_names: The classes, in their order; `()` if there are none.
+        one_class: Whether each row has exactly one of them; true by default if there are any.
         loader: The loader of an input that the target is made of, or None.
         follows: Whether pictures of such a loader are moved as the input picture is, also of
             another column.
@@ -86,8 +86,8 @@ class Target(Loader):
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
         """Columns of a table of predictions, from the model's outputs of shape `(rows, units)`.
 
-        The first one holds what was predicted. Where there are classes, those with a class's name
-        hold its probability ("{first column}_probability" where a class has the name of the first
+        The first column holds the prediction. If there are classes, a column named after a class
+        holds its probability ("{first column}_probability" if a class has the name of the first
         column).
         """
 
@@ -122,8 +122,8 @@ class Target(Loader):
     def class_positions(self, truth: np.ndarray) -> np.ndarray:
         """Turn rows of what `read` returns into positions in `class_names`, `(rows,) int64`.
 
-        By default these are class numbers, or vectors with the largest number in the place of the
-        class. Override it where `read` writes classes in another way.
+        By default these are class numbers, or vectors with the largest number at the class.
+        Override it if `read` represents classes in another way.
         """
         truth = np.asarray(truth)
         if truth.ndim == 2 and truth.shape[1] > 1:
@@ -182,15 +182,15 @@ class Target(Loader):
     def judge(self, cells: Sequence[Any], predictions: pd.DataFrame) -> Judgement | None:
         """Compare predictions with the truth, for pictures of predictions and of the worst ones.
 
-        By default, where each row has one class, it is right if that is what the first column of
-        `decode_outputs` says; other targets are not judged.
+        By default, if each row has one class, a row is right if the first column of
+        `decode_outputs` has this class; other targets are not judged.
 
         Args:
             cells: The true cells.
             predictions: What `Bundle.predict` gave for their rows.
 
         Returns:
-            A judgement, or None where predictions are neither right nor wrong.
+            A judgement, or None if predictions are neither right nor wrong.
 
         Raises:
             KeyError: If `predictions` have no such column.

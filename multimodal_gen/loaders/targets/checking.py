@@ -23,11 +23,11 @@ _PADDING, _CLOSE = 3, 1e-4
 def check_target(target: Target, cells: Iterable[Any]) -> None:
     """Check that a target keeps its contract, on cells of your own and random model outputs.
 
-    Checked are: all that `check_loader` checks; `units` and `activation`; that `decode_outputs` and
-    `score` take outputs of `output_shape`, leave them as they are, and give a value for every row
-    and numbers, the same again; that the loss is finite and takes no notice of rows of weight 0;
-    that metrics are new ones each time; the classes, where there are any: different names, a class
-    for each cell, and a sampler that balances them; and what `judge` says.
+    It checks everything that `check_loader` checks; `units` and `activation`; that `decode_outputs`
+    and `score` accept outputs of `output_shape`, do not change them, and return the same values
+    each time, one per row, and numbers; that the loss is finite and ignores rows with weight 0;
+    that metrics are new each time; the classes, if there are any: different names, a class for each
+    cell, and a sampler that balances them; and the results of `judge`.
 
     Args:
         target: The target to check.
@@ -85,7 +85,7 @@ def _check_names(target: Target, name: str) -> None:
         )
     if target.one_class and not names:
         raise LoaderError(
-            f"{name}.class_names must name the classes where there is one per row. Received: ()"
+            f"{name}.class_names must name the classes if there is one per row. Received: ()"
         )
 
 
@@ -101,7 +101,7 @@ def _check_classes(target: Target, arrays: np.ndarray, cells: list[Any], name: s
         )
     if classes.min() < 0 or classes.max() >= len(names):
         raise LoaderError(
-            f"{name}.class_positions must be in [0, {len(names)}), as `class_names` says. "
+            f"{name}.class_positions must be in [0, {len(names)}), the positions in `class_names`. "
             f"Received: from {classes.min()} to {classes.max()}"
         )
     found = np.asarray(target.classes_of(cells))
@@ -164,7 +164,7 @@ def _check_scores(target: Target, truth: np.ndarray, outputs: np.ndarray, name: 
         or not all(type(one) is float for one in scores.values())
     ):
         raise LoaderError(
-            f"{name}.score must map names to plain floats, which JSON holds. Received: {scores!r}"
+            f"{name}.score must map names to plain floats, for JSON. Received: {scores!r}"
         )
     if not alike(scores, again):
         raise LoaderError(
@@ -209,7 +209,7 @@ def _check_metrics(target: Target, truth: np.ndarray, outputs: np.ndarray, name:
     names = [one.name for one in metrics]
     if any(one is other for one in metrics for other in others) or len(set(names)) != len(names):
         raise LoaderError(
-            f"{name}.metrics must be new each time, with different names, as they have state. "
+            f"{name}.metrics must be new each time, because they have state, with different names. "
             f"Received: {names}"
         )
     for metric in metrics:

@@ -251,16 +251,16 @@ def _labels(column: str, values: Any) -> pd.Series:
     for label, cell in () if series.dtype.kind in "biuf" else series.items():
         if pd.api.types.is_list_like(cell):
             raise ValueError(
-                f"Each cell must hold one class, not a list or array. Flatten one-element cells "
+                "Each cell must hold one class, not a list or array. Flatten one-element cells "
                 f"with `table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot cells "
-                f"with `.argmax(axis=1)` instead; where a row has any number of classes, use "
+                "with `.argmax(axis=1)` instead; if a row has any number of classes, use "
                 f"MultiLabel. Received: {cell!r} at index {label!r} of {column!r}"
             )
         if isinstance(cell, str) and not cell.strip():
             raise ValueError(
-                "Labels must not be missing, and a blank text is a missing label; drop "
-                f"such rows with `table = table[table[{column!r}].str.strip() != '']`, or give "
-                f"what they mean a name. Received: {cell!r} at index {label!r} of {column!r}"
+                "Labels must not be missing, and a blank text is a missing label; drop such rows "
+                f"with `table = table[table[{column!r}].str.strip() != '']`, or replace them with "
+                f"a name. Received: {cell!r} at index {label!r} of {column!r}"
             )
         if isinstance(cell, bytes):
             raise ValueError(

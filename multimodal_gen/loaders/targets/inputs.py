@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class InputTarget(Target):
-    """What a loader yields, as the target.
+    """The arrays of a loader, as the target.
 
     Random operations are the loader's own, and as it reads the same column as the input does, it
     draws the same random numbers: the target is varied exactly as the input. For a denoising
@@ -30,15 +30,15 @@ class InputTarget(Target):
         noisy = mg.ImageLoader("image", augment=[mg.augment.RandomErasing(), flip])
         target = mg.InputTarget(noisy.replace(augment=[flip]))
 
-    A picture of another column, such as a mask, is moved as the input picture is, whatever else
+    A picture of another column, such as a mask, is moved like the input picture, whatever else
     varies the two. It takes the movements of the input with `vary_with`, or has the same ones in
-    its own list; where neither is so, a sequence that varies its rows refuses it.
+    its own list; otherwise a sequence that varies its rows rejects it.
 
         photo = mg.ImageLoader("photo", augment=[flip, mg.augment.RandomBrightness(0.2)])
         target = mg.InputTarget(mg.ImageLoader("mask", interpolation="nearest", vary_with=photo))
 
-    Yields float32 of the loader's shape and kind: pictures in [0, 1], uint8 divided by 255; vectors
-    as they are.
+    Returns float32 arrays with the loader's shape and kind: pictures in [0, 1], uint8 divided by
+    255; vectors unchanged.
 
     A model may put out the numbers of a row in the shape of `spec` or flat.
     `build_fusion_classifier` gives it a dense head, which is right for vectors and for pictures of
@@ -47,9 +47,9 @@ class InputTarget(Target):
 
     Args:
         loader: The input's loader, for pictures or vectors.
-        follows: Whether a picture of another column is moved as the input picture is. False for one
-            that stays as it is, or is varied on its own, as where a model is to find out how its
-            input was turned.
+        follows: Whether a picture of another column is moved like the input picture. False for one
+            that stays unchanged or is varied independently, for example if a model must find out
+            how its input was rotated.
     """
 
     loader: Loader
@@ -68,9 +68,8 @@ class InputTarget(Target):
             )
         if isinstance(loader, ImageLoader) and loader.normalize is not None:
             raise ValueError(
-                "A picture to reconstruct must be in [0, 1], which a normalised one is not; use "
-                "`InputTarget("
-                'loader.replace(normalize=None, dtype="uint8", rescale=None))`. '
+                "A picture to reconstruct must be in [0, 1], but a normalised one is not; use "
+                '`InputTarget(loader.replace(normalize=None, dtype="uint8", rescale=None))`. '
                 f"Received: a loader with normalize={loader.normalize!r}"
             )
         check_switches(follows=follows)
@@ -86,8 +85,8 @@ class InputTarget(Target):
         """What the loader reads, as float32.
 
         Raises:
-            LoadError: If the loader cannot read the cell, or yields a picture of floats outside [0,
-                1].
+            LoadError: If the loader cannot read the cell, or returns a picture of floats outside
+                [0, 1].
         """
         return self._to_target(self.loader.read(cell))
 
@@ -137,7 +136,7 @@ class InputTarget(Target):
         # With a sigmoid as `activation` the model can reach no other numbers.
         if self.spec.kind == "image" and not 0.0 <= target.min() <= target.max() <= 1.0:
             raise LoadError(
-                "a picture to reconstruct must be in [0, 1]; give `InputTarget` a loader of uint8, "
+                "a picture to reconstruct must be in [0, 1]; pass `InputTarget` a loader of uint8, "
                 f"or of float32 with `rescale=1 / 255`. Received: values from {target.min():g} to "
                 f"{target.max():g}"
             )
@@ -174,7 +173,7 @@ class InputTarget(Target):
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         """Mean squared error, and R2, the share of the variance about the mean row explained.
 
-        R2 is NaN where all rows are the same.
+        R2 is NaN if all rows are the same.
         """
         truth = np.asarray(truth, "float64").reshape(len(truth), -1)
         squared = float(np.mean((np.asarray(outputs, "float64").reshape(truth.shape) - truth) ** 2))

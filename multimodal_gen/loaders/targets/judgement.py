@@ -16,8 +16,8 @@ class Judgement:
 
     Args:
         right: `(rows,) bool`; None for numbers, which are never quite right.
-        badness: `(rows,)`: of the rows that are not right the largest are worst, such as the
-            confidence of a mistake or the size of an error; NaN where that is not known.
+        badness: `(rows,)`: how bad each wrong row is, larger is worse, such as the confidence of a
+            mistake or the size of an error; NaN if that is not known.
         title: How many rows are right, or how large errors are.
         words: Position of a row -> what was said of it, then what is true. Where `right` is None,
             any number of sentences, the last of them a remark such as how far off the row is.
@@ -35,8 +35,8 @@ def judged_classes(
     """Compare one predicted class per row with the true one.
 
     Args:
-        class_names: The classes; the column of the same name holds a class's probability, where
-            there is one.
+        class_names: The classes; the column of the same name holds a class's probability, if there
+            is one.
         column: The column of predicted classes.
         truths: `(rows,) object`, the true classes.
         predictions: What `Bundle.predict` gave.

@@ -169,13 +169,12 @@ def _printed(cell: str) -> LoadError:
         )
     elif not _PRINTED.fullmatch(text):
         parse = (
-            "Take the brackets away with `table[column].str.strip('[]{}()')` and say what stands "
-            "between labels with `separator=','`, or store the table as jsonl or parquet, which "
-            "keep lists"
+            "Remove the brackets with `table[column].str.strip('[]{}()')` and set `separator=','`, "
+            "or store the table as jsonl or parquet, which keep lists"
         )
     return LoadError(
-        f"expected labels, and this is the print of a list, as `to_csv` writes it. {parse}. "
-        f"Received: {shown(cell)}"
+        f"expected labels, but this is a printed list, as `to_csv` writes it. {parse}. Received: "
+        f"{shown(cell)}"
     )
 
 
@@ -238,7 +237,7 @@ def check_readable(names: Sequence[Any], separator: str) -> None:
     for name in map(cell_text, names):
         if is_printed(name, separator) or split_labels(name, separator) != [name]:
             raise ValueError(
-                f"With a `separator` a class must not contain it, be empty, begin or end with "
-                f"white space, or look like a printed list, as it could not be read back. Use "
+                "With a `separator` a class must not contain it, be empty, begin or end with white "
+                "space, or look like a printed list, because it could not be read back. Use "
                 f"another separator, or lists. Received: separator={separator!r}, class {name!r}"
             )

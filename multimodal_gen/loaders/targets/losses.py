@@ -29,10 +29,10 @@ def row_mean_squared_error(y_true: Any, y_pred: Any) -> Any:
 class RowMeanSquaredError(keras.losses.Loss):
     """Mean squared error of a row over all its numbers, for reconstructed pictures and arrays.
 
-    Keras's `MeanSquaredError` takes the mean over the last axis only. Of pictures `(batch, height,
-    width, channels)` errors `(batch, height, width)` are left, and a sample weight `(batch,)` does
-    not go with them: it is refused, or, where the width happens to be the batch size, multiplied
-    with the columns of every picture.
+    Keras's `MeanSquaredError` takes the mean over the last axis only. For pictures `(batch, height,
+    width, channels)`, this leaves errors `(batch, height, width)`, which do not fit a sample weight
+    `(batch,)`: it is an error, or, if the width happens to equal the batch size, the weight is
+    multiplied with the columns of every picture.
 
     Args:
         name: Name of the loss.
@@ -57,8 +57,8 @@ class RowMeanSquaredError(keras.losses.Loss):
 class MaskedCrossentropy(keras.losses.SparseCategoricalCrossentropy):
     """Cross-entropy of `(batch, length)` labels and `(batch, length, ids)` probabilities.
 
-    Label 0 means none. It is Keras's own with `ignore_class=0`, which refuses a sample weight per
-    row `(batch,)` where a row has several labels.
+    Label 0 means none. It is Keras's own loss with `ignore_class=0`, which rejects a sample weight
+    per row `(batch,)` if a row has several labels.
 
     Args:
         reduction: How the losses become one, as for Keras's losses; by default their mean over the

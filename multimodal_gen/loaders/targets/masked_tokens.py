@@ -129,9 +129,9 @@ class MaskedTokens(Target):
         """The column "tokens": the most likely token of each position, joined by single spaces.
 
         There are `sequence_length` tokens, `text.split(" ")[position]` is that of a position.
-        Outputs alone do not tell where a caption ends, so there is a token for padding too, which
-        means nothing: with padding on the right, the caption's own are the first
-        `np.count_nonzero(loader.read(text))`. Only ordinary tokens are given.
+        Outputs alone do not show where a caption ends, so padding gets a meaningless token too:
+        with padding on the right, the caption's own tokens are the first
+        `np.count_nonzero(loader.read(text))`. Only ordinary tokens are returned.
         """
         outputs = self._checked(outputs)
         # Special tokens are excluded, as no caption has one at a hidden position.

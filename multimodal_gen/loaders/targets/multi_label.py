@@ -60,8 +60,8 @@ class MultiLabel(Target):
 
     Raises:
         ValueError: If classes are not different names, are not as many as the columns, or could not
-            be told apart in a string, as they contain the separator, are empty or begin or end with
-            white space.
+            be separated in a string, because they contain the separator, are empty, or begin or end
+            with white space.
     """
 
     accepts_missing = True
@@ -161,7 +161,7 @@ class MultiLabel(Target):
                 if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
                     raise LoadError(
                         "the cell holds 0 or 1 for each class, but labels must be names: make a "
-                        "column for each class, and take `MultiLabel(names)`. Received: "
+                        "column for each class, and use `MultiLabel(names)`. Received: "
                         f"{shown(cell)}",
                         unknown_label=True,
                     )
@@ -189,8 +189,8 @@ class MultiLabel(Target):
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
         """The column "labels" with the classes above 0.5, then each class's probability by name.
 
-        The classes are a list, or a string where there is a `separator`: either way a cell that
-        this target reads. A class that is itself named "labels" gets its probability under
+        The classes are a list, or a string if there is a `separator`: either way, a cell that this
+        target can read. A class that is itself named "labels" gets its probability under
         "labels_probability".
         """
         outputs = np.asarray(outputs, "float32").reshape(-1, self.units)

@@ -150,16 +150,16 @@ def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
     if all(map(_AMOUNT.fullmatch, texts)) and not all(map(_WHOLE.fullmatch, texts)):
         raise ValueError(
             f"{column!r} holds {len(texts):,} different numbers in {rows:,} rows: numbers to "
-            f"predict, not classes. Take `NumericTarget.from_values({column!r}, ...)` (`--target "
-            f"number`). If each is a class nevertheless, name them, as in `ClassLabel({column!r}, "
+            f"predict, not classes. Use `NumericTarget.from_values({column!r}, ...)` (`--target "
+            f"number`). If each is still a class, name the classes, as in `ClassLabel({column!r}, "
             f"class_names)`. Received: {', '.join(texts[:3])}, ..."
         )
     if hold_amounts(texts) and any(re.search(r"\d[.,]\d", text) for text in texts):
         raise ValueError(
             f"{column!r} holds {len(texts):,} different numbers with a unit or a comma in {rows:,} "
-            "rows: numbers to predict, not classes. Write plain numbers, as in 3.99, and take "
-            f"`NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is a class "
-            f"nevertheless, name them, as in `ClassLabel({column!r}, class_names)`. Received: "
+            "rows: numbers to predict, not classes. Write plain numbers, as in 3.99, and use "
+            f"`NumericTarget.from_values({column!r}, ...)` (`--target number`). If each is still a "
+            f"class, name the classes, as in `ClassLabel({column!r}, class_names)`. Received: "
             f"{', '.join(texts[:3])}, ..."
         )
 
@@ -182,8 +182,8 @@ def refuse_missing(
     if missing.all():
         found = f"all of {len(missing)} values are missing" if len(missing) else "no values"
         raise ValueError(
-            f"A target needs values to learn from: is {column!r} the right column, and was it "
-            f"filled? Received: {found} in {column!r}"
+            f"A target needs values to learn from: is {column!r} the right column, and does it "
+            f"have values? Received: {found} in {column!r}"
         )
     if missing.any():
         columns = [column] if isinstance(column, str) else list(column)

@@ -140,7 +140,7 @@ class NumericTarget(Target):
         if not np.isfinite(numbers).all():
             raise LoadError(
                 "a number to predict is missing or infinite. Fix it, or drop the row, with "
-                f"`table.dropna(subset={list(self.columns)})` where it is missing. Received: "
+                f"`table.dropna(subset={list(self.columns)})` if it is missing. Received: "
                 f"{shown(cell)}"
             )
         return standardised(numbers, self.mean, self.scale, cell)
@@ -183,9 +183,9 @@ class NumericTarget(Target):
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         """Mean absolute error, root mean squared error (both in the table's units) and R2.
 
-        R2 is the share of the variance that is explained, NaN where all true values are the same.
-        Where there are several numbers, each has its scores under "{column}.{score}", named as by
-        `decode_outputs`.
+        R2 is the share of the variance that is explained, or NaN if all true values are the same.
+        If there are several numbers, each has its scores under "{column}.{score}", with the names
+        of `decode_outputs`.
         """
         expected, predicted = self.unscale(truth), self.unscale(outputs)
         scores = {}

@@ -41,8 +41,8 @@ def checked_operations(augment: Any, encoder: TokenEncoder | NgramEncoder) -> tu
         if isinstance(operation, TokenAugmentation):
             if isinstance(encoder, NgramEncoder):
                 raise ValueError(
-                    "N-grams cannot be dropped or masked as tokens: use the operations on words, "
-                    "RandomWordSwap and RandomWordDeletion, or an encoder that yields tokens. "
+                    "N-grams cannot be dropped or masked like tokens: use the operations on words, "
+                    "RandomWordSwap and RandomWordDeletion, or an encoder that returns tokens. "
                     f"Received: {operation!r}"
                 )
             operation.check(encoder)

@@ -40,9 +40,9 @@ def text_of(cell: Any) -> str:
     if isinstance(cell, str):
         if len(cell) > _MOST_CHARACTERS:
             raise LoadError(
-                f"a caption may have at most {_MOST_CHARACTERS:,} characters, as tokenizing more "
-                f"takes seconds and gigabytes. Cut it, or drop the row. Received: {len(cell):,} "
-                "characters"
+                f"a caption may have at most {_MOST_CHARACTERS:,} characters, because tokenizing "
+                "more takes seconds and gigabytes. Cut it, or drop the row. Received: "
+                f"{len(cell):,} characters"
             )
         # A lone surrogate, left over from broken decoding, cannot be encoded as UTF-8, which
         # tokenizers needs.

@@ -31,9 +31,9 @@ from multimodal_gen.spec import ArraySpec
 class TextLoader(Loader):
     """Turns captions into ids.
 
-    Yields, by its encoder: token ids `(sequence_length,) int32`, kind "tokens", 0 is padding; or
-    n-grams `(sequence_length, 2) int32`, kind "ngrams": ids, 0 is padding, beside their weights in
-    units of 2**-16.
+    Returns, depending on its encoder: token ids `(sequence_length,) int32`, kind "tokens", 0 is
+    padding; or n-grams `(sequence_length, 2) int32`, kind "ngrams": ids, 0 is padding, and their
+    weights in units of 2**-16.
 
     Most loaders are made by `TextLoader.from_texts` or `TextLoader.from_file`.
 
@@ -46,10 +46,9 @@ class TextLoader(Loader):
         padding: For a `Tokenizer`: the side that is filled with zeros, "right" or "left".
         augment: Operations for training. Those on text come first, in their order:
             `RandomWordSwap`, `RandomWordDeletion`, or any picklable callable `(text, rng) -> text`.
-            Then, for an encoder that yields tokens, those on ids: `TokenDropout`, `TokenMasking`.
-        missing: What a missing caption (None, NaN) is: "error", or "blank" for padding alone, with
-            a mask beside the input that tells the model so; see `Loader`. An empty caption is not
-            missing.
+            Then, for an encoder that returns tokens, those on ids: `TokenDropout`, `TokenMasking`.
+        missing: How to treat a missing caption (None, NaN): "error", or "blank" for padding only,
+            and a mask as another input of the model; see `Loader`. An empty caption is not missing.
     """
 
     kept_by_row = True
@@ -74,8 +73,8 @@ class TextLoader(Loader):
         elif isinstance(tokenizer, TokenEncoder | NgramEncoder):
             if (sequence_length, truncation, padding) != (None, "right", "right"):
                 raise ValueError(
-                    "An encoder has its own length and sides. Received: an encoder and a length "
-                    "or side"
+                    "An encoder has its own length and padding side. Received: an encoder and a "
+                    "length or side"
                 )
             self.encoder = tokenizer
         else:
@@ -117,18 +116,18 @@ class TextLoader(Loader):
             column: The column of captions.
             texts: The training captions, or the table that has them; missing ones are left out.
             output_mode: "tokens" for ids in their order, or "ngrams" for a bag of word 1- and
-                2-grams and character 2- to 5-grams with tf-idf weights, which tells classes apart
-                best on tables of a few thousand rows.
+                2-grams and character 2- to 5-grams with tf-idf weights, which works best for
+                classes on tables of a few thousand rows.
             model: For tokens: "wordpiece", "bpe", "unigram" or "wordlevel". The first three learn
                 pieces of words and suit every script; to "wordlevel" a word that was not learned is
                 unknown.
             vocabulary_size: The largest number of different ids to learn. For tokens, from 1,024
                 on, letters that no training caption has are ids of their bytes in UTF-8; below,
                 they make a word unknown.
-            sequence_length: Ids a caption. By default what 99 % of the training captions need where
-                words of no other caption are spelled in letters, as new words will be, and 12 more
-                for two new words (for "wordlevel", what 99 % have); at most 512. N-grams: what 99 %
-                of the captions have, at most 1,024.
+            sequence_length: Ids per caption. By default the number that 99 % of the training
+                captions need, if words in only one caption are spelled in letters, as new words
+                will be, plus 12 for two new words (for "wordlevel", the length of 99 %); at most
+                512. N-grams: the number that 99 % of the captions have, at most 1,024.
             lowercase: For tokens: whether case, and nothing but case, is ignored. N-grams always
                 ignore it.
             truncation: For tokens: the side cut off long captions.
@@ -139,8 +138,8 @@ class TextLoader(Loader):
         Raises:
             TypeError: If the column's name does not come first.
             LoadError: If a caption is not text; it names the row.
-            ValueError: If there is no text to learn from, an argument is not one of those named, or
-                `vocabulary_size` is smaller than the number of letters.
+            ValueError: If there is no text to learn from, an argument is not one of the named
+                values, or `vocabulary_size` is smaller than the number of letters.
         """
         # Checked before all texts are read, which may take a while.
         check_choice("output_mode", output_mode, ("tokens", "ngrams"))
@@ -264,7 +263,7 @@ class TextLoader(Loader):
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
         """The caption as the model gets it, with special tokens such as [MASK].
 
-        For n-grams, the caption as it is in the table, and a remark where they are not its own.
+        For n-grams, the caption in the table, and a remark if the n-grams are not its own.
         """
         if isinstance(self.encoder, TokenEncoder):
             return {"": self.encoder.decode(array, skip_special_tokens=False)}

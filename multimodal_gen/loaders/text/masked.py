@@ -25,9 +25,9 @@ _MASKED, _RANDOM = 0.8, 0.1
 class MaskedTextLoader(Loader):
     """A text loader that hides some of the tokens, for a model that predicts them.
 
-    Of the ordinary tokens of a caption the share `rate`, rounded, and at least one, is chosen at
-    random. Of these 80 % become the mask token, 10 % a random ordinary token, and 10 % stay as they
-    are (Devlin et al., 2019, "BERT", 3.1, and its `create_pretraining_data.py`). Special tokens and
+    A share `rate` of a caption's ordinary tokens, rounded, and at least one, is chosen at random.
+    Of these, 80 % become the mask token, 10 % a random ordinary token, and 10 % stay unchanged
+    (Devlin et al., 2019, "BERT", 3.1, and its `create_pretraining_data.py`). Special tokens and
     padding are never chosen.
 
     Each epoch hides other tokens. When evaluating, a caption always has the same ones hidden, which
@@ -36,9 +36,9 @@ class MaskedTextLoader(Loader):
     Yields what the loader does, token ids `(sequence_length,) int32`, kind "tokens".
 
     Args:
-        loader: A `TextLoader` that yields tokens. It is also what to feed the trained model with
-            where nothing is to be hidden. For captions that ask with the mask token itself, as "a
-            red [MASK]", make a loader that knows it:
+        loader: A `TextLoader` that returns tokens. Use it also to feed the trained model when
+            nothing is hidden. For captions that contain the mask token, such as "a red [MASK]",
+            make a loader that knows it:
             `loader.replace(tokenizer=loader.encoder.replace(match_special_tokens=True))`.
         rate: Share of the tokens that are chosen, in (0, 1].
         mask_token: A token that the tokenizer has; those of `TextLoader.from_texts` have "[MASK]".
@@ -57,14 +57,14 @@ class MaskedTextLoader(Loader):
         encoder = getattr(loader, "encoder", None)
         if not isinstance(loader, TextLoader) or not isinstance(encoder, TokenEncoder):
             raise ValueError(
-                "Masking needs a TextLoader that yields tokens, as "
-                '`TextLoader.from_texts(output_mode="tokens")` makes '
-                f"it. Received: loader={loader!r}"
+                "Masking needs a TextLoader that returns tokens, as "
+                f'`TextLoader.from_texts(output_mode="tokens")` makes. Received: loader={loader!r}'
             )
         check_probability("rate", rate)
         if not rate:
             raise ValueError(
-                f"`rate` must be positive, or there is nothing to predict. Received: rate={rate!r}"
+                "`rate` must be positive, otherwise there is nothing to predict. Received: "
+                f"rate={rate!r}"
             )
         self.loader = loader
         self.encoder = encoder

@@ -47,8 +47,7 @@ class NgramEncoder(Configurable):
         hashes: 32-bit hashes of the learned n-grams; the n-gram at position `i` has id `i + 1`.
         document_frequencies: For each of them, in how many training texts it occurs.
         num_texts: Number of training texts.
-        sequence_length: Most n-grams that one text yields; the lightest ones of longer texts are
-            left out.
+        sequence_length: Maximum n-grams per text; the lightest ones of longer texts are left out.
         form: How words are found in text that is not ASCII: 2, or 1 as in bundles that were saved
             before there was 2.
     """
@@ -94,12 +93,12 @@ class NgramEncoder(Configurable):
                 vocabulary.
             vocabulary_size: Number of ids at most, 0 (padding) included; the most frequent n-grams
                 are kept.
-            sequence_length: Most n-grams of one text. Default: what the longest of 99 % of the
-                training texts needs, at most 1,024; a warning counts the texts that have more,
-                where they are more than 1 %.
-            min_document_frequency: N-grams found in fewer training texts are left out; where none
-                is found that often, all are kept. Default: 1 up to 3,000 texts, where rare words
-                are most of what there is, else 2.
+            sequence_length: Maximum n-grams per text. Default: what the longest of 99 % of the
+                training texts needs, at most 1,024; a warning counts the texts that have more, if
+                they are more than 1 %.
+            min_document_frequency: N-grams found in fewer training texts are left out; if none is
+                found that often, all are kept. Default: 1 up to 3,000 texts, because there most
+                words are rare, otherwise 2.
 
         Raises:
             ValueError: If an argument is out of range or no text holds an n-gram.
@@ -132,11 +131,10 @@ class NgramEncoder(Configurable):
             if needed > sequence_length:
                 share = np.mean(np.asarray(lengths) > sequence_length)
                 warnings.warn(
-                    f"{share:.0%} of the texts have more than {sequence_length} different "
-                    f"n-grams, and lose the lightest. `sequence_length={needed}` is enough for 99 "
-                    f"% of the texts and takes {needed / sequence_length:.1f} times as long in "
-                    f"training; `sequence_length={sequence_length}` leaves it at that, without "
-                    "this warning.",
+                    f"{share:.0%} of the texts have more than {sequence_length} different n-grams, "
+                    f"and lose the lightest. `sequence_length={needed}` is enough for 99 % of the "
+                    f"texts and takes {needed / sequence_length:.1f} times as long in training; "
+                    f"`sequence_length={sequence_length}` keeps this length without the warning.",
                     stacklevel=3,
                 )
         hashes, document_frequencies = zip(*kept, strict=True)
@@ -156,7 +154,7 @@ class NgramEncoder(Configurable):
         """Encodes one text.
 
         Args:
-            text: Any text; the empty one yields padding only.
+            text: Any text; an empty text gives only padding.
 
         Returns:
             `(sequence_length, 2)` int32. `[:, 0]` ids in [1, vocabulary_size), increasing, then 0
@@ -187,7 +185,7 @@ class NgramEncoder(Configurable):
         return (
             f"as n-grams, {(counts > self.sequence_length).mean():.1%} of the captions have more "
             f"than {self.sequence_length} and lose the lightest; {(counts == 0).mean():.1%} have "
-            "none that was learned"
+            "no learned one"
         )
 
     def count(self, text: str) -> int:

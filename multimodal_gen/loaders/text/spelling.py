@@ -35,8 +35,7 @@ def byte_pieces(prefix: str = "") -> list[str]:
     """The pieces that letters are spelled in.
 
     Args:
-        prefix: What marks a piece as one inside a word, where the model tells them apart; ""
-            otherwise.
+        prefix: The mark of pieces inside a word, if the model marks them; otherwise "".
     """
     every = [chr(_BASE + byte) for byte in (*_LATER, *_FIRST)]
     return (
@@ -55,7 +54,7 @@ class Writer:
     Args:
         tokenizer: The tokenizer, which must not truncate yet.
         special: Ids of special tokens, of padding, and of the token for unknown words.
-        unknown: The id for unknown words, None where there is none.
+        unknown: The id for unknown words, or None.
         match_special_tokens: Whether the names of special tokens in a text mean these.
     """
 

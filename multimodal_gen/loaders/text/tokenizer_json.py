@@ -34,7 +34,7 @@ def special_ids(tokenizer: tokenizers.Tokenizer) -> set[int]:
 
 
 def unknown_id(tokenizer: tokenizers.Tokenizer, model: Mapping[str, Any]) -> int | None:
-    """The id of the token for unknown words; None where there is none."""
+    """The id of the token for unknown words; None if there is none."""
     token = model.get("unk_token")
     return model.get("unk_id") if token is None else tokenizer.token_to_id(token)
 
@@ -50,7 +50,7 @@ def without_unknown(error: Exception) -> Exception:
         return error
     return LoadError(
         "the tokenizer does not know a word of this text, and has no token for unknown words. In "
-        'the "model" of its tokenizer.json add one to "vocab", such as "[UNK]" with the next free '
+        'the "model" of its tokenizer.json, add one to "vocab", such as "[UNK]" with the next free '
         'id, and name it: "unk_token": "[UNK]" (for a model of type Unigram its place, "unk_id"). '
         f"Received: {reason}"
     )
@@ -66,9 +66,9 @@ def without_dropout(tokenizer_json: str) -> str:
     if not rate:
         return tokenizer_json
     warnings.warn(
-        f"The tokenizer leaves out merges at random (dropout={rate}), from a stream that cannot "
-        "be seeded, so a text would have other ids each time it is read. This is switched off; to "
-        "vary ids in training, give `TextLoader(augment=[TokenDropout(0.1)])`.",
+        f"The tokenizer leaves out merges at random (dropout={rate}), from a stream that cannot be "
+        "seeded, so a text would have different ids each time it is read. This is switched off; to "
+        "vary ids in training, use `TextLoader(augment=[TokenDropout(0.1)])`.",
         stacklevel=2,
     )
     description["model"]["dropout"] = None

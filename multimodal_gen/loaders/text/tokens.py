@@ -28,29 +28,29 @@ from multimodal_gen.rows.checks import check_choice, check_positive, check_switc
 class TokenEncoder(Configurable):
     """Encodes text to `(sequence_length,) int32` token ids in which 0 is padding and nothing else.
 
-    Where a tokenizer uses id 0 for a token of its own, all its ids are raised by one;
-    `vocabulary_size` counts the 0. Special tokens that the tokenizer's own template adds, such as
-    [CLS], survive truncation.
+    If a tokenizer uses id 0 for one of its tokens, all its ids are raised by one; `vocabulary_size`
+    counts the 0. Special tokens that the tokenizer's own template adds, such as [CLS], survive
+    truncation.
 
-    A text means what it says: one that holds "[MASK]" or "</s>" holds these signs, not the special
-    token. And it always gives the same ids: a tokenizer that leaves out merges at random (the
-    `dropout` of BPE) does so no more, as the library draws from a stream of its own; `TokenDropout`
-    varies ids by the row's stream.
+    Texts are literal: "[MASK]" or "</s>" in a text is plain text, not the special token. And a text
+    always gives the same ids: leaving out merges at random (the `dropout` of BPE) is switched off,
+    because the library draws from its own random stream; `TokenDropout` varies ids with the row's
+    stream.
 
     Letters that a tokenizer trained by `TextLoader.from_texts` never met become ids of their bytes
     in UTF-8.
 
-    `ordinary`, `(vocabulary_size,) bool`, tells the ids of words and pieces of words from padding,
-    special tokens, the token for unknown words, and ids that no token has.
+    `ordinary`, `(vocabulary_size,) bool`, is True for ids of words and pieces of words, and False
+    for padding, special tokens, the token for unknown words, and ids without a token.
 
     Args:
         tokenizer_json: The text of a tokenizer.json.
         sequence_length: Ids a text; more than the tokenizer's template adds.
         truncation: The side that is cut off, "right" or "left".
         padding: The side that is filled with zeros, "right" or "left".
-        match_special_tokens: Whether special tokens that occur in a text are taken for what they
-            are called, so that "a red [MASK]" asks a model for a word. Encoders in bundles that
-            were saved before there was this argument keep it on.
+        match_special_tokens: Whether names of special tokens in a text are read as these tokens, so
+            that "a red [MASK]" asks a model for a word. Encoders in bundles saved before this
+            argument existed keep it on.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class TokenEncoder(Configurable):
         added = self.tokenizer.num_special_tokens_to_add(is_pair=False)
         if added >= self.sequence_length:
             raise ValueError(
-                f"`sequence_length` must be at least {added + 1}, as the tokenizer's template adds "
-                f"{added} special tokens to every text. Received: "
+                f"`sequence_length` must be at least {added + 1}, because the tokenizer's template "
+                f"adds {added} special tokens to every text. Received: "
                 f"sequence_length={sequence_length!r}"
             )
         # 0 means padding everywhere in this package: masks, averages and embeddings rely on it.
@@ -125,7 +125,7 @@ class TokenEncoder(Configurable):
         if sequence_length is None:
             if tokenizer.truncation is None:
                 raise ValueError(
-                    "The tokenizer does not say how long a text may be: give `sequence_length`. "
+                    "The tokenizer does not say how long a text may be: set `sequence_length`. "
                     "Received: sequence_length=None"
                 )
             sequence_length = tokenizer.truncation["max_length"]
@@ -205,8 +205,8 @@ class TokenEncoder(Configurable):
                 strange += one.ids.count(unknown) if unknown is not None else 0
         return (
             f"as tokens, {cut / len(texts):.1%} of the captions are longer than "
-            f"{self.sequence_length} and are cut off; {strange / max(tokens, 1):.2%} of the tokens "
-            "are unknown"
+            f"{self.sequence_length} and are truncated; {strange / max(tokens, 1):.2%} of the "
+            "tokens are unknown"
         )
 
     def decode(self, array: np.ndarray, *, skip_special_tokens: bool = True) -> str:
@@ -224,9 +224,9 @@ class TokenEncoder(Configurable):
         found = self.tokenizer.token_to_id(token)
         if found is None:
             raise ValueError(
-                f"The tokenizer has no token {token!r}. Name the one that it has with "
-                "`mask_token`; or open its file with `tokenizers.Tokenizer.from_file`, call its "
-                f"`add_special_tokens([{token!r}])`, and give it to `TextLoader`. Received: "
+                f"The tokenizer has no token {token!r}. Name its own one with `mask_token`; or "
+                "open its file with `tokenizers.Tokenizer.from_file`, call its "
+                f"`add_special_tokens([{token!r}])`, and pass it to `TextLoader`. Received: "
                 f"mask_token={token!r}"
             )
         return int(found) + self.offset

@@ -40,7 +40,7 @@ def fit_unigrams(
         seeds: A tokenizer with more pieces than are needed.
         special: Its tokens that are none.
         words: The words of the training texts and how often each occurs.
-        letters: Pieces that stay, whatever they are worth.
+        letters: Pieces that are always kept.
         room: How many pieces there may be; at least as many as letters.
 
     Returns:

@@ -42,20 +42,20 @@ def train_tokenizer(
     The same texts give the same tokenizer. The trainers alone do not: they number the pieces that
     continue a word in the order of a hash map (huggingface/tokenizers issue 1794).
 
-    Text is put into Unicode's form NFKC, so that a letter is one letter however it was typed, and
-    control characters that are not spaces are left out. Nothing else is changed but case, and no
-    mark is taken from a letter. In scripts that put no spaces between words, a piece is what at
-    least two different texts have, or every sentence would be a word of its own; and for
-    "wordlevel" each letter is a word.
+    Text is normalised to Unicode's form NFKC, so that a letter is the same however it was typed,
+    and control characters that are not spaces are removed. Apart from case, nothing else is
+    changed, and no mark is removed from a letter. In scripts without spaces between words, a piece
+    is what at least two different texts share, because otherwise every sentence would be one word;
+    for "wordlevel" each letter is a word.
 
     Args:
         texts: The training texts.
         model: "wordpiece", "bpe", "unigram" or "wordlevel".
         vocabulary_size: The largest number of ids.
-        lowercase: Whether case is ignored: every letter becomes its lower-case form, whatever
-            stands beside it. The two lower-case forms of the Greek sigma are one letter, and the
-            capital I with a dot is an i. The German sharp s is not a double s, and I is never the
-            Turkish i without a dot: these tell words apart.
+        lowercase: Whether case is ignored: every letter becomes its lower-case form, whatever is
+            next to it. The two lower-case forms of the Greek sigma are one letter, and the capital
+            I with a dot is an i. The German sharp s is not a double s, and I is never the Turkish i
+            without a dot: these distinguish words.
 
     Raises:
         ValueError: If `model` is none of these, or `vocabulary_size` is too small for the letters
