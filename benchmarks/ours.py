@@ -14,6 +14,7 @@ import numpy as np
 
 import multimodal_gen as mg
 from benchmarks.work import Contestant, PillowRows, SkippedError, Source, Work
+from multimodal_gen.batch.processes.pool import process_pool_of
 
 # What the tutorial of Keras for ImageDataGenerator varies pictures with.
 AUGMENT = {"shear_range": 0.2, "zoom_range": 0.2, "horizontal_flip": True}
@@ -46,9 +47,24 @@ def inputs_of(
     return {"image": image, "caption": work.text}
 
 
-def _open(
-    work: Work, *, decoder: str = "pillow", augment: bool = False, cached: bool = False
+def open_sequence(
+    work: Work,
+    *,
+    decoder: str = "pillow",
+    augment: bool = False,
+    cached: bool = False,
+    processes: bool | None = None,
 ) -> Source:
+    """Set a sequence up.
+
+    Args:
+        work: The work.
+        decoder: As in `ImageLoader`.
+        augment: Whether pictures are varied.
+        cached: Whether arrays are kept on disk.
+        processes: Whether worker processes make the batches, as many as `work.threads`; by default
+            what the sequence chooses.
+    """
     inputs = inputs_of(work, decoder=decoder, augment=augment)
     sequence = mg.MultimodalSequence(
         work.table,
@@ -57,7 +73,11 @@ def _open(
         batch_size=work.batch_size,
         threads=work.threads,
         cache=work.scratch if cached else None,
+        processes=None if processes is None else work.threads * processes,
     )
+    if processes:
+        # Not timed, as those of other libraries are not: the first epoch of each is a warm-up.
+        process_pool_of(work.threads).wait(60)
     return Source(sequence.__iter__, sequence)
 
 
@@ -115,23 +135,23 @@ def _open_ready(work: Work) -> Source:
 OURS = (
     Contestant(
         "ours-turbo",
-        functools.partial(_open, decoder="turbo"),
+        functools.partial(open_sequence, decoder="turbo"),
         'a MultimodalSequence, ImageLoader(decoder="turbo")',
     ),
-    Contestant("ours-pillow", _open, 'a MultimodalSequence, ImageLoader(decoder="pillow")'),
+    Contestant("ours-pillow", open_sequence, 'a MultimodalSequence, ImageLoader(decoder="pillow")'),
     Contestant(
         "ours-turbo-augmented",
-        functools.partial(_open, decoder="turbo", augment=True),
+        functools.partial(open_sequence, decoder="turbo", augment=True),
         "ours-turbo with shear, zoom and flip",
     ),
     Contestant(
         "ours-pillow-augmented",
-        functools.partial(_open, augment=True),
+        functools.partial(open_sequence, augment=True),
         "ours-pillow with shear, zoom and flip",
     ),
     Contestant(
         "ours-cached",
-        functools.partial(_open, cached=True),
+        functools.partial(open_sequence, cached=True),
         "MultimodalSequence(cache=...), from the second epoch on",
         warm=True,
     ),

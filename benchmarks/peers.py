@@ -89,7 +89,22 @@ def _open_grain(work: Work) -> Source:
     return Source(data.__iter__, data)
 
 
-def _open_torch(work: Work) -> Source:
+def open_grain_processes(work: Work) -> Source:
+    """Set grain up with as many processes as `work.threads`."""
+    import grain
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        # Grain reads its settings through absl's flags.
+        flags.FLAGS(["benchmarks"])
+    data = grain.MapDataset.source(PillowRows(work)).batch(work.batch_size, drop_remainder=False)
+    options = grain.MultiprocessingOptions(num_workers=work.threads)
+    data = data.to_iter_dataset().mp_prefetch(options)
+    return Source(data.__iter__, data)
+
+
+def open_torch(work: Work) -> Source:
+    """Set torch's DataLoader up with as many processes as `work.threads`."""
     from torch.utils.data import DataLoader
 
     loader: Any = DataLoader(
@@ -158,5 +173,5 @@ PEERS = (
         warm=True,
     ),
     Contestant("grain", _open_grain, "a MapDataset with Pillow, read by threads"),
-    Contestant("torch", _open_torch, "a DataLoader with Pillow, read by processes"),
+    Contestant("torch", open_torch, "a DataLoader with Pillow, read by processes"),
 )

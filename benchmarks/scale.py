@@ -13,6 +13,9 @@ same can differ by a fifth for as long as they live. By how much throughput fall
 the turns of the ratio of the two, with its standard error (1.253 times the robust standard
 deviation over the root of their number). For the first size itself that is the noise of the
 machine.
+
+With `--processes N`, worker processes make the batches, and their memory is measured too: what is
+private to them, and what they share with the process that reads (Linux only).
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ import pyarrow.parquet
 import multimodal_gen as mg
 from benchmarks.report import Report, add_arguments, publish
 from benchmarks.work import SAMPLE_DATA
+from multimodal_gen.batch.processes.pool import process_pool_of
 
 if TYPE_CHECKING:
     from multimodal_gen.sequence.sequence import MultimodalSequence
@@ -102,7 +106,7 @@ def make_table(rows: int, source: str) -> pd.DataFrame:
         return mg.read_table(path)
 
 
-def make_sequence(table: pd.DataFrame) -> MultimodalSequence:
+def make_sequence(table: pd.DataFrame, processes: int) -> MultimodalSequence:
     """A shuffled sequence of a table, with what was learned from sample_data."""
     sample = pd.read_csv(SAMPLE_DATA / "catalog.csv")
     inputs = {
@@ -110,22 +114,31 @@ def make_sequence(table: pd.DataFrame) -> MultimodalSequence:
         "caption": mg.TextLoader.from_texts("caption", sample["caption"], sequence_length=24),
     }
     target = mg.ClassLabel.from_values("label", sample["label"])
-    return mg.MultimodalSequence(table, inputs, target, shuffle=True, sample_weight="weight")
+    return _sequence(table, inputs, target, processes)
 
 
-def begin(rows: int, source: str) -> tuple[MultimodalSequence, dict[str, Any]]:
+def _sequence(
+    table: pd.DataFrame, inputs: Any, target: mg.ClassLabel, processes: int
+) -> MultimodalSequence:
+    return mg.MultimodalSequence(
+        table, inputs, target, shuffle=True, sample_weight="weight", processes=processes
+    )
+
+
+def begin(rows: int, source: str, processes: int) -> tuple[MultimodalSequence, dict[str, Any]]:
     """Make the table and the sequence, and take the first batches of two epochs.
 
     Args:
         rows: Rows of the table.
         source: Where it is read from.
+        processes: Worker processes, or 0.
 
     Returns:
         The sequence, and the figures: construction, first_batch and epoch_change in seconds;
         peak_growth, settled_growth and table in MB.
     """
     # What any table costs: Keras, loaders, threads, the memory of some batches.
-    for _ in (any_table := make_sequence(make_table(512, source))):
+    for _ in (any_table := make_sequence(make_table(512, source), processes)):
         pass
     before = _resident()
     table = make_table(rows, source)
@@ -134,9 +147,7 @@ def begin(rows: int, source: str) -> tuple[MultimodalSequence, dict[str, Any]]:
     Path("/proc/self/clear_refs").write_text("5")
     figures = {"table": with_table - before}
     started = time.perf_counter()
-    sequence = mg.MultimodalSequence(
-        table, any_table.inputs, any_table.target, shuffle=True, sample_weight="weight"
-    )
+    sequence = _sequence(table, any_table.inputs, any_table.target, processes)
     figures["construction"] = time.perf_counter() - started
     started = time.perf_counter()
     sequence[0]
@@ -151,22 +162,28 @@ def begin(rows: int, source: str) -> tuple[MultimodalSequence, dict[str, Any]]:
     return sequence, figures
 
 
-def measure(rows: int, reference: int, source: str, batches: int, rounds: int) -> dict[str, Any]:
+def measure(
+    rows: int, reference: int, source: str, processes: int, batches: int, rounds: int
+) -> dict[str, Any]:
     """Measure one size, in a process that has done nothing else.
 
     Args:
         rows: Rows of the table.
         reference: Rows of the table that throughput is compared with.
         source: Where both tables are read from.
+        processes: Worker processes, or 0.
         batches: Batches of a turn.
         rounds: Turns of each table.
 
     Returns:
         The figures of `begin`; throughput and reference_throughput (samples/s, turn by turn);
-        throughput_fall in percent, and throughput_fall_error, its standard error.
+        throughput_fall in percent, and throughput_fall_error, its standard error; workers_private
+        and workers_shared, the memory of worker processes in MB.
     """
-    sequence, figures = begin(rows, source)
-    other = make_sequence(make_table(reference, source))
+    sequence, figures = begin(rows, source, processes)
+    other = make_sequence(make_table(reference, source), processes)
+    if processes:
+        process_pool_of(processes).wait(60)
     speeds: dict[str, list[float]] = {"throughput": [], "reference_throughput": []}
     pairs = [("throughput", sequence), ("reference_throughput", other)]
     for one in range(rounds):
@@ -176,7 +193,27 @@ def measure(rows: int, reference: int, source: str, batches: int, rounds: int) -
     fall = statistics.median(falls)
     deviation = 1.4826 * statistics.median(abs(one - fall) for one in falls)
     error = 1.253 * deviation / math.sqrt(rounds)
-    return {**figures, **speeds, "throughput_fall": fall, "throughput_fall_error": error}
+    private, shared = _memory_of_workers(processes)
+    return {
+        **figures,
+        **speeds,
+        "throughput_fall": fall,
+        "throughput_fall_error": error,
+        "workers_private": private,
+        "workers_shared": shared,
+    }
+
+
+def _memory_of_workers(processes: int) -> tuple[float, float]:
+    # In MB. What several processes share counts once, as each has its part of it (PSS).
+    private = shared = 0.0
+    for worker in process_pool_of(processes).workers if processes else ():
+        text = Path(f"/proc/{worker}/smaps_rollup").read_text()
+        sizes = {name: int(size) for name, size in re.findall(r"^(\w+): +(\d+) kB", text, re.M)}
+        own = sizes["Private_Clean"] + sizes["Private_Dirty"]
+        private += own * 1024 / _MEGABYTE
+        shared += (sizes["Pss"] - own) * 1024 / _MEGABYTE
+    return private, shared
 
 
 def throughput(sequence: MultimodalSequence, batches: int) -> float:
@@ -197,7 +234,9 @@ def _resident(name: str = "VmRSS") -> float:
     return int(found[1]) * 1024 / _MEGABYTE
 
 
-def make_report(results: dict[int, dict[str, Any]], source: str, batches: int) -> Report:
+def make_report(
+    results: dict[int, dict[str, Any]], source: str, processes: int, batches: int
+) -> Report:
     """A table with a row a size, and the limits in the last row."""
     rows = [
         [
@@ -233,6 +272,13 @@ def make_report(results: dict[int, dict[str, Any]], source: str, batches: int) -
             f"Over a limit: {', '.join(broken)}." if broken else "All within the limits.",
             "Throughput falls in relation to a table of the first size in the same process; "
             f"{rounds} turns of {batches} batches.",
+            *(
+                f"The {processes} worker processes at {size:,} rows: "
+                f"{figures['workers_private']:,.0f} MB of their own, and "
+                f"{figures['workers_shared']:,.0f} MB shared."
+                for size, figures in results.items()
+                if processes
+            ),
         ],
         figures={str(size): figures for size, figures in results.items()},
     )
@@ -245,6 +291,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 10_000_000])
     parser.add_argument("--source", choices=("parquet", "csv", "memory"), default="parquet")
+    parser.add_argument("--processes", type=int, default=0, help="worker processes; 0 for threads")
     parser.add_argument("--batches", type=int, default=300, help="batches of a turn")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each size")
     add_arguments(parser)
@@ -257,11 +304,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                 rows,
                 arguments.rows[0],
                 arguments.source,
+                arguments.processes,
                 arguments.batches,
                 arguments.rounds,
             )
             results[rows] = future.result()
-    publish(make_report(results, arguments.source, arguments.batches), arguments)
+    publish(
+        make_report(results, arguments.source, arguments.processes, arguments.batches), arguments
+    )
 
 
 if __name__ == "__main__":

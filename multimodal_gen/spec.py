@@ -9,6 +9,7 @@ use it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,11 @@ class ArraySpec:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.shape} {self.dtype}"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one array."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 def spec_problem(array: Any, spec: ArraySpec) -> str | None:

@@ -1,5 +1,5 @@
 """Trainings that are killed at random moments, and what they leave: `python tests/kill_runs.py
-FOLDER KILLS`.
+FOLDER KILLS [PROCESSES]`.
 
 Runs of `training_run.py` are killed by SIGKILL and started again until they end, one after the
 other until there were enough kills. All of them have to end as the one that was left alone did.
@@ -21,19 +21,22 @@ import training_run
 TESTS = Path(__file__).parent
 
 
-def kill_runs(folder: Path, kills: int, report: Callable[[str], None] = lambda text: None) -> int:
+def kill_runs(
+    folder: Path, kills: int, processes: int, report: Callable[[str], None] = lambda text: None
+) -> int:
     """Kill so many times, and check what comes out.
 
     Args:
         folder: An empty folder for the runs.
         kills: How many processes to kill while they train.
+        processes: Worker processes of each, or 0.
         report: Called with a line for each run.
 
     Returns:
         How many runs came to their end after at least one kill.
     """
     rng = random.Random(0)
-    seconds = _start(folder / "alone", None)
+    seconds = _start(folder / "alone", None, processes)
     assert seconds is not None
     expected = dict(np.load(folder / "alone" / "result.npz"))
     report(f"alone: {seconds:.1f} s from the first batch to the end, {len(expected)} arrays")
@@ -42,10 +45,10 @@ def kill_runs(folder: Path, kills: int, report: Callable[[str], None] = lambda t
     while killed < kills:
         runs += 1
         run, before = folder / f"run-{runs}", killed
-        while killed < kills and _start(run, rng.uniform(0, seconds / 2)) is None:
+        while killed < kills and _start(run, rng.uniform(0, seconds / 2), processes) is None:
             killed += 1
         if not (run / "result.npz").exists():
-            assert _start(run, None) is not None
+            assert _start(run, None, processes) is not None
         numbers = dict(np.load(run / "result.npz"))
         assert set(numbers) == set(expected)
         for name, array in numbers.items():
@@ -66,7 +69,8 @@ def check_left_behind(run: Path) -> None:
         name for name in names if not name.startswith(("state", "cache")) and name != "result.npz"
     ]
     assert not others, others
-    cache = [name for name in names if name.startswith("cache") and name != "cache/.lock"]
+    kept = ("cache/.lock", "claims")
+    cache = [name for name in names if name.startswith("cache") and not name.endswith(kept)]
     assert cache and all(Path(name).suffix in (".npy", ".idx", ".json") for name in cache), cache
     for path in run.glob("cache/*/*.npy"):
         assert len(np.load(path)) * 24 == path.with_suffix(".idx").stat().st_size
@@ -79,14 +83,14 @@ def check_left_behind(run: Path) -> None:
             assert one.tobytes() == other.tobytes()
 
 
-def _start(run: Path, delay: float | None) -> float | None:
+def _start(run: Path, delay: float | None, processes: int) -> float | None:
     # Seconds from the first batch to the end; None if it was killed, so many seconds after its
     # first batch.
     run.mkdir(exist_ok=True, parents=True)
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
     with open(run / "errors.txt", "w+") as errors:
         process = subprocess.Popen(
-            [sys.executable, str(TESTS / "training_run.py"), str(run)],
+            [sys.executable, str(TESTS / "training_run.py"), str(run), str(processes)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -115,7 +119,8 @@ def _say(text: str) -> None:
 
 if __name__ == "__main__":
     training_run.be_deterministic()
-    ends = kill_runs(Path(sys.argv[1]), int(sys.argv[2]), _say)
+    folder, kills, *processes = sys.argv[1:]
+    ends = kill_runs(Path(folder), int(kills), int(processes[0]) if processes else 0, _say)
     _say(
         f"{sys.argv[2]} kills over {ends} runs: all ended with the bytes of the run that was left "
         "alone"

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from benchmarks import fit, scale, tables, throughput
+from benchmarks import cores, fit, scale, tables, throughput
 from benchmarks.report import Bar, Report, bar_chart, publish, write_section
 from benchmarks.work import (
     Contestant,
@@ -99,6 +99,20 @@ def test_every_contestant_delivers_every_row_as_specified(
         if contestant.delivers == "batches" and contestant.name != "ready":
             labels = np.concatenate([np.asarray(labels) for _, labels in batches])
             assert labels.argmax(axis=1).tolist() == list(range(10))
+
+
+def test_cores_compares_threads_and_processes(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--images", str(photos), "--rows", "12", "--batch-size", "4", "--rounds", "1"]
+    cores.main([*common, "--counts", "1", "2", "--ways", "pillow", "--out", str(tmp_path)])
+    figures = json.loads((tmp_path / "cores.json").read_text())["figures"]
+    speeds = figures["samples_per_second"]
+    assert set(speeds) == {"1", "2"}
+    assert set(speeds["2"]) == {"pillow, threads", "pillow, processes"}
+    assert all(one > 0 for values in speeds.values() for (one,) in values.values())
+    assert figures["parent_microseconds"]["pillow, processes"] > 0
+    assert "us of the parent" in capsys.readouterr().out
 
 
 def test_pillow_rows_and_ours_are_the_same_work(photos: Path, tmp_path: Path) -> None:
@@ -261,7 +275,7 @@ def test_the_share_of_data_is_what_a_ready_batch_saves() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
 @pytest.mark.parametrize("source", ["parquet", "csv", "memory"])
 def test_scale_measures_seconds_memory_and_throughput(source: str) -> None:
-    figures = scale.measure(2000, 1000, source, batches=2, rounds=3)
+    figures = scale.measure(2000, 1000, source, 0, batches=2, rounds=3)
     assert {limit.figure for limit in scale.LIMITS} < set(figures)
     assert 0 < figures["construction"] < 5 and 0 < figures["first_batch"] < 2
     assert figures["peak_growth"] >= figures["settled_growth"]
@@ -273,10 +287,10 @@ def test_scale_measures_seconds_memory_and_throughput(source: str) -> None:
 def test_scale_names_what_is_over_a_limit() -> None:
     within = {limit.figure: 0.0 for limit in scale.LIMITS}
     good = {**within, "table": 1.0, "throughput": [100.0], "throughput_fall_error": 0.5}
-    assert scale.make_report({10: good}, "csv", 3).notes[0] == "All within the limits."
+    assert scale.make_report({10: good}, "csv", 0, 3).notes[0] == "All within the limits."
     bad = {**good, "first_batch": 2.5}
     assert (
-        scale.make_report({10: good, 1000: bad}, "csv", 3).notes[0]
+        scale.make_report({10: good, 1000: bad}, "csv", 0, 3).notes[0]
         == "Over a limit: first batch at 1,000 rows."
     )
 

@@ -5,15 +5,19 @@ no stand-ins.
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import pytest
 from digest_loader import ROW_BYTES, DigestLoader, cached, reads
 
-from multimodal_gen.batch.cache import LoaderCache
+import multimodal_gen as mg
+from multimodal_gen.batch.cache import ArrayCache, LoaderCache
+from multimodal_gen.batch.cache.claims import Claims
 from multimodal_gen.batch.cache.folder import size_of
 
 TESTS = Path(__file__).parent
@@ -48,7 +52,7 @@ def open_files(directory: Path) -> list[Path]:
     return [
         path
         for path in directory.rglob("*")
-        if path.is_file() and path.suffix not in (".idx", ".npy", ".json")
+        if path.is_file() and path.suffix not in (".idx", ".npy", ".json") and path.name != "claims"
     ]
 
 
@@ -209,3 +213,61 @@ for number in range(int(sys.argv[3]), int(sys.argv[4])):
     for process in [start(script, tmp_path, limit, first, first + 300) for first in (0, 200)]:
         finish(process)
     assert 0.7 * limit < size_of(str(tmp_path)) <= limit
+
+
+def test_a_key_is_new_to_the_process_that_claims_it_first(tmp_path: Path) -> None:
+    first, second = Claims(str(tmp_path)), Claims(str(tmp_path))
+    keys = [blake2b(bytes([number]), digest_size=16).digest() for number in range(100)]
+    assert all(first.claim(key) for key in keys)
+    # A few may have replaced others.
+    assert sum(second.claim(key) for key in keys) <= 2
+
+
+def test_processes_that_start_together_keep_each_array_once(tmp_path: Path) -> None:
+    script = """
+import sys, time
+from digest_loader import DigestLoader, cached
+reader = cached(sys.argv[1], DigestLoader("text"))
+for number in range(300):
+    # As long as a small picture takes, and a little different in each process.
+    time.sleep(0.001 + 0.0001 * int(sys.argv[2]))
+    reader.read(f"cell {number}")
+reader.cache.close()
+"""
+    for process in [start(script, tmp_path, number) for number in range(4)]:
+        finish(process)
+    kept = sum(len(np.load(path)) for path in tmp_path.glob("*/*.npy"))
+    assert 300 <= kept <= 1.05 * 300
+
+
+def test_a_class_that_is_defined_again_in_a_notebook_is_read_again(tmp_path: Path) -> None:
+    cell = """
+class InACell(mg.Loader):
+    factor = {factor}
+
+    def __init__(self, column):
+        self.column, self.spec = column, mg.ArraySpec((1,), "float32")
+
+    def read(self, cell):
+        return np.array([self.factor * {scale} * float(cell)], "float32")
+"""
+    values = []
+    for factor, scale in ((1, 1), (1, 1000), (2, 1), (1, 1)):
+        names: dict[str, object] = {"mg": mg, "np": np, "__name__": "__main__"}
+        exec(cell.format(factor=factor, scale=scale), names)
+        cache = ArrayCache(tmp_path)
+        reader = cache.of(names["InACell"]("x"))  # type: ignore[operator]
+        assert reader is not None
+        values.append(float(reader.read("3")[0]))
+        cache.close()
+    assert values == [3, 3000, 6, 3]
+    # The first definition has its arrays from the first time.
+    assert len(list(tmp_path.glob("InACell-*"))) == 3
+
+
+def test_a_loader_that_was_sent_elsewhere_keeps_its_folder(tmp_path: Path) -> None:
+    loader = DigestLoader("x")
+    here = ArrayCache(tmp_path).of(loader)
+    assert here is not None
+    elsewhere = pickle.loads(pickle.dumps(here))
+    assert elsewhere.folder.path == here.folder.path

@@ -389,7 +389,7 @@ def test_a_row_that_hangs_can_be_left_out_and_all_others_come(stuck, threads):
 
 
 def test_who_waits_for_long_is_told_for_what(stuck, monkeypatch):
-    monkeypatch.setattr(batch, "_LONG", 0.2)
+    monkeypatch.setattr(batch, "LONG", 0.2)
     timer = threading.Timer(1.5, SlowLoader.let_go.set)
     timer.start()
     target = mg.ClassLabel.from_values("y", [0, 1])

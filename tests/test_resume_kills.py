@@ -9,5 +9,8 @@ from kill_runs import kill_runs
 
 
 @pytest.mark.slow
-def test_killed_trainings_end_with_the_same_bytes_and_leave_nothing_behind(tmp_path: Path) -> None:
-    assert kill_runs(tmp_path, 2) >= 1
+@pytest.mark.parametrize("processes", [0, 2])
+def test_killed_trainings_end_with_the_same_bytes_and_leave_nothing_behind(
+    processes: int, tmp_path: Path
+) -> None:
+    assert kill_runs(tmp_path, 2, processes) >= 1

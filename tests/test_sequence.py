@@ -440,7 +440,7 @@ def test_repr_explains_the_sequence(picture_table, inputs, target) -> None:
         "  caption: tokens (6,) int32 from 'caption'\n"
         "  target: label () int32 from 'label'\n"
         "  a new order every epoch, seed 9, epoch 0, augmenting\n"
-        "  3 threads, 4 batches ahead, inputs as list"
+        "  3 threads (fewer than 2,000 rows), 4 batches ahead, inputs as list"
     )
     assert "rank 1 of 2" in repr(data.shard(1, 2))
 

@@ -1,8 +1,8 @@
 """A small training that can be killed at any moment and started again: what the tests of
 `ResumeTraining` share.
 
-As a script: `python training_run.py FOLDER` trains and, when it has come to its end, writes the
-weights, the optimizer's numbers, the history and the predictions to FOLDER/result.npz.
+As a script: `python training_run.py FOLDER PROCESSES` trains and, when it has come to its end,
+writes the weights, the optimizer's numbers, the history and the predictions to FOLDER/result.npz.
 """
 
 from __future__ import annotations
@@ -127,8 +127,9 @@ def be_deterministic() -> None:
 
 def main() -> None:
     be_deterministic()
-    folder = Path(sys.argv[1])
-    numbers = train(folder, [SayOnce()], cache=folder / "cache", on_error="skip")
+    folder, processes = Path(sys.argv[1]), int(sys.argv[2])
+    settings = {"cache": folder / "cache", "on_error": "skip", "processes": processes}
+    numbers = train(folder, [SayOnce()], **settings)
     with open(folder / "result.npz.part", "wb") as file:
         np.savez(file, **numbers)
     os.replace(folder / "result.npz.part", folder / "result.npz")

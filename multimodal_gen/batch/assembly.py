@@ -105,6 +105,12 @@ class Assembly:
         """The columns that are read."""
         return columns_read(self.inputs, self.targets, self.weights.columns)
 
+    def batch_bytes(self, rows: int) -> int:
+        """Bytes that hold the arrays of a batch, with masks and weights."""
+        specs = [source.loader.spec for source in self.sources.values()]
+        # What is small, and the start of each array at a multiple of 64 bytes.
+        return rows * sum(spec.nbytes + 64 for spec in specs) + 4096
+
     def for_evaluation(self, table: pd.DataFrame) -> Assembly:
         """Return the same settings for the rows of another table, for evaluation.
 

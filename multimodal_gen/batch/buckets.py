@@ -15,6 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from multimodal_gen.augment.batch import Batch
+from multimodal_gen.batch.batch_rows import BatchRows
 from multimodal_gen.batch.slots import Slot, arrays_of, batch_of
 from multimodal_gen.errors import LoaderError, LoadError
 from multimodal_gen.loaders.base import Loader
@@ -54,7 +55,7 @@ class Buckets:
     of_row: np.ndarray = field(repr=False, compare=False)
     ids: np.ndarray = field(repr=False, compare=False)
 
-    def length(self, batch: Batch, plan: Plan, epoch: int, index: int) -> int:
+    def length(self, batch: Batch, plan: Plan, rows: BatchRows) -> int:
         """Return the length for a filled batch: the shortest one that holds its longest row.
 
         All ranks of a plan need the same length, so it is that of the whole batch's longest
@@ -71,7 +72,7 @@ class Buckets:
             return self.full
         if plan.world_size == 1:
             return next((one for one in self.lengths if one >= needed), self.full)
-        length = self.lengths[plan.bucket(epoch, index)]
+        length = self.lengths[rows.bucket()]
         if needed > length:
             raise LoaderError(
                 "With `bucket_by_length` and `shard`, no random operation may make a caption of "

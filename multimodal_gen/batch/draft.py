@@ -8,8 +8,8 @@ does what, and how long it may take.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,21 @@ import pyarrow as pa
 
 from multimodal_gen.augment.sample import SampleFunction
 from multimodal_gen.batch.assembly import Assembly
+from multimodal_gen.batch.batch_rows import BatchRows, TableRows
 from multimodal_gen.batch.slots import Slot
 from multimodal_gen.errors import shown
 from multimodal_gen.loaders.cell_errors import placed
 from multimodal_gen.rows.plan import Plan
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Like `np.empty`, but aligned to 64 bytes: tensorflow and jax copy unaligned memory.
+
+    Arrow reuses freed memory for the next batch. The system would take it back and clear every page
+    again.
+    """
+    memory = pa.allocate_buffer(math.prod(shape) * np.dtype(dtype).itemsize)
+    return np.frombuffer(memory, dtype).reshape(shape)
 
 
 @dataclass(eq=False)
@@ -34,8 +45,11 @@ class Draft:
         index: The position of the batch in its epoch.
         length: The length in ids that captions in buckets are cut to; by default the shortest that
             holds them all.
+        given: The rows of the batch; by default those that the plan takes from the table.
+        allocate: `(shape, dtype) -> array` of undefined content, for the arrays of the batch.
 
     Attributes:
+        rows: The rows of the batch.
         positions: Positions of the rows in the table, `(rows,)`.
         padding: Number of rows at the end that only fill up the batch.
         cells: Slot -> the cells that are read; empty until `take_cells`.
@@ -56,11 +70,14 @@ class Draft:
     epoch: int
     index: int
     length: int | None = None
+    given: InitVar[BatchRows | None] = None
+    allocate: Callable[[tuple[int, ...], str], np.ndarray] = aligned_empty
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, given: BatchRows | None) -> None:
         # Only positions and memory here: cells are looked up on a thread of the pool
         # (`take_cells`).
-        self.positions, self.padding = self.plan.batch(self.epoch, self.index)
+        self.rows = given or TableRows(self.assembly.table, self.plan, self.epoch, self.index)
+        self.positions, self.padding = self.rows.positions, self.rows.padding
         self.sources, rows = self.assembly.sources, len(self.positions)
         self.cells: dict[Slot, list[Any]] = {}
         self.own_cells: Mapping[Slot, tuple[Any, ...]] = {}
@@ -79,7 +96,7 @@ class Draft:
 
     def label(self, row: int) -> Any:
         """Return the label of a row of the batch in the table's own index, for error messages."""
-        return self.assembly.table.index[self.positions[row : row + 1]].tolist()[0]
+        return self.rows.label(row)
 
     def rng(self, slot: Slot, row: int) -> np.random.Generator | None:
         """Return the random stream of a cell, or None if nothing random happens to it."""
@@ -111,7 +128,7 @@ class Draft:
     def empty(self, slot: Slot) -> np.ndarray:
         """Allocate the array of a slot."""
         spec = self.sources[slot].loader.spec
-        return _aligned_empty((len(self.positions), *spec.shape), spec.dtype)
+        return self.allocate((len(self.positions), *spec.shape), spec.dtype)
 
     def where(self, slot: Slot, row: int | None) -> str:
         """Describe a cell, or the cells of all rows, for a warning."""
@@ -119,13 +136,3 @@ class Draft:
         which = f", {shown(cells[row])}" if row is not None else f" and {len(cells) - 1} more"
         column = self.sources[slot].loader.column
         return f"index {self.label(row or 0)!r}, column {column!r}{which}"
-
-
-def _aligned_empty(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Like `np.empty`, but aligned to 64 bytes: tensorflow and jax copy unaligned memory.
-
-    Arrow reuses freed memory for the next batch. The system would take it back and clear every page
-    again.
-    """
-    memory = pa.allocate_buffer(math.prod(shape) * np.dtype(dtype).itemsize)
-    return np.frombuffer(memory, dtype).reshape(shape)

@@ -33,7 +33,7 @@ def finish(draft: Draft) -> tuple[Any, ...]:
     batch = _vary_rows(draft, _weighted(draft))
     buckets = assembly.buckets
     if buckets is not None:
-        length = draft.length or buckets.length(batch, draft.plan, draft.epoch, draft.index)
+        length = draft.length or buckets.length(batch, draft.plan, draft.rows)
         batch = buckets.cut(batch, length)
     others = (one for one in (batch.target, batch.sample_weight) if one is not None)
     return INPUTS_AS[assembly.inputs_as](batch.inputs), *others
@@ -61,7 +61,7 @@ def _weighted(draft: Draft) -> Batch:
     slots = [Slot("input", name) for name in assembly.specs]
     slots += [Slot("target", name) for name in assembly.targets]
     truths = {name: arrays[Slot("target", name)] for name in assembly.targets}
-    weights = assembly.weights.of(assembly.table, draft.positions, draft.padding, truths)
+    weights = assembly.weights.of(draft.rows, truths)
     by_slot = {slot: arrays[slot] for slot in slots}
     for name, array in (weights or {}).items():
         array[draft.failed] = 0

@@ -7,7 +7,6 @@ and its arrays are requested later. `read_ahead.py` starts the next ones while a
 from __future__ import annotations
 
 import functools
-import math
 import threading
 import warnings
 from collections import deque
@@ -18,16 +17,17 @@ from typing import Any
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.finishing import finish
 from multimodal_gen.batch.reading import Timed, read_cell, read_together, take_cells, vary_cells
-from multimodal_gen.batch.slots import Slot
+from multimodal_gen.batch.steps import Step, one_by_one, steps_of
 from multimodal_gen.batch.threads import Once, pool_of
-from multimodal_gen.batch.time_limits import AbandonedError, TimedRead, overdue
-from multimodal_gen.errors import LoadError
+from multimodal_gen.batch.time_limits import (
+    LONG,
+    AbandonedError,
+    TimedRead,
+    long_wait,
+    overdue,
+    too_long,
+)
 from multimodal_gen.loaders.stages import stage
-
-# Seconds after which a warning names the cell that is being read.
-_LONG = 60.0
-# A slot, and a row of it or None for all rows together.
-Step = tuple[Slot, int | None]
 
 
 @dataclass(eq=False)
@@ -56,7 +56,8 @@ class PendingBatch:
         self._draft, self._reading = draft, draft.assembly.reading
         self._lock = threading.Lock()
         self._begin = Once(self._take_cells)
-        self._tasks = [Task(number, steps) for number, steps in enumerate(_steps_of(draft))]
+        tasks = steps_of(draft, self._reading.threads)
+        self._tasks = [Task(number, steps) for number, steps in enumerate(tasks)]
         self._open = len(self._tasks)
         self._futures = {task.number: self._submit(task) for task in self._tasks}
 
@@ -79,18 +80,14 @@ class PendingBatch:
     def _result(self, number: int) -> Any:
         future = self._futures[number]
         try:
-            return future.result(_LONG)
+            return future.result(LONG)
         except TimeoutError:
             if future.done():
                 # The task has just ended, or its own error is a TimeoutError.
                 return future.result()
         now = self._tasks[number].now
         what = f"; {self._draft.where(*now)} is being read" if now else ""
-        warnings.warn(
-            f"No batch after {_LONG:g} seconds{what}. Set `read_timeout=SECONDS` to turn a "
-            "hanging read into an error or a skipped row.",
-            stacklevel=2,
-        )
+        warnings.warn(long_wait(LONG, what), stacklevel=2)
         return future.result()
 
     def cancel(self) -> None:
@@ -112,7 +109,7 @@ class PendingBatch:
                 if row is not None:
                     read_cell(self._draft, slot, row, timed)
                 elif not read_together(self._draft, slot, timed):
-                    task.steps.extendleft(_one_by_one(self._draft, slot))
+                    task.steps.extendleft(one_by_one(self._draft, slot))
         except AbandonedError:
             return None
         # A task that failed never gets here, so the count stays above zero and nothing is finished.
@@ -158,43 +155,14 @@ class PendingBatch:
         try:
             if row is None:
                 # One cell of many hangs. Reading them one by one shows which.
-                rest.steps.extendleft(_one_by_one(self._draft, slot))
+                rest.steps.extendleft(one_by_one(self._draft, slot))
             else:
-                self._draft.lose(
-                    slot,
-                    row,
-                    LoadError(
-                        f"reading took longer than {timeout:g} seconds. Check the disk or "
-                        f"network, or increase `read_timeout`. Received: read_timeout={timeout!r}"
-                    ),
-                )
+                self._draft.lose(slot, row, too_long(timeout))
             self._futures[rest.number] = self._submit(rest)
         except Exception as error:
             failed: Future[Any] = Future()
             failed.set_exception(error)
             self._futures[rest.number] = failed
-
-
-def _steps_of(draft: Draft) -> list[deque[Step]]:
-    rows, threads = len(draft.positions), draft.assembly.reading.threads
-    together = [s for s, one in draft.sources.items() if one.whole or s in draft.cached]
-    single = [slot for slot in draft.sources if slot not in together]
-    # One thread for all of them: they are small, and threads waiting for each other would cost
-    # more.
-    tasks: list[deque[Step]] = [deque((slot, None) for slot in together)] if together else []
-    if single:
-        # Two chunks per thread balance rows of unequal cost.
-        size = max(1, math.ceil(rows / (2 * threads)))
-        chunks = [range(start, min(start + size, rows)) for start in range(0, rows, size)]
-        tasks += [deque((slot, row) for row in chunk for slot in single) for chunk in chunks]
-    return tasks
-
-
-def _one_by_one(draft: Draft, slot: Slot) -> list[Step]:
-    # In reverse, because `extendleft` reverses the order.
-    if slot not in draft.arrays:
-        draft.arrays[slot] = draft.empty(slot)
-    return [(slot, row) for row in reversed(range(len(draft.positions)))]
 
 
 def _at_once(read: Any, *arguments: Any) -> Any:

@@ -22,7 +22,6 @@ from multimodal_gen.errors import LoaderError
 from multimodal_gen.loaders.base import missing_error, missing_target_error
 from multimodal_gen.loaders.stages import stage
 from multimodal_gen.rows.cells import is_missing
-from multimodal_gen.rows.table import cells_of
 from multimodal_gen.spec import spec_problem
 
 Timed = Callable[..., Any]
@@ -33,9 +32,8 @@ _NOTHING = object()
 def take_cells(draft: Draft) -> None:
     """Look up the cells in the table."""
     with stage("assemble"):
-        table, positions = draft.assembly.table, draft.positions
         columns = {slot: one.loader.column for slot, one in draft.sources.items()}
-        draft.cells = {slot: cells_of(table, one, positions) for slot, one in columns.items()}
+        draft.cells = {slot: draft.rows.cells(one) for slot, one in columns.items()}
         # Tuples, because the lists are changed in place when cells are replaced.
         draft.own_cells = {slot: tuple(cells) for slot, cells in draft.cells.items()}
 

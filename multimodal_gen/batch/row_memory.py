@@ -11,7 +11,6 @@ import tempfile
 import threading
 import warnings
 import weakref
-from typing import Any
 
 import numpy as np
 
@@ -30,23 +29,24 @@ class RowMemory:
     """
 
     def __init__(self, num_rows: int, spec: ArraySpec) -> None:
-        self._num_rows, self._spec = num_rows, spec
+        self.num_rows, self.spec = num_rows, spec
         ids = spec.vocabulary_size if spec.kind == "tokens" else None
         self._dtype = np.dtype(spec.dtype) if ids is None else np.min_scalar_type(ids)
         self._bytes = int(np.prod(spec.shape, dtype=np.int64)) * self._dtype.itemsize
-        self._known = np.zeros(num_rows, bool)
         self._lock = threading.Lock()
-        self._file: Any = None
-        self._close: weakref.finalize[Any, RowMemory] | None = None
-        self._rows: np.ndarray | None = None
+        self._file: _File | None = None
+        # Which rows are known, and all rows: both are parts of the file. Replaced together, so that
+        # `take` needs no lock.
+        self._maps: tuple[np.ndarray, np.ndarray] | None = None
         self._full = False
 
     def take(self, positions: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Copy known rows into `out`, `(rows, *shape)`, and return which, `(rows,) bool`."""
-        known, rows = self._known[positions], self._rows
-        if rows is None:
+        maps = self._maps
+        if maps is None:
             # Nothing was kept yet, or another thread has just called `clear`.
             return np.zeros(len(positions), bool)
+        known, rows = maps[0][positions], maps[1]
         if known.all():
             out[...] = rows[positions]
         elif known.any():
@@ -57,46 +57,82 @@ class RowMemory:
         """Keep an array for a row. On a full disk nothing is kept, and the first time it warns."""
         if self._full:
             return
-        data = np.ascontiguousarray(array, self._dtype).tobytes()
         try:
-            self._write(int(position) * self._bytes, data)
+            self._write(int(position), np.ascontiguousarray(array, self._dtype).tobytes())
         except OSError as error:
-            self._full = True
-            warnings.warn(
-                "The temporary folder has no room for encoded captions, so they are encoded "
-                "again in every epoch. Free some space, or set TMPDIR to another folder. "
-                f"{tempfile.gettempdir()!r}: {error}",
-                stacklevel=2,
-            )
-            return
-        # After the write, because other threads read known rows without a lock.
-        self._known[position] = True
+            self._warn(error)
 
     def clear(self) -> None:
-        """Forget all rows, and close the file."""
+        """Forget all rows, and close the file. Other processes that share it keep it."""
         with self._lock:
-            self._known = np.zeros(self._num_rows, bool)
-            self._rows = self._file = None
-            if self._close is not None:
-                self._close()
+            self._maps = self._file = None
 
-    def _write(self, offset: int, data: bytes) -> None:
+    def share(self) -> int | None:
+        """Return the descriptor of a file for `attach`; None if it cannot be created.
+
+        It is closed with this memory, so another process needs its own duplicate.
+        """
+        try:
+            return self._opened().number
+        except OSError as error:
+            self._warn(error)
+            return None
+
+    @classmethod
+    def attach(cls, num_rows: int, spec: ArraySpec, file: int) -> RowMemory:
+        """Return a memory that shares its rows with the one whose `share` gave the file."""
+        memory = cls(num_rows, spec)
+        memory._map(_File(os.dup(file)))
+        return memory
+
+    def _write(self, position: int, data: bytes) -> None:
+        file = self._opened()
+        flag = self.num_rows * self._bytes + position
+        # The flag last, because other threads and processes read known rows without a lock.
+        for offset, part in ((position * self._bytes, data), (flag, b"\1")):
+            if hasattr(os, "pwrite"):
+                # A forked child shares the position in the file, so `seek` would not do.
+                os.pwrite(file.number, part, offset)
+            else:
+                with self._lock:
+                    os.lseek(file.number, offset, os.SEEK_SET)
+                    os.write(file.number, part)
+
+    def _opened(self) -> _File:
         with self._lock:
             if self._file is None:
-                file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
-                self._close = weakref.finalize(self, file.close)
-                # A sparse file: a row takes room once it is written.
-                file.truncate(self._num_rows * self._bytes)
-                self._rows = np.memmap(
-                    file, self._dtype, "r", shape=(self._num_rows, *self._spec.shape)
-                )
-                self._file = file
-            if not hasattr(os, "pwrite"):
-                self._file.seek(offset)
-                self._file.write(data)
-                return
-        # `pwrite`, because a forked child shares the position in the file.
-        os.pwrite(self._file.fileno(), data, offset)
+                with tempfile.TemporaryFile(buffering=0) as file:
+                    self._map(_File(os.dup(file.fileno())))
+            assert self._file is not None
+            return self._file
+
+    def _map(self, file: _File) -> None:
+        size = self.num_rows * self._bytes
+        # A sparse file: a row takes room once it is written.
+        os.ftruncate(file.number, size + self.num_rows)
+        with os.fdopen(os.dup(file.number), "rb") as opened:
+            whole = np.memmap(opened, "u1", "r")
+        rows = whole[:size].view(self._dtype).reshape(self.num_rows, *self.spec.shape)
+        # Read through the map, but written with `pwrite`: on a full disk, a write through the map
+        # would end the process.
+        self._maps = whole[size:].view(bool), rows
+        self._file = file
+
+    def _warn(self, error: OSError) -> None:
+        self._full = True
+        warnings.warn(
+            "The temporary folder has no room for encoded captions, so they are encoded again in "
+            "every epoch. Free some space, or set TMPDIR to another folder. "
+            f"{tempfile.gettempdir()!r}: {error}",
+            stacklevel=3,
+        )
 
     def __reduce__(self) -> tuple[type[RowMemory], tuple[int, ArraySpec]]:
-        return RowMemory, (self._num_rows, self._spec)
+        return RowMemory, (self.num_rows, self.spec)
+
+
+class _File:
+    # An open file. It is closed when no thread writes to it any more, so `clear` need not wait.
+    def __init__(self, number: int) -> None:
+        self.number = number
+        weakref.finalize(self, os.close, number)

@@ -65,10 +65,9 @@ def sources_of(
     """Return slot -> source, for the loaders of a table with `num_rows` rows."""
 
     def memory_of(loader: Loader) -> RowMemory | None:
-        spec = loader.spec
         # Pictures would fill the temporary folder; they have the cache.
-        small = int(np.prod(spec.shape, dtype=np.int64)) * np.dtype(spec.dtype).itemsize <= LARGEST
-        return RowMemory(num_rows, spec) if loader.kept_by_row and small else None
+        small = loader.spec.nbytes <= LARGEST
+        return RowMemory(num_rows, loader.spec) if loader.kept_by_row and small else None
 
     return {
         slot: Source(

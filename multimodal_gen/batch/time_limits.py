@@ -11,6 +11,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from multimodal_gen.errors import LoadError
+
+# Seconds after which a warning names the cell that is being read.
+LONG = 60.0
 # Thread -> its current read.
 _READS: dict[int, TimedRead] = {}
 
@@ -61,3 +65,19 @@ def overdue(timeout: float) -> list[TimedRead]:
     """Return the reads that have taken longer than `timeout` seconds."""
     now = time.monotonic()
     return [read for read in list(_READS.values()) if now - read.started > timeout]
+
+
+def too_long(timeout: float) -> LoadError:
+    """Return the error of a cell whose read exceeded `read_timeout`."""
+    return LoadError(
+        f"reading took longer than {timeout:g} seconds. Check the disk or network, or increase "
+        f"`read_timeout`. Received: read_timeout={timeout!r}"
+    )
+
+
+def long_wait(seconds: float, what: str) -> str:
+    """Return the warning about a batch that takes long, without `read_timeout`."""
+    return (
+        f"No batch after {seconds:g} seconds{what}. Set `read_timeout=SECONDS` to turn a hanging "
+        "read into an error or a skipped row."
+    )

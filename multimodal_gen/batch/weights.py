@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.batch.batch_rows import BatchRows
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cell_numbers import cell_number
 from multimodal_gen.rows.cells import cell_text
-from multimodal_gen.rows.table import cells_of
 
 # Weights become float32, in which a larger number is infinite.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -46,17 +46,13 @@ class Weights:
 
     def of(
         self,
-        table: pd.DataFrame,
-        positions: np.ndarray,
-        padding: int,
+        rows: BatchRows,
         targets: Mapping[str | None, np.ndarray],
     ) -> dict[str | None, np.ndarray] | None:
         """Return the weights of rows by target, `(batch,) float32`, or None if all count equally.
 
         Args:
-            table: The table.
-            positions: Positions of the rows.
-            padding: Number of rows at the end that only fill up the batch.
+            rows: The rows of the batch.
             targets: Target name -> array of the target for these rows.
 
         Raises:
@@ -66,15 +62,15 @@ class Weights:
             return None
         weights = {}
         for name, truth in targets.items():
-            own = np.ones(len(positions), "float32")
+            own = np.ones(len(rows.positions), "float32")
             if name in self.by_column:
-                own[:] = _column(table, self.by_column[name], positions)
+                own[:] = _column(rows, self.by_column[name])
             if name in self.by_class:
                 target = self.targets[name]
                 assert isinstance(target, Target)
                 own *= self.by_class[name][target.class_positions(truth)].astype("float32")
             # Last, so that no other weight can count a repeated row.
-            own[len(own) - padding :] = 0
+            own[len(own) - rows.padding :] = 0
             weights[name] = own
         return weights
 
@@ -176,10 +172,9 @@ def _check_names(
         )
 
 
-def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[float]:
-    cells = cells_of(table, column, positions)
+def _column(rows: BatchRows, column: str) -> list[float]:
     numbers = []
-    for position, cell in zip(positions, cells, strict=True):
+    for row, cell in enumerate(rows.cells(column)):
         try:
             number = cell_number(cell)
         except ValueError:
@@ -190,6 +185,6 @@ def _column(table: pd.DataFrame, column: str, positions: np.ndarray) -> list[flo
                 "a sample weight must be a finite float32 number of at least 0. Received: "
                 f"{shown(cell)}"
             )
-            raise LoadError(reason).at(table.index[[position]].tolist()[0], column)
+            raise LoadError(reason).at(rows.label(row), column)
         numbers.append(number)
     return numbers

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
@@ -38,6 +38,12 @@ class Stopwatch:
         finally:
             _running = None
 
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add seconds by stage that were measured elsewhere."""
+        with self._lock:
+            for name, value in seconds.items():
+                self.seconds[name] = self.seconds.get(name, 0.0) + value
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure one stage in the calling thread."""
@@ -53,6 +59,17 @@ class Stopwatch:
                 # The time of nested stages is counted as theirs.
                 self.seconds[name] = self.seconds.get(name, 0.0) + spent - self._local.inner
             self._local.inner = inner + spent
+
+
+def timed() -> bool:
+    """Return whether a `Stopwatch` is running."""
+    return _running is not None
+
+
+def add(seconds: Mapping[str, float]) -> None:
+    """Add what was measured in a worker process, if a `Stopwatch` is running."""
+    if _running is not None:
+        _running.add(seconds)
 
 
 def stage(name: str) -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from multimodal_gen.augment.sample import SampleAugmentation
 from multimodal_gen.augment.text import TextAugmentation, TokenAugmentation
 from multimodal_gen.batch.assembly import INPUTS_AS
 from multimodal_gen.batch.failures import POLICIES
+from multimodal_gen.batch.processes.choice import check_processes
 from multimodal_gen.batch.shared_draws import joined_targets
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
@@ -57,20 +58,29 @@ def check_loaders(
 
 
 def check_workers(
-    workers: Any, use_multiprocessing: Any, max_queue_size: Any, threads: Any
+    workers: Any, use_multiprocessing: Any, max_queue_size: Any, threads: Any, processes: Any
 ) -> None:
-    """Refuse Keras's own workers, and invalid numbers of threads or batches ahead."""
+    """Refuse Keras's own workers, and invalid numbers of threads, processes or batches ahead."""
+    check_processes(processes)
     if workers != 1 or use_multiprocessing:
         raise ValueError(
             "`workers` must be 1 and `use_multiprocessing` False: Keras's own workers replay "
-            "stale batches on jax and torch, and its processes hang if one dies. Use `threads` "
-            f"and `max_queue_size` instead. Received: workers={workers!r}, "
+            "stale batches on jax and torch, and its processes hang if one dies. Use `threads`, "
+            f"`processes` and `max_queue_size` instead. Received: workers={workers!r}, "
             f"use_multiprocessing={use_multiprocessing!r}"
         )
     if not _is_count(max_queue_size, 0) or not (threads is None or _is_count(threads, 1)):
         raise ValueError(
             "`max_queue_size` must be an integer of at least 0, and `threads` an integer of at "
             f"least 1 or None. Received: max_queue_size={max_queue_size!r}, threads={threads!r}"
+        )
+
+
+def check_cache(cache: Any, cache_limit: Any) -> None:
+    """Refuse a `cache_limit` without a `cache`."""
+    if cache is None and cache_limit is not None:
+        raise ValueError(
+            f"`cache_limit` needs `cache`. Received: cache=None, cache_limit={cache_limit!r}"
         )
 
 

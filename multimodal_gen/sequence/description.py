@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.cache import as_text, estimate
+from multimodal_gen.batch.processes.choice import Choice
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.spec import mask_names
 
 
 def describe(
-    plan: Plan, assembly: Assembly, sampler: Sampler | None, epoch: int, endless: bool, ahead: int
+    plan: Plan,
+    assembly: Assembly,
+    sampler: Sampler | None,
+    choice: Choice,
+    epoch: int,
+    endless: bool,
+    ahead: int,
 ) -> str:
     """Describe rows, batches, inputs, targets, order and preparation, one line each."""
     short = plan.num_rows % plan.batch_size
@@ -33,8 +40,7 @@ def describe(
         *([] if assembly.targets else ["  target: none"]),
         f"  {order}, seed {plan.seed}, epoch {epoch}, "
         f"{'' if assembly.augmenting else 'not '}augmenting",
-        f"  {assembly.reading.threads} threads, {ahead} batches ahead, inputs as "
-        f"{assembly.inputs_as}",
+        f"  {_makers(assembly, choice)}, {ahead} batches ahead, inputs as {assembly.inputs_as}",
     ]
     if assembly.buckets is not None:
         *shorter_lengths, longest = map(str, assembly.buckets.lengths)
@@ -70,3 +76,11 @@ def describe(
     if plan.world_size > 1:
         lines.append(f"  rank {plan.rank} of {plan.world_size}")
     return "\n".join(lines)
+
+
+def _makers(assembly: Assembly, choice: Choice) -> str:
+    count, what = choice.processes, "process"
+    if not count:
+        count, what = assembly.reading.threads, "thread"
+    plural = "" if count == 1 else "es" if what == "process" else "s"
+    return f"{count} {what}{plural}{f' ({choice.reason})' if choice.reason else ''}"

@@ -4,27 +4,48 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Self
 
-from multimodal_gen.batch.pending import PendingBatch
+from multimodal_gen.batch.making import Batch
+
+
+class Place(int):
+    """A position of a batch, with the epoch in which the pass began.
+
+    The sequence may have moved on since.
+
+    Args:
+        position: The position.
+        epoch: The epoch.
+    """
+
+    epoch: int
+
+    def __new__(  # noqa: D102 - the class says it
+        cls, position: int, epoch: int
+    ) -> Self:
+        place = super().__new__(cls, position)
+        place.epoch = epoch
+        return place
 
 
 class ReadAhead:
     """Starts batches before they are requested, while they are read in order.
 
     Args:
-        start: `(epoch, position) -> PendingBatch`.
+        start: `(epoch, position) -> Batch`.
         size: Number of batches to start ahead.
     """
 
-    def __init__(self, start: Callable[[int, int], PendingBatch], size: int) -> None:
+    def __init__(self, start: Callable[[int, int], Batch], size: int) -> None:
         self._start, self._size = start, size
         self._lock = threading.Lock()
         # By epoch too: a pass may begin in one epoch and be read when the sequence is in the next.
-        self._pending: dict[tuple[int, int], PendingBatch] = {}
+        self._pending: dict[tuple[int, int], Batch] = {}
         self._on = False
         self._next = 0
 
-    def take(self, epoch: int, position: int, stop: int) -> PendingBatch:
+    def take(self, epoch: int, position: int, stop: int) -> Batch:
         """Return the batch at a position, and start those after it if batches are read in order.
 
         Args:

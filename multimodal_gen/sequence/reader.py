@@ -14,8 +14,8 @@ from typing import Any, Self
 import keras
 
 from multimodal_gen.batch.assembly import Assembly
-from multimodal_gen.batch.draft import Draft
-from multimodal_gen.batch.pending import PendingBatch
+from multimodal_gen.batch.making import Batch, BatchMaker
+from multimodal_gen.batch.processes.choice import Choice
 from multimodal_gen.rows.checks import check_at_least
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.sequence.balancing import warn_of_weights_of_fit
@@ -29,7 +29,7 @@ from multimodal_gen.sequence.keras_inside.calls import (
 )
 from multimodal_gen.sequence.keras_inside.plain_errors import swallowed
 from multimodal_gen.sequence.output_shapes import check_class_weight, check_target
-from multimodal_gen.sequence.read_ahead import ReadAhead
+from multimodal_gen.sequence.read_ahead import Place, ReadAhead
 from multimodal_gen.sequence.state import check_state, fingerprint, make_state
 
 
@@ -39,17 +39,24 @@ class BatchReader(keras.utils.PyDataset):
     Args:
         assembly: What makes the batches.
         plan: Which rows are in which batch.
+        choice: How many worker processes make them.
         endless: Whether the batches of the next epoch follow those of an epoch.
         max_queue_size: Batches prepared ahead, at least 0.
     """
 
     def __init__(
-        self, assembly: Assembly, plan: Plan, *, endless: bool, max_queue_size: int
+        self,
+        assembly: Assembly,
+        plan: Plan,
+        choice: Choice,
+        *,
+        endless: bool,
+        max_queue_size: int,
     ) -> None:
         # Batches are made on our own threads, and only a single worker of Keras reads them in
         # order.
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=max_queue_size)
-        self.assembly, self.plan, self.endless = assembly, plan, endless
+        self.assembly, self.plan, self.endless, self._choice = assembly, plan, endless, choice
         self._epoch = 0
         # For loops outside Keras: how many batches were returned, and where the next loop begins.
         self._taken = self._first = 0
@@ -62,19 +69,21 @@ class BatchReader(keras.utils.PyDataset):
         # epoch from Keras itself, so the stack need not be searched.
         self._epoch_set = False
         self._known: tuple[Assembly, dict[str, Any]] | None = None
-        self._ahead = ReadAhead(self._start, max_queue_size)
+        self._prepare()
 
     @property
     def num_batches(self) -> int | None:
         """Batches per epoch, or None for an endless sequence."""
         return None if self.endless else self.plan.num_batches
 
+    @property
+    def processes(self) -> int:
+        """Worker processes that make batches; 0 if threads do."""
+        return self._maker.choice.processes
+
     def __len__(self) -> int:
         if self.endless:
-            raise TypeError(
-                "An endless sequence has no length; use `sequence.plan.num_batches`, the "
-                "batches per epoch."
-            )
+            raise TypeError("An endless sequence has no length; use `sequence.plan.num_batches`.")
         return self.plan.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
@@ -84,14 +93,12 @@ class BatchReader(keras.utils.PyDataset):
             IndexError: If there is no such batch.
             LoadError: If a cell cannot be loaded; it names row, column and path.
         """
-        position, stop = (
-            operator.index(index),
-            sys.maxsize if self.endless else self.plan.num_batches,
-        )
+        position = operator.index(index)
+        stop = sys.maxsize if self.endless else self.plan.num_batches
         if not (0 if self.endless else -stop) <= position < stop:
             limits = "at least 0" if self.endless else f"in [{-stop}, {stop})"
             raise IndexError(f"`index` must be {limits}. Received: index={index!r}")
-        epoch = index.epoch if isinstance(index, _Place) else self._epoch
+        epoch = index.epoch if isinstance(index, Place) else self._epoch
         self._moved_on = False
         if self.assembly.buckets is not None and learning_shapes():
             # Keras on tensorflow infers from the first two batches which axes vary. Two batches of
@@ -140,7 +147,7 @@ class BatchReader(keras.utils.PyDataset):
         self._ahead.begin()
         try:
             for position in range(done, stop):
-                batch = self[_Place(position, epoch)]
+                batch = self[Place(position, epoch)]
                 done = position + 1
                 if epoch == self._epoch:
                     self._taken, self._passed = done, epoch if done == stop else None
@@ -213,7 +220,7 @@ class BatchReader(keras.utils.PyDataset):
             self._moved_on = False
         if call.single_pass:
             # On tensorflow, Keras keeps a reference to the sequence, so nothing would be freed.
-            self.assembly.release()
+            self._maker.release(self.assembly)
 
     @property
     def epoch(self) -> int:
@@ -267,17 +274,23 @@ class BatchReader(keras.utils.PyDataset):
         self.epoch = state["epoch"]
         self._taken = self._first = state["batch"]
 
-    def _start(self, epoch: int, index: int, length: int | None = None) -> PendingBatch:
+    def _prepare(self) -> None:
+        self._maker = BatchMaker(self._choice)
+        # Each process is busy with a batch, and as many as without processes wait to be used.
+        self._ahead = ReadAhead(self._start, self.max_queue_size + self._choice.processes)
+
+    def _start(self, epoch: int, index: int, length: int | None = None) -> Batch:
         passes, position = divmod(index, self.plan.num_batches)
-        return PendingBatch(Draft(self.assembly, self.plan, epoch + passes, position, length))
+        return self._maker.start(self.assembly, self.plan, epoch + passes, position, length)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Batches in progress belong to threads of this process.
-        return {name: value for name, value in self.__dict__.items() if name != "_ahead"}
+        # Batches in progress belong to threads and workers of this process.
+        running = ("_ahead", "_maker")
+        return {name: value for name, value in self.__dict__.items() if name not in running}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"_epoch_set": False} | state)
-        self._ahead = ReadAhead(self._start, self.max_queue_size)
+        self.__dict__.update({"_epoch_set": False, "_choice": Choice(0)} | state)
+        self._prepare()
 
     def __copy__(self) -> Self:
         other = type(self).__new__(type(self))
@@ -285,13 +298,3 @@ class BatchReader(keras.utils.PyDataset):
         other._taken = other._first = 0
         other._passed, other._moved_on, other._epoch_set = None, False, False
         return other
-
-
-class _Place(int):
-    # A batch's position, with the epoch in which the pass began: the sequence may have moved since.
-    epoch: int
-
-    def __new__(cls, position: int, epoch: int) -> Self:
-        place = super().__new__(cls, position)
-        place.epoch = epoch
-        return place

@@ -20,6 +20,7 @@ from multimodal_gen.augment.sample import Sample, SampleAugmentation
 from multimodal_gen.batch.assembly import Assembly, Reading, columns_read
 from multimodal_gen.batch.buckets import learn_buckets
 from multimodal_gen.batch.cache import ArrayCache
+from multimodal_gen.batch.processes.choice import choose
 from multimodal_gen.batch.threads import available_cores
 from multimodal_gen.batch.weights import Weights, weights_by_class, weights_by_column
 from multimodal_gen.loaders.base import Loader
@@ -29,6 +30,7 @@ from multimodal_gen.rows.plan import Plan
 from multimodal_gen.rows.sampling import Sampler, draw_weights
 from multimodal_gen.rows.table import check_columns
 from multimodal_gen.sequence.arguments import (
+    check_cache,
     check_form,
     check_loaders,
     check_operations,
@@ -84,16 +86,14 @@ class MultimodalSequence(BatchReader):
         cache: A directory that keeps arrays that loaders have read (decoded and resized pictures,
             token ids) for later epochs and runs, by cell, file and settings. Random operations are
             applied after it.
-        cache_limit: Maximum size of the directory in bytes; anything beyond is read again each
-            time.
+        cache_limit: Maximum bytes of the directory; anything beyond is read again each time.
         on_error: What happens to a row with a cell that cannot be loaded. "raise" stops with a
             `LoadError`. "skip" omits the row, so its batch is shorter. "blank" gives zeros for the
             cell and sample weight 0 for the row, so shapes stay the same. With "skip" and "blank"
             every batch has sample weights, and `failures` lists the rows.
         max_error_rate: Share of the rows read so far (of at least 10,000, or the whole table) that
             may be lost this way.
-        read_timeout: Seconds after which a hanging read, for instance on a network drive, is an
-            error of its row.
+        read_timeout: Seconds after which a hanging read, as of a dead drive, is a bad row.
         drop_remainder: Whether a shorter last batch is dropped.
         endless: Whether epochs follow each other without end, and `num_batches` is None. For
             `fit(..., steps_per_epoch=...)`.
@@ -101,6 +101,9 @@ class MultimodalSequence(BatchReader):
             the array of a single input, as a `keras.Sequential` needs. On tensorflow, Keras gets a
             tuple instead of a list, because it does not accept lists from a dataset there.
         threads: Threads that decode; by default one per core.
+        processes: Worker processes that make batches, the same bytes; 0 for threads. By default one
+            per core, or 0 if there are fewer than 4 cores or 2,000 rows, a `cache`, or no pictures;
+            `print(sequence)` says which, and why.
         max_queue_size: Batches prepared ahead, at least 0.
         workers: Keras's worker count. It must be 1, as more workers replay stale batches on jax and
             torch; this class has its own threads.
@@ -136,22 +139,20 @@ class MultimodalSequence(BatchReader):
         endless: bool = False,
         inputs_as: str = "list",
         threads: int | None = None,
+        processes: int | None = None,
         max_queue_size: int = 4,
         workers: int = 1,
         use_multiprocessing: bool = False,
     ) -> None:
-        check_workers(workers, use_multiprocessing, max_queue_size, threads)
+        check_workers(workers, use_multiprocessing, max_queue_size, threads, processes)
         check_switches(shuffle=shuffle, drop_remainder=drop_remainder, endless=endless)
         check_loaders(inputs, target)
-        if cache is None and cache_limit is not None:
-            raise ValueError(
-                f"`cache_limit` needs `cache`. Received: cache=None, cache_limit={cache_limit!r}"
-            )
+        check_cache(cache, cache_limit)
         check_operations(sample_augment, batch_augment)
         check_policy(on_error, max_error_rate, read_timeout, has_target=target is not None)
         targets: dict[str | None, Any] = by_name(target)
-        tolerant = on_error != "raise"
         check_form(inputs, inputs_as)
+        tolerant = on_error != "raise"
         # Without either it is a prediction, and nothing may change what is predicted.
         augmenting = shuffle or target is not None
         if augmenting:
@@ -190,7 +191,8 @@ class MultimodalSequence(BatchReader):
             weights=weights,
             buckets=None if buckets is None else buckets.of_row,
         )
-        super().__init__(assembly, plan, endless=endless, max_queue_size=max_queue_size)
+        choice = choose(processes, assembly, plan.num_batches, available_cores())
+        super().__init__(assembly, plan, choice, endless=endless, max_queue_size=max_queue_size)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -241,7 +243,6 @@ class MultimodalSequence(BatchReader):
         other.plan = Plan(len(other.table), self.plan.batch_size, seed=self.plan.seed)
         if self.plan.world_size > 1:
             other.plan = other.plan.shard(self.plan.rank, self.plan.world_size)
-        # All epochs of an evaluation are the same.
         other._epoch, other._counting = 0, False
         return other
 
@@ -296,4 +297,4 @@ class MultimodalSequence(BatchReader):
 
     def __repr__(self) -> str:
         state = (self._epoch, self.endless, self.max_queue_size)
-        return describe(self.plan, self.assembly, self.sampler, *state)
+        return describe(self.plan, self.assembly, self.sampler, self._maker.choice, *state)

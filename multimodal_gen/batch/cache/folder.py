@@ -17,6 +17,8 @@ from contextlib import suppress
 import numpy as np
 import pyarrow as pa
 
+from multimodal_gen.batch.cache.claims import FILE as CLAIMS
+from multimodal_gen.batch.cache.claims import Claims
 from multimodal_gen.batch.cache.index import Index
 from multimodal_gen.batch.cache.locks import directory_lock
 from multimodal_gen.batch.cache.segments import (
@@ -72,6 +74,7 @@ class Folder:
         self._looked = -_SECONDS_BETWEEN_LOOKS
         self._lock = threading.Lock()
         self._writers: list[Writer] = []
+        self._claims: Claims | None = None
         self._seal_at_exit = weakref.finalize(self, _seal_all, self._writers)
         _FOLDERS.add(self)
 
@@ -122,6 +125,11 @@ class Folder:
             finally:
                 self._looked = time.monotonic()
 
+    def look_again(self) -> None:
+        """Let the next `look` read, however short ago the last one was."""
+        with self._lock:
+            self._looked = -_SECONDS_BETWEEN_LOOKS
+
     def store(self, key: bytes, array: np.ndarray) -> None:
         """Write an array, unless it is already there.
 
@@ -139,6 +147,10 @@ class Folder:
                     self._complete.add(os.path.basename(full.path))
                 if not self._writers:
                     self._begin()
+                if self._claims is not None and not self._claims.claim(key):
+                    self._look()
+                    if self.find(key) is not None:
+                        return
                 writer = self._writers[0]
                 segment = self._known[os.path.basename(writer.path)]
                 writer.append(key, array)
@@ -154,6 +166,9 @@ class Folder:
         with self._lock:
             self._complete.update(os.path.basename(writer.path) for writer in self._writers)
             _seal_all(self._writers)
+            if self._claims is not None:
+                self._claims.close()
+                self._claims = None
 
     def _look(self) -> None:
         try:
@@ -223,6 +238,8 @@ class Folder:
                 with open(file, "w", encoding="utf-8") as out:
                     out.write(self.settings)
             writer = Writer(self.path, self.layout, rows)
+            if self._claims is None and self.limit is None:
+                self._claims = Claims(self.path)
         self._writers.append(writer)
         if self._map(os.path.basename(writer.path)) is None:
             self._writers.pop().seal()
@@ -259,8 +276,8 @@ def size_of(root: str) -> int:
         return 0
     for folder in folders:
         for entry in os.scandir(folder):
-            # The room for an open index is already reserved at the end of its data file.
-            if not entry.name.endswith(OPEN):
+            # The room for an open index is reserved in its data file, and claims take next to none.
+            if not entry.name.endswith(OPEN) and entry.name != CLAIMS:
                 with suppress(FileNotFoundError):
                     total += entry.stat().st_size
     return total

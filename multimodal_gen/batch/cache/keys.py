@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen._version import __version__
+from multimodal_gen.batch.cache.code import code_of
 from multimodal_gen.config import classes_in, serialize
 from multimodal_gen.loaders.base import Loader
 
@@ -126,8 +127,9 @@ def _sources(cls: type) -> dict[str, str]:
             try:
                 text = inspect.getsource(one)
             except (OSError, TypeError):
-                continue
-            found[one.__qualname__] = blake2b(
-                text.encode("utf-8", "replace"), digest_size=8
-            ).hexdigest()
+                # A class of a notebook's cell has no file.
+                text = ""
+            # The code too: a file may have been edited since it was imported.
+            content = f"{text}{code_of(vars(one))}".encode("utf-8", "replace")
+            found[one.__qualname__] = blake2b(content, digest_size=8).hexdigest()
     return found

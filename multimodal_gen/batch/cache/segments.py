@@ -29,7 +29,7 @@ OPEN, SEALED = ".idx.open", ".idx"
 # Key, checksum of the row, checksum of the two.
 _RECORD = struct.Struct("<16sII")
 RECORD = np.dtype([("low", "<u8"), ("high", "<u8"), ("row", "<u4"), ("check", "<u4")])
-_BINARY = getattr(os, "O_BINARY", 0)
+BINARY = getattr(os, "OBINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Writer:
     def __init__(self, folder: str, layout: Layout, rows: int) -> None:
         self.path, self.layout, self.rows = os.path.join(folder, secrets.token_hex(8)), layout, rows
         self.count, self.process = 0, os.getpid()
-        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | _BINARY
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | BINARY
         self._index = os.open(self.path + OPEN, flags, 0o666)
         self._data = -1
         try_lock(self._index)
@@ -221,7 +221,7 @@ class Writer:
 def open_orphan(path: str) -> int:
     """Open and lock the index of an open segment if its writer is gone; otherwise return -1."""
     try:
-        index = os.open(path + OPEN, os.O_RDWR | _BINARY)
+        index = os.open(path + OPEN, os.O_RDWR | BINARY)
     except OSError:
         return -1
     try:
@@ -239,7 +239,7 @@ def finish_orphan(path: str, layout: Layout, index: int) -> None:
     try:
         segment = Segment(path, layout, 0)
         segment.adopt(path + OPEN, False)
-        data, count = os.open(f"{path}.npy", os.O_RDWR | _BINARY), segment.count
+        data, count = os.open(f"{path}.npy", os.O_RDWR | BINARY), segment.count
     except FileNotFoundError:
         data, count = -1, 0
     _seal(path, layout, count, data, index)

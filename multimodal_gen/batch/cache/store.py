@@ -53,20 +53,24 @@ class ArrayCache:
         self._warnings = [1]
         self._caches: dict[str, LoaderCache] = {}
 
-    def of(self, loader: Loader, *, num_rows: int = 0) -> LoaderCache | None:
+    def of(
+        self, loader: Loader, *, num_rows: int = 0, settings: str | None = None
+    ) -> LoaderCache | None:
         """Return the cache of a loader, shared by all loaders whose `read` has the same settings.
 
         Args:
             loader: The loader.
             num_rows: Number of cells, if known; used in the warning when `cache_limit` is too
                 small.
+            settings: The settings of its `read`, if they are known from another process. There, the
+                code of a class may not be found.
 
         Returns:
             An object whose `read` gives the same arrays; None if they are not worth keeping.
         """
         source = loader.cached_by
         try:
-            settings = _settings(loader)
+            settings = _settings(loader) if settings is None else settings
         except TypeError as error:
             self.warn(error)
             return None
@@ -84,6 +88,11 @@ class ArrayCache:
         shared = self._caches[settings]
         # A loader around another one turns what that one reads into its own arrays.
         return shared if source is loader else LoaderCache(self, loader, shared.folder)
+
+    def look_again(self) -> None:
+        """Let the next cells that are not known be looked for in what other processes wrote."""
+        for cache in list(self._caches.values()):
+            cache.folder.look_again()
 
     @property
     def incomplete(self) -> bool:
@@ -242,7 +251,7 @@ class LoaderCache:
             self.cache.warn(error)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _of, (self.cache, self.loader)
+        return _of, (self.cache, self.loader, self.folder.settings)
 
 
 def estimate(loaders: Iterable[Loader], num_rows: int) -> int:
@@ -277,5 +286,5 @@ def _open(directory: str, limit: int | None) -> ArrayCache:
     return ArrayCache(directory, limit=limit)
 
 
-def _of(cache: ArrayCache, loader: Loader) -> LoaderCache | None:
-    return cache.of(loader)
+def _of(cache: ArrayCache, loader: Loader, settings: str) -> LoaderCache | None:
+    return cache.of(loader, settings=settings)

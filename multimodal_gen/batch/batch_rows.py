@@ -1,0 +1,115 @@
+"""The rows of one batch: their positions, and their cells and labels from the table.
+
+A thread looks cells up in the table when it starts the batch (`TableRows`). A worker process does
+not have the table: it is given the cells of its batches (`GivenRows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.rows.plan import Plan
+from multimodal_gen.rows.table import cells_of
+
+
+class BatchRows(Protocol):
+    """What a batch must know of its rows.
+
+    Attributes:
+        positions: Positions of the rows in the table, `(rows,)`.
+        padding: Number of rows at the end that only fill up the batch.
+    """
+
+    @property
+    def positions(self) -> np.ndarray: ...  # noqa: D102 - see above
+
+    @property
+    def padding(self) -> int: ...  # noqa: D102
+
+    def cells(self, column: str | tuple[str, ...]) -> list[Any]:
+        """Return the cells of a column; of several columns, one tuple per row."""
+
+    def label(self, row: int) -> Any:
+        """Return the label of a row of the batch in the table's own index."""
+
+    def bucket(self) -> int:
+        """Return the greatest bucket of the batch's rows, over all ranks."""
+
+
+class TableRows:
+    """The rows of a batch that a plan chooses from a table.
+
+    Args:
+        table: The table.
+        plan: Which rows the batch has.
+        epoch: The epoch, counting from 0.
+        index: The position of the batch in its epoch.
+    """
+
+    def __init__(self, table: pd.DataFrame, plan: Plan, epoch: int, index: int) -> None:
+        self._table, self._plan, self._place = table, plan, (epoch, index)
+        self.positions, self.padding = plan.batch(epoch, index)
+
+    def cells(self, column: str | tuple[str, ...]) -> list[Any]:
+        """See `BatchRows`."""
+        return cells_of(self._table, column, self.positions)
+
+    def label(self, row: int) -> Any:
+        """See `BatchRows`."""
+        return self._table.index[self.positions[row : row + 1]].tolist()[0]
+
+    def bucket(self) -> int:
+        """See `BatchRows`."""
+        return self._plan.bucket(*self._place)
+
+    def given(self, columns: Sequence[str], bucketed: bool) -> GivenRows:
+        """Return the same rows without the table.
+
+        Args:
+            columns: The columns that are read.
+            bucketed: Whether `bucket` will be called.
+        """
+        cells = {column: self.cells(column) for column in dict.fromkeys(columns)}
+        labels = self._table.index[self.positions].tolist()
+        bucket = self.bucket() if bucketed else None
+        return GivenRows(self.positions, self.padding, cells, labels, bucket)
+
+
+@dataclass(frozen=True, eq=False)
+class GivenRows:
+    """The rows of a batch with their cells.
+
+    Args:
+        positions: Positions of the rows in the table, `(rows,)`.
+        padding: Number of rows at the end that only fill up the batch.
+        by_column: Column -> cells.
+        labels: Labels of the rows in the table's own index.
+        greatest_bucket: The greatest bucket of the batch's rows, or None without buckets.
+    """
+
+    positions: np.ndarray
+    padding: int
+    by_column: Mapping[str, list[Any]]
+    labels: list[Any]
+    greatest_bucket: int | None = None
+
+    def cells(self, column: str | tuple[str, ...]) -> list[Any]:
+        """See `BatchRows`."""
+        if isinstance(column, str):
+            # A copy, because operations on samples replace cells in place.
+            return list(self.by_column[column])
+        return list(zip(*(self.by_column[one] for one in column), strict=True))
+
+    def label(self, row: int) -> Any:
+        """See `BatchRows`."""
+        return self.labels[row]
+
+    def bucket(self) -> int:
+        """See `BatchRows`."""
+        assert self.greatest_bucket is not None
+        return self.greatest_bucket

@@ -1,0 +1,297 @@
+"""Deals batches to worker processes, listens to them, and replaces those that die or hang."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from functools import partial
+
+from multimodal_gen.batch.assembly import Assembly
+from multimodal_gen.batch.batch_rows import TableRows
+from multimodal_gen.batch.processes.hands import Hand, OpenBatch
+from multimodal_gen.batch.processes.making import Task, noted_step
+from multimodal_gen.batch.processes.messages import readable, receive
+from multimodal_gen.batch.processes.parcels import Parcel, Parcels
+from multimodal_gen.batch.processes.regions import Regions, packed
+from multimodal_gen.batch.processes.remote import BrokenPoolError, RemoteBatch
+from multimodal_gen.batch.processes.starting import Starter
+from multimodal_gen.batch.time_limits import too_long
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders import stages
+from multimodal_gen.rows.plan import Plan
+
+# So many workers in a row may end before they are ready; then none can be started here.
+_FAILED_STARTS = 3
+_SECONDS_BETWEEN_LOOKS = 0.25
+
+
+class Crew:
+    """Workers with their batches, and the thread that listens to them.
+
+    It is apart from `ProcessPool` because its thread holds it: a pool that nobody refers to can be
+    closed.
+
+    Args:
+        processes: Number of workers.
+        forks: Whether a nursery forks them.
+    """
+
+    def __init__(self, processes: int, forks: bool) -> None:
+        self.hands: list[Hand] = []
+        self._count, self._process = processes, os.getpid()
+        # Reentrant, because a garbage collection may call `_forget` in a thread that holds it.
+        self._lock = threading.RLock()
+        self._starter, self._regions, self._parcels = Starter(forks), Regions(), Parcels()
+        self._numbers = itertools.count(1)
+        self._open: dict[int, OpenBatch] = {}
+        self._waiting: deque[OpenBatch] = deque()
+        self._slim: tuple[Plan, Plan] | None = None
+        self._failed_starts = 0
+        self._broken: str | None = None
+        self._closed = threading.Event()
+        # Closing one end wakes the thread that listens to the other.
+        self._wake, self._woken = socket.socketpair()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def num_regions(self) -> int:
+        """See `ProcessPool.regions`."""
+        return len(self._regions)
+
+    @property
+    def num_open(self) -> int:
+        """See `ProcessPool.open_batches`."""
+        return len(self._open)
+
+    def start(
+        self, assembly: Assembly, plan: Plan, epoch: int, index: int, length: int | None
+    ) -> RemoteBatch | None:
+        """See `ProcessPool.start`."""
+        # A forked child has neither the thread nor the workers.
+        if self._closed.is_set() or os.getpid() != self._process:
+            return None
+        with self._lock:
+            self._begin()
+            parcel = self._parcel_of(assembly)
+            if not any(hand.ready for hand in self.hands):
+                return None
+        bucketed = assembly.buckets is not None and plan.world_size > 1
+        rows = TableRows(assembly.table, plan, epoch, index).given(assembly.columns, bucketed)
+        task = Task(self._without_rows(plan), epoch, index, length, rows, stages.timed())
+        parts = packed(task)
+        size = sum(part.nbytes + 64 for part in parts) + assembly.batch_bytes(len(rows.positions))
+        with self._lock:
+            region, number = self._regions.take(size), next(self._numbers)
+            batch = RemoteBatch(number, self.cancel, assembly, plan, task, region.header)
+            one = OpenBatch(batch, parcel, region, task, region.write(parts))
+            self._open[number] = one
+            self._waiting.append(one)
+            self._deal()
+        return batch
+
+    def wait(self, timeout: float) -> bool:
+        """See `ProcessPool.wait`."""
+        with self._lock:
+            self._begin()
+        end = time.monotonic() + timeout
+        while not (ready := self.hands and all(hand.ready for hand in self.hands)):
+            if time.monotonic() > end or self._broken is not None:
+                break
+            time.sleep(0.01)
+        return bool(ready)
+
+    def cancel(self, number: int) -> None:
+        """Do not make a batch, unless it is being made."""
+        with self._lock:
+            one = self._open.get(number)
+            if one is None or one.cancelled:
+                return
+            one.cancelled = True
+            if one in self._waiting:
+                self._waiting.remove(one)
+                self._end(one)
+            for hand in self.hands:
+                if one in hand.batches:
+                    hand.skip(one)
+
+    def forget(self, key: int) -> None:
+        """Let the workers forget the assembly with this `id`."""
+        with self._lock:
+            parcel = self._parcels.pop(key)
+            if parcel is not None:
+                for hand in self.hands:
+                    hand.forget(parcel)
+
+    def close(self) -> None:
+        """End the workers, and wait for them."""
+        if os.getpid() != self._process or self._closed.is_set():
+            return
+        self._closed.set()
+        with self._lock:
+            hands, self.hands = self.hands, []
+            for hand in hands:
+                hand.child.channel.close()
+            for one in list(self._open.values()):
+                self._end(one, BrokenPoolError("the worker processes were closed"))
+            self._waiting.clear()
+            self._starter.close([hand.child for hand in hands])
+        self._wake.close()
+        if self._thread is None:
+            self._woken.close()
+        elif self._thread is not threading.current_thread():
+            self._thread.join(1.0)
+        CREWS.discard(self)
+
+    # What workers are given
+
+    def _begin(self) -> None:
+        if self._broken is not None:
+            raise BrokenPoolError(self._broken)
+        if self._thread is not None:
+            return
+        try:
+            self.hands = [Hand(self._starter.start()) for _ in range(self._count)]
+        except OSError as error:
+            self._broken = f"the system cannot start them: {error}"
+            raise BrokenPoolError(self._broken) from error
+        CREWS.add(self)
+        self._thread = threading.Thread(target=self._listen, name="multimodal_gen", daemon=True)
+        self._thread.start()
+
+    def _parcel_of(self, assembly: Assembly) -> Parcel:
+        try:
+            return self._parcels.of(assembly, self.forget)
+        except Exception as error:
+            raise BrokenPoolError(
+                "a loader, target or operation cannot be sent to a worker process. "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _without_rows(self, plan: Plan) -> Plan:
+        # The parent works out which rows a batch has, so workers need not know all of them.
+        slim = self._slim
+        if slim is None or slim[0] is not plan:
+            self._slim = slim = plan, replace(plan, weights=None, buckets=None)
+        return slim[1]
+
+    def _deal(self) -> None:
+        while self._waiting:
+            free = [hand for hand in self.hands if hand.free]
+            if not free:
+                return
+            min(free, key=lambda hand: len(hand.batches)).give(self._waiting.popleft())
+
+    # What workers say
+
+    def _listen(self) -> None:
+        while not self._closed.is_set():
+            with self._lock:
+                hands = {hand.child.channel: hand for hand in self.hands}
+                control = self._starter.control
+            others = [self._woken] if control is None else [self._woken, control]
+            ready = readable([*hands, *others], _SECONDS_BETWEEN_LOOKS)
+            with self._lock:
+                if control is not None and control in ready and not self._closed.is_set():
+                    with contextlib.suppress(EOFError):
+                        self._starter.read()
+                for channel in ready:
+                    hand = hands.get(channel)
+                    if hand is not None and hand in self.hands:
+                        self._hear(hand)
+                self._stop_hanging_reads()
+                self._deal()
+        self._woken.close()
+
+    def _hear(self, hand: Hand) -> None:
+        try:
+            (what, *rest), _ = receive(hand.child.channel)
+        except EOFError:
+            self._replace(hand)
+            return
+        if what == "hello":
+            hand.ready, self._failed_starts = True, 0
+            return
+        number, *rest = rest
+        one = self._open[number]
+        hand.batches.remove(one)
+        if what == "made" and not one.cancelled:
+            size, spans = rest
+            one.region.grow(size)
+            made = one.region.lend(spans, partial(self._regions.give_back, one.region))
+            del self._open[number]
+            one.batch.future.set_result(made)
+        elif what == "refused" and not one.cancelled:
+            self._end(one, BrokenPoolError(f"a worker process cannot load a loader. {rest[0]}"))
+        else:
+            self._end(one)
+
+    def _end(self, one: OpenBatch, error: Exception | None = None) -> None:
+        # Without an error, nobody waits for it.
+        self._open.pop(one.batch.number, None)
+        self._regions.give_back(one.region)
+        if error is None:
+            one.batch.future.cancel()
+        else:
+            one.batch.future.set_exception(error)
+
+    # Workers that die or hang
+
+    def _stop_hanging_reads(self) -> None:
+        for hand in list(self.hands):
+            one = hand.batches[0] if hand.batches else None
+            timeout = None if one is None else one.batch.assembly.reading.timeout
+            if one is None or timeout is None:
+                continue
+            noted = noted_step(one.region.header)
+            if noted is not None and noted[2] > timeout:
+                if hand.child.process:
+                    with contextlib.suppress(OSError):
+                        os.kill(hand.child.process, signal.SIGKILL)
+                # At once: a process that waits for a dead network drive does not end.
+                self._replace(hand, too_long(timeout))
+
+    def _replace(self, hand: Hand, hanging: LoadError | None = None) -> None:
+        hand.child.channel.close()
+        self.hands.remove(hand)
+        how = "" if hanging is not None else self._starter.ending_of(hand.child)
+        self._failed_starts += not hand.ready
+        try:
+            if self._failed_starts < _FAILED_STARTS:
+                self.hands.append(Hand(self._starter.start()))
+        except OSError as error:
+            how, self._failed_starts = f"({error})", _FAILED_STARTS
+        if hand.batches:
+            self._blame(hand.batches[0], how, hanging)
+            again = [one for one in hand.batches if one.batch.number in self._open]
+            self._waiting.extendleft(reversed(again))
+        if self._failed_starts >= _FAILED_STARTS:
+            self._broken = f"they end before they are ready, {how}"
+            for one in list(self._open.values()):
+                self._end(one, BrokenPoolError(self._broken))
+            self._waiting.clear()
+
+    def _blame(self, one: OpenBatch, how: str, hanging: LoadError | None) -> None:
+        # The other batches of the worker had not begun, so only the first can be to blame.
+        if one.cancelled:
+            self._end(one)
+            return
+        noted = noted_step(one.region.header)
+        one.region.header[2] = 0
+        try:
+            task = one.deaths.blame(one.task, noted and noted[:2], how, hanging)
+        except RuntimeError as error:
+            self._end(one, error)
+            return
+        one.task = one.batch.task = task
+        one.spans = one.region.write(packed(task))
+
+
+# The crews of this process that have workers.
+CREWS: set[Crew] = set()

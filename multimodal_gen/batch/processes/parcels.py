@@ -1,0 +1,167 @@
+"""What a worker must know to make the batches of a sequence: sent once, mapped by all workers.
+
+A parcel is the `Assembly` without its table: loaders, targets, operations and settings. Loaders
+that are defined in a notebook or script travel by value. Large arrays in it, and the captions that
+are already encoded (`RowMemory`), are shared instead of copied.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import itertools
+import mmap
+import os
+import pickle
+import sys
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from multimodal_gen.batch.assembly import Assembly
+from multimodal_gen.batch.processes.regions import Span, nameless_file, packed, rounded
+from multimodal_gen.batch.row_memory import RowMemory
+
+# Filters of other packages may name warnings whose import takes seconds, such as TensorFlow's.
+_PACKAGES = ("builtins", "multimodal_gen", "numpy", "pandas", "PIL")
+
+
+class Parcel:
+    """An assembly in a shared file.
+
+    Args:
+        number: Its number among all parcels of the process.
+        assembly: The assembly.
+
+    Raises:
+        Exception: If a loader cannot be pickled.
+    """
+
+    def __init__(self, number: int, assembly: Assembly) -> None:
+        self.number = number
+        memories: list[int] = []
+        context = {"path": sys.path, "directory": os.getcwd(), "filters": _own_filters()}
+
+        def dump(thing: Any, **options: Any) -> bytes:
+            out = io.BytesIO()
+            _Pickler(out, memories, options).dump(thing)
+            return out.getvalue()
+
+        # In two parts, as the second can be read only when `sys.path` is right.
+        first = packed(context)
+        second = packed(_without_rows(assembly), dump)
+        self.spans: list[Span] = []
+        end = 0
+        for part in (*first, *second):
+            self.spans.append((end, part.nbytes))
+            end = rounded(end + part.nbytes)
+        self._file = nameless_file(end)
+        with mmap.mmap(self._file, max(end, 1)) as whole:
+            for (start, size), part in zip(self.spans, (*first, *second), strict=True):
+                whole[start : start + size] = part
+        self.memories = [os.dup(file) for file in memories]
+        weakref.finalize(self, _close_all, [self._file, *self.memories])
+
+    @property
+    def files(self) -> list[int]:
+        """The open files that a worker needs for `opened`."""
+        return [self._file, *self.memories]
+
+
+class Parcels:
+    """The parcels of the assemblies in use: each is made once."""
+
+    def __init__(self) -> None:
+        self._by_assembly: dict[int, Parcel] = {}
+        self._numbers = itertools.count(1)
+
+    def of(self, assembly: Assembly, forget: Callable[[int], None]) -> Parcel:
+        """Return the parcel of an assembly.
+
+        Args:
+            assembly: The assembly.
+            forget: A method, called with `id(assembly)` when nobody uses it any more.
+
+        Raises:
+            OSError: If the system has no room for it.
+            Exception: If a loader cannot be pickled.
+        """
+        key = id(assembly)
+        if key not in self._by_assembly:
+            self._by_assembly[key] = Parcel(next(self._numbers), assembly)
+            weakref.finalize(assembly, _call, weakref.WeakMethod(forget), key).atexit = False
+        return self._by_assembly[key]
+
+    def pop(self, key: int) -> Parcel | None:
+        """Forget the parcel of the assembly with this `id`, and return it."""
+        return self._by_assembly.pop(key, None)
+
+
+def opened(files: Sequence[int], spans: Sequence[Span]) -> Assembly:
+    """Return the assembly of a parcel, in a worker, and close the files."""
+    file, *memories = files
+    whole = memoryview(mmap.mmap(file, 0, access=mmap.ACCESS_READ))
+    context, head, *buffers = (whole[start : start + size] for start, size in spans)
+    settings = pickle.loads(context)
+    sys.path[:] = settings["path"]
+    os.chdir(settings["directory"])
+    warnings.filters[:] = settings["filters"]  # type: ignore[index]
+    assembly: Assembly = _Unpickler(io.BytesIO(head), memories, buffers).load()
+    _close_all(files)
+    return assembly
+
+
+def _without_rows(assembly: Assembly) -> Assembly:
+    # Rows come with each task, and failures return with each batch.
+    slim = copy.copy(assembly)
+    object.__setattr__(slim, "table", None)
+    object.__setattr__(slim, "failures", None)
+    if assembly.buckets is not None:
+        nothing = np.zeros(0, "uint8")
+        object.__setattr__(slim, "buckets", replace(assembly.buckets, of_row=nothing, ids=nothing))
+    return slim
+
+
+def _own_filters() -> list[Any]:
+    return [one for one in warnings.filters if one[2].__module__.partition(".")[0] in _PACKAGES]
+
+
+def _call(method: weakref.WeakMethod[Any], key: int) -> None:
+    found = method()
+    if found is not None:
+        found(key)
+
+
+def _close_all(files: Sequence[int]) -> None:
+    for file in files:
+        os.close(file)
+
+
+class _Pickler(cloudpickle.Pickler):
+    def __init__(self, out: Any, memories: list[int], options: Any) -> None:
+        super().__init__(out, **options)
+        self._memories = memories
+
+    def persistent_id(self, thing: Any) -> Any:
+        if not isinstance(thing, RowMemory):
+            return None
+        file = thing.share()
+        if file is None:
+            return None
+        self._memories.append(file)
+        return len(self._memories) - 1, thing.num_rows, thing.spec
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: Any, memories: Sequence[int], buffers: Sequence[memoryview]) -> None:
+        super().__init__(data, buffers=buffers)
+        self._memories = memories
+
+    def persistent_load(self, found: Any) -> RowMemory:
+        number, num_rows, spec = found
+        return RowMemory.attach(num_rows, spec, self._memories[number])
