@@ -17,6 +17,7 @@ from PIL import Image
 
 import multimodal_gen as mg
 from multimodal_gen.inspection import plots
+from multimodal_gen.inspection.confusion import most_confused
 from multimodal_gen.inspection.layout import text_width, wrap
 
 ODD_TEXTS = [
@@ -371,6 +372,41 @@ def test_a_confusion_of_any_size_is_readable(count: int, long: bool) -> None:
     figure = mg.plot_confusion([names[one] for one in truth], truth[::-1], names)
     assert_texts_lie_inside_and_apart(figure)
     assert not any(one.get_parse_math() for one in figure.findobj(Text) if "$" in one.get_text())
+
+
+def test_a_confusion_of_many_classes_shows_those_most_often_confused_and_says_so() -> None:
+    names = [f"class {number}" for number in range(240)]
+    truth = np.repeat(np.arange(240), 3)
+    guesses = truth.copy()
+    # Pairs that are confused, the last of them only once.
+    guesses[[0, 1, 300, 301]] = 239, 239, 7, 7
+    guesses[600] = 150
+    figure = mg.plot_confusion(truth, guesses, names)
+    assert_texts_lie_inside_and_apart(figure)
+    assert max(figure.get_size_inches()) * figure.dpi < 2000
+    texts = " ".join(text.get_text() for text in figure.texts)
+    assert "The 40 of 240 classes most often confused." in texts
+    shown = [label.get_text().replace("\n", " ") for label in figure.axes[0].get_yticklabels()]
+    assert len(shown) == 40 and shown == sorted(shown, key=names.index)
+    assert {f"class {one}" for one in (0, 239, 100, 7, 200, 150)} <= set(shown)
+    # Shares are of all rows of a class, whether or not what it was taken for is drawn.
+    few = mg.plot_confusion(truth, guesses, names, max_classes=2).axes[0]
+    assert [label.get_text() for label in few.get_yticklabels()] == ["class 0", "class 239"]
+    assert [text.get_text() for text in few.texts] == ["1", "2", "3", "33%", "100%"]
+    with pytest.raises(ValueError, match="Received: max_classes=0"):
+        mg.plot_confusion(truth, guesses, names, max_classes=0)
+
+
+def test_the_classes_that_are_drawn_are_pairs_by_their_mistakes_and_then_those_of_most_rows() -> (
+    None
+):
+    counts = np.diag([1, 9, 2, 8, 3])
+    counts[0, 2] = counts[2, 0] = 2
+    counts[3, 4] = 3
+    assert most_confused(counts, 2).tolist() == [0, 2]
+    assert most_confused(counts, 3).tolist() == [0, 2, 3]
+    assert most_confused(counts, 4).tolist() == [0, 2, 3, 4]
+    assert most_confused(counts, 9).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_the_confusion_counts_and_colours_by_row() -> None:

@@ -13,6 +13,7 @@ from test_cli_targets import settings
 
 import multimodal_gen as mg
 from multimodal_gen.cli.label_checks import check_classes
+from multimodal_gen.cli.part_checks import rare_classes_note
 from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.inspection.audit.sides import named_sides
@@ -171,15 +172,27 @@ def test_a_column_of_prices_is_not_taken_for_classes(values: list, told: str | N
 
 
 @pytest.mark.parametrize(
-    "values", [[f"sku{row}" for row in range(60)], [f"AB{row % 57}" for row in range(60)]]
+    "values",
+    [
+        [f"sku{row}" for row in range(60)],
+        [f"AB{row % 57}" for row in range(60)],
+        # A small table, and one whose rows do not all have an id.
+        [*[f"sku{row}" for row in range(9)], *[None] * 51],
+        list(range(15)) + [None] * 45,
+    ],
 )
 def test_a_column_of_ids_is_not_taken_for_classes(values: list) -> None:
     table = pd.DataFrame({"label": values})
-    count = len(set(values))
+    there = [value for value in values if value is not None]
+    count = len(set(there))
     with pytest.raises(
-        mg.TableError, match=f"'label' holds {count} different classes in 60 rows.*--label label"
-    ):
+        mg.TableError,
+        match=rf"'label' holds {count} different classes in {len(there)} rows, as a column of ids "
+        "does.*as in --label CLASS.* Received: --label label",
+    ) as refused:
         check_classes(table, settings(caption=("caption",)))
+    assert ("use --target number" in str(refused.value)) == (there[1] == 1)
+    table = table.dropna()
     # In Python a long tail of classes is the user's affair.
     assert len(mg.ClassLabel.from_values("label", table).class_names) == count
     assert (
@@ -199,3 +212,28 @@ def test_whole_numbers_with_rows_enough_may_be_classes_and_a_note_says_what_else
     assert note == (
         "label: 40 different numbers are used as classes; --target number predicts them as numbers"
     )
+
+
+def test_classes_with_too_few_rows_are_noted_in_words_of_the_command_line() -> None:
+    parts = {
+        "training": pd.DataFrame({"kind": ["a", "b", "c", "e", "f"]}),
+        "validation": pd.DataFrame({"kind": ["a", "d", "e", "f"]}),
+        "test": pd.DataFrame({"kind": ["a", "b", "c", "e", "f"]}),
+    }
+    (note,) = rare_classes_note(parts, "kind")
+    assert note == (
+        "kind: 3 of 6 classes have too few rows for every part, and are absent from at least one: "
+        "'b', 'c', 'd'; 1 of them has no training row; collect more rows, or write one class such "
+        "as 'other' for all of them"
+    )
+    (note,) = rare_classes_note(
+        {name: part[part["kind"].isin(["a", "b", "f"])] for name, part in parts.items()}, "kind"
+    )
+    assert note.startswith("kind: 1 of 3 classes has too few rows for every part, and is absent")
+    (note,) = rare_classes_note(
+        {name: part[part["kind"].isin(["a", "b", "c"])] for name, part in parts.items()}, "kind"
+    )
+    assert note.endswith(
+        "'b', 'c'; is it the right --label? Ids, names and numbers to predict are not classes"
+    )
+    assert rare_classes_note(dict.fromkeys(parts, parts["test"]), "kind") == []

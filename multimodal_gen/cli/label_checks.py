@@ -84,22 +84,23 @@ def _way_out_of_printed(cell: str) -> str:
 
 
 def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
-    different = {cell for cell in map(_hashable, cells_of(table, column)) if not is_blank(cell)}
+    cells = [cell for cell in map(_hashable, cells_of(table, column)) if not is_blank(cell)]
+    different = set(cells)
     numbers = {_number(cell) for cell in different}
     # Some cells are names, so the column does not hold numbers.
     if not numbers or None in numbers:
-        _refuse_texts(
-            [cell for cell in different if isinstance(cell, str)], len(different), table, column
-        )
+        _refuse_amounts([cell for cell in different if isinstance(cell, str)], cells, column)
+        _refuse_ids(len(different), len(cells), column)
         return []
     count = len(numbers)
     fractions = any(not one.is_integer() for one in numbers if one is not None)
     if count > _MANY_NUMBERS and (fractions or count * _FEWEST_ROWS > len(table)):
         raise TableError(
             f"The cells of {column!r} are numbers to predict, not classes: {count:,} different "
-            f"numbers in {len(table):,} rows. Use --target number (in Python, `NumericTarget`). "
-            f"Received: --label {column} --target class"
+            f"numbers in {len(table):,} rows. Use --target number. Received: --label {column} "
+            "--target class"
         )
+    _refuse_ids(count, len(cells), column, " For numbers to predict, use --target number.")
     if count > _MANY_NUMBERS:
         return [
             f"{column}: {count:,} different numbers are used as classes; --target number predicts "
@@ -108,24 +109,29 @@ def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
     return []
 
 
-def _refuse_texts(texts: Sequence[str], count: int, table: pd.DataFrame, column: str) -> None:
+def _refuse_amounts(texts: Sequence[str], cells: Sequence[Any], column: str) -> None:
     # Before the split, whose note on rare classes would name them all.
-    received = f"Received: --label {column} --target class"
-    many = nearly_all_differ(count, len(table)) or count > _MANY_NUMBERS
-    if many and len(texts) == count and hold_amounts(texts):
-        fractions = any(re.search(r"\d[.,]\d", text) for text in texts)
-        if fractions or count * _FEWEST_ROWS > len(table):
-            example = next(cell for cell in cells_of(table, column) if not is_missing(cell))
-            raise TableError(
-                f"The cells of {column!r} are numbers with a unit or a comma, as in "
-                f"{shown(example)}: numbers to predict, not classes: {count:,} different ones in "
-                f"{len(table):,} rows. Write plain numbers, as in 3.99. Use --target number (in "
-                f"Python, `NumericTarget`). {received}"
-            )
-    if nearly_all_differ(count, len(table)):
+    count, rows = len(set(cells)), len(cells)
+    many = nearly_all_differ(count, rows) or count > _MANY_NUMBERS
+    if not many or len(texts) < count or not hold_amounts(texts):
+        return
+    fractions = any(re.search(r"\d[.,]\d", text) for text in texts)
+    if fractions or count * _FEWEST_ROWS > rows:
         raise TableError(
-            f"{column!r} holds {count:,} different classes in {len(table):,} rows, too few rows of "
-            f"each to learn from: is it the right column? {received}"
+            f"The cells of {column!r} are numbers with a unit or a comma, as in {shown(cells[0])}: "
+            f"numbers to predict, not classes: {count:,} different ones in {rows:,} rows. Write "
+            "plain numbers, as in 3.99. Use --target number. Received: --label "
+            f"{column} --target class"
+        )
+
+
+def _refuse_ids(count: int, rows: int, column: str, more: str = "") -> None:
+    # In a small table too: if no class comes twice, no test row has a class that was learned.
+    if count == rows > 1 or nearly_all_differ(count, rows):
+        raise TableError(
+            f"{column!r} holds {count:,} different classes in {rows:,} rows, as a column of ids "
+            "does: too few rows of each to learn from. Name a column whose classes come again, as "
+            f"in --label CLASS.{more} Received: --label {column} --target class"
         )
 
 

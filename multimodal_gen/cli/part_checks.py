@@ -5,26 +5,59 @@ too.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from multimodal_gen.loaders.files import Place
+from multimodal_gen.rows.cells import column_texts
 from multimodal_gen.rows.leakage import LeakageWarning, warn_of_shared_pictures
-from multimodal_gen.rows.splitting import split_table
+from multimodal_gen.rows.splitting import RareClassWarning, split_table
+
+# Classes that a note names.
+_MOST_NAMES = 10
 
 
 def split_quietly(
     table: pd.DataFrame, fractions: Sequence[float], **arguments: Any
 ) -> list[pd.DataFrame]:
-    """`split_table` without its `LeakageWarning`, because all parts and their files are checked
-    later.
+    """`split_table` without its warnings: the command line gives them for all parts, in its own
+    words.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LeakageWarning)
+        warnings.simplefilter("ignore", RareClassWarning)
         return split_table(table, fractions, **arguments)
+
+
+def rare_classes_note(parts: Mapping[str, pd.DataFrame], column: str) -> list[str]:
+    """A note if classes have too few rows for every part.
+
+    Args:
+        parts: The parts of a random split, by name; the first is for training.
+        column: The column of classes.
+    """
+    counts = pd.DataFrame(
+        {name: pd.Series(column_texts(part[column])).value_counts() for name, part in parts.items()}
+    ).fillna(0)
+    lacking = counts[(counts == 0).any(axis=1)].sort_index()
+    if lacking.empty:
+        return []
+    few, count = len(lacking), len(counts)
+    which = ", ".join(repr(text) for text in lacking.index[:_MOST_NAMES])
+    more = f" and {few - _MOST_NAMES:,} more" if few > _MOST_NAMES else ""
+    have, they = ("has", "is") if few == 1 else ("have", "are")
+    said = f"{few:,} of {count:,} classes {have} too few rows for every part, and {they} absent "
+    said += f"from at least one: {which}{more}"
+    unlearned = int((lacking.iloc[:, 0] == 0).sum())
+    if unlearned:
+        said += f"; {unlearned:,} of them {'has' if unlearned == 1 else 'have'} no training row"
+    advice = "collect more rows, or write one class such as 'other' for all of them"
+    if 2 * few > count:
+        advice = "is it the right --label? Ids, names and numbers to predict are not classes"
+    return [f"{column}: {said}; {advice}"]
 
 
 def warn_of_leakage(

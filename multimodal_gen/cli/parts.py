@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from multimodal_gen.cli.label_checks import check_classes
+from multimodal_gen.cli.part_checks import rare_classes_note
 from multimodal_gen.cli.part_checks import split_quietly as split_table
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
@@ -48,6 +49,7 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
     ]
     check_columns(table, [column for column in columns if column is not None])
     notes = check_classes(table, settings)
+    drawn: dict[str, pd.DataFrame] = {}
     # Numbers and lists of labels have no classes to stratify by.
     strata = settings.label[0] if settings.target == "class" else None
     if settings.split is not None:
@@ -67,6 +69,7 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
                 Parts(train, validation, parts.test),
                 f"{how}, validation drawn from its training rows",
             )
+            drawn = {"training": train, "validation": validation}
         if parts.train.empty or parts.test.empty:
             raise TableError(
                 f"The split must leave training and test rows. Received: column={settings.split!r}"
@@ -77,9 +80,12 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
                 table, settings.fractions, stratify=strata, group=settings.group, seed=settings.seed
             )
         )
+        drawn = dict(zip(("training", "validation", "test"), parts, strict=True))
         how = f"at random with seed {settings.seed}" + (
             f", stratified by {strata!r}" if strata is not None else ""
         )
+    if strata is not None and drawn:
+        notes += rare_classes_note(drawn, strata)
     reporter.say(f"{settings.table}: {len(table):,} rows")
     sizes = [f"{len(part):,}" for part in parts]
     reporter.say(f"  split     {sizes[0]} training, {sizes[1]} validation, {sizes[2]} test ({how})")

@@ -24,6 +24,7 @@ from multimodal_gen.inspection.layout import (
 )
 from multimodal_gen.inspection.letters import NO_FONT, fonts, lacks_letters
 from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.rows.checks import check_positive
 
 _HEADING = "Counts; colour and the column on the right: share of the true class"
 # Up to this many classes: the font size in points and the least side of a cell in inches.
@@ -31,17 +32,24 @@ _SIZES = ((6, 10.0, 0.72), (14, 9.0, 0.5))
 _SMALLEST = (7.5, 0.34)
 
 
-def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> Figure:
+def plot_confusion(
+    truth: Any, prediction: Any, class_names: Sequence[Any], *, max_classes: int = 40
+) -> Figure:
     """Draw which classes are mistaken for which: counts, coloured by their share of the true class.
 
     Args:
         truth: The true class of each row, as in `class_names`, or its position there.
         prediction: The predicted class of each row, in the same form.
         class_names: The classes, in the order of drawing.
+        max_classes: The most classes to draw. If there are more, those most often confused with
+            each other are drawn, and the heading says so. Shares are still of all rows of the true
+            class.
 
     Raises:
-        ValueError: If the lengths differ, or a value is not a class.
+        ValueError: If the lengths differ, a value is not a class, or `max_classes` is not a
+            positive integer.
     """
+    check_positive(max_classes=max_classes)
     names = list(class_names)
     rows, guesses = _positions(truth, names, "truth"), _positions(prediction, names, "prediction")
     if len(rows) != len(guesses):
@@ -53,7 +61,13 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
     np.add.at(counts, (rows, guesses), 1)
     # At least 1, so that a class without rows has shares of 0 and not NaN.
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    frame = _Frame.around(names, int(counts.max()))
+    totals, drawn = counts.sum(axis=1), most_confused(counts, max_classes)
+    words = _HEADING
+    if len(drawn) < len(names):
+        words = f"The {len(drawn):,} of {len(names):,} classes most often confused. {_HEADING}"
+    names, counts = [names[one] for one in drawn], counts[np.ix_(drawn, drawn)]
+    share, totals = share[np.ix_(drawn, drawn)], totals[drawn]
+    frame = _Frame.around(names, int(counts.max()), words)
     figure = Picture(frame.width, frame.height)
     axes = figure.add_axes(
         (
@@ -65,9 +79,33 @@ def plot_confusion(truth: Any, prediction: Any, class_names: Sequence[Any]) -> F
     )
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     _write_numbers(axes, counts, share, frame)
+    _write_recalls(axes, share.diagonal(), totals, frame)
     _draw_grid(axes, frame)
     _write_titles(figure, frame)
     return figure
+
+
+def most_confused(counts: np.ndarray, most: int) -> np.ndarray:
+    """The classes that are most often confused with each other.
+
+    Args:
+        counts: `(classes, classes) int64`, rows by true and predicted class.
+        most: How many classes. Pairs are taken by their mistakes, the most first; what is left is
+            filled with classes of most rows.
+
+    Returns:
+        Their positions, in ascending order.
+    """
+    mistakes = counts + counts.T
+    first, second = np.nonzero(np.triu(mistakes, 1))
+    pairs = np.lexsort((second, first, -mistakes[first, second]))
+    chosen: dict[int, None] = {}
+    for pair in zip(first[pairs].tolist(), second[pairs].tolist(), strict=True):
+        new = [one for one in pair if one not in chosen]
+        if len(chosen) + len(new) <= most:
+            chosen |= dict.fromkeys(new)
+    filling = np.argsort(-counts.sum(axis=1), kind="stable").tolist()
+    return np.sort(list(dict.fromkeys([*chosen, *filling]))[:most])
 
 
 @dataclass(frozen=True)
@@ -88,7 +126,7 @@ class _Frame:
         return self.cell * len(self.labels)
 
     @classmethod
-    def around(cls, names: Sequence[Any], largest: int) -> _Frame:
+    def around(cls, names: Sequence[Any], largest: int, words: str) -> _Frame:
         fitting = (one[1:] for one in _SIZES if len(names) <= one[0])
         size, least = next(fitting, _SMALLEST)
         cell = max(least, text_width(f"{largest}", size) + 0.1)
@@ -98,7 +136,7 @@ class _Frame:
         lines = max(label.count("\n") for label in labels) + 1
         side, below = room + 0.48, (lines * size / 55 if flat else room) + 0.42
         width = max(side + cell * len(names) + 0.65, 3.6)
-        words = f"{_HEADING}. {NO_FONT}" if any(map(lacks_letters, names)) else _HEADING
+        words = f"{words}. {NO_FONT}" if any(map(lacks_letters, names)) else words
         heading = wrap(words, width - 0.24, 10)
         height = 0.2 + 0.19 * len(heading) + cell * len(names) + below
         return cls(labels, size, cell, side, below, width, height, heading, flat)
@@ -110,10 +148,13 @@ def _write_numbers(axes: Any, counts: np.ndarray, share: np.ndarray, frame: _Fra
         colour = "white" if share[row, column] > 0.55 else INK
         text, style = f"{counts[row, column]}", {"ha": "center", "va": "center", "color": colour}
         axes.text(column, row, text, fontsize=frame.size, **style)
-    right = len(counts) - 0.5 + 0.08 / frame.cell
-    for row, total in enumerate(counts.sum(axis=1)):
-        recall = f"{share[row, row]:.0%}" if total else "none"
-        axes.text(right, row, recall, va="center", fontsize=frame.size, color=GREY)
+
+
+def _write_recalls(axes: Any, recalls: np.ndarray, totals: np.ndarray, frame: _Frame) -> None:
+    right = len(recalls) - 0.5 + 0.08 / frame.cell
+    for row, (recall, total) in enumerate(zip(recalls, totals, strict=True)):
+        text = f"{recall:.0%}" if total else "none"
+        axes.text(right, row, text, va="center", fontsize=frame.size, color=GREY)
 
 
 def _draw_grid(axes: Any, frame: _Frame) -> None:

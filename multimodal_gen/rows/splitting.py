@@ -24,6 +24,10 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _MANY = 20
 
 
+class RareClassWarning(UserWarning):
+    """A class has too few rows for every part of a split."""
+
+
 def split_table(
     table: pd.DataFrame,
     fractions: Sequence[float],
@@ -185,5 +189,6 @@ def _warn_of_rare_classes(
     warnings.warn(
         f"{len(rare)} of the {len(class_names)} classes in {stratify!r} have too few rows for "
         f"every part, and are absent from some: {', '.join(rare[:10])}. {advice}",
+        RareClassWarning,
         stacklevel=3,
     )
