@@ -582,6 +582,27 @@ def test_a_real_run_prints_only_its_own_lines_and_ctrl_c_ends_it_with_one(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="these lines are TensorFlow's")
+@pytest.mark.parametrize(
+    ("level", "tells"), [(None, False), ("3", False), ("1", True), ("0", True)]
+)
+def test_what_tensorflow_logs_at_its_start_is_seen_only_by_those_who_ask_for_it(
+    level: str | None, tells: bool
+) -> None:
+    environment = {
+        name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"
+    }
+    if level is not None:
+        environment["TF_CPP_MIN_LOG_LEVEL"] = level
+    line = [sys.executable, "-m", "multimodal_gen", "--version"]
+    done = subprocess.run(
+        line, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("multimodal-gen ") and done.stdout.count("\n") == 1
+    assert bool(done.stderr) == tells
+
+
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_resumed(shop: Path, tmp_path: Path) -> None:
     options = (
         "--caption",

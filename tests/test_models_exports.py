@@ -4,6 +4,7 @@ Keras's class weights.
 
 import inspect
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -33,8 +34,29 @@ def build(blocks: int) -> FusionModel:
     return model
 
 
+class Cautious(keras.layers.Layer):
+    """A layer of your own that warns when it is quantized."""
+
+    def call(self, inputs):
+        return inputs
+
+    def quantize(self, mode, **options):
+        warnings.warn(f"{mode} is coarse", stacklevel=2)
+
+
+def test_quantizing_tells_what_your_own_layers_warn_of_and_no_more():
+    # Warnings are errors here, and Keras has one for each kind of layer that it leaves alone.
+    model = build(blocks=0)
+    model.quantize("int8")
+    assert model.get_layer("caption_head").quantization_mode == "int8"
+    own = FusionModel(model.inputs, Cautious()(build(blocks=0)(model.inputs)))
+    with pytest.warns(UserWarning, match="int8 is coarse") as told:
+        own.quantize("int8")
+    said = [str(one.message) for one in told if issubclass(one.category, UserWarning)]
+    assert said == ["int8 is coarse"]
+
+
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 @pytest.mark.parametrize("mode", ["int8", "int4"])
 def test_a_quantised_model_that_keras_could_not_load_is_refused_when_it_is_saved(mode, tmp_path):
     model = build(blocks=1)

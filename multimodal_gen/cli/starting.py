@@ -26,7 +26,8 @@ def _start_keras() -> None:
     """Import Keras and start its backend, without the log lines that TensorFlow's C++ part always
     writes.
     """
-    if "keras" in sys.modules or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
+    # Whoever sets the level to 0 or 1 wants to see what TensorFlow says.
+    if "keras" in sys.modules or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
         return
     # The Python part of TensorFlow warns if models are built one after another, as for --ablate.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

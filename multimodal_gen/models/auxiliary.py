@@ -94,6 +94,15 @@ class FusionModel(keras.Model):
                 )
         return super().export(*args, **kwargs)
 
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Like `keras.Model.quantize`, without a warning for each kind of unchanged layer.
+
+        Keras quantizes dense layers and embeddings, and warns of every other kind.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Layer .* does not have a `quantize` method")
+            super().quantize(*args, **kwargs)
+
     def compute_loss(
         self,
         x: Any = None,
