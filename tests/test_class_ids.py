@@ -98,11 +98,40 @@ def test_a_reconstructed_picture_is_drawn_beside_the_input_in_the_files_values(
     np.testing.assert_array_equal(given, wanted)
 
 
-def test_the_page_of_an_audit_shows_masks_in_colours_too(tmp_path: Path) -> None:
-    table = shapes(tmp_path, (1, 2, 20))
+@pytest.mark.parametrize("color_mode", ["grayscale", "rgb"])
+def test_an_audit_shows_masks_in_colours_and_does_not_call_them_blank(
+    color_mode: str, tmp_path: Path
+) -> None:
+    table = shapes(tmp_path, (1, 2, 3))
+    table.loc[3, "mask"] = "gone.png"
+    _, mask = loaders(tmp_path, color_mode=color_mode)
+    report = mg.audit(table, {"mask": mask}, **SILENT)
+    assert report.counts == {"missing": 1}
+    assert report.notes == (
+        "mask: 3 of 3 pictures hold only levels from 0 to about 3 of 255, as masks of class ids "
+        "do, and are not reported as near blank",
+    )
+    table.loc[2, "mask"] = table.loc[1, "mask"]
+    table.loc[3, "mask"] = "photo1.png"
+    report = mg.audit(table, {"mask": mask}, ignore=["odd mode"], **SILENT)
+    assert "near blank" not in report.counts
+    inputs = {"mask": mask, "photo": loaders(tmp_path)[0]}
+    Image.new("L", (16, 16), 9).save(tmp_path / "photo0.png")
+    report = mg.audit(table, inputs, **SILENT)
+    report.write_page(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "dark levels in colours" in page
+
+
+def test_pictures_of_one_level_and_few_dark_ones_are_near_blank_as_before(tmp_path: Path) -> None:
+    table = shapes(tmp_path, (1, 2, 3))
     _, mask = loaders(tmp_path, color_mode="grayscale")
-    for kind, shown in (("grayscale", True), ("rgb", False)):
-        report = mg.audit(table, {"mask": mask.replace(color_mode=kind)}, **SILENT)
-        assert report.problems["kind"].tolist()
-        report.write_page(tmp_path / "page.html")
-        assert ("class ids in colours" in (tmp_path / "page.html").read_text("utf-8")) == shown
+    for row in (0, 1):
+        Image.new("L", (16, 16), 9).save(tmp_path / f"mask{row}.png")
+        Image.fromarray(np.random.default_rng(row).integers(0, 256, (16, 16), "uint8")).save(
+            tmp_path / f"mask{row + 2}.png"
+        )
+    assert mg.audit(table, {"mask": mask}, **SILENT).counts["near blank"] == 2
+    for row in range(3):
+        Image.new("L", (16, 16), 9).save(tmp_path / f"mask{row}.png")
+    assert mg.audit(table, {"mask": mask}, **SILENT).counts["near blank"] == 3

@@ -19,6 +19,7 @@ from test_plots import assert_texts_lie_inside_and_apart, png_of, texts_of
 import multimodal_gen as mg
 from multimodal_gen.cli.results import _name_units
 from multimodal_gen.inspection import letters
+from multimodal_gen.inspection.layout import Card, draw_cards
 from multimodal_gen.inspection.letters import NO_FONT, fonts, lacks_letters, readable
 
 # Of scripts that matplotlib's own font lacks, in the private use area as no machine has a font for
@@ -130,6 +131,9 @@ def test_pictures_say_that_letters_are_shown_as_code_points(machine: list[str]) 
     assert "code points" in " ".join(texts_of(confusion))
     assert_texts_lie_inside_and_apart(confusion)
     assert NO_FONT not in " ".join(texts_of(mg.show_batch(batch_of(["a mug"] * 4, list("abcd")))))
+    # Letters that stand only in the title count too, as the name of a column of numbers does.
+    title = " ".join(texts_of(draw_cards([Card(texts=[("a", "black", "normal")])], 1, ALIEN)))
+    assert title.startswith("[U+E123 E124]. ") and "code points" in title
 
 
 def test_names_of_targets_and_units_on_curves_are_drawn_like_all_texts(

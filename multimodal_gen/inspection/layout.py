@@ -119,7 +119,7 @@ def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
     inner = _SIDE * pictures if pictures else _TEXT_WIDTH
     step = inner + 2 * _PAD + _GAP
     width = max(columns * step + _GAP, 4.5)
-    if any(lacks_letters(text) for card in cards for text, *_ in card.texts):
+    if any(map(lacks_letters, [title, *(text for card in cards for text, *_ in card.texts)])):
         title = f"{title}. {NO_FONT}"
     heading = wrap(title, width - 2 * _GAP, 10)
     measured = [_Measured.of(card, inner) for card in cards]

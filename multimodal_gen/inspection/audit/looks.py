@@ -63,8 +63,9 @@ def look_at(
     names, codes, counts = np.unique(modes, return_inverse=True, return_counts=True)
     # Arrays have no mode, and if two modes are equally frequent, neither is odd.
     odd = (counts <= max(1, _ODD * len(rows))) & (names != b"") & (counts < counts.max())
+    blank = (spreads < LEAST_SPREAD) & (not len(_masks(records, places)))
     findings = []
-    for place in np.flatnonzero(tiny | huge | odd[codes] | (spreads < LEAST_SPREAD)):
+    for place in np.flatnonzero(tiny | huge | odd[codes] | blank):
         row, extent = int(rows[place]), f"{widths[place]} x {heights[place]} pixels"
         if tiny[place]:
             findings.append(
@@ -84,7 +85,7 @@ def look_at(
                 f"mode {modes[place].decode()}, where {counts.max() / len(rows):.1%} are {main}"
             )
             findings.append(Finding(row, column, "odd mode", message))
-        if spreads[place] < LEAST_SPREAD:
+        if blank[place]:
             message = f"its pixels deviate from one colour by at most {spreads[place]:.1f} of 255"
             findings.append(Finding(row, column, "near blank", message))
     for number, one in enumerate(rows.tolist()):
@@ -96,14 +97,23 @@ def look_at(
 
 
 def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[str]:
-    """A note on pictures of more than 8 bits that use only a small part of their assumed range.
+    """Notes on pictures of more than 8 bits that use only a small part of their assumed range, and
+    on masks of class ids.
 
     Args:
         column: The column of the pictures.
         records: All records.
         places: For each row, the place of its record, or -1.
     """
+    masks = _masks(records, places)
     places = places[places >= 0]
+    if len(masks):
+        brightest = max(int(records["pixels"][place].max()) for place in masks)
+        return [
+            f"{column}: {len(masks):,} of {len(places):,} pictures hold only levels from 0 to "
+            f"about {brightest} of 255, as masks of class ids do, and are not reported as near "
+            "blank"
+        ]
     # Modes of Pillow with more than 8 bits begin with I, such as I;16.
     wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]
     brightest = max((int(records["pixels"][place].max()) for place in wide), default=255)
@@ -116,3 +126,18 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
         f"is {brightest} of 255. If their values use only a part of 16 bits, say which: "
         f"ImageLoader(value_range=(0, {2**bits - 1}))"
     ]
+
+
+def _masks(records: np.ndarray, places: np.ndarray) -> np.ndarray:
+    # The places of pictures that would be near blank, where they are most of the column and look
+    # like masks of class ids: grey, dark, and of several levels. Elsewhere none.
+    places = places[places >= 0]
+    dark = places[np.asarray(records["spread"])[places] < LEAST_SPREAD]
+    if 2 * len(dark) <= len(places) or (np.asarray(records["mode"])[dark] != b"L").any():
+        return places[:0]
+    # One by one, as all pixels of a large table do not fit into memory.
+    ranges = [(one.min(), one.max()) for one in (records["pixels"][place] for place in dark)]
+    several = sum(least < most for least, most in ranges)
+    if 2 * several <= len(dark) or max(most for _, most in ranges) >= _DARK:
+        return places[:0]
+    return dark

@@ -157,10 +157,10 @@ def _picture(reader: PictureReader, cell: Any) -> str:
         pixels = None
     if pixels is None:
         return "<div class='none'>no picture</div>"
-    mask = coloured_mask(pixels) if reader.loader.spec.shape[-1] == 1 else None
+    mask = coloured_mask(pixels)
     buffer = io.BytesIO()
     Image.fromarray(pixels if mask is None else mask).save(buffer, "JPEG", quality=80)
-    note = "" if mask is None else "<div class='cell'>class ids in colours</div>"
+    note = "" if mask is None else "<div class='cell'>dark levels in colours, as of class ids</div>"
     data = base64.b64encode(buffer.getvalue()).decode()
     return f"<img alt='' src='data:image/jpeg;base64,{data}'>{note}"
 
