@@ -47,8 +47,8 @@ class Profile:
         samples_per_second: The rate at which the reader got samples, over all threads.
         samples: Number of rows measured.
         threads: Number of loading threads.
-        processes: Number of worker processes that loaded instead of threads, or 0.
         advice: Stage -> what to do if it is the bottleneck, in words.
+        makers: What made the batches, threads or worker processes, and why.
     """
 
     stages: pd.DataFrame
@@ -56,7 +56,7 @@ class Profile:
     samples: int
     threads: int
     advice: Mapping[str, str]
-    processes: int = 0
+    makers: str = ""
 
     @property
     def limit(self) -> str:
@@ -71,10 +71,6 @@ class Profile:
             else str(work.idxmax())
         )
 
-    @property
-    def _makers(self) -> str:
-        return f"{self.processes} processes" if self.processes else f"{self.threads} threads"
-
     def __repr__(self) -> str:
         return f"Profile({self.samples_per_second:,.0f} samples/s, limited by {self.limit!r})"
 
@@ -87,7 +83,7 @@ class Profile:
         return "\n".join(
             [
                 *lines,
-                f"{self.samples_per_second:,.0f} samples/s with {self._makers}, over "
+                f"{self.samples_per_second:,.0f} samples/s with {self.makers}, over "
                 f"{self.samples:,} samples",
                 f"Limited by {self.limit}: {limit}.",
             ]
@@ -143,7 +139,7 @@ def profile(
     stages.index.name = "stage"
     threads = sequence.assembly.reading.threads
     result = Profile(
-        stages, samples / elapsed, samples, threads, _advice(sequence), sequence.processes
+        stages, samples / elapsed, samples, threads, _advice(sequence), sequence.makers
     )
     print(result)  # noqa: T201 - what it is for
     return result

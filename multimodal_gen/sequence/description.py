@@ -14,7 +14,7 @@ def describe(
     plan: Plan,
     assembly: Assembly,
     sampler: Sampler | None,
-    choice: Choice,
+    makers: str,
     epoch: int,
     endless: bool,
     ahead: int,
@@ -40,7 +40,7 @@ def describe(
         *([] if assembly.targets else ["  target: none"]),
         f"  {order}, seed {plan.seed}, epoch {epoch}, "
         f"{'' if assembly.augmenting else 'not '}augmenting",
-        f"  {_makers(assembly, choice)}, {ahead} batches ahead, inputs as {assembly.inputs_as}",
+        f"  {makers}, {ahead} batches ahead, inputs as {assembly.inputs_as}",
     ]
     if assembly.buckets is not None:
         *shorter_lengths, longest = map(str, assembly.buckets.lengths)
@@ -78,7 +78,8 @@ def describe(
     return "\n".join(lines)
 
 
-def _makers(assembly: Assembly, choice: Choice) -> str:
+def makers_of(assembly: Assembly, choice: Choice) -> str:
+    """Describe what makes the batches, and why, as in "2 threads (2 cores)"."""
     count, what = choice.processes, "process"
     if not count:
         count, what = assembly.reading.threads, "thread"

@@ -19,6 +19,7 @@ from multimodal_gen.batch.processes.choice import Choice
 from multimodal_gen.rows.checks import check_at_least
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.sequence.balancing import warn_of_weights_of_fit
+from multimodal_gen.sequence.description import makers_of
 from multimodal_gen.sequence.epoch_checks import check_epoch, warn_of_order
 from multimodal_gen.sequence.keras_inside.attending import attend_call
 from multimodal_gen.sequence.keras_inside.calls import (
@@ -53,8 +54,7 @@ class BatchReader(keras.utils.PyDataset):
         endless: bool,
         max_queue_size: int,
     ) -> None:
-        # Batches are made on our own threads, and only a single worker of Keras reads them in
-        # order.
+        # Our own threads make batches, and only a single worker of Keras reads them in order.
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=max_queue_size)
         self.assembly, self.plan, self.endless, self._choice = assembly, plan, endless, choice
         self._epoch = 0
@@ -77,9 +77,9 @@ class BatchReader(keras.utils.PyDataset):
         return None if self.endless else self.plan.num_batches
 
     @property
-    def processes(self) -> int:
-        """Worker processes that make batches; 0 if threads do."""
-        return self._maker.choice.processes
+    def makers(self) -> str:
+        """What makes the batches, and why, as in "2 threads (2 cores)"."""
+        return makers_of(self.assembly, self._maker.choice)
 
     def __len__(self) -> int:
         if self.endless:

@@ -297,4 +297,4 @@ class MultimodalSequence(BatchReader):
 
     def __repr__(self) -> str:
         state = (self._epoch, self.endless, self.max_queue_size)
-        return describe(self.plan, self.assembly, self.sampler, self._maker.choice, *state)
+        return describe(self.plan, self.assembly, self.sampler, self.makers, *state)

@@ -14,7 +14,6 @@ import pickle
 import tempfile
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -163,13 +162,14 @@ class Regions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._free: deque[Region] = deque()
+        self._free: list[Region] = []
         self._count = 0
 
     def take(self, size: int) -> Region:
         """Return a region of at least `size` bytes that nobody uses."""
         try:
-            region = self._free.popleft()
+            # The one that was used last, whose pages may still be in a cache of the processor.
+            region = self._free.pop()
         except IndexError:
             with self._lock:
                 self._count += 1
