@@ -308,7 +308,7 @@ def test_the_print_of_a_list_is_refused_with_or_without_a_separator(
 ) -> None:
     with pytest.raises(
         mg.LoadError,
-        match="a printed list.*`ast.literal_eval`, or store the table as jsonl or par",
+        match="the print of a list.*`ast.literal_eval`, or store the table as jsonl or par",
     ):
         MultiLabel("tags", ["new"], separator=separator).read(cell)
 
@@ -335,7 +335,7 @@ def test_lists_as_programs_print_them_are_refused_with_their_own_way_out(
     cell: str, way_out: str, separator: str | None
 ) -> None:
     with pytest.raises(
-        mg.LoadError, match=f"index 0, column 'genres': .*a printed list.*{way_out}"
+        mg.LoadError, match=f"index 0, column 'genres': .*the print of a list.*{way_out}"
     ):
         MultiLabel.from_values("genres", [cell], separator=separator)
 
@@ -343,7 +343,7 @@ def test_lists_as_programs_print_them_are_refused_with_their_own_way_out(
 def test_a_column_of_single_labels_in_brackets_is_one_of_printed_lists() -> None:
     with pytest.raises(
         mg.LoadError,
-        match=r"index 3, column 'genres': .*a printed list.*Received: '\[Drama\]'",
+        match=r"index 3, column 'genres': .*the print of a list.*Received: '\[Drama\]'",
     ):
         MultiLabel.from_values(
             "genres", pd.Series(["[Drama]", "", "[Comedy]"], index=[3, 4, 5]), separator=","

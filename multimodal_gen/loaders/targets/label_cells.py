@@ -173,8 +173,8 @@ def _printed(cell: str) -> LoadError:
             "or store the table as jsonl or parquet, which keep lists"
         )
     return LoadError(
-        f"expected labels, but this is a printed list, as `to_csv` writes it. {parse}. Received: "
-        f"{shown(cell)}"
+        f"expected labels, but this is the print of a list, as `to_csv` writes it. {parse}. "
+        f"Received: {shown(cell)}"
     )
 
 
