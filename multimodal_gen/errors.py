@@ -85,6 +85,11 @@ def shown(cell: Any) -> str:
     return _clip(text)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, as in "1 row" and "1,200 rows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _clip(text: str) -> str:
     # A column of paths may contain a picture in base64.
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"

@@ -605,7 +605,7 @@ def test_a_row_for_which_the_model_puts_out_nan_has_no_prediction_and_says_so() 
     bundle = mg.Bundle(
         keras.Model(numbers, outputs), inputs, mg.ClassLabel("label", ["x", "y"]), inputs_as="array"
     )
-    with pytest.warns(UserWarning, match="1 of 3 rows have no prediction; .*NaN for this row"):
+    with pytest.warns(UserWarning, match="1 of 3 rows has no prediction; .*NaN for this row"):
         predictions = bundle.predict(table)
     assert (
         predictions["label"].isna().tolist() == [False, True, False]

@@ -702,14 +702,15 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
         lost = CliRunner().invoke(app, ["predict", *other])
     assert lost.exit_code == 1, lost.output
     said = " ".join(lost.output.split())
-    assert "and 101 rows without one. Most rows have no prediction: are their paths" in said
+    assert "and 101 rows without one. note: column 'error' says why there is none. The" in said
+    assert "Most rows have no prediction: are their paths" in said
     assert "relative to --directory /?" in said
     told = " ".join(predicted.output.split())
     assert predicted.exit_code == 0, told
     assert (
         "Wrote 118 predictions" in told
         and ", and 2 rows without one." in told
-        and "2 of 120 rows cannot" in told
+        and "The first: Cannot load index 5, column 'image'" in told
     )
     predictions = pd.read_csv(tmp_path / "predictions.csv")
     assert len(predictions) == 120 and predictions.index[predictions["error"].notna()].tolist() == [

@@ -57,18 +57,18 @@ def test_a_missing_or_infinite_value_is_an_error_with_the_way_out(cell: object) 
     [
         (
             "cheap",
-            r"expected 1 number\(s\). .*`pd.to_numeric\(table\[column\], errors=\"coerce\"\)`.*"
+            r"expected one number. .*`pd.to_numeric\(table\[column\], errors=\"coerce\"\)`.*"
             r"Received: 'cheap'",
         ),
         (
             "12,50",
-            r"expected 1 number\(s\). .*a decimal comma; if every row does: .*pd.to_numeric\(.*"
+            r"expected one number. .*a decimal comma; if every row does: .*pd.to_numeric\(.*"
             r"Received: '12,50'",
         ),
-        ((1.0, 2.0), r"expected 1 number\(s\). Received: \(1.0, 2.0\)"),
-        ([1.0, 2.0], r"expected 1 number\(s\). Received: "),
-        (np.ones((1, 1)), r"expected 1 number\(s\). Received: array"),
-        ({}, r"expected 1 number\(s\). Received: {}"),
+        ((1.0, 2.0), r"expected one number. Received: \(1.0, 2.0\)"),
+        ([1.0, 2.0], r"expected one number. Received: "),
+        (np.ones((1, 1)), r"expected one number. Received: array"),
+        ({}, r"expected one number. Received: {}"),
     ],
 )
 def test_what_is_no_number_is_an_error(cell: object, message: str) -> None:
@@ -132,11 +132,11 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
         (lambda: NumericTarget(["a", "a"]), "one or more different names"),
         (
             lambda: NumericTarget("a", mean=[1, 2]),
-            r"`mean` must be 1 finite number\(s\). Received: mean=\[1, 2\]",
+            r"`mean` must be one finite number. Received: mean=\[1, 2\]",
         ),
         (
             lambda: NumericTarget("a", scale=0),
-            r"`scale` must be 1 finite number\(s\) above 0. Received: scale=0",
+            r"`scale` must be one finite number above 0. Received: scale=0",
         ),
         (lambda: NumericTarget("a", scale=float("nan")), "`scale` must be"),
         (
@@ -164,11 +164,11 @@ def test_a_table_of_arrays_is_predicted_in_a_column_for_each_number() -> None:
         ),
         (
             lambda: NumericTarget.from_values(["a", "b"], np.ones((3, 3))),
-            r"\['a', 'b'\], 3 column\(s\) of values",
+            r"\['a', 'b'\], 3 columns of values",
         ),
         (
             lambda: NumericTarget.from_values(["a"], [[1, 2], [3, 4]]),
-            r"\['a'\], 2 column\(s\) of values",
+            r"\['a'\], 2 columns of values",
         ),
         (
             lambda: NumericTarget.from_values(["a", "c"], pd.DataFrame({"a": [1], "b": [2]})),

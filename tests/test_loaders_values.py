@@ -151,7 +151,7 @@ def test_a_loader_of_numbers_sends_arrays_to_the_loader_of_arrays() -> None:
     assert one.read(table["one"].iloc[0]).tolist() == [0.0]
     with pytest.raises(
         mg.LoadError,
-        match=r"expected 1 number\(s\). .*a decimal comma; if every row does.*Received: '1,5'",
+        match=r"expected one number. .*a decimal comma; if every row does.*Received: '1,5'",
     ):
         one.read("1,5")
 

@@ -153,7 +153,7 @@ def test_a_single_cell_is_named_by_what_stands_there() -> None:
     ):
         with pytest.raises(
             mg.LoadError,
-            match=rf"expected 1 number\(s\)\. .*{message}.*Received: '{re.escape(cell)}'",
+            match=rf"expected one number\. .*{message}.*Received: '{re.escape(cell)}'",
         ):
             loader.read(cell)
 

@@ -127,7 +127,8 @@ class Bundle:
             frame[name] = reasons
             warnings.warn(
                 f"{len(errors):,} of {len(table):,} rows "
-                f"{'' if broken else 'cannot be loaded and '}have no prediction; the column "
+                f"{'' if broken else 'cannot be loaded and '}"
+                f"{'has' if len(errors) == 1 else 'have'} no prediction; the column "
                 f"{name!r} says why. The first: {next(iter(errors.values()))}",
                 stacklevel=2,
             )

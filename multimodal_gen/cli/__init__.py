@@ -7,9 +7,10 @@ options that several commands share, and `settings.py` holds their values. `part
 rows of each part and `data.py` builds the loaders, with `target_choice.py` for --target,
 `label_checks.py` for the cells of --label, `part_checks.py` for pictures in several parts, and
 `table_notes.py` for warnings about a table. `train.py` is one run (before it, `rehearsal.py` tries
-what `results.py` writes after it); `predict.py`, `cache.py` and `audit.py` are the other commands.
-`console.py` prints notes, tables and errors, `starting.py` starts Keras quietly, and `progress.py`
-shows the progress of a run; `reporter.py` defines the interface for reports.
+what `results.py` writes after it); `predict.py` (`bad_rows.py`: rows that it cannot read),
+`cache.py` and `audit.py` are the other commands. `console.py` prints notes, tables and errors,
+`starting.py` starts Keras quietly, and `progress.py` shows the progress of a run; `reporter.py`
+defines the interface for reports.
 """
 
 from multimodal_gen.cli.app import main

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -13,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.cli.bad_rows import check_rows, plain_error, plain_reason, unscored
 from multimodal_gen.cli.data import lost_all
 from multimodal_gen.cli.parts import given_parts
 from multimodal_gen.cli.reporter import Reporter
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, counted
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
 
 # Separators of labels in a csv file; the first that no label contains is used. The last is a
@@ -45,11 +47,15 @@ def scores_of(
     """
     if split is not None:
         rows = given_parts(rows, split, split_names).test
+    if on_error == "raise":
+        check_rows(bundle, rows)
     try:
         scores = bundle.evaluate(rows, on_error=on_error)
     except LoadError as error:
         # With "skip" this happens only if no row could be loaded.
-        raise lost_all(error, len(rows), folder) if on_error == "skip" else error from None
+        if on_error == "skip":
+            raise lost_all(plain_error(error), len(rows), folder) from None
+        raise unscored(error) from None
     counts = {"left_out": int(scores["left_out"])} if "left_out" in scores else {}
     return {"rows": len(rows) - counts.get("left_out", 0), **scores, **counts}
 
@@ -71,11 +77,19 @@ def predict_to_file(
         Whether at least half of the rows have a prediction; if not, the folder may be wrong.
     """
     try:
-        predictions = bundle.predict(rows)
+        with warnings.catch_warnings():
+            # The same is said below in the words of the command line.
+            warnings.filterwarnings("ignore", r"[\d,]+ of [\d,]+ rows? .*no prediction; the column")
+            predictions = bundle.predict(rows)
     except LoadError as error:
         # `predict` raises it only if no row could be loaded.
-        raise lost_all(error, len(rows), folder) from None
+        raise lost_all(plain_error(error), len(rows), folder) from None
     lost = int(predictions.iloc[:, 0].isna().sum())
+    column = predictions.columns[-1]
+    if lost:
+        predictions[column] = [
+            reason if is_missing(reason) else plain_reason(reason) for reason in predictions[column]
+        ]
     frame = with_inputs(with_index(predictions), rows, bundle)
     said = ""
     if out.suffix == ".csv":
@@ -88,8 +102,11 @@ def predict_to_file(
         _write_lines(frame, out)
     else:
         frame.to_parquet(out, index=False)
-    without = f", and {lost:,} rows without one" if lost else ""
-    reporter.say(f"Wrote {len(rows) - lost:,} predictions to {out}{without}.{said}")
+    without = f", and {counted(lost, 'row')} without one" if lost else ""
+    reporter.say(f"Wrote {counted(len(rows) - lost, 'prediction')} to {out}{without}.{said}")
+    if lost:
+        first = predictions[column].dropna().iloc[0]
+        reporter.say(f"note: column {column!r} says why there is none. The first: {first}")
     if lost <= len(rows) / 2:
         return True
     reporter.say(f"Most rows have no prediction: are their paths relative to --directory {folder}?")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from multimodal_gen.errors import counted
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
@@ -80,7 +82,7 @@ class DataSettings:
             raise ValueError(
                 "--separator is for --target labels with one --label column, whose cells hold "
                 f"several labels. Received: --separator {self.separator!r} --target {self.target}, "
-                f"{len(self.label)} column(s)"
+                f"{counted(len(self.label), 'column')}"
             )
         if self.separator == "":
             raise ValueError("--separator must be at least one character. Received: --separator ''")

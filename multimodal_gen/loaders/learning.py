@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.errors import LoadError, counted, shown
 from multimodal_gen.rows.cell_numbers import cell_number, column_numbers
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.checks import check_once
@@ -88,7 +88,7 @@ def numbers_of(column: str | Sequence[str], values: Any) -> pd.DataFrame:
     if not isinstance(column, str) and frame.shape[1] != len(names):
         raise ValueError(
             f"`values` must have one column for each name in `column`. "
-            f"Received: column={column!r}, {frame.shape[1]} column(s) of values"
+            f"Received: column={column!r}, {counted(frame.shape[1], 'column')} of values"
         )
     numbers = {}
     for position in range(frame.shape[1]):
@@ -116,10 +116,16 @@ def read_numbers(cell: Any, size: int) -> np.ndarray:
     try:
         numbers = np.array([cell_number(one) for one in cells], "float64")
     except ValueError as error:
-        raise LoadError(f"expected {size} number(s). {error}") from None
+        raise LoadError(f"expected {count_in_words(size)}. {error}") from None
     if numbers.shape != (size,):
-        raise LoadError(f"expected {size} number(s). Received: {shown(cell)}")
+        raise LoadError(f"expected {count_in_words(size)}. Received: {shown(cell)}")
     return numbers
+
+
+def count_in_words(size: int, kind: str = "") -> str:
+    """How many numbers there must be: "one number", "3 numbers", "one finite number"."""
+    noun = f"{kind} number" if kind else "number"
+    return f"one {noun}" if size == 1 else counted(size, noun)
 
 
 def wrong_order(column: Any, values: Any) -> TypeError:

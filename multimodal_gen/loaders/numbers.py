@@ -10,7 +10,7 @@ import numpy as np
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.drawing import numbers_in_words
-from multimodal_gen.loaders.learning import numbers_of, read_numbers, standardised
+from multimodal_gen.loaders.learning import count_in_words, numbers_of, read_numbers, standardised
 from multimodal_gen.rows.checks import check_choice, check_once
 from multimodal_gen.spec import ArraySpec
 
@@ -53,8 +53,8 @@ class NumericLoader(Loader):
             or not np.all(np.isfinite(self.mean))
         ):
             raise ValueError(
-                f"`mean` and `scale` need {size} finite number(s). Received: mean={mean}, "
-                f"scale={scale}"
+                f"`mean` and `scale` need {count_in_words(size, 'finite')} each. Received: "
+                f"mean={mean}, scale={scale}"
             )
         if not np.all((self.scale > 0) & np.isfinite(self.scale)):
             raise ValueError(f"`scale` must be positive. Received: scale={scale}")

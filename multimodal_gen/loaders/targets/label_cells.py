@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.errors import LoadError, counted, shown
 from multimodal_gen.rows.cells import cell_text, is_missing
 from multimodal_gen.rows.table import check_columns
 
@@ -196,7 +196,7 @@ def check_label_columns(names: tuple[str, ...], values: Any) -> None:
         if frame.shape[1] != len(names):
             raise ValueError(
                 f"`values` must have a column for each name. Received: column={list(names)}, "
-                f"{frame.shape[1]} column(s)"
+                f"{counted(frame.shape[1], 'column')}"
             )
         frame.columns = pd.Index(names)
     some = False

@@ -11,7 +11,7 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.drawing import numbers_in_words
-from multimodal_gen.loaders.learning import numbers_of, read_numbers, standardised
+from multimodal_gen.loaders.learning import count_in_words, numbers_of, read_numbers, standardised
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.loaders.targets.names import refuse_missing
@@ -74,10 +74,13 @@ class NumericTarget(Target):
                 f"`column` must be one or more different names. Received: column={column!r}"
             )
         if self.mean.shape != (size,) or not np.isfinite(self.mean).all():
-            raise ValueError(f"`mean` must be {size} finite number(s). Received: mean={mean!r}")
+            raise ValueError(
+                f"`mean` must be {count_in_words(size, 'finite')}. Received: mean={mean!r}"
+            )
         if self.scale.shape != (size,) or not (np.isfinite(self.scale) & (self.scale > 0)).all():
             raise ValueError(
-                f"`scale` must be {size} finite number(s) above 0. Received: scale={scale!r}"
+                f"`scale` must be {count_in_words(size, 'finite')} above 0. Received: "
+                f"scale={scale!r}"
             )
         self.units = size
         self.names = (

@@ -1,0 +1,124 @@
+"""Rows that a trained model cannot read: how many there are, known before it runs, and told without
+the advice on training and the lines of Python that errors of loaders give.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.cell_errors import placed, read_at
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.table import cells_of
+
+# Rows that an error names.
+_MOST = 5
+_CODE = re.compile(r"`[^`]*`")
+_OPTION = re.compile(r"--[a-z]")
+# Where a sentence, or a part of one that is complete, ends.
+_ENDS = re.compile(r"(?<=[.;])\s+")
+
+
+def plain_reason(reason: str) -> str:
+    """What is wrong with a cell, without what helps only in Python or in training: the sentences
+    that name code or an option. What was received stays.
+
+    Args:
+        reason: The text of a `LoadError`.
+    """
+    # What follows is from the table, and may hold anything.
+    said, received, rest = reason.partition("Received: ")
+    # A point inside code ends no sentence.
+    codes = _CODE.findall(said)
+    parts = _ENDS.split(_CODE.sub("`", said).strip())
+    kept = [part for part in parts if not _is_advice(part)]
+    if not _is_advice(parts[0]) or not codes:
+        text = " ".join(kept)
+    else:
+        # Of the sentence that says what is wrong, its beginning.
+        first = re.split(r"`|\(?--[a-z]", parts[0])[0]
+        text = " ".join([re.split(r"[,:;](?!.*[,:;])", first)[0].rstrip() + ".", *kept])
+    text = re.sub(r";$", ".", text)
+    # Nobody who types a command has a None in a cell.
+    return f"{text.replace(' (None or NaN)', '')} {received}{rest}".strip()
+
+
+def _is_advice(part: str) -> bool:
+    return "`" in part or _OPTION.search(part) is not None
+
+
+def plain_error(error: LoadError) -> LoadError:
+    """The same error, its reason by `plain_reason`."""
+    return LoadError(
+        plain_reason(error.reason),
+        index=error.index,
+        column=error.column,
+        path=error.path,
+        unknown_label=error.unknown_label,
+    )
+
+
+def check_rows(bundle: Bundle, rows: pd.DataFrame) -> None:
+    """Refuse rows that cannot be scored, as far as that costs little to know: labels, numbers,
+    missing cells, and files that are not there. What files hold is not looked at.
+
+    Args:
+        bundle: What will score them.
+        rows: The rows.
+
+    Raises:
+        LoadError: With the first cell, how many rows there are, and the first of them.
+    """
+    targets = (
+        [bundle.target] if isinstance(bundle.target, Target) else (bundle.target or {}).values()
+    )
+    bad: dict[int, LoadError] = {}
+    for loader in (*targets, *bundle.inputs.values()):
+        for position, error in _bad_cells(loader, rows):
+            bad.setdefault(position, error)
+    if not bad:
+        return
+    places = sorted(bad)
+    names = [repr(rows.index[[place]].tolist()[0]) for place in places[:_MOST]]
+    more = f" and {len(places) - _MOST:,} more" if len(places) > _MOST else ""
+    said = f"{len(places):,} of {len(rows):,} rows cannot be scored, at index "
+    said = f"{said}{', '.join(names)}{more}: fix them" if len(places) > 1 else "Fix it"
+    raise _with_way_out(
+        bad[places[0]], f"{said}, or score only the other rows with --on-error skip."
+    )
+
+
+def unscored(error: LoadError) -> LoadError:
+    """The error of a row that turned out to be bad only when it was read to be scored."""
+    return _with_way_out(
+        error,
+        "Fix it, or score only the rows that can be read with --on-error skip, which counts the "
+        "others.",
+    )
+
+
+def _with_way_out(error: LoadError, way_out: str) -> LoadError:
+    reason, received, rest = plain_reason(error.reason).partition("Received: ")
+    reason = f"{reason.strip().rstrip('.')}. {way_out} {received}{rest}".strip()
+    return LoadError(reason, index=error.index, column=error.column, path=error.path)
+
+
+def _bad_cells(loader: Loader, rows: pd.DataFrame) -> Iterable[tuple[int, LoadError]]:
+    if isinstance(loader, Target) and loader.cached_by is not loader:
+        # Made of what an input reads.
+        return
+    for position, cell in enumerate(cells_of(rows, loader.column)):
+        index = rows.index[position]
+        try:
+            if loader.kept_by_row or (is_missing(cell) and loader.missing != "blank"):
+                read_at(loader, cell, index)
+            elif not is_missing(cell) and not (isinstance(cell, str) and "://" in cell):
+                loader.file_of(cell)
+        except LoadError as error:
+            yield position, error if error.column else placed(error, loader, cell, index)
