@@ -108,8 +108,8 @@ def test_an_audit_shows_masks_in_colours_and_does_not_call_them_blank(
     report = mg.audit(table, {"mask": mask}, **SILENT)
     assert report.counts == {"missing": 1}
     assert report.notes == (
-        "mask: 3 of 3 pictures hold only levels from 0 to about 3 of 255, as masks of class ids "
-        "do, and are not reported as near blank",
+        "mask: 3 of 3 pictures hold only levels from 0 to about 3 of 255, like masks of class ids, "
+        "and are not reported as near blank",
     )
     table.loc[2, "mask"] = table.loc[1, "mask"]
     table.loc[3, "mask"] = "photo1.png"

@@ -187,8 +187,8 @@ def test_a_column_of_ids_is_not_taken_for_classes(values: list) -> None:
     count = len(set(there))
     with pytest.raises(
         mg.TableError,
-        match=rf"'label' holds {count} different classes in {len(there)} rows, as a column of ids "
-        "does.*as in --label CLASS.* Received: --label label",
+        match=rf"'label' holds {count} different classes in {len(there)} rows, like a column of ids"
+        ".*as in --label CLASS.* Received: --label label",
     ) as refused:
         check_classes(table, settings(caption=("caption",)))
     assert ("use --target number" in str(refused.value)) == (there[1] == 1)

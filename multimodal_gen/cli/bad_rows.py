@@ -1,5 +1,5 @@
-"""Rows that a trained model cannot read: how many there are, known before it runs, and told without
-the advice on training and the lines of Python that errors of loaders give.
+"""Report rows that a trained model cannot read, before it runs, without the advice on training and
+the lines of Python in loaders' errors.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _ENDS = re.compile(r"(?<=[.;])\s+")
 
 
 def plain_reason(reason: str) -> str:
-    """What is wrong with a cell, without what helps only in Python or in training: the sentences
-    that name code or an option. What was received stays.
+    """What is wrong with a cell, without the sentences that help only in Python or in training
+    because they name code or an option. The received value is kept.
 
     Args:
         reason: The text of a `LoadError`.
@@ -54,7 +54,7 @@ def _is_advice(part: str) -> bool:
 
 
 def plain_error(error: LoadError) -> LoadError:
-    """The same error, its reason by `plain_reason`."""
+    """The same error, with its reason shortened by `plain_reason`."""
     return LoadError(
         plain_reason(error.reason),
         index=error.index,
@@ -65,15 +65,15 @@ def plain_error(error: LoadError) -> LoadError:
 
 
 def check_rows(bundle: Bundle, rows: pd.DataFrame) -> None:
-    """Refuse rows that cannot be scored, as far as that costs little to know: labels, numbers,
-    missing cells, and files that are not there. What files hold is not looked at.
+    """Reject rows that cannot be scored, as far as this is cheap to check: labels, numbers, missing
+    cells and missing files. The content of files is not checked.
 
     Args:
-        bundle: What will score them.
+        bundle: The bundle that will score them.
         rows: The rows.
 
     Raises:
-        LoadError: With the first cell, how many rows there are, and the first of them.
+        LoadError: With the first bad cell, the number of bad rows, and the first of them.
     """
     targets = (
         [bundle.target] if isinstance(bundle.target, Target) else (bundle.target or {}).values()
@@ -95,7 +95,7 @@ def check_rows(bundle: Bundle, rows: pd.DataFrame) -> None:
 
 
 def unscored(error: LoadError) -> LoadError:
-    """The error of a row that turned out to be bad only when it was read to be scored."""
+    """The error for a row that turned out to be bad when it was read for scoring."""
     return _with_way_out(
         error,
         "Fix it, or score only the rows that can be read with --on-error skip, which counts the "

@@ -129,9 +129,9 @@ def _refuse_ids(count: int, rows: int, column: str, more: str = "") -> None:
     # In a small table too: if no class comes twice, no test row has a class that was learned.
     if count == rows > 1 or nearly_all_differ(count, rows):
         raise TableError(
-            f"{column!r} holds {count:,} different classes in {rows:,} rows, as a column of ids "
-            "does: too few rows of each to learn from. Name a column whose classes come again, as "
-            f"in --label CLASS.{more} Received: --label {column} --target class"
+            f"{column!r} holds {count:,} different classes in {rows:,} rows, like a column of ids: "
+            "too few rows of each to learn from. Name a column with repeated classes, as in "
+            f"--label CLASS.{more} Received: --label {column} --target class"
         )
 
 

@@ -23,8 +23,8 @@ _MOST_NAMES = 10
 def split_quietly(
     table: pd.DataFrame, fractions: Sequence[float], **arguments: Any
 ) -> list[pd.DataFrame]:
-    """`split_table` without its warnings: the command line gives them for all parts, in its own
-    words.
+    """`split_table` without its warnings, because the command line gives them for all parts, in its
+    own words.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LeakageWarning)

@@ -41,9 +41,9 @@ def plot_confusion(
         truth: The true class of each row, as in `class_names`, or its position there.
         prediction: The predicted class of each row, in the same form.
         class_names: The classes, in the order of drawing.
-        max_classes: The most classes to draw. If there are more, those most often confused with
-            each other are drawn, and the heading says so. Shares are still of all rows of the true
-            class.
+        max_classes: The maximum number of classes to draw. If there are more, those most often
+            confused with each other are drawn, and the heading says so. Shares still refer to all
+            rows of the true class.
 
     Raises:
         ValueError: If the lengths differ, a value is not a class, or `max_classes` is not a
@@ -90,8 +90,8 @@ def most_confused(counts: np.ndarray, most: int) -> np.ndarray:
 
     Args:
         counts: `(classes, classes) int64`, rows by true and predicted class.
-        most: How many classes. Pairs are taken by their mistakes, the most first; what is left is
-            filled with classes of most rows.
+        most: How many classes. Pairs are taken in order of their mistakes, most first; the rest is
+            filled with the classes with most rows.
 
     Returns:
         Their positions, in ascending order.

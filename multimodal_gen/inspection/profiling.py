@@ -48,7 +48,7 @@ class Profile:
         samples: Number of rows measured.
         threads: Number of loading threads.
         advice: Stage -> what to do if it is the bottleneck, in words.
-        makers: What made the batches, threads or worker processes, and why.
+        makers: What made the batches: threads or worker processes, and why.
     """
 
     stages: pd.DataFrame

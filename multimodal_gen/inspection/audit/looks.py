@@ -111,8 +111,7 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
         brightest = max(int(records["pixels"][place].max()) for place in masks)
         return [
             f"{column}: {len(masks):,} of {len(places):,} pictures hold only levels from 0 to "
-            f"about {brightest} of 255, as masks of class ids do, and are not reported as near "
-            "blank"
+            f"about {brightest} of 255, like masks of class ids, and are not reported as near blank"
         ]
     # Modes of Pillow with more than 8 bits begin with I, such as I;16.
     wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]
