@@ -90,6 +90,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def by_number(number: int, one: str, several: str) -> str:
+    """The form of a word that goes with a number, such as "is" or "are"."""
+    return one if number == 1 else several
+
+
 def _clip(text: str) -> str:
     # A column of paths may contain a picture in base64.
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"

@@ -388,6 +388,24 @@ def test_labels_as_text_need_a_separator_and_empty_texts_do_not_ask_for_one() ->
         check_classes(pd.DataFrame({"tags": ["", "a, b"]}), given)
 
 
+@pytest.mark.parametrize(
+    ("roles", "told"),
+    [
+        ({"image": ("a",), "caption": ("a",)}, "second name.* Received: --image a --caption a"),
+        ({"caption": ("b", "a"), "number": ("a",)}, "second name.* Received: --caption a --number"),
+        ({"caption": ("label",)}, "what is predicted. Received: --caption label --label label"),
+        (
+            {"number": ("a",), "label": ("price", "a"), "target": "number"},
+            "what is predicted. Received: --number a --label a",
+        ),
+    ],
+)
+def test_a_column_has_one_purpose(roles: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=f"A column is for one purpose; .*{told}"):
+        settings(**roles)
+    assert settings(caption=("a",), group="a", split="b").group == "a"
+
+
 def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_by_their_mean() -> (
     None
 ):

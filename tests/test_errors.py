@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import pickle
+import re
 import time
 from pathlib import Path
 
 import pytest
 
 import multimodal_gen as mg
+from multimodal_gen.errors import by_number, counted
 
 
 def test_a_load_error_names_index_column_path_and_reason() -> None:
@@ -84,3 +86,29 @@ def test_a_table_nested_without_end_is_one_error(tmp_path: Path) -> None:
         (tmp_path / "deep.jsonl").write_text(text)
         with pytest.raises(mg.TableError, match=r"The table cannot be read.*Received: path="):
             mg.read_table(tmp_path / "deep.jsonl")
+
+
+def test_a_word_goes_with_its_number() -> None:
+    assert [by_number(number, "is", "are") for number in (0, 1, 2)] == ["are", "is", "are"]
+    assert [counted(number, "row") for number in (0, 1, 1200)] == ["0 rows", "1 row", "1,200 rows"]
+
+
+# A number in braces before a noun in the plural and a verb: with 1, it would be wrong.
+_WRONG = re.compile(
+    r"\{[^{}]*:,\} (?:of (?:the )?\{[^{}]*\} )?(?:[a-z]+ )?(?:rows|pictures|cells|classes|files|"
+    r"captions|values|labels)(?: in \{[^{}]*\})? (?:are|have|do|were|hold)\b"
+)
+
+
+def test_no_note_says_that_one_rows_are() -> None:
+    package = Path(mg.__file__).parent
+    found = [
+        f"{path.relative_to(package)}: {one[0]}"
+        for path in sorted(package.rglob("*.py"))
+        # Texts of several lines are one.
+        for one in _WRONG.finditer(re.sub(r'"\s*\n\s*f?"', "", path.read_text("utf-8")))
+    ]
+    # What is known to be many.
+    many = ("within", "spelled", "contradicting", "sizes[", "blank:", "wide", "len(left)")
+    assert [one for one in found if not any(word in one for word in many)] == []
+    assert _WRONG.search("{lost:,} of {rows:,} rows are left out")

@@ -123,7 +123,7 @@ def test_numbers_come_in_many_forms(values: object, expected: list[list[float]])
         (["1", "1_000"], r"errors=\"coerce\"\)`.*Received: '1_000' at index 1"),
         (
             pd.Series(["1", "2", "dear"], index=["q", "r", "s"]),
-            "must be numbers. 1 of 3 cells of 'price' are not numbers: fix .*Received: 'dear' at "
+            "must be numbers. 1 of 3 cells of 'price' is not a number: fix .*Received: 'dear' at "
             "index 's'",
         ),
         (pd.to_datetime(["2020", "2021"]), r"'price' holds dates or times.*Received: Timestamp\("),
@@ -240,5 +240,5 @@ def test_the_text_of_a_truth_value_is_its_number(texts: list[str]) -> None:
 
 
 def test_a_column_of_truth_values_and_words_is_told_by_its_words() -> None:
-    with pytest.raises(ValueError, match="1 of 4 cells of 'flag' are not numbers"):
+    with pytest.raises(ValueError, match="1 of 4 cells of 'flag' is not a number"):
         mg.NumericLoader.from_values("flag", ["True", "False", "perhaps", "0.5"])

@@ -124,7 +124,10 @@ def test_dates_become_days_and_hours(cells: Any) -> None:
             ["1.5 kg", "200 g", "3 kg"],
             "which differs between cells \\('kg' and 'g'\\): convert them to one unit",
         ),
-        (["$5", "unknown", "$7"], "as in '\\$5', and 1 of 3 cells do not hold a number: fix these"),
+        (
+            ["$5", "unknown", "$7"],
+            "as in '\\$5', and 1 of 3 cells does not hold a number: fix it, and",
+        ),
         (["A1", "B2", "C3"], "holds categories, 3 different ones"),
         (["3rd", "1st", "2nd"], "holds categories, 3 different ones"),
         (
@@ -133,7 +136,7 @@ def test_dates_become_days_and_hours(cells: Any) -> None:
         ),
         (
             ["Riva Carpets"] + ["3.5"] * 9,
-            r"^1 of 10 cells of 'n' are not numbers: fix them, or read them as missing",
+            r"^1 of 10 cells of 'n' is not a number: fix it, or read such cells as missing",
         ),
     ],
 )

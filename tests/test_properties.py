@@ -154,7 +154,7 @@ def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, tuple[float, ...]]:
     return pd.DataFrame(columns, index=index), tuple(share / sum(shares) for share in shares)
 
 
-@pytest.mark.filterwarnings("ignore:.*classes in 'label' have too few rows for every part")
+@pytest.mark.filterwarnings("ignore:.*classes in 'label' ha(s|ve) too few rows for every part")
 @SPLITS
 @given(
     tables(),

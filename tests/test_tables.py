@@ -61,6 +61,7 @@ def test_a_label_is_the_same_whatever_else_its_column_holds(tmp_path: Path) -> N
     assert mg.ClassLabel.from_values("label", alone).class_names == ("0", "1")
 
 
+@pytest.mark.filterwarnings("ignore:Rows are drawn by .* and weighted by it too")
 def test_numbers_are_read_from_texts_by_whatever_wants_numbers(tmp_path: Path) -> None:
     rows = "".join(f"{row},{row / 4},{row % 3},{row % 2}\n" for row in range(12))
     table = read(tmp_path / "t.csv", "n,price,weight,label\n" + rows)
@@ -352,7 +353,16 @@ def test_half_of_a_surrogate_pair_is_kept_and_spoils_only_its_own_row(tmp_path: 
     ("text", "message"),
     [
         ('{"a": 1}\n\n{broken\n', r"Line 3 is not a JSON object: .*in '\{broken'"),
-        ('{"a": 1}{"a": 2}\n', "Line 1 is not a JSON object: Extra data"),
+        ('{"a": 1}{"a": 2}\n', "Line 1 is not a JSON object: Extra data at character 9 of the"),
+        (
+            '{"a": 1}\n{"a": "b',
+            "Line 2 .*Unterminated string starting at character 7 of the line",
+        ),
+        ('{"a": 1}\n{"a": \n', "Line 2 .*Expecting value at the end of the line, in '{\"a\":'"),
+        (
+            '{"a": "' + "x" * 900 + '", b}\n',
+            r"double quotes at character 911 of the line, in '\.\.\.x{57}\", b}'",
+        ),
         ('{"a": 1, "b": 2, "a": 3}\n', "Line 1 is not a JSON object: the key 'a' appears twice"),
         ('{"a": 1}\n{"b": {"c": 1, "c": 2}}\n', "Line 2 .*the key 'c' appears twice"),
         (

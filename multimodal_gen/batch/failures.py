@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from multimodal_gen.errors import LoadError, TableError
+from multimodal_gen.errors import LoadError, TableError, by_number, counted
 
 POLICIES = ("raise", "skip", "blank")
 _COLUMNS = ["index", "column", "path", "error", "epoch"]
@@ -58,9 +58,10 @@ class FailureLog:
             # The first in the table, so the message does not depend on which thread was faster.
             first = min(self._found.items(), key=lambda item: item[0])[1][0]
         raise TableError(
-            f"{lost:,} rows cannot be loaded: more than a share of {self._max_error_rate:g} of "
-            f"the {read:,} rows that count so far. `sequence.failures` lists them; fix them, "
-            "drop them with `leave_out(table, sequence.failures)`, or allow more with "
+            f"{counted(lost, 'row')} cannot be loaded: more than a share of "
+            f"{self._max_error_rate:g} of the {read:,} rows that count so far. "
+            "`sequence.failures` lists them; fix them, drop them with `leave_out(table, "
+            "sequence.failures)`, or allow more with "
             f"`max_error_rate`. The first: {first} Received: "
             f"max_error_rate={self._max_error_rate!r}"
         )
@@ -182,7 +183,8 @@ def leave_out(table: pd.DataFrame, failures: pd.DataFrame | str | os.PathLike[st
     if unknown:
         raise TableError(
             f"The failures belong to another table: {len(unknown)} of their {len(bad)} labels "
-            f"are not in the table's index. Received: {unknown[:5]}{where}"
+            f"{by_number(len(unknown), 'is', 'are')} not in the table's index. Received: "
+            f"{unknown[:5]}{where}"
         )
     return table[~words.isin(bad)]
 

@@ -21,6 +21,7 @@ from multimodal_gen.cli.console import Commands, OneCommand, print_table, was_in
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.starting import starting
+from multimodal_gen.errors import counted
 
 _SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -169,7 +170,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(finite(scores)))
         return
-    ProgressReporter(console).say(f"{run} on {scores['rows']:,} rows of {table}")
+    ProgressReporter(console).say(f"{run} on {counted(int(scores['rows']), 'row')} of {table}")
     title, number = option_values.score_title, option_values.as_score
     # Without the first, the number of rows, which is in the line above.
     values = [(title(score), number(value, 4)) for score, value in list(scores.items())[1:]]

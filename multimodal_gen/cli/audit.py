@@ -19,6 +19,7 @@ from multimodal_gen.cli.parts import split_column
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import make_target
+from multimodal_gen.errors import counted
 from multimodal_gen.inspection.audit.clusters import Parts
 from multimodal_gen.inspection.audit.gathering import audit
 from multimodal_gen.inspection.audit.parts import parts_of
@@ -131,7 +132,7 @@ def _say_parts(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) 
     _, parts = parts_of(table, settings.split)
     counts = np.bincount(parts.codes, minlength=len(parts.names)).tolist()
     sizes = ", ".join(f"{n:,} {name}" for n, name in zip(counts, parts.names, strict=True))
-    reporter.say(f"{settings.table}: {len(table):,} rows ({sizes})")
+    reporter.say(f"{settings.table}: {counted(len(table), 'row')} ({sizes})")
     absent = next((name for name in settings.label if name not in table.columns), None)
     if absent is not None:
         reporter.say(f"  there is no column {absent!r}, so labels are not audited")
@@ -149,7 +150,9 @@ def _write_clean(
     groups = None if group_column is None else report.duplicates.rename(group_column)
     clean.write(kept, groups)
     file = clean.path
-    reporter.say(f"Wrote {int(kept.sum()):,} rows to {file}, without {int((~kept).sum()):,}.")
+    reporter.say(
+        f"Wrote {counted(int(kept.sum()), 'row')} to {file}, without {int((~kept).sum()):,}."
+    )
     folder = picture_folder(settings)
     elsewhere = Path(folder).resolve() != file.resolve().parent
     if elsewhere and _has_relative_paths(clean.table, settings.image):

@@ -128,8 +128,8 @@ def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter
         return "split"
     words = sorted({str(cell) for cell in table["split"].dropna()})
     reporter.say(
-        f"  the parts {', '.join(words)} of column 'split' are not used, because train and test "
-        "are not both there"
+        f"note: column 'split' is not used, because it does not name both train and test, only "
+        f"{', '.join(map(repr, words))}"
     )
     return None
 

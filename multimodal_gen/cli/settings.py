@@ -72,6 +72,7 @@ class DataSettings:
                 raise ValueError(
                     f"--{option} takes each column once. Received: --{option} {twice[0]} twice"
                 )
+        self._check_roles()
         if self.target == "class" and len(self.label) > 1:
             given = " ".join(f"--label {column}" for column in self.label)
             raise ValueError(
@@ -91,6 +92,22 @@ class DataSettings:
                 "--fractions must be three numbers: training, validation, test. Received: "
                 f"--fractions {self.fractions}"
             )
+
+    def _check_roles(self) -> None:
+        # A column that is read twice is most likely a slip, and one that is also to be predicted
+        # gives the answer away.
+        roles: dict[str, str] = {}
+        for option in ("image", "caption", "number", "label"):
+            for column in getattr(self, option):
+                if column in roles:
+                    why = "an input must not be what is predicted"
+                    if option != "label":
+                        why = "if both are meant, write it into the table under a second name too"
+                    raise ValueError(
+                        f"A column is for one purpose; {why}. Received: --{roles[column]} {column} "
+                        f"--{option} {column}"
+                    )
+                roles[column] = option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.option_words import TextWord
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.starting import starting
+from multimodal_gen.errors import by_number, counted
 
 
 @takes(*CACHED)
@@ -34,7 +35,10 @@ def fill(
 
     reporter = ProgressReporter(Console())
     filled = fill_from_settings(DataSettings(**data), cache, limit, threads, reporter)
-    reporter.say(f"{filled.cells:,} cells were read, {filled.bad:,} are bad.")
+    reporter.say(
+        f"{counted(filled.cells, 'cell')} {by_number(filled.cells, 'was', 'were')} read, "
+        f"{filled.bad:,} {by_number(filled.bad, 'is', 'are')} bad."
+    )
     for error in filled.errors:
         typer.echo(" ".join(str(error).split()), err=True)
     if filled.bad > len(filled.errors):
@@ -66,7 +70,9 @@ def audit(
     reporter = ProgressReporter(console)
     settings = DataSettings(**data | {"split": split})
     report = audit_from_settings(settings, out, drop, group_column, ignore or (), threads, reporter)
-    title = f"{len(report.problems):,} problems in {len(report.duplicates):,} rows"
+    title = (
+        f"{counted(len(report.problems), 'problem')} in {counted(len(report.duplicates), 'row')}"
+    )
     print_table(console, title, ("problem", "findings"), report.counts.items())
     for note in report.notes:
         reporter.say(f"note: {note}")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from multimodal_gen.cli.parts import Parts, parts_are_given
 from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.errors import by_number
 from multimodal_gen.inspection.audit.labels import class_texts, hint_notes
 from multimodal_gen.inspection.audit.sides import side_note
 from multimodal_gen.loaders import Loader
@@ -88,8 +89,9 @@ def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
         else f"; --group {column} keeps equal captions in one part"
     )
     return [
-        f"{column}: {shared:,} of the {rows:,} test rows ({shared / rows:.0%}) have a caption that "
-        f"training rows have too, so a model may have memorized it{way_out}"
+        f"{column}: {shared:,} of the {rows:,} test rows ({shared / rows:.0%}) "
+        f"{by_number(shared, 'has', 'have')} a caption that training rows have too, so a "
+        f"model may have memorized it{way_out}"
     ]
 
 

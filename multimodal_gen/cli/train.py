@@ -30,7 +30,7 @@ from multimodal_gen.cli.results import remove_stale, write_metrics, write_result
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import class_called, main_score, score_name, shown_scores
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, by_number
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
@@ -198,7 +198,8 @@ def _readable(
     # Paths may hold bytes that are not UTF-8; they are written as they are.
     failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
     reporter.say(
-        f"{lost:,} of {rows:,} rows cannot be loaded and are left out: see failures.csv "
+        f"{lost:,} of {rows:,} rows cannot be loaded and "
+        f"{by_number(lost, 'is', 'are')} left out: see failures.csv "
         f"({seconds:.1f} s)."
     )
     return Parts(

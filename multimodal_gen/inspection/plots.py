@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from multimodal_gen.errors import counted
 from multimodal_gen.inspection.class_ids import colour_class_ids
 from multimodal_gen.inspection.layout import (
     BLUE,
@@ -140,7 +141,7 @@ def plot_predictions(
             cards.append(card)
     total = len(verdicts.worst_first)
     some = f"{count:,} of {total:,}" if count < total else f"{count:,}"
-    shown = f"{some} {verdicts.kind}" if only_wrong else f"{count} rows shown"
+    shown = f"{some} {verdicts.kind}" if only_wrong else f"{counted(count, 'row')} shown"
     title = f"{verdicts.title}; {shown if count else 'no wrong rows'}{colour_class_ids(cards)}"
     return draw_cards(cards, columns, title)
 

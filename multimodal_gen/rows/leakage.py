@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.errors import LoadError, by_number, counted, shown
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import IMAGE_SUFFIXES, cells_of
 
@@ -95,8 +95,9 @@ def warn_of_shared_pictures(
                 f"{column}`"
             )
         warnings.warn(
-            f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} are "
-            f"in several parts, first {_named(cells[first])} at index {rows}. A model is then "
+            f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} "
+            f"{by_number(int(torn.sum()), 'is', 'are')} in several parts, first "
+            f"{_named(cells[first])} at index {rows}. A model is then "
             f"tested on pictures that it was trained on. {way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,
@@ -117,8 +118,9 @@ def warn_of_shared_pictures(
                 "NAME` adds a column for a random split"
             )
         warnings.warn(
-            f"{len(copies):,} pictures in {column!r} are in several parts under different names, "
-            f"because their files are equal: first {cells[first]!r} and {cells[other]!r}. "
+            f"{counted(len(copies), 'picture')} in {column!r} "
+            f"{by_number(len(copies), 'is', 'are')} in several parts under different names, "
+            f"because the files are equal: first {cells[first]!r} and {cells[other]!r}. "
             f"{way_out}.",
             LeakageWarning,
             stacklevel=stacklevel + 1,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import shown
+from multimodal_gen.errors import by_number, shown
 from multimodal_gen.rows.cells import is_missing, truth_of
 
 # A column with at most this many distinct texts looks like categories, with more like free text.
@@ -70,8 +70,9 @@ def advice_on(column: pd.Series) -> str:
         return advice
     if 2 * len(strange) <= len(cells):
         return (
-            f"{len(strange):,} of {len(cells):,} cells of {name!r} are not numbers: fix them, or "
-            "read them as missing "
+            f"{len(strange):,} of {len(cells):,} cells of {name!r} "
+            f"{by_number(len(strange), 'is not a number', 'are not numbers')}: fix "
+            f"{by_number(len(strange), 'it', 'them')}, or read such cells as missing "
             f'with `{table} = pd.to_numeric({table}, errors="coerce")`. '
         )
     different = len(set(strange))
@@ -180,8 +181,10 @@ def _on_beside(
     others = sum(text not in beside for text in odd)
     if others:
         return (
-            f"{what}, and {others:,} of {len(cells):,} cells do not hold a number: fix these, and "
-            "remove what is next to the others with `.str.replace`. "
+            f"{what}, and {others:,} of {len(cells):,} cells "
+            f"{by_number(others, 'does', 'do')} not hold a number: fix "
+            f"{by_number(others, 'it', 'them')}, and remove what is next to the others with "
+            "`.str.replace`. "
         )
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
     # `.str` turns cells that are numbers already into NaN.

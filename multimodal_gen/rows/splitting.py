@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import TableError
+from multimodal_gen.errors import TableError, by_number
 from multimodal_gen.rows.cells import cell_text, column_texts, is_blank
 from multimodal_gen.rows.checks import check_seed
 from multimodal_gen.rows.leakage import picture_columns, warn_of_shared_pictures
@@ -159,8 +159,9 @@ def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[st
         if blank.any():
             without = f"table[table[{column!r}].fillna('').str.strip() != '']"
         raise TableError(
-            f"{len(missing):,} of {len(codes):,} cells to split by are missing"
-            f"{' or blank' if blank.any() else ''}. Fill them, or drop their rows with "
+            f"{len(missing):,} of {len(codes):,} cells to split by "
+            f"{by_number(len(missing), 'is', 'are')} missing{' or blank' if blank.any() else ''}. "
+            "Fill them, or drop their rows with "
             f"`{without}`; for labels, `multimodal-gen audit ... --drop FILE` writes a table "
             f"without them. Received: index {missing[0]!r} first, column {column!r}"
         )
@@ -179,16 +180,18 @@ def _warn_of_rare_classes(
     advice = "Drop them or collect more rows."
     if unknown:
         advice = (
-            f"{unknown} are absent from the largest part too, so a target must learn the classes "
-            f"from the whole table: `ClassLabel.from_values({stratify!r}, table)`. {advice}"
+            f"{unknown} {by_number(unknown, 'is', 'are')} absent from the largest part too, "
+            f"so a target must learn the classes from the whole table: "
+            f"`ClassLabel.from_values({stratify!r}, table)`. {advice}"
         )
     if len(class_names) > _MANY and all(map(_NUMBER.fullmatch, class_names)):
         advice += (
             f" If {stratify!r} holds numbers to predict, not classes, split without `stratify`."
         )
     warnings.warn(
-        f"{len(rare)} of the {len(class_names)} classes in {stratify!r} have too few rows for "
-        f"every part, and are absent from some: {', '.join(rare[:10])}. {advice}",
+        f"{len(rare)} of the {len(class_names)} classes in {stratify!r} "
+        f"{by_number(len(rare), 'has', 'have')} too few rows for every part, and "
+        f"{by_number(len(rare), 'is', 'are')} absent from some: {', '.join(rare[:10])}. {advice}",
         RareClassWarning,
         stacklevel=3,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.cache import as_text, estimate
 from multimodal_gen.batch.processes.choice import Choice
+from multimodal_gen.errors import by_number, counted
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.spec import mask_names
@@ -26,7 +27,8 @@ def describe(
     order = "a new order every epoch" if plan.shuffle else "the table's order"
     order = order if sampler is None else f"rows drawn by {sampler!r}"
     lines = [
-        f"MultimodalSequence: {plan.num_rows:,} rows in {plan.num_batches:,} batches of "
+        f"MultimodalSequence: {counted(plan.num_rows, 'row')} in "
+        f"{plan.num_batches:,} {by_number(plan.num_batches, 'batch', 'batches')} of "
         f"{plan.batch_size}{shorter}{', endlessly' if endless else ''}",
         *(
             f"  {name}: {loader.spec} from {loader.column!r}"
@@ -40,7 +42,8 @@ def describe(
         *([] if assembly.targets else ["  target: none"]),
         f"  {order}, seed {plan.seed}, epoch {epoch}, "
         f"{'' if assembly.augmenting else 'not '}augmenting",
-        f"  {makers}, {ahead} batches ahead, inputs as {assembly.inputs_as}",
+        f"  {makers}, {ahead} {by_number(ahead, 'batch', 'batches')} ahead, "
+        f"inputs as {assembly.inputs_as}",
     ]
     if assembly.buckets is not None:
         *shorter_lengths, longest = map(str, assembly.buckets.lengths)

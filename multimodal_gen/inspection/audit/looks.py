@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from multimodal_gen.errors import by_number, counted
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.pictures import wrong_name
 
@@ -110,8 +111,10 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
     if len(masks):
         brightest = max(int(records["pixels"][place].max()) for place in masks)
         return [
-            f"{column}: {len(masks):,} of {len(places):,} pictures hold only levels from 0 to "
-            f"about {brightest} of 255, like masks of class ids, and are not reported as near blank"
+            f"{column}: {len(masks):,} of {len(places):,} pictures "
+            f"{by_number(len(masks), 'holds', 'hold')} only levels from 0 to about {brightest} of "
+            f"255, like masks of class ids, and {by_number(len(masks), 'is', 'are')} not reported "
+            "as near blank"
         ]
     # Modes of Pillow with more than 8 bits begin with I, such as I;16.
     wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]
@@ -121,8 +124,9 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
     # The level is rounded, so the true one may be up to half a step lower.
     bits = max(8, math.ceil(math.log2((brightest - 0.5) * 257 + 1))) if brightest else 8
     return [
-        f"{column}: {len(wide):,} pictures have more than 8 bits, and the brightest level in them "
-        f"is {brightest} of 255. If their values use only a part of 16 bits, say which: "
+        f"{column}: {counted(len(wide), 'picture')} {by_number(len(wide), 'has', 'have')} more "
+        f"than 8 bits, and the brightest level in {by_number(len(wide), 'it', 'them')} "
+        f"is {brightest} of 255. If the values use only a part of 16 bits, say which: "
         f"ImageLoader(value_range=(0, {2**bits - 1}))"
     ]
 

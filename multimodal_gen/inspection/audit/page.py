@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from multimodal_gen.errors import counted
 from multimodal_gen.inspection.audit.clusters import groups
 from multimodal_gen.inspection.audit.findings import KINDS, Finding
 from multimodal_gen.inspection.audit.pictures import PictureReader
@@ -59,7 +60,7 @@ td.number { text-align: right; color: var(--mark); font-variant-numeric: tabular
 def page(report: Audit) -> str:
     """The page as HTML."""
     view = report.view
-    total = f"{len(view.findings):,} problems in {len(view.table):,} rows"
+    total = f"{counted(len(view.findings), 'problem')} in {counted(len(view.table), 'row')}"
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Audit</title>"
         "<meta name='viewport' content='width=device-width'>"

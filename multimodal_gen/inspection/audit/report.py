@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import TableError
+from multimodal_gen.errors import TableError, counted
 from multimodal_gen.inspection.audit.findings import KINDS, Finding
 from multimodal_gen.inspection.audit.pictures import PictureReader
 
@@ -94,10 +94,13 @@ class Audit:
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(self._draw(self))
 
+    @property
+    def _total(self) -> str:
+        return f"{counted(len(self.problems), 'problem')} in {counted(len(self.duplicates), 'row')}"
+
     def __repr__(self) -> str:
-        return f"Audit({len(self.problems):,} problems in {len(self.duplicates):,} rows)"
+        return f"Audit({self._total})"
 
     def __str__(self) -> str:
         lines = [f"{kind:<20}{count:>9,}" for kind, count in self.counts.items()]
-        total = f"{len(self.problems):,} problems in {len(self.duplicates):,} rows"
-        return "\n".join([total, *lines, *(f"note: {note}" for note in self.notes)])
+        return "\n".join([self._total, *lines, *(f"note: {note}" for note in self.notes)])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, by_number
 
 # How Pillow unpacks the values of a file: 12 bits of 16, 16 bits with a sign, 16 bits of which it
 # keeps the upper 8.
@@ -77,8 +77,9 @@ def narrow(values: np.ndarray, levels: Levels) -> np.ndarray:
     # Casting NaN to an integer gives an arbitrary level.
     if np.isnan(scaled).any():
         raise LoadError(
-            f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values are NaN, "
-            "which has no level. Fill them first, for example with `np.nan_to_num`."
+            f"{int(np.isnan(scaled).sum()):,} of the picture's {scaled.size:,} values "
+            f"{by_number(int(np.isnan(scaled).sum()), 'is', 'are')} NaN, which has no level. "
+            "Fill them first, for example with `np.nan_to_num`."
         )
     return np.rint(scaled.clip(0.0, 255.0)).astype("uint8")
 

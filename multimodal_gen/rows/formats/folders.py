@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from multimodal_gen.errors import TableError
+from multimodal_gen.errors import TableError, by_number
 from multimodal_gen.rows.formats.encoding import require_utf8
 
 IMAGE_SUFFIXES = frozenset(
@@ -148,8 +148,9 @@ def _tell(root: Path, table: pd.DataFrame, outside: list[str], found: Found) -> 
     bare = table["image"][table["caption"] == ""].tolist()
     if 0 < len(bare) < len(table):
         warnings.warn(
-            f"{len(bare)} of the {len(table)} pictures below {os.fspath(root)!r} have no caption, "
-            f"because their .txt file is missing or empty, {bare[0]!r} first.",
+            f"{len(bare)} of the {len(table)} pictures below {os.fspath(root)!r} "
+            f"{by_number(len(bare), 'has', 'have')} no caption, because the .txt file is "
+            f"missing or empty, {bare[0]!r} first.",
             stacklevel=4,
         )
     kinds = [

@@ -21,6 +21,8 @@ from multimodal_gen.rows.formats.encoding import require_utf8
 _ROWS = 4096
 # Every whole number up to here has an exact float.
 _EXACT = 2**53
+# Characters of a line that an error shows, and how many of them stand before the place in question.
+_SHOWN, _BEFORE = 100, 60
 
 
 def read_jsonl(path: Path) -> pd.DataFrame:
@@ -88,8 +90,16 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refused(number: int, line: str, error: Exception) -> TableError:
     reason = "lists are nested too deeply" if isinstance(error, RecursionError) else str(error)
+    found = _clipped(line)
+    if isinstance(error, json.JSONDecodeError):
+        # Python says "line 1 column 9", but means the place within this line of the file.
+        where = f"at character {error.pos + 1:,} of the line"
+        if error.pos >= len(line.rstrip()):
+            where = "at the end of the line"
+        reason = f"{error.msg.removesuffix(' at')} {where}"
+        found = _around(line, error.pos)
     hint = f" {_WHOLE}" if number == 1 and line.strip() in ("[", "{", "[{") else ""
-    return TableError(f"Line {number} is not a JSON object: {reason}, in {_clipped(line)}.{hint}")
+    return TableError(f"Line {number} is not a JSON object: {reason}, in {found}.{hint}")
 
 
 def _no_object(number: int, line: str, value: Any) -> TableError:
@@ -106,9 +116,15 @@ def _no_object(number: int, line: str, value: Any) -> TableError:
 _WHOLE = "Read a file that is a single JSON array with `pd.DataFrame(json.load(open(path)))`."
 
 
+def _around(line: str, place: int) -> str:
+    # Of a long line, what stands around a place in it.
+    start = max(place - _BEFORE, 0) if len(line.rstrip()) > _SHOWN else 0
+    return _clipped(f"...{line[start:]}" if start else line)
+
+
 def _clipped(line: str) -> str:
     line = line.strip()
-    return shown(line if len(line) <= 100 else f"{line[:100]}...")
+    return shown(line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...")
 
 
 def _piece(cells: list[Any]) -> list[Any] | pa.Array:
