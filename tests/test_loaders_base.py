@@ -196,6 +196,11 @@ def test_a_spec_that_makes_no_sense_is_refused(arguments: tuple, message: str) -
         mg.ArraySpec(*arguments)
 
 
+def test_a_spec_knows_its_bytes() -> None:
+    assert mg.ArraySpec((4, 5, 3), "float32").nbytes == 240
+    assert mg.ArraySpec((), "int64").nbytes == 8
+
+
 def test_a_spec_reads_well() -> None:
     assert str(mg.ArraySpec((64, 64, 3), "uint8", "image")) == "image (64, 64, 3) uint8"
 

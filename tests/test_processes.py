@@ -134,6 +134,16 @@ def test_batches_that_are_kept_are_not_overwritten(pool: ProcessPool) -> None:
     assert all(inputs[0].ctypes.data % 64 == 0 for inputs, _ in kept)
 
 
+def test_a_list_of_many_batches_takes_few_files(pool: ProcessPool) -> None:
+    files = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    kept = list(numbers(list(range(600)), batch_size=2))
+    assert np.concatenate([inputs[0][:, 0] for inputs, _ in kept]).tolist() == list(range(600))
+    assert all(inputs[0].ctypes.data % 64 == 0 for inputs, _ in kept)
+    if sys.platform == "linux":
+        assert len(os.listdir("/proc/self/fd")) < files + 120
+    assert pool.regions < 120
+
+
 def test_memory_is_used_again(pool: ProcessPool) -> None:
     data = numbers(list(range(400)))
     for _ in data:

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
-from functools import partial
 
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.batch_rows import TableRows
@@ -224,9 +223,8 @@ class Crew:
         if what == "made" and not one.cancelled:
             size, spans = rest
             one.region.grow(size)
-            made = one.region.lend(spans, partial(self._regions.give_back, one.region))
             del self._open[number]
-            one.batch.future.set_result(made)
+            one.batch.future.set_result(self._regions.deliver(one.region, spans))
         elif what == "refused" and not one.cancelled:
             self._end(one, BrokenPoolError(f"a worker process cannot load a loader. {rest[0]}"))
         else:

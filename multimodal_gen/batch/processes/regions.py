@@ -15,14 +15,19 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+
+from multimodal_gen.batch.draft import aligned_empty
 
 # Arrays begin at multiples of this: jax and tensorflow copy what is not aligned to 64 bytes.
 _ALIGNMENT = 64
 # Bytes at the start of a region for the cell that is being read.
 HEADER = 64
+# A program may often have no more than 256 or 1,024 open files, and each region is one.
+_MOST_LENT = 96
 # Where a part of a region begins, and its number of bytes.
 Span = tuple[int, int]
 
@@ -93,6 +98,17 @@ class Region:
         weakref.finalize(owner, done).atexit = False
         head, *buffers = (memoryview(owner)[start : start + size] for start, size in spans)
         return pickle.loads(head, buffers=buffers)
+
+    def copy(self, spans: Sequence[Span]) -> Any:
+        """Return the same as `lend`, with arrays of its own: the region is free at once."""
+        with memoryview(self._map) as whole:
+            head, *parts = (whole[start : start + size] for start, size in spans)
+            copies: list[Any] = [
+                aligned_empty((size,), "uint8") if size else b"" for _, size in spans[1:]
+            ]
+            for own, part in zip(copies, parts, strict=True):
+                memoryview(own)[:] = part
+            return pickle.loads(head, buffers=copies)
 
 
 class WorkerRegion:
@@ -181,6 +197,15 @@ class Regions:
         """Make a region free."""
         # Called by the garbage collector too, so it must not wait for a lock.
         self._free.append(region)
+
+    def deliver(self, region: Region, spans: Sequence[Span]) -> Any:
+        """Return what a worker has put into a region, which comes back when nobody uses it."""
+        if self._count < _MOST_LENT:
+            return region.lend(spans, partial(self.give_back, region))
+        # More are in use than a pool needs: its user keeps the batches.
+        made = region.copy(spans)
+        self.give_back(region)
+        return made
 
     def __len__(self) -> int:
         return self._count
