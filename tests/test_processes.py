@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from worker_loaders import Numbers, Process, Unsendable, ends_the_process
+from worker_loaders import Numbers, Process, Unloadable, Unsendable, ends_the_process
 
 import multimodal_gen as mg
-from multimodal_gen.batch.processes import choice
+from multimodal_gen.batch.processes import choice, remote, starting
 from multimodal_gen.batch.processes.pool import ProcessPool, process_pool_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="threads are used on Windows")
@@ -237,6 +237,26 @@ def test_captions_encoded_by_workers_are_known_here(
 def test_what_cannot_be_sent_is_an_error_that_says_what_to_do(pool: ProcessPool) -> None:
     with pytest.raises(RuntimeError, match="it holds a connection.*processes=0"):
         list(numbers([1, 2], loader=Unsendable))
+
+    with pytest.raises(RuntimeError, match="no such device here.*processes=0"):
+        list(numbers([1, 2], loader=Unloadable))
+
+
+def test_workers_that_cannot_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "_CODE", "raise SystemExit(3)")
+    pool = process_pool_of(4)
+    assert not pool.wait(30)
+    with pytest.raises(RuntimeError, match="end before they are ready.*processes=0"):
+        list(numbers([1, 2], processes=4))
+    pool.close()
+
+
+def test_a_batch_that_takes_long_is_warned_of(
+    pool: ProcessPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "LONG", 0.2)
+    with pytest.warns(UserWarning, match="0.2 seconds; index 2, column 'x', 'nap 2' is being"):
+        assert len(list(numbers([0, 1, "nap 2", 3]))) == 1
 
 
 def test_processes_chosen_by_rule_do_not_break_what_works_with_threads(

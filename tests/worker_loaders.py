@@ -28,7 +28,7 @@ class Numbers(mg.Loader):
         return self.together
 
     def read(self, cell: Any) -> np.ndarray:
-        """ "kill", "abort", "sleep", "hold" (sleep, and let no other thread run), "warn", "bad"."""
+        """Do first what the cell says: kill, abort, sleep, nap, hold the interpreter, warn, bad."""
         what, _, number = str(cell).rpartition(" ")
         if what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -36,6 +36,8 @@ class Numbers(mg.Loader):
             os._exit(7)
         if what == "sleep":
             time.sleep(60)
+        if what == "nap":
+            time.sleep(0.8)
         if what == "hold":
             ctypes.PyDLL(None).sleep(60)
         if what == "warn":
@@ -63,6 +65,13 @@ class Unsendable(Numbers):
 
     def __reduce__(self) -> Any:
         raise TypeError("it holds a connection")
+
+
+class Unloadable(Numbers):
+    """A loader that can be pickled, and not loaded again."""
+
+    def __setstate__(self, state: Any) -> None:
+        raise RuntimeError("there is no such device here")
 
 
 def ends_the_process(batch: mg.augment.Batch, rng: Any) -> mg.augment.Batch:
