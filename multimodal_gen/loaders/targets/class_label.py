@@ -24,8 +24,8 @@ from multimodal_gen.loaders.targets.names import (
     sorted_names,
     unknown_label,
 )
-from multimodal_gen.loaders.targets.variants import warn_of_variants
-from multimodal_gen.rows.cells import column_texts, is_blank
+from multimodal_gen.loaders.targets.variants import Variants, warn_of_variants
+from multimodal_gen.rows.cells import cell_text, column_texts, is_blank
 from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.rows.sampling import BalancedSampler, Sampler
 from multimodal_gen.spec import ArraySpec
@@ -106,8 +106,10 @@ class ClassLabel(Target):
             )
         # A model trained on prices as classes would raise no error and predict nothing useful.
         refuse_numbers(names, len(series), column)
-        rows = Counter(column_texts(series).tolist())
-        warn_of_variants(column, rows, f"ClassLabel({column!r}, names)")
+        if Variants.among(map(cell_text, names)):
+            # Rows are counted only for the warning, as that takes longer than finding the classes.
+            rows = Counter(column_texts(series).tolist())
+            warn_of_variants(column, rows, f"ClassLabel({column!r}, names)")
         return cls(column, names, label_mode=label_mode)
 
     def read(self, cell: Any) -> np.ndarray:
