@@ -184,7 +184,7 @@ def test_the_command_writes_its_files_and_ends_with_1_where_there_are_problems(
         "audit", tmp_path / "shop.csv", *columns, "--drop", tmp_path / "clean.jsonl"
     )
     assert (code, errors) == (1, "")
-    assert "12 train, 12 test" in printed and "1 problems in 24 rows" in printed
+    assert "12 train, 12 test" in printed and "1 problem in 24 rows" in printed
     problems = pd.read_csv(tmp_path / "out" / "problems.csv")
     assert problems[["index", "column", "kind"]].values.tolist() == [[5, "image", "missing"]]
     assert (tmp_path / "out" / "audit.html").read_text("utf-8").startswith("<!doctype html>")

@@ -372,6 +372,15 @@ def test_a_printed_list_is_one_error_with_the_whole_way_out(
         assert way_out in str(refused.value) and "Received: " in str(refused.value)
 
 
+def test_printed_lists_that_are_taken_for_classes_are_noted() -> None:
+    table = pd.DataFrame({"tags": ["['a', 'b']", "['b']", None] * 9})
+    given = settings(caption=("c",), label=("tags",))
+    (note,) = check_classes(table, given)
+    assert note.startswith("tags: the cells are printed lists") and "--target labels" in note
+    assert check_classes(pd.DataFrame({"tags": ["a", "['b']"] * 9}), given) == []
+    assert check_classes(pd.DataFrame({"tags": [None] * 9}), given) == []
+
+
 def test_the_advice_on_printed_lists_makes_texts_that_can_be_read() -> None:
     import ast
 

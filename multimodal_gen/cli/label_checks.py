@@ -91,6 +91,12 @@ def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
     if not numbers or None in numbers:
         _refuse_amounts([cell for cell in different if isinstance(cell, str)], cells, column)
         _refuse_ids(len(different), len(cells), column)
+        printed = [isinstance(cell, str) and is_printed(cell, None) for cell in different]
+        if printed and all(printed):
+            return [
+                f"{column}: the cells are printed lists, and each list as a whole is one class; "
+                "--target labels predicts the labels in it"
+            ]
         return []
     count = len(numbers)
     fractions = any(not one.is_integer() for one in numbers if one is not None)
