@@ -74,6 +74,7 @@ class TableRows:
             columns: The columns that are read.
             bucketed: Whether `bucket` will be called.
         """
+        # Once per column, though several loaders may read it.
         cells = {column: self.cells(column) for column in dict.fromkeys(columns)}
         labels = self._table.index[self.positions].tolist()
         bucket = self.bucket() if bucketed else None

@@ -61,6 +61,7 @@ class BatchMaker:
             else:
                 if batch is not None:
                     return batch
+        # Also until the first worker is ready, so that nothing waits for their start.
         return PendingBatch(Draft(assembly, plan, epoch, index, length))
 
     def _remote(self, *arguments: Any) -> Batch | None:

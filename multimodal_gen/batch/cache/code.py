@@ -43,6 +43,7 @@ def _member(member: Any, seen: set[int]) -> str:
         return " ".join(_member(one, seen) for one in (member.fget, member.fset, member.fdel))
     if hasattr(member, "__wrapped__"):
         return _member(member.__wrapped__, seen)
+    # Values may hold functions, as a list of steps does.
     if isinstance(member, list | tuple):
         return f"[{', '.join(_member(one, seen) for one in member)}]"
     if isinstance(member, Mapping):

@@ -50,6 +50,7 @@ def choose(requested: int | None, assembly: Assembly, num_batches: int, cores: i
     if num_batches < cores:
         # Each process makes a whole batch, so some would have nothing to do.
         return Choice(0, f"{num_batches} batches for {cores} cores")
+    # From its second epoch on, one call copies a batch out of the cache.
     if assembly.cache is not None:
         return Choice(0, "a cache")
     if all(source.whole for source in assembly.sources.values()):
@@ -77,6 +78,7 @@ def check_processes(requested: Any) -> None:
             "Worker processes do not work on Windows; use `processes=0` for threads. Received: "
             f"processes={requested!r}"
         )
+    # Surely a mistake, such as the batch size in its place.
     if requested > 4 * (os.cpu_count() or 1) + 8:
         raise ValueError(
             f"`processes` must not be far above the {os.cpu_count()} cores of this machine. "

@@ -146,7 +146,6 @@ class Crew:
             self._woken.close()
         elif self._thread is not threading.current_thread():
             self._thread.join(1.0)
-        CREWS.discard(self)
 
     # What workers are given
 
@@ -160,7 +159,6 @@ class Crew:
         except OSError as error:
             self._broken = f"the system cannot start them: {error}"
             raise BrokenPoolError(self._broken) from error
-        CREWS.add(self)
         self._thread = threading.Thread(target=self._listen, name="multimodal_gen", daemon=True)
         self._thread.start()
 
@@ -289,7 +287,3 @@ class Crew:
             return
         one.task = one.batch.task = task
         one.spans = one.region.write(packed(task))
-
-
-# The crews of this process that have workers.
-CREWS: set[Crew] = set()

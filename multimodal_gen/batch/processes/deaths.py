@@ -38,6 +38,7 @@ class Deaths:
         Raises:
             RuntimeError: If no cell is to blame, and the batch has ended two workers.
         """
+        # Counted by cell and not by batch: several bad cells may be in one batch.
         self.by_cell[cell] = self.by_cell.get(cell, 0) + 1
         if hanging is None and self.by_cell[cell] < _DEATHS:
             return task

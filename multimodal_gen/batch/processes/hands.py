@@ -70,6 +70,7 @@ class Hand:
         if parcel.number not in self._parcels:
             self._parcels.add(parcel.number)
             self._send(("learn", parcel.number, parcel.spans), parcel.files)
+        # The worker keeps the file of a region, so it is sent once.
         files = [] if region.number in self._regions else [region.file]
         self._regions.add(region.number)
         number = one.batch.number

@@ -22,6 +22,7 @@ def send(channel: socket.socket, message: Any, files: Sequence[int] = ()) -> Non
         OSError: If the other side is gone.
     """
     data = pickle.dumps(message)
+    # Files travel with the first bytes, so that the receiver gets them together with the message.
     if files:
         socket.send_fds(channel, [_LENGTH.pack(len(data))], list(files))
     else:

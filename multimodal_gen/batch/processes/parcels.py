@@ -57,6 +57,7 @@ class Parcel:
         second = packed(_without_rows(assembly), dump)
         self.spans: list[Span] = []
         end = 0
+        # Each part at a multiple of 64 bytes, as arrays in it are used where they lie.
         for part in (*first, *second):
             self.spans.append((end, part.nbytes))
             end = rounded(end + part.nbytes)
@@ -64,6 +65,7 @@ class Parcel:
         with mmap.mmap(self._file, max(end, 1)) as whole:
             for (start, size), part in zip(self.spans, (*first, *second), strict=True):
                 whole[start : start + size] = part
+        # The memory of rows may be cleared, and closes its file then, while workers still use it.
         self.memories = [os.dup(file) for file in memories]
         weakref.finalize(self, _close_all, [self._file, *self.memories])
 
@@ -94,6 +96,7 @@ class Parcels:
         key = id(assembly)
         if key not in self._by_assembly:
             self._by_assembly[key] = Parcel(next(self._numbers), assembly)
+            # Weak, or an assembly would keep alive the workers of a pool that nobody uses.
             weakref.finalize(assembly, _call, weakref.WeakMethod(forget), key).atexit = False
         return self._by_assembly[key]
 

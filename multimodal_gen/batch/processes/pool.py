@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import weakref
 
 from multimodal_gen.batch.assembly import Assembly
-from multimodal_gen.batch.processes.crew import CREWS, Crew
+from multimodal_gen.batch.processes.crew import Crew
 from multimodal_gen.batch.processes.remote import RemoteBatch
 from multimodal_gen.rows.plan import Plan
 
@@ -27,6 +26,7 @@ class ProcessPool:
     def __init__(self, processes: int, forks: bool | None = None) -> None:
         self.processes = processes
         self._crew = Crew(processes, sys.platform == "linux" if forks is None else forks)
+        # When the pool is collected, and at the latest when Python ends.
         self._close = weakref.finalize(self, self._crew.close)
 
     @property
@@ -52,6 +52,7 @@ class ProcessPool:
         Raises:
             BrokenPoolError: If workers cannot be started, or a loader cannot be pickled.
         """
+        # The batch holds the pool: workers must not end while somebody waits for them.
         batch = self._crew.start(assembly, plan, epoch, index, length)
         if batch is not None:
             batch.pool = self
@@ -89,9 +90,3 @@ def process_pool_of(processes: int) -> ProcessPool:
     if pool is None or pool.closed:
         pool = _POOLS[key] = ProcessPool(processes)
     return pool
-
-
-@atexit.register
-def _close_all() -> None:
-    for crew in list(CREWS):
-        crew.close()

@@ -74,6 +74,7 @@ class RemoteBatch:
         for text, category, filename, line in told:
             warnings.warn_explicit(text, category, filename, line, registry=_SHOWN)
         stages.add(seconds)
+        # Not when it arrives: a batch that nobody asks for, after an early end, does not count.
         log = self.assembly.failures
         for cell in cells:
             log.add(*cell)

@@ -77,6 +77,8 @@ class Starter:
         Raises:
             OSError: If the system refuses to start a process.
         """
+        # A socket each, so that a worker that dies can hold no lock that others wait for, and its
+        # parent sees its end at once.
         ours, theirs = socket.socketpair()
         with theirs:
             child = Child(ours)

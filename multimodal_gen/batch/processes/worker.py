@@ -71,6 +71,7 @@ class Worker:
         send(self._channel, ("hello",))
         try:
             while True:
+                # Everything that has arrived first: it may say that a task is not needed any more.
                 while not self._tasks or select.select([self._channel], [], [], 0)[0]:
                     self._take(*receive(self._channel))
                 number, *rest = self._tasks.popleft()
@@ -112,6 +113,7 @@ class Worker:
             self._skipped.discard(number)
             send(self._channel, ("skipped", number))
             return
+        # Loading the parcel failed before its tasks came; each of them gets the reason.
         if parcel in self._refused:
             send(self._channel, ("refused", number, self._refused[parcel]))
             return
@@ -125,6 +127,7 @@ class Worker:
         send(self._channel, ("made", number, place.size, placed))
 
     def _made(self, place: WorkerRegion, assembly: Assembly, task: Task) -> Any:
+        # Only the parent knows all failures, so it judges whether they are too many.
         found, watch = Found(), Stopwatch()
         object.__setattr__(assembly, "failures", found)
         self._warnings.clear()
@@ -142,6 +145,7 @@ class Worker:
                 )
                 batch = make(draft, task, place.header)
         except Exception as problem:
+            # A traceback cannot be pickled, so its text goes along.
             error = _travelling(problem), "".join(traceback.format_exception(problem))
         result = (batch, error, found.cells, found.rows, list(self._warnings), watch.seconds)
         return place.put(result)
