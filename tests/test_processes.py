@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -338,3 +339,17 @@ def test_a_cancelled_batch_gives_its_memory_back(pool: ProcessPool) -> None:
     while pool.open_batches and time.monotonic() < end:
         time.sleep(0.01)
     assert not pool.open_batches
+
+
+def test_workers_forget_a_sequence_that_is_gone(pool: ProcessPool) -> None:
+    for _ in range(20):
+        # A new assembly often gets the address of the one before.
+        data = numbers(list(range(8)))
+        found = np.concatenate([inputs[0][:, 0] for inputs, _ in data])
+        assert found.tolist() == list(range(8))
+        del data
+        gc.collect()
+    end = time.monotonic() + 5
+    while pool.parcels > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert pool.parcels <= 1

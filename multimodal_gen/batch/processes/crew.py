@@ -45,7 +45,7 @@ class Crew:
     def __init__(self, processes: int, forks: bool) -> None:
         self.hands: list[Hand] = []
         self._count, self._process = processes, os.getpid()
-        # Reentrant, because a garbage collection may call `_forget` in a thread that holds it.
+        # Reentrant, because a garbage collection in a thread that holds it may call `close`.
         self._lock = threading.RLock()
         self._starter, self._regions, self._parcels = Starter(forks), Regions(), Parcels()
         self._numbers = itertools.count(1)
@@ -68,6 +68,11 @@ class Crew:
     def num_open(self) -> int:
         """See `ProcessPool.open_batches`."""
         return len(self._open)
+
+    @property
+    def num_parcels(self) -> int:
+        """See `ProcessPool.parcels`."""
+        return len(self._parcels)
 
     def start(
         self, assembly: Assembly, plan: Plan, epoch: int, index: int, length: int | None
@@ -120,13 +125,12 @@ class Crew:
                 if one in hand.batches:
                     hand.skip(one)
 
-    def forget(self, key: int) -> None:
-        """Let the workers forget the assembly with this `id`."""
+    def forget(self, assembly: Assembly) -> None:
+        """Let the workers forget an assembly."""
         with self._lock:
-            parcel = self._parcels.pop(key)
+            parcel = self._parcels.pop(assembly)
             if parcel is not None:
-                for hand in self.hands:
-                    hand.forget(parcel)
+                self._let_go([parcel])
 
     def close(self) -> None:
         """End the workers, and wait for them."""
@@ -164,7 +168,7 @@ class Crew:
 
     def _parcel_of(self, assembly: Assembly) -> Parcel:
         try:
-            return self._parcels.of(assembly, self.forget)
+            return self._parcels.of(assembly)
         except Exception as error:
             raise BrokenPoolError(
                 "a loader, target or operation cannot be sent to a worker process. "
@@ -177,6 +181,11 @@ class Crew:
         if slim is None or slim[0] is not plan:
             self._slim = slim = plan, replace(plan, weights=None, buckets=None)
         return slim[1]
+
+    def _let_go(self, parcels: list[Parcel]) -> None:
+        for parcel in parcels:
+            for hand in self.hands:
+                hand.forget(parcel)
 
     def _deal(self) -> None:
         while self._waiting:
@@ -202,6 +211,7 @@ class Crew:
                     hand = hands.get(channel)
                     if hand is not None and hand in self.hands:
                         self._hear(hand)
+                self._let_go(self._parcels.pop_gone())
                 self._stop_hanging_reads()
                 self._deal()
         self._woken.close()

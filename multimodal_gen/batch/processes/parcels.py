@@ -16,8 +16,10 @@ import pickle
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import cloudpickle
@@ -79,30 +81,47 @@ class Parcels:
     """The parcels of the assemblies in use: each is made once."""
 
     def __init__(self) -> None:
-        self._by_assembly: dict[int, Parcel] = {}
+        self._by_assembly: dict[int, tuple[weakref.ref[Assembly], Parcel]] = {}
         self._numbers = itertools.count(1)
+        # Numbers of parcels whose assembly is gone. The garbage collector adds to it, which may run
+        # in any thread at any moment, so it must not wait for a lock.
+        self._gone: deque[int] = deque()
+        self._replaced: list[Parcel] = []
 
-    def of(self, assembly: Assembly, forget: Callable[[int], None]) -> Parcel:
+    def of(self, assembly: Assembly) -> Parcel:
         """Return the parcel of an assembly.
-
-        Args:
-            assembly: The assembly.
-            forget: A method, called with `id(assembly)` when nobody uses it any more.
 
         Raises:
             OSError: If the system has no room for it.
             Exception: If a loader cannot be pickled.
         """
-        key = id(assembly)
-        if key not in self._by_assembly:
-            self._by_assembly[key] = Parcel(next(self._numbers), assembly)
-            # Weak, or an assembly would keep alive the workers of a pool that nobody uses.
-            weakref.finalize(assembly, _call, weakref.WeakMethod(forget), key).atexit = False
-        return self._by_assembly[key]
+        # The `id` of an assembly that is gone may be that of a new one.
+        known, parcel = self._by_assembly.get(id(assembly), (None, None))
+        if parcel is not None and known is not None and known() is assembly:
+            return parcel
+        if parcel is not None:
+            self._replaced.append(parcel)
+        parcel = Parcel(next(self._numbers), assembly)
+        gone = partial(_add, self._gone, parcel.number)
+        self._by_assembly[id(assembly)] = weakref.ref(assembly, gone), parcel
+        return parcel
 
-    def pop(self, key: int) -> Parcel | None:
-        """Forget the parcel of the assembly with this `id`, and return it."""
-        return self._by_assembly.pop(key, None)
+    def __len__(self) -> int:
+        return len(self._by_assembly)
+
+    def pop(self, assembly: Assembly) -> Parcel | None:
+        """Forget the parcel of an assembly, and return it."""
+        return self._by_assembly.pop(id(assembly), (None, None))[1]
+
+    def pop_gone(self) -> list[Parcel]:
+        """Forget the parcels of assemblies that are gone, and return them."""
+        numbers = {self._gone.popleft() for _ in range(len(self._gone))}
+        entries = self._by_assembly.items() if numbers else ()
+        gone = {key: parcel for key, (_, parcel) in entries if parcel.number in numbers}
+        for key in gone:
+            del self._by_assembly[key]
+        replaced, self._replaced = self._replaced, []
+        return [*gone.values(), *replaced]
 
 
 def opened(files: Sequence[int], spans: Sequence[Span]) -> Assembly:
@@ -134,10 +153,8 @@ def _own_filters() -> list[Any]:
     return [one for one in warnings.filters if one[2].__module__.partition(".")[0] in _PACKAGES]
 
 
-def _call(method: weakref.WeakMethod[Any], key: int) -> None:
-    found = method()
-    if found is not None:
-        found(key)
+def _add(numbers: deque[int], number: int, _: object) -> None:
+    numbers.append(number)
 
 
 def _close_all(files: Sequence[int]) -> None:

@@ -44,6 +44,11 @@ class ProcessPool:
         """Number of batches that are not made yet."""
         return self._crew.num_open
 
+    @property
+    def parcels(self) -> int:
+        """Number of assemblies that the workers know."""
+        return self._crew.num_parcels
+
     def start(
         self, assembly: Assembly, plan: Plan, epoch: int, index: int, length: int | None = None
     ) -> RemoteBatch | None:
@@ -68,7 +73,7 @@ class ProcessPool:
 
     def forget(self, assembly: Assembly) -> None:
         """Let the workers forget an assembly, and what they remember of its rows."""
-        self._crew.forget(id(assembly))
+        self._crew.forget(assembly)
 
     @property
     def closed(self) -> bool:
