@@ -58,6 +58,19 @@ def test_copies_and_contradictions_are_dropped_where_captions_are_shared_by_natu
     assert report.dropped[report.dropped].index.tolist() == [1, 20, 21]
 
 
+def test_pictures_whose_rows_differ_in_label_are_counted(tmp_path: Path) -> None:
+    table = shared_pictures(tmp_path)
+    report = audited(table, tmp_path)
+    assert (
+        "image: 1 of 12 pictures have rows with different labels, the first at index 5 and 25"
+        in (report.notes)
+    )
+    # Another picture, and its first rows agree.
+    table.loc[table.index[[2, 14]], "label"] = ["lamp", "mug"]
+    notes = audited(table, tmp_path).notes
+    assert any("2 of 12 pictures have rows with different labels" in note for note in notes)
+
+
 def test_the_command_writes_a_table_without_them(tmp_path: Path) -> None:
     shared_pictures(tmp_path).to_csv(tmp_path / "shop.csv", index=False)
     columns = ("--image", "image", "--caption", "caption", "--out", tmp_path / "out")

@@ -109,7 +109,8 @@ def test_an_audit_shows_masks_in_colours_and_does_not_call_them_blank(
     assert report.counts == {"missing": 1}
     assert report.notes == (
         "mask: 3 of 3 pictures hold only levels from 0 to about 3 of 255, like masks of class ids, "
-        "and are not reported as near blank",
+        "and are not reported as near blank. Masks must not be interpolated when they are resized: "
+        'ImageLoader(interpolation="nearest")',
     )
     table.loc[2, "mask"] = table.loc[1, "mask"]
     table.loc[3, "mask"] = "photo1.png"

@@ -722,3 +722,21 @@ def test_train_leaves_out_rows_that_cannot_be_loaded_where_it_may_and_lists_them
     scored = CliRunner().invoke(app, ["evaluate", *used, "/", "--on-error", "skip", "--json"])
     assert scored.exit_code == 0, scored.output
     assert json.loads(scored.output)["rows"] == 19 and json.loads(scored.output)["left_out"] == 101
+
+
+def test_an_empty_caption_before_an_unreadable_picture_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(__file__).parent.parent / "sample_data"
+    table = pd.read_csv(folder / "catalog.csv")[:60]
+    table["image"] = [str(folder / name) for name in table["image"]]
+    table["split"] = np.where(np.arange(60) < 40, "train", "test")
+    table.loc[[0, 1], "caption"] = ""
+    table.loc[20, "image"] = "images/gone.jpg"
+    table.to_csv(tmp_path / "table.csv", index=False)
+    inputs = ("--image", "image", "--caption", "caption", "--directory", "/")
+    code, _, printed = call("train", "table.csv", *inputs, "--split", "split", "--name", "x")
+    assert code == 2 and "Traceback" not in printed
+    assert "index 0, column 'caption'" in printed
+    assert "2 more of the 60 rows cannot be loaded" in printed

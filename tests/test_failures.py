@@ -433,3 +433,12 @@ def test_failures_survive_json(table):
     other = FailureLog(16, 0.5)
     other.restore(sequence.assembly.failures.to_json(), table.index)
     assert other.frame().equals(sequence.failures) and len(other) == 3
+
+
+def test_a_cell_without_a_file_has_the_path_none_beside_one_that_has() -> None:
+    log = FailureLog(10, 1.0)
+    log.add(1, mg.LoadError("it is empty", index=1, column="caption"), 0)
+    log.add(2, mg.LoadError("there is no such file", index=2, column="image", path="a.jpg"), 0)
+    assert log.frame()["path"].tolist() == [None, "a.jpg"]
+    joined = pd.concat([log.frame(), FailureLog(10, 1.0).frame()])
+    assert joined["path"].tolist() == [None, "a.jpg"]

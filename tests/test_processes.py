@@ -236,7 +236,10 @@ def test_captions_encoded_by_workers_are_known_here(
 
 
 def test_what_cannot_be_sent_is_an_error_that_says_what_to_do(pool: ProcessPool) -> None:
-    with pytest.raises(RuntimeError, match="it holds a connection.*processes=0"):
+    with pytest.raises(
+        RuntimeError,
+        match="input 'x', Unsendable, cannot be sent.*it holds a connection.*processes=0",
+    ):
         list(numbers([1, 2], loader=Unsendable))
 
     with pytest.raises(RuntimeError, match="no such device here.*processes=0"):

@@ -75,7 +75,10 @@ class FailureLog:
             (error.index, error.column, error.path, error.reason, epoch)
             for _, (error, epoch) in found
         ]
-        return pd.DataFrame(rows, columns=_COLUMNS)
+        frame = pd.DataFrame(rows, columns=_COLUMNS)
+        # In a column of texts, pandas 3 would make NaN of a cell without a file.
+        frame["path"] = pd.Series([row[2] for row in rows], dtype=object)
+        return frame
 
     @property
     def positions(self) -> dict[int, str]:

@@ -17,7 +17,14 @@ from rich.console import Console
 from multimodal_gen._version import __version__
 from multimodal_gen.cli import option_values, options, table_commands
 from multimodal_gen.cli.arguments import TRAINED, takes
-from multimodal_gen.cli.console import Commands, OneCommand, print_table, was_interrupted
+from multimodal_gen.cli.console import (
+    INTERRUPTED,
+    Commands,
+    OneCommand,
+    leave_now,
+    print_table,
+    was_interrupted,
+)
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.starting import starting
@@ -217,7 +224,12 @@ def _open(console: Console, run: Path, table: str, directory: str | None) -> tup
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="multimodal-gen")
+    try:
+        app(prog_name="multimodal-gen")
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            leave_now(INTERRUPTED)
+        raise
 
 
 if __name__ == "__main__":

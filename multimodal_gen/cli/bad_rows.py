@@ -87,7 +87,9 @@ def check_rows(bundle: Bundle, rows: pd.DataFrame) -> None:
     places = sorted(bad)
     names = [repr(rows.index[[place]].tolist()[0]) for place in places[:_MOST]]
     more = f" and {len(places) - _MOST:,} more" if len(places) > _MOST else ""
-    said = f"{len(places):,} of {len(rows):,} rows cannot be scored, at index "
+    # Files that are broken inside are found only when they are read.
+    least = "At least " if any(one.spec.kind == "image" for one in bundle.inputs.values()) else ""
+    said = f"{least}{len(places):,} of {len(rows):,} rows cannot be scored, at index "
     said = f"{said}{', '.join(names)}{more}: fix them" if len(places) > 1 else "Fix it"
     raise _with_way_out(
         bad[places[0]], f"{said}, or score only the other rows with --on-error skip."

@@ -5,6 +5,7 @@ Nothing here knows what is being trained, and nothing heavy is imported before a
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import signal
@@ -67,8 +68,7 @@ class Commands(TyperGroup):
             if was_interrupted(error):
                 said = str(error) if isinstance(error, KeyboardInterrupt) else ""
                 typer.echo(f"Stopped {said}." if said else "Stopped.", err=True)
-                # 128 + 2, the exit status that shells report after Ctrl-C.
-                raise typer.Exit(130) from None
+                raise typer.Exit(INTERRUPTED) from None
             if not isinstance(
                 error, MultimodalError | ValueError | TypeError | OSError
             ) or not _is_about_input(error):
@@ -121,6 +121,20 @@ class Commands(TyperGroup):
         return code
 
 
+def leave_now(status: int) -> None:
+    """End the process after Ctrl-C: finish files, end worker processes, and do not wait for Keras.
+
+    TensorFlow may wait forever for a thread of its own that needs Python while Python ends.
+    """
+    # What other modules have registered for the end, such as the last rows of a cache.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+# 128 + 2, the exit status that shells report after Ctrl-C.
+INTERRUPTED = 130
 _PRESSED = threading.Event()
 
 

@@ -15,7 +15,7 @@ from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.loaders import ClassLabel, MultiLabel, NumericTarget
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.variants import LabelWarning
-from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.rows.cells import cell_text, shown_name
 
 # The scores that tables show for each kind of target; the first one is at the top of
 # `metrics.json`.
@@ -75,7 +75,7 @@ def in_words(target: Target) -> str:
     if target.class_names:
         names = target.class_names
         kind = "classes" if target.one_class else "labels"
-        shown = ", ".join(map(str, names[:_MOST_NAMES]))
+        shown = ", ".join(map(shown_name, names[:_MOST_NAMES]))
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         return f"  {kind:<9} {len(names)}: {shown}{more}"
     assert isinstance(target, NumericTarget)

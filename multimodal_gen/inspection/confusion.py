@@ -23,7 +23,7 @@ from multimodal_gen.inspection.layout import (
     wrap,
 )
 from multimodal_gen.inspection.letters import NO_FONT, fonts, lacks_letters
-from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.rows.cells import cell_text, shown_name
 from multimodal_gen.rows.checks import check_positive
 
 _HEADING = "Counts; colour and the column on the right: share of the true class"
@@ -65,7 +65,7 @@ def plot_confusion(
     words = _HEADING
     if len(drawn) < len(names):
         words = f"The {len(drawn):,} of {len(names):,} classes most often confused. {_HEADING}"
-    names, counts = [names[one] for one in drawn], counts[np.ix_(drawn, drawn)]
+    names, counts = [shown_name(names[one]) for one in drawn], counts[np.ix_(drawn, drawn)]
     share, totals = share[np.ix_(drawn, drawn)], totals[drawn]
     frame = _Frame.around(names, int(counts.max()), words)
     figure = Picture(frame.width, frame.height)

@@ -36,6 +36,12 @@ def truth_of(text: str) -> bool | None:
     return _TRUTHS.get(text.strip().lower()) if len(text) <= _LONGEST_TRUTH else None
 
 
+def shown_name(name: Any) -> str:
+    """A class as people are shown it: in quotes if blanks at its ends would not be seen."""
+    text = str(name)
+    return text if text == text.strip() else repr(text)
+
+
 def cell_text(cell: Any) -> str:
     """The text of a cell, by which labels, groups, strata and ids are compared.
 

@@ -17,7 +17,7 @@ from multimodal_gen.batch.batch_rows import TableRows
 from multimodal_gen.batch.processes.hands import Hand, OpenBatch
 from multimodal_gen.batch.processes.making import Task, noted_step
 from multimodal_gen.batch.processes.messages import readable, receive
-from multimodal_gen.batch.processes.parcels import Parcel, Parcels
+from multimodal_gen.batch.processes.parcels import Parcel, Parcels, what_cannot_be_sent
 from multimodal_gen.batch.processes.regions import Regions, packed
 from multimodal_gen.batch.processes.remote import BrokenPoolError, RemoteBatch
 from multimodal_gen.batch.processes.starting import Starter
@@ -170,10 +170,7 @@ class Crew:
         try:
             return self._parcels.of(assembly)
         except Exception as error:
-            raise BrokenPoolError(
-                "a loader, target or operation cannot be sent to a worker process. "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            raise BrokenPoolError(what_cannot_be_sent(assembly, error)) from error
 
     def _without_rows(self, plan: Plan) -> Plan:
         # The parent works out which rows a batch has, so workers need not know all of them.

@@ -138,6 +138,21 @@ def opened(files: Sequence[int], spans: Sequence[Span]) -> Assembly:
     return assembly
 
 
+def what_cannot_be_sent(assembly: Assembly, error: Exception) -> str:
+    """Describe which part of an assembly cannot be pickled, and why."""
+    parts = [(str(slot), source.loader) for slot, source in assembly.sources.items()]
+    operations = (*assembly.sample_augment, *assembly.batch_augment)
+    for name, part in (*parts, *(("an operation", one) for one in operations)):
+        try:
+            cloudpickle.dumps(part)
+        except Exception as own:
+            error, where = own, f"{name}, {type(part).__name__},"
+            break
+    else:
+        where = "a loader, target or operation"
+    return f"{where} cannot be sent to a worker process. {type(error).__name__}: {error}"
+
+
 def _without_rows(assembly: Assembly) -> Assembly:
     # Rows come with each task, and failures return with each batch.
     slim = copy.copy(assembly)

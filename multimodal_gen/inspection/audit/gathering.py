@@ -38,6 +38,7 @@ from multimodal_gen.inspection.audit.whole_rows import (
     alike_rows,
     contradiction_note,
     contradictory,
+    labels_note,
     usable_rows,
 )
 from multimodal_gen.loaders.base import Loader
@@ -47,6 +48,7 @@ from multimodal_gen.rows.table import cells_of, check_columns
 # From this share of duplicated rows on, duplicates are normal for the table: they get a note, and
 # no finding per row.
 _BY_NATURE, _BY_NATURE_TEXTS, _BY_NATURE_SPELLING = 0.2, 0.05, 0.01
+_OF_SHARED_PICTURES = ("duplicate", "near duplicate", "conflicting labels")
 # So few rows do not show what is normal for the table.
 _FEW_ROWS = 20
 
@@ -213,14 +215,11 @@ class _Gathering:
         found = describe(alike, self.rows.index, self.parts, self.labels, self._label_of, "picture")
         within = [one for one in found if one.kind in ("duplicate", "near duplicate")]
         if len(within) > max(_FEW_ROWS, _BY_NATURE * len(self.rows)):
-            found = [
-                one
-                for one in found
-                if one.kind not in ("duplicate", "near duplicate", "conflicting labels")
+            found = [one for one in found if one.kind not in _OF_SHARED_PICTURES]
+            self.notes += [
+                f"{column}: {len(within):,} rows share their picture with others of their part",
+                *labels_note(column, alike.exact, self.labels, self.rows.index),
             ]
-            self.notes.append(
-                f"{column}: {len(within):,} rows share their picture with another row of their part"
-            )
         self.findings += found
 
     def _look_at_whole_rows(self) -> None:
@@ -263,11 +262,12 @@ class _Gathering:
         for row in np.flatnonzero(idle):
             message = f"{sizes[near[row]]:,} rows have this caption: {words.shortened(texts[row])}"
             self.findings.append(Finding(int(row), column, "repeated caption", message))
+        often = float(((near >= 0) & (sizes[near] > 1)).mean())
         near[idle], exact[idle] = -1, -1
         shared = (near >= 0) & (sizes[near] > 1)
         if self.readers and shared.sum() > max(_FEW_ROWS, _BY_NATURE_TEXTS * len(texts)):
             self.notes.append(
-                f"{column}: {shared.mean():.0%} of the rows share their caption with another row"
+                f"{column}: {often:.0%} of the rows share their caption with another row"
             )
             spelled = words.other_spellings(column, texts, near, exact, self.rows.index)
             if len(spelled) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(texts)):

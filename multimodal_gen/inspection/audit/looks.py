@@ -114,7 +114,8 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
             f"{column}: {len(masks):,} of {len(places):,} pictures "
             f"{by_number(len(masks), 'holds', 'hold')} only levels from 0 to about {brightest} of "
             f"255, like masks of class ids, and {by_number(len(masks), 'is', 'are')} not reported "
-            "as near blank"
+            "as near blank. Masks must not be interpolated when they are resized: "
+            'ImageLoader(interpolation="nearest")'
         ]
     # Modes of Pillow with more than 8 bits begin with I, such as I;16.
     wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]

@@ -92,3 +92,28 @@ def contradiction_note(name: str, contradicting: np.ndarray) -> list[str]:
         "as another row, but another label. A clean table leaves all of them out. If this is "
         "intended, for example because several people rated a picture, ignore 'conflicting labels'"
     ]
+
+
+def labels_note(
+    column: str, exact: np.ndarray, labels: np.ndarray | None, index: pd.Index
+) -> list[str]:
+    """A note on equal pictures whose rows have different labels, where sharing them is usual.
+
+    Args:
+        column: The column of the pictures.
+        exact: `(rows,) int64`, equal for equal pictures; -1 for rows that do not count.
+        labels: `(rows,) int64`, equal for equal labels; -1 for none.
+        index: The table's index.
+    """
+    rows = np.flatnonzero(contradictory(exact, labels))
+    if not len(rows):
+        return []
+    assert labels is not None
+    pictures, count = len(np.unique(exact[rows])), len(np.unique(exact[exact >= 0]))
+    same = rows[exact[rows] == exact[rows[0]]]
+    other = same[labels[same] != labels[rows[0]]][0]
+    first = " and ".join(repr(one) for one in index.take([rows[0], other]).tolist())
+    return [
+        f"{column}: {pictures:,} of {count:,} pictures have rows with different labels, the first "
+        f"at index {first}"
+    ]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.rows.cells import shown_name
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -56,6 +58,6 @@ def judged_classes(
 
     def words(row: int) -> list[str]:
         share = "" if np.isnan(shares[row]) else f" ({shares[row]:.0%})"
-        return [f"{guesses[row]}{share}", f"{truths[row]}"]
+        return [f"{shown_name(guesses[row])}{share}", shown_name(truths[row])]
 
     return Judgement(right, shares, f"{right.sum():,} of {len(truths):,} rows right", words)
