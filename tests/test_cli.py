@@ -348,6 +348,27 @@ def test_predict_keeps_the_rows_and_their_order(
     np.testing.assert_allclose(written["red mug"], expected["red mug"], atol=1e-5)
 
 
+def test_preview_draws_other_rows_for_those_that_cannot_be_loaded(
+    shop: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(shop, dtype=str)
+    table.loc[::3, "caption"] = ""
+    table.loc[1, "image"] = "images/gone.jpg"
+    dirty = shop.with_name("dirty.csv")
+    table.to_csv(dirty, index=False)
+    out = tmp_path / "preview.png"
+    command = ("preview", dirty, "--image", "image", "--caption", "caption", "--out", out)
+    code, printed, _ = call(*command)
+    assert code == 0 and min(size_of(out)) > 500
+    said = " ".join(printed.split())
+    assert "cannot be loaded and are not drawn, the first at index" in said
+    assert "audit` lists all" in said
+    table["image"] = "images/gone.jpg"
+    table.to_csv(dirty, index=False)
+    code, _, printed = call(*command)
+    assert code == 2 and "Cannot load index" in printed
+
+
 def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
     out = tmp_path / "preview.png"
     code, printed, _ = call(

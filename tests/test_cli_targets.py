@@ -393,7 +393,7 @@ def test_the_advice_on_printed_lists_makes_texts_that_can_be_read() -> None:
 
 def test_labels_as_text_need_a_separator_and_empty_texts_do_not_ask_for_one() -> None:
     given = settings(caption=("c",), label=("tags",), target="labels")
-    with pytest.raises(mg.LoadError, match=r"index 1, .*--separator '\|'. Received: 'a, b'"):
+    with pytest.raises(mg.LoadError, match=r"index 1, .*--separator ','. Received: 'a, b'"):
         check_classes(pd.DataFrame({"tags": ["", "a, b"]}), given)
 
 

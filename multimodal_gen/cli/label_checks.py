@@ -56,13 +56,17 @@ def check_text_labels(table: pd.DataFrame, settings: DataSettings) -> None:
         LoadError: If there is one; the message names the row and says what to do.
     """
     (column,) = settings.label
-    for label, cell in zip(table.index, cells_of(table, column), strict=True):
+    cells = cells_of(table, column)
+    for label, cell in zip(table.index, cells, strict=True):
         if isinstance(cell, str) and is_printed(cell, settings.separator):
             raise LoadError(_way_out_of_printed(cell), index=label, column=column)
         if isinstance(cell, str) and cell.strip() and settings.separator is None:
+            # No cell contains a NUL, so this counts the usual separators.
+            found = AbsentSeparator.among(cells, "\0")
+            usual = next(iter(found.counts), "|") if found is not None else "|"
             raise LoadError(
-                "the cell holds labels as text: say what separates them, as in --separator '|'. "
-                f"Received: {cell!r}",
+                f"the cell holds labels as text: say what separates them, as in --separator "
+                f"{usual!r}. Received: {cell!r}",
                 index=label,
                 column=column,
             )

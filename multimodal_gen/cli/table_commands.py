@@ -80,6 +80,10 @@ def audit(
         raise typer.Exit(1)
 
 
+# So often are bad rows left out and others drawn in their place; each time a batch is read.
+_TRIES = 5
+
+
 # As many rows as the picture has places.
 @takes(*PREVIEWED, batch_size=12)
 def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, Any]) -> None:
@@ -92,6 +96,7 @@ def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, 
     settings = DataSettings(**data)
     console = Console()
     with starting(console):
+        from multimodal_gen.batch.failures import leave_out
         from multimodal_gen.cli.data import make_loaders
         from multimodal_gen.cli.parts import read_parts
         from multimodal_gen.inspection import plots
@@ -99,14 +104,29 @@ def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, 
     reporter = ProgressReporter(console)
     parts = read_parts(settings, reporter)
     inputs, target = make_loaders(settings, parts, reporter)
-    sequence = MultimodalSequence(
-        parts.train,
-        inputs,
-        target,
-        batch_size=settings.batch_size,
-        shuffle=True,
-        seed=settings.seed,
-    )
+    same: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "shuffle": True,
+        "seed": settings.seed,
+    }
+    rows = parts.train
+    for _ in range(_TRIES if target is not None else 0):
+        tried = MultimodalSequence(
+            rows, inputs, target, on_error="blank", max_error_rate=1.0, **same
+        )
+        tried[0]
+        bad = tried.failures.drop_duplicates("index")
+        # If all are bad, the first of them is an error below.
+        if bad.empty or len(bad) == len(rows):
+            break
+        first = bad.iloc[0]
+        reporter.say(
+            f"note: {counted(len(bad), 'row')} cannot be loaded and "
+            f"{by_number(len(bad), 'is', 'are')} not drawn, the first at index "
+            f"{first['index']!r}, column {first['column']!r}; `multimodal-gen audit` lists all"
+        )
+        rows = leave_out(rows, bad)
+    sequence = MultimodalSequence(rows, inputs, target, **same)
     figure = plots.show_batch(sequence, rows=3)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)

@@ -167,8 +167,9 @@ def _picture(reader: PictureReader, cell: Any) -> str:
 
 
 def _said(sentence: str) -> str:
+    # Our own sentences, which quote cells in short, are shown whole: their end says what to do.
     # Backticks in messages mark code.
-    return re.sub("`([^`<>]+)`", r"<code>\1</code>", _safe(sentence))
+    return re.sub("`([^`<>]+)`", r"<code>\1</code>", html.escape(sentence))
 
 
 def _safe(value: Any) -> str:
