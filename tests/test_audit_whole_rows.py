@@ -62,7 +62,7 @@ def test_pictures_whose_rows_differ_in_label_are_counted(tmp_path: Path) -> None
     table = shared_pictures(tmp_path)
     report = audited(table, tmp_path)
     assert (
-        "image: 1 of 12 pictures have rows with different labels, the first at index 5 and 25"
+        "image: 1 of 12 pictures has rows with different labels, the first at index 5 and 25"
         in (report.notes)
     )
     # Another picture, and its first rows agree.

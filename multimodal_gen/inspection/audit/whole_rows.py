@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.errors import by_number
 from multimodal_gen.inspection.audit.clusters import Alike
 from multimodal_gen.inspection.audit.findings import UNUSABLE, Finding
 
@@ -114,6 +115,6 @@ def labels_note(
     other = same[labels[same] != labels[rows[0]]][0]
     first = " and ".join(repr(one) for one in index.take([rows[0], other]).tolist())
     return [
-        f"{column}: {pictures:,} of {count:,} pictures have rows with different labels, the first "
-        f"at index {first}"
+        f"{column}: {pictures:,} of {count:,} pictures {by_number(pictures, 'has', 'have')} rows "
+        f"with different labels, the first at index {first}"
     ]
