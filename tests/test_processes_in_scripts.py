@@ -24,8 +24,10 @@ pytestmark = [
 ]
 
 # No `if __name__ == "__main__"`, a class and a lambda of the script, and a global that they need.
+# A shell that runs these tests in the background has them ignore Ctrl-C, which children inherit.
 SCRIPT = """
-import os, sys, tempfile, time
+import os, signal, sys, tempfile, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, pandas as pd, multimodal_gen as mg

@@ -7,8 +7,8 @@ Those on images have the names of Keras's layers, work on uint8 arrays and go in
 `MultimodalSequence(sample_augment=[...], batch_augment=[...])`. Any callable of the same form can
 be added to these lists.
 
-Read `base.py` first, with `parameters.py` for ranges and `together.py`, which moves a picture and
-its mask alike. On one picture: `geometric.py` flips, rotates and shifts, `crop.py` zooms into a
+Read `base.py` first, with `parameters.py` for ranges and `together.py`, which has a picture
+and its mask moved by the same draws. On one picture: `geometric.py` flips, rotates and shifts, `crop.py` zooms into a
 window (both move pixels with `warp.py` or `warp_turbo.py`), `color.py` changes colours with
 `tones.py`, `detail.py` erases or blurs, and `policy.py` draws a few operations from a list.
 `text.py` is for captions, `sample.py` for whole rows, and `batch.py` for whole batches (MixUp,

@@ -1,5 +1,4 @@
-"""The options that select the table, columns and rows, declared once for every command that has
-them.
+"""Gives a command the options that select table, columns and rows, with their defaults.
 
 A command names the options it takes, and gets their values as one mapping, `data`, with the fields
 of `DataSettings`. Options that it does not take have their defaults there.

@@ -1,4 +1,4 @@
-"""The arguments that commands share: their names and help texts."""
+"""The declarations of the command line's options and arguments: name, type and help."""
 
 from __future__ import annotations
 

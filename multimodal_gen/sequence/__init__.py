@@ -4,8 +4,8 @@ Start with `sequence.py`; `arguments.py` checks its arguments, `balancing.py` wa
 are balanced twice, and `description.py` prints it. Then
 read `reader.py`, which Keras calls, `epoch_checks.py`, which runs before each epoch, and
 `read_ahead.py`, which starts the next batches. `input_names.py` and `output_shapes.py` check that a
-model fits the data. `state.py` saves a position, `replay.py` makes one row again, and `resume/`
-continues an interrupted training run. `keras_inside/` holds everything that depends on private
+model fits the data. `state.py` describes a position as JSON, `replay.py` makes one row again, and
+`resume/` writes the position of a training run to disk and continues it. `keras_inside/` holds everything that depends on private
 parts of Keras, such as finding the epoch of a running `fit`. The order of rows in an epoch is made
 in `rows/plan.py`, and the batches in `batch/`. Importing this folder does not import Keras.
 """

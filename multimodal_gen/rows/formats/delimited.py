@@ -2,7 +2,8 @@
 column holds.
 
 Arrow parses, in parallel and with little memory. It tolerates quotes that move or swallow cells, so
-`quoting.py` checks the quotes first, and finds the line if Arrow reports an error.
+`quoting.py` checks the quotes first. If Arrow reports an error, it rejects the first row with too
+many or too few cells, and names its line.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Where cells and rows of a csv or tsv file begin and end, strictly by RFC 4180, which Arrow does
-not check.
+"""Rejects a csv or tsv file, and names the line: a stray quote, or a row with too many or too few
+cells. It follows RFC 4180 strictly, which Arrow does not check.
 
 A cell that begins with a quote must end with one, followed by a separator, a line end or the end of
 the file. Any other quote is part of its cell's text. Nothing here keeps more than a block of the
