@@ -7,10 +7,10 @@ Those on images have the names of Keras's layers, work on uint8 arrays and go in
 `MultimodalSequence(sample_augment=[...], batch_augment=[...])`. Any callable of the same form can
 be added to these lists.
 
-Read `base.py` first, with `parameters.py` for ranges and `together.py`, which has a picture
-and its mask moved by the same draws. On one picture: `geometric.py` flips, rotates and shifts, `crop.py` zooms into a
-window (both move pixels with `warp.py` or `warp_turbo.py`), `color.py` changes colours with
-`tones.py`, `detail.py` erases or blurs, and `policy.py` draws a few operations from a list.
+Read `base.py` first, with `parameters.py` for ranges and `together.py`, which has a picture and its
+mask moved by the same draws. On one picture: `geometric.py` flips, rotates and shifts, `crop.py`
+zooms into a window (both move pixels with `warp.py` or `warp_turbo.py`), `color.py` changes colours
+with `tones.py`, `detail.py` erases or blurs, and `policy.py` draws a few operations from a list.
 `text.py` is for captions, `sample.py` for whole rows, and `batch.py` for whole batches (MixUp,
 CutMix). `checking.py` tests that an operation keeps its contract. `adapter.py` adapts operations of
 other libraries, and `image_data_generator.py` translates Keras's old arguments.

@@ -2,9 +2,9 @@
 
 Read `app.py` first: the commands, and what they print; `table_commands.py` has those that examine a
 table before training. `options.py` declares the options and their help (`option_words.py` has the
-words that some accept, `option_values.py` parses the other values), `arguments.py` gives
-a command those that select table, columns and rows, and `settings.py` holds their values. `parts.py` chooses the
-rows of each part and `data.py` builds the loaders, with `target_choice.py` for --target,
+words that some accept, `option_values.py` parses the other values), `arguments.py` gives a command
+those that select table, columns and rows, and `settings.py` holds their values. `parts.py` chooses
+the rows of each part and `data.py` builds the loaders, with `target_choice.py` for --target,
 `label_checks.py` for the cells of --label, `part_checks.py` for pictures in several parts, and
 `table_notes.py` for warnings about a table. `train.py` is one run (before it, `rehearsal.py` tries
 what `results.py` writes after it); `predict.py` (`bad_rows.py`: rows that it cannot read),
