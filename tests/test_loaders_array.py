@@ -276,6 +276,26 @@ def test_learning_names_the_row_that_is_not_like_the_first(folder: Path) -> None
         mg.ArrayLoader.from_values("x", [None, np.nan])
 
 
+def test_a_file_is_not_blamed_for_a_parser_that_fails_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(folder / "one.npy", np.arange(6, dtype="uint8"))
+    opened = np.lib.format.open_memmap
+    failures = [SystemError("AST constructor recursion depth mismatch (before=45, after=41)")]
+
+    def open_memmap(*arguments: object, **settings: object) -> np.ndarray:
+        if failures:
+            raise failures.pop()
+        return opened(*arguments, **settings)
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", open_memmap)
+    loader = mg.ArrayLoader("x", shape=(6,), dtype="uint8", directory=folder)
+    assert loader.read("one.npy").tolist() == list(range(6))
+    failures += [SystemError("once"), SystemError("twice")]
+    with pytest.raises(mg.LoadError, match="broken: once"):
+        loader.read("one.npy")
+
+
 def test_a_sequence_reads_the_same_batches_from_memory_maps_and_files(folder: Path) -> None:
     values = pictures(4, 6, 7)
     buffer = io.BytesIO()

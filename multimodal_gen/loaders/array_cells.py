@@ -46,12 +46,22 @@ def _from_cell(cell: Any) -> Any:
 
 def _from_file(path: str) -> np.ndarray:
     try:
-        # Refuses pickled objects, whose loading could run any code, and maps the file instead of
-        # reading all of it.
-        return np.lib.format.open_memmap(path, mode="r")
+        try:
+            return _mapped(path)
+        except SystemError:
+            # NumPy parses the header as Python does its code, and CPython 3.11 rarely fails at that
+            # if another thread parses at the same moment ("AST constructor recursion depth
+            # mismatch"). The file is not to blame.
+            return _mapped(path)
     except Exception as error:
         raise LoadError(
             "not a .npy file of numbers (as `np.save` writes), or broken: "
             f"{str(error).rstrip('.')}. Replace the file, or drop the row.",
             path=path,
         ) from error
+
+
+def _mapped(path: str) -> np.ndarray:
+    # Refuses pickled objects, whose loading could run any code, and maps the file instead of
+    # reading all of it.
+    return np.lib.format.open_memmap(path, mode="r")
