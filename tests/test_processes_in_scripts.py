@@ -168,5 +168,6 @@ def test_nothing_is_left_after_many_rounds() -> None:
         gc.collect()
         pool.close()
         assert gone(workers, 0.1)
+    del pool
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= files + 2

@@ -145,6 +145,8 @@ class Crew:
                 self._end(one, BrokenPoolError("the worker processes were closed"))
             self._waiting.clear()
             self._starter.close([hand.child for hand in hands])
+            self._regions.clear()
+            self._parcels = Parcels()
         self._wake.close()
         if self._thread is None:
             self._woken.close()

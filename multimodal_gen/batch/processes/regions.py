@@ -207,5 +207,9 @@ class Regions:
         self.give_back(region)
         return made
 
+    def clear(self) -> None:
+        """Close the files of free regions; those in use are closed when nobody uses them."""
+        self._free.clear()
+
     def __len__(self) -> int:
         return self._count
