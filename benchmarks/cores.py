@@ -27,7 +27,7 @@ from benchmarks.ours import LIMITS, open_sequence
 from benchmarks.peers import open_grain_processes, open_torch
 from benchmarks.report import Report, add_arguments, publish
 from benchmarks.throughput import measure
-from benchmarks.work import Contestant, Source, Work, read_work
+from benchmarks.work import Contestant, Source, Work, add_images, read_work
 from multimodal_gen.batch.threads import available_cores
 
 _OURS = {
@@ -87,14 +87,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = Path(os.environ.get("MULTIMODAL_GEN_DATA", "../shared/data")) / "photos"
-    parser.add_argument(
-        "--images",
-        type=Path,
-        default=data if (data / "data.csv").exists() else None,
-        help="a folder with data.csv, as for benchmarks.throughput",
-    )
-    parser.add_argument("--size", help="as for benchmarks.throughput")
+    add_images(parser)
     parser.add_argument("--rows", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=64)

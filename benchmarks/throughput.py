@@ -31,7 +31,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from benchmarks.ours import LIMITS, OURS
 from benchmarks.peers import PEERS
 from benchmarks.report import Bar, Report, add_arguments, bar_chart, publish
-from benchmarks.work import Contestant, SkippedError, Source, Work, check_batch, read_work
+from benchmarks.work import (
+    Contestant,
+    SkippedError,
+    Source,
+    Work,
+    add_images,
+    check_batch,
+    read_work,
+)
 
 CONTESTANTS = (*OURS, *PEERS, *LIMITS)
 _SECONDS_A_TURN = 0.5
@@ -177,17 +185,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = Path(os.environ.get("MULTIMODAL_GEN_DATA", "../shared/data")) / "photos"
-    parser.add_argument(
-        "--images",
-        type=Path,
-        default=data if (data / "data.csv").exists() else None,
-        help="a folder with data.csv (image, caption[, size]); by default the photos in "
-        "MULTIMODAL_GEN_DATA, or collages made from sample_data where there are none",
-    )
-    parser.add_argument(
-        "--size", help="keep the rows with this word in the column size, where there is one"
-    )
+    add_images(parser)
     parser.add_argument(
         "--rows", type=int, default=2048, help="rows of the table; those of the folder are repeated"
     )

@@ -8,6 +8,7 @@ them.
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -136,6 +137,21 @@ class Contestant:
     about: str
     delivers: str = "batches"
     warm: bool = False
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """The arguments that choose the photos."""
+    data = Path(os.environ.get("MULTIMODAL_GEN_DATA", "../shared/data")) / "photos"
+    parser.add_argument(
+        "--images",
+        type=Path,
+        default=data if (data / "data.csv").exists() else None,
+        help="a folder with data.csv (image, caption[, size]); by default the photos in "
+        "MULTIMODAL_GEN_DATA, or collages made from sample_data where there are none",
+    )
+    parser.add_argument(
+        "--size", help="keep the rows with this word in the column size, where there is one"
+    )
 
 
 def read_work(

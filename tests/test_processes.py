@@ -142,18 +142,18 @@ def test_a_list_of_many_batches_takes_few_files(pool: ProcessPool) -> None:
     assert all(inputs[0].ctypes.data % 64 == 0 for inputs, _ in kept)
     if sys.platform == "linux":
         assert len(os.listdir("/proc/self/fd")) < files + 120
-    assert pool.regions < 120
+    assert pool._crew._regions._count < 120
 
 
 def test_memory_is_used_again(pool: ProcessPool) -> None:
     data = numbers(list(range(400)))
     for _ in data:
         pass
-    before = pool.regions
+    before = pool._crew._regions._count
     for _ in range(3):
         for _ in data:
             pass
-    assert pool.regions <= before + 2
+    assert pool._crew._regions._count <= before + 2
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -339,9 +339,9 @@ def test_a_cancelled_batch_gives_its_memory_back(pool: ProcessPool) -> None:
         batch.cancel()
     assert len(list(data)) == 4
     end = time.monotonic() + 5
-    while pool.open_batches and time.monotonic() < end:
+    while pool._crew._open and time.monotonic() < end:
         time.sleep(0.01)
-    assert not pool.open_batches
+    assert not pool._crew._open
 
 
 def test_workers_forget_a_sequence_that_is_gone(pool: ProcessPool) -> None:
@@ -353,6 +353,6 @@ def test_workers_forget_a_sequence_that_is_gone(pool: ProcessPool) -> None:
         del data
         gc.collect()
     end = time.monotonic() + 5
-    while pool.parcels > 1 and time.monotonic() < end:
+    while len(pool._crew._parcels._by_assembly) > 1 and time.monotonic() < end:
         time.sleep(0.01)
-    assert pool.parcels <= 1
+    assert len(pool._crew._parcels._by_assembly) <= 1

@@ -59,21 +59,6 @@ class Crew:
         self._wake, self._woken = socket.socketpair()
         self._thread: threading.Thread | None = None
 
-    @property
-    def num_regions(self) -> int:
-        """See `ProcessPool.regions`."""
-        return len(self._regions)
-
-    @property
-    def num_open(self) -> int:
-        """See `ProcessPool.open_batches`."""
-        return len(self._open)
-
-    @property
-    def num_parcels(self) -> int:
-        """See `ProcessPool.parcels`."""
-        return len(self._parcels)
-
     def start(
         self, assembly: Assembly, plan: Plan, epoch: int, index: int, length: int | None
     ) -> RemoteBatch | None:

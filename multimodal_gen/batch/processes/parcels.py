@@ -106,9 +106,6 @@ class Parcels:
         self._by_assembly[id(assembly)] = weakref.ref(assembly, gone), parcel
         return parcel
 
-    def __len__(self) -> int:
-        return len(self._by_assembly)
-
     def pop(self, assembly: Assembly) -> Parcel | None:
         """Forget the parcel of an assembly, and return it."""
         return self._by_assembly.pop(id(assembly), (None, None))[1]

@@ -24,7 +24,6 @@ class ProcessPool:
     """
 
     def __init__(self, processes: int, forks: bool | None = None) -> None:
-        self.processes = processes
         self._crew = Crew(processes, sys.platform == "linux" if forks is None else forks)
         # When the pool is collected, and at the latest when Python ends.
         self._close = weakref.finalize(self, self._crew.close)
@@ -33,21 +32,6 @@ class ProcessPool:
     def workers(self) -> list[int]:
         """Ids of the worker processes that are ready."""
         return [one.child.process or 0 for one in self._crew.hands if one.ready]
-
-    @property
-    def regions(self) -> int:
-        """Number of regions of shared memory, in use or free."""
-        return self._crew.num_regions
-
-    @property
-    def open_batches(self) -> int:
-        """Number of batches that are not made yet."""
-        return self._crew.num_open
-
-    @property
-    def parcels(self) -> int:
-        """Number of assemblies that the workers know."""
-        return self._crew.num_parcels
 
     def start(
         self, assembly: Assembly, plan: Plan, epoch: int, index: int, length: int | None = None

@@ -210,6 +210,3 @@ class Regions:
     def clear(self) -> None:
         """Close the files of free regions; those in use are closed when nobody uses them."""
         self._free.clear()
-
-    def __len__(self) -> int:
-        return self._count
