@@ -146,8 +146,12 @@ class Crew:
         if self._thread is not None:
             return
         try:
-            self.hands = [Hand(self._starter.start()) for _ in range(self._count)]
+            for _ in range(self._count):
+                self.hands.append(Hand(self._starter.start()))
         except OSError as error:
+            # Those that were started see that their channel is closed, and end.
+            while self.hands:
+                self.hands.pop().child.channel.close()
             self._broken = f"the system cannot start them: {error}"
             raise BrokenPoolError(self._broken) from error
         self._thread = threading.Thread(target=self._listen, name="multimodal_gen", daemon=True)
