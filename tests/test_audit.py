@@ -362,3 +362,23 @@ def test_a_blank_label_is_missing_and_texts_of_truth_values_are_numbers(tmp_path
     assert result.exit_code == 1, result.output
     problems = pd.read_csv(tmp_path / "out" / "problems.csv")
     assert problems[["index", "column", "kind"]].values.tolist() == [[3, "label", "missing"]]
+
+
+@pytest.mark.parametrize(
+    ("cell", "note"),
+    [
+        ("sku-{}", "label: 40 different classes in 40 rows, like a column of ids: too few rows of"),
+        ("{:012d}", "label: 40 different classes in 40 rows, like a column of ids"),
+        ("['{0}', 'b{0}']", "label: the cells are printed lists, and each list as a whole is one"),
+        ("['b']", "label: the cells are printed lists"),
+    ],
+)
+def test_ids_and_printed_lists_as_labels_are_noted(tmp_path: Path, cell: str, note: str) -> None:
+    labels = [cell.format(row) for row in range(40)]
+    labels[:2] = ["['a']", "['a']"] if cell == "['b']" else labels[:2]
+    table = pd.DataFrame({"caption": [f"word{row} thing" for row in range(40)], "label": labels})
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    columns = ["--caption", "caption", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["audit", str(tmp_path / "shop.csv"), *columns])
+    assert result.exit_code == 0, result.output
+    assert note in " ".join(result.output.split())

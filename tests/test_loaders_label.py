@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import keras
@@ -245,12 +246,37 @@ def test_prices_as_classes_are_an_error_that_says_what_they_are(prices: object) 
         mg.ClassLabel.from_values("price", prices)
 
 
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (
+            [f"sku-{one}" for one in range(60)] + ["sku-0"],
+            "'label' holds 60 different classes in 61 rows, like a column of ids: too few rows of "
+            r"each.*Use a column with repeated classes.*`ClassLabel\('label', names\)`",
+        ),
+        (range(10**18, 10**18 + 25), "holds 25 different classes in 25 rows, like a column of ids"),
+        (
+            ["['a', 'b']", "[]", "['a']"] * 9,
+            r"In 'label' the cells are printed lists.*`table\['label'\].map\(ast.literal_eval\)`, "
+            "and use a MultiLabel",
+        ),
+        (["[1, 0]", "[0, 1]"] * 9, "each list as a whole is one class"),
+    ],
+)
+def test_ids_and_printed_lists_as_classes_are_a_warning_unless_they_are_named(
+    cells: Sequence[object], message: str
+) -> None:
+    with pytest.warns(mg.LabelWarning, match=message):
+        target = mg.ClassLabel.from_values("label", cells)
+    assert mg.ClassLabel("label", target.class_names).class_names == target.class_names
+
+
 def test_numbers_that_are_classes_may_be_named_as_such() -> None:
     assert mg.ClassLabel("stars", [0.5, 1.0, 1.5]).read("1.5") == 2
-    assert mg.ClassLabel.from_values("id", range(300)).class_names[:2] == (0, 1)
+    assert mg.ClassLabel.from_values("id", [*range(300)] * 2).class_names[:2] == (0, 1)
     assert len(mg.ClassLabel.from_values("version", ["1.2.3", "1.2.4"]).class_names) == 2
     # Whole numbers as a program writes them whose column had a gap.
-    assert mg.ClassLabel.from_values("kind", [f"{one}.0" for one in range(30)]).class_names[
+    assert mg.ClassLabel.from_values("kind", [f"{one}.0" for one in [*range(30)] * 2]).class_names[
         9:11
     ] == ("9.0", "10.0")
 

@@ -118,7 +118,10 @@ def test_naughty_strings_go_through_training_saving_and_prediction_whole(
         "caption": mg.TextLoader.from_texts(caption, table[caption]),
         "words": mg.TextLoader.from_texts(caption, table[caption], output_mode="ngrams"),
     }
-    with pytest.warns(mg.LabelWarning, match="look like one: .*they differ only in"):
+    with (
+        pytest.warns(mg.LabelWarning, match="like a column of ids"),
+        pytest.warns(mg.LabelWarning, match="look like one: .*they differ only in"),
+    ):
         target = mg.ClassLabel.from_values(label, table[label].tolist())
     assert sorted(target.class_names) == sorted(strings)
     data = mg.MultimodalSequence(

@@ -16,6 +16,7 @@ from PIL import Image
 import multimodal_gen as mg
 from multimodal_gen.cli.part_checks import warn_of_leakage
 from multimodal_gen.rows.leakage import picture_columns, warn_of_shared_pictures
+from multimodal_gen.rows.splitting import RareClassWarning
 
 SHARES = (0.7, 0.1, 0.2)
 few_rows = pytest.mark.filterwarnings("ignore:.* ha(s|ve) too few rows for every part")
@@ -134,6 +135,20 @@ def test_classes_that_not_even_the_largest_part_has_are_counted_with_the_way_out
     message = r"4 are absent from the largest part too.*`ClassLabel.from_values\('label', table\)`"
     with pytest.warns(UserWarning, match=message):
         mg.split_table(classes_of([1] * 15 + [5]), SHARES, stratify="label")
+
+
+@pytest.mark.parametrize("cell", ["sku-{}", "{:05d}", "['{}']"])
+def test_the_warning_on_ids_as_classes_does_not_advise_to_drop_all_rows(cell: str) -> None:
+    table = pd.DataFrame({"label": [cell.format(row) for row in range(120)]})
+    message = r"120 of the 120 classes.* and 110 more\. Is 'label' the right column\? It is like a"
+    with pytest.warns(RareClassWarning, match=message) as warned:
+        mg.split_table(table, SHARES, stratify="label")
+    assert "split without `stratify`" in str(warned[0].message)
+    assert "Drop" not in str(warned[0].message) and "from_values" not in str(warned[0].message)
+    # Here dropping would leave a single class.
+    with pytest.warns(RareClassWarning, match="write one class such as 'other'") as warned:
+        mg.split_table(classes_of([2] * 15 + [50]), SHARES, stratify="label")
+    assert "Drop" not in str(warned[0].message)
 
 
 def test_numbers_as_classes_are_taken_for_what_they_may_be() -> None:

@@ -16,9 +16,11 @@ from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import LoadError, TableError, shown
 from multimodal_gen.loaders.targets.label_cells import is_printed, split_labels
 from multimodal_gen.loaders.targets.label_learning import AbsentSeparator
-from multimodal_gen.loaders.targets.names import hold_amounts, nearly_all_differ
+from multimodal_gen.loaders.targets.names import hold_amounts
+from multimodal_gen.loaders.targets.unlikely import printed_lists_note
 from multimodal_gen.loaders.targets.variants import Variants
 from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
+from multimodal_gen.rows.checks import nearly_all_differ
 from multimodal_gen.rows.table import cells_of
 
 # More different whole numbers than _MANY_NUMBERS are noted in a column of classes; with fewer than
@@ -95,13 +97,7 @@ def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
     if not numbers or None in numbers:
         _refuse_amounts([cell for cell in different if isinstance(cell, str)], cells, column)
         _refuse_ids(len(different), len(cells), column)
-        printed = [isinstance(cell, str) and is_printed(cell, None) for cell in different]
-        if printed and all(printed):
-            return [
-                f"{column}: the cells are printed lists, and each list as a whole is one class; "
-                "--target labels predicts the labels in it"
-            ]
-        return []
+        return printed_lists_note(column, different)
     count = len(numbers)
     fractions = any(not one.is_integer() for one in numbers if one is not None)
     if count > _MANY_NUMBERS and (fractions or count * _FEWEST_ROWS > len(table)):

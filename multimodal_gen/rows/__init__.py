@@ -7,5 +7,5 @@ text it holds, `cell_numbers.py` which number, and `number_advice.py` what to do
 one. `splitting.py` divides rows into parts (`split_rows.py`, `split_groups.py`), and `leakage.py`
 finds pictures that are in several parts. `sampling.py` says how often each row comes. `plan.py`
 makes the order of an epoch: which rows go into which batch, with which random streams. `checks.py`
-has argument checks that many functions share.
+has argument checks that many functions share, and says whether a column looks like ids.
 """

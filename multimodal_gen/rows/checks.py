@@ -1,5 +1,5 @@
 """Argument checks that many functions share: positive integers, choices, switches, seeds, and
-columns that are named once.
+columns that are named once; and whether a column looks like ids.
 """
 
 from __future__ import annotations
@@ -9,6 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+# From this many different cells on, and if this share of rows has one of its own, a column is
+# probably one of ids.
+_MANY, _NEARLY_ALL = 20, 0.9
+
+
+def nearly_all_differ(different: int, rows: int) -> bool:
+    """Whether a column has nearly as many different cells as rows, as a column of ids does."""
+    return different >= _MANY and different > _NEARLY_ALL * rows
 
 
 def check_switches(**switches: Any) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from multimodal_gen.errors import TableError, by_number
 from multimodal_gen.rows.cells import cell_text, column_texts, is_blank
-from multimodal_gen.rows.checks import check_seed
+from multimodal_gen.rows.checks import check_seed, nearly_all_differ
 from multimodal_gen.rows.leakage import picture_columns, warn_of_shared_pictures
 from multimodal_gen.rows.split_groups import split_groups
 from multimodal_gen.rows.split_rows import split_rows
@@ -22,6 +22,8 @@ from multimodal_gen.rows.table import check_columns
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 # Different numbers from which on a column may hold measurements and not classes.
 _MANY = 20
+# Classes that a warning names.
+_MOST_NAMES = 10
 
 
 class RareClassWarning(UserWarning):
@@ -177,10 +179,18 @@ def _warn_of_rare_classes(
     if not rare:
         return
     unknown = int((counts[:, shares.argmax()] == 0).sum())
+    # Where they are most classes, dropping them would leave hardly a row.
     advice = "Drop them or collect more rows."
-    if unknown:
+    if 2 * len(rare) > len(class_names):
+        advice = "Collect more rows, or write one class such as 'other' for all of them."
+    if nearly_all_differ(len(class_names), len(part)):
         advice = (
-            f"{unknown} {by_number(unknown, 'is', 'are')} absent from the largest part too, "
+            f"Is {stratify!r} the right column? It is like a column of ids, which has no classes "
+            "to share out: split without `stratify`."
+        )
+    elif unknown:
+        advice = (
+            f"{unknown:,} {by_number(unknown, 'is', 'are')} absent from the largest part too, "
             f"so a target must learn the classes from the whole table: "
             f"`ClassLabel.from_values({stratify!r}, table)`. {advice}"
         )
@@ -188,10 +198,12 @@ def _warn_of_rare_classes(
         advice += (
             f" If {stratify!r} holds numbers to predict, not classes, split without `stratify`."
         )
+    more = f" and {len(rare) - _MOST_NAMES:,} more" if len(rare) > _MOST_NAMES else ""
     warnings.warn(
-        f"{len(rare)} of the {len(class_names)} classes in {stratify!r} "
+        f"{len(rare):,} of the {len(class_names):,} classes in {stratify!r} "
         f"{by_number(len(rare), 'has', 'have')} too few rows for every part, and "
-        f"{by_number(len(rare), 'is', 'are')} absent from some: {', '.join(rare[:10])}. {advice}",
+        f"{by_number(len(rare), 'is', 'are')} absent from some: {', '.join(rare[:_MOST_NAMES])}"
+        f"{more}. {advice}",
         RareClassWarning,
         stacklevel=3,
     )

@@ -16,6 +16,7 @@ from multimodal_gen.inspection.audit.reading import in_words, name_of
 from multimodal_gen.inspection.audit.texts import normalised
 from multimodal_gen.loaders.cell_errors import read_at
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.unlikely import ids_in_words, printed_lists_note
 from multimodal_gen.loaders.targets.variants import Variants
 from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
 from multimodal_gen.rows.table import cells_of
@@ -63,8 +64,24 @@ def read_labels(
 
 
 def class_notes(table: pd.DataFrame, target: Target) -> list[str]:
-    """How even the classes are, and which of them look like one, in words."""
-    return [*balance_note(table, target), *variants_note(table, target)]
+    """How even the classes are, which of them look like one, and whether they look like ids or
+    printed lists, in words.
+    """
+    return [
+        *balance_note(table, target),
+        *variants_note(table, target),
+        *_unlikely_notes(table, target),
+    ]
+
+
+def _unlikely_notes(table: pd.DataFrame, target: Target) -> list[str]:
+    if not target.one_class or not isinstance(target.column, str):
+        return []
+    column = name_of(target)
+    texts = [text for text in class_texts(target, table) if text is not None]
+    ids = ids_in_words(len(set(texts)), len(texts))
+    notes = [] if ids is None else [f"{column}: {ids}; is it the column to predict?"]
+    return [*notes, *printed_lists_note(column, target.class_names)]
 
 
 def balance_note(table: pd.DataFrame, target: Target) -> list[str]:

@@ -5,7 +5,8 @@ Read `base.py` first, with `checking.py`, which proves that a target keeps its c
 and works out `class_weight="balanced"`. Then there is one file per target: `class_label.py`,
 `multi_label.py` (`label_cells.py` parses cells of several labels, `label_learning.py` learns from
 them), `numbers.py`, `inputs.py` (the input itself), and `masked_tokens.py`. What classes have in
-common is in `names.py`, `known_classes.py` (which class a cell is) and `variants.py` (which warns
-of classes that look like one). `losses.py` has losses and metrics that Keras lacks; it imports
-Keras, and targets import it only when asked for their loss.
+common is in `names.py`, `known_classes.py` (which class a cell is), `variants.py` (which warns of
+classes that look like one) and `unlikely.py` (of ids and printed lists as classes). `losses.py` has
+losses and metrics that Keras lacks; it imports Keras, and targets import it only when asked for
+their loss.
 """

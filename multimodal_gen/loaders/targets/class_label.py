@@ -24,6 +24,7 @@ from multimodal_gen.loaders.targets.names import (
     sorted_names,
     unknown_label,
 )
+from multimodal_gen.loaders.targets.unlikely import warn_of_unlikely_classes
 from multimodal_gen.loaders.targets.variants import Variants, warn_of_variants
 from multimodal_gen.rows.cells import cell_text, column_texts, is_blank
 from multimodal_gen.rows.checks import check_choice
@@ -94,7 +95,9 @@ class ClassLabel(Target):
 
         Warns:
             LabelWarning: If classes differ only in blanks, in upper and lower case or in the
-                Unicode form of a letter, such as "Cat" and "cat ". They stay separate.
+                Unicode form of a letter, such as "Cat" and "cat ". They stay separate. Also if
+                nearly every row has a class of its own, as with ids, or all classes are printed
+                lists such as "['red', 'mug']".
         """
         series = _labels(column, values)
         names = sorted_names(different_cells(series), column)
@@ -110,6 +113,7 @@ class ClassLabel(Target):
             # Rows are counted only for the warning, as that takes longer than finding the classes.
             rows = Counter(column_texts(series).tolist())
             warn_of_variants(column, rows, f"ClassLabel({column!r}, names)")
+        warn_of_unlikely_classes(column, names, len(series))
         return cls(column, names, label_mode=label_mode)
 
     def read(self, cell: Any) -> np.ndarray:

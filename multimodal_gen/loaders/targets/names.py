@@ -32,8 +32,6 @@ _MOST_UNITS = 3
 _WHOLE = re.compile(r"[-+]?\d+([.,]0*)?")
 # With this many different numbers, a column is more likely measured than classes.
 _MANY = 20
-# If this share of rows has a class of its own, the column is probably one of ids.
-_NEARLY_ALL = 0.9
 
 
 def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int) -> tuple[Any, ...]:
@@ -125,11 +123,6 @@ def hold_amounts(texts: Sequence[str]) -> bool:
     units = {((one[1] or "").strip(), (one[2] or "").strip()) for one in found if one is not None}
     commas = any("," in text for text in texts)
     return len(units) <= _MOST_UNITS and (commas or units != {("", "")})
-
-
-def nearly_all_differ(classes: int, rows: int) -> bool:
-    """Whether there are nearly as many classes as rows, so that most classes have a single row."""
-    return classes >= _MANY and classes > _NEARLY_ALL * rows
 
 
 def refuse_numbers(names: Sequence[Any], rows: int, column: str) -> None:
