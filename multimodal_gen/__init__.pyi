@@ -24,6 +24,7 @@ from multimodal_gen.inspection.profiling import Profile as Profile
 from multimodal_gen.inspection.profiling import profile as profile
 from multimodal_gen.loaders.arrays import ArrayLoader as ArrayLoader
 from multimodal_gen.loaders.base import Loader as Loader
+from multimodal_gen.loaders.categories import CategoryLoader as CategoryLoader
 from multimodal_gen.loaders.checking import check_loader as check_loader
 from multimodal_gen.loaders.image.loader import ImageLoader as ImageLoader
 from multimodal_gen.loaders.image.normalization import (

@@ -16,6 +16,10 @@ from typing import Any
 
 import numpy as np
 
+# The first ids of kind "category": of a missing cell, of a value that no training row had, and of
+# values that only few had. The categories come after them.
+MISSING, UNSEEN, RARE = 0, 1, 2
+
 
 @dataclass(frozen=True)
 class ArraySpec:
@@ -26,8 +30,8 @@ class ArraySpec:
         dtype: A NumPy dtype name, for example `"uint8"`.
         kind: What the array means; selects the default branch of a model: `"image"` (height, width,
             channels), `"tokens"` (length,) ids with 0 as padding, `"ngrams"` (length, 2) ids and
-            weights, `"vector"` numbers. Any other word is allowed; such an input has no default
-            branch.
+            weights, `"category"` (1,) an id, `"vector"` numbers. Any other word is allowed; such an
+            input has no default branch.
         vocabulary_size: For kinds made of ids: how many different ids there are, including 0.
     """
 

@@ -205,7 +205,7 @@ def test_no_row_is_its_own_partner() -> None:
         (lambda: CutMix()(only("price"), rng()), "CutMix needs an input of kind 'image'"),
         (
             lambda: MixUp()(only("ids"), rng()),
-            "can mix pictures, captions and float32 numbers. Received: input 'ids'",
+            "can mix pictures, captions, categories and float32 numbers. Received: input 'ids'",
         ),
     ],
 )

@@ -1,8 +1,8 @@
 """Random operations on a whole batch with its targets: MixUp and CutMix, for any number of inputs.
 
 They go into `MultimodalSequence(batch_augment=[...])` and act only in training. What happens to an
-input depends on its kind: pictures and numbers are blended; one of two captions is kept, or both
-are joined.
+input depends on its kind: pictures and numbers are blended; one of two categories is kept; one of
+two captions is kept, or both are joined.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ class _Mix(BatchAugmentation):
                 )
             elif spec.kind in ("tokens", "ngrams"):
                 inputs[name] = self._texts(own, other, weights, spec.kind)
+            elif spec.kind == "category":
+                inputs[name] = _heavier(own, other, weights)
             elif spec.kind == "presence":
                 # `_pair` gave both rows the array that one of them has, so the mixture has the
                 # input.
@@ -96,8 +98,9 @@ class _Mix(BatchAugmentation):
                 inputs[name] = _blend(own, other, weights)
             else:
                 raise ValueError(
-                    f"{type(self).__name__} can mix pictures, captions and float32 numbers. "
-                    f"Received: input {name!r} of kind {spec.kind!r} and dtype {spec.dtype}"
+                    f"{type(self).__name__} can mix pictures, captions, categories and float32 "
+                    f"numbers. Received: input {name!r} of kind {spec.kind!r} and dtype "
+                    f"{spec.dtype}"
                 )
         if batch.target is None:
             raise ValueError(
@@ -138,13 +141,16 @@ class _Mix(BatchAugmentation):
         self, own: np.ndarray, other: np.ndarray, weights: np.ndarray, kind: str
     ) -> np.ndarray:
         if self.text == "heavier":
-            # Ids are names of words: the mean of two ids is an unrelated word.
-            heavier = weights >= 0.5
-            return np.where(heavier.reshape(-1, *[1] * (own.ndim - 1)), own, other)
+            return _heavier(own, other, weights)
         join = _join_tokens if kind == "tokens" else _join_ngrams
         return np.stack(
             [join(one, two, weight) for one, two, weight in zip(own, other, weights, strict=True)]
         )
+
+
+def _heavier(own: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    # Ids are names of words or categories: the mean of two ids is an unrelated one.
+    return np.where((weights >= 0.5).reshape(-1, *[1] * (own.ndim - 1)), own, other)
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ class MixUp(_Mix):
     The share is drawn from Beta(alpha, alpha) for each row (Zhang et al., "mixup", 2018). Targets
     must be float32: one-hot, multi-label or numbers. Sample weights are blended in the same way. If
     only one of the two rows has an input (`missing="blank"`), it is taken from that row unchanged,
-    instead of fading it towards nothing.
+    instead of fading it towards nothing. A category is that of the row with the larger share.
 
     Args:
         alpha: Positive; the smaller it is, the closer most rows stay to one of the two.

@@ -1,18 +1,20 @@
 """Loaders: one cell of a table in, one array out; one file or folder per modality.
 
-Read `base.py` first, then `numbers.py`, the file to copy for a new modality, and `checking.py` with
-`proofs.py`, which prove that a loader keeps the contract. `image/` reads pictures, `text/` captions
-(and pads them), `arrays.py` arrays (`array_cells.py`: what their cells may hold); `targets/` holds
-what a model learns. They share `learning.py` (training values in any form), `moments.py` (their
-means) and `scaling.py` (logarithms and quantiles of numbers), `drawing.py` (what people are shown),
-`files.py` (opens files and URLs, within limits; `missing_files.py` suggests a fix if there is no
-file), `vary_with.py` (the argument for pictures that vary together), `cell_errors.py` (errors with
-row, column and path), `reading.py` (reads many cells and collects their errors; batches are read in
-`batch/`) and `stages.py` (clocks for the steps from a cell to a batch).
+Read `base.py` first, then `categories.py`, the file to copy for a new modality, and `checking.py`
+with `proofs.py`, which prove that a loader keeps the contract. `image/` reads pictures, `text/`
+captions (and pads them), `numbers.py` numbers, `arrays.py` arrays (`array_cells.py`: what their
+cells may hold); `targets/` holds what a model learns. They share `learning.py` (training values in
+any form), `moments.py` (their means) and `scaling.py` (logarithms and quantiles of numbers),
+`drawing.py` (what people are shown), `files.py` (opens files and URLs, within limits;
+`missing_files.py` suggests a fix if there is no file), `vary_with.py` (the argument for pictures
+that vary together), `cell_errors.py` (errors with row, column and path), `reading.py` (reads many
+cells and collects their errors; batches are read in `batch/`) and `stages.py` (clocks for the steps
+from a cell to a batch).
 """
 
 from multimodal_gen.loaders.arrays import ArrayLoader
 from multimodal_gen.loaders.base import ArraySpec, Loader
+from multimodal_gen.loaders.categories import CategoryLoader
 from multimodal_gen.loaders.checking import check_loader
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.image.normalization import (
@@ -38,6 +40,7 @@ from multimodal_gen.loaders.text.tokens import TokenEncoder
 __all__ = [
     "ArrayLoader",
     "ArraySpec",
+    "CategoryLoader",
     "ClassLabel",
     "FeaturewiseNormalization",
     "ImageLoader",

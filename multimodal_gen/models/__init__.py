@@ -4,7 +4,7 @@ This folder knows only `ArraySpec`s and what a target says about its outputs, no
 imports Keras.
 
 Read `classifier.py` first. It builds a whole model: a branch per input (`branch.py`, `branches.py`,
-`image_branches.py`, `branch_checks.py`) with a few layers of our own (`layers.py`,
+`image_branches.py`, `categories.py`, `branch_checks.py`) with a few layers of our own (`layers.py`,
 `token_layers.py`, `absence.py`), a fusion (`fusion.py`, `matching.py`), an output per target
 (`outputs.py`) and auxiliary losses (`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it,
 `calibration.py` weighs its heads afterwards, and `exporting.py` knows what an export needs.
@@ -20,6 +20,7 @@ from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.branches import (
     BackboneBranch,
     Branch,
+    CategoryBranch,
     Encoding,
     ImageBranch,
     NgramBranch,
@@ -35,6 +36,7 @@ from multimodal_gen.models.recipe import KeepBest, branches_for, epochs_for, fit
 __all__ = [
     "BackboneBranch",
     "Branch",
+    "CategoryBranch",
     "Concat",
     "Encoding",
     "Fusion",

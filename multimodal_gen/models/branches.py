@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from keras import layers
 
 from multimodal_gen.models.branch import Branch, Encoding, require_kind
+from multimodal_gen.models.categories import CategoryBranch
 from multimodal_gen.models.image_branches import BackboneBranch, ImageBranch
 from multimodal_gen.models.layers import NgramSum
 from multimodal_gen.models.token_layers import AddPositions, MaskedMean
@@ -17,6 +18,7 @@ from multimodal_gen.spec import ArraySpec
 __all__ = [
     "BackboneBranch",
     "Branch",
+    "CategoryBranch",
     "Encoding",
     "ImageBranch",
     "NgramBranch",
@@ -161,6 +163,8 @@ def default_branch(name: str, spec: ArraySpec) -> Branch:
             return TokenBranch()
         case "ngrams":
             return NgramBranch()
+        case "category":
+            return CategoryBranch()
         case "vector":
             return VectorBranch()
     raise ValueError(
