@@ -15,7 +15,7 @@ from PIL import Image
 
 import multimodal_gen as mg
 from multimodal_gen.loaders.image import resizing as fitting
-from multimodal_gen.loaders.image.limits import check_jpeg, plain_jpeg
+from multimodal_gen.loaders.image.limits import check_jpeg, jpeg_header
 from multimodal_gen.loaders.image.quiet import quiet
 
 
@@ -360,8 +360,10 @@ def test_a_lossless_jpeg_file_is_decoded_in_full(
 
 def test_headers_of_unusual_kinds_are_told_from_plain_ones(picture: Image.Image) -> None:
     content = content_of(picture, "JPEG")
-    assert plain_jpeg(content) == (True, False)
-    assert plain_jpeg(content_of(picture, "JPEG", progressive=True)) == (True, False)
+    assert jpeg_header(content) == (90, 60, 3, False, True)
+    assert jpeg_header(content_of(picture.convert("L"), "JPEG")) == (90, 60, 1, False, True)
+    assert jpeg_header(content_of(picture.convert("CMYK"), "JPEG")) == (90, 60, 4, False, True)
+    assert jpeg_header(content_of(picture, "JPEG", progressive=True)) == (90, 60, 3, False, False)
     frame = content.index(b"\xff\xc0")
     for changed in (
         content[:frame] + b"\xff\xc9" + content[frame + 2 :],  # arithmetic coding
@@ -372,7 +374,7 @@ def test_headers_of_unusual_kinds_are_told_from_plain_ones(picture: Image.Image)
         content[:100],
         b"",
     ):
-        assert not plain_jpeg(changed)[0]
+        assert jpeg_header(changed) is None
 
 
 @pytest.mark.parametrize("filling", [b"\xff", b"\xff" * 5])

@@ -46,6 +46,19 @@ def test_turbo_gives_nearly_what_pillow_gives(image_size: tuple[int, int], color
     assert difference(*both(jpeg(picture()), image_size=image_size, color_mode=color_mode)) < 2
 
 
+@pytest.mark.parametrize("color_mode", ["rgb", "grayscale"])
+def test_a_picture_is_not_changed_by_those_decoded_after_it(color_mode: str) -> None:
+    loader = mg.ImageLoader("image", decoder="turbo", image_size=(90, 120), color_mode=color_mode)
+    sizes = ((375, 500), (180, 240), (200, 500), (375, 290), (1000, 1100), (96, 130))
+    cells = [jpeg(picture(*size)) for size in sizes]
+    first = [loader.read(cell) for cell in cells]
+    kept = [array.copy() for array in first]
+    for cell in reversed(cells):
+        loader.read(cell)
+    for array, copy in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
 @pytest.mark.parametrize("fit", ["crop_to_aspect_ratio", "pad_to_aspect_ratio"])
 @pytest.mark.parametrize("size", [(375, 500), (500, 375), (100, 900)])
 def test_cropping_and_padding_are_pillows(size: tuple[int, int], fit: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -70,6 +71,18 @@ def test_random_streams_differ_by_seed_epoch_row_and_column_and_repeat_otherwise
     ]
     assert len(set(draws)) == len(draws)
     assert plan.rng(0, 1, "image").random() == draws[2]
+
+
+def test_a_stream_is_philox_with_key_and_counter_and_spawns_the_same_streams_again() -> None:
+    for seed, epoch, position in ((0, 0, 0), (2**64 - 1, 2**40, 10**9)):
+        stream = Plan(2, 1, seed=seed).rng(epoch, position, "image")
+        key, counter = seed + (zlib.crc32(b"image") << 64), (position << 64) + (epoch << 128)
+        plain = np.random.Generator(np.random.Philox(key=key, counter=counter))
+        np.testing.assert_array_equal(stream.random(9), plain.random(9))
+    first, again, other = (Plan(2, 1, seed=seed).rng(0, 1, "image") for seed in (1, 1, 2))
+    spawned = [one.random() for one in [*first.spawn(2), *first.spawn(1)]]
+    assert spawned == [one.random() for one in pickle.loads(pickle.dumps(again)).spawn(3)]
+    assert len({*spawned, *(one.random() for one in other.spawn(3))}) == 6
 
 
 def test_neighbouring_streams_do_not_overlap_or_correlate() -> None:

@@ -18,6 +18,9 @@ from typing import Any
 # Long enough to outlive the pause between two batches, short enough to leave no thread behind.
 _SECONDS_IDLE = 0.5
 _SECONDS_AT_EXIT = 2.0
+# On 16 cores, 16 threads decode no faster than 8, as each waits longer for the interpreter's lock:
+# 0.9 of the rate with libjpeg-turbo, 0.8 with Pillow.
+_MOST = 8
 _POOLS: dict[tuple[int, int], WorkerPool] = {}
 _POOLS_LOCK = threading.Lock()
 
@@ -37,6 +40,13 @@ def pool_of(threads: int) -> WorkerPool:
 def available_cores() -> int:
     """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """Return the number of threads that read cells, if the user does not say: one per core, up to
+    8.
+    """
+    return min(available_cores(), _MOST)
 
 
 class WorkerPool:

@@ -56,7 +56,7 @@ def audit_from_settings(
         group_column: A column to add to that table: a number shared by rows with the same or
             similar content; or None.
         ignore: Kinds that are not problems.
-        threads: Threads that read; by default one per core.
+        threads: Threads that read; by default one per core, up to 8.
         reporter: Gets the reports.
     """
     _check_files(settings, out, drop, group_column)

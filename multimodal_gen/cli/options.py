@@ -214,7 +214,10 @@ CacheLimit = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", min=1, metavar="N", help="Threads that read and decode. Default: one per core."
+        "--threads",
+        min=1,
+        metavar="N",
+        help="Threads that read and decode. Default: one per core, up to 8.",
     ),
 ]
 Ignore = Annotated[

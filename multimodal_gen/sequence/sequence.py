@@ -21,7 +21,7 @@ from multimodal_gen.batch.assembly import Assembly, Reading, columns_read
 from multimodal_gen.batch.buckets import learn_buckets
 from multimodal_gen.batch.cache import ArrayCache
 from multimodal_gen.batch.processes.choice import choose
-from multimodal_gen.batch.threads import available_cores
+from multimodal_gen.batch.threads import available_cores, default_threads
 from multimodal_gen.batch.weights import Weights, weights_by_class, weights_by_column
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
@@ -100,7 +100,7 @@ class MultimodalSequence(BatchReader):
         inputs_as: "list" or "tuple", in the order of `inputs`; "dict" by input name; or "array" for
             the array of a single input, as a `keras.Sequential` needs. On tensorflow, Keras gets a
             tuple instead of a list, because it does not accept lists from a dataset there.
-        threads: Threads that decode; by default one per core.
+        threads: Threads that decode; by default one per core, up to 8.
         processes: Worker processes that make batches, the same bytes; 0 for threads. By default one
             per core, or 0 if there are fewer than 4 cores or 2,000 rows, a `cache`, or no pictures;
             `print(sequence)` says which, and why.
@@ -176,7 +176,7 @@ class MultimodalSequence(BatchReader):
             tuple(batch_augment),
             augmenting=augmenting,
             inputs_as=inputs_as,
-            reading=Reading(threads or available_cores(), read_timeout),
+            reading=Reading(threads or default_threads(), read_timeout),
             on_error=on_error,
             max_error_rate=max_error_rate,
             buckets=buckets,

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.batch.cache import ArrayCache, LoaderCache
-from multimodal_gen.batch.threads import available_cores
+from multimodal_gen.batch.threads import default_threads
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.reading import map_chunks, read_rows
@@ -58,7 +58,7 @@ def fill_cache(
         table: The rows.
         loaders: Inputs and targets; those not worth caching are ignored.
         cache: The cache to fill.
-        threads: Threads that decode; by default one per core.
+        threads: Threads that decode; by default one per core, up to 8.
         progress: Called once per finished row.
     """
     loaders = list(loaders)
@@ -72,7 +72,7 @@ def fill_cache(
     errors: list[LoadError] = []
     try:
         chunks = map_chunks(
-            partial(_fill_all, caches), parts, threads or available_cores(), "filling"
+            partial(_fill_all, caches), parts, threads or default_threads(), "filling"
         )
         for rows, new in chunks:
             errors += new[: _MOST_ERRORS - len(errors)]

@@ -11,7 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from multimodal_gen.batch.cache.keys import settings_of
-from multimodal_gen.batch.threads import available_cores
+from multimodal_gen.batch.threads import default_threads
 from multimodal_gen.inspection.audit import texts as words
 from multimodal_gen.inspection.audit.clusters import (
     Alike,
@@ -85,7 +85,7 @@ def audit(
         ignore: Kinds that are not problems here.
         state: A file that keeps the results for each picture, about 3 kB, so that a stopped audit
             resumes from there. Pictures that have changed since are examined again.
-        threads: Threads that read; by default one per core.
+        threads: Threads that read; by default one per core, up to 8.
         progress: Called with the number of cells just done, from several threads; by default shows
             a progress bar.
 
@@ -112,7 +112,7 @@ def audit(
     ]
     settings = json.dumps([settings_of(reader.small) for reader in readers])
     kept = Records(state, settings)
-    threads = threads or available_cores()
+    threads = threads or default_threads()
     with tqdm(
         total=len(rows) * len(every), desc="audit", unit="cell", disable=progress is not None
     ) as bar:

@@ -19,7 +19,7 @@ from multimodal_gen.errors import LoadError
 from multimodal_gen.inspection.audit.endings import ends_early
 from multimodal_gen.inspection.audit.records import DETAIL, RECORD
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.image.limits import open_image, plain_jpeg
+from multimodal_gen.loaders.image.limits import jpeg_header, open_image
 from multimodal_gen.loaders.image.quiet import quiet
 
 _SIDE = 64
@@ -233,7 +233,7 @@ def _small(pixels: np.ndarray) -> Image.Image:
 def _complaint(content: bytes) -> str | None:
     # Pillow decodes damaged JPEG data without any message; libjpeg-turbo reports the damage, if it
     # is installed.
-    if content[:3] != b"\xff\xd8\xff" or not plain_jpeg(content)[0]:
+    if content[:3] != b"\xff\xd8\xff" or not jpeg_header(content):
         return None
     try:
         import simplejpeg

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -25,6 +26,8 @@ _IN_PYTHON = 64
 # Each scan of a progressive JPEG file goes over all pixels; encoders make about ten, and all of it
 # is kept in memory.
 _SEVERAL_SCANS, _SCANS_A_PASS = 2, 4
+# Bytes of a JPEG frame header that are read: bits, height, width, number of components.
+_FRAME = 6
 # For these Pillow runs another program, which executes what the file contains.
 _PROGRAMS = ("EPS",)
 # The formats that hold whole pictures of other formats, and how headers of those begin: height and
@@ -59,7 +62,9 @@ def check_pixels(width: int, height: int, max_pixels: int, times: int = 1, why: 
         )
 
 
-def check_jpeg(content: bytes, width: int, height: int, max_pixels: int) -> None:
+def check_jpeg(
+    content: bytes, width: int, height: int, max_pixels: int, header: JpegHeader | None = None
+) -> None:
     """Refuse a JPEG file that is too large or has too many scans for its size.
 
     Args:
@@ -67,50 +72,50 @@ def check_jpeg(content: bytes, width: int, height: int, max_pixels: int) -> None
         width: In pixels.
         height: In pixels.
         max_pixels: The limit for a file of a single scan.
+        header: Its header, if that has been read.
 
     Raises:
         LoadError: If it has more pixels than it may.
     """
+    header = header or jpeg_header(content)
     # The marker of a scan cannot occur in compressed pixels, but previews inside the file have
     # scans too.
-    scans = 1 if _in_one_scan(content) else content.count(b"\xff\xda")
+    scans = 1 if header and header.in_one_scan else content.count(b"\xff\xda")
     # A small file of many scans can keep a decoder busy for long.
     times = 1 if scans < 2 else max(_SEVERAL_SCANS, scans // _SCANS_A_PASS)
     check_pixels(width, height, max_pixels, times, f"a JPEG file of {scans} scans")
 
 
-def _in_one_scan(content: bytes) -> bool:
-    # Whether the decoder stops after the first scan, because that has all components and is not
-    # progressive. The headers tell this, so the file need not be searched for further scans.
-    place, components = 2, None
-    while place + 10 < len(content) and content[place] == 0xFF:
-        marker = content[place + 1]
-        if marker in (0xC0, 0xC1):
-            components = content[place + 9]
-        elif marker == 0xDA:
-            return components == content[place + 4]
-        elif 0xC2 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return False
-        elif marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
-            # These markers have no length; taking the next bytes for one would skip past the
-            # headers.
-            return False
-        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return False
-
-
-def plain_jpeg(content: bytes) -> tuple[bool, bool]:
+class JpegHeader(NamedTuple):
     """What the headers of a JPEG file say, up to its first scan.
+
+    Args:
+        width: In pixels; as in `height`, 0 if it is not stated.
+        height: In pixels.
+        components: 1 for grey, 3 for colours, 4 for those of print.
+        noted: Whether a segment may contain an orientation.
+        in_one_scan: Whether a decoder stops after the first scan, because that has all components
+            and is not progressive. So the file need not be searched for further scans.
+    """
+
+    width: int
+    height: int
+    components: int
+    noted: bool
+    in_one_scan: bool
+
+
+def jpeg_header(content: bytes) -> JpegHeader | None:
+    """Read the headers of a JPEG file of a kind that every decoder supports at every scale.
 
     Args:
         content: The file.
 
     Returns:
-        Whether it is of a kind that every decoder supports at every scale (8 bits, cosine
-        transform, Huffman coding), and whether a segment may contain an orientation. If the headers
-        cannot be followed, the first is false.
+        None if it is of another kind (not 8 bits, cosine transform and Huffman coding), or if the
+        headers cannot be followed.
     """
-    place, plain, noted = 2, False, False
+    place, frame, noted, progressive = 2, b"", False, False
     while place + 4 < len(content) and content[place] == 0xFF:
         marker = content[place + 1]
         if marker == 0xFF:
@@ -118,16 +123,22 @@ def plain_jpeg(content: bytes) -> tuple[bool, bool]:
             place += 1
             continue
         if marker == 0xDA:
-            return plain, noted
+            if len(frame) < _FRAME:
+                return None
+            height, width, components = struct.unpack_from(">HHB", frame, 1)
+            once = not progressive and components == content[place + 4]
+            return JpegHeader(width, height, components, noted, once)
         if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD9:
-            break
+            # These markers have no length; taking the next bytes for one would skip past the
+            # headers.
+            return None
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            if plain or marker > 0xC2 or content[place + 4] != 8:
-                break
-            plain = True
+            if frame or marker > 0xC2 or content[place + 4] != 8:
+                return None
+            frame, progressive = content[place + 4 : place + 4 + _FRAME], marker == 0xC2
         noted = noted or marker == 0xE1
         place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return False, noted
+    return None
 
 
 def open_image(content: bytes, max_pixels: int) -> Image.Image:

@@ -31,7 +31,7 @@ from multimodal_gen.loaders.image.arguments import (
     fitting_of,
 )
 from multimodal_gen.loaders.image.cells import content_of, named
-from multimodal_gen.loaders.image.limits import MAX_PIXELS, most_bytes, open_image, plain_jpeg
+from multimodal_gen.loaders.image.limits import MAX_PIXELS, jpeg_header, most_bytes, open_image
 from multimodal_gen.loaders.image.normalization import Normalization
 from multimodal_gen.loaders.image.quiet import quiet
 from multimodal_gen.loaders.image.resizing import Fitting
@@ -277,7 +277,9 @@ class ImageLoader(Loader):
             with open_image(content, self.max_pixels) as image:
                 # A function, as only a picture that is decoded another way is opened twice.
                 pixels = self.fitting.apply(
-                    image, lambda: open_image(content, self.max_pixels), plain_jpeg(content)[0]
+                    image,
+                    lambda: open_image(content, self.max_pixels),
+                    jpeg_header(content) is not None,
                 )
         return pixels
 

@@ -75,8 +75,8 @@ class Fitting:
         Args:
             image: The picture, not yet decoded.
             again: Opens it again, if that may be needed.
-            drafts: Whether it is a JPEG that every decoder can shrink, see `plain_jpeg`; others are
-                decoded in full.
+            drafts: Whether it is a JPEG that every decoder can shrink, see `jpeg_header`; others
+                are decoded in full.
 
         Raises:
             LoadError: If nothing says which of its values are black and white.

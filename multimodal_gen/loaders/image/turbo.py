@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.image.limits import check_jpeg, open_image, plain_jpeg
+from multimodal_gen.loaders.image.limits import check_jpeg, jpeg_header, open_image
 from multimodal_gen.loaders.image.resizing import Fitting, orientation_of
 from multimodal_gen.loaders.stages import stage
 
@@ -32,7 +32,6 @@ VERSIONS = f"simplejpeg {simplejpeg.__version__}, OpenCV {cv2.__version__}"
 _COLOURS = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGBA"}
 # Bytes; as much as a picture of 2 megapixels needs.
 _SCRATCH = 8_000_000
-_of_thread = threading.local()
 # Left to Pillow are pictures with fewer values than _SMALL, because they take no time; those that
 # shrink by more than _MOST; and those where OpenCV would differ by more than _NEAR levels, judged
 # by their detail in _LINES rows and columns. Smoothing that would change less than _LITTLE levels
@@ -64,17 +63,17 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
     # Every JPEG file begins so, and no other needs its headers read.
     if data[:3] != b"\xff\xd8\xff":
         return None
-    plain, noted = plain_jpeg(data)
-    if not plain:
+    header = jpeg_header(data)
+    if header is None or header.components not in (1, 3) or not header.width * header.height:
         return None
+    width, height = header.width, header.height
     with stage("decode"):
         try:
-            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-            check_jpeg(data, width, height, max_pixels)
-            if colours not in ("YCbCr", "RGB", "Gray"):
-                return None
+            check_jpeg(data, width, height, max_pixels, header)
             # Most files have no EXIF data and need not be opened by Pillow for their orientation.
-            turns, mirrored = _TURNS.get(_orientation(data, max_pixels) if noted else 1, (0, False))
+            turns, mirrored = _TURNS.get(
+                _orientation(data, max_pixels) if header.noted else 1, (0, False)
+            )
             scale = fitting.scale(width, height)
             pixels = simplejpeg.decode_jpeg(
                 data,
@@ -85,7 +84,7 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
                 min_height=math.ceil(height / scale),
                 min_width=math.ceil(width / scale),
                 min_factor=scale,
-                buffer=_scratch(height * width * 4),
+                buffer=_scratch("decoded", height * width * 4),
             )
         except LoadError:
             raise
@@ -103,15 +102,35 @@ def _orientation(data: bytes, max_pixels: int) -> int:
         return orientation_of(image)
 
 
-def _scratch(size: int) -> np.ndarray | None:
-    # Reuses memory, which need not be requested from the system again. The decoded pixels do not
-    # stay in it, as resizing always makes a new array.
+class _Scratch(threading.local):
+    # The memory of each thread for what does not outlive a picture. It need not be requested from
+    # the system again; and OpenCV, which releases the interpreter's lock while it works, need not
+    # take it once more to have memory allocated by NumPy.
+    def __init__(self) -> None:
+        self.buffers: dict[str, np.ndarray] = {}
+
+
+_of_thread = _Scratch()
+
+
+def _scratch(use: str, size: int) -> np.ndarray | None:
+    # At least `size` bytes, the same for each use; None for large pictures.
     if size > _SCRATCH:
         return None
-    if not hasattr(_of_thread, "scratch"):
-        _of_thread.scratch = np.empty(_SCRATCH, "uint8")
-    scratch: np.ndarray = _of_thread.scratch
-    return scratch
+    buffer = _of_thread.buffers.get(use)
+    if buffer is None or buffer.size < size:
+        # Twice as much, so that pictures that grow one by one do not each need another buffer.
+        most = _SCRATCH if use == "decoded" else min(2 * size, _SCRATCH)
+        buffer = _of_thread.buffers[use] = np.empty(most, "uint8")
+    return buffer
+
+
+def _room(use: str, like: np.ndarray, height: int, width: int) -> np.ndarray | None:
+    # Scratch memory as a picture of this size with the channels of another, for `dst=`.
+    shape = height, width, *like.shape[2:]
+    size = math.prod(shape)
+    buffer = _scratch(use, size)
+    return None if buffer is None else buffer[:size].reshape(shape)
 
 
 def _resized(pixels: np.ndarray, fitting: Fitting) -> np.ndarray:
@@ -161,11 +180,12 @@ def _shrunk(
     # transposed where only columns are to be halved.
     turned = scales[0] >= 2 > scales[1]
     if turned:
-        pixels = cv2.transpose(pixels)
+        pixels = cv2.transpose(pixels, _room("turned", pixels, pixels.shape[1], pixels.shape[0]))
         halved, left_over, details, size = halved[::-1], left_over[::-1], details[::-1], size[::-1]
     if scales[0] >= 2 and scales[1] >= 2:
         # Halfway between two pixels linear interpolation gives their mean.
-        pixels = np.asarray(cv2.resize(pixels, halved, interpolation=cv2.INTER_LINEAR))
+        room = _room("halved", pixels, halved[1], halved[0])
+        pixels = np.asarray(cv2.resize(pixels, halved, room, interpolation=cv2.INTER_LINEAR))
     elif max(scales) >= 2:
         pixels = _rows_halved(pixels)
     # The bilinear filter of Pillow is a triangle that widens with the shrinking, while linear
@@ -177,28 +197,33 @@ def _shrunk(
     ]
     if any(smoothed):
         pixels = _smoothed(pixels, *smoothed)
-    resized = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+    result = np.empty((*size[::-1], *pixels.shape[2:]), "uint8")
+    resized = cv2.resize(pixels, size, result, interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.transpose(resized) if turned else resized)
 
 
 def _smoothed(pixels: np.ndarray, across: float, down: float) -> np.ndarray:
     # Smooths with the taps (a, 1 - 2a, a) along one axis or both. Along rows alone, a Gaussian
     # whose width gives the same taps takes a quarter of the time.
+    room = _room("smoothed", pixels, *pixels.shape[:2])
     if not down:
         return np.asarray(
-            cv2.GaussianBlur(pixels, (3, 1), math.sqrt(0.5 / math.log(1 / across - 2)), sigmaY=1)
+            cv2.GaussianBlur(
+                pixels, (3, 1), math.sqrt(0.5 / math.log(1 / across - 2)), room, sigmaY=1
+            )
         )
     rows, columns = (
         np.array([tap, 1 - 2 * tap, tap] if tap else [1], "float32") for tap in (across, down)
     )
-    return np.asarray(cv2.sepFilter2D(pixels, -1, rows, columns))
+    return np.asarray(cv2.sepFilter2D(pixels, -1, rows, columns, room))
 
 
 def _rows_halved(pixels: np.ndarray) -> np.ndarray:
     # Replaces two rows by their mean, rounding a half up as Pillow does.
     height, width = pixels.shape[0] // 2, pixels[0].size
     pairs = np.ascontiguousarray(pixels).reshape(height, 2 * width)
-    mean = cv2.addWeighted(pairs[:, :width], 0.5, pairs[:, width:], 0.5, 0.25)
+    room = _room("halved", pairs, height, width)
+    mean = cv2.addWeighted(pairs[:, :width], 0.5, pairs[:, width:], 0.5, 0.25, room)
     return np.asarray(mean).reshape(height, *pixels.shape[1:])
 
 
@@ -224,7 +249,8 @@ def _details(pixels: np.ndarray) -> tuple[float, float]:
 
 
 def _distance(before: np.ndarray, here: np.ndarray, after: np.ndarray) -> float:
-    return 2 * cv2.norm(cv2.addWeighted(before, 0.5, after, 0.5, 0), here, cv2.NORM_L1)
+    mean = cv2.addWeighted(before, 0.5, after, 0.5, 0, _room("mean", here, *here.shape[:2]))
+    return 2 * cv2.norm(mean, here, cv2.NORM_L1)
 
 
 def _places(length: int) -> slice:
