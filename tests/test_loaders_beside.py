@@ -53,7 +53,9 @@ def shop(tmp_path: Path) -> Path:
             "beside it is 'caf\u00e9.png', the same letters in another form of Unicode",
         ),
         (" ab12.png", "the path has blanks around it; without them the file is there"),
-        ("ab13.png", "beside it is 'ab12.png', the most alike"),
+        ("abc12.png", "beside it is 'ab12.png', the most alike"),
+        ("ab13.png", "has no 'ab13.png', but one of another number, 'ab12.png'"),
+        ("ab0012.png", "beside it is 'ab12.png': its number has other leading zeros"),
         ("mountain.webp", "has no 'mountain.webp', but others, such as '00012.png'"),
         (
             "/ab12.png",
@@ -98,6 +100,42 @@ def test_folders_are_looked_at_too(
     assert hint in error_of(cell, shop)
     monkeypatch.chdir(shop)
     assert hint in error_of(cell, None)
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        (
+            "img_0099.png",
+            "has no 'img_0099.png', but 12 of other numbers, from 'img_0000.png' to 'img_0011.png'",
+        ),
+        ("12-4.jpg", "has no '12-4.jpg', but 2 of other numbers, from '9-3.jpg' to '10-1.jpg'"),
+        ("part 7/a.png", "has no 'part 7', but one of another number, 'part 2'"),
+    ],
+)
+def test_a_file_of_another_number_is_not_what_was_meant(
+    cell: str, hint: str, tmp_path: Path
+) -> None:
+    for name in [*(f"img_{number:04d}.png" for number in range(12)), "10-1.jpg", "9-3.jpg"]:
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "part 2").mkdir()
+    error = error_of(cell, tmp_path)
+    assert hint in error and "alike" not in error
+
+
+def test_an_id_is_found_in_a_folder_below_with_what_it_lacks(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = "its folder and its extension, which `'pictures/' + table[column] + '.png'` adds"
+    assert f"there is 'pictures/00012.png': the path lacks {both}" in error_of("00012", shop)
+    assert "there is 'pictures/ab12.png': the path lacks its folder, which" in error_of(
+        "ab12.png", shop
+    )
+    monkeypatch.chdir(shop.parent)
+    assert "there is 'pictures/00012.png'" in error_of("shop/00012", None)
+    # A link that leads elsewhere is nobody's business either.
+    (shop / "pictures" / "out").symlink_to(shop.parent)
+    assert "secret.png" not in error_of("secret", shop / "pictures")
 
 
 def test_paths_that_need_no_mending_are_read(shop: Path) -> None:

@@ -273,11 +273,11 @@ def test_copies_under_other_names_are_found_where_files_can_be_read(tmp_path: Pa
         match="^1 picture in 'image' is in several parts under different names.*first 'a.png' and "
         "'copy of a.png'",
     ):
-        warn_of_shared_pictures(table, np.array([0, 1, 1, 1, 0, 1]), "image", file_of=file_of)
+        warn_of_shared_pictures(table, np.array([0, 1, 1, 1, 0, 1]), ["image"], file_of=file_of)
     assert looked_at == names
     for name in names:
         (tmp_path / name).write_bytes(b"")
-    warn_of_shared_pictures(table, np.array([0, 1, 1, 1, 0, 1]), "image", file_of=file_of)
+    warn_of_shared_pictures(table, np.array([0, 1, 1, 1, 0, 1]), ["image"], file_of=file_of)
 
 
 def test_copies_in_one_part_do_no_harm(tmp_path: Path) -> None:
@@ -289,9 +289,38 @@ def test_copies_in_one_part_do_no_harm(tmp_path: Path) -> None:
     def file_of(path: str) -> str | None:
         return os.fspath(tmp_path / path)
 
-    warn_of_shared_pictures(table, np.array([0, 0, 0, 1, 1, 1]), "image", file_of=file_of)
+    warn_of_shared_pictures(table, np.array([0, 0, 0, 1, 1, 1]), ["image"], file_of=file_of)
     with pytest.warns(mg.LeakageWarning, match="2 pictures in 'image' .*first '3.png' and '4.png'"):
-        warn_of_shared_pictures(table, np.array([0, 0, 0, 1, 0, 0]), "image", file_of=file_of)
+        warn_of_shared_pictures(table, np.array([0, 0, 0, 1, 0, 0]), ["image"], file_of=file_of)
+
+
+def test_one_cause_is_one_warning_however_many_columns_show_it(tmp_path: Path) -> None:
+    table = captions()
+    table["mask"] = table["image"].str.replace(".", "-mask.", regex=False)
+    table["depth"] = [path.encode() for path in table["image"]]
+    said = r"\d+ of 40 pictures in 'image' are in several parts, first .*; likewise \d+ of 40 in "
+    with pytest.warns(mg.LeakageWarning, match=f"^{said}'mask'; likewise .*'depth'. A") as warned:
+        mg.split_table(table, SHARES)
+    assert len(warned) == 1
+    # Files are compared in each column too, and have a way out of their own.
+    rows, elsewhere = pictures(tmp_path, 1), []
+    for name in rows["image"]:
+        os.link(tmp_path / name, tmp_path / f"again-{name}")
+    rows["mask"] = rows["image"]
+    elsewhere = rows.assign(image="again-" + rows["image"], mask="again-" + rows["mask"])
+    with pytest.warns(mg.LeakageWarning, match="20 pictures in 'image'.*likewise 20 in") as warned:
+        warn_of_leakage([rows, elsewhere], ["image", "mask"], os.fspath(tmp_path))
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("content", [b"<html>404 Not Found</html>", b"\xff\xd8 cut", b"{}"])
+def test_equal_files_that_are_no_pictures_are_not_pictures_in_several_parts(
+    tmp_path: Path, content: bytes
+) -> None:
+    rows = pictures(tmp_path, 1)
+    for name in rows["image"][:4]:
+        (tmp_path / name).write_bytes(content)
+    warn_of_leakage([rows[:2], rows[2:]], ["image"], os.fspath(tmp_path))
 
 
 # The command line

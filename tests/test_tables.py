@@ -151,7 +151,8 @@ def test_a_text_that_is_not_a_number_is_named_where_a_number_is_wanted(
         ('\ufeff"a"b,c\n1,2\n', "A cell in line 1 begins with a quote but does not end with one"),
         (
             "a,b\n1,2\n1,caf\xe9\n".encode("cp1252"),
-            r"Line 3 is not UTF-8 text: b'1,caf\\xe9\\n'.*encoding=\"cp1252\"",
+            r"Line 3 is not UTF-8 text: b'1,caf\\xe9\\n'.*encoding=\"cp1252\"`, by which it says "
+            "'1,caf\xe9'",
         ),
         ("caf\xe9,b\n1,2\n".encode("cp1252"), "Line 1 is not UTF-8 text"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
@@ -486,3 +487,34 @@ def test_one_column_with_a_separator_in_its_name_is_read_and_says_so_when_anothe
         check_columns(table, ["blue"])
     with pytest.raises(mg.TableError, match=r"Did you mean 'colour'\?"):
         check_columns(pd.DataFrame({"colour": ["a"]}), ["color"])
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "probable"),
+    [
+        ("一个漂亮的蓝色茶壶", "gb18030", "gb18030"),
+        ("青いティーポット", "cp932", "cp932"),
+        ("탁자 위의 파란 주전자", "euc-kr", "cp949"),
+        ("Синий чайник", "cp1251", "cp1251"),
+        ("Crème brûlée", "latin1", "cp1252"),
+        ("29 € – “naïve”", "cp1252", "cp1252"),
+        ("3°C 4°C 5°C 6°C 7°C 8°C 9°C 1°C", "cp1252", "cp1252"),
+        ("紅色的杯子", "big5", None),
+        ("красная кружка", "koi8-r", None),
+        ("κόκκινη κούπα", "cp1253", None),
+        ("赤いマグカップ", "euc-jp", None),
+        ("茶", "gb18030", None),
+    ],
+)
+def test_an_encoding_is_advised_only_where_it_makes_usual_text(
+    text: str, written: str, probable: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_bytes(f"a,b\n1,{text}\n2,plain\n".encode(written))
+    with pytest.raises(mg.TableError, match="Line 2 is not UTF-8 text: ") as refused:
+        mg.read_table(tmp_path / "a.csv")
+    if probable is None:
+        assert "Its encoding cannot be told from its bytes: as cp1251, cp1252" in str(refused.value)
+        assert "probably" not in str(refused.value)
+    else:
+        said = f"probably `encoding=\"{probable}\"`, by which it says '1,{text}'"
+        assert said in str(refused.value)

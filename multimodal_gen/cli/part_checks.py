@@ -4,14 +4,19 @@ too.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.files import Place
+from multimodal_gen.loaders.image.limits import open_image
+from multimodal_gen.loaders.image.quiet import quiet
 from multimodal_gen.rows.cells import column_texts
 from multimodal_gen.rows.leakage import LeakageWarning, warn_of_shared_pictures
 from multimodal_gen.rows.splitting import RareClassWarning, split_table
@@ -72,7 +77,7 @@ def warn_of_leakage(
         given: Whether the table assigns rows to parts.
 
     Warns:
-        LeakageWarning: As `warn_of_shared_pictures`, for each column.
+        LeakageWarning: As `warn_of_shared_pictures`.
     """
     place = Place(directory)
 
@@ -82,6 +87,17 @@ def warn_of_leakage(
         return None if path is None or "://" in path else place.local(path)
 
     part = np.repeat(np.arange(len(parts)), [len(one) for one in parts])
-    for column in columns:
-        rows = pd.concat([one[[column]] for one in parts])
-        warn_of_shared_pictures(rows, part, column, file_of=file_of, given=given)
+    rows = pd.concat([one[list(columns)] for one in parts])
+    warn_of_shared_pictures(
+        rows, part, columns, file_of=file_of, is_picture=_has_header, given=given
+    )
+
+
+def _has_header(path: str) -> bool:
+    # Whether the beginning of a file is that of a picture. Files that are not one are reported as
+    # bad cells.
+    try:
+        with quiet(), open_image(Path(path).read_bytes(), sys.maxsize):
+            return True
+    except (LoadError, OSError):
+        return False

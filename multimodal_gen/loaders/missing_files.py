@@ -1,20 +1,25 @@
 """What is near a path without a file: the most likely mistake in it, and how to fix it.
 
-Looked for when there is an error already, in one folder at most, and never outside a loader's
-directory.
+Looked for when there is an error already, in one folder and those in it at most, and never outside
+a loader's directory.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
+
+from multimodal_gen.rows.table import IMAGE_SUFFIXES
 
 # How many names in a folder are looked at, and how many of them are compared letter by letter.
 _MOST, _COMPARED = 20_000, 1_000
 _ALIKE = 0.75
+# How many folders in that folder are looked into.
+_MOST_FOLDERS = 50
 
 
 def what_is_beside(path: str, directory: str | None, root: str | None) -> str:
@@ -91,14 +96,48 @@ def _beside(path: str, root: str | None) -> str:
     where = "beside it is" if is_file else f"there is no folder {name!r}, but"
     for one, difference in _matches(name, names, is_file):
         return f"{where} {one!r}{difference}"
+    below = _in_a_folder_below(folder, name, names, root) if is_file else ""
+    if below:
+        return below
+    # Names that differ in a number name other things, however alike they are.
+    numbered = sorted(one for one in names if _without_numbers(one) == _without_numbers(name))
     # Only so many names, because the time grows with their number and training waits for this
     # message.
-    close = difflib.get_close_matches(name, names[:_COMPARED], 1, _ALIKE)
+    others = [one for one in names[:_COMPARED] if _without_numbers(one) != _without_numbers(name)]
+    close = [] if numbered else difflib.get_close_matches(name, others, 1, _ALIKE)
     if close:
         return f"{where} {close[0]!r}, the most alike"
     if not names:
         return f"the folder {folder or '.'!r} is empty"
-    return f"the folder {folder or '.'!r} has no {name!r}, but others, such as {min(names)!r}"
+    has_none = f"the folder {folder or '.'!r} has no {name!r}, but"
+    if len(numbered) == 1:
+        return f"{has_none} one of another number, {numbered[0]!r}"
+    if numbered:
+        first, last = min(numbered, key=_by_number), max(numbered, key=_by_number)
+        return f"{has_none} {len(numbered):,} of other numbers, from {first!r} to {last!r}"
+    return f"{has_none} others, such as {min(names)!r}"
+
+
+def _in_a_folder_below(folder: str, name: str, names: Sequence[str], root: str | None) -> str:
+    # Ids are often the names of pictures without their folder, and without their extension.
+    endings = ["", *sorted(IMAGE_SUFFIXES), ".npy"] if not os.path.splitext(name)[1] else [""]
+    inside = [one for one in sorted(names) if os.path.isdir(os.path.join(folder, one))]
+    for one in inside[:_MOST_FOLDERS]:
+        for ending in endings:
+            path = os.path.join(one, name + ending)
+            if _is_file(os.path.join(folder, path), root):
+                added = f"{one + os.sep!r} + table[column]" + (f" + {ending!r}" if ending else "")
+                lacks = "its folder and its extension" if ending else "its folder"
+                return f"there is {path!r}: the path lacks {lacks}, which `{added}` adds"
+    return ""
+
+
+def _without_numbers(name: str) -> str:
+    return re.sub(r"\d+", "0", name)
+
+
+def _by_number(name: str) -> list[int]:
+    return [int(one) for one in re.findall(r"\d+", name)]
 
 
 def _matches(name: str, names: list[str], is_file: bool) -> Iterator[tuple[str, str]]:
@@ -125,6 +164,10 @@ def _matches(name: str, names: list[str], is_file: bool) -> Iterator[tuple[str, 
                 ", with leading zeros, which are lost if ids are read as numbers: read the column "
                 "with dtype=str",
             )
+        elif _without_numbers(other) == _without_numbers(stem) and (
+            _by_number(other) == _by_number(stem)
+        ):
+            yield one, ": its number has other leading zeros"
     for one in sorted(names) if is_file else ():
         if _folded(os.path.splitext(one)[0]) in (_folded(stem), _folded(name)):
             yield one, ": upper and lower case count, and so does the ending"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
@@ -51,9 +51,10 @@ def picture_columns(table: pd.DataFrame) -> list[str]:
 def warn_of_shared_pictures(
     table: pd.DataFrame,
     part: np.ndarray,
-    column: str,
+    columns: Sequence[str],
     *,
     file_of: Callable[[str], str | None] | None = None,
+    is_picture: Callable[[str], bool] = lambda path: True,
     given: bool = False,
     stacklevel: int = 2,
 ) -> None:
@@ -62,69 +63,84 @@ def warn_of_shared_pictures(
     Args:
         table: The rows.
         part: `(rows,) int64`, the part of each row.
-        column: A column of pictures: paths or URLs, the bytes of files, or mappings with "bytes" or
+        columns: Columns of pictures: paths or URLs, the bytes of files, or mappings with "bytes" or
             "path". Other cells are not compared.
         file_of: Returns the local file that a path names, or None for a URL, or raises a LoadError.
             With it, files with different paths are compared too: by their size, then by their first
-            4096 bytes, and if these are equal, as a whole; up to 20,000 pictures are checked, and
-            256 MiB read.
+            4096 bytes, and if these are equal, as a whole; of each column up to 20,000 pictures are
+            checked, and 256 MiB read.
+        is_picture: Whether a local file is a picture; asked only about files that are equal, as
+            error pages stored under the names of pictures are.
         given: Whether the table assigns rows to parts, so that a group would not keep rows
             together.
         stacklevel: As in `warnings.warn`.
 
     Warns:
-        LeakageWarning: With the number of such pictures, the first one, and how to keep them
-            together.
+        LeakageWarning: Once for equal paths or bytes, and once for equal files, because the ways
+            out differ: the number of such pictures in each column, the first one, and how to keep
+            them together.
     """
-    cells, keys = _keys(cells_of(table, column))
-    ordered = np.sort(keys)
-    # The usual case is that nothing occurs twice, which sorting shows quickly.
-    if file_of is None and not (ordered[1:] == ordered[:-1]).any():
-        return
-    codes = pd.factorize(keys)[0]
-    torn = _torn(codes, part)
-    torn[codes[keys == 0]] = False
-    if torn.any():
-        first = int(torn[codes].argmax())
-        other = int(((codes == codes[first]) & (part != part[first])).argmax())
-        rows = " and ".join(repr(table.index[[row]].tolist()[0]) for row in (first, other))
-        way_out = f"Keep the rows of a picture together with group={column!r} (`--group {column}`)"
-        if given:
-            way_out = (
-                "The table names the parts: fix them there, or use a random split with `--group "
-                f"{column}`"
+    shared: list[str] = []
+    copied: list[str] = []
+    group = ""
+    for column in columns:
+        cells, keys = _keys(cells_of(table, column))
+        ordered = np.sort(keys)
+        # The usual case is that nothing occurs twice, which sorting shows quickly.
+        if file_of is None and not (ordered[1:] == ordered[:-1]).any():
+            continue
+        codes = pd.factorize(keys)[0]
+        torn = _torn(codes, part)
+        torn[codes[keys == 0]] = False
+        if torn.any():
+            group = group or column
+            count = len(torn) - int((keys == 0).any())
+            first = int(torn[codes].argmax())
+            other = int(((codes == codes[first]) & (part != part[first])).argmax())
+            rows = " and ".join(repr(table.index[[row]].tolist()[0]) for row in (first, other))
+            said = f"{torn.sum():,} of {count:,}"
+            shared.append(
+                f"likewise {said} in {column!r}"
+                if shared
+                else f"{said} pictures in {column!r} {by_number(int(torn.sum()), 'is', 'are')} in "
+                f"several parts, first {_named(cells[first])} at index {rows}"
             )
-        warnings.warn(
-            f"{torn.sum():,} of {len(torn) - int((keys == 0).any()):,} pictures in {column!r} "
-            f"{by_number(int(torn.sum()), 'is', 'are')} in several parts, first "
-            f"{_named(cells[first])} at index {rows}. A model is then "
-            f"tested on pictures that it was trained on. {way_out}.",
-            LeakageWarning,
-            stacklevel=stacklevel + 1,
-        )
-    if file_of is None:
-        return
-    copies = _copies(cells, codes, part, file_of)
-    if copies:
-        first, other = copies[0]
+        copies = [] if file_of is None else _copies(cells, codes, part, file_of, is_picture)
+        if copies:
+            first, other = copies[0]
+            copied.append(
+                f"likewise {len(copies):,} in {column!r}"
+                if copied
+                else f"{counted(len(copies), 'picture')} in {column!r} "
+                f"{by_number(len(copies), 'is', 'are')} in several parts under different names, "
+                f"because the files are equal: first {cells[first]!r} and {cells[other]!r}"
+            )
+    for found, way_out in ((shared, _by_group(group, given)), (copied, _by_audit(given))):
+        if found:
+            warnings.warn(f"{'; '.join(found)}. {way_out}.", LeakageWarning, stacklevel + 1)
+
+
+def _by_group(column: str, given: bool) -> str:
+    way_out = f"Keep the rows of a picture together with group={column!r} (`--group {column}`)"
+    if given:
         way_out = (
-            "`multimodal-gen audit --drop FILE --group-column NAME` writes a column for `--group` "
-            "that keeps them together"
+            "The table names the parts: fix them there, or use a random split with `--group "
+            f"{column}`"
         )
-        if given:
-            way_out = (
-                "The table names the parts: `multimodal-gen audit --drop FILE`, with the same "
-                "`--split`, writes a table without these pictures in training, and `--group-column "
-                "NAME` adds a column for a random split"
-            )
-        warnings.warn(
-            f"{counted(len(copies), 'picture')} in {column!r} "
-            f"{by_number(len(copies), 'is', 'are')} in several parts under different names, "
-            f"because the files are equal: first {cells[first]!r} and {cells[other]!r}. "
-            f"{way_out}.",
-            LeakageWarning,
-            stacklevel=stacklevel + 1,
+    return f"A model is then tested on pictures that it was trained on. {way_out}"
+
+
+def _by_audit(given: bool) -> str:
+    if given:
+        return (
+            "The table names the parts: `multimodal-gen audit --drop FILE`, with the same "
+            "`--split`, writes a table without these pictures in training, and `--group-column "
+            "NAME` adds a column for a random split"
         )
+    return (
+        "`multimodal-gen audit --drop FILE --group-column NAME` writes a column for `--group` that "
+        "keeps them together"
+    )
 
 
 def _seems_picture(cell: Any) -> bool:
@@ -168,7 +184,11 @@ def _torn(codes: np.ndarray, part: np.ndarray) -> np.ndarray:
 
 
 def _copies(
-    cells: list[Any], codes: np.ndarray, part: np.ndarray, file_of: Callable[[str], str | None]
+    cells: list[Any],
+    codes: np.ndarray,
+    part: np.ndarray,
+    file_of: Callable[[str], str | None],
+    is_picture: Callable[[str], bool],
 ) -> list[tuple[int, int]]:
     # Pairs of rows in different parts whose files have different paths and the same content: each
     # file but the first of a group, with the first.
@@ -197,6 +217,8 @@ def _copies(
                 whole[row] = (sizes[row], _digest(files[row], sizes[row]))
     pairs = []
     for group in _alike(whole, codes, part):
+        if not is_picture(files[group[0]]):
+            continue
         # Rows with the same path are reported by the caller already, so one row per path is enough.
         one = {codes[row]: row for row in reversed(group)}
         first = group[0]

@@ -93,8 +93,7 @@ def split_table(
             f"fractions={tuple(fractions)}"
         )
     if group is None:
-        for column in picture_columns(table):
-            warn_of_shared_pictures(table, part, column)
+        warn_of_shared_pictures(table, part, picture_columns(table))
     if stratify is not None:
         _warn_of_rare_classes(part, classes, class_names, shares, stratify)
     return [table.iloc[np.flatnonzero(part == position)] for position in range(len(fractions))]
