@@ -49,6 +49,7 @@ LOADERS: dict[str, tuple[mg.Loader, list[Any]]] = {
     "masked tokens": (MASKED, CAPTIONS),
     "numbers": (mg.NumericLoader(["a", "b"], mean=[1, 2], scale=[3, 4]), [(1.0, 2.0), (5, 6)]),
     "categories": (mg.CategoryLoader("a", ["x", "y"], rare=["z"]), ["x", "z", None, "new"]),
+    "dates": (mg.DateLoader("a", parts=["hour"], mean=9, scale=2), ["2024-01-31", "2024-02-01"]),
     "arrays": (mg.ArrayLoader("array", shape=(2, 3)), [np.ones((2, 3)), [[1, 2, 3], [4, 5, 6]]]),
     "arrays of pictures": (
         mg.ArrayLoader("array", shape=(20, 24, 3), dtype="uint8", augment=[FLIP]),
