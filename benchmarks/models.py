@@ -97,12 +97,23 @@ def small_model(work: Work) -> keras.Model:
     return _joined(work, image, ids, keras.layers.GlobalAveragePooling2D()(seen))
 
 
+def application_model(work: Work, name: str) -> keras.Model:
+    """A compiled model around a function of `keras.applications`, with random weights."""
+    image = keras.Input((*work.image_size, 3), dtype="uint8", name="image")
+    ids = keras.Input(work.text.spec.shape, dtype="int32", name="caption")
+    network = getattr(keras.applications, name)(
+        include_top=False, weights=None, pooling="avg", input_shape=(*work.image_size, 3)
+    )
+    return _joined(work, image, ids, network(keras.layers.Rescaling(1 / 255.0)(image)))
+
+
 def _joined(
     work: Work, image: keras.KerasTensor, ids: keras.KerasTensor, seen: keras.KerasTensor
 ) -> keras.Model:
     read = keras.layers.Embedding(work.text.spec.vocabulary_size, 16)(ids)
     both = keras.layers.Concatenate()([seen, keras.ops.mean(read, axis=1)])
-    outputs = keras.layers.Dense(work.target.units, activation="softmax")(both)
+    # In float32 whatever the policy, as Keras advises for probabilities.
+    outputs = keras.layers.Dense(work.target.units, activation="softmax", dtype="float32")(both)
     model = keras.Model([image, ids], outputs)
     model.compile("adam", loss=work.target.loss)
     return model

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
-from benchmarks import cores, fit, scale, tables, throughput
+from benchmarks import cores, fit, gpu, scale, tables, throughput
+from benchmarks.models import application_model
 from benchmarks.report import Bar, Report, bar_chart, publish, write_section
 from benchmarks.work import (
     Contestant,
@@ -113,6 +114,25 @@ def test_cores_compares_threads_and_processes(
     assert all(one > 0 for values in speeds.values() for (one,) in values.values())
     assert figures["parent_microseconds"]["pillow, processes"] > 0
     assert "us of the parent" in capsys.readouterr().out
+
+
+def test_a_card_is_measured_by_what_fit_takes_of_each_loader(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--images", str(photos), "--rows", "12", "--batch-size", "4", "--rounds", "1"]
+    peers = ["--peers", "ready", "pillow", "--parts", "fit", "--count", "2", "--model", "small"]
+    gpu.main([*common, *peers, "--out", str(tmp_path)])
+    figures = json.loads((tmp_path / "gpu-fit.json").read_text())["figures"]
+    assert set(figures["samples_per_second"]) == {"ready", "pillow"}
+    assert 0 <= figures["share_of_waiting"]["pillow"][0] <= 1
+    assert "to ready" in capsys.readouterr().out
+
+
+def test_a_function_of_keras_applications_reads_both_inputs(photos: Path, tmp_path: Path) -> None:
+    work = dataclasses.replace(make_work(photos, tmp_path), image_size=(32, 32))
+    model = application_model(work, "MobileNet")
+    assert [one.name for one in model.inputs] == ["image", "caption"]
+    assert model.output_shape == (None, work.target.units)
 
 
 def test_pillow_rows_and_ours_are_the_same_work(photos: Path, tmp_path: Path) -> None:
