@@ -27,6 +27,9 @@ from multimodal_gen.loaders.base import Loader as Loader
 from multimodal_gen.loaders.categories import CategoryLoader as CategoryLoader
 from multimodal_gen.loaders.checking import check_loader as check_loader
 from multimodal_gen.loaders.dates import DateLoader as DateLoader
+from multimodal_gen.loaders.encoded.encoder import Encoder as Encoder
+from multimodal_gen.loaders.encoded.functions import FunctionEncoder as FunctionEncoder
+from multimodal_gen.loaders.encoded.loader import EncodedLoader as EncodedLoader
 from multimodal_gen.loaders.image.loader import ImageLoader as ImageLoader
 from multimodal_gen.loaders.image.normalization import (
     FeaturewiseNormalization as FeaturewiseNormalization,

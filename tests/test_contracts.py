@@ -25,6 +25,11 @@ PICTURES = [NOISE.integers(0, 256, (20, 24, 3), "uint8") for _ in range(3)]
 IMAGE = mg.ImageLoader("image", image_size=(16, 16))
 FLIP = augment.RandomFlip("horizontal")
 
+
+def means(rows: list[np.ndarray]) -> np.ndarray:
+    return np.stack([one.mean((0, 1)) for one in rows])
+
+
 LOADERS: dict[str, tuple[mg.Loader, list[Any]]] = {
     "pictures": (IMAGE, PICTURES),
     "varied pictures": (IMAGE.replace(augment=[FLIP, augment.RandomBrightness(0.2)]), PICTURES),
@@ -50,6 +55,14 @@ LOADERS: dict[str, tuple[mg.Loader, list[Any]]] = {
     "numbers": (mg.NumericLoader(["a", "b"], mean=[1, 2], scale=[3, 4]), [(1.0, 2.0), (5, 6)]),
     "categories": (mg.CategoryLoader("a", ["x", "y"], rare=["z"]), ["x", "z", None, "new"]),
     "dates": (mg.DateLoader("a", parts=["hour"], mean=9, scale=2), ["2024-01-31", "2024-02-01"]),
+    "features": (
+        mg.EncodedLoader(
+            IMAGE.replace(augment=[FLIP]),
+            mg.FunctionEncoder(means, 3, name="means"),
+            views=2,
+        ),
+        PICTURES,
+    ),
     "arrays": (mg.ArrayLoader("array", shape=(2, 3)), [np.ones((2, 3)), [[1, 2, 3], [4, 5, 6]]]),
     "arrays of pictures": (
         mg.ArrayLoader("array", shape=(20, 24, 3), dtype="uint8", augment=[FLIP]),

@@ -61,6 +61,7 @@ class Draft:
         missing: Slot -> `(rows,) bool`, for loaders with `missing="blank"`: rows whose cell is
             missing or unreadable.
         failed: `(rows,) bool`: rows with a cell that could not be loaded.
+        given_rows: Whether the rows were given, and are not those of the plan.
         steps: Per row, what the operations on samples do with its arrays; empty if there are no
             such operations.
     """
@@ -76,6 +77,7 @@ class Draft:
     def __post_init__(self, given: BatchRows | None) -> None:
         # Only positions and memory here: cells are looked up on a thread of the pool
         # (`take_cells`).
+        self.given_rows = given is not None
         self.rows = given or TableRows(self.assembly.table, self.plan, self.epoch, self.index)
         self.positions, self.padding = self.rows.positions, self.rows.padding
         self.sources, rows = self.assembly.sources, len(self.positions)
@@ -129,6 +131,11 @@ class Draft:
         """Allocate the array of a slot."""
         spec = self.sources[slot].loader.spec
         return self.allocate((len(self.positions), *spec.shape), spec.dtype)
+
+    def read_array(self, slot: Slot) -> np.ndarray:
+        """Memory for what the loader of a slot reads, where `augment` changes its shape."""
+        spec = self.sources[slot].loader.read_spec
+        return np.empty((len(self.positions), *spec.shape), spec.dtype)
 
     def where(self, slot: Slot, row: int | None) -> str:
         """Describe a cell, or the cells of all rows, for a warning."""

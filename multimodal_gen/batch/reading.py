@@ -8,8 +8,11 @@ is not tried again in this batch.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +21,10 @@ from multimodal_gen.augment.sample import SampleAugmentation, SampleFunction
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.operations import sample_error, with_rng
 from multimodal_gen.batch.slots import Slot
+from multimodal_gen.batch.sources import read_rows_ahead
+from multimodal_gen.batch.windows import batches_together, unknown_rows
 from multimodal_gen.errors import LoaderError
-from multimodal_gen.loaders.base import missing_error, missing_target_error
+from multimodal_gen.loaders.base import Loader, missing_error, missing_target_error
 from multimodal_gen.loaders.stages import stage
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.spec import spec_problem
@@ -109,6 +114,31 @@ def read_cell(draft: Draft, slot: Slot, row: int, timed: Timed) -> None:
     _store(draft, slot, row, array, rng)
 
 
+def _read_ahead(draft: Draft, slot: Slot) -> None:
+    # Reads the rows of the batches around this one with it, into the memory of rows. Not with a
+    # time limit, which is for the cells of one batch, nor for a batch of given rows.
+    source, plan = draft.sources[slot], draft.plan
+    best, memory = source.loader.batch_rows, source.memory
+    if best is None or memory is None or draft.given_rows or draft.assembly.reading.timeout:
+        return
+    size = batches_together(math.ceil(plan.batch_size / plan.world_size), best)
+    if size == 1 or memory.knows(draft.positions).all():
+        return
+    last, read = (plan.num_batches - 1) // size, partial(_read_window, draft, slot, size)
+    # A batch whose rows could not be read ahead reads them itself, and reports what is wrong.
+    with stage("load"), suppress(Exception):
+        source.windows.read(draft.epoch, draft.index // size, last, read)
+
+
+def _read_window(draft: Draft, slot: Slot, size: int, window: int) -> None:
+    source, plan = draft.sources[slot], draft.plan
+    assert source.memory is not None
+    batches = range(window * size, min((window + 1) * size, plan.num_batches))
+    positions = np.concatenate([plan.batch(draft.epoch, one)[0] for one in batches])
+    unknown = unknown_rows(positions, source.memory.knows(positions))
+    read_rows_ahead(source, draft.assembly.table, unknown)
+
+
 def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
     """Read the cells of all rows at once, except those already in memory.
 
@@ -121,8 +151,11 @@ def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
     """
     if slot in draft.cached:
         return _read_cached(draft, slot, timed)
-    source, filled, own_cells = draft.sources[slot], draft.arrays[slot], draft.own_cells[slot]
+    _read_ahead(draft, slot)
+    source, own_cells = draft.sources[slot], draft.own_cells[slot]
     memory, rows, varies = source.memory, range(len(draft.positions)), draft.varies[slot]
+    # What is read may have another shape than what `augment` makes of it.
+    filled = draft.arrays[slot] if _same_shape(source.loader) else draft.read_array(slot)
     with stage("memory"):
         known = (
             np.zeros(len(rows), bool) if memory is None else memory.take(draft.positions, filled)
@@ -141,15 +174,25 @@ def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
         # Reading one by one shows which cell is bad.
         return False
     _check_number(type(source.loader).__name__, arrays, unread)
+    lost = set()
     for row, array in zip(unread, arrays, strict=True):
+        if isinstance(array, Exception):
+            draft.lose(slot, row, array)
+            lost.add(row)
+            continue
         _check_spec(draft, slot, row, array, "read")
         filled[row] = array
         if memory is not None and own[row]:
             memory.put(draft.positions[row], array)
     if varies:
         for row in there:
-            _store(draft, slot, row, filled[row, ...].copy(), rngs[row])
+            if row not in lost:
+                _store(draft, slot, row, filled[row, ...].copy(), rngs[row])
     return True
+
+
+def _same_shape(loader: Loader) -> bool:
+    return loader.read_spec.shape == loader.spec.shape
 
 
 def _read_cached(draft: Draft, slot: Slot, timed: Timed) -> bool:
@@ -221,10 +264,11 @@ def _store(
 
 def _check_spec(draft: Draft, slot: Slot, row: int, array: Any, method: str) -> None:
     loader = draft.sources[slot].loader
-    problem = spec_problem(array, loader.spec)
+    which = "spec" if method == "augment" or _same_shape(loader) else "read_spec"
+    problem = spec_problem(array, getattr(loader, which))
     if problem:
         raise LoaderError(
-            f"{type(loader).__name__}.{method} must return what `spec` says; {slot}, "
+            f"{type(loader).__name__}.{method} must return what `{which}` says; {slot}, "
             f"index {draft.label(row)!r}. {problem}"
         )
 

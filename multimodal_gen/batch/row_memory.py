@@ -16,7 +16,7 @@ import numpy as np
 
 from multimodal_gen.spec import ArraySpec
 
-LARGEST = 8192  # bytes of a row
+LARGEST = 2**16  # bytes of a row
 
 
 class RowMemory:
@@ -52,6 +52,11 @@ class RowMemory:
         elif known.any():
             out[known] = rows[positions[known]]
         return known
+
+    def knows(self, positions: np.ndarray) -> np.ndarray:
+        """Which rows are known, `(rows,) bool`."""
+        maps = self._maps
+        return np.zeros(len(positions), bool) if maps is None else maps[0][positions]
 
     def put(self, position: int, array: np.ndarray) -> None:
         """Keep an array for a row. On a full disk nothing is kept, and the first time it warns."""
@@ -121,8 +126,8 @@ class RowMemory:
     def _warn(self, error: OSError) -> None:
         self._full = True
         warnings.warn(
-            "The temporary folder has no room for encoded captions, so they are encoded again in "
-            "every epoch. Free some space, or set TMPDIR to another folder. "
+            "The temporary folder has no room for encoded captions or features, so they are "
+            "computed again in every epoch. Free some space, or set TMPDIR to another folder. "
             f"{tempfile.gettempdir()!r}: {error}",
             stacklevel=3,
         )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from multimodal_gen.batch.cache import ArrayCache, LoaderCache
 from multimodal_gen.batch.row_memory import LARGEST, RowMemory
 from multimodal_gen.batch.slots import Slot
+from multimodal_gen.batch.windows import Windows
 from multimodal_gen.loaders.base import Loader
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.table import cells_of
+from multimodal_gen.spec import spec_problem
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,15 @@ class Source:
         loader: The loader.
         memory: Its arrays of the table's rows, if they are small and depend only on the cell.
         cache: Its arrays on disk, shared with other loaders and runs.
+
+    Attributes:
+        windows: Which rows were read ahead, for a loader that reads best in large groups.
     """
 
     loader: Loader
     memory: RowMemory | None = None
     cache: LoaderCache | None = None
+    windows: Windows = field(default_factory=Windows, compare=False, repr=False)
 
     @property
     def whole(self) -> bool:
@@ -37,7 +46,8 @@ class Source:
     @property
     def warm(self) -> bool:
         """Whether a whole batch is likely to be in the cache."""
-        return self.cache is not None and self.cache.warm
+        # What is kept by row is found faster there, without looking at files.
+        return self.cache is not None and self.cache.warm and self.memory is None
 
     def gather(self, cells: Sequence[Any]) -> np.ndarray | None:
         """Return all arrays as a new one, `(cells, *shape)`, or None if any is not in the cache."""
@@ -50,13 +60,29 @@ class Source:
         """
         return self.loader.read(cell) if self.cache is None or not own else self.cache.read(cell)
 
-    def read_batch(self, cells: Sequence[Any], own: bool) -> list[np.ndarray]:
+    def read_batch(self, cells: Sequence[Any], own: bool) -> list[Any]:
         """Return the result of `loader.read_batch`."""
         return (
             self.loader.read_batch(cells)
             if self.cache is None or not own
             else self.cache.read_batch(cells)
         )
+
+
+def read_rows_ahead(source: Source, table: pd.DataFrame, positions: np.ndarray) -> None:
+    """Read rows of the table together into the memory of a source, as far as that works.
+
+    A row that cannot be read is left out: whoever needs it reads it again, and reports the error.
+    """
+    if source.memory is None or not len(positions):
+        return
+    cells = cells_of(table.iloc[positions], source.loader.column)
+    if not source.loader.accepts_missing:
+        there = [row for row, cell in enumerate(cells) if not is_missing(cell)]
+        cells, positions = [cells[row] for row in there], positions[there]
+    for position, array in zip(positions, source.read_batch(cells, True), strict=True):
+        if spec_problem(array, source.loader.read_spec) is None:
+            source.memory.put(position, array)
 
 
 def sources_of(
@@ -66,8 +92,8 @@ def sources_of(
 
     def memory_of(loader: Loader) -> RowMemory | None:
         # Pictures would fill the temporary folder; they have the cache.
-        small = loader.spec.nbytes <= LARGEST
-        return RowMemory(num_rows, loader.spec) if loader.kept_by_row and small else None
+        small = loader.read_spec.nbytes <= LARGEST
+        return RowMemory(num_rows, loader.read_spec) if loader.kept_by_row and small else None
 
     return {
         slot: Source(

@@ -3,13 +3,14 @@
 Read `base.py` first, then `categories.py`, the file to copy for a new modality, and `checking.py`
 with `proofs.py`, which prove that a loader keeps the contract. `image/` reads pictures, `text/`
 captions (and pads them), `numbers.py` numbers, `dates.py` dates, `arrays.py` arrays
-(`array_cells.py`: what their cells may hold); `targets/` holds what a model learns. They share
-`learning.py` (training values in any form), `moments.py` (their means) and `scaling.py` (logarithms
-and quantiles of numbers), `drawing.py` (what people are shown), `files.py` (opens files and URLs,
-within limits; `missing_files.py` suggests a fix if there is no file), `vary_with.py` (the argument
-for pictures that vary together), `cell_errors.py` (errors with row, column and path), `reading.py`
-(reads many cells and collects their errors; batches are read in `batch/`) and `stages.py` (clocks
-for the steps from a cell to a batch).
+(`array_cells.py`: what their cells may hold), and `encoded/` turns any of them into features;
+`targets/` holds what a model learns. They share `learning.py` (training values in any form),
+`moments.py` (their means) and `scaling.py` (logarithms and quantiles of numbers), `drawing.py`
+(what people are shown), `files.py` (opens files and URLs, within limits; `missing_files.py`
+suggests a fix if there is no file), `vary_with.py` (the argument for pictures that vary together),
+`cell_errors.py` (errors with row, column and path), `reading.py` (reads many cells and collects
+their errors; batches are read in `batch/`) and `stages.py` (clocks for the steps from a cell to a
+batch).
 """
 
 from multimodal_gen.loaders.arrays import ArrayLoader
@@ -17,6 +18,7 @@ from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.categories import CategoryLoader
 from multimodal_gen.loaders.checking import check_loader
 from multimodal_gen.loaders.dates import DateLoader
+from multimodal_gen.loaders.encoded import EncodedLoader, Encoder, FunctionEncoder
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.image.normalization import (
     FeaturewiseNormalization,
@@ -44,7 +46,10 @@ __all__ = [
     "CategoryLoader",
     "ClassLabel",
     "DateLoader",
+    "EncodedLoader",
+    "Encoder",
     "FeaturewiseNormalization",
+    "FunctionEncoder",
     "ImageLoader",
     "InputTarget",
     "Judgement",

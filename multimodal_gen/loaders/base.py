@@ -47,6 +47,10 @@ class Loader(Configurable):
             of the largest number in the array; for a loader that runs a network in `read_batch`,
             whose sums depend on the size of a batch. 1e-5 is right for float32. Then the bytes of a
             batch depend on which rows are read together, too.
+        batch_rows: How many cells `read_batch` reads best at once, or None if that makes no
+            difference. Where batches are smaller, the rows of the next ones are read with them.
+        one_process: Whether it may only read in the process that made it, as an encoder must that
+            keeps an accelerator or all cores busy; then worker processes are not used.
         reads_text: Whether cells are texts that people wrote, whose wording an audit looks at.
         pads_left: Of kind "tokens", whether the zeros come before the ids.
 
@@ -75,17 +79,27 @@ class Loader(Configurable):
     cached: bool = True
     kept_by_row: bool = False
     batch_tolerance: float = 0.0
+    batch_rows: int | None = None
+    one_process: bool = False
     reads_text: bool = False
     pads_left: bool = False
 
     @abc.abstractmethod
     def read(self, cell: Any) -> np.ndarray:
-        """Turn a cell into an array of `spec`.
+        """Turn a cell into an array of `spec` (of `read_spec`, if that is another).
 
         Must return the same array for the same cell, whatever was read before. May be slow. If the
         cell is bad, it raises any exception with a clear message; the caller adds the row, the
         column and the path.
         """
+
+    @property
+    def read_spec(self) -> ArraySpec:
+        """What `read` returns, if `augment` turns it into something of another shape.
+
+        Then `varies` must be true for evaluation too. By default it is `spec`.
+        """
+        return self.spec
 
     def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
         """Vary a raw cell before it is read, for training, such as by leaving out words.
@@ -126,8 +140,13 @@ class Loader(Configurable):
         cell_varies = own.augment_cell is not Loader.augment_cell
         return own.augment is not Loader.augment or (training and cell_varies)
 
-    def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
-        """Read many cells; override it only if a whole batch is faster than one cell at a time."""
+    def read_batch(self, cells: Sequence[Any]) -> list[Any]:
+        """Read many cells; override it only if a whole batch is faster than one cell at a time.
+
+        Returns:
+            What `read` returns, for each cell. If a cell is bad, it raises, and then every cell is
+            read by itself; or it returns the error in the place of that cell's array.
+        """
         return [self.read(cell) for cell in cells]
 
     @property

@@ -60,7 +60,10 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
         raise LoaderError("check_loader needs at least one cell to read. Received: cells=[]")
     check_attributes(loader, name)
     before = dump_config(loader, name)
-    arrays = [checked(loader, loader.read(cell), f"read({clipped(cell)})", name) for cell in cells]
+    arrays = [
+        checked(loader, loader.read(cell), f"read({clipped(cell)})", name, "read_spec")
+        for cell in cells
+    ]
     known = _Known(loader, cells, arrays)
     known.check_reading()
     known.check_copies(before)
@@ -105,7 +108,9 @@ class _Known:
         batch = loader.read_batch(cells)
         if loader.batch_tolerance:
             for cell, first, second in zip(cells, self.arrays, batch, strict=True):
-                second = checked(loader, second, f"read_batch of {clipped(cell)}", name)
+                second = checked(
+                    loader, second, f"read_batch of {clipped(cell)}", name, "read_spec"
+                )
                 check_near(loader, first, second, cell)
         else:
             self.same(

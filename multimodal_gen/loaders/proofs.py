@@ -51,11 +51,13 @@ def dump_config(loader: Loader, name: str) -> str:
         raise LoaderError(f"{name} cannot be saved: {error}") from error
 
 
-def checked(loader: Loader, array: Any, what: str, name: str) -> np.ndarray:
-    """Return a copy of an array that is finite and fits the spec."""
-    problem = spec_problem(array, loader.spec)
+def checked(loader: Loader, array: Any, what: str, name: str, which: str = "spec") -> np.ndarray:
+    """Return a copy of an array that is finite and fits the spec, or `read_spec`."""
+    problem = spec_problem(array, getattr(loader, which))
     if problem:
-        raise LoaderError(f"{name}.{what} must return what `spec` says. {problem}")
+        # They are the same but for a loader whose `augment` changes the shape.
+        which = "spec" if loader.read_spec == loader.spec else which
+        raise LoaderError(f"{name}.{what} must return what `{which}` says. {problem}")
     if np.asarray(array).dtype.kind == "f" and not np.isfinite(array).all():
         raise LoaderError(
             f"{name}.{what} must return finite numbers, or training turns to NaN. Received: NaN or "
@@ -125,7 +127,8 @@ def check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
                 f"{what} must return a cell that `read` takes. Received: {clipped(varied)} for "
                 f"{clipped(cell)}; {error}"
             ) from error
-        checked(loader, array, f"read of what augment_cell made of {clipped(cell)}", name)
+        what = f"read of what augment_cell made of {clipped(cell)}"
+        checked(loader, array, what, name, "read_spec")
 
 
 def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.loaders.cell_errors import placed, read_at
 from multimodal_gen.rows.cells import is_missing
 
 Chunk = TypeVar("Chunk")
@@ -35,20 +35,27 @@ def read_rows(
         source: What has `read` and `read_batch` instead of the loader, such as a cache of it.
     """
     source = loader if source is None else source
-    if loader.reads_together and (loader.accepts_missing or not any(map(is_missing, cells))):
+    found: dict[int, Any] = {}
+    if loader.reads_together:
+        there = [
+            row for row, one in enumerate(cells) if loader.accepts_missing or not is_missing(one)
+        ]
         try:
-            arrays = source.read_batch(cells)
+            arrays = source.read_batch([cells[row] for row in there])
+            found = dict(zip(there, arrays, strict=True))
         # Reading one by one finds the bad cell and raises the proper error.
         except Exception:
-            arrays = None
-        if arrays is not None:
-            yield from arrays
-            return
-    for cell, label in zip(cells, labels, strict=True):
-        try:
-            yield read_at(loader, cell, label, source.read)
-        except LoadError as error:
-            yield error
+            found = {}
+    for row, (cell, label) in enumerate(zip(cells, labels, strict=True)):
+        if row in found and not isinstance(found[row], Exception):
+            yield found[row]
+        elif row in found:
+            yield placed(found[row], loader, cell, label)
+        else:
+            try:
+                yield read_at(loader, cell, label, source.read)
+            except LoadError as error:
+                yield error
 
 
 def map_chunks(

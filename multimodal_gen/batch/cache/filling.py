@@ -66,14 +66,16 @@ def fill_cache(
     caches = [one for one in found if one is not None]
     for one in caches:
         check_columns(table, [str(one.loader.column)])
-    starts = range(0, len(table) if caches else 0, _CHUNK)
-    parts = (table.iloc[start : start + _CHUNK] for start in starts)
+    encoders = [rows for one in caches if (rows := one.loader.batch_rows) is not None]
+    size = max([_CHUNK, *encoders])
+    starts = range(0, len(table) if caches else 0, size)
+    parts = (table.iloc[start : start + size] for start in starts)
+    # One thread more where an encoder runs, as the others decode meanwhile.
+    workers = (threads or default_threads()) + bool(encoders)
     bad, done = 0, 0
     errors: list[LoadError] = []
     try:
-        chunks = map_chunks(
-            partial(_fill_all, caches), parts, threads or default_threads(), "filling"
-        )
+        chunks = map_chunks(partial(_fill_all, caches), parts, workers, "filling")
         for rows, new in chunks:
             errors += new[: _MOST_ERRORS - len(errors)]
             bad, done = bad + len(new), done + rows * len(caches) - len(new)

@@ -22,6 +22,7 @@ from multimodal_gen._version import __version__
 from multimodal_gen.batch.cache.code import code_of
 from multimodal_gen.config import classes_in, serialize
 from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.encoded.encoder import Encoder
 
 KEY_BYTES = 16
 _SECOND = 10**9
@@ -106,10 +107,16 @@ def settings_of(loader: Loader) -> str:
     """
     config = loader.read_config()
     classes = {**classes_in(config), type(loader).__name__: type(loader)}
+    # A loader or an encoder inside it, whose settings are in the config in another form.
+    classes |= {
+        name: one
+        for name, one in classes_in(loader.get_config()).items()
+        if issubclass(one, Loader | Encoder)
+    }
     settings = {
         "class": type(loader).__name__,
         "config": serialize(config),
-        "spec": asdict(loader.spec),
+        "spec": asdict(loader.read_spec),
         # A cache on a network drive may be read by other machines.
         "byteorder": sys.byteorder,
         # A new version may read the same cell differently.

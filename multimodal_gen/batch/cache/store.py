@@ -81,7 +81,7 @@ class ArrayCache:
             name = (
                 f"{type(source).__name__}-{blake2b(settings.encode(), digest_size=8).hexdigest()}"
             )
-            layout = Layout(source.spec.shape, source.spec.dtype)
+            layout = Layout(source.read_spec.shape, source.read_spec.dtype)
             folder = Folder(self.directory, name, settings, layout, self.limit)
             # `setdefault`, because another thread may have made it meanwhile.
             self._caches.setdefault(settings, LoaderCache(self, source, folder))
@@ -195,21 +195,31 @@ class LoaderCache:
             array = source.read(cell) if key is None else self._read_new(cell, key)
         return self.loader.from_cached(array) if self._derived else array
 
-    def read_batch(self, cells: Sequence[Any]) -> list[np.ndarray]:
+    def read_batch(self, cells: Sequence[Any]) -> list[Any]:
         """Return the arrays of `loader.read_batch(cells)`; missing ones are read in one call."""
         keys = [key_of(self._source, cell) for cell in cells]
-        arrays = [None if key is None else self.folder.find(key) for key in keys]
+        arrays = self._find(keys)
+        if any(array is None for array in arrays):
+            # Another process may have written them, or an earlier run before the first look.
+            self._look()
+            arrays = self._find(keys)
         missing = [position for position, array in enumerate(arrays) if array is None]
         if missing:
-            self._look()
             for position in missing:
                 self._settle(cells[position], keys[position])
             read = self._source.read_batch([cells[position] for position in missing])
             for position, array in zip(missing, read, strict=True):
-                self._keep(cells[position], keys[position], array)
+                # An error in the place of an array stays one.
+                if not isinstance(array, Exception):
+                    self._keep(cells[position], keys[position], array)
                 arrays[position] = array
-        found = [array for array in arrays if array is not None]
-        return [self.loader.from_cached(array) for array in found] if self._derived else found
+        if not self._derived:
+            return arrays
+        derive = self.loader.from_cached
+        return [one if isinstance(one, Exception) else derive(one) for one in arrays]
+
+    def _find(self, keys: Sequence[bytes | None]) -> list[Any]:
+        return [None if key is None else self.folder.find(key) for key in keys]
 
     def _read_new(self, cell: Any, key: bytes) -> np.ndarray:
         self._look()
@@ -231,7 +241,7 @@ class LoaderCache:
             self.cache.warn(error)
 
     def _keep(self, cell: Any, key: bytes | None, array: np.ndarray) -> None:
-        spec = self._source.spec
+        spec = self._source.read_spec
         if (
             key is None
             or not self._writing
@@ -259,7 +269,7 @@ def estimate(loaders: Iterable[Loader], num_rows: int) -> int:
     rows: dict[str, int] = {}
     for loader in loaders:
         with suppress(TypeError):
-            settings, spec = _settings(loader), loader.cached_by.spec
+            settings, spec = _settings(loader), loader.cached_by.read_spec
             if settings is not None:
                 rows[settings] = Layout(spec.shape, spec.dtype).row_bytes
     return num_rows * sum(rows.values())
@@ -276,7 +286,7 @@ def as_text(size: int) -> str:
 
 def _settings(loader: Loader) -> str | None:
     source = loader.cached_by
-    dtype = np.dtype(source.spec.dtype)
+    dtype = np.dtype(source.read_spec.dtype)
     kept = loader.cached and source.cached and not dtype.hasobject and dtype.itemsize > 0
     # It is unknown which parts of a tuple name files, so several columns are not cached.
     return settings_of(source) if kept and isinstance(source.column, str) else None

@@ -37,9 +37,21 @@ def choose(requested: int | None, assembly: Assembly, num_batches: int, cores: i
         assembly: The settings of the batches.
         num_batches: Batches per epoch.
         cores: Cores that this process may use.
+
+    Raises:
+        ValueError: If processes were requested, and a loader can only read in this one.
     """
+    alone = next((one for one in assembly.sources.values() if one.loader.one_process), None)
+    if requested and alone is not None:
+        raise ValueError(
+            f"A {type(alone.loader).__name__} reads in the process that made it, so worker "
+            "processes cannot make the batches. Leave out `processes`; threads decode while it "
+            f"encodes. Received: processes={requested!r}"
+        )
     if requested is not None:
         return Choice(int(requested))
+    if alone is not None:
+        return Choice(0, "an encoder that runs in this process")
     if not SUPPORTED:
         return Choice(0, "worker processes do not work on Windows")
     # First what does not depend on the machine.

@@ -1,0 +1,12 @@
+"""Features: what a finished encoder makes of a cell, computed once and kept.
+
+Read `encoder.py` first, the contract of an encoder, then `loader.py`, which turns a loader or a
+column and an encoder into a loader of vectors. `functions.py` makes an encoder of a function of
+your own. The encoder that runs a Keras model is in `models/`, as only that folder imports Keras.
+"""
+
+from multimodal_gen.loaders.encoded.encoder import Encoder
+from multimodal_gen.loaders.encoded.functions import FunctionEncoder
+from multimodal_gen.loaders.encoded.loader import EncodedLoader
+
+__all__ = ["EncodedLoader", "Encoder", "FunctionEncoder"]
