@@ -90,6 +90,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def share_in_words(part: int, whole: int) -> str:
+    """A share in percent; one that is not zero never reads as zero."""
+    return "less than 0.1%" if 0 < part < 0.0005 * whole else f"{part / whole:.1%}"
+
+
 def by_number(number: int, one: str, several: str) -> str:
     """The form of a word that goes with a number, such as "is" or "are"."""
     return one if number == 1 else several

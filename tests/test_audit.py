@@ -328,18 +328,17 @@ def test_a_full_disk_is_an_error_that_names_the_state_and_the_audit_goes_on_when
     [
         (
             {"sequence_length": 5},
-            "caption: as tokens, 25.0% of the captions are longer than 5 and are truncated; "
-            "0.00% of the tokens are unknown",
+            "caption: as tokens, 25.0% of the captions are longer than 5 and are truncated",
         ),
         (
             {"model": "wordlevel", "sequence_length": 10},
             "caption: as tokens, 25.0% of the captions are longer than 10 and are truncated; "
-            "10.53% of the tokens are unknown",
+            "10.5% of the tokens are unknown",
         ),
         (
             {"output_mode": "ngrams", "sequence_length": 40},
             "caption: as n-grams, 25.0% of the captions have more than 40 and lose the lightest; "
-            "25.0% have no learned one",
+            "25.0% of the captions have no learned one",
         ),
     ],
 )
@@ -351,6 +350,18 @@ def test_the_note_on_captions_that_are_cut_is_in_the_units_of_the_loader(
     table = pd.DataFrame({"caption": captions})
     loader = mg.TextLoader.from_texts("caption", table["caption"].drop(2), **settings)
     assert note in mg.audit(table, {"caption": loader}, **SILENT).notes
+
+
+@pytest.mark.parametrize("mode", ["tokens", "ngrams"])
+def test_a_note_on_captions_says_nothing_of_what_does_not_happen_and_never_zero(mode: str) -> None:
+    texts = [f"a red mug {'on a table' * (row % 2)}" for row in range(4000)]
+    loader = mg.TextLoader.from_texts("caption", texts, output_mode=mode, sequence_length=60)
+    assert loader.text_coverage(texts) is None
+    notes = mg.audit(pd.DataFrame({"caption": texts[:9]}), {"caption": loader}, **SILENT).notes
+    assert not any("0.0" in note or "None" in note for note in notes)
+    assert "less than 0.1% of the captions" in str(
+        loader.text_coverage([*texts, *(["a red mug " * 60] * (mode == "tokens") or ["\u4e00"])])
+    )
 
 
 def test_a_blank_label_is_missing_and_texts_of_truth_values_are_numbers(tmp_path: Path) -> None:

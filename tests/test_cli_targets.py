@@ -272,7 +272,7 @@ def test_training_says_that_pictures_stand_in_several_parts(shop: Path, tmp_path
         assert code == 2 and "gone.png" in errors
         note = " ".join(errors.split())
         assert re.search(
-            rf"Note: \d+ of {ROWS + 1} pictures in 'front' are in several parts.*--group front",
+            rf"note: \d+ of {ROWS + 1} pictures in 'front' are in several parts.*--group front",
             note,
         ), more
     _, _, errors = call("train", shop.parent / "twice.csv", *columns, "--group", "front")

@@ -159,7 +159,7 @@ def test_the_command_keeps_to_its_limit(shop: Path, tmp_path: Path) -> None:
     assert code == 1
     assert "limit 60.0 kB (too low for all)" in printed
     assert re.match(
-        r"Note: The cache .* has reached its limit\. .*30 rows.* about 370 kB\. Set a higher",
+        r"note: The cache .* has reached its limit\. .*30 rows.* about 370 kB\. Set a higher",
         errors,
     )
     assert errors.count("\n") == 1

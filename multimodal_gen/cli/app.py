@@ -8,6 +8,7 @@ answers at once.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,10 +96,9 @@ def train(
     """Train a model, score it on test rows, and save everything in runs/NAME."""
     from multimodal_gen.cli.settings import RunSettings
 
-    folder = option_values.run_folder(table, name, runs, overwrite=overwrite, resume=resume)
     settings = RunSettings(
         **data,
-        folder=str(folder),
+        folder="",
         fusion=fusion.value,
         positive=positive,
         epochs=epochs,
@@ -109,6 +109,12 @@ def train(
         on_error=on_error.value,
         max_error_rate=max_error_rate,
     )
+    try:
+        folder = option_values.run_folder(table, name, runs, overwrite=overwrite, resume=resume)
+    except FileExistsError:
+        _check_columns(settings)
+        raise
+    settings = replace(settings, folder=str(folder))
     console = Console()
     with starting(console):
         from multimodal_gen.cli import train as training
@@ -138,6 +144,15 @@ def train(
     columns = ("trained on", *map(option_values.score_title, shown), "seconds")
     print_table(console, "Scores on the test rows", columns, rows)
     reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+def _check_columns(settings: Any) -> None:
+    # A run of this name exists because an earlier command went further than this one may: whoever
+    # misspelt a column would otherwise replace it in vain.
+    from multimodal_gen.cli.columns import check_named_columns
+    from multimodal_gen.rows.table import read_table
+
+    check_named_columns(read_table(settings.table), settings)
 
 
 def _what_is_kept(folder: Path, resume: bool, reporter: ProgressReporter) -> str:

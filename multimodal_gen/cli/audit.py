@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.cli.columns import check_named_columns
 from multimodal_gen.cli.data import input_names, picture_folder, picture_loader
 from multimodal_gen.cli.label_checks import check_separator, check_text_labels
 from multimodal_gen.cli.option_values import check_not_read
@@ -34,7 +35,7 @@ from multimodal_gen.loaders import (
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cell_numbers import readable_numbers
 from multimodal_gen.rows.cells import cell_text, is_blank
-from multimodal_gen.rows.table import check_columns, read_table
+from multimodal_gen.rows.table import read_table
 
 
 def audit_from_settings(
@@ -127,8 +128,7 @@ def _check_files(
 
 def _say_parts(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) -> Parts:
     # Says how many rows each part has, and that labels are left out if they have no column.
-    columns = [*settings.image, *settings.caption, *settings.number, settings.split]
-    check_columns(table, [column for column in columns if column is not None])
+    check_named_columns(table, settings, label=False)
     _, parts = parts_of(table, settings.split)
     counts = np.bincount(parts.codes, minlength=len(parts.names)).tolist()
     sizes = ", ".join(f"{n:,} {name}" for n, name in zip(counts, parts.names, strict=True))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 
 from multimodal_gen.batch.cache import ArrayCache, as_text, estimate
 from multimodal_gen.batch.cache.filling import Filled, fill_cache
+from multimodal_gen.cli.bad_rows import plain_error
 from multimodal_gen.cli.data import make_loaders
 from multimodal_gen.cli.parts import read_parts
 from multimodal_gen.cli.reporter import Reporter
@@ -30,7 +32,8 @@ def fill_from_settings(
     parts = read_parts(settings, reporter)
     inputs, _ = make_loaders(settings, parts, reporter)
     cache = ArrayCache(directory, limit=limit)
-    rows = pd.concat(parts)
+    # In the order of the table, in which bad cells are listed.
+    rows = pd.concat(parts).sort_index()
     # Finds out that the folder cannot be written to before anything is decoded.
     os.makedirs(cache.directory, exist_ok=True)
     room = f"{as_text(shutil.disk_usage(cache.directory).free)} free on the disk"
@@ -52,4 +55,4 @@ def fill_from_settings(
         reporter.end()
         # Also after Ctrl-C, because what has been read is kept.
         reporter.say(f"{directory}: {as_text(cache.size())}")
-    return filled
+    return replace(filled, errors=tuple(map(plain_error, filled.errors)))

@@ -183,7 +183,7 @@ def _is_about_input(error: Exception) -> bool:
 def _notes() -> Iterator[None]:
     with warnings.catch_warnings():
         # One line, without the source location that Python adds.
-        warnings.showwarning = lambda message, *_, **__: typer.echo(f"Note: {message}", err=True)
+        warnings.showwarning = lambda message, *_, **__: typer.echo(f"note: {message}", err=True)
         yield
 
 

@@ -9,6 +9,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from multimodal_gen.cli.columns import (
+    check_named_columns,
+    refuse_missing_groups,
+    refuse_missing_labels,
+)
 from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.part_checks import rare_classes_note
 from multimodal_gen.cli.part_checks import split_quietly as split_table
@@ -39,15 +44,10 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
     """Read the table, check its columns, and split it."""
     table = read_table(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
-    columns = [
-        *settings.image,
-        *settings.caption,
-        *settings.number,
-        *settings.label,
-        settings.split,
-        settings.group,
-    ]
-    check_columns(table, [column for column in columns if column is not None])
+    check_named_columns(table, settings)
+    if settings.split is None:
+        refuse_missing_labels(table, settings)
+        refuse_missing_groups(table, settings.group)
     notes = check_classes(table, settings)
     drawn: dict[str, pd.DataFrame] = {}
     # Numbers and lists of labels have no classes to stratify by.
@@ -59,6 +59,8 @@ def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
             raise TableError(
                 f"{error}. If these words are correct, name them with --split-names"
             ) from None
+        # Of validation and test rows they are found when these are read, and may be left out.
+        refuse_missing_labels(parts.train, settings)
         how = f"by column {settings.split!r}"
         # Early stopping needs validation rows, and must not see test rows.
         if parts.validation.empty:

@@ -15,22 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import pandas as pd
 
-from multimodal_gen.batch.failures import leave_out
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.versions import running_version
-from multimodal_gen.cli.data import lost_all, make_loaders, picture_folder
+from multimodal_gen.cli.data import make_loaders, picture_folder
 from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.part_checks import warn_of_leakage
 from multimodal_gen.cli.parts import Parts, parts_are_given, read_parts
+from multimodal_gen.cli.reading import READ_TIMEOUT, readable_parts
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.results import remove_stale, write_metrics, write_results
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import class_called, main_score, score_name, shown_scores
-from multimodal_gen.errors import LoadError, by_number
+from multimodal_gen.errors import counted
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
@@ -38,10 +37,6 @@ from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import branches_for, fit_with_recipe
 from multimodal_gen.sequence.resume import ResumeTraining
 from multimodal_gen.sequence.sequence import MultimodalSequence
-
-# After this many seconds the reading of a picture is given up, because a run may go on unattended
-# overnight.
-_READ_TIMEOUT = 300.0
 
 
 class _Watch(keras.callbacks.Callback):
@@ -83,7 +78,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         reporter.say(f"note: {note}")
     if settings.positive is not None:
         class_called(settings.positive, target)
-    readable = _readable(settings, parts, inputs, target, reporter)
+    readable = readable_parts(settings, parts, inputs, target, reporter)
     lost, parts = readable is not parts, readable
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
     chosen = {main: inputs}
@@ -140,73 +135,6 @@ def _metrics(
     return metrics
 
 
-def _readable(
-    settings: RunSettings,
-    parts: Parts,
-    inputs: dict[str, Loader],
-    target: Target,
-    reporter: Reporter,
-) -> Parts:
-    # Finds bad cells now and not when the test part is read, perhaps a quarter of an hour later.
-    started = time.perf_counter()
-    train_data = MultimodalSequence(
-        parts.train,
-        inputs,
-        target,
-        batch_size=64,
-        cache=settings.cache,
-        cache_limit=settings.cache_limit,
-        # Reads every row even if others are bad, so that all bad ones are reported together.
-        on_error="blank",
-        max_error_rate=1.0,
-        read_timeout=_READ_TIMEOUT,
-    )
-    sequences = [train_data.for_evaluation(part) for part in parts]
-    reporter.begin("reading", sum(map(len, sequences)))
-    for sequence in sequences:
-        for _ in sequence:
-            reporter.advance()
-    reporter.end()
-    rows, seconds = sum(map(len, parts)), time.perf_counter() - started
-    failures = pd.concat(
-        [sequence.failures.drop(columns="epoch") for sequence in sequences]
-    ).sort_values("index")
-    if failures.empty:
-        reporter.say(f"Every cell of the {rows:,} rows can be read ({seconds:.1f} s).")
-        return parts
-    lost, first = failures["index"].nunique(), failures.to_dict("records")[0]
-    if lost == rows:
-        error = LoadError(
-            first["error"], index=first["index"], column=first["column"], path=first["path"]
-        )
-        raise lost_all(error, rows, picture_folder(settings))
-    if settings.on_error == "raise" or lost > settings.max_error_rate * rows:
-        others = f"{lost - 1:,} more of the {rows:,} rows cannot be loaded. " if lost > 1 else ""
-        if settings.on_error == "raise":
-            others += "Fix them, or leave them out with --on-error skip"
-        else:
-            others += (
-                f"That is more than the allowed share of {settings.max_error_rate:g}: fix them, or "
-                "raise --max-error-rate"
-            )
-        reason = (
-            f"{first['error'].rstrip('.')}. {others}; `multimodal-gen audit` finds all problems."
-        )
-        raise LoadError(reason, index=first["index"], column=first["column"], path=first["path"])
-    folder = Path(settings.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    # Paths may hold bytes that are not UTF-8; they are written as they are.
-    failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
-    reporter.say(
-        f"{lost:,} of {rows:,} rows cannot be loaded and "
-        f"{by_number(lost, 'is', 'are')} left out: see failures.csv "
-        f"({seconds:.1f} s)."
-    )
-    return Parts(
-        *(leave_out(part, one.failures) for part, one in zip(parts, sequences, strict=True))
-    )
-
-
 def _train(
     settings: RunSettings,
     name: str,
@@ -226,7 +154,7 @@ def _train(
         seed=settings.seed,
         cache=settings.cache,
         cache_limit=settings.cache_limit,
-        read_timeout=_READ_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
     )
     # A fusion needs several inputs: for the single ones of --ablate "match" would raise an error.
     fusion = settings.fusion if len(inputs) > 1 else "joint"
@@ -243,7 +171,9 @@ def _train(
     # Only for the model whose results are written.
     if name not in inputs or len(inputs) == 1:
         rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
-    reporter.say(f"Training on {name}: {fusion} model of {model.count_params():,} parameters")
+    # Only several inputs are joined.
+    kind = f"{fusion} model" if len(inputs) > 1 else "model"
+    reporter.say(f"Training on {name}: {kind} of {model.count_params():,} parameters")
     callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
     if settings.resume:
         callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
@@ -294,3 +224,17 @@ def _say_kept(
         f"  kept epoch {history.best_epoch + 1} of {len(history.epoch)}: {words} on the validation "
         "rows"
     )
+    reporter.say(f"  {_rule(history)}")
+
+
+def _rule(history: keras.callbacks.History) -> str:
+    # Why this epoch is kept, and why there are fewer than the progress announced.
+    kept = (
+        "the last epoch whose validation accuracy is within one standard error of the best"
+        if "val_accuracy" in history.history
+        else "the epoch of the lowest validation loss"
+    )
+    # A resumed run has trained the first epochs before.
+    left = history.params["epochs"] - history.epoch[-1] - 1
+    early = f"; training stopped {counted(left, 'epoch')} early, as it got no better"
+    return f"kept is {kept}{early if left else ''}"

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.config import Configurable
+from multimodal_gen.errors import share_in_words
 from multimodal_gen.loaders.text.ngram_hashes import FORM, ngram_hashes
 from multimodal_gen.rows.checks import check_at_least, check_positive
 
@@ -179,14 +180,21 @@ class NgramEncoder(Configurable):
         encoded[: len(ids), 1] = np.rint(weights)
         return encoded
 
-    def coverage(self, texts: Sequence[str]) -> str:
-        """Say what share of texts has more n-grams than are kept, and what share has none known."""
+    def coverage(self, texts: Sequence[str]) -> str | None:
+        """Say what share of texts has more n-grams than are kept, and what share has none known;
+        None if no text does.
+        """
         counts = np.array([self.count(text) for text in texts])
-        return (
-            f"as n-grams, {(counts > self.sequence_length).mean():.1%} of the captions have more "
-            f"than {self.sequence_length} and lose the lightest; {(counts == 0).mean():.1%} have "
-            "no learned one"
-        )
+        many, none = int((counts > self.sequence_length).sum()), int((counts == 0).sum())
+        said = []
+        if many:
+            said.append(
+                f"{share_in_words(many, len(texts))} of the captions have more than "
+                f"{self.sequence_length} and lose the lightest"
+            )
+        if none:
+            said.append(f"{share_in_words(none, len(texts))} of the captions have no learned one")
+        return f"as n-grams, {'; '.join(said)}" if said else None
 
     def count(self, text: str) -> int:
         """Count a text's known n-grams; `encode` keeps the heaviest `sequence_length` of them."""

@@ -14,6 +14,7 @@ import numpy as np
 import tokenizers
 
 from multimodal_gen.config import Configurable
+from multimodal_gen.errors import share_in_words
 from multimodal_gen.loaders.text.spelling import Writer, readable, shown
 from multimodal_gen.loaders.text.tokenizer_json import (
     special_ids,
@@ -188,8 +189,10 @@ class TokenEncoder(Configurable):
             len(self._writer.ids(text, one.ids)) for text, one in zip(texts, encodings, strict=True)
         ]
 
-    def coverage(self, texts: Sequence[str]) -> str:
-        """Say what share of texts is cut off, and what share of tokens is unknown."""
+    def coverage(self, texts: Sequence[str]) -> str | None:
+        """Say what share of texts is cut off, and what share of tokens is unknown; None if nothing
+        is.
+        """
         cut, tokens, strange = 0, 0, 0
         unknown = unknown_id(self.tokenizer, json.loads(self.tokenizer_json)["model"])
         # A second tokenizer, because truncation is a setting of the whole object and not every
@@ -203,11 +206,15 @@ class TokenEncoder(Configurable):
                 cut += len(one.ids) > self.sequence_length
                 tokens += len(one.ids)
                 strange += one.ids.count(unknown) if unknown is not None else 0
-        return (
-            f"as tokens, {cut / len(texts):.1%} of the captions are longer than "
-            f"{self.sequence_length} and are truncated; {strange / max(tokens, 1):.2%} of the "
-            "tokens are unknown"
-        )
+        said = []
+        if cut:
+            said.append(
+                f"{share_in_words(cut, len(texts))} of the captions are longer than "
+                f"{self.sequence_length} and are truncated"
+            )
+        if strange:
+            said.append(f"{share_in_words(strange, tokens)} of the tokens are unknown")
+        return f"as tokens, {'; '.join(said)}" if said else None
 
     def decode(self, array: np.ndarray, *, skip_special_tokens: bool = True) -> str:
         """Decode ids to text, without padding and, by default, without special tokens."""

@@ -1,0 +1,101 @@
+"""Check that a table has the columns that options name, and that every row has label and group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.errors import TableError, by_number, counted
+from multimodal_gen.rows.cells import is_blank
+from multimodal_gen.rows.table import cells_of, check_columns
+
+
+def check_named_columns(table: pd.DataFrame, settings: DataSettings, *, label: bool = True) -> None:
+    """Make sure that the table has every column that an option names.
+
+    Args:
+        table: The table.
+        settings: The settings.
+        label: Whether it must have the columns of --label too.
+
+    Raises:
+        TableError: If one is missing; the message names the option.
+    """
+    options = {
+        "image": settings.image,
+        "caption": settings.caption,
+        "number": settings.number,
+        "label": settings.label if label else (),
+        "split": (settings.split,),
+        "group": (settings.group,),
+    }
+    for option, columns in options.items():
+        for column in columns:
+            if column is None:
+                continue
+            try:
+                check_columns(table, [column])
+            except TableError as error:
+                said, received, _ = str(error).partition("Received: column=")
+                if not received:
+                    raise
+                # The usual reason is that nobody has named it.
+                usual = option == "label" and column == "label"
+                hint = "Name the column to predict with --label COLUMN. " if usual else ""
+                raise TableError(f"{said}{hint}Received: --{option} {column}") from None
+
+
+def refuse_missing_labels(rows: pd.DataFrame, settings: DataSettings) -> None:
+    """Refuse rows without the label that training needs, in the words of the command line.
+
+    Raises:
+        TableError: With the number of such rows, the first one, and what to do.
+    """
+    if settings.target == "labels" and len(settings.label) == 1:
+        # There an empty cell may mean that no label applies.
+        return
+    for column in settings.label:
+        gone = _without_value(rows, column)
+        if len(gone) == len(rows):
+            raise TableError(
+                f"None of the {len(rows):,} rows has a value in the column to predict: is it the "
+                f"right one? Received: --label {column}"
+            )
+        if gone:
+            raise TableError(
+                f"{_said(gone, rows, 'to predict')}. Fill {_them(gone)}, or write a "
+                f"table without {_them(gone)}: `multimodal-gen audit` with the same columns and "
+                f"--drop TABLE_OUT. Received: --label {column}"
+            )
+
+
+def refuse_missing_groups(rows: pd.DataFrame, column: str | None) -> None:
+    """Refuse rows without a group, which could not be kept together with any other.
+
+    Raises:
+        TableError: With the number of such rows, the first one, and what to do.
+    """
+    gone = [] if column is None else _without_value(rows, column)
+    if gone:
+        raise TableError(
+            f"{_said(gone, rows, 'of groups')}. Fill {_them(gone)}, each with a value "
+            f"of its own if it belongs to no group. Received: --group {column}"
+        )
+
+
+def _without_value(rows: pd.DataFrame, column: str) -> list[int]:
+    return [place for place, cell in enumerate(cells_of(rows, column)) if is_blank(cell)]
+
+
+def _said(gone: Sequence[int], rows: pd.DataFrame, what: str) -> str:
+    first = repr(rows.index[[gone[0]]].tolist()[0])
+    where = f"the first at index {first}" if len(gone) > 1 else f"at index {first}"
+    have = by_number(len(gone), "has", "have")
+    count = f"{len(gone):,} of {counted(len(rows), 'row')}"
+    return f"{count} {have} no value in the column {what}, {where}"
+
+
+def _them(gone: Sequence[int]) -> str:
+    return by_number(len(gone), "it", "them")

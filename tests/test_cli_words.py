@@ -1,0 +1,167 @@
+"""What the command line says of a table that cannot be used as it is: in its own words and options,
+without a line of Python.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from multimodal_gen.cli.app import app
+
+ROWS = 24
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    rng = np.random.default_rng(0)
+    for row in range(ROWS):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), "uint8")).save(folder / f"img_{row:03}.png")
+    return folder
+
+
+def table(**cells: dict[int, Any]) -> pd.DataFrame:
+    """A good table but for some cells: column -> row -> cell."""
+    made = pd.DataFrame(
+        {
+            "image": [f"img_{row:03}.png" for row in range(ROWS)],
+            "caption": [f"thing {row} of red" for row in range(ROWS)],
+            "price": [str(row) for row in range(ROWS)],
+            "owner": [f"owner {row}" for row in range(ROWS)],
+            "label": ["ab"[row % 2] for row in range(ROWS)],
+        },
+        dtype=object,
+    )
+    for column, rows in cells.items():
+        for row, cell in rows.items():
+            made.loc[row, column] = cell
+    return made
+
+
+def call(command: str, shop: Path, rows: pd.DataFrame, *arguments: object) -> tuple[int, str, str]:
+    rows.to_csv(shop / "shop.csv", index=False)
+    given = [command, shop / "shop.csv", "--image-size", "8x8", *arguments]
+    result = CliRunner().invoke(app, [str(argument) for argument in given])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, " ".join(result.stdout.split()), " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "said"),
+    [
+        (
+            {"label": {7: "", 9: " "}},
+            "--caption caption",
+            "2 of 24 rows have no value in the column to predict, the first at index 7. Fill them, "
+            "or write a table without them: `multimodal-gen audit` with the same columns and "
+            "--drop TABLE_OUT. Received: --label label",
+        ),
+        (
+            {"price": {7: ""}},
+            "--caption caption --label price --target number",
+            "1 of 24 rows has no value in the column to predict, at index 7. Fill it, or write",
+        ),
+        (
+            {"label": dict.fromkeys(range(ROWS), "")},
+            "--caption caption",
+            "None of the 24 rows has a value in the column to predict: is it the right one?",
+        ),
+        (
+            {"owner": {3: ""}},
+            "--caption caption --group owner",
+            "1 of 24 rows has no value in the column of groups, at index 3. Fill it, each with a",
+        ),
+        (
+            {"image": {7: "", 9: ""}},
+            "--image image",
+            "index 7, column 'image': the cell is missing. Missing cells are allowed with "
+            "--missing blank. 1 more of the 24 rows cannot be loaded. Fix them, or leave them out "
+            "with --on-error skip; `multimodal-gen audit` finds all problems.",
+        ),
+        (
+            {"caption": {7: ""}},
+            "--caption caption",
+            "the cell is missing. Missing cells are allowed with --missing blank. Fix it, or leave "
+            "it out with --on-error skip",
+        ),
+        (
+            {"price": {7: ""}},
+            "--number price",
+            "missing or infinite. Missing cells are allowed with --number-missing mean. Fix it",
+        ),
+        (
+            {"image": {7: "img_999.png"}},
+            "--image image",
+            "of other numbers, from 'img_000.png' to 'img_023.png'. Fix it, or leave it out with",
+        ),
+    ],
+)
+def test_training_names_options_and_not_lines_of_python_for_a_bad_cell(
+    cells: dict[str, dict[int, Any]], options: str, said: str, shop: Path, tmp_path: Path
+) -> None:
+    code, _, errors = call("train", shop, table(**cells), *options.split(), "--runs", tmp_path)
+    assert code == 2 and said in errors
+    assert not any(python in errors for python in ("table[", "dropna", "=", "None or NaN"))
+
+
+def test_a_cache_lists_bad_cells_in_the_order_of_the_table_without_lines_of_python(
+    shop: Path, tmp_path: Path
+) -> None:
+    gone = {row: f"gone {row}.jpg" for row in (19, 3, 11, 7, 22, 0)}
+    arguments = ("--image", "image", "--cache", tmp_path / "cache", "--seed", 3)
+    code, _, errors = call("cache", shop, table(image=gone), *arguments)
+    places = [errors.index(f"index {row}, column") for row in sorted(gone)]
+    assert code == 1 and places == sorted(places)
+    assert "`" not in errors and "directory=" not in errors
+
+
+@pytest.mark.parametrize("command", ["train", "audit", "preview", "cache"])
+def test_an_absent_column_is_named_by_its_option(command: str, shop: Path, tmp_path: Path) -> None:
+    more = {
+        "train": ("--runs", tmp_path),
+        "audit": ("--out", tmp_path),
+        "preview": ("--out", tmp_path / "a.png"),
+        "cache": ("--cache", tmp_path / "cache"),
+    }[command]
+    code, _, errors = call(command, shop, table(), "--caption", "capton", *more)
+    assert code == 2 and "Did you mean 'caption'? Received: --caption capton" in errors
+    unnamed = table().rename(columns={"label": "kind"})
+    code, printed, errors = call(command, shop, unnamed, "--caption", "caption", *more)
+    if command == "audit":
+        assert code == 0 and "there is no column 'label', so labels are not audited" in printed
+    else:
+        assert "Name the column to predict with --label COLUMN. Received: --label label" in errors
+
+
+def test_a_misspelt_column_is_said_before_that_a_run_of_this_name_exists(
+    shop: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "metrics.json").write_text("{}")
+    for option, column in (("--caption", "capton"), ("--label", "lable"), ("--group", "ownr")):
+        given = ["--caption", "caption", option, column, "--runs", tmp_path]
+        given = given[2:] if option == "--caption" else given
+        code, _, errors = call("train", shop, table(), *given)
+        assert code == 2 and f"Received: {option} {column}" in errors
+    code, _, errors = call("train", shop, table(), "--caption", "caption", "--runs", tmp_path)
+    assert code == 2 and "already exists; choose another --name" in errors
+
+
+def test_one_input_makes_a_model_and_several_a_joint_one_and_the_kept_epoch_has_its_rule(
+    shop: Path, tmp_path: Path
+) -> None:
+    arguments = ("--caption", "caption", "--epochs", 1, "--runs", tmp_path)
+    code, printed, _ = call("train", shop, table(), *arguments)
+    assert code == 0 and "Training on caption: model of" in printed and "joint" not in printed
+    assert "kept is the last epoch whose validation accuracy is within one standard" in printed
+    number = ("--label", "price", "--target", "number", "--name", "price")
+    code, printed, _ = call("train", shop, table(), *arguments, *number)
+    assert code == 0 and "kept is the epoch of the lowest validation loss Scores" in printed
