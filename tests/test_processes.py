@@ -310,18 +310,19 @@ def test_workers_end_with_their_pool_and_leave_nothing() -> None:
         assert not [one for one in workers if os.path.exists(f"/proc/{one}/exe")]
 
 
-def test_the_choice_says_how_many_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_choice_says_how_many_and_why(tmp_path: Path) -> None:
     data = numbers(list(range(8)), processes=None)
     rows = list(range(8000))
     many, few = numbers(rows, processes=0).assembly, numbers(rows[:8], processes=0).assembly
-    cached = numbers(rows, processes=0, cache="unused").assembly
+    cached = numbers(rows, processes=0, cache=str(tmp_path / "cache")).assembly
     together = numbers(rows, processes=0, together=True).assembly
     for assembly, batches, cores, expected in (
         (many, 2000, 8, (8, "8 cores")),
         (many, 2000, 2, (0, "2 cores")),
         (few, 2000, 8, (0, "fewer than 2,000 rows")),
         (many, 7, 8, (0, "7 batches for 8 cores")),
-        (cached, 2000, 8, (0, "a cache")),
+        (cached, 2000, 8, (8, "8 cores, until the cache is filled", True)),
+        (cached, 2000, 2, (0, "2 cores")),
         (together, 2000, 8, (0, "cells that are read together")),
     ):
         assert choice.choose(None, assembly, batches, cores) == choice.Choice(*expected)
@@ -330,6 +331,34 @@ def test_the_choice_says_how_many_and_why(capsys: pytest.CaptureFixture[str]) ->
     for wrong in (-1, 1.5, True, 10**6):
         with pytest.raises(ValueError, match="`processes` must"):
             numbers([1], processes=wrong)
+
+
+@pytest.mark.parametrize("unreadable", [0, 4])
+def test_workers_fill_a_cache_and_threads_copy_from_it(
+    unreadable: int, catalog: pd.DataFrame, sample_data: Path, tmp_path: Path, pool: ProcessPool
+) -> None:
+    catalog = catalog.copy()
+    catalog.loc[catalog.index[:unreadable], "image"] = "images/none.jpg"
+    image = mg.ImageLoader("image", directory=sample_data, image_size=(24, 24))
+    settings: dict[str, Any] = {"batch_size": 16, "shuffle": True, "on_error": "blank"}
+    target = mg.ClassLabel.from_values("label", catalog["label"])
+    data, plain = (
+        mg.MultimodalSequence(catalog, {"image": image}, target, cache=cache, **settings)
+        for cache in (tmp_path, None)
+    )
+    assert data.assembly.copies_from_cache
+    # As a machine of several cores would choose.
+    data._choice = choice.Choice(2, "2 cores, until the cache is filled", until_cached=True)
+    data._prepare()
+    for epoch, makers in enumerate(
+        ["2 processes (2 cores, until", "threads (the cache is filled)"]
+    ):
+        assert [bytes_of(one) for one in data] == [bytes_of(one) for one in plain]
+        assert makers in data.makers, epoch
+    varied = image.replace(augment=[mg.augment.RandomFlip("horizontal")])
+    data = mg.MultimodalSequence(catalog, {"image": varied}, target, cache=tmp_path, **settings)
+    assert not data.assembly.copies_from_cache
+    assert data.for_evaluation().assembly.copies_from_cache
 
 
 def test_a_cancelled_batch_gives_its_memory_back(pool: ProcessPool) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from multimodal_gen.batch.buckets import Buckets
 from multimodal_gen.batch.cache import ArrayCache
+from multimodal_gen.batch.cache.filled import is_filled
 from multimodal_gen.batch.failures import FailureLog
 from multimodal_gen.batch.shared_draws import joined_targets
 from multimodal_gen.batch.slots import Slot
@@ -104,6 +105,19 @@ class Assembly:
     def columns(self) -> list[str]:
         """The columns that are read."""
         return columns_read(self.inputs, self.targets, self.weights.columns)
+
+    @property
+    def copies_from_cache(self) -> bool:
+        """Whether a filled cache makes batches as fast as memory allows: it copies them, and
+        nothing varies what it holds.
+        """
+        cached = [one.loader for one in self.sources.values() if one.cache is not None]
+        return bool(cached) and not any(one.varies(self.augmenting) for one in cached)
+
+    def is_cached(self) -> bool:
+        """Return whether the cache holds the arrays of nearly all rows."""
+        caches = [one.cache for one in self.sources.values() if one.cache is not None]
+        return is_filled(caches, self.table)
 
     def batch_bytes(self, rows: int) -> int:
         """Bytes that hold the arrays of a batch, with masks and weights."""

@@ -37,6 +37,8 @@ class BatchMaker:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
         self._pool: ProcessPool | None = None
+        # The epoch in which the cache was last examined, and whether it was filled.
+        self._cached: tuple[int, bool] = -1, False
 
     def start(
         self, assembly: Assembly, plan: Plan, epoch: int, index: int, length: int | None = None
@@ -53,7 +55,7 @@ class BatchMaker:
         Raises:
             RuntimeError: If worker processes were requested, and cannot make batches.
         """
-        if self.choice.processes:
+        if self.choice.processes and not self._copies(assembly, epoch):
             try:
                 batch = self._remote(assembly, plan, epoch, index, length)
             except BrokenPoolError as error:
@@ -63,6 +65,18 @@ class BatchMaker:
                     return batch
         # Also until the first worker is ready, so that nothing waits for their start.
         return PendingBatch(Draft(assembly, plan, epoch, index, length))
+
+    @property
+    def current(self) -> Choice:
+        """How many worker processes make the batches of this epoch, and why."""
+        return Choice(0, "the cache is filled") if self._cached[1] else self.choice
+
+    def _copies(self, assembly: Assembly, epoch: int) -> bool:
+        if not self.choice.until_cached:
+            return False
+        if self._cached[0] != epoch:
+            self._cached = epoch, assembly.is_cached()
+        return self._cached[1]
 
     def _remote(self, *arguments: Any) -> Batch | None:
         if self._pool is None or self._pool.closed:

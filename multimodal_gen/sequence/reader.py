@@ -79,7 +79,7 @@ class BatchReader(keras.utils.PyDataset):
     @property
     def makers(self) -> str:
         """What makes the batches, and why, as in "2 threads (2 cores)"."""
-        return makers_of(self.assembly, self._maker.choice)
+        return makers_of(self.assembly, self._maker.current)
 
     def __len__(self) -> int:
         if self.endless:

@@ -102,7 +102,7 @@ class MultimodalSequence(BatchReader):
             tuple instead of a list, because it does not accept lists from a dataset there.
         threads: Threads that decode; by default one per core, up to 8.
         processes: Worker processes that make batches, the same bytes; 0 for threads. By default one
-            per core, or 0 if there are fewer than 4 cores or 2,000 rows, a `cache`, or no pictures;
+            per core, or 0 with fewer than 4 cores or 2,000 rows, a filled `cache`, or no pictures;
             `print(sequence)` says which, and why.
         max_queue_size: Batches prepared ahead, at least 0.
         workers: Keras's worker count. It must be 1, as more workers replay stale batches on jax and

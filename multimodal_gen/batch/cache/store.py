@@ -172,6 +172,13 @@ class LoaderCache:
         """Whether the last cells were all in the cache, so that `gather` is worth trying."""
         return self._found >= _MANY and not self._derived
 
+    def look(self) -> None:
+        """Find what other processes have kept since."""
+        try:
+            self.folder.look()
+        except OSError as error:
+            self.cache.warn(error)
+
     def gather(self, cells: Sequence[Any]) -> np.ndarray | None:
         """Return `read_batch` as one new array `(cells, *shape)`, or None if not all is kept."""
         keys = [key for key in (key_of(self._source, cell) for cell in cells) if key is not None]
@@ -201,7 +208,7 @@ class LoaderCache:
         arrays = self._find(keys)
         if any(array is None for array in arrays):
             # Another process may have written them, or an earlier run before the first look.
-            self._look()
+            self.look()
             arrays = self._find(keys)
         missing = [position for position, array in enumerate(arrays) if array is None]
         if missing:
@@ -222,7 +229,7 @@ class LoaderCache:
         return [None if key is None else self.folder.find(key) for key in keys]
 
     def _read_new(self, cell: Any, key: bytes) -> np.ndarray:
-        self._look()
+        self.look()
         array = self.folder.find(key)
         if array is None:
             self._settle(cell, key)
@@ -233,12 +240,6 @@ class LoaderCache:
     def _settle(self, cell: Any, key: bytes | None) -> None:
         if self._writing and key is not None:
             settle(self._source, cell)
-
-    def _look(self) -> None:
-        try:
-            self.folder.look()
-        except OSError as error:
-            self.cache.warn(error)
 
     def _keep(self, cell: Any, key: bytes | None, array: np.ndarray) -> None:
         spec = self._source.read_spec

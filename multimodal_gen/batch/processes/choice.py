@@ -23,10 +23,12 @@ class Choice:
     Args:
         processes: Their number; 0 for threads.
         reason: Why, in words; empty if the user has chosen.
+        until_cached: Whether threads make the batches once the cache is filled.
     """
 
     processes: int
     reason: str = ""
+    until_cached: bool = False
 
 
 def choose(requested: int | None, assembly: Assembly, num_batches: int, cores: int) -> Choice:
@@ -62,12 +64,12 @@ def choose(requested: int | None, assembly: Assembly, num_batches: int, cores: i
     if num_batches < cores:
         # Each process makes a whole batch, so some would have nothing to do.
         return Choice(0, f"{num_batches} batches for {cores} cores")
-    # From its second epoch on, one call copies a batch out of the cache.
-    if assembly.cache is not None:
-        return Choice(0, "a cache")
     if all(source.whole for source in assembly.sources.values()):
         return Choice(0, "cells that are read together")
-    return Choice(cores, f"{cores} cores")
+    reason = f"{cores} cores"
+    if assembly.copies_from_cache:
+        return Choice(cores, f"{reason}, until the cache is filled", until_cached=True)
+    return Choice(cores, reason)
 
 
 def check_processes(requested: Any) -> None:
