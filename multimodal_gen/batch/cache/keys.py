@@ -126,6 +126,15 @@ def settings_of(loader: Loader) -> str:
     return json.dumps(settings, indent=1, sort_keys=True)
 
 
+def kept_settings(loader: Loader) -> str | None:
+    """Return `settings_of` what is kept for a loader, or None if its arrays are not kept."""
+    source = loader.cached_by
+    dtype = np.dtype(source.spec.dtype)
+    kept = loader.cached and source.cached and not dtype.hasobject and dtype.itemsize > 0
+    # It is unknown which parts of a tuple name files, so several columns are not cached.
+    return settings_of(source) if kept and isinstance(source.column, str) else None
+
+
 def _sources(cls: type) -> dict[str, str]:
     # Users edit their own loaders without renaming them, so the source code is part of the key.
     found = {}

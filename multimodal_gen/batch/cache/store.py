@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.batch.cache.folder import Folder, LimitReachedError, size_of
-from multimodal_gen.batch.cache.keys import key_of, settings_of, settle
+from multimodal_gen.batch.cache.keys import kept_settings, key_of, settle
 from multimodal_gen.batch.cache.segments import Layout
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.rows.checks import check_positive
@@ -70,7 +70,7 @@ class ArrayCache:
         """
         source = loader.cached_by
         try:
-            settings = _settings(loader) if settings is None else settings
+            settings = kept_settings(loader) if settings is None else settings
         except TypeError as error:
             self.warn(error)
             return None
@@ -270,7 +270,7 @@ def estimate(loaders: Iterable[Loader], num_rows: int) -> int:
     rows: dict[str, int] = {}
     for loader in loaders:
         with suppress(TypeError):
-            settings, spec = _settings(loader), loader.cached_by.read_spec
+            settings, spec = kept_settings(loader), loader.cached_by.read_spec
             if settings is not None:
                 rows[settings] = Layout(spec.shape, spec.dtype).row_bytes
     return num_rows * sum(rows.values())
@@ -283,14 +283,6 @@ def as_text(size: int) -> str:
     while number >= 999.5 and unit < len(units) - 1:
         number, unit = number / 1000, unit + 1
     return f"{number:.{0 if unit == 0 or number >= 99.5 else 1}f} {units[unit]}"
-
-
-def _settings(loader: Loader) -> str | None:
-    source = loader.cached_by
-    dtype = np.dtype(source.read_spec.dtype)
-    kept = loader.cached and source.cached and not dtype.hasobject and dtype.itemsize > 0
-    # It is unknown which parts of a tuple name files, so several columns are not cached.
-    return settings_of(source) if kept and isinstance(source.column, str) else None
 
 
 def _open(directory: str, limit: int | None) -> ArrayCache:
