@@ -129,7 +129,7 @@ def settings_of(loader: Loader) -> str:
 def kept_settings(loader: Loader) -> str | None:
     """Return `settings_of` what is kept for a loader, or None if its arrays are not kept."""
     source = loader.cached_by
-    dtype = np.dtype(source.spec.dtype)
+    dtype = np.dtype(source.read_spec.dtype)
     kept = loader.cached and source.cached and not dtype.hasobject and dtype.itemsize > 0
     # It is unknown which parts of a tuple name files, so several columns are not cached.
     return settings_of(source) if kept and isinstance(source.column, str) else None
