@@ -10,8 +10,12 @@ import pytest
 from PIL import Image
 from test_audit import SILENT
 from test_plots import assert_texts_lie_inside_and_apart, texts_of
+from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.cli.app import app
+from multimodal_gen.cli.table_notes import mask_notes
+from multimodal_gen.inspection.class_ids import RESIZED_MASKS
 
 
 def shapes(folder: Path, values: tuple[int, ...]) -> pd.DataFrame:
@@ -136,3 +140,37 @@ def test_pictures_of_one_level_and_few_dark_ones_are_near_blank_as_before(tmp_pa
     for row in range(3):
         Image.new("L", (16, 16), 9).save(tmp_path / f"mask{row}.png")
     assert mg.audit(table, {"mask": mask}, **SILENT).counts["near blank"] == 3
+
+
+@pytest.mark.parametrize("values", [(1, 2, 20, 255), (3, 7)])
+def test_the_command_line_says_that_it_interpolates_masks(
+    values: tuple[int, ...], tmp_path: Path
+) -> None:
+    table = shapes(tmp_path, values)
+    photo, mask = (mg.ImageLoader(name, directory=tmp_path) for name in ("photo", "mask"))
+    table.loc[4] = ["photo0.png", "gone.png"]
+    table.loc[5] = [None, None]
+    # Resizing would mix 255 with its neighbours to levels that no mask has.
+    inputs = {"photo": photo, "mask": mask.replace(image_size=(9, 9))}
+    (note,) = mask_notes(table, inputs)
+    most = max(value for value in values if value < 255)
+    assert f"mask: 4 of 4 pictures looked at hold only levels from 0 to about {most} of" in note
+    # In the same words as the audit, and by the command that draws rows too.
+    audited = mg.audit(table, {"mask": mask}, **SILENT).notes
+    assert RESIZED_MASKS in note
+    assert any(RESIZED_MASKS in one for one in audited) == (255 not in values)
+    table.drop(index=[4, 5]).assign(label=["a", "b"] * 2).to_csv(tmp_path / "a.csv", index=False)
+    arguments = ["--image", "photo", "--image", "mask", "--image-size", "16x16", "--fractions"]
+    arguments += ["0.5,0.25,0.25", "--out", str(tmp_path / "a.png")]
+    result = CliRunner().invoke(app, ["preview", str(tmp_path / "a.csv"), *arguments])
+    assert result.exit_code == 0 and "note: mask: " in result.stdout
+
+
+def test_dark_photos_and_arrays_are_not_taken_for_masks(tmp_path: Path) -> None:
+    table = shapes(tmp_path, (1, 2))
+    for name in table["photo"]:
+        dark = np.asarray(Image.open(tmp_path / name)) // 8
+        Image.fromarray(dark).save(tmp_path / name)
+    inputs = {"photo": mg.ImageLoader("photo", directory=tmp_path, image_size=(16, 16))}
+    assert mask_notes(table, inputs) == []
+    assert mask_notes(table.assign(photo="gone.png"), inputs) == []

@@ -99,11 +99,14 @@ def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, 
         from multimodal_gen.batch.failures import leave_out
         from multimodal_gen.cli.data import make_loaders
         from multimodal_gen.cli.parts import read_parts
+        from multimodal_gen.cli.table_notes import mask_notes
         from multimodal_gen.inspection import plots
         from multimodal_gen.sequence.sequence import MultimodalSequence
     reporter = ProgressReporter(console)
     parts = read_parts(settings, reporter)
     inputs, target = make_loaders(settings, parts, reporter)
+    for note in mask_notes(parts.train, inputs):
+        reporter.say(f"note: {note}")
     same: dict[str, Any] = {
         "batch_size": settings.batch_size,
         "shuffle": True,

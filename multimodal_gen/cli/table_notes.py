@@ -1,24 +1,29 @@
 """Notes on a table that take seconds and matter before training: captions that give the class away,
-captions in both training and test rows, and words for sides if pictures are mirrored.
+captions in both training and test rows, words for sides if pictures are mirrored, and masks.
 `inspection/audit/` checks more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 
 from multimodal_gen.cli.parts import Parts, parts_are_given
 from multimodal_gen.cli.settings import DataSettings
-from multimodal_gen.errors import by_number
+from multimodal_gen.errors import LoadError, by_number, counted
 from multimodal_gen.inspection.audit.labels import class_texts, hint_notes
 from multimodal_gen.inspection.audit.sides import side_note
+from multimodal_gen.inspection.class_ids import RESIZED_MASKS, coloured_mask
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import cells_of
 
+# How many pictures of a column are looked at, to tell whether they are masks.
+_MASKS = 8
 # How many rows are searched for words, spread over the table.
 _LOOKED_AT = 20_000
 # With this many rows per caption it is remarkable that all rows of a caption have one class.
@@ -38,7 +43,7 @@ def notes_on(
         inputs: The inputs.
         target: The target.
     """
-    notes = []
+    notes = mask_notes(parts.train, inputs)
     mirrored = bool(settings.image) and settings.augment != "none"
     rows = pd.concat([parts.train, parts.validation, parts.test])
     some = rows.iloc[:: max(len(rows) // _LOOKED_AT, 1)]
@@ -52,6 +57,36 @@ def notes_on(
             notes += side_note(column, [text for text in texts if text is not None], "captions")
     if mirrored and target.class_names:
         notes += side_note(str(settings.label[0]), map(str, target.class_names), "classes")
+    return notes
+
+
+def mask_notes(rows: pd.DataFrame, inputs: Mapping[str, Loader]) -> list[str]:
+    """Notes on columns of pictures that hold masks of class ids, which resizing would mix.
+
+    Args:
+        rows: Training rows, a few of whose pictures are read.
+        inputs: The inputs.
+    """
+    notes = []
+    some = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _MASKS).astype("int64"))]
+    for loader in inputs.values():
+        if loader.spec.kind != "image":
+            continue
+        # Otherwise the id 255 would be mixed with its neighbours to levels that no mask has.
+        exact, drawn = loader.replace(interpolation="nearest"), []
+        for cell in cells_of(some, loader.column):
+            # Bad cells are reported where all are read.
+            with suppress(LoadError):
+                if not is_missing(cell):
+                    drawn.append(exact.draw(exact.read(cell)))
+        masks = [one for one in drawn if one is not None and coloured_mask(one) is not None]
+        if 2 * len(masks) > len(drawn):
+            most = max(int(one[one < 255].max()) for one in masks)
+            notes.append(
+                f"{loader.column}: {len(masks):,} of {counted(len(drawn), 'picture')} looked at "
+                f"{by_number(len(masks), 'holds', 'hold')} only levels from 0 to about {most} of "
+                f"255, like masks of class ids. {RESIZED_MASKS}, which only Python can set"
+            )
     return notes
 
 

@@ -12,6 +12,10 @@ import numpy as np
 
 from multimodal_gen.inspection.layout import GREY, Card
 
+# What audits and training say of them.
+RESIZED_MASKS = (
+    'Masks must not be interpolated when they are resized: ImageLoader(interpolation="nearest")'
+)
 # Pictures of one channel with only values below _MOST_IDS are masks, or too dark to show anything.
 # 255 is the id that many data sets use for no class.
 _MOST_IDS, _NO_CLASS = 64, 255

@@ -12,6 +12,7 @@ import numpy as np
 from multimodal_gen.errors import by_number, counted
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.pictures import wrong_name
+from multimodal_gen.inspection.class_ids import RESIZED_MASKS
 
 # The side in pixels, and the share of the usual number of pixels, below which a picture is tiny.
 _LEAST_SIDE, _LEAST_SHARE = 8, 1 / 16
@@ -114,8 +115,7 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
             f"{column}: {len(masks):,} of {len(places):,} pictures "
             f"{by_number(len(masks), 'holds', 'hold')} only levels from 0 to about {brightest} of "
             f"255, like masks of class ids, and {by_number(len(masks), 'is', 'are')} not reported "
-            "as near blank. Masks must not be interpolated when they are resized: "
-            'ImageLoader(interpolation="nearest")'
+            f"as near blank. {RESIZED_MASKS}"
         ]
     # Modes of Pillow with more than 8 bits begin with I, such as I;16.
     wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]
