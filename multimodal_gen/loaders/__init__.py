@@ -4,13 +4,13 @@ Read `base.py` first, then `categories.py`, the file to copy for a new modality,
 with `proofs.py`, which prove that a loader keeps the contract. `image/` reads pictures, `text/`
 captions (and pads them), `numbers.py` numbers, `dates.py` dates, `arrays.py` arrays
 (`array_cells.py`: what their cells may hold), and `encoded/` turns any of them into features;
-`targets/` holds what a model learns. They share `learning.py` (training values in any form),
-`moments.py` (their means) and `scaling.py` (logarithms and quantiles of numbers), `drawing.py`
-(what people are shown), `files.py` (opens files and URLs, within limits; `missing_files.py`
-suggests a fix if there is no file), `vary_with.py` (the argument for pictures that vary together),
-`cell_errors.py` (errors with row, column and path), `reading.py` (reads many cells and collects
-their errors; batches are read in `batch/`) and `stages.py` (clocks for the steps from a cell to a
-batch).
+`targets/` holds what a model learns, and `columns/` chooses a loader for every column of a table.
+They share `learning.py` (training values in any form), `moments.py` (their means) and `scaling.py`
+(logarithms and quantiles of numbers), `drawing.py` (what people are shown), `files.py` (opens files
+and URLs, within limits; `missing_files.py` suggests a fix if there is no file), `vary_with.py` (the
+argument for pictures that vary together), `cell_errors.py` (errors with row, column and path),
+`reading.py` (reads many cells and collects their errors; batches are read in `batch/`) and
+`stages.py` (clocks for the steps from a cell to a batch).
 """
 
 from multimodal_gen.loaders.arrays import ArrayLoader

@@ -43,7 +43,7 @@ def picture_columns(table: pd.DataFrame) -> list[str]:
         if isinstance(name, str) and not pd.api.types.is_numeric_dtype(column.dtype):
             rows = np.unique(np.linspace(0, len(column) - 1, _SAMPLE).astype("int64"))
             cells = [cell for cell in column.array.take(rows).tolist() if not is_missing(cell)]
-            if 2 * sum(map(_seems_picture, cells)) > len(cells):
+            if 2 * sum(map(seems_picture, cells)) > len(cells):
                 found.append(name)
     return found
 
@@ -143,7 +143,10 @@ def _by_audit(given: bool) -> str:
     )
 
 
-def _seems_picture(cell: Any) -> bool:
+def seems_picture(cell: Any) -> bool:
+    """Whether a cell may be a picture: bytes, a mapping with them or a path, or a path or URL with
+    the suffix of a picture.
+    """
     if isinstance(cell, Mapping):
         return "bytes" in cell or "path" in cell
     if isinstance(cell, str | PurePath):

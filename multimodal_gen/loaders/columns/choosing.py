@@ -1,0 +1,108 @@
+"""`loaders_for`: the loaders of the columns that a table of columns names as inputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from multimodal_gen.errors import TableError
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.categories import CategoryLoader
+from multimodal_gen.loaders.columns.inferring import INPUTS, OTHERS
+from multimodal_gen.loaders.columns.naming import input_names
+from multimodal_gen.loaders.dates import DateLoader
+from multimodal_gen.loaders.image.loader import ImageLoader
+from multimodal_gen.loaders.numbers import NumericLoader
+from multimodal_gen.loaders.text.loader import TextLoader
+from multimodal_gen.rows.checks import check_choice
+from multimodal_gen.rows.table import check_columns
+
+
+def loaders_for(
+    columns: pd.DataFrame,
+    table: pd.DataFrame,
+    *,
+    directory: str | os.PathLike[str] | None = None,
+    image_size: tuple[int, int] = (64, 64),
+    augment: Sequence[Any] = (),
+    output_mode: str = "ngrams",
+    date_format: str | None = None,
+) -> dict[str, Loader]:
+    """Make a loader for each column that is to be an input; they learn from training rows.
+
+    Pictures, texts, categories and dates are an input each. Numbers and booleans together are the
+    input "number", with `scaling="quantile"`. A single column of pictures is the input "image", a
+    single one of texts is "caption"; other inputs have the names of their columns, with everything
+    but ASCII letters and digits replaced by "_".
+
+    If `columns` counts missing values, pictures and texts are read with `missing="blank"`, numbers
+    and dates with `missing="flag"`; otherwise a missing value is an error. For categories it is a
+    value of its own.
+
+    Args:
+        columns: The result of `infer_columns`, or a table like it: the names of the columns as the
+            index, and "taken_as". What is not an input is left out.
+        table: The training rows.
+        directory: Where relative paths of pictures start; by default the working directory.
+        image_size: `(height, width)` of the pictures.
+        augment: Operations on pictures in training, as in `ImageLoader`.
+        output_mode: How texts are read, as in `TextLoader.from_texts`.
+        date_format: As in `DateLoader.from_values`, for all columns of dates.
+
+    Returns:
+        Input name -> loader, as `MultimodalSequence` and `build_fusion_classifier` take them.
+
+    Raises:
+        TableError: If no column is to be an input, or the table lacks one.
+        ValueError: If a column is taken as something that there is no word for, or cannot be read
+            as that; it names the row.
+    """
+    taken = {str(name): word for name, word in columns["taken_as"].items()}
+    for name, word in taken.items():
+        check_choice(f"columns.loc[{name!r}, 'taken_as']", word, [*INPUTS, *OTHERS])
+    of = {kind: [name for name in taken if taken[name] == kind] for kind in INPUTS}
+    used = [one for kind in INPUTS for one in of[kind]]
+    if not used:
+        raise TableError(
+            "No column is taken as an input. Set `taken_as` of one to one of "
+            f"{list(INPUTS)}. Received: {taken}"
+        )
+    check_columns(table, used)
+    counts = columns["missing"].to_dict() if "missing" in columns else {}
+    gaps = {name for name, count in counts.items() if count > 0}
+    numbers = [name for name in taken if taken[name] in ("number", "boolean")]
+    names = input_names({**of, "caption": of["text"], "number": numbers})
+    inputs: dict[str, Loader] = {}
+    for name in of["image"]:
+        inputs[names["image", name]] = ImageLoader(
+            name,
+            directory=directory,
+            image_size=image_size,
+            augment=augment,
+            missing="blank" if name in gaps else "error",
+        )
+    for name in of["text"]:
+        missing = "blank" if name in gaps else "error"
+        inputs[names["caption", name]] = TextLoader.from_texts(
+            name, table[name], output_mode=output_mode, missing=missing
+        )
+    if numbers:
+        inputs["number"] = NumericLoader.from_values(
+            numbers[0] if len(numbers) == 1 else numbers,
+            table[numbers],
+            missing="flag" if gaps.intersection(numbers) else "error",
+            scaling="quantile",
+        )
+    for name in of["category"]:
+        inputs[names["category", name]] = CategoryLoader.from_values(name, table[name])
+    for name in of["date"]:
+        inputs[names["date", name]] = DateLoader.from_values(
+            name,
+            table[name],
+            date_format=date_format,
+            missing="flag" if name in gaps else "error",
+        )
+    return inputs

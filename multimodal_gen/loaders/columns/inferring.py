@@ -1,0 +1,99 @@
+"""`infer_columns`: a table of what each column of a table is taken for, and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.loaders.columns.giveaways import Label, gives_away
+from multimodal_gen.loaders.columns.kinds import verdict_on
+from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.table import check_columns, check_names
+
+INPUTS = ("image", "text", "category", "number", "boolean", "date")
+OTHERS = ("label", "id", "constant", "gives the label away", "ignored")
+# Of a larger table so many rows are looked at, evenly spaced.
+_MOST_ROWS = 50_000
+
+
+def infer_columns(
+    table: pd.DataFrame,
+    label: str | Sequence[str] | None = None,
+    *,
+    directory: str | os.PathLike[str] | None = None,
+    date_format: str | None = None,
+) -> pd.DataFrame:
+    """Find out what each column of a table holds, and which can be inputs of a model.
+
+    Edit the result, and pass it to `loaders_for`:
+
+        columns = mg.infer_columns(train, "category")
+        columns.loc["code", "taken_as"] = "category"
+        inputs = mg.loaders_for(columns, train)
+
+    Columns are taken as:
+
+    - "image": pictures in the cells, or paths of pictures, most of which exist.
+    - "number", "boolean", "date": if 95 % of the cells are; the others are bad cells.
+    - "category": texts that most rows share with others, of which there are few, or which are
+      short.
+    - "text": other texts.
+
+    Not inputs are:
+
+    - "label": the label.
+    - "gives the label away": its values tell the label of at least 98 % of the rows that the most
+      frequent label alone would get wrong, or explain 99 % of a number's variance, on the half of
+      the rows that was not used to learn what they tell. Each column is tried by itself.
+    - "id": words with digits, or whole numbers, that differ in every row.
+    - "constant": the same value in all rows, or none.
+    - "ignored": anything else, such as cells of several values; `why` says what to do.
+
+    Args:
+        table: Training rows; of more than 50,000, as many are looked at.
+        label: The column to predict, or several; None if there is none.
+        directory: Where relative paths of pictures start; by default the working directory.
+        date_format: As in `DateLoader.from_values`, for all columns of dates.
+
+    Returns:
+        A row for each column of the table, with its name as the index, and the columns "taken_as",
+        "missing" (how many cells have no value) and "why" (with counts and an example).
+
+    Raises:
+        TableError: If the table has no rows, or no such column as `label`.
+        TypeError: If a column's name is not a string.
+    """
+    labels = [] if label is None else [label] if isinstance(label, str) else list(label)
+    check_names(list(table.columns))
+    check_columns(table, list(dict.fromkeys([*labels, *table.columns])))
+    rows = np.unique(np.linspace(0, len(table) - 1, _MOST_ROWS).astype("int64"))
+    some = table if len(table) <= _MOST_ROWS else table.iloc[rows]
+    known = [Label.of(some[name]) for name in labels]
+    folder = None if directory is None else os.fspath(directory)
+    found = {}
+    for name in table.columns:
+        column = some[name]
+        if name in labels:
+            found[name] = ("label", "to be predicted")
+            continue
+        kind, why = verdict_on(column, folder, date_format)
+        if kind in INPUTS:
+            reasons = (gives_away(column, kind, one) for one in known)
+            reason = next((one for one in reasons if one is not None), None)
+            if reason is not None:
+                kind, why = "gives the label away", f"{kind}; {reason}"
+        found[name] = (kind, why)
+    frame = pd.DataFrame.from_dict(found, orient="index", columns=["taken_as", "why"])
+    frame.insert(1, "missing", [count_missing(table[name]) for name in frame.index])
+    frame.index.name = "column"
+    return frame
+
+
+def count_missing(column: pd.Series) -> int:
+    """How many cells have no value; an empty text is one."""
+    if column.dtype.kind in "iub":
+        return 0
+    return sum(map(is_missing, column.array.tolist()))

@@ -1,0 +1,74 @@
+"""Whether the cells of a column are pictures that can be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from multimodal_gen.errors import LoadError, counted
+from multimodal_gen.loaders.columns.cells import Cells, Verdict, short
+from multimodal_gen.loaders.image.cells import named
+from multimodal_gen.loaders.image.loader import ImageLoader
+from multimodal_gen.rows.leakage import seems_picture
+
+# How many cells are looked at, of how many paths the files are looked for, and how many pictures in
+# memory are decoded.
+_LOOKED_AT, _FILES, _DECODED = 64, 20, 5
+ABSENT = "are paths of pictures"
+
+
+def pictures(cells: Cells, directory: str | None) -> Verdict | None:
+    """A verdict if most of the cells are pictures, or paths or URLs with the suffix of one.
+
+    Args:
+        cells: The cells.
+        directory: Where relative paths start.
+    """
+    some = cells.some(_LOOKED_AT)
+    seen = [cell for cell in some if seems_picture(cell) or isinstance(cell, Image.Image)]
+    if 2 * len(seen) <= len(some):
+        return None
+    count, example = f"{len(cells.present):,}", short(_without_bytes(seen[0]))
+    paths = [path for path in map(named, seen) if isinstance(path, str | PurePath)]
+    if 2 * len(paths) <= len(seen):
+        tried = seen[:: max(len(seen) // _DECODED, 1)][:_DECODED]
+        good = sum(_can_be_read(cell, directory) for cell in tried)
+        if 2 * good > len(tried):
+            return Verdict("image", f"{count} pictures in the cells themselves{cells.gaps()}")
+        return Verdict("ignored", f"none of {len(tried)} cells looked at holds a picture")
+    if sum("://" in os.fspath(path) for path in paths) * 2 > len(paths):
+        return Verdict(
+            "ignored",
+            f"URLs of pictures, such as {example}: download them, or read them with an ImageLoader "
+            "and its `protocols`",
+        )
+    tried = paths[:: max(len(paths) // _FILES, 1)][:_FILES]
+    there = sum(os.path.isfile(os.path.join(directory or "", path)) for path in tried)
+    files = f"{there} of {counted(len(tried), 'file')} looked for {_are(there)} there"
+    if 2 * there > len(tried):
+        return Verdict("image", f"{count} paths of pictures, such as {example}{cells.gaps()}")
+    where = "the working directory" if directory is None else repr(directory)
+    return Verdict("ignored", f"they {ABSENT}, such as {example}, but {files} in {where}")
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _without_bytes(cell: Any) -> Any:
+    return cell.get("path") if isinstance(cell, Mapping) else cell
+
+
+def _can_be_read(cell: Any, directory: str | None) -> bool:
+    if isinstance(cell, np.ndarray):
+        return False
+    try:
+        ImageLoader("picture", directory=directory, image_size=(8, 8)).read(cell)
+    except LoadError:
+        return False
+    return True
