@@ -4,6 +4,8 @@ without a line of Python.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +167,25 @@ def test_one_input_makes_a_model_and_several_a_joint_one_and_the_kept_epoch_has_
     number = ("--label", "price", "--target", "number", "--name", "price")
     code, printed, _ = call("train", shop, table(), *arguments, *number)
     assert code == 0 and "kept is the epoch of the lowest validation loss Scores" in printed
+
+
+def test_an_audit_says_what_is_wrong_without_lines_of_python(shop: Path, tmp_path: Path) -> None:
+    rows = table(image={3: "img_999.png", 5: "img_004"}, price={7: "1,5", 9: "dear"})
+    options = ("--image", "image", "--number", "price", "--out", tmp_path)
+    code, _, _ = call("audit", shop, rows, *options)
+    said = pd.read_csv(tmp_path / "problems.csv").set_index("index")["message"]
+    assert code == 1 and not said.str.contains("`|directory=|errors=").any()
+    assert said[3].startswith("there is no such file: the folder")
+    assert said[3].endswith(f"'img_023.png' ({shop / 'img_999.png'})")
+    assert "beside it is 'img_004.png': the extension is missing" in said[5]
+    assert "1,5" in said[7] and "dear" in said[9]
+    assert "directory=" not in (tmp_path / "audit.html").read_text()
+
+
+def test_what_says_it_does_not_start_keras() -> None:
+    # Audits and caches of a table that cannot be read answer at once.
+    code = (
+        "import sys, multimodal_gen.cli.audit, multimodal_gen.cli.cache, multimodal_gen.cli.parts"
+    )
+    code += "; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

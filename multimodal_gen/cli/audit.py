@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.cli.bad_rows import plain_message
 from multimodal_gen.cli.columns import check_named_columns
 from multimodal_gen.cli.data import input_names, picture_folder, picture_loader
 from multimodal_gen.cli.label_checks import check_separator, check_text_labels
@@ -101,12 +102,24 @@ def audit_from_settings(
         raise
     finally:
         reporter.end()
+    report = _in_plain_words(report)
     report.write_problems(out / "problems.csv")
     report.write_page(out / "audit.html")
     reporter.say(f"Wrote {out / 'problems.csv'} and {out / 'audit.html'}.")
     if clean is not None:
         _write_clean(clean, report, settings, group_column, reporter)
     return report
+
+
+def _in_plain_words(report: Audit) -> Audit:
+    # Without the lines of Python in messages, in both files.
+    messages = [plain_message(one) for one in report.problems["message"].tolist()]
+    findings = [one._replace(message=plain_message(one.message)) for one in report.view.findings]
+    return replace(
+        report,
+        problems=report.problems.assign(message=messages),
+        view=replace(report.view, findings=findings),
+    )
 
 
 def _check_files(

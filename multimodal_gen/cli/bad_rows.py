@@ -1,21 +1,25 @@
-"""Report rows that a trained model cannot read, before it runs, without the advice on training and
-the lines of Python in loaders' errors.
+"""Report cells that cannot be read without the advice and the lines of Python in loaders' errors,
+and rows that a trained model cannot read before it runs.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.cell_errors import placed, read_at
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import cells_of
+
+if TYPE_CHECKING:
+    # Audits and caches, which use this file, start without Keras.
+    from multimodal_gen.bundle.bundle import Bundle
 
 # Rows that an error names.
 _MOST = 5
@@ -47,6 +51,19 @@ def plain_reason(reason: str) -> str:
     text = re.sub(r";$", ".", text)
     # Nobody who types a command has a None in a cell.
     return f"{text.replace(' (None or NaN)', '')} {received}{rest}".strip()
+
+
+def plain_message(message: str) -> str:
+    """The message of a finding of an audit in the same way; a path at its end is kept.
+
+    Args:
+        message: What the audit says of one cell.
+    """
+    if "`" not in message:
+        return message
+    path = re.search(r" \([^()]*\)$", message)
+    said = message if path is None else message[: path.start()]
+    return f"{plain_reason(said).rstrip('.')}{'' if path is None else path[0]}"
 
 
 def _is_advice(part: str) -> bool:
