@@ -55,6 +55,8 @@ from multimodal_gen.loaders.text.ngrams import NgramEncoder as NgramEncoder
 from multimodal_gen.loaders.text.tokens import TokenEncoder as TokenEncoder
 from multimodal_gen.models import build_fusion_classifier as build_fusion_classifier
 from multimodal_gen.models import fit_with_recipe as fit_with_recipe
+from multimodal_gen.models.keras_encoder import KerasEncoder as KerasEncoder
+from multimodal_gen.models.pretrained import from_preset as from_preset
 from multimodal_gen.rows.arrays import table_from_arrays as table_from_arrays
 from multimodal_gen.rows.leakage import LeakageWarning as LeakageWarning
 from multimodal_gen.rows.sampling import BalancedSampler as BalancedSampler

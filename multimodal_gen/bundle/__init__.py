@@ -2,8 +2,8 @@
 
 Read `bundle.py` first: save, predict and score; then `loading.py`, which opens a bundle.
 `outputs.py` turns a model's outputs into columns. `checks.py` makes sure that model, loaders and
-target match, and `description.py` writes and reads everything except the model (`versions.py`: the
-packages it was made with).
+target match, and `description.py` writes and reads everything except the model (`encoders.py`: the
+models of encoders; `versions.py`: the packages it was made with).
 
 A bundle may come from a stranger, so everything is checked before it is built: `files.py` rejects
 links and files that are too large, `model_file.py` checks the archive and the weights in

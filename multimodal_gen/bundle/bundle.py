@@ -1,9 +1,9 @@
 """A trained model together with its loaders and target: everything needed to predict on a raw
 table.
 
-On disk a bundle is a folder: `model.keras`, `bundle.json` (loaders and target), and a
-`tokenizer.json` for each of their tokenizers. It contains no pickle, and loading it runs no code
-from the bundle.
+On disk a bundle is a folder: `model.keras`, `bundle.json` (loaders and target), a `tokenizer.json`
+for each of their tokenizers, and an `encoder.keras` for each of their encoders. It contains no
+pickle, and loading it runs no code from the bundle.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from multimodal_gen.bundle.description import (
     check_description,
     write_description,
 )
+from multimodal_gen.bundle.encoders import FILES, check_encoders
 from multimodal_gen.bundle.files import new_folder
 from multimodal_gen.bundle.model_config import check_model_config
 from multimodal_gen.bundle.model_file import check_quantized, uncompiled
@@ -79,6 +80,7 @@ class Bundle:
         check_description(self.inputs, self.target)
         with uncompiled(model):
             check_model_config(model)
+        check_encoders([self.inputs, self.target])
         self.inputs_as = inputs_as or structure_of_inputs(model, self.inputs)
 
     def predict(
@@ -214,8 +216,8 @@ class Bundle:
         """
         folder = Path(path)
         with self._written(folder) as temporary:
-            # An older bundle there may have had more tokenizers.
-            for stale in folder.glob("tokenizer*.json"):
+            # An older bundle there may have had more tokenizers or encoders.
+            for stale in (*folder.glob("tokenizer*.json"), *folder.glob(FILES)):
                 if not Path(temporary, stale.name).exists():
                     stale.unlink()
             # The description comes last: a folder without it is not a bundle.

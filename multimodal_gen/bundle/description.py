@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from multimodal_gen.bundle.encoders import ENCODERS, read_encoders, write_encoders
 from multimodal_gen.bundle.files import parse_json, placed, read_text
 from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.config import deserialize, serialize
@@ -74,6 +75,7 @@ def write_description(
         else None,
     }
     _move_out_tokenizers(description, folder)
+    write_encoders(_encoder_configs(description), [inputs, target], folder)
     text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False)
     # Names of files may hold bytes that are not UTF-8, which Python keeps as lone surrogates.
     (folder / "bundle.json").write_text(text, "utf-8", "surrogatepass")
@@ -112,6 +114,7 @@ def read_description(
         )
     try:
         _move_in_tokenizers(description, folder)
+        read_encoders(_encoder_configs(description), folder, custom_objects)
         _take_no_permissions(description, directory)
         inputs = _built(description["inputs"], Loader, custom_objects)
         target: Any = deserialize(description["target"], custom_objects)
@@ -185,6 +188,10 @@ def _configs(value: Any, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     elif isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
             yield from _configs(one, names)
+
+
+def _encoder_configs(description: Any) -> dict[str, list[dict[str, Any]]]:
+    return {name: list(_configs(description, (name,))) for name in ENCODERS}
 
 
 def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:

@@ -31,7 +31,8 @@ def load_bundle(
             used in training.
         custom_objects: Class name -> class, for loaders, layers and other classes that are neither
             this package's nor Keras's own, and not registered with
-            `keras.saving.register_keras_serializable`.
+            `keras.saving.register_keras_serializable`; and name -> function of a
+            `FunctionEncoder`.
 
     Raises:
         BundleError: If the folder is not a bundle, is damaged, or names an unknown class.

@@ -8,6 +8,10 @@ Read `classifier.py` first. It builds a whole model: a branch per input (`branch
 `token_layers.py`, `absence.py`), a fusion (`fusion.py`, `matching.py`), an output per target
 (`outputs.py`) and auxiliary losses (`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it,
 `calibration.py` weighs its heads afterwards, and `exporting.py` knows what an export needs.
+
+Pretrained models: `pretrained.py` makes a loader and a branch in one line, of the encoder in
+`keras_encoder.py` (`weights_files.py` loads its weights whole, `model_digest.py` names them) and
+the branches in `encoder_branches.py`.
 """
 
 from multimodal_gen.loaders.targets.losses import (
@@ -29,8 +33,11 @@ from multimodal_gen.models.branches import (
 )
 from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.classifier import build_fusion_classifier
+from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
 from multimodal_gen.models.fusion import Concat, Fusion, Gated, Joint, Late, Match
+from multimodal_gen.models.keras_encoder import KerasEncoder
 from multimodal_gen.models.matching import matching_class
+from multimodal_gen.models.pretrained import Pretrained
 from multimodal_gen.models.recipe import KeepBest, branches_for, epochs_for, fit_with_recipe
 
 __all__ = [
@@ -38,18 +45,22 @@ __all__ = [
     "Branch",
     "CategoryBranch",
     "Concat",
+    "EncoderBranch",
     "Encoding",
+    "FeatureBranch",
     "Fusion",
     "FusionModel",
     "Gated",
     "ImageBranch",
     "Joint",
     "KeepBest",
+    "KerasEncoder",
     "Late",
     "MaskedAccuracy",
     "MaskedCrossentropy",
     "Match",
     "NgramBranch",
+    "Pretrained",
     "RowMeanSquaredError",
     "TokenBranch",
     "VectorBranch",

@@ -1,0 +1,79 @@
+"""Branches for features, and for the encoder that makes them when it is to be trained further."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from multimodal_gen.models.branch import Branch, Encoding
+from multimodal_gen.models.keras_encoder import KerasEncoder
+from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.sequence.keras_inside.graph import all_layers
+from multimodal_gen.spec import ArraySpec
+
+
+@dataclass(frozen=True)
+class FeatureBranch(Branch):
+    """Features of a frozen encoder through dropout and one dense layer, as `BackboneBranch` ends.
+
+    Args:
+        embedding_size: Size of the embedding.
+        dropout: Dropout rate on the features.
+    """
+
+    embedding_size: int = 128
+    dropout: float = 0.2
+
+    def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
+        """`(batch, size)` -> `(batch, embedding_size)`."""
+        if len(spec.shape) != 1:
+            raise ValueError(
+                "FeatureBranch needs vectors, as an EncodedLoader gives. Received: "
+                f"shape={spec.shape}"
+            )
+        x = layers.Dropout(self.dropout)(inputs)
+        return Encoding(
+            layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x)
+        )
+
+
+@dataclass(frozen=True)
+class EncoderBranch(Branch):
+    """The model of an encoder as a part of the model that is trained, on the loader's own arrays.
+
+    It computes what `EncodedLoader` and `FeatureBranch` compute, and starts from the same weights.
+
+    Args:
+        encoder: The encoder; its model is copied, and stays as it is.
+        trainable: Whether the copy is trained. If not, its batch normalization also stays in
+            inference mode.
+        embedding_size: Size of the embedding.
+        dropout: Dropout rate on the features.
+    """
+
+    encoder: KerasEncoder
+    trainable: bool = True
+    embedding_size: int = 128
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_switches(trainable=self.trainable)
+
+    def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
+        """`(batch, *shape)` of the loader -> `(batch, embedding_size)`."""
+        self.encoder.check(spec)
+        model = keras.models.clone_model(self.encoder.model)
+        model.set_weights(self.encoder.model.get_weights())
+        model.name = f"{name}_encoder"
+        # Layer by layer: on tensorflow, `model.trainable = True` does not reach the layers of a
+        # clone of a frozen model (Keras 3.15).
+        for layer in all_layers(model):
+            layer.trainable = self.trainable
+        model.trainable = self.trainable
+        grey = spec.shape != tuple(model.inputs[0].shape[1:]) and spec.shape[-1] == 1
+        x = model(layers.Concatenate()([inputs] * 3) if grey else inputs)
+        head = FeatureBranch(self.embedding_size, self.dropout)
+        return head.encode(x, self.encoder.spec, units, name)

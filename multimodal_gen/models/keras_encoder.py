@@ -1,0 +1,216 @@
+"""A Keras model as an encoder: features of pictures, or of whatever arrays it takes.
+
+The encoder owns a copy of the model, so that training the given one later does not change what
+features mean. It runs in the process that made it, on one thread at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+from keras import layers
+
+from multimodal_gen.loaders.encoded.encoder import Encoder
+from multimodal_gen.models.image_branches import family_of
+from multimodal_gen.models.layers import ApplicationPreprocessing
+from multimodal_gen.models.model_digest import digest_of_model
+from multimodal_gen.models.weights_files import load_weights_whole
+from multimodal_gen.spec import ArraySpec
+
+
+class KerasEncoder(Encoder):
+    """Any Keras model with one input, frozen, from a loader's arrays to features.
+
+    Feature maps of a picture, `(height, width, channels)`, are averaged, and their maxima put
+    beside. Grey pictures are repeated where the model takes three channels.
+
+    Args:
+        model: A built model from arrays to `(batch, size)`, or to feature maps.
+        preprocessing: Module of `keras.applications` whose `preprocess_input` comes first, such as
+            "mobilenet_v2"; None if the model takes the loader's arrays as they are.
+        value_range: With `preprocessing`: smallest and greatest pixel value of the loader.
+        batch_size: Rows that the model is given at once.
+
+    Raises:
+        TypeError: If it is not a Keras model, or cannot be copied.
+        ValueError: If it is not built, has several inputs or outputs, or its output is something
+            else.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        preprocessing: str | None = None,
+        value_range: tuple[float, float] = (0.0, 255.0),
+        batch_size: int = 32,
+    ) -> None:
+        super().__init__(batch_size=batch_size)
+        _check_model(model)
+        given = model.inputs[0]
+        inputs = keras.Input(given.shape[1:], dtype=given.dtype)
+        x: Any = inputs
+        if preprocessing is not None:
+            x = ApplicationPreprocessing(preprocessing, value_range=value_range)(x)
+        x = _copied(model)(x)
+        if len(x.shape) == 4:
+            pooled = [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
+            x = layers.Concatenate()(pooled)
+        if len(x.shape) != 2 or x.shape[-1] is None:
+            raise ValueError(
+                "`model` must give (batch, size) features or (batch, height, width, channels) "
+                f"feature maps. Received: an output of shape {tuple(model.outputs[0].shape)}"
+            )
+        self.model = keras.Model(inputs, x)
+        if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
+            # On a CPU, XLA's convolutions take 1.4 times as long as tensorflow's own.
+            self.model.jit_compile = False
+        self.spec = ArraySpec((int(x.shape[-1]),), "float32")
+        # The backend too: its sums are other bits.
+        self.digest = f"{digest_of_model(self.model)} {keras.backend.backend()}"
+        self._process = os.getpid()
+        self.remember()
+
+    @classmethod
+    def from_application(
+        cls,
+        function: str | Callable[..., keras.Model],
+        *,
+        weights: str | os.PathLike[str] | None,
+        image_size: tuple[int, int] = (224, 224),
+        value_range: tuple[float, float] = (0.0, 255.0),
+        batch_size: int = 32,
+    ) -> Self:
+        """Take a model of `keras.applications`, without its top and with its own preprocessing.
+
+        Args:
+            function: A function of `keras.applications`, such as
+                `keras.applications.MobileNetV3Small`, or its name.
+            weights: The path of a weights file; "imagenet", which Keras downloads; or None for
+                random weights.
+            image_size: `(height, width)` of the loader's pictures.
+            value_range: As in the constructor.
+            batch_size: As in the constructor.
+
+        Raises:
+            ValueError: If there is no such function, or a weights file does not have exactly the
+                weights of the model; the message lists what differs.
+            FileNotFoundError: If there is no such weights file.
+        """
+        build: Any = function
+        if isinstance(function, str):
+            build = getattr(keras.applications, function, None)
+        if not callable(build):
+            raise ValueError(
+                "`function` must be a function of keras.applications or its name, such as "
+                f"'MobileNetV3Small'. Received: function={function!r}"
+            )
+        named = "imagenet" if weights == "imagenet" else None
+        model = build(include_top=False, weights=named, input_shape=(*image_size, 3))
+        if weights is not None and named is None:
+            load_weights_whole(model, weights)
+        return cls(
+            model,
+            preprocessing=family_of(build),
+            value_range=value_range,
+            batch_size=batch_size,
+        )
+
+    def check(self, spec: ArraySpec | None) -> None:
+        """Refuse arrays of another shape than the model takes.
+
+        Raises:
+            ValueError: If the model needs something else.
+        """
+        wanted = tuple(self.model.inputs[0].shape[1:])
+        shape = None if spec is None else spec.shape
+        if shape is not None and len(shape) == 3 and shape[-1] == 1 and wanted[-1] == 3:
+            shape = (*shape[:2], 3)
+        if shape is None or not _fits(shape, wanted):
+            raise ValueError(
+                f"The encoder takes arrays of shape {wanted}: give it a loader that reads them, "
+                f"such as ImageLoader(image_size=...). Received: {spec or 'cells of a column'}"
+            )
+
+    def run(self, values: Sequence[Any]) -> np.ndarray:
+        """`batch_size` arrays -> `(batch_size, size) float32`.
+
+        Raises:
+            RuntimeError: In a fork of the process that made the encoder.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "A Keras model cannot run in a fork of the process that made it. Load the bundle, "
+                "or make the encoder, in this process."
+            )
+        array = np.stack(values)
+        if array.ndim == 4 and array.shape[-1] == 1 and self.model.inputs[0].shape[-1] == 3:
+            array = np.repeat(array, 3, axis=-1)
+        return np.asarray(keras.ops.convert_to_numpy(self.model.predict_on_batch(array)), "float32")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model, with preprocessing and pooling, into a `.keras` file."""
+        self.model.save(path)
+
+    def get_config(self) -> dict[str, Any]:
+        """A digest in the place of the model, which has no JSON form."""
+        return {"digest": self.digest, "batch_size": self.batch_size}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Find the encoder with this digest in this process, or build it from a model."""
+        return cls(**config) if "model" in config else super().from_config(config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "model.keras")
+            self.save(path)
+            return _unpickled, (type(self), self.digest, self.batch_size, path.read_bytes())
+
+
+def _unpickled(cls: type[KerasEncoder], digest: str, batch_size: int, data: bytes) -> KerasEncoder:
+    found = cls.remembered(digest)
+    if found is not None and found.batch_size == batch_size:
+        return found
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        path.write_bytes(data)
+        return cls(keras.saving.load_model(path, compile=False), batch_size=batch_size)
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "`model` must be a Keras model; for a function of keras.applications use "
+            f"KerasEncoder.from_application. Received: model={model!r}"
+        )
+    inputs, outputs = (getattr(model, name, None) or [] for name in ("inputs", "outputs"))
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ValueError(
+            "`model` must be built, as a functional or sequential model with one input and one "
+            f"output. Received: {len(inputs)} inputs and {len(outputs)} outputs of {model.name!r}"
+        )
+
+
+def _copied(model: keras.Model) -> keras.Model:
+    try:
+        copy = keras.models.clone_model(model)
+    except Exception as error:
+        raise TypeError(
+            f"The model cannot be copied, so it could not be saved either: {error} "
+            f"Received: model {model.name!r}"
+        ) from error
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(
+        axis is None or axis == size for size, axis in zip(shape, wanted, strict=True)
+    )
