@@ -32,6 +32,7 @@ from multimodal_gen.loaders.dates import DateLoader as DateLoader
 from multimodal_gen.loaders.encoded.encoder import Encoder as Encoder
 from multimodal_gen.loaders.encoded.functions import FunctionEncoder as FunctionEncoder
 from multimodal_gen.loaders.encoded.loader import EncodedLoader as EncodedLoader
+from multimodal_gen.loaders.encoded.onnx_text import OnnxTextEncoder as OnnxTextEncoder
 from multimodal_gen.loaders.image.loader import ImageLoader as ImageLoader
 from multimodal_gen.loaders.image.normalization import (
     FeaturewiseNormalization as FeaturewiseNormalization,

@@ -217,7 +217,9 @@ class Bundle:
         folder = Path(path)
         with self._written(folder) as temporary:
             # An older bundle there may have had more tokenizers or encoders.
-            for stale in (*folder.glob("tokenizer*.json"), *folder.glob(FILES)):
+            for stale in [
+                path for name in ("tokenizer*.json", *FILES) for path in folder.glob(name)
+            ]:
                 if not Path(temporary, stale.name).exists():
                     stale.unlink()
             # The description comes last: a folder without it is not a bundle.

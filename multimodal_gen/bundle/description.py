@@ -196,7 +196,7 @@ def _encoder_configs(description: Any) -> dict[str, list[dict[str, Any]]]:
 
 def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
     files: dict[str, str] = {}
-    for config in _configs(description, ("TokenEncoder",)):
+    for config in _configs(description, ("TokenEncoder", "OnnxTextEncoder")):
         text = config["tokenizer_json"]
         if text not in files:
             # A file of its own can be opened by other tools, and loaders that share a tokenizer
@@ -207,7 +207,7 @@ def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
 
 
 def _move_in_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
-    for config in _configs(description, ("TokenEncoder",)):
+    for config in _configs(description, ("TokenEncoder", "OnnxTextEncoder")):
         file = config["tokenizer_json"]
         # Older bundles keep the tokenizer of a nested loader in the description itself.
         if isinstance(file, str) and file.startswith("{"):

@@ -11,15 +11,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from multimodal_gen.bundle.files import check_file
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import BundleError
 from multimodal_gen.loaders.encoded.encoder import Encoder
+from multimodal_gen.loaders.encoded.onnx_file import check_onnx
 
-FILES = "encoder*.keras"
+FILES = ("encoder*.keras", "encoder*.onnx")
 # The classes that have weights or code beside their settings.
-ENCODERS = ("FunctionEncoder", "KerasEncoder")
+ENCODERS = ("FunctionEncoder", "KerasEncoder", "OnnxTextEncoder")
 # The only names that are opened.
-_FILE = re.compile(r"encoder(_\d+)?\.keras")
+_KERAS_FILE = re.compile(r"encoder(_\d+)?\.keras")
+_ONNX_FILE = re.compile(r"encoder(_\d+)?\.onnx")
 
 
 def encoders_in(value: Any) -> Iterator[Encoder]:
@@ -54,15 +57,23 @@ def write_encoders(configs: Mapping[str, list[dict[str, Any]]], value: Any, fold
         value: What has the encoders.
         folder: The folder.
     """
-    known = {encoder.digest: encoder for encoder in encoders_in(value)}
+    known = list(encoders_in(value))
     files: dict[str, str] = {}
     for config in configs.get("KerasEncoder", []):
         digest = config.pop("digest")
         if digest not in files:
             files[digest] = f"encoder_{len(files)}.keras" if files else "encoder.keras"
-            encoder: Any = known[digest]
+            encoder: Any = next(one for one in known if one.digest == digest)
             encoder.save(folder / files[digest])
         config["file"] = files[digest]
+    for config in configs.get("OnnxTextEncoder", []):
+        path = config.pop("model")
+        if path not in files:
+            number = len(files)
+            files[path] = f"encoder_{number}.onnx" if number else "encoder.onnx"
+            onnx: Any = next(one for one in known if getattr(one, "path", None) == Path(path))
+            onnx.save(folder / files[path])
+        config["file"] = files[path]
 
 
 def read_encoders(
@@ -92,12 +103,7 @@ def read_encoders(
         config["function"] = given[name]
     models: dict[str, Any] = {}
     for config in configs.get("KerasEncoder", []):
-        file = config.pop("file", None)
-        if not isinstance(file, str) or not _FILE.fullmatch(file):
-            raise BundleError(
-                "The model of a bundle's encoder must be in its own folder, as "
-                f'"encoder.keras". Received: {file!r}'
-            )
+        file = _file_of(config, _KERAS_FILE)
         if set(config) - {"batch_size"}:
             raise BundleError(
                 f"An encoder of a bundle has a file and a batch size. Received: {sorted(config)}"
@@ -105,6 +111,25 @@ def read_encoders(
         if file not in models:
             models[file] = _model(folder / file, custom_objects)
         config["model"] = models[file]
+    for config in configs.get("OnnxTextEncoder", []):
+        file = _file_of(config, _ONNX_FILE)
+        check_file(folder / file)
+        try:
+            check_onnx(folder / file)
+        except ValueError as error:
+            raise BundleError(f"{file} cannot be used: {error}.") from error
+        config["model"] = str(folder / file)
+
+
+def _file_of(config: dict[str, Any], allowed: re.Pattern[str]) -> str:
+    file = config.pop("file", None)
+    if not isinstance(file, str) or not allowed.fullmatch(file) or "model" in config:
+        example = "encoder.keras" if allowed is _KERAS_FILE else "encoder.onnx"
+        raise BundleError(
+            "The model of a bundle's encoder must be in its own folder, as "
+            f'"{example}". Received: {file!r}'
+        )
+    return file
 
 
 def _model(path: Path, custom_objects: Mapping[str, Any] | None) -> Any:

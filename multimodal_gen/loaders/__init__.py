@@ -18,7 +18,12 @@ from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.categories import CategoryLoader
 from multimodal_gen.loaders.checking import check_loader
 from multimodal_gen.loaders.dates import DateLoader
-from multimodal_gen.loaders.encoded import EncodedLoader, Encoder, FunctionEncoder
+from multimodal_gen.loaders.encoded import (
+    EncodedLoader,
+    Encoder,
+    FunctionEncoder,
+    OnnxTextEncoder,
+)
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.image.normalization import (
     FeaturewiseNormalization,
@@ -61,6 +66,7 @@ __all__ = [
     "Normalization",
     "NumericLoader",
     "NumericTarget",
+    "OnnxTextEncoder",
     "SamplewiseNormalization",
     "Target",
     "TextLoader",

@@ -11,6 +11,7 @@ import keras
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.encoded.encoder import Encoder
 from multimodal_gen.loaders.encoded.loader import EncodedLoader
+from multimodal_gen.loaders.encoded.onnx_text import OnnxTextEncoder
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
@@ -54,8 +55,8 @@ def from_preset(
     branch ends in dropout and one dense layer.
 
     Args:
-        preset: Name of a function of `keras.applications`, such as "MobileNetV3Small", a Keras
-            model, or an encoder.
+        preset: Name of a function of `keras.applications`, such as "MobileNetV3Small"; the folder
+            of a sentence encoder, see `OnnxTextEncoder.from_folder`; a Keras model, or an encoder.
         column: The column of pictures, or of whatever the encoder takes.
         weights: For a name: "imagenet", which Keras downloads, the path of a weights file, or None
             for random weights. Nothing is downloaded otherwise.
@@ -116,9 +117,12 @@ def _encoder(preset: Any, weights: Any, image_size: tuple[int, int]) -> Encoder:
                 f"A model or an encoder has its own weights. Received: weights={weights!r}"
             )
         return preset if isinstance(preset, Encoder) else KerasEncoder(preset)
+    if os.path.isdir(preset):
+        return OnnxTextEncoder.from_folder(preset)
     if weights is _UNNAMED:
         raise ValueError(
             "Say which weights: weights='imagenet' (downloaded by Keras), the path of a weights "
-            f"file, or None for random ones. Received: preset={preset!r} without `weights`"
+            "file, or None for random ones. If it is the folder of a sentence encoder, there is no "
+            f"such folder. Received: preset={os.fspath(preset)!r} without `weights`"
         )
-    return KerasEncoder.from_application(preset, weights=weights, image_size=image_size)
+    return KerasEncoder.from_application(os.fspath(preset), weights=weights, image_size=image_size)

@@ -55,6 +55,11 @@ class Encoder(Configurable):
         check_positive(batch_size=batch_size)
         self.batch_size = int(batch_size)
 
+    @property
+    def rows_together(self) -> int:
+        """How many rows are best read together; by default a batch."""
+        return self.batch_size
+
     @abc.abstractmethod
     def run(self, values: Sequence[Any]) -> np.ndarray:
         """Encode exactly `batch_size` rows.

@@ -81,7 +81,7 @@ class EncodedLoader(Loader):
             self._check_varies()
         self.spec = encoder.spec
         self.batch_tolerance = encoder.tolerance
-        self.batch_rows = encoder.batch_size
+        self.batch_rows = encoder.rows_together
 
     def _check_varies(self) -> None:
         if self.loader is None or not self.loader.varies(training=True):
