@@ -41,6 +41,7 @@ from multimodal_gen.loaders.image.normalization import (
     SamplewiseNormalization as SamplewiseNormalization,
 )
 from multimodal_gen.loaders.image.normalization import ZCAWhitening as ZCAWhitening
+from multimodal_gen.loaders.many import ManyLoader as ManyLoader
 from multimodal_gen.loaders.numbers import NumericLoader as NumericLoader
 from multimodal_gen.loaders.targets.base import Target as Target
 from multimodal_gen.loaders.targets.checking import check_target as check_target

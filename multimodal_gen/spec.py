@@ -30,15 +30,18 @@ class ArraySpec:
         dtype: A NumPy dtype name, for example `"uint8"`.
         kind: What the array means; selects the default branch of a model: `"image"` (height, width,
             channels), `"tokens"` (length,) ids with 0 as padding, `"ngrams"` (length, 2) ids and
-            weights, `"category"` (1,) an id, `"vector"` numbers. Any other word is allowed; such an
-            input has no default branch.
+            weights, `"category"` (1,) an id, `"vector"` numbers, `"many"` several arrays of one
+            spec along the first axis. Any other word is allowed; such an input has no default
+            branch.
         vocabulary_size: For kinds made of ids: how many different ids there are, including 0.
+        item: For kind "many": the spec of each of its arrays; see `many_of`.
     """
 
     shape: tuple[int, ...]
     dtype: str
     kind: str = "vector"
     vocabulary_size: int | None = None
+    item: ArraySpec | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.shape)
@@ -55,14 +58,30 @@ class ArraySpec:
             raise ValueError(
                 f"`dtype` must be the name of a NumPy dtype. Received: dtype={self.dtype!r}"
             ) from None
+        own = self.item and (self.item.shape, self.item.dtype)
+        if (self.kind == "many") != (own == (shape[1:], self.dtype)):
+            raise ValueError(
+                'Kind "many", and no other, has an `item` of the same dtype and of the shape after '
+                f"the first axis. Received: {self}, item={self.item}"
+            )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.shape} {self.dtype}"
 
     @property
+    def each(self) -> ArraySpec:
+        """The spec of an item; of any kind but "many", this spec."""
+        return self.item or self
+
+    @property
     def nbytes(self) -> int:
         """Bytes of one array."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+def many_of(item: ArraySpec, count: int) -> ArraySpec:
+    """The spec of `count` arrays of a spec, one after the other along a new first axis."""
+    return ArraySpec((count, *item.shape), item.dtype, "many", item=item)
 
 
 def spec_problem(array: Any, spec: ArraySpec) -> str | None:
@@ -76,6 +95,11 @@ def spec_problem(array: Any, spec: ArraySpec) -> str | None:
 
 # float32, because models multiply masks (`models/fusion.py`).
 MASK = ArraySpec((1,), "float32", "presence")
+
+
+def mask_of(spec: ArraySpec) -> ArraySpec:
+    """The spec of the mask of an input: one number, or one for each item."""
+    return ArraySpec(spec.shape[:1], "float32", "presence") if spec.kind == "many" else MASK
 
 
 def mask_name(name: str) -> str:
@@ -95,23 +119,29 @@ def mask_names(inputs: Mapping[str, Any]) -> dict[str, str]:
     names = {
         name: mask_name(name)
         for name, loader in inputs.items()
-        # An `ArraySpec` does not say whether cells may be missing, so it has no mask.
-        if getattr(loader, "missing", None) == "blank"
+        # An `ArraySpec` does not say whether cells may be missing, so only its items have a mask.
+        if getattr(loader, "missing", None) == "blank" or _spec(loader).kind == "many"
     }
     # Keras would reject two inputs of one name without saying where the second comes from.
     taken = [mask for mask in names.values() if mask in inputs]
     if taken:
         raise ValueError(
-            'An input with missing="blank" has a mask with this name; rename the other. Received: '
-            f"{taken}"
+            'An input with missing="blank" or several items has a mask with this name; rename the '
+            f"other. Received: {taken}"
         )
     return names
 
 
 def with_masks(inputs: Mapping[str, Any]) -> dict[str, ArraySpec]:
     """Name -> spec of all that a model gets for these inputs: the inputs, then their masks."""
-    specs = {name: one if isinstance(one, ArraySpec) else one.spec for name, one in inputs.items()}
-    return specs | dict.fromkeys(mask_names(inputs).values(), MASK)
+    specs = {name: _spec(one) for name, one in inputs.items()}
+    return specs | {mask: mask_of(specs[name]) for name, mask in mask_names(inputs).items()}
+
+
+def _spec(one: Any) -> ArraySpec:
+    # Of a loader, or of an input that is given as its spec.
+    spec: ArraySpec = one if isinstance(one, ArraySpec) else one.spec
+    return spec
 
 
 def by_name(values: Any) -> dict[Any, Any]:

@@ -82,26 +82,12 @@ class _Mix(BatchAugmentation):
         inputs = {}
         for name in batch.inputs:
             spec, (own, other) = batch.specs[name], _pair(batch, name, partners)
-            if spec.kind == "image":
-                inputs[name] = np.stack(
-                    [image(own[row], other[row], row) for row in range(len(own))]
-                )
-            elif spec.kind in ("tokens", "ngrams"):
-                inputs[name] = self._texts(own, other, weights, spec.kind)
-            elif spec.kind == "category":
-                inputs[name] = _heavier(own, other, weights)
-            elif spec.kind == "presence":
-                # `_pair` gave both rows the array that one of them has, so the mixture has the
-                # input.
-                inputs[name] = np.maximum(own, other)
-            elif np.dtype(spec.dtype).kind == "f":
-                inputs[name] = _blend(own, other, weights)
-            else:
-                raise ValueError(
-                    f"{type(self).__name__} can mix pictures, captions, categories and float32 "
-                    f"numbers. Received: input {name!r} of kind {spec.kind!r} and dtype "
-                    f"{spec.dtype}"
-                )
+            # One item of each row, as a ManyLoader gives in training, is mixed like any array.
+            alone = spec.item is not None and spec.shape[0] == 1
+            if alone:
+                spec, own, other = spec.each, own[:, 0], other[:, 0]
+            mixed = self._input(name, spec, own, other, weights, image)
+            inputs[name] = mixed[:, None] if alone else mixed
         if batch.target is None:
             raise ValueError(
                 f"{type(self).__name__} mixes targets, but there is none. Received: target=None"
@@ -114,6 +100,33 @@ class _Mix(BatchAugmentation):
         for name, array in row_weights.items():
             row_weights[name] = _blend(array, array[partners], weights)
         return Batch(inputs, bare(targets), bare(row_weights), batch.specs)
+
+    def _input(
+        self,
+        name: str,
+        spec: ArraySpec,
+        own: np.ndarray,
+        other: np.ndarray,
+        weights: np.ndarray,
+        image: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+    ) -> np.ndarray:
+        if spec.kind == "image":
+            return np.stack([image(own[row], other[row], row) for row in range(len(own))])
+        if spec.kind in ("tokens", "ngrams"):
+            return self._texts(own, other, weights, spec.kind)
+        if spec.kind == "category":
+            return _heavier(own, other, weights)
+        if spec.kind == "presence":
+            # `_pair` gave both rows the array that one of them has, so the mixture has the input.
+            return np.maximum(own, other)
+        if spec.kind != "many" and np.dtype(spec.dtype).kind == "f":
+            return _blend(own, other, weights)
+        hint = '; of cells with several items, read one at a time (training="turns")'
+        raise ValueError(
+            f"{type(self).__name__} can mix pictures, captions, categories and float32 numbers"
+            f"{hint if spec.kind == 'many' else ''}. Received: input {name!r} of kind "
+            f"{spec.kind!r} and dtype {spec.dtype}"
+        )
 
     def _target(
         self,
@@ -200,7 +213,8 @@ class CutMix(_Mix):
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Draw partners and rectangles, and paste."""
-        grid = next((spec.shape[:2] for spec in batch.specs.values() if spec.kind == "image"), None)
+        specs = [spec.each for spec in batch.specs.values()]
+        grid = next((spec.shape[:2] for spec in specs if spec.kind == "image"), None)
         if grid is None:
             raise ValueError(
                 f"CutMix needs an input of kind 'image'. Received: inputs {list(batch.inputs)}"
@@ -248,7 +262,7 @@ def _pair(batch: Batch, name: str, partners: np.ndarray) -> tuple[np.ndarray, np
     other, mask = own[partners], mask_name(name)
     if mask not in batch.specs or batch.specs[mask].kind != "presence":
         return own, other
-    there = batch.inputs[mask].reshape(-1, *[1] * (own.ndim - 1)) > 0
+    there = batch.inputs[mask].any(axis=1).reshape(-1, *[1] * (own.ndim - 1))
     return np.where(there, own, other), np.where(there[partners], other, own)
 
 

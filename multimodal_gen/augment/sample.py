@@ -120,6 +120,11 @@ class FlipWithWords(SampleAugmentation):
                     f"Received: {argument}={name!r}"
                 )
         mirrored, text = bool(rng.random() < self.rate), cells[self.caption]
+        if isinstance(text, list | tuple | np.ndarray):
+            raise ValueError(
+                "FlipWithWords can swap the words of one caption; of a ManyLoader, read one at a "
+                f'time (training="turns"). Received: {text!r}'
+            )
         # A missing caption names no side, and its loader reports a cell of another type.
         if not mirrored or not isinstance(text, str):
             return cells, self._mirror if mirrored else None

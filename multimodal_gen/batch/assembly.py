@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from multimodal_gen.batch.buckets import Buckets
-from multimodal_gen.batch.cache import ArrayCache
+from multimodal_gen.batch.cache import ArrayCache, LoaderCache
 from multimodal_gen.batch.cache.filled import is_filled
 from multimodal_gen.batch.failures import FailureLog
 from multimodal_gen.batch.shared_draws import joined_targets
@@ -67,7 +67,7 @@ class Assembly:
         cache: Where arrays are kept on disk, or None.
 
     Attributes:
-        sources: Slot -> where its arrays come from.
+        sources: Slot -> where its arrays come from; in training by `Loader.for_training`.
         failures: The rows that could not be loaded so far.
         masks: Name of an input -> name of its mask, for inputs that have one.
         specs: Name -> spec of everything that a model gets: the inputs, then their masks.
@@ -94,12 +94,16 @@ class Assembly:
     def __post_init__(self) -> None:
         # A target that is a picture must get the same random draws as its input picture.
         targets = joined_targets(self.inputs, self.targets) if self.augmenting else self.targets
-        loaders = {Slot("input", name): loader for name, loader in self.inputs.items()}
+        inputs = dict(self.inputs)
+        if self.augmenting:
+            inputs = {name: loader.for_training() for name, loader in inputs.items()}
+        loaders = {Slot("input", name): loader for name, loader in inputs.items()}
         loaders |= {Slot("target", name): target for name, target in targets.items()}
-        object.__setattr__(self, "sources", sources_of(loaders, len(self.table), self.cache))
+        sources = sources_of(loaders, len(self.table), self.cache, training=self.augmenting)
+        object.__setattr__(self, "sources", sources)
         object.__setattr__(self, "failures", FailureLog(len(self.table), self.max_error_rate))
-        object.__setattr__(self, "masks", mask_names(self.inputs))
-        object.__setattr__(self, "specs", with_masks(self.inputs))
+        object.__setattr__(self, "masks", mask_names(inputs))
+        object.__setattr__(self, "specs", with_masks(inputs))
 
     @property
     def columns(self) -> list[str]:
@@ -112,12 +116,19 @@ class Assembly:
         nothing varies what it holds.
         """
         cached = [one.loader for one in self.sources.values() if one.cache is not None]
-        return bool(cached) and not any(one.varies(self.augmenting) for one in cached)
+        return bool(cached) and not any(
+            # Items of a batch lie apart, and are read one by one.
+            one.varies(self.augmenting) or one.spec.kind == "many"
+            for one in cached
+        )
 
     def is_cached(self) -> bool:
         """Return whether the cache holds the arrays of nearly all rows."""
         caches = [one.cache for one in self.sources.values() if one.cache is not None]
-        return is_filled(caches, self.table)
+        kept = [one for one in caches if isinstance(one, LoaderCache)]
+        # Which items a cell has is not looked up here.
+        items = any(one.loader.spec.kind == "many" for one in caches)
+        return not items and is_filled(kept, self.table)
 
     def batch_bytes(self, rows: int) -> int:
         """Bytes that hold the arrays of a batch, with masks and weights."""

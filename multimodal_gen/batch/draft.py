@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ import pyarrow as pa
 from multimodal_gen.augment.sample import SampleFunction
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.batch_rows import BatchRows, TableRows
+from multimodal_gen.batch.choosing import Unreadable, chosen_cells, chosen_error
 from multimodal_gen.batch.slots import Slot
+from multimodal_gen.batch.sources import chooses
 from multimodal_gen.errors import shown
 from multimodal_gen.loaders.cell_errors import placed
 from multimodal_gen.rows.plan import Plan
@@ -53,13 +56,14 @@ class Draft:
         positions: Positions of the rows in the table, `(rows,)`.
         padding: Number of rows at the end that only fill up the batch.
         cells: Slot -> the cells that are read; empty until `take_cells`.
-        own_cells: Slot -> the cells as the table has them. Arrays kept in memory or in a cache
-            belong to these cells only.
+        own_cells: Slot -> the cells as the table has them, or what loaders choose of them in the
+            epoch. Arrays kept in memory or in a cache belong to these cells only.
         varies: Slot -> whether its loader varies cells or arrays at random.
+        chosen: The slots whose loaders choose what they read of a cell.
         cached: The slots whose rows are all likely to be in the cache.
         arrays: Slot -> `(rows, *spec.shape)`; slots in `cached` are added when they are read.
-        missing: Slot -> `(rows,) bool`, for loaders with `missing="blank"`: rows whose cell is
-            missing or unreadable.
+        missing: Slot -> `(rows,) bool`, for inputs with a mask: rows whose cell is missing or
+            unreadable.
         failed: `(rows,) bool`: rows with a cell that could not be loaded.
         given_rows: Whether the rows were given, and are not those of the plan.
         steps: Per row, what the operations on samples do with its arrays; empty if there are no
@@ -83,6 +87,10 @@ class Draft:
         self.sources, rows = self.assembly.sources, len(self.positions)
         self.cells: dict[Slot, list[Any]] = {}
         self.own_cells: Mapping[Slot, tuple[Any, ...]] = {}
+        loaders = {slot: one.loader for slot, one in self.sources.items()}
+        self.chosen = [
+            slot for slot, one in loaders.items() if self.assembly.augmenting and chooses(one)
+        ]
         self.steps: list[list[tuple[Any, SampleFunction]]] = []
         augmenting = self.assembly.augmenting
         self.varies = {slot: one.loader.varies(augmenting) for slot, one in self.sources.items()}
@@ -92,8 +100,10 @@ class Draft:
             slot for slot, one in self.sources.items() if one.warm and not self.varies[slot]
         ]
         self.arrays = {slot: self.empty(slot) for slot in self.sources if slot not in self.cached}
-        blank = [slot for slot, one in self.sources.items() if one.loader.missing == "blank"]
-        self.missing = {slot: np.zeros(rows, bool) for slot in blank}
+        masked = [
+            s for s, one in loaders.items() if one.spec.kind == "many" or one.missing == "blank"
+        ]
+        self.missing = {slot: np.zeros(rows, bool) for slot in masked}
         self.failed = np.zeros(rows, bool)
 
     def label(self, row: int) -> Any:
@@ -106,14 +116,30 @@ class Draft:
             return None
         return self.plan.rng(self.epoch, self.positions[row], self.sources[slot].loader.stream)
 
+    def choose(self, slot: Slot) -> list[Any]:
+        """Return what a loader reads of the table's cells in this epoch."""
+        loader, stream = self.sources[slot].loader, partial(self.stream, slot)
+        return chosen_cells(loader, self.cells[slot], self.epoch, stream)
+
+    def stream(self, slot: Slot, row: int, number: int) -> np.random.Generator:
+        """Return one of the random streams of a row that are the same in every epoch."""
+        stream = self.sources[slot].loader.stream
+        name = stream if isinstance(stream, str) else "\0".join(stream)
+        # No column can start with a NUL, so these streams differ from those of cells.
+        return self.plan.rng(number, self.positions[row], f"\0choice {name}")
+
     def lose(self, slot: Slot, row: int, error: Exception) -> None:
         """Count a row as lost, and set its array to zeros.
 
         Raises:
             LoadError: If `on_error` is "raise".
         """
-        loader = self.sources[slot].loader
-        located = placed(error, loader, self.cells[slot][row], self.label(row))
+        loader, cell = self.sources[slot].loader, self.cells[slot][row]
+        if isinstance(cell, Unreadable):
+            cell = cell.cell
+        elif slot in self.chosen:
+            error = chosen_error(error, loader, cell, self.rows.cells(loader.column)[row])
+        located = placed(error, loader, cell, self.label(row))
         if self.assembly.on_error == "raise":
             raise located from error
         self.assembly.failures.add(self.positions[row], located, self.epoch)

@@ -17,6 +17,7 @@ from multimodal_gen.batch.assembly import INPUTS_AS
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.operations import sample_error, vary_batch, vary_sample
 from multimodal_gen.batch.slots import Slot, arrays_of, batch_of
+from multimodal_gen.spec import mask_of
 
 
 def finish(draft: Draft) -> tuple[Any, ...]:
@@ -41,8 +42,14 @@ def finish(draft: Draft) -> tuple[Any, ...]:
 
 def _add_masks(draft: Draft) -> None:
     for name, mask in draft.assembly.masks.items():
-        there = ~draft.missing[Slot("input", name)]
-        draft.arrays[Slot("input", mask)] = there[:, None].astype("float32")
+        slot = Slot("input", name)
+        loader, there = draft.sources[slot].loader, ~draft.missing[slot]
+        counts = there.astype("int64")
+        if loader.spec.kind == "many":
+            cells = draft.cells[slot]
+            counts[there] = [loader.count(cells[row]) for row in np.flatnonzero(there)]
+        places = np.arange(*mask_of(loader.spec).shape)
+        draft.arrays[Slot("input", mask)] = (places < counts[:, None]).astype("float32")
 
 
 def _vary_samples(draft: Draft) -> None:

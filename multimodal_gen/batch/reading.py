@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.augment.sample import SampleAugmentation, SampleFunction
+from multimodal_gen.batch.choosing import Unreadable, is_absent
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.operations import sample_error, with_rng
 from multimodal_gen.batch.slots import Slot
@@ -37,8 +38,10 @@ _NOTHING = object()
 def take_cells(draft: Draft) -> None:
     """Look up the cells in the table."""
     with stage("assemble"):
-        columns = {slot: one.loader.column for slot, one in draft.sources.items()}
-        draft.cells = {slot: draft.rows.cells(one) for slot, one in columns.items()}
+        sources = draft.sources.items()
+        draft.cells = {slot: draft.rows.cells(one.loader.column) for slot, one in sources}
+        for slot in draft.chosen:
+            draft.cells[slot] = draft.choose(slot)
         # Tuples, because the lists are changed in place when cells are replaced.
         draft.own_cells = {slot: tuple(cells) for slot, cells in draft.cells.items()}
 
@@ -52,7 +55,8 @@ def vary_cells(draft: Draft) -> None:
     loaders = {slot: one.loader for slot, one in draft.sources.items()}
     needed = [s for s, one in loaders.items() if not one.accepts_missing and one.missing != "blank"]
     for row in range(len(draft.positions)):
-        if any(is_missing(draft.cells[slot][row]) for slot in needed):
+        broken = any(isinstance(draft.cells[slot][row], Unreadable) for slot in draft.chosen)
+        if broken or any(is_missing(draft.cells[slot][row]) for slot in needed):
             # Nothing to vary. `read_cell` or `read_together` decides what happens to the row.
             draft.steps.append([])
             continue
@@ -217,10 +221,10 @@ def _are_own(draft: Draft, slot: Slot) -> bool:
 
 
 def _cells(draft: Draft, slot: Slot, rngs: Sequence[np.random.Generator | None]) -> list[Any]:
-    # The result of `_cell` for all rows. The usual case, with no missing and no varied cell, is one
-    # check instead of a call per row.
+    # The result of `_cell` for all rows; usually, no cell is missing or varied.
     cells, loader = draft.cells[slot], draft.sources[slot].loader
-    if rngs[0] is None and (loader.accepts_missing or not any(map(is_missing, cells))):
+    takes_all = loader.accepts_missing and slot not in draft.chosen
+    if rngs[0] is None and (takes_all or not any(map(is_absent, cells))):
         return cells
     return [_cell(draft, slot, row, rng) for row, rng in enumerate(rngs)]
 
@@ -228,8 +232,11 @@ def _cells(draft: Draft, slot: Slot, rngs: Sequence[np.random.Generator | None])
 def _cell(draft: Draft, slot: Slot, row: int, rng: np.random.Generator | None) -> Any:
     # The cell to read, or _NOTHING if the row has been set to zeros already.
     loader, cell = draft.sources[slot].loader, draft.cells[slot][row]
+    if isinstance(cell, Unreadable):
+        draft.lose(slot, row, cell.error)
+        return _NOTHING
     if not loader.accepts_missing and is_missing(cell):
-        if slot in draft.missing:
+        if loader.missing == "blank":
             draft.missing[slot][row] = True
             draft.blank(slot, row)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.batch.cache import ArrayCache, LoaderCache
+from multimodal_gen.batch.cache import ArrayCache, ItemsCache, LoaderCache
 from multimodal_gen.batch.row_memory import LARGEST, RowMemory
 from multimodal_gen.batch.slots import Slot
 from multimodal_gen.batch.windows import Windows
@@ -34,7 +34,7 @@ class Source:
 
     loader: Loader
     memory: RowMemory | None = None
-    cache: LoaderCache | None = None
+    cache: LoaderCache | ItemsCache | None = None
     windows: Windows = field(default_factory=Windows, compare=False, repr=False)
 
     @property
@@ -85,15 +85,29 @@ def read_rows_ahead(source: Source, table: pd.DataFrame, positions: np.ndarray) 
             source.memory.put(position, array)
 
 
+def chooses(loader: Loader) -> bool:
+    """Whether a loader reads something else of a cell in other epochs."""
+    return type(loader).choose is not Loader.choose
+
+
 def sources_of(
-    loaders: Mapping[Slot, Loader], num_rows: int, cache: ArrayCache | None
+    loaders: Mapping[Slot, Loader], num_rows: int, cache: ArrayCache | None, *, training: bool
 ) -> dict[Slot, Source]:
-    """Return slot -> source, for the loaders of a table with `num_rows` rows."""
+    """Return slot -> source, for the loaders of a table with `num_rows` rows.
+
+    Args:
+        loaders: Slot -> loader.
+        num_rows: Rows of the table.
+        cache: Where arrays are kept on disk, or None.
+        training: Whether loaders may choose what they read of a cell.
+    """
 
     def memory_of(loader: Loader) -> RowMemory | None:
-        # Pictures would fill the temporary folder; they have the cache.
+        # Pictures would fill the temporary folder; they have the cache. What is chosen anew in each
+        # epoch is not the row's only array.
+        kept = loader.kept_by_row and not (training and chooses(loader))
         small = loader.read_spec.nbytes <= LARGEST
-        return RowMemory(num_rows, loader.read_spec) if loader.kept_by_row and small else None
+        return RowMemory(num_rows, loader.read_spec) if kept and small else None
 
     return {
         slot: Source(

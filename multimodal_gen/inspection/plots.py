@@ -64,7 +64,7 @@ def show_batch(
     """
     _check_sequence(sequence)
     loaders: dict[str, Loader] = sequence.inputs
-    with_images = any(loader.spec.kind == "image" for loader in loaders.values())
+    with_images = any(loader.spec.each.kind == "image" for loader in loaders.values())
     columns = _checked_grid(rows, columns, 4 if with_images else 2)
     batch, frame = sequence[index], sequence.rows(index)
     arrays = _named(loaders, batch[0])
@@ -115,7 +115,7 @@ def plot_predictions(
     table, loaders = sequence.table, sequence.inputs
     verdicts = verdicts_on(sequence.target, table, predictions)
     columns = _checked_grid(
-        rows, columns, 4 if any(one.spec.kind == "image" for one in loaders.values()) else 2
+        rows, columns, 4 if any(one.spec.each.kind == "image" for one in loaders.values()) else 2
     )
     chosen = verdicts.worst_first if only_wrong else np.arange(len(table))
     count = min(len(chosen), rows * columns)

@@ -3,14 +3,16 @@
 Read `base.py` first, then `categories.py`, the file to copy for a new modality, and `checking.py`
 with `proofs.py`, which prove that a loader keeps the contract. `image/` reads pictures, `text/`
 captions (and pads them), `numbers.py` numbers, `dates.py` dates, `arrays.py` arrays
-(`array_cells.py`: what their cells may hold), and `encoded/` turns any of them into features;
-`targets/` holds what a model learns, and `columns/` chooses a loader for every column of a table.
-They share `learning.py` (training values in any form), `moments.py` (their means) and `scaling.py`
-(logarithms and quantiles of numbers), `drawing.py` (what people are shown), `files.py` (opens files
-and URLs, within limits; `missing_files.py` suggests a fix if there is no file), `vary_with.py` (the
-argument for pictures that vary together), `cell_errors.py` (errors with row, column and path),
-`reading.py` (reads many cells and collects their errors; batches are read in `batch/`) and
-`stages.py` (clocks for the steps from a cell to a batch).
+(`array_cells.py`: what their cells may hold). `encoded/` turns any of them into features, and
+`many.py` reads several in one cell (`many_cells.py`: what that may hold; `drawn_item.py`: one of
+them, for training). `targets/` holds what a model learns, and `columns/` chooses a loader for every
+column of a table. They share `learning.py` (training values in any form), `moments.py` (their
+means) and `scaling.py` (logarithms and quantiles of numbers), `drawing.py` (what people are shown),
+`files.py` (opens files and URLs, within limits; `missing_files.py` suggests a fix if there is no
+file), `vary_with.py` (the argument for pictures that vary together), `missing_cells.py` (what a
+missing cell is) and `cell_errors.py` (errors with row, column and path), `reading.py` (reads many
+cells and collects their errors; batches are read in `batch/`) and `stages.py` (clocks for the steps
+from a cell to a batch).
 """
 
 from multimodal_gen.loaders.arrays import ArrayLoader
@@ -31,6 +33,7 @@ from multimodal_gen.loaders.image.normalization import (
     SamplewiseNormalization,
     ZCAWhitening,
 )
+from multimodal_gen.loaders.many import ManyLoader
 from multimodal_gen.loaders.numbers import NumericLoader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.checking import check_target
@@ -59,6 +62,7 @@ __all__ = [
     "InputTarget",
     "Judgement",
     "Loader",
+    "ManyLoader",
     "MaskedTextLoader",
     "MaskedTokens",
     "MultiLabel",

@@ -10,16 +10,18 @@ from __future__ import annotations
 import abc
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from multimodal_gen.config import Configurable
-from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.drawing import array_in_words, drawn_pixels
+from multimodal_gen.loaders.missing_cells import check_missing as check_missing
+from multimodal_gen.loaders.missing_cells import missing_error as missing_error
+from multimodal_gen.loaders.missing_cells import missing_target_error as missing_target_error
 from multimodal_gen.rows.cells import is_missing as is_missing
-from multimodal_gen.rows.checks import check_choice, check_switches
+from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.rows.table import check_names
 from multimodal_gen.spec import ArraySpec as ArraySpec
 
@@ -53,6 +55,7 @@ class Loader(Configurable):
             keeps an accelerator or all cores busy; then worker processes are not used.
         reads_text: Whether cells are texts that people wrote, whose wording an audit looks at.
         pads_left: Of kind "tokens", whether the zeros come before the ids.
+        item: The loader of each item, if cells hold several as those of a `ManyLoader` do.
 
     Example:
         @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Loader(Configurable):
     one_process: bool = False
     reads_text: bool = False
     pads_left: bool = False
+    item: Any = None
 
     @abc.abstractmethod
     def read(self, cell: Any) -> np.ndarray:
@@ -158,6 +162,36 @@ class Loader(Configurable):
     def stream(self) -> str | tuple[str, ...]:
         """The column whose random stream cells draw from; another one for `vary_with`."""
         return self.column
+
+    # What differs in training and between epochs
+
+    def for_training(self) -> Loader:
+        """The loader that a training sequence reads with: this one, or one of other arrays."""
+        return self
+
+    def choose(self, cell: Any, epoch: int, stream: Callable[[int], np.random.Generator]) -> Any:
+        """Take what is read in an epoch out of a table's cell, in training; by default all of it.
+
+        It comes before `augment_cell`, and what it returns is cached like a table's cell.
+
+        Args:
+            cell: The table's cell.
+            epoch: The epoch, counting from 0.
+            stream: Number -> one of the row's own random streams, which depend on nothing else.
+                `stream(epoch)` differs in each epoch, and `stream(epoch // 5)` in every fifth.
+
+        Returns:
+            A cell that `read` takes.
+        """
+        return cell
+
+    def locate(self, chosen: Any, cell: Any) -> str:
+        """Say for an error where in a table's cell `choose` found something; "" if it is clear."""
+        return ""
+
+    def count(self, cell: Any) -> int:
+        """How many items an array of kind "many" has for a cell; the others are repetitions."""
+        return 1
 
     # What a cache on disk asks
 
@@ -253,32 +287,3 @@ class Loader(Configurable):
         if "directory" in inspect.signature(type(self).__init__).parameters:
             moved["directory"] = os.fspath(directory)  # type: ignore[assignment]
         return self.replace(**moved) if moved else self
-
-
-def check_missing(missing: Any) -> str:
-    """The argument `missing` of a loader.
-
-    Raises:
-        ValueError: If it is neither "error" nor "blank".
-    """
-    check_choice("missing", missing, ("error", "blank"))
-    return str(missing)
-
-
-def missing_error() -> LoadError:
-    """The error for a cell without a value."""
-    return LoadError(
-        "the cell is missing (None or NaN). Fill it, drop the row with "
-        "`table.dropna(subset=[column])`, or give the "
-        'loader of an input `missing="blank"` (`--missing blank`).'
-    )
-
-
-def missing_target_error() -> LoadError:
-    """The error for a row without a value to predict, which cannot be blank."""
-    return LoadError(
-        "the cell is missing (None or NaN), and without it there is nothing to learn or score. "
-        "Drop the row with "
-        '`table.dropna(subset=[column])`, or have such rows skipped with `on_error="skip"` '
-        "(`--on-error skip`)."
-    )

@@ -19,6 +19,7 @@ from multimodal_gen.loaders.proofs import (
     check_attributes,
     check_augment,
     check_augment_cell,
+    check_choose,
     check_class,
     check_near,
     check_shown,
@@ -37,7 +38,8 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
     `batch_tolerance`), from several threads, after pickling and after saving to JSON; that
     `augment` keeps the spec, changes nothing in place, repeats with the same random stream, and
     does nothing random without one; that `augment_cell` does not change its cell, repeats in the
-    same way, and returns a cell that can be read; that words and pictures for people are valid; and
+    same way, and returns a cell that can be read; that `choose`, in the training form of the
+    loader, does too, in several epochs; that words and pictures for people are valid; and
     that a loader moved to its own folder reads the same.
 
     Args:
@@ -71,6 +73,7 @@ def check_loader(loader: Loader, cells: Iterable[Any]) -> None:
         check_class(loader, array, cell)
         check_augment(loader, array, f"augment of {clipped(cell)}", name)
         check_augment_cell(loader, cell, name)
+        check_choose(loader, cell, name)
         check_shown(loader, array, cell, name)
         # `varies` decides whether a sequence calls `augment` at all.
         changed = loader.augment(array, None).tobytes() != array.tobytes()

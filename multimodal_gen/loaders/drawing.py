@@ -6,7 +6,7 @@ Nothing here draws.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -49,6 +49,11 @@ def shares_in_words(names: Iterable[object], shares: np.ndarray) -> str:
         str(name) if math.isclose(share, 1, abs_tol=1e-6) else f"{name} {share:.0%}"
         for share, name in held
     )
+
+
+def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Pictures of one height, each `(height, width, 3) uint8`, as one; None for none."""
+    return np.concatenate(pictures, axis=1) if pictures else None
 
 
 def drawn_pixels(array: np.ndarray, rescale: float | None = None) -> np.ndarray:

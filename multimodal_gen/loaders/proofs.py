@@ -131,6 +131,37 @@ def check_augment_cell(loader: Loader, cell: Any, name: str) -> None:
         checked(loader, array, what, name, "read_spec")
 
 
+def check_choose(loader: Loader, cell: Any, name: str) -> None:
+    """Check that `choose` leaves its cell alone, repeats, and that what it gives can be read."""
+    if is_missing(cell) and not loader.accepts_missing:
+        return
+    loader, before = loader.for_training(), copy.deepcopy(cell)
+    for epoch in range(4):
+        with unwritten(f"{name}.choose must return another cell, not write into the one it got."):
+            chosen = loader.choose(frozen(cell), epoch, random_stream)
+            again = loader.choose(frozen(cell), epoch, random_stream)
+        if not alike(cell, before):
+            raise LoaderError(
+                f"{name}.choose must leave the cell unchanged. Received: {clipped(cell)}, which "
+                f"was {clipped(before)}"
+            )
+        if not alike(chosen, again):
+            raise LoaderError(
+                f"{name}.choose must depend only on the cell, the epoch and `stream`. Received: "
+                f"two results in epoch {epoch} for the cell {clipped(cell)}"
+            )
+        if is_missing(chosen) and not loader.accepts_missing:
+            continue
+        try:
+            array = loader.read(chosen)
+        except Exception as error:
+            raise LoaderError(
+                f"{name}.choose must return a cell that `read` takes. Received: {clipped(chosen)} "
+                f"for {clipped(cell)}; {error}"
+            ) from error
+        checked(loader, array, f"read of what choose made of {clipped(cell)}", name)
+
+
 def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None:
     """Check that what people are shown of a row is words and pictures of the right form."""
     array = loader.augment(array, None)

@@ -4,10 +4,11 @@ This folder knows only `ArraySpec`s and what a target says about its outputs, no
 imports Keras.
 
 Read `classifier.py` first. It builds a whole model: a branch per input (`branch.py`, `branches.py`,
-`image_branches.py`, `categories.py`, `branch_checks.py`) with a few layers of our own (`layers.py`,
-`token_layers.py`, `absence.py`), a fusion (`fusion.py`, `matching.py`), an output per target
-(`outputs.py`) and auxiliary losses (`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it,
-`calibration.py` weighs its heads afterwards, and `exporting.py` knows what an export needs.
+`image_branches.py`, `categories.py`, `many.py` for several items in a cell; `encoding.py` calls
+them, after `branch_checks.py`) with a few layers of our own (`layers.py`, `token_layers.py`,
+`absence.py`), a fusion (`fusion.py`, `matching.py`), an output per target (`outputs.py`) and
+auxiliary losses (`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it, `calibration.py`
+weighs its heads afterwards, and `exporting.py` knows what an export needs.
 
 Pretrained models: `pretrained.py` makes a loader and a branch in one line, of the encoder in
 `keras_encoder.py` (`weights_files.py` loads its weights whole, `model_digest.py` names them) and
@@ -36,6 +37,7 @@ from multimodal_gen.models.classifier import build_fusion_classifier
 from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
 from multimodal_gen.models.fusion import Concat, Fusion, Gated, Joint, Late, Match
 from multimodal_gen.models.keras_encoder import KerasEncoder
+from multimodal_gen.models.many import ManyBranch
 from multimodal_gen.models.matching import matching_class
 from multimodal_gen.models.pretrained import Pretrained
 from multimodal_gen.models.recipe import KeepBest, branches_for, epochs_for, fit_with_recipe
@@ -56,6 +58,7 @@ __all__ = [
     "KeepBest",
     "KerasEncoder",
     "Late",
+    "ManyBranch",
     "MaskedAccuracy",
     "MaskedCrossentropy",
     "Match",

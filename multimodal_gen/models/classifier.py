@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,53 +10,19 @@ import keras
 
 from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.branch import Branch, Encoding
-from multimodal_gen.models.branch_checks import check_branch
 from multimodal_gen.models.branches import default_branch
+from multimodal_gen.models.encoding import encoded
 from multimodal_gen.models.fusion import Fusion, Match, fill_absent, fusion_named
+from multimodal_gen.models.many import AnyItem, ManyBranch
 from multimodal_gen.models.matching import position_of
 from multimodal_gen.models.outputs import Target, output_layers, outputs_of
-from multimodal_gen.spec import MASK, ArraySpec, mask_names
-
-
-def _encode(name: str, spec: ArraySpec, branch: Any, inputs: Any, units: int) -> Encoding:
-    check_branch(name, branch)
-    received = f"Received: branches[{name!r}]={branch!r}"
-    if isinstance(branch, Branch):
-        encoding = branch.encode(inputs, spec, units, name)
-    elif isinstance(branch, type):
-        raise TypeError(
-            f"A branch must be an object, not a class: build one, as in `{branch.__name__}()`. "
-            f"{received}"
-        )
-    elif _is_application(branch):
-        raise TypeError(
-            "A branch must not be a function of keras.applications, which builds a whole "
-            f"classifier; use `BackboneBranch(keras.applications.{branch.__name__})`. {received}"
-        )
-    elif callable(branch):
-        encoding = Encoding(branch(inputs))
-    else:
-        raise TypeError(
-            "A branch must be a Branch, layer, model or callable from tensor to embedding. "
-            f"{received}"
-        )
-    # Checked here, because a fusion would fail with an error about its own layers.
-    shape = getattr(encoding.embedding, "shape", None)
-    if shape is None or len(shape) != 2 or shape[-1] is None:
-        hint = (
-            " A `BackboneBranch` turns feature maps into one."
-            if shape is not None and len(shape) == 4
-            else ""
-        )
-        raise ValueError(
-            f"The branch of input {name!r} must yield a (batch, size) embedding of known "
-            f"size.{hint} Received: shape={shape}"
-        )
-    return encoding
+from multimodal_gen.spec import MASK, ArraySpec, mask_name, mask_names
 
 
 def _masked(name: str, encoding: Encoding, present: Any) -> Encoding:
     logits = encoding.logits
+    # Of several items, a row has the input if it has any.
+    present = present if present.shape[-1] == 1 else AnyItem(name=f"{name}_any")(present)
     return Encoding(
         fill_absent(encoding.embedding, present, f"{name}_embedding"),
         None if logits is None else fill_absent(logits, present, f"{name}_head"),
@@ -65,9 +30,32 @@ def _masked(name: str, encoding: Encoding, present: Any) -> Encoding:
     )
 
 
-def _is_application(branch: Any) -> bool:
-    # All functions of `keras.applications` have this argument, and nothing else has.
-    return inspect.isfunction(branch) and "include_top" in inspect.signature(branch).parameters
+def _branch_of(name: str, loader: Any, spec: ArraySpec, branches: Mapping[str, Any]) -> Any:
+    given = branches.get(name)
+    if spec.item is None:
+        return default_branch(name, spec) if name not in branches else given
+    # A branch is that of one item, unless it says how items are pooled.
+    many = given if isinstance(given, ManyBranch) else ManyBranch(given)
+    if many.branch is None:
+        many = dataclasses.replace(many, branch=default_branch(name, spec.item))
+    if many.pool == "attention" and getattr(loader, "training", "all") != "all":
+        raise ValueError(
+            "Pooling by attention is learned only if rows have all their items in training; give "
+            f'the loader `training="all"`, or use pool="mean". Received: inputs[{name!r}]='
+            f"{loader!r}"
+        )
+    return many
+
+
+def _tensors_of(name: str, spec: ArraySpec, branch: Any) -> Any:
+    # The symbolic inputs that a branch takes: for items also their mask.
+    if spec.item is not None:
+        # In training a row may have fewer items, as those of `bucket_by_length` have fewer tokens.
+        items = keras.Input((None, *spec.item.shape), dtype=spec.dtype, name=name)
+        return [items, keras.Input((None,), dtype=MASK.dtype, name=mask_name(name))]
+    any_length = spec.kind == "tokens" and isinstance(branch, Branch) and branch.any_length
+    # With `bucket_by_length`, captions have another length in each batch.
+    return keras.Input((None,) if any_length else spec.shape, dtype=spec.dtype, name=name)
 
 
 def build_fusion_classifier(
@@ -85,7 +73,8 @@ def build_fusion_classifier(
         inputs: Name -> loader (anything with a `spec`) or `ArraySpec`. The model takes a list or
             tuple of arrays in this order, or a dict by these names. A loader with `missing="blank"`
             adds a mask, an input named "{name}_present" after all others. Where the mask is 0,
-            learned vectors that start at zero replace the branch's result.
+            learned vectors that start at zero replace the branch's result. So does a `ManyLoader`,
+            with a number for each item.
         target: What to predict; its `units` and `activation` define the output. A mapping of names
             to targets gives one output per name.
         fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with
@@ -94,7 +83,8 @@ def build_fusion_classifier(
             `"match"`. By default it is found in training.
         branches: Name -> branch, to replace the default branch for the spec's `kind`: one of this
             package's branches, or any layer, model or callable from `(batch, *shape)` tensor to
-            `(batch, size)` embedding.
+            `(batch, size)` embedding. Of a `ManyLoader`'s input it is the branch of one item, or a
+            `ManyBranch`.
         name: Name of the model.
 
     Returns:
@@ -138,7 +128,9 @@ def build_fusion_classifier(
             )
         chosen = dataclasses.replace(chosen, positive=position_of(positive, target))
     units, activation = outputs_of(target)
-    tensors, encodings = [], {}
+    tensors: dict[str, Any] = {}
+    masks: dict[str, Any] = {}
+    encodings = {}
     for key, loader in inputs.items():
         spec = loader if isinstance(loader, ArraySpec) else getattr(loader, "spec", None)
         # Keras refuses a slash in the name of a layer.
@@ -147,19 +139,22 @@ def build_fusion_classifier(
                 "`inputs` must map names without '/' to loaders or ArraySpecs. Received: "
                 f"inputs[{key!r}]={loader!r}"
             )
-        branch = branches[key] if key in branches else default_branch(key, spec)
-        any_length = spec.kind == "tokens" and isinstance(branch, Branch) and branch.any_length
-        # With `bucket_by_length`, captions have another length in each batch.
-        tensor = keras.Input((None,) if any_length else spec.shape, dtype=spec.dtype, name=key)
-        tensors.append(tensor)
-        encodings[key] = _encode(key, spec, branch, tensor, units)
+        branch = _branch_of(key, loader, spec, branches)
+        tensor = _tensors_of(key, spec, branch)
+        tensors[key] = tensor if spec.item is None else tensor[0]
+        if spec.item is not None:
+            masks[key] = tensor[1]
+        encodings[key] = encoded(key, spec, branch, tensor, units)
     # After all inputs, where sequences put the masks too.
     for key, mask in mask_names(inputs).items():
-        tensors.append(keras.Input(MASK.shape, dtype=MASK.dtype, name=mask))
-        encodings[key] = _masked(key, encodings[key], tensors[-1])
+        tensors[mask] = masks.get(key)
+        if tensors[mask] is None:
+            tensors[mask] = keras.Input(MASK.shape, dtype=MASK.dtype, name=mask)
+        if getattr(inputs[key], "missing", None) == "blank":
+            encodings[key] = _masked(key, encodings[key], tensors[mask])
     outputs = output_layers(chosen.join(encodings, units, activation), activation)
     # A list, not a dict: Keras then accepts a list, a tuple, or a dict by the inputs' names.
-    model = FusionModel(tensors, outputs, name=name)
+    model = FusionModel(list(tensors.values()), outputs, name=name)
     if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
         # `jit_compile="auto"` checks this. On CPU, XLA's convolutions take 1.4 times as long as
         # tensorflow's own.

@@ -46,7 +46,8 @@ def branches_for(inputs: Mapping[str, Any], num_rows: int) -> dict[str, Branch]:
     Returns:
         Name -> branch, for the argument `branches` of `build_fusion_classifier`.
     """
-    pictures = [name for name, loader in inputs.items() if loader.spec.kind == "image"]
+    specs = {name: loader.spec.each for name, loader in inputs.items()}
+    pictures = [name for name, spec in specs.items() if spec.kind == "image"]
     return (
         {name: ImageBranch(residual=True) for name in pictures}
         if num_rows >= _RESIDUAL_ROWS

@@ -6,6 +6,7 @@ from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.cache import as_text, estimate
 from multimodal_gen.batch.processes.choice import Choice
 from multimodal_gen.errors import by_number, counted
+from multimodal_gen.loaders.base import Loader
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.spec import mask_names
@@ -32,7 +33,7 @@ def describe(
         f"{plan.batch_size}{shorter}{', endlessly' if endless else ''}",
         *(
             f"  {name}: {loader.spec} from {loader.column!r}"
-            f"{f', with {masks[name]} where it may be missing' if name in masks else ''}"
+            f"{f', with {masks[name]}{_why(loader)}' if name in masks else ''}"
             for name, loader in assembly.inputs.items()
         ),
         *(
@@ -79,6 +80,13 @@ def describe(
     if plan.world_size > 1:
         lines.append(f"  rank {plan.rank} of {plan.world_size}")
     return "\n".join(lines)
+
+
+def _why(loader: Loader) -> str:
+    if loader.spec.kind != "many":
+        return " where it may be missing"
+    used = loader.for_training().spec.shape[0]
+    return f" for its items, {used} a row in training" if used < loader.spec.shape[0] else ""
 
 
 def makers_of(assembly: Assembly, choice: Choice) -> str:

@@ -43,7 +43,7 @@ from multimodal_gen.sequence.balancing import warn_of_double_weights
 from multimodal_gen.sequence.description import describe
 from multimodal_gen.sequence.reader import BatchReader
 from multimodal_gen.sequence.replay import replay_row
-from multimodal_gen.spec import ArraySpec, by_name, with_masks
+from multimodal_gen.spec import ArraySpec, by_name
 
 
 class MultimodalSequence(BatchReader):
@@ -217,7 +217,7 @@ class MultimodalSequence(BatchReader):
     @property
     def specs(self) -> dict[str, ArraySpec]:
         """Input name -> spec of the array that the model gets, without the batch axis."""
-        return with_masks(self.inputs)
+        return dict(self.assembly.specs)
 
     @property
     def failures(self) -> pd.DataFrame:

@@ -235,6 +235,9 @@ def _text(cell: Any) -> str:
         return repr(str(cell))
     if isinstance(cell, Mapping):
         return "{" + ", ".join(f"{key!r}: {_text(item)}" for key, item in cell.items()) + "}"
+    if isinstance(cell, np.ndarray) and cell.dtype.hasobject:
+        # Their bytes are addresses; so are the lists of a column read from Parquet.
+        cell = cell.tolist()
     if isinstance(cell, list | tuple):
         return f"[{', '.join(map(_text, cell))}]"
     if hasattr(cell, "tobytes") and hasattr(cell, "__array_interface__"):

@@ -116,7 +116,8 @@ def settings_of(loader: Loader) -> str:
     settings = {
         "class": type(loader).__name__,
         "config": serialize(config),
-        "spec": asdict(loader.read_spec),
+        # Without `item`: of arrays with several items, a cache keeps the items.
+        "spec": {name: one for name, one in asdict(loader.read_spec).items() if name != "item"},
         # A cache on a network drive may be read by other machines.
         "byteorder": sys.byteorder,
         # A new version may read the same cell differently.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.batch.cache.folder import Folder, LimitReachedError, size_of
+from multimodal_gen.batch.cache.items import ItemsCache
 from multimodal_gen.batch.cache.keys import kept_settings, key_of, settle
 from multimodal_gen.batch.cache.segments import Layout
 from multimodal_gen.loaders.base import Loader
@@ -53,9 +54,7 @@ class ArrayCache:
         self._warnings = [1]
         self._caches: dict[str, LoaderCache] = {}
 
-    def of(
-        self, loader: Loader, *, num_rows: int = 0, settings: str | None = None
-    ) -> LoaderCache | None:
+    def of(self, loader: Loader, *, num_rows: int = 0, settings: str | None = None) -> Any:
         """Return the cache of a loader, shared by all loaders whose `read` has the same settings.
 
         Args:
@@ -66,8 +65,12 @@ class ArrayCache:
                 code of a class may not be found.
 
         Returns:
-            An object whose `read` gives the same arrays; None if they are not worth keeping.
+            An object whose `read` gives the same arrays, a `LoaderCache` or `ItemsCache`; None if
+            they are not worth keeping.
         """
+        if loader.item is not None:
+            items = self.of(loader.item, num_rows=num_rows)
+            return None if items is None else ItemsCache(items, loader)
         source = loader.cached_by
         try:
             settings = kept_settings(loader) if settings is None else settings
@@ -270,9 +273,11 @@ def estimate(loaders: Iterable[Loader], num_rows: int) -> int:
     rows: dict[str, int] = {}
     for loader in loaders:
         with suppress(TypeError):
-            settings, spec = kept_settings(loader), loader.cached_by.read_spec
+            one = loader.item or loader
+            items = 1 if one is loader else loader.spec.shape[0]
+            settings, spec = kept_settings(one), one.cached_by.read_spec
             if settings is not None:
-                rows[settings] = Layout(spec.shape, spec.dtype).row_bytes
+                rows[settings] = items * Layout(spec.shape, spec.dtype).row_bytes
     return num_rows * sum(rows.values())
 
 
