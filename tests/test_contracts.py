@@ -16,6 +16,7 @@ import pytest
 import multimodal_gen as mg
 from multimodal_gen import augment
 from multimodal_gen.augment import Batch, Sample
+from multimodal_gen.loaders.drawn_item import DrawnItem
 
 CAPTIONS = ["a red mug on the left of a plate", "a blue lamp", "two chairs right of it", "a mug"]
 TEXT = mg.TextLoader.from_texts("caption", CAPTIONS * 4, vocabulary_size=200)
@@ -68,6 +69,8 @@ LOADERS: dict[str, tuple[mg.Loader, list[Any]]] = {
         mg.ArrayLoader("array", shape=(20, 24, 3), dtype="uint8", augment=[FLIP]),
         PICTURES,
     ),
+    # The check covers what it is in training too, a `DrawnItem`.
+    "several pictures": (mg.ManyLoader(IMAGE, at_most=2), [PICTURES[:1], PICTURES]),
 }
 TARGETS: dict[str, tuple[mg.Target, list[Any]]] = {
     "int": (mg.ClassLabel("label", ["x", "y", "z"]), ["x", "z", "x", "y"]),
@@ -104,7 +107,7 @@ def test_no_bundled_class_is_left_out() -> None:
         return own | {found for one in own for found in bundled(one)}
 
     assert bundled(mg.Target) == {type(one) for one, _ in TARGETS.values()}
-    assert bundled(mg.Loader) - bundled(mg.Target) - {mg.Target} == {
+    assert bundled(mg.Loader) - bundled(mg.Target) - {mg.Target, DrawnItem} == {
         type(one) for one, _ in LOADERS.values()
     }
     known = {type(one) for one in (*IMAGES, *WORDS, *SAMPLES, *BATCHES)} | {
