@@ -290,6 +290,36 @@ def test_a_cache_keeps_each_picture_once_for_training_and_evaluation(
         assert all(map(np.array_equal, one, two))
 
 
+def test_features_of_items_are_computed_once_with_a_cache_also_several_views(
+    tmp_path: Path, photos: pd.DataFrame
+) -> None:
+    encoded: list[int] = []
+
+    def means(values: list[np.ndarray]) -> np.ndarray:
+        encoded.extend([1] * len(values))
+        return np.stack([one.mean(axis=(0, 1)) for one in values])
+
+    picture = mg.ImageLoader(
+        "photos", directory=tmp_path, image_size=(8, 8), augment=[augment.RandomBrightness(0.2)]
+    )
+    encoder = mg.FunctionEncoder(means, 3, name="means")
+    loader = mg.ManyLoader(mg.EncodedLoader(picture, encoder, views=2), at_most=4, separator=";")
+    target = mg.ClassLabel("label", ["x", "y"])
+    data = mg.MultimodalSequence(
+        photos, {"photos": loader}, target, batch_size=4, shuffle=True, cache=tmp_path / "cache"
+    )
+    assert [batch[0][0].shape for batch in data.for_evaluation()] == [(4, 4, 3)] * 2
+    # Two batches that are made at the same time may both encode a picture.
+    first = len(encoded)
+    for _ in range(4):
+        assert [batch[0][0].shape for batch in data] == [(4, 1, 3)] * 2
+    assert len(encoded) == first
+    bad = photos.assign(photos="0.png;gone.png")
+    one = mg.MultimodalSequence(bad, {"photos": loader}, target, batch_size=8).for_evaluation()
+    with pytest.raises(mg.LoadError, match="item 2 of 2: there is no such file"):
+        one[0]
+
+
 def test_items_are_varied_like_single_cells_and_each_by_itself(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), "uint8")
     item = mg.ImageLoader("c", image_size=(8, 8), augment=[augment.RandomFlip("horizontal")])
