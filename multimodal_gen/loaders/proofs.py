@@ -159,7 +159,7 @@ def check_choose(loader: Loader, cell: Any, name: str) -> None:
                 f"{name}.choose must return a cell that `read` takes. Received: {clipped(chosen)} "
                 f"for {clipped(cell)}; {error}"
             ) from error
-        checked(loader, array, f"read of what choose made of {clipped(cell)}", name)
+        checked(loader, array, f"read of what choose made of {clipped(cell)}", name, "read_spec")
 
 
 def check_shown(loader: Loader, array: np.ndarray, cell: Any, name: str) -> None:
