@@ -302,7 +302,7 @@ def test_features_of_items_are_computed_once_with_a_cache_also_several_views(
     picture = mg.ImageLoader(
         "photos", directory=tmp_path, image_size=(8, 8), augment=[augment.RandomBrightness(0.2)]
     )
-    encoder = mg.FunctionEncoder(means, 3, name="means")
+    encoder = mg.FunctionEncoder(means, 3, name="means of items")
     loader = mg.ManyLoader(mg.EncodedLoader(picture, encoder, views=2), at_most=4, separator=";")
     target = mg.ClassLabel("label", ["x", "y"])
     data = mg.MultimodalSequence(
