@@ -383,7 +383,6 @@ def test_preview_draws_training_rows(shop: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "At least one input is needed: --image, --caption or --number"),
         (["--caption", "captoin"], r"no such column.*Did you mean 'caption'\?"),
         (
             ["--caption", "caption", "--label", "brand"],

@@ -43,6 +43,9 @@ _SHARED = {
     "image": _Shared(options.Image, None, _columns),
     "caption": _Shared(options.Caption, None, _columns),
     "number": _Shared(options.Number, None, _columns),
+    "category": _Shared(options.Category, None, _columns),
+    "date": _Shared(options.Date, None, _columns),
+    "date_format": _Shared(options.DateFormat, None, _as_it_is),
     "missing": _Shared(options.Missing, BlankWord.ERROR, _word),
     "number_missing": _Shared(options.NumberMissing, MissingWord.ERROR, _word),
     "label": _Shared(options.Label, ["label"], _columns),
@@ -59,7 +62,16 @@ _SHARED = {
     "batch_size": _Shared(options.BatchSize, 64, _as_it_is),
     "seed": _Shared(options.Seed, 0, _as_it_is),
 }
-_INPUTS = ("image", "caption", "number", "missing", "number_missing")
+_INPUTS = (
+    "image",
+    "caption",
+    "number",
+    "category",
+    "date",
+    "date_format",
+    "missing",
+    "number_missing",
+)
 _TARGET = ("label", "target", "separator")
 _ROWS = ("directory", "split", "split_names", "fractions", "group")
 # An audit has its own --split, which takes any words and has no shares to draw.

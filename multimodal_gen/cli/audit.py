@@ -15,6 +15,7 @@ import pandas as pd
 from multimodal_gen.cli.bad_rows import plain_message
 from multimodal_gen.cli.columns import check_named_columns
 from multimodal_gen.cli.data import input_names, picture_folder, picture_loader
+from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_separator, check_text_labels
 from multimodal_gen.cli.option_values import check_not_read
 from multimodal_gen.cli.parts import split_column
@@ -28,11 +29,13 @@ from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable
 from multimodal_gen.loaders import (
+    CategoryLoader,
     Loader,
     NumericLoader,
     NumericTarget,
     TextLoader,
 )
+from multimodal_gen.loaders.columns.choosing import date_loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cell_numbers import readable_numbers
 from multimodal_gen.rows.cells import cell_text, is_blank
@@ -72,6 +75,7 @@ def audit_from_settings(
     parts = _say_parts(settings, table, reporter)
     clean = None if drop is None else CleanTable(Path(settings.table), table, drop)
     train = table[parts.codes == 0]
+    settings = _with_inputs(settings, train, table, reporter)
     inputs = _inputs(settings, train)
     target = None
     # Labels are optional, so that tables to predict on can be audited too.
@@ -202,7 +206,26 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         inputs["number"] = NumericLoader.from_values(
             columns[0] if len(columns) == 1 else columns, numbers, missing=settings.number_missing
         )
+    for column in settings.category:
+        singles = [cell for cell in train[column].tolist() if not pd.api.types.is_list_like(cell)]
+        inputs[names["category", column]] = CategoryLoader.from_values(column, singles)
+    for column in settings.date:
+        loader = date_loader(train[column], settings.date_format, settings.number_missing)
+        inputs[names["date", column]] = loader
     return inputs
+
+
+def _with_inputs(
+    settings: DataSettings, train: pd.DataFrame, table: pd.DataFrame, reporter: Reporter
+) -> DataSettings:
+    # Gaps in a column that was found, not named, are no problem.
+    found = with_inputs(settings, train, table, reporter)
+    gaps = set(found.gaps or ())
+    return replace(
+        found,
+        missing="blank" if gaps & {*found.image, *found.caption} else found.missing,
+        number_missing="flag" if gaps & {*found.number, *found.date} else found.number_missing,
+    )
 
 
 def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> Target | None:

@@ -16,6 +16,7 @@ from multimodal_gen.batch.cache import ArrayCache, as_text, estimate
 from multimodal_gen.batch.cache.filling import Filled, fill_cache
 from multimodal_gen.cli.bad_rows import plain_error
 from multimodal_gen.cli.data import make_loaders
+from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.parts import read_parts
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
@@ -30,6 +31,7 @@ def fill_from_settings(
 ) -> Filled:
     """Fill a cache with what `train` would read with the same settings."""
     parts = read_parts(settings, reporter)
+    settings = with_inputs(settings, parts.train, pd.concat(parts), reporter)
     inputs, _ = make_loaders(settings, parts, reporter)
     cache = ArrayCache(directory, limit=limit)
     # In the order of the table, in which bad cells are listed.

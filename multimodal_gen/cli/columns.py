@@ -27,6 +27,8 @@ def check_named_columns(table: pd.DataFrame, settings: DataSettings, *, label: b
         "image": settings.image,
         "caption": settings.caption,
         "number": settings.number,
+        "category": settings.category,
+        "date": settings.date,
         "label": settings.label if label else (),
         "split": (settings.split,),
         "group": (settings.group,),

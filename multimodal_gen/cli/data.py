@@ -6,7 +6,6 @@ about models, and nothing prints: results go to a `Reporter`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,13 @@ from multimodal_gen.augment import (
 )
 from multimodal_gen.cli.parts import Parts, given_parts, parts_are_given
 from multimodal_gen.cli.reporter import Reporter
-from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
 from multimodal_gen.cli.target_choice import in_words, make_target
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders import (
+    CategoryLoader,
     ClassLabel,
+    DateLoader,
     ImageLoader,
     Loader,
     MultiLabel,
@@ -37,6 +38,8 @@ from multimodal_gen.loaders import (
     NumericTarget,
     TextLoader,
 )
+from multimodal_gen.loaders.columns.choosing import loaders_for
+from multimodal_gen.loaders.columns.naming import input_names as names_of_inputs
 from multimodal_gen.spec import mask_names
 
 # Changes under which most captions stay true; `table_notes.py` warns of words for sides.
@@ -53,9 +56,6 @@ STRONG_AUGMENT = (
     RandomSaturation(0.3),
 )
 _AUGMENTS: dict[str, tuple[Any, ...]] = {"none": (), "default": AUGMENT, "strong": STRONG_AUGMENT}
-# `metrics.json` uses these keys for the model on all inputs and for details, so no input may have
-# such a name.
-_RESERVED = {"both", "all", "details"}
 
 
 def make_loaders(
@@ -68,6 +68,18 @@ def make_loaders(
     """
     train = parts.train
     rows = _rows_to_learn_classes(settings, parts)
+    inputs = _named(settings, train) if settings.gaps is None else _found(settings, train)
+    target = make_target(settings, train, rows)
+    reporter.say(in_words(target))
+    masks = mask_names(inputs)
+    for name, loader in inputs.items():
+        mask = f", with {masks[name]!r}" if name in masks else ""
+        reporter.say(f"  {name:<9} {loader.spec} from {loader.column!r}{mask}")
+    return inputs, target
+
+
+def _named(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
+    # The inputs that options name.
     names = input_names(settings)
     inputs: dict[str, Loader] = {}
     for column in settings.image:
@@ -84,13 +96,36 @@ def make_loaders(
             train[columns],
             missing=settings.number_missing,
         )
-    target = make_target(settings, train, rows)
-    reporter.say(in_words(target))
-    masks = mask_names(inputs)
-    for name, loader in inputs.items():
-        mask = f", with {masks[name]!r}" if name in masks else ""
-        reporter.say(f"  {name:<9} {loader.spec} from {loader.column!r}{mask}")
-    return inputs, target
+    for column in settings.category:
+        inputs[names["category", column]] = CategoryLoader.from_values(column, train)
+    for column in settings.date:
+        inputs[names["date", column]] = DateLoader.from_values(
+            column, train, date_format=settings.date_format, missing=settings.number_missing
+        )
+    return inputs
+
+
+def _found(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
+    # The inputs that `inference.py` has found.
+    words = {"caption": "text"}
+    taken = {
+        column: words.get(option, option)
+        for option in INPUT_OPTIONS
+        for column in getattr(settings, option)
+    }
+    columns = pd.DataFrame({"taken_as": pd.Series(taken, dtype=object)})
+    columns["missing"] = [int(name in (settings.gaps or ())) for name in columns.index]
+    return loaders_for(
+        columns,
+        train,
+        directory=picture_folder(settings),
+        image_size=settings.image_size,
+        augment=_AUGMENTS[settings.augment],
+        output_mode=settings.text,
+        missing=None if settings.missing == "error" else settings.missing,
+        number_missing=None if settings.number_missing == "error" else settings.number_missing,
+        date_format=settings.date_format,
+    )
 
 
 def picture_loader(
@@ -127,26 +162,8 @@ def picture_folder(settings: DataSettings) -> str:
 
 
 def input_names(settings: DataSettings) -> dict[tuple[str, str], str]:
-    """The names of the inputs of pictures and captions, by kind ("image" or "caption") and column.
-
-    A single column of a kind has the name of the kind. Several keep their own names, in which
-    everything but ASCII letters, digits and underscores is replaced, as Keras requires. If the name
-    is taken, the kind is put before it.
-    """
-    columns = {"image": settings.image, "caption": settings.caption, "number": settings.number[:1]}
-    taken = {kind for kind, own in columns.items() if len(own) == 1} | _RESERVED
-    names = {}
-    for kind in ("image", "caption"):
-        own = columns[kind]
-        for place, column in enumerate(own, 1):
-            name = re.sub(r"[^0-9A-Za-z_]+", "_", column).strip("_") or f"{kind}_{place}"
-            if len(own) == 1:
-                name = kind
-            elif name in taken:
-                name = f"{kind}_{name}" if f"{kind}_{name}" not in taken else f"{kind}_{place}"
-            names[kind, column] = name
-            taken.add(name)
-    return names
+    """The names of the inputs by the option and the column, except for that of all numbers."""
+    return names_of_inputs({option: getattr(settings, option) for option in INPUT_OPTIONS})
 
 
 def lost_all(error: LoadError, rows: int, folder: str | None) -> LoadError:

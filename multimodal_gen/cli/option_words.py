@@ -44,6 +44,7 @@ class MissingWord(StrEnum):
 
     ERROR = "error"
     MEAN = "mean"
+    FLAG = "flag"
 
 
 class OnErrorWord(StrEnum):

@@ -26,7 +26,10 @@ RunFolder = Annotated[
 Image = Annotated[
     list[str] | None,
     typer.Option(
-        "--image", metavar="COLUMN", help="Column of picture paths. Repeat it for more inputs."
+        "--image",
+        metavar="COLUMN",
+        help="Column of picture paths. Repeat it for more inputs. Default, if no input is named: "
+        "each column is taken for what it holds.",
     ),
 ]
 Caption = Annotated[
@@ -52,7 +55,29 @@ NumberMissing = Annotated[
     MissingWord,
     typer.Option(
         "--number-missing",
-        help="Reject empty number cells, or read them as the mean of the training rows.",
+        help="Reject empty cells of numbers and dates, or read them as the mean of the training "
+        "rows, or flag them for the model too.",
+    ),
+]
+Category = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--category",
+        metavar="COLUMN",
+        help="Column of categories, such as brands. Repeat it for more inputs.",
+    ),
+]
+Date = Annotated[
+    list[str] | None,
+    typer.Option("--date", metavar="COLUMN", help="Column of dates. Repeat it for more inputs."),
+]
+DateFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--date-format",
+        metavar="FORMAT",
+        help="How dates with the year last are read: 'day first' or 'month first'; or a format "
+        "such as %d.%m.%y.",
     ),
 ]
 Label = Annotated[

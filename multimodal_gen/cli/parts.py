@@ -113,6 +113,8 @@ def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter
             *settings.image,
             *settings.caption,
             *settings.number,
+            *settings.category,
+            *settings.date,
             *settings.label,
             settings.group,
         }

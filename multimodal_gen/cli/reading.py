@@ -109,7 +109,7 @@ def _marked(bad: dict[Any, Any], parts: Parts, settings: RunSettings) -> str:
     column, option = bad["column"], ""
     if column in settings.image or column in settings.caption:
         option = "--missing blank"
-    elif column in settings.number or isinstance(column, tuple):
+    elif column in (*settings.number, *settings.date) or isinstance(column, tuple):
         option = "--number-missing mean"
     columns = list(settings.number) if isinstance(column, tuple) else [column]
     cells = [

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from multimodal_gen.errors import counted
 
+# The options that name the columns of inputs.
+INPUT_OPTIONS = ("image", "caption", "number", "category", "date")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
@@ -18,8 +21,11 @@ class DataSettings:
         missing: How to treat a missing picture or caption: "error", or "blank" to mark it as
             missing for the model.
         number: Columns of numbers, read as one input.
-        number_missing: How to treat a missing number: "error", or "mean" to read it as the mean of
-            the training rows.
+        category: Columns of categories, each a separate input.
+        date: Columns of dates, each a separate input.
+        date_format: How dates are read, as in `DateLoader`, or None.
+        number_missing: How to treat a missing number or date: "error", "mean" to read it as the
+            mean of the training rows, or "flag" to mark it as missing for the model too.
         label: The column to predict; several for numbers, or for labels with a column of 0 and 1
             each.
         target: "class", "number" or "labels".
@@ -37,6 +43,8 @@ class DataSettings:
         augment: "none", "default" or "strong".
         batch_size: Rows per batch.
         seed: Fixes the split, the order of rows, augmentation and the model's initial weights.
+        gaps: If the inputs were not named but found (`inference.py`): their columns with missing
+            cells.
     """
 
     table: str
@@ -45,6 +53,9 @@ class DataSettings:
     missing: str
     number: tuple[str, ...]
     number_missing: str
+    category: tuple[str, ...] = ()
+    date: tuple[str, ...] = ()
+    date_format: str | None = None
     label: tuple[str, ...]
     target: str
     separator: str | None
@@ -58,13 +69,10 @@ class DataSettings:
     augment: str
     batch_size: int
     seed: int
+    gaps: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not (self.image or self.caption or self.number):
-            raise ValueError(
-                "At least one input is needed: --image, --caption or --number. Received: none"
-            )
-        for option in ("image", "caption", "number", "label"):
+        for option in (*INPUT_OPTIONS, "label"):
             columns = getattr(self, option)
             # The same column twice would be two inputs of one name.
             twice = [column for column in columns if columns.count(column) > 1]
@@ -93,11 +101,16 @@ class DataSettings:
                 f"--fractions {self.fractions}"
             )
 
+    @property
+    def names_inputs(self) -> bool:
+        """Whether there are columns of inputs."""
+        return any(getattr(self, option) for option in INPUT_OPTIONS)
+
     def _check_roles(self) -> None:
         # A column that is read twice is most likely a slip, and one that is also to be predicted
         # gives the answer away.
         roles: dict[str, str] = {}
-        for option in ("image", "caption", "number", "label"):
+        for option in (*INPUT_OPTIONS, "label"):
             for column in getattr(self, option):
                 if column in roles:
                     why = "an input must not be what is predicted"
@@ -148,8 +161,10 @@ class RunSettings(DataSettings):
                 f"Received: --positive {self.positive} --fusion {self.fusion}"
             )
         # All columns of numbers form one input.
-        if self.fusion != "joint" and len(self.image) + len(self.caption) + bool(self.number) == 1:
-            (one,) = [name for name in ("image", "caption", "number") if getattr(self, name)]
+        own = {name: getattr(self, name) for name in INPUT_OPTIONS}
+        inputs = sum(len(columns) for name, columns in own.items() if name != "number")
+        if self.fusion != "joint" and inputs + bool(self.number) == 1:
+            (one,) = [name for name, columns in own.items() if columns]
             raise ValueError(
                 f"--fusion {self.fusion} joins several inputs, but there is only one: add another, "
                 f"or leave --fusion out. Received: --fusion {self.fusion}, --{one} alone"

@@ -96,14 +96,18 @@ def preview(table: options.TableFile, out: options.PictureFile, data: dict[str, 
     settings = DataSettings(**data)
     console = Console()
     with starting(console):
+        import pandas as pd
+
         from multimodal_gen.batch.failures import leave_out
         from multimodal_gen.cli.data import make_loaders
+        from multimodal_gen.cli.inference import with_inputs
         from multimodal_gen.cli.parts import read_parts
         from multimodal_gen.cli.table_notes import mask_notes
         from multimodal_gen.inspection import plots
         from multimodal_gen.sequence.sequence import MultimodalSequence
     reporter = ProgressReporter(console)
     parts = read_parts(settings, reporter)
+    settings = with_inputs(settings, parts.train, pd.concat(parts), reporter)
     inputs, target = make_loaders(settings, parts, reporter)
     for note in mask_notes(parts.train, inputs):
         reporter.say(f"note: {note}")

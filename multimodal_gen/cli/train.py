@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.cli.data import make_loaders, picture_folder
+from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.part_checks import warn_of_leakage
 from multimodal_gen.cli.parts import Parts, parts_are_given, read_parts
@@ -69,6 +71,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     # First, so that nothing is read in vain if the results cannot be written.
     check_folder(settings.folder)
     parts = read_parts(settings, reporter)
+    settings = with_inputs(settings, parts.train, pd.concat(parts), reporter)
     given = parts_are_given(settings, parts)
     # --group keeps pictures together already, unless the table names the parts.
     if given or settings.group is None:

@@ -17,6 +17,8 @@ from multimodal_gen.loaders.dates import DateLoader
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.numbers import NumericLoader
 from multimodal_gen.loaders.text.loader import TextLoader
+from multimodal_gen.rows.cell_dates import seems_date
+from multimodal_gen.rows.cell_numbers import readable_numbers
 from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.rows.table import check_columns
 
@@ -29,6 +31,8 @@ def loaders_for(
     image_size: tuple[int, int] = (64, 64),
     augment: Sequence[Any] = (),
     output_mode: str = "ngrams",
+    missing: str | None = None,
+    number_missing: str | None = None,
     date_format: str | None = None,
 ) -> dict[str, Loader]:
     """Make a loader for each column that is to be an input; they learn from training rows.
@@ -40,7 +44,8 @@ def loaders_for(
 
     If `columns` counts missing values, pictures and texts are read with `missing="blank"`, numbers
     and dates with `missing="flag"`; otherwise a missing value is an error. For categories it is a
-    value of its own.
+    value of its own. Cells that are not numbers or dates in such a column are left out of what is
+    learned, and are errors when they are read.
 
     Args:
         columns: The result of `infer_columns`, or a table like it: the names of the columns as the
@@ -50,6 +55,8 @@ def loaders_for(
         image_size: `(height, width)` of the pictures.
         augment: Operations on pictures in training, as in `ImageLoader`.
         output_mode: How texts are read, as in `TextLoader.from_texts`.
+        missing: How missing pictures and texts are read, in all columns; by default as above.
+        number_missing: Likewise for numbers and dates.
         date_format: As in `DateLoader.from_values`, for all columns of dates.
 
     Returns:
@@ -75,6 +82,8 @@ def loaders_for(
     gaps = {name for name, count in counts.items() if count > 0}
     numbers = [name for name in taken if taken[name] in ("number", "boolean")]
     names = input_names({**of, "caption": of["text"], "number": numbers})
+    how = {name: "blank" if name in gaps else "error" for name in taken}
+    how |= {} if missing is None else dict.fromkeys(taken, missing)
     inputs: dict[str, Loader] = {}
     for name in of["image"]:
         inputs[names["image", name]] = ImageLoader(
@@ -82,27 +91,32 @@ def loaders_for(
             directory=directory,
             image_size=image_size,
             augment=augment,
-            missing="blank" if name in gaps else "error",
+            missing=how[name],
         )
     for name in of["text"]:
-        missing = "blank" if name in gaps else "error"
         inputs[names["caption", name]] = TextLoader.from_texts(
-            name, table[name], output_mode=output_mode, missing=missing
+            name, table[name], output_mode=output_mode, missing=how[name]
         )
     if numbers:
+        values = pd.DataFrame({name: readable_numbers(table[name]) for name in numbers})
+        flags = number_missing or ("flag" if gaps.intersection(numbers) else "error")
         inputs["number"] = NumericLoader.from_values(
             numbers[0] if len(numbers) == 1 else numbers,
-            table[numbers],
-            missing="flag" if gaps.intersection(numbers) else "error",
+            values,
+            missing=flags,
             scaling="quantile",
         )
     for name in of["category"]:
-        inputs[names["category", name]] = CategoryLoader.from_values(name, table[name])
+        inputs[names["category", name]] = CategoryLoader.from_values(name, table)
     for name in of["date"]:
-        inputs[names["date", name]] = DateLoader.from_values(
-            name,
-            table[name],
-            date_format=date_format,
-            missing="flag" if name in gaps else "error",
-        )
+        flags = number_missing or ("flag" if name in gaps else "error")
+        inputs[names["date", name]] = date_loader(table[name], date_format, flags)
     return inputs
+
+
+def date_loader(column: pd.Series, date_format: str | None, missing: str) -> DateLoader:
+    """A loader of dates that learns from the cells that seem to be dates, if any do."""
+    dates = [cell for cell in column.array.tolist() if seems_date(cell)]
+    if not dates or (date_format is not None and "%" in date_format):
+        dates = column.array.tolist()
+    return DateLoader.from_values(str(column.name), dates, date_format=date_format, missing=missing)
