@@ -89,6 +89,7 @@ def test_categories_become_columns_of_zeros_and_ones() -> None:
     table = pd.DataFrame({"n": ["red", "blue", "red"]})
     message = refused(table["n"])
     assert "'n' holds categories, 2 different ones" in message and "coerce" not in message
+    assert "`CategoryLoader.from_values('n', ...)` (`--category n`)" in message
     made = follow(message, table)
     loader = mg.NumericLoader.from_values(["n_blue", "n_red"], made)
     assert loader.mean.tolist() == pytest.approx([1 / 3, 2 / 3])
@@ -109,6 +110,9 @@ def test_dates_become_days_and_hours(cells: Any) -> None:
     table = pd.DataFrame({"n": cells})
     message = refused(table["n"])
     assert "'n' holds dates or times" in message and "coerce" not in message
+    # It reads no times without a date, and no years of two digits.
+    advised = "`DateLoader.from_values('n', ...)` (`--date n`)" in message
+    assert advised == (not {"12:30", "2.3.24"} & set(map(str, cells)))
     scope = {"table": table, "pd": pd}
     exec(re.findall("`(dates = .*?)`", message)[0], scope)
     for code in re.findall(r"`([^`]*dates[^`=]*)`", message):

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import by_number, shown
+from multimodal_gen.rows.cell_dates import seems_date
 from multimodal_gen.rows.cells import is_missing, truth_of
 
 # A column with at most this many distinct texts looks like categories, with more like free text.
@@ -52,7 +53,8 @@ def advice_on(column: pd.Series) -> str:
     # The majority decides what a column holds, as single cells may be broken.
     if 2 * sum(map(_is_date, cells)) > len(cells):
         return (
-            f"{name!r} holds dates or times. Convert them with `dates = pd.to_datetime({table}, "
+            f"{name!r} holds dates or times. {_by_loader(cells, name)}them with `dates = "
+            f"pd.to_datetime({table}, "
             "format='mixed')` (add `dayfirst=True` if days come before months) into numbers in a "
             "new column, such as the days `(dates - pd.Timestamp('2000-01-01')) / "
             "pd.Timedelta(days=1)` or the hours `dates.dt.hour`. "
@@ -82,9 +84,11 @@ def advice_on(column: pd.Series) -> str:
             f"(`--caption {name}`). "
         )
     return (
-        f"{name!r} holds categories, {different:,} different ones. Make a column of 0 and 1 for "
-        f"each with `table = table.join(pd.get_dummies({table}, prefix={name!r}, dtype=float))` "
-        "and use these columns, or predict the categories with a ClassLabel. "
+        f"{name!r} holds categories, {different:,} different ones. As an input, read them with "
+        f"`CategoryLoader.from_values({name!r}, ...)` (`--category {name}`), or make a column of 0 "
+        "and 1 for each with "
+        f"`table = table.join(pd.get_dummies({table}, prefix={name!r}, dtype=float))` "
+        "and use these columns; or predict the categories with a ClassLabel. "
     )
 
 
@@ -116,6 +120,16 @@ def advice_on_cell(cell: Any) -> str:
         'errors="coerce")`. '
         if text
         else ""
+    )
+
+
+def _by_loader(cells: Sequence[Any], name: Any) -> str:
+    # A DateLoader reads no times without a date, and no years of two digits.
+    if 2 * sum(map(seems_date, cells)) <= len(cells):
+        return "Convert "
+    return (
+        f"As an input, read them with `DateLoader.from_values({name!r}, ...)` (`--date {name}`); "
+        "otherwise convert "
     )
 
 
