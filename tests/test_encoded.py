@@ -12,8 +12,11 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
+from multimodal_gen.batch.batch_rows import TableRows
 from multimodal_gen.batch.cache import ArrayCache
 from multimodal_gen.batch.cache.filling import fill_cache
+from multimodal_gen.batch.draft import Draft
+from multimodal_gen.batch.reading import read_together, take_cells
 from multimodal_gen.batch.windows import Windows, batches_together
 
 COLOURS = ("red", "green", "blue", "grey")
@@ -89,6 +92,36 @@ def test_rows_are_encoded_once_and_in_whole_groups_even_if_batches_are_small(
     assert all(np.array_equal(a, b) for a, b in zip(epochs[0], epochs[2], strict=True))
     want = np.concatenate([Counter()([cell]) for cell in table["caption"]])
     assert np.array_equal(np.concatenate(epochs[0]), want)
+
+
+def test_rows_in_memory_are_not_looked_up_in_the_table_again(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.loc["r3", "caption"] = None
+    inputs, target = {"text": texts(missing="blank")}, mg.ClassLabel("label", COLOURS)
+    sequence = mg.MultimodalSequence(table, inputs, target, batch_size=4)
+    first = list(sequence)
+    looked_up: list[str] = []
+    cells = TableRows.cells
+
+    def counted(self: TableRows, column: str) -> list[Any]:
+        looked_up.append(column)
+        return cells(self, column)
+
+    monkeypatch.setattr(TableRows, "cells", counted)
+    second = list(sequence)
+    for one, other in zip(first, second, strict=True):
+        for mine, same in zip((*one[0], one[1]), (*other[0], other[1]), strict=True):
+            assert np.array_equal(mine, same)
+    # The batch with the missing caption only.
+    assert looked_up == ["caption"]
+    # What another thread has cleared meanwhile is read again.
+    draft = Draft(sequence.assembly, sequence.plan, 0, 0)
+    take_cells(draft)
+    sequence.assembly.release()
+    for slot in draft.sources:
+        assert read_together(draft, slot, lambda read, *given: read(*given))
+        assert draft.arrays[slot].any()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ runs that on `threads.py` and waits for it, with `time_limits.py` for reads that
 does the same with worker processes.
 
 `shared_draws.py` finds pictures that vary together, such as a picture and its mask. `sources.py`
-knows where an array comes from: the loader, `row_memory.py`, or the `cache/` on disk,
-`windows.py` which rows are read with those of the next batches, and `choosing.py` takes what is
-read in an epoch out of the table's cells. `buckets.py`
-groups captions of similar length, `weights.py` gives good rows their weight in the loss, and
-`failures.py` lists rows that could not be loaded. Importing this folder imports none of its files.
+knows where an array comes from: the loader, `row_memory.py`, or the `cache/` on disk;
+`remembering.py` what need not be read again, `windows.py` which rows are read with those of the
+next batches, and `choosing.py` takes what is read in an epoch out of the table's cells.
+`buckets.py` groups captions of similar length, `weights.py` gives good rows their weight in the
+loss, and `failures.py` lists rows that could not be loaded. Importing this folder imports none of
+its files.
 """

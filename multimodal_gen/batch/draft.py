@@ -8,7 +8,7 @@ does what, and how long it may take.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import InitVar, dataclass
 from functools import partial
 from typing import Any
@@ -58,6 +58,7 @@ class Draft:
         cells: Slot -> the cells that are read; empty until `take_cells`.
         own_cells: Slot -> the cells as the table has them, or what loaders choose of them in the
             epoch. Arrays kept in memory or in a cache belong to these cells only.
+        remembered: The slots whose arrays are all in memory; their cells are not looked up.
         varies: Slot -> whether its loader varies cells or arrays at random.
         chosen: The slots whose loaders choose what they read of a cell.
         cached: The slots whose rows are all likely to be in the cache.
@@ -86,7 +87,8 @@ class Draft:
         self.positions, self.padding = self.rows.positions, self.rows.padding
         self.sources, rows = self.assembly.sources, len(self.positions)
         self.cells: dict[Slot, list[Any]] = {}
-        self.own_cells: Mapping[Slot, tuple[Any, ...]] = {}
+        self.own_cells: dict[Slot, tuple[Any, ...]] = {}
+        self.remembered: Collection[Slot] = ()
         loaders = {slot: one.loader for slot, one in self.sources.items()}
         self.chosen = [
             slot for slot, one in loaders.items() if self.assembly.augmenting and chooses(one)

@@ -8,11 +8,8 @@ is not tried again in this batch.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +18,8 @@ from multimodal_gen.augment.sample import SampleAugmentation, SampleFunction
 from multimodal_gen.batch.choosing import Unreadable, is_absent
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.operations import sample_error, with_rng
+from multimodal_gen.batch.remembering import read_ahead, recall, remembered
 from multimodal_gen.batch.slots import Slot
-from multimodal_gen.batch.sources import read_rows_ahead
-from multimodal_gen.batch.windows import batches_together, unknown_rows
 from multimodal_gen.errors import LoaderError
 from multimodal_gen.loaders.base import Loader, missing_error, missing_target_error
 from multimodal_gen.loaders.stages import stage
@@ -36,10 +32,14 @@ _NOTHING = object()
 
 
 def take_cells(draft: Draft) -> None:
-    """Look up the cells in the table."""
+    """Look up the cells in the table, but for arrays that are in memory already."""
     with stage("assemble"):
-        sources = draft.sources.items()
-        draft.cells = {slot: draft.rows.cells(one.loader.column) for slot, one in sources}
+        draft.remembered = remembered(draft)
+        draft.cells = {
+            slot: draft.rows.cells(one.loader.column)
+            for slot, one in draft.sources.items()
+            if slot not in draft.remembered
+        }
         for slot in draft.chosen:
             draft.cells[slot] = draft.choose(slot)
         # Tuples, because the lists are changed in place when cells are replaced.
@@ -118,31 +118,6 @@ def read_cell(draft: Draft, slot: Slot, row: int, timed: Timed) -> None:
     _store(draft, slot, row, array, rng)
 
 
-def _read_ahead(draft: Draft, slot: Slot) -> None:
-    # Reads the rows of the batches around this one with it, into the memory of rows. Not with a
-    # time limit, which is for the cells of one batch, nor for a batch of given rows.
-    source, plan = draft.sources[slot], draft.plan
-    best, memory = source.loader.batch_rows, source.memory
-    if best is None or memory is None or draft.given_rows or draft.assembly.reading.timeout:
-        return
-    size = batches_together(math.ceil(plan.batch_size / plan.world_size), best)
-    if size == 1 or memory.knows(draft.positions).all():
-        return
-    last, read = (plan.num_batches - 1) // size, partial(_read_window, draft, slot, size)
-    # A batch whose rows could not be read ahead reads them itself, and reports what is wrong.
-    with stage("load"), suppress(Exception):
-        source.windows.read(draft.epoch, draft.index // size, last, read)
-
-
-def _read_window(draft: Draft, slot: Slot, size: int, window: int) -> None:
-    source, plan = draft.sources[slot], draft.plan
-    assert source.memory is not None
-    batches = range(window * size, min((window + 1) * size, plan.num_batches))
-    positions = np.concatenate([plan.batch(draft.epoch, one)[0] for one in batches])
-    unknown = unknown_rows(positions, source.memory.knows(positions))
-    read_rows_ahead(source, draft.assembly.table, unknown)
-
-
 def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
     """Read the cells of all rows at once, except those already in memory.
 
@@ -155,7 +130,9 @@ def read_together(draft: Draft, slot: Slot, timed: Timed) -> bool:
     """
     if slot in draft.cached:
         return _read_cached(draft, slot, timed)
-    _read_ahead(draft, slot)
+    if slot in draft.remembered and recall(draft, slot):
+        return True
+    read_ahead(draft, slot)
     source, own_cells = draft.sources[slot], draft.own_cells[slot]
     memory, rows, varies = source.memory, range(len(draft.positions)), draft.varies[slot]
     # What is read may have another shape than what `augment` makes of it.
