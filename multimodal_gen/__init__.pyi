@@ -9,6 +9,7 @@ from multimodal_gen.augment.checking import check_augmentation as check_augmenta
 from multimodal_gen.batch.failures import leave_out as leave_out
 from multimodal_gen.bundle.bundle import Bundle as Bundle
 from multimodal_gen.bundle.loading import load_bundle as load_bundle
+from multimodal_gen.bundle.thresholds import choose_thresholds as choose_thresholds
 from multimodal_gen.errors import BundleError as BundleError
 from multimodal_gen.errors import LoaderError as LoaderError
 from multimodal_gen.errors import LoadError as LoadError

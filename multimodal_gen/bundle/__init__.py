@@ -1,9 +1,10 @@
 """Save a trained model together with its loaders and target, and load it again.
 
 Read `bundle.py` first: save, predict and score; then `loading.py`, which opens a bundle.
-`outputs.py` turns a model's outputs into columns. `checks.py` makes sure that model, loaders and
-target match, and `description.py` writes and reads everything except the model (`encoders.py`: the
-models of encoders; `versions.py`: the packages it was made with).
+`held_out.py` reads and predicts the rows that are scored, or by which `thresholds.py` chooses
+thresholds. `outputs.py` turns a model's outputs into columns. `checks.py` makes sure that model,
+loaders and target match, and `description.py` writes and reads everything except the model
+(`encoders.py`: the models of encoders; `versions.py`: the packages it was made with).
 
 A bundle may come from a stranger, so everything is checked before it is built: `files.py` rejects
 links and files that are too large, `model_file.py` checks the archive and the weights in

@@ -32,6 +32,7 @@ from multimodal_gen.bundle.description import (
 )
 from multimodal_gen.bundle.encoders import FILES, check_encoders
 from multimodal_gen.bundle.files import new_folder
+from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.model_config import check_model_config
 from multimodal_gen.bundle.model_file import check_quantized, uncompiled
 from multimodal_gen.bundle.outputs import columns_of, flat
@@ -170,36 +171,11 @@ class Bundle:
                 "A bundle without a target has nothing to score. Received: target=None"
             )
         check_choice("on_error", on_error, ("raise", "skip"))
-        # Blank instead of skipped, so that labels and outputs keep the places of their rows.
-        policy, several = (
-            "blank" if on_error == "skip" else "raise",
-            isinstance(self.target, Mapping),
-        )
-        targets = {"target": self.target} if isinstance(self.target, Target) else self.target
-        # The truth first: a bad label is known before the model has run for an hour.
-        labels = self._sequence(table, batch_size, policy, targets)
-        batches = [arrays for (arrays,) in labels]
-        sequence = self._sequence(table, batch_size, policy)
-        outputs = self._outputs(sequence, verbose)
-        lost = {**labels.assembly.failures.positions, **sequence.assembly.failures.positions}
-        for row, reason in rows_of_nan(outputs).items():
-            if on_error == "raise" and row not in lost:
-                raise ValueError(
-                    f"A row cannot be scored: {reason}. Received: index "
-                    f"{table.index[[row]].tolist()[0]!r}"
-                )
-            lost[row] = reason
-        good = np.setdiff1d(np.arange(len(table)), list(lost))
-        if not len(good):
-            # Nothing is left to score: reading the first row again raises its error.
-            for one in (targets, None):
-                self._sequence(table, 1, "raise", one)[0]
-        scores = {}
-        for name, target in targets.items():
-            truth = np.concatenate([arrays[name] for arrays in batches])
-            scores[name] = target.score(truth[good], (outputs[name] if several else outputs)[good])
+        several = isinstance(self.target, Mapping)
+        rows = held_out(self, table, batch_size, verbose, on_error)
+        scores = {name: one.target.score(one.truth, one.outputs) for name, one in rows.by_target}
         found = flat(scores) if several else scores["target"]
-        return {**found, "left_out": len(lost)} if on_error == "skip" else found
+        return {**found, "left_out": rows.left_out} if on_error == "skip" else found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle into a folder, which may contain other files; an older bundle there is

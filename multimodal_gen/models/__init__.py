@@ -15,6 +15,7 @@ Pretrained models: `pretrained.py` makes a loader and a branch in one line, of t
 the branches in `encoder_branches.py`.
 """
 
+from multimodal_gen.loaders.targets.class_losses import ClassCrossentropy, LabelCrossentropy
 from multimodal_gen.loaders.targets.losses import (
     MaskedAccuracy,
     MaskedCrossentropy,
@@ -46,6 +47,7 @@ __all__ = [
     "BackboneBranch",
     "Branch",
     "CategoryBranch",
+    "ClassCrossentropy",
     "Concat",
     "EncoderBranch",
     "Encoding",
@@ -57,6 +59,7 @@ __all__ = [
     "Joint",
     "KeepBest",
     "KerasEncoder",
+    "LabelCrossentropy",
     "Late",
     "ManyBranch",
     "MaskedAccuracy",

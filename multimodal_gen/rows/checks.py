@@ -20,6 +20,14 @@ def nearly_all_differ(different: int, rows: int) -> bool:
     return different >= _MANY and different > _NEARLY_ALL * rows
 
 
+def check_share(**arguments: Any) -> None:
+    """Raise a ValueError unless each argument is a number in [0, 1)."""
+    for name, value in arguments.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value < 1:
+            raise ValueError(f"`{name}` must be a number in [0, 1). Received: {name}={value!r}")
+
+
 def check_switches(**switches: Any) -> None:
     """Make sure that arguments are Python or NumPy booleans, because "no" would count as True.
 

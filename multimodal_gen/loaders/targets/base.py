@@ -82,6 +82,15 @@ class Target(Loader):
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         """Score the model's outputs `(rows, units)` against what `read` returned, by name."""
 
+    def decided_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
+        """The target with decisions, such as thresholds, that fit held-out rows; by default itself.
+
+        Args:
+            truth: What `read` returned for the rows, `(rows, ...)`.
+            outputs: What the model put out for them.
+        """
+        return self
+
     @abc.abstractmethod
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
         """Columns of a table of predictions, from the model's outputs of shape `(rows, units)`.

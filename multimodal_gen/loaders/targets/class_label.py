@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import shown
 from multimodal_gen.loaders.base import missing_target_error
 from multimodal_gen.loaders.drawing import shares_in_words
-from multimodal_gen.loaders.learning import series_of
 from multimodal_gen.loaders.targets.balance import balanced_weights
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.class_loss_checks import check_loss, names_in_order
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.names import (
     checked_names,
     different_cells,
-    refuse_missing,
+    labels_of,
     refuse_numbers,
     sorted_names,
     unknown_label,
@@ -51,14 +50,31 @@ class ClassLabel(Target):
         column: The column that holds the class.
         class_names: The classes in the order of the model's outputs; strings, numbers or booleans.
         label_mode: "int", "categorical" or "binary".
+        label_smoothing: The share of each row's weight in the loss that is spread over all classes,
+            in [0, 1), such as 0.1: for labels of which some are wrong, and against overconfidence.
+        focal: Gamma of the focal loss, such as 2: rows that are predicted well count less, so that
+            many easy rows do not outweigh few hard ones. 0 is the usual cross-entropy.
+        ordered: Whether `class_names` are steps of a scale, as ratings are. Then probabilities far
+            from the true class cost more, and `score` adds how many steps predictions are off.
+            Probabilities spread to the neighbours. `ClassCrossentropy` has all three formulas.
     """
 
     # Reading a label costs less than looking up a cached file.
     cached = False
     kept_by_row = True
 
-    def __init__(self, column: str, class_names: Sequence[Any], *, label_mode: str = "int") -> None:
+    def __init__(
+        self,
+        column: str,
+        class_names: Sequence[Any],
+        *,
+        label_mode: str = "int",
+        label_smoothing: float = 0.0,
+        focal: float = 0.0,
+        ordered: bool = False,
+    ) -> None:
         names = checked_names(class_names, column, least=2)
+        check_loss(label_smoothing, focal, ordered, len(names))
         check_choice("label_mode", label_mode, ("int", "categorical", "binary"))
         if label_mode == "binary" and len(names) != 2:
             raise ValueError(
@@ -67,6 +83,7 @@ class ClassLabel(Target):
         self.column = column
         self.class_names = names
         self.label_mode = label_mode
+        self.label_smoothing, self.focal, self.ordered = label_smoothing, focal, ordered
         self.units = 1 if label_mode == "binary" else len(names)
         self.activation = "sigmoid" if label_mode == "binary" else "softmax"
         shape, dtype = {
@@ -78,7 +95,9 @@ class ClassLabel(Target):
         self._known = KnownClasses(names)
 
     @classmethod
-    def from_values(cls, column: str, values: Iterable[Any], *, label_mode: str = "int") -> Self:
+    def from_values(
+        cls, column: str, values: Iterable[Any], *, label_mode: str = "int", **loss: Any
+    ) -> Self:
         """Learn the classes from training rows: the distinct cell texts, sorted; numbers by size.
 
         Categories of a categorical column that no row has are not classes.
@@ -87,11 +106,13 @@ class ClassLabel(Target):
             column: The column that holds the class.
             values: Its training values, or the table that has it.
             label_mode: As in the constructor.
+            loss: `label_smoothing`, `focal` and `ordered`, as in the constructor.
 
         Raises:
             ValueError: If a value is missing, blank, a list or bytes, there are fewer than two
                 classes, or they look like numbers to predict: decimal numbers or numbers with a
-                unit, more than 20 or more than half as many as rows.
+                unit, more than 20 or more than half as many as rows; or with `ordered` they are
+                texts, whose order on the scale letters do not tell.
 
         Warns:
             LabelWarning: If classes differ only in blanks, in upper and lower case or in the
@@ -99,7 +120,7 @@ class ClassLabel(Target):
                 nearly every row has a class of its own, as with ids, or all classes are printed
                 lists such as "['red', 'mug']".
         """
-        series = _labels(column, values)
+        series = labels_of(column, values)
         names = sorted_names(different_cells(series), column)
         if len(names) == 1:
             raise ValueError(
@@ -114,7 +135,9 @@ class ClassLabel(Target):
             rows = Counter(column_texts(series).tolist())
             warn_of_variants(column, rows, f"ClassLabel({column!r}, names)")
         warn_of_unlikely_classes(column, names, len(series))
-        return cls(column, names, label_mode=label_mode)
+        if loss.get("ordered"):
+            names = names_in_order(names, series)
+        return cls(column, names, label_mode=label_mode, **loss)
 
     def read(self, cell: Any) -> np.ndarray:
         """The class as an array of `spec`.
@@ -153,7 +176,7 @@ class ClassLabel(Target):
             ValueError: If a value is missing, or a class has no rows.
         """
         assert isinstance(self.column, str)
-        series = _labels(self.column, values)
+        series = labels_of(self.column, values)
         # Counts texts first, so that names are looked up once per distinct text and not once per
         # row.
         codes, texts = pd.factorize(column_texts(series))
@@ -171,14 +194,9 @@ class ClassLabel(Target):
     @property
     def loss(self) -> keras.losses.Loss:
         """Cross-entropy on probabilities; its mean counts each row by its sample weight."""
-        import keras
+        from multimodal_gen.loaders.targets.class_losses import loss_of_classes
 
-        losses = {
-            "int": keras.losses.SparseCategoricalCrossentropy,
-            "categorical": keras.losses.CategoricalCrossentropy,
-            "binary": keras.losses.BinaryCrossentropy,
-        }
-        return losses[self.label_mode](reduction="mean_with_sample_weight")
+        return loss_of_classes(self.label_mode, self.focal, self.label_smoothing, self.ordered)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -217,7 +235,10 @@ class ClassLabel(Target):
         return columns
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Accuracy, balanced accuracy (mean recall of classes present), macro F1 and log loss."""
+        """Accuracy, balanced accuracy (mean recall of classes present), macro F1 and log loss.
+
+        With `ordered` also "mean_steps_off", the mean distance of predicted from true positions.
+        """
         from sklearn import metrics
 
         probabilities = self.probabilities(outputs).astype("float64")
@@ -228,7 +249,9 @@ class ClassLabel(Target):
         present = np.unique(positions)
         # balanced_accuracy_score warns of predicted classes that no row has, which is normal here.
         recalls = [float(np.mean(guesses[positions == one] == one)) for one in present]
+        steps = {"mean_steps_off": float(np.abs(guesses - positions).mean())}
         return {
+            **(steps if self.ordered else {}),
             "accuracy": float(metrics.accuracy_score(positions, guesses)),
             "balanced_accuracy": float(np.mean(recalls)),
             "macro_f1": float(
@@ -249,30 +272,3 @@ class ClassLabel(Target):
             return {"": str(self.class_names[int(array)])}
         # Operations such as MixUp give a row parts of several classes.
         return {"": shares_in_words(self.class_names, self.probabilities(array[None])[0])}
-
-
-def _labels(column: str, values: Any) -> pd.Series:
-    series = series_of(column, values)
-    refuse_missing(series.isna().to_numpy(), series.index, column, "Labels")
-    for label, cell in () if series.dtype.kind in "biuf" else series.items():
-        if pd.api.types.is_list_like(cell):
-            raise ValueError(
-                "Each cell must hold one class, not a list or array. Flatten one-element cells "
-                f"with `table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot cells "
-                "with `.argmax(axis=1)` instead; if a row has any number of classes, use "
-                f"MultiLabel. Received: {cell!r} at index {label!r} of {column!r}"
-            )
-        if isinstance(cell, str) and not cell.strip():
-            raise ValueError(
-                "Labels must not be missing, and a blank text is a missing label; drop such rows "
-                f"with `table = table[table[{column!r}].str.strip() != '']`, or replace them with "
-                f"a name. Received: {cell!r} at index {label!r} of {column!r}"
-            )
-        if isinstance(cell, bytes):
-            raise ValueError(
-                "A class must be a text, a number or a boolean, not bytes. Decode them, "
-                f"as in `table[{column!r}] = [cell.decode() if isinstance(cell, bytes) else cell "
-                f"for cell in table[{column!r}]]`. Received: {shown(cell)} at index {label!r} of "
-                f"{column!r}"
-            )
-    return series

@@ -11,6 +11,7 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError, counted, shown
 from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.checks import check_once
 from multimodal_gen.rows.table import check_columns
 
 # How `str` and JSON print a list, tuple, set or array of texts, numbers or mappings, as csv files
@@ -178,8 +179,32 @@ def _printed(cell: str) -> LoadError:
     )
 
 
-def check_label_columns(names: tuple[str, ...], values: Any) -> None:
-    """Refuse columns of labels that hold anything but 0 and 1, or no 1 at all.
+def columns_of_labels(column: Any, class_names: Any, separator: str | None) -> Any:
+    """Return the column of labels, or a tuple of several, one for each class.
+
+    Raises:
+        ValueError: If a column is named twice, several have a separator, or a single one has no
+            names of classes.
+    """
+    several = not isinstance(column, str)
+    check_separator(separator)
+    if several and separator is not None:
+        raise ValueError(
+            f"A `separator` is for one column of labels; with several columns, each is a "
+            f"class. Received: separator={separator!r}, column={column!r}"
+        )
+    if class_names is None and not several:
+        raise ValueError(
+            "`class_names` must name the classes of a single column; `MultiLabel.from_values` "
+            f"learns them. Received: class_names=None, column={column!r}"
+        )
+    if several:
+        check_once(tuple(column))
+    return tuple(column) if several else column
+
+
+def check_label_columns(names: tuple[str, ...], values: Any) -> pd.DataFrame:
+    """Return columns of labels; refuse those that hold anything but 0 and 1, or no 1 at all.
 
     Args:
         names: The columns.
@@ -211,6 +236,7 @@ def check_label_columns(names: tuple[str, ...], values: Any) -> None:
             f"At least one row must have a label. Received: {len(frame)} rows without any in "
             f"{list(names)}"
         )
+    return frame
 
 
 def columns_from(cell: Any, column: str, separator: str | None) -> str:

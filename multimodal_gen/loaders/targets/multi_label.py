@@ -10,17 +10,27 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.drawing import shares_in_words
-from multimodal_gen.loaders.learning import wrong_order
+from multimodal_gen.loaders.learning import series_of, wrong_order
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.class_loss_checks import check_focus
 from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.label_cells import (
     check_label_columns,
     check_readable,
     check_separator,
+    columns_of_labels,
     on_or_off,
     split_labels,
     zeros_and_ones,
+)
+from multimodal_gen.loaders.targets.label_decisions import (
+    THRESHOLD,
+    balanced_positives,
+    best_thresholds,
+    by_label,
+    scores_by_label,
+    scores_of_labels,
 )
 from multimodal_gen.loaders.targets.label_learning import learned_labels
 from multimodal_gen.loaders.targets.names import (
@@ -28,15 +38,13 @@ from multimodal_gen.loaders.targets.names import (
     unknown_label,
 )
 from multimodal_gen.rows.cells import cell_text
-from multimodal_gen.rows.checks import check_once
+from multimodal_gen.rows.checks import check_choice, check_once
 from multimodal_gen.spec import ArraySpec
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = ["MultiLabel", "split_labels"]
-
-_THRESHOLD = 0.5
 
 
 class MultiLabel(Target):
@@ -57,6 +65,14 @@ class MultiLabel(Target):
         class_names: The classes in the order of the model's outputs, and of several columns;
             strings, integers or booleans. By default the names of several columns.
         separator: The string between labels. Predictions are then such strings too.
+        positive_weight: How much a row with a label counts in the loss, compared with one without:
+            a number, one for each label, or label -> number.
+        focal: Gamma of the focal loss, such as 2: labels that are predicted well count less. 0 is
+            the usual cross-entropy.
+        label_smoothing: The share of each label's weight that is spread over both answers, in [0,
+            1). `LabelCrossentropy` has the formulas.
+        thresholds: The probability above which a row is said to have a label, in the same forms.
+            `choose_thresholds` finds them on validation rows.
 
     Raises:
         ValueError: If classes are not different names, are not as many as the columns, or could not
@@ -75,24 +91,15 @@ class MultiLabel(Target):
         class_names: Sequence[Any] | None = None,
         *,
         separator: str | None = None,
+        positive_weight: Any = None,
+        focal: float = 0.0,
+        label_smoothing: float = 0.0,
+        thresholds: Any = THRESHOLD,
     ) -> None:
-        several = not isinstance(column, str)
-        check_separator(separator)
-        if several and separator is not None:
-            raise ValueError(
-                f"A `separator` is for one column of labels; with several columns, each is a "
-                f"class. Received: separator={separator!r}, column={column!r}"
-            )
-        if class_names is None and not several:
-            raise ValueError(
-                "`class_names` must name the classes of a single column; `MultiLabel.from_values` "
-                f"learns them. Received: class_names=None, column={column!r}"
-            )
-        self.column = column if isinstance(column, str) else tuple(column)
-        if several:
-            check_once(self.column)
+        check_focus(focal, label_smoothing)
+        self.column = columns_of_labels(column, class_names, separator)
         names = checked_names(self.column if class_names is None else class_names, column, least=1)
-        if several and len(names) != len(self.column):
+        if not isinstance(column, str) and len(names) != len(self.column):
             raise ValueError(
                 f"With several columns, each is one class. Received: {len(names)} names for "
                 f"{len(self.column)} columns, class_names={names!r}"
@@ -101,6 +108,9 @@ class MultiLabel(Target):
             check_readable(names, separator)
         self.class_names = names
         self.separator = separator
+        self.focal, self.label_smoothing = focal, label_smoothing
+        self.positive_weight = by_label(positive_weight, names, "positive_weight")
+        self.thresholds = np.array(by_label(thresholds, names, "thresholds", below=1.0))
         self.units = len(names)
         self.activation = "sigmoid"
         self.spec = ArraySpec((len(names),), "float32", "label")
@@ -108,7 +118,13 @@ class MultiLabel(Target):
 
     @classmethod
     def from_values(
-        cls, column: str | Sequence[str], values: Iterable[Any], *, separator: str | None = None
+        cls,
+        column: str | Sequence[str],
+        values: Iterable[Any],
+        *,
+        separator: str | None = None,
+        positive_weight: Any = None,
+        **options: Any,
     ) -> Self:
         """Learn the classes from training rows: the distinct labels, sorted, or the columns' names.
 
@@ -117,6 +133,9 @@ class MultiLabel(Target):
             values: Its training cells, or the table that has it; of several columns the table, or
                 rows of 0 and 1.
             separator: As in the constructor.
+            positive_weight: As in the constructor, or "balanced": for each label the training rows
+                without it, divided by those with it, at most 100.
+            options: Further arguments of the constructor.
 
         Raises:
             ValueError: If a value is missing or is not labels, a single column holds 0 and 1 for
@@ -131,10 +150,28 @@ class MultiLabel(Target):
             if not isinstance(column, list | tuple) or isinstance(values, str | bytes | Mapping):
                 raise wrong_order(column, values)
             check_once(column)
-            check_label_columns(tuple(column), values)
-            return cls(column, separator=separator)
-        names = learned_labels(column, values, separator)
-        return cls(column, names, separator=separator)
+            frame = check_label_columns(tuple(column), values)
+            target = cls(column, separator=separator, **options)
+            cells = list(frame.itertuples(index=False, name=None))
+        else:
+            series = series_of(column, values)
+            names = learned_labels(column, series, separator)
+            target = cls(column, names, separator=separator, **options)
+            cells = series.dropna().tolist()
+        if positive_weight is None:
+            return target
+        if isinstance(positive_weight, str):
+            check_choice("positive_weight", positive_weight, ["balanced"], ", numbers or None")
+            positive_weight = balanced_positives(np.stack([target.read(cell) for cell in cells]))
+        return target.replace(positive_weight=positive_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments; numbers by label, whose names need not be texts, in the labels' order."""
+        config = super().get_config()
+        for name in ("positive_weight", "thresholds"):
+            if isinstance(config.get(name), Mapping):
+                config[name] = [config[name][label] for label in self.class_names]
+        return config
 
     def read(self, cell: Any) -> np.ndarray:
         """A 1 for each class that the row has.
@@ -172,22 +209,22 @@ class MultiLabel(Target):
     @property
     def loss(self) -> keras.losses.Loss:
         """Binary cross-entropy, averaged over classes; rows count by their sample weights."""
-        import keras
+        from multimodal_gen.loaders.targets.class_losses import loss_of_labels
 
-        return keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")
+        return loss_of_labels(self.positive_weight, self.focal, self.label_smoothing)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The share of right decisions at 0.5, and the ROC AUC averaged over classes."""
+        """The share of right decisions at 0.5, not `thresholds`, and the mean AUC of all labels."""
         import keras
 
         return [
-            keras.metrics.BinaryAccuracy(name="binary_accuracy", threshold=_THRESHOLD),
+            keras.metrics.BinaryAccuracy(name="binary_accuracy", threshold=THRESHOLD),
             keras.metrics.AUC(name="auc", multi_label=True, num_labels=self.units),
         ]
 
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
-        """The column "labels" with the classes above 0.5, then each class's probability by name.
+        """The column "labels" with the classes above their thresholds, then each one's probability.
 
         The classes are a list, or a string if there is a `separator`: either way, a cell that this
         target can read. A class that is itself named "labels" gets its probability under
@@ -195,7 +232,7 @@ class MultiLabel(Target):
         """
         outputs = np.asarray(outputs, "float32").reshape(-1, self.units)
         labels = np.empty(len(outputs), object)
-        for row, above in enumerate(outputs > _THRESHOLD):
+        for row, above in enumerate(outputs > self.thresholds):
             names = [name for name, has in zip(self.class_names, above, strict=True) if has]
             labels[row] = (
                 names if self.separator is None else self.separator.join(map(cell_text, names))
@@ -206,36 +243,37 @@ class MultiLabel(Target):
         return columns
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Micro and macro F1 at 0.5, mean average precision, and the share of fully right rows.
+        """Micro and macro F1 at `thresholds`, mean average precision, and the share of fully right
+        rows.
 
         Macro F1 is over the classes that a row has or is said to have; mean average precision over
         those that a row has. Where no row has or is said to have any, the F1 are 1 and the
         precision is NaN.
         """
-        from sklearn import metrics
+        return scores_of_labels(truth, outputs, self.thresholds)
 
-        truth = np.asarray(truth) > _THRESHOLD
-        outputs = np.asarray(outputs, "float64").reshape(truth.shape)
-        guesses = outputs > _THRESHOLD
-        has = truth.any(axis=0)
-        seen = has | guesses.any(axis=0)
-        micro = metrics.f1_score(truth, guesses, average="micro", zero_division=1.0)
-        # scikit-learn counts a class that no row has as 0, with a warning; here it is left out.
-        macro, precision = 1.0, float("nan")
-        if seen.any():
-            macro = metrics.f1_score(
-                truth[:, seen], guesses[:, seen], average="macro", zero_division=0.0
-            )
-        if has.any():
-            precision = metrics.average_precision_score(
-                truth[:, has], outputs[:, has], average="macro"
-            )
-        return {
-            "micro_f1": float(micro),
-            "macro_f1": float(macro),
-            "mean_average_precision": float(precision),
-            "subset_accuracy": float((truth == guesses).all(axis=1).mean()),
-        }
+    def scores_by_label(self, truth: np.ndarray, outputs: np.ndarray) -> pd.DataFrame:
+        """Rows, threshold, precision, recall, F1 and average precision of each label.
+
+        Args:
+            truth: `(rows, classes)`, what `read` returned.
+            outputs: `(rows, classes)` probabilities, such as `bundle.predict(table)[names]`.
+
+        Returns:
+            A row for each label; NaN where there is no value, as the recall of a label without
+            rows.
+        """
+        return scores_by_label(self.class_names, truth, np.asarray(outputs), self.thresholds)
+
+    def decided_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
+        """With the threshold for each label that gives the largest F1 on these rows.
+
+        They are halfway between neighbouring probabilities ("S-cut": Yang, "A study of thresholding
+        strategies for text categorization", 2001). A label that no row has, or every row, keeps its
+        threshold.
+        """
+        found = best_thresholds(np.asarray(truth), np.asarray(outputs), self.thresholds)
+        return self.replace(thresholds=found.tolist())
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
         """The classes that the row has."""
@@ -243,12 +281,12 @@ class MultiLabel(Target):
 
     def judge(self, cells: Sequence[Any], predictions: pd.DataFrame) -> Judgement:
         """A row is right if every class is; the larger its largest error, the worse it is."""
-        truth = np.stack([self.read(cell) for cell in cells]) > _THRESHOLD
+        truth = np.stack([self.read(cell) for cell in cells]) > THRESHOLD
         # Only asked for: a table without the column is an error that names it.
         _ = predictions["labels"]
         columns = ["labels_probability" if name == "labels" else name for name in self.class_names]
         shares = predictions[columns].to_numpy("float64", na_value=np.nan)
-        guesses = shares > _THRESHOLD
+        guesses = shares > self.thresholds
         right = (truth == guesses).all(axis=1)
 
         def listed(row: np.ndarray) -> str:

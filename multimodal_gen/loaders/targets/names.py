@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.loaders.learning import series_of
 from multimodal_gen.rows.cells import cell_text
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
@@ -206,3 +207,35 @@ def unknown_label(cell: Any, class_names: Sequence[Any]) -> LoadError:
     hint = f" Did you mean {close[0]!r}?" if close else ""
     reason = f"the label {shown(cell)} is not one of the {len(names)} known classes: {known}.{hint}"
     return LoadError(reason, unknown_label=True)
+
+
+def labels_of(column: str, values: Any) -> pd.Series:
+    """The cells of a column of classes, one class each.
+
+    Raises:
+        ValueError: If one is missing, blank, a list or bytes; it names the row.
+    """
+    series = series_of(column, values)
+    refuse_missing(series.isna().to_numpy(), series.index, column, "Labels")
+    for label, cell in () if series.dtype.kind in "biuf" else series.items():
+        if pd.api.types.is_list_like(cell):
+            raise ValueError(
+                "Each cell must hold one class, not a list or array. Flatten one-element cells "
+                f"with `table[{column!r}] = np.stack(table[{column!r}]).ravel()`, one-hot cells "
+                "with `.argmax(axis=1)` instead; if a row has any number of classes, use "
+                f"MultiLabel. Received: {cell!r} at index {label!r} of {column!r}"
+            )
+        if isinstance(cell, str) and not cell.strip():
+            raise ValueError(
+                "Labels must not be missing, and a blank text is a missing label; drop such rows "
+                f"with `table = table[table[{column!r}].str.strip() != '']`, or replace them with "
+                f"a name. Received: {cell!r} at index {label!r} of {column!r}"
+            )
+        if isinstance(cell, bytes):
+            raise ValueError(
+                "A class must be a text, a number or a boolean, not bytes. Decode them, "
+                f"as in `table[{column!r}] = [cell.decode() if isinstance(cell, bytes) else cell "
+                f"for cell in table[{column!r}]]`. Received: {shown(cell)} at index {label!r} of "
+                f"{column!r}"
+            )
+    return series

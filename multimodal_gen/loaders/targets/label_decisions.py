@@ -1,0 +1,177 @@
+"""From the probability of a label to a decision: thresholds, weights and scores of each label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.errors import shown
+
+THRESHOLD = 0.5
+# A label of a single row in a table of many would count so much that nothing else did.
+_MOST_WEIGHT = 100.0
+
+
+def by_label(
+    values: Any, names: Sequence[Any], argument: str, below: float = np.inf
+) -> tuple[float, ...] | None:
+    """A number for each label, from numbers in their order or label -> number.
+
+    Args:
+        values: The numbers, one number for all labels, or None.
+        names: The labels.
+        argument: Its name, for errors.
+        below: What each number must be below.
+
+    Raises:
+        ValueError: If there are not as many numbers as labels, one is not above 0 and below
+            `below`, or a mapping names other labels.
+    """
+    if values is None:
+        return None
+    if isinstance(values, Mapping):
+        if set(values) != set(names):
+            raise ValueError(
+                f"`{argument}` must have a number for each of the labels {list(names)}. Received: "
+                f"{argument}={shown(values)}"
+            )
+        values = [values[name] for name in names]
+    if isinstance(values, int | float) and not isinstance(values, bool):
+        values = [values] * len(names)
+    try:
+        numbers = np.asarray(values, "float64")
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    if numbers.shape != (len(names),) or not ((numbers > 0) & (numbers < below)).all():
+        limit = "" if below == np.inf else f" below {below:g}"
+        raise ValueError(
+            f"`{argument}` must be a positive number{limit}, or one for each of the {len(names)} "
+            f"labels. Received: {argument}={shown(values)}"
+        )
+    return tuple(numbers.tolist())
+
+
+def balanced_positives(truth: np.ndarray) -> list[float]:
+    """Rows without a label, divided by those with it: then both count equally in a loss.
+
+    The heuristic "balanced" of scikit-learn for each label (after King and Zeng, "Logistic
+    regression in rare events data", 2001). At most 100, and 1 for a label that all rows have or
+    none.
+
+    Args:
+        truth: `(rows, labels)` of 0 and 1.
+    """
+    there = np.asarray(truth, "float64").sum(axis=0)
+    absent = len(truth) - there
+    ratio = np.where((there > 0) & (absent > 0), absent / np.maximum(there, 1), 1.0)
+    found: list[float] = np.minimum(ratio, _MOST_WEIGHT).tolist()
+    return found
+
+
+def best_thresholds(truth: np.ndarray, outputs: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """For each label, the threshold with the largest F1 on held-out rows.
+
+    Thresholds are tried halfway between neighbouring probabilities; of several with the same F1,
+    the one nearest to 0.5 is taken. Strategy "S-cut" of Yang, "A study of thresholding strategies
+    for text categorization", 2001.
+
+    Args:
+        truth: `(rows, labels)` of 0 and 1.
+        outputs: `(rows, labels)` probabilities.
+        before: `(labels,)`, what a label keeps that no row has, or every row.
+
+    Returns:
+        `(labels,) float64`, in (0, 1).
+    """
+    found = np.array(before, "float64")
+    for label in range(truth.shape[1]):
+        has, scores = truth[:, label] > THRESHOLD, np.asarray(outputs[:, label], "float64")
+        if 0 < has.sum() < len(has):
+            found[label] = _best_threshold(has, scores)
+    return found
+
+
+def _best_threshold(has: np.ndarray, scores: np.ndarray) -> float:
+    order = np.argsort(-scores, kind="stable")
+    scores, hits = scores[order], np.cumsum(has[order])
+    said = np.arange(1, len(scores) + 1)
+    f1 = 2 * hits / (said + has.sum())
+    # A threshold lies between two probabilities that differ, or below all of them.
+    ends = np.append(scores[:-1] > scores[1:], True)
+    lower = np.append(scores[1:], 0.0)
+    # float32 outputs are compared, so halfway must not be rounded to one of the two.
+    middle = np.clip((scores + lower) / 2, 1e-6, 1 - 1e-6)
+    best = np.flatnonzero(ends & (f1 >= f1[ends].max() - 1e-12))
+    return float(middle[best][np.argmin(np.abs(middle[best] - THRESHOLD))])
+
+
+def scores_of_labels(
+    truth: np.ndarray, outputs: np.ndarray, thresholds: np.ndarray
+) -> dict[str, float]:
+    """The scores of `MultiLabel.score`."""
+    from sklearn import metrics
+
+    truth = np.asarray(truth) > THRESHOLD
+    outputs = np.asarray(outputs, "float64").reshape(truth.shape)
+    guesses = outputs > thresholds
+    has = truth.any(axis=0)
+    seen = has | guesses.any(axis=0)
+    micro = metrics.f1_score(truth, guesses, average="micro", zero_division=1.0)
+    # scikit-learn counts a class that no row has as 0, with a warning; here it is left out.
+    macro, precision = 1.0, float("nan")
+    if seen.any():
+        macro = metrics.f1_score(
+            truth[:, seen], guesses[:, seen], average="macro", zero_division=0.0
+        )
+    if has.any():
+        precision = metrics.average_precision_score(truth[:, has], outputs[:, has], average="macro")
+    return {
+        "micro_f1": float(micro),
+        "macro_f1": float(macro),
+        "mean_average_precision": float(precision),
+        "subset_accuracy": float((truth == guesses).all(axis=1).mean()),
+    }
+
+
+def scores_by_label(
+    names: Sequence[Any], truth: np.ndarray, outputs: np.ndarray, thresholds: np.ndarray
+) -> pd.DataFrame:
+    """Rows, threshold, precision, recall, F1 and average precision of each label.
+
+    Args:
+        names: The labels.
+        truth: `(rows, labels)` of 0 and 1.
+        outputs: `(rows, labels)` probabilities.
+        thresholds: `(labels,)`.
+
+    Returns:
+        A row for each label. What has no value is NaN: precision without a row that is said to have
+        the label, recall and average precision without one that has it.
+    """
+    from sklearn import metrics
+
+    has = np.asarray(truth) > THRESHOLD
+    outputs = np.asarray(outputs, "float64").reshape(has.shape)
+    said = outputs > thresholds
+    rows = []
+    for label in range(len(names)):
+        hits = int((has[:, label] & said[:, label]).sum())
+        there, claimed = int(has[:, label].sum()), int(said[:, label].sum())
+        rows.append(
+            {
+                "rows": there,
+                "threshold": float(thresholds[label]),
+                "precision": hits / claimed if claimed else np.nan,
+                "recall": hits / there if there else np.nan,
+                "f1": 2 * hits / (there + claimed) if there + claimed else np.nan,
+                "average_precision": float(
+                    metrics.average_precision_score(has[:, label], outputs[:, label])
+                )
+                if there
+                else np.nan,
+            }
+        )
+    return pd.DataFrame(rows, index=pd.Index(list(names), name="label", dtype=object))
