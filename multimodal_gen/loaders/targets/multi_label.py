@@ -268,9 +268,7 @@ class MultiLabel(Target):
     def decided_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
         """With the threshold for each label that gives the largest F1 on these rows.
 
-        They are halfway between neighbouring probabilities ("S-cut": Yang, "A study of thresholding
-        strategies for text categorization", 2001). A label that no row has, or every row, keeps its
-        threshold.
+        `best_thresholds` says how. A label that no row has, or every row, keeps its threshold.
         """
         found = best_thresholds(np.asarray(truth), np.asarray(outputs), self.thresholds)
         return self.replace(thresholds=found.tolist())
