@@ -8,6 +8,7 @@ from multimodal_gen._version import __version__ as __version__
 from multimodal_gen.augment.checking import check_augmentation as check_augmentation
 from multimodal_gen.batch.failures import leave_out as leave_out
 from multimodal_gen.bundle.bundle import Bundle as Bundle
+from multimodal_gen.bundle.dual_encoder import DualEncoder as DualEncoder
 from multimodal_gen.bundle.loading import load_bundle as load_bundle
 from multimodal_gen.bundle.thresholds import choose_thresholds as choose_thresholds
 from multimodal_gen.errors import BundleError as BundleError
@@ -56,7 +57,9 @@ from multimodal_gen.loaders.text.loader import TextLoader as TextLoader
 from multimodal_gen.loaders.text.masked import MaskedTextLoader as MaskedTextLoader
 from multimodal_gen.loaders.text.ngrams import NgramEncoder as NgramEncoder
 from multimodal_gen.loaders.text.tokens import TokenEncoder as TokenEncoder
+from multimodal_gen.models import build_dual_encoder as build_dual_encoder
 from multimodal_gen.models import build_fusion_classifier as build_fusion_classifier
+from multimodal_gen.models import fit_contrastive as fit_contrastive
 from multimodal_gen.models import fit_with_recipe as fit_with_recipe
 from multimodal_gen.models.keras_encoder import KerasEncoder as KerasEncoder
 from multimodal_gen.models.pretrained import from_preset as from_preset

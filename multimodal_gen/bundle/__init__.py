@@ -9,9 +9,12 @@ loaders and target match, and `description.py` writes and reads everything excep
 A bundle may come from a stranger, so everything is checked before it is built: `files.py` rejects
 links and files that are too large, `model_file.py` checks the archive and the weights in
 `model.keras`, and `model_config.py` rejects layers that would run code.
+
+`dual_encoder.py` uses a bundle of two encoders with a shared space: to compare, label and search.
 """
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.dual_encoder import DualEncoder, VectorIndex
 from multimodal_gen.bundle.loading import load_bundle
 
-__all__ = ["Bundle", "load_bundle"]
+__all__ = ["Bundle", "DualEncoder", "VectorIndex", "load_bundle"]

@@ -12,7 +12,8 @@ weighs its heads afterwards, and `exporting.py` knows what an export needs.
 
 Pretrained models: `pretrained.py` makes a loader and a branch in one line, of the encoder in
 `keras_encoder.py` (`weights_files.py` loads its weights whole, `model_digest.py` names them) and
-the branches in `encoder_branches.py`.
+the branches in `encoder_branches.py`. `contrastive.py` builds and trains two encoders whose vectors
+share one space, without labels (its parts are in `pairs.py`).
 """
 
 from multimodal_gen.loaders.targets.class_losses import ClassCrossentropy, LabelCrossentropy
@@ -35,6 +36,7 @@ from multimodal_gen.models.branches import (
 )
 from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.classifier import build_fusion_classifier
+from multimodal_gen.models.contrastive import build_dual_encoder, fit_contrastive
 from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
 from multimodal_gen.models.fusion import Concat, Fusion, Gated, Joint, Late, Match
 from multimodal_gen.models.keras_encoder import KerasEncoder
@@ -71,9 +73,11 @@ __all__ = [
     "TokenBranch",
     "VectorBranch",
     "branches_for",
+    "build_dual_encoder",
     "build_fusion_classifier",
     "calibrate_heads",
     "epochs_for",
+    "fit_contrastive",
     "fit_with_recipe",
     "matching_class",
     "row_mean_squared_error",

@@ -47,8 +47,8 @@ def _branch_of(name: str, loader: Any, spec: ArraySpec, branches: Mapping[str, A
     return many
 
 
-def _tensors_of(name: str, spec: ArraySpec, branch: Any) -> Any:
-    # The symbolic inputs that a branch takes: for items also their mask.
+def input_tensors(name: str, spec: ArraySpec, branch: Any) -> Any:
+    """Make the symbolic input that a branch takes: for items a list, with their mask."""
     if spec.item is not None:
         # In training a row may have fewer items, as those of `bucket_by_length` have fewer tokens.
         items = keras.Input((None, *spec.item.shape), dtype=spec.dtype, name=name)
@@ -140,7 +140,7 @@ def build_fusion_classifier(
                 f"inputs[{key!r}]={loader!r}"
             )
         branch = _branch_of(key, loader, spec, branches)
-        tensor = _tensors_of(key, spec, branch)
+        tensor = input_tensors(key, spec, branch)
         tensors[key] = tensor if spec.item is None else tensor[0]
         if spec.item is not None:
             masks[key] = tensor[1]
@@ -154,7 +154,11 @@ def build_fusion_classifier(
             encodings[key] = _masked(key, encodings[key], tensors[mask])
     outputs = output_layers(chosen.join(encodings, units, activation), activation)
     # A list, not a dict: Keras then accepts a list, a tuple, or a dict by the inputs' names.
-    model = FusionModel(list(tensors.values()), outputs, name=name)
+    return without_slow_jit(FusionModel(list(tensors.values()), outputs, name=name))
+
+
+def without_slow_jit(model: Any) -> Any:
+    """Return the model, which leaves out XLA where that is slower."""
     if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
         # `jit_compile="auto"` checks this. On CPU, XLA's convolutions take 1.4 times as long as
         # tensorflow's own.

@@ -84,7 +84,7 @@ class PairRelation(keras.layers.Layer):
         Returns:
             `(batch, 2 * size)` float32.
         """
-        first, second = (_normalized(ops.cast(tensor, "float32")) for tensor in inputs[:2])
+        first, second = (normalized(ops.cast(tensor, "float32")) for tensor in inputs[:2])
         if training is True:
             both = inputs[2] if len(inputs) > 2 else None
             arguments = (self.temperature, self.weight, self.target, both, self.shares)
@@ -107,7 +107,8 @@ class PairRelation(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _normalized(tensor: Any) -> Any:
+def normalized(tensor: Any) -> Any:
+    """Scale vectors to Euclidean length 1, along the last axis; one of zeros stays so."""
     # `ops.normalize` has the gradient NaN at zero, and the embedding of an empty caption is zero.
     return tensor * ops.rsqrt(ops.sum(ops.square(tensor), axis=-1, keepdims=True) + 1e-6)
 

@@ -102,7 +102,8 @@ class KeepBest(keras.callbacks.Callback):
         self.model.history.best_epoch = self.kept_epoch
 
 
-def _num_rows(data: Any) -> int:
+def num_rows_of(data: Any) -> int:
+    """Return about how many rows a dataset has."""
     # One batch is enough; the last one may be shorter, which hardly changes the result.
     return int(data.num_batches) * len(next(iter(keras.tree.flatten(data[0]))))
 
@@ -121,17 +122,50 @@ def _check(model: Any, target: Any, sequences: Mapping[str, Any]) -> None:
                 f"mapping of names to targets. Received: {argument}={one!r}"
             )
     for name, data in sequences.items():
-        if not isinstance(data, keras.utils.PyDataset):
-            raise TypeError(
-                f"`{name}` must be a MultimodalSequence or another `keras.utils.PyDataset`. "
-                f"Received: {name} of type {type(data).__name__}"
-            )
-        if data.num_batches is None:
-            raise TypeError(
-                f"`{name}` must not be endless, as the schedule depends on its length; for an "
-                "endless one, call `model.compile` and `model.fit` yourself. Received: "
-                f"{name}.num_batches=None"
-            )
+        check_data(name, data)
+
+
+def check_data(name: str, data: Any) -> None:
+    """Refuse data whose length a schedule cannot be made for.
+
+    Raises:
+        TypeError: If it is not a dataset, or endless.
+    """
+    if not isinstance(data, keras.utils.PyDataset):
+        raise TypeError(
+            f"`{name}` must be a MultimodalSequence or another `keras.utils.PyDataset`. "
+            f"Received: {name} of type {type(data).__name__}"
+        )
+    if data.num_batches is None:
+        raise TypeError(
+            f"`{name}` must not be endless, as the schedule depends on its length; for an "
+            "endless one, call `model.compile` and `model.fit` yourself. Received: "
+            f"{name}.num_batches=None"
+        )
+
+
+def scheduled_adamw(steps: int, learning_rate: float, weight_decay: float) -> Any:
+    """Return AdamW with a cosine schedule after 10 % warm-up.
+
+    Args:
+        steps: Steps of the whole training.
+        learning_rate: Peak learning rate, reached after the warm-up.
+        weight_decay: Decoupled weight decay, as a factor of the learning rate.
+    """
+    warmup = max(math.ceil(0.1 * steps), 1)
+    # Starts above zero, or a run of a single step would learn nothing.
+    schedule = keras.optimizers.schedules.CosineDecay(
+        learning_rate / warmup,
+        max(steps - warmup, 1),
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    # Decay is meant for weight matrices; it would pull scales and gammas towards zero.
+    optimizer.exclude_from_weight_decay(
+        var_names=["bias", "gamma", "beta", "scales", "log_scale", "positions", "absent"]
+    )
+    return optimizer
 
 
 def fit_with_recipe(
@@ -188,22 +222,10 @@ def fit_with_recipe(
     )
     _check(model, target, sequences)
     if epochs is None:
-        epochs = epochs_for(_num_rows(train_data))
+        epochs = epochs_for(num_rows_of(train_data))
     check_positive(epochs=epochs)
     steps = epochs * int(train_data.num_batches)
-    warmup = max(math.ceil(0.1 * steps), 1)
-    # Starts above zero, or a run of a single step would learn nothing.
-    schedule = keras.optimizers.schedules.CosineDecay(
-        learning_rate / warmup,
-        max(steps - warmup, 1),
-        warmup_target=learning_rate,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
-    # Decay is meant for weight matrices; it would pull scales and gammas towards zero.
-    optimizer.exclude_from_weight_decay(
-        var_names=["bias", "gamma", "beta", "scales", "positions", "absent"]
-    )
+    optimizer = scheduled_adamw(steps, learning_rate, weight_decay)
     losses, watched, accuracy = _watched(target, metrics)
     model.compile(optimizer, loss=losses, metrics=watched)
     stopper = None
@@ -211,7 +233,7 @@ def fit_with_recipe(
         patience = max(epochs // 2, 5) if patience is None else patience
         stopper = (
             # A loss has no such standard error; then the best epoch counts.
-            KeepBest(_num_rows(validation_data), patience)
+            KeepBest(num_rows_of(validation_data), patience)
             if accuracy
             else keras.callbacks.EarlyStopping(
                 "val_loss", patience=patience, mode="min", restore_best_weights=True

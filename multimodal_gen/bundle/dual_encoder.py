@@ -1,0 +1,334 @@
+"""`DualEncoder`: pictures and texts as vectors of one space, to compare, to label and to search.
+
+It is a bundle of a model from `models/contrastive.py` without a target, and is saved like one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, Self
+
+import keras
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.loading import load_bundle
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.targets.class_label import ClassLabel
+from multimodal_gen.models.pairs import pair_of
+from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.rows.checks import check_choice, check_positive
+
+# Rows whose similarities to all others are in memory at once.
+_ROWS_AT_ONCE = 1024
+
+
+class DualEncoder:
+    """Two encoders whose vectors share one space, such as those of pictures and their captions.
+
+    Args:
+        model: A model of `build_dual_encoder`, trained by `fit_contrastive`, or one that takes
+            vectors which share a space already.
+        inputs: Input name -> loader, the two that the model was built for.
+
+    Raises:
+        TypeError: If the model is another one.
+        ValueError: If the model and the loaders do not match.
+
+    Example:
+        pair = DualEncoder(model, inputs)
+        pair.zero_shot(table, {"mug": "a mug", "lamp": ["a lamp", "a lamp on a table"]})
+        pair.index(table).search("red mug", k=5)
+    """
+
+    def __init__(self, model: keras.Model, inputs: Mapping[str, Loader]) -> None:
+        self._pair = pair_of(model)
+        self._bundle = Bundle(model, inputs)
+        # Each half by itself, as a table of pictures has no captions.
+        self._halves = {
+            name: Bundle(
+                keras.Model(tensor, model.get_layer(f"{name}_vector").output, name=name),
+                {name: loader},
+            )
+            for (name, loader), tensor in zip(inputs.items(), model.inputs, strict=True)
+        }
+
+    @property
+    def model(self) -> keras.Model:
+        """The model of both halves."""
+        return self._bundle.model
+
+    @property
+    def inputs(self) -> dict[str, Loader]:
+        """Input name -> loader."""
+        return self._bundle.inputs
+
+    @property
+    def scale(self) -> float:
+        """What cosine similarities are multiplied by before they become probabilities."""
+        return float(keras.ops.convert_to_numpy(self._pair.similarity_scale))
+
+    def embed(
+        self, table: pd.DataFrame, name: str, *, batch_size: int = 64, verbose: int = 0
+    ) -> np.ndarray:
+        """Return the vectors of one input for every row of a table.
+
+        Args:
+            table: It needs the columns of this input only.
+            name: The input.
+            batch_size: Rows per batch.
+            verbose: 0 for silence, 1 for a progress bar.
+
+        Returns:
+            `(rows, size) float32` of length 1, in the order of the table; NaN for rows with a cell
+            that cannot be loaded, which a warning counts.
+
+        Raises:
+            LoadError: If no row can be loaded.
+        """
+        check_choice("name", name, tuple(self._halves))
+        frame = self._halves[name].predict(table, batch_size=batch_size, verbose=verbose)
+        size = self._halves[name].model.output_shape[-1]
+        return frame[list(range(size))].to_numpy("float32")
+
+    def similarity(self, table: pd.DataFrame, *, batch_size: int = 64) -> pd.Series:
+        """Return how well the two inputs of each row fit: cosines in [-1, 1].
+
+        Rows with low values are candidates for pictures that have another one's caption.
+
+        Args:
+            table: It needs the columns of both inputs.
+            batch_size: Rows per batch.
+
+        Returns:
+            float32 with the table's index; NaN for rows that cannot be loaded.
+        """
+        first, second = (self.embed(table, name, batch_size=batch_size) for name in self._halves)
+        return pd.Series((first * second).sum(axis=1), table.index, name="similarity")
+
+    def zero_shot(
+        self,
+        table: pd.DataFrame,
+        prompts: Mapping[str, str | Sequence[str]],
+        *,
+        batch_size: int = 64,
+    ) -> pd.DataFrame:
+        """Label rows by the text that is nearest to them, without training on labels.
+
+        Args:
+            table: It needs the columns of the input that is not the text.
+            prompts: Label -> what describes it: a text, or several whose vectors are averaged.
+            batch_size: Rows per batch.
+
+        Returns:
+            As `Bundle.predict` of a `ClassLabel`: "label" with the most likely label, and a column
+            with the probability of each; None and NaN for rows that cannot be loaded.
+
+        Raises:
+            ValueError: If there are fewer than two labels, or none of the inputs is a text.
+        """
+        if not isinstance(prompts, Mapping) or len(prompts) < 2:
+            raise ValueError(
+                "`prompts` must map at least two labels to texts, as in {'mug': 'a mug', ...}. "
+                f"Received: prompts={prompts!r}"
+            )
+        text, other = self._text_input(), self._other(self._text_input())
+        vectors = np.stack([self._mean(text, one) for one in prompts.values()])
+        embedded = self.embed(table, other, batch_size=batch_size)
+        logits = self.scale * embedded @ vectors.T
+        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+        target = ClassLabel("label", list(prompts), label_mode="categorical")
+        probabilities = exponents / exponents.sum(axis=1, keepdims=True)
+        lost = np.isnan(probabilities).any(axis=1)
+        decoded = target.decode_outputs(np.where(lost[:, None], 1 / len(prompts), probabilities))
+        return pd.DataFrame(decoded, index=table.index).where(pd.Series(~lost, table.index))
+
+    def index(
+        self, table: pd.DataFrame, name: str | None = None, *, batch_size: int = 64
+    ) -> VectorIndex:
+        """Make the rows of a table searchable by text, or by picture.
+
+        Args:
+            table: It needs the columns of this input only.
+            name: The input whose vectors are searched; by default the one that is not a text.
+            batch_size: Rows per batch.
+
+        Returns:
+            The index. Rows that cannot be loaded are not in it.
+        """
+        name = self._other(self._text_input()) if name is None else name
+        return VectorIndex(self, table, self.embed(table, name, batch_size=batch_size))
+
+    def evaluate(
+        self, table: pd.DataFrame, *, ranks: Sequence[int] = (1, 5, 10), batch_size: int = 64
+    ) -> dict[str, float]:
+        """Score how often the right row is among the nearest ones, in both directions.
+
+        A row counts as right if it is the same one, or has an equal cell in either column.
+
+        Args:
+            table: It needs the columns of both inputs.
+            ranks: How many of the nearest rows are looked at.
+            batch_size: Rows per batch.
+
+        Returns:
+            "{query}_to_{found}_recall_at_{rank}" -> share of the rows, for both directions.
+
+        Raises:
+            LoadError: If a row cannot be loaded.
+        """
+        vectors = {name: self.embed(table, name, batch_size=batch_size) for name in self._halves}
+        for name, one in vectors.items():
+            for row in np.flatnonzero(np.isnan(one).any(axis=1))[:1]:
+                # Reading it again raises the error that names it.
+                self._halves[name].predict(table.iloc[[row]])
+        same = [_codes(table, loader.column) for loader in self.inputs.values()]
+        scores = {}
+        for query, found in (list(vectors), list(vectors)[::-1]):
+            places = _places(vectors[query], vectors[found], same)
+            for rank in ranks:
+                scores[f"{query}_to_{found}_recall_at_{rank}"] = float((places < rank).mean())
+        return scores
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model and the loaders into a folder, as `Bundle.save` does."""
+        self._bundle.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **arguments: Any) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: The folder.
+            **arguments: As for `load_bundle`.
+
+        Raises:
+            BundleError: If the folder is not a bundle, or is damaged.
+            TypeError: If it is a bundle of another model.
+        """
+        bundle = load_bundle(path, **arguments)
+        return cls(bundle.model, bundle.inputs)
+
+    def encode_query(self, query: Any, by: str | None = None) -> np.ndarray:
+        """Return the vector of one text or picture.
+
+        Args:
+            query: A text, or any cell that the other input reads, such as a `pathlib.Path`.
+            by: The input that reads it; by default the text for a str, else the other one.
+
+        Returns:
+            `(size,) float32` of length 1.
+
+        Raises:
+            LoadError: If it cannot be loaded.
+        """
+        if by is None:
+            text = self._text_input()
+            by = text if isinstance(query, str) else self._other(text)
+        check_choice("by", by, tuple(self._halves))
+        cell = os.fspath(query) if isinstance(query, PurePath) else query
+        return self._vectors_of(by, [cell])[0]
+
+    def _vectors_of(self, name: str, cells: Sequence[Any]) -> np.ndarray:
+        column = self.inputs[name].column
+        if not isinstance(column, str):
+            raise ValueError(
+                "A query needs an input that reads one column. Received: an input that reads "
+                f"{column!r}"
+            )
+        values = np.empty(len(cells), object)
+        values[:] = cells
+        return self.embed(pd.DataFrame({column: values}), name)
+
+    def _mean(self, name: str, texts: str | Sequence[str]) -> np.ndarray:
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        mean = self._vectors_of(name, texts).mean(axis=0)
+        return np.asarray(mean / max(np.linalg.norm(mean), 1e-12), "float32")
+
+    def _text_input(self) -> str:
+        found = [name for name, loader in self.inputs.items() if loader.reads_text]
+        if len(found) != 1:
+            raise ValueError(
+                f"One of the two inputs must read texts. Received: inputs that read texts, {found}"
+            )
+        return found[0]
+
+    def _other(self, name: str) -> str:
+        return next(one for one in self._halves if one != name)
+
+    def __repr__(self) -> str:
+        loaders = "\n".join(
+            f"  {name}: {loader.spec} from {loader.column!r}"
+            for name, loader in self.inputs.items()
+        )
+        size = next(iter(self._halves.values())).model.output_shape[-1]
+        return f"DualEncoder: vectors of {size} numbers, scale {self.scale:.1f}\n{loaders}"
+
+
+class VectorIndex:
+    """Rows of a table by their vectors, made by `DualEncoder.index`.
+
+    Args:
+        pair: What makes vectors of queries.
+        table: The rows.
+        vectors: `(rows, size) float32` of length 1; rows of NaN are left out.
+    """
+
+    def __init__(self, pair: DualEncoder, table: pd.DataFrame, vectors: np.ndarray) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        self.pair = pair
+        good = ~np.isnan(vectors).any(axis=1)
+        self.table = table[good]
+        self._neighbours = NearestNeighbors(metric="cosine", algorithm="brute").fit(vectors[good])
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def search(self, query: Any, k: int = 10, *, by: str | None = None) -> pd.DataFrame:
+        """Return the rows that are nearest to a text or picture, the nearest first.
+
+        Args:
+            query: A text, or any cell that the other input reads, such as a `pathlib.Path`.
+            k: Most rows.
+            by: The input that reads the query; by default the text for a str, else the other one.
+
+        Returns:
+            Rows of the table with a column more, "similarity": cosines in [-1, 1].
+        """
+        check_positive(k=k)
+        vector = self.pair.encode_query(query, by)
+        distances, places = self._neighbours.kneighbors(
+            vector[None], n_neighbors=min(k, len(self.table))
+        )
+        return self.table.iloc[places[0]].assign(similarity=1 - distances[0])
+
+
+def _codes(table: pd.DataFrame, column: str | tuple[str, ...]) -> np.ndarray:
+    # A number for each content of the cells; each missing or unusual cell has one of its own.
+    if not isinstance(column, str):
+        return np.arange(len(table))
+    keys = [_content(cell, row) for row, cell in enumerate(table[column])]
+    return pd.factorize(pd.Series(keys, dtype=object))[0]
+
+
+def _content(cell: Any, row: int) -> Any:
+    try:
+        return cell if isinstance(cell, bytes) else cell_text(cell)
+    except TypeError:
+        return ("row", row)
+
+
+def _places(queries: np.ndarray, found: np.ndarray, same: Sequence[np.ndarray]) -> np.ndarray:
+    # How many wrong rows are nearer to each query than the nearest right one.
+    places = np.empty(len(queries), np.int64)
+    for start in range(0, len(queries), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        similar = queries[part] @ found.T
+        right = np.logical_or.reduce([one[part, None] == one[None, :] for one in same])
+        best = np.where(right, similar, -np.inf).max(axis=1, keepdims=True)
+        places[part] = (similar > best).sum(axis=1)
+    return places
