@@ -139,6 +139,7 @@ def test_only_the_layers_that_need_keras_import_it() -> None:
         "class_losses.py",
         "reader.py",
         "bundle.py",
+        "dual_encoder.py",
         "model_config.py",
         "model_file.py",
         "train.py",

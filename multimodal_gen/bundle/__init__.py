@@ -10,11 +10,13 @@ A bundle may come from a stranger, so everything is checked before it is built: 
 links and files that are too large, `model_file.py` checks the archive and the weights in
 `model.keras`, and `model_config.py` rejects layers that would run code.
 
-`dual_encoder.py` uses a bundle of two encoders with a shared space: to compare, label and search.
+`dual_encoder.py` uses a bundle of two encoders with a shared space: to compare, label and search
+(`retrieval.py`).
 """
 
 from multimodal_gen.bundle.bundle import Bundle
-from multimodal_gen.bundle.dual_encoder import DualEncoder, VectorIndex
+from multimodal_gen.bundle.dual_encoder import DualEncoder
 from multimodal_gen.bundle.loading import load_bundle
+from multimodal_gen.bundle.retrieval import VectorIndex
 
 __all__ = ["Bundle", "DualEncoder", "VectorIndex", "load_bundle"]

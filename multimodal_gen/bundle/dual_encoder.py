@@ -16,14 +16,11 @@ import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.loading import load_bundle
+from multimodal_gen.bundle.retrieval import VectorIndex, codes_of, places_of
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.class_label import ClassLabel
 from multimodal_gen.models.pairs import pair_of
-from multimodal_gen.rows.cells import cell_text
-from multimodal_gen.rows.checks import check_choice, check_positive
-
-# Rows whose similarities to all others are in memory at once.
-_ROWS_AT_ONCE = 1024
+from multimodal_gen.rows.checks import check_choice
 
 
 class DualEncoder:
@@ -160,7 +157,7 @@ class DualEncoder:
             The index. Rows that cannot be loaded are not in it.
         """
         name = self._other(self._text_input()) if name is None else name
-        return VectorIndex(self, table, self.embed(table, name, batch_size=batch_size))
+        return VectorIndex(table, self.embed(table, name, batch_size=batch_size), self.encode_query)
 
     def evaluate(
         self, table: pd.DataFrame, *, ranks: Sequence[int] = (1, 5, 10), batch_size: int = 64
@@ -185,10 +182,10 @@ class DualEncoder:
             for row in np.flatnonzero(np.isnan(one).any(axis=1))[:1]:
                 # Reading it again raises the error that names it.
                 self._halves[name].predict(table.iloc[[row]])
-        same = [_codes(table, loader.column) for loader in self.inputs.values()]
+        same = [codes_of(table, loader.column) for loader in self.inputs.values()]
         scores = {}
         for query, found in (list(vectors), list(vectors)[::-1]):
-            places = _places(vectors[query], vectors[found], same)
+            places = places_of(vectors[query], vectors[found], same)
             for rank in ranks:
                 scores[f"{query}_to_{found}_recall_at_{rank}"] = float((places < rank).mean())
         return scores
@@ -266,69 +263,3 @@ class DualEncoder:
         )
         size = next(iter(self._halves.values())).model.output_shape[-1]
         return f"DualEncoder: vectors of {size} numbers, scale {self.scale:.1f}\n{loaders}"
-
-
-class VectorIndex:
-    """Rows of a table by their vectors, made by `DualEncoder.index`.
-
-    Args:
-        pair: What makes vectors of queries.
-        table: The rows.
-        vectors: `(rows, size) float32` of length 1; rows of NaN are left out.
-    """
-
-    def __init__(self, pair: DualEncoder, table: pd.DataFrame, vectors: np.ndarray) -> None:
-        from sklearn.neighbors import NearestNeighbors
-
-        self.pair = pair
-        good = ~np.isnan(vectors).any(axis=1)
-        self.table = table[good]
-        self._neighbours = NearestNeighbors(metric="cosine", algorithm="brute").fit(vectors[good])
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def search(self, query: Any, k: int = 10, *, by: str | None = None) -> pd.DataFrame:
-        """Return the rows that are nearest to a text or picture, the nearest first.
-
-        Args:
-            query: A text, or any cell that the other input reads, such as a `pathlib.Path`.
-            k: Most rows.
-            by: The input that reads the query; by default the text for a str, else the other one.
-
-        Returns:
-            Rows of the table with a column more, "similarity": cosines in [-1, 1].
-        """
-        check_positive(k=k)
-        vector = self.pair.encode_query(query, by)
-        distances, places = self._neighbours.kneighbors(
-            vector[None], n_neighbors=min(k, len(self.table))
-        )
-        return self.table.iloc[places[0]].assign(similarity=1 - distances[0])
-
-
-def _codes(table: pd.DataFrame, column: str | tuple[str, ...]) -> np.ndarray:
-    # A number for each content of the cells; each missing or unusual cell has one of its own.
-    if not isinstance(column, str):
-        return np.arange(len(table))
-    keys = [_content(cell, row) for row, cell in enumerate(table[column])]
-    return pd.factorize(pd.Series(keys, dtype=object))[0]
-
-
-def _content(cell: Any, row: int) -> Any:
-    try:
-        return cell if isinstance(cell, bytes) else cell_text(cell)
-    except TypeError:
-        return ("row", row)
-
-
-def _places(queries: np.ndarray, found: np.ndarray, same: Sequence[np.ndarray]) -> np.ndarray:
-    # How many wrong rows are nearer to each query than the nearest right one.
-    places = np.empty(len(queries), np.int64)
-    for start in range(0, len(queries), _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
-        similar = queries[part] @ found.T
-        right = np.logical_or.reduce([one[part, None] == one[None, :] for one in same])
-        best = np.where(right, similar, -np.inf).max(axis=1, keepdims=True)
-        places[part] = (similar > best).sum(axis=1)
-    return places

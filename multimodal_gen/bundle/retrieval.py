@@ -1,0 +1,95 @@
+"""Finding rows by their vectors: an index to search, and how often the right row is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.rows.checks import check_positive
+
+# Rows whose similarities to all others are in memory at once.
+_ROWS_AT_ONCE = 1024
+
+
+class VectorIndex:
+    """Rows of a table by their vectors, made by `DualEncoder.index`.
+
+    Args:
+        table: The rows.
+        vectors: `(rows, size) float32` of length 1; rows of NaN are left out.
+        encode_query: `(query, by) -> (size,)`, `DualEncoder.encode_query`.
+    """
+
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        vectors: np.ndarray,
+        encode_query: Callable[[Any, str | None], np.ndarray],
+    ) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        self._encode_query = encode_query
+        good = ~np.isnan(vectors).any(axis=1)
+        self.table = table[good]
+        self._neighbours = NearestNeighbors(metric="cosine", algorithm="brute").fit(vectors[good])
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def search(self, query: Any, k: int = 10, *, by: str | None = None) -> pd.DataFrame:
+        """Return the rows that are nearest to a text or picture, the nearest first.
+
+        Args:
+            query: A text, or any cell that the other input reads, such as a `pathlib.Path`.
+            k: Most rows.
+            by: The input that reads the query; by default the text for a str, else the other one.
+
+        Returns:
+            Rows of the table with a column more, "similarity": cosines in [-1, 1].
+        """
+        check_positive(k=k)
+        vector = self._encode_query(query, by)
+        distances, places = self._neighbours.kneighbors(
+            vector[None], n_neighbors=min(k, len(self.table))
+        )
+        return self.table.iloc[places[0]].assign(similarity=1 - distances[0])
+
+
+def codes_of(table: pd.DataFrame, column: str | tuple[str, ...]) -> np.ndarray:
+    """A number for each content of a column's cells; cells that have no text are all different."""
+    if not isinstance(column, str):
+        return np.arange(len(table))
+    keys = [_content(cell, row) for row, cell in enumerate(table[column])]
+    return pd.factorize(pd.Series(keys, dtype=object))[0]
+
+
+def _content(cell: Any, row: int) -> Any:
+    try:
+        return cell if isinstance(cell, bytes) else cell_text(cell)
+    except TypeError:
+        return ("row", row)
+
+
+def places_of(queries: np.ndarray, found: np.ndarray, same: Sequence[np.ndarray]) -> np.ndarray:
+    """How many wrong rows are nearer to each query than the nearest right one.
+
+    Args:
+        queries: `(rows, size)` of length 1.
+        found: `(rows, size)` of length 1, the vectors that are searched.
+        same: Arrays `(rows,)`; rows with equal numbers in one of them are as good as each other.
+
+    Returns:
+        `(rows,)` int64.
+    """
+    places = np.empty(len(queries), np.int64)
+    for start in range(0, len(queries), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        similar = queries[part] @ found.T
+        right = np.logical_or.reduce([one[part, None] == one[None, :] for one in same])
+        best = np.where(right, similar, -np.inf).max(axis=1, keepdims=True)
+        places[part] = (similar > best).sum(axis=1)
+    return places
