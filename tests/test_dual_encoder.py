@@ -210,7 +210,7 @@ def test_wrong_arguments_are_named() -> None:
             "Both inputs of a pair must be there",
         ),
         (
-            {"inputs": {"a": mg.ImageLoader("x", many=";", at_most=2), "b": vector}},
+            {"inputs": {"a": mg.ManyLoader(mg.ImageLoader("x"), at_most=2), "b": vector}},
             "A pair is one picture and one text",
         ),
     ):
