@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
+from benchmarks.columns import make_shop
 from multimodal_gen.loaders.columns.naming import input_names
 
 ROWS = 400
@@ -299,3 +300,30 @@ def test_a_model_of_all_kinds_of_columns_predicts_from_raw_cells_again(
     pd.testing.assert_frame_equal(again, predicted)
     assert "error" not in again
     assert len(again["bag"].round(4).unique()) > 50
+
+
+def test_a_shop_of_real_products_is_taken_for_what_it_holds(
+    real_data: Path, tmp_path: Path
+) -> None:
+    table = mg.read_table(make_shop(real_data / "fashion", tmp_path, 500, seed=0))
+    columns = mg.infer_columns(table, "category", directory=tmp_path)
+    assert columns["taken_as"].to_dict() == {
+        "article": "id",
+        "photo": "image",
+        "swatch": "image",
+        "title": "text",
+        "description": "text",
+        "brand": "category",
+        "colour": "category",
+        "price": "number",
+        "currency": "constant",
+        "on_sale": "category",
+        "listed": "date",
+        "code": "gives the label away",
+        "category": "label",
+    }
+    brands = re.match(r"(\d+) different values in (\d+) rows", columns.loc["brand", "why"])
+    assert brands is not None
+    # More than a hundred brands, and a third of the rows without one.
+    assert int(brands[1]) > 100
+    assert 300 < int(brands[2]) < 370

@@ -38,8 +38,7 @@ def infer_columns(
 
     - "image": pictures in the cells, or paths of pictures, most of which exist.
     - "number", "boolean", "date": if 95 % of the cells are; the others are bad cells.
-    - "category": texts that most rows share with others, of which there are few, or which are
-      short.
+    - "category": texts that most rows share with others, and that are few or short.
     - "text": other texts.
 
     Not inputs are:

@@ -11,11 +11,13 @@ import re
 from multimodal_gen.loaders.columns.cells import NEARLY_ALL, Cells, Verdict, short
 from multimodal_gen.loaders.targets.names import hold_amounts
 
-# A value is a category if most rows share theirs with another row, and there are not nearly as many
-# values as rows.
-_SHARED, _MOST_DIFFERENT = 0.8, 0.5
-# Beyond this many different values, only short ones are categories; and long ones never are.
-_FEW, _WORDS, _LETTERS, _LONG = 100, 2.5, 25, 8
+# Texts are categories if most rows share theirs with another row; of short ones so many suffice.
+_SHARED, _SHARED_SHORT = 0.8, 0.6
+# Short are so many words and letters on average; long ones are never categories. Only short ones
+# may have more than a hundred different values, and none more than a thousand, as each would have
+# few rows to learn its vector from.
+_WORDS, _LETTERS, _LONG = 2.5, 25, 8
+_FEW, _MOST = 100, 1000
 # Fewer rows than this may be all different by chance.
 _FEWEST = 20
 _DIGIT, _ADDRESS = re.compile(r"\d"), re.compile(r"@|://")
@@ -65,11 +67,11 @@ def categories(cells: Cells) -> Verdict | None:
     """A verdict if most rows share their value with others, and the values are few or short."""
     texts, rows, different = cells.texts or [], len(cells.present), len(cells.counts)
     shared = sum(count for count in cells.counts.values() if count > 1)
-    if shared < _SHARED * rows or different > _MOST_DIFFERENT * rows:
-        return None
     words = sum(len(text.split()) for text in texts) / rows
-    letters = sum(map(len, texts)) / rows
-    if words > _LONG or (different > _FEW and (words > _WORDS or letters > _LETTERS)):
+    short_ones = words <= _WORDS and sum(map(len, texts)) <= _LETTERS * rows
+    if shared < (_SHARED_SHORT if short_ones else _SHARED) * rows or words > _LONG:
+        return None
+    if different > (_MOST if short_ones else _FEW):
         return None
     value, count = next(iter(cells.counts.items()))
     return Verdict(
