@@ -51,6 +51,12 @@ CHOICES: dict[str, dict[str, Any]] = {
         "number": ("price",),
         "category": ("brand",),
     },
+    "both pictures, texts, price, brand": {
+        "image": ("photo", "swatch"),
+        "caption": ("title", "description"),
+        "number": ("price",),
+        "category": ("brand",),
+    },
     "all": {
         "image": ("photo", "swatch"),
         "caption": ("title", "description"),
@@ -113,7 +119,7 @@ def make_shop(fashion: Path, folder: Path, rows: int, seed: int) -> Path:
                 if rng.random() < 0.05
                 else round(float(np.exp(prices[kind] + rng.normal(0, 0.5))), 2),
                 "currency": "EUR",
-                "on_sale": ["yes", "no", "no"][int(rng.integers(0, 3))],
+                "on_sale": ("true", "false", "false")[int(rng.integers(0, 3))],
                 "listed": str(np.datetime64("2023-01-01") + day + 365 * int(rng.integers(0, 2))),
                 "code": 100 + 7 * classes.index(kind),
                 LABEL: kind,

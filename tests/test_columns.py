@@ -317,7 +317,7 @@ def test_a_shop_of_real_products_is_taken_for_what_it_holds(
         "colour": "category",
         "price": "number",
         "currency": "constant",
-        "on_sale": "category",
+        "on_sale": "boolean",
         "listed": "date",
         "code": "gives the label away",
         "category": "label",
