@@ -370,6 +370,35 @@ def test_captions_grouped_by_picture_are_one_row(tmp_path: Path) -> None:
     assert len(table) == 2
 
 
+def test_what_needs_a_single_item_says_so(photos: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="several items have no single array"):
+        mg.InputTarget(photo_loader(tmp_path))
+    inputs = {
+        "image": photo_loader(tmp_path, training="all"),
+        "caption": mg.ManyLoader.from_texts("captions", photos, training="all"),
+    }
+    target = mg.ClassLabel("label", ["x", "y"])
+    mirrored = {"sample_augment": [augment.FlipWithWords(rate=1.0)], "batch_size": 8}
+    with pytest.raises(mg.LoaderError, match="swap the words of one caption"):
+        mg.MultimodalSequence(photos, inputs, target, **mirrored)[0]
+
+
+def test_an_input_of_items_can_be_dropped_like_any_other(
+    photos: pd.DataFrame, tmp_path: Path
+) -> None:
+    inputs = {
+        "image": photo_loader(tmp_path),
+        "caption": mg.ManyLoader.from_texts("captions", photos),
+    }
+    target = mg.ClassLabel("label", ["x", "y"])
+    dropped = {"sample_augment": [augment.ModalityDropout(1.0)], "batch_size": 8}
+    image, caption, *masks = mg.MultimodalSequence(photos, inputs, target, **dropped)[0][0]
+    there = np.concatenate(masks, axis=1)
+    assert (there.sum(axis=1) == 1).all()
+    assert not image[there[:, 0] == 0].any()
+    assert not caption[there[:, 1] == 0].any()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

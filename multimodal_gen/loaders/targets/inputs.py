@@ -66,6 +66,11 @@ class InputTarget(Target):
                 f"words from their context, use the target `MaskedTokens`. Received: a loader of "
                 f"kind {spec.kind!r}"
             )
+        if spec.kind == "many":
+            raise ValueError(
+                "Rows with several items have no single array to reconstruct; use the loader of "
+                f"one item on a column of single items. Received: loader={loader!r}"
+            )
         if isinstance(loader, ImageLoader) and loader.normalize is not None:
             raise ValueError(
                 "A picture to reconstruct must be in [0, 1], but a normalised one is not; use "
