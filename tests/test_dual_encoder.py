@@ -104,6 +104,30 @@ def test_exchanged_captions_have_the_lowest_similarity(
     assert set(wrong) <= set(similarity.nsmallest(8).index)
 
 
+def test_an_audit_names_pictures_with_the_caption_of_another(
+    pair: mg.DualEncoder, cards: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = cards[128:].copy()
+    # Each gets the caption of a colour that is far from its own.
+    wrong = list(table.index[[3, 20]])
+    table.loc[wrong, "caption"] = [cards["caption"][row + 1] for row in wrong]
+    table.loc[table.index[7], "image"] = "no such file.png"
+    shares = pair.better_fits(table.drop(index=table.index[7]))
+    assert (shares.loc[wrong] > 0.25).all(axis=None) and shares.median().max() < 0.2
+    report = mg.audit(table, pair.inputs, pair=pair, progress=lambda done: None)
+    found = report.problems[report.problems["kind"] == "unlike pair"]
+    assert set(found["index"]) == set(wrong)
+    assert set(found["column"]) == {"image, caption"}
+    assert "of the other rows have a better caption for this image" in found["message"].iloc[0]
+    assert not report.dropped[wrong].any()
+    page = tmp_path / "audit.html"
+    report.write_page(page)
+    assert "unlike pair" in page.read_text("utf-8")
+    assert "unlike pair" not in mg.audit(table, pair.inputs, progress=lambda done: None).counts
+    with pytest.raises(TypeError, match="`pair` must be a DualEncoder"):
+        mg.audit(table, pair.inputs, pair=pair.model)
+
+
 def test_recall_counts_equal_captions_as_right(pair: mg.DualEncoder, cards: pd.DataFrame) -> None:
     scores = pair.evaluate(cards[128:], ranks=(1, 64))
     assert set(scores) == {

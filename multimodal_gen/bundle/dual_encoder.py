@@ -106,6 +106,29 @@ class DualEncoder:
         first, second = (self.embed(table, name, batch_size=batch_size) for name in self._halves)
         return pd.Series((first * second).sum(axis=1), table.index, name="similarity")
 
+    def better_fits(self, table: pd.DataFrame, *, batch_size: int = 64) -> pd.DataFrame:
+        """Return how many other rows fit better than the own one, which `similarity` cannot tell.
+
+        Args:
+            table: It needs the columns of both inputs.
+            batch_size: Rows per batch.
+
+        Returns:
+            A column for each input, with the table's index: the share of the other rows, in
+            [0, 1], whose other cell fits this cell better. Rows with an equal cell do not count.
+            NaN for rows that cannot be loaded.
+        """
+        vectors = {name: self.embed(table, name, batch_size=batch_size) for name in self._halves}
+        lost = np.logical_or.reduce([np.isnan(one).any(axis=1) for one in vectors.values()])
+        good = np.flatnonzero(~lost)
+        same = [codes_of(table.iloc[good], one.column) for one in self.inputs.values()]
+        shares = pd.DataFrame(np.nan, table.index, list(vectors))
+        for place, query in enumerate(vectors):
+            other = vectors[self._other(query)]
+            worse = places_of(vectors[query][good], other[good], same, own=True)
+            shares.iloc[good, place] = worse / max(len(good) - 1, 1)
+        return shares
+
     def zero_shot(
         self,
         table: pd.DataFrame,
@@ -184,7 +207,8 @@ class DualEncoder:
                 self._halves[name].predict(table.iloc[[row]])
         same = [codes_of(table, loader.column) for loader in self.inputs.values()]
         scores = {}
-        for query, found in (list(vectors), list(vectors)[::-1]):
+        for query in vectors:
+            found = self._other(query)
             places = places_of(vectors[query], vectors[found], same)
             for rank in ranks:
                 scores[f"{query}_to_{found}_recall_at_{rank}"] = float((places < rank).mean())

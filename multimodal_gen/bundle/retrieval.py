@@ -74,13 +74,16 @@ def _content(cell: Any, row: int) -> Any:
         return ("row", row)
 
 
-def places_of(queries: np.ndarray, found: np.ndarray, same: Sequence[np.ndarray]) -> np.ndarray:
+def places_of(
+    queries: np.ndarray, found: np.ndarray, same: Sequence[np.ndarray], *, own: bool = False
+) -> np.ndarray:
     """How many wrong rows are nearer to each query than the nearest right one.
 
     Args:
         queries: `(rows, size)` of length 1.
         found: `(rows, size)` of length 1, the vectors that are searched.
         same: Arrays `(rows,)`; rows with equal numbers in one of them are as good as each other.
+        own: Whether only the row itself is right, and those others are neither right nor wrong.
 
     Returns:
         `(rows,)` int64.
@@ -89,7 +92,8 @@ def places_of(queries: np.ndarray, found: np.ndarray, same: Sequence[np.ndarray]
     for start in range(0, len(queries), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
         similar = queries[part] @ found.T
-        right = np.logical_or.reduce([one[part, None] == one[None, :] for one in same])
+        alike = np.logical_or.reduce([one[part, None] == one[None, :] for one in same])
+        right = np.eye(len(similar), len(queries), start, dtype=bool) if own else alike
         best = np.where(right, similar, -np.inf).max(axis=1, keepdims=True)
-        places[part] = (similar > best).sum(axis=1)
+        places[part] = ((similar > best) & ~alike).sum(axis=1)
     return places

@@ -23,8 +23,8 @@ from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import make_target
 from multimodal_gen.errors import counted
+from multimodal_gen.inspection.audit.auditing import audit
 from multimodal_gen.inspection.audit.clusters import Parts
-from multimodal_gen.inspection.audit.gathering import audit
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable

@@ -28,6 +28,7 @@ KINDS = {
     "empty caption": "a caption without words",
     "long caption": "a caption much longer than the others",
     "repeated caption": "a caption that many rows share and that says nothing about the class",
+    "unlike pair": "a picture and a text that fit those of other rows better",
     "unseen label": "a label that training rows do not have",
 }
 # Kinds of findings that make a row unusable for training and scoring.

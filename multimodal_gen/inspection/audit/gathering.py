@@ -1,17 +1,13 @@
-"""The audit itself: reads every cell with the right reader, and combines the findings."""
+"""Examines the columns one after the other, with the right reader, and combines the findings."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from multimodal_gen.batch.cache.keys import settings_of
-from multimodal_gen.batch.threads import default_threads
 from multimodal_gen.inspection.audit import texts as words
 from multimodal_gen.inspection.audit.clusters import (
     Alike,
@@ -24,14 +20,13 @@ from multimodal_gen.inspection.audit.clusters import (
     numbered,
 )
 from multimodal_gen.inspection.audit.dropping import Contents, columns_of, dropped_rows
-from multimodal_gen.inspection.audit.findings import KINDS, Finding, as_frame
+from multimodal_gen.inspection.audit.findings import Finding, as_frame
 from multimodal_gen.inspection.audit.labels import class_notes, hint_notes, read_labels
 from multimodal_gen.inspection.audit.looks import LEAST_SPREAD, look_at, range_notes
+from multimodal_gen.inspection.audit.misfits import misfits
 from multimodal_gen.inspection.audit.page import page
-from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.pictures import PictureReader
-from multimodal_gen.inspection.audit.reading import blank_notes, name_of, read_others, read_pictures
-from multimodal_gen.inspection.audit.records import Records
+from multimodal_gen.inspection.audit.reading import blank_notes, name_of, read_others
 from multimodal_gen.inspection.audit.report import Audit, View
 from multimodal_gen.inspection.audit.sides import side_note
 from multimodal_gen.inspection.audit.whole_rows import (
@@ -43,7 +38,10 @@ from multimodal_gen.inspection.audit.whole_rows import (
 )
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.table import cells_of, check_columns
+from multimodal_gen.rows.table import cells_of
+
+if TYPE_CHECKING:
+    from multimodal_gen.bundle.dual_encoder import DualEncoder
 
 # From this share of duplicated rows on, duplicates are normal for the table: they get a note, and
 # no finding per row.
@@ -53,82 +51,7 @@ _OF_SHARED_PICTURES = ("duplicate", "near duplicate", "conflicting labels")
 _FEW_ROWS = 20
 
 
-def audit(
-    table: pd.DataFrame | Mapping[str, pd.DataFrame],
-    inputs: Mapping[str, Loader],
-    target: Target | None = None,
-    *,
-    split: str | None = None,
-    ignore: Sequence[str] = (),
-    state: str | os.PathLike[str] | None = None,
-    threads: int | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Audit:
-    """Read every cell of a table and find what is wrong before training does.
-
-    Pictures: missing, empty, truncated, corrupt, tiny, huge, of an odd mode, near blank, wrongly
-    named. Captions: empty, very long, repeated without saying anything about the class. Labels:
-    missing, unseen in training, conflicting for equal content. Exact and near duplicates of
-    pictures and captions, within and across the parts of the table. Any other loader: cells that it
-    cannot read. `docs/audit.md` has the thresholds.
-
-    What is common is treated as a property of the table: if many short captions are equal, or each
-    picture has five captions, one note says so, instead of a problem in each row.
-
-    Args:
-        table: The table, with a unique index; or its parts, name -> table, in the order training,
-            validation, test.
-        inputs: Input name -> loader, as for a `MultimodalSequence`.
-        target: The target to predict.
-        split: The column that names each row's part. Names such as train, val and test are
-            recognized; with other names, the largest part is for training.
-        ignore: Kinds that are not problems here.
-        state: A file that keeps the results for each picture, about 3 kB, so that a stopped audit
-            resumes from there. Pictures that have changed since are examined again.
-        threads: Threads that read; by default one per core, up to 8.
-        progress: Called with the number of cells just done, from several threads; by default shows
-            a progress bar.
-
-    Returns:
-        An `Audit`.
-
-    Raises:
-        ValueError: If `ignore` has a word that is not a kind.
-        TableError: If the table has no rows, a column is missing, or the index is not unique.
-    """
-    strange = [kind for kind in ignore if kind not in KINDS]
-    if strange:
-        raise ValueError(
-            f"`ignore` must contain kinds of problems: {list(KINDS)}. Received: {strange[0]!r}"
-        )
-    rows, parts = parts_of(table, split)
-    loaders = list(inputs.values())
-    every = [*loaders, *([] if target is None else [target])]
-    check_columns(rows, [name for one in every for name in columns_of(one)])
-    readers = [
-        PictureReader(one)
-        for one in loaders
-        if one.spec.kind == "image" and isinstance(one.column, str)
-    ]
-    settings = json.dumps([settings_of(reader.small) for reader in readers])
-    kept = Records(state, settings)
-    threads = threads or default_threads()
-    with tqdm(
-        total=len(rows) * len(every), desc="audit", unit="cell", disable=progress is not None
-    ) as bar:
-        told = progress or bar.update
-        try:
-            places, findings = read_pictures(rows, readers, kept, threads, told)
-            records = kept.all()
-            found = _Gathering(
-                rows, parts, loaders, target, readers, records, places, findings, threads, told
-            )
-            return found.finish(ignore)
-        finally:
-            kept.close()
-
-
-class _Gathering:
+class Gathering:
     """Everything that is known during one audit."""
 
     def __init__(
@@ -154,7 +77,8 @@ class _Gathering:
         self.threads, self.progress = threads, progress
         self.labels: np.ndarray | None = None
 
-    def finish(self, ignore: Sequence[str]) -> Audit:
+    def finish(self, ignore: Sequence[str], pair: DualEncoder | None = None) -> Audit:
+        """Examine everything, and return what was found."""
         if self.target is not None:
             self._look_at_labels(self.target)
         self.notes += blank_notes(self.rows, self.loaders)
@@ -169,6 +93,8 @@ class _Gathering:
                 found, contents = read_others(self.rows, loader, self.progress)
                 self.findings, self.contents = self.findings + found, [*self.contents, contents]
         self._look_at_whole_rows()
+        if pair is not None:
+            self.findings += misfits(self.rows, pair, self.findings)
         kept = [one for one in self.findings if one.kind not in ignore]
         pairs = [chained(one.cluster) for one in self.alike]
         duplicates = joined(len(self.rows), np.concatenate([np.zeros((0, 2), "int64"), *pairs]))

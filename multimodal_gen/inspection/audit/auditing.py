@@ -1,0 +1,110 @@
+"""The audit itself: what it is given, and what it returns."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from tqdm import tqdm
+
+from multimodal_gen.batch.cache.keys import settings_of
+from multimodal_gen.batch.threads import default_threads
+from multimodal_gen.inspection.audit.dropping import columns_of
+from multimodal_gen.inspection.audit.findings import KINDS
+from multimodal_gen.inspection.audit.gathering import Gathering
+from multimodal_gen.inspection.audit.parts import parts_of
+from multimodal_gen.inspection.audit.pictures import PictureReader
+from multimodal_gen.inspection.audit.reading import read_pictures
+from multimodal_gen.inspection.audit.records import Records
+from multimodal_gen.inspection.audit.report import Audit
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.rows.table import check_columns
+
+if TYPE_CHECKING:
+    from multimodal_gen.bundle.dual_encoder import DualEncoder
+
+
+def audit(
+    table: pd.DataFrame | Mapping[str, pd.DataFrame],
+    inputs: Mapping[str, Loader],
+    target: Target | None = None,
+    *,
+    split: str | None = None,
+    ignore: Sequence[str] = (),
+    state: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    pair: DualEncoder | None = None,
+) -> Audit:
+    """Read every cell of a table and find what is wrong before training does.
+
+    Pictures: missing, empty, truncated, corrupt, tiny, huge, of an odd mode, near blank, wrongly
+    named. Captions: empty, very long, repeated without saying anything about the class. Labels:
+    missing, unseen in training, conflicting for equal content. Exact and near duplicates of
+    pictures and captions, within and across the parts of the table. Any other loader: cells that it
+    cannot read. `docs/audit.md` has the thresholds.
+
+    What is common is treated as a property of the table: if many short captions are equal, or each
+    picture has five captions, one note says so, instead of a problem in each row.
+
+    Args:
+        table: The table, with a unique index; or its parts, name -> table, in the order training,
+            validation, test.
+        inputs: Input name -> loader, as for a `MultimodalSequence`.
+        target: The target to predict.
+        split: The column that names each row's part. Names such as train, val and test are
+            recognized; with other names, the largest part is for training.
+        ignore: Kinds that are not problems here.
+        state: A file that keeps the results for each picture, about 3 kB, so that a stopped audit
+            resumes from there. Pictures that have changed since are examined again.
+        threads: Threads that read; by default one per core, up to 8.
+        progress: Called with the number of cells just done, from several threads; by default shows
+            a progress bar.
+        pair: Encoders that know pictures and texts like these, trained on other rows: rows whose
+            picture fits other captions better, and the other way round, are "unlike pair".
+
+    Returns:
+        An `Audit`.
+
+    Raises:
+        ValueError: If `ignore` has a word that is not a kind.
+        TypeError: If `pair` is not a `DualEncoder`.
+        TableError: If the table has no rows, a column is missing, or the index is not unique.
+    """
+    strange = [kind for kind in ignore if kind not in KINDS]
+    if strange:
+        raise ValueError(
+            f"`ignore` must contain kinds of problems: {list(KINDS)}. Received: {strange[0]!r}"
+        )
+    if pair is not None and not hasattr(pair, "better_fits"):
+        raise TypeError(f"`pair` must be a DualEncoder. Received: pair={pair!r}")
+    rows, parts = parts_of(table, split)
+    loaders = list(inputs.values())
+    every = [*loaders, *([] if target is None else [target])]
+    both = [] if pair is None else list(pair.inputs.values())
+    check_columns(rows, [name for one in [*every, *both] for name in columns_of(one)])
+    readers = [
+        PictureReader(one)
+        for one in loaders
+        if one.spec.kind == "image" and isinstance(one.column, str)
+    ]
+    settings = json.dumps([settings_of(reader.small) for reader in readers])
+    kept = Records(state, settings)
+    threads = threads or default_threads()
+    with tqdm(
+        total=len(rows) * len(every), desc="audit", unit="cell", disable=progress is not None
+    ) as bar:
+        told = progress or bar.update
+        try:
+            places, findings = read_pictures(rows, readers, kept, threads, told)
+            records = kept.all()
+            found = Gathering(
+                rows, parts, loaders, target, readers, records, places, findings, threads, told
+            )
+            return found.finish(ignore, pair)
+        finally:
+            kept.close()
