@@ -184,6 +184,13 @@ def test_a_number_to_predict_is_given_away_by_another_one() -> None:
     assert "of the variance of the label in 200 rows" in columns.loc["dollars", "why"]
 
 
+def test_many_short_texts_are_categories_only_with_twenty_rows_each() -> None:
+    for each, expected in ((3, "text"), (20, "category")):
+        values = [f"shop {row // each}" for row in range(1001 * each)]
+        columns = mg.infer_columns(pd.DataFrame({"shop": values}))
+        assert columns.loc["shop", "taken_as"] == expected, each
+
+
 def test_a_table_without_a_label_and_with_wrong_names() -> None:
     table = pd.DataFrame({"title": TITLES, "kind": KINDS})
     assert mg.infer_columns(table)["taken_as"].to_dict() == {"title": "text", "kind": "category"}

@@ -10,7 +10,6 @@ import pandas as pd
 
 from multimodal_gen.loaders.columns.giveaways import Label, gives_away
 from multimodal_gen.loaders.columns.kinds import verdict_on
-from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import check_columns, check_names
 
 INPUTS = ("image", "text", "category", "number", "boolean", "date")
@@ -93,6 +92,4 @@ def infer_columns(
 
 def count_missing(column: pd.Series) -> int:
     """How many cells have no value; an empty text is one."""
-    if column.dtype.kind in "iub":
-        return 0
-    return sum(map(is_missing, column.array.tolist()))
+    return int(column.isna().sum())

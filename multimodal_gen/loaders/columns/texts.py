@@ -14,12 +14,13 @@ from multimodal_gen.loaders.targets.names import hold_amounts
 # Texts are categories if most rows share theirs with another row; of short ones so many suffice.
 _SHARED, _SHARED_SHORT = 0.8, 0.6
 # Short are so many words and letters on average; long ones are never categories. Only short ones
-# may have more than a hundred different values, and none more than a thousand, as each would have
-# few rows to learn its vector from.
+# may have more than a hundred different values, and more than a thousand only with 20 rows each on
+# average, to learn a vector from.
 _WORDS, _LETTERS, _LONG = 2.5, 25, 8
-_FEW, _MOST = 100, 1000
+_FEW, _MANY, _ROWS_EACH = 100, 1000, 20
 # Fewer rows than this may be all different by chance.
 _FEWEST = 20
+_AMOUNT = re.compile(r"\d[.,]\d|[^\w\s.,+-]")
 _DIGIT, _ADDRESS = re.compile(r"\d"), re.compile(r"@|://")
 _PARTS = frozenset(
     ("train", "training", "val", "valid", "validation", "dev", "test", "testing"),
@@ -57,6 +58,9 @@ def amounts(cells: Cells) -> Verdict | None:
     """A verdict if the cells are numbers with a unit or a comma, which may mean several things."""
     if len(cells.counts) <= _FEWEST or not hold_amounts(list(cells.counts)):
         return None
+    # "shop 12" is a name: an amount has a fraction, or the sign of a currency.
+    if not any(map(_AMOUNT.search, cells.counts)):
+        return None
     return Verdict(
         "ignored",
         f"numbers with a unit or a comma, such as {cells.example}: write plain numbers, as in 3.99",
@@ -71,7 +75,7 @@ def categories(cells: Cells) -> Verdict | None:
     short_ones = words <= _WORDS and sum(map(len, texts)) <= _LETTERS * rows
     if shared < (_SHARED_SHORT if short_ones else _SHARED) * rows or words > _LONG:
         return None
-    if different > (_MOST if short_ones else _FEW):
+    if different > (max(_MANY, rows / _ROWS_EACH) if short_ones else _FEW):
         return None
     value, count = next(iter(cells.counts.items()))
     return Verdict(
