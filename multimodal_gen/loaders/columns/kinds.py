@@ -43,7 +43,7 @@ def verdict_on(column: pd.Series, directory: str | None, date_format: str | None
         return verdict
     if cells.texts is None:
         return Verdict(
-            "ignored", f"cells of several values, such as {cells.example}: name a loader for them"
+            "ignored", f"cells of several values, such as {cells.example}; a ManyLoader reads lists"
         )
     return (
         _same(cells)
