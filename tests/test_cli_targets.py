@@ -519,3 +519,18 @@ def test_a_run_removes_what_an_earlier_one_left_and_nothing_else(tmp_path: Path)
     assert left(label, lost=True, resumable=False) == set(files)
     # The folder of which nothing is left is gone, and the one with a file of somebody's stays.
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["both"]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [4006381333931000000 + 7 * row for row in range(225)],
+        [str(4006381333931000000 + 7 * row) for row in range(225)],
+        [9007199254740993 + row for row in range(40)],
+    ],
+)
+def test_ids_of_digits_are_refused_as_classes_like_ids_with_letters(ids: list[object]) -> None:
+    # As floats, many of them are equal.
+    wanted = rf"'id' holds {len(ids)} different classes in {len(ids)} rows, like a column of ids.*"
+    with pytest.raises(mg.TableError, match=wanted + "use --target number. Received: --label id"):
+        check_classes(pd.DataFrame({"id": ids}), settings(label=("id",)))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import keras
 import numpy as np
@@ -159,19 +160,37 @@ def test_classes_that_look_like_one_stay_separate_and_are_named_with_their_rows(
     with pytest.warns(mg.LabelWarning) as warned:
         target = mg.ClassLabel.from_values("label", labels)
     message = str(warned[0].message)
-    assert said in message and f"table['label'] = table['label']{code}`" in message
+    code = f"table['label'] = table['label'].astype('string'){code}"
+    assert said in message and f"`{code}`" in message
     assert "name the classes: `ClassLabel('label', names)`" in message
     assert warned[0].filename == __file__ and len(warned) == 1
     assert set(target.class_names) == set(labels)
     # What is advised makes them one class, and named classes are not warned of.
     table = pd.DataFrame({"label": labels})
-    exec(f"table['label'] = table['label']{code}", {"table": table})
+    exec(code, {"table": table})
     assert len(mg.ClassLabel.from_values("label", table).class_names) == 2
     mg.ClassLabel("label", sorted(set(labels)))
     # So it is with the labels of a row.
     with pytest.warns(mg.LabelWarning, match="name the classes: `MultiLabel"):
         tags = mg.MultiLabel.from_values("tags", [[one.strip()] for one in labels] + [[labels[0]]])
     assert len(tags.class_names) > 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator", "mended"),
+    [
+        ([["Cat", "dog"], ["cat"], []], None, [["cat", "dog"], ["cat"], []]),
+        (["Cat|dog", "cat", ["dog"], None], "|", ["cat|dog", "cat", ["dog"], None]),
+    ],
+)
+def test_advice_on_labels_that_look_alike_keeps_lists_and_separators(
+    cells: list[Any], separator: str | None, mended: list[Any]
+) -> None:
+    table = pd.DataFrame({"tags": pd.Series(cells, dtype=object)})
+    with pytest.warns(mg.LabelWarning) as warned:
+        mg.MultiLabel.from_values("tags", table, separator=separator)
+    exec(str(warned[0].message).split("`")[1], {"table": table, "pd": pd})
+    assert table["tags"].tolist() == mended
 
 
 def test_many_groups_of_variants_are_counted_and_words_that_differ_are_not_among_them() -> None:

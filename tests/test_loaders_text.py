@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,7 @@ def test_missing_texts_are_left_out_of_training_and_refused_when_read() -> None:
             loader.read(cell)
     with pytest.raises(
         mg.LoadError,
-        match=r"expected text. Convert the column with `.astype\(str\)`. Received: int 3",
+        match=r"expected text. Convert .*astype\('string'\)`. Received: int 3",
     ):
         loader.read(3)
 
@@ -403,7 +404,7 @@ def test_bytes_and_lists_are_refused_with_a_line_that_makes_texts_of_them(
     code = str(caught.value).split("`")[1].replace("column", "'caption'")
     exec(code, {"table": table})
     assert table["caption"].tolist() == texts
-    with pytest.raises(mg.LoadError, match=r"Make one text of each cell with .*Received: ndarray"):
+    with pytest.raises(mg.LoadError, match=r"Make one text of such cells with .*Received: ndarray"):
         mg.TextLoader.from_texts("caption", ["a", np.array([1, 2])])
 
 
@@ -455,3 +456,23 @@ def test_control_characters_inside_a_word_are_left_out_and_spaces_among_them_par
     assert loader.read("blue").tolist() == loader.read(
         "bl\x1bue"
     ).tolist() and 1 not in loader.read("blue")
+
+
+@pytest.mark.parametrize(
+    ("cells", "texts"),
+    [
+        (["a red mug", ["a", "b"], None], ["a red mug", "a b", None]),
+        (["a red mug", (1, "b"), None], ["a red mug", "1 b", None]),
+        (["a red mug", b"tea", None], ["a red mug", "tea", None]),
+        (["a red mug", 3, None], ["a red mug", "3", None]),
+    ],
+)
+def test_advice_on_a_cell_that_is_not_text_leaves_the_other_cells(
+    cells: list[Any], texts: list[Any]
+) -> None:
+    table = pd.DataFrame({"caption": pd.Series(cells, dtype=object)})
+    with pytest.raises(mg.LoadError, match="expected text") as caught:
+        mg.TextLoader.from_texts("caption", table)
+    code = str(caught.value).split("`")[1]
+    exec(code, {"table": table, "pd": pd, "column": "caption"})
+    assert [None if pd.isna(cell) else cell for cell in table["caption"].tolist()] == texts

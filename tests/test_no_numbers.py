@@ -50,6 +50,9 @@ def follow(message: str, table: pd.DataFrame) -> pd.DataFrame:
         (["$1,234.50", "$3"], [1234.5, 3.0]),
         (["$5", "7", "8"], [5.0, 7.0, 8.0]),
         (["$5", 7, 8.5, None], [5.0, 7.0, 8.5, np.nan]),
+        (["12,50", 9.75, 7, None], [12.5, 9.75, 7.0, np.nan]),
+        (["1.234,50", 1299.5, 7], [1234.5, 1299.5, 7.0]),
+        (["1 234,50 \u20ac", 12.5], [1234.5, 12.5]),
     ],
 )
 def test_advice_on_how_numbers_are_written_gives_those_that_were_meant(
@@ -174,3 +177,19 @@ def test_the_text_nan_is_not_a_missing_number(cell: str) -> None:
     with pytest.raises(mg.LoadError, match=f"Received: {cell!r}"):
         loader.read(cell)
     assert loader.read(None).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(("cell", "number"), [("1.299,00 \u20ac", 1299.0), ("12,50", 12.5)])
+def test_advice_on_one_cell_leaves_cells_that_are_numbers_already(cell: str, number: float) -> None:
+    table = pd.DataFrame({"column": [cell, 9.75]}, dtype=object)
+    with pytest.raises(ValueError, match="pd.to_numeric") as caught:
+        mg.NumericTarget("column").read(cell)
+    code = re.findall("`(table.*?)`", str(caught.value))[0]
+    scope = {"table": table, "pd": pd, "column": "column"}
+    exec(code, scope)
+    assert table["column"].tolist() == [number, 9.75]
+
+
+def test_advice_on_few_bad_cells_makes_no_truth_value_missing() -> None:
+    message = refused(["True", "false", "1", "dear"])
+    assert "fix it, or empty such cells" in message and "coerce" not in message

@@ -26,6 +26,8 @@ from multimodal_gen.rows.table import cells_of
 # More different whole numbers than _MANY_NUMBERS are noted in a column of classes; with fewer than
 # _FEWEST_ROWS rows each, they cannot be split into three parts.
 _MANY_NUMBERS, _FEWEST_ROWS = 20, 3
+# Whole numbers from here on are more likely ids than amounts.
+_LARGE = 1e9
 
 
 def check_classes(table: pd.DataFrame, settings: DataSettings) -> list[str]:
@@ -98,15 +100,19 @@ def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
         _refuse_amounts([cell for cell in different if isinstance(cell, str)], cells, column)
         _refuse_ids(len(different), len(cells), column)
         return printed_lists_note(column, different)
-    count = len(numbers)
+    # Not of `numbers`: as floats, neighbouring ids of many digits are equal.
+    count = len(set(map(cell_text, different)))
     fractions = any(not one.is_integer() for one in numbers if one is not None)
+    predicted = " For numbers to predict, use --target number."
+    if max(abs(one) for one in numbers if one is not None) >= _LARGE:
+        _refuse_ids(count, len(cells), column, predicted)
     if count > _MANY_NUMBERS and (fractions or count * _FEWEST_ROWS > len(table)):
         raise TableError(
             f"The cells of {column!r} are numbers to predict, not classes: {count:,} different "
             f"numbers in {len(table):,} rows. Use --target number. Received: --label {column} "
             "--target class"
         )
-    _refuse_ids(count, len(cells), column, " For numbers to predict, use --target number.")
+    _refuse_ids(count, len(cells), column, predicted)
     if count > _MANY_NUMBERS:
         return [
             f"{column}: {count:,} different numbers are used as classes; --target number predicts "

@@ -63,7 +63,7 @@ def advice_on(column: pd.Series) -> str:
     strange = [text for text in texts if not _PLAIN.fullmatch(text) and truth_of(text) is None]
     commas = [text for text in strange if _with_commas(text)]
     if commas and len(commas) == len(strange):
-        return _on_commas(commas, texts, table)
+        return _on_commas(commas, texts, table, mixed=len(texts) < len(cells))
     odd = [text for text in strange if not _with_commas(text)]
     beside = _beside(odd)
     if 2 * sum(text in beside for text in odd) > len(odd) and (
@@ -71,10 +71,16 @@ def advice_on(column: pd.Series) -> str:
     ):
         return advice
     if 2 * len(strange) <= len(cells):
-        return (
+        said = (
             f"{len(strange):,} of {len(cells):,} cells of {name!r} "
             f"{by_number(len(strange), 'is not a number', 'are not numbers')}: fix "
-            f"{by_number(len(strange), 'it', 'them')}, or read such cells as missing "
+            f"{by_number(len(strange), 'it', 'them')}"
+        )
+        # `to_numeric` would turn the texts of truth values into missing cells, too.
+        if any(truth_of(text) is not None for text in texts):
+            return f"{said}, or empty such cells. "
+        return (
+            f"{said}, or read such cells as missing "
             f'with `{table} = pd.to_numeric({table}, errors="coerce")`. '
         )
     different = len(set(strange))
@@ -104,14 +110,14 @@ def advice_on_cell(cell: Any) -> str:
     if beside := _beside([text]):
         (what,) = beside.values()
         if _UNIT.fullmatch(what.before) and _UNIT.fullmatch(what.behind):
-            taken = _taking("table[column]", [what])
+            taken = _taking([what])
             if _with_commas(what.number):
                 return _on_commas(
                     [what.number], [what.number], "table[column]", all_seen=False, taken=taken
                 )
             return (
                 f"{shown(text)} has something next to a number; if every row does, remove it with "
-                f"`table[column] = pd.to_numeric({taken})`. "
+                f"`table[column] = pd.to_numeric({_of_texts('table[column]', taken)})`. "
             )
     if _is_date(cell):
         return "It is a date or a time; convert it with `pd.to_datetime` and its `.dt`. "
@@ -201,23 +207,26 @@ def _on_beside(
             "`.str.replace`. "
         )
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
-    # `.str` turns cells that are numbers already into NaN.
-    taken = _taking(table if len(texts) == len(cells) else f"{table}.astype('string')", amounts)
+    taken, mixed = _taking(amounts), len(texts) < len(cells)
     numbers = [beside[text].number if text in beside else text for text in texts]
     commas = [number for number in numbers if _with_commas(number)]
     if commas:
-        return f"{what}. {_on_commas(commas, numbers, table, taken=taken)}"
+        return f"{what}. {_on_commas(commas, numbers, table, taken=taken, mixed=mixed)}"
     same = ", if the cells without it have the same unit" if rests and len(odd) < len(cells) else ""
-    return f"{what}: remove it{same}, with `{table} = pd.to_numeric({taken})`. "
+    mended = _of_texts(table, taken, mixed)
+    return f"{what}: remove it{same}, with `{table} = pd.to_numeric({mended})`. "
 
 
-def _taking(table: str, amounts: Sequence[_Amount]) -> str:
-    """The code that removes what is next to the numbers."""
+def _of_texts(table: str, code: str, mixed: bool = True) -> str:
+    # `.str` turns cells that are numbers already into NaN.
+    return f"{table}.mask({table}.map(type) == str, {table}{code})" if mixed else f"{table}{code}"
+
+
+def _taking(amounts: Sequence[_Amount]) -> str:
+    """The methods of a column of texts that remove what is next to the numbers."""
     rests = dict.fromkeys(part for one in amounts for part in one.rest if part)
     # The longer first, because it may contain the shorter one.
-    code = table + "".join(
-        f".str.replace({rest!r}, '')" for rest in sorted(rests, key=len, reverse=True)
-    )
+    code = "".join(f".str.replace({rest!r}, '')" for rest in sorted(rests, key=len, reverse=True))
     # With the Arrow strings of pandas 3.0, `\s` matches ASCII blanks only.
     blanks = r".str.replace('[\\s\u00a0\u2009\u202f]', '', regex=True)"
     return code + (blanks if any(one.blanks for one in amounts) else "")
@@ -229,9 +238,9 @@ def _on_commas(
     table: str,
     *,
     all_seen: bool = True,
-    taken: str | None = None,
+    taken: str = "",
+    mixed: bool = True,
 ) -> str:
-    taken = taken or table
     either = [text for text in commas if _EITHER.fullmatch(text)]
     by_point = [text for text in commas if _POINT_THOUSANDS.fullmatch(text)]
     by_comma = [text for text in commas if _COMMA_THOUSANDS.fullmatch(text)]
@@ -266,4 +275,4 @@ def _on_commas(
         ways = (by_comma, by_point, decimal, either, points)
         found = " and ".join(shown(way[0]) for way in ways if way)
         return f"Commas and points do not always mean the same, as in {found}: fix them by hand. "
-    return f"{what}{condition}: `{table} = pd.to_numeric({mended})`. "
+    return f"{what}{condition}: `{table} = pd.to_numeric({_of_texts(table, mended, mixed)})`. "

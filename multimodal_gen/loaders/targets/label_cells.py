@@ -170,8 +170,9 @@ def _printed(cell: str) -> LoadError:
         )
     elif not _PRINTED.fullmatch(text):
         parse = (
-            "Remove the brackets with `table[column].str.strip('[]{}()')` and set `separator=','`, "
-            "or store the table as jsonl or parquet, which keep lists"
+            "Remove the brackets with `table[column].map(lambda cell: cell.strip('[]{}()') if "
+            "isinstance(cell, str) else cell)` and set `separator=','`, or store the table as "
+            "jsonl or parquet, which keep lists"
         )
     return LoadError(
         f"expected labels, but this is the print of a list, as `to_csv` writes it. {parse}. "

@@ -110,7 +110,7 @@ def learned_labels(column: str, values: Any, separator: str | None) -> list[Any]
     named = f"MultiLabel({column!r}, names{given})"
     if separator is not None:
         _check_separator_stands(rows, separator, column, named)
-    warn_of_variants(column, counts, named, stacklevel=4)
+    warn_of_variants(column, counts, named, several=True, separator=separator, stacklevel=4)
     return sorted_names(found.values(), column)
 
 

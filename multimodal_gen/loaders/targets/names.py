@@ -52,7 +52,8 @@ def checked_names(names: Iterable[Any], column: str | Sequence[str], least: int)
         if not isinstance(name, str | int):
             raise ValueError(
                 "A class must be a string, a number or a boolean; convert the column with "
-                f"`.astype(str)`. Received: {name!r} of type {type(name).__name__} in {column!r}"
+                f"`.astype('string')`. Received: {name!r} of type {type(name).__name__} in "
+                f"{column!r}"
             )
         if isinstance(name, str) and not name.strip():
             raise ValueError(

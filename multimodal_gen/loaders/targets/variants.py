@@ -161,7 +161,13 @@ def _joined(words: Sequence[str]) -> str:
 
 
 def warn_of_variants(
-    column: str, rows: Mapping[str, int], named: str, *, stacklevel: int = 3
+    column: str,
+    rows: Mapping[str, int],
+    named: str,
+    *,
+    several: bool = False,
+    separator: str | None = None,
+    stacklevel: int = 3,
 ) -> None:
     """Warn about labels that differ only in spelling.
 
@@ -169,6 +175,8 @@ def warn_of_variants(
         column: Their column.
         rows: How many rows each label has, by its text.
         named: Code that keeps them unchanged.
+        several: Whether a cell may hold several labels: a list, or a text with a separator.
+        separator: This separator.
         stacklevel: As in `warnings.warn`.
 
     Warns:
@@ -179,7 +187,20 @@ def warn_of_variants(
         warnings.warn(
             f"Separate classes of {column!r} look like one: {found.in_words(rows)}. If they are "
             f"one class, write them alike, as with `table[{column!r}] = table[{column!r}]"
-            f"{found.code}`; if not, name the classes: `{named}`.",
+            f"{_written_alike(found.code, several, separator)}`; if not, name the classes: "
+            f"`{named}`.",
             LabelWarning,
             stacklevel=stacklevel,
         )
+
+
+def _written_alike(code: str, several: bool, separator: str | None) -> str:
+    # Of a column with other cells than texts, `.str` makes NaN.
+    if not several:
+        return f".astype('string'){code}"
+    lists = f"pd.Series(list(cell), dtype='string'){code}.tolist()"
+    made = f"{lists} if pd.api.types.is_list_like(cell) else cell"
+    if separator is not None:
+        parts = f"pd.Series(cell.split({separator!r})){code}"
+        made = f"{separator!r}.join({parts}) if isinstance(cell, str) else {made}"
+    return f".map(lambda cell: {made})"

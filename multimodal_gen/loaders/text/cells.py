@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
@@ -55,13 +54,20 @@ def text_of(cell: Any) -> str:
 
 
 def _way_to_text(cell: Any) -> str:
+    # Other cells of the column may be texts already, and must stay as they are.
     if isinstance(cell, bytes):
-        return 'Decode the column with `table[column] = table[column].str.decode("utf-8")`'
-    if isinstance(cell, list | tuple) and all(isinstance(one, str) for one in cell):
-        return 'Join the texts of a cell with `table[column] = table[column].str.join(" ")`'
-    if isinstance(cell, np.ndarray) or pd.api.types.is_list_like(cell):
-        return (
-            'Make one text of each cell with `table[column] = table[column].map(lambda cell: " '
-            '".join(map(str, cell)))`'
-        )
-    return "Convert the column with `.astype(str)`"
+        return _mapped("Decode such cells", 'cell.decode("utf-8")', "isinstance(cell, bytes)")
+    if pd.api.types.is_list_like(cell):
+        joined = "cell" if all(isinstance(one, str) for one in cell) else "map(str, cell)"
+        which = "pd.api.types.is_list_like(cell)"
+        if isinstance(cell, list | tuple):
+            which = "isinstance(cell, list | tuple)"
+        return _mapped("Make one text of such cells", f'" ".join({joined})', which)
+    # Unlike `str`, "string" keeps missing cells missing.
+    return "Convert the column with `table[column] = table[column].astype('string')`"
+
+
+def _mapped(what: str, made: str, which: str) -> str:
+    return (
+        f"{what} with `table[column] = table[column].map(lambda cell: {made} if {which} else cell)`"
+    )
