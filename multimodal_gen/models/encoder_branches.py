@@ -17,7 +17,11 @@ from multimodal_gen.spec import ArraySpec
 
 @dataclass(frozen=True)
 class FeatureBranch(Branch):
-    """Features of a frozen encoder through dropout and one dense layer, as `BackboneBranch` ends.
+    """Features of a frozen encoder, standardised, through dropout and one dense layer.
+
+    Each feature is brought to mean 0 and variance 1 by batch normalization without weights of its
+    own, as before the linear probes of He et al. (2022), "Masked Autoencoders Are Scalable Vision
+    Learners": vectors of length 1 have small entries, on which a dense layer learns slowly.
 
     Args:
         embedding_size: Size of the embedding.
@@ -34,7 +38,10 @@ class FeatureBranch(Branch):
                 "FeatureBranch needs vectors, as an EncodedLoader gives. Received: "
                 f"shape={spec.shape}"
             )
-        x = layers.Dropout(self.dropout)(inputs)
+        standardize = layers.BatchNormalization(
+            momentum=0.9, center=False, scale=False, name=f"{name}_standardized"
+        )
+        x = layers.Dropout(self.dropout)(standardize(inputs))
         return Encoding(
             layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x)
         )

@@ -52,7 +52,7 @@ def from_preset(
 
     Frozen, features are computed once (`EncodedLoader`). With `trainable=True` the same model, with
     the same weights and preprocessing, is a part of the model that is trained. Either way the
-    branch ends in dropout and one dense layer.
+    branch ends as `FeatureBranch`.
 
     Args:
         preset: Name of a function of `keras.applications`, such as "MobileNetV3Small"; the folder
