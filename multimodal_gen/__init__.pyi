@@ -6,6 +6,8 @@ from multimodal_gen import loaders as loaders
 from multimodal_gen import models as models
 from multimodal_gen._version import __version__ as __version__
 from multimodal_gen.augment.checking import check_augmentation as check_augmentation
+from multimodal_gen.batch.cache.filling import Filled as Filled
+from multimodal_gen.batch.cache.filling import fill_cache as fill_cache
 from multimodal_gen.batch.failures import leave_out as leave_out
 from multimodal_gen.bundle.bundle import Bundle as Bundle
 from multimodal_gen.bundle.dual_encoder import DualEncoder as DualEncoder

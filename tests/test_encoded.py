@@ -14,7 +14,6 @@ import pytest
 import multimodal_gen as mg
 from multimodal_gen.batch.batch_rows import TableRows
 from multimodal_gen.batch.cache import ArrayCache
-from multimodal_gen.batch.cache.filling import fill_cache
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.reading import read_together, take_cells
 from multimodal_gen.batch.windows import Windows, batches_together
@@ -209,7 +208,7 @@ def test_a_cache_fills_in_whole_groups_and_knows_the_encoder(
     table: pd.DataFrame, tmp_path: Path
 ) -> None:
     count = Counter()
-    filled = fill_cache(table, [texts(count)], ArrayCache(tmp_path), threads=1)
+    filled = mg.fill_cache(table, [texts(count)], tmp_path, threads=1)
     assert (filled.cells, filled.bad) == (24, 0)
     assert count.calls == [8, 8, 8]
     again = Counter()
@@ -230,7 +229,7 @@ def test_views_and_bad_cells_are_kept_and_left_out_by_a_cache(
     table.at["r5", "image"] = np.full((6, 6, 3), 7, "uint8")
     varied = pictures(augment=[mg.augment.RandomCrop(2, 2)])
     loader = mg.EncodedLoader(varied, Means(), views=3)
-    filled = fill_cache(table, [loader], ArrayCache(tmp_path))
+    filled = mg.fill_cache(table, [loader], tmp_path)
     assert (filled.cells, filled.bad) == (23, 1)
     assert filled.errors[0].index == "r5"
     cache = ArrayCache(tmp_path).of(loader)

@@ -6,6 +6,7 @@ can be interrupted and resumed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,22 +46,34 @@ class Filled:
 def fill_cache(
     table: pd.DataFrame,
     loaders: Iterable[Loader],
-    cache: ArrayCache,
+    cache: ArrayCache | str | os.PathLike[str],
     *,
     threads: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Filled:
     """Read every cell once, so that everything worth keeping is in the cache.
 
-    After Ctrl-C it keeps what is done, and resumes there when called again.
+    After Ctrl-C it keeps what is done, and resumes there when called again. An encoder of features
+    runs on whole groups of rows, while other threads decode.
 
     Args:
         table: The rows.
         loaders: Inputs and targets; those not worth caching are ignored.
-        cache: The cache to fill.
+        cache: The directory of the cache, as for `MultimodalSequence(cache=)`.
         threads: Threads that decode; by default one per core, up to 8.
-        progress: Called once per finished row.
+        progress: Called once per finished row, as the `update` of a `tqdm` bar.
+
+    Returns:
+        How many cells are there, and the errors of those that cannot be read.
+
+    Raises:
+        TableError: If the table lacks a column.
+
+    Example:
+        mg.fill_cache(table, inputs.values(), "cache")
     """
+    if not isinstance(cache, ArrayCache):
+        cache = ArrayCache(cache)
     loaders = list(loaders)
     found = [cache.of(loader, num_rows=len(table)) for loader in loaders]
     caches = [one for one in found if one is not None]
