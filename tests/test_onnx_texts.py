@@ -11,8 +11,10 @@ import numpy as np
 import onnx_files
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.cli.app import app
 from multimodal_gen.loaders.encoded.onnx_file import check_onnx
 from multimodal_gen.models import Pretrained, build_fusion_classifier
 
@@ -118,7 +120,7 @@ def test_a_cell_that_is_not_text_is_named(folder: Path) -> None:
 def bundle_of(folder: Path, path: Path) -> mg.Bundle:
     text: Pretrained = mg.from_preset(folder, "caption")
     target = mg.ClassLabel("label", ["x", "y"])
-    model = build_fusion_classifier({"text": text.loader}, target, branches={"text": text.branch})
+    model = build_fusion_classifier({"text": text.loader}, target)
     bundle = mg.Bundle(model, {"text": text.loader}, target)
     bundle.save(path)
     return bundle
@@ -140,6 +142,31 @@ def test_a_bundle_holds_the_file_and_needs_the_folder_no_more(folder: Path, tmp_
     pd.testing.assert_frame_equal(again.predict(table), want)
     again.save(tmp_path / "copy")
     pd.testing.assert_frame_equal(mg.load_bundle(tmp_path / "copy").predict(table), want)
+
+
+def test_the_command_line_computes_vectors_before_and_trains_on_them(
+    folder: Path, tmp_path: Path
+) -> None:
+    texts = ["a red cup", "a blue shirt", "red shirt", "blue cup"] * 10
+    table = pd.DataFrame({"caption": texts, "label": ["cup", "shirt", "shirt", "cup"] * 10})
+    table["price"] = range(40)
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    cache = ["--cache", str(tmp_path / "cache"), "--caption", "caption"]
+    shared = [str(tmp_path / "shop.csv"), *cache, "--text-encoder", str(folder)]
+    filled = CliRunner().invoke(app, ["cache", *shared])
+    assert filled.exit_code == 0, filled.output
+    assert any(one.name.startswith("EncodedLoader") for one in (tmp_path / "cache").iterdir())
+    options = ["--epochs", "2", "--runs", str(tmp_path)]
+    trained = CliRunner().invoke(app, ["train", *shared, *options])
+    assert trained.exit_code == 0, trained.output
+    bundle = mg.load_bundle(tmp_path / "shop")
+    assert list(bundle.inputs) == ["caption", "caption_meaning"]
+    assert bundle.inputs["caption_meaning"].spec.kind == "features"
+    assert len(bundle.predict(table.head(3))) == 3
+    no_texts = ["train", str(tmp_path / "shop.csv"), "--text-encoder", str(folder), *options]
+    refused = CliRunner().invoke(app, [*no_texts, "--number", "price", "--name", "x"])
+    assert refused.exit_code != 0
+    assert "name one with --caption" in " ".join(refused.output.split())
 
 
 def attack(kind: str) -> bytes:

@@ -58,6 +58,7 @@ _SHARED = {
     "group": _Shared(options.Group, None, _as_it_is),
     "image_size": _Shared(options.ImageSize, "64x64", option_values.size_in_pixels),
     "text": _Shared(options.TextMode, TextWord.NGRAMS, _word),
+    "text_encoder": _Shared(options.TextEncoder, None, _as_it_is),
     "augment": _Shared(options.Augment, AugmentWord.DEFAULT, _word),
     "batch_size": _Shared(options.BatchSize, 64, _as_it_is),
     "seed": _Shared(options.Seed, 0, _as_it_is),
@@ -78,7 +79,10 @@ _ROWS = ("directory", "split", "split_names", "fractions", "group")
 AUDITED = (*_INPUTS, *_TARGET, "directory", "image_size", "text")
 PREVIEWED = (*_INPUTS, *_TARGET, *_ROWS, "image_size", "text", "augment", "seed")
 # Numbers are not cached: reading one costs less than looking it up.
-CACHED = ("image", "caption", "missing", *_TARGET, *_ROWS, "image_size", "text", "seed")
+CACHED = (
+    *("image", "caption", "missing", *_TARGET, *_ROWS),
+    *("image_size", "text", "text_encoder", "seed"),
+)
 TRAINED = tuple(_SHARED)
 
 

@@ -31,11 +31,13 @@ from multimodal_gen.loaders import (
     CategoryLoader,
     ClassLabel,
     DateLoader,
+    EncodedLoader,
     ImageLoader,
     Loader,
     MultiLabel,
     NumericLoader,
     NumericTarget,
+    OnnxTextEncoder,
     TextLoader,
 )
 from multimodal_gen.loaders.columns.choosing import loaders_for
@@ -69,6 +71,7 @@ def make_loaders(
     train = parts.train
     rows = _rows_to_learn_classes(settings, parts)
     inputs = _named(settings, train) if settings.gaps is None else _found(settings, train)
+    inputs |= _sentence_inputs(settings)
     target = make_target(settings, train, rows)
     reporter.say(in_words(target))
     masks = mask_names(inputs)
@@ -126,6 +129,25 @@ def _found(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         number_missing=None if settings.number_missing == "error" else settings.number_missing,
         date_format=settings.date_format,
     )
+
+
+def _sentence_inputs(settings: DataSettings) -> dict[str, Loader]:
+    # The vectors of captions by a sentence encoder, beside their n-grams or tokens.
+    if settings.text_encoder is None:
+        return {}
+    if not settings.caption:
+        raise ValueError(
+            "--text-encoder encodes captions, but no column holds any: name one with --caption. "
+            f"Received: --text-encoder {settings.text_encoder}"
+        )
+    encoder, names = OnnxTextEncoder.from_folder(settings.text_encoder), input_names(settings)
+    gaps = settings.gaps or ()
+    return {
+        f"{names['caption', column]}_meaning": EncodedLoader(
+            column, encoder, missing="blank" if column in gaps else settings.missing
+        )
+        for column in settings.caption
+    }
 
 
 def picture_loader(

@@ -164,6 +164,14 @@ TextMode = Annotated[
         "--text", help="Read captions as n-grams, best for few rows, or as tokens in order."
     ),
 ]
+TextEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--text-encoder",
+        metavar="FOLDER",
+        help="Folder of a sentence encoder in ONNX: its vectors of each caption are an input too.",
+    ),
+]
 Augment = Annotated[
     AugmentWord,
     typer.Option(

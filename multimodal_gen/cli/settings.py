@@ -40,6 +40,8 @@ class DataSettings:
         group: A column whose equal values stay together in a random split.
         image_size: `(height, width)`.
         text: "ngrams" or "tokens".
+        text_encoder: The folder of a sentence encoder, whose vectors of captions are inputs too, or
+            None.
         augment: "none", "default" or "strong".
         batch_size: Rows per batch.
         seed: Fixes the split, the order of rows, augmentation and the model's initial weights.
@@ -70,6 +72,7 @@ class DataSettings:
     batch_size: int
     seed: int
     gaps: tuple[str, ...] | None = None
+    text_encoder: str | None = None
 
     def __post_init__(self) -> None:
         for option in (*INPUT_OPTIONS, "label"):

@@ -10,6 +10,7 @@ from keras import layers
 
 from multimodal_gen.models.branch import Branch, Encoding, require_kind
 from multimodal_gen.models.categories import CategoryBranch
+from multimodal_gen.models.encoder_branches import FeatureBranch
 from multimodal_gen.models.image_branches import BackboneBranch, ImageBranch
 from multimodal_gen.models.layers import NgramSum
 from multimodal_gen.models.token_layers import AddPositions, MaskedMean
@@ -165,6 +166,8 @@ def default_branch(name: str, spec: ArraySpec) -> Branch:
             return NgramBranch()
         case "category":
             return CategoryBranch()
+        case "features":
+            return FeatureBranch()
         case "vector":
             return VectorBranch()
     raise ValueError(

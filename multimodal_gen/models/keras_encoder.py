@@ -71,7 +71,7 @@ class KerasEncoder(Encoder):
         if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
             # On a CPU, XLA's convolutions take 1.4 times as long as tensorflow's own.
             self.model.jit_compile = False
-        self.spec = ArraySpec((int(x.shape[-1]),), "float32")
+        self.spec = ArraySpec((int(x.shape[-1]),), "float32", "features")
         # The backend too: its sums are other bits.
         self.digest = f"{digest_of_model(self.model)} {keras.backend.backend()}"
         self._process = os.getpid()

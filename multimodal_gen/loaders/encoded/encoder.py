@@ -38,7 +38,7 @@ class Encoder(Configurable):
             bits for the same batch size only, so it is a part of what is kept.
 
     Attributes:
-        spec: What comes out for one row; kind "vector", float32.
+        spec: What comes out for one row; kind "features", float32.
         digest: Everything that the result depends on besides the row and the batch size, as a
             short text: weights, preprocessing, library. It is the key of what is kept on disk.
         reads_text: Whether the rows are texts that people wrote.

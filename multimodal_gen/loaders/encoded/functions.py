@@ -57,7 +57,7 @@ class FunctionEncoder(Encoder):
             )
         self.function, self.name, self.version = function, name, str(version)
         self.tolerance = tolerance
-        self.spec = ArraySpec((int(size),), "float32")
+        self.spec = ArraySpec((int(size),), "float32", "features")
         self.digest = f"{name} {version}"
         self.remember()
 

@@ -25,7 +25,8 @@ _IRRELEVANT = ("column", "augment", "missing")
 class EncodedLoader(Loader):
     """Vectors that a frozen encoder makes of pictures, texts or other cells, computed once.
 
-    Returns what the encoder's `spec` says, such as `(576,) float32`, kind "vector".
+    Returns what the encoder's `spec` says, such as `(1152,) float32`, kind
+    "features".
 
     Each row is encoded once per sequence, and with `cache=` once for all runs. The encoder runs in
     this process, on one thread at a time, while other threads decode.

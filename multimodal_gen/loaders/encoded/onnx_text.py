@@ -86,7 +86,7 @@ class OnnxTextEncoder(Encoder):
         self._tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
-        self.spec = ArraySpec((int(size),), "float32")
+        self.spec = ArraySpec((int(size),), "float32", "features")
         self._content = _digest_of(self._path)
         settings = (tokenizer_json, pooling, normalize, max_length, prefix, lowercase, provider)
         text = blake2b(repr(settings).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
