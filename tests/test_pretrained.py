@@ -198,6 +198,13 @@ def test_arguments_that_cannot_work_are_refused() -> None:
             call()
 
 
+def test_a_classifier_as_an_encoder_is_a_warning() -> None:
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(inputs))
+    with pytest.warns(UserWarning, match="ends in a softmax"):
+        mg.KerasEncoder(model)
+
+
 def test_grey_pictures_go_into_a_model_of_colours(table: pd.DataFrame) -> None:
     grey = mg.ImageLoader("image", image_size=SIZE, color_mode="grayscale")
     encoder = mg.KerasEncoder(network())

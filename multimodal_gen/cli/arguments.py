@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from multimodal_gen.cli import option_values, options
+from multimodal_gen.cli import option_values, options, text_options
 from multimodal_gen.cli.option_words import (
     AugmentWord,
     BlankWord,
@@ -57,8 +57,8 @@ _SHARED = {
     "fractions": _Shared(options.Shares, "0.7,0.1,0.2", option_values.shares),
     "group": _Shared(options.Group, None, _as_it_is),
     "image_size": _Shared(options.ImageSize, "64x64", option_values.size_in_pixels),
-    "text": _Shared(options.TextMode, TextWord.NGRAMS, _word),
-    "text_encoder": _Shared(options.TextEncoder, None, _as_it_is),
+    "text": _Shared(text_options.TextMode, TextWord.NGRAMS, _word),
+    "text_encoder": _Shared(text_options.TextEncoder, None, _as_it_is),
     "augment": _Shared(options.Augment, AugmentWord.DEFAULT, _word),
     "batch_size": _Shared(options.BatchSize, 64, _as_it_is),
     "seed": _Shared(options.Seed, 0, _as_it_is),

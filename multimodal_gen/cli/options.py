@@ -14,7 +14,6 @@ from multimodal_gen.cli.option_words import (
     MissingWord,
     OnErrorWord,
     TargetWord,
-    TextWord,
 )
 
 TableFile = Annotated[
@@ -156,20 +155,6 @@ ImageSize = Annotated[
         "--image-size",
         metavar="HxW",
         help="Height and width of resized pictures, in pixels.",
-    ),
-]
-TextMode = Annotated[
-    TextWord,
-    typer.Option(
-        "--text", help="Read captions as n-grams, best for few rows, or as tokens in order."
-    ),
-]
-TextEncoder = Annotated[
-    str | None,
-    typer.Option(
-        "--text-encoder",
-        metavar="FOLDER",
-        help="Folder of a sentence encoder in ONNX: its vectors of each caption are an input too.",
     ),
 ]
 Augment = Annotated[

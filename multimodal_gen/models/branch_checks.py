@@ -26,7 +26,7 @@ def check_branch(name: str, branch: Any) -> None:
             f"`keras.saving.load_model({os.fspath(given)!r})`. Received: "
             f"branches[{name!r}]={branch!r}"
         )
-    if _ends_in_softmax(given):
+    if ends_in_softmax(given):
         warnings.warn(
             f"The branch of input {name!r} ends in a softmax, so it gives class probabilities "
             "instead of the more informative features below. Remove its last layer, as in "
@@ -36,7 +36,8 @@ def check_branch(name: str, branch: Any) -> None:
         )
 
 
-def _ends_in_softmax(branch: Any) -> bool:
+def ends_in_softmax(branch: Any) -> bool:
+    """Whether a layer, or the last layer of a model, is a softmax."""
     layer = branch
     # The last layer of a model may be a model itself.
     while isinstance(layer, keras.Model) and layer.layers:

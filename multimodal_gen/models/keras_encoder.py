@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,7 @@ import numpy as np
 from keras import layers
 
 from multimodal_gen.loaders.encoded.encoder import Encoder
+from multimodal_gen.models.branch_checks import ends_in_softmax
 from multimodal_gen.models.image_branches import family_of
 from multimodal_gen.models.layers import ApplicationPreprocessing
 from multimodal_gen.models.model_digest import digest_of_model
@@ -53,6 +55,13 @@ class KerasEncoder(Encoder):
     ) -> None:
         super().__init__(batch_size=batch_size)
         _check_model(model)
+        if ends_in_softmax(model):
+            warnings.warn(
+                "The model ends in a softmax, so its features are class probabilities instead of "
+                "the more informative features below. Remove its last layer, as in "
+                f"`keras.Model(model.inputs, model.layers[-2].output)`. Received: {model.name!r}",
+                stacklevel=3,
+            )
         given = model.inputs[0]
         inputs = keras.Input(given.shape[1:], dtype=given.dtype)
         x: Any = inputs

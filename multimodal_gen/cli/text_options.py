@@ -1,0 +1,24 @@
+"""The declarations of the options that say how captions are read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from multimodal_gen.cli.option_words import TextWord
+
+TextMode = Annotated[
+    TextWord,
+    typer.Option(
+        "--text", help="Read captions as n-grams, best for few rows, or as tokens in order."
+    ),
+]
+TextEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--text-encoder",
+        metavar="FOLDER",
+        help="Folder of a sentence encoder in ONNX: its vectors of each caption are an input too.",
+    ),
+]
