@@ -180,7 +180,7 @@ def test_worker_processes_give_the_same_items(tmp_path: Path, photos: pd.DataFra
     target = mg.ClassLabel("label", ["x", "y"])
     batches = []
     pool = process_pool_of(2)
-    assert pool.wait(30)
+    assert pool.wait(90)
     for processes in (0, 2):
         data = mg.MultimodalSequence(
             photos, inputs, target, batch_size=4, shuffle=True, processes=processes
