@@ -276,6 +276,8 @@ def test_a_table_of_columns_with_a_strange_word_or_without_inputs_is_refused(
     [
         ({"image": ["photo"], "category": ["brand"]}, ["image", "brand"]),
         ({"image": ["a"], "category": ["image", "number"]}, ["image", "category_image", "number"]),
+        # "image_present" is the mask of "image".
+        ({"image": ["a"], "category": ["image_present"]}, ["image", "category_image_present"]),
         ({"category": ["number"], "number": ["price"]}, ["category_number"]),
         (
             {"date": ["Größe", "gr_e"], "caption": ["x", "all"]},

@@ -17,7 +17,8 @@ def input_names(columns: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], s
 
     A single column of pictures is "image", and a single one of captions "caption". Others keep
     their own names, in which everything but ASCII letters, digits and underscores is replaced, as
-    Keras requires. If the name is taken, the kind is put before it.
+    Keras requires. If the name is taken, as that of an input or of its mask, the kind is put before
+    it.
 
     Args:
         columns: Kind ("image", "caption", "category", "date" or "number") -> its columns. All
@@ -34,7 +35,7 @@ def input_names(columns: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], s
             name = re.sub(r"[^0-9A-Za-z_]+", "_", column).strip("_") or f"{kind}_{place}"
             if kind in single:
                 name = kind
-            elif name in taken:
+            elif name in taken or name.removesuffix("_present") in taken - {name}:
                 name = f"{kind}_{name}" if f"{kind}_{name}" not in taken else f"{kind}_{place}"
             names[kind, column] = name
             taken.add(name)
