@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from test_plots import assert_texts_lie_inside_and_apart, texts_of
 from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.augment import RandomFlip
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.table_notes import mask_notes
 from multimodal_gen.inspection.class_ids import RESIZED_MASKS
@@ -174,3 +176,51 @@ def test_dark_photos_and_arrays_are_not_taken_for_masks(tmp_path: Path) -> None:
     inputs = {"photo": mg.ImageLoader("photo", directory=tmp_path, image_size=(16, 16))}
     assert mask_notes(table, inputs) == []
     assert mask_notes(table.assign(photo="gone.png"), inputs) == []
+
+
+@pytest.mark.parametrize("kind", ["I;16 png", "tiff", "array"])
+def test_scans_of_16_bits_are_no_masks_and_train_and_preview_say_the_audits_range(
+    kind: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    cells: list[Any] = []
+    for row in range(8):
+        scan = rng.integers(300, 3500, (16, 16)).astype("uint16")
+        name = f"scan{row}.{'tif' if kind == 'tiff' else 'png'}"
+        Image.fromarray(scan).save(tmp_path / name)
+        cells.append(scan if kind == "array" else name)
+    table = pd.DataFrame({"scan": pd.Series(cells, dtype=object), "label": ["a", "b"] * 4})
+    scan = mg.ImageLoader("scan", directory=tmp_path, image_size=(16, 16))
+    (note,) = mask_notes(table, {"scan": scan})
+    assert note.startswith(
+        "scan: 8 pictures have more than 8 bits, and the brightest level in them"
+    )
+    assert note.endswith("ImageLoader(value_range=(0, 4095)), which only Python can set")
+    if kind != "array":
+        (audited,) = mg.audit(table, {"scan": scan}, **SILENT).notes
+        assert note == f"{audited}, which only Python can set"
+    figure = mg.show_batch(mg.MultimodalSequence(table, {"scan": scan}, batch_size=4))
+    assert not any("class id" in text for text in texts_of(figure))
+    # With a range in which levels are the values themselves, few ids are a mask again.
+    ids = pd.DataFrame({"mask": [np.arange(256, dtype="uint16").reshape(16, 16) % 4] * 2})
+    mask = mg.ImageLoader("mask", image_size=(16, 16), value_range=(0, 255))
+    assert "masks of class ids" in mask_notes(ids, {"mask": mask})[0]
+    figure = mg.show_batch(mg.MultimodalSequence(ids, {"mask": mask}, batch_size=2))
+    assert "mask: class ids 0, 1, 2, 3" in texts_of(figure)
+
+
+def test_training_says_that_masks_are_varied_apart_from_their_pictures(tmp_path: Path) -> None:
+    table, flip = shapes(tmp_path, (1, 2)), (RandomFlip("horizontal"),)
+    photo, mask = (
+        mg.ImageLoader(name, directory=tmp_path, image_size=(16, 16), augment=flip)
+        for name in ("photo", "mask")
+    )
+    (note,) = mask_notes(table, {"photo": photo, "mask": mask})
+    assert "each column is varied by itself, so that masks no longer fit their pictures" in note
+    assert "ImageLoader(vary_with=...)" in note and "--augment none" in note
+    together = mg.ImageLoader("mask", directory=tmp_path, image_size=(16, 16), vary_with=photo)
+    for other in (mask.replace(augment=()), together):
+        (note,) = mask_notes(table, {"photo": photo, "mask": other})
+        assert "by itself" not in note
+    (note,) = mask_notes(table, {"mask": mask})
+    assert "by itself" not in note, "there is nothing that it must fit"

@@ -4,9 +4,12 @@ without a line of Python.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from multimodal_gen.cli.app import app
+from multimodal_gen.cli.settings import INPUT_OPTIONS, RunSettings
+from multimodal_gen.cli.unlabelled import without_unlabelled
 
 ROWS = 24
 
@@ -64,7 +69,7 @@ def call(command: str, shop: Path, rows: pd.DataFrame, *arguments: object) -> tu
             "--caption caption",
             "2 of 24 rows have no value in the column to predict, the first at index 7. Fill them, "
             "or write a table without them: `multimodal-gen audit` with the same columns and "
-            "--drop TABLE_OUT. Received: --label label",
+            "--drop TABLE_OUT; or leave out such rows with --on-error skip. Received: --label",
         ),
         (
             {"price": {7: ""}},
@@ -189,3 +194,48 @@ def test_what_says_it_does_not_start_keras() -> None:
     )
     code += "; sys.exit('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "bad"),
+    [
+        ({"label": {7: "", 9: " "}, "caption": {11: ""}}, "", [7, 9, 11]),
+        ({"price": {7: "", 9: "1.299,00 \u20ac"}}, "--label price --target number", [7, 9]),
+    ],
+)
+def test_skip_leaves_out_rows_without_a_label_in_training_and_lists_them(
+    cells: dict[str, dict[int, Any]], options: str, bad: list[int], shop: Path, tmp_path: Path
+) -> None:
+    given = ["--caption", "caption", "--epochs", 1, "--runs", tmp_path, *options.split()]
+    skipping = ("--on-error", "skip", "--max-error-rate", 0.5)
+    code, printed, errors = call("train", shop, table(**cells), *given, *skipping)
+    assert code == 0, errors
+    assert "2 of 24 rows have no label that can be read and are left out: see fail" in printed
+    run = tmp_path / "shop"
+    assert pd.read_csv(run / "failures.csv")["index"].tolist() == bad
+    rows = json.loads((run / "metrics.json").read_text())["details"]["rows"]
+    assert sum(rows.values()) == ROWS - len(bad)
+    few = ("--on-error", "skip", "--max-error-rate", 0.05, "--name", "few")
+    code, _, errors = call("train", shop, table(**cells), *given, *few)
+    assert code == 2 and "index 7, column" in errors
+    assert "have no label that can be read. That is more than the allowed share of 0.05" in errors
+
+
+def test_skip_leaves_out_lists_of_labels_that_cannot_be_read_but_no_whole_column() -> None:
+    given = RunSettings(
+        **{field.name: None for field in fields(RunSettings)}
+        | {"table": "t", "label": ("tags",), "target": "labels", "fusion": "joint"}
+        | dict.fromkeys(INPUT_OPTIONS, ())
+        | {"on_error": "skip", "max_error_rate": 0.5, "caption": ("caption",)}
+        | {"fractions": (0.7, 0.1, 0.2), "batch_size": 8, "image_size": (8, 8), "seed": 0},
+    )
+    said: list[str] = []
+    listener: Any = SimpleNamespace(say=said.append)
+    rows = pd.DataFrame({"tags": [["a"], None, [], [2.5], ["b"]]})
+    kept, failures = without_unlabelled(rows, given, listener)
+    assert kept.index.tolist() == [0, 2, 4] and failures["index"].tolist() == [1, 3]
+    assert said[0].startswith("2 of 5 rows have no label that can be read")
+    kept, failures = without_unlabelled(rows.iloc[[1, 3]], given, listener)
+    assert len(kept) == 2 and failures.empty, "the checks of the column say what is wrong"
+    kept, failures = without_unlabelled(rows, replace(given, on_error="raise"), listener)
+    assert len(kept) == 5 and failures.empty

@@ -6,12 +6,13 @@ table before training. `options.py` and `text_options.py` declare the options an
 `arguments.py` gives a command those that select table, columns and rows, and `settings.py` holds
 their values. `parts.py` chooses the rows of each part, `inference.py` finds the inputs if no option
 names them, and `data.py` builds the loaders, with `target_choice.py` for --target, `columns.py` for
-absent columns, labels and groups, `label_checks.py` for the cells of --label, `part_checks.py` for
-pictures in several parts, and `table_notes.py` for warnings about a table. `train.py` is one run
-(before it, `reading.py` reads every cell once, and `rehearsal.py` tries what `results.py` writes
-after it); `predict.py` (`bad_rows.py`: rows that it cannot read), `cache.py` and `audit.py` are the
-other commands. `console.py` prints notes, tables and errors, `starting.py` starts Keras quietly,
-and `progress.py` shows the progress of a run; `reporter.py` defines the interface for reports.
+absent columns, labels and groups, `unlabelled.py` for rows without a label, `label_checks.py` for
+the cells of --label, `part_checks.py` for pictures in several parts, and `table_notes.py` for
+warnings about a table. `train.py` is one run (before it, `reading.py` reads every cell once, and
+`rehearsal.py` tries what `results.py` writes after it); `predict.py` (`bad_rows.py`: rows that it
+cannot read), `cache.py` and `audit.py` are the other commands. `console.py` prints notes, tables
+and errors, `starting.py` starts Keras quietly, and `progress.py` shows the progress of a run;
+`reporter.py` defines the interface for reports.
 """
 
 from multimodal_gen.cli.app import main

@@ -58,6 +58,7 @@ def refuse_missing_labels(rows: pd.DataFrame, settings: DataSettings) -> None:
     if settings.target == "labels" and len(settings.label) == 1:
         # There an empty cell may mean that no label applies.
         return
+    skip = "; or leave out such rows with --on-error skip" if hasattr(settings, "on_error") else ""
     for column in settings.label:
         gone = _without_value(rows, column)
         if len(gone) == len(rows):
@@ -69,7 +70,7 @@ def refuse_missing_labels(rows: pd.DataFrame, settings: DataSettings) -> None:
             raise TableError(
                 f"{_said(gone, rows, 'to predict')}. Fill {_them(gone)}, or write a "
                 f"table without {_them(gone)}: `multimodal-gen audit` with the same columns and "
-                f"--drop TABLE_OUT. Received: --label {column}"
+                f"--drop TABLE_OUT{skip}. Received: --label {column}"
             )
 
 

@@ -19,6 +19,7 @@ from multimodal_gen.cli.part_checks import rare_classes_note
 from multimodal_gen.cli.part_checks import split_quietly as split_table
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.cli.unlabelled import without_unlabelled
 from multimodal_gen.errors import TableError
 from multimodal_gen.rows.cells import column_texts
 from multimodal_gen.rows.table import check_columns, read_table
@@ -40,11 +41,22 @@ class Parts(NamedTuple):
     test: pd.DataFrame
 
 
-def read_parts(settings: DataSettings, reporter: Reporter) -> Parts:
-    """Read the table, check its columns, and split it."""
+def read_parts(
+    settings: DataSettings, reporter: Reporter, left_out: list[pd.DataFrame] | None = None
+) -> Parts:
+    """Read the table, check its columns, and split it.
+
+    Args:
+        settings: The settings.
+        reporter: Gets the reports.
+        left_out: Gets the rows without a label that --on-error skip leaves out, if there are any.
+    """
     table = read_table(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
     check_named_columns(table, settings)
+    if left_out is not None:
+        table, unlabelled = without_unlabelled(table, settings, reporter)
+        left_out += [] if unlabelled.empty else [unlabelled]
     if settings.split is None:
         refuse_missing_labels(table, settings)
         refuse_missing_groups(table, settings.group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,18 @@ def readable_parts(
     inputs: dict[str, Loader],
     target: Target,
     reporter: Reporter,
+    unlabelled: Sequence[pd.DataFrame] = (),
 ) -> Parts:
     """Read every cell once, now and not when the test part is read, perhaps a quarter of an hour
     later.
+
+    Args:
+        settings: The settings.
+        parts: The rows.
+        inputs: The inputs.
+        target: The target.
+        reporter: Gets the reports.
+        unlabelled: Rows that were left out before, as they have no label.
 
     Returns:
         The parts, without rows that cannot be read if --on-error is skip, which are then listed in
@@ -67,7 +77,11 @@ def readable_parts(
     ).sort_values("index")
     if failures.empty:
         reporter.say(f"Every cell of the {rows:,} rows can be read ({seconds:.1f} s).")
+        if unlabelled:
+            _list_failures(settings, pd.concat(unlabelled))
         return parts
+    failures = pd.concat([*unlabelled, failures]).sort_values("index", kind="stable")
+    rows += sum(map(len, unlabelled))
     lost, first = failures["index"].nunique(), failures.to_dict("records")[0]
     if lost == rows:
         error = LoadError(
@@ -75,25 +89,8 @@ def readable_parts(
         )
         raise lost_all(plain_error(error), rows, picture_folder(settings))
     if settings.on_error == "raise" or lost > settings.max_error_rate * rows:
-        others = f"{lost - 1:,} more of the {rows:,} rows cannot be loaded. " if lost > 1 else ""
-        if settings.on_error == "raise":
-            others += f"Fix {by_number(lost, 'it', 'them')}, or leave "
-            others += f"{by_number(lost, 'it', 'them')} out with --on-error skip"
-        else:
-            others += (
-                f"That is more than the allowed share of {settings.max_error_rate:g}: fix them, or "
-                "raise --max-error-rate"
-            )
-        reason, received, rest = plain_reason(first["error"]).partition("Received: ")
-        reason = (
-            f"{reason.rstrip(' .')}. {_marked(first, parts, settings)}{others}; `multimodal-gen "
-            f"audit` finds all problems. {received}{rest}".strip()
-        )
-        raise LoadError(reason, index=first["index"], column=first["column"], path=first["path"])
-    folder = Path(settings.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    # Paths may hold bytes that are not UTF-8; they are written as they are.
-    failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
+        raise _refused(first, lost, rows, parts, settings)
+    _list_failures(settings, failures)
     reporter.say(
         f"{lost:,} of {rows:,} rows cannot be loaded and "
         f"{by_number(lost, 'is', 'are')} left out: see failures.csv "
@@ -102,6 +99,33 @@ def readable_parts(
     return Parts(
         *(leave_out(part, one.failures) for part, one in zip(parts, sequences, strict=True))
     )
+
+
+def _refused(
+    first: dict[Any, Any], lost: int, rows: int, parts: Parts, settings: RunSettings
+) -> LoadError:
+    others = f"{lost - 1:,} more of the {rows:,} rows cannot be loaded. " if lost > 1 else ""
+    if settings.on_error == "raise":
+        others += f"Fix {by_number(lost, 'it', 'them')}, or leave "
+        others += f"{by_number(lost, 'it', 'them')} out with --on-error skip"
+    else:
+        others += (
+            f"That is more than the allowed share of {settings.max_error_rate:g}: fix them, or "
+            "raise --max-error-rate"
+        )
+    reason, received, rest = plain_reason(first["error"]).partition("Received: ")
+    reason = (
+        f"{reason.rstrip(' .')}. {_marked(first, parts, settings)}{others}; `multimodal-gen "
+        f"audit` finds all problems. {received}{rest}".strip()
+    )
+    return LoadError(reason, index=first["index"], column=first["column"], path=first["path"])
+
+
+def _list_failures(settings: RunSettings, failures: pd.DataFrame) -> None:
+    folder = Path(settings.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Paths may hold bytes that are not UTF-8; they are written as they are.
+    failures.to_csv(folder / "failures.csv", index=False, errors="surrogateescape")
 
 
 def _marked(bad: dict[Any, Any], parts: Parts, settings: RunSettings) -> str:

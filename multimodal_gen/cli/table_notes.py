@@ -15,8 +15,9 @@ from multimodal_gen.cli.parts import Parts, parts_are_given
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import LoadError, by_number, counted
 from multimodal_gen.inspection.audit.labels import class_texts, hint_notes
+from multimodal_gen.inspection.audit.looks import range_note
 from multimodal_gen.inspection.audit.sides import side_note
-from multimodal_gen.inspection.class_ids import RESIZED_MASKS, coloured_mask
+from multimodal_gen.inspection.class_ids import RESIZED_MASKS, coloured_mask, has_more_bits
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
@@ -73,12 +74,18 @@ def mask_notes(rows: pd.DataFrame, inputs: Mapping[str, Loader]) -> list[str]:
         if loader.spec.kind != "image":
             continue
         # Otherwise the id 255 would be mixed with its neighbours to levels that no mask has.
-        exact, drawn = loader.replace(interpolation="nearest"), []
+        exact, drawn, wide = loader.replace(interpolation="nearest"), [], []
         for cell in cells_of(some, loader.column):
             # Bad cells are reported where all are read.
             with suppress(LoadError):
                 if not is_missing(cell):
                     drawn.append(exact.draw(exact.read(cell)))
+                    wide += drawn[-1:] if has_more_bits(loader, cell) else []
+        if 2 * len(wide) > len(drawn):
+            brightest = max(int(one.max()) for one in wide if one is not None)
+            told = range_note(loader.column, len(wide), brightest)
+            notes += [f"{one}, which only Python can set" for one in told]
+            continue
         masks = [one for one in drawn if one is not None and coloured_mask(one) is not None]
         if 2 * len(masks) > len(drawn):
             most = max(int(one[one < 255].max()) for one in masks)
@@ -86,8 +93,24 @@ def mask_notes(rows: pd.DataFrame, inputs: Mapping[str, Loader]) -> list[str]:
                 f"{loader.column}: {len(masks):,} of {counted(len(drawn), 'picture')} looked at "
                 f"{by_number(len(masks), 'holds', 'hold')} only levels from 0 to about {most} of "
                 f"255, like masks of class ids. {RESIZED_MASKS}, which only Python can set"
+                f"{_varied_apart(loader, inputs)}"
             )
     return notes
+
+
+def _varied_apart(mask: Loader, inputs: Mapping[str, Loader]) -> str:
+    # Only with a loader of pictures beside it that draws from other streams.
+    beside = [one for one in inputs.values() if one is not mask and one.spec.kind == "image"]
+    if (
+        not mask.varies(True)
+        or mask.stream != mask.column
+        or not any(one.varies(True) for one in beside)
+    ):
+        return ""
+    return (
+        ". In training each column is varied by itself, so that masks no longer fit their "
+        "pictures: use --augment none, or in Python ImageLoader(vary_with=...)"
+    )
 
 
 def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:

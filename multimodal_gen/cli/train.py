@@ -70,7 +70,8 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     """
     # First, so that nothing is read in vain if the results cannot be written.
     check_folder(settings.folder)
-    parts = read_parts(settings, reporter)
+    unlabelled: list[pd.DataFrame] = []
+    parts = read_parts(settings, reporter, unlabelled)
     settings = with_inputs(settings, parts.train, pd.concat(parts), reporter)
     given = parts_are_given(settings, parts)
     # --group keeps pictures together already, unless the table names the parts.
@@ -81,8 +82,8 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         reporter.say(f"note: {note}")
     if settings.positive is not None:
         class_called(settings.positive, target)
-    readable = readable_parts(settings, parts, inputs, target, reporter)
-    lost, parts = readable is not parts, readable
+    readable = readable_parts(settings, parts, inputs, target, reporter, unlabelled)
+    lost, parts = bool(unlabelled) or readable is not parts, readable
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
     chosen = {main: inputs}
     if len(inputs) == 1:

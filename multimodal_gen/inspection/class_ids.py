@@ -7,10 +7,14 @@ from __future__ import annotations
 import colorsys
 import functools
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
+from multimodal_gen.errors import LoadError
 from multimodal_gen.inspection.layout import GREY, Card
+from multimodal_gen.loaders import ImageLoader, Loader
 
 # What audits and training say of them.
 RESIZED_MASKS = (
@@ -41,6 +45,8 @@ def colour_class_ids(cards: Sequence[Card]) -> str:
             for place, drawn in enumerate(card.names)
             if drawn == name
         ]
+        if any(name in card.levels for card in cards):
+            continue
         if _are_class_ids([card.images[place] for card, place in places]):
             masks.append(name)
             for card, place in places:
@@ -63,6 +69,23 @@ def coloured_mask(picture: np.ndarray) -> np.ndarray | None:
         return None
     coloured: np.ndarray = _palette()[picture[..., 0]]
     return coloured
+
+
+def mask_of(loader: Loader, cell: Any, picture: np.ndarray) -> np.ndarray | None:
+    """`coloured_mask` of a cell's picture; None if its levels are not the values in its file, as
+    those of scans of 16 bits.
+    """
+    mask = coloured_mask(picture)
+    return None if mask is None or has_more_bits(loader, cell) else mask
+
+
+def has_more_bits(loader: Loader, cell: Any) -> bool:
+    """Whether a loader of pictures maps a cell's values to other levels; False if it cannot be
+    read.
+    """
+    with suppress(LoadError):
+        return isinstance(loader, ImageLoader) and loader.has_more_bits(cell)
+    return False
 
 
 def _are_class_ids(pictures: Sequence[np.ndarray]) -> bool:

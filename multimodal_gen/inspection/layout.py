@@ -65,12 +65,14 @@ class Card:
         names: For each picture, the input or target that it is of.
         texts: Text, colour, and weight ("normal" or "bold") of each paragraph.
         edge: Colour of the frame; any colour but the default is drawn thick.
+        levels: Names of pictures whose levels are not ids, however few and dark they are.
     """
 
     images: list[np.ndarray] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     texts: list[tuple[str, str, str]] = field(default_factory=list)
     edge: str = LINE
+    levels: set[str] = field(default_factory=set)
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:

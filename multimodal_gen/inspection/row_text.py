@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.inspection.class_ids import coloured_mask, has_more_bits
 from multimodal_gen.inspection.layout import GREY, INK, Card
 from multimodal_gen.loaders import Loader
 from multimodal_gen.rows.table import cells_of
@@ -73,6 +74,9 @@ def add_inputs(
         elif (picture := loader.draw(array)) is not None:
             card.images.append(picture)
             card.names.append(name)
+            (cell,) = cells_of(frame, loader.column, slice(row, row + 1))
+            if coloured_mask(picture) is not None and has_more_bits(loader, cell):
+                card.levels.add(name)
         else:
             said = loader.describe(array, cells_of(frame, loader.column, slice(row, row + 1))[0])
             if list(said) == [""]:

@@ -120,13 +120,24 @@ def range_notes(column: str, records: np.ndarray, places: np.ndarray) -> list[st
     # Modes of Pillow with more than 8 bits begin with I, such as I;16.
     wide = places[np.char.startswith(np.asarray(records["mode"])[places], b"I")]
     brightest = max((int(records["pixels"][place].max()) for place in wide), default=255)
+    return range_note(column, len(wide), brightest)
+
+
+def range_note(column: str, count: int, brightest: int) -> list[str]:
+    """A note on pictures of more than 8 bits, if they use only a small part of their range.
+
+    Args:
+        column: Their column.
+        count: How many there are.
+        brightest: The greatest of their levels, on a scale of 255.
+    """
     if brightest >= _DARK:
         return []
     # The level is rounded, so the true one may be up to half a step lower.
     bits = max(8, math.ceil(math.log2((brightest - 0.5) * 257 + 1))) if brightest else 8
     return [
-        f"{column}: {counted(len(wide), 'picture')} {by_number(len(wide), 'has', 'have')} more "
-        f"than 8 bits, and the brightest level in {by_number(len(wide), 'it', 'them')} "
+        f"{column}: {counted(count, 'picture')} {by_number(count, 'has', 'have')} more "
+        f"than 8 bits, and the brightest level in {by_number(count, 'it', 'them')} "
         f"is {brightest} of 255. If the values use only a part of 16 bits, say which: "
         f"ImageLoader(value_range=(0, {2**bits - 1}))"
     ]

@@ -20,7 +20,7 @@ from multimodal_gen.inspection.audit.clusters import groups
 from multimodal_gen.inspection.audit.findings import KINDS, Finding
 from multimodal_gen.inspection.audit.pictures import PictureReader
 from multimodal_gen.inspection.audit.report import Audit, View
-from multimodal_gen.inspection.class_ids import coloured_mask
+from multimodal_gen.inspection.class_ids import mask_of
 from multimodal_gen.rows.cells import is_missing
 
 _CASES, _CLUSTERS, _MOST_SHOWN = 12, 24, 6
@@ -158,7 +158,7 @@ def _picture(reader: PictureReader, cell: Any) -> str:
         pixels = None
     if pixels is None:
         return "<div class='none'>no picture</div>"
-    mask = coloured_mask(pixels)
+    mask = mask_of(reader.loader, cell, pixels)
     buffer = io.BytesIO()
     Image.fromarray(pixels if mask is None else mask).save(buffer, "JPEG", quality=80)
     note = "" if mask is None else "<div class='cell'>dark levels in colours, as of class ids</div>"

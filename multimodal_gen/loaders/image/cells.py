@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import missing_error
+from multimodal_gen.loaders.image.levels import is_wide
+from multimodal_gen.loaders.image.limits import open_image
 from multimodal_gen.loaders.image.modes import from_array
+from multimodal_gen.loaders.image.quiet import quiet
 from multimodal_gen.rows.cells import is_missing
 
 
@@ -49,6 +52,29 @@ def content_of(cell: Any, value_range: tuple[float, float] | None) -> bytes | Im
         "expected a path, bytes, an array, a PIL image, or a mapping with 'bytes' or 'path'. "
         f"Received: {type(cell).__name__}"
     )
+
+
+def more_bits(cell: Any, content: Callable[[], bytes | Image.Image], max_pixels: int) -> bool:
+    """Whether a cell's picture has one channel of more than 8 bits. Only its header is read.
+
+    Args:
+        cell: The cell.
+        content: Reads its file or picture.
+        max_pixels: As in `open_image`.
+
+    Raises:
+        LoadError: If there is no such picture.
+    """
+    if isinstance(cell, np.ndarray):
+        return cell.dtype not in (np.bool_, np.uint8)
+    try:
+        held = content()
+        if not isinstance(held, bytes):
+            return is_wide(held)
+        with quiet(), open_image(held, max_pixels) as image:
+            return is_wide(image)
+    except (OSError, UnidentifiedImageError) as error:
+        raise LoadError(str(error)) from error
 
 
 def _copied(picture: Image.Image) -> Image.Image:

@@ -30,7 +30,7 @@ from multimodal_gen.loaders.image.arguments import (
     check_values,
     fitting_of,
 )
-from multimodal_gen.loaders.image.cells import content_of, named
+from multimodal_gen.loaders.image.cells import content_of, more_bits, named
 from multimodal_gen.loaders.image.limits import MAX_PIXELS, jpeg_header, most_bytes, open_image
 from multimodal_gen.loaders.image.normalization import Normalization
 from multimodal_gen.loaders.image.quiet import quiet
@@ -230,6 +230,12 @@ class ImageLoader(Loader):
         # Decoders leave out the axis of a single channel.
         pixels = pixels.reshape(self.spec.shape)
         return pixels if self.spec.dtype == "uint8" else self._to_float(pixels)
+
+    def has_more_bits(self, cell: Any) -> bool:
+        """Whether a picture has more than 8 bits, so that its levels are not its file's values."""
+        path = self._place.path_of(named(cell))
+        wide = more_bits(cell, lambda: self._content(cell, path), self.max_pixels)
+        return wide and self.fitting.value_range != (0.0, 255.0)
 
     def varies(self, training: bool) -> bool:
         """Whether there are operations and a random stream for them, or a normalisation."""
