@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 import multimodal_gen as mg
 from multimodal_gen.cli.bad_rows import check_rows, plain_error, plain_reason, unscored
+from multimodal_gen.cli.console import in_options
 from multimodal_gen.errors import counted
+from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.rows.leakage import warn_of_shared_pictures
 
 WORDS = mg.TextLoader.from_texts("words", ["a red mug", "a blue lamp"])
 PICTURES = mg.ImageLoader("picture", image_size=(8, 8))
 NUMBERS = mg.NumericLoader(["price", "age"], mean=[0, 0], scale=[1, 1])
 LABEL = mg.ClassLabel("label", ["mug", "lamp"])
+PARTS = np.array([0, 0, 1, 1])
+# Words that end no sentence.
+DANGLING = ("in", "of", "by", "with", "to", "from", "as", "a", "the", "and", "or", "set", "than")
 
 
 @pytest.fixture
@@ -141,3 +150,83 @@ def test_one_is_one_and_several_are_several() -> None:
         loader = mg.NumericLoader(list("abc")[:size], mean=[0] * size, scale=[1] * size)
         with pytest.raises(mg.LoadError, match=words):
             loader.read((1.0,) * (size + 1))
+
+
+@pytest.mark.parametrize(
+    ("target", "cell"),
+    [
+        (mg.ClassLabel("label", ["a", "b"]), None),
+        (mg.ClassLabel("label", ["a", "b"]), " "),
+        (mg.NumericTarget("label"), None),
+        (mg.NumericTarget("label"), float("inf")),
+        (mg.MultiLabel("label", ["a", "b"]), None),
+        (mg.InputTarget(mg.ImageLoader("label")), None),
+    ],
+)
+def test_a_missing_value_to_predict_is_no_input_that_may_be_blank(target: Any, cell: Any) -> None:
+    with pytest.raises(mg.LoadError, match="missing") as caught:
+        read_at(target, cell, 3)
+    assert 'on_error="skip"' in str(caught.value) and "blank" not in str(caught.value)
+
+
+def messages_in_the_source() -> list[str]:
+    """The reasons of all errors of cells, with "3" for what is filled in."""
+    found = []
+    for path in Path(mg.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            named = isinstance(call, ast.Call) and getattr(call.func, "id", "") == "LoadError"
+            if not named or not call.args:
+                continue
+            given = call.args[0]
+            parts = given.values if isinstance(given, ast.JoinedStr) else [given]
+            if any(isinstance(part, ast.Constant) for part in parts):
+                texts = [part.value if isinstance(part, ast.Constant) else "3" for part in parts]
+                found.append("".join(map(str, texts)))
+    return sorted(set(found))
+
+
+def test_no_message_loses_the_end_of_a_sentence_where_the_command_line_shortens_it() -> None:
+    messages = messages_in_the_source()
+    assert len(messages) > 60
+    for message in messages:
+        said = plain_reason(message).partition("Received: ")[0]
+        assert len(said) > 10 and said[:5] == message[:5], (message, said)
+        cut = rf"\b({'|'.join(DANGLING)})\s*([.,:;]|$)|  |''|\"\"|[.,]{{2}}| [.,;]|\(\s*\)"
+        lost = re.search(cut, said)
+        assert lost is None or lost[0] in message, (message, said)
+        assert said.count("(") == said.count(")") or message.count("(") != message.count(")"), said
+
+
+def test_a_url_on_the_command_line_is_told_what_to_do_there() -> None:
+    with pytest.raises(mg.LoadError) as refused:
+        PICTURES.read("https://example.com/a.png")
+    assert plain_reason(refused.value.reason) == (
+        "the cell is a URL, and a loader opens only those whose scheme it lists; it lists none. "
+        "Download the files."
+    )
+    with pytest.raises(mg.LoadError) as refused:
+        mg.ImageLoader("a", protocols=["s3"]).read("https://example.com/a.png")
+    assert "it lists only s3. Download the files." in plain_reason(refused.value.reason)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("Keep rows together with group='image' (`--group image`).", "with --group image."),
+        ('Skip them with `on_error="skip"` (`--on-error skip`).', "with --on-error skip."),
+        (
+            "a. Received: `x='a'` (`--a`)",
+            "a. Received: `x='a'` (`--a`)",
+        ),
+    ],
+)
+def test_the_command_line_names_the_option_instead_of_the_argument(message: str, said: str) -> None:
+    assert in_options(message).endswith(said) and "='" not in in_options(message).split("Rec")[0]
+
+
+def test_a_picture_in_two_parts_is_told_the_option_alone() -> None:
+    rows = pd.DataFrame({"image": ["a.png", "b.png"], "label": ["a", "b"]})
+    with pytest.warns(mg.LeakageWarning) as warned:
+        warn_of_shared_pictures(pd.concat([rows, rows], ignore_index=True), PARTS, ["image"])
+    said = in_options(str(warned[0].message))
+    assert "Keep the rows of a picture together with --group image" in said and "group=" not in said

@@ -473,9 +473,7 @@ def test_a_bundle_gives_its_loaders_no_leave_to_open_urls(tmp_path: Path) -> Non
     inputs = keras.Input((4, 4, 3))
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
     mg.Bundle(model, {"image": images}).save(tmp_path / "one")
-    with pytest.raises(
-        mg.LoadError, match="URLs are opened only for schemes listed in `protocols`"
-    ):
+    with pytest.raises(mg.LoadError, match="opens only those whose scheme it lists"):
         mg.load_bundle(tmp_path / "one").inputs["image"].read("memory://shop/a.png")
     mg.Bundle(model, {"image": images.replace(directory="memory://shop")}).save(tmp_path / "two")
     with pytest.raises(

@@ -257,9 +257,9 @@ def memory(root: Path) -> str:
     [
         ("memory://shop/a.png", r'protocols=\["memory"\]'),
         ("https://example.com/a.png", r'protocols=\["https"\]'),
-        ("file:///etc/passwd", "name the file by its path"),
-        ("local:///etc/passwd", "name the file by its path"),
-        ("FILE:///etc/passwd", "name the file by its path"),
+        ("file:///etc/passwd", "Name the file by its path"),
+        ("local:///etc/passwd", "Name the file by its path"),
+        ("FILE:///etc/passwd", "Name the file by its path"),
         ("simplecache::file:///etc/passwd", "no such file"),
     ],
 )
@@ -303,7 +303,7 @@ def test_a_directory_may_be_a_url_and_confines_its_cells(memory: str) -> None:
                 mg.LoadError, match="leaves the directory of this loader, 'memory://shop/?'"
             ):
                 loader.read(cell)
-        with pytest.raises(mg.LoadError, match="URLs are opened only for schemes"):
+        with pytest.raises(mg.LoadError, match="opens only those whose scheme"):
             loader.read("memory://secret/a.png")
         with pytest.raises(mg.LoadError, match="no such file"):
             loader.read("/secret/a.png")

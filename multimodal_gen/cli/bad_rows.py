@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _MOST = 5
 _CODE = re.compile(r"`[^`]*`")
 _OPTION = re.compile(r"--[a-z]")
+# What is left of "listed in `x`" without its code: a word that ends no sentence.
+_DANGLING = re.compile(
+    r"\s+(?:in|of|by|with|to|from|as|for|at|on|than|like|a|an|the|and|or|set|is|are|be|give)$"
+    r"|[\s(]+$"
+)
 # Where a sentence, or a part of one that is complete, ends.
 _ENDS = re.compile(r"(?<=[.;])\s+")
 
@@ -42,12 +47,20 @@ def plain_reason(reason: str) -> str:
     codes = _CODE.findall(said)
     parts = _ENDS.split(_CODE.sub("`", said).strip())
     kept = [part for part in parts if not _is_advice(part)]
-    if not _is_advice(parts[0]) or not codes:
+    if not _is_advice(parts[0]):
         text = " ".join(kept)
+    elif not codes:
+        # It is in the words of the command line already.
+        text = " ".join([parts[0], *kept])
     else:
         # Of the sentence that says what is wrong, its beginning.
         first = re.split(r"`|\(?--[a-z]", parts[0])[0]
-        text = " ".join([re.split(r"[,:;](?!.*[,:;])", first)[0].rstrip() + ".", *kept])
+        first = re.split(r"[,:;](?!.*[,:;])", first)[0].rstrip()
+        # A bracket that the cut has left open goes too.
+        first = first[: first.rindex("(")] if first.count("(") > first.count(")") else first
+        while (shorter := _DANGLING.sub("", first)) != first:
+            first = shorter
+        text = " ".join([first + ".", *kept])
     text = re.sub(r";$", ".", text)
     # Nobody who types a command has a None in a cell.
     return f"{text.replace(' (None or NaN)', '')} {received}{rest}".strip()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import re
 import signal
 import sys
 import threading
@@ -81,7 +82,8 @@ class Commands(TyperGroup):
                 and error.filename is None
             ):
                 hint = ": free some space for the results, and run the same command again"
-            typer.echo(f"Error: {' '.join(str(error).split())}{hint}", err=True)
+            said = in_options(" ".join(str(error).split()))
+            typer.echo(f"Error: {said}{hint}", err=True)
             raise typer.Exit(2) from None
 
     def main(
@@ -119,6 +121,20 @@ class Commands(TyperGroup):
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
+
+
+# An argument or a line of Python, and the option that does the same.
+_BOTH = re.compile(r"(?:`[^`]*`|\b\w+=(?:'[^']*'|\"[^\"]*\"|\S+)) \(`(--[^`]+)`\)")
+
+
+def in_options(message: str) -> str:
+    """A message with options in the place of the arguments of Python that they stand for.
+
+    Args:
+        message: As errors and warnings of the package say it for both.
+    """
+    said, received, rest = message.partition("Received: ")
+    return _BOTH.sub(r"\1", said) + received + rest
 
 
 def leave_now(status: int) -> None:
@@ -183,7 +199,9 @@ def _is_about_input(error: Exception) -> bool:
 def _notes() -> Iterator[None]:
     with warnings.catch_warnings():
         # One line, without the source location that Python adds.
-        warnings.showwarning = lambda message, *_, **__: typer.echo(f"note: {message}", err=True)
+        warnings.showwarning = lambda message, *_, **__: typer.echo(
+            f"note: {in_options(str(message))}", err=True
+        )
         yield
 
 

@@ -256,15 +256,15 @@ class Place:
                 )
             return
         if protocol.lower() not in self.protocols:
-            listed = f"only {', '.join(self.protocols)}" if self.protocols else "none"
-            hint = (
-                "name the file by its path"
-                if protocol.lower() in _LOCAL
-                else f'give it protocols=["{protocol}"]'
-            )
+            listed = f"it lists only {', '.join(self.protocols)}"
+            listed = listed if self.protocols else "it lists none"
+            if protocol.lower() in _LOCAL:
+                hint = "Name the file by its path."
+            else:
+                hint = f'Download the files. In Python, `protocols=["{protocol}"]` opens them.'
             raise LoadError(
-                "URLs are opened only for schemes listed in `protocols`; this loader lists "
-                f"{listed}: {hint}, or download the files.",
+                "the cell is a URL, and a loader opens only those whose scheme it lists; "
+                f"{listed}. {hint}",
                 path=url,
             )
 

@@ -22,8 +22,8 @@ def missing_error() -> LoadError:
     """The error for a cell without a value."""
     return LoadError(
         "the cell is missing (None or NaN). Fill it, drop the row with "
-        "`table.dropna(subset=[column])`, or give the "
-        'loader of an input `missing="blank"` (`--missing blank`).'
+        "`table.dropna(subset=[column])`, or have an input read as blank with "
+        '`missing="blank"` (`--missing blank`).'
     )
 
 

@@ -138,7 +138,7 @@ class DayOrder:
         if self.either:
             raise ValueError(
                 f"{self.either!r} and the others can be read with the day or the month first, and "
-                'no date says which. Pass `date_format="day first"` or "month first" '
+                "no date says which. Pass 'day first' or 'month first' as `date_format` "
                 "(`--date-format`)"
             )
         return None
@@ -158,15 +158,15 @@ def _date_of_text(text: str, form: str | None) -> datetime.datetime:
     if found is None:
         raise ValueError(
             "Expected a date such as 2024-01-31, 2024-01-31 18:30 or 31 Jan 2024; for another "
-            "way of writing, pass its `date_format`, as in '%d.%m.%y' (`--date-format`). Received: "
+            "way of writing, pass its `date_format` (`--date-format`), as in '%d.%m.%y'. Received: "
             f"{shown(text)}"
         )
     parts = found.groupdict()
     if "first" in parts:
         if form is None:
             raise ValueError(
-                'A date with the year last can be read in two ways: pass `date_format="day first"` '
-                f'or "month first" (`--date-format`). Received: {shown(text)}'
+                "A date with the year last can be read in two ways: pass 'day first' or "
+                f"'month first' as `date_format` (`--date-format`). Received: {shown(text)}"
             )
         order = ("first", "second") if form == DAY_FIRST else ("second", "first")
         day, month = (int(parts[one]) for one in order)

@@ -84,7 +84,7 @@ def from_array(array: np.ndarray, value_range: tuple[float, float] | None = None
             value_range is not None and array.ndim == 3 and array.shape[2] == 4
         ):
             raise LoadError(
-                f"`value_range` is for real numbers of 1 or 3 channels, as alpha has its own "
+                "expected real numbers of 1 or 3 channels for `value_range`, as alpha has its own "
                 f"range. Received: an array of shape {array.shape}, dtype {array.dtype}"
             )
         array = narrow(array, Levels(*(value_range or (0.0, 65535.0))))

@@ -56,7 +56,8 @@ def split_labels(cell: Any, separator: str | None) -> list[Any]:
         if separator is not None:
             return []
         raise LoadError(
-            "the labels are missing (None or NaN). Drop the row if they are unknown; if it has "
+            "the labels are missing (None or NaN). Drop the row if they are unknown, or have such "
+            'rows skipped with `on_error="skip"` (`--on-error skip`); if it has '
             "none, use an empty list: `table[column] = [cell if there else [] for cell, "
             "there in zip(table[column], table[column].notna())]`."
         )

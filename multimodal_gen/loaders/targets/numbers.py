@@ -143,7 +143,8 @@ class NumericTarget(Target):
         if not np.isfinite(numbers).all():
             raise LoadError(
                 "a number to predict is missing or infinite. Fix it, or drop the row, with "
-                f"`table.dropna(subset={list(self.columns)})` if it is missing. Received: "
+                f"`table.dropna(subset={list(self.columns)})` if it is missing, or have such rows "
+                'skipped with `on_error="skip"` (`--on-error skip`). Received: '
                 f"{shown(cell)}"
             )
         return standardised(numbers, self.mean, self.scale, cell)
