@@ -83,7 +83,7 @@ def mask_notes(rows: pd.DataFrame, inputs: Mapping[str, Loader]) -> list[str]:
                     wide += drawn[-1:] if has_more_bits(loader, cell) else []
         if 2 * len(wide) > len(drawn):
             brightest = max(int(one.max()) for one in wide if one is not None)
-            told = range_note(loader.column, len(wide), brightest)
+            told = range_note(str(loader.column), len(wide), brightest)
             notes += [f"{one}, which only Python can set" for one in told]
             continue
         masks = [one for one in drawn if one is not None and coloured_mask(one) is not None]
