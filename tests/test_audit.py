@@ -393,3 +393,19 @@ def test_ids_and_printed_lists_as_labels_are_noted(tmp_path: Path, cell: str, no
     result = CliRunner().invoke(app, ["audit", str(tmp_path / "shop.csv"), *columns])
     assert result.exit_code == 0, result.output
     assert note in " ".join(result.output.split())
+
+
+def test_a_cell_of_bytes_without_any_is_an_empty_file_by_another_name() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), "uint8")).save(
+        buffer, "PNG"
+    )
+    cells = [buffer.getvalue(), b"", {"bytes": b"", "path": None}]
+    table = pd.DataFrame({"image": pd.Series(cells, dtype=object)})
+    loader = mg.ImageLoader("image", image_size=(8, 8))
+    problems = mg.audit(table, {"image": loader}, **SILENT).problems
+    assert problems["kind"].tolist() == ["empty file"] * 2 and problems["index"].tolist() == [1, 2]
+    assert problems["message"].str.startswith("the cell has no bytes").all()
+    for cell in cells[1:]:
+        with pytest.raises(mg.LoadError, match="the cell has no bytes. Fill it, or drop the row"):
+            loader.read(cell)

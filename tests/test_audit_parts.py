@@ -125,6 +125,25 @@ def test_a_caption_that_many_rows_share_tells_nothing_if_their_classes_are_mixed
     assert not telling_nothing(few, np.append([1, 1, 1, 1, 1, 4], labels[6:]))[:6].any()
 
 
+@pytest.mark.parametrize(
+    ("classes", "own", "idle"),
+    [
+        # Four of five rows of one class, and one label that is misspelt.
+        (3, [0, 0, 0, 0, 3], False),
+        (3, [0, 0, 1, 1, 2], True),
+        (2, [0, 0, 0, 0, 0, 0, 0, 1], False),
+        (2, [0, 0, 0, 1, 1, 0], True),
+    ],
+)
+def test_a_few_rows_of_nearly_one_class_say_something_of_it(
+    classes: int, own: list[int], idle: bool
+) -> None:
+    labels = np.append(own, np.arange(90) % classes)
+    keys = np.append(np.zeros(len(own), "int64"), np.arange(1, 91))
+    assert telling_nothing(keys, labels)[: len(own)].all() == idle
+    assert not telling_nothing(keys, labels)[len(own) :].any()
+
+
 def test_groups_are_joined_over_several_steps() -> None:
     numbers = joined(5, np.array([[0, 3], [3, 4]]))
     assert [group.tolist() for group in groups(numbers)] == [[0, 3, 4]]

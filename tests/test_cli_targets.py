@@ -24,6 +24,7 @@ from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.results import remove_stale, write_results
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import (
+    in_words,
     main_score,
     make_target,
     shown_scores,
@@ -534,3 +535,22 @@ def test_ids_of_digits_are_refused_as_classes_like_ids_with_letters(ids: list[ob
     wanted = rf"'id' holds {len(ids)} different classes in {len(ids)} rows, like a column of ids.*"
     with pytest.raises(mg.TableError, match=wanted + "use --target number. Received: --label id"):
         check_classes(pd.DataFrame({"id": ids}), settings(label=("id",)))
+
+
+def test_labels_that_hold_a_separator_are_quoted_and_noted() -> None:
+    given = settings(caption=("caption",), label=("tags",), target="labels", separator="|")
+    rows = pd.DataFrame({"tags": ["hats, neu|bags", "hats", "hats, neu", None]})
+    (note,) = check_classes(rows, given)
+    assert note == (
+        "tags: 2 cells contain ',', which is part of a label, as in 'hats, neu'; only --separator "
+        "'|' separates labels"
+    )
+    said = in_words(make_target(given, rows))
+    assert said.endswith("3: bags, hats, 'hats, neu'")
+    semicolons = pd.DataFrame({"tags": ["a,b;c", "a", "b;c"]})
+    assert "2 cells contain ';', which is part of a label, as in 'b;c'" in "".join(
+        check_classes(semicolons, replace(given, separator=","))
+    )
+    classes = mg.ClassLabel("label", ["a; b", "c"])
+    assert in_words(classes).endswith("2: 'a; b', c")
+    assert check_classes(pd.DataFrame({"tags": ["a|b", "a"]}), given) == []

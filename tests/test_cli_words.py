@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import multimodal_gen as mg
 from multimodal_gen.cli.app import app
+from multimodal_gen.cli.predict import predict_to_file, scores_of
 from multimodal_gen.cli.settings import INPUT_OPTIONS, RunSettings
 from multimodal_gen.cli.unlabelled import without_unlabelled
 
@@ -239,3 +242,48 @@ def test_skip_leaves_out_lists_of_labels_that_cannot_be_read_but_no_whole_column
     assert len(kept) == 2 and failures.empty, "the checks of the column say what is wrong"
     kept, failures = without_unlabelled(rows, replace(given, on_error="raise"), listener)
     assert len(kept) == 5 and failures.empty
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_table_without_a_column_of_the_run_names_the_input_and_the_column(command: str) -> None:
+    bundle: Any = SimpleNamespace(
+        inputs={
+            "words": mg.TextLoader.from_texts("title", ["a mug"]),
+            "number": mg.NumericLoader(["price", "age"], mean=[0, 0], scale=[1, 1]),
+        }
+    )
+    asked = {
+        "predict": lambda rows: predict_to_file(bundle, rows, Path("out.csv"), ".", bundle),
+        "evaluate": lambda rows: scores_of(bundle, rows, None, None, "raise", "."),
+    }
+    for gone, name in (("title", "words"), ("age", "number")):
+        rows = pd.DataFrame({"title": ["a"], "titel": ["a"], "price": [1], "age": [2]})
+        rows = rows.drop(columns=gone)
+        wanted = rf"The input '{name}' of this run reads the column '{gone}'. .*Rename .* '{gone}',"
+        with pytest.raises(mg.TableError, match=wanted + " or add one. Received: a table without"):
+            asked[command](rows)
+
+
+def test_a_clean_table_of_a_folder_leaves_out_captions_that_nobody_wrote(
+    tmp_path: Path, shop: Path
+) -> None:
+    for row in range(6):
+        place = tmp_path / "pictures" / "ab"[row % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{row}.png").write_bytes((shop / f"img_{row:03}.png").read_bytes())
+    given = ["audit", tmp_path / "pictures", "--image-size", "8x8", "--out", tmp_path / "out"]
+    clean = tmp_path / "clean.csv"
+    done = CliRunner().invoke(app, [*map(str, given), "--drop", str(clean)])
+    assert done.exit_code in (0, 1) and (tmp_path / "out" / "audit.html").exists(), done.output
+    assert pd.read_csv(clean).columns.tolist() == ["image", "label"]
+    # A caption that somebody wrote stays, and what a csv file cannot hold is refused before.
+    (tmp_path / "pictures" / "a" / "0.txt").write_text("a mug")
+    (tmp_path / "out" / "audit.html").unlink()
+    with warnings.catch_warnings():
+        # That most pictures have none, which the command prints as a note.
+        warnings.simplefilter("default")
+        done = CliRunner().invoke(app, [*map(str, given), "--drop", str(clean)])
+        assert done.exit_code == 2 and "column 'caption'" in done.output
+        assert not (tmp_path / "out" / "audit.html").exists()
+        done = CliRunner().invoke(app, [*map(str, given), "--drop", str(tmp_path / "clean.jsonl")])
+    assert done.exit_code in (0, 1) and "a mug" in (tmp_path / "clean.jsonl").read_text()

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -554,3 +555,43 @@ def test_a_class_that_says_two_inputs_belong_together_must_be_among_those_of_the
         ValueError, match=r"they are \['apart', 'together'\]. Received: positive='near'"
     ):
         position_of("near", pair)
+
+
+class Scan(mg.Loader):
+    """Reads a file of its folder, and leaves it to `Loader` to find which."""
+
+    spec = mg.ArraySpec((1,), "float32", "vector")
+
+    def __init__(self, column: str, directory: str | None = None) -> None:
+        self.column, self.directory = column, directory
+
+    def read(self, cell: Any) -> np.ndarray:
+        path = cell if self.directory is None else os.path.join(self.directory, cell)
+        with open(path, "rb") as file:
+            return np.array([len(file.read())], "float32")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("cell", ["gone.scan", "sub/gone"])
+def test_the_path_of_a_missing_file_is_named_for_a_loader_of_ones_own(
+    inside: bool, cell: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.scan").write_bytes(b"ab")
+    prefix = "" if inside else f"{tmp_path}/"
+    table = pd.DataFrame({"scan": [f"{prefix}a.scan", f"{prefix}{cell}"]})
+    loader = Scan("scan", str(tmp_path) if inside else None)
+    data = mg.MultimodalSequence(
+        table, {"scan": loader}, batch_size=2, on_error="blank", max_error_rate=1.0
+    )
+    data[0]
+    assert data.failures["path"].tolist() == [str(tmp_path / cell)]
+    with pytest.raises(mg.LoadError) as refused:
+        mg.MultimodalSequence(table, {"scan": loader}, batch_size=2)[0]
+    assert refused.value.path == str(tmp_path / cell) and refused.value.index == 1
+
+
+def test_a_text_that_names_no_file_is_no_path() -> None:
+    table = pd.DataFrame({"scan": ["a red mug. No file"]})
+    with pytest.raises(mg.LoadError) as refused:
+        mg.MultimodalSequence(table, {"scan": Scan("scan")}, batch_size=1)[0]
+    assert refused.value.path is None and "The cell holds 'a red mug. No" in str(refused.value)

@@ -518,3 +518,22 @@ def test_an_encoding_is_advised_only_where_it_makes_usual_text(
     else:
         said = f"probably `encoding=\"{probable}\"`, by which it says '1,{text}'"
         assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"a": "x", "b": "y', "the line ends inside a text, as if it were cut off"),
+        ('{"a": "x", "st', "the line ends inside a text, as if it were cut off"),
+        ('{"a": "x", "b": 3', "the line ends before its object does, as if it were cut off"),
+        ('{"a": "x", "b":', "the line ends before its object does, as if it were cut off"),
+    ],
+)
+def test_a_line_that_is_cut_off_is_called_so_with_a_way_out(
+    line: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"a": "x"}}\n{line}\n{{"a": "z"}}\n')
+    with pytest.raises(mg.TableError, match=f"Line 2 is not a JSON object: {said}") as refused:
+        mg.read_table(path)
+    assert "or complete or remove the line" in str(refused.value)

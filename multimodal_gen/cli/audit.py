@@ -73,7 +73,9 @@ def audit_from_settings(
             f"The table already has this column. Received: --group-column {group_column}"
         )
     parts = _say_parts(settings, table, reporter)
-    clean = None if drop is None else CleanTable(Path(settings.table), table, drop)
+    clean = None
+    if drop is not None:
+        clean = CleanTable(Path(settings.table), _without_invented(settings, table), drop)
     train = table[parts.codes == 0]
     settings = _with_inputs(settings, train, table, reporter)
     inputs = _inputs(settings, train)
@@ -113,6 +115,16 @@ def audit_from_settings(
     if clean is not None:
         _write_clean(clean, report, settings, group_column, reporter)
     return report
+
+
+def _without_invented(settings: DataSettings, table: pd.DataFrame) -> pd.DataFrame:
+    # A folder without captions has a column of empty ones, which a csv file cannot hold. Where
+    # metadata names the pictures, the columns are its own.
+    folder = Path(settings.table)
+    invented = "caption" in table and "caption" not in settings.caption and folder.is_dir()
+    if not invented or any(folder.rglob("metadata.*")) or (table["caption"] != "").any():
+        return table
+    return table.drop(columns="caption")
 
 
 def _in_plain_words(report: Audit) -> Audit:

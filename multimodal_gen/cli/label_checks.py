@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.cli.settings import DataSettings
-from multimodal_gen.errors import LoadError, TableError, shown
+from multimodal_gen.errors import LoadError, TableError, by_number, counted, shown
 from multimodal_gen.loaders.targets.label_cells import is_printed, split_labels
 from multimodal_gen.loaders.targets.label_learning import AbsentSeparator
 from multimodal_gen.loaders.targets.names import hold_amounts
@@ -151,7 +151,7 @@ def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     """Make sure that --separator is the one between the labels.
 
     Returns:
-        A note if it is in no cell.
+        A note if it is in no cell, or if labels contain another one.
 
     Raises:
         TableError: If it is in no cell, and another one is in many, and splits them into repeated
@@ -161,13 +161,28 @@ def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     assert given is not None
     absent = AbsentSeparator.among(cells_of(table, column), given)
     if absent is None:
-        return []
+        return _second_separator(cells_of(table, column), given, column)
     found, other = absent.in_words(column), next(iter(absent.counts), None)
     if absent.certain:
         raise TableError(f"{found}: use --separator {other!r}. Received: --separator {given!r}")
     if other is None:
         return [f"{found}, so every row has at most one label"]
     return [f"{found}, which would need --separator {other!r}; now every row has at most one label"]
+
+
+def _second_separator(cells: Sequence[Any], given: str, column: str) -> list[str]:
+    # A note if labels hold another usual separator, as if it were between labels.
+    notes = []
+    for other in {",", ";", "|"} - {given}:
+        texts = [cell for cell in cells if isinstance(cell, str) and other in cell]
+        names = [name.strip() for text in texts for name in text.split(given) if other in name]
+        if names:
+            contain = by_number(len(texts), "contains", "contain")
+            notes.append(
+                f"{column}: {counted(len(texts), 'cell')} {contain} {other!r}, which is part of "
+                f"a label, as in {shown(names[0])}; only --separator {given!r} separates labels"
+            )
+    return sorted(notes)
 
 
 def variants_note(table: pd.DataFrame, settings: DataSettings) -> list[str]:

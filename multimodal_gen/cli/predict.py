@@ -18,8 +18,9 @@ from multimodal_gen.cli.bad_rows import check_rows, plain_error, plain_reason, u
 from multimodal_gen.cli.data import lost_all
 from multimodal_gen.cli.parts import given_parts
 from multimodal_gen.cli.reporter import Reporter
-from multimodal_gen.errors import LoadError, counted
+from multimodal_gen.errors import LoadError, TableError, counted
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
+from multimodal_gen.rows.table import check_columns
 
 # Separators of labels in a csv file; the first that no label contains is used. The last is a
 # control character, which is unlikely in a name.
@@ -45,6 +46,7 @@ def scores_of(
         on_error: "raise", or "skip" to score the rows that can be loaded.
         folder: The base folder of relative paths, for errors.
     """
+    check_columns_of(bundle, rows)
     if split is not None:
         rows = given_parts(rows, split, split_names).test
     if on_error == "raise":
@@ -58,6 +60,27 @@ def scores_of(
         raise unscored(error) from None
     counts = {"left_out": int(scores["left_out"])} if "left_out" in scores else {}
     return {"rows": len(rows) - counts.get("left_out", 0), **scores, **counts}
+
+
+def check_columns_of(bundle: Bundle, rows: pd.DataFrame) -> None:
+    """Make sure that a table has the columns that a bundle's inputs read.
+
+    Raises:
+        TableError: If one is missing; it names the input and the column.
+    """
+    for name, loader in bundle.inputs.items():
+        for column in [loader.column] if isinstance(loader.column, str) else loader.column:
+            try:
+                check_columns(rows, [column])
+            except TableError as error:
+                said, received, _ = str(error).partition("Received: column=")
+                if not received:
+                    raise
+                raise TableError(
+                    f"The input {name!r} of this run reads the column {column!r}. {said.strip()} "
+                    f"Rename the column that holds it to {column!r}, or add one. Received: a table "
+                    f"without {column!r}"
+                ) from None
 
 
 def predict_to_file(
@@ -76,6 +99,7 @@ def predict_to_file(
     Returns:
         Whether at least half of the rows have a prediction; if not, the folder may be wrong.
     """
+    check_columns_of(bundle, rows)
     try:
         with warnings.catch_warnings():
             # The same is said below in the words of the command line.

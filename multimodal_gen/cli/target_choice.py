@@ -75,7 +75,7 @@ def in_words(target: Target) -> str:
     if target.class_names:
         names = target.class_names
         kind = "classes" if target.one_class else "labels"
-        shown = ", ".join(map(shown_name, names[:_MOST_NAMES]))
+        shown = ", ".join(map(_in_a_list, names[:_MOST_NAMES]))
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         return f"  {kind:<9} {len(names)}: {shown}{more}"
     assert isinstance(target, NumericTarget)
@@ -84,6 +84,12 @@ def in_words(target: Target) -> str:
         for name, mean, scale in zip(target.names, target.mean, target.scale, strict=True)
     ]
     return f"  {'numbers':<9} {', '.join(each[:_MOST_NAMES])}"
+
+
+def _in_a_list(name: Any) -> str:
+    # A separator in a class would look like the end of the class.
+    text = str(name)
+    return repr(text) if any(one in text for one in ",;|") else shown_name(name)
 
 
 def shown_scores(kind: str, scores: Sequence[str]) -> list[str]:

@@ -47,17 +47,19 @@ def without_unlabelled(
     if not bad:
         return table, failures
     first, rate = bad[0][1], settings.max_error_rate  # type: ignore[attr-defined]
+    have = by_number(len(bad), "has", "have")
     if len(bad) > rate * len(table):
         reason, received, rest = plain_reason(first.reason).partition("Received: ")
         raise LoadError(
-            f"{reason.strip()} {len(bad):,} of {len(table):,} rows have no label that can be read. "
+            f"{reason.strip()} {len(bad):,} of {len(table):,} rows {have} no label that can be "
+            f"read. "
             f"That is more than the allowed share of {rate:g}: fix them, or raise "
             f"--max-error-rate. {received}{rest}".strip(),
             index=first.index,
             column=first.column,
         )
     reporter.say(
-        f"{len(bad):,} of {len(table):,} rows {by_number(len(bad), 'has', 'have')} no label that "
+        f"{len(bad):,} of {len(table):,} rows {have} no label that "
         f"can be read and {by_number(len(bad), 'is', 'are')} left out: see failures.csv."
     )
     kept = pd.Series(True, range(len(table)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,10 @@ def read_at(
         raise placed(error, loader, cell, index) from error
 
 
+# A name with a suffix, in a folder or not, as in "scans/a b.dcm"; or a folder and a name.
+_PATH = re.compile(r"[^\n]*[^\s/\\]\.[A-Za-z]\w{0,4}|[^\s]*[/\\][^\s/\\]+")
+
+
 def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError:
     """Turn an error of `read` into a `LoadError` that names row, column, and path or cell."""
     if not isinstance(error, LoadError):
@@ -46,5 +51,16 @@ def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError
     if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
         # Long texts are not repeated: the index leads to them.
         reason = f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}."
-        error = LoadError(reason, unknown_label=error.unknown_label)
+        path = None if isinstance(loader, Target) else _path_of(loader, os.fspath(cell))
+        error = LoadError(reason, path=path, unknown_label=error.unknown_label)
     return error.at(index, loader.column)
+
+
+def _path_of(loader: Loader, cell: str) -> str | None:
+    # The file that a cell names, existing or not: by `file_of` it would have to exist.
+    directory = getattr(loader, "directory", None)
+    if loader.reads_text or not cell.strip() or "\n" in cell:
+        return None
+    if directory is None and not _PATH.fullmatch(cell):
+        return None
+    return cell if directory is None else os.path.join(directory, cell)

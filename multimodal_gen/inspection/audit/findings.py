@@ -9,7 +9,7 @@ import pandas as pd
 # Kind -> what it means, in the order of the report.
 KINDS = {
     "missing": "the cell has no value, or there is no such file",
-    "empty file": "the file has no bytes",
+    "empty file": "the file, or the cell of bytes, has no bytes",
     "truncated": "the file ends before the picture does",
     "corrupt": "the file is not a picture, or is damaged",
     "unreadable": "the loader cannot read the cell for another reason",

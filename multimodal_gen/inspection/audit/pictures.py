@@ -19,6 +19,7 @@ from multimodal_gen.errors import LoadError
 from multimodal_gen.inspection.audit.endings import ends_early
 from multimodal_gen.inspection.audit.records import DETAIL, RECORD
 from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.image.cells import NO_BYTES
 from multimodal_gen.loaders.image.limits import jpeg_header, open_image
 from multimodal_gen.loaders.image.quiet import quiet
 
@@ -126,6 +127,8 @@ class PictureReader:
             return None
         if path is None:
             inner = cell.get("bytes") if isinstance(cell, Mapping) else cell
+            if isinstance(inner, bytes | bytearray | memoryview) and not len(inner):
+                raise UnusableError("empty file", self._error(NO_BYTES, cell))
             return bytes(inner) if isinstance(inner, bytes | bytearray | memoryview) else None
         if not self._takes_bytes:
             return None

@@ -21,6 +21,8 @@ _LONG, _TIMES_LONGER = 200, 8
 # A caption that this many rows share is looked at. If two of its rows have the same class hardly
 # more often than any two rows, it says nothing about the class.
 _MANY = 5
+# The share of wrong labels that a caption of one class may have.
+_WRONG = 0.1
 # Shorter texts, in words, may be alike by chance.
 _FEWEST_WORDS = 8
 _ALIKE = 0.92
@@ -132,10 +134,26 @@ def telling_nothing(keys: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         noise = 3 * np.sqrt(by_chance * (1 - by_chance) * 2 / twice)
         limit = np.minimum(2 * by_chance + noise, (1 + by_chance) / 2)
         chosen = (own >= _MANY) & (pairs / twice <= limit) & (by_chance < 1)
+        chosen &= ~_of_one_class(cells, inside, own, classes / total)
     if chosen.sum() > max(5, 0.02 * count):
         # So many are normal for this table; only those of very many rows count.
         chosen &= sizes > 0.05 * len(keys)
     result: np.ndarray = (keys >= 0) & np.append(chosen, False)[keys]
+    return result
+
+
+def _of_one_class(
+    cells: np.ndarray, inside: np.ndarray, own: np.ndarray, shares: np.ndarray
+) -> np.ndarray:
+    # Whether the classes of a caption's rows are likelier if it belongs to one class, but for a
+    # share of wrong labels, than if they are those of random rows. The logarithm of the ratio of
+    # both likelihoods needs only the caption's usual class; the shares of the others cancel out.
+    usual, most = np.zeros(len(own), "int64"), np.zeros(len(own))
+    order = np.argsort(inside, kind="stable")
+    usual[cells[0, order]], most[cells[0, order]] = cells[1, order], inside[order]
+    share = np.clip(shares[usual], 1e-9, 1 - 1e-9)
+    ratio = np.log(share) + most * np.log((1 - _WRONG) / share)
+    result: np.ndarray = ratio + (own - most) * np.log(_WRONG / (1 - share)) > 0
     return result
 
 

@@ -16,6 +16,9 @@ from multimodal_gen.loaders.image.modes import from_array
 from multimodal_gen.loaders.image.quiet import quiet
 from multimodal_gen.rows.cells import is_missing
 
+# The reason for a cell of bytes that holds none.
+NO_BYTES = "the cell has no bytes. Fill it, or drop the row."
+
 
 def named(cell: Any) -> Any:
     """Return the cell, or the path in a mapping as Hugging Face datasets write it."""

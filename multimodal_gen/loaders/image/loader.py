@@ -30,7 +30,7 @@ from multimodal_gen.loaders.image.arguments import (
     check_values,
     fitting_of,
 )
-from multimodal_gen.loaders.image.cells import content_of, more_bits, named
+from multimodal_gen.loaders.image.cells import NO_BYTES, content_of, more_bits, named
 from multimodal_gen.loaders.image.limits import MAX_PIXELS, jpeg_header, most_bytes, open_image
 from multimodal_gen.loaders.image.normalization import Normalization
 from multimodal_gen.loaders.image.quiet import quiet
@@ -219,7 +219,9 @@ class ImageLoader(Loader):
                 if content
                 else "the file is empty"
             )
-            raise LoadError(f"{what}. Replace the file, or drop the row.", path=path) from None
+            reason = f"{what}. Replace the file, or drop the row."
+            reason = NO_BYTES if path is None and not content else reason
+            raise LoadError(reason, path=path) from None
         except Exception as error:
             reason = str(error) or type(error).__name__
             raise LoadError(

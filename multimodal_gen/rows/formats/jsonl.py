@@ -94,10 +94,23 @@ def _refused(number: int, line: str, error: Exception) -> TableError:
     if isinstance(error, json.JSONDecodeError):
         # Python says "line 1 column 9", but means the place within this line of the file.
         where = f"at character {error.pos + 1:,} of the line"
-        if error.pos >= len(line.rstrip()):
+        ended = error.pos >= len(line.rstrip())
+        if ended:
             where = "at the end of the line"
         reason = f"{error.msg.removesuffix(' at')} {where}"
         found = _around(line, error.pos)
+        # A text may go on to the end of its line although it is not cut off there, if it holds a
+        # line break.
+        inside = error.msg.startswith("Unterminated string") or (
+            ended and error.msg.startswith("Invalid control character")
+        )
+        if (ended or inside) and line.strip() not in ("[", "{", "[{"):
+            what = "inside a text" if inside else "before its object does"
+            return TableError(
+                f"Line {number} is not a JSON object: the line ends {what}, as if it were cut off. "
+                "Write the file again, with a line break inside a text as \\n, or complete or "
+                f"remove the line. Received: {reason}, in {found}"
+            )
     hint = f" {_WHOLE}" if number == 1 and line.strip() in ("[", "{", "[{") else ""
     return TableError(f"Line {number} is not a JSON object: {reason}, in {found}.{hint}")
 
