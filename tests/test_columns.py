@@ -74,7 +74,7 @@ DATES = [f"2024-{1 + row % 12:02}-{1 + row % 28:02}" for row in range(ROWS)]
         ([f"{w}@shop.com" for w in map(str, range(400))], "id", "400 different words"),
         (["EUR"] * 400, "constant", "'EUR' in all 400 rows"),
         ([None, ""] * 200, "constant", "no row has a value"),
-        (["rare", *[None] * 399], "ignored", "only 1 of 400 rows have a value"),
+        (["rare", *[None] * 399], "ignored", "a value in only 1 of 400 rows"),
         ([["a", "b"]] * 400, "ignored", r"cells of several values, such as \['a', 'b'\]"),
         ([{"a": 1}] * 400, "ignored", "cells of several values"),
         ([f"{row}.jpg" for row in range(400)], "ignored", "but 0 of 20 files looked for are there"),

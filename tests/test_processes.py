@@ -26,6 +26,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="threads are use
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ProcessPool]:
+    # Workers of another file of tests have imported it, with the loaders that it defines.
+    process_pool_of(2).close()
     pool = process_pool_of(2)
     assert pool.wait(30)
     yield pool

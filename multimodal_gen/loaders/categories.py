@@ -102,8 +102,9 @@ class CategoryLoader(Loader):
             most = max(rows.values(), default=0)
             raise ValueError(
                 f"No value of {column!r} has the `min_count` rows to be a category: the most "
-                f"frequent of {len(rows):,} has {most:,}, and {int((~there).sum()):,} of "
-                f"{len(texts):,} cells are missing. Is it a column of texts or ids? Received: "
+                f"frequent of {len(rows):,} has {most:,}. Missing cells: "
+                f"{int((~there).sum()):,} of {len(texts):,}. Is it a column of texts or ids? "
+                "Received: "
                 f"min_count={min_count}"
             )
         rare = [name for name in names if rows[cell_text(name)] < min_count]

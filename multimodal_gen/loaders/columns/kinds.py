@@ -64,7 +64,7 @@ def _nothing(cells: Cells) -> Verdict | None:
     if not there:
         return Verdict("constant", "no row has a value")
     if there < _HARDLY_ANY * cells.rows:
-        return Verdict("ignored", f"only {there:,} of {cells.rows:,} rows have a value")
+        return Verdict("ignored", f"a value in only {there:,} of {cells.rows:,} rows")
     return None
 
 

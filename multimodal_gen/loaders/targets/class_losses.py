@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from multimodal_gen.rows.checks import check_switches
+
 _REDUCTION = "mean_with_sample_weight"
 # As far as float32 probabilities are kept from 0 and 1, whose logarithms are infinite.
 _LEAST = 1e-7
@@ -48,6 +50,7 @@ class ClassCrossentropy(keras.losses.Loss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
+        check_switches(ordered=ordered)
         self.focal, self.label_smoothing, self.ordered = focal, label_smoothing, ordered
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
