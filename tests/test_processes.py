@@ -26,8 +26,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="threads are use
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ProcessPool]:
-    # Workers of another file of tests have imported it, with the loaders that it defines.
+    # Workers of another file of tests have imported that file, for the loaders that it defines.
     process_pool_of(2).close()
+    # As in a program that trains: what it has imported of the losses is not imported in workers.
+    assert mg.models.ClassCrossentropy and mg.NumericTarget("y").loss
     pool = process_pool_of(2)
     assert pool.wait(30)
     yield pool

@@ -29,7 +29,6 @@ _CODE = (
 # What a nursery imports if its parent has: a forked worker then shares it.
 _ROOMS = tuple(f"multimodal_gen.{room}." for room in ("rows", "augment", "loaders", "batch"))
 _LIBRARIES = ("PIL.Image", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "tokenizers", "simplejpeg")
-_KERAS = "multimodal_gen.loaders.targets.losses"
 _SECONDS_TO_END = 2.0
 # For the rest of a batch, and to finish the files of a cache.
 _SECONDS_TO_FINISH = 0.7
@@ -162,7 +161,12 @@ class Starter:
 def _run(kind: str, channel: socket.socket) -> subprocess.Popen[bytes]:
     # Not `multiprocessing`: its spawn and forkserver run the user's main script again in each
     # child, and its fork copies a process with the threads of a backend.
-    loaded = [name for name in sys.modules if name.startswith(_ROOMS) and name != _KERAS]
+    # Losses import Keras, which workers do without.
+    loaded = [
+        name
+        for name, module in list(sys.modules.items())
+        if name.startswith(_ROOMS) and "keras" not in vars(module)
+    ]
     loaded += [name for name in _LIBRARIES if name in sys.modules]
     arguments = [json.dumps([kind, channel.fileno()]), json.dumps(sys.path), json.dumps(loaded)]
     return subprocess.Popen(
