@@ -154,7 +154,9 @@ class Crew:
                 self.hands.pop().child.channel.close()
             self._broken = f"the system cannot start them: {error}"
             raise BrokenPoolError(self._broken) from error
-        self._thread = threading.Thread(target=self._listen, name="multimodal_gen", daemon=True)
+        self._thread = threading.Thread(
+            target=self._listen, name="multimodal_gen processes", daemon=True
+        )
         self._thread.start()
 
     def _parcel_of(self, assembly: Assembly) -> Parcel:
