@@ -7,9 +7,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from digest_loader import DigestLoader, reads
@@ -108,6 +111,30 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*/*.open"))
     rows = sum(path.stat().st_size // 24 for path in tmp_path.glob("*/*.idx"))
     assert 200 <= rows < 15_000
+
+
+def test_nothing_is_written_after_ctrl_c_has_closed_the_cache(tmp_path: Path) -> None:
+    class Slow(mg.Loader):
+        column, spec = "x", mg.ArraySpec((2,), "float32")
+
+        def read(self, cell: Any) -> np.ndarray:
+            # The first chunk is done long before the second.
+            time.sleep(0 if int(cell) < 32 else 0.01)
+            return np.array([int(cell), 0], "float32")
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    table = pd.DataFrame({"x": [str(number) for number in range(640)]})
+    try:
+        mg.fill_cache(table, [Slow()], tmp_path, threads=2, progress=stop)
+    except KeyboardInterrupt as error:
+        # As long as an error is handled, its traceback holds the generator of results.
+        assert error.__traceback__ is not None
+        time.sleep(0.1)
+        assert not list(tmp_path.glob("*/*.open"))
+    else:
+        pytest.fail("it must stop")
 
 
 def test_the_command_tells_the_size_and_reads_nothing_twice(shop: Path, tmp_path: Path) -> None:

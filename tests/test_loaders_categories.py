@@ -70,7 +70,7 @@ def test_a_cell_of_several_values_is_an_error_of_its_row(cell: object) -> None:
 
 
 def test_a_column_without_a_frequent_value_and_doubled_names_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"most frequent of 2 has 1, and 1 of 3 cells are missing"):
+    with pytest.raises(ValueError, match=r"most frequent of 2 has 1. Missing cells: 1 of 3"):
         mg.CategoryLoader.from_values("title", ["a", "b", None])
     with pytest.raises(ValueError, match="`min_count` must be a positive integer"):
         mg.CategoryLoader.from_values("brand", BRANDS, min_count=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ def read_rows(
 
 def map_chunks(
     function: Callable[[Chunk], Result], chunks: Iterable[Chunk], threads: int, name: str
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Apply a function to each chunk on several threads, and yield the results in order.
 
     Only a few results wait at a time, so that memory does not grow with the number of chunks. If

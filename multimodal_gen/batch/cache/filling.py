@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -88,12 +89,13 @@ def fill_cache(
     bad, done = 0, 0
     errors: list[LoadError] = []
     try:
-        chunks = map_chunks(partial(_fill_all, caches), parts, workers, "filling")
-        for rows, new in chunks:
-            errors += new[: _MOST_ERRORS - len(errors)]
-            bad, done = bad + len(new), done + rows * len(caches) - len(new)
-            for _ in range(rows):
-                progress()
+        # Closed before the cache is: after Ctrl-C, threads still finish the chunks they are at.
+        with closing(map_chunks(partial(_fill_all, caches), parts, workers, "filling")) as chunks:
+            for rows, new in chunks:
+                errors += new[: _MOST_ERRORS - len(errors)]
+                bad, done = bad + len(new), done + rows * len(caches) - len(new)
+                for _ in range(rows):
+                    progress()
     finally:
         cache.close()
     return Filled(done, bad, tuple(errors), cache.incomplete)
