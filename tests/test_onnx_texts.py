@@ -191,7 +191,7 @@ def attack(kind: str) -> bytes:
             )
             node = onnx_files.node("If", ["w"], "y", onnx_files.field(5, inner))
         case "library":
-            node = onnx_files.node("Own", ["w"], "y", onnx_files.field(7, "my.library"))
+            node = onnx_files.node("Own", ["w"], "y", onnx_files.field(7, "own.domain"))
         case "loop":
             node = onnx_files.node("Loop", ["w"], "y")
         case "text":
@@ -209,7 +209,7 @@ def attack(kind: str) -> bytes:
         ("outside", "weights in another file"),
         ("location", "weights in another file"),
         ("hidden", "weights in another file"),
-        ("library", "'my.library'"),
+        ("library", "'own.domain'"),
         ("loop", "'Loop'"),
         ("text", "not an ONNX model"),
         ("cut", "not an ONNX model"),
