@@ -27,7 +27,7 @@ from benchmarks.ours import LIMITS, open_sequence
 from benchmarks.peers import open_grain_processes, open_torch
 from benchmarks.report import Report, add_arguments, publish
 from benchmarks.throughput import measure
-from benchmarks.work import Contestant, Source, Work, add_images, read_work
+from benchmarks.work import Contestant, Source, Work, add_images, pictures_in_words, read_work
 from multimodal_gen.batch.threads import available_cores
 
 _OURS = {
@@ -120,9 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             alike = replace(work, threads=count)
             speeds[count], left_out = measure(alike, watched, arguments.rounds, "loader")
             skipped |= left_out
-    pictures = " ".join(
-        filter(None, [arguments.size, "photos" if arguments.images else "collages"])
-    )
+    pictures = pictures_in_words(arguments)
     title = f"Samples a second by cores: {pictures} to 224x224, batches of {work.batch_size}"
     publish(make_report(title, speeds, skipped, clock), arguments)
 

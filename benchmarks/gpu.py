@@ -31,7 +31,15 @@ from benchmarks.models import EpochClock, WaitClock, application_model, small_mo
 from benchmarks.ours import LIMITS, OURS, open_sequence
 from benchmarks.peers import PEERS
 from benchmarks.report import Report, add_arguments, publish
-from benchmarks.work import Contestant, SkippedError, Source, Work, add_images, read_work
+from benchmarks.work import (
+    Contestant,
+    SkippedError,
+    Source,
+    Work,
+    add_images,
+    pictures_in_words,
+    read_work,
+)
 from multimodal_gen.batch.threads import available_cores
 
 _BY_NAME = {one.name: one for one in (*OURS, *PEERS, *LIMITS)}
@@ -184,9 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             threads=arguments.count,
             scratch=Path(scratch),
         )
-        pictures = " ".join(
-            filter(None, [arguments.size, "photos" if arguments.images else "collages"])
-        )
+        pictures = pictures_in_words(arguments)
         what = f"{pictures} to 224x224, batches of {work.batch_size}, {work.threads} cores"
         if "loader" in arguments.parts:
             clock = cores.ParentClock()

@@ -38,6 +38,7 @@ from benchmarks.work import (
     Work,
     add_images,
     check_batch,
+    pictures_in_words,
     read_work,
 )
 
@@ -223,10 +224,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         contestants = [one for one in CONTESTANTS if one.name in arguments.peers]
         speeds, skipped = measure(work, contestants, arguments.rounds, arguments.through)
-    through, pictures = (
-        "",
-        " ".join(filter(None, [arguments.size, "photos" if arguments.images else "collages"])),
-    )
+    through, pictures = "", pictures_in_words(arguments)
     name = "-".join(filter(None, ["throughput", arguments.size]))
     if arguments.through == "fit":
         import keras

@@ -154,6 +154,12 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def pictures_in_words(arguments: argparse.Namespace) -> str:
+    """What `add_images` was given, for titles, such as "small photos"."""
+    kind = "photos" if arguments.images else "collages"
+    return " ".join(filter(None, [arguments.size, kind]))
+
+
 def read_work(
     images: Path | None,
     *,
