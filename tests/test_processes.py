@@ -325,7 +325,7 @@ def test_the_choice_says_how_many_and_why(tmp_path: Path) -> None:
         (many, 2000, 2, (0, "2 cores")),
         (few, 2000, 8, (0, "fewer than 2,000 rows")),
         (many, 7, 8, (0, "7 batches for 8 cores")),
-        (cached, 2000, 8, (8, "8 cores, until the cache is filled", True)),
+        (cached, 2000, 8, (8, "8 cores, until the cache is filled")),
         (cached, 2000, 2, (0, "2 cores")),
         (together, 2000, 8, (0, "cells that are read together")),
     ):
@@ -352,7 +352,7 @@ def test_workers_fill_a_cache_and_threads_copy_from_it(
     )
     assert data.assembly.copies_from_cache
     # As a machine of several cores would choose.
-    data._choice = choice.Choice(2, "2 cores, until the cache is filled", until_cached=True)
+    data._choice = choice.Choice(2, "2 cores, until the cache is filled")
     data._prepare()
     for epoch, makers in enumerate(
         ["2 processes (2 cores, until", "threads (the cache is filled)"]
@@ -362,7 +362,12 @@ def test_workers_fill_a_cache_and_threads_copy_from_it(
     varied = image.replace(augment=[mg.augment.RandomFlip("horizontal")])
     data = mg.MultimodalSequence(catalog, {"image": varied}, target, cache=tmp_path, **settings)
     assert not data.assembly.copies_from_cache
-    assert data.for_evaluation().assembly.copies_from_cache
+    # Pictures are varied in training only, so an evaluation copies from the same cache.
+    data._choice = choice.Choice(2, "2 cores")
+    data._prepare()
+    held_out = data.for_evaluation()
+    for sequence, makers in ((data, "2 processes"), (held_out, "threads (the cache is filled)")):
+        assert len(list(sequence)) == len(sequence) and makers in sequence.makers
 
 
 def test_a_cancelled_batch_gives_its_memory_back(pool: ProcessPool) -> None:

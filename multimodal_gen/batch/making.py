@@ -72,7 +72,8 @@ class BatchMaker:
         return Choice(0, "the cache is filled") if self._cached[1] else self.choice
 
     def _copies(self, assembly: Assembly, epoch: int) -> bool:
-        if not self.choice.until_cached:
+        # A number that the user has set is kept; it has no reason.
+        if not self.choice.reason or not assembly.copies_from_cache:
             return False
         if self._cached[0] != epoch:
             self._cached = epoch, assembly.is_cached()

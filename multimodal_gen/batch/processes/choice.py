@@ -23,12 +23,10 @@ class Choice:
     Args:
         processes: Their number; 0 for threads.
         reason: Why, in words; empty if the user has chosen.
-        until_cached: Whether threads make the batches once the cache is filled.
     """
 
     processes: int
     reason: str = ""
-    until_cached: bool = False
 
 
 def choose(requested: int | None, assembly: Assembly, num_batches: int, cores: int) -> Choice:
@@ -68,7 +66,7 @@ def choose(requested: int | None, assembly: Assembly, num_batches: int, cores: i
         return Choice(0, "cells that are read together")
     reason = f"{cores} cores"
     if assembly.copies_from_cache:
-        return Choice(cores, f"{reason}, until the cache is filled", until_cached=True)
+        reason += ", until the cache is filled"
     return Choice(cores, reason)
 
 
