@@ -210,9 +210,9 @@ def _philox(seed: int, stream: int, epoch: int, position: int) -> np.random.Phil
 
 
 class _Key(ISpawnableSeedSequence):
-    # The key of a stream. Philox takes it as `key=` too, but then asks the system for randomness,
-    # which takes 5 of 8 microseconds, gives other threads a turn, and is used by
-    # `Generator.spawn` only: what an operation spawns would differ in every run.
+    # The key of a stream. Philox takes it as `key=` too, but then asks the system for randomness
+    # that it does not use, which takes 5 of 8 microseconds and gives other threads a turn; and
+    # `Generator.spawn` is a TypeError (NumPy 2.4). Here spawned streams follow from the key.
     def __init__(self, seed: int, stream: int, epoch: int, position: int) -> None:
         self._words = seed, stream, epoch, position
         self._sequence: np.random.SeedSequence | None = None
