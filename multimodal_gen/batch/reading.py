@@ -32,7 +32,7 @@ _NOTHING = object()
 
 
 def take_cells(draft: Draft) -> None:
-    """Look up the cells in the table, but for arrays that are in memory already."""
+    """Look up the cells in the table, except for arrays that are already in memory."""
     with stage("assemble"):
         draft.remembered = remembered(draft)
         draft.cells = {

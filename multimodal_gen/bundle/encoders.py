@@ -81,7 +81,7 @@ def read_encoders(
     folder: Path,
     custom_objects: Mapping[str, Any] | None,
 ) -> None:
-    """Put models and functions into the configs of encoders, in the place of names.
+    """Put models and functions into the configs of encoders, instead of names.
 
     Args:
         configs: Name of a class -> the configs of its encoders, which are changed.

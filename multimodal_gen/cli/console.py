@@ -128,7 +128,7 @@ _BOTH = re.compile(r"(?:`[^`]*`|\b\w+=(?:'[^']*'|\"[^\"]*\"|\S+)) \(`(--[^`]+)`\
 
 
 def in_options(message: str) -> str:
-    """A message with options in the place of the arguments of Python that they stand for.
+    """A message with options instead of the Python arguments that they stand for.
 
     Args:
         message: As errors and warnings of the package say it for both.

@@ -52,8 +52,7 @@ def without_unlabelled(
         reason, received, rest = plain_reason(first.reason).partition("Received: ")
         raise LoadError(
             f"{reason.strip()} {len(bad):,} of {len(table):,} rows {have} no label that can be "
-            f"read. "
-            f"That is more than the allowed share of {rate:g}: fix them, or raise "
+            f"read. That is more than the allowed share of {rate:g}: fix them, or raise "
             f"--max-error-rate. {received}{rest}".strip(),
             index=first.index,
             column=first.column,

@@ -149,7 +149,7 @@ class Loader(Configurable):
 
         Returns:
             What `read` returns, for each cell. If a cell is bad, it raises, and then every cell is
-            read by itself; or it returns the error in the place of that cell's array.
+            read by itself; or it returns the error instead of that cell's array.
         """
         return [self.read(cell) for cell in cells]
 

@@ -55,7 +55,7 @@ class DrawnItem(Loader):
 
     def read_batch(self, cells: Sequence[Any]) -> list[Any]:
         """Read many items."""
-        # A loader may put the error of a cell in the place of its array.
+        # A loader may return the error of a cell instead of its array.
         return [
             one if isinstance(one, Exception) else one[None] for one in self._one.read_batch(cells)
         ]

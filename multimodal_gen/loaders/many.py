@@ -190,7 +190,7 @@ class ManyLoader(Loader):
     ) -> list[Any]:
         """As `joined`, for many cells whose items are all read in one call.
 
-        If that gives an error in the place of an item, it is in the place of the cell's array.
+        If it returns an error instead of an item, the cell's array is that error.
         """
         items = [self.items(cell) for cell in cells]
         used = [own[: self.at_most] for own in items]

@@ -168,7 +168,7 @@ class KerasEncoder(Encoder):
         self.model.save(path)
 
     def get_config(self) -> dict[str, Any]:
-        """A digest in the place of the model, which has no JSON form."""
+        """A digest instead of the model, which has no JSON form."""
         return {"digest": self.digest, "batch_size": self.batch_size}
 
     @classmethod

@@ -60,7 +60,7 @@ class ContrastivePair(keras.layers.Layer):
     """The symmetric contrastive loss of a batch of pairs (InfoNCE), with a learned temperature.
 
     Radford et al., 2021, figure 3. The two vectors of a row belong together, and those of all other
-    rows of the batch are the negatives, unless they hold the same text: "red mug" is no wrong
+    rows of the batch are the negatives, unless they hold the same text: "red mug" is not a wrong
     caption for the picture of another red mug.
 
     Args:

@@ -12,7 +12,7 @@ from multimodal_gen.batch.cache.store import LoaderCache
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.table import cells_of
 
-# Looking up so many rows takes a few milliseconds, once per epoch.
+# Looking up this many rows takes a few milliseconds, once per epoch.
 _SAMPLE = 64
 # Not all, because cells that cannot be read are never kept.
 _SHARE = 0.9

@@ -219,7 +219,7 @@ class LoaderCache:
                 self._settle(cells[position], keys[position])
             read = self._source.read_batch([cells[position] for position in missing])
             for position, array in zip(missing, read, strict=True):
-                # An error in the place of an array stays one.
+                # An error instead of an array stays one.
                 if not isinstance(array, Exception):
                     self._keep(cells[position], keys[position], array)
                 arrays[position] = array

@@ -15,8 +15,8 @@ from multimodal_gen.rows.cells import is_missing
 if TYPE_CHECKING:
     from multimodal_gen.bundle.dual_encoder import DualEncoder
 
-# From this share of better fits on, in both directions. On product titles of which 5 % were
-# exchanged, five of six such rows were exchanged ones.
+# A row is reported above this share of better fits in both directions. With 5 % of product titles
+# exchanged, five of six reported rows were exchanged ones.
 _SHARE = 0.25
 # Among so few rows, ranks say little.
 _FEWEST = 20

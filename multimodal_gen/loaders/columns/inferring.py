@@ -14,7 +14,7 @@ from multimodal_gen.rows.table import check_columns, check_names
 
 INPUTS = ("image", "text", "category", "number", "boolean", "date")
 OTHERS = ("label", "id", "constant", "gives the label away", "ignored")
-# Of a larger table so many rows are looked at, evenly spaced.
+# For a larger table, this many rows are examined, evenly spaced.
 _MOST_ROWS = 50_000
 
 

@@ -123,7 +123,7 @@ class Encoder(Configurable):
     def remember(self) -> None:
         """Let copies that are made from this encoder's JSON in this process be this encoder.
 
-        The JSON of an encoder has a digest in the place of weights and code.
+        The JSON of an encoder has a digest instead of weights and code.
         """
         _KNOWN[type(self), self.digest] = self
 

@@ -62,7 +62,7 @@ class FunctionEncoder(Encoder):
         self.remember()
 
     def get_config(self) -> dict[str, Any]:
-        """The name and version in the place of the function, which has no JSON form."""
+        """The name and version instead of the function, which has no JSON form."""
         config = super().get_config()
         del config["function"]
         return {**config, "digest": self.digest}

@@ -112,7 +112,7 @@ class EncodedLoader(Loader):
         return self._encoded([self._values(cell)])[0]
 
     def read_batch(self, cells: Sequence[Any]) -> list[Any]:
-        """Encode many cells; a cell that cannot be read has its error in the place of an array."""
+        """Encode many cells; a cell that cannot be read has its error instead of an array."""
         read: list[Any] = [self._tried(cell) for cell in cells]
         good = [row for row, values in enumerate(read) if not isinstance(values, Exception)]
         for row, array in zip(good, self._encoded([read[row] for row in good]), strict=True):

@@ -32,7 +32,7 @@ class ClassCrossentropy(keras.losses.Loss):
     Marathe, "Soft labels for ordinal regression", 2019, with absolute distances).
 
     Args:
-        focal: Gamma; 0 is no focus.
+        focal: Gamma; 0 turns it off.
         label_smoothing: The share s of a row's weight that is spread over all classes, in [0, 1).
         ordered: Whether the loss is ordinal; then the others must be 0.
         name: Name of the loss.
@@ -81,7 +81,7 @@ class LabelCrossentropy(keras.losses.Loss):
 
     Args:
         positive_weight: One positive number for each label; None for 1.
-        focal: Gamma; 0 is no focus.
+        focal: Gamma; 0 turns it off.
         label_smoothing: The share of a label's weight that is spread over both answers, in [0, 1).
         name: Name of the loss.
         reduction: How the losses of the rows become one, as for Keras's losses.
