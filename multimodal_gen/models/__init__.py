@@ -11,9 +11,10 @@ auxiliary losses (`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it, 
 weighs its heads afterwards, and `exporting.py` knows what an export needs.
 
 Pretrained models: `pretrained.py` makes a loader and a branch in one line, of the encoder in
-`keras_encoder.py` (`weights_files.py` loads its weights whole, `model_digest.py` names them) and
-the branches in `encoder_branches.py`. `contrastive.py` builds and trains two encoders whose vectors
-share one space, without labels (its parts are in `pairs.py`).
+`keras_encoder.py` (`weights_files.py` loads its weights whole, `model_digest.py` names them,
+`branch_features.py` cuts one out of a trained model) and the branches in `encoder_branches.py`.
+`contrastive.py` builds and trains two encoders whose vectors share one space, without labels (its
+parts are in `pairs.py`).
 """
 
 from multimodal_gen.loaders.targets.class_losses import ClassCrossentropy, LabelCrossentropy

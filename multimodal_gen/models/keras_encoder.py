@@ -19,6 +19,7 @@ from keras import layers
 
 from multimodal_gen.loaders.encoded.encoder import Encoder
 from multimodal_gen.models.branch_checks import ends_in_softmax
+from multimodal_gen.models.branch_features import branch_features
 from multimodal_gen.models.image_branches import family_of
 from multimodal_gen.models.layers import ApplicationPreprocessing
 from multimodal_gen.models.model_digest import digest_of_model
@@ -130,6 +131,29 @@ class KerasEncoder(Encoder):
             value_range=value_range,
             batch_size=batch_size,
         )
+
+    @classmethod
+    def from_branch(cls, model: keras.Model, name: str, *, batch_size: int = 32) -> Self:
+        """Take the features that one branch of a trained fusion model makes, to use them elsewhere.
+
+        They are what the branch's last layer reads: for pictures the averages and maxima of the
+        last feature maps, which depend less on the classes than the embedding after them.
+        `encoder.save("network.keras")` writes them as a Keras model.
+
+        Args:
+            model: The result of `build_fusion_classifier`, or `load_bundle(...).model`.
+            name: Name of the input whose branch it is, such as "image".
+            batch_size: As in the constructor.
+
+        Raises:
+            TypeError: If it is not a Keras model.
+            ValueError: If it has no such input, or the branch is not one of this package.
+
+        Example:
+            bundle = mg.load_bundle("runs/shop")
+            mg.KerasEncoder.from_branch(bundle.model, "image").save("network.keras")
+        """
+        return cls(branch_features(model, name), batch_size=batch_size)
 
     def check(self, spec: ArraySpec | None) -> None:
         """Refuse arrays of another shape than the model takes.

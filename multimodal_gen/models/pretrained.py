@@ -56,7 +56,8 @@ def from_preset(
 
     Args:
         preset: Name of a function of `keras.applications`, such as "MobileNetV3Small"; the folder
-            of a sentence encoder, see `OnnxTextEncoder.from_folder`; a Keras model, or an encoder.
+            of a sentence encoder, see `OnnxTextEncoder.from_folder`; a Keras model, or the path of
+            one in a `.keras` file; or an encoder.
         column: The column of pictures, or of whatever the encoder takes.
         weights: For a name: "imagenet", which Keras downloads, the path of a weights file, or None
             for random weights. Nothing is downloaded otherwise.
@@ -117,6 +118,8 @@ def _encoder(preset: Any, weights: Any, image_size: tuple[int, int]) -> Encoder:
                 f"A model or an encoder has its own weights. Received: weights={weights!r}"
             )
         return preset if isinstance(preset, Encoder) else KerasEncoder(preset)
+    if str(os.fspath(preset)).endswith(".keras"):
+        return KerasEncoder(_loaded(preset, weights))
     if os.path.isdir(preset):
         return OnnxTextEncoder.from_folder(preset)
     if weights is _UNNAMED:
@@ -126,3 +129,20 @@ def _encoder(preset: Any, weights: Any, image_size: tuple[int, int]) -> Encoder:
             f"such folder. Received: preset={os.fspath(preset)!r} without `weights`"
         )
     return KerasEncoder.from_application(os.fspath(preset), weights=weights, image_size=image_size)
+
+
+def _loaded(path: Any, weights: Any) -> Any:
+    # A model of the user's own, from a file. Layers that would run code of the file are refused by
+    # Keras.
+    if weights is not _UNNAMED:
+        raise ValueError(f"A .keras file has its own weights. Received: weights={weights!r}")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"No such file: preset={os.fspath(path)!r}")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        raise ValueError(
+            "The model cannot be loaded. If it has layers of your own, load it with "
+            f"`keras.saving.load_model(path, custom_objects=...)` and give the model: {error} "
+            f"Received: preset={os.fspath(path)!r}"
+        ) from error
