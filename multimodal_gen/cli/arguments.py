@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from multimodal_gen.cli import option_values, options, text_options
+from multimodal_gen.cli import image_options, option_values, options, text_options
 from multimodal_gen.cli.option_words import (
     AugmentWord,
     BlankWord,
@@ -56,10 +56,12 @@ _SHARED = {
     "split_names": _Shared(options.SplitNames, None, option_values.words),
     "fractions": _Shared(options.Shares, "0.7,0.1,0.2", option_values.shares),
     "group": _Shared(options.Group, None, _as_it_is),
-    "image_size": _Shared(options.ImageSize, "64x64", option_values.size_in_pixels),
+    "image_size": _Shared(image_options.ImageSize, None, option_values.size_in_pixels),
+    "image_encoder": _Shared(image_options.ImageEncoder, None, _as_it_is),
+    "image_weights": _Shared(image_options.ImageWeights, None, _as_it_is),
     "text": _Shared(text_options.TextMode, TextWord.NGRAMS, _word),
     "text_encoder": _Shared(text_options.TextEncoder, None, _as_it_is),
-    "augment": _Shared(options.Augment, AugmentWord.DEFAULT, _word),
+    "augment": _Shared(image_options.Augment, AugmentWord.DEFAULT, _word),
     "batch_size": _Shared(options.BatchSize, 64, _as_it_is),
     "seed": _Shared(options.Seed, 0, _as_it_is),
 }
@@ -81,7 +83,7 @@ PREVIEWED = (*_INPUTS, *_TARGET, *_ROWS, "image_size", "text", "augment", "seed"
 # Numbers are not cached: reading one costs less than looking it up.
 CACHED = (
     *("image", "caption", "missing", *_TARGET, *_ROWS),
-    *("image_size", "text", "text_encoder", "seed"),
+    *("image_size", "image_encoder", "image_weights", "text", "text_encoder", "augment", "seed"),
 )
 TRAINED = tuple(_SHARED)
 
@@ -111,6 +113,8 @@ def takes(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callab
                 name: given.pop(name) if name in names else defaults[name] for name in _SHARED
             }
             data = {name: _SHARED[name].convert(value) for name, value in values.items()}
+            # An encoder of any size has a default of its own.
+            data["encoder_size"] = None if values["image_size"] is None else data["image_size"]
             return command(**given, data={"table": given["table"], **data})
 
         # The attributes that typer reads.

@@ -23,6 +23,7 @@ from multimodal_gen.augment import (
     RandomZoom,
 )
 from multimodal_gen.cli.parts import Parts, given_parts, parts_are_given
+from multimodal_gen.cli.picture_encoder import with_features
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
 from multimodal_gen.cli.target_choice import in_words, make_target
@@ -71,7 +72,7 @@ def make_loaders(
     train = parts.train
     rows = _rows_to_learn_classes(settings, parts)
     inputs = _named(settings, train) if settings.gaps is None else _found(settings, train)
-    inputs |= _sentence_inputs(settings)
+    inputs = with_features(settings, inputs) | _sentence_inputs(settings)
     target = make_target(settings, train, rows)
     reporter.say(in_words(target))
     masks = mask_names(inputs)

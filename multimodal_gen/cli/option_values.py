@@ -16,8 +16,10 @@ def words(value: str | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(word.strip() for word in value.split(","))
 
 
-def size_in_pixels(value: str) -> tuple[int, int]:
+def size_in_pixels(value: str | None) -> tuple[int, int]:
     """The height and width of --image-size."""
+    if value is None:
+        return 64, 64
     height, _, width = value.partition("x")
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise ValueError(

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from multimodal_gen.cli.option_words import (
-    AugmentWord,
     BlankWord,
     FusionWord,
     MissingWord,
@@ -147,21 +146,6 @@ Group = Annotated[
         "--group",
         metavar="COLUMN",
         help="Rows with equal values here stay together in a random split.",
-    ),
-]
-ImageSize = Annotated[
-    str,
-    typer.Option(
-        "--image-size",
-        metavar="HxW",
-        help="Height and width of resized pictures, in pixels.",
-    ),
-]
-Augment = Annotated[
-    AugmentWord,
-    typer.Option(
-        "--augment",
-        help="How much training changes pictures at random. Both default and strong mirror them.",
     ),
 ]
 Fusion = Annotated[FusionWord, typer.Option("--fusion", help="How the inputs are joined.")]

@@ -42,6 +42,9 @@ class DataSettings:
         text: "ngrams" or "tokens".
         text_encoder: The folder of a sentence encoder, whose vectors of captions are inputs too, or
             None.
+        image_encoder: A pretrained model, whose features of pictures are the inputs, or None.
+        image_weights: For a name of keras.applications: its weights.
+        encoder_size: `(height, width)` of the pictures for a model of any size, or None.
         augment: "none", "default" or "strong".
         batch_size: Rows per batch.
         seed: Fixes the split, the order of rows, augmentation and the model's initial weights.
@@ -73,6 +76,9 @@ class DataSettings:
     seed: int
     gaps: tuple[str, ...] | None = None
     text_encoder: str | None = None
+    image_encoder: str | None = None
+    image_weights: str | None = None
+    encoder_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for option in (*INPUT_OPTIONS, "label"):
@@ -95,6 +101,11 @@ class DataSettings:
                 "--separator is for --target labels with one --label column, whose cells hold "
                 f"several labels. Received: --separator {self.separator!r} --target {self.target}, "
                 f"{counted(len(self.label), 'column')}"
+            )
+        if self.image_weights is not None and self.image_encoder is None:
+            raise ValueError(
+                "--image-weights are those of --image-encoder: name a function of "
+                f"keras.applications. Received: --image-weights {self.image_weights}"
             )
         if self.separator == "":
             raise ValueError("--separator must be at least one character. Received: --separator ''")

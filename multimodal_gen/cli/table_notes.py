@@ -45,7 +45,8 @@ def notes_on(
         target: The target.
     """
     notes = mask_notes(parts.train, inputs)
-    mirrored = bool(settings.image) and settings.augment != "none"
+    varied = bool(settings.image) and settings.image_encoder is None
+    mirrored = varied and settings.augment != "none"
     rows = pd.concat([parts.train, parts.validation, parts.test])
     some = rows.iloc[:: max(len(rows) // _LOOKED_AT, 1)]
     for column in settings.caption:

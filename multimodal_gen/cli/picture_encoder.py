@@ -1,0 +1,109 @@
+"""What --image-encoder makes of the inputs: pictures become features of a pretrained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.loaders import EncodedLoader, ImageLoader, Loader, ManyLoader
+
+
+def with_features(settings: DataSettings, inputs: dict[str, Loader]) -> dict[str, Loader]:
+    """The inputs, with the features of pictures instead of pictures if --image-encoder says so.
+
+    Raises:
+        ValueError: If there are no pictures, or the encoder cannot be one.
+        FileNotFoundError: If there is no such file or folder.
+    """
+    if settings.image_encoder is None:
+        return inputs
+    found, encoded = dict(inputs), _Encoded(settings, settings.image_encoder)
+    for name, loader in inputs.items():
+        if isinstance(loader, ImageLoader):
+            found[name] = encoded.of(loader)
+        elif isinstance(loader, ManyLoader) and isinstance(loader.item, ImageLoader):
+            found[name] = loader.replace(loader=encoded.of(loader.item))
+    if encoded.encoder is None:
+        raise ValueError(
+            "--image-encoder encodes pictures, but no column holds any: name one with --image. "
+            f"Received: --image-encoder {settings.image_encoder}"
+        )
+    return found
+
+
+class _Encoded:
+    # Makes loaders of features; all share one encoder.
+    def __init__(self, settings: DataSettings, named: str) -> None:
+        self.settings, self.named = settings, named
+        self.encoder: Any = None
+        self.pictures: ImageLoader | None = None
+
+    def of(self, own: ImageLoader) -> Loader:
+        if self.encoder is None:
+            self._open(own)
+        assert self.pictures is not None
+        config = own.get_config()
+        same = {name: config[name] for name in ("column", "directory", "missing")}
+        return EncodedLoader(self.pictures.replace(**same), self.encoder)
+
+    def _open(self, own: ImageLoader) -> None:
+        # Keras is imported for runs with an encoder only.
+        from multimodal_gen.models.pretrained import from_preset
+
+        if Path(self.named, "bundle.json").is_file():
+            self._open_run()
+            return
+        options: dict[str, Any] = self._weights()
+        if self.settings.encoder_size is not None:
+            options["image_size"] = self.settings.encoder_size
+        loader: Any = from_preset(self.named, str(own.column), **options).loader
+        if not isinstance(getattr(loader, "loader", None), ImageLoader):
+            raise ValueError(
+                "--image-encoder must be a model of pictures; for one of texts use --text-encoder. "
+                f"Received: --image-encoder {self.named}"
+            )
+        self.encoder, self.pictures = loader.encoder, loader.loader
+
+    def _open_run(self) -> None:
+        # With the loader too, which knows the size and the range of pixels.
+        from multimodal_gen.bundle import load_bundle
+        from multimodal_gen.models.keras_encoder import KerasEncoder
+
+        bundle = load_bundle(self.named)
+        pictures: dict[str, Any] = {
+            name: loader
+            for name, loader in bundle.inputs.items()
+            if isinstance(getattr(loader, "loader", loader), ImageLoader)
+        }
+        if len(pictures) != 1 or self._weights():
+            raise ValueError(
+                "--image-encoder takes the one input of pictures of a run; of several, save one "
+                "with KerasEncoder.from_branch(...).save, and name the .keras file. Received: "
+                f"--image-encoder {self.named} with inputs {list(bundle.inputs)}"
+            )
+        ((name, loader),) = pictures.items()
+        # A run may have reused an encoder itself.
+        reused = isinstance(loader, EncodedLoader)
+        self.encoder = loader.encoder if reused else KerasEncoder.from_branch(bundle.model, name)
+        self.pictures = (loader.loader if reused else loader).replace(augment=())
+
+    def _weights(self) -> dict[str, str]:
+        # For `from_preset`. Random weights are for Python only.
+        given = self.settings.image_weights
+        if given is not None:
+            return {"weights": given}
+        if Path(self.named).exists():
+            return {}
+        if self.named.endswith(".keras") or "/" in self.named.partition("://")[0]:
+            raise FileNotFoundError(
+                f"There is no such file or folder. Received: --image-encoder {self.named}"
+            )
+        import keras
+
+        if hasattr(keras.applications, self.named):
+            raise ValueError(
+                "Say which weights the model has: --image-weights imagenet, which Keras downloads, "
+                f"or a file. Received: --image-encoder {self.named} without --image-weights"
+            )
+        return {}
