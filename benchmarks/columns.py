@@ -2,11 +2,12 @@
 
     python -m benchmarks.columns --data ../shared/data
 
-The table is a shop of real products, with what shops add: two pictures a row (a photo, and a drawn
-swatch of the material), a title without its class words, a description, the brand (missing in a
-third of the rows), price, date, sale, and columns that are no inputs: an article number, a currency
-and a code of the category. Each choice is trained by the command line's own `train.run`, on the
-same parts, and scored on the test rows, which are half of the table.
+The table is a shop of real products, with what shops add: two pictures in one cell (a photo, and a
+drawn swatch of the material; `--apart` puts each into a column of its own), a title without its
+class words, a description, the brand (missing in a third of the rows), price, date, sale, and
+columns that are no inputs: an article number, a currency and a code of the category. Each choice is
+trained by the command line's own `train.run`, on the same parts, and scored on the test rows, which
+are half of the table.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from rich.console import Console
 from rich.table import Table
 
 import multimodal_gen as mg
-from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.settings import INPUT_OPTIONS, RunSettings
 
 LABEL = "category"
-# Name -> the options of a choice by hand; those of the first are found by the command line.
+# Name -> the options of a choice by hand; those of the first are found by the command line. One of
+# the pictures can only be chosen where they are apart.
+_BOTH = {"images": ("photos",)}
 CHOICES: dict[str, dict[str, Any]] = {
     "--label alone": {},
     "photo, title": {"image": ("photo",), "caption": ("title",)},
@@ -52,13 +55,13 @@ CHOICES: dict[str, dict[str, Any]] = {
         "category": ("brand",),
     },
     "both pictures, texts, price, brand": {
-        "image": ("photo", "swatch"),
+        **_BOTH,
         "caption": ("title", "description"),
         "number": ("price",),
         "category": ("brand",),
     },
     "all": {
-        "image": ("photo", "swatch"),
+        **_BOTH,
         "caption": ("title", "description"),
         "number": ("price", "on_sale"),
         "category": ("brand", "colour"),
@@ -75,7 +78,7 @@ _WORDS = (
 )
 
 
-def make_shop(fashion: Path, folder: Path, rows: int, seed: int) -> Path:
+def make_shop(fashion: Path, folder: Path, rows: int, seed: int, *, apart: bool = False) -> Path:
     """Write a shop's table and pictures into a folder.
 
     Args:
@@ -83,6 +86,7 @@ def make_shop(fashion: Path, folder: Path, rows: int, seed: int) -> Path:
         folder: An existing folder.
         rows: Rows of the table.
         seed: What it is drawn by.
+        apart: Whether the two pictures of a row are in columns of their own.
 
     Returns:
         The path of the table.
@@ -108,8 +112,11 @@ def make_shop(fashion: Path, folder: Path, rows: int, seed: int) -> Path:
         shop.append(
             {
                 "article": f"A-{100_000 + row}",
-                "photo": f"{row}-photo.jpg",
-                "swatch": f"{row}-swatch.png",
+                **(
+                    {"photo": f"{row}-photo.jpg", "swatch": f"{row}-swatch.png"}
+                    if apart
+                    else {"photos": f"{row}-photo.jpg|{row}-swatch.png"}
+                ),
                 "title": " ".join(words[1:]) or words[0],
                 "description": f"{product['usage']} {_MATERIALS[said]} item for "
                 f"{'women' if 'Women' in words else 'men'}. {rng.choice(_WORDS)}",
@@ -159,7 +166,7 @@ def score(table: Path, choice: dict[str, Any], seed: int, folder: Path) -> tuple
     """The balanced accuracy on test rows of a choice of inputs, and what the run said."""
     from multimodal_gen.cli.train import run
 
-    data = dict.fromkeys(("image", "caption", "number", "category", "date"), ()) | choice
+    data = dict.fromkeys(INPUT_OPTIONS, ()) | choice
     settings = RunSettings(
         **data,
         table=str(table),
@@ -190,6 +197,15 @@ def score(table: Path, choice: dict[str, Any], seed: int, folder: Path) -> tuple
     return float(scores["balanced_accuracy"]), reporter.lines
 
 
+def _there(choice: dict[str, Any], apart: bool) -> dict[str, Any] | None:
+    # A choice in the columns of the table; None if it has no such columns.
+    if "images" in choice and apart:
+        return {"image": ("photo", "swatch")} | {
+            option: columns for option, columns in choice.items() if option != "images"
+        }
+    return None if "image" in choice and not apart else choice
+
+
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -197,21 +213,27 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(data), help="folder with fashion")
     parser.add_argument("--rows", type=int, default=2400)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--choices", nargs="*", default=list(CHOICES), help="names; all by default")
+    parser.add_argument("--apart", action="store_true", help="each picture has its own column")
+    parser.add_argument("--choices", nargs="*", help="names; all by default")
     arguments = parser.parse_args()
+    choices = {name: _there(choice, arguments.apart) for name, choice in CHOICES.items()}
+    chosen = [name for name in arguments.choices or choices if choices[name] is not None]
     console, scores = Console(), dict[str, list[float]]()
     for seed in range(arguments.seeds):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            table = make_shop(arguments.data / "fashion", folder, arguments.rows, seed)
-            for name in arguments.choices:
-                found, lines = score(table, CHOICES[name], seed, folder / "run")
+            table = make_shop(
+                arguments.data / "fashion", folder, arguments.rows, seed, apart=arguments.apart
+            )
+            for name in chosen:
+                choice = choices[name] or {}
+                found, lines = score(table, choice, seed, folder / "run")
                 scores.setdefault(name, []).append(found)
-                if not seed and not CHOICES[name]:
+                if not seed and not choice:
                     console.print("\n".join(lines), markup=False, highlight=False)
                 console.print(f"{name}, seed {seed}: {found:.3f}", highlight=False)
     shown = Table("inputs", "balanced accuracy", "below --label alone")
-    first = scores[arguments.choices[0]]
+    first = scores[chosen[0]]
     for name, own in scores.items():
         less = f"{np.mean(first) - np.mean(own):+.3f}"
         shown.add_row(name, " ".join(f"{one:.3f}" for one in own), less)

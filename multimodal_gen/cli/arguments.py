@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from multimodal_gen.cli import image_options, option_values, options, text_options
+from multimodal_gen.cli import image_options, many_options, option_values, options, text_options
 from multimodal_gen.cli.option_words import (
     AugmentWord,
     BlankWord,
@@ -41,7 +41,10 @@ def _columns(value: Any) -> tuple[str, ...]:
 
 _SHARED = {
     "image": _Shared(options.Image, None, _columns),
+    "images": _Shared(many_options.Images, None, _columns),
     "caption": _Shared(options.Caption, None, _columns),
+    "captions": _Shared(many_options.Captions, None, _columns),
+    "item_separator": _Shared(many_options.ItemSeparator, None, _as_it_is),
     "number": _Shared(options.Number, None, _columns),
     "category": _Shared(options.Category, None, _columns),
     "date": _Shared(options.Date, None, _columns),
@@ -67,7 +70,10 @@ _SHARED = {
 }
 _INPUTS = (
     "image",
+    "images",
     "caption",
+    "captions",
+    "item_separator",
     "number",
     "category",
     "date",
@@ -82,7 +88,7 @@ AUDITED = (*_INPUTS, *_TARGET, "directory", "image_size", "text")
 PREVIEWED = (*_INPUTS, *_TARGET, *_ROWS, "image_size", "text", "augment", "seed")
 # Numbers are not cached: reading one costs less than looking it up.
 CACHED = (
-    *("image", "caption", "missing", *_TARGET, *_ROWS),
+    *("image", "images", "caption", "captions", "item_separator", "missing", *_TARGET, *_ROWS),
     *("image_size", "image_encoder", "image_weights", "text", "text_encoder", "augment", "seed"),
 )
 TRAINED = tuple(_SHARED)

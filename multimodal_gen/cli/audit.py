@@ -14,7 +14,14 @@ import pandas as pd
 
 from multimodal_gen.cli.bad_rows import plain_message
 from multimodal_gen.cli.columns import check_named_columns
-from multimodal_gen.cli.data import input_names, picture_folder, picture_loader
+from multimodal_gen.cli.data import (
+    captions_loader,
+    input_names,
+    items_in,
+    picture_folder,
+    picture_loader,
+    separator_in,
+)
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_separator, check_text_labels
 from multimodal_gen.cli.option_values import check_not_read
@@ -35,7 +42,10 @@ from multimodal_gen.loaders import (
     NumericTarget,
     TextLoader,
 )
-from multimodal_gen.loaders.columns.choosing import date_loader
+from multimodal_gen.loaders.columns.choosing import (
+    date_loader,
+    several_pictures,
+)
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cell_numbers import readable_numbers
 from multimodal_gen.rows.cells import cell_text, is_blank
@@ -184,15 +194,17 @@ def _write_clean(
     )
     folder = picture_folder(settings)
     elsewhere = Path(folder).resolve() != file.resolve().parent
-    if elsewhere and _has_relative_paths(clean.table, settings.image):
+    if elsewhere and _has_relative_paths(clean.table, settings):
         reporter.say(f"  relative paths in it are relative to {folder}: use --directory {folder}")
 
 
-def _has_relative_paths(table: pd.DataFrame, columns: Sequence[str]) -> bool:
+def _has_relative_paths(table: pd.DataFrame, settings: DataSettings) -> bool:
+    columns = [table[name] for name in settings.image]
+    columns += [items_in(table[name], "images", settings) for name in settings.images]
     return any(
         isinstance(cell, str) and not os.path.isabs(cell) and "://" not in cell
         for column in columns
-        for cell in table[column].array.tolist()
+        for cell in column.array.tolist()
     )
 
 
@@ -201,11 +213,25 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     inputs: dict[str, Loader] = {}
     for column in settings.image:
         inputs[names["image", column]] = picture_loader(settings, column)
+    for column in settings.images:
+        inputs[names["images", column]] = several_pictures(
+            train[column],
+            picture_loader(settings, column).replace(missing="error"),
+            separator=separator_in(train[column], "images", settings),
+            missing=settings.missing,
+        )
     for column in settings.caption:
         # Other cells are for the audit to report, so they must not be an error here.
         texts = [cell for cell in train[column].tolist() if isinstance(cell, str)]
         inputs[names["caption", column]] = TextLoader.from_texts(
             column, texts, output_mode=settings.text, missing=settings.missing
+        )
+    for column in settings.captions:
+        # Likewise.
+        items = items_in(train[column], "texts", settings)
+        words = items[[isinstance(item, str) for item in items]].groupby(level=0).agg(list)
+        inputs[names["captions", column]] = captions_loader(settings, words).replace(
+            separator=separator_in(train[column], "texts", settings)
         )
     if settings.number:
         columns = list(settings.number)
@@ -233,9 +259,10 @@ def _with_inputs(
     # Gaps in a column that was found, not named, are no problem.
     found = with_inputs(settings, train, table, reporter)
     gaps = set(found.gaps or ())
+    blank = (*found.image, *found.images, *found.caption, *found.captions)
     return replace(
         found,
-        missing="blank" if gaps & {*found.image, *found.caption} else found.missing,
+        missing="blank" if gaps & {*blank} else found.missing,
         number_missing="flag" if gaps & {*found.number, *found.date} else found.number_missing,
     )
 

@@ -21,11 +21,14 @@ def check_named_columns(table: pd.DataFrame, settings: DataSettings, *, label: b
         label: Whether it must have the columns of --label too.
 
     Raises:
-        TableError: If one is missing; the message names the option.
+        TableError: If one is missing, or no cell has the separator of items; the message names the
+            option.
     """
     options = {
         "image": settings.image,
+        "images": settings.images,
         "caption": settings.caption,
+        "captions": settings.captions,
         "number": settings.number,
         "category": settings.category,
         "date": settings.date,
@@ -47,6 +50,13 @@ def check_named_columns(table: pd.DataFrame, settings: DataSettings, *, label: b
                 usual = option == "label" and column == "label"
                 hint = "Name the column to predict with --label COLUMN. " if usual else ""
                 raise TableError(f"{said}{hint}Received: --{option} {column}") from None
+    between = settings.item_separator
+    cells = (cell for name in (*settings.images, *settings.captions) for cell in table[name])
+    if between is not None and not any(isinstance(cell, str) and between in cell for cell in cells):
+        raise TableError(
+            "No cell of --images and --captions has this separator; without the option, it is "
+            f"found. Received: --item-separator {between!r}"
+        )
 
 
 def refuse_missing_labels(rows: pd.DataFrame, settings: DataSettings) -> None:

@@ -22,6 +22,7 @@ from multimodal_gen.augment import (
     RandomTranslation,
     RandomZoom,
 )
+from multimodal_gen.cli.bad_rows import plain_reason
 from multimodal_gen.cli.parts import Parts, given_parts, parts_are_given
 from multimodal_gen.cli.picture_encoder import with_features
 from multimodal_gen.cli.reporter import Reporter
@@ -35,14 +36,21 @@ from multimodal_gen.loaders import (
     EncodedLoader,
     ImageLoader,
     Loader,
+    ManyLoader,
     MultiLabel,
     NumericLoader,
     NumericTarget,
     OnnxTextEncoder,
     TextLoader,
 )
-from multimodal_gen.loaders.columns.choosing import loaders_for
+from multimodal_gen.loaders.columns.cells import Cells
+from multimodal_gen.loaders.columns.choosing import (
+    loaders_for,
+    several_pictures,
+    several_texts,
+)
 from multimodal_gen.loaders.columns.naming import input_names as names_of_inputs
+from multimodal_gen.loaders.columns.several import by_item, separator_of, several
 from multimodal_gen.spec import mask_names
 
 # Changes under which most captions stay true; `table_notes.py` warns of words for sides.
@@ -72,9 +80,11 @@ def make_loaders(
     train = parts.train
     rows = _rows_to_learn_classes(settings, parts)
     inputs = _named(settings, train) if settings.gaps is None else _found(settings, train)
-    inputs = with_features(settings, inputs) | _sentence_inputs(settings)
+    inputs = with_features(settings, inputs) | _sentence_inputs(settings, inputs)
     target = make_target(settings, train, rows)
     reporter.say(in_words(target))
+    for note in _notes_on_several(settings, train):
+        reporter.say(f"note: {note}")
     masks = mask_names(inputs)
     for name, loader in inputs.items():
         mask = f", with {masks[name]!r}" if name in masks else ""
@@ -84,15 +94,24 @@ def make_loaders(
 
 def _named(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     # The inputs that options name.
-    names = input_names(settings)
+    names, augment = input_names(settings), _AUGMENTS[settings.augment]
     inputs: dict[str, Loader] = {}
     for column in settings.image:
-        pictures = picture_loader(settings, column, augment=_AUGMENTS[settings.augment])
+        pictures = picture_loader(settings, column, augment)
         inputs[names["image", column]] = pictures
+    for column in settings.images:
+        inputs[names["images", column]] = several_pictures(
+            train[column],
+            picture_loader(settings, column, augment).replace(missing="error"),
+            separator=separator_in(train[column], "images", settings),
+            missing=settings.missing,
+        )
     for column in settings.caption:
         inputs[names["caption", column]] = TextLoader.from_texts(
             column, train[column], output_mode=settings.text, missing=settings.missing
         )
+    for column in settings.captions:
+        inputs[names["captions", column]] = captions_loader(settings, train[column])
     if settings.number:
         columns = list(settings.number)
         inputs["number"] = NumericLoader.from_values(
@@ -109,9 +128,19 @@ def _named(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     return inputs
 
 
+def _notes_on_several(settings: DataSettings, train: pd.DataFrame) -> list[str]:
+    # Columns of --image whose cells, which would all be bad, hold several.
+    notes = []
+    for column in settings.image:
+        found = several(Cells(train[column]), picture_folder(settings))
+        if found is not None and found.taken_as == "images":
+            notes.append(f"{column}: {found.why}; name the column with --images {column}")
+    return notes
+
+
 def _found(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     # The inputs that `inference.py` has found.
-    words = {"caption": "text"}
+    words = {"caption": "text", "captions": "texts"}
     taken = {
         column: words.get(option, option)
         for option in INPUT_OPTIONS
@@ -132,23 +161,69 @@ def _found(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
     )
 
 
-def _sentence_inputs(settings: DataSettings) -> dict[str, Loader]:
+def _sentence_inputs(settings: DataSettings, inputs: dict[str, Loader]) -> dict[str, Loader]:
     # The vectors of captions by a sentence encoder, beside their n-grams or tokens.
     if settings.text_encoder is None:
         return {}
-    if not settings.caption:
+    if not settings.caption and not settings.captions:
         raise ValueError(
             "--text-encoder encodes captions, but no column holds any: name one with --caption. "
             f"Received: --text-encoder {settings.text_encoder}"
         )
     encoder, names = OnnxTextEncoder.from_folder(settings.text_encoder), input_names(settings)
     gaps = settings.gaps or ()
-    return {
+    found: dict[str, Loader] = {
         f"{names['caption', column]}_meaning": EncodedLoader(
             column, encoder, missing="blank" if column in gaps else settings.missing
         )
         for column in settings.caption
     }
+    for column in settings.captions:
+        name = names["captions", column]
+        found[f"{name}_meaning"] = inputs[name].replace(loader=EncodedLoader(column, encoder))
+    return found
+
+
+def items_in(column: pd.Series, kind: str, settings: DataSettings) -> pd.Series:
+    """The items of cells that hold several, each under the label of its row.
+
+    Args:
+        column: A column of --images or --captions.
+        kind: "images" or "texts".
+        settings: The settings, which may name the separator.
+    """
+    return by_item(column, separator_in(column, kind, settings))
+
+
+def separator_in(column: pd.Series, kind: str, settings: DataSettings) -> str | None:
+    """What separates the items of a column's cells: that of --item-separator if any has it."""
+    given = settings.item_separator
+    if given is not None and any(isinstance(cell, str) and given in cell for cell in column):
+        return given
+    return separator_of(column, kind)
+
+
+def captions_loader(settings: DataSettings, column: pd.Series) -> ManyLoader:
+    """The loader of a column of several captions in a cell.
+
+    Raises:
+        LoadError: If no cell can be split; it names the option for it.
+    """
+    try:
+        return several_texts(
+            column,
+            output_mode=settings.text,
+            separator=separator_in(column, "texts", settings),
+            missing=settings.missing,
+        )
+    except LoadError as error:
+        said, received, rest = plain_reason(error.reason).partition("Received: ")
+        way_out = "If its items are joined by a separator, name it with --item-separator."
+        raise LoadError(
+            f"{said.rstrip(' .')}. {way_out} {received}{rest}",
+            index=error.index,
+            column=error.column,
+        ) from None
 
 
 def picture_loader(

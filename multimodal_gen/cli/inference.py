@@ -18,7 +18,9 @@ from multimodal_gen.loaders.columns.pictures import ABSENT
 Settings = TypeVar("Settings", bound=DataSettings)
 _OPTION_OF = {
     "image": "image",
+    "images": "images",
     "text": "caption",
+    "texts": "captions",
     "number": "number",
     "boolean": "number",
     "category": "category",
@@ -61,16 +63,17 @@ def with_inputs(
     options = " ".join(
         f"--{option} {shlex.quote(name)}" for option, names in found.items() for name in names
     )
-    if not found["image"]:
+    if not found["image"] and not found["images"]:
         _refuse_absent_pictures(columns, settings, options)
     if not options:
         raise TableError(
             "No column of the table can be an input. Name the inputs with --image, --caption, "
-            f"--number, --category or --date. Received: {len(columns):,} columns"
+            "--number, --category or --date; with --images and --captions where cells hold several."
+            f" Received: {len(columns):,} columns"
         )
     reporter.say(f"  to choose yourself, name the inputs: {options}")
     used = [name for names in found.values() for name in names]
-    gaps = tuple(name for name in used if count_missing(rows[name]))
+    gaps = tuple(name for name in used if count_missing(rows[name], columns["taken_as"][name]))
     chosen: dict[str, Any] = {option: tuple(names) for option, names in found.items()}
     return replace(settings, gaps=gaps, **chosen)
 

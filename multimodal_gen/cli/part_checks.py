@@ -79,6 +79,36 @@ def warn_of_leakage(
     Warns:
         LeakageWarning: As `warn_of_shared_pictures`.
     """
+    part = np.repeat(np.arange(len(parts)), [len(one) for one in parts])
+    rows = pd.concat([one[list(columns)] for one in parts])
+    _warn(rows, part, columns, directory, given=given)
+
+
+def warn_of_shared_items(
+    parts: Sequence[pd.Series], directory: str, *, given: bool = False
+) -> None:
+    """The same for cells with several pictures.
+
+    Args:
+        parts: The pictures of a column by part, each under the label of its row.
+        directory: The base folder of relative paths.
+        given: Whether the table assigns rows to parts.
+
+    Warns:
+        LeakageWarning: As `warn_of_shared_pictures`.
+    """
+    part = np.repeat(np.arange(len(parts)), [len(one) for one in parts])
+    rows = pd.concat(parts).to_frame()
+    _warn(rows, part, list(rows.columns), directory, given=given, grouped=False)
+
+
+def _warn(
+    rows: pd.DataFrame,
+    part: np.ndarray,
+    columns: Sequence[str],
+    directory: str,
+    **arguments: bool,
+) -> None:
     place = Place(directory)
 
     def file_of(cell: str) -> str | None:
@@ -86,10 +116,8 @@ def warn_of_leakage(
         # URLs would have to be downloaded to be compared.
         return None if path is None or "://" in path else place.local(path)
 
-    part = np.repeat(np.arange(len(parts)), [len(one) for one in parts])
-    rows = pd.concat([one[list(columns)] for one in parts])
     warn_of_shared_pictures(
-        rows, part, columns, file_of=file_of, is_picture=_has_header, given=given
+        rows, part, columns, file_of=file_of, is_picture=_has_header, **arguments
     )
 
 

@@ -18,7 +18,7 @@ from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.part_checks import rare_classes_note
 from multimodal_gen.cli.part_checks import split_quietly as split_table
 from multimodal_gen.cli.reporter import Reporter
-from multimodal_gen.cli.settings import DataSettings
+from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
 from multimodal_gen.cli.unlabelled import without_unlabelled
 from multimodal_gen.errors import TableError
 from multimodal_gen.rows.cells import column_texts
@@ -122,11 +122,7 @@ def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter
     if not Path(settings.table).is_dir():
         # Columns that are inputs, labels or groups do not name parts.
         used = {
-            *settings.image,
-            *settings.caption,
-            *settings.number,
-            *settings.category,
-            *settings.date,
+            *(name for option in INPUT_OPTIONS for name in getattr(settings, option)),
             *settings.label,
             settings.group,
         }

@@ -129,9 +129,11 @@ def _list_failures(settings: RunSettings, failures: pd.DataFrame) -> None:
 
 
 def _marked(bad: dict[Any, Any], parts: Parts, settings: RunSettings) -> str:
-    # How to keep a row that lacks a value, if its cell does.
+    # How to keep a row that lacks a value, if its cell does; or how its cell is split.
     column, option = bad["column"], ""
-    if column in settings.image or column in settings.caption:
+    if column in (*settings.images, *settings.captions) and "expected a list" in bad["error"]:
+        return "If its items are joined by a separator, name it with --item-separator. "
+    if column in (*settings.image, *settings.images, *settings.caption, *settings.captions):
         option = "--missing blank"
     elif column in (*settings.number, *settings.date) or isinstance(column, tuple):
         option = "--number-missing mean"

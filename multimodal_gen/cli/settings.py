@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from multimodal_gen.errors import counted
 
 # The options that name the columns of inputs.
-INPUT_OPTIONS = ("image", "caption", "number", "category", "date")
+INPUT_OPTIONS = ("image", "images", "caption", "captions", "number", "category", "date")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,9 @@ class DataSettings:
         table: A file or folder for `read_table`.
         image: Columns of pictures, each a separate input.
         caption: Columns of texts, each a separate input.
+        images: Columns whose cells hold several pictures, each a separate input.
+        captions: Columns whose cells hold several texts, each a separate input.
+        item_separator: What separates the items of such cells; None to find out.
         missing: How to treat a missing picture or caption: "error", or "blank" to mark it as
             missing for the model.
         number: Columns of numbers, read as one input.
@@ -61,6 +64,9 @@ class DataSettings:
     category: tuple[str, ...] = ()
     date: tuple[str, ...] = ()
     date_format: str | None = None
+    images: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
+    item_separator: str | None = None
     label: tuple[str, ...]
     target: str
     separator: str | None
@@ -109,10 +115,22 @@ class DataSettings:
             )
         if self.separator == "":
             raise ValueError("--separator must be at least one character. Received: --separator ''")
+        self._check_item_separator()
         if len(self.fractions) != 3:
             raise ValueError(
                 "--fractions must be three numbers: training, validation, test. Received: "
                 f"--fractions {self.fractions}"
+            )
+
+    def _check_item_separator(self) -> None:
+        if self.item_separator == "":
+            raise ValueError(
+                "--item-separator must be at least one character. Received: --item-separator ''"
+            )
+        if self.item_separator is not None and not (self.images or self.captions):
+            raise ValueError(
+                "--item-separator is for the cells of --images and --captions: name one. Received: "
+                f"--item-separator {self.item_separator!r}"
             )
 
     @property

@@ -11,6 +11,7 @@ from contextlib import suppress
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.cli.data import items_in
 from multimodal_gen.cli.parts import Parts, parts_are_given
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import LoadError, by_number, counted
@@ -45,7 +46,7 @@ def notes_on(
         target: The target.
     """
     notes = mask_notes(parts.train, inputs)
-    varied = bool(settings.image) and settings.image_encoder is None
+    varied = bool(settings.image or settings.images) and settings.image_encoder is None
     mirrored = varied and settings.augment != "none"
     rows = pd.concat([parts.train, parts.validation, parts.test])
     some = rows.iloc[:: max(len(rows) // _LOOKED_AT, 1)]
@@ -55,6 +56,12 @@ def notes_on(
         texts = [cell if isinstance(cell, str) else None for cell in cells_of(some, column)]
         # If each caption has a single class, it need not contain the name to give it away.
         notes += [] if told else hint_notes(column, texts, some, target)
+        if mirrored:
+            notes += side_note(column, [text for text in texts if text is not None], "captions")
+    for column in settings.captions:
+        found = items_in(some[column], "texts", settings)
+        texts = [item if isinstance(item, str) else None for item in found]
+        notes += hint_notes(column, texts, some.loc[found.index], target)
         if mirrored:
             notes += side_note(column, [text for text in texts if text is not None], "captions")
     if mirrored and target.class_names:

@@ -19,10 +19,10 @@ import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.versions import running_version
-from multimodal_gen.cli.data import make_loaders, picture_folder
+from multimodal_gen.cli.data import items_in, make_loaders, picture_folder
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.option_values import score_title
-from multimodal_gen.cli.part_checks import warn_of_leakage
+from multimodal_gen.cli.part_checks import warn_of_leakage, warn_of_shared_items
 from multimodal_gen.cli.parts import Parts, parts_are_given, read_parts
 from multimodal_gen.cli.reading import READ_TIMEOUT, readable_parts
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
@@ -77,6 +77,9 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     # --group keeps pictures together already, unless the table names the parts.
     if given or settings.group is None:
         warn_of_leakage(parts, settings.image, picture_folder(settings), given=given)
+        for column in settings.images:
+            found = [items_in(part[column], "images", settings) for part in parts]
+            warn_of_shared_items(found, picture_folder(settings), given=given)
     inputs, target = make_loaders(settings, parts, reporter)
     for note in notes_on(settings, parts, inputs, target):
         reporter.say(f"note: {note}")

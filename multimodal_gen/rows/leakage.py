@@ -25,6 +25,7 @@ _HEAD = 4096
 # those that begin alike.
 _MOST_FILES = 20_000
 _MOST_BYTES = 256 * 2**20
+_TESTED = "A model is then tested on pictures that it was trained on"
 
 
 class LeakageWarning(UserWarning):
@@ -56,6 +57,7 @@ def warn_of_shared_pictures(
     file_of: Callable[[str], str | None] | None = None,
     is_picture: Callable[[str], bool] = lambda path: True,
     given: bool = False,
+    grouped: bool = True,
     stacklevel: int = 2,
 ) -> None:
     """Warn where one picture is in several parts.
@@ -73,6 +75,8 @@ def warn_of_shared_pictures(
             error pages stored under the names of pictures are.
         given: Whether the table assigns rows to parts, so that a group would not keep rows
             together.
+        grouped: Whether the column can be the group that keeps rows together, which it cannot if
+            rows have several pictures.
         stacklevel: As in `warnings.warn`.
 
     Warns:
@@ -115,7 +119,8 @@ def warn_of_shared_pictures(
                 f"{by_number(len(copies), 'is', 'are')} in several parts under different names, "
                 f"because the files are equal: first {cells[first]!r} and {cells[other]!r}"
             )
-    for found, way_out in ((shared, _by_group(group, given)), (copied, _by_audit(given))):
+    by_group = _by_group(group, given) if grouped else f"{_TESTED}. {_by_audit(given)}"
+    for found, way_out in ((shared, by_group), (copied, _by_audit(given))):
         if found:
             warnings.warn(f"{'; '.join(found)}. {way_out}.", LeakageWarning, stacklevel + 1)
 
@@ -127,7 +132,7 @@ def _by_group(column: str, given: bool) -> str:
             "The table names the parts: fix them there, or use a random split with `--group "
             f"{column}`"
         )
-    return f"A model is then tested on pictures that it was trained on. {way_out}"
+    return f"{_TESTED}. {way_out}"
 
 
 def _by_audit(given: bool) -> str:

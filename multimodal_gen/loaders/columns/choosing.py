@@ -13,14 +13,20 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.categories import CategoryLoader
 from multimodal_gen.loaders.columns.inferring import INPUTS, OTHERS
 from multimodal_gen.loaders.columns.naming import input_names
+from multimodal_gen.loaders.columns.several import MOST_ITEMS, most_items, separator_of
 from multimodal_gen.loaders.dates import DateLoader
 from multimodal_gen.loaders.image.loader import ImageLoader
+from multimodal_gen.loaders.many import ManyLoader
 from multimodal_gen.loaders.numbers import NumericLoader
 from multimodal_gen.loaders.text.loader import TextLoader
 from multimodal_gen.rows.cell_dates import seems_date
 from multimodal_gen.rows.cell_numbers import readable_numbers
 from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.rows.table import check_columns
+
+# Up to so many pictures of a row are read together in training. In turns they cost as much as one,
+# but a class that only one of them tells is learned less well (benchmarks/README.md).
+_ALL = 4
 
 
 def loaders_for(
@@ -39,8 +45,12 @@ def loaders_for(
 
     Pictures, texts, categories and dates are an input each. Numbers and booleans together are the
     input "number", with `scaling="quantile"`. A single column of pictures is the input "image", a
-    single one of texts is "caption"; other inputs have the names of their columns, with everything
-    but ASCII letters and digits replaced by "_".
+    single one of texts is "caption"; "images" and "captions" if cells hold several. Other inputs
+    have the names of their columns, with everything but ASCII letters and digits replaced by "_".
+
+    Cells of several pictures or texts are read by a `ManyLoader`, whose `at_most` is the most that
+    a training row has, up to 8, with the separator that stands between them, if they are not lists.
+    In training it reads all of them; of more than 4 pictures, one in turns.
 
     If `columns` counts missing values, pictures and texts are read with `missing="blank"`, numbers
     and dates with `missing="flag"`; otherwise a missing value is an error. For categories it is a
@@ -81,21 +91,29 @@ def loaders_for(
     counts = columns["missing"].to_dict() if "missing" in columns else {}
     gaps = {name for name, count in counts.items() if count > 0}
     numbers = [name for name in taken if taken[name] in ("number", "boolean")]
-    names = input_names({**of, "caption": of["text"], "number": numbers})
+    captions = {"caption": of["text"], "captions": of["texts"]}
+    names = input_names({**of, **captions, "number": numbers})
     how = {name: "blank" if name in gaps else "error" for name in taken}
     how |= {} if missing is None else dict.fromkeys(taken, missing)
     inputs: dict[str, Loader] = {}
+    pictures: dict[str, Any] = {
+        "directory": directory,
+        "image_size": image_size,
+        "augment": augment,
+    }
     for name in of["image"]:
-        inputs[names["image", name]] = ImageLoader(
-            name,
-            directory=directory,
-            image_size=image_size,
-            augment=augment,
-            missing=how[name],
+        inputs[names["image", name]] = ImageLoader(name, missing=how[name], **pictures)
+    for name in of["images"]:
+        inputs[names["images", name]] = several_pictures(
+            table[name], ImageLoader(name, **pictures), missing=how[name]
         )
     for name in of["text"]:
         inputs[names["caption", name]] = TextLoader.from_texts(
             name, table[name], output_mode=output_mode, missing=how[name]
+        )
+    for name in of["texts"]:
+        inputs[names["captions", name]] = several_texts(
+            table[name], output_mode=output_mode, missing=how[name]
         )
     if numbers:
         values = pd.DataFrame({name: readable_numbers(table[name]) for name in numbers})
@@ -120,3 +138,43 @@ def date_loader(column: pd.Series, date_format: str | None, missing: str) -> Dat
     if not dates or (date_format is not None and "%" in date_format):
         dates = column.array.tolist()
     return DateLoader.from_values(str(column.name), dates, date_format=date_format, missing=missing)
+
+
+def several_pictures(
+    column: pd.Series, loader: ImageLoader, *, separator: str | None = None, missing: str
+) -> ManyLoader:
+    """A loader of cells with several pictures.
+
+    Args:
+        column: The training cells.
+        loader: The loader of one picture.
+        separator: What stands between pictures; by default it is found.
+        missing: As in `ManyLoader`.
+    """
+    between = separator_of(column, "images") if separator is None else separator
+    most = most_items(column, between)
+    training = "all" if most <= _ALL else "turns"
+    return ManyLoader(loader, at_most=most, separator=between, training=training, missing=missing)
+
+
+def several_texts(
+    column: pd.Series, *, output_mode: str, separator: str | None = None, missing: str
+) -> ManyLoader:
+    """A loader of cells with several texts, which learns from all texts of the training cells.
+
+    Args:
+        column: The training cells.
+        output_mode: As in `TextLoader.from_texts`.
+        separator: What stands between texts; by default it is found.
+        missing: As in `ManyLoader`.
+    """
+    between = separator_of(column, "texts") if separator is None else separator
+    loader = ManyLoader.from_texts(
+        str(column.name),
+        column,
+        separator=between,
+        training="all",
+        missing=missing,
+        output_mode=output_mode,
+    )
+    return loader.replace(at_most=min(loader.at_most, MOST_ITEMS))

@@ -14,6 +14,7 @@ from multimodal_gen.errors import by_number
 from multimodal_gen.loaders.columns import texts
 from multimodal_gen.loaders.columns.cells import NEARLY_ALL, Cells, Verdict, short
 from multimodal_gen.loaders.columns.pictures import pictures
+from multimodal_gen.loaders.columns.several import several
 from multimodal_gen.loaders.dates import DateLoader
 from multimodal_gen.rows.cell_dates import seems_date
 from multimodal_gen.rows.cell_numbers import readable_numbers
@@ -38,12 +39,14 @@ def verdict_on(column: pd.Series, directory: str | None, date_format: str | None
         date_format: As in `DateLoader.from_values`.
     """
     cells = Cells(column)
-    verdict = _nothing(cells) or pictures(cells, directory)
+    verdict = _nothing(cells) or several(cells, directory) or pictures(cells, directory)
     if verdict is not None:
         return verdict
     if cells.texts is None:
         return Verdict(
-            "ignored", f"cells of several values, such as {cells.example}; a ManyLoader reads lists"
+            "ignored",
+            f"cells of several values, such as {cells.example}; a ManyLoader reads lists, and an "
+            "ArrayLoader numbers",
         )
     return (
         _same(cells)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from multimodal_gen.errors import LoadError, counted
@@ -33,27 +32,50 @@ def pictures(cells: Cells, directory: str | None) -> Verdict | None:
     seen = [cell for cell in some if seems_picture(cell) or isinstance(cell, Image.Image)]
     if 2 * len(seen) <= len(some):
         return None
-    count, example = f"{len(cells.present):,}", short(_without_bytes(seen[0]))
-    paths = [path for path in map(named, seen) if isinstance(path, str | PurePath)]
-    if 2 * len(paths) <= len(seen):
+    problem = problem_with(seen, directory)
+    if problem is not None:
+        return Verdict("ignored", problem)
+    count, gaps = f"{len(cells.present):,}", cells.gaps()
+    if not _are_named(seen):
+        return Verdict("image", f"{count} pictures in the cells themselves{gaps}")
+    return Verdict("image", f"{count} paths of pictures, such as {_example(seen)}{gaps}")
+
+
+def problem_with(seen: Sequence[Any], directory: str | None) -> str | None:
+    """Why cells that seem to be pictures cannot be read as such, in words; None if they can.
+
+    Args:
+        seen: Some cells, or items of cells: pictures, or paths or URLs with the suffix of one.
+        directory: Where relative paths start.
+    """
+    if not _are_named(seen):
         tried = seen[:: max(len(seen) // _DECODED, 1)][:_DECODED]
         good = sum(_can_be_read(cell, directory) for cell in tried)
         if 2 * good > len(tried):
-            return Verdict("image", f"{count} pictures in the cells themselves{cells.gaps()}")
-        return Verdict("ignored", f"none of {len(tried)} cells looked at holds a picture")
+            return None
+        return f"none of {len(tried)} cells looked at holds a picture"
+    paths = [path for path in map(named, seen) if isinstance(path, str | PurePath)]
     if sum("://" in os.fspath(path) for path in paths) * 2 > len(paths):
-        return Verdict(
-            "ignored",
-            f"URLs of pictures, such as {example}: download them, or read them with an ImageLoader "
-            "and its `protocols`",
+        return (
+            f"URLs of pictures, such as {_example(seen)}: download them, or read them with an "
+            "ImageLoader and its `protocols`"
         )
     tried = paths[:: max(len(paths) // _FILES, 1)][:_FILES]
     there = sum(os.path.isfile(os.path.join(directory or "", path)) for path in tried)
-    files = f"{there} of {counted(len(tried), 'file')} looked for {_are(there)} there"
     if 2 * there > len(tried):
-        return Verdict("image", f"{count} paths of pictures, such as {example}{cells.gaps()}")
+        return None
+    files = f"{there} of {counted(len(tried), 'file')} looked for {_are(there)} there"
     where = "the working directory" if directory is None else repr(directory)
-    return Verdict("ignored", f"they {ABSENT}, such as {example}, but {files} in {where}")
+    return f"they {ABSENT}, such as {_example(seen)}, but {files} in {where}"
+
+
+def _are_named(seen: Sequence[Any]) -> bool:
+    paths = sum(isinstance(named(cell), str | PurePath) for cell in seen)
+    return 2 * paths > len(seen)
+
+
+def _example(seen: Sequence[Any]) -> str:
+    return short(_without_bytes(seen[0]))
 
 
 def _are(number: int) -> str:
@@ -65,8 +87,6 @@ def _without_bytes(cell: Any) -> Any:
 
 
 def _can_be_read(cell: Any, directory: str | None) -> bool:
-    if isinstance(cell, np.ndarray):
-        return False
     try:
         ImageLoader("picture", directory=directory, image_size=(8, 8)).read(cell)
     except LoadError:
