@@ -53,6 +53,7 @@ def taken(values: Any, folder: Path) -> tuple[str, str, int]:
         (PHOTOS, "images", "60 lists of 1 to 3 pictures, 120 in all, such as ['1-0.png', "),
         ([np.array(one, object) for one in PHOTOS], "images", "such as ['1-0.png', '1-1.png']"),
         (pd.Series(PHOTOS, dtype=pd.ArrowDtype(pa.list_(pa.string()))), "images", "60 lists of 1"),
+        ([pd.array(one, dtype="string") for one in PHOTOS], "images", "such as ['1-0.png', '1-1"),
         ([json.dumps(one) for one in PHOTOS], "images", "60 lists of 1 to 3 pictures"),
         ([str(one) for one in PHOTOS], "images", "60 lists of 1 to 3 pictures"),
         (["|".join(one) for one in PHOTOS], "images", "in all, separated by '|', such as '1-0.png"),

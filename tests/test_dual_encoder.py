@@ -226,6 +226,7 @@ def test_vectors_that_share_a_space_already_need_no_training() -> None:
 
 def test_wrong_arguments_are_named() -> None:
     vector, longer = mg.ArraySpec((4,), "float32"), mg.ArraySpec((5,), "float32")
+    many = mg.ManyLoader(mg.ImageLoader("x"), at_most=2, training="all")
     for arguments, message in (
         ({"inputs": {"a": vector}}, "must be two"),
         ({"inputs": {"a": vector, "b": longer}, "embedding_size": None}, "vectors of one size"),
@@ -235,8 +236,8 @@ def test_wrong_arguments_are_named() -> None:
             "Both inputs of a pair must be there",
         ),
         (
-            {"inputs": {"a": mg.ManyLoader(mg.ImageLoader("x"), at_most=2), "b": vector}},
-            "A pair is one picture and one text",
+            {"inputs": {"a": many, "b": vector}},
+            r"one item of each cell at a time.*inputs with training=.all., \['a'\]",
         ),
     ):
         with pytest.raises(ValueError, match=message):

@@ -83,6 +83,8 @@ def photo_loader(folder: Path, **options: Any) -> mg.ManyLoader:
         (np.array(["a", "b"]), None),
         (np.array(["a", "b"], object), None),
         (pd.Series(["a", "b"]), None),
+        (pd.Index(["a", "b"]), None),
+        (pd.array(["a", "b"], dtype="string"), None),
         (pa.array([["a", "b"]]).to_pandas()[0], None),
         ('["a", "b"]', None),
         (" ['a', 'b']", None),

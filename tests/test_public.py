@@ -140,6 +140,7 @@ def test_only_the_layers_that_need_keras_import_it() -> None:
         "reader.py",
         "bundle.py",
         "dual_encoder.py",
+        "halves.py",
         "model_config.py",
         "model_file.py",
         "train.py",

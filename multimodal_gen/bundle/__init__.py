@@ -11,7 +11,7 @@ links and files that are too large, `model_file.py` checks the archive and the w
 `model.keras`, and `model_config.py` rejects layers that would run code.
 
 `dual_encoder.py` uses a bundle of two encoders with a shared space: to compare, label and search
-(`retrieval.py`).
+(`halves.py`, `retrieval.py`; `pair_items.py` where cells hold several pictures or texts).
 """
 
 from multimodal_gen.bundle.bundle import Bundle

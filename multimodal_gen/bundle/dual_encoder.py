@@ -15,10 +15,18 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.halves import halves_of
 from multimodal_gen.bundle.loading import load_bundle
-from multimodal_gen.bundle.retrieval import VectorIndex, codes_of, places_of
+from multimodal_gen.bundle.pair_items import (
+    Items,
+    items_in,
+    one_cell,
+    reads_text,
+    recalls,
+    row_codes,
+)
+from multimodal_gen.bundle.retrieval import VectorIndex, labelled, places_of
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.targets.class_label import ClassLabel
 from multimodal_gen.models.pairs import pair_of
 from multimodal_gen.rows.checks import check_choice
 
@@ -44,14 +52,7 @@ class DualEncoder:
     def __init__(self, model: keras.Model, inputs: Mapping[str, Loader]) -> None:
         self._pair = pair_of(model)
         self._bundle = Bundle(model, inputs)
-        # Each half by itself, as a table of pictures has no captions.
-        self._halves = {
-            name: Bundle(
-                keras.Model(tensor, model.get_layer(f"{name}_vector").output, name=name),
-                {name: loader},
-            )
-            for (name, loader), tensor in zip(inputs.items(), model.inputs, strict=True)
-        }
+        self._halves = halves_of(model, inputs)
 
     @property
     def model(self) -> keras.Model:
@@ -72,6 +73,9 @@ class DualEncoder:
         self, table: pd.DataFrame, name: str, *, batch_size: int = 64, verbose: int = 0
     ) -> np.ndarray:
         """Return the vectors of one input for every row of a table.
+
+        A cell that holds several items has the vector of the mean of their embeddings, of the first
+        `at_most`.
 
         Args:
             table: It needs the columns of this input only.
@@ -121,7 +125,8 @@ class DualEncoder:
         vectors = {name: self.embed(table, name, batch_size=batch_size) for name in self._halves}
         lost = np.logical_or.reduce([np.isnan(one).any(axis=1) for one in vectors.values()])
         good = np.flatnonzero(~lost)
-        same = [codes_of(table.iloc[good], one.column) for one in self.inputs.values()]
+        parts = [items_in(table.iloc[good], one) for one in self.inputs.values()]
+        same = [row_codes(part, len(good)) for part in parts]
         shares = pd.DataFrame(np.nan, table.index, list(vectors))
         for place, query in enumerate(vectors):
             other = vectors[self._other(query)]
@@ -158,13 +163,7 @@ class DualEncoder:
         text, other = self._text_input(), self._other(self._text_input())
         vectors = np.stack([self._mean(text, one) for one in prompts.values()])
         embedded = self.embed(table, other, batch_size=batch_size)
-        logits = self.scale * embedded @ vectors.T
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        target = ClassLabel("label", list(prompts), label_mode="categorical")
-        probabilities = exponents / exponents.sum(axis=1, keepdims=True)
-        lost = np.isnan(probabilities).any(axis=1)
-        decoded = target.decode_outputs(np.where(lost[:, None], 1 / len(prompts), probabilities))
-        return pd.DataFrame(decoded, index=table.index).where(pd.Series(~lost, table.index))
+        return labelled(self.scale * embedded @ vectors.T, list(prompts), table.index)
 
     def index(
         self, table: pd.DataFrame, name: str | None = None, *, batch_size: int = 64
@@ -177,17 +176,23 @@ class DualEncoder:
             batch_size: Rows per batch.
 
         Returns:
-            The index. Rows that cannot be loaded are not in it.
+            The index. Rows that cannot be loaded are not in it. If cells hold several items, a row
+            is as near as its nearest item.
         """
         name = self._other(self._text_input()) if name is None else name
-        return VectorIndex(table, self.embed(table, name, batch_size=batch_size), self.encode_query)
+        check_choice("name", name, tuple(self._halves))
+        items, vectors = self._of_items(table, name, batch_size)
+        return VectorIndex(table, vectors, self.encode_query, items.rows)
 
     def evaluate(
         self, table: pd.DataFrame, *, ranks: Sequence[int] = (1, 5, 10), batch_size: int = 64
     ) -> dict[str, float]:
         """Score how often the right row is among the nearest ones, in both directions.
 
-        A row counts as right if it is the same one, or has an equal cell in either column.
+        A row counts as right if it is the same one, or has an equal cell in either column. Where
+        cells hold several items, each is looked for by itself, and each is a query: with five
+        captions of each picture, a picture is to find any of its five among all captions, and each
+        caption its picture, as is usual for Flickr30k and COCO. Items after `at_most` count too.
 
         Args:
             table: It needs the columns of both inputs.
@@ -195,24 +200,19 @@ class DualEncoder:
             batch_size: Rows per batch.
 
         Returns:
-            "{query}_to_{found}_recall_at_{rank}" -> share of the rows, for both directions.
+            "{query}_to_{found}_recall_at_{rank}" -> share of the queries, for both directions.
 
         Raises:
             LoadError: If a row cannot be loaded.
         """
-        vectors = {name: self.embed(table, name, batch_size=batch_size) for name in self._halves}
-        for name, one in vectors.items():
-            for row in np.flatnonzero(np.isnan(one).any(axis=1))[:1]:
-                # Reading it again raises the error that names it.
-                self._halves[name].predict(table.iloc[[row]])
-        same = [codes_of(table, loader.column) for loader in self.inputs.values()]
-        scores = {}
-        for query in vectors:
-            found = self._other(query)
-            places = places_of(vectors[query], vectors[found], same)
-            for rank in ranks:
-                scores[f"{query}_to_{found}_recall_at_{rank}"] = float((places < rank).mean())
-        return scores
+        items, vectors = {}, {}
+        for name, half in self._halves.items():
+            items[name], vectors[name] = self._of_items(table, name, batch_size)
+            for item in np.flatnonzero(np.isnan(vectors[name]).any(axis=1))[:1]:
+                # Reading the row again raises the error that names it.
+                half.predict(table.iloc[[items[name].rows[item]]])
+                half.predict(items[name].cells.iloc[[item]])
+        return recalls(vectors, items, len(table), ranks)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model and the loaders into a folder, as `Bundle.save` does."""
@@ -253,6 +253,13 @@ class DualEncoder:
         cell = os.fspath(query) if isinstance(query, PurePath) else query
         return self._vectors_of(by, [cell])[0]
 
+    def _of_items(
+        self, table: pd.DataFrame, name: str, batch_size: int
+    ) -> tuple[Items, np.ndarray]:
+        # Each item of the cells of an input, and its vector.
+        items = items_in(table, self.inputs[name])
+        return items, self.embed(items.cells, name, batch_size=batch_size)
+
     def _vectors_of(self, name: str, cells: Sequence[Any]) -> np.ndarray:
         column = self.inputs[name].column
         if not isinstance(column, str):
@@ -261,7 +268,7 @@ class DualEncoder:
                 f"{column!r}"
             )
         values = np.empty(len(cells), object)
-        values[:] = cells
+        values[:] = [one_cell(cell, self.inputs[name]) for cell in cells]
         return self.embed(pd.DataFrame({column: values}), name)
 
     def _mean(self, name: str, texts: str | Sequence[str]) -> np.ndarray:
@@ -270,7 +277,7 @@ class DualEncoder:
         return np.asarray(mean / max(np.linalg.norm(mean), 1e-12), "float32")
 
     def _text_input(self) -> str:
-        found = [name for name, loader in self.inputs.items() if loader.reads_text]
+        found = [name for name, loader in self.inputs.items() if reads_text(loader)]
         if len(found) != 1:
             raise ValueError(
                 f"One of the two inputs must read texts. Received: inputs that read texts, {found}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.loaders.targets.class_label import ClassLabel
 from multimodal_gen.rows.checks import check_positive
 
 # Rows whose similarities to all others are in memory at once.
@@ -22,6 +22,8 @@ class VectorIndex:
         table: The rows.
         vectors: `(rows, size) float32` of length 1; rows of NaN are left out.
         encode_query: `(query, by) -> (size,)`, `DualEncoder.encode_query`.
+        rows: `(vectors,) int64`, the position of each vector's row, of which some may have several;
+            by default each row has one.
     """
 
     def __init__(
@@ -29,12 +31,16 @@ class VectorIndex:
         table: pd.DataFrame,
         vectors: np.ndarray,
         encode_query: Callable[[Any, str | None], np.ndarray],
+        rows: np.ndarray | None = None,
     ) -> None:
         from sklearn.neighbors import NearestNeighbors
 
         self._encode_query = encode_query
         good = ~np.isnan(vectors).any(axis=1)
-        self.table = table[good]
+        rows = np.arange(len(table)) if rows is None else rows
+        places, self._rows = np.unique(rows[good], return_inverse=True)
+        self.table = table.iloc[places]
+        self._most = int(np.bincount(self._rows).max(initial=1))
         self._neighbours = NearestNeighbors(metric="cosine", algorithm="brute").fit(vectors[good])
 
     def __len__(self) -> int:
@@ -53,25 +59,28 @@ class VectorIndex:
         """
         check_positive(k=k)
         vector = self._encode_query(query, by)
-        distances, places = self._neighbours.kneighbors(
-            vector[None], n_neighbors=min(k, len(self.table))
-        )
-        return self.table.iloc[places[0]].assign(similarity=1 - distances[0])
+        # So many that k rows are among them, even if each comes with all its vectors.
+        asked = min(k * self._most, len(self._rows))
+        distances, places = self._neighbours.kneighbors(vector[None], n_neighbors=asked)
+        found = pd.DataFrame({"row": self._rows[places[0]], "similarity": 1 - distances[0]})
+        found = found.drop_duplicates("row").head(k)
+        return self.table.iloc[found["row"]].assign(similarity=found["similarity"].to_numpy())
 
 
-def codes_of(table: pd.DataFrame, column: str | tuple[str, ...]) -> np.ndarray:
-    """A number for each content of a column's cells; cells that have no text are all different."""
-    if not isinstance(column, str):
-        return np.arange(len(table))
-    keys = [_content(cell, row) for row, cell in enumerate(table[column])]
-    return pd.factorize(pd.Series(keys, dtype=object))[0]
+def labelled(logits: np.ndarray, labels: Sequence[str], index: pd.Index) -> pd.DataFrame:
+    """The most likely label of each row, and the probability of each.
 
-
-def _content(cell: Any, row: int) -> Any:
-    try:
-        return cell if isinstance(cell, bytes) else cell_text(cell)
-    except TypeError:
-        return ("row", row)
+    Args:
+        logits: `(rows, labels)`; NaN in rows that cannot be labelled, which stay without a label.
+        labels: The labels.
+        index: The names of the rows.
+    """
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = exponents / exponents.sum(axis=1, keepdims=True)
+    lost = np.isnan(probabilities).any(axis=1)
+    target = ClassLabel("label", list(labels), label_mode="categorical")
+    decoded = target.decode_outputs(np.where(lost[:, None], 1 / len(labels), probabilities))
+    return pd.DataFrame(decoded, index=index).where(pd.Series(~lost, index))
 
 
 def places_of(

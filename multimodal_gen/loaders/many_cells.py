@@ -169,7 +169,8 @@ def _listed(cell: Any) -> list[Any]:
         return list(cell) if cell.ndim > 1 else cell.tolist()
     if isinstance(cell, list | tuple):
         return list(cell)
-    if isinstance(cell, pd.Series):
+    if isinstance(cell, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
+        # As `groupby(...).agg("unique")` makes them.
         return list(cell.tolist())
     order = " A set has no order." if isinstance(cell, set | frozenset) else ""
     form = " A single item must be in a list too." if isinstance(cell, bytes | Mapping) else ""

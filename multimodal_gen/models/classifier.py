@@ -30,7 +30,18 @@ def _masked(name: str, encoding: Encoding, present: Any) -> Encoding:
     )
 
 
-def _branch_of(name: str, loader: Any, spec: ArraySpec, branches: Mapping[str, Any]) -> Any:
+def branch_of(name: str, loader: Any, spec: ArraySpec, branches: Mapping[str, Any]) -> Any:
+    """Return the branch of an input: the given or default one, which for items pools them.
+
+    Args:
+        name: The input.
+        loader: Its loader or spec.
+        spec: Its spec.
+        branches: Name -> branch, where one is given.
+
+    Raises:
+        ValueError: If it pools items in a way that cannot be learned from single ones.
+    """
     given = branches.get(name)
     if spec.item is None:
         return default_branch(name, spec) if name not in branches else given
@@ -139,7 +150,7 @@ def build_fusion_classifier(
                 "`inputs` must map names without '/' to loaders or ArraySpecs. Received: "
                 f"inputs[{key!r}]={loader!r}"
             )
-        branch = _branch_of(key, loader, spec, branches)
+        branch = branch_of(key, loader, spec, branches)
         tensor = input_tensors(key, spec, branch)
         tensors[key] = tensor if spec.item is None else tensor[0]
         if spec.item is not None:

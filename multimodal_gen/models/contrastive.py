@@ -12,9 +12,9 @@ from typing import Any
 import keras
 
 from multimodal_gen.models.branch import Branch
-from multimodal_gen.models.branches import default_branch
-from multimodal_gen.models.classifier import input_tensors, without_slow_jit
+from multimodal_gen.models.classifier import branch_of, input_tensors, without_slow_jit
 from multimodal_gen.models.encoding import encoded
+from multimodal_gen.models.many import ManyBranch
 from multimodal_gen.models.pairs import (
     FIRST_SCALE,
     MOST_SCALE,
@@ -27,7 +27,7 @@ from multimodal_gen.models.recipe import check_data, epochs_for, num_rows_of, sc
 from multimodal_gen.rows.checks import check_positive
 from multimodal_gen.sequence.keras_inside.epochs import FollowFit
 from multimodal_gen.sequence.reader import BatchReader
-from multimodal_gen.spec import ArraySpec, mask_names
+from multimodal_gen.spec import ArraySpec
 
 
 def build_dual_encoder(
@@ -41,11 +41,13 @@ def build_dual_encoder(
     """Build a model from two inputs of a row to two unit vectors that can be compared.
 
     Each input has its branch, a linear projection to `embedding_size`, and is scaled to length 1.
+    Of several items in a cell, the embeddings are averaged before.
     The model adds its own loss; `fit_contrastive` trains it, and `DualEncoder` uses it on tables.
 
     Args:
         inputs: Name -> loader (anything with a `spec`) or `ArraySpec`, two of them, such as a
-            picture and its caption.
+            picture and its caption. Cells may hold several, such as the captions of a picture, if
+            the `ManyLoader` trains on one of them, "turns" or "draw".
         embedding_size: Size of the vectors. None takes vectors as they are, for encoders that
             share a space already (`EncodedLoader` of a CLIP's two halves): nothing but the scale is
             left to train.
@@ -72,26 +74,27 @@ def build_dual_encoder(
             "`inputs` must be two, such as a picture and its caption. Received: inputs named "
             f"{list(specs)}"
         )
-    many = [key for key, spec in specs.items() if spec.item is not None]
-    if many:
+    together = [key for key, one in inputs.items() if getattr(one, "training", None) == "all"]
+    if together:
         raise ValueError(
-            "A pair is one picture and one text. Give each a row, as in `table.explode(column)`, "
-            f"and leave out `many`. Received: inputs of several items, {many}"
+            "A pair learns from one item of each cell at a time: give the ManyLoader "
+            'training="turns" or "draw". Received: inputs with training="all", '
+            f"{together}"
         )
-    if mask_names(inputs):
+    blank = [key for key, one in inputs.items() if getattr(one, "missing", None) == "blank"]
+    if blank:
         raise ValueError(
             'Both inputs of a pair must be there: leave out `missing="blank"`, and drop the rows '
-            f"that lack one. Received: inputs that may be blank, {list(mask_names(inputs))}"
+            f"that lack one. Received: inputs that may be blank, {blank}"
         )
     if not 1 <= scale <= MOST_SCALE:
         raise ValueError(f"`scale` must be in [1, 100]. Received: scale={scale!r}")
-    tensors, vectors = {}, {}
+    tensors, vectors, masks = {}, {}, []
     for key, spec in specs.items():
-        branch = (branches or {}).get(key) or (
-            default_branch(key, spec) if embedding_size is not None else None
-        )
-        tensors[key] = input_tensors(key, spec, branch)
-        x = tensors[key]
+        branch = _branch_of(key, inputs[key], spec, branches or {}, embedding_size)
+        x = input_tensors(key, spec, branch)
+        tensors[key] = x if spec.item is None else x[0]
+        masks += [] if spec.item is None else [x[1]]
         if branch is not None:
             x = encoded(key, spec, branch, x, embedding_size or 1).embedding
         if embedding_size is not None:
@@ -104,11 +107,27 @@ def build_dual_encoder(
             f"embedding_size=None, with inputs of shapes {shapes}"
         )
     # A picture is seldom the same twice: it has been varied.
-    known = [tensors[key] for key, spec in specs.items() if spec.kind != "image"]
+    known = [tensors[key] for key, spec in specs.items() if spec.each.kind != "image"]
     pair = ContrastivePair(scale=scale, dtype="float32", name="pair")
     outputs = pair([*vectors.values(), *known])
-    model = PairModel(list(tensors.values()), dict(zip(specs, outputs, strict=True)), name=name)
+    # The masks of items come after all inputs, where sequences put them.
+    every = [*tensors.values(), *masks]
+    model = PairModel(every, dict(zip(specs, outputs, strict=True)), name=name)
     return without_slow_jit(model)
+
+
+def _branch_of(
+    key: str, loader: Any, spec: ArraySpec, branches: Mapping[str, Any], size: int | None
+) -> Any:
+    # Vectors that share a space already need none, but items of a cell are pooled.
+    if size is not None or branches.get(key) is not None:
+        given = {key: one for key, one in branches.items() if one is not None}
+        return branch_of(key, loader, spec, given)
+    return None if spec.item is None else ManyBranch(_unchanged)
+
+
+def _unchanged(vectors: Any) -> Any:
+    return vectors
 
 
 def fit_contrastive(

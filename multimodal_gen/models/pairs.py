@@ -34,7 +34,8 @@ class UnitVectors(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
 class PairModel(keras.Model):
-    """A Functional model of two inputs and their unit vectors, with an accuracy.
+    """A Functional model of two inputs, after which masks may come, and their unit vectors, with an
+    accuracy.
 
     Build, compile, fit, save and load it like any Functional model.
     """
@@ -47,7 +48,8 @@ class PairModel(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Count the rows whose second vector is the nearest in the batch to their first."""
-        first, second = (y_pred[one.name] for one in self.inputs)
+        # After the two inputs there may be masks of their items.
+        first, second = (y_pred[one.name] for one in self.inputs[:2])
         similarity = ops.matmul(first, ops.transpose(second))
         # Rows of one text have equal vectors, up to rounding.
         best = ops.max(similarity, axis=1) - 1e-5

@@ -132,7 +132,7 @@ def _why(cells: Cells, form: str, kind: str, separator: str | None) -> str:
 
 def _as_list(cell: Any) -> Any:
     # As people write it.
-    return list(cell) if isinstance(cell, np.ndarray | tuple) else cell
+    return cell if isinstance(cell, str) else list(cell)
 
 
 def _counts(cells: Iterable[Any], separator: str | None) -> list[int | None]:
@@ -168,7 +168,7 @@ def _is_list(cell: Any) -> bool:
         if not cell.lstrip().startswith("["):
             return False
         return _counts([cell], None) != [None]
-    return isinstance(cell, list | tuple)
+    return isinstance(cell, list | tuple | pd.Series | pd.api.extensions.ExtensionArray)
 
 
 def _kind_of(items: Sequence[Any]) -> str | None:
