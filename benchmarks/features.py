@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +169,7 @@ def make_report(run: Run) -> Report:
     return Report("features", title, ("", "clock", "cores"), table, notes, figures)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -181,14 +181,14 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=224, help="height and width")
     parser.add_argument("--backbone", default="MobileNetV3Small")
     add_arguments(parser)
-    arguments = parser.parse_args()
+    given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         work = read_work(
-            arguments.images,
-            rows=arguments.rows,
-            size=arguments.size,
-            image_size=(arguments.pixels, arguments.pixels),
-            batch_size=arguments.batch_size,
+            given.images,
+            rows=given.rows,
+            size=given.size,
+            image_size=(given.pixels, given.pixels),
+            batch_size=given.batch_size,
             threads=2,
             scratch=Path(scratch),
         )
@@ -197,12 +197,12 @@ def main() -> None:
             work.table,
             work.directory,
             mg.ClassLabel("label", classes),
-            arguments.backbone,
-            arguments.pixels,
-            arguments.epochs,
-            arguments.batch_size,
+            given.backbone,
+            given.pixels,
+            given.epochs,
+            given.batch_size,
         )
-        publish(make_report(run), arguments)
+        publish(make_report(run), given)
 
 
 if __name__ == "__main__":
