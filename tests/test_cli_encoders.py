@@ -101,6 +101,23 @@ def test_the_pictures_that_are_found_are_encoded_by_one_model(
     assert front.loader.spec.shape == (24, 18, 3)
 
 
+def test_several_pictures_in_a_cell_are_encoded_each(shop: pd.DataFrame, tmp_path: Path) -> None:
+    # No picture twice, which would be in several parts.
+    rows = shop.head(20).assign(photo=[f"{row}.png|{row + 20}.png" for row in range(20)])
+    rows.drop(columns="back").to_csv(tmp_path / "shop.csv", index=False)
+    encoder = network(tmp_path / "network.keras")
+    done = invoke("train", tmp_path, "--image-encoder", encoder, "--images", "photo")
+    assert done.exit_code == 0, done.output
+    bundle = mg.load_bundle(tmp_path / "runs" / "shop", directory=tmp_path)
+    (found,) = bundle.inputs.values()
+    assert isinstance(found, mg.ManyLoader)
+    assert found.spec.shape == (2, 8)
+    alone = mg.from_preset(encoder, "photo", directory=tmp_path).loader
+    read = found.read("3.png|2.png")
+    assert np.array_equal(read, [alone.read("3.png"), alone.read("2.png")])
+    assert len(bundle.predict(rows.head(3))) == 3
+
+
 def earlier_run(folder: Path, names: tuple[str, ...]) -> Path:
     """A bundle, as a run leaves it, whose pictures are floats of their own range."""
     inputs: dict[str, mg.Loader] = {

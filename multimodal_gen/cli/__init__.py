@@ -6,10 +6,10 @@ declare the options and their help (`option_words.py` has the words that some ac
 `option_values.py` parses the other values), `arguments.py` gives a command those that select table,
 columns and rows, and `settings.py` holds their values. `parts.py` chooses the rows of each part,
 `inference.py` finds the inputs if no option names them, and `data.py` builds the loaders, with
-`picture_encoder.py` for --image-encoder, `target_choice.py` for --target, `columns.py` for absent
-columns, labels and groups, `unlabelled.py` for rows without a label, `label_checks.py` for the
-cells of --label, `part_checks.py` for pictures in several parts, and `table_notes.py` for warnings
-about a table. `train.py` is one run (before it, `reading.py` reads every cell once, and
+`encoders.py` for --image-encoder and --text-encoder, `target_choice.py` for --target, `columns.py`
+for absent columns, labels and groups, `unlabelled.py` for rows without a label, `label_checks.py`
+for the cells of --label, `part_checks.py` for pictures in several parts, and `table_notes.py` for
+warnings about a table. `train.py` is one run (before it, `reading.py` reads every cell once, and
 `rehearsal.py` tries what `results.py` writes after it); `predict.py` (`bad_rows.py`: rows that it
 cannot read), `cache.py` and `audit.py` are the other commands. `console.py` prints notes, tables
 and errors, `starting.py` starts Keras quietly, and `progress.py` shows the progress of a run;

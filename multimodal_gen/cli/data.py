@@ -23,8 +23,8 @@ from multimodal_gen.augment import (
     RandomZoom,
 )
 from multimodal_gen.cli.bad_rows import plain_reason
+from multimodal_gen.cli.encoders import with_encoders
 from multimodal_gen.cli.parts import Parts, given_parts, parts_are_given
-from multimodal_gen.cli.picture_encoder import with_features
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
 from multimodal_gen.cli.target_choice import in_words, make_target
@@ -33,14 +33,12 @@ from multimodal_gen.loaders import (
     CategoryLoader,
     ClassLabel,
     DateLoader,
-    EncodedLoader,
     ImageLoader,
     Loader,
     ManyLoader,
     MultiLabel,
     NumericLoader,
     NumericTarget,
-    OnnxTextEncoder,
     TextLoader,
 )
 from multimodal_gen.loaders.columns.cells import Cells
@@ -80,7 +78,7 @@ def make_loaders(
     train = parts.train
     rows = _rows_to_learn_classes(settings, parts)
     inputs = _named(settings, train) if settings.gaps is None else _found(settings, train)
-    inputs = with_features(settings, inputs) | _sentence_inputs(settings, inputs)
+    inputs = with_encoders(settings, inputs, input_names(settings))
     target = make_target(settings, train, rows)
     reporter.say(in_words(target))
     for note in _notes_on_several(settings, train):
@@ -159,29 +157,6 @@ def _found(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         number_missing=None if settings.number_missing == "error" else settings.number_missing,
         date_format=settings.date_format,
     )
-
-
-def _sentence_inputs(settings: DataSettings, inputs: dict[str, Loader]) -> dict[str, Loader]:
-    # The vectors of captions by a sentence encoder, beside their n-grams or tokens.
-    if settings.text_encoder is None:
-        return {}
-    if not settings.caption and not settings.captions:
-        raise ValueError(
-            "--text-encoder encodes captions, but no column holds any: name one with --caption. "
-            f"Received: --text-encoder {settings.text_encoder}"
-        )
-    encoder, names = OnnxTextEncoder.from_folder(settings.text_encoder), input_names(settings)
-    gaps = settings.gaps or ()
-    found: dict[str, Loader] = {
-        f"{names['caption', column]}_meaning": EncodedLoader(
-            column, encoder, missing="blank" if column in gaps else settings.missing
-        )
-        for column in settings.caption
-    }
-    for column in settings.captions:
-        name = names["captions", column]
-        found[f"{name}_meaning"] = inputs[name].replace(loader=EncodedLoader(column, encoder))
-    return found
 
 
 def items_in(column: pd.Series, kind: str, settings: DataSettings) -> pd.Series:

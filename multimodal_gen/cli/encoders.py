@@ -1,35 +1,112 @@
-"""What --image-encoder makes of the inputs: pictures become features of a pretrained model."""
+"""What --image-encoder and --text-encoder make of the inputs: features of pretrained models.
+
+Those of pictures replace the pictures, so that nothing has to be learned from pixels; those of
+captions are inputs beside the captions, whose n-grams cost little.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from multimodal_gen.cli.settings import DataSettings
-from multimodal_gen.loaders import EncodedLoader, ImageLoader, Loader, ManyLoader
+from multimodal_gen.loaders import (
+    EncodedLoader,
+    ImageLoader,
+    Loader,
+    ManyLoader,
+    OnnxTextEncoder,
+)
+
+# Where a folder of sentence-transformers has its model.
+_ONNX = ("model.onnx", "onnx/model.onnx")
 
 
-def with_features(settings: DataSettings, inputs: dict[str, Loader]) -> dict[str, Loader]:
-    """The inputs, with the features of pictures instead of pictures if --image-encoder says so.
+def with_encoders(
+    settings: DataSettings, inputs: dict[str, Loader], names: Mapping[tuple[str, str], str]
+) -> dict[str, Loader]:
+    """The inputs with what --image-encoder and --text-encoder add or replace.
+
+    Args:
+        settings: The settings.
+        inputs: Name -> loader of the columns themselves.
+        names: Option and column -> name of the input.
 
     Raises:
-        ValueError: If there are no pictures, or the encoder cannot be one.
+        ValueError: If an encoder has nothing to encode, or cannot be one.
         FileNotFoundError: If there is no such file or folder.
     """
-    if settings.image_encoder is None:
-        return inputs
-    found, encoded = dict(inputs), _Encoded(settings, settings.image_encoder)
+    found = dict(inputs)
+    if settings.image_encoder is not None:
+        found |= _features(settings, settings.image_encoder, inputs)
+    if settings.text_encoder is not None:
+        found |= _meanings(settings, settings.text_encoder, inputs, names)
+    return found
+
+
+def _features(settings: DataSettings, named: str, inputs: dict[str, Loader]) -> dict[str, Loader]:
+    found: dict[str, Loader] = {}
+    encoded = _Encoded(settings, named)
     for name, loader in inputs.items():
         if isinstance(loader, ImageLoader):
             found[name] = encoded.of(loader)
         elif isinstance(loader, ManyLoader) and isinstance(loader.item, ImageLoader):
             found[name] = loader.replace(loader=encoded.of(loader.item))
-    if encoded.encoder is None:
+    if not found:
         raise ValueError(
             "--image-encoder encodes pictures, but no column holds any: name one with --image. "
-            f"Received: --image-encoder {settings.image_encoder}"
+            f"Received: --image-encoder {named}"
         )
     return found
+
+
+def _meanings(
+    settings: DataSettings,
+    named: str,
+    inputs: dict[str, Loader],
+    names: Mapping[tuple[str, str], str],
+) -> dict[str, Loader]:
+    columns = (*settings.caption, *settings.captions)
+    if not columns:
+        raise ValueError(
+            "--text-encoder encodes captions, but no column holds any: name one with --caption. "
+            f"Received: --text-encoder {named}"
+        )
+    first, gaps = _text_loader(named, columns[0]), settings.gaps or ()
+    found: dict[str, Loader] = {}
+    for column in settings.caption:
+        missing = "blank" if column in gaps else settings.missing
+        found[f"{names['caption', column]}_meaning"] = _for_column(first, column, missing)
+    for column in settings.captions:
+        name = names["captions", column]
+        many = inputs[name].replace(loader=_for_column(first, column, "error"))
+        found[f"{name}_meaning"] = many
+    return found
+
+
+def _text_loader(named: str, column: str) -> EncodedLoader:
+    path = Path(named)
+    onnx = any((path / file).is_file() for file in _ONNX)
+    if onnx or not (path.is_dir() or path.name == named):
+        # Without Keras, which takes seconds to start.
+        return EncodedLoader(column, OnnxTextEncoder.from_folder(path))
+    from multimodal_gen.models.pretrained import from_preset
+
+    loader: Any = from_preset(named, column).loader
+    if isinstance(loader.loader, ImageLoader):
+        raise ValueError(
+            "--text-encoder must be a model of texts; for one of pictures use --image-encoder. "
+            f"Received: --text-encoder {named}"
+        )
+    return loader
+
+
+def _for_column(loader: EncodedLoader, column: str, missing: str) -> EncodedLoader:
+    # The same encoder for another column.
+    if loader.loader is None:
+        return loader.replace(loader=column, missing=missing)
+    return loader.replace(loader=loader.loader.replace(column=column, missing=missing))
 
 
 class _Encoded:
