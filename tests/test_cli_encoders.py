@@ -101,6 +101,16 @@ def test_the_pictures_that_are_found_are_encoded_by_one_model(
     assert front.loader.spec.shape == (24, 18, 3)
 
 
+def test_pixels_can_be_an_input_beside_the_features(shop: pd.DataFrame, tmp_path: Path) -> None:
+    encoder = ("--image-encoder", network(tmp_path / "network.keras"), "--also-pixels")
+    small = ("--image", "photo", "--image-size", "8x8")
+    done = invoke("train", tmp_path, *encoder, *small)
+    assert done.exit_code == 0, done.output
+    inputs = mg.load_bundle(tmp_path / "runs" / "shop").inputs
+    specs = {name: loader.spec.shape for name, loader in inputs.items()}
+    assert specs == {"image": (8, 8, 3), "image_features": (8,)}
+
+
 def test_several_pictures_in_a_cell_are_encoded_each(shop: pd.DataFrame, tmp_path: Path) -> None:
     # No picture twice, which would be in several parts.
     rows = shop.head(20).assign(photo=[f"{row}.png|{row + 20}.png" for row in range(20)])
@@ -188,6 +198,7 @@ def test_what_cannot_encode_pictures_is_refused_in_words_of_the_command_line(
         (("--image-encoder", tmp_path / "none.keras", *photo), "no such file or folder"),
         (("--image-encoder", "runs/none", *photo), "no such file or folder"),
         (("--image-weights", "imagenet", *photo), "are those of --image-encoder"),
+        (("--also-pixels", *photo), "are read as pixels anyway"),
         (("--image-encoder", file, "--image-weights", "imagenet", *photo), "its own weights"),
         (("--image-encoder", two, *photo), "the one input of pictures of a run"),
     )

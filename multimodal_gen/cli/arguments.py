@@ -62,6 +62,7 @@ _SHARED = {
     "image_size": _Shared(image_options.ImageSize, None, option_values.size_in_pixels),
     "image_encoder": _Shared(image_options.ImageEncoder, None, _as_it_is),
     "image_weights": _Shared(image_options.ImageWeights, None, _as_it_is),
+    "also_pixels": _Shared(image_options.AlsoPixels, False, _as_it_is),
     "text": _Shared(text_options.TextMode, TextWord.NGRAMS, _word),
     "text_encoder": _Shared(text_options.TextEncoder, None, _as_it_is),
     "augment": _Shared(image_options.Augment, AugmentWord.DEFAULT, _word),
@@ -89,7 +90,16 @@ PREVIEWED = (*_INPUTS, *_TARGET, *_ROWS, "image_size", "text", "augment", "seed"
 # Numbers are not cached: reading one costs less than looking it up.
 CACHED = (
     *("image", "images", "caption", "captions", "item_separator", "missing", *_TARGET, *_ROWS),
-    *("image_size", "image_encoder", "image_weights", "text", "text_encoder", "augment", "seed"),
+    *(
+        "image_size",
+        "image_encoder",
+        "image_weights",
+        "also_pixels",
+        "text",
+        "text_encoder",
+        "augment",
+        "seed",
+    ),
 )
 TRAINED = tuple(_SHARED)
 

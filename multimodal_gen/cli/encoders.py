@@ -1,7 +1,7 @@
 """What --image-encoder and --text-encoder make of the inputs: features of pretrained models.
 
-Those of pictures replace the pictures, so that nothing has to be learned from pixels; those of
-captions are inputs beside the captions, whose n-grams cost little.
+Those of pictures replace the pictures unless --also-pixels is given, as a network on pixels takes
+most of a run's time; those of captions are inputs beside the captions, whose n-grams cost little.
 """
 
 from __future__ import annotations
@@ -49,10 +49,11 @@ def _features(settings: DataSettings, named: str, inputs: dict[str, Loader]) -> 
     found: dict[str, Loader] = {}
     encoded = _Encoded(settings, named)
     for name, loader in inputs.items():
+        own = f"{name}_features" if settings.also_pixels else name
         if isinstance(loader, ImageLoader):
-            found[name] = encoded.of(loader)
+            found[own] = encoded.of(loader)
         elif isinstance(loader, ManyLoader) and isinstance(loader.item, ImageLoader):
-            found[name] = loader.replace(loader=encoded.of(loader.item))
+            found[own] = loader.replace(loader=encoded.of(loader.item))
     if not found:
         raise ValueError(
             "--image-encoder encodes pictures, but no column holds any: name one with --image. "

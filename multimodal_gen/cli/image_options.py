@@ -29,8 +29,17 @@ ImageEncoder = Annotated[
     typer.Option(
         "--image-encoder",
         metavar="MODEL",
-        help="Read pictures as the features of a pretrained model, computed once: a .keras file, "
-        "the folder of an earlier run, or a name of keras.applications with --image-weights.",
+        help="Read pictures as the features of a pretrained model instead of pixels, computed "
+        "once: a .keras file, the folder of an earlier run, or a name of keras.applications with "
+        "--image-weights.",
+    ),
+]
+AlsoPixels = Annotated[
+    bool,
+    typer.Option(
+        "--also-pixels",
+        help="With --image-encoder: train a network on the pixels too, beside the features. It "
+        "takes many times as long, and pays from about 1,000 rows on.",
     ),
 ]
 ImageWeights = Annotated[

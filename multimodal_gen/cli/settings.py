@@ -47,6 +47,7 @@ class DataSettings:
             None.
         image_encoder: A pretrained model, whose features of pictures are the inputs, or None.
         image_weights: For a name of keras.applications: its weights.
+        also_pixels: Whether pictures themselves are inputs beside these features.
         encoder_size: `(height, width)` of the pictures for a model of any size, or None.
         augment: "none", "default" or "strong".
         batch_size: Rows per batch.
@@ -84,6 +85,7 @@ class DataSettings:
     text_encoder: str | None = None
     image_encoder: str | None = None
     image_weights: str | None = None
+    also_pixels: bool = False
     encoder_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -108,11 +110,7 @@ class DataSettings:
                 f"several labels. Received: --separator {self.separator!r} --target {self.target}, "
                 f"{counted(len(self.label), 'column')}"
             )
-        if self.image_weights is not None and self.image_encoder is None:
-            raise ValueError(
-                "--image-weights are those of --image-encoder: name a function of "
-                f"keras.applications. Received: --image-weights {self.image_weights}"
-            )
+        self._check_encoder()
         if self.separator == "":
             raise ValueError("--separator must be at least one character. Received: --separator ''")
         self._check_item_separator()
@@ -120,6 +118,20 @@ class DataSettings:
             raise ValueError(
                 "--fractions must be three numbers: training, validation, test. Received: "
                 f"--fractions {self.fractions}"
+            )
+
+    def _check_encoder(self) -> None:
+        if self.image_encoder is not None:
+            return
+        if self.image_weights is not None:
+            raise ValueError(
+                "--image-weights are those of --image-encoder: name a function of "
+                f"keras.applications. Received: --image-weights {self.image_weights}"
+            )
+        if self.also_pixels:
+            raise ValueError(
+                "--also-pixels adds pixels to the features of --image-encoder; without one, "
+                "pictures are read as pixels anyway. Received: --also-pixels"
             )
 
     def _check_item_separator(self) -> None:

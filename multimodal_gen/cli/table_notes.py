@@ -46,8 +46,10 @@ def notes_on(
         target: The target.
     """
     notes = mask_notes(parts.train, inputs)
-    varied = bool(settings.image or settings.images) and settings.image_encoder is None
-    mirrored = varied and settings.augment != "none"
+    # Features are made of pictures as they are.
+    pixels = settings.image_encoder is None or settings.also_pixels
+    pictures = bool(settings.image or settings.images) and pixels
+    mirrored = pictures and settings.augment != "none"
     rows = pd.concat([parts.train, parts.validation, parts.test])
     some = rows.iloc[:: max(len(rows) // _LOOKED_AT, 1)]
     for column in settings.caption:
