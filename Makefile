@@ -9,9 +9,11 @@ RUN = $(VENV)/bin
 SEED ?= 0
 NAME ?= sample
 
-# jax and torch are extras of the package; tensorflow is always there.
+# jax and torch are extras of the package; tensorflow is always there. keras-hub needs a newer Keras
+# than the package, so the lowest versions are tested without it.
+HUB ?= hub
 comma := ,
-EXTRAS := dev$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
+EXTRAS := dev$(if $(HUB),$(comma)$(HUB))$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
 .PHONY: setup train test test-all test-light test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
@@ -78,7 +80,7 @@ test-light: requirements-$(BACKEND).txt
 
 # The same tests with the oldest versions that setup.cfg allows, in an environment of their own.
 test-lowest:
-	$(MAKE) test-all VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+	$(MAKE) test-all VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt HUB=
 
 # The same tests with the newest release of every dependency, in an environment made anew: run it every week.
 test-newest:

@@ -63,6 +63,8 @@ from multimodal_gen.models import build_dual_encoder as build_dual_encoder
 from multimodal_gen.models import build_fusion_classifier as build_fusion_classifier
 from multimodal_gen.models import fit_contrastive as fit_contrastive
 from multimodal_gen.models import fit_with_recipe as fit_with_recipe
+from multimodal_gen.models.hub.tokenizer import PresetTextLoader as PresetTextLoader
+from multimodal_gen.models.hub.tokenizer import PresetTokenizer as PresetTokenizer
 from multimodal_gen.models.keras_encoder import KerasEncoder as KerasEncoder
 from multimodal_gen.models.pretrained import from_preset as from_preset
 from multimodal_gen.rows.arrays import table_from_arrays as table_from_arrays

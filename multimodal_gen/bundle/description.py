@@ -27,6 +27,8 @@ _FORMAT = 1
 _VERSION = re.compile(r"\d{1,4}(\.\w{1,20}){1,4}")
 # The only names that are opened, so that a description cannot name a file elsewhere.
 _TOKENIZER = re.compile(r"tokenizer(_\d+)?\.json")
+# The classes whose tokenizer is a file of its own.
+_WITH_TOKENIZER = ("TokenEncoder", "OnnxTextEncoder", "PresetTokenizer")
 
 Targets = Target | dict[str, Target] | None
 
@@ -134,6 +136,10 @@ def read_description(
         raise BundleError(
             f"The bundle is incomplete: {error.filename!r} is missing. Received: {received}"
         ) from None
+    except ImportError as error:
+        raise BundleError(
+            f"This bundle needs another package. {error} Received: {received}"
+        ) from error
     except Exception as error:
         # Any error of a constructor or of the tokenizers library.
         raise BundleError(f"bundle.json is damaged: {error!r}. Received: {received}") from error
@@ -196,7 +202,7 @@ def _encoder_configs(description: Any) -> dict[str, list[dict[str, Any]]]:
 
 def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
     files: dict[str, str] = {}
-    for config in _configs(description, ("TokenEncoder", "OnnxTextEncoder")):
+    for config in _configs(description, _WITH_TOKENIZER):
         text = config["tokenizer_json"]
         if text not in files:
             # A file of its own can be opened by other tools, and loaders that share a tokenizer
@@ -207,7 +213,7 @@ def _move_out_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
 
 
 def _move_in_tokenizers(description: Mapping[str, Any], folder: Path) -> None:
-    for config in _configs(description, ("TokenEncoder", "OnnxTextEncoder")):
+    for config in _configs(description, _WITH_TOKENIZER):
         file = config["tokenizer_json"]
         # Older bundles keep the tokenizer of a nested loader in the description itself.
         if isinstance(file, str) and file.startswith("{"):

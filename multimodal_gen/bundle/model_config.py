@@ -42,10 +42,22 @@ _CODE = (
 _VALUES = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 # Arguments of layers that may name a file to be read.
 _FILES = ("vocabulary", "idf_weights")
+# Packages that register more than layers.
+_EXPORTERS = ("keras_hub", "keras_nlp", "keras_cv", "tensorflow_text")
 # Weights that a model may have beyond those stored, such as the states of random generators.
 _SPARE_WEIGHTS = 2**16
-# Settings of Keras's layers that have at least as many weights.
-_COUNTS = ("units", "filters", "input_dim", "output_dim", "key_dim")
+# Settings of layers of Keras and keras-hub that have at least as many weights.
+_COUNTS = (
+    "units",
+    "filters",
+    "input_dim",
+    "output_dim",
+    "key_dim",
+    "vocabulary_size",
+    "num_layers",
+    "hidden_dim",
+    "intermediate_dim",
+)
 
 
 def check_model_config(model: keras.Model) -> None:
@@ -125,7 +137,24 @@ def check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
 
 
 def _registered(name: str, given: Mapping[str, type]) -> bool:
-    return keras.saving.get_registered_object(name, custom_objects=given) is not None
+    found = keras.saving.get_registered_object(name, custom_objects=given)
+    return found is not None and (name in given or _computes(found))
+
+
+def _computes(found: Any) -> bool:
+    """Whether a registered object does no more than compute.
+
+    keras-hub and tensorflow-text register everything that they export: functions that upload
+    files, and tokenizers that read them. Of those, layers and backbones are left.
+    """
+    package = str(getattr(found, "__module__", "")).partition(".")[0]
+    if package not in _EXPORTERS:
+        return True
+    if package != "keras_hub" or not (
+        isinstance(found, type) and issubclass(found, keras.layers.Layer)
+    ):
+        return False
+    return not {one.__name__ for one in found.__mro__} & {"PreprocessingLayer", "Task"}
 
 
 def _is_keras(module: Any, name: str) -> bool:

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -50,6 +51,7 @@ def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.M
         if isinstance(config, dict):
             # As `load_model(compile=False)` does.
             config["compile_config"] = None
+        _import_hub(config)
         for value in objects(config):
             check_object(value, given)
             check_numbers(value, stored)
@@ -63,6 +65,18 @@ def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.M
             "model.keras is missing, damaged, or contains classes that are not in "
             f"`custom_objects`: {reason}."
         ) from error
+
+
+def _import_hub(config: Any) -> None:
+    # Whether it is imported depends on a fixed word in the file, and its name does not come from
+    # there.
+    if any(str(value.get("registered_name")).startswith("keras_hub>") for value in objects(config)):
+        try:
+            import keras_hub  # noqa: F401
+        except ImportError as error:
+            raise BundleError(
+                f"The model has layers of keras-hub: pip install 'multimodal_gen[hub]' ({error})."
+            ) from error
 
 
 def _check_members(archive: zipfile.ZipFile, size: int) -> None:

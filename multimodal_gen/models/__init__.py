@@ -12,7 +12,8 @@ weighs its heads afterwards, and `exporting.py` knows what an export needs.
 
 Pretrained models: `pretrained.py` makes a loader and a branch in one line, of the encoder in
 `keras_encoder.py` (`weights_files.py` loads its weights whole, `model_digest.py` names them,
-`branch_features.py` cuts one out of a trained model) and the branches in `encoder_branches.py`.
+`branch_features.py` cuts one out of a trained model) and the branches in `encoder_branches.py`;
+`hub/` makes one of a preset of keras-hub.
 `contrastive.py` builds and trains two encoders whose vectors share one space, without labels (its
 parts are in `pairs.py`).
 """
@@ -40,6 +41,7 @@ from multimodal_gen.models.classifier import build_fusion_classifier
 from multimodal_gen.models.contrastive import build_dual_encoder, fit_contrastive
 from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
 from multimodal_gen.models.fusion import Concat, Fusion, Gated, Joint, Late, Match
+from multimodal_gen.models.hub import PresetTextLoader, PresetTokenizer
 from multimodal_gen.models.keras_encoder import KerasEncoder
 from multimodal_gen.models.many import ManyBranch
 from multimodal_gen.models.matching import matching_class
@@ -69,6 +71,8 @@ __all__ = [
     "MaskedCrossentropy",
     "Match",
     "NgramBranch",
+    "PresetTextLoader",
+    "PresetTokenizer",
     "Pretrained",
     "RowMeanSquaredError",
     "TokenBranch",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 from keras import layers
 
 from multimodal_gen.models.branch import Branch, Encoding
+from multimodal_gen.models.hub.texts import TokenPooling
 from multimodal_gen.models.keras_encoder import KerasEncoder
 from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.sequence.keras_inside.graph import all_layers
@@ -80,7 +82,20 @@ class EncoderBranch(Branch):
         for layer in all_layers(model):
             layer.trainable = self.trainable
         model.trainable = self.trainable
+        for weight in _idle_weights(model):
+            weight.trainable = False
         grey = spec.shape != tuple(model.inputs[0].shape[1:]) and spec.shape[-1] == 1
         x = model(layers.Concatenate()([inputs] * 3) if grey else inputs)
         head = FeatureBranch(self.embedding_size, self.dropout)
         return head.encode(x, self.encoder.spec, units, name)
+
+
+def _idle_weights(model: keras.Model) -> Iterator[Any]:
+    # Those that the features do not depend on: `fit` on tensorflow and torch would warn of them.
+    found = all_layers(model)
+    idle = {name for layer in found if isinstance(layer, TokenPooling) for name in layer.idle}
+    for layer in found:
+        for weight in layer.weights:
+            # What a DINO puts in the place of patches while it is pretrained.
+            if layer.name in idle or weight.name == "mask_token":
+                yield weight

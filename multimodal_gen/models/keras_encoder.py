@@ -20,11 +20,16 @@ from keras import layers
 from multimodal_gen.loaders.encoded.encoder import Encoder
 from multimodal_gen.models.branch_checks import ends_in_softmax
 from multimodal_gen.models.branch_features import branch_features
+from multimodal_gen.models.hub.texts import TokenIds
 from multimodal_gen.models.image_branches import family_of
 from multimodal_gen.models.layers import ApplicationPreprocessing
 from multimodal_gen.models.model_digest import digest_of_model
 from multimodal_gen.models.weights_files import load_weights_whole
+from multimodal_gen.sequence.keras_inside.graph import all_layers
 from multimodal_gen.spec import ArraySpec
+
+# Ids of a text that are encoded at least, and how many batches of texts are read at once.
+_SHORTEST, _TEXTS_TOGETHER = 16, 8
 
 
 class KerasEncoder(Encoder):
@@ -84,6 +89,10 @@ class KerasEncoder(Encoder):
         self.spec = ArraySpec((int(x.shape[-1]),), "float32", "features")
         # The backend too: its sums are other bits.
         self.digest = f"{digest_of_model(self.model)} {keras.backend.backend()}"
+        # Ids of a preset's tokenizer, whose model knows a mask: padding makes no difference.
+        self._cuts = self.model.inputs[0].shape[1:] == (None,) and any(
+            isinstance(layer, TokenIds) for layer in all_layers(self.model)
+        )
         self._process = os.getpid()
         self.remember()
 
@@ -171,6 +180,23 @@ class KerasEncoder(Encoder):
                 f"such as ImageLoader(image_size=...). Received: {spec or 'cells of a column'}"
             )
 
+    @property
+    def rows_together(self) -> int:
+        """A batch; of texts more, so that each length fills its batches."""
+        return self.batch_size * (_TEXTS_TOGETHER if self._cuts else 1)
+
+    def encode(self, values: Sequence[Any]) -> np.ndarray:
+        """Any number of arrays -> `(rows, size) float32`; ids without most of their padding."""
+        if not self._cuts:
+            return super().encode(values)
+        found = np.zeros((len(values), *self.spec.shape), "float32")
+        lengths: dict[int, list[int]] = {}
+        for row, ids in enumerate(values):
+            lengths.setdefault(_cut_length(ids), []).append(row)
+        for length, rows in lengths.items():
+            found[rows] = super().encode([values[row][:length] for row in rows])
+        return found
+
     def run(self, values: Sequence[Any]) -> np.ndarray:
         """`batch_size` arrays -> `(batch_size, size) float32`.
 
@@ -205,6 +231,12 @@ class KerasEncoder(Encoder):
             path = Path(folder, "model.keras")
             self.save(path)
             return _unpickled, (type(self), self.digest, self.batch_size, path.read_bytes())
+
+
+def _cut_length(ids: np.ndarray) -> int:
+    # A power of two, so that few lengths are compiled.
+    used = int(np.flatnonzero(ids).max(initial=-1)) + 1
+    return min(len(ids), max(_SHORTEST, 1 << (used - 1).bit_length() if used else 0))
 
 
 def _unpickled(cls: type[KerasEncoder], digest: str, batch_size: int, data: bytes) -> KerasEncoder:

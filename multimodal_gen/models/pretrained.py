@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -15,11 +15,14 @@ from multimodal_gen.loaders.encoded.onnx_text import OnnxTextEncoder
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
+from multimodal_gen.models.hub.encoders import encoder_of
+from multimodal_gen.models.hub.presets import is_hub_name, is_preset_folder, open_preset
 from multimodal_gen.models.keras_encoder import KerasEncoder
 from multimodal_gen.rows.checks import check_switches
 
 # No weights were named. None means random weights, which nobody gets without saying so.
 _UNNAMED: Any = "which?"
+_SIZE = (224, 224)
 
 
 class Pretrained(NamedTuple):
@@ -41,7 +44,9 @@ def from_preset(
     weights: str | os.PathLike[str] | None = _UNNAMED,
     trainable: bool = False,
     views: int = 1,
-    image_size: tuple[int, int] = (224, 224),
+    image_size: tuple[int, int] | None = None,
+    part: str | None = None,
+    max_length: int | None = None,
     directory: str | os.PathLike[str] | None = None,
     augment: Sequence[Any] = (),
     missing: str = "error",
@@ -55,15 +60,20 @@ def from_preset(
     branch ends as `FeatureBranch`.
 
     Args:
-        preset: Name of a function of `keras.applications`, such as "MobileNetV3Small"; the folder
-            of a sentence encoder, see `OnnxTextEncoder.from_folder`; a Keras model, or the path of
-            one in a `.keras` file; or an encoder.
+        preset: Name of a function of `keras.applications`, such as "MobileNetV3Small"; a folder, of
+            a preset of keras-hub or of a sentence encoder (see `OnnxTextEncoder.from_folder`); a
+            Keras model or the path of its `.keras` file; or an encoder. The name of a preset, such
+            as "bge_small_en" or "hf://...", is downloaded by keras-hub.
         column: The column of pictures, or of whatever the encoder takes.
-        weights: For a name: "imagenet", which Keras downloads, the path of a weights file, or None
-            for random weights. Nothing is downloaded otherwise.
+        weights: For a function of `keras.applications`: "imagenet", which Keras downloads, the path
+            of a weights file, or None for random weights. Nothing else is downloaded.
         trainable: Whether the encoder is trained too.
         views: As in `EncodedLoader`, with `augment`.
-        image_size: `(height, width)` of the pictures; a Keras model of fixed size has its own.
+        image_size: `(height, width)` of the pictures. By default that of the model or preset, or
+            (224, 224).
+        part: "image" or "text", of a preset with both, such as a CLIP.
+        max_length: For a text preset of keras-hub: ids per text; by default as many as its
+            preprocessor gives. Only what is trained further takes longer for it.
         directory: The folder of the pictures; as in `ImageLoader`.
         augment: Random operations on the pictures, for training.
         missing: How to treat a missing cell, "error" or "blank".
@@ -71,8 +81,10 @@ def from_preset(
         dropout: Dropout rate on the features.
 
     Raises:
-        ValueError: If `weights` is not given for a name, weights do not fit, or an encoder that is
-            not a Keras model is to be trained.
+        ImportError: If a preset of keras-hub is named and keras-hub is not installed.
+        FileNotFoundError: If a folder lacks its model or weights.
+        ValueError: If `weights` is not given for a function, weights do not fit, there is no such
+            preset, or an encoder that is not a Keras model is to be trained.
 
     Example:
         image = mg.from_preset("MobileNetV3Small", "image", weights="imagenet")
@@ -81,15 +93,48 @@ def from_preset(
         )
     """
     check_switches(trainable=trainable)
-    encoder = _encoder(preset, weights, image_size)
-    if not isinstance(encoder, KerasEncoder):
-        if trainable:
-            raise ValueError(
-                "Only a Keras model can be trained further; this encoder has features only. "
-                f"Received: trainable=True, {type(encoder).__name__}"
-            )
-        loader = EncodedLoader(column, encoder, views=views, missing=missing)
-        return Pretrained(loader, FeatureBranch(embedding_size, dropout))
+    pictures = {"directory": directory, "augment": augment}
+    name = _hub_preset(preset)
+    encoder: Encoder
+    loader: Loader
+    if name is not None:
+        _own_weights(weights)
+        loader, encoder = encoder_of(
+            open_preset(name),
+            column,
+            part,
+            image_size=image_size,
+            max_length=max_length,
+            missing=missing,
+            pictures={key: value for key, value in pictures.items() if value},
+        )
+    else:
+        encoder = _encoder(preset, weights, image_size or _SIZE)
+        for argument, value in (("part", part), ("max_length", max_length)):
+            if value is not None:
+                raise ValueError(
+                    f"`{argument}` is for presets of keras-hub. Received: {argument}={value!r}"
+                )
+        if not isinstance(encoder, KerasEncoder):
+            if trainable:
+                raise ValueError(
+                    "Only a Keras model can be trained further; this encoder has features only. "
+                    f"Received: trainable=True, {type(encoder).__name__}"
+                )
+            loader = EncodedLoader(column, encoder, views=views, missing=missing)
+            return Pretrained(loader, FeatureBranch(embedding_size, dropout))
+        loader = _pictures(encoder, column, image_size or _SIZE, {**pictures, "missing": missing})
+    if trainable:
+        assert isinstance(encoder, KerasEncoder)
+        return Pretrained(loader, EncoderBranch(encoder, True, embedding_size, dropout))
+    return Pretrained(
+        EncodedLoader(loader, encoder, views=views), FeatureBranch(embedding_size, dropout)
+    )
+
+
+def _pictures(
+    encoder: KerasEncoder, column: str, image_size: tuple[int, int], options: Mapping[str, Any]
+) -> ImageLoader:
     shape = encoder.model.inputs[0].shape[1:]
     if len(shape) != 3:
         raise ValueError(
@@ -97,26 +142,39 @@ def from_preset(
             f"EncodedLoader(loader, encoder). Received: a model of arrays of shape {tuple(shape)}"
         )
     height, width = (own or size for own, size in zip(shape[:2], image_size, strict=True))
-    pictures = ImageLoader(
+    return ImageLoader(
         column,
         image_size=(height, width),
         color_mode="rgb" if shape[2] == 3 else "grayscale",
-        directory=directory,
-        augment=augment,
-        missing=missing,
+        **options,
     )
-    if trainable:
-        return Pretrained(pictures, EncoderBranch(encoder, True, embedding_size, dropout))
-    loader = EncodedLoader(pictures, encoder, views=views)
-    return Pretrained(loader, FeatureBranch(embedding_size, dropout))
+
+
+def _hub_preset(preset: Any) -> str | None:
+    # The folder or name of a preset of keras-hub, or None if it is something else.
+    if not isinstance(preset, str | os.PathLike):
+        return None
+    name = os.fspath(preset)
+    if os.path.isdir(name):
+        return name if is_preset_folder(name) else None
+    if "://" not in name and (
+        "." in name or os.sep in name or callable(getattr(keras.applications, name, None))
+    ):
+        # keras-hub, which takes seconds to import, need not be asked.
+        return None
+    return name if is_hub_name(name) else None
+
+
+def _own_weights(weights: Any) -> None:
+    if weights is not _UNNAMED:
+        raise ValueError(
+            f"A model, an encoder or a preset has its own weights. Received: weights={weights!r}"
+        )
 
 
 def _encoder(preset: Any, weights: Any, image_size: tuple[int, int]) -> Encoder:
     if isinstance(preset, Encoder | keras.Model):
-        if weights is not _UNNAMED:
-            raise ValueError(
-                f"A model or an encoder has its own weights. Received: weights={weights!r}"
-            )
+        _own_weights(weights)
         return preset if isinstance(preset, Encoder) else KerasEncoder(preset)
     if str(os.fspath(preset)).endswith(".keras"):
         return KerasEncoder(_loaded(preset, weights))
@@ -125,8 +183,10 @@ def _encoder(preset: Any, weights: Any, image_size: tuple[int, int]) -> Encoder:
     if weights is _UNNAMED:
         raise ValueError(
             "Say which weights: weights='imagenet' (downloaded by Keras), the path of a weights "
-            "file, or None for random ones. If it is the folder of a sentence encoder, there is no "
-            f"such folder. Received: preset={os.fspath(preset)!r} without `weights`"
+            "file, or None for random ones. If it is the folder of a sentence encoder or of a "
+            "preset of keras-hub, there is no such folder. If it is the name of a preset, "
+            "keras-hub must be installed (pip install 'multimodal_gen[hub]') and know it. "
+            f"Received: preset={os.fspath(preset)!r} without `weights`"
         )
     return KerasEncoder.from_application(os.fspath(preset), weights=weights, image_size=image_size)
 

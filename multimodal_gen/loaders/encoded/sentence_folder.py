@@ -66,7 +66,9 @@ def read_sentence_folder(path: str | os.PathLike[str]) -> SentenceFolder:
         missing = "tokenizer.json" if model is not None else " or ".join(_MODELS)
         raise FileNotFoundError(
             "A sentence encoder is a folder with tokenizer.json and model.onnx, as "
-            f"sentence-transformers exports it with backend='onnx'. Missing: {missing}. "
+            f"sentence-transformers exports it with backend='onnx'. Missing: {missing}. (A preset "
+            "of keras-hub is a folder with config.json and model.weights.h5, written by "
+            "`save_to_preset`.) "
             f"Received: {os.fspath(path)!r} with {there}"
         )
     modules = [str(one.get("type", "")).rpartition(".")[2] for one in _read(folder, "modules.json")]
