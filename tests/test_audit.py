@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import multimodal_gen as mg
 from benchmarks.planting import plant
 from multimodal_gen.cli.app import app
-from multimodal_gen.inspection.audit import gathering
+from multimodal_gen.inspection.audit import pictures
 from multimodal_gen.inspection.audit.findings import KINDS
 from multimodal_gen.inspection.audit.pictures import PictureReader
 
@@ -246,16 +246,16 @@ def test_an_audit_that_was_stopped_goes_on_and_what_changed_is_read_again(
 ) -> None:
     table, state = shop(tmp_path), tmp_path / "state.bin"
     looked: list[str] = []
-    look = gathering.PictureReader.look
+    look = pictures.PictureReader.look
 
-    def counted(self: gathering.PictureReader, cell: str) -> np.ndarray:
+    def counted(self: pictures.PictureReader, cell: str) -> np.ndarray:
         if len(looked) == limit:
             raise KeyboardInterrupt
         looked.append(cell)
         return look(self, cell)
 
-    monkeypatch.setattr(gathering.PictureReader, "look", counted)
-    monkeypatch.setattr("multimodal_gen.inspection.audit.reading._CHUNK", 4)
+    monkeypatch.setattr(pictures.PictureReader, "look", counted)
+    monkeypatch.setattr("multimodal_gen.inspection.audit.picture_reading._CHUNK", 4)
     limit = 10
     with pytest.raises(KeyboardInterrupt):
         audited(table, tmp_path, state=state, threads=1)

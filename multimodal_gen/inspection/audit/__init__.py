@@ -2,13 +2,14 @@
 
 Read `auditing.py` first, what an audit is given, then `gathering.py`, which combines the steps;
 `findings.py` lists the kinds of problems, `parts.py` says which part a row is in, and `report.py`
-holds the result. `reading.py` reads the cells on threads; `pictures.py` decodes and hashes one
-picture, `endings.py` finds truncated files, and `records.py` keeps the results on disk. Odd cells
-are found by `looks.py` (pictures), `texts.py` (captions), `labels.py` (labels), `sides.py` (words
-such as left and right) and `misfits.py` (pictures with the caption of another). Duplicates are
-found by `clusters.py`, with candidates from `neighbours.py` that `alike.py` confirms, and
-`whole_rows.py` compares all inputs of a row at once. `page.py` writes the HTML page, `dropping.py`
-chooses the rows of the clean table, and `writing.py` writes it.
+holds the result. `items.py` takes the pictures out of the cells, `picture_reading.py` reads them on
+threads, and `reading.py` all other cells; `pictures.py` decodes and hashes one picture,
+`endings.py` finds truncated files, and `records.py` keeps the results on disk. Odd cells are found
+by `looks.py` (pictures), `texts.py` (captions), `labels.py` (labels), `sides.py` (words such as
+left and right) and `misfits.py` (pictures with the caption of another). Duplicates are found by
+`clusters.py`, with candidates from `neighbours.py` that `alike.py` confirms, and `whole_rows.py`
+compares all inputs of a row at once. `page.py` writes the HTML page, `dropping.py` chooses the rows
+of the clean table, and `writing.py` writes it.
 """
 
 from multimodal_gen.inspection.audit.auditing import audit

@@ -15,9 +15,9 @@ from multimodal_gen.batch.threads import default_threads
 from multimodal_gen.inspection.audit.dropping import columns_of
 from multimodal_gen.inspection.audit.findings import KINDS
 from multimodal_gen.inspection.audit.gathering import Gathering
+from multimodal_gen.inspection.audit.items import Pictures, picture_reader
 from multimodal_gen.inspection.audit.parts import parts_of
-from multimodal_gen.inspection.audit.pictures import PictureReader
-from multimodal_gen.inspection.audit.reading import read_pictures
+from multimodal_gen.inspection.audit.picture_reading import read_pictures
 from multimodal_gen.inspection.audit.records import Records
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.loaders.base import Loader
@@ -45,8 +45,9 @@ def audit(
     Pictures: missing, empty, truncated, corrupt, tiny, huge, of an odd mode, near blank, wrongly
     named. Captions: empty, very long, repeated without saying anything about the class. Labels:
     missing, unseen in training, conflicting for equal content. Exact and near duplicates of
-    pictures and captions, within and across the parts of the table. Any other loader: cells that it
-    cannot read. `docs/audit.md` has the thresholds.
+    pictures and captions, within and across the parts of the table. Where cells hold several
+    pictures, each is examined by itself, and messages say which it is. Any other loader: cells that
+    it cannot read. `docs/audit.md` has the thresholds.
 
     What is common is treated as a property of the table: if many short captions are equal, or each
     picture has five captions, one note says so, instead of a problem in each row.
@@ -87,11 +88,8 @@ def audit(
     every = [*loaders, *([] if target is None else [target])]
     both = [] if pair is None else list(pair.inputs.values())
     check_columns(rows, [name for one in [*every, *both] for name in columns_of(one)])
-    readers = [
-        PictureReader(one)
-        for one in loaders
-        if one.spec.kind == "image" and isinstance(one.column, str)
-    ]
+    found = [picture_reader(one) for one in loaders]
+    readers = [one for one in found if one is not None]
     settings = json.dumps([settings_of(reader.small) for reader in readers])
     kept = Records(state, settings)
     threads = threads or default_threads()
@@ -100,11 +98,12 @@ def audit(
     ) as bar:
         told = progress or bar.update
         try:
-            places, findings = read_pictures(rows, readers, kept, threads, told)
+            pictures = [Pictures.of(rows, reader) for reader in readers]
+            places, findings = read_pictures(pictures, kept, threads, told)
             records = kept.all()
-            found = Gathering(
-                rows, parts, loaders, target, readers, records, places, findings, threads, told
+            whole = Gathering(
+                rows, parts, loaders, target, pictures, records, places, findings, threads, told
             )
-            return found.finish(ignore, pair)
+            return whole.finish(ignore, pair)
         finally:
             kept.close()

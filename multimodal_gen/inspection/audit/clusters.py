@@ -4,7 +4,7 @@ and across parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -46,11 +46,19 @@ class Alike:
             that do not count.
         cluster: `(rows,) int64`: the same, but rows with nearly the same content also share a
             number.
+        rows: Where cells hold several pictures, `exact` and `cluster` are of pictures, and this is
+            the row of each, `(pictures,) int64`.
     """
 
     column: str
     exact: np.ndarray
     cluster: np.ndarray
+    rows: np.ndarray | None = None
+
+    @property
+    def positions(self) -> np.ndarray:
+        """The row of each number in `exact` and `cluster`."""
+        return np.arange(len(self.cluster)) if self.rows is None else self.rows
 
 
 def joined(count: int, pairs: np.ndarray) -> np.ndarray:
@@ -180,6 +188,7 @@ def describe(
     labels: np.ndarray | None,
     label_of: Callable[[int], str],
     what: str,
+    which: Sequence[str] | None = None,
 ) -> list[Finding]:
     """Turn rows that belong together into findings: within a part, across parts, and with different
     labels.
@@ -191,13 +200,15 @@ def describe(
         labels: `(rows,) int64` from `read_labels`, or None if another label is not a contradiction.
         label_of: Returns a row's label in words.
         what: What the rows have in common, such as "picture".
+        which: If all this is about items of cells, the number of each, as "item 2 of 3". Items of
+            one row are not compared.
     """
-    findings = []
+    findings, own_rows = [], alike.positions
     for rows in groups(alike.cluster):
         near = _compared(rows, parts.codes, labels)
         of_part, of_content = parts.codes[near], alike.exact[near]
         for row in rows:
-            others = near != row
+            others = own_rows[near] != own_rows[row]
             same = others & (of_content == alike.exact[row])
             within, across = (
                 others & (of_part == parts.codes[row]),
@@ -206,7 +217,7 @@ def describe(
             for kind, chosen in (("duplicate", within & same), ("near duplicate", within & ~same)):
                 if chosen.any():
                     like = "the same" if kind == "duplicate" else "nearly the same"
-                    message = f"{like} {what} as index {_label(index, near[chosen])}"
+                    message = f"{like} {what} as index {_label(index, near[chosen], which)}"
                     findings.append(Finding(int(row), alike.column, kind, message))
                     break
             if across.any():
@@ -214,7 +225,7 @@ def describe(
                 other = near[across][np.argmax(same[across])]
                 like = "the same" if (same & across).any() else "nearly the same"
                 own, theirs = parts.names[parts.codes[row]], parts.names[parts.codes[other]]
-                place = _label(index, np.array([other]))
+                place = _label(index, np.array([other]), which)
                 message = f"{like} {what} as index {place} of {theirs!r}, this one is in {own!r}"
                 findings.append(Finding(int(row), alike.column, "leakage", message))
             if labels is not None and labels[row] >= 0:
@@ -223,7 +234,7 @@ def describe(
                     other = near[against][np.argmax(same[against])]
                     message = (
                         f"{label_of(int(row))} here, and {label_of(int(other))} at index "
-                        f"{_label(index, np.array([other]))} for "
+                        f"{_label(index, np.array([other]), which)} for "
                         f"{'' if same[against].any() else 'nearly '}the same {what}"
                     )
                     findings.append(Finding(int(row), alike.column, "conflicting labels", message))
@@ -251,10 +262,11 @@ def groups(numbers: np.ndarray) -> list[np.ndarray]:
     return [group for group in np.split(order, starts[1:]) if len(group) > 1] if len(order) else []
 
 
-def _label(index: pd.Index, rows: np.ndarray) -> str:
-    return repr(index[[int(rows[0])]].tolist()[0]) + (
-        f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-    )
+def _label(index: pd.Index, rows: np.ndarray, which: Sequence[str] | None) -> str:
+    first = int(rows[0])
+    item = "" if which is None else f", {which[first]},"
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    return f"{index[[first]].tolist()[0]!r}{item}{more}".rstrip(",")
 
 
 def numbered(digests: list[int | None]) -> np.ndarray:
@@ -265,10 +277,12 @@ def numbered(digests: list[int | None]) -> np.ndarray:
     )
 
 
-def chained(cluster: np.ndarray) -> np.ndarray:
+def chained(alike: Alike) -> np.ndarray:
     """`(pairs, 2)`: pairs of neighbours that connect all rows of each cluster."""
+    cluster = alike.cluster
     order = np.argsort(cluster, kind="stable")
     order = order[cluster[order] >= 0]
     same = cluster[order[1:]] == cluster[order[:-1]]
     # Linking each row to the next joins a cluster as linking all pairs does, with far fewer pairs.
-    return np.stack([order[:-1][same], order[1:][same]], axis=1)
+    pairs: np.ndarray = np.stack([order[:-1][same], order[1:][same]], axis=1)
+    return alike.positions[pairs]

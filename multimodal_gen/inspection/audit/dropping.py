@@ -55,10 +55,11 @@ def dropped_rows(
     for alike in contents.alike:
         # For each cluster, the last part that contains it: test rows stay and training rows go.
         last = np.full(int(alike.cluster.max(initial=-1)) + 1, -1, "int64")
-        there = (alike.cluster >= 0) & ~dropped
-        np.maximum.at(last, alike.cluster[there], codes[there])
-        rows = np.flatnonzero(there)
-        rows = rows[codes[rows] < last[alike.cluster[rows]]]
+        own = alike.positions
+        there = (alike.cluster >= 0) & ~dropped[own]
+        np.maximum.at(last, alike.cluster[there], codes[own[there]])
+        places = np.flatnonzero(there)
+        rows = own[places[codes[own[places]] < last[alike.cluster[places]]]]
         dropped[[row for row in rows.tolist() if row in leaking]] = True
     if whole is None or "duplicate" in ignore:
         return dropped

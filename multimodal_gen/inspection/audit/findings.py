@@ -45,12 +45,14 @@ class Finding(NamedTuple):
         column: The column.
         kind: One of `KINDS`.
         message: What is wrong, in one sentence.
+        item: Where a cell holds several pictures, the place of this one, counting from 0.
     """
 
     position: int
     column: str
     kind: str
     message: str
+    item: int | None = None
 
 
 def as_frame(findings: list[Finding], index: pd.Index) -> pd.DataFrame:

@@ -21,11 +21,11 @@ from multimodal_gen.inspection.audit.clusters import (
 )
 from multimodal_gen.inspection.audit.dropping import Contents, columns_of, dropped_rows
 from multimodal_gen.inspection.audit.findings import Finding, as_frame
+from multimodal_gen.inspection.audit.items import Pictures
 from multimodal_gen.inspection.audit.labels import class_notes, hint_notes, read_labels
 from multimodal_gen.inspection.audit.looks import LEAST_SPREAD, look_at, range_notes
 from multimodal_gen.inspection.audit.misfits import misfits
 from multimodal_gen.inspection.audit.page import page
-from multimodal_gen.inspection.audit.pictures import PictureReader
 from multimodal_gen.inspection.audit.reading import blank_notes, name_of, read_others
 from multimodal_gen.inspection.audit.report import Audit, View
 from multimodal_gen.inspection.audit.sides import side_note
@@ -60,7 +60,7 @@ class Gathering:
         parts: Parts,
         loaders: list[Loader],
         target: Target | None,
-        readers: list[PictureReader],
+        pictures: list[Pictures],
         records: np.ndarray,
         places: dict[str, np.ndarray],
         findings: list[Finding],
@@ -68,7 +68,8 @@ class Gathering:
         progress: Callable[[int], None],
     ) -> None:
         self.rows, self.parts, self.loaders, self.target = rows, parts, loaders, target
-        self.readers, self.records, self.places, self.findings = readers, records, places, findings
+        self.pictures, self.readers = pictures, [one.reader for one in pictures]
+        self.records, self.places, self.findings = records, places, findings
         self.notes: list[str] = []
         self.alike: list[Alike] = []
         # Per input: equal numbers for equal content.
@@ -82,12 +83,12 @@ class Gathering:
         if self.target is not None:
             self._look_at_labels(self.target)
         self.notes += blank_notes(self.rows, self.loaders)
-        for reader in self.readers:
-            self._look_at_pictures(reader)
+        for one in self.pictures:
+            self._look_at_pictures(one)
         texts = [one for one in self.loaders if one.reads_text and isinstance(one.column, str)]
         for loader in texts:
             self._look_at_texts(loader)
-        pictures = {str(reader.loader.column) for reader in self.readers}
+        pictures = {one.column for one in self.pictures}
         for loader in self.loaders:
             if loader not in texts and name_of(loader) not in pictures:
                 found, contents = read_others(self.rows, loader, self.progress)
@@ -96,7 +97,7 @@ class Gathering:
         if pair is not None:
             self.findings += misfits(self.rows, pair, self.findings)
         kept = [one for one in self.findings if one.kind not in ignore]
-        pairs = [chained(one.cluster) for one in self.alike]
+        pairs = [chained(one) for one in self.alike]
         duplicates = joined(len(self.rows), np.concatenate([np.zeros((0, 2), "int64"), *pairs]))
         known = Contents(self.parts, self.labels, self.alike, self.whole)
         dropped = dropped_rows(kept, known, ignore)
@@ -120,33 +121,52 @@ class Gathering:
         if self.readers and target.class_names:
             self.notes += side_note(name_of(target), map(str, target.class_names), "classes")
 
-    def _look_at_pictures(self, reader: PictureReader) -> None:
-        column = str(reader.loader.column)
-        cells, places = self.rows[column].array, self.places[column]
+    def _look_at_pictures(self, pictures: Pictures) -> None:
+        column, reader, cells = pictures.column, pictures.reader, pictures.cells
+        places, rows = self.places[column], pictures.rows
         height, width = reader.loader.spec.shape[:2]
-        self.findings += look_at(
-            column, self.records, places, lambda row: reader.path_of(cells[row]), (height, width)
+        odd = look_at(
+            column,
+            self.records,
+            places,
+            lambda place: reader.path_of(cells[place]),
+            (height, width),
         )
+        self.findings += pictures.of_rows(odd)
         self.notes += range_notes(column, self.records, places)
         alike = alike_pictures(
             column,
-            lambda row: reader.small_picture(cells[row]),
+            lambda place: reader.small_picture(cells[place]),
             self.records,
             places,
             LEAST_SPREAD,
             self.threads,
         )
+        alike = pictures.alike(alike)
         self.alike.append(alike)
-        self.contents.append(contents_of(self.records, places))
-        found = describe(alike, self.rows.index, self.parts, self.labels, self._label_of, "picture")
+        contents = contents_of(self.records, places)
+        self.contents.append(pictures.contents(contents))
+        self.notes += pictures.repetitions(contents)
+        index = self.rows.index if pictures.which is None else self.rows.index.take(rows)
+        labels = None if self.labels is None else self.labels[rows]
+        found = describe(
+            alike,
+            index,
+            pictures.parts(self.parts),
+            labels,
+            lambda place: self._label_of(int(rows[place])),
+            "picture",
+            pictures.which,
+        )
         within = [one for one in found if one.kind in ("duplicate", "near duplicate")]
-        if len(within) > max(_FEW_ROWS, _BY_NATURE * len(self.rows)):
+        if len(within) > max(_FEW_ROWS, _BY_NATURE * len(rows)):
             found = [one for one in found if one.kind not in _OF_SHARED_PICTURES]
+            what = "rows" if pictures.which is None else "items"
             self.notes += [
-                f"{column}: {len(within):,} rows share their picture with others of their part",
-                *labels_note(column, alike.exact, self.labels, self.rows.index),
+                f"{column}: {len(within):,} {what} share their picture with others of their part",
+                *labels_note(column, alike.exact, labels, index),
             ]
-        self.findings += found
+        self.findings += pictures.of_rows(found)
 
     def _look_at_whole_rows(self) -> None:
         if all(loader.spec.kind == "vector" for loader in self.loaders):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from multimodal_gen.errors import counted
+from multimodal_gen.errors import LoadError, counted
 from multimodal_gen.inspection.audit.clusters import groups
 from multimodal_gen.inspection.audit.findings import KINDS, Finding
 from multimodal_gen.inspection.audit.pictures import PictureReader
@@ -23,7 +23,7 @@ from multimodal_gen.inspection.audit.report import Audit, View
 from multimodal_gen.inspection.class_ids import mask_of
 from multimodal_gen.rows.cells import is_missing
 
-_CASES, _CLUSTERS, _MOST_SHOWN = 12, 24, 6
+_CASES, _CLUSTERS, _MOST_SHOWN, _MOST_ITEMS = 12, 24, 6, 4
 _SIDE = 160
 _LONGEST = 300
 _TOGETHER = ("duplicate", "near duplicate", "leakage", "conflicting labels")
@@ -51,6 +51,11 @@ td.number { text-align: right; color: var(--mark); font-variant-numeric: tabular
 .card img, .none { display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
   background: #fff; border-radius: 4px; }
 .none { display: grid; place-items: center; background: var(--page); color: var(--soft); }
+.items { display: grid; grid-template-columns: 1fr 1fr; gap: .3rem; }
+.item { position: relative; border: 2px solid transparent; border-radius: 6px; }
+.item.marked { border-color: var(--mark); }
+.item span { position: absolute; left: .2rem; top: .2rem; padding: 0 .3rem; border-radius: 4px;
+  background: var(--card); font-size: .7rem; }
 .index { font-weight: 600; margin-top: .4rem; }
 .message { color: var(--mark); }
 .cell { color: var(--soft); }
@@ -102,23 +107,21 @@ def _summary(report: Audit) -> str:
 
 
 def _cards(view: View, found: list[Finding]) -> str:
-    cards = [_card(view, one.position, f"{one.column}: {one.message}") for one in found[:_CASES]]
+    cards = [_card(view, one.position, one) for one in found[:_CASES]]
     return "".join(cards) + _more(len(found) - _CASES)
 
 
 def _groups(view: View, found: list[Finding]) -> str:
     # Shows rows of a group side by side, each group once. Reversed, so that the first message of a
     # row wins.
-    messages = {one.position: f"{one.column}: {one.message}" for one in reversed(found)}
+    messages = {one.position: one for one in reversed(found)}
     shown, count = [], 0
     for rows in groups(view.clusters):
         if not any(int(row) in messages for row in rows):
             continue
         count += 1
         if count <= _CLUSTERS:
-            cards = [
-                _card(view, int(row), messages.get(int(row), "")) for row in rows[:_MOST_SHOWN]
-            ]
+            cards = [_card(view, int(row), messages.get(int(row))) for row in rows[:_MOST_SHOWN]]
             shown.append(
                 f"<div class='group'>{''.join(cards)}{_more(len(rows) - _MOST_SHOWN)}</div>"
             )
@@ -131,22 +134,51 @@ def _more(number: int) -> str:
     return f"<div class='card'>and {number:,} more</div>" if number > 0 else ""
 
 
-def _card(view: View, row: int, message: str) -> str:
+def _card(view: View, row: int, found: Finding | None) -> str:
     index = repr(view.table.index[[row]].tolist()[0])
+    message = "" if found is None else f"{found.column}: {found.message}"
     pictures = "".join(
-        _picture(reader, view.table[reader.loader.column].iloc[row]) for reader in view.readers
+        _pictures(reader, view.table[reader.loader.column].iloc[row], found)
+        for reader in view.readers
     )
     cells = "".join(
         f"<div class='cell'><b>{_safe(name)}</b> {'(missing)' if is_missing(cell) else _safe(cell)}"
         "</div>"
         for name, cell in zip(view.table.columns, view.table.iloc[row].tolist(), strict=True)
-        if isinstance(cell, str | int | float | np.generic) or is_missing(cell)
+        if isinstance(cell, str | int | float | np.generic) or is_missing(cell) or _are_texts(cell)
     )
     said = f"<div class='message'>{_said(message)}</div>" if message else ""
     return (
         f"<div class='card'>{pictures}<div class='index'>index "
         f"{_safe(index)}</div>{said}{cells}</div>"
     )
+
+
+def _are_texts(cell: Any) -> bool:
+    return isinstance(cell, list | tuple) and all(isinstance(item, str) for item in cell)
+
+
+def _pictures(reader: PictureReader, cell: Any, found: Finding | None) -> str:
+    # The pictures of a cell; of several, the one that a finding is about is marked.
+    if reader.many is None:
+        return _picture(reader, cell)
+    try:
+        items = reader.many.items(cell)
+    except LoadError:
+        items = []
+    if len(items) < 2:
+        return _picture(reader, items[0] if items else None)
+    marked = None if found is None or found.column != reader.loader.column else found.item
+    # The marked one is among those that are shown, in their order.
+    places = sorted({*range(min(len(items), _MOST_ITEMS)), *([] if marked is None else [marked])})
+    shown = "".join(
+        f"<div class='{'item marked' if place == marked else 'item'}'>"
+        f"{_picture(reader, items[place])}<span>{place + 1}</span></div>"
+        for place in places
+    )
+    more = len(items) - len(places)
+    rest = f"<div class='cell'>and {more:,} more</div>" if more > 0 else ""
+    return f"<div class='items'>{shown}</div>{rest}"
 
 
 def _picture(reader: PictureReader, cell: Any) -> str:

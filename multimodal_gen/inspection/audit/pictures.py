@@ -22,6 +22,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.image.cells import NO_BYTES
 from multimodal_gen.loaders.image.limits import jpeg_header, open_image
 from multimodal_gen.loaders.image.quiet import quiet
+from multimodal_gen.loaders.many import ManyLoader
 
 _SIDE = 64
 # Formats whose names are used for one another.
@@ -47,10 +48,11 @@ class PictureReader:
 
     Args:
         loader: An `ImageLoader`, or any loader that returns pictures.
+        many: The loader of whole cells, if they hold several pictures.
     """
 
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
+    def __init__(self, loader: Loader, many: ManyLoader | None = None) -> None:
+        self.loader, self.many = loader, many
         small = loader.thumbnails((_SIDE, _SIDE))
         self.small = loader if small is None else small
         self._takes_bytes = small is not None
