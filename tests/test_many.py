@@ -322,6 +322,28 @@ def test_features_of_items_are_computed_once_with_a_cache_also_several_views(
         one[0]
 
 
+def test_features_of_all_items_are_kept_in_memory_without_a_cache(photos: pd.DataFrame) -> None:
+    encoded: list[str] = []
+
+    def lengths(values: list[str]) -> np.ndarray:
+        encoded.extend(values)
+        return np.array([[len(value)] for value in values], "float32")
+
+    item = mg.EncodedLoader("captions", mg.FunctionEncoder(lengths, 1, name="lengths of texts"))
+    loader = mg.ManyLoader(item, at_most=5, training="all")
+    target = mg.ClassLabel("label", ["x", "y"])
+    data = mg.MultimodalSequence(
+        photos, {"captions": loader}, target, batch_size=4, shuffle=True, threads=1
+    )
+    for _ in range(3):
+        assert [batch[0][0].shape for batch in data] == [(4, 5, 1)] * 2
+    # Padded to one size, but not computed again.
+    assert set(encoded) == set(photos["captions"].sum())
+    before = len(encoded)
+    list(data)
+    assert len(encoded) == before
+
+
 def test_items_are_varied_like_single_cells_and_each_by_itself(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), "uint8")
     item = mg.ImageLoader("c", image_size=(8, 8), augment=[augment.RandomFlip("horizontal")])

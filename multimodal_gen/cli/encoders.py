@@ -53,7 +53,7 @@ def _features(settings: DataSettings, named: str, inputs: dict[str, Loader]) -> 
         if isinstance(loader, ImageLoader):
             found[own] = encoded.of(loader)
         elif isinstance(loader, ManyLoader) and isinstance(loader.item, ImageLoader):
-            found[own] = loader.replace(loader=encoded.of(loader.item))
+            found[own] = loader.replace(loader=encoded.of(loader.item), training="all")
     if not found:
         raise ValueError(
             "--image-encoder encodes pictures, but no column holds any: name one with --image. "
