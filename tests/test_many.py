@@ -526,7 +526,9 @@ def test_pictures_and_words_of_all_items_are_shown(tmp_path: Path, photos: pd.Da
     for one in (data, data.for_evaluation()):
         mg.show_batch(one).savefig(tmp_path / "shown.png")
     found = mg.audit(photos, inputs, data.target, progress=lambda _: None)
-    assert not len(found.problems)
+    # Rows share photos here.
+    assert set(found.problems["kind"]) == {"duplicate", "conflicting labels"}
+    assert set(found.problems["column"]) == {"photos"}
 
 
 def test_shares_are_means_or_a_softmax_over_the_items_there_are() -> None:
