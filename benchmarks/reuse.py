@@ -160,12 +160,14 @@ def curve(found: dict[str, dict[int, list[float]]], title: str, subtitle: str) -
     last = max(max(scores) for scores in found.values())
     ends = sorted((sum(own[last]) / len(own[last]), way) for way, own in found.items())
     low, high = axes.get_ylim()
-    place = low
-    for end, way in ends:
-        place = max(end, place + 0.065 * (high - low))
+    places: list[float] = []
+    for end, _ in ends:
+        places.append(max(end, places[-1] + 0.065 * (high - low)) if places else end)
+    lower = sum(place - end for place, (end, _) in zip(places, ends, strict=True)) / len(ends)
+    for place, (_, way) in zip(places, ends, strict=True):
         axes.annotate(
             WAYS[way],
-            (last, place),
+            (last, place - lower),
             xytext=(10, 0),
             textcoords="offset points",
             va="center",
@@ -212,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path(data), help="folder with fashion")
     parser.add_argument("--sizes", nargs="+", type=int, default=[100, 300, 1000], help="rows")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--pixels", type=int, default=32, help="height and width")
+    parser.add_argument("--pixels", type=int, default=64, help="height and width")
     parser.add_argument("--epochs", type=int, help="by default as many as the recipe chooses")
     add_arguments(parser)
     given = parser.parse_args(arguments)

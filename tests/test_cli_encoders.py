@@ -128,6 +128,30 @@ def test_several_pictures_in_a_cell_are_encoded_each(shop: pd.DataFrame, tmp_pat
     assert len(bundle.predict(rows.head(3))) == 3
 
 
+@pytest.mark.filterwarnings(
+    # keras-hub leaves the vocabularies open that it reads.
+    "ignore:unclosed file:ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+def test_a_preset_with_two_parts_encodes_pictures_and_captions(
+    shop: pd.DataFrame, tmp_path: Path
+) -> None:
+    pytest.importorskip("keras_hub")
+    import hub_presets
+
+    clip = hub_presets.clip(tmp_path / "clip")
+    shop.assign(title=["a red mug", "the lamps"] * 20).to_csv(tmp_path / "shop.csv", index=False)
+    given = ("--image", "photo", "--image-encoder", clip)
+    texts = ("--caption", "title", "--text-encoder", clip)
+    done = invoke("cache", tmp_path, *given, *texts, "--cache", tmp_path / "cache")
+    assert done.exit_code == 0, done.output
+    assert "image features" in words(done)
+    assert "caption_meaning features" in words(done)
+    assert len(list((tmp_path / "cache").glob("EncodedLoader-*"))) == 2
+    refused = invoke("train", tmp_path, *given, "--image-weights", "imagenet")
+    assert "its own weights" in words(refused)
+
+
 def earlier_run(folder: Path, names: tuple[str, ...]) -> Path:
     """A bundle, as a run leaves it, whose pictures are floats of their own range."""
     inputs: dict[str, mg.Loader] = {
@@ -197,6 +221,7 @@ def test_what_cannot_encode_pictures_is_refused_in_words_of_the_command_line(
         (("--image-encoder", file, "--number", "price"), "name one with --image"),
         (("--image-encoder", tmp_path / "none.keras", *photo), "no such file or folder"),
         (("--image-encoder", "runs/none", *photo), "no such file or folder"),
+        (("--image-encoder", "NoSuchNet", *photo), "no file, folder or function of keras.app"),
         (("--image-weights", "imagenet", *photo), "are those of --image-encoder"),
         (("--also-pixels", *photo), "are read as pixels anyway"),
         (("--image-encoder", file, "--image-weights", "imagenet", *photo), "its own weights"),

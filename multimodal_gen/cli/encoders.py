@@ -94,13 +94,22 @@ def _text_loader(named: str, column: str) -> EncodedLoader:
         return EncodedLoader(column, OnnxTextEncoder.from_folder(path))
     from multimodal_gen.models.pretrained import from_preset
 
-    loader: Any = from_preset(named, column).loader
+    loader: Any = from_preset(named, column, **_part(named, "text")).loader
     if isinstance(loader.loader, ImageLoader):
         raise ValueError(
             "--text-encoder must be a model of texts; for one of pictures use --image-encoder. "
             f"Received: --text-encoder {named}"
         )
     return loader
+
+
+def _part(named: str, part: str) -> dict[str, Any]:
+    # Of presets of keras-hub, some of which have both parts.
+    from multimodal_gen.models.hub.presets import is_hub_name, is_preset_folder
+
+    path = Path(named)
+    hub = is_preset_folder(named) if path.exists() else is_hub_name(named)
+    return {"part": part} if hub else {}
 
 
 def _for_column(loader: EncodedLoader, column: str, missing: str) -> EncodedLoader:
@@ -132,7 +141,7 @@ class _Encoded:
         if Path(self.named, "bundle.json").is_file():
             self._open_run()
             return
-        options: dict[str, Any] = self._weights()
+        options = self._weights()
         if self.settings.encoder_size is not None:
             options["image_size"] = self.settings.encoder_size
         loader: Any = from_preset(self.named, str(own.column), **options).loader
@@ -166,22 +175,29 @@ class _Encoded:
         self.encoder = loader.encoder if reused else KerasEncoder.from_branch(bundle.model, name)
         self.pictures = (loader.loader if reused else loader).replace(augment=())
 
-    def _weights(self) -> dict[str, str]:
+    def _weights(self) -> dict[str, Any]:
         # For `from_preset`. Random weights are for Python only.
-        given = self.settings.image_weights
+        given, named = self.settings.image_weights, self.named
         if given is not None:
             return {"weights": given}
-        if Path(self.named).exists():
-            return {}
-        if self.named.endswith(".keras") or "/" in self.named.partition("://")[0]:
-            raise FileNotFoundError(
-                f"There is no such file or folder. Received: --image-encoder {self.named}"
-            )
+        if named.endswith(".keras") or "/" in named.partition("://")[0]:
+            if not Path(named).exists():
+                raise FileNotFoundError(
+                    f"There is no such file or folder. Received: --image-encoder {named}"
+                )
+            return _part(named, "image")
         import keras
 
-        if hasattr(keras.applications, self.named):
+        if hasattr(keras.applications, named):
             raise ValueError(
                 "Say which weights the model has: --image-weights imagenet, which Keras downloads, "
-                f"or a file. Received: --image-encoder {self.named} without --image-weights"
+                f"or a file. Received: --image-encoder {named} without --image-weights"
             )
-        return {}
+        found = _part(named, "image")
+        if not found and not Path(named).exists():
+            raise FileNotFoundError(
+                "There is no file, folder or function of keras.applications of this name, nor a "
+                "preset of keras-hub, if that is installed (pip install 'multimodal_gen[hub]'). "
+                f"Received: --image-encoder {named}"
+            )
+        return found

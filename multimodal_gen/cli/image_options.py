@@ -30,8 +30,8 @@ ImageEncoder = Annotated[
         "--image-encoder",
         metavar="MODEL",
         help="Read pictures as the features of a pretrained model instead of pixels, computed "
-        "once: a .keras file, the folder of an earlier run, or a name of keras.applications with "
-        "--image-weights.",
+        "once: a .keras file, the folder of an earlier run, a preset of keras-hub, or a name of "
+        "keras.applications with --image-weights.",
     ),
 ]
 AlsoPixels = Annotated[

@@ -18,7 +18,8 @@ TextEncoder = Annotated[
     str | None,
     typer.Option(
         "--text-encoder",
-        metavar="FOLDER",
-        help="Folder of a sentence encoder in ONNX: its vectors of each caption are an input too.",
+        metavar="MODEL",
+        help="Folder of a sentence encoder in ONNX, or a text preset of keras-hub: its vectors of "
+        "each caption are an input too.",
     ),
 ]
