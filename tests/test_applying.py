@@ -94,6 +94,7 @@ def test_columns_of_inputs_come_once_each_and_only_where_a_file_can_hold_them() 
             "path": [Path("a/1.png"), "caf\udce9.png"],
             "when": pd.to_datetime(["2024-01-01", "2024-01-02"]),
             "vector": [[1.0], [2.0]],
+            "views": [["1.png", "é.png"], np.array([], object)],
         }
     )
     inputs = {
@@ -104,6 +105,7 @@ def test_columns_of_inputs_come_once_each_and_only_where_a_file_can_hold_them() 
         "label": mg.TextLoader.from_texts("label", ["caption"]),
         "when": numbers("when"),
         "vector": mg.ArrayLoader("vector", shape=(1,), dtype="float32"),
+        "views": mg.ManyLoader(mg.ImageLoader("views"), at_most=2, missing="blank"),
     }
     bundle = mg.Bundle.__new__(mg.Bundle)
     bundle.inputs = inputs
@@ -117,9 +119,11 @@ def test_columns_of_inputs_come_once_each_and_only_where_a_file_can_hold_them() 
         "n",
         "input_label",
         "when",
+        "views",
         "label",
         "a",
     ]
+    assert frame["views"].tolist() == ['["1.png", "é.png"]', "[]"]
     assert frame["path"].tolist() == ["a/1.png", "caf\\udce9.png"]
     assert frame["input_label"].fillna("").tolist() == ["caption", ""] and frame[
         "label"

@@ -180,8 +180,8 @@ def finite(value: Any) -> Any:
 def with_inputs(frame: pd.DataFrame, table: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
     """Predictions with the columns of the inputs inserted after the first column.
 
-    Columns whose cells are not single values, such as the bytes of pictures, are left out. A column
-    whose name is taken is called "input_{name}".
+    Lists of texts are written as JSON. Columns of other cells that are not single values, such as
+    the bytes of pictures, are left out. A column whose name is taken is called "input_{name}".
 
     Args:
         frame: The result of `with_index`.
@@ -202,6 +202,15 @@ def with_inputs(frame: pd.DataFrame, table: pd.DataFrame, bundle: Bundle) -> pd.
     return frame
 
 
+def _one_text(cell: Any) -> Any:
+    # A list of texts as one text, which loaders of several items read again. Vectors are no texts.
+    if isinstance(cell, list | tuple | np.ndarray | pd.api.extensions.ExtensionArray):
+        items = list(cell)
+        if all(isinstance(item, str) for item in items):
+            return json.dumps(items, ensure_ascii=False)
+    return cell
+
+
 def _writable(column: pd.Series) -> Any:
     # Returns cells that every kind of file can hold, or None.
     if column.dtype.kind in "iufbmM":
@@ -209,7 +218,10 @@ def _writable(column: pd.Series) -> Any:
     try:
         texts = column_texts(column)
     except TypeError:
-        return None
+        try:
+            texts = column_texts(pd.Series(list(map(_one_text, column.tolist())), dtype=object))
+        except TypeError:
+            return None
     # Lone surrogates, as in names of files in another encoding, have no UTF-8.
     return [
         text if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
