@@ -147,8 +147,8 @@ def measure(
 
 def curve(found: dict[str, dict[int, list[float]]], title: str, subtitle: str) -> Figure:
     """Accuracy over rows: the mean of each way as a line, and every draw as a point."""
-    figure = Figure(figsize=(7.2, 4.3), dpi=150)
-    axes = figure.add_axes((0.09, 0.13, 0.52, 0.69))
+    figure = Figure(figsize=(7.4, 4.3), dpi=150)
+    axes = figure.add_axes((0.085, 0.13, 0.51, 0.69))
     for way, scores in found.items():
         rows = list(scores)
         means = [sum(scores[number]) / len(scores[number]) for number in rows]

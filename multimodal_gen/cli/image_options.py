@@ -29,9 +29,9 @@ ImageEncoder = Annotated[
     typer.Option(
         "--image-encoder",
         metavar="MODEL",
-        help="Read pictures as the features of a pretrained model instead of pixels, computed "
-        "once: a .keras file, the folder of an earlier run, a preset of keras-hub, or a name of "
-        "keras.applications with --image-weights.",
+        help="Read pictures as the features of a pretrained model instead of pixels: a .keras "
+        "file, the folder of an earlier run, a preset of keras-hub, or a name of "
+        "keras.applications with --image-weights. --cache keeps the features.",
     ),
 ]
 AlsoPixels = Annotated[
