@@ -12,6 +12,8 @@ from multimodal_gen.batch.failures import leave_out as leave_out
 from multimodal_gen.bundle.bundle import Bundle as Bundle
 from multimodal_gen.bundle.dual_encoder import DualEncoder as DualEncoder
 from multimodal_gen.bundle.loading import load_bundle as load_bundle
+from multimodal_gen.bundle.pair_presets import pair_from_preset as pair_from_preset
+from multimodal_gen.bundle.pair_presets import similarity_loader as similarity_loader
 from multimodal_gen.bundle.thresholds import choose_thresholds as choose_thresholds
 from multimodal_gen.errors import BundleError as BundleError
 from multimodal_gen.errors import LoaderError as LoaderError
@@ -37,6 +39,7 @@ from multimodal_gen.loaders.encoded.encoder import Encoder as Encoder
 from multimodal_gen.loaders.encoded.functions import FunctionEncoder as FunctionEncoder
 from multimodal_gen.loaders.encoded.loader import EncodedLoader as EncodedLoader
 from multimodal_gen.loaders.encoded.onnx_text import OnnxTextEncoder as OnnxTextEncoder
+from multimodal_gen.loaders.encoded.similarity import SimilarityLoader as SimilarityLoader
 from multimodal_gen.loaders.image.loader import ImageLoader as ImageLoader
 from multimodal_gen.loaders.image.normalization import (
     FeaturewiseNormalization as FeaturewiseNormalization,

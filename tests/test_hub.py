@@ -334,6 +334,18 @@ def spoiled(bundle: Path, change: Any) -> None:
             "registered_name": "keras_hub>WordPieceTokenizer",
         },
         {
+            "class_name": "upload_preset",
+            "config": {},
+            "module": "keras_hub.src.utils.preset_utils",
+            "registered_name": "upload_preset",
+        },
+        {
+            "class_name": "CLIPPreprocessor",
+            "config": {},
+            "module": "keras_hub.src.models.clip.clip_preprocessor",
+            "registered_name": "CLIPPreprocessor",
+        },
+        {
             "class_name": "BertTextClassifier",
             "config": {},
             "module": "keras_hub.src.models.bert.bert_text_classifier",

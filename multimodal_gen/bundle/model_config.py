@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,8 @@ _CODE = (
 _VALUES = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 # Arguments of layers that may name a file to be read.
 _FILES = ("vocabulary", "idf_weights")
+# Where keras-hub keeps layers and models.
+_HUB = re.compile(r"keras_hub\.src\.(layers|models)(\.\w+)+")
 # Packages that register more than layers.
 _EXPORTERS = ("keras_hub", "keras_nlp", "keras_cv", "tensorflow_text")
 # Weights that a model may have beyond those stored, such as the states of random generators.
@@ -117,6 +120,8 @@ def check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
     # The objects inside the config of such a class are checked one by one, see `objects`.
     if name in _VALUES or (isinstance(known, str) and _registered(known, given)):
         return
+    if _of_hub(module, name):
+        return
     if name in _CODE:
         raise BundleError(
             f"model.keras contains a {name}, which runs code from the file. Replace it with your "
@@ -139,6 +144,14 @@ def check_object(value: Mapping[str, Any], given: Mapping[str, type]) -> None:
 def _registered(name: str, given: Mapping[str, type]) -> bool:
     found = keras.saving.get_registered_object(name, custom_objects=given)
     return found is not None and (name in given or _computes(found))
+
+
+def _of_hub(module: Any, name: Any) -> bool:
+    # Not all layers of keras-hub are registered. Those that it has imported itself are looked at.
+    if not isinstance(module, str) or not isinstance(name, str) or not _HUB.fullmatch(module):
+        return False
+    found = getattr(sys.modules.get(module), name, None)
+    return getattr(found, "__module__", None) == module and _computes(found)
 
 
 def _computes(found: Any) -> bool:

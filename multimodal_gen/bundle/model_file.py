@@ -70,7 +70,7 @@ def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.M
 def _import_hub(config: Any) -> None:
     # Whether it is imported depends on a fixed word in the file, and its name does not come from
     # there.
-    if any(str(value.get("registered_name")).startswith("keras_hub>") for value in objects(config)):
+    if any(str(value.get("module")).startswith("keras_hub.") for value in objects(config)):
         try:
             import keras_hub  # noqa: F401
         except ImportError as error:

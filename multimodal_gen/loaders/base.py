@@ -56,6 +56,7 @@ class Loader(Configurable):
         reads_text: Whether cells are texts that people wrote, whose wording an audit looks at.
         pads_left: Of kind "tokens", whether the zeros come before the ids.
         item: The loader of each item, if cells hold several as those of a `ManyLoader` do.
+        parts: If it reads several columns by a loader for each, those loaders, in their order.
 
     Example:
         @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Loader(Configurable):
     reads_text: bool = False
     pads_left: bool = False
     item: Any = None
+    parts: tuple[Any, ...] = ()
 
     @abc.abstractmethod
     def read(self, cell: Any) -> np.ndarray:

@@ -17,7 +17,6 @@ from multimodal_gen.models.encoding import encoded
 from multimodal_gen.models.many import ManyBranch
 from multimodal_gen.models.pairs import (
     FIRST_SCALE,
-    MOST_SCALE,
     ContrastivePair,
     PairModel,
     UnitVectors,
@@ -52,7 +51,8 @@ def build_dual_encoder(
             share a space already (`EncodedLoader` of a CLIP's two halves): nothing but the scale is
             left to train.
         branches: Name -> branch, as for `build_fusion_classifier`.
-        scale: What similarities are multiplied by at first, 1 / temperature; in [1, 100].
+        scale: What similarities are multiplied by at first, 1 / temperature; in [1, 1000], and for
+            training not above 100.
         name: Name of the model.
 
     Returns:
@@ -87,8 +87,8 @@ def build_dual_encoder(
             'Both inputs of a pair must be there: leave out `missing="blank"`, and drop the rows '
             f"that lack one. Received: inputs that may be blank, {blank}"
         )
-    if not 1 <= scale <= MOST_SCALE:
-        raise ValueError(f"`scale` must be in [1, 100]. Received: scale={scale!r}")
+    if not 1 <= scale <= 1000:
+        raise ValueError(f"`scale` must be in [1, 1000]. Received: scale={scale!r}")
     tensors, vectors, masks = {}, {}, []
     for key, spec in specs.items():
         branch = _branch_of(key, inputs[key], spec, branches or {}, embedding_size)

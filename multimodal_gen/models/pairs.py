@@ -66,7 +66,8 @@ class ContrastivePair(keras.layers.Layer):
     caption for the picture of another red mug.
 
     Args:
-        scale: What similarities are multiplied by at first, 1 / temperature; at most 100.
+        scale: What similarities are multiplied by at first, 1 / temperature. Training leaves it at
+            100 or below, or at most where it began.
     """
 
     def __init__(
@@ -88,7 +89,8 @@ class ContrastivePair(keras.layers.Layer):
     @property
     def similarity_scale(self) -> Any:
         """What similarities are multiplied by now, a scalar."""
-        return ops.exp(ops.minimum(ops.cast(self.log_scale, "float32"), math.log(MOST_SCALE)))
+        most = math.log(max(MOST_SCALE, self.scale))
+        return ops.exp(ops.minimum(ops.cast(self.log_scale, "float32"), most))
 
     def call(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
         """Add the loss.

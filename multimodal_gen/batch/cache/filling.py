@@ -79,7 +79,7 @@ def fill_cache(
     found = [cache.of(loader, num_rows=len(table)) for loader in loaders]
     caches = [one for one in found if one is not None]
     for one in caches:
-        check_columns(table, [str(one.loader.column)])
+        check_columns(table, _columns(one.loader))
     encoders = [rows for one in caches if (rows := one.loader.batch_rows) is not None]
     size = max([_CHUNK, *encoders])
     starts = range(0, len(table) if caches else 0, size)
@@ -111,8 +111,12 @@ def _fill(cache: LoaderCache, rows: pd.DataFrame) -> list[tuple[int, LoadError]]
     there = np.ones(len(rows), bool)
     if cache.loader.missing == "blank":
         # A missing cell is not an error then, and there is nothing to keep.
-        there = rows[cache.loader.column].notna().to_numpy()
+        there = rows[_columns(cache.loader)].notna().all(axis=1).to_numpy()
     numbers, rows = np.flatnonzero(there).tolist(), rows[there]
     cells, labels = cells_of(rows, cache.loader.column), rows.index.tolist()
     read = zip(numbers, read_rows(cache.loader, cells, labels, cache), strict=True)
     return [(row, found) for row, found in read if isinstance(found, LoadError)]
+
+
+def _columns(loader: Loader) -> list[str]:
+    return [loader.column] if isinstance(loader.column, str) else list(loader.column)

@@ -32,6 +32,10 @@ _TICK, _COARSE_TICK = 20 * 10**6, 2 * _SECOND
 
 def key_of(loader: Loader, cell: Any) -> bytes | None:
     """Return the 16-byte key of a cell, or None if it cannot be identified reliably."""
+    if loader.parts:
+        found = [key_of(part, one) for part, one in zip(loader.parts, cell, strict=True)]
+        keys = [key for key in found if key is not None]
+        return _digest(b"parts", *keys) if len(keys) == len(found) else None
     try:
         path = loader.file_of(cell)
     # The loader refuses the cell, and `read` will say why.
@@ -86,6 +90,8 @@ def settle(loader: Loader, cell: Any) -> None:
 
     A second change within the same tick does not change the time, so it would not be noticed.
     """
+    for part, one in zip(loader.parts, cell if loader.parts else (), strict=True):
+        settle(part, one)
     try:
         path = loader.file_of(cell)
         if path is None and isinstance(cell, Mapping):
@@ -132,8 +138,9 @@ def kept_settings(loader: Loader) -> str | None:
     source = loader.cached_by
     dtype = np.dtype(source.read_spec.dtype)
     kept = loader.cached and source.cached and not dtype.hasobject and dtype.itemsize > 0
-    # It is unknown which parts of a tuple name files, so several columns are not cached.
-    return settings_of(source) if kept and isinstance(source.column, str) else None
+    # It is unknown which parts of a tuple name files, unless a loader of its own reads each.
+    kept = kept and (isinstance(source.column, str) or bool(source.parts))
+    return settings_of(source) if kept else None
 
 
 def _sources(cls: type) -> dict[str, str]:

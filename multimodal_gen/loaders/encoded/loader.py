@@ -6,7 +6,7 @@ sequence keeps what it reads for each row, and a cache keeps it for each cell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -81,8 +81,10 @@ class EncodedLoader(Loader):
         if views > 1:
             self._check_varies()
         self.spec = encoder.spec
-        self.batch_tolerance = encoder.tolerance
-        self.batch_rows = encoder.rows_together
+        self.batch_tolerance, self.batch_rows = encoder.tolerance, encoder.rows_together
+        if self.loader is not None:
+            self.batch_tolerance = max(self.batch_tolerance, self.loader.batch_tolerance)
+            self.batch_rows = max(self.batch_rows, self.loader.batch_rows or 0)
 
     def _check_varies(self) -> None:
         if self.loader is None or not self.loader.varies(training=True):
@@ -113,18 +115,22 @@ class EncodedLoader(Loader):
 
     def read_batch(self, cells: Sequence[Any]) -> list[Any]:
         """Encode many cells; a cell that cannot be read has its error instead of an array."""
-        read: list[Any] = [self._tried(cell) for cell in cells]
+        read = self._read(cells)
         good = [row for row, values in enumerate(read) if not isinstance(values, Exception)]
         for row, array in zip(good, self._encoded([read[row] for row in good]), strict=True):
             read[row] = array
         return read
 
-    def _tried(self, cell: Any) -> list[Any] | Exception:
+    def _read(self, cells: Sequence[Any]) -> list[Any]:
+        # What the encoder is given for each cell, or its error.
+        if self.views > 1 or self.loader is None or self.loader.batch_rows is None:
+            return [_tried(self._values, cell) for cell in cells]
         try:
-            return self._values(cell)
-        # The caller decides what a bad row means, and the others need not be encoded again.
-        except Exception as error:
-            return error
+            # Another encoder inside, which one cell at a time would run far more often.
+            read = self.loader.read_batch(cells)
+        except Exception:
+            read = [_tried(self.loader.read, cell) for cell in cells]
+        return [one if isinstance(one, Exception) else _tried(self._clean, one) for one in read]
 
     def _values(self, cell: Any) -> list[Any]:
         # What the encoder is given: one value for each view.
@@ -140,6 +146,11 @@ class EncodedLoader(Loader):
             varied = self.loader.read(self.loader.augment_cell(cell, rng))
             found.append(self.loader.augment(varied, rng))
         return [self.encoder.prepare(one) for one in found]
+
+    def _clean(self, array: np.ndarray) -> list[Any]:
+        assert self.loader is not None
+        clean = self.loader.augment(array, None) if self.loader.varies(False) else array
+        return [self.encoder.prepare(clean)]
 
     def _encoded(self, rows: Sequence[list[Any]]) -> np.ndarray:
         with stage("encode"):
@@ -190,3 +201,11 @@ class EncodedLoader(Loader):
     def text_coverage(self, texts: Sequence[str]) -> str | None:
         """As the loader inside says."""
         return None if self.loader is None else self.loader.text_coverage(texts)
+
+
+def _tried(read: Callable[[Any], Any], cell: Any) -> Any:
+    try:
+        return read(cell)
+    # The caller decides what a bad row means, and the others need not be encoded again.
+    except Exception as error:
+        return error
