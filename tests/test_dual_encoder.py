@@ -230,7 +230,7 @@ def test_wrong_arguments_are_named() -> None:
     for arguments, message in (
         ({"inputs": {"a": vector}}, "must be two"),
         ({"inputs": {"a": vector, "b": longer}, "embedding_size": None}, "vectors of one size"),
-        ({"inputs": {"a": vector, "b": vector}, "scale": 0.5}, r"must be in \[1, 100\]"),
+        ({"inputs": {"a": vector, "b": vector}, "scale": 0.5}, r"must be in \[1, 1000\]"),
         (
             {"inputs": {"a": mg.ImageLoader("x", missing="blank"), "b": vector}},
             "Both inputs of a pair must be there",
