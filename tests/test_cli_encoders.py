@@ -143,12 +143,16 @@ def test_a_preset_with_two_parts_encodes_pictures_and_captions(
     shop.assign(title=["a red mug", "the lamps"] * 20).to_csv(tmp_path / "shop.csv", index=False)
     given = ("--image", "photo", "--image-encoder", clip)
     texts = ("--caption", "title", "--text-encoder", clip)
-    done = invoke("cache", tmp_path, *given, *texts, "--cache", tmp_path / "cache")
+    done = invoke("train", tmp_path, *given, *texts)
     assert done.exit_code == 0, done.output
-    assert "image features" in words(done)
-    assert "caption_meaning features" in words(done)
-    assert len(list((tmp_path / "cache").glob("EncodedLoader-*"))) == 2
-    refused = invoke("train", tmp_path, *given, "--image-weights", "imagenet")
+    bundle = mg.load_bundle(tmp_path / "runs" / "shop", directory=tmp_path)
+    assert list(bundle.inputs) == ["image", "caption", "caption_meaning"]
+    for name, part, cell in (("image", "image", "3.png"), ("caption_meaning", "text", "a mug")):
+        own = {"directory": tmp_path} if part == "image" else {}
+        want = mg.from_preset(clip, "x", part=part, **own).loader.read(cell)
+        assert np.abs(bundle.inputs[name].read(cell) - want).max() < 1e-5
+    assert len(bundle.predict(pd.read_csv(tmp_path / "shop.csv").head(3))) == 3
+    refused = invoke("train", tmp_path, *given, "--image-weights", "imagenet", "--name", "x")
     assert "its own weights" in words(refused)
 
 
