@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -308,9 +310,24 @@ def test_the_print_of_a_list_is_refused_with_or_without_a_separator(
 ) -> None:
     with pytest.raises(
         mg.LoadError,
-        match="the print of a list.*`ast.literal_eval`, or store the table as jsonl or par",
+        match=r"the print of a list.*ast.literal_eval\)?`, or store the table as jsonl or par",
     ):
         MultiLabel("tags", ["new"], separator=separator).read(cell)
+
+
+def test_the_line_for_arrays_that_were_printed_without_commas_keeps_labels_apart() -> None:
+    # As cells of lists are when they went from parquet to csv; Python would join 'new' 'on sale'.
+    cells = ["['new' 'on sale']", "['old']", "['new'\n \"kid's\"]", "[]"]
+    table = pd.DataFrame({"tags": cells * 6})
+    with pytest.raises(mg.LoadError, match="the print of a list") as error:
+        MultiLabel.from_values("tags", table)
+    (line,) = re.findall("`(table.*?)`", str(error.value))
+    found = eval(line, {"table": table, "column": "tags", "ast": ast})
+    assert found[:4].tolist() == [["new", "on sale"], ["old"], ["new", "kid's"], []]
+    with pytest.warns(mg.LabelWarning, match="printed lists") as said:
+        mg.ClassLabel.from_values("tags", table)
+    (line,) = re.findall("`(table.*?)`", str(said[0].message))
+    assert eval(line, {"table": table, "ast": ast})[:1].tolist() == [["new", "on sale"]]
 
 
 @pytest.mark.parametrize("separator", [None, ",", "|"])

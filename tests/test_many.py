@@ -88,6 +88,8 @@ def photo_loader(folder: Path, **options: Any) -> mg.ManyLoader:
         (pa.array([["a", "b"]]).to_pandas()[0], None),
         ('["a", "b"]', None),
         (" ['a', 'b']", None),
+        ("['a' 'b']", None),
+        ("['a'\n \"b\"]", None),
         ("a; b ;; ", ";"),
         ("a and b", " and "),
     ],
@@ -95,6 +97,19 @@ def photo_loader(folder: Path, **options: Any) -> mg.ManyLoader:
 def test_each_form_of_a_list_gives_the_same_items(cell: Any, separator: str | None) -> None:
     loader = mg.ManyLoader.from_texts("c", [["a b"]], output_mode="tokens", separator=separator)
     assert loader.items(cell) == ["a", "b"]
+
+
+def test_lists_that_went_from_parquet_to_csv_are_the_same_lists(tmp_path: Path) -> None:
+    lists = [["a.jpg", "b's.jpg"], ['say "c"'], ["x" * 50] * 3, ["d' 'e", "f"], ["d' 'e"]]
+    pd.DataFrame({"c": lists}).to_parquet(tmp_path / "lists.parquet")
+    # Read as arrays, which print without commas.
+    pd.read_parquet(tmp_path / "lists.parquet").to_csv(tmp_path / "lists.csv", index=False)
+    table = mg.read_table(tmp_path / "lists.csv")
+    loader = mg.ManyLoader(mg.ImageLoader("c"), at_most=3)
+    assert [loader.items(cell) for cell in table["c"]] == lists
+    assert loader.items("['d\\' \\'e', 'f']") == ["d' 'e", "f"]
+    with pytest.raises(mg.LoadError, match="commas between some items and none between others"):
+        loader.items("['a', 'b' 'c']")
 
 
 def test_a_column_of_arrow_lists_is_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import LoadError, TableError, by_number, counted, shown
-from multimodal_gen.loaders.targets.label_cells import is_printed, split_labels
+from multimodal_gen.loaders.targets.label_cells import is_printed, parsing_of, split_labels
 from multimodal_gen.loaders.targets.label_learning import AbsentSeparator
 from multimodal_gen.loaders.targets.names import hold_amounts
 from multimodal_gen.loaders.targets.unlikely import printed_lists_note
@@ -85,7 +85,7 @@ def _way_out_of_printed(cell: str) -> str:
         )
     return (
         f"{said} Write the labels with a sign between them, as in a|b, and name it with "
-        "--separator '|' (in Python, `table[column].map(ast.literal_eval).str.join('|')` makes "
+        f"--separator '|' (in Python, `{parsing_of(cell, 'column')}.str.join('|')` makes "
         "such texts of lists of texts); or store the table as jsonl or parquet, whose cells can be "
         f"lists, and leave --separator out. Received: {shown(cell)}"
     )

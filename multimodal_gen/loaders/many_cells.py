@@ -5,8 +5,12 @@ which loader may read its items.
 from __future__ import annotations
 
 import ast
+import io
 import json
+import re
+import tokenize
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,8 @@ from multimodal_gen.rows.cells import is_missing
 
 _USUAL_SEPARATORS = ("|", ";", "\n", "\t", ", ", ",")
 _MOST_CHARACTERS = 10_000_000
+# The end of a text and the beginning of the next, perhaps: it may also be inside of one.
+_WITHOUT_COMMA = re.compile(r"""['"]\s*['"]""")
 
 
 def check_item(loader: Any) -> None:
@@ -52,8 +58,8 @@ def items_of(cell: Any, separator: str | None, missing: str) -> list[Any]:
 
     Args:
         cell: A list, a tuple or an array of items, along its first axis. Without a separator also
-            the text of a list, as JSON or as Python writes it; with one, a text of items joined by
-            it, where white space around items does not count and blank parts are no items.
+            the text of a list, as JSON, Python or NumPy writes it; with one, a text of items joined
+            by it, where white space around items does not count and blank parts are no items.
         separator: The text between items, or None.
         missing: "error", or "blank": then missing items are left out, and there may be none.
 
@@ -151,6 +157,10 @@ def _split(text: str, separator: str | None) -> list[Any]:
 
 def _python_list(text: str) -> list[Any]:
     # What pandas writes into a csv file for a list of texts, with single quotes.
+    if _WITHOUT_COMMA.search(text) is not None:
+        printed = _printed_array(text)
+        if printed is not None:
+            return printed
     try:
         # Builds plain values only, and runs nothing.
         items = ast.literal_eval(text.strip())
@@ -162,6 +172,29 @@ def _python_list(text: str) -> list[Any]:
             f"drop the row. Received: {shown(text)}"
         ) from None
     return items
+
+
+def _printed_array(text: str) -> list[Any] | None:
+    # What pandas writes for an array of texts, as cells of lists are when they come from a parquet
+    # file: ['a.jpg' 'b.jpg']. Python would join the two to one. None if a comma is between all.
+    try:
+        tokens = [
+            token
+            for token in tokenize.generate_tokens(io.StringIO(text.strip()).readline)
+            if token.type in (tokenize.STRING, tokenize.OP, tokenize.NAME, tokenize.NUMBER)
+        ]
+        if not any(one.type == two.type == tokenize.STRING for one, two in pairwise(tokens)):
+            return None
+        texts = tokens[1:-1]
+        in_brackets = (tokens[0].string, tokens[-1].string) == ("[", "]")
+        if in_brackets and all(one.type == tokenize.STRING for one in texts):
+            return [ast.literal_eval(one.string) for one in texts]
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        return None
+    raise LoadError(
+        "the text has commas between some items and none between others, so it is not known where "
+        f"they end. Fix it, or drop the row. Received: {shown(text)}"
+    )
 
 
 def _listed(cell: Any) -> list[Any]:

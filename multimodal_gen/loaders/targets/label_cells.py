@@ -158,11 +158,25 @@ def on_or_off(cell: Any) -> float:
         ) from None
 
 
+def parsing_of(cell: str, column: str | None = None) -> str:
+    """Python that makes lists of the printed lists of a column.
+
+    Args:
+        cell: One of its cells.
+        column: The column, as Python writes it; without it, a function of a cell will do.
+    """
+    if re.search(r"""['"]\s+['"]""", cell) is None:
+        return "ast.literal_eval" if column is None else f"table[{column}].map(ast.literal_eval)"
+    # Printed from an array, as a parquet file gives it: without commas Python joins neighbours.
+    commas = """.str.replace(r"(['\\"])\\s+(?=['\\"])", r"\\1, ", regex=True)"""
+    return f"table[{column or 'column'}]{commas}.map(ast.literal_eval)"
+
+
 def _printed(cell: str) -> LoadError:
     text = cell.strip()
     parse = (
-        "Parse the column with `ast.literal_eval`, or store the table as jsonl or parquet, which "
-        "keep lists"
+        f"Parse the column with `{parsing_of(cell)}`, or store the table as jsonl or "
+        "parquet, which keep lists"
     )
     if "{" in text and ":" in text:
         parse += (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from multimodal_gen.loaders.targets.label_cells import is_printed
+from multimodal_gen.loaders.targets.label_cells import is_printed, parsing_of
 from multimodal_gen.loaders.targets.variants import LabelWarning
 from multimodal_gen.rows.checks import nearly_all_differ
 
@@ -57,9 +57,15 @@ def warn_of_unlikely_classes(
     if _printed(names):
         said = (
             f"In {column!r} {_PRINTED}. To predict the labels in it, parse the cells, as with "
-            f"`table[{column!r}].map(ast.literal_eval)`, and use a MultiLabel. {keep}"
+            f"`{parsing_of(_array_first(names), repr(column))}`, and use a MultiLabel. {keep}"
         )
         warnings.warn(said, LabelWarning, stacklevel=stacklevel)
+
+
+def _array_first(names: Sequence[Any]) -> str:
+    # A cell that was printed from an array, if there is one: its lists cannot be parsed as others.
+    cells = [str(name) for name in names]
+    return next((one for one in cells if parsing_of(one) != "ast.literal_eval"), cells[0])
 
 
 def _printed(cells: Iterable[Any]) -> bool:
