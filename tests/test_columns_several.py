@@ -122,6 +122,17 @@ def test_cells_without_items_and_of_another_kind_are_counted(folder: Path) -> No
     assert taken(joined, folder)[2] == 2
 
 
+def test_where_all_rows_have_as_many_pictures_a_column_for_each_place_is_suggested(
+    folder: Path,
+) -> None:
+    hint = "if each place has a meaning, such as front and back, a column for each is better"
+    two = [f"{one[0]}|{one[-1]}" for one in PHOTOS]
+    assert hint in taken(two, folder)[1]
+    assert hint not in taken(["|".join(one) for one in PHOTOS], folder)[1]
+    assert hint not in taken(["|".join([one[0]] * 5) for one in PHOTOS], folder)[1]
+    assert hint not in taken(CAPTIONS, folder)[1]
+
+
 def test_a_few_cells_of_two_are_bad_cells_of_a_column_of_single_ones(folder: Path) -> None:
     values = [one[0] for one in PHOTOS]
     values[5] = "5-0.png;5-1.png"

@@ -30,6 +30,9 @@ _BETWEEN_TEXTS = ("|", ";")
 _BETWEEN_NAMED = ("|", ";", "\n", "\t")
 # With fewer cells of several items, these are bad cells of a column of single ones.
 _SEVERAL = 0.05
+# If all rows have so many pictures at most, places may have meanings; with more there is no need to
+# say that a column for each would be better.
+_FEW_PLACES = 4
 # Captions joined by a separator: nearly all cells have it, the parts are sentences, neither words
 # (tags, which one bag of words holds as well) nor pages, and none is in many cells (the name of a
 # shop at the end of each title).
@@ -124,6 +127,8 @@ def _why(cells: Cells, form: str, kind: str, separator: str | None) -> str:
         f"{len(found):,} {form} of {each} {what}{total}{between}, such as "
         f"{short(_as_list(cells.present[usual]))}"
     ]
+    if kind == "pictures" and 1 < least == most <= _FEW_PLACES:
+        said += ["if each place has a meaning, such as front and back, a column for each is better"]
     said += [f"evaluations read the first {MOST_ITEMS}"] if most > MOST_ITEMS else []
     said += [f"{bad:,} {by_number(bad, 'is', 'are')} none"] if bad else []
     said += [f"{gaps:,} {by_number(gaps, 'holds', 'hold')} no item"] if gaps else []
