@@ -163,6 +163,11 @@ def test_the_command_line_computes_vectors_before_and_trains_on_them(
     assert list(bundle.inputs) == ["caption", "caption_meaning"]
     assert bundle.inputs["caption_meaning"].spec.kind == "features"
     assert len(bundle.predict(table.head(3))) == 3
+    alone = [*shared, *options, "--text", "encoder", "--name", "alone"]
+    assert CliRunner().invoke(app, ["train", *alone]).exit_code == 0
+    assert list(mg.load_bundle(tmp_path / "alone").inputs) == ["caption_meaning"]
+    nothing = CliRunner().invoke(app, ["train", *shared[:1], "--text", "encoder", *options])
+    assert "of --text-encoder alone: name one" in " ".join(nothing.output.split())
     no_texts = ["train", str(tmp_path / "shop.csv"), "--text-encoder", str(folder), *options]
     refused = CliRunner().invoke(app, [*no_texts, "--number", "price", "--name", "x"])
     assert refused.exit_code != 0

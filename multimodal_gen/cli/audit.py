@@ -224,7 +224,7 @@ def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         # Other cells are for the audit to report, so they must not be an error here.
         texts = [cell for cell in train[column].tolist() if isinstance(cell, str)]
         inputs[names["caption", column]] = TextLoader.from_texts(
-            column, texts, output_mode=settings.text, missing=settings.missing
+            column, texts, output_mode=settings.output_mode, missing=settings.missing
         )
     for column in settings.captions:
         # Likewise.

@@ -106,7 +106,7 @@ def _named(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         )
     for column in settings.caption:
         inputs[names["caption", column]] = TextLoader.from_texts(
-            column, train[column], output_mode=settings.text, missing=settings.missing
+            column, train[column], output_mode=settings.output_mode, missing=settings.missing
         )
     for column in settings.captions:
         inputs[names["captions", column]] = captions_loader(settings, train[column])
@@ -152,7 +152,7 @@ def _found(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         directory=picture_folder(settings),
         image_size=settings.image_size,
         augment=_AUGMENTS[settings.augment],
-        output_mode=settings.text,
+        output_mode=settings.output_mode,
         missing=None if settings.missing == "error" else settings.missing,
         number_missing=None if settings.number_missing == "error" else settings.number_missing,
         date_format=settings.date_format,
@@ -187,7 +187,7 @@ def captions_loader(settings: DataSettings, column: pd.Series) -> ManyLoader:
     try:
         return several_texts(
             column,
-            output_mode=settings.text,
+            output_mode=settings.output_mode,
             separator=separator_in(column, "texts", settings),
             missing=settings.missing,
         )

@@ -42,6 +42,10 @@ def with_encoders(
         found |= _features(settings, settings.image_encoder, inputs)
     if settings.text_encoder is not None:
         found |= _meanings(settings, settings.text_encoder, inputs, names)
+    if settings.text == "encoder":
+        for option in ("caption", "captions"):
+            for column in getattr(settings, option):
+                del found[names[option, column]]
     return found
 
 

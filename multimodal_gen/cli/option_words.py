@@ -59,3 +59,4 @@ class TextWord(StrEnum):
 
     NGRAMS = "ngrams"
     TOKENS = "tokens"
+    ENCODER = "encoder"

@@ -42,7 +42,7 @@ class DataSettings:
             class.
         group: A column whose equal values stay together in a random split.
         image_size: `(height, width)`.
-        text: "ngrams" or "tokens".
+        text: "ngrams", "tokens", or "encoder" for the vectors of `text_encoder` alone.
         text_encoder: The folder of a sentence encoder, whose vectors of captions are inputs too, or
             None.
         image_encoder: A pretrained model, whose features of pictures are the inputs, or None.
@@ -120,7 +120,17 @@ class DataSettings:
                 f"--fractions {self.fractions}"
             )
 
+    @property
+    def output_mode(self) -> str:
+        """How captions are read before --text encoder leaves them out."""
+        return "ngrams" if self.text == "encoder" else self.text
+
     def _check_encoder(self) -> None:
+        if self.text == "encoder" and self.text_encoder is None:
+            raise ValueError(
+                "--text encoder reads captions as the vectors of --text-encoder alone: name one, "
+                "or use ngrams or tokens. Received: --text encoder"
+            )
         if self.image_encoder is not None:
             return
         if self.image_weights is not None:

@@ -11,7 +11,9 @@ from multimodal_gen.cli.option_words import TextWord
 TextMode = Annotated[
     TextWord,
     typer.Option(
-        "--text", help="Read captions as n-grams, best for few rows, or as tokens in order."
+        "--text",
+        help="Read captions as n-grams, best for few rows, as tokens in order, or as the vectors "
+        "of --text-encoder alone.",
     ),
 ]
 TextEncoder = Annotated[
