@@ -23,6 +23,7 @@ TABLE = pd.DataFrame(
 )
 NUMBERS = {"number": mg.NumericLoader("number", mean=[0.0], scale=[1.0])}
 PICTURES = mg.ImageLoader("image", image_size=(4, 4), dtype="float32")
+MAPS = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 2)])
 TOKENS = mg.TextLoader.from_texts("text", TABLE, vocabulary_size=64)
 
 
@@ -40,9 +41,7 @@ CALLS: dict[str, Callable[..., Any]] = {
         PICTURES, mg.FunctionEncoder(len, 1, name="tried here")
     ).thumbnails((2, 2), **given),
     "EncoderBranch": lambda **given: mg.models.EncoderBranch(encoder=None, **given),
-    "from_preset": lambda **given: mg.from_preset(
-        keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()]), "image", **given
-    ),
+    "from_preset": lambda **given: mg.from_preset(MAPS, "image", **given),
     "BackboneBranch": lambda **given: BackboneBranch(backbone=lambda **_: None, **given),
     "FeaturewiseNormalization.from_table": lambda **given: mg.FeaturewiseNormalization.from_table(
         PICTURES, pd.DataFrame({"image": [np.zeros((4, 4, 3), "uint8")]}), verbose=0, **given
@@ -52,6 +51,10 @@ CALLS: dict[str, Callable[..., Any]] = {
     "ImageLoader": lambda **given: mg.ImageLoader("image", image_size=(4, 4), **given),
     "ImageLoader.thumbnails": lambda **given: PICTURES.thumbnails((2, 2), **given),
     "InputTarget": lambda **given: mg.InputTarget(NUMBERS["number"], **given),
+    "KerasEncoder": lambda **given: mg.KerasEncoder(MAPS, **given),
+    "KerasEncoder.from_application": lambda **given: mg.KerasEncoder.from_application(
+        "MobileNetV2", weights=None, **given
+    ),
     "Loader.thumbnails": lambda **given: NUMBERS["number"].thumbnails((2, 2), **given),
     "MultimodalSequence": sequence,
     "NumericTarget.from_values": lambda **given: mg.NumericTarget.from_values(
@@ -72,6 +75,7 @@ RESULTS = ("Filled",)
 # Their other arguments take a trained model, its predictions or a file; their checks come first.
 LATER = {
     "OnnxTextEncoder": lambda **given: mg.OnnxTextEncoder("absent.onnx", "{}", size=1, **given),
+    "OnnxTextEncoder.from_folder": lambda **given: mg.OnnxTextEncoder.from_folder("none", **given),
     "fit_with_recipe": lambda **given: mg.fit_with_recipe(None, None, sequence(), **given),
     "plot_predictions": lambda **given: mg.plot_predictions(sequence(), TABLE, **given),
 }

@@ -54,6 +54,22 @@ def test_pooling_length_and_lower_case_are_those_of_the_folder(
     assert np.abs(np.stack(loader.read_batch(TEXTS)) - want).max() < 1e-6 * np.abs(want).max()
 
 
+def test_a_sequence_has_the_vectors_of_all_tokens_and_zeros_after_them(folder: Path) -> None:
+    tokens = mg.OnnxTextEncoder.from_folder(folder, sequence=True, max_length=12)
+    loader = mg.EncodedLoader("caption", tokens)
+    assert loader.spec == mg.ArraySpec((12, onnx_files.SIZE), "float32", "features")
+    mean = mg.OnnxTextEncoder.from_folder(folder, max_length=12)
+    mean = mg.OnnxTextEncoder(**{**mean.get_config(), "pooling": "mean", "normalize": False})
+    for text, array in zip(TEXTS, loader.read_batch(TEXTS), strict=True):
+        length = len(tokens.prepare(text))
+        assert (array[length:] == 0).all()
+        want = mg.EncodedLoader("caption", mean).read(text)
+        np.testing.assert_allclose(array[:length].mean(0), want, rtol=1e-4, atol=1e-5)
+    assert tokens.digest != mg.OnnxTextEncoder.from_folder(folder, max_length=12).digest
+    assert pickle.loads(pickle.dumps(tokens)).spec == tokens.spec
+    mg.check_loader(loader, TEXTS)
+
+
 def test_a_text_gives_the_same_bits_in_any_company(folder: Path) -> None:
     loader = mg.from_preset(folder, "caption").loader
     alone = [loader.read(text).tobytes() for text in TEXTS]

@@ -30,6 +30,7 @@ class FusionWord(StrEnum):
     GATED = "gated"
     LATE = "late"
     MATCH = "match"
+    ATTEND = "attend"
 
 
 class BlankWord(StrEnum):

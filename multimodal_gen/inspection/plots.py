@@ -153,11 +153,11 @@ def plot_history(history: Any) -> Figure:
         history: The result of `fit`, its `history` dict, or a DataFrame with a column per curve.
 
     Returns:
-        One panel per metric. A joint or late model trains on a loss with auxiliary terms, which the
-        validation loss does not have; if the history has the "prediction_loss" of training without
-        them, the panel "loss" shows that. The epoch whose weights `fit_with_recipe` kept is marked;
-        in any other history, the epoch with the lowest validation loss, or without validation the
-        lowest loss.
+        One panel per metric. A joint, late or attend model trains on a loss with auxiliary terms,
+        which the validation loss does not have; if the history has the "prediction_loss" of
+        training without them, the panel "loss" shows that. The epoch whose weights
+        `fit_with_recipe` kept is marked; in any other history, the epoch with the lowest validation
+        loss, or without validation the lowest loss.
     """
     values = getattr(history, "history", history)
     if not isinstance(values, Mapping | pd.DataFrame):

@@ -6,14 +6,15 @@ imports Keras.
 Read `classifier.py` first. It builds a whole model: a branch per input (`branch.py`, `branches.py`,
 `image_branches.py`, `categories.py`, `many.py` for several items in a cell; `encoding.py` calls
 them, after `branch_checks.py`) with a few layers of our own (`layers.py`, `token_layers.py`,
-`absence.py`), a fusion (`fusion.py`, `matching.py`), an output per target (`outputs.py`) and
-auxiliary losses (`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it, `calibration.py`
-weighs its heads afterwards, and `exporting.py` knows what an export needs.
+`absence.py`), a fusion (`fusion.py`, built of `fusion_parts.py`; `matching.py`; `attend.py`, whose
+layers are in `attention.py`), an output per target (`outputs.py`) and auxiliary losses
+(`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it, `calibration.py` weighs its heads
+afterwards, and `exporting.py` knows what an export needs.
 
 Pretrained models: `pretrained.py` makes a loader and a branch in one line, of the encoder in
-`keras_encoder.py` (`weights_files.py` loads its weights whole, `model_digest.py` names them,
-`branch_features.py` cuts one out of a trained model) and the branches in `encoder_branches.py`;
-`hub/` makes one of a preset of keras-hub.
+`keras_encoder.py` (`encoder_outputs.py` pools what it gives, `weights_files.py` loads its weights
+whole, `model_digest.py` names them, `branch_features.py` cuts one out of a trained model) and the
+branches in `encoder_branches.py`; `hub/` makes one of a preset of keras-hub.
 `contrastive.py` builds and trains two encoders whose vectors share one space, without labels (its
 parts are in `pairs.py`).
 """
@@ -40,7 +41,7 @@ from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.classifier import build_fusion_classifier
 from multimodal_gen.models.contrastive import build_dual_encoder, fit_contrastive
 from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
-from multimodal_gen.models.fusion import Concat, Fusion, Gated, Joint, Late, Match
+from multimodal_gen.models.fusion import Attend, Concat, Fusion, Gated, Joint, Late, Match
 from multimodal_gen.models.hub import PresetTextLoader, PresetTokenizer
 from multimodal_gen.models.keras_encoder import KerasEncoder
 from multimodal_gen.models.many import ManyBranch
@@ -49,6 +50,7 @@ from multimodal_gen.models.pretrained import Pretrained
 from multimodal_gen.models.recipe import KeepBest, branches_for, epochs_for, fit_with_recipe
 
 __all__ = [
+    "Attend",
     "BackboneBranch",
     "Branch",
     "CategoryBranch",

@@ -22,11 +22,18 @@ class Encoding(NamedTuple):
             head.
         present: `(batch, 1)` mask of an input that rows may lack; set by `build_fusion_classifier`,
             not by branches.
+        tokens: `(batch, length, size)` symbolic tensor, or a feature map `(batch, height, width,
+            size)`: the vectors of tokens, patches or items that the embedding is made of, for
+            fusion "attend"; None if there are none.
+        mask: `(batch, length)` of 0 and 1, 0 for padding. None if Keras's own mask of `tokens`
+            counts, or nothing is padding.
     """
 
     embedding: Any
     logits: Any = None
     present: Any = None
+    tokens: Any = None
+    mask: Any = None
 
 
 class Branch(abc.ABC):

@@ -73,8 +73,8 @@ class TokenBranch(Branch):
             x = layers.Add()([x, inner])
         if self.blocks:
             x = layers.LayerNormalization()(x)
-        x = MaskedMean(name=f"{name}_embedding")(x)
-        return Encoding(layers.Dropout(self.dropout)(x))
+        pooled = MaskedMean(name=f"{name}_embedding")(x)
+        return Encoding(layers.Dropout(self.dropout)(pooled), tokens=x)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _STEPS = 400
 
 
 def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> dict[str, float]:
-    """Fit the scales of the heads of a `joint` or `late` model on held-out rows, and set them.
+    """Fit the scales of the heads of a `joint`, `late` or `attend` model on held-out rows.
 
     The scales minimize the mean loss of the rows (cross-entropy, or squared error without an
     activation) plus a ridge that pulls them towards each other, as strong as `strength` rows. The
@@ -30,7 +30,7 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
     scales, fitted on its own loss.
 
     Args:
-        model: A model with fusion `joint` or `late`; for any other, nothing is done.
+        model: A model with fusion `joint`, `late` or `attend`; for any other, nothing is done.
         data: A `PyDataset` of held-out rows with targets: validation rows, never test rows.
         strength: Weight of the ridge, in rows.
 

@@ -12,7 +12,8 @@ from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.branch import Branch, Encoding
 from multimodal_gen.models.branches import default_branch
 from multimodal_gen.models.encoding import encoded
-from multimodal_gen.models.fusion import Fusion, Match, fill_absent, fusion_named
+from multimodal_gen.models.fusion import Fusion, Match, fusion_named
+from multimodal_gen.models.fusion_parts import fill_absent
 from multimodal_gen.models.many import AnyItem, ManyBranch
 from multimodal_gen.models.matching import position_of
 from multimodal_gen.models.outputs import Target, output_layers, outputs_of
@@ -23,10 +24,10 @@ def _masked(name: str, encoding: Encoding, present: Any) -> Encoding:
     logits = encoding.logits
     # Of several items, a row has the input if it has any.
     present = present if present.shape[-1] == 1 else AnyItem(name=f"{name}_any")(present)
-    return Encoding(
-        fill_absent(encoding.embedding, present, f"{name}_embedding"),
-        None if logits is None else fill_absent(logits, present, f"{name}_head"),
-        present,
+    return encoding._replace(
+        embedding=fill_absent(encoding.embedding, present, f"{name}_embedding"),
+        logits=None if logits is None else fill_absent(logits, present, f"{name}_head"),
+        present=present,
     )
 
 
@@ -88,14 +89,15 @@ def build_fusion_classifier(
             with a number for each item.
         target: What to predict; its `units` and `activation` define the output. A mapping of names
             to targets gives one output per name.
-        fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, or a `Fusion` object with
-            other arguments.
+        fusion: `"joint"`, `"concat"`, `"gated"`, `"late"`, `"match"`, `"attend"`, or a `Fusion`
+            object with other arguments.
         positive: For fusion "match", name of the class whose inputs belong together, such as
             `"match"`. By default it is found in training.
         branches: Name -> branch, to replace the default branch for the spec's `kind`: one of this
             package's branches, or any layer, model or callable from `(batch, *shape)` tensor to
-            `(batch, size)` embedding. Of a `ManyLoader`'s input it is the branch of one item, or a
-            `ManyBranch`.
+            `(batch, size)` embedding; for fusion "attend" it may also give a sequence `(batch,
+            length, size)` or a feature map. Of a `ManyLoader`'s input it is the branch of one item,
+            or a `ManyBranch`.
         name: Name of the model.
 
     Returns:
@@ -155,7 +157,7 @@ def build_fusion_classifier(
         tensors[key] = tensor if spec.item is None else tensor[0]
         if spec.item is not None:
             masks[key] = tensor[1]
-        encodings[key] = encoded(key, spec, branch, tensor, units)
+        encodings[key] = encoded(key, spec, branch, tensor, units, sequences=chosen.takes_sequences)
     # After all inputs, where sequences put the masks too.
     for key, mask in mask_names(inputs).items():
         tensors[mask] = masks.get(key)

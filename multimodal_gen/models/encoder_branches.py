@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from multimodal_gen.models.attention import PoolSequence, SequenceAndMask
 from multimodal_gen.models.branch import Branch, Encoding
 from multimodal_gen.models.hub.texts import TokenPooling
 from multimodal_gen.models.keras_encoder import KerasEncoder
@@ -25,6 +26,9 @@ class FeatureBranch(Branch):
     own, as before the linear probes of He et al. (2022), "Masked Autoencoders Are Scalable Vision
     Learners": vectors of length 1 have small entries, on which a dense layer learns slowly.
 
+    Of a sequence, as an encoder with `sequence=True` gives, mean and maximum of the vectors are
+    used, and fusion "attend" gets all of them. Vectors of zeros are padding and do not count.
+
     Args:
         embedding_size: Size of the embedding.
         dropout: Dropout rate on the features.
@@ -34,19 +38,27 @@ class FeatureBranch(Branch):
     dropout: float = 0.2
 
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
-        """`(batch, size)` -> `(batch, embedding_size)`."""
-        if len(spec.shape) != 1:
+        """`(batch, size)`, or `(batch, length, size)` -> `(batch, embedding_size)`."""
+        if len(spec.shape) not in (1, 2):
             raise ValueError(
-                "FeatureBranch needs vectors, as an EncodedLoader gives. Received: "
-                f"shape={spec.shape}"
+                "FeatureBranch needs vectors or sequences of vectors, as an EncodedLoader gives. "
+                f"Received: shape={spec.shape}"
             )
         standardize = layers.BatchNormalization(
             momentum=0.9, center=False, scale=False, name=f"{name}_standardized"
         )
-        x = layers.Dropout(self.dropout)(standardize(inputs))
-        return Encoding(
-            layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x)
-        )
+        tokens = mask = None
+        if len(spec.shape) == 1:
+            x = standardize(inputs)
+        else:
+            tokens, mask = SequenceAndMask(zeros=True, name=f"{name}_features")(inputs)
+            # Padding has no part in mean and variance, and is zero again afterwards.
+            apart = SequenceAndMask(name=f"{name}_tokens")
+            tokens, mask = apart(standardize(tokens, mask=mask))
+            x = PoolSequence(name=f"{name}_pooled")([tokens, mask])
+        x = layers.Dropout(self.dropout)(x)
+        embedding = layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")
+        return Encoding(embedding(x), tokens=tokens, mask=mask)
 
 
 @dataclass(frozen=True)

@@ -6,85 +6,28 @@ that some fusions have, and `classifier.py` builds the whole model.
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from keras import layers
 
-from multimodal_gen.models.absence import FillAbsent
+from multimodal_gen.models.attend import Attend
 from multimodal_gen.models.branch import Encoding
-from multimodal_gen.models.layers import SumOfHeads
+from multimodal_gen.models.fusion_parts import (
+    Fusion,
+    embeddings_of,
+    fill_absent,
+    head_of,
+    mlp,
+    sum_of_heads,
+    zero_dense,
+)
 from multimodal_gen.models.matching import PairRelation
 from multimodal_gen.models.outputs import Activation, class_target
 from multimodal_gen.rows.checks import check_choice
 
-
-class Fusion(abc.ABC):
-    """Base class of fusions."""
-
-    @abc.abstractmethod
-    def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
-        """Join the encodings of all inputs.
-
-        Args:
-            encodings: Input name -> encoding, in the order of the inputs.
-            units: Number of outputs of all targets together.
-            activation: Activation of the outputs, or for several targets name -> (units,
-                activation), in the order of their logits; the caller applies it.
-
-        Returns:
-            `(batch, units)` symbolic float32 logits.
-        """
-
-
-def _zero_dense(units: int, name: str) -> layers.Dense:
-    # Zeros: before training every class is equal, and no input has a head start. float32: logits
-    # need the precision under a mixed policy.
-    return layers.Dense(units, kernel_initializer="zeros", dtype="float32", name=name)
-
-
-def _head(name: str, encoding: Encoding, units: int) -> Any:
-    if encoding.logits is not None:
-        return encoding.logits
-    logits = _zero_dense(units, f"{name}_head")(encoding.embedding)
-    # The head's bias is learned on rows that have the input, so it must not affect the others.
-    return (
-        logits
-        if encoding.present is None
-        else fill_absent(logits, encoding.present, f"{name}_head")
-    )
-
-
-def fill_absent(tensor: Any, present: Any, name: str) -> Any:
-    """Put a learned vector in the rows whose mask is 0, in the precision of the tensor."""
-    return FillAbsent(dtype=tensor.dtype, name=f"{name}_if_present")([tensor, present])
-
-
-def _sum_of_heads(encodings: Mapping[str, Encoding], heads: list[Any], **arguments: Any) -> Any:
-    # The masks let a head's own loss ignore rows that lack its input.
-    masks = {
-        number: one.present
-        for number, one in enumerate(encodings.values())
-        if one.present is not None
-    }
-    # One auxiliary loss per input: the joint head comes last and has none, because it may rely on
-    # the other heads.
-    layer = SumOfHeads(
-        num_auxiliary=len(encodings), masked=list(masks), name="sum_of_heads", **arguments
-    )
-    return layer([*heads, *masks.values()])
-
-
-def _embeddings(encodings: Mapping[str, Encoding]) -> list[Any]:
-    return [encoding.embedding for encoding in encodings.values()]
-
-
-def _mlp(x: Any, units: int, hidden_units: int, dropout: float, role: str) -> Any:
-    x = layers.Dense(hidden_units, activation="relu", name=f"{role}_hidden")(x)
-    x = layers.Dropout(dropout)(x)
-    return _zero_dense(units, f"{role}_head")(x)
+__all__ = ["Attend", "Concat", "Fusion", "Gated", "Joint", "Late", "Match", "fusion_named"]
 
 
 @dataclass(frozen=True)
@@ -107,17 +50,17 @@ class Joint(Fusion):
 
     def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
-        heads = [_head(name, encoding, units) for name, encoding in encodings.items()]
+        heads = [head_of(name, encoding, units) for name, encoding in encodings.items()]
         if len(heads) == 1:
             return heads[0]
-        joined = _mlp(
-            layers.Concatenate()(_embeddings(encodings)),
+        joined = mlp(
+            layers.Concatenate()(embeddings_of(encodings)),
             units,
             self.hidden_units,
             self.dropout,
             "joint",
         )
-        return _sum_of_heads(
+        return sum_of_heads(
             encodings,
             [*heads, joined],
             activation=activation,
@@ -139,9 +82,9 @@ class Concat(Fusion):
 
     def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
-        embeddings = _embeddings(encodings)
+        embeddings = embeddings_of(encodings)
         x = layers.Concatenate()(embeddings) if len(embeddings) > 1 else embeddings[0]
-        return _mlp(x, units, self.hidden_units, self.dropout, "concat")
+        return mlp(x, units, self.hidden_units, self.dropout, "concat")
 
 
 @dataclass(frozen=True)
@@ -161,7 +104,7 @@ class Gated(Fusion):
 
     def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
-        embeddings = _embeddings(encodings)
+        embeddings = embeddings_of(encodings)
         everything = layers.Concatenate()(embeddings) if len(embeddings) > 1 else embeddings[0]
         gated = []
         for name, encoding in encodings.items():
@@ -176,7 +119,7 @@ class Gated(Fusion):
             factors = [value, gate] if encoding.present is None else [value, gate, encoding.present]
             gated.append(layers.Multiply()(factors))
         x = layers.Add()(gated) if len(gated) > 1 else gated[0]
-        return _zero_dense(units, "gated_head")(layers.Dropout(self.dropout)(x))
+        return zero_dense(units, "gated_head")(layers.Dropout(self.dropout)(x))
 
 
 @dataclass(frozen=True)
@@ -191,8 +134,8 @@ class Late(Fusion):
 
     def join(self, encodings: Mapping[str, Encoding], units: int, activation: Activation) -> Any:
         """See `Fusion.join`."""
-        heads = [_head(name, encoding, units) for name, encoding in encodings.items()]
-        return _sum_of_heads(
+        heads = [head_of(name, encoding, units) for name, encoding in encodings.items()]
+        return sum_of_heads(
             encodings,
             heads,
             activation=activation,
@@ -262,7 +205,7 @@ class Match(Fusion):
         if both is not None:
             # Without one of the inputs there is no relation to learn from.
             relation = fill_absent(relation, both, "relation")
-        return _mlp(relation, units, self.hidden_units, self.dropout, "match")
+        return mlp(relation, units, self.hidden_units, self.dropout, "match")
 
 
 def fusion_named(fusion: str | Fusion) -> Fusion:
@@ -274,5 +217,6 @@ def fusion_named(fusion: str | Fusion) -> Fusion:
     if isinstance(fusion, Fusion):
         return fusion
     named = {"joint": Joint, "concat": Concat, "gated": Gated, "late": Late, "match": Match}
+    named["attend"] = Attend
     check_choice("fusion", fusion, list(named), " or a Fusion object")
     return named[fusion]()

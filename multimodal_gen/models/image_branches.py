@@ -62,12 +62,14 @@ class ImageBranch(Branch):
             if self.residual:
                 inner = convolve(layers.ReLU()(convolve(x, width)), width)
                 x = layers.ReLU()(layers.Add()([x, inner]))
+        patches = x
         x = layers.Concatenate()(
             [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
         )
         x = layers.Dropout(self.dropout)(x)
         return Encoding(
-            layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x)
+            layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x),
+            tokens=patches,
         )
 
 
@@ -138,13 +140,15 @@ class BackboneBranch(Branch):
         x = ApplicationPreprocessing(application, value_range=self.value_range)(x)
         x = backbone(x)
         # A model of your own may pool by itself.
-        if len(x.shape) == 4:
+        patches = x if len(x.shape) == 4 else None
+        if patches is not None:
             x = layers.Concatenate()(
                 [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
             )
         x = layers.Dropout(self.dropout)(x)
         return Encoding(
-            layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x)
+            layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x),
+            tokens=patches,
         )
 
 

@@ -15,16 +15,17 @@ from typing import Any, Self
 
 import keras
 import numpy as np
-from keras import layers
 
 from multimodal_gen.loaders.encoded.encoder import Encoder
 from multimodal_gen.models.branch_checks import ends_in_softmax
 from multimodal_gen.models.branch_features import branch_features
+from multimodal_gen.models.encoder_outputs import check_model, features_of
 from multimodal_gen.models.hub.texts import TokenIds
 from multimodal_gen.models.image_branches import family_of
 from multimodal_gen.models.layers import ApplicationPreprocessing
 from multimodal_gen.models.model_digest import digest_of_model
 from multimodal_gen.models.weights_files import load_weights_whole
+from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.sequence.keras_inside.graph import all_layers
 from multimodal_gen.spec import ArraySpec
 
@@ -36,14 +37,18 @@ class KerasEncoder(Encoder):
     """Any Keras model with one input, frozen, from a loader's arrays to features.
 
     Feature maps of a picture, `(height, width, channels)`, are averaged, and their maxima put
-    beside. Grey pictures are repeated where the model takes three channels.
+    beside; with `sequence`, they are kept as `(height * width, channels)`. Grey pictures are
+    repeated where the model takes three channels.
 
     Args:
-        model: A built model from arrays to `(batch, size)`, or to feature maps.
+        model: A built model from arrays to `(batch, size)`, or to feature maps; with `sequence`
+            to feature maps or to `(batch, length, size)`.
         preprocessing: Module of `keras.applications` whose `preprocess_input` comes first, such as
             "mobilenet_v2"; None if the model takes the loader's arrays as they are.
         value_range: With `preprocessing`: smallest and greatest pixel value of the loader.
         batch_size: Rows that the model is given at once.
+        sequence: Whether all vectors are given, of each patch or token, instead of one, as fusion
+            "attend" uses them.
 
     Raises:
         TypeError: If it is not a Keras model, or cannot be copied.
@@ -58,9 +63,11 @@ class KerasEncoder(Encoder):
         preprocessing: str | None = None,
         value_range: tuple[float, float] = (0.0, 255.0),
         batch_size: int = 32,
+        sequence: bool = False,
     ) -> None:
         super().__init__(batch_size=batch_size)
-        _check_model(model)
+        check_switches(sequence=sequence)
+        check_model(model)
         if ends_in_softmax(model):
             warnings.warn(
                 "The model ends in a softmax, so its features are class probabilities instead of "
@@ -74,19 +81,12 @@ class KerasEncoder(Encoder):
         if preprocessing is not None:
             x = ApplicationPreprocessing(preprocessing, value_range=value_range)(x)
         x = _copied(model)(x)
-        if len(x.shape) == 4:
-            pooled = [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
-            x = layers.Concatenate()(pooled)
-        if len(x.shape) != 2 or x.shape[-1] is None:
-            raise ValueError(
-                "`model` must give (batch, size) features or (batch, height, width, channels) "
-                f"feature maps. Received: an output of shape {tuple(model.outputs[0].shape)}"
-            )
+        x = features_of(x, sequence, model)
         self.model = keras.Model(inputs, x)
         if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
             # On a CPU, XLA's convolutions take 1.4 times as long as tensorflow's own.
             self.model.jit_compile = False
-        self.spec = ArraySpec((int(x.shape[-1]),), "float32", "features")
+        self.spec = ArraySpec(tuple(map(int, x.shape[1:])), "float32", "features")
         # The backend too: its sums are other bits.
         self.digest = f"{digest_of_model(self.model)} {keras.backend.backend()}"
         # Ids of a preset's tokenizer, whose model knows a mask: padding makes no difference.
@@ -105,6 +105,7 @@ class KerasEncoder(Encoder):
         image_size: tuple[int, int] = (224, 224),
         value_range: tuple[float, float] = (0.0, 255.0),
         batch_size: int = 32,
+        sequence: bool = False,
     ) -> Self:
         """Take a model of `keras.applications`, without its top and with its own preprocessing.
 
@@ -116,12 +117,14 @@ class KerasEncoder(Encoder):
             image_size: `(height, width)` of the loader's pictures.
             value_range: As in the constructor.
             batch_size: As in the constructor.
+            sequence: As in the constructor.
 
         Raises:
             ValueError: If there is no such function, or a weights file does not have exactly the
                 weights of the model; the message lists what differs.
             FileNotFoundError: If there is no such weights file.
         """
+        check_switches(sequence=sequence)
         build: Any = function
         if isinstance(function, str):
             build = getattr(keras.applications, function, None)
@@ -139,6 +142,7 @@ class KerasEncoder(Encoder):
             preprocessing=family_of(build),
             value_range=value_range,
             batch_size=batch_size,
+            sequence=sequence,
         )
 
     @classmethod
@@ -198,7 +202,7 @@ class KerasEncoder(Encoder):
         return found
 
     def run(self, values: Sequence[Any]) -> np.ndarray:
-        """`batch_size` arrays -> `(batch_size, size) float32`.
+        """`batch_size` arrays -> `(batch_size, *spec.shape) float32`.
 
         Raises:
             RuntimeError: In a fork of the process that made the encoder.
@@ -224,7 +228,10 @@ class KerasEncoder(Encoder):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Find the encoder with this digest in this process, or build it from a model."""
-        return cls(**config) if "model" in config else super().from_config(config)
+        if "model" not in config:
+            return super().from_config(config)
+        # The model that a bundle keeps has the pooling in it, so its output says which it is.
+        return cls(sequence=len(config["model"].outputs[0].shape) == 3, **config)
 
     def __reduce__(self) -> tuple[Any, ...]:
         with tempfile.TemporaryDirectory() as folder:
@@ -246,21 +253,8 @@ def _unpickled(cls: type[KerasEncoder], digest: str, batch_size: int, data: byte
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         path.write_bytes(data)
-        return cls(keras.saving.load_model(path, compile=False), batch_size=batch_size)
-
-
-def _check_model(model: Any) -> None:
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            "`model` must be a Keras model; for a function of keras.applications use "
-            f"KerasEncoder.from_application. Received: model={model!r}"
-        )
-    inputs, outputs = (getattr(model, name, None) or [] for name in ("inputs", "outputs"))
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ValueError(
-            "`model` must be built, as a functional or sequential model with one input and one "
-            f"output. Received: {len(inputs)} inputs and {len(outputs)} outputs of {model.name!r}"
-        )
+        model = keras.saving.load_model(path, compile=False)
+        return cls.from_config({"model": model, "batch_size": batch_size})
 
 
 def _copied(model: keras.Model) -> keras.Model:

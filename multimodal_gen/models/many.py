@@ -63,11 +63,12 @@ class ManyBranch(Branch):
             scores = [score(hidden(own.embedding))]
         shares = ItemShares(name=f"{name}_shares")([mask, *scores])
         pooled = PoolItems(name=f"{name}_pooled")([own.embedding, shares])
+        tokens = RowsAsItems(name=f"{name}_items")([own.embedding, mask])
         if own.logits is None:
-            return Encoding(pooled)
+            return Encoding(pooled, tokens=tokens, mask=mask)
         # In the precision of the logits, which a branch with a head of its own has chosen.
         head = PoolItems(dtype=own.logits.dtype, name=f"{name}_pooled_head")
-        return Encoding(pooled, head([own.logits, shares]))
+        return Encoding(pooled, head([own.logits, shares]), tokens=tokens, mask=mask)
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")
@@ -87,6 +88,24 @@ class ItemsAsRows(layers.Layer):
     def compute_output_spec(self, inputs: Any) -> Any:
         """The shape of an item, with an unknown number of rows."""
         return keras.KerasTensor((None, *inputs.shape[2:]), dtype=inputs.dtype)
+
+
+@keras.saving.register_keras_serializable(package="multimodal_gen")
+class RowsAsItems(layers.Layer):
+    """The embeddings of items by row again, for fusion "attend".
+
+    Takes a list: vectors `(batch * items, size)` and the mask `(batch, items)`.
+    """
+
+    def call(self, inputs: list[Any]) -> Any:
+        """`(batch, items, size)`."""
+        vectors, mask = inputs
+        return ops.reshape(vectors, (-1, ops.shape(mask)[1], vectors.shape[-1]))
+
+    def compute_output_spec(self, inputs: list[Any]) -> Any:
+        """The shape of the mask, and the size."""
+        vectors, mask = inputs
+        return keras.KerasTensor((*mask.shape, vectors.shape[-1]), dtype=self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="multimodal_gen")

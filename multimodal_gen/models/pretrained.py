@@ -44,6 +44,7 @@ def from_preset(
     weights: str | os.PathLike[str] | None = _UNNAMED,
     trainable: bool = False,
     views: int = 1,
+    sequence: bool = False,
     image_size: tuple[int, int] | None = None,
     part: str | None = None,
     max_length: int | None = None,
@@ -69,6 +70,8 @@ def from_preset(
             of a weights file, or None for random weights. Nothing else is downloaded.
         trainable: Whether the encoder is trained too.
         views: As in `EncodedLoader`, with `augment`.
+        sequence: Whether the vectors of all patches or tokens are kept instead of one, for fusion
+            "attend".
         image_size: `(height, width)` of the pictures. By default that of the model or preset, or
             (224, 224).
         part: "image" or "text", of a preset with both, such as a CLIP.
@@ -92,13 +95,18 @@ def from_preset(
             {"image": image.loader}, target, branches={"image": image.branch}
         )
     """
-    check_switches(trainable=trainable)
+    check_switches(trainable=trainable, sequence=sequence)
     pictures = {"directory": directory, "augment": augment}
     name = _hub_preset(preset)
     encoder: Encoder
     loader: Loader
     if name is not None:
         _own_weights(weights)
+        if sequence:
+            raise ValueError(
+                "A preset of keras-hub gives one vector for each row. Make a Keras model of its "
+                f"backbone and pass that. Received: sequence=True, preset={name!r}"
+            )
         loader, encoder = encoder_of(
             open_preset(name),
             column,
@@ -109,7 +117,7 @@ def from_preset(
             pictures={key: value for key, value in pictures.items() if value},
         )
     else:
-        encoder = _encoder(preset, weights, image_size or _SIZE)
+        encoder = _encoder(preset, weights, image_size or _SIZE, sequence)
         for argument, value in (("part", part), ("max_length", max_length)):
             if value is not None:
                 raise ValueError(
@@ -172,14 +180,21 @@ def _own_weights(weights: Any) -> None:
         )
 
 
-def _encoder(preset: Any, weights: Any, image_size: tuple[int, int]) -> Encoder:
+def _encoder(preset: Any, weights: Any, image_size: tuple[int, int], sequence: bool) -> Encoder:
     if isinstance(preset, Encoder | keras.Model):
         _own_weights(weights)
-        return preset if isinstance(preset, Encoder) else KerasEncoder(preset)
+        if isinstance(preset, keras.Model):
+            return KerasEncoder(preset, sequence=sequence)
+        if sequence and len(preset.spec.shape) == 1:
+            raise ValueError(
+                "The encoder gives one vector for each row; make it with `sequence=True` itself. "
+                f"Received: sequence=True, {type(preset).__name__} of {preset.spec}"
+            )
+        return preset
     if str(os.fspath(preset)).endswith(".keras"):
-        return KerasEncoder(_loaded(preset, weights))
+        return KerasEncoder(_loaded(preset, weights), sequence=sequence)
     if os.path.isdir(preset):
-        return OnnxTextEncoder.from_folder(preset)
+        return OnnxTextEncoder.from_folder(preset, sequence=sequence)
     if weights is _UNNAMED:
         raise ValueError(
             "Say which weights: weights='imagenet' (downloaded by Keras), the path of a weights "
@@ -188,7 +203,9 @@ def _encoder(preset: Any, weights: Any, image_size: tuple[int, int]) -> Encoder:
             "keras-hub must be installed (pip install 'multimodal_gen[hub]') and know it. "
             f"Received: preset={os.fspath(preset)!r} without `weights`"
         )
-    return KerasEncoder.from_application(os.fspath(preset), weights=weights, image_size=image_size)
+    return KerasEncoder.from_application(
+        os.fspath(preset), weights=weights, image_size=image_size, sequence=sequence
+    )
 
 
 def _loaded(path: Any, weights: Any) -> Any:

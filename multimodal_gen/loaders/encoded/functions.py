@@ -20,8 +20,9 @@ class FunctionEncoder(Encoder):
     name only: `load_bundle(path, custom_objects={name: function})` gives it the function again.
 
     Args:
-        function: `(list of n cells) -> (n, size)` numbers.
-        size: How many numbers there are for a row.
+        function: `(list of n cells) -> (n, size)` numbers, or sequences `(n, length, size)`, filled
+            up with vectors of zeros.
+        size: How many numbers there are for a row; of a sequence `(length, size)`.
         name: What features on disk, and a bundle, know it by.
         version: Any text; another one means that what was kept is computed again.
         batch_size: Most rows per call.
@@ -36,7 +37,7 @@ class FunctionEncoder(Encoder):
     def __init__(
         self,
         function: Callable[[list[Any]], Any],
-        size: int,
+        size: int | tuple[int, int],
         *,
         name: str,
         version: str = "1",
@@ -49,7 +50,13 @@ class FunctionEncoder(Encoder):
                 "`function` must take a list of cells and return an array. Received: "
                 f"function={function!r}"
             )
-        check_positive(size=size)
+        shape = size if isinstance(size, tuple | list) else (size,)
+        if len(shape) not in (1, 2):
+            raise ValueError(
+                f"`size` must be a number, or (length, size) of a sequence. Received: size={size!r}"
+            )
+        for one in shape:
+            check_positive(size=one)
         if not isinstance(name, str) or not name:
             raise ValueError(
                 "`name` must be a text by which its features are found again, such as 'brands'. "
@@ -57,7 +64,7 @@ class FunctionEncoder(Encoder):
             )
         self.function, self.name, self.version = function, name, str(version)
         self.tolerance = tolerance
-        self.spec = ArraySpec((int(size),), "float32", "features")
+        self.spec = ArraySpec(tuple(map(int, shape)), "float32", "features")
         self.digest = f"{name} {version}"
         self.remember()
 

@@ -19,6 +19,7 @@ import tokenizers
 
 from multimodal_gen.loaders.encoded.encoder import Encoder
 from multimodal_gen.loaders.encoded.onnx_file import check_onnx
+from multimodal_gen.loaders.encoded.pooling import output_for, pooled
 from multimodal_gen.loaders.encoded.sentence_folder import POOLINGS, read_sentence_folder
 from multimodal_gen.loaders.text.cells import text_of
 from multimodal_gen.rows.checks import check_choice, check_positive, check_switches
@@ -46,6 +47,9 @@ class OnnxTextEncoder(Encoder):
         prefix: What is put before each text, such as "query: ".
         lowercase: Whether texts are lowercased first.
         batch_size: Texts that the model is given at once.
+        sequence: Whether the vectors of all tokens are given, as they are before pooling, instead
+            of one: `(max_length, size)`, filled up with zeros, as fusion "attend" uses them. Each
+            text then takes `4 * max_length * size` bytes in a cache, so keep `max_length` short.
 
     Raises:
         ImportError: If onnxruntime is not installed.
@@ -67,10 +71,11 @@ class OnnxTextEncoder(Encoder):
         prefix: str = "",
         lowercase: bool = False,
         batch_size: int = 8,
+        sequence: bool = False,
     ) -> None:
         super().__init__(batch_size=batch_size)
         check_choice("pooling", pooling, POOLINGS)
-        check_switches(normalize=normalize, lowercase=lowercase)
+        check_switches(normalize=normalize, lowercase=lowercase, sequence=sequence)
         check_positive(max_length=max_length, size=size)
         provider = _runtime().get_available_providers()[0]
         self._path = Path(model).absolute()
@@ -82,13 +87,24 @@ class OnnxTextEncoder(Encoder):
                 f"{reason[0].upper()}{reason[1:]}. Received: model={os.fspath(model)!r}"
             ) from error
         self.pooling, self.normalize, self.prefix = pooling, normalize, prefix
-        self.max_length, self.lowercase = max_length, lowercase
+        self.max_length, self.lowercase, self.sequence = max_length, lowercase, sequence
         self._tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
-        self.spec = ArraySpec((int(size),), "float32", "features")
+        shape = (int(max_length), int(size)) if sequence else (int(size),)
+        self.spec = ArraySpec(shape, "float32", "features")
         self._content = _digest_of(self._path)
-        settings = (tokenizer_json, pooling, normalize, max_length, prefix, lowercase, provider)
+        settings: tuple[Any, ...] = (
+            tokenizer_json,
+            pooling,
+            normalize,
+            max_length,
+            prefix,
+            lowercase,
+            provider,
+        )
+        # Added only where it changes the result, so that older caches are found.
+        settings = (*settings, "sequence") if sequence else settings
         text = blake2b(repr(settings).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         self.digest = f"{self._content} {text}"
         # A list, because an encoder cannot be assigned to later.
@@ -102,6 +118,7 @@ class OnnxTextEncoder(Encoder):
         prompt: str | None = None,
         max_length: int | None = None,
         batch_size: int = 8,
+        sequence: bool = False,
     ) -> Self:
         """Take a folder as sentence-transformers exports it, with everything that it says.
 
@@ -111,11 +128,13 @@ class OnnxTextEncoder(Encoder):
             prompt: Name of one of its prompts, such as "query"; by default its default prompt.
             max_length: Tokens of a text at most; by default what the folder says.
             batch_size: As in the constructor.
+            sequence: As in the constructor.
 
         Raises:
             FileNotFoundError: If a file is missing.
             ValueError: If the folder has no such prompt, or says something unsupported.
         """
+        check_switches(sequence=sequence)
         folder = read_sentence_folder(path)
         chosen = folder.default_prompt if prompt is None else prompt
         if chosen is not None and chosen not in folder.prompts:
@@ -133,6 +152,7 @@ class OnnxTextEncoder(Encoder):
             prefix="" if chosen is None else folder.prompts[chosen],
             lowercase=folder.lowercase,
             batch_size=batch_size,
+            sequence=sequence,
         )
 
     @property
@@ -167,7 +187,7 @@ class OnnxTextEncoder(Encoder):
         return self._tokenizer.encode(text.lower() if self.lowercase else text).ids
 
     def encode(self, values: Sequence[Any]) -> np.ndarray:
-        """Token ids of any number of texts -> `(texts, size) float32`."""
+        """Token ids of any number of texts -> `(texts, *spec.shape) float32`."""
         found = np.zeros((len(values), *self.spec.shape), "float32")
         lengths: dict[int, list[int]] = {}
         for row, ids in enumerate(values):
@@ -179,7 +199,7 @@ class OnnxTextEncoder(Encoder):
         return found
 
     def run(self, values: Sequence[Any]) -> np.ndarray:
-        """Token ids of `batch_size` texts of about one length -> `(batch_size, size)`."""
+        """Token ids of `batch_size` texts of about one length -> `(batch_size, *spec.shape)`."""
         length = min(-(-max(map(len, values)) // _STEP) * _STEP, self.max_length)
         ids = np.zeros((len(values), length), "int64")
         mask = np.zeros_like(ids)
@@ -191,11 +211,17 @@ class OnnxTextEncoder(Encoder):
             one.name: arrays[one.name].astype("int32" if "int32" in one.type else "int64")
             for one in session.get_inputs()
         }
-        outputs = session.run([_output(session, self.pooling)], given)[0]
-        pooled = _pooled(outputs, mask, self.pooling)
+        # Of a sequence, the vectors of all tokens are asked for, whatever the pooling is.
+        pooling = "mean" if self.sequence else self.pooling
+        outputs = session.run([output_for(session, pooling)], given)[0]
+        if self.sequence:
+            whole = np.zeros((len(values), *self.spec.shape), "float32")
+            whole[:, :length] = outputs * mask[..., None]
+            return whole
+        found = pooled(outputs, mask, pooling)
         if self.normalize:
-            pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
-        return pooled
+            found = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        return found
 
     def _session(self) -> Any:
         # Only ever called by one thread at a time, see `Encoder`.
@@ -261,29 +287,3 @@ def _digest_of(path: Path) -> str:
         while part := file.read(2**22):
             digest.update(part)
     return digest.hexdigest()
-
-
-def _output(session: Any, pooling: str) -> str:
-    # An output with a vector for each token has three axes, one for each text has two.
-    rank = 2 if pooling == "sentence" else 3
-    outputs = session.get_outputs()
-    found = [one.name for one in outputs if len(one.shape) == rank]
-    if not found:
-        raise ValueError(
-            f"With pooling {pooling!r} the model needs an output with {rank} axes. Received: "
-            f"{[(one.name, one.shape) for one in outputs]}"
-        )
-    return str(found[0])
-
-
-def _pooled(outputs: np.ndarray, mask: np.ndarray, pooling: str) -> np.ndarray:
-    if pooling == "sentence":
-        return outputs
-    if pooling == "cls":
-        return outputs[:, 0]
-    if pooling == "lasttoken":
-        return outputs[np.arange(len(outputs)), mask.sum(1) - 1]
-    weights = mask[..., None].astype("float32")
-    if pooling == "max":
-        return np.where(weights > 0, outputs, -np.inf).max(1)
-    return (outputs * weights).sum(1) / weights.sum(1)
