@@ -8,8 +8,9 @@ Read `classifier.py` first. It builds a whole model: a branch per input (`branch
 them, after `branch_checks.py`) with a few layers of our own (`layers.py`, `token_layers.py`,
 `absence.py`), a fusion (`fusion.py`, built of `fusion_parts.py`; `matching.py`; `attend.py`, whose
 layers are in `attention.py`), an output per target (`outputs.py`) and auxiliary losses
-(`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it, `calibration.py` weighs its heads
-afterwards, and `exporting.py` knows what an export needs.
+(`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it, `loss_balance.py` weighs the losses
+of several targets, `calibration.py` weighs its heads afterwards, and `exporting.py` knows what an
+export needs.
 
 Pretrained models: `pretrained.py` makes a loader and a branch in one line, of the encoder in
 `keras_encoder.py` (`encoder_outputs.py` pools what it gives, `weights_files.py` loads its weights
@@ -44,6 +45,7 @@ from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
 from multimodal_gen.models.fusion import Attend, Concat, Fusion, Gated, Joint, Late, Match
 from multimodal_gen.models.hub import PresetTextLoader, PresetTokenizer
 from multimodal_gen.models.keras_encoder import KerasEncoder
+from multimodal_gen.models.loss_balance import balanced_loss_weights
 from multimodal_gen.models.many import ManyBranch
 from multimodal_gen.models.matching import matching_class
 from multimodal_gen.models.pretrained import Pretrained
@@ -79,6 +81,7 @@ __all__ = [
     "RowMeanSquaredError",
     "TokenBranch",
     "VectorBranch",
+    "balanced_loss_weights",
     "branches_for",
     "build_dual_encoder",
     "build_fusion_classifier",

@@ -16,6 +16,7 @@ import keras
 from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.image_branches import ImageBranch
+from multimodal_gen.models.loss_balance import loss_weights_for
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.rows.checks import check_positive, check_switches
 from multimodal_gen.sequence.keras_inside.epochs import FollowFit
@@ -178,6 +179,7 @@ def fit_with_recipe(
     learning_rate: float = 2e-3,
     weight_decay: float = 0.05,
     metrics: Sequence[Any] | Mapping[str, Sequence[Any]] = (),
+    loss_weights: str | Mapping[str, float] | None = None,
     patience: int | None = None,
     calibrate: bool = True,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -202,12 +204,14 @@ def fit_with_recipe(
         learning_rate: Peak learning rate, reached after the warm-up.
         weight_decay: Decoupled weight decay, as a factor of the learning rate.
         metrics: Metrics in addition to the target's own; for several targets, lists by target name.
+        loss_weights: For several targets: "balanced", as `balanced_loss_weights` gives them, or a
+            number by target name. By default 1.
         patience: Epochs without a better validation accuracy, or loss, before training stops.
             Default: half of `epochs`, but at least 5.
         calibrate: Whether to weigh the heads on the validation data at the end.
         callbacks: Additional callbacks.
-        verbose: As in `fit`. Unless it is 0, the last line names the class that fusion "match" has
-            found.
+        verbose: As in `fit`. Unless it is 0, the first line has balanced weights of losses, and the
+            last one names the class that fusion "match" has found.
 
     Returns:
         The history of `fit`. The model has the weights that early stopping kept;
@@ -227,7 +231,8 @@ def fit_with_recipe(
     steps = epochs * int(train_data.num_batches)
     optimizer = scheduled_adamw(steps, learning_rate, weight_decay)
     losses, watched, accuracy = _watched(target, metrics)
-    model.compile(optimizer, loss=losses, metrics=watched)
+    factors = loss_weights_for(loss_weights, target, train_data, verbose)
+    model.compile(optimizer, loss=losses, loss_weights=factors, metrics=watched)
     stopper = None
     if validation_data is not None:
         patience = max(epochs // 2, 5) if patience is None else patience
