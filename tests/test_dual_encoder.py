@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import multimodal_gen as mg
+from multimodal_gen.bundle.retrieval import VectorIndex
 from multimodal_gen.models.pairs import ContrastivePair, same_rows
 from multimodal_gen.rows.arrays import table_from_arrays
 
@@ -253,3 +254,19 @@ def test_wrong_arguments_are_named() -> None:
         mg.fit_contrastive(model, table)
     with pytest.raises(ValueError, match="`prompts` must map at least two labels"):
         mg.DualEncoder(model, inputs).zero_shot(table, {"a": "a"})
+
+
+@pytest.mark.parametrize("k", [1, 5, 50])
+def test_a_search_compares_all_vectors_and_orders_equal_ones_by_row(k: int) -> None:
+    rng = np.random.default_rng(0)
+    # Of other lengths than 1, and the first three again.
+    vectors = 3 * rng.normal(size=(40, 6)).astype("float32")
+    vectors = np.concatenate([vectors, vectors[:3]])
+    table = pd.DataFrame({"number": range(len(vectors))})
+    query = vectors[1] + 0.1 * rng.normal(size=6).astype("float32")
+    found = VectorIndex(table, vectors, lambda query, by: query).search(query, k)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    similar = (unit @ (query / np.linalg.norm(query))).round(5)
+    want = np.lexsort((np.arange(len(vectors)), -similar))[:k]
+    assert list(found["number"]) == list(want)
+    np.testing.assert_allclose(found["similarity"], similar[want], atol=1e-4)

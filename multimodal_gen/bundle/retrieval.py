@@ -33,15 +33,14 @@ class VectorIndex:
         encode_query: Callable[[Any, str | None], np.ndarray],
         rows: np.ndarray | None = None,
     ) -> None:
-        from sklearn.neighbors import NearestNeighbors
-
         self._encode_query = encode_query
         good = ~np.isnan(vectors).any(axis=1)
         rows = np.arange(len(table)) if rows is None else rows
         places, self._rows = np.unique(rows[good], return_inverse=True)
         self.table = table.iloc[places]
         self._most = int(np.bincount(self._rows).max(initial=1))
-        self._neighbours = NearestNeighbors(metric="cosine", algorithm="brute").fit(vectors[good])
+        # Scaled once: scikit-learn's neighbours by cosine scale all vectors again for each query.
+        self._vectors = _unit(vectors[good])
 
     def __len__(self) -> int:
         return len(self.table)
@@ -58,13 +57,20 @@ class VectorIndex:
             Rows of the table with a column more, "similarity": cosines in [-1, 1].
         """
         check_positive(k=k)
-        vector = self._encode_query(query, by)
+        similar = self._vectors @ _unit(self._encode_query(query, by))
         # So many that k rows are among them, even if each comes with all its vectors.
         asked = min(k * self._most, len(self._rows))
-        distances, places = self._neighbours.kneighbors(vector[None], n_neighbors=asked)
-        found = pd.DataFrame({"row": self._rows[places[0]], "similarity": 1 - distances[0]})
+        # All that are as near as the last one, of which the first rows are kept.
+        nearest = np.flatnonzero(similar >= np.partition(similar, -asked)[-asked])
+        nearest = nearest[np.lexsort((nearest, -similar[nearest]))][:asked]
+        found = pd.DataFrame({"row": self._rows[nearest], "similarity": similar[nearest]})
         found = found.drop_duplicates("row").head(k)
         return self.table.iloc[found["row"]].assign(similarity=found["similarity"].to_numpy())
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), "float32")
 
 
 def labelled(logits: np.ndarray, labels: Sequence[str], index: pd.Index) -> pd.DataFrame:
