@@ -25,6 +25,7 @@ from multimodal_gen.loaders.encoded import (
     Encoder,
     FunctionEncoder,
     OnnxTextEncoder,
+    SimilarityLoader,
 )
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.image.normalization import (
@@ -72,6 +73,7 @@ __all__ = [
     "NumericTarget",
     "OnnxTextEncoder",
     "SamplewiseNormalization",
+    "SimilarityLoader",
     "Target",
     "TextLoader",
     "TokenEncoder",
