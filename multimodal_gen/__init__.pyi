@@ -64,7 +64,9 @@ from multimodal_gen.loaders.text.ngrams import NgramEncoder as NgramEncoder
 from multimodal_gen.loaders.text.tokens import TokenEncoder as TokenEncoder
 from multimodal_gen.models import build_dual_encoder as build_dual_encoder
 from multimodal_gen.models import build_fusion_classifier as build_fusion_classifier
+from multimodal_gen.models import compare_models as compare_models
 from multimodal_gen.models import fit_contrastive as fit_contrastive
+from multimodal_gen.models import fit_linear_probe as fit_linear_probe
 from multimodal_gen.models import fit_with_recipe as fit_with_recipe
 from multimodal_gen.models.hub.tokenizer import PresetTextLoader as PresetTextLoader
 from multimodal_gen.models.hub.tokenizer import PresetTokenizer as PresetTokenizer

@@ -21,8 +21,8 @@ from multimodal_gen.models import (
     fit_with_recipe,
 )
 from multimodal_gen.models.calibration import fit_scales
+from multimodal_gen.models.fitting import KeepBest
 from multimodal_gen.models.layers import SumOfHeads
-from multimodal_gen.models.recipe import KeepBest
 
 SPECS = {name: ArraySpec((6,), "float32", "vector") for name in ("strong", "weak")}
 TARGET = ClassLabel("label", ["a", "b", "c"])

@@ -21,7 +21,7 @@ from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.cli.data import items_in, make_loaders, picture_folder
 from multimodal_gen.cli.inference import with_inputs
-from multimodal_gen.cli.option_values import score_title
+from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose, probe_beside, say_kept
 from multimodal_gen.cli.part_checks import warn_of_leakage, warn_of_shared_items
 from multimodal_gen.cli.parts import Parts, parts_are_given, read_parts
 from multimodal_gen.cli.reading import READ_TIMEOUT, readable_parts
@@ -31,7 +31,6 @@ from multimodal_gen.cli.results import remove_stale, write_metrics, write_result
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import class_called, main_score, score_name, shown_scores
-from multimodal_gen.errors import counted
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
@@ -97,12 +96,13 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     scores: dict[str, dict[str, float]] = {}
     for name, some in chosen.items():
         started = time.perf_counter()
-        bundle, history = _train(settings, name, parts, some, target, reporter)
+        bundle, history, noted = _train(settings, name, parts, some, target, reporter)
         seconds = time.perf_counter() - started
         scores[name] = {
             **bundle.evaluate(parts.test),
             "epochs": len(history.epoch),
             "seconds": round(seconds, 1),
+            **noted,
         }
         if name == main:
             write_results(Path(settings.folder), bundle, history, parts.test)
@@ -149,7 +149,7 @@ def _train(
     inputs: dict[str, Loader],
     target: Target,
     reporter: Reporter,
-) -> tuple[Bundle, keras.callbacks.History]:
+) -> tuple[Bundle, keras.callbacks.History, dict[str, Any]]:
     # For initial weights and dropout; the data has its own random streams.
     keras.utils.set_random_seed(settings.seed)
     train_data = MultimodalSequence(
@@ -181,10 +181,11 @@ def _train(
     # Only several inputs are joined.
     kind = f"{fusion} model" if len(inputs) > 1 else "model"
     reporter.say(f"Training on {name}: {kind} of {model.count_params():,} parameters")
+    validation = train_data.for_evaluation(parts.validation)
+    probe = probe_beside(settings, inputs, target, train_data, validation, reporter)
     callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
     if settings.resume:
         callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
-    validation = train_data.for_evaluation(parts.validation)
     # The training loss of a joint model has terms of its heads that the validation loss lacks, so
     # the common part is measured too.
     own = keras.metrics.MeanMetricWrapper(target.loss.call, name="prediction_loss")
@@ -207,41 +208,9 @@ def _train(
         )
     if found is not None:
         reporter.say(f"  {found}")
-    bundle = Bundle(model, inputs, target)
-    _say_kept(bundle, history, settings, parts, reporter)
-    return bundle, history
-
-
-def _say_kept(
-    bundle: Bundle,
-    history: keras.callbacks.History,
-    settings: RunSettings,
-    parts: Parts,
-    reporter: Reporter,
-) -> None:
-    # Not from the history, because the heads of the kept model have been weighted since.
-    scores = bundle.evaluate(parts.validation)
-    names = [
-        name
-        for name in (*shown_scores(settings.target, list(scores)), "log_loss")
-        if name in scores
-    ]
-    words = ", ".join(f"{score_title(name)} {scores[name]:,.3f}" for name in names)
-    reporter.say(
-        f"  kept epoch {history.best_epoch + 1} of {len(history.epoch)}: {words} on the validation "
-        "rows"
-    )
-    reporter.say(f"  {_rule(history)}")
-
-
-def _rule(history: keras.callbacks.History) -> str:
-    # Why this epoch is kept, and why there are fewer than the progress announced.
-    kept = (
-        "the last epoch whose validation accuracy is within one standard error of the best"
-        if "val_accuracy" in history.history
-        else "the epoch of the lowest validation loss"
-    )
-    # A resumed run has trained the first epochs before.
-    left = history.params["epochs"] - history.epoch[-1] - 1
-    early = f"; training stopped {counted(left, 'epoch')} early, as it got no better"
-    return f"kept is {kept}{early if left else ''}"
+    noted = choose(model, probe, validation)
+    bundles = {NETWORK: Bundle(model, inputs, target)}
+    if probe is not None:
+        bundles[PROBE] = Bundle(probe, inputs, target)
+    say_kept(settings, bundles, noted, history, parts.validation, reporter)
+    return bundles[noted.get("kept", NETWORK)], history, noted

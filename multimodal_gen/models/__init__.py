@@ -8,9 +8,13 @@ Read `classifier.py` first. It builds a whole model: a branch per input (`branch
 them, after `branch_checks.py`) with a few layers of our own (`layers.py`, `token_layers.py`,
 `absence.py`), a fusion (`fusion.py`, built of `fusion_parts.py`; `matching.py`; `attend.py`, whose
 layers are in `attention.py`), an output per target (`outputs.py`) and auxiliary losses
-(`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it, `loss_balance.py` weighs the losses
-of several targets, `calibration.py` weighs its heads afterwards, and `exporting.py` knows what an
-export needs.
+(`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it (`fitting.py` has what training
+needs), `loss_balance.py` weighs the losses of several targets, `calibration.py` weighs its heads
+afterwards, and `exporting.py` knows what an export needs.
+
+Beside a network stands the best linear model: `probe.py` fits one to the rows, as a matrix
+(`designs.py`), with a penalty that validation rows choose (`linear_fits.py`), in a model without
+hidden layers (`linear.py`).
 
 Pretrained models: `pretrained.py` makes a loader and a branch in one line, of the encoder in
 `keras_encoder.py` (`encoder_outputs.py` pools what it gives, `weights_files.py` loads its weights
@@ -42,6 +46,7 @@ from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.classifier import build_fusion_classifier
 from multimodal_gen.models.contrastive import build_dual_encoder, fit_contrastive
 from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
+from multimodal_gen.models.fitting import KeepBest
 from multimodal_gen.models.fusion import Attend, Concat, Fusion, Gated, Joint, Late, Match
 from multimodal_gen.models.hub import PresetTextLoader, PresetTokenizer
 from multimodal_gen.models.keras_encoder import KerasEncoder
@@ -49,7 +54,8 @@ from multimodal_gen.models.loss_balance import balanced_loss_weights
 from multimodal_gen.models.many import ManyBranch
 from multimodal_gen.models.matching import matching_class
 from multimodal_gen.models.pretrained import Pretrained
-from multimodal_gen.models.recipe import KeepBest, branches_for, epochs_for, fit_with_recipe
+from multimodal_gen.models.probe import compare_models, fit_linear_probe
+from multimodal_gen.models.recipe import branches_for, epochs_for, fit_with_recipe
 
 __all__ = [
     "Attend",
@@ -86,8 +92,10 @@ __all__ = [
     "build_dual_encoder",
     "build_fusion_classifier",
     "calibrate_heads",
+    "compare_models",
     "epochs_for",
     "fit_contrastive",
+    "fit_linear_probe",
     "fit_with_recipe",
     "matching_class",
     "row_mean_squared_error",

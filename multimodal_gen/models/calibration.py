@@ -41,7 +41,8 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
     layer = next((layer for layer in model.layers if isinstance(layer, SumOfHeads)), None)
     if layer is None:
         return {}
-    tensors = layer.heads_of(layer.input)
+    # Keras gives the only one of a list by itself, here and below.
+    tensors = layer.heads_of(layer.input if isinstance(layer.input, list) else [layer.input])
     logits, labels, weights = _collect(keras.Model(model.inputs, tensors), data)
     # `fill_absent` adds this to the head of an input that rows may lack.
     heads = [made_by(tensor).name.removesuffix("_if_present") for tensor in tensors]
@@ -66,7 +67,9 @@ def _collect(heads: keras.Model, data: Any) -> tuple[np.ndarray, Any, Any]:
     for i in range(data.num_batches):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data[i])
         # `predict_on_batch`, because `predict` would return the rows without labels and weights.
-        logits = np.stack([np.asarray(head) for head in heads.predict_on_batch(x)], axis=1)
+        outputs = heads.predict_on_batch(x)
+        several = outputs if isinstance(outputs, list) else [outputs]
+        logits = np.stack([np.asarray(head) for head in several], axis=1)
         batches.append(
             (
                 logits.astype("float64"),
@@ -126,7 +129,7 @@ def fit_scales(
     )
     scales = momentum = np.ones(heads)
     for i in range(_STEPS):
-        residuals = _predicted(np.einsum("rhu,h->ru", logits, momentum), activation) - targets
+        residuals = predicted(np.einsum("rhu,h->ru", logits, momentum), activation) - targets
         fit = np.einsum("ru,rhu,r->h", residuals, logits, weights) / total
         gradient = fit + strength / total * (momentum - momentum.mean())
         following = np.maximum(momentum - step * gradient, 0.0)
@@ -135,8 +138,8 @@ def fit_scales(
     return scales
 
 
-def _predicted(logits: np.ndarray, activation: str | None) -> np.ndarray:
-    # (rows, units), in NumPy: a call of Keras per step would cost more than the arithmetic.
+def predicted(logits: np.ndarray, activation: str | None) -> np.ndarray:
+    """Turn logits `(rows, units)` into predictions, in NumPy: a call of Keras would cost more."""
     if activation == "softmax":
         # The largest becomes 1, so nothing overflows.
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))

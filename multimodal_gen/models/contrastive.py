@@ -14,6 +14,7 @@ import keras
 from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.classifier import branch_of, input_tensors, without_slow_jit
 from multimodal_gen.models.encoding import encoded
+from multimodal_gen.models.fitting import check_data, num_rows_of, scheduled_adamw
 from multimodal_gen.models.many import ManyBranch
 from multimodal_gen.models.pairs import (
     FIRST_SCALE,
@@ -22,7 +23,7 @@ from multimodal_gen.models.pairs import (
     UnitVectors,
     pair_of,
 )
-from multimodal_gen.models.recipe import check_data, epochs_for, num_rows_of, scheduled_adamw
+from multimodal_gen.models.recipe import epochs_for
 from multimodal_gen.rows.checks import check_positive
 from multimodal_gen.sequence.keras_inside.epochs import FollowFit
 from multimodal_gen.sequence.reader import BatchReader

@@ -31,11 +31,11 @@ class FeatureBranch(Branch):
 
     Args:
         embedding_size: Size of the embedding.
-        dropout: Dropout rate on the features.
+        dropout: Dropout rate on the features, which say the same in many ways.
     """
 
-    embedding_size: int = 128
-    dropout: float = 0.2
+    embedding_size: int = 256
+    dropout: float = 0.5
 
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
         """`(batch, size)`, or `(batch, length, size)` -> `(batch, embedding_size)`."""
@@ -77,8 +77,8 @@ class EncoderBranch(Branch):
 
     encoder: KerasEncoder
     trainable: bool = True
-    embedding_size: int = 128
-    dropout: float = 0.2
+    embedding_size: int = 256
+    dropout: float = 0.5
 
     def __post_init__(self) -> None:
         check_switches(trainable=self.trainable)

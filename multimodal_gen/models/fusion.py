@@ -52,7 +52,8 @@ class Joint(Fusion):
         """See `Fusion.join`."""
         heads = [head_of(name, encoding, units) for name, encoding in encodings.items()]
         if len(heads) == 1:
-            return heads[0]
+            # Its scale is what `calibrate_heads` makes its confidence fit the validation rows by.
+            return sum_of_heads(encodings, heads, activation=activation)
         joined = mlp(
             layers.Concatenate()(embeddings_of(encodings)),
             units,

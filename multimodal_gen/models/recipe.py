@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +14,13 @@ import keras
 
 from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.calibration import calibrate_heads
+from multimodal_gen.models.fitting import (
+    KeepBest,
+    check_fit,
+    losses_and_metrics,
+    num_rows_of,
+    scheduled_adamw,
+)
 from multimodal_gen.models.image_branches import ImageBranch
 from multimodal_gen.models.loss_balance import loss_weights_for
 from multimodal_gen.models.matching import chosen_class
@@ -54,119 +60,6 @@ def branches_for(inputs: Mapping[str, Any], num_rows: int) -> dict[str, Branch]:
         if num_rows >= _RESIDUAL_ROWS
         else {}
     )
-
-
-class KeepBest(keras.callbacks.Callback):
-    """Early stopping on the validation accuracy, by the one-standard-error rule.
-
-    Keeps the weights of the last epoch whose accuracy is at most one standard error below the best.
-    Smaller differences are chance, and with a falling learning rate the later of two equal epochs
-    is better (Breiman et al., 1984, section 3.4.3, for the rule).
-
-    Args:
-        num_rows: Number of validation rows, which determines the standard error.
-        patience: Epochs without improvement before training stops.
-    """
-
-    def __init__(self, num_rows: int, patience: int) -> None:
-        super().__init__()
-        self.num_rows, self.patience = num_rows, patience
-        self.best, self.best_epoch, self.kept_epoch = 0.0, 0, 0
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Keep the initial weights, in case no epoch gives an accuracy."""
-        self.weights = self.model.get_weights()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Check the accuracy, and keep the weights or stop."""
-        accuracy = float((logs or {})["val_accuracy"])
-        if accuracy > self.best:
-            self.best, self.best_epoch = accuracy, epoch
-        if accuracy >= self.best - math.sqrt(self.best * (1 - self.best) / self.num_rows):
-            self.kept_epoch, self.weights = epoch, self.model.get_weights()
-        if epoch - self.best_epoch >= self.patience:
-            self.model.stop_training = True
-
-    def get_state(self) -> dict[str, Any]:
-        """Return the state for `ResumeTraining`."""
-        return {
-            name: getattr(self, name) for name in ("best", "best_epoch", "kept_epoch", "weights")
-        }
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Restore the state from `get_state`."""
-        self.__dict__.update(state)
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Restore the kept weights."""
-        self.model.set_weights(self.weights)
-        self.model.history.best_epoch = self.kept_epoch
-
-
-def num_rows_of(data: Any) -> int:
-    """Return about how many rows a dataset has."""
-    # One batch is enough; the last one may be shorter, which hardly changes the result.
-    return int(data.num_batches) * len(next(iter(keras.tree.flatten(data[0]))))
-
-
-def _check(model: Any, target: Any, sequences: Mapping[str, Any]) -> None:
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            "`model` must be a Keras model, such as the result of `build_fusion_classifier`. "
-            f"Received: model={model!r}"
-        )
-    for name, one in target.items() if isinstance(target, Mapping) else [(None, target)]:
-        if isinstance(one, type) or not hasattr(one, "loss") or not hasattr(one, "metrics"):
-            argument = "target" if name is None else f"target[{name!r}]"
-            raise TypeError(
-                "`target` must be a target with a `loss` and `metrics`, such as ClassLabel, or a "
-                f"mapping of names to targets. Received: {argument}={one!r}"
-            )
-    for name, data in sequences.items():
-        check_data(name, data)
-
-
-def check_data(name: str, data: Any) -> None:
-    """Refuse data whose length a schedule cannot be made for.
-
-    Raises:
-        TypeError: If it is not a dataset, or endless.
-    """
-    if not isinstance(data, keras.utils.PyDataset):
-        raise TypeError(
-            f"`{name}` must be a MultimodalSequence or another `keras.utils.PyDataset`. "
-            f"Received: {name} of type {type(data).__name__}"
-        )
-    if data.num_batches is None:
-        raise TypeError(
-            f"`{name}` must not be endless, as the schedule depends on its length; for an "
-            "endless one, call `model.compile` and `model.fit` yourself. Received: "
-            f"{name}.num_batches=None"
-        )
-
-
-def scheduled_adamw(steps: int, learning_rate: float, weight_decay: float) -> Any:
-    """Return AdamW with a cosine schedule after 10 % warm-up.
-
-    Args:
-        steps: Steps of the whole training.
-        learning_rate: Peak learning rate, reached after the warm-up.
-        weight_decay: Decoupled weight decay, as a factor of the learning rate.
-    """
-    warmup = max(math.ceil(0.1 * steps), 1)
-    # Starts above zero, or a run of a single step would learn nothing.
-    schedule = keras.optimizers.schedules.CosineDecay(
-        learning_rate / warmup,
-        max(steps - warmup, 1),
-        warmup_target=learning_rate,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
-    # Decay is meant for weight matrices; it would pull scales and gammas towards zero.
-    optimizer.exclude_from_weight_decay(
-        var_names=["bias", "gamma", "beta", "scales", "log_scale", "positions", "absent"]
-    )
-    return optimizer
 
 
 def fit_with_recipe(
@@ -224,13 +117,13 @@ def fit_with_recipe(
     sequences = {"train_data": train_data} | (
         {} if validation_data is None else {"validation_data": validation_data}
     )
-    _check(model, target, sequences)
+    check_fit(model, target, sequences)
     if epochs is None:
         epochs = epochs_for(num_rows_of(train_data))
     check_positive(epochs=epochs)
     steps = epochs * int(train_data.num_batches)
     optimizer = scheduled_adamw(steps, learning_rate, weight_decay)
-    losses, watched, accuracy = _watched(target, metrics)
+    losses, watched, accuracy = losses_and_metrics(target, metrics)
     factors = loss_weights_for(loss_weights, target, train_data, verbose)
     model.compile(optimizer, loss=losses, loss_weights=factors, metrics=watched)
     stopper = None
@@ -264,26 +157,3 @@ def fit_with_recipe(
     if verbose and found is not None:
         sys.stdout.write(f"{found}\n")
     return history
-
-
-def _watched(target: Any, metrics: Any) -> tuple[Any, Any, bool]:
-    # Losses and metrics for `compile`, and whether there is an accuracy for early stopping.
-    if not isinstance(target, Mapping):
-        if isinstance(metrics, Mapping):
-            raise TypeError(
-                f"`metrics` must be a list for a single target. Received: metrics={metrics!r}"
-            )
-        own = list(target.metrics)
-        return target.loss, [*own, *metrics], any(metric.name == "accuracy" for metric in own)
-    metrics = metrics or {}
-    if not isinstance(metrics, Mapping) or not set(metrics) <= set(target):
-        raise TypeError(
-            f"`metrics` must map target names to lists; the targets are {list(target)}. "
-            f"Received: metrics={metrics!r}"
-        )
-    losses = {name: one.loss for name, one in target.items()}
-    return (
-        losses,
-        {name: [*one.metrics, *metrics.get(name, ())] for name, one in target.items()},
-        False,
-    )

@@ -1,0 +1,112 @@
+"""The linear probe beside the network of `train`, and which of the two is kept.
+
+If all inputs are features, n-grams, numbers, categories or dates, the best linear model takes
+seconds. On few rows, or where a label depends on single words and numbers, it is often as good as a
+network or better.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import pandas as pd
+
+from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.cli.option_values import score_title
+from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.target_choice import shown_scores
+from multimodal_gen.errors import counted
+from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.models.auxiliary import FusionModel
+from multimodal_gen.models.probe import compare_models, linear_probe, not_linear
+
+NETWORK, PROBE = "network", "linear probe"
+
+
+def probe_beside(
+    settings: RunSettings,
+    inputs: dict[str, Loader],
+    target: Target,
+    train_data: Any,
+    validation_data: Any,
+    reporter: Reporter,
+) -> FusionModel | None:
+    """Fit the linear probe, if there is one for these inputs and no other fusion is asked for."""
+    if settings.fusion != "joint":
+        return None
+    others = not_linear(inputs)
+    if others:
+        if len(others) < len(inputs):
+            names = ", ".join(map(repr, others))
+            reporter.say(f"  no linear probe beside it, as {names} is learned from scratch")
+        return None
+    probe, report = linear_probe(inputs, target, train_data, validation_data)
+    reporter.say(f"  {report[0].lower()}{report[1:]}")
+    return probe
+
+
+def choose(network: keras.Model, probe: FusionModel | None, validation_data: Any) -> dict[str, Any]:
+    """Return the name of the model with the lower loss on the validation rows, and both losses;
+    nothing if there is one model only.
+
+    A loss tells more than an accuracy, which changes by a whole row at a time.
+    """
+    if probe is None:
+        return {}
+    table = compare_models({NETWORK: network, PROBE: probe}, validation_data, verbose=0)
+    return {"kept": str(table.index[0]), "validation_loss": table["loss"].to_dict()}
+
+
+def say_kept(
+    settings: RunSettings,
+    bundles: dict[str, Bundle],
+    noted: dict[str, Any],
+    history: keras.callbacks.History,
+    validation: pd.DataFrame,
+    reporter: Reporter,
+) -> None:
+    """Say how good the models are on the validation rows, and which is kept and why.
+
+    Args:
+        settings: Settings of the run.
+        bundles: Name -> bundle; the network, and the probe if there is one.
+        noted: What `choose` noted.
+        history: History of the network's training.
+        validation: Validation rows.
+        reporter: Gets the lines.
+    """
+    epoch = f"epoch {history.best_epoch + 1} of {len(history.epoch)}"
+    for name, bundle in bundles.items():
+        # Not from the history, because the heads of the kept model have been weighted since.
+        scores = bundle.evaluate(validation)
+        titles = [*shown_scores(settings.target, list(scores)), "log_loss"]
+        words = ", ".join(
+            f"{score_title(one)} {scores[one]:,.3f}" for one in titles if one in scores
+        )
+        of = {NETWORK: f"{NETWORK}, {epoch}"}.get(name, name) if noted else f"kept {epoch}"
+        reporter.say(f"  {of}: {words} on the validation rows")
+        if name == NETWORK:
+            reporter.say(f"  {'its epoch' if noted else 'kept'} is {_rule(history)}")
+    if noted:
+        losses = noted["validation_loss"]
+        other = next(name for name in losses if name != noted["kept"])
+        reporter.say(
+            f"  kept is the {noted['kept']}, whose loss on the validation rows is lower "
+            f"({losses[noted['kept']]:.4g} against {losses[other]:.4g})"
+        )
+
+
+def _rule(history: keras.callbacks.History) -> str:
+    # Why this epoch is kept, and why there are fewer than the progress announced.
+    kept = (
+        "the last epoch whose validation accuracy is within one standard error of the best"
+        if "val_accuracy" in history.history
+        else "the epoch of the lowest validation loss"
+    )
+    # A resumed run has trained the first epochs before.
+    left = history.params["epochs"] - history.epoch[-1] - 1
+    early = f"; training stopped {counted(left, 'epoch')} early, as it got no better"
+    return f"{kept}{early if left else ''}"
