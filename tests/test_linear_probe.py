@@ -124,7 +124,7 @@ def test_the_model_computes_what_the_matrix_says(name):
     data = sequence(frame if name in ("board", "many") else TRAIN, chosen, target)
     model = linear_model(chosen, target)
     rows = probe._Rows(chosen, target)
-    rows.read(data)
+    rows.read(data, lambda: None)
     rows.fit_blocks()
     rng = np.random.default_rng(0)
     fit = Fit(rng.normal(size=(rows.blocks[name].columns, 3)), rng.normal(size=3), 1.0, 0.0)

@@ -21,7 +21,8 @@ from multimodal_gen.errors import counted
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models.auxiliary import FusionModel
-from multimodal_gen.models.probe import compare_models, linear_probe, not_linear
+from multimodal_gen.models.comparing import compare_models
+from multimodal_gen.models.probe import linear_probe, not_linear
 
 NETWORK, PROBE = "network", "linear probe"
 
@@ -43,21 +44,32 @@ def probe_beside(
             names = ", ".join(map(repr, others))
             reporter.say(f"  no linear probe beside it, as {names} is learned from scratch")
         return None
-    probe, report = linear_probe(inputs, target, train_data, validation_data)
+    # Features are computed here, which may take longer than all that follows.
+    batches = int(train_data.num_batches) + int(validation_data.num_batches)
+    reporter.begin("reading inputs", batches)
+    probe, report = linear_probe(inputs, target, train_data, validation_data, reporter.advance)
+    reporter.end()
     reporter.say(f"  {report[0].lower()}{report[1:]}")
     return probe
 
 
 def choose(network: keras.Model, probe: FusionModel | None, validation_data: Any) -> dict[str, Any]:
-    """Return the name of the model with the lower loss on the validation rows, and both losses;
-    nothing if there is one model only.
+    """Return the name of the model to keep, and the losses on the validation rows; nothing if there
+    is one model only.
 
-    A loss tells more than an accuracy, which changes by a whole row at a time.
+    The probe must be better by more than one standard error: with equal losses, a network was the
+    better of the two on test rows more often. A loss tells more than an accuracy, which changes by
+    a whole row at a time.
     """
     if probe is None:
         return {}
     table = compare_models({NETWORK: network, PROBE: probe}, validation_data, verbose=0)
-    return {"kept": str(table.index[0]), "validation_loss": table["loss"].to_dict()}
+    lead = table["worse_by"][NETWORK]
+    return {
+        "kept": PROBE if lead > table["standard_error"][NETWORK] else NETWORK,
+        "validation_loss": table["loss"].to_dict(),
+        "standard_error": float(table["standard_error"].max()),
+    }
 
 
 def say_kept(
@@ -91,11 +103,13 @@ def say_kept(
         if name == NETWORK:
             reporter.say(f"  {'its epoch' if noted else 'kept'} is {_rule(history)}")
     if noted:
-        losses = noted["validation_loss"]
-        other = next(name for name in losses if name != noted["kept"])
+        network, probe = (noted["validation_loss"][name] for name in (NETWORK, PROBE))
+        better = "is lower" if probe < network else "is not lower"
+        if probe < network and noted["kept"] == NETWORK:
+            better = "is lower by less than its standard error"
         reporter.say(
-            f"  kept is the {noted['kept']}, whose loss on the validation rows is lower "
-            f"({losses[noted['kept']]:.4g} against {losses[other]:.4g})"
+            f"  kept is the {noted['kept']}: the loss of the probe {better}, {probe:.3f} against "
+            f"{network:.3f} (standard error of the difference {noted['standard_error']:.3f})"
         )
 
 

@@ -35,7 +35,7 @@ from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.matching import chosen_class
-from multimodal_gen.models.recipe import branches_for, fit_with_recipe
+from multimodal_gen.models.recipe import branches_for, epochs_for, fit_with_recipe, recipe_in_words
 from multimodal_gen.sequence.resume import ResumeTraining
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
@@ -181,6 +181,9 @@ def _train(
     # Only several inputs are joined.
     kind = f"{fusion} model" if len(inputs) > 1 else "model"
     reporter.say(f"Training on {name}: {kind} of {model.count_params():,} parameters")
+    epochs = settings.epochs or epochs_for(len(parts.train))
+    words = recipe_in_words(epochs, len(parts.train))
+    reporter.say(f"  {words[0].lower()}{words[1:]}")
     validation = train_data.for_evaluation(parts.validation)
     probe = probe_beside(settings, inputs, target, train_data, validation, reporter)
     callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
@@ -194,7 +197,7 @@ def _train(
         target,
         train_data,
         validation,
-        epochs=settings.epochs,
+        epochs=epochs,
         metrics=[own],
         callbacks=callbacks,
         # The reporter shows the progress instead.

@@ -14,7 +14,7 @@ afterwards, and `exporting.py` knows what an export needs.
 
 Beside a network stands the best linear model: `probe.py` fits one to the rows, as a matrix
 (`designs.py`), with a penalty that validation rows choose (`linear_fits.py`), in a model without
-hidden layers (`linear.py`).
+hidden layers (`linear.py`), and `comparing.py` says which of the two is better.
 
 Pretrained models: `pretrained.py` makes a loader and a branch in one line, of the encoder in
 `keras_encoder.py` (`encoder_outputs.py` pools what it gives, `weights_files.py` loads its weights
@@ -44,6 +44,7 @@ from multimodal_gen.models.branches import (
 )
 from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.classifier import build_fusion_classifier
+from multimodal_gen.models.comparing import compare_models
 from multimodal_gen.models.contrastive import build_dual_encoder, fit_contrastive
 from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
 from multimodal_gen.models.fitting import KeepBest
@@ -54,7 +55,7 @@ from multimodal_gen.models.loss_balance import balanced_loss_weights
 from multimodal_gen.models.many import ManyBranch
 from multimodal_gen.models.matching import matching_class
 from multimodal_gen.models.pretrained import Pretrained
-from multimodal_gen.models.probe import compare_models, fit_linear_probe
+from multimodal_gen.models.probe import fit_linear_probe
 from multimodal_gen.models.recipe import branches_for, epochs_for, fit_with_recipe
 
 __all__ = [

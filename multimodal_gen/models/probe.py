@@ -2,18 +2,18 @@
 
 `fit_linear_probe` reads all rows once as a matrix (`designs.py`), computes the weights with
 scikit-learn for several penalties, keeps the penalty that is best on validation rows, and returns a
-Keras model (`linear.py`). `compare_models` says which of several models is best on such rows.
+Keras model (`linear.py`). `comparing.py` says which of several
+models is best on such rows.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 
 from multimodal_gen.errors import counted
 from multimodal_gen.models.auxiliary import FusionModel
@@ -84,9 +84,15 @@ def fit_linear_probe(
 
 
 def linear_probe(
-    inputs: Mapping[str, Any], target: Any, train_data: Any, validation_data: Any
+    inputs: Mapping[str, Any],
+    target: Any,
+    train_data: Any,
+    validation_data: Any,
+    advance: Callable[[], None] = lambda: None,
 ) -> tuple[FusionModel, str]:
-    """Like `fit_linear_probe`; returns also the line that it prints."""
+    """Like `fit_linear_probe`, and returns the line that it prints; `advance` is called after each
+    batch.
+    """
     check_target(target)
     check_data("train_data", train_data)
     check_data("validation_data", validation_data)
@@ -99,8 +105,8 @@ def linear_probe(
         )
     model = linear_model(inputs, target)
     rows, checked = _Rows(inputs, target), _Rows(inputs, target)
-    limit = rows.read(train_data, limited=True)
-    checked.read(validation_data)
+    limit = rows.read(train_data, advance, limited=True)
+    checked.read(validation_data, advance)
     fits = _fits(rows, checked, target)
     _assign(model, rows.blocks, list(fits.values()))
     losses, metrics, _ = losses_and_metrics(target, ())
@@ -115,8 +121,9 @@ class _Rows:
             name: one if isinstance(one, ArraySpec) else one.spec for name, one in inputs.items()
         }
         self.names, self.masks = list(with_masks(inputs)), mask_names(inputs)
-        blank = [n for n, one in inputs.items() if getattr(one, "missing", None) == "blank"]
-        self.blank = set(blank)
+        self.blank = {
+            name for name, one in inputs.items() if getattr(one, "missing", None) == "blank"
+        }
         self.targets = by_name(target)
         self.parts: dict[str, list[Any]] = {name: [] for name in inputs}
         self.presence: dict[str, list[Any]] = {name: [] for name in inputs}
@@ -124,13 +131,14 @@ class _Rows:
         self.weights: dict[Any, list[np.ndarray]] = {name: [] for name in self.targets}
         self.blocks: dict[str, Block] = {}
 
-    def read(self, data: Any, *, limited: bool = False) -> int | None:
+    def read(self, data: Any, advance: Callable[[], None], *, limited: bool = False) -> int | None:
         # Returns the number of rows that is enough, if that was reached.
         found = 0
         for number in range(data.num_batches):
             x, y, weights = keras.utils.unpack_x_y_sample_weight(data[number])
             rows = self._add(arrays_by_name(x, self.names), by_name(y), weights)
             found += rows
+            advance()
             most = self._most_rows(rows) if limited else None
             if most is not None and found >= most and number + 1 < data.num_batches:
                 return found
@@ -141,7 +149,8 @@ class _Rows:
         for name, spec in self.specs.items():
             mask = arrays.get(self.masks.get(name, ""))
             self.parts[name].append(block_of(spec, arrays[name], mask))
-            self.presence[name].append(present_in(mask) if name in self.blank else None)
+            there = None if mask is None or name not in self.blank else present_in(mask)
+            self.presence[name].append(there)
             rows = len(arrays[name])
         for name, target in self.targets.items():
             own = weights.get(name) if isinstance(weights, Mapping) else weights
@@ -234,39 +243,3 @@ def _report(rows: _Rows, fits: Mapping[Any, Fit], limit: int | None) -> str:
         f"Linear probe of {counted(used, 'row')}{few}: {chosen}, of {STRENGTHS[0]:g} to "
         f"{STRENGTHS[-1]:g}"
     )
-
-
-def compare_models(
-    models: Mapping[str, keras.Model], validation_data: Any, *, verbose: str | int = "auto"
-) -> pd.DataFrame:
-    """Compare models on rows that none of them was trained on.
-
-    Args:
-        models: Name -> compiled model with the same losses, such as a network and a linear probe.
-        validation_data: A `keras.utils.PyDataset` of validation rows.
-        verbose: 0 prints nothing; otherwise the table.
-
-    Returns:
-        One row per model under its name, the one with the lowest loss first; a column "loss", and
-        one for each metric of all of them.
-
-    Raises:
-        ValueError: If there is no model, or one is not compiled.
-    """
-    if not isinstance(models, Mapping) or not models:
-        raise ValueError(f"`models` must map names to compiled models. Received: models={models!r}")
-    for name, model in models.items():
-        if not getattr(model, "compiled", False):
-            raise ValueError(
-                "Models must be compiled, as `fit_with_recipe` and `fit_linear_probe` leave them. "
-                f"Received: models[{name!r}]={model!r}"
-            )
-    check_data("validation_data", validation_data)
-    scores = {
-        name: model.evaluate(validation_data, verbose=0, return_dict=True)
-        for name, model in models.items()
-    }
-    table = pd.DataFrame(scores).T.sort_values("loss", kind="stable")
-    if verbose:
-        sys.stdout.write(f"{table.to_string(float_format='{:.4f}'.format)}\n")
-    return table

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from multimodal_gen.errors import counted
 from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.calibration import calibrate_heads
 from multimodal_gen.models.fitting import (
@@ -33,6 +34,7 @@ from multimodal_gen.sequence.reader import BatchReader
 _ROW_VISITS = 115_000
 _MIN_EPOCHS, _MAX_EPOCHS = 5, 40
 _RESIDUAL_ROWS = 3000
+LEARNING_RATE = 2e-3
 
 
 def epochs_for(num_rows: int) -> int:
@@ -62,6 +64,14 @@ def branches_for(inputs: Mapping[str, Any], num_rows: int) -> dict[str, Branch]:
     )
 
 
+def recipe_in_words(epochs: int, rows: int, learning_rate: float = LEARNING_RATE) -> str:
+    """What is chosen by the data, in one line."""
+    return (
+        f"At most {counted(epochs, 'epoch')}, as there are about {counted(rows, 'training row')}; "
+        f"learning rate {learning_rate:g}"
+    )
+
+
 def fit_with_recipe(
     model: keras.Model,
     target: Any,
@@ -69,7 +79,7 @@ def fit_with_recipe(
     validation_data: Any = None,
     *,
     epochs: int | None = None,
-    learning_rate: float = 2e-3,
+    learning_rate: float = LEARNING_RATE,
     weight_decay: float = 0.05,
     metrics: Sequence[Any] | Mapping[str, Sequence[Any]] = (),
     loss_weights: str | Mapping[str, float] | None = None,
@@ -103,8 +113,9 @@ def fit_with_recipe(
             Default: half of `epochs`, but at least 5.
         calibrate: Whether to weigh the heads on the validation data at the end.
         callbacks: Additional callbacks.
-        verbose: As in `fit`. Unless it is 0, the first line has balanced weights of losses, and the
-            last one names the class that fusion "match" has found.
+        verbose: As in `fit`. Unless it is 0, the first lines say how many epochs there are and how
+            losses are balanced, and the last one names the class that fusion
+            "match" has found.
 
     Returns:
         The history of `fit`. The model has the weights that early stopping kept;
@@ -118,9 +129,12 @@ def fit_with_recipe(
         {} if validation_data is None else {"validation_data": validation_data}
     )
     check_fit(model, target, sequences)
+    rows = num_rows_of(train_data)
     if epochs is None:
-        epochs = epochs_for(num_rows_of(train_data))
+        epochs = epochs_for(rows)
     check_positive(epochs=epochs)
+    if verbose:
+        sys.stdout.write(f"{recipe_in_words(epochs, rows, learning_rate)}\n")
     steps = epochs * int(train_data.num_batches)
     optimizer = scheduled_adamw(steps, learning_rate, weight_decay)
     losses, watched, accuracy = losses_and_metrics(target, metrics)

@@ -1,0 +1,98 @@
+"""`train` fits a linear probe beside the network where it can, and keeps the better of the two."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import multimodal_gen as mg
+from multimodal_gen.cli.app import app
+from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose
+from multimodal_gen.models.linear import linear_model
+
+
+@pytest.fixture
+def words(tmp_path):
+    """A table whose label is a single word of the text, which a linear model finds at once."""
+    rng = np.random.default_rng(0)
+    kinds = np.array(["bowl", "chair", "lamp", "mug"])
+    label = kinds[np.arange(160) % 4]
+    fillers = np.array(["old", "new", "big", "small", "plain", "odd"])
+    texts = [f"{rng.choice(fillers)} {one} {rng.choice(fillers)}" for one in label]
+    path = tmp_path / "words.csv"
+    pd.DataFrame({"text": texts, "label": label}).to_csv(path, index=False)
+    return path
+
+
+def train(table, *arguments):
+    runs = table.parent / "runs"
+    command = ["train", str(table), "--label", "label", "--runs", str(runs), "--name", "run"]
+    result = CliRunner().invoke(app, [*command, *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((runs / "run" / "metrics.json").read_text("utf-8"))
+    return result.output, metrics["details"]["scores"], runs / "run"
+
+
+def test_the_probe_is_kept_if_the_network_has_learned_nothing_yet(words):
+    output, scores, run = train(words, "--caption", "text", "--epochs", 1)
+    noted = scores["caption"]
+    assert noted["kept"] == PROBE
+    assert noted["validation_loss"][PROBE] < noted["validation_loss"][NETWORK]
+    assert "  at most 1 epoch, as there are about 112 training rows; learning rate 0.002" in output
+    assert "  linear probe of 112 rows: C=" in output
+    assert "  kept is the linear probe: the loss of the probe is lower, " in output
+    # What is saved is the probe, and it predicts from raw cells.
+    bundle = mg.load_bundle(run)
+    assert "offset" in {layer.name for layer in bundle.model.layers}
+    table = mg.read_table(words)
+    assert bundle.evaluate(table)["accuracy"] > 0.95
+    saved = pd.read_csv(run / "predictions.csv")
+    again = bundle.predict(table.loc[saved["row"]])
+    assert saved["label"].tolist() == again["label"].tolist()
+
+
+@pytest.mark.slow
+def test_the_network_is_kept_unless_the_probe_is_clearly_better(words):
+    output, scores, _ = train(words, "--caption", "text", "--epochs", 40)
+    noted = scores["caption"]
+    lead = noted["validation_loss"][NETWORK] - noted["validation_loss"][PROBE]
+    assert (noted["kept"] == PROBE) == (lead > noted["standard_error"])
+    assert f"  kept is the {noted['kept']}: the loss of the probe is " in output
+
+
+def test_pictures_from_scratch_and_other_fusions_have_no_probe(words, tmp_path):
+    from PIL import Image
+
+    table = pd.read_csv(words)
+    for row in range(len(table)):
+        Image.new("RGB", (8, 8), (row, 0, 0)).save(tmp_path / f"{row}.png")
+    table.assign(image=[f"{row}.png" for row in range(len(table))]).to_csv(words, index=False)
+    both = ("--image", "image", "--caption", "text", "--epochs", 1, "--image-size", "8x8")
+    output, scores, _ = train(words, *both)
+    assert "  no linear probe beside it, as 'image' is learned from scratch" in output
+    assert "kept" not in scores["both"]
+    output, scores, _ = train(words, *both, "--fusion", "late", "--overwrite")
+    assert "linear probe" not in output
+
+
+@pytest.mark.parametrize(("ones", "kept"), [(7, NETWORK), (11, PROBE)])
+def test_a_probe_that_is_better_by_chance_is_not_kept(ones, kept):
+    # The network says 0 everywhere, and the probe 0.1.
+    truth = [1.0] * ones + [-1.0] * (12 - ones)
+    frame = pd.DataFrame({"x": [np.float32([one]) for one in range(12)], "y": truth})
+    inputs = {"x": mg.ArrayLoader("x", shape=(1,), dtype="float32", kind="features")}
+    target = mg.NumericTarget("y")
+    data = mg.MultimodalSequence(frame, inputs, target)
+    network, probe = (linear_model(inputs, target) for _ in range(2))
+    for model in (network, probe):
+        model.compile(loss=target.loss, metrics=target.metrics)
+    probe.get_layer("offset").offset.assign([0.1])
+    noted = choose(network, probe, data)
+    assert noted["validation_loss"][NETWORK] == pytest.approx(1.0)
+    assert noted["validation_loss"][PROBE] < 1
+    differences = 1 - np.square(np.array(truth) - 0.1)
+    assert noted["standard_error"] == pytest.approx(differences.std(ddof=1) / 12**0.5, rel=1e-5)
+    assert noted["kept"] == kept
+    assert choose(network, None, data) == {}
