@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
@@ -53,7 +52,7 @@ def probe_beside(
     return probe
 
 
-def choose(network: keras.Model, probe: FusionModel | None, validation_data: Any) -> dict[str, Any]:
+def choose(network: Any, probe: FusionModel | None, validation_data: Any) -> dict[str, Any]:
     """Return the name of the model to keep, and the losses on the validation rows; nothing if there
     is one model only.
 
@@ -76,7 +75,7 @@ def say_kept(
     settings: RunSettings,
     bundles: dict[str, Bundle],
     noted: dict[str, Any],
-    history: keras.callbacks.History,
+    history: Any,
     validation: pd.DataFrame,
     reporter: Reporter,
 ) -> None:
@@ -113,7 +112,7 @@ def say_kept(
         )
 
 
-def _rule(history: keras.callbacks.History) -> str:
+def _rule(history: Any) -> str:
     # Why this epoch is kept, and why there are fewer than the progress announced.
     kept = (
         "the last epoch whose validation accuracy is within one standard error of the best"

@@ -34,6 +34,7 @@ from multimodal_gen.cli.target_choice import class_called, main_score, score_nam
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
+from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import branches_for, epochs_for, fit_with_recipe, recipe_in_words
 from multimodal_gen.sequence.resume import ResumeTraining
@@ -163,6 +164,36 @@ def _train(
         cache_limit=settings.cache_limit,
         read_timeout=READ_TIMEOUT,
     )
+    model, positive = _model(settings, inputs, target, len(parts.train))
+    # Only for the model whose results are written.
+    if name not in inputs or len(inputs) == 1:
+        rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
+    # Only several inputs are joined.
+    kind = f"{settings.fusion} model" if len(inputs) > 1 else "model"
+    reporter.say(f"Training on {name}: {kind} of {model.count_params():,} parameters")
+    epochs = settings.epochs or epochs_for(len(parts.train))
+    words = recipe_in_words(epochs, len(parts.train))
+    reporter.say(f"  {words[0].lower()}{words[1:]}")
+    validation = train_data.for_evaluation(parts.validation)
+    probe = probe_beside(settings, inputs, target, train_data, validation, reporter)
+    callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
+    if settings.resume:
+        callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
+    history = _fit(model, target, train_data, validation, epochs, callbacks)
+    reporter.end()
+    _say_class(model, target, positive, reporter)
+    noted = choose(model, probe, validation)
+    bundles = {NETWORK: Bundle(model, inputs, target)}
+    if probe is not None:
+        bundles[PROBE] = Bundle(probe, inputs, target)
+    say_kept(settings, bundles, noted, history, parts.validation, reporter)
+    return bundles[noted.get("kept", NETWORK)], history, noted
+
+
+def _model(
+    settings: RunSettings, inputs: dict[str, Loader], target: Target, rows: int
+) -> tuple[FusionModel, str | None]:
+    # The network, and the class whose inputs belong together if an option names it.
     # A fusion needs several inputs: for the single ones of --ablate "match" would raise an error.
     fusion = settings.fusion if len(inputs) > 1 else "joint"
     positive = None
@@ -173,37 +204,38 @@ def _train(
         target,
         fusion=fusion,
         positive=positive,
-        branches=branches_for(inputs, len(parts.train)),
+        branches=branches_for(inputs, rows),
     )
-    # Only for the model whose results are written.
-    if name not in inputs or len(inputs) == 1:
-        rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
-    # Only several inputs are joined.
-    kind = f"{fusion} model" if len(inputs) > 1 else "model"
-    reporter.say(f"Training on {name}: {kind} of {model.count_params():,} parameters")
-    epochs = settings.epochs or epochs_for(len(parts.train))
-    words = recipe_in_words(epochs, len(parts.train))
-    reporter.say(f"  {words[0].lower()}{words[1:]}")
-    validation = train_data.for_evaluation(parts.validation)
-    probe = probe_beside(settings, inputs, target, train_data, validation, reporter)
-    callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
-    if settings.resume:
-        callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
+    return model, positive
+
+
+def _fit(
+    model: FusionModel,
+    target: Target,
+    train_data: MultimodalSequence,
+    validation_data: MultimodalSequence,
+    epochs: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> keras.callbacks.History:
     # The training loss of a joint model has terms of its heads that the validation loss lacks, so
     # the common part is measured too.
     own = keras.metrics.MeanMetricWrapper(target.loss.call, name="prediction_loss")
-    history = fit_with_recipe(
+    return fit_with_recipe(
         model,
         target,
         train_data,
-        validation,
+        validation_data,
         epochs=epochs,
         metrics=[own],
         callbacks=callbacks,
         # The reporter shows the progress instead.
         verbose=0,
     )
-    reporter.end()
+
+
+def _say_class(
+    model: FusionModel, target: Target, positive: str | None, reporter: Reporter
+) -> None:
     found = chosen_class(model, target)
     if positive is not None:
         found = (
@@ -211,9 +243,3 @@ def _train(
         )
     if found is not None:
         reporter.say(f"  {found}")
-    noted = choose(model, probe, validation)
-    bundles = {NETWORK: Bundle(model, inputs, target)}
-    if probe is not None:
-        bundles[PROBE] = Bundle(probe, inputs, target)
-    say_kept(settings, bundles, noted, history, parts.validation, reporter)
-    return bundles[noted.get("kept", NETWORK)], history, noted

@@ -16,6 +16,7 @@ from multimodal_gen.models.calibration import predicted
 STRENGTHS = tuple(10.0 ** (step / 2) for step in range(-2, 9))
 _PATIENCE, _STEPS = 2, 300
 _LEAST = 1e-7
+_NEARLY_SURE = 4.6
 
 
 class Part(NamedTuple):
@@ -86,7 +87,7 @@ Fitted = tuple[np.ndarray, np.ndarray]
 def _classes(train: Part) -> Callable[[float], Fitted]:
     found, positions = np.unique(train.labels.argmax(axis=1), return_inverse=True)
     outputs = train.labels.shape[1]
-    solve = _logistic(train.design, positions, train.weights)
+    solve = _Logistic(train.design, positions, train.weights)
 
     def fit(strength: float) -> Fitted:
         own, constant = solve(strength)
@@ -104,7 +105,7 @@ def _classes(train: Part) -> Callable[[float], Fitted]:
 
 def _labels(train: Part) -> Callable[[float], Fitted]:
     solvers = [
-        _logistic(train.design, column.astype(int), train.weights) for column in train.labels.T
+        _Logistic(train.design, column.astype(int), train.weights) for column in train.labels.T
     ]
 
     def fit(strength: float) -> Fitted:
@@ -114,26 +115,28 @@ def _labels(train: Part) -> Callable[[float], Fitted]:
     return fit
 
 
-def _logistic(design: Any, labels: np.ndarray, weights: np.ndarray) -> Callable[[float], Fitted]:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
+class _Logistic:
+    # Logistic regression, which goes on from one penalty to the next with the weights it has.
+    def __init__(self, design: Any, labels: np.ndarray, weights: np.ndarray) -> None:
+        from sklearn.linear_model import LogisticRegression
 
-    if len(np.unique(labels)) == 1:
-        # Nothing to tell apart: the label that all rows have, with 99 %.
-        constant = np.array([4.6 if labels[0] else -4.6])
-        return lambda strength: (np.zeros((design.shape[1], 1)), constant)
-    # From one penalty to the next, it goes on from the weights it has.
-    model = LogisticRegression(max_iter=_STEPS, warm_start=True)
+        self.rows = (design, labels, weights)
+        self.model = LogisticRegression(max_iter=_STEPS, warm_start=True)
 
-    def fit(strength: float) -> Fitted:
-        model.set_params(C=strength)
+    def __call__(self, strength: float) -> Fitted:
+        from sklearn.exceptions import ConvergenceWarning
+
+        design, labels, weights = self.rows
+        if len(np.unique(labels)) == 1:
+            # Nothing to tell apart: the label that all rows have, with 99 %.
+            constant = np.array([_NEARLY_SURE if labels[0] else -_NEARLY_SURE])
+            return np.zeros((design.shape[1], 1)), constant
+        self.model.set_params(C=strength)
         with warnings.catch_warnings():
             # Weights that are not quite the best are chosen by validation rows like all others.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(design, labels, sample_weight=weights)
-        return model.coef_.T.copy(), model.intercept_.copy()
-
-    return fit
+            self.model.fit(design, labels, sample_weight=weights)
+        return self.model.coef_.T.copy(), self.model.intercept_.copy()
 
 
 def _numbers(train: Part) -> Callable[[float], Fitted]:
