@@ -114,8 +114,7 @@ def fit_with_recipe(
         calibrate: Whether to weigh the heads on the validation data at the end.
         callbacks: Additional callbacks.
         verbose: As in `fit`. Unless it is 0, the first lines say how many epochs there are and how
-            losses are balanced, and the last one names the class that fusion
-            "match" has found.
+            losses are balanced, and the last one names the class that fusion "match" has found.
 
     Returns:
         The history of `fit`. The model has the weights that early stopping kept;
