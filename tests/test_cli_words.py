@@ -171,10 +171,13 @@ def test_one_input_makes_a_model_and_several_a_joint_one_and_the_kept_epoch_has_
     arguments = ("--caption", "caption", "--epochs", 1, "--runs", tmp_path)
     code, printed, _ = call("train", shop, table(), *arguments)
     assert code == 0 and "Training on caption: model of" in printed and "joint" not in printed
-    assert "kept is the last epoch whose validation accuracy is within one standard" in printed
+    assert "its epoch is the last epoch whose validation accuracy is within one standard" in printed
+    assert (
+        "kept is the network: the loss of the probe is " in printed or "probe is lower" in printed
+    )
     number = ("--label", "price", "--target", "number", "--name", "price")
     code, printed, _ = call("train", shop, table(), *arguments, *number)
-    assert code == 0 and "kept is the epoch of the lowest validation loss Scores" in printed
+    assert code == 0 and "its epoch is the epoch of the lowest validation loss" in printed
 
 
 def test_an_audit_says_what_is_wrong_without_lines_of_python(shop: Path, tmp_path: Path) -> None:

@@ -96,6 +96,9 @@ def test_several_targets_have_scales_of_their_own_for_vectors() -> None:
     }
 
 
-def test_one_input_of_vectors_has_nothing_to_weigh() -> None:
+def test_one_input_of_vectors_is_made_as_sure_as_it_is_right() -> None:
     model = build_fusion_classifier({"features": SPECS["features"]}, TARGETS[0][0])
+    # Before training all classes are equal, and there is nothing to be sure of.
+    assert calibrate_heads(model, Rows(CLASSES)) == {"features_head": 1.0}
+    model = build_fusion_classifier({"features": SPECS["features"]}, TARGETS[0][0], fusion="concat")
     assert calibrate_heads(model, Rows(CLASSES)) == {}
