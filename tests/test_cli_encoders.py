@@ -84,6 +84,24 @@ def test_a_run_on_features_is_cached_trained_scored_and_predicts_from_pictures(
     assert len(pd.read_csv(tmp_path / "out.csv")) == len(shop)
 
 
+def test_a_run_without_a_cache_encodes_each_picture_once(
+    shop: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    encode = mg.KerasEncoder.encode
+
+    def counted(self: Any, values: Any) -> Any:
+        seen.append(len(values))
+        return encode(self, values)
+
+    monkeypatch.setattr(mg.KerasEncoder, "encode", counted)
+    encoder = ("--image-encoder", network(tmp_path / "network.keras"), "--image", "photo")
+    trained = invoke("train", tmp_path, *encoder, "--number", "price")
+    assert trained.exit_code == 0, trained.output
+    # It is checked, fitted twice, and scored.
+    assert sum(seen) == len(shop)
+
+
 def test_the_pictures_that_are_found_are_encoded_by_one_model(
     shop: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from multimodal_gen.batch.cache import ArrayCache
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.reading import read_together, take_cells
 from multimodal_gen.batch.windows import Windows, batches_together
+from multimodal_gen.loaders.encoded.kept import KeptVectors
 
 COLOURS = ("red", "green", "blue", "grey")
 
@@ -276,3 +277,55 @@ def test_a_function_that_returns_another_shape_or_nan_is_named() -> None:
         loader = texts(lambda rows, result=result: result)
         with pytest.raises(mg.LoaderError, match=words):
             loader.read("a cup")
+
+
+def test_kept_vectors_are_those_of_the_encoder_and_never_more_than_there_is_room_for():
+    calls = []
+
+    def encode(values):
+        calls.append(list(values))
+        return np.array([[len(str(one)), 1] for one in values], "float32").reshape(-1, 2)
+
+    kept = KeptVectors(most_bytes=24)
+    values = ["a", "bb", "a", ("no", "key"), "ccc"]
+    for _ in range(3):
+        np.testing.assert_array_equal(kept.encode(encode, values)[:, 0], [1, 2, 1, 13, 3])
+    # Equal ones once, and what cannot be compared each time.
+    assert calls == [["a", "bb", ("no", "key"), "ccc"], [("no", "key")], [("no", "key")]]
+    # There is no room for a fourth.
+    for _ in range(2):
+        assert kept.encode(encode, ["dddd"])[0, 0] == 4
+    assert calls[3:] == [["dddd"], ["dddd"]]
+    # Arrays of equal bytes and another shape, and a text of these bytes, are other values.
+    arrays = [np.zeros((2, 3), "uint8"), np.zeros((3, 2), "uint8"), np.zeros((2, 3), "int8")]
+    seen = []
+
+    def number(values):
+        seen.extend(values)
+        return np.arange(len(values), dtype="float32")[:, None]
+
+    roomy = KeptVectors()
+    assert roomy.encode(number, [*arrays, arrays[0].copy()])[:, 0].tolist() == [0, 1, 2, 0]
+    assert len(seen) == 3
+    assert roomy.encode(number, arrays)[:, 0].tolist() == [0, 1, 2]
+    assert len(seen) == 3
+
+
+def test_an_encoder_that_keeps_encodes_a_row_of_several_sequences_once():
+    calls = []
+
+    def lengths(texts):
+        calls.append(len(texts))
+        return np.array([[len(one)] for one in texts], "float32")
+
+    encoder = mg.FunctionEncoder(lengths, 1, name="lengths")
+    table = pd.DataFrame({"text": ["a", "bb", "ccc"]})
+    inputs = {"text": mg.EncodedLoader("text", encoder)}
+    encoder.keep()
+    first = mg.MultimodalSequence(table, inputs)[0]
+    second = mg.MultimodalSequence(table, inputs)[0]
+    np.testing.assert_array_equal(first[0][0], second[0][0])
+    assert sum(calls) == 3
+    encoder.keep()
+    assert mg.MultimodalSequence(table, inputs)[0] is not None
+    assert sum(calls) == 3

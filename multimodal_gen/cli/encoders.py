@@ -42,6 +42,11 @@ def with_encoders(
         found |= _features(settings, settings.image_encoder, inputs)
     if settings.text_encoder is not None:
         found |= _meanings(settings, settings.text_encoder, inputs, names)
+    # A run reads its cells to check them, to train, and to score.
+    for loader in found.values():
+        item = loader.item if isinstance(loader, ManyLoader) else loader
+        if isinstance(item, EncodedLoader):
+            item.encoder.keep()
     if settings.text == "encoder":
         for option in ("caption", "captions"):
             for column in getattr(settings, option):

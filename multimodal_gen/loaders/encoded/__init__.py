@@ -4,7 +4,8 @@ Read `encoder.py` first, the contract of an encoder, then `loader.py`, which tur
 column and an encoder into a loader of vectors. `functions.py` makes an encoder of a function of
 your own, and `onnx_text.py` of an ONNX file with a sentence encoder, whose folder
 `sentence_folder.py` reads, whose file `onnx_file.py` checks and whose results `pooling.py` pools.
-`similarity.py` compares the vectors of two columns. The encoder that runs a Keras model is in
+`similarity.py` compares the vectors of two columns. `kept.py` remembers vectors for runs that read
+cells several times. The encoder that runs a Keras model is in
 `models/`, as only that folder imports Keras.
 """
 

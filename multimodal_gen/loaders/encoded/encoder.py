@@ -18,6 +18,7 @@ import numpy as np
 
 from multimodal_gen.config import Configurable
 from multimodal_gen.errors import LoaderError
+from multimodal_gen.loaders.encoded.kept import KeptVectors
 from multimodal_gen.rows.checks import check_positive
 from multimodal_gen.spec import ArraySpec
 
@@ -44,12 +45,14 @@ class Encoder(Configurable):
         reads_text: Whether the rows are texts that people wrote.
         tolerance: How far the same row may differ in other company, as a share of the largest
             number; 0 for the same bits.
+        kept: What was encoded before in this process, or None to encode whatever is asked for.
     """
 
     spec: ArraySpec
     digest: str
     reads_text: bool = False
     tolerance: float = 0.0
+    kept: KeptVectors | None = None
 
     def __init__(self, *, batch_size: int = 32) -> None:
         check_positive(batch_size=batch_size)
@@ -119,6 +122,14 @@ class Encoder(Configurable):
                 "Received: NaN or infinity"
             )
         return found
+
+    def keep(self) -> None:
+        """Keep vectors in memory, up to 128 MiB, so that rows which several sequences read, to
+        train and to score, are encoded once in this process.
+        """
+        if self.kept is None:
+            # An encoder does not change, and nor does what it gives.
+            object.__setattr__(self, "kept", KeptVectors())
 
     def remember(self) -> None:
         """Let copies that are made from this encoder's JSON in this process be this encoder.

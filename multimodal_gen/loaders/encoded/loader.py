@@ -154,7 +154,10 @@ class EncodedLoader(Loader):
 
     def _encoded(self, rows: Sequence[list[Any]]) -> np.ndarray:
         with stage("encode"):
-            found = self.encoder.encode([value for values in rows for value in values])
+            values = [value for row in rows for value in row]
+            kept = self.encoder.kept
+            encode = self.encoder.encode
+            found = encode(values) if kept is None else kept.encode(encode, values)
         return found.reshape(len(rows), *self.read_spec.shape)
 
     def varies(self, training: bool) -> bool:
