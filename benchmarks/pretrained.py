@@ -27,9 +27,11 @@ import multimodal_gen as mg
 from benchmarks.report import Report, add_arguments, publish
 from benchmarks.sentence_onnx import installed_model, write_folder
 from multimodal_gen.cli.data import make_loaders
+from multimodal_gen.cli.model_choice import PROBE, choose
 from multimodal_gen.cli.parts import Parts, read_parts
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.models import branches_for
+from multimodal_gen.models.probe import not_linear
 
 # Name -> the column of captions.
 TABLES = {"emoji": "caption", "fashion": "caption_masked"}
@@ -102,6 +104,10 @@ def score(
     model = mg.build_fusion_classifier(inputs, target, branches=branches)
     validation = data.for_evaluation(parts.validation)
     mg.fit_with_recipe(model, target, data, validation, verbose=0, **recipe)
+    if not not_linear(inputs):
+        probe = mg.fit_linear_probe(inputs, target, data, validation, verbose=0)
+        if choose(model, probe, validation)["kept"] == PROBE:
+            model = probe
     return float(mg.Bundle(model, inputs, target).evaluate(parts.test)["accuracy"])
 
 
@@ -175,7 +181,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_folder(installed_model(), encoder)
         tables = {name: given.data / name / "data.csv" for name in given.tables}
         found = measure(
-            tables, encoder, given.seeds, given.choices, pixels=given.pixels, epochs=given.epochs
+            tables,
+            encoder,
+            given.seeds,
+            given.choices,
+            pixels=given.pixels,
+            rows=given.rows,
+            epochs=given.epochs,
         )
     publish(make_report(found, given.seeds), given)
 
