@@ -146,6 +146,33 @@ def test_several_pictures_in_a_cell_are_encoded_each(shop: pd.DataFrame, tmp_pat
     assert len(bundle.predict(rows.head(3))) == 3
 
 
+def test_several_pictures_that_are_found_are_encoded_by_the_network_of_a_run_on_several(
+    shop: pd.DataFrame, tmp_path: Path
+) -> None:
+    rows = shop.head(20).assign(photos=[f"{row}.png|{row + 20}.png" for row in range(20)])
+    rows = rows[["photos", "label"]]
+    rows.to_csv(tmp_path / "shop.csv", index=False)
+    first = invoke("train", tmp_path, "--image-size", "8x8", "--name", "first")
+    assert first.exit_code == 0, first.output
+    run = tmp_path / "runs" / "first"
+    assert isinstance(mg.load_bundle(run).inputs["images"], mg.ManyLoader)
+    second = invoke("train", tmp_path, "--image-encoder", run, "--name", "second")
+    assert second.exit_code == 0, second.output
+    bundle = mg.load_bundle(tmp_path / "runs" / "second", directory=tmp_path)
+    found = bundle.inputs["images"]
+    assert isinstance(found, mg.ManyLoader)
+    assert isinstance(found.item, mg.EncodedLoader)
+    # The network of the first run, on each picture.
+    encoder = mg.KerasEncoder.from_branch(mg.load_bundle(run).model, "images")
+    encoder.save(tmp_path / "network.keras")
+    alone = mg.from_preset(
+        tmp_path / "network.keras", "photos", image_size=(8, 8), directory=tmp_path
+    ).loader
+    read = found.read("3.png|2.png")
+    np.testing.assert_allclose(read[0], alone.read("3.png"), atol=1e-5)
+    assert np.abs(read[0] - read[1]).max() > 1e-3
+
+
 @pytest.mark.filterwarnings(
     # keras-hub leaves the vocabularies open that it reads.
     "ignore:unclosed file:ResourceWarning",

@@ -253,3 +253,21 @@ def test_the_mean_of_items_counts_only_those_that_are_there():
     mask = np.array([[1, 0], [1, 1]], "float32")
     block = designs.block_of(mg.ManyLoader(VECTOR, at_most=2).spec, array, mask)
     np.testing.assert_allclose(block, [array[0, 0], array[1].mean(axis=0)])
+
+
+def test_losses_of_several_targets_add_up_whatever_the_size_of_the_last_batch():
+    target = TARGETS["several"]
+    inputs = {"vector": VECTOR}
+    model = fitted(inputs, target)
+    tables = [
+        mg.compare_models(
+            {"probe": model},
+            mg.MultimodalSequence(VALIDATION, inputs, target, batch_size=size),
+            verbose=0,
+        )
+        for size in (120, 50)
+    ]
+    for table in tables:
+        row = table.loc["probe"]
+        assert row["loss"] == pytest.approx(row["kind_loss"] + row["price_loss"], rel=1e-5)
+    assert tables[0]["kind_loss"].item() == pytest.approx(tables[1]["kind_loss"].item(), rel=1e-5)

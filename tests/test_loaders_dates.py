@@ -206,6 +206,8 @@ def test_arguments_that_make_no_sense_are_refused(arguments: dict, message: str)
 
 def test_what_looks_like_a_date_is_seen() -> None:
     assert all(map(seems_date, ["2024-01-31", "01/02/2024", "1 Feb 2024", datetime.date.today()]))
+    impossible = ["2023-02-30", "2023-13-01", "31/02/2023", "0000-00-00", "31 Apr 2023"]
+    assert not any(map(seems_date, impossible))
     assert not any(map(seems_date, ["12:30", "1.2", "20240131", "mug", 20240131, None]))
 
 

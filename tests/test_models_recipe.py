@@ -174,6 +174,21 @@ def test_the_last_epoch_within_one_standard_error_of_the_best_is_kept():
     assert all((weight == 4).all() for weight in model.get_weights())
 
 
+def test_while_the_validation_loss_falls_training_goes_on():
+    # A network that says the largest class for every row has one accuracy, and may be learning.
+    model = build_fusion_classifier({"strong": SPECS["strong"]}, TARGET)
+    keep = KeepBest(100, patience=2)
+    keep.set_model(model)
+    keep.on_train_begin()
+    losses = (1.4, 1.3, 1.2, 1.1, 1.0, 1.0, 1.1, 1.2)
+    stopped = []
+    for epoch, loss in enumerate(losses):
+        keep.on_epoch_end(epoch, {"val_accuracy": 0.5, "val_loss": loss})
+        stopped.append(bool(getattr(model, "stop_training", False)))
+    assert stopped.index(True) == 6
+    assert set(keep.get_state()) >= {"best_loss", "best_epoch"}
+
+
 def test_the_schedule_warms_up_and_ends_at_zero():
     model = build_fusion_classifier({"strong": SPECS["strong"]}, TARGET)
 

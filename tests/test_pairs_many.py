@@ -162,6 +162,9 @@ def test_search_returns_each_row_once_with_its_nearest_item(
     assert red["similarity"].is_monotonic_decreasing
     every = texts.search("pink", k=1000)
     assert len(every) == len(cards) and every.index.is_unique
+    # Several texts are one query of words, as one text is.
+    several = pictures.search(["a blue card", "blue"], k=6)
+    assert (several["colour"] == "blue").mean() >= 0.8
     # The similarity is that of the row's nearest caption.
     query = pair.encode_query("pink")
     best = max(float(pair.encode_query(one) @ query) for one in cards["captions"][every.index[0]])

@@ -248,7 +248,9 @@ class DualEncoder:
         """
         if by is None:
             text = self._text_input()
-            by = text if isinstance(query, str) else self._other(text)
+            several = query if isinstance(query, list) and query else [query]
+            words = all(isinstance(one, str) for one in several)
+            by = text if words else self._other(text)
         check_choice("by", by, tuple(self._halves))
         cell = os.fspath(query) if isinstance(query, PurePath) else query
         return self._vectors_of(by, [cell])[0]

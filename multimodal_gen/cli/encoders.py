@@ -139,8 +139,7 @@ class _Encoded:
         if self.encoder is None:
             self._open(own)
         assert self.pictures is not None
-        config = own.get_config()
-        same = {name: config[name] for name in ("column", "directory", "missing")}
+        same = {name: getattr(own, name) for name in ("column", "directory", "missing")}
         return EncodedLoader(self.pictures.replace(**same), self.encoder)
 
     def _open(self, own: ImageLoader) -> None:
@@ -169,7 +168,8 @@ class _Encoded:
         bundle = load_bundle(self.named)
         pictures: dict[str, Any] = {
             name: loader
-            for name, loader in bundle.inputs.items()
+            for name, one in bundle.inputs.items()
+            if (loader := one.item if isinstance(one, ManyLoader) else one)
             if isinstance(getattr(loader, "loader", loader), ImageLoader)
         }
         if len(pictures) != 1 or self._weights():

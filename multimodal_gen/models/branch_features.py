@@ -37,4 +37,6 @@ def branch_features(model: Any, name: str) -> keras.Model:
             "features are: give KerasEncoder a model of your own, as in `keras.Model("
             f"model.inputs[0], model.get_layer(...).output)`. Received: name={name!r}"
         )
-    return keras.Model(inputs[name], last[0].input)
+    # Of several items in a cell, what is made of each of them.
+    items = [layer.output for layer in model.layers if layer.name == f"{name}_as_rows"]
+    return keras.Model(items[0] if items else inputs[name], last[0].input)

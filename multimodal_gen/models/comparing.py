@@ -27,7 +27,9 @@ def compare_models(
     Returns:
         One row per model under its name, the one with the lowest mean loss first. Columns: "loss";
         "worse_by", how much more it is than that of the first; "standard_error" of this difference,
-        over the rows: a difference that is not larger is chance; and the models' metrics.
+        over the rows: a difference that is not larger is chance; and the models' metrics. Of
+        several targets the loss is the sum, without `loss_weights`, and "{target}_loss" that of
+        each.
 
     Raises:
         TypeError: If the data has the wrong type, or is endless.
@@ -46,7 +48,8 @@ def compare_models(
         name: model.evaluate(validation_data, verbose=0, return_dict=True)
         for name, model in models.items()
     }
-    rows = {name: _losses(model, validation_data) for name, model in models.items()}
+    by_target = {name: _losses(model, validation_data) for name, model in models.items()}
+    rows = {name: np.sum([*losses.values()], axis=0) for name, losses in by_target.items()}
     means = pd.Series({name: float(losses.mean()) for name, losses in rows.items()})
     best = str(means.sort_values(kind="stable").index[0])
     found = pd.DataFrame(
@@ -56,15 +59,22 @@ def compare_models(
             "standard_error": {name: _error(one - rows[best]) for name, one in rows.items()},
         }
     )
-    metrics = pd.DataFrame(scores).T.drop(columns="loss")
+    # Keras's own losses of several targets are means of batches, of which the last has fewer rows.
+    own = {
+        name: {f"{target}_loss": losses.mean() for target, losses in one.items() if target}
+        for name, one in by_target.items()
+    }
+    metrics = pd.DataFrame({name: scores[name] | own[name] for name in models}).T.drop(
+        columns="loss"
+    )
     table = found.join(metrics).sort_values("loss", kind="stable")
     if verbose:
         sys.stdout.write(f"{table.to_string(float_format='{:.4f}'.format)}\n")
     return table
 
 
-def _losses(model: Any, data: Any) -> np.ndarray:
-    # `(rows,)` loss of each row, of all targets together, times its weight: the mean is the loss.
+def _losses(model: Any, data: Any) -> dict[Any, np.ndarray]:
+    # Target -> `(rows,)` loss of each row times its weight: the mean is the loss of the target.
     losses = {
         name: type(one).from_config({**one.get_config(), "reduction": None})
         for name, one in by_name(model.loss).items()
@@ -83,11 +93,11 @@ def _losses(model: Any, data: Any) -> np.ndarray:
             weights[name].append(
                 np.ones(len(own)) if weight is None else np.asarray(weight, "float64").reshape(-1)
             )
-    total: Any = 0.0
-    for name in losses:
-        weight = np.concatenate(weights[name])
-        total = total + np.concatenate(found[name]) * weight / max(weight.mean(), 1e-12)
-    return np.asarray(total)
+    together = {name: np.concatenate(weights[name]) for name in losses}
+    return {
+        name: np.concatenate(found[name]) * weight / max(weight.mean(), 1e-12)
+        for name, weight in together.items()
+    }
 
 
 def _error(differences: np.ndarray) -> float:

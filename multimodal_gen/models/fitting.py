@@ -123,13 +123,15 @@ class KeepBest(keras.callbacks.Callback):
 
     Args:
         num_rows: Number of validation rows, which determines the standard error.
-        patience: Epochs without improvement before training stops.
+        patience: Epochs without a better accuracy or a lower loss before training stops. While a
+            model says the largest class for every row, only the loss shows what it learns.
     """
 
     def __init__(self, num_rows: int, patience: int) -> None:
         super().__init__()
         self.num_rows, self.patience = num_rows, patience
         self.best, self.best_epoch, self.kept_epoch = 0.0, 0, 0
+        self.best_loss = math.inf
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Keep the initial weights, in case no epoch gives an accuracy."""
@@ -138,8 +140,10 @@ class KeepBest(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Check the accuracy, and keep the weights or stop."""
         accuracy = float((logs or {})["val_accuracy"])
-        if accuracy > self.best:
-            self.best, self.best_epoch = accuracy, epoch
+        loss = float((logs or {}).get("val_loss", math.inf))
+        if accuracy > self.best or loss < self.best_loss:
+            self.best_epoch = epoch
+        self.best, self.best_loss = max(accuracy, self.best), min(loss, self.best_loss)
         if accuracy >= self.best - math.sqrt(self.best * (1 - self.best) / self.num_rows):
             self.kept_epoch, self.weights = epoch, self.model.get_weights()
         if epoch - self.best_epoch >= self.patience:
@@ -147,9 +151,8 @@ class KeepBest(keras.callbacks.Callback):
 
     def get_state(self) -> dict[str, Any]:
         """Return the state for `ResumeTraining`."""
-        return {
-            name: getattr(self, name) for name in ("best", "best_epoch", "kept_epoch", "weights")
-        }
+        names = ("best", "best_loss", "best_epoch", "kept_epoch", "weights")
+        return {name: getattr(self, name) for name in names}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore the state from `get_state`."""

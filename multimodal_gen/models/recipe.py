@@ -109,7 +109,7 @@ def fit_with_recipe(
         metrics: Metrics in addition to the target's own; for several targets, lists by target name.
         loss_weights: For several targets: "balanced", as `balanced_loss_weights` gives them, or a
             number by target name. By default 1.
-        patience: Epochs without a better validation accuracy, or loss, before training stops.
+        patience: Epochs without a better validation accuracy or loss before training stops.
             Default: half of `epochs`, but at least 5.
         calibrate: Whether to weigh the heads on the validation data at the end.
         callbacks: Additional callbacks.

@@ -83,13 +83,17 @@ def is_date_form(form: Any) -> bool:
 
 
 def seems_date(cell: Any) -> bool:
-    """Whether a cell is a date, or a text that looks like one, in any order of day and month."""
+    """Whether a cell is a date, or a text that is one in some order of day and month."""
     if isinstance(cell, str):
-        text = cell.strip()
-        return len(text) <= _LONGEST and any(
-            one.fullmatch(text) is not None for one in (_YEAR_FIRST, _NAMED, _YEAR_LAST)
-        )
+        return _is_date(cell, DAY_FIRST) or _is_date(cell, MONTH_FIRST)
     return isinstance(cell, datetime.date | np.datetime64)
+
+
+def _is_date(text: str, order: str) -> bool:
+    try:
+        return cell_date(text, order) is not None
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
