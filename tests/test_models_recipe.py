@@ -13,6 +13,7 @@ from multimodal_gen.loaders.targets.class_label import ClassLabel
 from multimodal_gen.loaders.targets.multi_label import MultiLabel
 from multimodal_gen.loaders.targets.numbers import NumericTarget
 from multimodal_gen.models import (
+    FeatureBranch,
     ImageBranch,
     branches_for,
     build_fusion_classifier,
@@ -77,6 +78,10 @@ def test_pictures_get_residual_blocks_from_3000_rows_on():
     inputs = {"image": ImageLoader("image"), "price": NumericLoader("price", mean=[0], scale=[1])}
     assert branches_for(inputs, 2999) == {}
     assert branches_for(inputs, 3000) == {"image": ImageBranch(residual=True)}
+    features = {"vector": ArraySpec((16,), "float32", "features")}
+    loaders = {name: type("Loader", (), {"spec": spec}) for name, spec in features.items()}
+    assert branches_for(loaders, 2999) == {}
+    assert branches_for(loaders, 3000) == {"vector": FeatureBranch(embedding_size=256)}
 
 
 def test_the_recipe_learns_keeps_the_best_weights_and_weighs_the_heads():

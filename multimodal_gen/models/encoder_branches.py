@@ -34,7 +34,7 @@ class FeatureBranch(Branch):
         dropout: Dropout rate on the features, which say the same in many ways.
     """
 
-    embedding_size: int = 256
+    embedding_size: int = 128
     dropout: float = 0.5
 
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
@@ -77,7 +77,7 @@ class EncoderBranch(Branch):
 
     encoder: KerasEncoder
     trainable: bool = True
-    embedding_size: int = 256
+    embedding_size: int = 128
     dropout: float = 0.5
 
     def __post_init__(self) -> None:

@@ -51,7 +51,7 @@ def from_preset(
     directory: str | os.PathLike[str] | None = None,
     augment: Sequence[Any] = (),
     missing: str = "error",
-    embedding_size: int = 256,
+    embedding_size: int = 128,
     dropout: float = 0.5,
 ) -> Pretrained:
     """Use a pretrained encoder for one column: its features, or its model to train further.
