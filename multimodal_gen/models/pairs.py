@@ -40,9 +40,9 @@ class PairModel(keras.Model):
     Build, compile, fit, save and load it like any Functional model.
     """
 
-    # The signature of a Functional model, by which Keras knows how to load it.
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(inputs, outputs, name=name, **kwargs)
+    # The signature by which Keras, from 3.12 on, knows that it loads like a Functional model.
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         # Not in the layer: on jax, what a layer does to a metric is lost.
         self.nearest = keras.metrics.Mean(name="accuracy")
 
