@@ -4,8 +4,10 @@ there is any.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,33 @@ ROOT = Path(__file__).parent.parent
 
 def pytest_report_header() -> str:
     return f"keras backend: {os.environ.get('KERAS_BACKEND', 'tensorflow')}"
+
+
+@pytest.fixture
+def other_backends() -> list[str]:
+    """The installed backends but the one in use; the test is skipped where there is none."""
+    used = os.environ.get("KERAS_BACKEND", "tensorflow")
+    found = [
+        one
+        for one in ("jax", "torch", "tensorflow")
+        if one != used and importlib.util.find_spec(one)
+    ]
+    if not found:
+        pytest.skip("there is no other backend")
+    return found
+
+
+def run_on(backend: str, code: str, *arguments: str) -> str:
+    """What Python prints for a program, in a new process on a backend."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture

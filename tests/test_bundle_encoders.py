@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +13,7 @@ import numpy as np
 import onnx_files
 import pandas as pd
 import pytest
+from conftest import run_on
 from keras import layers
 from PIL import Image
 
@@ -110,25 +108,11 @@ def saved(make: Callable[[Path], mg.Loader], table: pd.DataFrame, folder: Path) 
 
 @pytest.mark.slow
 def test_a_bundle_with_each_encoder_predicts_the_same_on_another_backend(
-    table: pd.DataFrame, tmp_path: Path
+    table: pd.DataFrame, tmp_path: Path, other_backends: list[str]
 ) -> None:
     want = {make.__name__: saved(make, table, tmp_path) for make in LOADERS}
-    others = [
-        one
-        for one in ("jax", "torch", "tensorflow")
-        if one != keras.backend.backend() and importlib.util.find_spec(one)
-    ]
-    if not others:
-        pytest.skip("there is no other backend")
-    for backend in others:
-        done = subprocess.run(
-            [sys.executable, "-c", PREDICT, str(tmp_path), *want],
-            env={**os.environ, "KERAS_BACKEND": backend},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    for backend in other_backends:
+        run_on(backend, PREDICT, str(tmp_path), *want)
         for name, predictions in want.items():
             found = np.load(tmp_path / f"{name}.npy")
             assert np.abs(found - predictions).max() < 1e-5, (backend, name)

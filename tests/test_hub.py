@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -16,6 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import run_on
 
 import multimodal_gen as mg
 from multimodal_gen.errors import BundleError
@@ -198,7 +197,7 @@ def test_a_bundle_predicts_from_raw_cells_without_the_preset(
 
 @pytest.mark.slow
 def test_a_bundle_predicts_the_same_in_another_process_and_on_another_backend(
-    bert: Path, tmp_path: Path
+    bert: Path, tmp_path: Path, other_backends: list[str]
 ) -> None:
     found = {"caption": mg.from_preset(bert, "caption")}
     target = mg.ClassLabel("label", ["cup", "light"])
@@ -211,20 +210,8 @@ def test_a_bundle_predicts_the_same_in_another_process_and_on_another_backend(
         "print(json.dumps(found['cup'].tolist()))"
     )
     want = bundle.predict(pd.DataFrame({"caption": TEXTS}))["cup"]
-    other = "torch" if keras.backend.backend() == "jax" else "jax"
-    try:
-        __import__(other)
-    except ImportError:
-        other = keras.backend.backend()
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "KERAS_BACKEND": other},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert np.abs(np.array(json.loads(done.stdout.splitlines()[-1])) - want).max() < 1e-5
+    printed = run_on(other_backends[0], code)
+    assert np.abs(np.array(json.loads(printed.splitlines()[-1])) - want).max() < 1e-5
 
 
 def test_loaders_of_presets_keep_the_contract(bert: Path) -> None:

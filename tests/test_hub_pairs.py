@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import run_on
 
 import multimodal_gen as mg
 
@@ -138,11 +135,8 @@ def test_a_saved_pair_does_not_need_the_preset(
 
 @pytest.mark.slow
 def test_a_saved_pair_says_the_same_on_another_backend(
-    pair: mg.DualEncoder, table: pd.DataFrame, tmp_path: Path
+    pair: mg.DualEncoder, table: pd.DataFrame, tmp_path: Path, other_backends: list[str]
 ) -> None:
-    other = "tensorflow" if keras.backend.backend() != "tensorflow" else "jax"
-    if importlib.util.find_spec(other) is None:
-        pytest.skip("there is no other backend")
     pair.save(tmp_path / "pair")
     table.to_pickle(tmp_path / "table.pkl")
     code = (
@@ -151,15 +145,8 @@ def test_a_saved_pair_says_the_same_on_another_backend(
         f"found = pair.similarity(pd.read_pickle({str(tmp_path / 'table.pkl')!r}))\n"
         "print(json.dumps(found.tolist()))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "KERAS_BACKEND": other},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = np.array(json.loads(done.stdout.splitlines()[-1]))
+    printed = run_on(other_backends[0], code)
+    found = np.array(json.loads(printed.splitlines()[-1]))
     assert np.abs(found - pair.similarity(table)).max() < 1e-5
 
 
