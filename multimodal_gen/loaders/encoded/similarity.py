@@ -18,7 +18,7 @@ class SimilarityLoader(Loader):
     is zero. A model that is given the two cells alone can hardly find out whether they belong
     together; this number says so. Both cells must be there.
 
-    `DualEncoder.similarity_loader` makes one of any pair.
+    `similarity_loader(pair)` makes one of any pair of one picture and one text.
 
     Args:
         first: A loader of vectors, such as an `EncodedLoader`.
