@@ -298,7 +298,8 @@ def test_scale_measures_seconds_memory_and_throughput(source: str) -> None:
     figures = scale.measure(2000, 1000, source, 0, batches=2, rounds=3)
     assert {limit.figure for limit in scale.LIMITS} < set(figures)
     assert 0 < figures["construction"] < 5 and 0 < figures["first_batch"] < 2
-    assert figures["peak_growth"] >= figures["settled_growth"]
+    # In MB; Linux brings its counts of a process's pages up to date now and then.
+    assert figures["peak_growth"] >= figures["settled_growth"] - 1
     speeds, others = figures["throughput"], figures["reference_throughput"]
     falls = sorted(100 * (1 - speed / other) for speed, other in zip(speeds, others, strict=True))
     assert len(falls) == 3 and figures["throughput_fall"] == falls[1]
