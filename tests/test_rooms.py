@@ -18,7 +18,7 @@ import multimodal_gen as mg
 PACKAGE = Path(mg.__file__).parent
 NAME = PACKAGE.name
 GROUND = ("_version", "errors", "config", "spec")
-ROOMS = ("rows", "augment", "loaders", "batch", "sequence", "models", "bundle", "inspection", "cli")
+ROOMS = ("rows", "augment", "loaders", "batch", "sequence", "models", "inspection", "bundle", "cli")
 FACES = ("", "__main__")
 FOLDERS = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from multimodal_gen.inspection.audit.dropping import columns_of
 from multimodal_gen.inspection.audit.findings import KINDS
 from multimodal_gen.inspection.audit.gathering import Gathering
 from multimodal_gen.inspection.audit.items import Pictures, picture_reader
+from multimodal_gen.inspection.audit.misfits import Pair
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.picture_reading import read_pictures
 from multimodal_gen.inspection.audit.records import Records
@@ -23,9 +23,6 @@ from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import check_columns
-
-if TYPE_CHECKING:
-    from multimodal_gen.bundle.dual_encoder import DualEncoder
 
 
 def audit(
@@ -38,7 +35,7 @@ def audit(
     state: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
-    pair: DualEncoder | None = None,
+    pair: Pair | None = None,
 ) -> Audit:
     """Read every cell of a table and find what is wrong before training does.
 

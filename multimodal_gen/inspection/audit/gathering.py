@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ from multimodal_gen.inspection.audit.findings import Finding, as_frame
 from multimodal_gen.inspection.audit.items import Pictures
 from multimodal_gen.inspection.audit.labels import class_notes, hint_notes, read_labels
 from multimodal_gen.inspection.audit.looks import LEAST_SPREAD, look_at, range_notes
-from multimodal_gen.inspection.audit.misfits import misfits
+from multimodal_gen.inspection.audit.misfits import Pair, misfits
 from multimodal_gen.inspection.audit.page import page
 from multimodal_gen.inspection.audit.reading import blank_notes, name_of, read_others
 from multimodal_gen.inspection.audit.report import Audit, View
@@ -39,9 +38,6 @@ from multimodal_gen.inspection.audit.whole_rows import (
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import cells_of
-
-if TYPE_CHECKING:
-    from multimodal_gen.bundle.dual_encoder import DualEncoder
 
 # From this share of duplicated rows on, duplicates are normal for the table: they get a note, and
 # no finding per row.
@@ -78,7 +74,7 @@ class Gathering:
         self.threads, self.progress = threads, progress
         self.labels: np.ndarray | None = None
 
-    def finish(self, ignore: Sequence[str], pair: DualEncoder | None = None) -> Audit:
+    def finish(self, ignore: Sequence[str], pair: Pair | None = None) -> Audit:
         """Examine everything, and return what was found."""
         if self.target is not None:
             self._look_at_labels(self.target)

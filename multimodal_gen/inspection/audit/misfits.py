@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from multimodal_gen.inspection.audit.findings import UNUSABLE, Finding
+from multimodal_gen.loaders.base import Loader
 from multimodal_gen.rows.cells import is_missing
-
-if TYPE_CHECKING:
-    from multimodal_gen.bundle.dual_encoder import DualEncoder
 
 # A row is reported above this share of better fits in both directions. With 5 % of product titles
 # exchanged, five of six reported rows were exchanged ones.
@@ -22,7 +20,16 @@ _SHARE = 0.25
 _FEWEST = 20
 
 
-def misfits(rows: pd.DataFrame, pair: DualEncoder, findings: Iterable[Finding]) -> list[Finding]:
+class Pair(Protocol):
+    """What a pair of encoders is asked here; a `DualEncoder` can answer."""
+
+    inputs: dict[str, Loader]
+
+    def better_fits(self, table: pd.DataFrame, /) -> pd.DataFrame:
+        """The share of the rows with a better cell for each of a row's two."""
+
+
+def misfits(rows: pd.DataFrame, pair: Pair, findings: Iterable[Finding]) -> list[Finding]:
     """Find the rows whose two cells hardly fit.
 
     Args:
