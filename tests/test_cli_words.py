@@ -243,8 +243,12 @@ def test_skip_leaves_out_lists_of_labels_that_cannot_be_read_but_no_whole_column
     assert said[0].startswith("2 of 5 rows have no label that can be read")
     kept, failures = without_unlabelled(rows.iloc[[1, 3]], given, listener)
     assert len(kept) == 2 and failures.empty, "the checks of the column say what is wrong"
-    kept, failures = without_unlabelled(rows, replace(given, on_error="raise"), listener)
-    assert len(kept) == 5 and failures.empty
+    strict = replace(given, on_error="raise")
+    with pytest.raises(mg.LoadError, match="index 3, column 'tags': .* 1 of 5 rows has no label"):
+        without_unlabelled(rows, strict, listener)
+    # A missing label has a check of its own.
+    kept, failures = without_unlabelled(rows.iloc[:3], strict, listener)
+    assert len(kept) == 3 and failures.empty
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])

@@ -14,14 +14,7 @@ import pandas as pd
 
 from multimodal_gen.cli.bad_rows import plain_message
 from multimodal_gen.cli.columns import check_named_columns
-from multimodal_gen.cli.data import (
-    captions_loader,
-    input_names,
-    items_in,
-    picture_folder,
-    picture_loader,
-    separator_in,
-)
+from multimodal_gen.cli.data import items_in, named_inputs, picture_folder
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_separator, check_text_labels
 from multimodal_gen.cli.option_values import check_not_read
@@ -29,6 +22,7 @@ from multimodal_gen.cli.parts import split_column
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import make_target
+from multimodal_gen.cli.unlabelled import unlabelled
 from multimodal_gen.errors import counted
 from multimodal_gen.inspection.audit.auditing import audit
 from multimodal_gen.inspection.audit.clusters import Parts
@@ -36,18 +30,9 @@ from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable
 from multimodal_gen.loaders import (
-    CategoryLoader,
-    Loader,
-    NumericLoader,
     NumericTarget,
-    TextLoader,
-)
-from multimodal_gen.loaders.columns.choosing import (
-    date_loader,
-    several_pictures,
 )
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.cell_numbers import readable_numbers
 from multimodal_gen.rows.cells import cell_text, is_blank
 from multimodal_gen.rows.table import read_table
 
@@ -88,7 +73,7 @@ def audit_from_settings(
         clean = CleanTable(Path(settings.table), _without_invented(settings, table), drop)
     train = table[parts.codes == 0]
     settings = _with_inputs(settings, train, table, reporter)
-    inputs = _inputs(settings, train)
+    inputs = named_inputs(replace(settings, augment="none"), train)
     target = None
     # Labels are optional, so that tables to predict on can be audited too.
     if all(name in table.columns for name in settings.label):
@@ -208,51 +193,6 @@ def _has_relative_paths(table: pd.DataFrame, settings: DataSettings) -> bool:
     )
 
 
-def _inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
-    names = input_names(settings)
-    inputs: dict[str, Loader] = {}
-    for column in settings.image:
-        inputs[names["image", column]] = picture_loader(settings, column)
-    for column in settings.images:
-        inputs[names["images", column]] = several_pictures(
-            train[column],
-            picture_loader(settings, column).replace(missing="error"),
-            separator=separator_in(train[column], "images", settings),
-            missing=settings.missing,
-        )
-    for column in settings.caption:
-        # Other cells are for the audit to report, so they must not be an error here.
-        texts = [cell for cell in train[column].tolist() if isinstance(cell, str)]
-        inputs[names["caption", column]] = TextLoader.from_texts(
-            column, texts, output_mode=settings.output_mode, missing=settings.missing
-        )
-    for column in settings.captions:
-        # Likewise.
-        items = items_in(train[column], "texts", settings)
-        words = items[[isinstance(item, str) for item in items]].groupby(level=0).agg(list)
-        inputs[names["captions", column]] = captions_loader(settings, words).replace(
-            separator=separator_in(train[column], "texts", settings)
-        )
-    if settings.number:
-        columns = list(settings.number)
-        numbers = pd.DataFrame({name: readable_numbers(train[name]) for name in columns})
-        for column in columns:
-            if not np.isfinite(numbers[column]).any():
-                # Raises the same error as training, which says what the column contains instead of
-                # numbers.
-                NumericLoader.from_values(column, train, missing=settings.number_missing)
-        inputs["number"] = NumericLoader.from_values(
-            columns[0] if len(columns) == 1 else columns, numbers, missing=settings.number_missing
-        )
-    for column in settings.category:
-        singles = [cell for cell in train[column].tolist() if not pd.api.types.is_list_like(cell)]
-        inputs[names["category", column]] = CategoryLoader.from_values(column, singles)
-    for column in settings.date:
-        loader = date_loader(train[column], settings.date_format, settings.number_missing)
-        inputs[names["date", column]] = loader
-    return inputs
-
-
 def _with_inputs(
     settings: DataSettings, train: pd.DataFrame, table: pd.DataFrame, reporter: Reporter
 ) -> DataSettings:
@@ -278,7 +218,11 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
         if settings.separator is not None:
             for note in check_separator(train, settings):
                 reporter.say(f"note: {note}")
-        return make_target(settings, train[~train[list(settings.label)].isna().any(axis=1)])
+        there = np.ones(len(train), bool)
+        there[[place for place, _ in unlabelled(train, settings)]] = False
+        there &= ~train[list(settings.label)].isna().any(axis=1).to_numpy()
+        # If there are none, this raises the same error as training.
+        return make_target(settings, train[there] if there.any() else train)
     (label,) = settings.label
     # Cells without a class, or with a list, are for the audit to report.
     cells = [

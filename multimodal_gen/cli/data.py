@@ -30,14 +30,11 @@ from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
 from multimodal_gen.cli.target_choice import in_words, make_target
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders import (
-    CategoryLoader,
     ClassLabel,
-    DateLoader,
     ImageLoader,
     Loader,
     ManyLoader,
     MultiLabel,
-    NumericLoader,
     NumericTarget,
     TextLoader,
 )
@@ -48,6 +45,12 @@ from multimodal_gen.loaders.columns.choosing import (
     several_texts,
 )
 from multimodal_gen.loaders.columns.naming import input_names as names_of_inputs
+from multimodal_gen.loaders.columns.readable import (
+    category_loader,
+    date_loader,
+    numeric_loader,
+    readable_texts,
+)
 from multimodal_gen.loaders.columns.several import by_item, separator_of, several
 from multimodal_gen.spec import mask_names
 
@@ -77,7 +80,7 @@ def make_loaders(
     """
     train = parts.train
     rows = _rows_to_learn_classes(settings, parts)
-    inputs = _named(settings, train) if settings.gaps is None else _found(settings, train)
+    inputs = named_inputs(settings, train) if settings.gaps is None else _found(settings, train)
     inputs = with_encoders(settings, inputs, input_names(settings))
     target = make_target(settings, train, rows)
     reporter.say(in_words(target))
@@ -90,8 +93,17 @@ def make_loaders(
     return inputs, target
 
 
-def _named(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
-    # The inputs that options name.
+def named_inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
+    """The inputs that options name. They learn from the cells that can be read: the others are
+    found when all cells are.
+
+    Args:
+        settings: The settings.
+        train: The training rows.
+
+    Raises:
+        LoadError, ValueError: If no cell of a column can be read.
+    """
     names, augment = input_names(settings), _AUGMENTS[settings.augment]
     inputs: dict[str, Loader] = {}
     for column in settings.image:
@@ -106,22 +118,20 @@ def _named(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         )
     for column in settings.caption:
         inputs[names["caption", column]] = TextLoader.from_texts(
-            column, train[column], output_mode=settings.output_mode, missing=settings.missing
+            column,
+            readable_texts(train[column]),
+            output_mode=settings.output_mode,
+            missing=settings.missing,
         )
     for column in settings.captions:
         inputs[names["captions", column]] = captions_loader(settings, train[column])
     if settings.number:
-        columns = list(settings.number)
-        inputs["number"] = NumericLoader.from_values(
-            columns[0] if len(columns) == 1 else columns,
-            train[columns],
-            missing=settings.number_missing,
-        )
+        inputs["number"] = numeric_loader(settings.number, train, missing=settings.number_missing)
     for column in settings.category:
-        inputs[names["category", column]] = CategoryLoader.from_values(column, train)
+        inputs[names["category", column]] = category_loader(train[column])
     for column in settings.date:
-        inputs[names["date", column]] = DateLoader.from_values(
-            column, train, date_format=settings.date_format, missing=settings.number_missing
+        inputs[names["date", column]] = date_loader(
+            train[column], settings.date_format, settings.number_missing
         )
     return inputs
 

@@ -1,7 +1,8 @@
-"""Leave out rows without a label that can be read, for `train --on-error skip`."""
+"""Rows without a label that can be read: left out by `train --on-error skip`, refused otherwise."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -33,12 +34,16 @@ def without_unlabelled(
         and all rows are returned, for the checks that say so.
 
     Raises:
-        LoadError: If the rows are more than --max-error-rate allows; it names the first.
+        LoadError: If the rows are more than --max-error-rate allows; it names the first. Also if
+            there are some, and --on-error is raise; for missing labels and for columns that hold
+            something else there are other checks.
     """
-    bad: list[tuple[int, LoadError]] = []
-    if isinstance(settings, RunSettings) and settings.on_error == "skip":
-        bad = _unlabelled(table, settings)
+    assert isinstance(settings, RunSettings)
+    bad = unlabelled(table, settings)
     if len(bad) == len(table):
+        bad = []
+    if settings.on_error == "raise":
+        _refuse_few(bad, table, settings)
         bad = []
     failures = pd.DataFrame(
         [(one.index, one.column, one.path, one.reason) for _, one in bad],
@@ -46,7 +51,7 @@ def without_unlabelled(
     )
     if not bad:
         return table, failures
-    first, rate = bad[0][1], settings.max_error_rate  # type: ignore[attr-defined]
+    first, rate = bad[0][1], settings.max_error_rate
     have = by_number(len(bad), "has", "have")
     if len(bad) > rate * len(table):
         reason, received, rest = plain_reason(first.reason).partition("Received: ")
@@ -66,7 +71,40 @@ def without_unlabelled(
     return table[kept.to_numpy()], failures
 
 
-def _unlabelled(table: pd.DataFrame, settings: DataSettings) -> list[tuple[int, LoadError]]:
+def _refuse_few(
+    bad: Sequence[tuple[int, LoadError]], table: pd.DataFrame, settings: RunSettings
+) -> None:
+    bad = [(place, error) for place, error in bad if not _is_for_others(table, error, settings)]
+    if not 0 < len(bad) <= settings.max_error_rate * len(table):
+        return
+    first = bad[0][1]
+    reason, received, rest = plain_reason(first.reason).partition("Received: ")
+    have = by_number(len(bad), "has", "have")
+    them = by_number(len(bad), "it", "them")
+    raise LoadError(
+        f"{reason.strip(' .')}. {len(bad):,} of {len(table):,} rows {have} no label that can be "
+        f"read. Fix {them}, or leave {them} out with --on-error skip; `multimodal-gen audit` finds "
+        f"all problems. {received}{rest}".strip(),
+        index=first.index,
+        column=first.column,
+    )
+
+
+def _is_for_others(table: pd.DataFrame, error: LoadError, settings: DataSettings) -> bool:
+    # Missing labels are counted by another check, and texts of labels are looked at together.
+    assert error.column is not None
+    cell = cells_of(table.loc[[error.index]], error.column)[0]
+    several = settings.target == "labels" and len(settings.label) == 1
+    return is_blank(cell) or (several and isinstance(cell, str))
+
+
+def unlabelled(table: pd.DataFrame, settings: DataSettings) -> list[tuple[int, LoadError]]:
+    """The places of the rows without a label that can be read, in order, each with what is wrong.
+
+    Args:
+        table: The table.
+        settings: The settings.
+    """
     found: dict[int, LoadError] = {}
     for column in settings.label:
         for place, cell in enumerate(cells_of(table, column)):

@@ -58,6 +58,13 @@ def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError
 
 def _path_of(loader: Loader, cell: str) -> str | None:
     # The file that a cell names, existing or not: by `file_of` it would have to exist.
+    inner = getattr(loader, "loader", None)
+    if isinstance(inner, Loader):
+        return _path_of(inner, cell)
+    # What is kept by row is in the cell: a price, a date or a brand, such as "n/a". Several items
+    # are no path, and the error of one has its own.
+    if loader.kept_by_row or loader.spec.kind == "many":
+        return None
     directory = getattr(loader, "directory", None)
     if loader.reads_text or not cell.strip() or "\n" in cell:
         return None

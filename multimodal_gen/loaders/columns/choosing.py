@@ -10,17 +10,19 @@ import pandas as pd
 
 from multimodal_gen.errors import TableError
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.loaders.categories import CategoryLoader
 from multimodal_gen.loaders.columns.inferring import INPUTS, OTHERS
 from multimodal_gen.loaders.columns.naming import input_names
+from multimodal_gen.loaders.columns.readable import (
+    category_loader,
+    date_loader,
+    numeric_loader,
+    readable_items,
+    readable_texts,
+)
 from multimodal_gen.loaders.columns.several import MOST_ITEMS, most_items, separator_of
-from multimodal_gen.loaders.dates import DateLoader
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.many import ManyLoader
-from multimodal_gen.loaders.numbers import NumericLoader
 from multimodal_gen.loaders.text.loader import TextLoader
-from multimodal_gen.rows.cell_dates import seems_date
-from multimodal_gen.rows.cell_numbers import readable_numbers
 from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.rows.table import check_columns
 
@@ -54,8 +56,8 @@ def loaders_for(
 
     If `columns` counts missing values, pictures and texts are read with `missing="blank"`, numbers
     and dates with `missing="flag"`; otherwise a missing value is an error. For categories it is a
-    value of its own. Cells that are not numbers or dates in such a column are left out of what is
-    learned, and are errors when they are read.
+    value of its own. Cells that cannot be read, such as a text in a column of numbers, are left out
+    of what is learned, and are errors when they are read.
 
     Args:
         columns: The result of `infer_columns`, or a table like it: the names of the columns as the
@@ -109,35 +111,21 @@ def loaders_for(
         )
     for name in of["text"]:
         inputs[names["caption", name]] = TextLoader.from_texts(
-            name, table[name], output_mode=output_mode, missing=how[name]
+            name, readable_texts(table[name]), output_mode=output_mode, missing=how[name]
         )
     for name in of["texts"]:
         inputs[names["captions", name]] = several_texts(
             table[name], output_mode=output_mode, missing=how[name]
         )
     if numbers:
-        values = pd.DataFrame({name: readable_numbers(table[name]) for name in numbers})
         flags = number_missing or ("flag" if gaps.intersection(numbers) else "error")
-        inputs["number"] = NumericLoader.from_values(
-            numbers[0] if len(numbers) == 1 else numbers,
-            values,
-            missing=flags,
-            scaling="quantile",
-        )
+        inputs["number"] = numeric_loader(numbers, table, missing=flags, scaling="quantile")
     for name in of["category"]:
-        inputs[names["category", name]] = CategoryLoader.from_values(name, table)
+        inputs[names["category", name]] = category_loader(table[name])
     for name in of["date"]:
         flags = number_missing or ("flag" if name in gaps else "error")
         inputs[names["date", name]] = date_loader(table[name], date_format, flags)
     return inputs
-
-
-def date_loader(column: pd.Series, date_format: str | None, missing: str) -> DateLoader:
-    """A loader of dates that learns from the cells that seem to be dates, if any do."""
-    dates = [cell for cell in column.array.tolist() if seems_date(cell)]
-    if not dates or (date_format is not None and "%" in date_format):
-        dates = column.array.tolist()
-    return DateLoader.from_values(str(column.name), dates, date_format=date_format, missing=missing)
 
 
 def several_pictures(
@@ -171,7 +159,7 @@ def several_texts(
     between = separator_of(column, "texts") if separator is None else separator
     loader = ManyLoader.from_texts(
         str(column.name),
-        column,
+        readable_items(column, between),
         separator=between,
         training="all",
         missing=missing,
