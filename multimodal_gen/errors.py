@@ -7,6 +7,7 @@ here are for problems in the data or in somebody's loader.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 # Characters of a cell that an error shows.
@@ -98,6 +99,22 @@ def share_in_words(part: int, whole: int) -> str:
 def by_number(number: int, one: str, several: str) -> str:
     """The form of a word that goes with a number, such as "is" or "are"."""
     return one if number == 1 else several
+
+
+def level_of_caller() -> int:
+    """The `stacklevel` of a warning that names the line of the user, who called this package.
+
+    A function that warns may be called by another one of the package, or not.
+    """
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _is_ours(frame):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _is_ours(frame: Any) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    return name == "multimodal_gen" or name.startswith("multimodal_gen.")
 
 
 def _clip(text: str) -> str:

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.cli.app import app
 from multimodal_gen.cli.bad_rows import check_rows, plain_error, plain_reason, unscored
 from multimodal_gen.cli.console import in_options
 from multimodal_gen.errors import counted
@@ -222,6 +224,47 @@ def test_a_url_on_the_command_line_is_told_what_to_do_there() -> None:
 )
 def test_the_command_line_names_the_option_instead_of_the_argument(message: str, said: str) -> None:
     assert in_options(message).endswith(said) and "='" not in in_options(message).split("Rec")[0]
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "`fractions` must add up to 1. Received: fractions=(0.5, 0.4)",
+            "--fractions must add up to 1. Received: --fractions (0.5, 0.4)",
+        ),
+        (
+            "`date_format` must be one. Received: cell='a', date_format='x'",
+            "--date-format must be one. Received: cell='a', --date-format 'x'",
+        ),
+        (
+            "There is no such file. Received: path='a.csv'",
+            "There is no such file. Received: 'a.csv'",
+        ),
+        # What the command does not have, and what a cell holds.
+        ("`zone` is none. Received: 'date_format=3'", "`zone` is none. Received: 'date_format=3'"),
+    ],
+)
+def test_arguments_that_are_options_of_the_command_are_named_so(message: str, said: str) -> None:
+    assert in_options(message, ["--fractions", "--date-format"]) == said
+
+
+def test_a_command_says_the_option_that_it_has(sample_data: Path, tmp_path: Path) -> None:
+    table = sample_data / "catalog.csv"
+    given = [
+        "train",
+        str(table),
+        "--date",
+        "image",
+        "--date-format",
+        "day",
+        "--runs",
+        str(tmp_path),
+    ]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 2
+    assert result.stderr.startswith('Error: --date-format must be "day first", "month first" or')
+    assert result.stderr.endswith("Received: --date-format 'day'\n")
 
 
 def test_a_picture_in_two_parts_is_told_the_option_alone() -> None:

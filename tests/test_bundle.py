@@ -4,6 +4,7 @@ import json
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -616,3 +617,21 @@ def test_a_row_for_which_the_model_puts_out_nan_has_no_prediction_and_says_so() 
     assert bundle.evaluate(table, on_error="skip")["left_out"] == 1
     with pytest.raises(ValueError, match="outputs NaN for every row: its training diverged"):
         bundle.predict(table.loc[["b", "b"]])
+
+
+@pytest.mark.parametrize("cell", [None, float("nan"), "", pd.NA])
+def test_a_missing_label_is_not_told_to_be_read_as_blank(cell: Any) -> None:
+    table = pd.DataFrame({"x": [1.0, 2.0, 3.0], "c": ["a", "b", "a"]}, dtype=object)
+    inputs = {"x": mg.NumericLoader.from_values("x", table)}
+    target = mg.ClassLabel.from_values("c", table)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, activation="softmax")])
+    bundle = mg.Bundle(model, inputs, target)
+    table.at[1, "c"] = cell
+    with pytest.raises(mg.LoadError) as raised:
+        bundle.evaluate(table)
+    assert "without it there is nothing to learn or score" in str(raised.value)
+    assert "blank" not in str(raised.value) and raised.value.index == 1
+    # Of an input it is possible.
+    table.loc[1] = [None, "b"]
+    with pytest.warns(UserWarning, match=r"missing.*`missing=\"mean\"`"):
+        bundle.predict(table)

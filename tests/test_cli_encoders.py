@@ -273,7 +273,8 @@ def test_what_cannot_encode_pictures_is_refused_in_words_of_the_command_line(
         (("--image-encoder", "NoSuchNet", *photo), "no file, folder or function of keras.app"),
         (("--image-weights", "imagenet", *photo), "are those of --image-encoder"),
         (("--also-pixels", *photo), "are read as pixels anyway"),
-        (("--image-encoder", file, "--image-weights", "imagenet", *photo), "its own weights"),
+        (("--image-encoder", file, "--image-weights", "imagenet", *photo), "have their own"),
+        (("--image-encoder", "mobilenetv2", *photo), "Did you mean 'MobileNetV2'? Received: --"),
         (("--image-encoder", two, *photo), "the one input of pictures of a run"),
     )
     for arguments, said in calls:

@@ -168,11 +168,17 @@ def test_rows_that_cannot_be_read_are_named_and_left_out(
 ) -> None:
     table = cards[:6].copy()
     table.loc[4, "image"] = "no such file.png"
-    with pytest.warns(UserWarning, match="no such file"):
+    said = "1 of 6 rows cannot be loaded and has no vector: their numbers are NaN. The first is at "
+    with pytest.warns(UserWarning, match=f"{said}index 4: .*no such file") as warned:
         vectors = pair.embed(table, "image")
+    # There is no table with a column of errors; and the line is the one that called.
+    assert "column 'error'" not in str(warned[0].message) and warned[0].filename == __file__
     assert np.isnan(vectors[4]).all() and not np.isnan(np.delete(vectors, 4, axis=0)).any()
     with pytest.warns(UserWarning, match="no such file"):
         index = pair.index(table)
+    with pytest.warns(UserWarning, match="no such file") as warned:
+        pair.similarity(table)
+    assert {one.filename for one in warned} == {__file__}, "also through other methods"
     assert len(index) == 5 and 4 not in index.search("red", k=9).index
     with pytest.warns(UserWarning, match="no such file"):
         labels = pair.zero_shot(table, {"red": "red", "blue": "blue"})

@@ -296,3 +296,35 @@ def test_a_bundle_asks_for_the_function_that_it_does_not_hold(
     again = mg.load_bundle(tmp_path, custom_objects={"means": means})
     pd.testing.assert_frame_equal(again.predict(table), bundle.predict(table))
     assert "means" in json.dumps(json.loads((tmp_path / "bundle.json").read_text())["inputs"])
+
+
+def test_a_name_that_is_no_preset_is_called_preset_and_told_what_was_meant() -> None:
+    for weights in ({}, {"weights": None}):
+        with pytest.raises(ValueError, match=r"^`preset` must be .* Did you mean 'MobileNetV2'\?"):
+            mg.from_preset("mobilenet_v2", "image", **weights)
+    with pytest.raises(ValueError, match="function of keras.app.* Did you mean 'ResNet50'"):
+        mg.KerasEncoder.from_application("resnet50", weights=None)
+
+
+def test_an_argument_that_an_encoder_cannot_use_is_an_error() -> None:
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    with pytest.raises(ValueError, match=r"pictures of \(8, 8\) only: leave `image_size` out"):
+        mg.from_preset(network, "image", image_size=(16, 16))
+    assert mg.from_preset(network, "image", image_size=(8, 8)).loader.loader.spec.shape == (8, 8, 3)
+    with pytest.raises(ValueError, match="Views are features that are kept.*views=4"):
+        mg.from_preset(network, "image", trainable=True, views=4)
+    own = mg.FunctionEncoder(len, 2, name="own")
+    for argument, value in (("image_size", (8, 8)), ("directory", "pictures")):
+        with pytest.raises(ValueError, match=f"`{argument}` is for Keras models of pictures: Func"):
+            mg.from_preset(own, "x", **{argument: value})
+
+
+def test_the_warning_about_a_softmax_names_the_line_that_passed_the_model() -> None:
+    pictures = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
+    )
+    for make in (lambda: mg.KerasEncoder(pictures), lambda: mg.from_preset(pictures, "image")):
+        with pytest.warns(UserWarning, match="ends in a softmax") as warned:
+            make()
+        softmax = [one for one in warned if "softmax" in str(one.message)]
+        assert [one.filename for one in softmax] == [__file__]

@@ -23,6 +23,7 @@ from multimodal_gen.batch.slots import Slot
 from multimodal_gen.errors import LoaderError
 from multimodal_gen.loaders.base import Loader, missing_error, missing_target_error
 from multimodal_gen.loaders.stages import stage
+from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.spec import spec_problem
 
@@ -217,7 +218,8 @@ def _cell(draft: Draft, slot: Slot, row: int, rng: np.random.Generator | None) -
             draft.missing[slot][row] = True
             draft.blank(slot, row)
         else:
-            is_target = slot.role == "target"
+            # Scores are computed from labels that are read like inputs.
+            is_target = isinstance(loader, Target)
             draft.lose(slot, row, missing_target_error() if is_target else missing_error())
         return _NOTHING
     if rng is None:

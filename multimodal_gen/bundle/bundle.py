@@ -36,6 +36,7 @@ from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.model_config import check_model_config
 from multimodal_gen.bundle.model_file import check_quantized, uncompiled
 from multimodal_gen.bundle.outputs import columns_of, flat
+from multimodal_gen.errors import by_number, level_of_caller
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.checks import check_choice
@@ -109,6 +110,25 @@ class Bundle:
                 and the path.
             ValueError: If the model's outputs are not what the target needs, such as logits.
         """
+        frame, errors, lost = self._predicted(table, batch_size, verbose)
+        if errors:
+            reasons = pd.Series(
+                [errors.get(row) for row in range(len(table))], frame.index, dtype=object
+            )
+            name = "error" if "error" not in frame else "load_error"
+            frame[name] = reasons
+            warnings.warn(
+                f"{lost} no prediction; the column {name!r} says why. The first: "
+                f"{next(iter(errors.values()))}",
+                stacklevel=level_of_caller(),
+            )
+        return frame
+
+    def _predicted(
+        self, table: pd.DataFrame, batch_size: int, verbose: int
+    ) -> tuple[pd.DataFrame, dict[int, str], str]:
+        # The predictions, NaN in rows without one; place of such a row -> why; and in words how
+        # many have none, as in "2 of 9 rows cannot be loaded and have".
         # Not "skip": every row of the table has a row in the result.
         sequence = self._sequence(table, batch_size, on_error="blank")
         outputs = self._outputs(sequence, verbose)
@@ -121,21 +141,12 @@ class Bundle:
         # A row that could not be loaded was predicted as zeros, so its own error says more.
         errors = {**broken, **errors}
         if errors:
-            reasons = pd.Series(
-                [errors.get(row) for row in range(len(table))], frame.index, dtype=object
-            )
             # A prediction for a blank row would look like a real one.
-            frame = frame.where(reasons.isna())
-            name = "error" if "error" not in frame else "load_error"
-            frame[name] = reasons
-            warnings.warn(
-                f"{len(errors):,} of {len(table):,} rows "
-                f"{'' if broken else 'cannot be loaded and '}"
-                f"{'has' if len(errors) == 1 else 'have'} no prediction; the column "
-                f"{name!r} says why. The first: {next(iter(errors.values()))}",
-                stacklevel=2,
-            )
-        return frame
+            kept = [row not in errors for row in range(len(table))]
+            frame = frame.where(pd.Series(kept, frame.index))
+        have = by_number(len(errors), "has", "have")
+        why = "" if broken else "cannot be loaded and "
+        return frame, errors, f"{len(errors):,} of {len(table):,} rows {why}{have}"
 
     def evaluate(
         self,

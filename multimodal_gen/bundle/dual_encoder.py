@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
-from multimodal_gen.bundle.halves import halves_of
+from multimodal_gen.bundle.halves import halves_of, vectors_of
 from multimodal_gen.bundle.loading import load_bundle
 from multimodal_gen.bundle.pair_items import (
     Items,
@@ -91,9 +91,7 @@ class DualEncoder:
             LoadError: If no row can be loaded.
         """
         check_choice("name", name, tuple(self._halves))
-        frame = self._halves[name].predict(table, batch_size=batch_size, verbose=verbose)
-        size = self._halves[name].model.output_shape[-1]
-        return frame[list(range(size))].to_numpy("float32")
+        return vectors_of(self._halves[name], table, batch_size, verbose)
 
     def similarity(self, table: pd.DataFrame, *, batch_size: int = 64) -> pd.Series:
         """Return how well the two inputs of each row fit: cosines in [-1, 1].

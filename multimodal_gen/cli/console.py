@@ -60,7 +60,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command; exit with 2 for wrong input and with 130 for Ctrl-C."""
         try:
-            with _notes(), _heeding_ctrl_c():
+            with _notes(self, ctx), _heeding_ctrl_c():
                 return super().invoke(ctx)
         # `main` handles it.
         except BrokenPipeError:
@@ -82,7 +82,7 @@ class Commands(TyperGroup):
                 and error.filename is None
             ):
                 hint = ": free some space for the results, and run the same command again"
-            said = in_options(" ".join(str(error).split()))
+            said = in_options(" ".join(str(error).split()), _options_of(self, ctx))
             typer.echo(f"Error: {said}{hint}", err=True)
             raise typer.Exit(2) from None
 
@@ -127,14 +127,29 @@ class Commands(TyperGroup):
 _BOTH = re.compile(r"(?:`[^`]*`|\b\w+=(?:'[^']*'|\"[^\"]*\"|\S+)) \(`(--[^`]+)`\)")
 
 
-def in_options(message: str) -> str:
+def in_options(message: str, options: Sequence[str] = ()) -> str:
     """A message with options instead of the Python arguments that they stand for.
 
     Args:
         message: As errors and warnings of the package say it for both.
+        options: The options of the command, such as "--date-format". An argument of such a name,
+            "`date_format`" or "Received: date_format=...", is named as the option.
     """
     said, received, rest = message.partition("Received: ")
-    return _BOTH.sub(r"\1", said) + received + rest
+    said = _BOTH.sub(r"\1", said)
+    for option in options:
+        argument = option.removeprefix("--").replace("-", "_")
+        said = said.replace(f"`{argument}`", option)
+        rest = re.sub(rf"^{argument}=|(?<=, ){argument}=", f"{option} ", rest)
+    # An argument of the command that is no option, such as TABLE.
+    return said + received + rest.removeprefix("path=")
+
+
+def _options_of(group: TyperGroup, ctx: Any) -> list[str]:
+    # The options of the command that was called.
+    command = group.get_command(ctx, ctx.invoked_subcommand or "")
+    names = [name for one in getattr(command, "params", ()) for name in one.opts]
+    return [name for name in names if name.startswith("--")]
 
 
 def leave_now(status: int) -> None:
@@ -196,11 +211,11 @@ def _is_about_input(error: Exception) -> bool:
 
 
 @contextmanager
-def _notes() -> Iterator[None]:
+def _notes(group: TyperGroup, ctx: Any) -> Iterator[None]:
     with warnings.catch_warnings():
         # One line, without the source location that Python adds.
         warnings.showwarning = lambda message, *_, **__: typer.echo(
-            f"note: {in_options(str(message))}", err=True
+            f"note: {in_options(str(message), _options_of(group, ctx))}", err=True
         )
         yield
 

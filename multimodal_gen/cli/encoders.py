@@ -6,7 +6,9 @@ most of a run's time; those of captions are inputs beside the captions, whose n-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,16 +102,50 @@ def _text_loader(named: str, column: str) -> EncodedLoader:
     onnx = any((path / file).is_file() for file in _ONNX)
     if onnx or not (path.is_dir() or path.name == named):
         # Without Keras, which takes seconds to start.
-        return EncodedLoader(column, OnnxTextEncoder.from_folder(path))
+        with _said_of("--text-encoder", named):
+            return EncodedLoader(column, OnnxTextEncoder.from_folder(path))
     from multimodal_gen.models.pretrained import from_preset
 
-    loader: Any = from_preset(named, column, **_part(named, "text")).loader
+    with _said_of("--text-encoder", named):
+        part = _part(named, "text")
+        if not part and not path.is_dir():
+            raise _unknown("--text-encoder", named)
+        loader: Any = from_preset(named, column, **part).loader
     if isinstance(loader.loader, ImageLoader):
-        raise ValueError(
-            "--text-encoder must be a model of texts; for one of pictures use --image-encoder. "
-            f"Received: --text-encoder {named}"
-        )
+        raise _other_kind("--text-encoder", named)
     return loader
+
+
+@contextmanager
+def _said_of(option: str, named: str) -> Iterator[None]:
+    # Errors of `from_preset` in the words of the options that its arguments come from.
+    try:
+        yield
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        said, received, rest = str(error).partition("Received: ")
+        if not received or type(error) not in (ValueError, TypeError, FileNotFoundError):
+            raise
+        if rest.startswith("part=") or "makes loaders of pictures" in said:
+            raise _other_kind(option, named) from None
+        for argument, own in (
+            ("preset", option),
+            ("weights", "--image-weights"),
+            ("image_size", "--image-size"),
+        ):
+            said = said.replace(f"`{argument}`", own)
+            rest = re.sub(rf"\b{argument}=", f"{own} ", rest)
+        if rest.startswith(repr(named)):
+            rest = f"{option} {rest}"
+        raise type(error)(f"{said}{received}{rest}") from None
+
+
+def _other_kind(option: str, named: str) -> ValueError:
+    kinds = [("pictures", "--image-encoder"), ("texts", "--text-encoder")]
+    (own, _), (other, instead) = sorted(kinds, key=lambda one: one[1] != option)
+    return ValueError(
+        f"{option} must be a model of {own}; for one of {other} use {instead}. Received: "
+        f"{option} {named}"
+    )
 
 
 def _part(named: str, part: str) -> dict[str, Any]:
@@ -152,12 +188,17 @@ class _Encoded:
         options = self._weights()
         if self.settings.encoder_size is not None:
             options["image_size"] = self.settings.encoder_size
-        loader: Any = from_preset(self.named, str(own.column), **options).loader
+        with _said_of("--image-encoder", self.named):
+            try:
+                loader: Any = from_preset(self.named, str(own.column), **options).loader
+            except ValueError as error:
+                # Then --image-size is the size of the pixels beside the features.
+                if not self.settings.also_pixels or "Received: image_size=" not in str(error):
+                    raise
+                del options["image_size"]
+                loader = from_preset(self.named, str(own.column), **options).loader
         if not isinstance(getattr(loader, "loader", None), ImageLoader):
-            raise ValueError(
-                "--image-encoder must be a model of pictures; for one of texts use --text-encoder. "
-                f"Received: --image-encoder {self.named}"
-            )
+            raise _other_kind("--image-encoder", self.named)
         self.encoder, self.pictures = loader.encoder, loader.loader
 
     def _open_run(self) -> None:
@@ -186,27 +227,39 @@ class _Encoded:
 
     def _weights(self) -> dict[str, Any]:
         # For `from_preset`. Random weights are for Python only.
-        given, named = self.settings.image_weights, self.named
-        if given is not None:
-            return {"weights": given}
-        if named.endswith(".keras") or "/" in named.partition("://")[0]:
-            if not Path(named).exists():
-                raise FileNotFoundError(
-                    f"There is no such file or folder. Received: --image-encoder {named}"
-                )
-            return _part(named, "image")
         import keras
 
-        if hasattr(keras.applications, named):
+        from multimodal_gen.models.keras_encoder import meant_application
+
+        given, named = self.settings.image_weights, self.named
+        if callable(getattr(keras.applications, named, None)):
+            if given is not None:
+                return {"weights": given}
             raise ValueError(
                 "Say which weights the model has: --image-weights imagenet, which Keras downloads, "
                 f"or a file. Received: --image-encoder {named} without --image-weights"
             )
-        found = _part(named, "image")
-        if not found and not Path(named).exists():
+        is_path = named.endswith(".keras") or "/" in named.partition("://")[0]
+        if is_path and not Path(named).exists():
             raise FileNotFoundError(
-                "There is no file, folder or function of keras.applications of this name, nor a "
-                "preset of keras-hub, if that is installed (pip install 'multimodal_gen[hub]'). "
-                f"Received: --image-encoder {named}"
+                f"There is no such file or folder. Received: --image-encoder {named}"
+            )
+        with _said_of("--image-encoder", named):
+            found = _part(named, "image")
+        if not found and not Path(named).exists():
+            raise _unknown("--image-encoder", named, meant_application(named))
+        if given is not None:
+            raise ValueError(
+                "--image-weights is for a function of keras.applications; a file, a folder and a "
+                f"preset have their own. Received: --image-encoder {named} --image-weights {given}"
             )
         return found
+
+
+def _unknown(option: str, named: str, hint: str = "") -> FileNotFoundError:
+    pictures = option == "--image-encoder"
+    what = "file, folder or function of keras.applications" if pictures else "folder"
+    return FileNotFoundError(
+        f"There is no {what} of this name, nor a preset of keras-hub, if that is "
+        f"installed (pip install 'multimodal_gen[hub]').{hint} Received: {option} {named}"
+    )

@@ -101,7 +101,7 @@ class CategoryLoader(Loader):
         if not often:
             most = max(rows.values(), default=0)
             raise ValueError(
-                f"No value of {column!r} has the `min_count` rows to be a category: the most "
+                f"No value of {column!r} has the {min_count:,} rows to be a category: the most "
                 f"frequent of {len(rows):,} has {most:,}. Missing cells: "
                 f"{int((~there).sum()):,} of {len(texts):,}. Is it a column of texts or ids? "
                 "Received: "

@@ -262,8 +262,9 @@ def _common_zone(column: str, dates: Sequence[datetime.datetime]) -> str | None:
         shown_zones = ", ".join(map(str, zones[:4])) + (", ..." if len(zones) > 4 else "")
         raise ValueError(
             f"The dates of {column!r} have several time zones ({shown_zones}), as those on both "
-            "sides of a change of clocks do. Pass the one whose clock counts, as in "
-            f'`timezone="Europe/Berlin"` or `timezone="UTC"`. Received: column={column!r}'
+            "sides of a change of clocks do. Write all of them in one, such as UTC; or in Python "
+            'pass the one whose clock counts, as in `timezone="Europe/Berlin"`. Received: '
+            f"column={column!r}"
         )
     return zones[0]
 

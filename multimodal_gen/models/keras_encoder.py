@@ -6,6 +6,7 @@ features mean. It runs in the process that made it, on one thread at a time.
 
 from __future__ import annotations
 
+import difflib
 import os
 import tempfile
 import warnings
@@ -16,6 +17,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
+from multimodal_gen.errors import level_of_caller
 from multimodal_gen.loaders.encoded.encoder import Encoder
 from multimodal_gen.models.branch_checks import ends_in_softmax
 from multimodal_gen.models.branch_features import branch_features
@@ -73,7 +75,7 @@ class KerasEncoder(Encoder):
                 "The model ends in a softmax, so its features are class probabilities instead of "
                 "the more informative features below. Remove its last layer, as in "
                 f"`keras.Model(model.inputs, model.layers[-2].output)`. Received: {model.name!r}",
-                stacklevel=3,
+                stacklevel=level_of_caller(),
             )
         given = model.inputs[0]
         inputs = keras.Input(given.shape[1:], dtype=given.dtype)
@@ -131,7 +133,7 @@ class KerasEncoder(Encoder):
         if not callable(build):
             raise ValueError(
                 "`function` must be a function of keras.applications or its name, such as "
-                f"'MobileNetV3Small'. Received: function={function!r}"
+                f"'MobileNetV3Small'.{meant_application(function)} Received: function={function!r}"
             )
         named = "imagenet" if weights == "imagenet" else None
         model = build(include_top=False, weights=named, input_shape=(*image_size, 3))
@@ -238,6 +240,21 @@ class KerasEncoder(Encoder):
             path = Path(folder, "model.keras")
             self.save(path)
             return _unpickled, (type(self), self.digest, self.batch_size, path.read_bytes())
+
+
+def meant_application(name: Any) -> str:
+    """A sentence that names the function of `keras.applications` that was meant, or nothing.
+
+    Args:
+        name: What was given instead.
+    """
+    known = {
+        one.casefold(): one
+        for one in dir(keras.applications)
+        if one[:1].isupper() and callable(getattr(keras.applications, one))
+    }
+    near = difflib.get_close_matches(str(name).casefold(), known, n=1)
+    return f" Did you mean {known[near[0]]!r}?" if near else ""
 
 
 def _cut_length(ids: np.ndarray) -> int:

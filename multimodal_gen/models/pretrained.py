@@ -17,7 +17,7 @@ from multimodal_gen.models.branch import Branch
 from multimodal_gen.models.encoder_branches import EncoderBranch, FeatureBranch
 from multimodal_gen.models.hub.encoders import encoder_of
 from multimodal_gen.models.hub.presets import is_hub_name, is_preset_folder, open_preset
-from multimodal_gen.models.keras_encoder import KerasEncoder
+from multimodal_gen.models.keras_encoder import KerasEncoder, meant_application
 from multimodal_gen.rows.checks import check_switches
 
 # No weights were named. None means random weights, which nobody gets without saying so.
@@ -96,6 +96,12 @@ def from_preset(
         )
     """
     check_switches(trainable=trainable, sequence=sequence)
+    if trainable and views != 1:
+        raise ValueError(
+            "Views are features that are kept, and a trainable encoder is given the pictures "
+            "themselves, changed by `augment` in every epoch. Received: trainable=True, "
+            f"views={views!r}"
+        )
     pictures = {"directory": directory, "augment": augment}
     name = _hub_preset(preset)
     encoder: Encoder
@@ -129,9 +135,10 @@ def from_preset(
                     "Only a Keras model can be trained further; this encoder has features only. "
                     f"Received: trainable=True, {type(encoder).__name__}"
                 )
+            _not_for(encoder, {"image_size": image_size, **pictures})
             loader = EncodedLoader(column, encoder, views=views, missing=missing)
             return Pretrained(loader, FeatureBranch(embedding_size, dropout))
-        loader = _pictures(encoder, column, image_size or _SIZE, {**pictures, "missing": missing})
+        loader = _pictures(encoder, column, image_size, {**pictures, "missing": missing})
     if trainable:
         assert isinstance(encoder, KerasEncoder)
         return Pretrained(loader, EncoderBranch(encoder, True, embedding_size, dropout))
@@ -141,7 +148,10 @@ def from_preset(
 
 
 def _pictures(
-    encoder: KerasEncoder, column: str, image_size: tuple[int, int], options: Mapping[str, Any]
+    encoder: KerasEncoder,
+    column: str,
+    image_size: tuple[int, int] | None,
+    options: Mapping[str, Any],
 ) -> ImageLoader:
     shape = encoder.model.inputs[0].shape[1:]
     if len(shape) != 3:
@@ -149,13 +159,29 @@ def _pictures(
             "`from_preset` makes loaders of pictures; for a model of other arrays use "
             f"EncodedLoader(loader, encoder). Received: a model of arrays of shape {tuple(shape)}"
         )
-    height, width = (own or size for own, size in zip(shape[:2], image_size, strict=True))
+    wanted = image_size or _SIZE
+    height, width = (own or size for own, size in zip(shape[:2], wanted, strict=True))
+    if image_size is not None and (height, width) != tuple(image_size):
+        raise ValueError(
+            f"The model takes pictures of {(height, width)} only: leave `image_size` out, or build "
+            f"a model of another size. Received: image_size={image_size!r}"
+        )
     return ImageLoader(
         column,
         image_size=(height, width),
         color_mode="rgb" if shape[2] == 3 else "grayscale",
         **options,
     )
+
+
+def _not_for(encoder: Encoder, arguments: Mapping[str, Any]) -> None:
+    # Of pictures; such an encoder takes cells as they are.
+    for name, value in arguments.items():
+        if value not in (None, (), []):
+            raise ValueError(
+                f"`{name}` is for Keras models of pictures: {type(encoder).__name__} takes the "
+                f"cells themselves. Received: {name}={value!r}"
+            )
 
 
 def _hub_preset(preset: Any) -> str | None:
@@ -195,16 +221,21 @@ def _encoder(preset: Any, weights: Any, image_size: tuple[int, int], sequence: b
         return KerasEncoder(_loaded(preset, weights), sequence=sequence)
     if os.path.isdir(preset):
         return OnnxTextEncoder.from_folder(preset, sequence=sequence)
+    name = os.fspath(preset)
+    if not callable(getattr(keras.applications, name, None)):
+        raise ValueError(
+            "`preset` must be the name of a function of keras.applications, a folder or a .keras "
+            "file that exists, a Keras model or an encoder; or the name of a preset of keras-hub, "
+            "if that is installed (pip install 'multimodal_gen[hub]')."
+            f"{meant_application(name)} Received: preset={name!r}"
+        )
     if weights is _UNNAMED:
         raise ValueError(
             "Say which weights: weights='imagenet' (downloaded by Keras), the path of a weights "
-            "file, or None for random ones. If it is the folder of a sentence encoder or of a "
-            "preset of keras-hub, there is no such folder. If it is the name of a preset, "
-            "keras-hub must be installed (pip install 'multimodal_gen[hub]') and know it. "
-            f"Received: preset={os.fspath(preset)!r} without `weights`"
+            f"file, or None for random ones. Received: preset={name!r} without `weights`"
         )
     return KerasEncoder.from_application(
-        os.fspath(preset), weights=weights, image_size=image_size, sequence=sequence
+        name, weights=weights, image_size=image_size, sequence=sequence
     )
 
 
