@@ -77,6 +77,28 @@ def test_scaled_numbers_are_shown_in_the_units_of_the_table(scaling: str) -> Non
         assert float(shown) == pytest.approx(price, rel=1e-4)
 
 
+@pytest.mark.parametrize("missing", ["mean", "flag"])
+@pytest.mark.parametrize("scaling", ["standard", "log", "quantile"])
+def test_every_number_of_the_table_is_shown_as_it_is_there_and_a_missing_one_as_missing(
+    scaling: str, missing: str
+) -> None:
+    loader = mg.NumericLoader.from_values("price", PRICES, scaling=scaling, missing=missing)
+    # The first and the last few too, which are one number for a model with "quantile".
+    for price in (*np.sort(PRICES)[:9], *np.sort(PRICES)[-9:], 1e9):
+        assert loader.describe(loader.read(price), price) == {"price": f"{price:.15g}"}
+    for cell, said in (("12.50", "12.5"), (np.float32(0.1), "0.1"), (np.nan, "(missing)")):
+        assert loader.describe(loader.read(cell), cell) == {"price": said}
+    # A number that was changed for training is the one that the model is given.
+    changed = loader.read(20.0)
+    changed[0] = loader.read(30.0)[0]
+    assert float(loader.describe(changed, 20.0)["price"]) == pytest.approx(30, rel=1e-4)
+    # In a cell of several too.
+    many = mg.ManyLoader(loader.replace(missing="error"), at_most=3)
+    cell = [float(PRICES.max()), 20.0]
+    said = many.describe(many.read(cell), cell)["price"]
+    assert f"{PRICES.max():.15g}" in said and "20" in said
+
+
 @pytest.mark.parametrize("scaling", ["standard", "log", "quantile"])
 def test_a_scaling_comes_back_from_json_and_reads_the_same(scaling: str) -> None:
     loader = mg.NumericLoader.from_values("price", PRICES, scaling=scaling, missing="flag")

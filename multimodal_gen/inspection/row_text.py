@@ -78,7 +78,9 @@ def add_inputs(
             if coloured_mask(picture) is not None and has_more_bits(loader, cell):
                 card.levels.add(name)
         else:
-            said = loader.describe(array, cells_of(frame, loader.column, slice(row, row + 1))[0])
+            (cell,) = cells_of(frame, loader.column, slice(row, row + 1))
+            # To a loader None is a cell that is not known; this one is known to be missing.
+            said = loader.describe(array, np.nan if cell is None else cell)
             if list(said) == [""]:
                 _add_caption(card, said[""])
             else:

@@ -169,8 +169,23 @@ class NumericLoader(Loader):
             return np.concatenate([scaled, absent.astype("float32")])
         return scaled
 
+    def _numbers_of(self, cell: Any, array: np.ndarray) -> list[float] | None:
+        # The numbers of the cell that the array was made of, NaN for missing ones; None if it was
+        # changed since, or the cell is not known.
+        if cell is None:
+            return None
+        try:
+            same = np.array_equal(self.read(cell), array)
+        except LoadError:
+            return None
+        return read_numbers(cell, self.size).tolist() if same else None
+
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
-        """The numbers in the table's units, each under the name of its column."""
+        """The numbers in the table's units, each under the name of its column.
+
+        Those of the cell, if the array is what is read of it; otherwise those that the array stands
+        for, in which "quantile" has lost how far out the first and last few training values are.
+        """
         columns = [self.column] if isinstance(self.column, str) else self.column
         scaled, flags = array[: self.size], array[self.size :]
         if self.scaling == "standard":
@@ -184,7 +199,19 @@ class NumericLoader(Loader):
                 name: f"{one:.6g}" for name, one in zip(columns, numbers.tolist(), strict=True)
             }
         gone = {name for name, flag in zip(columns, flags, strict=False) if flag == 1}
+        own = self._numbers_of(cell, array)
+        if own is not None:
+            words = dict(zip(columns, map(_in_words, own), strict=True))
         return {name: "(missing)" if name in gone else word for name, word in words.items()}
+
+
+def _in_words(number: float) -> str:
+    if np.isnan(number):
+        return "(missing)"
+    # A cell of float32 holds 0.1, and not 0.10000000149.
+    with np.errstate(over="ignore"):
+        short = np.float32(number)
+    return f"{float(str(short)) if float(short) == number else number:.15g}"
 
 
 def _checked_moments(mean: Any, scale: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
