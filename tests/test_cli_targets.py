@@ -94,7 +94,7 @@ def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(
     assert (code, errors) == (0, "")
     assert "stratified" not in printed
     assert re.search(r"numbers   price \(mean \d+\.?\d*, deviation \d\.?\d*\)", printed)
-    assert re.search(r"trained on +┃ +r2 ┃ +mean absolute error ┃ +seconds", printed)
+    assert re.search(r"trained on +┃ +model kept ┃ +r2 ┃ +mean absolute error ┃ +seconds", printed)
     run = tmp_path / "shop"
     assert {"curves.png", "predictions.png", "wrong.png"} == {
         path.name for path in run.glob("*.png")
@@ -485,7 +485,9 @@ def test_curves_of_numbers_say_their_units(
     figures = []
     draw = plots.plot_history
     monkeypatch.setattr(
-        plots, "plot_history", lambda history: figures.append(draw(history)) or figures[-1]
+        plots,
+        "plot_history",
+        lambda history, **given: figures.append(draw(history, **given)) or figures[-1],
     )
     table = pd.DataFrame({"x": np.arange(4.0), "price": np.arange(4.0), "stock": np.arange(4.0)})
     inputs = {"x": mg.NumericLoader("x", mean=0.0, scale=1.0)}

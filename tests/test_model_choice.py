@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose
+from multimodal_gen.inspection import plots
 from multimodal_gen.models.linear import linear_model
 
 
@@ -35,7 +36,11 @@ def train(table, *arguments):
     return result.output, metrics["details"]["scores"], runs / "run"
 
 
-def test_the_probe_is_kept_if_the_network_has_learned_too_little(tmp_path):
+def test_the_probe_is_kept_if_the_network_has_learned_too_little(tmp_path, monkeypatch):
+    drawn, draw = [], plots.plot_history
+    monkeypatch.setattr(
+        plots, "plot_history", lambda history, **given: drawn.append(given) or draw(history)
+    )
     # The label is on which side of a plane a row lies, of which two steps of training learn little.
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(600, 12))
@@ -52,6 +57,10 @@ def test_the_probe_is_kept_if_the_network_has_learned_too_little(tmp_path):
     assert "  at most 1 epoch, as there are about 420 training rows; learning rate 0.002" in output
     assert "  linear probe of 420 rows: C=" in output
     assert "  kept is the linear probe: the loss of the probe is lower, " in output
+    # The curves are those of the network; the last table says whose scores it has.
+    assert drawn[-1] == {"kept": False}
+    table = output[output.index("Scores on the test rows") :]
+    assert "model kept" in table and "linear probe" in table
     # What is saved is the probe, and it predicts from raw cells.
     bundle = mg.load_bundle(run)
     assert "offset" in {layer.name for layer in bundle.model.layers}
@@ -81,7 +90,7 @@ def test_pictures_from_scratch_and_other_fusions_have_no_probe(words, tmp_path):
     both = ("--image", "image", "--caption", "text", "--epochs", 1, "--image-size", "8x8")
     output, scores, _ = train(words, *both)
     assert "  no linear probe beside it, as 'image' is learned from scratch" in output
-    assert "kept" not in scores["both"]
+    assert "kept" not in scores["both"] and "model kept" not in output
     output, scores, _ = train(words, *both, "--fusion", "late", "--overwrite")
     assert "linear probe" not in output
 

@@ -468,6 +468,9 @@ def test_curves_are_drawn_from_all_forms_of_a_history_and_say_which_epoch_they_m
     kept = History()
     kept.history, kept.best_epoch = history, 0
     assert "kept epoch 1" in texts_of(mg.plot_history(kept))
+    another = texts_of(mg.plot_history(kept, kept=False))
+    assert "best epoch 1, of a model that is not kept" in another and "kept epoch 1" not in another
+    assert_texts_lie_inside_and_apart_from_ticks(mg.plot_history(kept, kept=False))
     assert "least loss, epoch 3" in texts_of(mg.plot_history({"loss": [3.0, 2.0, 1.0]}))
     for given, best in (
         (history, "least validation loss, epoch 2"),
@@ -648,3 +651,23 @@ def test_the_loss_drawn_is_the_one_that_training_and_validation_have_in_common()
     lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].get_lines()}
     assert lines["training"] == [1.9, 1.1]
     assert lines["validation"] == [1.8, 1.2]
+
+
+@pytest.mark.parametrize("gap", [None, float("nan"), ""])
+def test_a_card_shows_numbers_and_dates_of_the_table_and_missing_ones_as_missing(gap: Any) -> None:
+    prices = np.round(np.geomspace(1.5, 9000, 60), 2)
+    table = pd.DataFrame(
+        {
+            "price": [*prices.tolist(), gap or None],
+            "listed": [*[f"2024-01-{1 + row % 28:02d}" for row in range(60)], gap],
+        },
+        dtype=object,
+    )
+    inputs = {
+        "price": mg.NumericLoader.from_values("price", table, scaling="quantile", missing="mean"),
+        "listed": mg.DateLoader.from_values("listed", table, missing="mean"),
+    }
+    sequence = mg.MultimodalSequence(table.iloc[[0, 59, 60]], inputs, batch_size=3)
+    said = texts_of(mg.show_batch(sequence))
+    assert "price: 1.5" in said and "price: 9000" in said
+    assert "price: (missing)" in said and "listed: (missing)" in said

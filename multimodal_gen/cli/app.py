@@ -133,15 +133,19 @@ def train(
         reporter.end()
     details = metrics["details"]
     shown = details["shown"]
+    # Of a model with a probe beside it, which of the two is scored here, and saved.
+    probed = any("kept" in one for one in details["scores"].values())
     rows = [
         (
             trained_on,
+            *([one.get("kept", "network")] if probed else []),
             *(option_values.as_score(one[score]) for score in shown),
             f"{one['seconds']:.0f}",
         )
         for trained_on, one in details["scores"].items()
     ]
-    columns = ("trained on", *map(option_values.score_title, shown), "seconds")
+    kept = ["model kept"] if probed else []
+    columns = ("trained on", *kept, *map(option_values.score_title, shown), "seconds")
     print_table(console, "Scores on the test rows", columns, rows)
     reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 

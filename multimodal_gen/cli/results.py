@@ -23,7 +23,9 @@ from multimodal_gen.rows.table import cells_of
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
-def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame) -> None:
+def write_results(
+    folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame, *, probe: bool = False
+) -> None:
     """Write everything except the scores.
 
     Args:
@@ -31,6 +33,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
         bundle: The trained model with its loaders and target.
         history: The result of `fit_with_recipe`.
         test: The test rows.
+        probe: Whether the bundle is the linear probe beside the network of the history.
     """
     target = bundle.target
     assert isinstance(target, Target)
@@ -46,7 +49,7 @@ def write_results(folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
         # After the index and before the predictions.
         frame.insert(place, name if name not in frame else f"true_{name}", test[column].to_numpy())
     frame.to_csv(folder / "predictions.csv", index=False)
-    curves = plots.plot_history(history)
+    curves = plots.plot_history(history, kept=not probe)
     if target.training_units is not None:
         _name_units(curves, target.training_units)
     curves.savefig(folder / "curves.png")

@@ -106,7 +106,8 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
             **noted,
         }
         if name == main:
-            write_results(Path(settings.folder), bundle, history, parts.test)
+            probe = noted.get("kept") == PROBE
+            write_results(Path(settings.folder), bundle, history, parts.test, probe=probe)
             remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume)
         # After each model, so that a stopped run keeps the finished ones.
         metrics = _metrics(settings, parts, target, scores)

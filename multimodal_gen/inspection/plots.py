@@ -146,19 +146,22 @@ def plot_predictions(
     return draw_cards(cards, columns, title)
 
 
-def plot_history(history: Any) -> Figure:
+def plot_history(history: Any, *, kept: bool = True) -> Figure:
     """Draw the curves of training: loss and metrics, on training and validation rows.
 
     Args:
         history: The result of `fit`, its `history` dict, or a DataFrame with a column per curve.
+        kept: Whether the model is kept. If another one is, such as a linear probe, the epoch of
+            `fit_with_recipe` is marked as the best one only.
 
     Returns:
         One panel per metric. A joint, late or attend model trains on a loss with auxiliary terms,
         which the validation loss does not have; if the history has the "prediction_loss" of
         training without them, the panel "loss" shows that. The epoch whose weights
-        `fit_with_recipe` kept is marked; in any other history, the epoch with the lowest validation
-        loss, or without validation the lowest loss.
+        `fit_with_recipe` chose is marked; in any other history, the epoch with the lowest
+        validation loss, or without validation the lowest loss.
     """
+    check_switches(kept=kept)
     values = getattr(history, "history", history)
     if not isinstance(values, Mapping | pd.DataFrame):
         raise ValueError(
@@ -179,12 +182,13 @@ def plot_history(history: Any) -> Figure:
     names.sort(key=lambda name: name != "loss")
     if epochs is None:
         epochs = np.arange(1, len(curves[names[0]]) + 1)
-    marked, word = getattr(history, "best_epoch", None), "kept epoch"
+    marked = getattr(history, "best_epoch", None)
+    word, after = ("kept epoch", "") if kept else ("best epoch", ", of a model that is not kept")
     least = next((name for name in ("val_loss", "loss") if name in curves), None)
     # Training that diverged has no best epoch.
     if marked is None and least is not None and np.isfinite(curves[least]).any():
         marked = int(np.nanargmin(curves[least]))
-        word = f"least {'validation ' if least == 'val_loss' else ''}loss, epoch"
+        word, after = f"least {'validation ' if least == 'val_loss' else ''}loss, epoch", ""
     across = min(len(names), 3)
     down = math.ceil(len(names) / across)
     figure = Picture(4.6 * across + 0.2, 3.5 * down + 0.2, layout="constrained")
@@ -192,7 +196,7 @@ def plot_history(history: Any) -> Figure:
         axes = figure.add_subplot(down, across, place + 1)
         _draw_curves(axes, curves, name, epochs)
         if marked is not None:
-            label = f"{word} {epochs[marked]:g}"
+            label = f"{word} {epochs[marked]:g}{after}"
             axes.axvline(epochs[marked], color=GREY, linewidth=1, linestyle=":", label=label)
         axes.legend(frameon=False, fontsize=9)
     return figure
