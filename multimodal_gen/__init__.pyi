@@ -26,6 +26,7 @@ from multimodal_gen.inspection.confusion import plot_confusion as plot_confusion
 from multimodal_gen.inspection.plots import plot_history as plot_history
 from multimodal_gen.inspection.plots import plot_predictions as plot_predictions
 from multimodal_gen.inspection.plots import show_batch as show_batch
+from multimodal_gen.inspection.plots import show_rows as show_rows
 from multimodal_gen.inspection.profiling import Profile as Profile
 from multimodal_gen.inspection.profiling import profile as profile
 from multimodal_gen.loaders.arrays import ArrayLoader as ArrayLoader
@@ -80,6 +81,7 @@ from multimodal_gen.rows.sampling import WeightedSampler as WeightedSampler
 from multimodal_gen.rows.sampling import check_sampler as check_sampler
 from multimodal_gen.rows.splitting import split_table as split_table
 from multimodal_gen.rows.table import read_table as read_table
+from multimodal_gen.sequence.guard import LossGuard as LossGuard
 from multimodal_gen.sequence.resume import ResumeTraining as ResumeTraining
 from multimodal_gen.sequence.sequence import MultimodalSequence as MultimodalSequence
 from multimodal_gen.spec import ArraySpec as ArraySpec

@@ -23,6 +23,7 @@ class BatchRows(Protocol):
     Attributes:
         positions: Positions of the rows in the table, `(rows,)`.
         padding: Number of rows at the end that only fill up the batch.
+        excluded: `(rows,) bool`: rows that are left out though they can be loaded.
     """
 
     @property
@@ -30,6 +31,9 @@ class BatchRows(Protocol):
 
     @property
     def padding(self) -> int: ...  # noqa: D102
+
+    @property
+    def excluded(self) -> np.ndarray: ...  # noqa: D102
 
     def cells(self, column: str | tuple[str, ...]) -> list[Any]:
         """Return the cells of a column; of several columns, one tuple per row."""
@@ -49,11 +53,20 @@ class TableRows:
         plan: Which rows the batch has.
         epoch: The epoch, counting from 0.
         index: The position of the batch in its epoch.
+        excluded: Positions of rows that are left out.
     """
 
-    def __init__(self, table: pd.DataFrame, plan: Plan, epoch: int, index: int) -> None:
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        plan: Plan,
+        epoch: int,
+        index: int,
+        excluded: frozenset[int] = frozenset(),
+    ) -> None:
         self._table, self._plan, self._place = table, plan, (epoch, index)
         self.positions, self.padding = plan.batch(epoch, index)
+        self.excluded = np.isin(self.positions, list(excluded))
 
     def cells(self, column: str | tuple[str, ...]) -> list[Any]:
         """See `BatchRows`."""
@@ -78,7 +91,7 @@ class TableRows:
         cells = {column: self.cells(column) for column in dict.fromkeys(columns)}
         labels = self._table.index[self.positions].tolist()
         bucket = self.bucket() if bucketed else None
-        return GivenRows(self.positions, self.padding, cells, labels, bucket)
+        return GivenRows(self.positions, self.padding, self.excluded, cells, labels, bucket)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +101,7 @@ class GivenRows:
     Args:
         positions: Positions of the rows in the table, `(rows,)`.
         padding: Number of rows at the end that only fill up the batch.
+        excluded: `(rows,) bool`: rows that are left out though they can be loaded.
         by_column: Column -> cells.
         labels: Labels of the rows in the table's own index.
         greatest_bucket: The greatest bucket of the batch's rows, or None without buckets.
@@ -95,6 +109,7 @@ class GivenRows:
 
     positions: np.ndarray
     padding: int
+    excluded: np.ndarray
     by_column: Mapping[str, list[Any]]
     labels: list[Any]
     greatest_bucket: int | None = None

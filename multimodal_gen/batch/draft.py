@@ -65,7 +65,7 @@ class Draft:
         arrays: Slot -> `(rows, *spec.shape)`; slots in `cached` are added when they are read.
         missing: Slot -> `(rows,) bool`, for inputs with a mask: rows whose cell is missing or
             unreadable.
-        failed: `(rows,) bool`: rows with a cell that could not be loaded.
+        failed: `(rows,) bool`: rows with a cell that could not be loaded, or excluded.
         given_rows: Whether the rows were given, and are not those of the plan.
         steps: Per row, what the operations on samples do with its arrays; empty if there are no
             such operations.
@@ -83,7 +83,10 @@ class Draft:
         # Only positions and memory here: cells are looked up on a thread of the pool
         # (`take_cells`).
         self.given_rows = given is not None
-        self.rows = given or TableRows(self.assembly.table, self.plan, self.epoch, self.index)
+        if given is None:
+            log, place = self.assembly.failures, (self.epoch, self.index)
+            given = TableRows(self.assembly.table, self.plan, *place, log.excluded)
+        self.rows = given
         self.positions, self.padding = self.rows.positions, self.rows.padding
         self.sources, rows = self.assembly.sources, len(self.positions)
         self.cells: dict[Slot, list[Any]] = {}
@@ -106,7 +109,8 @@ class Draft:
             s for s, one in loaders.items() if one.spec.kind == "many" or one.missing == "blank"
         ]
         self.missing = {slot: np.zeros(rows, bool) for slot in masked}
-        self.failed = np.zeros(rows, bool)
+        # What cannot be trained on is dealt with as what cannot be loaded.
+        self.failed = self.rows.excluded.copy()
 
     def label(self, row: int) -> Any:
         """Return the label of a row of the batch in the table's own index, for error messages."""

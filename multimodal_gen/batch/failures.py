@@ -1,4 +1,5 @@
-"""The list of rows that could not be loaded, and the limit on how many there may be.
+"""The list of rows that could not be loaded or must not be trained on, and the limit on how many
+there may be.
 
 Rows are only recorded here. `draft.py` decides what happens to a row when its cell cannot be read,
 and `finishing.py` sets its weight to 0 or leaves it out, as `on_error` says. It is never replaced
@@ -35,6 +36,8 @@ class FailureLog:
         self._lock = threading.Lock()
         self._found: dict[tuple[int, str], tuple[LoadError, int]] = {}
         self._lost: set[int] = set()
+        # Copied when it changes, as batches in progress hold it.
+        self._excluded: frozenset[int] = frozenset()
         self._read = 0
 
     def count(self, rows: int) -> None:
@@ -45,6 +48,12 @@ class FailureLog:
     def add(self, position: int, error: LoadError, epoch: int) -> None:
         """Add a cell, unless it is already listed.
 
+        Args:
+            position: Position of the row in the table.
+            error: What is wrong with the cell. Without a column, no cell is to blame: the row can
+                be loaded, and is left out from now on.
+            epoch: The epoch, counting from 0.
+
         Raises:
             TableError: If too many rows are lost.
         """
@@ -52,6 +61,8 @@ class FailureLog:
             # The first epoch stays, so that the list does not change when a row fails again.
             self._found.setdefault((int(position), str(error.column)), (error, epoch))
             self._lost.add(int(position))
+            if error.column is None:
+                self._excluded |= {int(position)}
             lost, read = len(self._lost), min(self._num_rows, max(self._read, _ROWS_TO_JUDGE_BY))
             if lost <= self._max_error_rate * read:
                 return
@@ -99,6 +110,11 @@ class FailureLog:
                 (error for (row, _), (error, _) in self._found.items() if row == position), None
             )
 
+    @property
+    def excluded(self) -> frozenset[int]:
+        """Positions of the rows that are left out though they can be loaded."""
+        return self._excluded
+
     def to_json(self) -> list[list[Any]]:
         """Return the JSON values that `restore` takes."""
         with self._lock:
@@ -122,6 +138,8 @@ class FailureLog:
             with self._lock:
                 self._found[position, str(place)] = error, epoch
                 self._lost.add(position)
+                if place is None:
+                    self._excluded |= {position}
 
     def __len__(self) -> int:
         """Number of lost rows."""

@@ -1,8 +1,8 @@
 """Turns the filled arrays of a draft into what Keras is given: adds masks, sets the weight of bad
 rows to 0 or drops them, and applies operations to samples and batches.
 
-The steps in order: masks of missing cells, operations on samples, weights, rows that could not be
-loaded, operations on the batch, captions cut to the length of their bucket.
+The steps in order: excluded rows, masks of missing cells, operations on samples, weights, rows that
+could not be loaded, operations on the batch, captions cut to the length of their bucket.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def finish(draft: Draft) -> tuple[Any, ...]:
     """
     assembly = draft.assembly
     assembly.failures.count(len(draft.positions))
+    _blank_excluded(draft)
     _add_masks(draft)
     _vary_samples(draft)
     batch = _vary_rows(draft, _weighted(draft))
@@ -38,6 +39,15 @@ def finish(draft: Draft) -> tuple[Any, ...]:
         batch = buckets.cut(batch, length)
     others = (one for one in (batch.target, batch.sample_weight) if one is not None)
     return INPUTS_AS[assembly.inputs_as](batch.inputs), *others
+
+
+def _blank_excluded(draft: Draft) -> None:
+    # A weight of 0 is not enough: 0 times NaN is NaN.
+    for row in map(int, np.flatnonzero(draft.rows.excluded)):
+        for slot in draft.missing:
+            draft.missing[slot][row] = True
+        for slot in draft.sources:
+            draft.blank(slot, row)
 
 
 def _add_masks(draft: Draft) -> None:

@@ -9,7 +9,7 @@ cut off. Nothing here trains, predicts, or uses pyplot with its global state.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,23 +63,71 @@ def show_batch(
         TypeError: If `sequence` is not a MultimodalSequence.
     """
     _check_sequence(sequence)
-    loaders: dict[str, Loader] = sequence.inputs
-    with_images = any(loader.spec.each.kind == "image" for loader in loaders.values())
-    columns = _checked_grid(rows, columns, 4 if with_images else 2)
+    columns = _checked_grid(rows, columns, _cards_in_a_row(sequence))
     batch, frame = sequence[index], sequence.rows(index)
-    arrays = _named(loaders, batch[0])
-    cards = []
-    for row in range(min(len(frame), rows * columns)):
-        card = Card()
-        add_inputs(card, loaders, {name: array[row] for name, array in arrays.items()}, frame, row)
-        if sequence.target is not None:
-            add_target(card, sequence.target, batch[1], batch[2] if len(batch) > 2 else None, row)
-        cards.append(card)
-    kind = "as in training" if sequence.augmenting else "as in evaluation"
-    note = "" if with_images else ", no image among the inputs"
-    note += colour_class_ids(cards)
+    cards = [_card(sequence, batch, frame, row) for row in range(min(len(frame), rows * columns))]
     where = f"Batch {index} of {sequence.plan.num_batches}, epoch {sequence.epoch}"
-    return draw_cards(cards, columns, f"{where}: {len(cards)} of {len(frame)} rows, {kind}{note}")
+    words = f"{where}: {len(cards)} of {len(frame)} rows, {_kind(sequence)}"
+    return draw_cards(cards, columns, words + colour_class_ids(cards))
+
+
+def show_rows(
+    sequence: MultimodalSequence,
+    rows: Sequence[Any],
+    *,
+    epoch: int | None = None,
+    columns: int | None = None,
+) -> Figure:
+    """Draw some rows as the model is given them in an epoch, such as those a `LossGuard` names.
+
+    Args:
+        sequence: Any sequence; see `show_batch` for how inputs are shown.
+        rows: Labels of rows in the table's own index.
+        epoch: Counts from 0; by default the sequence's current epoch.
+        columns: Columns of the grid; by default 4, or 2 if there are no images.
+
+    Returns:
+        The figure.
+
+    Raises:
+        TypeError: If `sequence` is not a MultimodalSequence.
+        KeyError: If no row has a label.
+        ValueError: If there are no rows, several rows have a label, or one is not in that epoch.
+        LoadError: If a row cannot be loaded, unless `on_error` is "blank".
+    """
+    _check_sequence(sequence)
+    check_positive(rows=len(rows))
+    columns = _checked_grid(1, columns, _cards_in_a_row(sequence))
+    epoch = sequence.epoch if epoch is None else epoch
+    # One after the other: rows of one epoch may be in many batches.
+    cards = [
+        _card(sequence, sequence.replay(epoch, row), sequence.table.loc[[row]], 0) for row in rows
+    ]
+    words = f"{counted(len(cards), 'row')}, epoch {epoch}, {_kind(sequence)}"
+    return draw_cards(cards, columns, words + colour_class_ids(cards))
+
+
+def _card(sequence: MultimodalSequence, batch: Any, frame: pd.DataFrame, row: int) -> Card:
+    # A row of a batch, whose cells are in the same row of the frame.
+    card, loaders = Card(), sequence.inputs
+    arrays = {name: array[row] for name, array in _named(loaders, batch[0]).items()}
+    add_inputs(card, loaders, arrays, frame, row)
+    if sequence.target is not None:
+        add_target(card, sequence.target, batch[1], batch[2] if len(batch) > 2 else None, row)
+    return card
+
+
+def _with_images(sequence: MultimodalSequence) -> bool:
+    return any(loader.spec.each.kind == "image" for loader in sequence.inputs.values())
+
+
+def _cards_in_a_row(sequence: MultimodalSequence) -> int:
+    return 4 if _with_images(sequence) else 2
+
+
+def _kind(sequence: MultimodalSequence) -> str:
+    kind = "as in training" if sequence.augmenting else "as in evaluation"
+    return kind if _with_images(sequence) else f"{kind}, no image among the inputs"
 
 
 def plot_predictions(

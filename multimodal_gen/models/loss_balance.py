@@ -120,6 +120,10 @@ class _Rows:
     positions: np.ndarray
     padding: int = 0
 
+    @property
+    def excluded(self) -> np.ndarray:
+        return np.zeros(len(self.positions), bool)
+
     def cells(self, column: str | tuple[str, ...]) -> list[Any]:
         return cells_of(self.table, column, self.positions)
 

@@ -4,10 +4,11 @@ Start with `sequence.py`; `arguments.py` checks its arguments, `balancing.py` wa
 are balanced twice, and `description.py` prints it. Then read `reader.py`, which Keras calls,
 `epoch_checks.py`, which runs before each epoch, and `read_ahead.py`, which starts the next batches.
 `input_names.py` and `output_shapes.py` check that a model fits the data. `state.py` describes a
-position as JSON, `replay.py` makes one row again, and `resume/` writes the position of a training
-run to disk and continues it. `keras_inside/` holds everything that depends on private parts of
-Keras, such as finding the epoch of a running `fit`. The order of rows in an epoch is made in
-`rows/plan.py`, and the batches in `batch/`. Importing this folder does not import Keras.
+position as JSON, `replay.py` makes one row again, `resume/` writes the position of a training run
+to disk and continues it, and `guard/` finds the rows behind a bad loss. `keras_inside/` holds
+everything that depends on private parts of Keras, such as finding the epoch of a running `fit`. The
+order of rows in an epoch is made in `rows/plan.py`, and the batches in `batch/`. Importing this
+folder does not import Keras.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes again the arrays that a model was given for one row in one epoch."""
+"""Makes again the arrays that a model was given in one epoch, for one row or a batch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.draft import Draft
+from multimodal_gen.batch.failures import FailureLog
 from multimodal_gen.batch.pending import PendingBatch
 from multimodal_gen.rows.checks import check_at_least
 from multimodal_gen.rows.plan import Plan
@@ -86,14 +87,29 @@ def replay_row(assembly: Assembly, plan: Plan, epoch: int, row: Any) -> tuple[An
             f"The row was not in that epoch: {why}. Received: epoch={epoch!r}, row={row!r}"
         )
     own_plan, index, place = found
-    # With "skip" the place of a row depends on the bad rows before it; with "blank" it does not.
-    steady = assembly if assembly.on_error == "raise" else replace(assembly, on_error="blank")
-    whole = PendingBatch(Draft(steady, own_plan, epoch, index)).result()
-    error = steady.failures.error_of(position)
+    whole, failures = steady_batch(assembly, own_plan, epoch, index)
+    error = failures.error_of(position)
     if error is not None and assembly.on_error == "skip":
         raise error
     batch: tuple[Any, ...] = row_of(whole, place)
     return batch
+
+
+def steady_batch(
+    assembly: Assembly, plan: Plan, epoch: int, index: int
+) -> tuple[tuple[Any, ...], FailureLog]:
+    """Make a batch again, with each row in its place: bad rows are blank, and none is excluded.
+
+    Returns:
+        The batch, and the rows of it that could not be loaded.
+
+    Raises:
+        LoadError: If a row cannot be loaded and `on_error` is "raise".
+    """
+    # With "skip" the place of a row depends on the bad rows before it; with "blank" it does not.
+    # A copy has a list of failures of its own, which excludes no rows.
+    steady = assembly if assembly.on_error == "raise" else replace(assembly, on_error="blank")
+    return PendingBatch(Draft(steady, plan, epoch, index)).result(), steady.failures
 
 
 def row_of(batch: Any, place: int) -> Any:

@@ -72,8 +72,9 @@ class Crew:
             if not any(hand.ready for hand in self.hands):
                 return None
         bucketed = assembly.buckets is not None and plan.world_size > 1
-        rows = TableRows(assembly.table, plan, epoch, index).given(assembly.columns, bucketed)
-        task = Task(self._without_rows(plan), epoch, index, length, rows, stages.timed())
+        rows = TableRows(assembly.table, plan, epoch, index, assembly.failures.excluded)
+        given, slim = rows.given(assembly.columns, bucketed), self._without_rows(plan)
+        task = Task(slim, epoch, index, length, given, stages.timed())
         parts = packed(task)
         size = sum(part.nbytes + 64 for part in parts) + assembly.batch_bytes(len(rows.positions))
         with self._lock:

@@ -24,11 +24,13 @@ def pass_of(epoch: int, first: int, steps: int | None, num_batches: int) -> int:
         steps: Steps per epoch; None for all batches.
         num_batches: Batches per pass.
     """
-    if steps is None:
-        return epoch
+    return first + (epoch - first) // epochs_of_a_pass(steps, num_batches)
+
+
+def epochs_of_a_pass(steps: int | None, num_batches: int) -> int:
+    """Return how many epochs of `fit` one pass over the data takes."""
     # Keras ends an epoch early when the batches run out, so every pass begins with an epoch.
-    epochs_of_a_pass = math.ceil(num_batches / min(steps, num_batches))
-    return first + (epoch - first) // epochs_of_a_pass
+    return 1 if steps is None else math.ceil(num_batches / min(steps, num_batches))
 
 
 class FollowFit(keras.callbacks.Callback):

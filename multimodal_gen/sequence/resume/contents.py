@@ -90,7 +90,7 @@ def differing_variables(
 def take_numbers(parts: Mapping[str, Iterable[Any]]) -> list[np.ndarray]:
     """Return copies of the values of all variables, then the states of the backend's generators."""
     values = [np.array(keras.ops.convert_to_numpy(one)) for own in parts.values() for one in own]
-    return values + [state.numpy() for state in _torch_generators()]
+    return values + generator_states()
 
 
 def size_of(parts: Mapping[str, Iterable[Any]]) -> int:
@@ -121,13 +121,21 @@ def put_numbers(
 
 def put_generators(described: Mapping[str, list[Any]], arrays: list[np.ndarray]) -> None:
     """Assign values from `take_numbers` to the backend's generators only."""
-    if described["generators"]:
+    stop = sum(map(len, described.values()))
+    set_generators(arrays[stop - len(described["generators"]) : stop])
+
+
+def generator_states() -> list[np.ndarray]:
+    """Return the states of the backend's generators."""
+    return [state.numpy() for state in _torch_generators()]
+
+
+def set_generators(states: list[np.ndarray]) -> None:
+    """Set the backend's generators to states from `generator_states`."""
+    if states:
         import torch
 
-        stop = sum(map(len, described.values()))
-        first, *others = (
-            torch.from_numpy(state) for state in arrays[stop - len(described["generators"]) : stop]
-        )
+        first, *others = (torch.from_numpy(state) for state in states)
         torch.set_rng_state(first)
         # Another machine may have a different number of devices.
         for device, state in enumerate(others[: torch.cuda.device_count()]):
