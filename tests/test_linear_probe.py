@@ -210,13 +210,24 @@ def test_mixed_classes_are_refused():
         mg.fit_linear_probe({"vector": VECTOR}, target, data, data.for_evaluation(), verbose=0)
 
 
-def test_the_better_of_several_models_comes_first(capsys):
+def test_the_better_of_several_models_comes_first_and_rows_are_read_once(capsys, monkeypatch):
     target = TARGETS["class"]
     inputs = {"vector": VECTOR}
     good, bad = fitted(inputs, target), linear_model(inputs, target)
     bad.compile(loss=target.loss, metrics=target.metrics)
     data = sequence(VALIDATION, inputs, target)
-    found = mg.compare_models({"bad": bad, "good": good}, data)
+    assert mg.compare_models({"bad": bad}, data).index == ["bad"]
+    assert capsys.readouterr().out == "", "a notebook shows the table that is returned"
+    reads, read = [], type(data).__getitem__
+    monkeypatch.setattr(
+        type(data), "__getitem__", lambda own, number: reads.append(number) or read(own, number)
+    )
+    found = mg.compare_models({"bad": bad, "good": good}, data, verbose=1)
+    assert reads == list(range(data.num_batches)), "rows are read once, whatever the models"
+    by_keras = good.evaluate(data, verbose=0, return_dict=True)
+    assert found.loc["good", ["loss", "accuracy"]].tolist() == pytest.approx(
+        [by_keras["loss"], by_keras["accuracy"]], rel=1e-5
+    )
     assert list(found.index) == ["good", "bad"]
     assert found.loc["bad", "loss"] == pytest.approx(np.log(3), abs=1e-5)
     assert found.loc["good", "accuracy"] > found.loc["bad", "accuracy"]

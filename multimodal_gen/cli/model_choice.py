@@ -7,6 +7,7 @@ network or better.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,7 @@ from multimodal_gen.errors import counted
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models.auxiliary import FusionModel
-from multimodal_gen.models.comparing import compare_models
+from multimodal_gen.models.comparing import Judged, judge, side_by_side
 from multimodal_gen.models.probe import linear_probe, not_linear
 
 NETWORK, PROBE = "network", "linear probe"
@@ -52,17 +53,30 @@ def probe_beside(
     return probe
 
 
-def choose(network: Any, probe: FusionModel | None, validation_data: Any) -> dict[str, Any]:
+def choose(
+    network: Any,
+    probe: FusionModel | None,
+    validation_data: Any,
+    judged: dict[str, Judged] | None = None,
+) -> dict[str, Any]:
     """Return the name of the model to keep, and the losses on the validation rows; nothing if there
     is one model only.
 
     The probe must be better by more than one standard error: with equal losses, a network was the
     better of the two on test rows more often. A loss tells more than an accuracy, which changes by
     a whole row at a time.
+
+    Args:
+        network: The network.
+        probe: The probe, or None.
+        validation_data: The validation rows.
+        judged: Gets what each model says of them.
     """
     if probe is None:
         return {}
-    table = compare_models({NETWORK: network, PROBE: probe}, validation_data, verbose=0)
+    judged = {} if judged is None else judged
+    judged |= judge({NETWORK: network, PROBE: probe}, validation_data)
+    table = side_by_side(judged)
     lead = table["worse_by"][NETWORK]
     return {
         "kept": PROBE if lead > table["standard_error"][NETWORK] else NETWORK,
@@ -73,8 +87,9 @@ def choose(network: Any, probe: FusionModel | None, validation_data: Any) -> dic
 
 def say_kept(
     settings: RunSettings,
-    bundles: dict[str, Bundle],
+    bundle: Bundle,
     noted: dict[str, Any],
+    judged: Mapping[str, Judged],
     history: Any,
     validation: pd.DataFrame,
     reporter: Reporter,
@@ -83,16 +98,25 @@ def say_kept(
 
     Args:
         settings: Settings of the run.
-        bundles: Name -> bundle; the network, and the probe if there is one.
+        bundle: The bundle of the network.
         noted: What `choose` noted.
+        judged: What `choose` has judged, by the names of the models; nothing without a probe.
         history: History of the network's training.
         validation: Validation rows.
         reporter: Gets the lines.
     """
     epoch = f"epoch {history.best_epoch + 1} of {len(history.epoch)}"
-    for name, bundle in bundles.items():
+    target = bundle.target
+    assert isinstance(target, Target)
+    for name in judged or (NETWORK,):
         # Not from the history, because the heads of the kept model have been weighted since.
-        scores = bundle.evaluate(validation)
+        if judged:
+            ((truth, outputs),) = zip(
+                judged[name].truth.values(), judged[name].outputs.values(), strict=True
+            )
+            scores = target.score(truth, outputs)
+        else:
+            scores = bundle.evaluate(validation)
         titles = [*shown_scores(settings.target, list(scores)), "log_loss"]
         words = ", ".join(
             f"{score_title(one)} {scores[one]:,.3f}" for one in titles if one in scores

@@ -21,7 +21,7 @@ from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.cli.data import items_in, make_loaders, picture_folder
 from multimodal_gen.cli.inference import with_inputs
-from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose, probe_beside, say_kept
+from multimodal_gen.cli.model_choice import PROBE, choose, probe_beside, say_kept
 from multimodal_gen.cli.part_checks import warn_of_leakage, warn_of_shared_items
 from multimodal_gen.cli.parts import Parts, parts_are_given, read_parts
 from multimodal_gen.cli.reading import READ_TIMEOUT, readable_parts
@@ -35,6 +35,7 @@ from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.auxiliary import FusionModel
+from multimodal_gen.models.comparing import Judged
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import branches_for, epochs_for, fit_with_recipe, recipe_in_words
 from multimodal_gen.sequence.resume import ResumeTraining
@@ -183,12 +184,14 @@ def _train(
     history = _fit(model, target, train_data, validation, epochs, callbacks)
     reporter.end()
     _say_class(model, target, positive, reporter)
-    noted = choose(model, probe, validation)
-    bundles = {NETWORK: Bundle(model, inputs, target)}
-    if probe is not None:
-        bundles[PROBE] = Bundle(probe, inputs, target)
-    say_kept(settings, bundles, noted, history, parts.validation, reporter)
-    return bundles[noted.get("kept", NETWORK)], history, noted
+    judged: dict[str, Judged] = {}
+    noted = choose(model, probe, validation, judged)
+    bundle = Bundle(model, inputs, target)
+    say_kept(settings, bundle, noted, judged, history, parts.validation, reporter)
+    if noted.get("kept") == PROBE:
+        assert probe is not None
+        bundle = Bundle(probe, inputs, target)
+    return bundle, history, noted
 
 
 def _model(

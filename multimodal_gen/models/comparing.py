@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,15 +14,35 @@ from multimodal_gen.models.fitting import check_data
 from multimodal_gen.spec import by_name
 
 
+class Judged(NamedTuple):
+    """One model on rows that it was not trained on.
+
+    Attributes:
+        losses: Target -> `(rows,)` loss of each row times its weight; the mean is the loss of the
+            target.
+        truth: Target -> the arrays of all rows.
+        outputs: Target -> the model's outputs for all rows.
+        metrics: The compiled metrics.
+    """
+
+    losses: dict[Any, np.ndarray]
+    truth: dict[Any, np.ndarray]
+    outputs: dict[Any, np.ndarray]
+    metrics: dict[str, float]
+
+
 def compare_models(
-    models: Mapping[str, keras.Model], validation_data: Any, *, verbose: str | int = "auto"
+    models: Mapping[str, keras.Model], validation_data: Any, *, verbose: str | int = 0
 ) -> pd.DataFrame:
     """Compare models on rows that none of them was trained on.
+
+    The rows are read once, and each model predicts them once.
 
     Args:
         models: Name -> compiled model with the same losses, such as a network and a linear probe.
         validation_data: A `keras.utils.PyDataset` of validation rows.
-        verbose: 0 prints nothing; otherwise the table.
+        verbose: 0 only returns the table, which shows itself as the last line of a notebook's cell;
+            1 also prints it, as for a script.
 
     Returns:
         One row per model under its name, the one with the lowest mean loss first. Columns: "loss";
@@ -35,6 +55,23 @@ def compare_models(
         TypeError: If the data has the wrong type, or is endless.
         ValueError: If there is no model, or one is not compiled.
     """
+    table = side_by_side(judge(models, validation_data))
+    if verbose:
+        sys.stdout.write(f"{table.to_string(float_format='{:.4f}'.format)}\n")
+    return table
+
+
+def judge(models: Mapping[str, keras.Model], validation_data: Any) -> dict[str, Judged]:
+    """Read the rows once, and let each model predict them once.
+
+    Args:
+        models: As for `compare_models`.
+        validation_data: As for `compare_models`.
+
+    Raises:
+        TypeError: As for `compare_models`.
+        ValueError: As for `compare_models`.
+    """
     if not isinstance(models, Mapping) or not models:
         raise ValueError(f"`models` must map names to compiled models. Received: models={models!r}")
     for name, model in models.items():
@@ -44,12 +81,17 @@ def compare_models(
                 f"Received: models[{name!r}]={model!r}"
             )
     check_data("validation_data", validation_data)
-    scores = {
-        name: model.evaluate(validation_data, verbose=0, return_dict=True)
-        for name, model in models.items()
-    }
-    by_target = {name: _losses(model, validation_data) for name, model in models.items()}
-    rows = {name: np.sum([*losses.values()], axis=0) for name, losses in by_target.items()}
+    judges = {name: _Judge(model) for name, model in models.items()}
+    for number in range(validation_data.num_batches):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data[number])
+        for judge_of_one in judges.values():
+            judge_of_one.add(x, y, sample_weight)
+    return {name: one.judged() for name, one in judges.items()}
+
+
+def side_by_side(judged: Mapping[str, Judged]) -> pd.DataFrame:
+    """The table of `compare_models`."""
+    rows = {name: np.sum([*one.losses.values()], axis=0) for name, one in judged.items()}
     means = pd.Series({name: float(losses.mean()) for name, losses in rows.items()})
     best = str(means.sort_values(kind="stable").index[0])
     found = pd.DataFrame(
@@ -59,45 +101,68 @@ def compare_models(
             "standard_error": {name: _error(one - rows[best]) for name, one in rows.items()},
         }
     )
-    # Keras's own losses of several targets are means of batches, of which the last has fewer rows.
     own = {
-        name: {f"{target}_loss": losses.mean() for target, losses in one.items() if target}
-        for name, one in by_target.items()
+        name: {f"{target}_loss": losses.mean() for target, losses in one.losses.items() if target}
+        for name, one in judged.items()
     }
-    metrics = pd.DataFrame({name: scores[name] | own[name] for name in models}).T.drop(
-        columns="loss"
-    )
-    table = found.join(metrics).sort_values("loss", kind="stable")
-    if verbose:
-        sys.stdout.write(f"{table.to_string(float_format='{:.4f}'.format)}\n")
-    return table
+    metrics = pd.DataFrame({name: one.metrics | own[name] for name, one in judged.items()}).T
+    return found.join(metrics).sort_values("loss", kind="stable")
 
 
-def _losses(model: Any, data: Any) -> dict[Any, np.ndarray]:
-    # Target -> `(rows,)` loss of each row times its weight: the mean is the loss of the target.
-    losses = {
-        name: type(one).from_config({**one.get_config(), "reduction": None})
-        for name, one in by_name(model.loss).items()
-    }
-    found: dict[Any, list[np.ndarray]] = {name: [] for name in losses}
-    weights: dict[Any, list[np.ndarray]] = {name: [] for name in losses}
-    for number in range(data.num_batches):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data[number])
-        outputs, truth = by_name(model.predict_on_batch(x)), by_name(y)
-        for name, loss in losses.items():
+class _Judge:
+    # Gathers what one model says of batch after batch.
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.losses = {
+            name: type(one).from_config({**one.get_config(), "reduction": None})
+            for name, one in by_name(model.loss).items()
+        }
+        self.found: dict[str, dict[Any, list[np.ndarray]]] = {
+            part: {name: [] for name in self.losses}
+            for part in ("losses", "weights", "truth", "outputs")
+        }
+        model.reset_metrics()
+
+    def add(self, x: Any, y: Any, sample_weight: Any) -> None:
+        predicted = self.model.predict_on_batch(x)
+        self.model.compute_metrics(x, y, predicted, sample_weight)
+        outputs, truth = by_name(predicted), by_name(y)
+        for name, loss in self.losses.items():
             own = keras.ops.convert_to_numpy(loss(truth[name], outputs[name]))
-            found[name].append(own.reshape(len(own), -1).mean(axis=1).astype("float64"))
             weight = (
                 sample_weight.get(name) if isinstance(sample_weight, Mapping) else sample_weight
             )
-            weights[name].append(
-                np.ones(len(own)) if weight is None else np.asarray(weight, "float64").reshape(-1)
-            )
-    together = {name: np.concatenate(weights[name]) for name in losses}
-    return {
-        name: np.concatenate(found[name]) * weight / max(weight.mean(), 1e-12)
-        for name, weight in together.items()
-    }
+            of_rows = {
+                "losses": own.reshape(len(own), -1).mean(axis=1).astype("float64"),
+                "weights": (
+                    np.ones(len(own))
+                    if weight is None
+                    else np.asarray(weight, "float64").reshape(-1)
+                ),
+                "truth": np.asarray(truth[name]),
+                "outputs": np.asarray(outputs[name]),
+            }
+            for part, array in of_rows.items():
+                self.found[part][name].append(array)
+
+    def judged(self) -> Judged:
+        together = {
+            part: {name: np.concatenate(some) for name, some in by_target.items()}
+            for part, by_target in self.found.items()
+        }
+        # Keras's own losses are means of batches, of which the last has fewer rows.
+        known = {"loss", *(f"{name}_loss" for name in self.losses)}
+        metrics = {
+            name: float(keras.ops.convert_to_numpy(value))
+            for name, value in self.model.get_metrics_result().items()
+            if name not in known
+        }
+        self.model.reset_metrics()
+        losses = {
+            name: together["losses"][name] * weight / max(weight.mean(), 1e-12)
+            for name, weight in together["weights"].items()
+        }
+        return Judged(losses, together["truth"], together["outputs"], metrics)
 
 
 def _error(differences: np.ndarray) -> float:
