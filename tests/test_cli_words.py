@@ -294,3 +294,33 @@ def test_a_clean_table_of_a_folder_leaves_out_captions_that_nobody_wrote(
         assert not (tmp_path / "out" / "audit.html").exists()
         done = CliRunner().invoke(app, [*map(str, given), "--drop", str(tmp_path / "clean.jsonl")])
     assert done.exit_code in (0, 1) and "a mug" in (tmp_path / "clean.jsonl").read_text()
+
+
+def test_attend_says_which_options_give_it_something_to_look_at() -> None:
+    def given(**changes: Any) -> RunSettings:
+        return RunSettings(
+            **{field.name: None for field in fields(RunSettings)}
+            | {"table": "t", "label": ("kind",), "target": "class", "fusion": "attend"}
+            | dict.fromkeys(INPUT_OPTIONS, ())
+            | {"fractions": (0.7, 0.1, 0.2), "image_size": (8, 8), "text": "ngrams"}
+            | changes
+        )
+
+    alone: dict[str, Any] = {"caption": ("caption",), "number": ("price",)}
+    said = (
+        "here every input is a single vector.*--text tokens.*--fusion attend, --caption, --number"
+    )
+    with pytest.raises(ValueError, match=said):
+        given(**alone)
+    features = {"image": ("image",), "image_encoder": "network.keras"}
+    with pytest.raises(ValueError, match="with --image-encoder also --also-pixels"):
+        given(**alone, **features)
+    for more in (
+        {"text": "tokens"},
+        {"image": ("image",)},
+        {"captions": ("texts",)},
+        {**features, "also_pixels": True},
+    ):
+        assert given(**alone | more).fusion == "attend"
+    # Inputs that are found are looked at when they are known.
+    assert given().fusion == "attend"

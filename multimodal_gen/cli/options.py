@@ -148,7 +148,13 @@ Group = Annotated[
         help="Rows with equal values here stay together in a random split.",
     ),
 ]
-Fusion = Annotated[FusionWord, typer.Option("--fusion", help="How the inputs are joined.")]
+Fusion = Annotated[
+    FusionWord,
+    typer.Option(
+        "--fusion",
+        help="How the inputs are joined. attend is for pixels, --text tokens, and several items.",
+    ),
+]
 Positive = Annotated[
     str | None,
     typer.Option(

@@ -223,8 +223,24 @@ class RunSettings(DataSettings):
                 f"--fusion {self.fusion} joins several inputs, but there is only one: add another, "
                 f"or leave --fusion out. Received: --fusion {self.fusion}, --{one} alone"
             )
+        if self.fusion == "attend" and inputs + bool(self.number) > 1 and not self._has_sequences:
+            given = ", ".join(f"--{name}" for name, columns in own.items() if columns)
+            raise ValueError(
+                "--fusion attend compares patches of pictures, words and items with each other; "
+                "here every input is a single vector. Name pictures with --image (with "
+                "--image-encoder also --also-pixels), read captions with --text tokens, or name "
+                f"cells of several items with --images or --captions. Received: --fusion attend, "
+                f"{given}, --text {self.text}"
+            )
         if self.fusion == "match" and self.target != "class":
             raise ValueError(
                 "--fusion match needs a class that says whether a row's inputs belong together. "
                 f"Received: --fusion match --target {self.target}"
             )
+
+    @property
+    def _has_sequences(self) -> bool:
+        # Whether an input is more than a single vector.
+        pixels = self.image and (self.image_encoder is None or self.also_pixels)
+        tokens = self.caption and self.text == "tokens"
+        return bool(pixels or tokens or self.images or self.captions)

@@ -62,7 +62,8 @@ def infer_columns(
 
     Returns:
         A row for each column of the table, with its name as the index, and the columns "taken_as",
-        "missing" (how many cells have no value) and "why" (with counts and an example).
+        "missing" (how many cells have no value) and "why" (with counts and an example). pandas cuts
+        long reasons off; `print(columns.to_string())` shows them whole.
 
     Raises:
         TableError: If the table has no rows, or no such column as `label`.
