@@ -140,9 +140,11 @@ def test_only_the_layers_that_need_keras_import_it() -> None:
         "reader.py",
         "bundle.py",
         "dual_encoder.py",
+        "gradients.py",
         "halves.py",
         "model_config.py",
         "model_file.py",
+        "model_parts.py",
         "train.py",
     }
     for path in package.rglob("*.py"):

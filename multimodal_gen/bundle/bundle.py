@@ -31,6 +31,7 @@ from multimodal_gen.bundle.description import (
     write_description,
 )
 from multimodal_gen.bundle.encoders import FILES, check_encoders
+from multimodal_gen.bundle.explaining.explainable import Explainable
 from multimodal_gen.bundle.files import new_folder
 from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.model_config import check_model_config
@@ -44,7 +45,7 @@ from multimodal_gen.sequence.output_shapes import map_outputs
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
-class Bundle:
+class Bundle(Explainable):
     """A model with its loaders and target.
 
     Args:

@@ -23,6 +23,21 @@ def made_by(tensor: Any) -> Any:
     return tensor._keras_history.operation
 
 
+def made_from(tensor: Any) -> list[Any]:
+    """Return the symbolic tensors that the call which made this one took; none for an input.
+
+    Raises:
+        RuntimeError: If this version of Keras does not store them.
+    """
+    why = "to find where the inputs of a model meet", "Use `Bundle.predict` on changed rows."
+    operation = made_by(tensor)
+    need(tensor._keras_history, "node_index", *why)
+    need(operation, "_inbound_nodes", *why)
+    node = operation._inbound_nodes[tensor._keras_history.node_index]
+    need(node, "input_tensors", *why)
+    return list(node.input_tensors)
+
+
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers of a model, including nested ones.
 

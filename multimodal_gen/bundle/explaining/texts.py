@@ -1,0 +1,129 @@
+"""Which words of a text speak for a prediction.
+
+Each word is left out of the cell, and shown alone; both are read as any other cell. So a word
+counts whatever reads it: n-grams, tokens, or an encoder outside the model. Its weight is the mean
+of what is lost without it and what it alone gains over an empty text: the last and the first step
+of the orders whose mean a Shapley value is. Leaving out alone would find nothing where a text says
+the same thing twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.bundle.explaining.engine import Batch, Engine
+from multimodal_gen.bundle.explaining.pictures import cells_of
+from multimodal_gen.bundle.explaining.reading import blank_arrays, read_cells
+from multimodal_gen.bundle.explaining.results import Word
+from multimodal_gen.bundle.explaining.words import word_spans
+from multimodal_gen.errors import LoadError
+from multimodal_gen.loaders.base import Loader
+from multimodal_gen.loaders.encoded.loader import EncodedLoader
+from multimodal_gen.rows.cells import is_missing
+
+# Neighbouring words of a longer text share a weight.
+_MOST_WORDS = 48
+_CELLS = 512
+
+
+def is_text(loader: Loader, table: pd.DataFrame) -> bool:
+    """Whether an input's cells are texts that people wrote, or several of them.
+
+    A function as an encoder does not say so: then the texts of most cells have a space.
+
+    Args:
+        loader: The loader of the input.
+        table: The rows that are explained.
+    """
+    one = loader if loader.item is None else loader.item
+    if not isinstance(loader.column, str) or one.reads_text:
+        return isinstance(loader.column, str)
+    if not isinstance(one, EncodedLoader) or one.loader is not None:
+        return False
+    cells = [texts_of(loader, cell) for cell in table[loader.column]]
+    return 2 * sum(any(" " in text for text in own) for own in cells) > len(cells)
+
+
+def texts_of(loader: Loader, cell: Any) -> list[str]:
+    """The texts of a cell; none if it is missing or cannot be read."""
+    if is_missing(cell):
+        return []
+    if loader.item is None:
+        return [cell] if isinstance(cell, str) else []
+    items: Any = loader
+    try:
+        found = items.items(cell)[: items.at_most]
+    except LoadError:
+        return []
+    return found if all(isinstance(one, str) for one in found) else []
+
+
+def word_weights(engine: Engine, batch: Batch, name: str) -> list[list[Word]]:
+    """For each row of a batch, the words of its texts with their weights.
+
+    Args:
+        engine: The engine.
+        batch: The rows.
+        name: The input, whose cells are texts.
+    """
+    loader = engine.inputs[name]
+    texts = [texts_of(loader, cell) for cell in cells_of(batch, loader)]
+    cells: list[Any] = []
+    rows: list[int] = []
+    found: list[list[Word]] = []
+    for row, own in enumerate(texts):
+        spans = _spans(own)
+        found.append(
+            [Word(own[item][start:end], start, end, item, 0.0) for item, (start, end) in spans]
+        )
+        for variant in _variants(own, spans):
+            cells.append(variant if loader.item is not None else variant[0])
+            rows.append(row)
+    values = iter(_values(engine, batch, name, cells, np.array(rows, "int64")))
+    for row, words in enumerate(found):
+        if not words:
+            continue
+        empty = next(values)
+        for place, word in enumerate(words):
+            lost = batch.values[row] - next(values)
+            gained = next(values) - empty
+            words[place] = word._replace(weight=float(lost + gained) / 2)
+    return found
+
+
+def _spans(texts: list[str]) -> list[tuple[int, tuple[int, int]]]:
+    # Item and span of each word.
+    most = max(1, _MOST_WORDS // max(1, len(texts)))
+    return [(item, span) for item, text in enumerate(texts) for span in word_spans(text, most)]
+
+
+def _variants(texts: list[str], spans: list[tuple[int, tuple[int, int]]]) -> list[list[str]]:
+    # Nothing, then for each word the texts without it, and the word alone in its text.
+    if not spans:
+        return []
+    found = [[""] * len(texts)]
+    for item, (start, end) in spans:
+        text = texts[item]
+        found.append([*texts[:item], text[:start] + text[end:], *texts[item + 1 :]])
+        found.append([text[start:end] if place == item else "" for place in range(len(texts))])
+    return found
+
+
+def _values(
+    engine: Engine, batch: Batch, name: str, cells: list[Any], rows: np.ndarray
+) -> np.ndarray:
+    loader, found = engine.inputs[name], [np.zeros(0)]
+    blank = blank_arrays(loader, False)
+    for start in range(0, len(cells), _CELLS):
+        part = cells[start : start + _CELLS]
+        arrays, errors = read_cells(name, loader, part, engine.batch_size)
+        for place in errors:
+            # A text without words may be an error to its reader, and holds nothing.
+            for one, none in zip(arrays, blank, strict=False):
+                one[place] = none[0]
+        codes = engine.parts.encode(name, arrays)
+        found.append(engine.changed(batch, name, codes, rows[start : start + _CELLS]))
+    return np.concatenate(found)
