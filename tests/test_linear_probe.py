@@ -239,6 +239,22 @@ def test_the_better_of_several_models_comes_first_and_rows_are_read_once(capsys,
         mg.compare_models({}, data)
 
 
+def test_a_focal_target_is_weighed_by_cross_entropy_so_its_probabilities_fit_the_rows():
+    keras.utils.set_random_seed(0)
+    target = TARGETS["class"].replace(focal=3.0)
+    inputs = {"vector": VECTOR}
+    model = mg.build_fusion_classifier(inputs, target)
+    data = sequence(TRAIN, inputs, target, shuffle=True)
+    mg.fit_with_recipe(model, target, data, epochs=8, verbose=0)
+    bundle = mg.Bundle(model, inputs, target)
+    before = bundle.evaluate(VALIDATION)
+    (scale,) = calibrate_heads(model, sequence(VALIDATION, inputs, target)).values()
+    after = bundle.evaluate(VALIDATION)
+    # A focal loss leaves predictions unsure.
+    assert scale > 1.2 and after["log_loss"] < before["log_loss"] - 0.01
+    assert after["accuracy"] == before["accuracy"]
+
+
 def test_one_head_alone_is_made_as_sure_as_it_is_right():
     keras.utils.set_random_seed(0)
     target = TARGETS["class"]

@@ -27,7 +27,9 @@ def calibrate_heads(model: keras.Model, data: Any, *, strength: float = 2.0) -> 
     activation) plus a ridge that pulls them towards each other, as strong as `strength` rows. The
     problem is convex, and a few dozen rows are enough for a handful of numbers. Stacking with
     non-negative weights: Breiman, "Stacked regressions", 1996. Each of several targets has its own
-    scales, fitted on its own loss.
+    scales, fitted on its own labels. Where the target's loss is focal, ordered or weighted, the
+    scales still minimize the plain cross-entropy, which makes probabilities fit the rows
+    (docs/models.md has a measurement).
 
     Args:
         model: A model with fusion `joint`, `late` or `attend`; for any other, nothing is done.
