@@ -158,7 +158,7 @@ def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> N
         r"kept epoch 1 of 1: balanced accuracy \d\.\d{3}, accuracy .*, log loss \d\.\d{3} on the "
         r"validation rows\n  kept is the last epoch whose validation accuracy is within one "
         r"standard error of the best\n",
-        r"│ caption +│ +[01]\.\d{3} │ +[01]\.\d{3} │ +\d+ │",
+        r"│ caption +│ +(network|linear probe) │ +[01]\.\d{3} │ +[01]\.\d{3} │ +\d+ │",
     ):
         assert re.search(expected, printed), expected
 
