@@ -635,3 +635,21 @@ def test_a_missing_label_is_not_told_to_be_read_as_blank(cell: Any) -> None:
     table.loc[1] = [None, "b"]
     with pytest.warns(UserWarning, match=r"missing.*`missing=\"mean\"`"):
         bundle.predict(table)
+
+
+def test_a_model_of_compiled_and_trained_models_is_saved_without_their_optimizers(
+    tmp_path: Path,
+) -> None:
+    table = pd.DataFrame({"n": np.arange(8.0), "label": ["a", "b"] * 4})
+    inputs = {"n": mg.NumericLoader("n", mean=[0.0], scale=[1.0])}
+    target = mg.ClassLabel.from_values("label", table)
+    x = keras.Input((1,), name="n")
+    inner = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, "softmax")])
+    inner.compile("adam", "sparse_categorical_crossentropy")
+    data = mg.MultimodalSequence(table, inputs, target, inputs_as="array")
+    inner.fit(data, shuffle=False, verbose=0)
+    bundle = mg.Bundle(keras.Model(x, inner(x)), inputs, target)
+    bundle.save(tmp_path)
+    assert inner.compiled and inner.optimizer is not None
+    found = mg.load_bundle(tmp_path).predict(table)
+    pd.testing.assert_frame_equal(found, bundle.predict(table))

@@ -195,14 +195,16 @@ def check_quantized(model: keras.Model, path: Path) -> None:
 @contextmanager
 def uncompiled(model: keras.Model) -> Iterator[None]:
     """Save a model without its optimizer, whose state is twice the size of the weights and not
-    needed to predict.
+    needed to predict; and likewise the models inside it.
+
+    The state of one inside could not even be loaded again.
     """
-    if not model.compiled:
-        yield
-        return
-    optimizer = model.optimizer
-    model.optimizer, model.compiled = None, False
+    every = [one for one in all_layers(model) if isinstance(one, keras.Model)]
+    compiled = [(one, one.optimizer) for one in every if one.compiled]
+    for one, _ in compiled:
+        one.optimizer, one.compiled = None, False
     try:
         yield
     finally:
-        model.optimizer, model.compiled = optimizer, True
+        for one, optimizer in compiled:
+            one.optimizer, one.compiled = optimizer, True

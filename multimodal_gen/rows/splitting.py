@@ -70,22 +70,17 @@ def split_table(
     fractions = _checked_fractions(fractions)
     seed = check_seed(seed)
     for argument, column in (("stratify", stratify), ("group", group)):
-        _check_one_name(argument, column)
+        check_one_name(argument, column)
     check_columns(table, [column for column in (stratify, group) if column is not None])
-    if not table.index.is_unique:
-        twice = table.index[table.index.duplicated()].tolist()[0]
-        raise TableError(
-            "The index must be unique, to identify rows after the split. Use "
-            f"`table.reset_index(drop=True)`. Received: index {twice!r} more than once"
-        )
+    check_unique_index(table)
     rng = np.random.Generator(np.random.Philox(seed))
     # They may miss a sum of one by rounding.
     shares = np.array(fractions) / sum(fractions)
-    classes, class_names = _codes(table, stratify)
+    classes, class_names = codes_of(table, stratify)
     if group is None:
         part = split_rows(classes, len(class_names), shares, rng)
     else:
-        groups, names = _codes(table, group)
+        groups, names = codes_of(table, group)
         part = split_groups(groups, len(names), classes, len(class_names), shares, rng)
     if not np.bincount(part, minlength=len(fractions)).all():
         raise TableError(
@@ -119,7 +114,8 @@ def _checked_fractions(fractions: Any) -> list[float]:
     return shares
 
 
-def _check_one_name(argument: str, column: Any) -> None:
+def check_one_name(argument: str, column: Any) -> None:
+    """Raise a TypeError if an argument that names a column holds several names, or cells."""
     # Names of columns that are not strings are the business of `check_columns`.
     if isinstance(column, list | tuple):
         texts = " + '|' + ".join(f"table[{one!r}].astype(str)" for one in column) or "..."
@@ -135,9 +131,30 @@ def _check_one_name(argument: str, column: Any) -> None:
         )
 
 
-def _codes(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[str]]:
-    # The position of each row's text among all texts of a column, in the order of their first rows;
-    # and these texts.
+def check_unique_index(table: pd.DataFrame) -> None:
+    """Raise a TableError if two rows have the same label, as rows are identified by it."""
+    if not table.index.is_unique:
+        twice = table.index[table.index.duplicated()].tolist()[0]
+        raise TableError(
+            "The index must be unique, to identify rows after the split. Use "
+            f"`table.reset_index(drop=True)`. Received: index {twice!r} more than once"
+        )
+
+
+def codes_of(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[str]]:
+    """The groups or strata of a table's rows.
+
+    Args:
+        table: The table.
+        column: The column that names them; None for a single one.
+
+    Returns:
+        `(rows,) int64`, the position of each row's text among all texts of the column, in the order
+        of their first rows; and these texts.
+
+    Raises:
+        TableError: If a cell is missing or blank.
+    """
     if column is None:
         return np.zeros(len(table), "int64"), [""]
     cells = table[column]
