@@ -6,7 +6,7 @@ thresholds. `outputs.py` turns a model's outputs into columns. `checks.py` makes
 loaders and target match, and `description.py` writes and reads everything except the model
 (`encoders.py`: the models of encoders; `versions.py`: the packages it was made with).
 
-`explaining/` says why a row is predicted as it is.
+`explaining/` says why a row is predicted as it is, `judging/` how good and how sure a bundle is.
 
 A bundle may come from a stranger, so everything is checked before it is built: `files.py` rejects
 links and files that are too large, `model_file.py` checks the archive and the weights in

@@ -34,6 +34,7 @@ from multimodal_gen.bundle.encoders import FILES, check_encoders
 from multimodal_gen.bundle.explaining.explainable import Explainable
 from multimodal_gen.bundle.files import new_folder
 from multimodal_gen.bundle.held_out import held_out
+from multimodal_gen.bundle.judging.judged import Judged
 from multimodal_gen.bundle.model_config import check_model_config
 from multimodal_gen.bundle.model_file import check_quantized, uncompiled
 from multimodal_gen.bundle.outputs import columns_of, flat
@@ -45,7 +46,7 @@ from multimodal_gen.sequence.output_shapes import map_outputs
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
-class Bundle(Explainable):
+class Bundle(Explainable, Judged):
     """A model with its loaders and target.
 
     Args:

@@ -34,10 +34,12 @@ class HeldOut:
     Args:
         by_target: Pairs of a target's name, "target" for a single one, and its rows.
         left_out: How many rows could not be loaded or predicted.
+        positions: `(rows,) int64`, the positions of the others in the table.
     """
 
     by_target: list[tuple[str, Rows]]
     left_out: int
+    positions: np.ndarray
 
 
 def held_out(
@@ -86,4 +88,4 @@ def held_out(
         found.append(
             (name, Rows(target, truth[good], (outputs if single else outputs[name])[good]))
         )
-    return HeldOut(found, len(lost))
+    return HeldOut(found, len(lost), good)

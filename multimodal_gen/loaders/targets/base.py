@@ -18,6 +18,7 @@ import pandas as pd
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.balance import ClassSampler, balanced_weights, classes_of_rows
 from multimodal_gen.loaders.targets.judgement import Judgement, judged_classes
+from multimodal_gen.loaders.targets.resampling import one_by_one, table_by_class
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.sampling import Sampler
 
@@ -81,6 +82,48 @@ class Target(Loader):
     @abc.abstractmethod
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         """Score the model's outputs `(rows, units)` against what `read` returned, by name."""
+
+    def resampled_scores(
+        self, truth: np.ndarray, outputs: np.ndarray, counts: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The scores of resamples of the rows, for intervals; by default `score` for each.
+
+        Args:
+            truth: What `read` returned for the rows, `(rows, ...)`.
+            outputs: What the model put out for them.
+            counts: `(resamples, rows) int`, how often each row is in each resample.
+
+        Returns:
+            The names of `score` -> `(resamples,)`. NaN where a resample has no value.
+        """
+        return one_by_one(self.score, truth, outputs, counts)
+
+    def scores_by_class(
+        self, truth: np.ndarray, outputs: np.ndarray, groups: np.ndarray | None = None
+    ) -> pd.DataFrame | None:
+        """Rows, precision, recall and F1 of each class, or None without classes.
+
+        Args:
+            truth: What `read` returned for the rows, `(rows, ...)`.
+            outputs: What the model put out for them.
+            groups: `(rows,) int64`, the group of each row, if rows of one group are alike.
+
+        Returns:
+            A row for each class, with 95 % intervals as "recall_low" and "recall_high". NaN where
+            there is no value, such as the recall of a class without rows.
+        """
+        if not self.one_class:
+            return None
+        decoded = self.decode_outputs(outputs)
+        places = {name: place for place, name in enumerate(self.class_names)}
+        rows = np.arange(len(truth))
+        guesses = np.array([places[name] for name in next(iter(decoded.values()))], "int64")
+        return table_by_class(
+            self.class_names,
+            (rows, self.class_positions(truth)),
+            (rows, guesses),
+            rows if groups is None else groups,
+        )
 
     def decided_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
         """The target with decisions, such as thresholds, that fit held-out rows; by default itself.

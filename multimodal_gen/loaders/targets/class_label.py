@@ -23,6 +23,7 @@ from multimodal_gen.loaders.targets.names import (
     sorted_names,
     unknown_label,
 )
+from multimodal_gen.loaders.targets.resampling import resampled_classes
 from multimodal_gen.loaders.targets.unlikely import warn_of_unlikely_classes
 from multimodal_gen.loaders.targets.variants import Variants, warn_of_variants
 from multimodal_gen.rows.cells import cell_text, column_texts, is_blank
@@ -241,9 +242,7 @@ class ClassLabel(Target):
         """
         from sklearn import metrics
 
-        probabilities = self.probabilities(outputs).astype("float64")
-        # The sums of a float32 or float16 softmax differ from 1 by enough for scikit-learn to warn.
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        probabilities = self._whole(outputs)
         positions = self.class_positions(truth)
         guesses = probabilities.argmax(axis=1)
         present = np.unique(positions)
@@ -261,6 +260,18 @@ class ClassLabel(Target):
                 metrics.log_loss(positions, probabilities, labels=range(len(self.class_names)))
             ),
         }
+
+    def resampled_scores(
+        self, truth: np.ndarray, outputs: np.ndarray, counts: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The scores of `score`, of many resamples at once."""
+        positions = self.class_positions(truth)
+        return resampled_classes(positions, self._whole(outputs), counts, ordered=self.ordered)
+
+    def _whole(self, outputs: np.ndarray) -> np.ndarray:
+        probabilities = self.probabilities(outputs).astype("float64")
+        # The sums of a float32 or float16 softmax differ from 1 by enough for scikit-learn to warn.
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def positions(self, truth: np.ndarray) -> np.ndarray:
         """As `class_positions`."""

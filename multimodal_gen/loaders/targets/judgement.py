@@ -61,3 +61,29 @@ def judged_classes(
         return [f"{shown_name(guesses[row])}{share}", shown_name(truths[row])]
 
     return Judgement(right, shares, f"{right.sum():,} of {len(truths):,} rows right", words)
+
+
+def judged_labels(
+    class_names: Sequence[Any], truth: np.ndarray, shares: np.ndarray, thresholds: np.ndarray
+) -> Judgement:
+    """Compare the labels that rows are said to have with the true ones.
+
+    Args:
+        class_names: The labels.
+        truth: `(rows, labels)` of False and True.
+        shares: `(rows, labels)`, their predicted probabilities.
+        thresholds: `(labels,)`.
+    """
+    guesses = shares > thresholds
+    right = (truth == guesses).all(axis=1)
+
+    def listed(row: np.ndarray) -> str:
+        there = zip(class_names, row, strict=True)
+        return ", ".join(str(name) for name, has in there if has) or "no label"
+
+    return Judgement(
+        right,
+        np.abs(shares - truth).max(axis=1),
+        f"{right.sum():,} of {len(truth):,} rows right in every label",
+        lambda row: [listed(guesses[row]), listed(truth[row])],
+    )

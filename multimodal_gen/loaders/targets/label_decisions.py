@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import shown
+from multimodal_gen.loaders.targets.resampling import share_interval, table_by_class
 
 THRESHOLD = 0.5
 # A label of a single row in a table of many would count so much that nothing else did.
@@ -175,3 +176,38 @@ def scores_by_label(
             }
         )
     return pd.DataFrame(rows, index=pd.Index(list(names), name="label", dtype=object))
+
+
+def with_intervals(
+    table: pd.DataFrame,
+    truth: np.ndarray,
+    outputs: np.ndarray,
+    thresholds: np.ndarray,
+    groups: np.ndarray | None,
+) -> pd.DataFrame:
+    """What `scores_by_label` returned, with intervals of precision, recall and F1.
+
+    Args:
+        table: The table.
+        truth: `(rows, labels)` of 0 and 1.
+        outputs: `(rows, labels)` probabilities.
+        thresholds: `(labels,)`.
+        groups: `(rows,) int64`, the group of each row, or None.
+    """
+    has = np.asarray(truth) > THRESHOLD
+    said = np.asarray(outputs, "float64").reshape(has.shape) > thresholds
+    own = np.arange(len(has)) if groups is None else groups
+    there, its_label = np.nonzero(has)
+    claimed, claimed_label = np.nonzero(said)
+    found = table_by_class(list(table.index), (there, its_label), (claimed, claimed_label), own)
+    precision = table["average_precision"].to_numpy()
+    rows = found["rows"].to_numpy()
+    # Wilson's interval for a share of that many rows or groups.
+    apart = np.array([len(np.unique(own[has[:, label]])) for label in range(has.shape[1])])
+    low, high = share_interval(np.where(rows > 0, precision * apart, 0), apart)
+    return found.assign(
+        average_precision=precision,
+        average_precision_low=low,
+        average_precision_high=high,
+        threshold=table["threshold"].to_numpy(),
+    )

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.drawing import shares_in_words
 from multimodal_gen.loaders.learning import series_of, wrong_order
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.class_loss_checks import check_focus
-from multimodal_gen.loaders.targets.judgement import Judgement
+from multimodal_gen.loaders.targets.judgement import Judgement, judged_labels
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.label_cells import (
     check_label_columns,
     check_readable,
     check_separator,
     columns_of_labels,
-    on_or_off,
     split_labels,
-    zeros_and_ones,
 )
 from multimodal_gen.loaders.targets.label_decisions import (
     THRESHOLD,
@@ -31,12 +28,12 @@ from multimodal_gen.loaders.targets.label_decisions import (
     by_label,
     scores_by_label,
     scores_of_labels,
+    with_intervals,
 )
 from multimodal_gen.loaders.targets.label_learning import learned_labels
-from multimodal_gen.loaders.targets.names import (
-    checked_names,
-    unknown_label,
-)
+from multimodal_gen.loaders.targets.label_reading import read_labels
+from multimodal_gen.loaders.targets.names import checked_names
+from multimodal_gen.loaders.targets.resampling import resampled_labels
 from multimodal_gen.rows.cells import cell_text
 from multimodal_gen.rows.checks import check_choice, check_once
 from multimodal_gen.spec import ArraySpec
@@ -182,29 +179,7 @@ class MultiLabel(Target):
         Raises:
             LoadError: If the cell is missing or is not labels, or a label is none of `class_names`.
         """
-        array = np.zeros(len(self.class_names), "float32")
-        if not isinstance(self.column, str):
-            for position, (name, one) in enumerate(zip(self.column, cell, strict=True)):
-                try:
-                    array[position] = on_or_off(one)
-                except LoadError as error:
-                    raise LoadError(f"{error.reason} in {name!r}") from None
-            return array
-        labels = split_labels(cell, self.separator)
-        for label in labels:
-            place = self._known.find(label)
-            if place is None:
-                # One-hot rows are a common mistake, which "unknown label 0" would not explain.
-                if len(labels) == len(self.class_names) and zeros_and_ones([labels], None):
-                    raise LoadError(
-                        "the cell holds 0 or 1 for each class, but labels must be names: make a "
-                        "column for each class, and use `MultiLabel(names)`. Received: "
-                        f"{shown(cell)}",
-                        unknown_label=True,
-                    )
-                raise unknown_label(label, self.class_names)
-            array[place] = 1.0
-        return array
+        return read_labels(cell, self.column, self.class_names, self._known, self.separator)
 
     @property
     def loss(self) -> keras.losses.Loss:
@@ -265,6 +240,21 @@ class MultiLabel(Target):
         """
         return scores_by_label(self.class_names, truth, np.asarray(outputs), self.thresholds)
 
+    def resampled_scores(
+        self, truth: np.ndarray, outputs: np.ndarray, counts: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The scores of `score`, of many resamples at once."""
+        has = np.asarray(truth) > THRESHOLD
+        outputs = np.asarray(outputs, "float64").reshape(has.shape)
+        return resampled_labels(has, outputs, self.thresholds, counts)
+
+    def scores_by_class(
+        self, truth: np.ndarray, outputs: np.ndarray, groups: np.ndarray | None = None
+    ) -> pd.DataFrame:
+        """As `scores_by_label`, with 95 % intervals of precision, recall and F1."""
+        own = self.scores_by_label(truth, outputs)
+        return with_intervals(own, truth, np.asarray(outputs), self.thresholds, groups)
+
     def decided_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
         """With the threshold for each label that gives the largest F1 on these rows.
 
@@ -284,16 +274,4 @@ class MultiLabel(Target):
         _ = predictions["labels"]
         columns = ["labels_probability" if name == "labels" else name for name in self.class_names]
         shares = predictions[columns].to_numpy("float64", na_value=np.nan)
-        guesses = shares > self.thresholds
-        right = (truth == guesses).all(axis=1)
-
-        def listed(row: np.ndarray) -> str:
-            there = zip(self.class_names, row, strict=True)
-            return ", ".join(str(name) for name, has in there if has) or "no label"
-
-        return Judgement(
-            right,
-            np.abs(shares - truth).max(axis=1),
-            f"{right.sum():,} of {len(cells):,} rows right in every label",
-            lambda row: [listed(guesses[row]), listed(truth[row])],
-        )
+        return judged_labels(self.class_names, truth, shares, self.thresholds)

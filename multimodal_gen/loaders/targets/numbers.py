@@ -15,6 +15,7 @@ from multimodal_gen.loaders.learning import count_in_words, numbers_of, read_num
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.loaders.targets.names import refuse_missing
+from multimodal_gen.loaders.targets.resampling import resampled_numbers
 from multimodal_gen.rows.checks import check_positive, check_switches
 from multimodal_gen.spec import ArraySpec
 
@@ -204,6 +205,13 @@ class NumericTarget(Target):
                 1.0 - squared / float(own.var()) if np.ptp(own) > 0 else float("nan")
             )
         return scores
+
+    def resampled_scores(
+        self, truth: np.ndarray, outputs: np.ndarray, counts: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The scores of `score`, of many resamples at once."""
+        expected, predicted = self.unscale(truth), self.unscale(outputs)
+        return resampled_numbers(self.names, expected, predicted, counts)
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
         """The numbers in the table's units, each under its name."""

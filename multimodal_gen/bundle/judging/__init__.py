@@ -1,0 +1,5 @@
+"""How good and how sure a bundle is.
+
+`judged.py` has what a `Bundle` inherits from here. `scores.py` makes its scores with intervals and
+by class, and the differences between two bundles; `resamples.py` draws the rows for them.
+"""

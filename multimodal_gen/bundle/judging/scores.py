@@ -1,0 +1,186 @@
+"""Scores with the intervals in which they could lie by chance, and their differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.bundle.held_out import HeldOut, held_out
+from multimodal_gen.bundle.judging.resamples import interval_of, resamples_of
+from multimodal_gen.bundle.outputs import flat
+from multimodal_gen.loaders.targets.resampling import share_interval
+from multimodal_gen.rows.cells import column_texts
+from multimodal_gen.rows.checks import check_choice, check_positive, check_seed
+from multimodal_gen.rows.table import check_columns
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of a bundle on a table, as `Bundle.scores` returns them.
+
+    Attributes:
+        overall: A row for each score; columns "value", "low" and "high". With 95 % probability, the
+            interval from "low" to "high" holds the score of the model on all rows of this kind, of
+            which the table is a sample; it says nothing about how another training would do.
+        by_class: A row for each class or label, or None without classes: "rows", and "precision",
+            "recall", "f1", for labels also "average_precision", each with its interval, as in
+            "recall_low" and "recall_high". Of several targets, target name -> table.
+        rows: How many rows were scored.
+        groups: How many groups they are in; without groups, as many as rows.
+        left_out: How many rows were skipped.
+    """
+
+    overall: pd.DataFrame
+    by_class: pd.DataFrame | dict[str, pd.DataFrame] | None
+    rows: int
+    groups: int
+    left_out: int
+    resampled: dict[str, np.ndarray] = field(repr=False)
+    truth: dict[str, np.ndarray] = field(repr=False)
+    settings: tuple[Any, ...] = field(repr=False)
+
+    def minus(self, other: Scores) -> pd.DataFrame:
+        """How much larger these scores are than those of another bundle on the same rows.
+
+        Both are computed from the same resamples, so what is hard or easy for both cancels out: two
+        scores can differ for certain though their own intervals overlap.
+
+        Args:
+            other: Scores on the same table, with the same `group`, `resamples` and `seed`.
+
+        Returns:
+            A row for each score that both have; columns "value", "other", "difference" and its 95 %
+            interval, "low" and "high". If that holds 0, these rows show no difference.
+
+        Raises:
+            ValueError: If the rows, their truth or the resamples are not the same.
+        """
+        if self.settings != other.settings or not _same(self.truth, other.truth):
+            raise ValueError(
+                "Scores can be compared on the same rows only, with the same targets, `group`, "
+                f"`resamples` and `seed`. Received: {self.rows:,} and {other.rows:,} rows"
+            )
+        found = {}
+        for name in self.overall.index.intersection(other.overall.index, sort=False):
+            value, less = self.overall["value"][name], other.overall["value"][name]
+            low, high = interval_of(self.resampled[name] - other.resampled[name])
+            found[name] = {"value": value, "other": less, "difference": value - less}
+            found[name] |= {"low": low, "high": high}
+        return pd.DataFrame.from_dict(found, orient="index")
+
+    def __str__(self) -> str:
+        return self.overall.to_string(float_format="{:.4f}".format)
+
+
+def scores_with_intervals(
+    bundle: Any,
+    table: pd.DataFrame,
+    *,
+    group: str | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    batch_size: int = 64,
+    verbose: int = 0,
+    on_error: str = "raise",
+) -> Scores:
+    """What `Bundle.scores` returns."""
+    if bundle.target is None:
+        raise ValueError("A bundle without a target has nothing to score. Received: target=None")
+    check_choice("on_error", on_error, ("raise", "skip"))
+    check_positive(resamples=resamples)
+    check_seed(seed)
+    groups = np.arange(len(table)) if group is None else groups_of(table, group)
+    rows = held_out(bundle, table, batch_size, verbose, on_error)
+    several = isinstance(bundle.target, Mapping)
+    return scores_of_rows(rows, groups, resamples, seed, several=several)
+
+
+def scores_of_rows(
+    rows: HeldOut, groups: np.ndarray, resamples: int, seed: int, *, several: bool
+) -> Scores:
+    """Scores of rows that are read and predicted.
+
+    Args:
+        rows: The rows.
+        groups: The group of each row of the table that they are from.
+        resamples: How many resamples.
+        seed: Seed of the resamples.
+        several: Whether there are several targets, whose names stand before their scores.
+    """
+    _, own = np.unique(groups[rows.positions], return_inverse=True)
+    drawn: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name, _ in rows.by_target}
+    for counts in resamples_of(own, resamples, seed):
+        for name, one in rows.by_target:
+            for score, values in one.target.resampled_scores(
+                one.truth, one.outputs, counts
+            ).items():
+                drawn[name].setdefault(score, []).append(values)
+    together = {
+        name: {score: np.concatenate(parts) for score, parts in one.items()}
+        for name, one in drawn.items()
+    }
+    scored = {name: one.target.score(one.truth, one.outputs) for name, one in rows.by_target}
+    tables = {
+        name: one.target.scores_by_class(one.truth, one.outputs, own)
+        for name, one in rows.by_target
+    }
+    by_class = {name: one for name, one in tables.items() if one is not None}
+    resampled = flat(together) if several else together["target"]
+    number = int(own.max()) + 1
+    overall = {
+        name: {"value": value, **_ends(value, resampled[name], number)}
+        for name, value in (flat(scored) if several else scored["target"]).items()
+    }
+    return Scores(
+        pd.DataFrame.from_dict(overall, orient="index"),
+        (by_class or None) if several else by_class.get("target"),
+        len(rows.positions),
+        number,
+        rows.left_out,
+        resampled,
+        {"": rows.positions, **{name: one.truth for name, one in rows.by_target}},
+        (resamples, seed, group_key(own)),
+    )
+
+
+def group_key(groups: np.ndarray) -> bytes:
+    """What differs if rows are grouped in another way."""
+    return b"" if np.array_equal(groups, np.arange(len(groups))) else groups.tobytes()
+
+
+def groups_of(table: pd.DataFrame, column: str) -> np.ndarray:
+    """The group of each row, `(rows,) int64`, from the text of its cell; a missing one is alone.
+
+    Raises:
+        TableError: If there is no such column.
+    """
+    check_columns(table, [column])
+    numbers: dict[Any, int] = {}
+    texts = column_texts(table[column])
+    return np.array(
+        [
+            numbers.setdefault(row if text is None else text, len(numbers))
+            for row, text in enumerate(texts)
+        ],
+        "int64",
+    )
+
+
+def _ends(value: float, drawn: np.ndarray, groups: int) -> dict[str, float]:
+    low, high = interval_of(drawn)
+    # Where every row is right, so is every resample, though the next row may be wrong.
+    if value == low == high == 1.0:
+        low = float(share_interval(groups, groups)[0])
+    if value != value:
+        low = high = float("nan")
+    return {"low": low, "high": high}
+
+
+def _same(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[name], other[name], equal_nan=True) for name in one
+    )
