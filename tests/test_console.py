@@ -173,7 +173,9 @@ def test_output_that_nobody_reads_to_its_end_ends_quietly_and_the_package_is_a_p
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-@pytest.mark.parametrize("command", ["train", "audit", "preview", "cache", "evaluate", "predict"])
+@pytest.mark.parametrize(
+    "command", ["train", "audit", "preview", "cache", "evaluate", "predict", "explain"]
+)
 def test_help_names_every_option_whole_at_every_width_and_flags_have_no_type(
     command: str, width: int
 ) -> None:

@@ -275,6 +275,14 @@ def test_a_word_is_what_its_row_loses_without_it_and_gains_by_it_alone(
     expected = (one.value - changed[0] + changed[1] - changed[2]) / 2
     assert word.weight == pytest.approx(expected, abs=1e-5)
 
+    # With other rows, what it adds to their texts counts instead.
+    others = table.iloc[1:4].assign(caption="a big cup")
+    word = bundle.explain(table.iloc[[0]], background=others)[0].words["caption"][1]
+    texts = ["a  mug number 0", "a big cup blue", "a big cup"]
+    changed = both.predict(rows.assign(other=texts))[one.of].to_numpy()
+    expected = (one.value - changed[0] + changed[1] - changed[2]) / 2
+    assert word.weight == pytest.approx(expected, abs=1e-5)
+
 
 def test_a_column_of_several_is_replaced_by_that_of_other_rows(
     shop: tuple[mg.Bundle, pd.DataFrame],

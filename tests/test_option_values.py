@@ -36,13 +36,18 @@ def table(tmp_path: Path) -> Path:
         ("preview", ("--out", "preview.png")),
         ("predict", ("--out", "new.csv")),
         ("evaluate", ()),
+        ("explain", ("--out", "why.html")),
     ],
 )
 def test_a_folder_of_pictures_that_is_missing_is_named_by_its_option(
     table: Path, command: str, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(table.parent)
-    first = ("run", table) if command in ("predict", "evaluate") else (table, "--image", "image")
+    first = (
+        ("run", table)
+        if command in ("predict", "evaluate", "explain")
+        else (table, "--image", "image")
+    )
     error = error_of(command, *first, *more, "--directory", "nowhere")
     assert error == "Error: There is no such folder. Received: --directory nowhere\n"
     assert [path.name for path in table.parent.iterdir()] == ["shop.csv"]

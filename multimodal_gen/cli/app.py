@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from multimodal_gen._version import __version__
-from multimodal_gen.cli import option_values, options, table_commands
+from multimodal_gen.cli import explain_options, option_values, options, table_commands
 from multimodal_gen.cli.arguments import TRAINED, takes
 from multimodal_gen.cli.console import (
     INTERRUPTED,
@@ -223,6 +223,33 @@ def predict(
     from multimodal_gen.cli.predict import predict_to_file
 
     if not predict_to_file(bundle, rows, out, folder, ProgressReporter(console)):
+        raise typer.Exit(1)
+
+
+@app.command(cls=OneCommand)
+def explain(
+    run: options.RunFolder,
+    table: options.TableFile,
+    rows: explain_options.Rows = None,
+    of: explain_options.Class = None,
+    target: explain_options.TargetName = None,
+    out: explain_options.Page = None,
+    directory: options.Directory = None,
+) -> None:
+    """Write a page that shows which pixels, words and columns made the predictions.
+
+    Exit status 1 if no row can be loaded.
+    """
+    out = run / "explanations.html" if out is None else out
+    if out.suffix != ".html":
+        raise ValueError(f"--out must end in .html. Received: --out {out}")
+    option_values.check_not_read("--out", out, table)
+    console = Console()
+    bundle, frame, _ = _open(console, run, table, directory)
+    from multimodal_gen.cli.explain import explain_to_page, rows_named
+
+    chosen = rows_named(rows, len(frame))
+    if not explain_to_page(bundle, frame, chosen, of, target, out, ProgressReporter(console)):
         raise typer.Exit(1)
 
 

@@ -132,7 +132,7 @@ def draw_cards(cards: Sequence[Card], columns: int, title: str) -> Figure:
     above = 0.2 + 0.19 * len(heading)
     figure = Picture(width, above + sum(heights) + _GAP * len(heights) + 0.06)
     for number, line in enumerate(heading):
-        _write(figure, _GAP, 0.22 + 0.19 * number, line, fontsize=10, color=GREY)
+        write_line(figure, _GAP, 0.22 + 0.19 * number, line, fontsize=10, color=GREY)
     top = above
     for row, height in enumerate(heights):
         for column, one in enumerate(measured[row * columns : (row + 1) * columns]):
@@ -191,10 +191,13 @@ class _Measured:
         first = top + _PAD + self._above_text + 0.125
         for number, (line, colour, weight) in enumerate(self.lines):
             below = first + _LINE * number
-            _write(figure, left + _PAD, below, line, fontsize=_SIZE, color=colour, weight=weight)
+            write_line(
+                figure, left + _PAD, below, line, fontsize=_SIZE, color=colour, weight=weight
+            )
 
 
-def _write(figure: Picture, left: float, top: float, text: str, **style: Any) -> None:
+def write_line(figure: Picture, left: float, top: float, text: str, **style: Any) -> None:
+    """Write one line of `readable` text at a point, in inches from the upper left corner."""
     font: dict[str, Any] = {"parse_math": False, "family": fonts(), "va": "baseline", "ha": "left"}
     x, y = figure.place(left, top)
     figure.text(x, y, text, **font, **style)

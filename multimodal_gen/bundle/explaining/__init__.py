@@ -8,6 +8,7 @@ which number is explained; `reading.py` reads cells that no table holds, and `sh
 what inputs made together.
 
 `pictures.py` makes heat maps, by the gradients of `gradients.py` where there are any. `texts.py`
-weighs the words that `words.py` finds, and `columns.py` other columns. `results.py` holds what
-comes out.
+weighs the words that `words.py` finds, and `columns.py` other columns. `results.py` holds what is
+found of a row, and `explanations.py` that of all; `cards.py` draws them, `page.py` writes them as
+HTML, and `tints.py` has the colours of both.
 """

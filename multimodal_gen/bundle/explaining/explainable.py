@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from multimodal_gen.bundle.explaining.explaining import explain
+from multimodal_gen.bundle.explaining.explanations import Explanations
 from multimodal_gen.bundle.explaining.model_parts import Parts
-from multimodal_gen.bundle.explaining.results import Explanations
 from multimodal_gen.bundle.explaining.subjects import Subject
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target

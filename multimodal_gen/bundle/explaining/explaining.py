@@ -9,10 +9,11 @@ import pandas as pd
 
 from multimodal_gen.bundle.explaining.columns import column_values
 from multimodal_gen.bundle.explaining.engine import FEWEST, Batch, Engine
+from multimodal_gen.bundle.explaining.explanations import Explanations
 from multimodal_gen.bundle.explaining.model_parts import Parts
 from multimodal_gen.bundle.explaining.pictures import HeatMaps, cells_of, picture_source
 from multimodal_gen.bundle.explaining.reading import read_table
-from multimodal_gen.bundle.explaining.results import Explanation, Explanations, Word
+from multimodal_gen.bundle.explaining.results import Explanation, Word
 from multimodal_gen.bundle.explaining.subjects import Subject
 from multimodal_gen.bundle.explaining.texts import is_text, texts_of, word_weights
 from multimodal_gen.errors import counted
@@ -61,15 +62,16 @@ def explain(
 
 def _in_words(engine: Engine, background: pd.DataFrame | None) -> str:
     rows = engine.background_table
-    words = "blank"
+    words = "blank ones"
     if rows is not None:
-        where = "the rows explained" if background is None else "the background"
-        words = f"those of {counted(len(rows), 'row')} of {where}"
+        words = f"those of {len(rows):,} of the rows explained"
+        if background is not None:
+            words = f"those of {counted(len(rows), 'row')} of the background"
     if not engine.masked:
         return words
     if engine.masked == set(engine.inputs):
-        return "missing, as the model knows it"
-    return f"missing, as the model knows it ({', '.join(sorted(engine.masked))}), or {words}"
+        return "missing ones, as the model knows them"
+    return f"missing ones, as the model knows them ({', '.join(sorted(engine.masked))}), or {words}"
 
 
 def _explain_batch(

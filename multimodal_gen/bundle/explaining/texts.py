@@ -1,10 +1,10 @@
 """Which words of a text speak for a prediction.
 
-Each word is left out of the cell, and shown alone; both are read as any other cell. So a word
-counts whatever reads it: n-grams, tokens, or an encoder outside the model. Its weight is the mean
-of what is lost without it and what it alone gains over an empty text: the last and the first step
-of the orders whose mean a Shapley value is. Leaving out alone would find nothing where a text says
-the same thing twice.
+Each word is left out of the cell, and added to the texts of three other rows; both are read as any
+other cell. So a word counts whatever reads it: n-grams, tokens, or an encoder outside the model.
+Its weight is the mean of what is lost without it and what it adds to the others. Leaving out alone
+would find nothing where a text says the same thing twice. Adding it to an empty text, as is done
+where there are no other rows, is noisier: a text of one word is like none that the model has seen.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from multimodal_gen.rows.cells import is_missing
 # Neighbouring words of a longer text share a weight.
 _MOST_WORDS = 48
 _CELLS = 512
+# Texts of other rows that a word is added to.
+_OTHERS = 3
 
 
 def is_text(loader: Loader, table: pd.DataFrame) -> bool:
@@ -71,27 +73,37 @@ def word_weights(engine: Engine, batch: Batch, name: str) -> list[list[Word]]:
     """
     loader = engine.inputs[name]
     texts = [texts_of(loader, cell) for cell in cells_of(batch, loader)]
+    others = _other_texts(engine, loader)
     cells: list[Any] = []
     rows: list[int] = []
     found: list[list[Word]] = []
+    bases: list[list[list[str]]] = []
     for row, own in enumerate(texts):
         spans = _spans(own)
+        bases.append([other for other in others if other != own][:_OTHERS] or [[""] * len(own)])
+        for variant in _variants(own, spans, bases[-1]):
+            cells.append(variant if loader.item is not None else variant[0])
+            rows.append(row)
         found.append(
             [Word(own[item][start:end], start, end, item, 0.0) for item, (start, end) in spans]
         )
-        for variant in _variants(own, spans):
-            cells.append(variant if loader.item is not None else variant[0])
-            rows.append(row)
     values = iter(_values(engine, batch, name, cells, np.array(rows, "int64")))
     for row, words in enumerate(found):
-        if not words:
-            continue
-        empty = next(values)
+        before = [next(values) for _ in bases[row]] if words else []
         for place, word in enumerate(words):
             lost = batch.values[row] - next(values)
-            gained = next(values) - empty
+            gained = np.mean([next(values) - one for one in before])
             words[place] = word._replace(weight=float(lost + gained) / 2)
     return found
+
+
+def _other_texts(engine: Engine, loader: Loader) -> list[list[str]]:
+    # One more than is needed, as a row's own text is no other.
+    table = engine.background_table
+    if table is None or not isinstance(loader.column, str):
+        return []
+    found = [texts_of(loader, cell) for cell in table[loader.column]]
+    return [own for own in found if any(own)][: _OTHERS + 1]
 
 
 def _spans(texts: list[str]) -> list[tuple[int, tuple[int, int]]]:
@@ -100,15 +112,17 @@ def _spans(texts: list[str]) -> list[tuple[int, tuple[int, int]]]:
     return [(item, span) for item, text in enumerate(texts) for span in word_spans(text, most)]
 
 
-def _variants(texts: list[str], spans: list[tuple[int, tuple[int, int]]]) -> list[list[str]]:
-    # Nothing, then for each word the texts without it, and the word alone in its text.
+def _variants(
+    texts: list[str], spans: list[tuple[int, tuple[int, int]]], bases: list[list[str]]
+) -> list[list[str]]:
+    # The bases, then for each word the texts without it, and each base with it.
     if not spans:
         return []
-    found = [[""] * len(texts)]
+    found = [*bases]
     for item, (start, end) in spans:
         text = texts[item]
         found.append([*texts[:item], text[:start] + text[end:], *texts[item + 1 :]])
-        found.append([text[start:end] if place == item else "" for place in range(len(texts))])
+        found += [[f"{one[0]} {text[start:end]}".strip(), *one[1:]] for one in bases]
     return found
 
 
