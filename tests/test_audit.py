@@ -106,7 +106,11 @@ def test_planted_problems_of_every_kind_are_found_and_little_else(
         )
     ]
     assert len(missed) <= 0.05 * len(planted), missed
-    assert set(planted["kind"]) - {"spelling"} == set(KINDS) - {"unreadable", "unlike pair"}
+    assert set(planted["kind"]) - {"spelling"} == set(KINDS) - {
+        "unreadable",
+        "unlike pair",
+        "unlikely label",
+    }
     others = set(report.problems["index"]) - set(planted["row"]) - set(planted["other"])
     assert len(others) < 0.01 * len(good), report.problems[report.problems["index"].isin(others)]
 

@@ -19,6 +19,7 @@ from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_separator, check_text_labels
 from multimodal_gen.cli.option_values import check_not_read
 from multimodal_gen.cli.parts import split_column
+from multimodal_gen.cli.predicted import check_predictions, read_predictions
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import make_target
@@ -45,6 +46,7 @@ def audit_from_settings(
     ignore: Sequence[str],
     threads: int | None,
     reporter: Reporter,
+    predictions: Path | None = None,
 ) -> Audit:
     """Audit a table and write `problems.csv` and `audit.html` into a folder.
 
@@ -58,8 +60,10 @@ def audit_from_settings(
         ignore: Kinds that are not problems.
         threads: Threads that read; by default one per core, up to 8.
         reporter: Gets the reports.
+        predictions: A file of class probabilities, by models that were not trained on their rows,
+            or None.
     """
-    _check_files(settings, out, drop, group_column)
+    _check_files(settings, out, drop, group_column, predictions)
     # After the check of file names, because reading a table may take minutes.
     table = read_table(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
@@ -78,6 +82,10 @@ def audit_from_settings(
     # Labels are optional, so that tables to predict on can be audited too.
     if all(name in table.columns for name in settings.label):
         target = _target(settings, train, reporter)
+    shares = None
+    if predictions is not None:
+        shares = read_predictions(predictions, table)
+        check_predictions(predictions, shares, table, target)
     out.mkdir(parents=True, exist_ok=True)
     state = out / "state.bin"
 
@@ -96,6 +104,7 @@ def audit_from_settings(
             state=state,
             threads=threads,
             progress=progress,
+            predictions=shares,
         )
     except KeyboardInterrupt:
         reporter.end()
@@ -134,7 +143,11 @@ def _in_plain_words(report: Audit) -> Audit:
 
 
 def _check_files(
-    settings: DataSettings, out: Path, drop: Path | None, group_column: str | None
+    settings: DataSettings,
+    out: Path,
+    drop: Path | None,
+    group_column: str | None,
+    predictions: Path | None,
 ) -> None:
     if drop is not None and drop.suffix.lower() not in SUFFIXES:
         raise ValueError(
@@ -148,6 +161,13 @@ def _check_files(
     for option, file in (("--drop", drop), ("--out", out / "problems.csv")):
         if file is not None:
             check_not_read(option, file, settings.table)
+        if file is None or predictions is None or not (file.exists() and predictions.exists()):
+            continue
+        if file.samefile(predictions):
+            raise ValueError(
+                f"{option} is the file of --predictions; choose another name. Received: {option} "
+                f"{file}"
+            )
 
 
 def _say_parts(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) -> Parts:

@@ -246,6 +246,15 @@ CleanTable = Annotated[
         "--drop", metavar="TABLE_OUT", help="Write the table without unusable rows to this file."
     ),
 ]
+AuditPredictions = Annotated[
+    Path | None,
+    typer.Option(
+        "--predictions",
+        metavar="FILE",
+        help="Class probabilities by models not trained on these rows; shows labels that are "
+        "likely wrong.",
+    ),
+]
 OnError = Annotated[
     OnErrorWord,
     typer.Option(

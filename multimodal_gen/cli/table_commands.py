@@ -56,6 +56,7 @@ def audit(
     out: options.AuditFolder = None,
     drop: options.CleanTable = None,
     group_column: options.GroupColumn = None,
+    predictions: options.AuditPredictions = None,
     threads: options.Threads = None,
 ) -> None:
     """Check every cell: broken, odd, duplicate and contradictory ones.
@@ -69,7 +70,9 @@ def audit(
     console = Console()
     reporter = ProgressReporter(console)
     settings = DataSettings(**data | {"split": split})
-    report = audit_from_settings(settings, out, drop, group_column, ignore or (), threads, reporter)
+    report = audit_from_settings(
+        settings, out, drop, group_column, ignore or (), threads, reporter, predictions
+    )
     title = (
         f"{counted(len(report.problems), 'problem')} in {counted(len(report.duplicates), 'row')}"
     )

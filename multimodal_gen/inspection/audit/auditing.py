@@ -20,6 +20,7 @@ from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.picture_reading import read_pictures
 from multimodal_gen.inspection.audit.records import Records
 from multimodal_gen.inspection.audit.report import Audit
+from multimodal_gen.inspection.audit.unlikely import probabilities_of
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import check_columns
@@ -36,6 +37,7 @@ def audit(
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
     pair: Pair | None = None,
+    predictions: pd.DataFrame | None = None,
 ) -> Audit:
     """Read every cell of a table and find what is wrong before training does.
 
@@ -64,14 +66,21 @@ def audit(
             a progress bar.
         pair: Encoders that know pictures and texts like these, trained on other rows: rows whose
             picture fits other captions better, and the other way round, are "unlike pair".
+        predictions: Class probabilities of rows by models that were not trained on them, as a
+            cross-validation gives: the index of the table or of some of its rows, and a column for
+            each class, as the predictions of a `Bundle` have. Labels that are likely wrong are
+            "unlikely label", the least likely first. Predictions of a model for the rows that it
+            was trained on do not find them, because it has learned the wrong labels too.
 
     Returns:
         An `Audit`.
 
     Raises:
-        ValueError: If `ignore` has a word that is not a kind.
-        TypeError: If `pair` is not a `DualEncoder`.
-        TableError: If the table has no rows, a column is missing, or the index is not unique.
+        ValueError: If `ignore` has a word that is not a kind, `predictions` are not probabilities,
+            or the target does not have one class per row.
+        TypeError: If `pair` is not a `DualEncoder`, or `predictions` are not a DataFrame.
+        TableError: If the table has no rows, a column is missing, or the index is not unique;
+            likewise for `predictions`.
     """
     strange = [kind for kind in ignore if kind not in KINDS]
     if strange:
@@ -85,6 +94,7 @@ def audit(
     every = [*loaders, *([] if target is None else [target])]
     both = [] if pair is None else list(pair.inputs.values())
     check_columns(rows, [name for one in [*every, *both] for name in columns_of(one)])
+    shares = None if predictions is None else probabilities_of(predictions, rows, target)
     found = [picture_reader(one) for one in loaders]
     readers = [one for one in found if one is not None]
     settings = json.dumps([settings_of(reader.small) for reader in readers])
@@ -101,6 +111,6 @@ def audit(
             whole = Gathering(
                 rows, parts, loaders, target, pictures, records, places, findings, threads, told
             )
-            return whole.finish(ignore, pair)
+            return whole.finish(ignore, pair, shares)
         finally:
             kept.close()

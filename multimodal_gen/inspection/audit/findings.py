@@ -29,6 +29,7 @@ KINDS = {
     "long caption": "a caption much longer than the others",
     "repeated caption": "a caption that many rows share and that says nothing about the class",
     "unlike pair": "a picture and a text that fit those of other rows better",
+    "unlikely label": "a label that models which did not see the row hardly believe",
     "unseen label": "a label that training rows do not have",
 }
 # Kinds of findings that make a row unusable for training and scoring.

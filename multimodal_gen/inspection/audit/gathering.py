@@ -28,6 +28,7 @@ from multimodal_gen.inspection.audit.page import page
 from multimodal_gen.inspection.audit.reading import blank_notes, name_of, read_others
 from multimodal_gen.inspection.audit.report import Audit, View
 from multimodal_gen.inspection.audit.sides import side_note
+from multimodal_gen.inspection.audit.unlikely import no_ranking, unlikely_labels
 from multimodal_gen.inspection.audit.whole_rows import (
     alike_rows,
     contradiction_note,
@@ -74,7 +75,12 @@ class Gathering:
         self.threads, self.progress = threads, progress
         self.labels: np.ndarray | None = None
 
-    def finish(self, ignore: Sequence[str], pair: Pair | None = None) -> Audit:
+    def finish(
+        self,
+        ignore: Sequence[str],
+        pair: Pair | None = None,
+        probabilities: np.ndarray | None = None,
+    ) -> Audit:
         """Examine everything, and return what was found."""
         if self.target is not None:
             self._look_at_labels(self.target)
@@ -92,6 +98,12 @@ class Gathering:
         self._look_at_whole_rows()
         if pair is not None:
             self.findings += misfits(self.rows, pair, self.findings)
+        ranking = no_ranking(self.rows.index)
+        if probabilities is not None:
+            assert self.target is not None
+            suspects = unlikely_labels(self.rows, self.target, probabilities)
+            self.findings, ranking = self.findings + suspects.findings, suspects.ranking
+            self.notes += suspects.notes
         kept = [one for one in self.findings if one.kind not in ignore]
         pairs = [chained(one) for one in self.alike]
         duplicates = joined(len(self.rows), np.concatenate([np.zeros((0, 2), "int64"), *pairs]))
@@ -102,6 +114,7 @@ class Gathering:
             tuple(self.notes),
             pd.Series(duplicates, self.rows.index, name="duplicates"),
             pd.Series(dropped, self.rows.index, name="dropped"),
+            ranking,
             View(self.rows, self.readers, kept, duplicates),
             page,
         )

@@ -24,6 +24,8 @@ from multimodal_gen.inspection.class_ids import mask_of
 from multimodal_gen.rows.cells import is_missing
 
 _CASES, _CLUSTERS, _MOST_SHOWN, _MOST_ITEMS = 12, 24, 6, 4
+# Kinds that are ranked, to be looked through from the top.
+_RANKED, _RANKED_CASES = ("unlikely label",), 36
 _SIDE = 160
 _LONGEST = 300
 _TOGETHER = ("duplicate", "near duplicate", "leakage", "conflicting labels")
@@ -107,8 +109,9 @@ def _summary(report: Audit) -> str:
 
 
 def _cards(view: View, found: list[Finding]) -> str:
-    cards = [_card(view, one.position, one) for one in found[:_CASES]]
-    return "".join(cards) + _more(len(found) - _CASES)
+    most = _RANKED_CASES if found[0].kind in _RANKED else _CASES
+    cards = [_card(view, one.position, one) for one in found[:most]]
+    return "".join(cards) + _more(len(found) - most)
 
 
 def _groups(view: View, found: list[Finding]) -> str:

@@ -44,12 +44,17 @@ class Audit:
             the same number, all others their own. Add it to the table as a column for
             `split_table(group=...)`.
         dropped: bool on the table's index: the rows that `clean` leaves out.
+        ranked_labels: With `predictions`, one row for each row that has some, the least likely
+            label first: "label", its "probability", "likelier", the likeliest other class,
+            "likelier_probability", and "unlikely", whether it is among the problems. Without them,
+            no row.
     """
 
     problems: pd.DataFrame
     notes: tuple[str, ...]
     duplicates: pd.Series
     dropped: pd.Series
+    ranked_labels: pd.DataFrame
     view: View = field(compare=False)
     _draw: Callable[[Audit], str] = field(compare=False)
 
