@@ -56,6 +56,27 @@ def test_inputs_with_and_without_an_encoder_are_compared_for_each_seed(
     assert "picture, both" in capsys.readouterr().out
 
 
+def test_both_texts_are_compared_row_by_row_with_the_one_that_is_better_on_average() -> None:
+    scores = {
+        # Four test rows, two seeds.
+        "n-grams": np.array([[1.0, 1, 1, 1], [0, 0, 0, 0]]),
+        "encoder": np.array([[1.0, 1, 1, 0], [1, 1, 1, 0]]),
+        "both": np.array([[1.0, 1, 0, 0], [1, 1, 1, 1]]),
+    }
+    words = pretrained.together(scores, "")
+    # By seed -1/4 and +1/4; by row 0, 0, -1/2 and +1/2.
+    assert words == (
+        "'both' is at most 0.500 below the better one; on average of the seeds +0.000 from "
+        "'encoder', with a standard error of 0.177 by the choice of test rows and 0.250 by the "
+        "seeds."
+    )
+    with_pictures = {f"picture, {name}": own[:1] for name, own in scores.items()}
+    words = pretrained.together(with_pictures, "picture, ") or ""
+    assert "-0.500 from 'picture, n-grams', with a standard error of 0.250 by" in words
+    assert "by the seeds" not in words
+    assert pretrained.together(with_pictures, "") is None
+
+
 def test_a_network_is_reused_for_other_classes_and_the_curve_drawn(tmp_path: Path) -> None:
     make_data(tmp_path / "fashion", ["a", "b", "c", "d"], "caption_masked")
     some = ["--sizes", "12", "--seeds", "0", "--epochs", "1", "--pixels", "8"]
@@ -88,6 +109,12 @@ def test_features_are_timed_beside_the_backbone_in_every_epoch(
     assert figures["rows"] == 8
     for name in ("whole", "features", "encoder alone", "decoding", "filling"):
         assert figures[name]["wall"] > 0
+    notes = json.loads((tmp_path / "features.json").read_text())["notes"]
+    alone, decoding, filling = (
+        figures[name]["cpu"] for name in ("encoder alone", "decoding", "filling")
+    )
+    assert f"and at {alone / filling:.2f} by the time of all cores" in notes[1]
+    assert f"At most {alone / (alone + decoding):.2f} is possible" in notes[2]
 
 
 def make_bert(folder: Path) -> dict[str, np.ndarray]:
