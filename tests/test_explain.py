@@ -535,6 +535,42 @@ def test_a_bundle_that_was_explained_is_saved_and_trained_as_before(
     assert bundle.explain(table)[0].value == pytest.approx(before, abs=1e-6)
 
 
+def test_categories_dates_and_arrays_have_a_value_each_for_one_of_several_numbers() -> None:
+    days = [f"2024-0{1 + row % 9}-11" for row in range(10)]
+    table = pd.DataFrame(
+        {
+            "colour": ["red", "blue"] * 5,
+            "day": days,
+            "size": [[1.0, row] for row in range(10)],
+        }
+    )
+    inputs: dict[str, mg.Loader] = {
+        "colour": mg.CategoryLoader.from_values("colour", table["colour"]),
+        "day": mg.DateLoader.from_values("day", table["day"]),
+        "size": mg.ArrayLoader.from_values("size", table["size"]),
+    }
+    target = mg.NumericTarget(["low", "high"], mean=[0.0, 100.0], scale=[1.0, 50.0])
+    keras.utils.set_random_seed(0)
+    tensors = [
+        keras.Input(one.spec.shape, dtype=one.spec.dtype, name=name) for name, one in inputs.items()
+    ]
+    floats = [layers.Rescaling(0.1)(one) for one in tensors]
+    hidden = layers.Dense(8, activation="tanh")(layers.Concatenate()(floats))
+    bundle = mg.Bundle(keras.Model(tensors, layers.Dense(2)(hidden)), inputs, target)
+    found = bundle.explain(table, of="high")
+    one = found[4]
+    assert one.of == "high" and one.value == pytest.approx(
+        bundle.predict(table)["high"].iloc[4], abs=1e-3
+    )
+    others = table.drop(index=4)
+    for column in ("colour", "day", "size"):
+        mixed = table.loc[[4] * 9].reset_index(drop=True)
+        mixed[column] = others[column].to_numpy()
+        expected = one.value - bundle.predict(mixed)["high"].mean()
+        assert one.columns[column] == pytest.approx(expected, abs=1e-2)
+    assert (one.words, one.heat) == ({}, {})
+
+
 @pytest.mark.slow
 def test_all_backends_give_the_same_heat_shares_and_words(
     shop: tuple[mg.Bundle, pd.DataFrame], other_backends: list[str], tmp_path: Path

@@ -45,6 +45,7 @@ class Parts:
         self.model, self.inputs_as = model, inputs_as
         # Rows that an encoder is given at once, at most.
         self.batch_size = 64
+        self._checked = False
         masks = mask_names(inputs)
         self.names = {name: [name, *([masks[name]] if name in masks else [])] for name in inputs}
         self.order = list(with_masks(inputs))
@@ -67,8 +68,9 @@ class Parts:
         """Use the whole model if its parts do not give what it gives, such as where a Keras mask
         travels with a tensor.
         """
-        if self.tensors is None:
+        if self.tensors is None or self._checked:
             return
+        self._checked = True
         codes = {name: self.encode(name, own) for name, own in arrays.items()}
         found, expected = self.outputs(codes), self._whole(arrays)
         for one, other in zip(_listed(found), _listed(expected), strict=True):
