@@ -153,6 +153,6 @@ def test_every_kind_of_file_holds_small_numbers_to_the_last_digit(
 def test_rows_that_are_left_out_are_counted_whole() -> None:
     table = pd.DataFrame({"a": [0.5, "none", 0.25], "y": [0.5, 1.0, 0.5]})
     bundle = bundle_of({"n": mg.NumericLoader("a", mean=0.0, scale=1.0)}, mg.NumericTarget("y"))
-    scores = scores_of(bundle, table, None, None, "skip", "folder")
+    scores, _ = scores_of(bundle, table, None, None, "skip", "folder")
     assert (scores["rows"], scores["left_out"]) == (2, 1)
     assert as_score(scores["left_out"], 4) == "1"

@@ -307,7 +307,7 @@ def table_of(rows: int) -> pd.DataFrame:
 def test_the_scores_of_a_bundle_are_those_of_evaluate_for_all_targets(bundle: mg.Bundle) -> None:
     table = table_of(80)
     found = bundle.scores(table, resamples=200)
-    assert found.overall["value"].to_dict() == pytest.approx(bundle.evaluate(table))
+    assert found.values == pytest.approx(bundle.evaluate(table))
     assert (found.overall["low"] <= found.overall["value"]).all()
     assert (found.overall["value"] <= found.overall["high"]).all()
     assert isinstance(found.by_class, dict)

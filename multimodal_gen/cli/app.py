@@ -28,6 +28,7 @@ from multimodal_gen.cli.console import (
 )
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.progress import ProgressReporter
+from multimodal_gen.cli.score_tables import ends, noted, print_classes, print_run
 from multimodal_gen.cli.starting import starting
 from multimodal_gen.errors import counted
 
@@ -131,22 +132,7 @@ def train(
         raise KeyboardInterrupt(_what_is_kept(folder, resume, reporter)) from None
     finally:
         reporter.end()
-    details = metrics["details"]
-    shown = details["shown"]
-    # Of a model with a probe beside it, which of the two is scored here, and saved.
-    probed = any("kept" in one for one in details["scores"].values())
-    rows = [
-        (
-            trained_on,
-            *([one.get("kept", "network")] if probed else []),
-            *(option_values.as_score(one[score]) for score in shown),
-            f"{one['seconds']:.0f}",
-        )
-        for trained_on, one in details["scores"].items()
-    ]
-    kept = ["model kept"] if probed else []
-    columns = ("trained on", *kept, *map(option_values.score_title, shown), "seconds")
-    print_table(console, "Scores on the test rows", columns, rows)
+    print_run(reporter, metrics["details"], folder)
     reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
@@ -182,6 +168,7 @@ def evaluate(
     directory: options.Directory = None,
     split: options.ScoredSplit = None,
     split_names: options.SplitNames = None,
+    group: options.ScoredGroup = None,
     on_error: options.OnError = OnErrorWord.RAISE,
     as_json: options.AsJson = False,
 ) -> None:
@@ -190,17 +177,25 @@ def evaluate(
     bundle, rows, folder = _open(console, run, table, directory)
     from multimodal_gen.cli.predict import finite, scores_of
 
-    scores = scores_of(
-        bundle, rows, split, option_values.words(split_names), on_error.value, folder
+    scores, judged = scores_of(
+        bundle, rows, split, option_values.words(split_names), on_error.value, folder, group
     )
+    more = noted(judged)
     if as_json:
-        typer.echo(json.dumps(finite(scores)))
+        typer.echo(json.dumps(finite(scores | more)))
         return
     ProgressReporter(console).say(f"{run} on {counted(int(scores['rows']), 'row')} of {table}")
     title, number = option_values.score_title, option_values.as_score
     # Without the first, the number of rows, which is in the line above.
-    values = [(title(score), number(value, 4)) for score, value in list(scores.items())[1:]]
-    print_table(console, None, ("score", "value"), values)
+    intervals = {name: ends(low, high, 4) for name, (low, high) in more["intervals"].items()}
+    values = [
+        (title(score), number(value, 4), intervals.get(score, ""))
+        for score, value in list(scores.items())[1:]
+    ]
+    print_table(console, None, ("score", "value", "95 % interval"), values)
+    several = isinstance(judged.by_class, dict)
+    for by_class in more["by_class"].values() if several else [more.get("by_class", {})]:
+        print_classes(console, by_class, "--json")
 
 
 @app.command(cls=OneCommand)

@@ -221,12 +221,19 @@ def _notes(group: TyperGroup, ctx: Any) -> Iterator[None]:
 
 
 def print_table(
-    console: Console, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    console: Console,
+    title: str | None,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    keep: bool = False,
 ) -> None:
-    """Print a table: words on the left, numbers on the right."""
+    """Print a table: words on the left, numbers on the right; with `keep`, only words are wrapped
+    where the terminal is narrow.
+    """
     shown = Table(*columns, title=title)
     for column in shown.columns[1:]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", keep
     for words, *numbers in rows:
         shown.add_row(words, *(f"{one:,}" if isinstance(one, int) else str(one) for one in numbers))
     console.print(shown)

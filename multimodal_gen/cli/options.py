@@ -124,6 +124,14 @@ ScoredSplit = Annotated[
         "--split", metavar="COLUMN", help="Score only the rows that are test in this column."
     ),
 ]
+ScoredGroup = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="COLUMN",
+        help="Rows with the same value count as one case in the intervals.",
+    ),
+]
 SplitNames = Annotated[
     str | None,
     typer.Option(

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.judging.scores import Scores
 from multimodal_gen.cli.bad_rows import check_rows, plain_error, plain_reason, unscored
 from multimodal_gen.cli.data import lost_all
 from multimodal_gen.cli.parts import given_parts
@@ -34,9 +35,10 @@ def scores_of(
     split_names: tuple[str, ...] | None,
     on_error: str,
     folder: str,
-) -> dict[str, float]:
+    group: str | None = None,
+) -> tuple[dict[str, float], Scores]:
     """The scores of a bundle on all rows, or on the test rows of a column; "rows" counts the scored
-    rows.
+    rows. With them, their intervals.
 
     Args:
         bundle: The bundle.
@@ -45,21 +47,24 @@ def scores_of(
         split_names: Its words for training, validation and test, if they are not the usual ones.
         on_error: "raise", or "skip" to score the rows that can be loaded.
         folder: The base folder of relative paths, for errors.
+        group: The column whose equal values are one case in the intervals, or None.
     """
     check_columns_of(bundle, rows)
+    if group is not None:
+        check_columns(rows, [group])
     if split is not None:
         rows = given_parts(rows, split, split_names).test
     if on_error == "raise":
         check_rows(bundle, rows)
     try:
-        scores = bundle.evaluate(rows, on_error=on_error)
+        scores = bundle.scores(rows, on_error=on_error, group=group)
     except LoadError as error:
         # With "skip" this happens only if no row could be loaded.
         if on_error == "skip":
             raise lost_all(plain_error(error), len(rows), folder) from None
         raise unscored(error) from None
-    counts = {"left_out": int(scores["left_out"])} if "left_out" in scores else {}
-    return {"rows": len(rows) - counts.get("left_out", 0), **scores, **counts}
+    counts = {"left_out": scores.left_out} if on_error == "skip" else {}
+    return {"rows": scores.rows, **scores.values, **counts}, scores
 
 
 def check_columns_of(bundle: Bundle, rows: pd.DataFrame) -> None:

@@ -18,6 +18,7 @@ import keras
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.judging.scores import Scores
 from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.cli.data import items_in, make_loaders, picture_folder
 from multimodal_gen.cli.inference import with_inputs
@@ -28,6 +29,7 @@ from multimodal_gen.cli.reading import READ_TIMEOUT, readable_parts
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.results import remove_stale, write_metrics, write_results
+from multimodal_gen.cli.score_tables import differences, noted
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import class_called, main_score, score_name, shown_scores
@@ -96,29 +98,35 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     elif settings.ablate:
         chosen |= {name: {name: loader} for name, loader in inputs.items()}
     scores: dict[str, dict[str, float]] = {}
+    judged: dict[str, Scores] = {}
     for name, some in chosen.items():
         started = time.perf_counter()
-        bundle, history, noted = _train(settings, name, parts, some, target, reporter)
+        bundle, history, choice = _train(settings, name, parts, some, target, reporter)
         seconds = time.perf_counter() - started
+        judged[name] = bundle.scores(parts.test, group=settings.group, seed=settings.seed)
         scores[name] = {
-            **bundle.evaluate(parts.test),
+            **judged[name].values,
             "epochs": len(history.epoch),
             "seconds": round(seconds, 1),
-            **noted,
+            **choice,
         }
         if name == main:
-            probe = noted.get("kept") == PROBE
+            probe = choice.get("kept") == PROBE
             write_results(Path(settings.folder), bundle, history, parts.test, probe=probe)
             remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume)
         # After each model, so that a stopped run keeps the finished ones.
-        metrics = _metrics(settings, parts, target, scores)
+        metrics = _metrics(settings, parts, target, scores, judged)
         write_metrics(Path(settings.folder), metrics)
         reporter.finish(name)
     return metrics
 
 
 def _metrics(
-    settings: RunSettings, parts: Parts, target: Target, scores: dict[str, dict[str, float]]
+    settings: RunSettings,
+    parts: Parts,
+    target: Target,
+    scores: dict[str, dict[str, float]],
+    judged: dict[str, Scores],
 ) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         name: main_score(settings.target, one) for name, one in scores.items()
@@ -128,10 +136,15 @@ def _metrics(
         if hasattr(target, "class_names")
         else {}
     )
+    shown = shown_scores(settings.target, list(next(iter(scores.values()))))
+    more = {name: noted(one) for name, one in judged.items()}
     metrics["details"] = {
         "score": score_name(settings.target),
-        "shown": shown_scores(settings.target, list(next(iter(scores.values())))),
+        "shown": shown,
         "scores": scores,
+        "intervals": {name: one["intervals"] for name, one in more.items()},
+        "by_class": {name: one["by_class"] for name, one in more.items() if "by_class" in one},
+        "differences": differences(score_name(settings.target), shown, judged),
         "rows": {name: len(part) for name, part in parts._asdict().items()},
         **names,
         "settings": asdict(settings),

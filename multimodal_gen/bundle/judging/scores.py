@@ -43,6 +43,11 @@ class Scores:
     truth: dict[str, np.ndarray] = field(repr=False)
     settings: tuple[Any, ...] = field(repr=False)
 
+    @property
+    def values(self) -> dict[str, float]:
+        """The scores by name, as `Bundle.evaluate` returns them."""
+        return {str(name): float(value) for name, value in self.overall["value"].items()}
+
     def minus(self, other: Scores) -> pd.DataFrame:
         """How much larger these scores are than those of another bundle on the same rows.
 

@@ -1,0 +1,149 @@
+"""How scores are printed: with intervals, by class, and whether a difference can be chance."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import multimodal_gen as mg
+from multimodal_gen.bundle.held_out import HeldOut, Rows
+from multimodal_gen.bundle.judging.scores import Scores, scores_of_rows
+from multimodal_gen.cli.app import app
+from multimodal_gen.cli.score_tables import (
+    difference_in_words,
+    differences,
+    ends,
+    noted,
+    print_classes,
+)
+
+NAMES = [f"{word} of the northern and southern provinces" for word in "abcdefghijklmnopqrstuvw"]
+
+
+def scored(right: float, names: list[str], rows: int, groups: int | None = None) -> Scores:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, len(names), rows).astype("int32")
+    said = np.where(rng.random(rows) < right, truth, (truth + 1) % len(names))
+    outputs = np.eye(len(names), dtype="float32")[said] * 0.5 + 0.5 / len(names)
+    held = HeldOut(
+        [("target", Rows(mg.ClassLabel("k", names), truth, outputs))], 0, np.arange(rows)
+    )
+    own = np.arange(rows) % (groups or rows)
+    return scores_of_rows(held, own, 200, 0, several=False)
+
+
+def printed(scores: Scores, width: int = 80) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width)
+    print_classes(console, noted(scores)["by_class"], "metrics.json")
+    return out.getvalue()
+
+
+def test_a_table_by_class_has_every_class_of_a_few() -> None:
+    text = printed(scored(0.8, ["cup", "mug", "jar"], 90))
+    lines = [line for line in text.splitlines() if line.startswith("│")]
+    assert [line.split()[1] for line in lines] == ["cup", "mug", "jar"]
+    assert "precision, %" in text and "recall, %" in text and "F1, %" in text
+    assert " (" in lines[0]
+
+
+def test_of_many_classes_with_long_names_the_worst_are_printed_in_80_columns() -> None:
+    scores = scored(0.7, [*NAMES, *(name.upper() for name in NAMES)], 900)
+    assert isinstance(scores.by_class, pd.DataFrame)
+    text = printed(scores)
+    assert max(map(len, text.splitlines())) <= 80
+    lines = [line for line in text.splitlines() if line.startswith("│")]
+    assert len(lines) == 10, "one line each"
+    worst = scores.by_class["f1"].nsmallest(10).index
+    assert {line.split("│")[1].strip()[:10] for line in lines} == {name[:10] for name in worst}
+    assert "The 10 of 46 classes with the lowest F1 (metrics.json has all)" in " ".join(
+        text.split()
+    )
+    assert len(noted(scores)["by_class"]) == 46
+
+
+def test_labels_have_their_average_precision() -> None:
+    truth = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], "float32")
+    outputs = np.array([[0.9, 0.2], [0.1, 0.8], [0.7, 0.4], [0.2, 0.3]], "float32")
+    target = mg.MultiLabel("tags", ["red", "old"])
+    held = HeldOut([("target", Rows(target, truth, outputs))], 0, np.arange(4))
+    text = printed(scores_of_rows(held, np.arange(4), 50, 0, several=False))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "average" in text
+    # Of the two rows with it, both are first in the list: 100 %, and 34 to 100 by Wilson.
+    assert "100 (34-100)" in text
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [(None, "no difference that 238 rows can show"), (34, "no difference that 34 groups can show")],
+)
+def test_a_difference_that_can_be_chance_is_said_to_be_none(groups: int | None, words: str) -> None:
+    names = ["cup", "mug", "jar"]
+    judged = {
+        "both": scored(0.8, names, 238, groups),
+        "image": scored(0.5, names, 238, groups),
+        "caption": scored(0.795, names, 238, groups),
+    }
+    found = differences("balanced_accuracy", ["balanced_accuracy", "accuracy"], judged)
+    assert list(found) == ["balanced_accuracy"]
+    line = difference_in_words("balanced_accuracy", found["balanced_accuracy"])
+    assert line.startswith("both against caption: balanced accuracy +0.0")
+    assert line.endswith(words)
+
+
+def test_a_difference_that_is_more_than_chance_is_said_to_be_so() -> None:
+    names = ["cup", "mug", "jar"]
+    judged = {"both": scored(0.9, names, 238), "image": scored(0.5, names, 238)}
+    found = differences("accuracy", ["accuracy"], judged)["accuracy"]
+    line = difference_in_words("accuracy", found)
+    assert line.endswith(": more than chance in 238 rows")
+    assert found["low"] > 0.2
+    assert differences("accuracy", ["accuracy"], {"image": judged["image"]}) == {}
+    assert difference_in_words("accuracy", found | {"low": np.nan}).endswith("cannot be compared")
+
+
+def test_an_interval_without_a_value_is_none() -> None:
+    assert ends(float("nan"), float("nan")) == "none"
+    assert ends(0.5, 0.75, 2) == "0.50 to 0.75"
+
+
+def test_train_and_evaluate_print_intervals_and_keep_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    kind = np.array(["bowl", "lamp", "mug"])[np.arange(150) % 3]
+    words = np.where(rng.random(150) < 0.7, kind, "thing")
+    table = pd.DataFrame({"text": words, "n": rng.normal(size=150), "label": kind})
+    table["shop"] = np.arange(150) // 3
+    table.to_csv(tmp_path / "words.csv", index=False)
+    command = ["train", tmp_path / "words.csv", "--caption", "text", "--number", "n", "--epochs", 1]
+    command += ["--ablate", "--group", "shop", "--runs", tmp_path / "runs", "--name", "run"]
+    done = CliRunner().invoke(app, list(map(str, command)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    details = json.loads((tmp_path / "runs/run/metrics.json").read_text("utf-8"))["details"]
+    low, high = details["intervals"]["both"]["balanced_accuracy"]
+    assert low <= details["scores"]["both"]["balanced_accuracy"] <= high
+    assert f"{low:.3f} to {high:.3f}" in done.output
+    assert set(details["by_class"]["both"]) == {"bowl", "lamp", "mug"}
+    assert "By class, each with its 95 % interval" in done.output
+    found = details["differences"]["balanced_accuracy"]
+    assert found["groups"] < found["rows"]
+    assert f"{found['groups']} groups" in " ".join(done.output.split())
+    arguments = ["evaluate", tmp_path / "runs/run", tmp_path / "words.csv"]
+    shown = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False).output
+    assert "95 % interval" in shown and " to " in shown and "recall, %" in shown
+    as_json = [*arguments, "--json"]
+    alone = json.loads(CliRunner().invoke(app, list(map(str, as_json))).stdout)
+    grouped = json.loads(
+        CliRunner().invoke(app, list(map(str, [*as_json, "--group", "shop"]))).stdout
+    )
+    assert alone["accuracy"] == grouped["accuracy"]
+    assert alone["intervals"]["accuracy"] != grouped["intervals"]["accuracy"]
+    wrong = CliRunner().invoke(app, list(map(str, [*arguments, "--group", "shops"])))
+    assert wrong.exit_code == 2 and "shops" in wrong.stderr
