@@ -110,6 +110,7 @@ def test_planted_problems_of_every_kind_are_found_and_little_else(
         "unreadable",
         "unlike pair",
         "unlikely label",
+        "outlier",
     }
     others = set(report.problems["index"]) - set(planted["row"]) - set(planted["other"])
     assert len(others) < 0.01 * len(good), report.problems[report.problems["index"].isin(others)]

@@ -78,6 +78,7 @@ LATER = {
     "OnnxTextEncoder.from_folder": lambda **given: mg.OnnxTextEncoder.from_folder("none", **given),
     "cross_validate": lambda **given: mg.cross_validate(TABLE, NUMBERS, None, **given),
     "fit_with_recipe": lambda **given: mg.fit_with_recipe(None, None, sequence(), **given),
+    "out_of_fold_fits": lambda **given: mg.out_of_fold_fits(TABLE, NUMBERS, **given),
     "plot_history": lambda **given: mg.plot_history({"loss": [1.0]}, **given),
     "plot_predictions": lambda **given: mg.plot_predictions(sequence(), TABLE, **given),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -15,7 +16,8 @@ from multimodal_gen.inspection.audit.dropping import columns_of
 from multimodal_gen.inspection.audit.findings import KINDS
 from multimodal_gen.inspection.audit.gathering import Gathering
 from multimodal_gen.inspection.audit.items import Pictures, picture_reader
-from multimodal_gen.inspection.audit.misfits import Pair
+from multimodal_gen.inspection.audit.misfits import Pair, check_fits, check_pair
+from multimodal_gen.inspection.audit.outliers import checked_vectors
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.picture_reading import read_pictures
 from multimodal_gen.inspection.audit.records import Records
@@ -36,8 +38,9 @@ def audit(
     state: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
-    pair: Pair | None = None,
+    pair: Pair | pd.DataFrame | None = None,
     predictions: pd.DataFrame | None = None,
+    vectors: Any = None,
 ) -> Audit:
     """Read every cell of a table and find what is wrong before training does.
 
@@ -64,21 +67,24 @@ def audit(
         threads: Threads that read; by default one per core, up to 8.
         progress: Called with the number of cells just done, from several threads; by default shows
             a progress bar.
-        pair: Encoders that know pictures and texts like these, trained on other rows: rows whose
-            picture fits other captions better, and the other way round, are "unlike pair".
+        pair: Encoders that know pictures and texts like these, trained on other rows, or what
+            `out_of_fold_fits` returns: rows whose picture fits other captions better, and the other
+            way round, are "unlike pair".
         predictions: Class probabilities of rows by models that were not trained on them, as a
             cross-validation gives: the index of the table or of some of its rows, and a column for
             each class, as the predictions of a `Bundle` have. Labels that are likely wrong are
             "unlikely label", the least likely first. Predictions of a model for the rows that it
             was trained on do not find them, because it has learned the wrong labels too.
+        vectors: `(rows, size)`, what an encoder makes of the rows, in their order: rows that are
+            far from all others are "outlier".
 
     Returns:
         An `Audit`.
 
     Raises:
         ValueError: If `ignore` has a word that is not a kind, `predictions` are not probabilities,
-            or the target does not have one class per row.
-        TypeError: If `pair` is not a `DualEncoder`, or `predictions` are not a DataFrame.
+            the target does not have one class per row, or `vectors` have another shape.
+        TypeError: If `pair` or `predictions` are something else.
         TableError: If the table has no rows, a column is missing, or the index is not unique;
             likewise for `predictions`.
     """
@@ -87,13 +93,16 @@ def audit(
         raise ValueError(
             f"`ignore` must contain kinds of problems: {list(KINDS)}. Received: {strange[0]!r}"
         )
-    if pair is not None and not hasattr(pair, "better_fits"):
-        raise TypeError(f"`pair` must be a DualEncoder. Received: pair={pair!r}")
+    check_pair(pair)
     rows, parts = parts_of(table, split)
     loaders = list(inputs.values())
     every = [*loaders, *([] if target is None else [target])]
-    both = [] if pair is None else list(pair.inputs.values())
+    both = list(getattr(pair, "inputs", {}).values())
     check_columns(rows, [name for one in [*every, *both] for name in columns_of(one)])
+    if isinstance(pair, pd.DataFrame):
+        check_fits(pair, rows)
+    if vectors is not None:
+        vectors = checked_vectors(vectors, len(rows))
     shares = None if predictions is None else probabilities_of(predictions, rows, target)
     found = [picture_reader(one) for one in loaders]
     readers = [one for one in found if one is not None]
@@ -111,6 +120,6 @@ def audit(
             whole = Gathering(
                 rows, parts, loaders, target, pictures, records, places, findings, threads, told
             )
-            return whole.finish(ignore, pair, shares)
+            return whole.finish(ignore, pair, shares, vectors)
         finally:
             kept.close()

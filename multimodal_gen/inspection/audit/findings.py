@@ -31,6 +31,7 @@ KINDS = {
     "unlike pair": "a picture and a text that fit those of other rows better",
     "unlikely label": "a label that models which did not see the row hardly believe",
     "unseen label": "a label that training rows do not have",
+    "outlier": "a row that is unlike all others",
 }
 # Kinds of findings that make a row unusable for training and scoring.
 UNUSABLE = frozenset(

@@ -23,7 +23,8 @@ from multimodal_gen.inspection.audit.findings import Finding, as_frame
 from multimodal_gen.inspection.audit.items import Pictures
 from multimodal_gen.inspection.audit.labels import class_notes, hint_notes, read_labels
 from multimodal_gen.inspection.audit.looks import LEAST_SPREAD, look_at, range_notes
-from multimodal_gen.inspection.audit.misfits import Pair, misfits
+from multimodal_gen.inspection.audit.misfits import Pair, misfits, misfits_of
+from multimodal_gen.inspection.audit.outliers import outliers
 from multimodal_gen.inspection.audit.page import page
 from multimodal_gen.inspection.audit.reading import blank_notes, name_of, read_others
 from multimodal_gen.inspection.audit.report import Audit, View
@@ -78,8 +79,9 @@ class Gathering:
     def finish(
         self,
         ignore: Sequence[str],
-        pair: Pair | None = None,
+        pair: Pair | pd.DataFrame | None = None,
         probabilities: np.ndarray | None = None,
+        vectors: np.ndarray | None = None,
     ) -> Audit:
         """Examine everything, and return what was found."""
         if self.target is not None:
@@ -96,8 +98,12 @@ class Gathering:
                 found, contents = read_others(self.rows, loader, self.progress)
                 self.findings, self.contents = self.findings + found, [*self.contents, contents]
         self._look_at_whole_rows()
-        if pair is not None:
+        if isinstance(pair, pd.DataFrame):
+            self.findings += misfits_of(pair, self.rows, ", ".join(map(name_of, self.loaders)))
+        elif pair is not None:
             self.findings += misfits(self.rows, pair, self.findings)
+        if vectors is not None:
+            self.findings += outliers(vectors, ", ".join(map(name_of, self.loaders)))
         ranking = no_ranking(self.rows.index)
         if probabilities is not None:
             assert self.target is not None

@@ -25,7 +25,7 @@ from multimodal_gen.rows.cells import is_missing
 
 _CASES, _CLUSTERS, _MOST_SHOWN, _MOST_ITEMS = 12, 24, 6, 4
 # Kinds that are ranked, to be looked through from the top.
-_RANKED, _RANKED_CASES = ("unlikely label",), 36
+_RANKED, _RANKED_CASES = ("unlike pair", "unlikely label", "outlier"), 36
 _SIDE = 160
 _LONGEST = 300
 _TOGETHER = ("duplicate", "near duplicate", "leakage", "conflicting labels")
