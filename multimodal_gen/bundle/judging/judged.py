@@ -1,11 +1,12 @@
-"""What a bundle inherits: scores with intervals."""
+"""What a bundle inherits: scores with intervals, and calibration."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
+from multimodal_gen.bundle.judging.calibrating import calibrated
 from multimodal_gen.bundle.judging.scores import Scores, scores_with_intervals
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
@@ -62,3 +63,36 @@ class Judged:
             verbose=verbose,
             on_error=on_error,
         )
+
+    def calibrate(
+        self,
+        table: pd.DataFrame,
+        *,
+        batch_size: int = 64,
+        verbose: int = 0,
+        on_error: str = "raise",
+    ) -> Self:
+        """Return a bundle whose probabilities are right as often as they say.
+
+        Of a `ClassLabel` or `MultiLabel`, the logits are multiplied by one number, the inverse
+        temperature, or by a factor with a shift for each class where cross-validation within these
+        rows shows that this is better; or left alone if nothing helps. `predict`, `evaluate` and
+        all else then use these probabilities, and `save` keeps them. With one number, the most
+        likely class stays. Other targets stay as they are, unless a target of your own has a
+        `calibrated_by`.
+
+        Args:
+            table: At least 20 validation rows: neither training rows, on which a model is too sure,
+                nor test rows, whose scores would become too good.
+            batch_size: Rows per batch.
+            verbose: 0 for silence, 1 for a progress bar.
+            on_error: What to do with a row with a cell that cannot be loaded: "raise", or "skip".
+
+        Raises:
+            LoadError: As `evaluate`.
+            ValueError: If there is no target, or there are fewer than 20 rows.
+        """
+        found: Self = calibrated(
+            self, table, batch_size=batch_size, verbose=verbose, on_error=on_error
+        )
+        return found

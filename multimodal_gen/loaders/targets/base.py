@@ -134,6 +134,15 @@ class Target(Loader):
         """
         return self
 
+    def calibrated_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
+        """The target with probabilities that fit held-out rows; by default itself.
+
+        Args:
+            truth: What `read` returned for the rows, `(rows, ...)`.
+            outputs: What the model put out for them.
+        """
+        return self
+
     @abc.abstractmethod
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:
         """Columns of a table of predictions, from the model's outputs of shape `(rows, units)`.

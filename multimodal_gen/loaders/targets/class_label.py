@@ -13,6 +13,7 @@ from multimodal_gen.loaders.base import missing_target_error
 from multimodal_gen.loaders.drawing import shares_in_words
 from multimodal_gen.loaders.targets.balance import balanced_weights
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.calibration import checked_scaling, fit_scaling, scaled
 from multimodal_gen.loaders.targets.class_loss_checks import check_loss, names_in_order
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.names import (
@@ -58,6 +59,7 @@ class ClassLabel(Target):
         ordered: Whether `class_names` are steps of a scale, as ratings are. Then probabilities far
             from the true class cost more, and `score` adds how many steps predictions are off.
             Probabilities spread to the neighbours. `ClassCrossentropy` has all three formulas.
+        calibration: What `Bundle.calibrate` finds: factors and shifts of the classes' logits.
     """
 
     # Reading a label costs less than looking up a cached file.
@@ -73,6 +75,7 @@ class ClassLabel(Target):
         label_smoothing: float = 0.0,
         focal: float = 0.0,
         ordered: bool = False,
+        calibration: Any = None,
     ) -> None:
         names = checked_names(class_names, column, least=2)
         check_loss(label_smoothing, focal, ordered, len(names))
@@ -81,6 +84,7 @@ class ClassLabel(Target):
             raise ValueError(
                 f'label_mode="binary" needs exactly two classes. Received: class_names={names!r}'
             )
+        self.calibration = checked_scaling(calibration, len(names))
         self.column = column
         self.class_names = names
         self.label_mode = label_mode
@@ -213,6 +217,9 @@ class ClassLabel(Target):
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Class probabilities from the model's outputs, `(rows, classes) float32`, summing to 1."""
+        return scaled(self._by_class(outputs), self.calibration, exclusive=True)
+
+    def _by_class(self, outputs: np.ndarray) -> np.ndarray:
         outputs = np.asarray(outputs, "float32").reshape(len(outputs), -1)
         return (
             np.concatenate([1 - outputs, outputs], axis=1)
@@ -273,6 +280,11 @@ class ClassLabel(Target):
         # The sums of a float32 or float16 softmax differ from 1 by enough for scikit-learn to warn.
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 
+    def calibrated_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
+        """With factors of the logits that make these rows most likely; `fit_scaling` says how."""
+        known = np.eye(len(self.class_names))[self.class_positions(truth)]
+        return self.replace(calibration=fit_scaling(known, self._by_class(outputs), exclusive=True))
+
     def positions(self, truth: np.ndarray) -> np.ndarray:
         """As `class_positions`."""
         return self.class_positions(truth)
@@ -282,4 +294,4 @@ class ClassLabel(Target):
         if self.label_mode == "int":
             return {"": str(self.class_names[int(array)])}
         # Operations such as MixUp give a row parts of several classes.
-        return {"": shares_in_words(self.class_names, self.probabilities(array[None])[0])}
+        return {"": shares_in_words(self.class_names, self._by_class(array[None])[0])}

@@ -11,6 +11,12 @@ import pandas as pd
 from multimodal_gen.loaders.drawing import shares_in_words
 from multimodal_gen.loaders.learning import series_of, wrong_order
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.calibration import (
+    checked_scaling,
+    fit_scaling,
+    moved_thresholds,
+    scaled,
+)
 from multimodal_gen.loaders.targets.class_loss_checks import check_focus
 from multimodal_gen.loaders.targets.judgement import Judgement, judged_labels
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
@@ -70,6 +76,7 @@ class MultiLabel(Target):
             1). `LabelCrossentropy` has the formulas.
         thresholds: The probability above which a row is said to have a label, in the same forms.
             `choose_thresholds` finds them on validation rows.
+        calibration: What `Bundle.calibrate` finds: factors and shifts of the labels' logits.
 
     Raises:
         ValueError: If classes are not different names, are not as many as the columns, or could not
@@ -92,6 +99,7 @@ class MultiLabel(Target):
         focal: float = 0.0,
         label_smoothing: float = 0.0,
         thresholds: Any = THRESHOLD,
+        calibration: Any = None,
     ) -> None:
         check_focus(focal, label_smoothing)
         self.column = columns_of_labels(column, class_names, separator)
@@ -108,6 +116,7 @@ class MultiLabel(Target):
         self.focal, self.label_smoothing = focal, label_smoothing
         self.positive_weight = by_label(positive_weight, names, "positive_weight")
         self.thresholds = np.array(by_label(thresholds, names, "thresholds", below=1.0))
+        self.calibration = checked_scaling(calibration, len(names))
         self.units = len(names)
         self.activation = "sigmoid"
         self.spec = ArraySpec((len(names),), "float32", "label")
@@ -205,7 +214,7 @@ class MultiLabel(Target):
         target can read. A class that is itself named "labels" gets its probability under
         "labels_probability".
         """
-        outputs = np.asarray(outputs, "float32").reshape(-1, self.units)
+        outputs = self.probabilities(outputs)
         labels = np.empty(len(outputs), object)
         for row, above in enumerate(outputs > self.thresholds):
             names = [name for name, has in zip(self.class_names, above, strict=True) if has]
@@ -225,7 +234,7 @@ class MultiLabel(Target):
         those that a row has. Where no row has or is said to have any, the F1 are 1 and the
         precision is NaN.
         """
-        return scores_of_labels(truth, outputs, self.thresholds)
+        return scores_of_labels(truth, self.probabilities(outputs), self.thresholds)
 
     def scores_by_label(self, truth: np.ndarray, outputs: np.ndarray) -> pd.DataFrame:
         """Rows, threshold, precision, recall, F1 and average precision of each label.
@@ -245,23 +254,37 @@ class MultiLabel(Target):
     ) -> dict[str, np.ndarray]:
         """The scores of `score`, of many resamples at once."""
         has = np.asarray(truth) > THRESHOLD
-        outputs = np.asarray(outputs, "float64").reshape(has.shape)
-        return resampled_labels(has, outputs, self.thresholds, counts)
+        return resampled_labels(has, self.probabilities(outputs), self.thresholds, counts)
 
     def scores_by_class(
         self, truth: np.ndarray, outputs: np.ndarray, groups: np.ndarray | None = None
     ) -> pd.DataFrame:
         """As `scores_by_label`, with 95 % intervals of precision, recall and F1."""
+        outputs = self.probabilities(outputs)
         own = self.scores_by_label(truth, outputs)
-        return with_intervals(own, truth, np.asarray(outputs), self.thresholds, groups)
+        return with_intervals(own, truth, outputs, self.thresholds, groups)
 
     def decided_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
         """With the threshold for each label that gives the largest F1 on these rows.
 
         `best_thresholds` says how. A label that no row has, or every row, keeps its threshold.
         """
-        found = best_thresholds(np.asarray(truth), np.asarray(outputs), self.thresholds)
+        found = best_thresholds(np.asarray(truth), self.probabilities(outputs), self.thresholds)
         return self.replace(thresholds=found.tolist())
+
+    def calibrated_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
+        """With factors of the logits that make these rows most likely; `fit_scaling` says how.
+
+        Thresholds move with the probabilities, so decisions stay; those at 0.5 stay at 0.5.
+        """
+        found = fit_scaling(np.asarray(truth) > THRESHOLD, np.asarray(outputs), exclusive=False)
+        moved = moved_thresholds(self.thresholds, self.calibration, found)
+        return self.replace(calibration=found, thresholds=moved.tolist())
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Each label's probability from the model's outputs, `(rows, classes) float32`."""
+        outputs = np.asarray(outputs, "float32").reshape(-1, self.units)
+        return scaled(outputs, self.calibration, exclusive=False)
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
         """The classes that the row has."""
