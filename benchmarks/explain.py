@@ -338,6 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ):
                 rows = test.sample(min(100, given.rows), random_state=seed)
                 found["shap"] = beside_shap(bundle, rows)
+            print(f"seed {seed}: measured", flush=True)
     publish(report_of(found), given)
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 import multimodal_gen as mg
 from multimodal_gen.bundle.explaining.shapley import coalitions, shapley
 from multimodal_gen.bundle.explaining.words import word_spans
+from multimodal_gen.bundle.folds.ensemble import ensemble_of
 
 
 @pytest.mark.parametrize(
@@ -490,6 +491,22 @@ def test_every_target_of_a_class_or_a_number_is_explained_in_its_units(
         mg.Bundle(keras.Model(built.inputs, drawing), corner_inputs(tmp_path), pictures).explain(
             corners
         )
+
+
+def test_a_bundle_of_several_models_is_explained_as_a_whole(
+    corners: pd.DataFrame, tmp_path: Path
+) -> None:
+    one, two = corner_model(), corner_model(product=True)
+    inputs = corner_inputs(tmp_path)
+    bundle = ensemble_of([mg.Bundle(one, inputs, TARGET), mg.Bundle(two, inputs, TARGET)])
+    found = bundle.explain(corners)
+    assert "those of 9 of the rows explained" in found.background
+    predicted = bundle.predict(corners)["price"]
+    for own, price in zip(found, predicted, strict=True):
+        assert own.value == pytest.approx(price, abs=1e-4)
+        assert own.inputs["share"].sum() == pytest.approx(own.value - own.baseline, abs=1e-4)
+    y, x = np.unravel_index(found[1].heat["image"][0].argmax(), (32, 32))
+    assert y <= 13 and x <= 13
 
 
 class Ids(mg.Loader):

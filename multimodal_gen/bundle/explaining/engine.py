@@ -20,8 +20,9 @@ from multimodal_gen.bundle.explaining.shapley import coalitions, shapley
 from multimodal_gen.bundle.explaining.subjects import Subject
 from multimodal_gen.loaders.base import Loader
 
-# Rows of the background. Of a model that cannot be cut, every one costs a run of the whole model.
-_BACKGROUND, _BACKGROUND_WHOLE = 32, 8
+# Rows of the background. Of a model that cannot be cut, each costs a run of the whole model for
+# each set of inputs: so there are fewer, and at most so many runs for a row.
+_BACKGROUND, _BACKGROUND_WHOLE, _RUNS_WHOLE = 32, 8, 64
 # With fewer other rows, their mean says too little about what is usual.
 FEWEST = 8
 # Rows that the head gets at once.
@@ -84,14 +85,17 @@ class Engine:
             table: Rows, of which up to 32 are drawn; the same in every call.
             places: Where they stand among the rows that are explained, if they are among them.
         """
-        most = _BACKGROUND if self.parts.tensors is not None else _BACKGROUND_WHOLE
+        most = _BACKGROUND
+        if self.parts.is_whole:
+            sets = len(coalitions(len(self.inputs)))
+            most = max(1, min(_BACKGROUND_WHOLE, _RUNS_WHOLE // sets))
         rng = np.random.Generator(np.random.Philox(key=len(table)))
         # One more among the rows explained, as a row does not stand for itself.
         chosen = np.sort(rng.permutation(len(table))[: most + (places is not None)])
         part = table.iloc[chosen]
         arrays, errors = read_table(self.inputs, part, self.batch_size)
         good = np.array([row for row in range(len(part)) if row not in errors], "int64")
-        if len(good) < min(FEWEST, len(table)):
+        if len(good) < min(len(chosen), FEWEST):
             return
         self.background_table = part.iloc[good]
         self._places = np.full(len(good), -1) if places is None else places[chosen][good]

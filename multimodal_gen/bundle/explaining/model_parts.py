@@ -64,6 +64,11 @@ class Parts:
                 if any(all(end is not one for one in starts) for end in self.tensors[name]):
                     self._encoders[name] = keras.Model(starts, self.tensors[name])
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every combination of inputs costs a run of the whole model."""
+        return not self._encoders
+
     def check(self, arrays: Mapping[str, Arrays]) -> None:
         """Use the whole model if its parts do not give what it gives, such as where a Keras mask
         travels with a tensor.
