@@ -17,6 +17,7 @@ from test_audit_page import Page
 from test_cli import assert_refused, call
 
 import multimodal_gen as mg
+from benchmarks import label_rules
 
 WORDS = {
     "mug": ["handle", "coffee", "rim", "sip", "glaze", "brew"],
@@ -78,7 +79,7 @@ def test_planted_wrong_labels_are_found_and_ranked_and_no_others() -> None:
     first = ranking.iloc[0]
     message = report.problems.set_index("index").loc[ranking.index[0], "message"]
     assert message.startswith(f"number 1 of {len(named)}: {first['label']!r} here")
-    assert f"and {first['likelier']!r} {first['likelier_probability']:.1%}" in message
+    assert f"{first['likelier']!r} is {first['likelier_probability']:.1%} likely" in message
     # The classes before the flip are what the ranking suggests.
     truth = captions(240)["label"]
     assert (ranking["likelier"].iloc[:10] == truth[ranking.index[:10]]).mean() > 0.8
@@ -271,3 +272,12 @@ def test_the_command_refuses_predictions_of_other_rows_and_names_its_option(tmp_
     good.to_csv(tmp_path / "out" / "problems.csv", index=False)
     outcome = call(*command, "--predictions", tmp_path / "out" / "problems.csv")
     assert_refused(outcome, "--out is the file of --predictions")
+
+
+def test_the_benchmark_finds_what_it_planted_by_a_cross_validation_too(tmp_path: Path) -> None:
+    captions(200).to_csv(tmp_path / "data.csv", index=False)
+    ways = {"regression": label_rules.by_regression, "probe": label_rules.by_probe}
+    found = label_rules.measure(tmp_path, 0, ways)
+    for name in ways:
+        result = found[name, "audit"]
+        assert result.top >= 0.9 and result.right >= 0.8 and result.found >= 0.8, name

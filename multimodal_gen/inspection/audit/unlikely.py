@@ -134,8 +134,9 @@ def unlikely_labels(rows: pd.DataFrame, target: Target, probabilities: np.ndarra
             int(places[one]),
             column,
             "unlikely label",
-            f"number {rank:,} of {len(named):,}: {names[given[one]]!r} here, but by the other rows "
-            f"{_share(own[one])} likely, and {names[likelier[one]]!r} {_share(best[one])}",
+            f"number {rank:,} of {len(named):,}: {names[given[one]]!r} here, but "
+            f"{_share(own[one])} likely by models of other rows; {names[likelier[one]]!r} is "
+            f"{_share(best[one])} likely",
         )
         for rank, one in enumerate(named, 1)
     ]
