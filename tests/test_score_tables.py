@@ -147,3 +147,31 @@ def test_train_and_evaluate_print_intervals_and_keep_them(tmp_path: Path) -> Non
     assert alone["intervals"]["accuracy"] != grouped["intervals"]["accuracy"]
     wrong = CliRunner().invoke(app, list(map(str, [*arguments, "--group", "shops"])))
     assert wrong.exit_code == 2 and "shops" in wrong.stderr
+
+    # A second run without the numbers: the same test rows, by the same seed and groups.
+    second = [*command[:4], "--epochs", 1, "--group", "shop", "--runs", tmp_path / "runs"]
+    done = CliRunner().invoke(app, list(map(str, [*second, "--name", "words"])))
+    assert done.exit_code == 0, done.output
+    one, other = tmp_path / "runs/run", tmp_path / "runs/words"
+
+    def compared(*given: object) -> tuple[int, str, str]:
+        found = CliRunner().invoke(app, ["compare", *map(str, given)])
+        return found.exit_code, " ".join(found.stdout.split()), found.stderr
+
+    code, text, _ = compared(one, other)
+    assert code == 0
+    assert f"A is {one}, B is {other}, on {details['rows']['test']} rows of" in text
+    assert "balanced accuracy" in text and "differ" in text
+    assert text.endswith(f"There is no difference that {found['groups']} groups can show.")
+    code, text, _ = compared(one, one, tmp_path / "words.csv", "--group", "shop")
+    assert code == 0
+    assert text.endswith("There is no difference that 50 groups can show.")
+    third = [*second, "--name", "seed", "--seed", 7]
+    assert CliRunner().invoke(app, list(map(str, third))).exit_code == 0
+    code, _, said = compared(one, tmp_path / "runs/seed")
+    assert code == 2 and "These runs have other test rows" in said
+    code, _, said = compared(one, other, "--split", "part")
+    assert code == 2 and "--split is for a table" in said
+    (other / "predictions.csv").unlink()
+    code, _, said = compared(one, other)
+    assert code == 2 and "without predictions.csv" in said

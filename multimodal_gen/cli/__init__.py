@@ -14,8 +14,8 @@ every cell once, and `rehearsal.py` tries what `results.py` writes after it; `mo
 the linear probe beside the network); `predict.py` (`bad_rows.py`: rows that it cannot read),
 `explain.py`, `cache.py` and `audit.py` (`predicted.py`: its --predictions) are the other commands.
 `console.py` prints notes, tables and errors, `score_tables.py` scores with intervals and by class,
-`starting.py` starts Keras quietly, and `progress.py` shows the progress of a run; `reporter.py`
-defines the interface for reports.
+`compare.py` two runs, `starting.py` starts Keras quietly, and `progress.py` shows the progress of a
+run; `reporter.py` defines the interface for reports.
 """
 
 from multimodal_gen.cli.app import main

@@ -18,6 +18,7 @@ from rich.console import Console
 from multimodal_gen._version import __version__
 from multimodal_gen.cli import explain_options, option_values, options, table_commands
 from multimodal_gen.cli.arguments import TRAINED, takes
+from multimodal_gen.cli.compare import compare
 from multimodal_gen.cli.console import (
     INTERRUPTED,
     Commands,
@@ -248,6 +249,7 @@ def explain(
         raise typer.Exit(1)
 
 
+app.command(cls=OneCommand)(compare)
 app.command(cls=OneCommand)(table_commands.preview)
 
 

@@ -1,0 +1,117 @@
+"""`compare`: two runs on the same rows, and whether their difference can be chance."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from multimodal_gen.cli import option_values, options
+from multimodal_gen.cli.console import print_table
+from multimodal_gen.cli.option_values import as_score, score_title
+from multimodal_gen.cli.progress import ProgressReporter
+from multimodal_gen.cli.score_tables import ends
+from multimodal_gen.cli.starting import starting
+from multimodal_gen.errors import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OtherRun = Annotated[
+    Path,
+    typer.Argument(metavar="OTHER_RUN", help="Folder of the run that it is compared with."),
+]
+ComparedTable = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TABLE", help="The rows to compare them on. Default: the test rows of both runs."
+    ),
+]
+
+
+def compare(
+    run: options.RunFolder,
+    other: OtherRun,
+    table: ComparedTable = None,
+    directory: options.Directory = None,
+    split: options.ScoredSplit = None,
+    split_names: options.SplitNames = None,
+    group: options.ScoredGroup = None,
+) -> None:
+    """Compare two trained models on the same rows, and say whether they differ by chance."""
+    option_values.folder_of_pictures(directory)
+    if table is None and split is not None:
+        raise ValueError(
+            "--split is for a table: name one after the runs. Without one, their own test rows are "
+            f"compared. Received: --split {split}"
+        )
+    console = Console()
+    source, places = (table, None) if table is not None else _own_rows(run, other)
+    group = group or (None if table is not None else _group_of(run))
+    with starting(console):
+        from multimodal_gen.bundle import load_bundle
+        from multimodal_gen.cli.bad_rows import check_rows
+        from multimodal_gen.cli.parts import given_parts
+        from multimodal_gen.cli.predict import check_columns_of
+        from multimodal_gen.rows.table import read_table
+    rows: pd.DataFrame = read_table(source)
+    if places is not None:
+        rows = rows.loc[places]
+    elif split is not None:
+        rows = given_parts(rows, split, option_values.words(split_names)).test
+    folder = directory or str(Path(source) if Path(source).is_dir() else Path(source).parent)
+    found = []
+    for one in (run, other):
+        bundle = load_bundle(one, directory=folder)
+        check_columns_of(bundle, rows)
+        check_rows(bundle, rows)
+        found.append(bundle.scores(rows, group=group))
+    differences = found[0].minus(found[1])
+    many = counted(found[0].groups, "group") if group is not None else counted(found[0].rows, "row")
+    reporter = ProgressReporter(console)
+    reporter.say(f"A is {run}, B is {other}, on {counted(found[0].rows, 'row')} of {source}")
+    lines: list[Any] = []
+    for name, value, less, difference, low, high in differences.itertuples():
+        cells = (as_score(value), as_score(less), as_score(difference), ends(low, high))
+        lines.append((score_title(str(name)), *cells, "no" if low <= 0 <= high else "yes"))
+    columns = ("score", "A", "B", "A - B", "95 % interval", "differ")
+    print_table(console, None, columns, lines)
+    if all(line[-1] == "no" for line in lines):
+        reporter.say(f"There is no difference that {many} can show.")
+
+
+def _own_rows(run: Path, other: Path) -> tuple[str, list[int]]:
+    # The table of two runs, and the rows of it that both have left for their tests.
+    tables, rows = [], []
+    for one in (run, other):
+        try:
+            metrics = json.loads((one / "metrics.json").read_text("utf-8", "surrogateescape"))
+            with (one / "predictions.csv").open(encoding="utf-8", newline="") as file:
+                numbers = [int(line[0]) for line in list(csv.reader(file))[1:]]
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"The run has no test rows of its own; name a table after the runs. Received: {one}"
+                f", without {Path(str(error.filename)).name}"
+            ) from None
+        tables.append(metrics["details"]["settings"]["table"])
+        rows.append(numbers)
+    if Path(tables[0]).resolve() != Path(tables[1]).resolve() or rows[0] != rows[1]:
+        common = len(set(rows[0]) & set(rows[1]))
+        raise ValueError(
+            "These runs have other test rows, and what one was tested on the other may have been "
+            "trained on. Name a table of rows that neither has seen after the runs, or train both "
+            f"with one --split column or --seed. Received: {len(rows[0]):,} rows of {tables[0]} "
+            f"and {len(rows[1]):,} of {tables[1]}, {common:,} of the same number"
+        )
+    return str(tables[0]), rows[0]
+
+
+def _group_of(run: Path) -> str | None:
+    # The --group that a run was trained with: its rows are one case here too.
+    metrics = json.loads((run / "metrics.json").read_text("utf-8", "surrogateescape"))
+    group: str | None = metrics["details"]["settings"]["group"]
+    return group
