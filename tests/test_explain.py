@@ -500,7 +500,7 @@ def test_a_bundle_of_several_models_is_explained_as_a_whole(
     inputs = corner_inputs(tmp_path)
     bundle = ensemble_of([mg.Bundle(one, inputs, TARGET), mg.Bundle(two, inputs, TARGET)])
     found = bundle.explain(corners)
-    assert "those of 9 of the rows explained" in found.background
+    assert "those of 8 others of the rows explained" in found.background
     predicted = bundle.predict(corners)["price"]
     for own, price in zip(found, predicted, strict=True):
         assert own.value == pytest.approx(price, abs=1e-4)

@@ -64,7 +64,8 @@ def _in_words(engine: Engine, background: pd.DataFrame | None) -> str:
     rows = engine.background_table
     words = "blank ones"
     if rows is not None:
-        words = f"those of {len(rows):,} of the rows explained"
+        # A row does not stand for itself.
+        words = f"those of {len(rows) - 1:,} others of the rows explained"
         if background is not None:
             words = f"those of {counted(len(rows), 'row')} of the background"
     if not engine.masked:
