@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from multimodal_gen._version import __version__
-from multimodal_gen.cli import explain_options, option_values, options, table_commands
+from multimodal_gen.cli import explain_options, fold_options, option_values, options, table_commands
 from multimodal_gen.cli.arguments import TRAINED, takes
 from multimodal_gen.cli.compare import compare
 from multimodal_gen.cli.console import (
@@ -29,7 +29,7 @@ from multimodal_gen.cli.console import (
 )
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.progress import ProgressReporter
-from multimodal_gen.cli.score_tables import ends, noted, print_classes, print_run
+from multimodal_gen.cli.score_tables import ends, noted, print_classes, print_folds, print_run
 from multimodal_gen.cli.starting import starting
 from multimodal_gen.errors import counted
 
@@ -86,6 +86,7 @@ def train(
     positive: options.Positive = None,
     epochs: options.Epochs = None,
     ablate: options.Ablate = False,
+    folds: fold_options.Folds = None,
     name: options.Name = None,
     runs: options.Runs = Path("runs"),
     overwrite: options.Overwrite = False,
@@ -105,6 +106,7 @@ def train(
         positive=positive,
         epochs=epochs,
         ablate=ablate,
+        folds=folds,
         cache=cache,
         cache_limit=option_values.size_in_bytes(cache_limit),
         resume=resume,
@@ -119,10 +121,11 @@ def train(
     settings = replace(settings, folder=str(folder))
     console = Console()
     with starting(console):
+        from multimodal_gen.cli import folds as validation
         from multimodal_gen.cli import train as training
     reporter = ProgressReporter(console)
     try:
-        metrics = training.run(settings, reporter)
+        metrics = (training if folds is None else validation).run(settings, reporter)
     except BaseException as error:
         if not was_interrupted(error):
             raise
@@ -130,10 +133,11 @@ def train(
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
         # `Commands` prints this after "Stopped".
-        raise KeyboardInterrupt(_what_is_kept(folder, resume, reporter)) from None
+        kept = _what_is_kept(folder, resume, reporter, folds is not None)
+        raise KeyboardInterrupt(kept) from None
     finally:
         reporter.end()
-    print_run(reporter, metrics["details"], folder)
+    (print_run if folds is None else print_folds)(reporter, metrics["details"], folder)
     reporter.say(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
@@ -146,14 +150,20 @@ def _check_columns(settings: Any) -> None:
     check_named_columns(read_table(settings.table), settings)
 
 
-def _what_is_kept(folder: Path, resume: bool, reporter: ProgressReporter) -> str:
+def _what_is_kept(folder: Path, resume: bool, reporter: ProgressReporter, folds: bool) -> str:
     where = f"in {reporter.place}" if reporter.place else "before training"
+    if resume and folds:
+        done = ", ".join(reporter.finished) or "none"
+        return (
+            f"{where}; finished folds are kept in {folder / 'state' / 'folds'} ({done} in this "
+            "run), and the same command continues from there"
+        )
     if resume:
         return (
             f"{where}; states are kept in {folder / 'state'}, and the same command resumes from "
             "there"
         )
-    if reporter.finished:
+    if reporter.finished and not folds:
         return f"{where}; {folder} has what was finished before: {', '.join(reporter.finished)}"
     return f"{where}; nothing is kept, because --resume was not given"
 

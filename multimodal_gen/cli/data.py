@@ -80,8 +80,7 @@ def make_loaders(
     """
     train = parts.train
     rows = _rows_to_learn_classes(settings, parts)
-    inputs = named_inputs(settings, train) if settings.gaps is None else _found(settings, train)
-    inputs = with_encoders(settings, inputs, input_names(settings))
+    inputs = encoded_inputs(settings, column_inputs(settings, train))
     target = make_target(settings, train, rows)
     reporter.say(in_words(target))
     for note in _notes_on_several(settings, train):
@@ -91,6 +90,16 @@ def make_loaders(
         mask = f", with {masks[name]!r}" if name in masks else ""
         reporter.say(f"  {name:<9} {loader.spec} from {loader.column!r}{mask}")
     return inputs, target
+
+
+def column_inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
+    """The inputs of the columns, without encoders; they learn from the training rows."""
+    return named_inputs(settings, train) if settings.gaps is None else _found(settings, train)
+
+
+def encoded_inputs(settings: DataSettings, inputs: dict[str, Loader]) -> dict[str, Loader]:
+    """The inputs with those of --image-encoder and --text-encoder."""
+    return with_encoders(settings, inputs, input_names(settings))
 
 
 def named_inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:

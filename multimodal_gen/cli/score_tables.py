@@ -192,3 +192,31 @@ def print_run(reporter: ProgressReporter, details: Mapping[str, Any], folder: Pa
         reporter.say(difference_in_words(score, found))
     by_class: dict[str, Any] = next(iter(details["by_class"].values()), {})
     print_classes(reporter.console, by_class, str(folder / "metrics.json"))
+
+
+def print_folds(reporter: ProgressReporter, details: Mapping[str, Any], folder: Path) -> None:
+    """Print the scores at the end of `train --folds`.
+
+    Args:
+        reporter: The output.
+        details: The details of `metrics.json`.
+        folder: The folder of the run.
+    """
+    shown = details["shown"]
+    rows = [
+        (name, *(as_score(one[score]) for score in shown), _whole(one.get("seconds")))
+        for name, one in details["scores"].items()
+    ]
+    title = "Scores of rows by models that were not trained on them"
+    print_table(reporter.console, title, ("rows", *map(score_title, shown), "seconds"), rows)
+    main = details["score"]
+    if main in details["summary"]:
+        mean, error = (details["summary"][main][name] for name in ("mean", "standard_error"))
+        reporter.say(
+            f"{score_title(main)}: {mean:.3f} as the mean of the folds, with a standard error of "
+            f"{error:.3f}; every prediction is in {folder / 'out_of_fold.csv'}"
+        )
+
+
+def _whole(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.0f}"

@@ -194,6 +194,7 @@ class RunSettings(DataSettings):
         on_error: "raise" if a row cannot be loaded, or "skip" to leave such rows out;
             `folder`/failures.csv lists them.
         max_error_rate: Largest share of rows that may be left out.
+        folds: The number of folds of a cross-validation, or None to train one model.
     """
 
     folder: str
@@ -206,9 +207,15 @@ class RunSettings(DataSettings):
     resume: bool = False
     on_error: str = "raise"
     max_error_rate: float = 0.1
+    folds: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.folds is not None and self.ablate:
+            raise ValueError(
+                "--ablate compares inputs on one split: leave --folds out, or run --folds with the "
+                f"options of each input. Received: --folds {self.folds} --ablate"
+            )
         if self.positive is not None and self.fusion != "match":
             raise ValueError(
                 "--positive is only for --fusion match, where rows of one class belong together. "

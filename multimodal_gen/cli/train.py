@@ -44,21 +44,30 @@ from multimodal_gen.sequence.resume import ResumeTraining
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
-class _Watch(keras.callbacks.Callback):
-    # Reports the progress of `fit`.
+class Watch(keras.callbacks.Callback):
+    """Reports the progress of `fit`.
+
+    Args:
+        reporter: Gets the reports.
+        title: What is trained.
+    """
+
     def __init__(self, reporter: Reporter, title: str) -> None:
         super().__init__()
         self.reporter, self.title = reporter, title
 
     def on_train_begin(self, logs: Any = None) -> None:
+        """Begin with the number of steps."""
         self.reporter.begin(
             self.title, self.params["epochs"] * self.params["steps"], self.params["epochs"]
         )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Count a step."""
         self.reporter.advance()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Report the figures of an epoch."""
         self.reporter.epoch(epoch + 1, dict(logs or {}))
 
 
@@ -148,6 +157,14 @@ def _metrics(
         "rows": {name: len(part) for name, part in parts._asdict().items()},
         **names,
         "settings": asdict(settings),
+        **versions(),
+    }
+    return metrics
+
+
+def versions() -> dict[str, Any]:
+    """What a run was made with, for `metrics.json`."""
+    return {
         "versions": {
             name: running_version(name)
             for name in ("multimodal_gen", "keras", keras.backend.backend())
@@ -155,7 +172,6 @@ def _metrics(
         | {"python": platform.python_version()},
         "backend": keras.backend.backend(),
     }
-    return metrics
 
 
 def _train(
@@ -179,7 +195,7 @@ def _train(
         cache_limit=settings.cache_limit,
         read_timeout=READ_TIMEOUT,
     )
-    model, positive = _model(settings, inputs, target, len(parts.train))
+    model, positive = network_for(settings, inputs, target, len(parts.train))
     # Only for the model whose results are written.
     if name not in inputs or len(inputs) == 1:
         rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
@@ -191,12 +207,12 @@ def _train(
     reporter.say(f"  {words[0].lower()}{words[1:]}")
     validation = train_data.for_evaluation(parts.validation)
     probe = probe_beside(settings, inputs, target, train_data, validation, reporter)
-    callbacks: list[keras.callbacks.Callback] = [_Watch(reporter, name)]
+    callbacks: list[keras.callbacks.Callback] = [Watch(reporter, name)]
     if settings.resume:
         callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
-    history = _fit(model, target, train_data, validation, epochs, callbacks)
+    history = fit_network(model, target, train_data, validation, epochs, callbacks)
     reporter.end()
-    _say_class(model, target, positive, reporter)
+    say_class(model, target, positive, reporter)
     judged: dict[str, Judged] = {}
     noted = choose(model, probe, validation, judged)
     bundle = Bundle(model, inputs, target)
@@ -207,10 +223,10 @@ def _train(
     return bundle, history, noted
 
 
-def _model(
+def network_for(
     settings: RunSettings, inputs: dict[str, Loader], target: Target, rows: int
 ) -> tuple[FusionModel, str | None]:
-    # The network, and the class whose inputs belong together if an option names it.
+    """The network, and the class whose inputs belong together if an option names it."""
     # A fusion needs several inputs: for the single ones of --ablate "match" would raise an error.
     fusion = settings.fusion if len(inputs) > 1 else "joint"
     positive = None
@@ -226,7 +242,7 @@ def _model(
     return model, positive
 
 
-def _fit(
+def fit_network(
     model: FusionModel,
     target: Target,
     train_data: MultimodalSequence,
@@ -234,6 +250,7 @@ def _fit(
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> keras.callbacks.History:
+    """Train it with the recipe; the reporter shows the progress."""
     # The training loss of a joint model has terms of its heads that the validation loss lacks, so
     # the common part is measured too.
     own = keras.metrics.MeanMetricWrapper(target.loss.call, name="prediction_loss")
@@ -250,9 +267,8 @@ def _fit(
     )
 
 
-def _say_class(
-    model: FusionModel, target: Target, positive: str | None, reporter: Reporter
-) -> None:
+def say_class(model: FusionModel, target: Target, positive: str | None, reporter: Reporter) -> None:
+    """Say which class fusion "match" has found, or was given."""
     found = chosen_class(model, target)
     if positive is not None:
         found = (

@@ -120,8 +120,11 @@ def prepare(
     batch_size: int,
     seed: int,
     cache: str | os.PathLike[str] | None,
+    rehearse: bool = True,
 ) -> Run:
-    """Check the arguments of `cross_validate`, read every cell, and choose the folds."""
+    """Check the arguments of `cross_validate`, read every cell unless that was done before
+    (`rehearse`), and choose the folds.
+    """
     check_switches(copies=copies)
     check_positive(folds=folds, batch_size=batch_size)
     if folds < 2:
@@ -144,7 +147,8 @@ def prepare(
         classes = target.classes_of(cells_of(table, target.column))
     fold = fold_of_rows(together, classes, folds, seed)
     warn_of_lone_classes(target, classes, fold)
-    read_inputs(table, learned, batch_size, cache)
+    if rehearse:
+        read_inputs(table, learned, batch_size, cache)
     columns = None
     if not callable(inputs):
         columns = [*columns_read(inputs, {None: target}, []), *([] if group is None else [group])]

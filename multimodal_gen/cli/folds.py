@@ -1,0 +1,269 @@
+"""`multimodal-gen train --folds`: each row is predicted by a model that was trained on other rows.
+
+All rows are in the folds, or if a column names parts, all but the test rows, which the ensemble of
+the folds is scored on. The folds are trained as `train.py` trains a model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from multimodal_gen.bundle.folds.cross_validation import prepare
+from multimodal_gen.bundle.folds.keeping import Kept
+from multimodal_gen.bundle.folds.result import CrossValidation
+from multimodal_gen.bundle.folds.running import Run
+from multimodal_gen.cli.columns import (
+    check_named_columns,
+    refuse_missing_groups,
+    refuse_missing_labels,
+)
+from multimodal_gen.cli.data import column_inputs, encoded_inputs
+from multimodal_gen.cli.inference import with_inputs
+from multimodal_gen.cli.label_checks import check_classes
+from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose, probe_beside
+from multimodal_gen.cli.option_values import score_title
+from multimodal_gen.cli.parts import Parts, given_parts, split_column
+from multimodal_gen.cli.predict import with_index, with_joined_labels
+from multimodal_gen.cli.reading import readable_parts
+from multimodal_gen.cli.rehearsal import check_folder
+from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.cli.results import write_metrics
+from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.target_choice import (
+    class_called,
+    in_words,
+    main_score,
+    make_target,
+    score_name,
+    shown_scores,
+)
+from multimodal_gen.cli.train import Watch, fit_network, network_for, say_class, versions
+from multimodal_gen.cli.unlabelled import without_unlabelled
+from multimodal_gen.errors import counted
+from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.encoded.loader import EncodedLoader
+from multimodal_gen.loaders.many import ManyLoader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.models.recipe import epochs_for
+from multimodal_gen.rows.table import read_table
+
+# Where the finished folds of a run are, for --resume.
+KEPT = "state/folds"
+TEST = "test rows, by the ensemble"
+
+
+def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
+    """Train all folds, score them, and write the results.
+
+    Returns:
+        The content of `metrics.json`: the main score of all rows predicted out of fold under
+        "out_of_fold", that of the ensemble on test rows, if there are any, under "test", and
+        everything else under "details".
+    """
+    check_folder(settings.folder)
+    unlabelled: list[pd.DataFrame] = []
+    settings, rows, test = _rows(settings, reporter, unlabelled)
+    settings = with_inputs(settings, rows, pd.concat([rows, test]), reporter)
+    target = make_target(settings, rows, rows)
+    reporter.say(in_words(target))
+    if settings.positive is not None:
+        class_called(settings.positive, target)
+    inputs = _Inputs(settings, rows)
+    rows, test = _readable(settings, rows, test, inputs.of_all, target, reporter, unlabelled)
+    reporter.say("Looking for copies, which stay in one fold.")
+    work = prepare(
+        rows,
+        inputs,
+        target,
+        folds=settings.folds or 0,
+        group=settings.group,
+        copies=True,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        cache=settings.cache,
+        # Every cell was read above.
+        rehearse=False,
+    )
+    fit = _Fit(settings, reporter)
+    result = work.finish(fit, _kept(settings, work), fit.tell)
+    scores = _scores(result, fit, test)
+    _write(settings, result, rows, test, target)
+    metrics = _metrics(settings, result, scores, target, test)
+    write_metrics(Path(settings.folder), metrics)
+    reporter.finish("all folds")
+    return metrics
+
+
+def _rows(
+    settings: RunSettings, reporter: Reporter, unlabelled: list[pd.DataFrame]
+) -> tuple[RunSettings, pd.DataFrame, pd.DataFrame]:
+    # The rows of the folds, and the test rows.
+    table = read_table(settings.table)
+    settings = replace(settings, split=split_column(settings, table, reporter))
+    check_named_columns(table, settings)
+    table, lost = without_unlabelled(table, settings, reporter)
+    unlabelled += [] if lost.empty else [lost]
+    rows, test, said = table, table.iloc[:0], "all rows are in the folds"
+    if settings.split is not None:
+        parts = given_parts(table, settings.split, settings.split_names)
+        test = parts.test
+        # In their order in the table.
+        rows = table[~table.index.isin(test.index)]
+        said = f"all rows but the {len(test):,} test rows of column {settings.split!r}"
+        if test.empty:
+            said = "all rows are in the folds, as there are no test rows"
+    refuse_missing_labels(rows, settings)
+    refuse_missing_groups(rows, settings.group)
+    notes = check_classes(table, settings)
+    reporter.say(f"{settings.table}: {counted(len(table), 'row')}")
+    reporter.say(f"  folds     {settings.folds}, of {len(rows):,} rows ({said})")
+    for note in notes:
+        reporter.say(f"note: {note}")
+    return settings, rows, test
+
+
+class _Inputs:
+    # Makes the inputs of a fold from its training rows. Encoders learn nothing from them, so all
+    # folds have the same, and each row is encoded once.
+    def __init__(self, settings: RunSettings, rows: pd.DataFrame) -> None:
+        self.settings = settings
+        self.of_all = encoded_inputs(settings, column_inputs(settings, rows))
+
+    def __call__(self, train: pd.DataFrame) -> Mapping[str, Loader]:
+        own = column_inputs(self.settings, train)
+        return {
+            name: loader if _is_encoded(loader) else own[name]
+            for name, loader in self.of_all.items()
+        }
+
+
+def _is_encoded(loader: Loader) -> bool:
+    return isinstance(loader.item if isinstance(loader, ManyLoader) else loader, EncodedLoader)
+
+
+def _readable(
+    settings: RunSettings,
+    rows: pd.DataFrame,
+    test: pd.DataFrame,
+    inputs: dict[str, Loader],
+    target: Target,
+    reporter: Reporter,
+    unlabelled: list[pd.DataFrame],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    # Reads every cell. It is made for three parts, none of them empty.
+    cut = len(rows) // 2
+    parts = Parts(rows.iloc[:cut], rows.iloc[cut:], test)
+    if test.empty:
+        parts = Parts(rows.iloc[: cut // 2 + 1], rows.iloc[cut // 2 + 1 : cut + 1], rows[cut + 1 :])
+    parts = readable_parts(settings, parts, inputs, target, reporter, unlabelled)
+    if test.empty:
+        return pd.concat(parts), test
+    return pd.concat(parts[:2]), parts.test
+
+
+class _Fit:
+    # Trains the model of a fold as `train` does, and reports it.
+    def __init__(self, settings: RunSettings, reporter: Reporter) -> None:
+        self.settings, self.reporter = settings, reporter
+        self.seconds: dict[int, float] = {}
+        self.number, self.started = 1, time.perf_counter()
+
+    def __call__(self, inputs: Any, target: Target, train_data: Any, validation_data: Any) -> Any:
+        settings, rows = self.settings, len(train_data.table)
+        model, positive = network_for(settings, inputs, target, rows)
+        title = f"fold {self.number} of {settings.folds}"
+        epochs = settings.epochs or epochs_for(rows)
+        probe = probe_beside(settings, inputs, target, train_data, validation_data, self.reporter)
+        watch = [Watch(self.reporter, title)]
+        fit_network(model, target, train_data, validation_data, epochs, watch)
+        self.reporter.end()
+        say_class(model, target, positive, self.reporter)
+        kept = choose(model, probe, validation_data).get("kept", NETWORK)
+        return probe if kept == PROBE else model
+
+    def tell(self, number: int, folds: int, scores: dict[str, float]) -> None:
+        """Report the scores of a fold, and begin the next one."""
+        now = time.perf_counter()
+        self.seconds[number], self.started, self.number = now - self.started, now, number + 1
+        shown = shown_scores(self.settings.target, list(scores))
+        words = ", ".join(f"{score_title(one)} {scores[one]:,.3f}" for one in shown)
+        self.reporter.say(f"fold {number} of {folds}: {words}")
+        self.reporter.finish(f"fold {number}")
+
+
+def _kept(settings: RunSettings, work: Run) -> Kept:
+    folder = Path(settings.folder, KEPT) if settings.resume else None
+    # What does not change a fold.
+    free = ("folder", "cache", "cache_limit", "resume", "table", "on_error", "max_error_rate")
+    own = {name: value for name, value in asdict(settings).items() if name not in free}
+    words = {f"--{name.replace('_', '-')}": repr(value) for name, value in own.items()}
+    return Kept(folder, {**work.settings, **words})
+
+
+def _scores(result: CrossValidation, fit: _Fit, test: pd.DataFrame) -> dict[str, dict[str, float]]:
+    scores: dict[str, dict[str, float]] = {}
+    for number, one in result.scores.iterrows():
+        place = int(str(number))
+        scores[f"fold {place}"] = {**_named(one), "seconds": round(fit.seconds[place], 1)}
+    summary = result.summary
+    scores["mean of the folds"] = _named(summary["mean"])
+    scores["their spread"] = _named(summary["spread"])
+    scores["all at once"] = {**result.overall, "seconds": round(sum(fit.seconds.values()), 1)}
+    if not test.empty:
+        scores[TEST] = result.ensemble.evaluate(test)
+    return scores
+
+
+def _named(scores: pd.Series) -> dict[str, float]:
+    return {str(name): float(value) for name, value in scores.items()}
+
+
+def _write(
+    settings: RunSettings,
+    result: CrossValidation,
+    rows: pd.DataFrame,
+    test: pd.DataFrame,
+    target: Target,
+) -> None:
+    folder = Path(settings.folder)
+    result.ensemble.save(folder)
+    frames = {"out_of_fold.csv": (result.out_of_fold, rows)}
+    if not test.empty:
+        frames["predictions.csv"] = (result.ensemble.predict(test), test)
+    columns = [target.column] if isinstance(target.column, str) else list(target.column)
+    for name, (predictions, table) in frames.items():
+        frame, _ = with_joined_labels(with_index(predictions), target)
+        for place, column in enumerate(columns, 1):
+            title = "truth" if len(columns) == 1 else f"true_{column}"
+            title = title if title not in frame else f"true_{title}"
+            frame.insert(place, title, table[column].to_numpy())
+        frame.to_csv(folder / name, index=False)
+
+
+def _metrics(
+    settings: RunSettings,
+    result: CrossValidation,
+    scores: dict[str, dict[str, float]],
+    target: Target,
+    test: pd.DataFrame,
+) -> dict[str, Any]:
+    metrics: dict[str, Any] = {"out_of_fold": main_score(settings.target, result.overall)}
+    if not test.empty:
+        metrics["test"] = main_score(settings.target, scores[TEST])
+    metrics["details"] = {
+        "score": score_name(settings.target),
+        "shown": shown_scores(settings.target, list(result.overall)),
+        "scores": scores,
+        "summary": result.summary.to_dict("index"),
+        "rows": {"folds": len(result.out_of_fold), "test": len(test)},
+        "classes": [str(name) for name in target.class_names],
+        "settings": asdict(settings),
+        **versions(),
+    }
+    return metrics

@@ -1,0 +1,98 @@
+"""`multimodal-gen train --folds`: what it writes, and what a second command makes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import multimodal_gen as mg
+from multimodal_gen.cli.app import app
+
+CLASSES = ("bowl", "cup")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """48 rows of a number that tells the class, of twelve makers; eight test rows."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"label": [CLASSES[row % 2] for row in range(48)]})
+    table["price"] = 4.0 * (table["label"] == "cup") + rng.normal(size=48).round(3)
+    table["maker"] = [f"maker {row // 4}" for row in range(48)]
+    table["part"] = ["test" if row % 6 == 5 else "train" for row in range(48)]
+    table.to_csv("shop.csv", index=False)
+    return tmp_path
+
+
+def train(*more: str) -> Any:
+    columns = ["--number", "price", "--label", "label", "--epochs", "2"]
+    return CliRunner().invoke(app, ["train", "shop.csv", *columns, *more])
+
+
+def test_every_row_is_predicted_out_of_fold_and_the_run_is_a_bundle_and_evidence_for_an_audit(
+    shop: Path,
+) -> None:
+    done = train("--folds", "2", "--group", "maker", "--name", "all")
+    assert done.exit_code == 0, done.output
+    assert "folds     2, of 48 rows (all rows are in the folds)" in done.output
+    assert "mean of the folds" in done.output and "their spread" in done.output
+    run = shop / "runs" / "all"
+    frame = pd.read_csv(run / "out_of_fold.csv")
+    table = mg.read_table(shop / "shop.csv")
+    assert frame["row"].tolist() == list(range(48))
+    assert frame["truth"].tolist() == table["label"].tolist()
+    assert (frame["fold"].groupby(table["maker"]).nunique() == 1).all()
+    metrics = json.loads((run / "metrics.json").read_text())
+    right = (frame["truth"] == frame["label"]).mean()
+    assert metrics["details"]["scores"]["all at once"]["accuracy"] == pytest.approx(right)
+    by_fold = [metrics["details"]["scores"][f"fold {one}"]["accuracy"] for one in (1, 2)]
+    summary = metrics["details"]["summary"]["accuracy"]
+    assert summary["mean"] == pytest.approx(np.mean(by_fold))
+    assert summary["spread"] == pytest.approx(np.std(by_fold, ddof=1))
+    assert list(mg.load_bundle(run).predict(table)) == ["label", *CLASSES]
+    assert not (run / "predictions.csv").exists() and not (run / "state").exists()
+    options = ["--number", "price", "--predictions", str(run / "out_of_fold.csv")]
+    audited = CliRunner().invoke(app, ["audit", "shop.csv", *options])
+    assert audited.exit_code in (0, 1), audited.output
+    assert "by the predictions" in audited.output
+
+
+def test_test_rows_are_kept_out_and_scored_by_the_ensemble_and_a_second_command_continues(
+    shop: Path,
+) -> None:
+    options = ["--folds", "2", "--split", "part", "--name", "parts", "--resume"]
+    done = train(*options)
+    assert done.exit_code == 0, done.output
+    assert "all rows but the 8 test rows of column 'part'" in done.output
+    run = shop / "runs" / "parts"
+    frame = pd.read_csv(run / "out_of_fold.csv")
+    table = mg.read_table(shop / "shop.csv")
+    test = table[table["part"] == "test"]
+    assert frame["row"].tolist() == table.index[table["part"] == "train"].tolist()
+    predictions = pd.read_csv(run / "predictions.csv")
+    assert predictions["row"].tolist() == test.index.tolist()
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"] == pytest.approx(mg.load_bundle(run).evaluate(test)["balanced_accuracy"])
+    # A run that was killed in its second fold.
+    kept = run / "state" / "folds"
+    first = (kept / "fold-1" / "outputs.npy").stat().st_mtime_ns
+    (kept / "fold-2" / "outputs.npy").unlink()
+    again = train(*options)
+    assert again.exit_code == 0, again.output
+    assert (kept / "fold-1" / "outputs.npy").stat().st_mtime_ns == first
+    pd.testing.assert_frame_equal(pd.read_csv(run / "out_of_fold.csv"), frame)
+    other = train(*options, "--batch-size", "8")
+    assert other.exit_code == 2
+    assert "must not be mixed" in other.output and "batch_size" in other.output
+
+
+def test_folds_and_ablate_are_not_for_one_run_and_one_fold_is_none(shop: Path) -> None:
+    done = train("--folds", "2", "--ablate")
+    assert done.exit_code == 2 and "--ablate compares inputs on one split" in done.output
+    assert train("--folds", "1").exit_code == 2
