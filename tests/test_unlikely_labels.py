@@ -249,6 +249,38 @@ def test_the_command_reads_predictions_by_the_numbers_of_their_rows(tmp_path: Pa
     assert len(set(named["index"]) & rows) >= 11 and (named["column"] == "label").all()
 
 
+def test_classes_that_are_decimal_numbers_are_found_in_the_header_of_a_csv_file(
+    tmp_path: Path,
+) -> None:
+    table = captions(200)
+    table["label"] = np.where(table["label"] == "mug", 2.0, 0.5)
+    table, wrong = flipped(table, 8)
+    table.to_parquet(tmp_path / "table.parquet", index=False)
+    predictions = out_of_fold(table).reset_index(drop=True)
+    # As a run with a test part writes them: the rows that are not in it, and more columns.
+    predictions.insert(0, "truth", table["label"].to_numpy())
+    predictions.insert(0, "row", predictions.index)
+    predictions = predictions.assign(fold=1).iloc[20:]
+    predictions.to_csv(tmp_path / "out_of_fold.csv", index=False)
+    assert "2.0," in (tmp_path / "out_of_fold.csv").read_text().splitlines()[0]
+    done = call(
+        *("audit", tmp_path / "table.parquet", "--caption", "caption", "--out", tmp_path / "out"),
+        *("--predictions", tmp_path / "out_of_fold.csv"),
+    )
+    assert done[0] == 1 and "of 180 labels" in " ".join(done[1].split())
+    problems = pd.read_csv(tmp_path / "out" / "problems.csv")
+    named = set(problems["index"][problems["kind"] == "unlikely label"])
+    planted = {int(name.removeprefix("row-")) for name in wrong} - set(range(20))
+    assert len(named & planted) >= len(planted) - 1 and len(named - planted) <= 1
+
+
+def test_columns_that_no_class_can_be_called_are_left_alone() -> None:
+    table = captions(120)
+    predictions = out_of_fold(table).assign(more=1)
+    predictions.columns = pd.Index([*predictions.columns[:-1], ("a", "b")], tupleize_cols=False)
+    assert len(audited(table, predictions).ranked_labels) == 120
+
+
 def test_the_command_refuses_predictions_of_other_rows_and_names_its_option(tmp_path: Path) -> None:
     table = captions(60)
     table.to_csv(tmp_path / "table.csv", index=False)

@@ -19,6 +19,7 @@ from multimodal_gen.errors import TableError, by_number, shown
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.reading import name_of
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.rows.cell_numbers import cell_number
 from multimodal_gen.rows.cells import cell_text
 from multimodal_gen.rows.table import cells_of
@@ -171,9 +172,14 @@ def _columns_of(predictions: pd.DataFrame, target: Target) -> list[Any]:
     wanted = [
         f"{first}_probability" if cell_text(name) == first else name for name in target.class_names
     ]
-    # In a file, the names of classes that are numbers are texts.
-    by_text = {cell_text(name): name for name in predictions.columns}
-    missing = [cell_text(name) for name in wanted if cell_text(name) not in by_text]
+    # A file may have written the class 1.0 as "1.0" or as "1"; a column that no class can be called
+    # belongs to something else.
+    names = [
+        name for name in predictions.columns if isinstance(name, str | int | float | np.generic)
+    ]
+    known = KnownClasses(names)
+    places = [known.find(name) for name in wanted]
+    missing = [cell_text(name) for name, place in zip(wanted, places, strict=True) if place is None]
     if missing:
         more = f" and {len(missing) - _MOST_NAMES:,} more" if len(missing) > _MOST_NAMES else ""
         raise TableError(
@@ -181,7 +187,7 @@ def _columns_of(predictions: pd.DataFrame, target: Target) -> list[Any]:
             f"of a Bundle have. Received: columns={list(predictions.columns)[:_MOST_NAMES]}, "
             f"without {', '.join(map(repr, missing[:_MOST_NAMES]))}{more}"
         )
-    return [by_text[cell_text(name)] for name in wanted]
+    return [names[place] for place in places if place is not None]
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
