@@ -1,4 +1,4 @@
-"""What a bundle inherits: scores with intervals, and calibration."""
+"""What a bundle inherits: scores with intervals, calibration, and sets of classes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from multimodal_gen.bundle.judging.calibrating import calibrated
 from multimodal_gen.bundle.judging.scores import Scores, scores_with_intervals
+from multimodal_gen.bundle.judging.sets import sets_of
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 
@@ -96,3 +97,46 @@ class Judged:
             self, table, batch_size=batch_size, verbose=verbose, on_error=on_error
         )
         return found
+
+    def sets(
+        self,
+        table: pd.DataFrame,
+        validation: pd.DataFrame,
+        *,
+        coverage: float = 0.9,
+        batch_size: int = 64,
+        verbose: int = 0,
+    ) -> pd.DataFrame:
+        """Predict sets of classes that hold the true class in a share of rows that you ask for.
+
+        A class is in the set if its probability is at least that which the true classes of the
+        validation rows have in this share of rows: split conformal prediction, with the score of
+        Sadinle, Lei and Wasserman, "Least ambiguous set-valued classifiers", 2019. The promise is
+        for rows like the validation rows, on average over draws of both, however good or well
+        calibrated the model is.
+
+        Args:
+            table: The rows to predict.
+            validation: Rows with the true class that the model was not trained on.
+            coverage: The share of rows, such as 0.9.
+            batch_size: Rows per batch.
+            verbose: 0 for silence, 1 for a progress bar.
+
+        Returns:
+            One row per row of `table`: the prediction under its name; "set", a list of classes; and
+            "abstain", whether the set is not exactly one class: several if the row is between
+            classes, none if it is like no row that the model is right about.
+
+        Raises:
+            LoadError: As `predict` for `table`, and as `evaluate` for `validation`.
+            ValueError: If the bundle has not one target with one class per row, `coverage` is not
+                between 0 and 1, or there are too few validation rows for it.
+        """
+        return sets_of(
+            self,
+            table,
+            validation,
+            coverage=coverage,
+            batch_size=batch_size,
+            verbose=verbose,
+        )
