@@ -7,7 +7,9 @@ here are for problems in the data or in somebody's loader.
 
 from __future__ import annotations
 
-import sys
+import itertools
+import os
+import traceback
 from typing import Any
 
 # Characters of a cell that an error shows.
@@ -106,15 +108,11 @@ def level_of_caller() -> int:
 
     A function that warns may be called by another one of the package, or not.
     """
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and _is_ours(frame):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def _is_ours(frame: Any) -> bool:
-    name = str(frame.f_globals.get("__name__", ""))
-    return name == "multimodal_gen" or name.startswith("multimodal_gen.")
+    package = os.path.join(os.path.dirname(__file__), "")
+    # From the function that warns outwards; the last of all is this one.
+    outwards = [one.filename for one in reversed(traceback.extract_stack()[:-1])]
+    ours = itertools.takewhile(lambda name: name.startswith(package), outwards)
+    return min(len(list(ours)) + 1, len(outwards))
 
 
 def _clip(text: str) -> str:

@@ -181,6 +181,9 @@ class PictureReader:
             kind = "unreadable"
         elif content is not None and (ends_early(content) or "truncated" in reason.lower()):
             kind = "truncated"
+            if "truncated" not in reason.lower():
+                # Of a few bytes, decoders say only that they are no picture.
+                reason = f"the file ends before the picture does, after {len(content):,} bytes"
         return UnusableError(kind, self._error(reason, cell))
 
     def _error(self, reason: str, cell: Any) -> LoadError:

@@ -17,6 +17,8 @@ _SHARED, _SHARED_SHORT = 0.8, 0.6
 # may have more than a hundred different values, and more than a thousand only with 20 rows each on
 # average, to learn a vector from.
 _WORDS, _LETTERS, _LONG = 2.5, 25, 8
+# From so many words on average, somebody may expect them to be read.
+_PHRASE = 2
 _FEW, _MANY, _ROWS_EACH = 100, 1000, 20
 # Fewer rows than this may be all different by chance.
 _FEWEST = 20
@@ -78,10 +80,12 @@ def categories(cells: Cells) -> Verdict | None:
     if different > (max(_MANY, rows / _ROWS_EACH) if short_ones else _FEW):
         return None
     value, count = next(iter(cells.counts.items()))
+    # Of names such as "United States" too, the words are not read.
+    whole = "; read as a whole, not word by word" if words > _PHRASE else ""
     return Verdict(
         "category",
         f"{different:,} different {'value' if different == 1 else 'values'} in {rows:,} rows, most "
-        f"often {short(value)} ({count:,} rows){cells.gaps()}",
+        f"often {short(value)} ({count:,} rows){whole}{cells.gaps()}",
     )
 
 
