@@ -35,8 +35,7 @@ def unlike_rows(fits: pd.DataFrame) -> np.ndarray:
 
     Args:
         fits: For both inputs, the share of other rows that fit better; and perhaps "similarity", by
-            which rows are ranked, as it tells more than ranks among a few hundred rows. With 5 % of
-            product titles exchanged, it ranks 3 % more of them among the first.
+            which rows are ranked: shares among a few hundred rows are often equal.
     """
     shares = fits.drop(columns="similarity", errors="ignore").to_numpy("float64")
     found = np.flatnonzero((shares > _SHARE).all(axis=1))
