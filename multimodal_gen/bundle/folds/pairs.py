@@ -22,8 +22,8 @@ from multimodal_gen.rows.splitting import check_one_name, check_unique_index
 from multimodal_gen.rows.table import check_columns
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
-# As for `cross_validate`, a third of the epochs that a classifier gets: a pair learns its rows by
-# heart, and what counts is what holds for others.
+# As for `cross_validate`, fewer epochs than a classifier gets: a pair learns its rows by heart, and
+# what counts is what holds for others.
 _SHARE_OF_EPOCHS = 0.4
 
 
