@@ -16,6 +16,7 @@ from multimodal_gen.bundle.explaining.results import Explanation as Explanation
 from multimodal_gen.bundle.folds import CrossValidation as CrossValidation
 from multimodal_gen.bundle.folds import cross_validate as cross_validate
 from multimodal_gen.bundle.folds import out_of_fold_fits as out_of_fold_fits
+from multimodal_gen.bundle.judging.reliability import Reliability as Reliability
 from multimodal_gen.bundle.judging.scores import Scores as Scores
 from multimodal_gen.bundle.loading import load_bundle as load_bundle
 from multimodal_gen.bundle.pair_presets import pair_from_preset as pair_from_preset

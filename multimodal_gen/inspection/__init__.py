@@ -2,8 +2,8 @@
 import Keras.
 
 `audit/` finds what is wrong with a table: bad files, duplicates, leaks. `plots.py` draws batches,
-histories and predictions, and `confusion.py` the confusion matrix; `row_text.py` describes one row
-in words and pixels, `class_ids.py` colours masks, `verdicts.py` compares predictions with the
-truth, `layout.py` makes text fit, and `letters.py` finds a font for it. `profiling.py` measures
-what a sample costs, stage by stage.
+histories and predictions, `confusion.py` the confusion matrix, and `reliability.py` how often
+probabilities are right; `row_text.py` describes one row in words and pixels, `class_ids.py` colours
+masks, `verdicts.py` compares predictions with the truth, `layout.py` makes text fit, and
+`letters.py` finds a font for it. `profiling.py` measures what a sample costs, stage by stage.
 """

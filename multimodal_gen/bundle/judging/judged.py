@@ -1,4 +1,4 @@
-"""What a bundle inherits: scores with intervals, calibration, and sets of classes."""
+"""What a bundle inherits: scores with intervals, calibration, reliability, sets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Self
 import pandas as pd
 
 from multimodal_gen.bundle.judging.calibrating import calibrated
+from multimodal_gen.bundle.judging.reliability import Reliability, reliability_of
 from multimodal_gen.bundle.judging.scores import Scores, scores_with_intervals
 from multimodal_gen.bundle.judging.sets import sets_of
 from multimodal_gen.loaders.base import Loader
@@ -97,6 +98,59 @@ class Judged:
             self, table, batch_size=batch_size, verbose=verbose, on_error=on_error
         )
         return found
+
+    def reliability(
+        self,
+        table: pd.DataFrame,
+        *,
+        group: str | None = None,
+        bins: int = 15,
+        resamples: int = 1000,
+        seed: int = 0,
+        batch_size: int = 64,
+        verbose: int = 0,
+        on_error: str = "raise",
+    ) -> Reliability | dict[str, Reliability]:
+        """How far probabilities are from how often they are right.
+
+        The predictions are sorted into bins by their probability, and the share that is right is
+        compared with the mean probability: the expected calibration error of Naeini, Cooper and
+        Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015, with
+        bins of equally many predictions. Where each row has one class, they are the most likely
+        classes; of a `MultiLabel`, all labels of all rows.
+
+        Args:
+            table: The columns of the inputs and of the target; rows that neither training nor
+                `calibrate` has seen.
+            group: As in `scores`: groups are drawn for the interval.
+            bins: How many bins at most.
+            resamples: How often rows are drawn for the interval.
+            seed: The same seed draws the same rows.
+            batch_size: Rows per batch.
+            verbose: 0 for silence, 1 for a progress bar.
+            on_error: As in `evaluate`.
+
+        Returns:
+            Error, interval and bins, with `plot()` to draw them; of several targets, target name ->
+            that, for those with classes.
+
+        Raises:
+            LoadError: As `evaluate`.
+            TableError: If there is no column `group`.
+            ValueError: As `evaluate`; or if no target has classes, a target of your own has no
+                probabilities, or `bins` or `resamples` is not a positive integer.
+        """
+        return reliability_of(
+            self,
+            table,
+            group=group,
+            bins=bins,
+            resamples=resamples,
+            seed=seed,
+            batch_size=batch_size,
+            verbose=verbose,
+            on_error=on_error,
+        )
 
     def sets(
         self,
