@@ -268,7 +268,7 @@ def test_wrong_words_to_the_command_are_one_sentence(tmp_path: Path) -> None:
     shop(tmp_path).to_csv(tmp_path / "shop.csv", index=False)
     start = ("audit", tmp_path / "shop.csv", "--caption", "caption", "--out", tmp_path / "out")
     assert_refused(call(*start, "--drop", "x.xlsx"), "--drop must end in one of .csv")
-    assert_refused(call(*start, "--ignore", "blurry"), "`ignore` must contain kinds of problems")
+    assert_refused(call(*start, "--ignore", "blurry"), "--ignore must contain kinds of problems")
     assert_refused(call(*start, "--split", "part"), "no such column.* Received: --split part")
 
 
