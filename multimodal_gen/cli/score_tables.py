@@ -4,18 +4,17 @@ differences.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.errors import counted
-from multimodal_gen.rows.cells import shown_name
 
 # Classes of which a table is still read; of more, the worst are printed.
 _MOST_CLASSES, _FEWER = 12, 10
@@ -45,6 +44,9 @@ def noted(scores: Any) -> dict[str, Any]:
         "intervals": score -> [low, high]; and "by_class": class -> its rows and scores, if there
         are classes.
     """
+    # Not above, as it imports NumPy, for which --help would wait.
+    from multimodal_gen.rows.cells import shown_name
+
     found: dict[str, Any] = {
         "intervals": {
             str(name): [float(low), float(high)]
@@ -79,11 +81,9 @@ def print_classes(console: Console, by_class: Mapping[str, Mapping[str, float]],
     names = list(by_class)
     title = "By class, each with its 95 % interval"
     if len(names) > _MOST_CLASSES:
-        # A class that has no row and is never said has no F1; it is not among the worst.
-        f1 = np.array([by_class[name]["f1"] for name in names])
-        worst = np.argsort(np.where(np.isnan(f1), 2, f1), kind="stable")[:_FEWER]
+        worst = sorted(names, key=lambda name: _or(by_class[name]["f1"], math.inf))[:_FEWER]
         title = f"The {_FEWER} of {len(names):,} classes with the lowest F1 ({file} has all)"
-        names = [names[one] for one in worst]
+        names = worst
     shown = [name for name in _SHARES if name in by_class[names[0]]]
     rows = [
         (
@@ -96,6 +96,11 @@ def print_classes(console: Console, by_class: Mapping[str, Mapping[str, float]],
     print_table(
         console, title, ("class", "rows", *(_SHARES[one] for one in shown)), rows, keep=True
     )
+
+
+def _or(value: float, other: float) -> float:
+    # A score, or what stands for one that cannot be computed: it is neither the worst nor the best.
+    return other if math.isnan(value) else value
 
 
 def _short(name: str) -> str:
@@ -129,9 +134,7 @@ def differences(
         if score.split(".")[-1] != kind or not singles:
             continue
         # A score that cannot be computed is not the best.
-        best, other = max(
-            singles, key=lambda one: np.nan_to_num(one[1].overall["value"][score], nan=-np.inf)
-        )
+        best, other = max(singles, key=lambda one: _or(one[1].overall["value"][score], -math.inf))
         row = {name: float(one) for name, one in scores.minus(other).loc[score].items()}
         found[score] = {"of": whole, "than": best, **row}
         found[score] |= {"rows": scores.rows, "groups": scores.groups}
