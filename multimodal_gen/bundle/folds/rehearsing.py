@@ -57,9 +57,12 @@ def read_inputs(
     others = ""
     if lost > 1:
         others = f"{lost - 1:,} more of the {len(table):,} rows cannot be loaded. "
+    way_out = (
+        f"Leave {by_number(lost, 'it', 'them')} out before: `multimodal_gen.audit(table, inputs, "
+        "target).clean(table)`"
+    )
     raise LoadError(
-        f"{str(first['error']).rstrip(' .')}. {others}Leave {by_number(lost, 'it', 'them')} out "
-        "before: `multimodal_gen.audit(table, inputs, target).clean(table)`",
+        f"{str(first['error']).rstrip(' .')}. {others}{way_out}",
         index=first["index"],
         column=first["column"],
         path=first["path"],
