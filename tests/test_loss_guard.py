@@ -210,6 +210,16 @@ def test_without_a_row_to_blame_training_stops_and_says_what_may_help() -> None:
     assert weights_are_finite(model)
 
 
+def test_zeros_in_the_place_of_a_row_are_named_where_they_are_to_blame() -> None:
+    data = make_data(make_table(a=-1.0), on_error="blank")
+    model, guard = make_model(keras.ops.log), mg.LossGuard(data, then="leave_out")
+    with pytest.warns(UserWarning, match="The loss is nan") as told:
+        model.fit(data, epochs=3, shuffle=False, verbose=0, callbacks=[guard])
+    last = [str(one.message) for one in told if one.category is UserWarning][-1]
+    assert "The zeros that stand for others" in last and '`on_error="skip"`' in last
+    assert guard.rows["index"].tolist() == [BAD] and weights_are_finite(model)
+
+
 def test_a_good_training_is_not_changed() -> None:
     data, results = make_data(make_table()), []
     for callbacks in ([], [mg.LossGuard(data, jump=50.0)]):
@@ -236,10 +246,13 @@ def test_arguments_are_checked() -> None:
 
 def test_the_rows_can_be_drawn_as_the_model_was_given_them() -> None:
     data = make_data(make_table(a=-5.0))
+    guard_of_nothing = mg.LossGuard(data)
     figure = mg.show_rows(data, [BAD, "row-3"], epoch=1)
     words = " ".join(
         one.get_text() for one in figure.findobj(match=lambda one: hasattr(one, "get_text"))
     )
     assert "-5" in words and "2 rows, epoch 1, as in training" in words
+    with pytest.raises(ValueError, match="There are no rows to draw"):
+        mg.show_rows(data, guard_of_nothing.rows["index"])
     with pytest.raises(KeyError, match="no-such-row"):
         mg.show_rows(data, ["no-such-row"])

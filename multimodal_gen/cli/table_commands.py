@@ -33,8 +33,13 @@ def fill(
     limit = option_values.size_in_bytes(cache_limit)
     from multimodal_gen.cli.settings import DataSettings
 
-    reporter = ProgressReporter(Console())
-    filled = fill_from_settings(DataSettings(**data), cache, limit, threads, reporter)
+    console, settings = Console(), DataSettings(**data)
+    reporter = ProgressReporter(console)
+    if settings.image_encoder is not None or settings.text_encoder is not None:
+        # Encoders need Keras; nothing else here does.
+        with starting(console):
+            pass
+    filled = fill_from_settings(settings, cache, limit, threads, reporter)
     reporter.say(
         f"{counted(filled.cells, 'cell')} {by_number(filled.cells, 'was', 'were')} read, "
         f"{filled.bad:,} {by_number(filled.bad, 'is', 'are')} bad."

@@ -96,7 +96,8 @@ def show_rows(
         LoadError: If a row cannot be loaded, unless `on_error` is "blank".
     """
     _check_sequence(sequence)
-    check_positive(rows=len(rows))
+    if not len(rows):
+        raise ValueError("There are no rows to draw. Received: rows=[]")
     columns = _checked_grid(1, columns, _cards_in_a_row(sequence))
     epoch = sequence.epoch if epoch is None else epoch
     # One after the other: rows of one epoch may be in many batches.

@@ -43,7 +43,8 @@ class LossGuard(keras.callbacks.Callback):
             the batch are, training stops too.
         jump: Also treat a batch as bad whose loss is more than this many times the median of the
             last 50 batches, and those of its rows whose own loss is; must be greater than 1. By
-            default only losses that are not finite are bad.
+            default only losses that are not finite are bad. The first ten batches of a training
+            say what is usual, and are not judged.
 
     Attributes:
         rows: One row for each bad row found, with the columns "index" (the label in the table's own
@@ -181,8 +182,15 @@ class LossGuard(keras.callbacks.Callback):
             return
         for one, why in blamed:
             # Without a column: each cell can be loaded.
-            error = LoadError(f"in training, {why}", index=one.index)
+            error = LoadError(f"in training, {why}.", index=one.index)
             self.sequence.assembly.failures.add(one.position, error, one.epoch)
+
+    def _are_blank(self, places: list[tuple[int, int]]) -> bool:
+        # Whether batches have rows of zeros, which weight 0 does not silence: 0 times NaN is NaN.
+        lost = set(self.sequence.assembly.failures.positions)
+        return self.sequence.assembly.on_error == "blank" and any(
+            lost & set(self.sequence.plan.batch(*one)[0].tolist()) for one in places
+        )
 
     def _list(self, blamed: list[tuple[Trial, str]]) -> None:
         found = pd.DataFrame(
@@ -202,6 +210,12 @@ class LossGuard(keras.callbacks.Callback):
         size = "" if len(places) == 1 else f" to {places[-1][1]}"
         where = f"{by_number(len(places), 'batch', 'batches')} {batch}{size} of epoch {epoch}"
         bad = f"The loss {'jumps to' if math.isfinite(loss) else 'is'} {loss:.4g} after {where}"
+        if not blamed and self._are_blank(places):
+            return (
+                f"{bad}, and no row that can be trained on is to blame. The zeros that stand for "
+                'others, of which a logarithm has no value, may be: `on_error="skip"` leaves them '
+                "out. Training stops with the weights from before."
+            )
         if not blamed:
             return (
                 f"{bad}, and no single row is to blame: the learning rate may be too large (the "
