@@ -7,10 +7,29 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.rows.checks import check_positive
 from multimodal_gen.rows.split_groups import split_groups
+from multimodal_gen.rows.splitting import check_one_name, check_unique_index
+from multimodal_gen.rows.table import check_columns
 
 # The share of the rows outside a fold that its training is watched by, as of 70 / 10 / 20.
 _VALIDATION = 1 / 8
+
+
+def check_folds(table: pd.DataFrame, folds: int, group: str | None) -> None:
+    """Refuse what a table cannot be divided into folds by.
+
+    Raises:
+        TableError: If the index is not unique, or there is no column `group`.
+        ValueError: If there are fewer than 2 folds.
+        TypeError: If `group` is not the name of a column.
+    """
+    check_positive(folds=folds)
+    if folds < 2:
+        raise ValueError(f"`folds` must be at least 2. Received: folds={folds!r}")
+    check_one_name("group", group)
+    check_columns(table, [] if group is None else [group])
+    check_unique_index(table)
 
 
 def fold_of_rows(groups: np.ndarray, classes: np.ndarray, folds: int, seed: int) -> np.ndarray:

@@ -19,9 +19,8 @@ from multimodal_gen.bundle.folds.running import Fit, Inputs, Run
 from multimodal_gen.bundle.folds.together import kept_together, warn_of_lone_classes
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.checks import check_positive, check_seed, check_switches
-from multimodal_gen.rows.folds import fold_of_rows
-from multimodal_gen.rows.splitting import check_one_name, check_unique_index
-from multimodal_gen.rows.table import cells_of, check_columns
+from multimodal_gen.rows.folds import check_folds, fold_of_rows
+from multimodal_gen.rows.table import cells_of
 from multimodal_gen.sequence.state import digest_of_settings
 
 
@@ -126,18 +125,14 @@ def prepare(
     (`rehearse`), and choose the folds.
     """
     check_switches(copies=copies)
-    check_positive(folds=folds, batch_size=batch_size)
-    if folds < 2:
-        raise ValueError(f"`folds` must be at least 2. Received: folds={folds!r}")
+    check_positive(batch_size=batch_size)
+    check_folds(table, folds, group)
     seed = check_seed(seed)
-    check_one_name("group", group)
     if not isinstance(target, Target):
         raise TypeError(
             "`target` must be one target, such as a ClassLabel; validate several one by one. "
             f"Received: target={target!r}"
         )
-    check_columns(table, [] if group is None else [group])
-    check_unique_index(table)
     learned = inputs(table) if callable(inputs) else inputs
     keep_vectors(learned)
     truth = read_truth(table, target, batch_size)

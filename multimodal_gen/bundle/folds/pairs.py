@@ -17,9 +17,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.models.contrastive import build_dual_encoder, fit_contrastive
 from multimodal_gen.models.recipe import epochs_for
 from multimodal_gen.rows.checks import check_positive, check_seed, check_switches
-from multimodal_gen.rows.folds import fold_of_rows
-from multimodal_gen.rows.splitting import check_one_name, check_unique_index
-from multimodal_gen.rows.table import check_columns
+from multimodal_gen.rows.folds import check_folds, fold_of_rows
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 # As for `cross_validate`, fewer epochs than a classifier gets: a pair learns its rows by heart, and
@@ -69,13 +67,9 @@ def out_of_fold_fits(
         ValueError: If there are not two inputs, or an argument is out of range.
     """
     check_switches(copies=copies)
-    check_positive(folds=folds, batch_size=batch_size)
-    if folds < 2:
-        raise ValueError(f"`folds` must be at least 2. Received: folds={folds!r}")
+    check_positive(batch_size=batch_size)
+    check_folds(table, folds, group)
     seed = check_seed(seed)
-    check_one_name("group", group)
-    check_columns(table, [] if group is None else [group])
-    check_unique_index(table)
     learned = inputs(table) if callable(inputs) else inputs
     # An error about the inputs comes now, and not after all cells have been read.
     build_dual_encoder(learned)
