@@ -21,7 +21,7 @@ from multimodal_gen.errors import counted
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models.auxiliary import FusionModel
-from multimodal_gen.models.comparing import Judged, judge, side_by_side
+from multimodal_gen.models.comparing import Outcome, judge, side_by_side
 from multimodal_gen.models.probe import linear_probe, not_linear
 
 NETWORK, PROBE = "network", "linear probe"
@@ -57,7 +57,7 @@ def choose(
     network: Any,
     probe: FusionModel | None,
     validation_data: Any,
-    judged: dict[str, Judged] | None = None,
+    judged: dict[str, Outcome] | None = None,
 ) -> dict[str, Any]:
     """Return the name of the model to keep, and the losses on the validation rows; nothing if there
     is one model only.
@@ -89,7 +89,7 @@ def say_kept(
     settings: RunSettings,
     bundle: Bundle,
     noted: dict[str, Any],
-    judged: Mapping[str, Judged],
+    judged: Mapping[str, Outcome],
     history: Any,
     validation: pd.DataFrame,
     reporter: Reporter,

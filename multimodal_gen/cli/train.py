@@ -37,7 +37,7 @@ from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.auxiliary import FusionModel
-from multimodal_gen.models.comparing import Judged
+from multimodal_gen.models.comparing import Outcome
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import branches_for, epochs_for, fit_with_recipe, recipe_in_words
 from multimodal_gen.sequence.resume import ResumeTraining
@@ -213,7 +213,7 @@ def _train(
     history = fit_network(model, target, train_data, validation, epochs, callbacks)
     reporter.end()
     say_class(model, target, positive, reporter)
-    judged: dict[str, Judged] = {}
+    judged: dict[str, Outcome] = {}
     noted = choose(model, probe, validation, judged)
     bundle = Bundle(model, inputs, target)
     say_kept(settings, bundle, noted, judged, history, parts.validation, reporter)

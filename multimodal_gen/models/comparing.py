@@ -14,7 +14,7 @@ from multimodal_gen.models.fitting import check_data
 from multimodal_gen.spec import by_name
 
 
-class Judged(NamedTuple):
+class Outcome(NamedTuple):
     """One model on rows that it was not trained on.
 
     Attributes:
@@ -61,7 +61,7 @@ def compare_models(
     return table
 
 
-def judge(models: Mapping[str, keras.Model], validation_data: Any) -> dict[str, Judged]:
+def judge(models: Mapping[str, keras.Model], validation_data: Any) -> dict[str, Outcome]:
     """Read the rows once, and let each model predict them once.
 
     Args:
@@ -89,7 +89,7 @@ def judge(models: Mapping[str, keras.Model], validation_data: Any) -> dict[str, 
     return {name: one.judged() for name, one in judges.items()}
 
 
-def side_by_side(judged: Mapping[str, Judged]) -> pd.DataFrame:
+def side_by_side(judged: Mapping[str, Outcome]) -> pd.DataFrame:
     """The table of `compare_models`."""
     rows = {name: np.sum([*one.losses.values()], axis=0) for name, one in judged.items()}
     means = pd.Series({name: float(losses.mean()) for name, losses in rows.items()})
@@ -145,7 +145,7 @@ class _Judge:
             for part, array in of_rows.items():
                 self.found[part][name].append(array)
 
-    def judged(self) -> Judged:
+    def judged(self) -> Outcome:
         together = {
             part: {name: np.concatenate(some) for name, some in by_target.items()}
             for part, by_target in self.found.items()
@@ -162,7 +162,7 @@ class _Judge:
             name: together["losses"][name] * weight / max(weight.mean(), 1e-12)
             for name, weight in together["weights"].items()
         }
-        return Judged(losses, together["truth"], together["outputs"], metrics)
+        return Outcome(losses, together["truth"], together["outputs"], metrics)
 
 
 def _error(differences: np.ndarray) -> float:

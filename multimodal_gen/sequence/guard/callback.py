@@ -104,15 +104,15 @@ class LossGuard(keras.callbacks.Callback):
         """Note which epoch begins."""
         self._begun = epoch if self._begun is None else self._begun
         self._epoch = epoch
-        # Rows in the mean that Keras shows, and the sum of their losses; None if another process
-        # has trained on them.
+        # Rows in the mean that Keras shows, and the sum of their losses; None if it is not known,
+        # as where another process has trained on them.
         self._counted = 0
         self._sum: float | None = None
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Before the first batch, keep the weights."""
         self._first = batch
-        if self._sum is None and batch == 0:
+        if batch == 0:
             self._sum = 0.0
         if not len(self._kept):
             self._kept.keep(self.model)
@@ -130,7 +130,7 @@ class LossGuard(keras.callbacks.Callback):
         if not math.isfinite(loss) or self._jumps(loss):
             self._act(loss, places)
             return
-        # A resumed epoch's mean counts batches of another process: it stands for their losses.
+        # Where the sum is not known, the mean stands for the loss of the batch.
         self._counted, self._sum = self._counted + rows, None if self._sum is None else total
         self._losses.append(loss)
         self._kept.keep(self.model)
@@ -165,6 +165,8 @@ class LossGuard(keras.callbacks.Callback):
         if not math.isfinite(loss) and self._before and self._kept.drop_spoiled():
             # The batch before has spoiled the weights, which its own loss did not show.
             places = self._before
+            # Its loss is no longer in the mean that Keras shows.
+            self._sum = None
         trials = try_rows(self.model, self.sequence, places, self._kept)
         limit = math.inf
         if self.jump is not None and math.isfinite(loss):
