@@ -543,7 +543,7 @@ def test_a_bug_is_not_taken_for_wrong_input(
     def broken(*_: object, **__: object) -> None:
         raise ValueError("matrices are not aligned")
 
-    monkeypatch.setattr("multimodal_gen.cli.train.fit_with_recipe", broken)
+    monkeypatch.setattr("multimodal_gen.cli.fitting.fit_with_recipe", broken)
     with pytest.raises(ValueError, match="matrices are not aligned"):
         call("train", shop, "--caption", "caption", "--runs", tmp_path)
 

@@ -140,6 +140,7 @@ def test_only_the_layers_that_need_keras_import_it() -> None:
         "reader.py",
         "bundle.py",
         "dual_encoder.py",
+        "fitting.py",
         "gradients.py",
         "halves.py",
         "model_config.py",

@@ -11,7 +11,8 @@ chooses the rows of each part, `inference.py` finds the inputs if no option name
 for rows without a label, `label_checks.py` for the cells of --label, `part_checks.py` for pictures
 in several parts, and `table_notes.py` for warnings about a table. `train.py` is one run, and
 `folds.py` one of several folds (before it, `reading.py` reads every cell once, and `rehearsal.py`
-tries what `results.py` writes after it; `model_choice.py` has the linear probe beside the network);
+tries what `results.py` writes after it; `fitting.py` builds and trains the network, and
+`model_choice.py` has the linear probe beside it);
 `predict.py` (`bad_rows.py`: rows that it cannot read), `explain.py`, `cache.py` and `audit.py`
 (`predicted.py`: its --predictions) are the other commands. `console.py` prints notes, tables and
 errors, `score_tables.py` scores with intervals and by class, `compare.py` two runs, `starting.py`

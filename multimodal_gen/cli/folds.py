@@ -24,6 +24,7 @@ from multimodal_gen.cli.columns import (
     refuse_missing_labels,
 )
 from multimodal_gen.cli.data import column_inputs, encoded_inputs
+from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, versions
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose, probe_beside
@@ -43,7 +44,6 @@ from multimodal_gen.cli.target_choice import (
     score_name,
     shown_scores,
 )
-from multimodal_gen.cli.train import Watch, fit_network, network_for, say_class, versions
 from multimodal_gen.cli.unlabelled import without_unlabelled
 from multimodal_gen.errors import counted
 from multimodal_gen.loaders import Loader

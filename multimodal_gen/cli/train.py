@@ -8,7 +8,6 @@ file only adds the choices that the command line makes. Nothing here prints: rep
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +18,8 @@ import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.judging.scores import Scores
-from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.cli.data import items_in, make_loaders, picture_folder
+from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, versions
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.model_choice import PROBE, choose, probe_beside, say_kept
 from multimodal_gen.cli.part_checks import warn_of_leakage, warn_of_shared_items
@@ -35,40 +34,10 @@ from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import class_called, main_score, score_name, shown_scores
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.models import build_fusion_classifier
-from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.comparing import Outcome
-from multimodal_gen.models.matching import chosen_class
-from multimodal_gen.models.recipe import branches_for, epochs_for, fit_with_recipe, recipe_in_words
+from multimodal_gen.models.recipe import epochs_for, recipe_in_words
 from multimodal_gen.sequence.resume import ResumeTraining
 from multimodal_gen.sequence.sequence import MultimodalSequence
-
-
-class Watch(keras.callbacks.Callback):
-    """Reports the progress of `fit`.
-
-    Args:
-        reporter: Gets the reports.
-        title: What is trained.
-    """
-
-    def __init__(self, reporter: Reporter, title: str) -> None:
-        super().__init__()
-        self.reporter, self.title = reporter, title
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Begin with the number of steps."""
-        self.reporter.begin(
-            self.title, self.params["epochs"] * self.params["steps"], self.params["epochs"]
-        )
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count a step."""
-        self.reporter.advance()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Report the figures of an epoch."""
-        self.reporter.epoch(epoch + 1, dict(logs or {}))
 
 
 def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
@@ -162,18 +131,6 @@ def _metrics(
     return metrics
 
 
-def versions() -> dict[str, Any]:
-    """What a run was made with, for `metrics.json`."""
-    return {
-        "versions": {
-            name: running_version(name)
-            for name in ("multimodal_gen", "keras", keras.backend.backend())
-        }
-        | {"python": platform.python_version()},
-        "backend": keras.backend.backend(),
-    }
-
-
 def _train(
     settings: RunSettings,
     name: str,
@@ -221,58 +178,3 @@ def _train(
         assert probe is not None
         bundle = Bundle(probe, inputs, target)
     return bundle, history, noted
-
-
-def network_for(
-    settings: RunSettings, inputs: dict[str, Loader], target: Target, rows: int
-) -> tuple[FusionModel, str | None]:
-    """The network, and the class whose inputs belong together if an option names it."""
-    # A fusion needs several inputs: for the single ones of --ablate "match" would raise an error.
-    fusion = settings.fusion if len(inputs) > 1 else "joint"
-    positive = None
-    if fusion == "match" and settings.positive is not None:
-        positive = class_called(settings.positive, target)
-    model = build_fusion_classifier(
-        inputs,
-        target,
-        fusion=fusion,
-        positive=positive,
-        branches=branches_for(inputs, rows),
-    )
-    return model, positive
-
-
-def fit_network(
-    model: FusionModel,
-    target: Target,
-    train_data: MultimodalSequence,
-    validation_data: MultimodalSequence,
-    epochs: int,
-    callbacks: list[keras.callbacks.Callback],
-) -> keras.callbacks.History:
-    """Train it with the recipe; the reporter shows the progress."""
-    # The training loss of a joint model has terms of its heads that the validation loss lacks, so
-    # the common part is measured too.
-    own = keras.metrics.MeanMetricWrapper(target.loss.call, name="prediction_loss")
-    return fit_with_recipe(
-        model,
-        target,
-        train_data,
-        validation_data,
-        epochs=epochs,
-        metrics=[own],
-        callbacks=callbacks,
-        # The reporter shows the progress instead.
-        verbose=0,
-    )
-
-
-def say_class(model: FusionModel, target: Target, positive: str | None, reporter: Reporter) -> None:
-    """Say which class fusion "match" has found, or was given."""
-    found = chosen_class(model, target)
-    if positive is not None:
-        found = (
-            f"Fusion 'match': rows of the class {positive!r} belong together, as set by --positive."
-        )
-    if found is not None:
-        reporter.say(f"  {found}")
