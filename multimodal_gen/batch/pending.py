@@ -16,7 +16,14 @@ from typing import Any
 
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.finishing import finish
-from multimodal_gen.batch.reading import Timed, read_cell, read_together, take_cells, vary_cells
+from multimodal_gen.batch.reading import (
+    Timed,
+    fetch_ahead,
+    read_cell,
+    read_together,
+    take_cells,
+    vary_cells,
+)
 from multimodal_gen.batch.steps import Step, one_by_one, steps_of
 from multimodal_gen.batch.threads import Once, pool_of
 from multimodal_gen.batch.time_limits import (
@@ -56,6 +63,9 @@ class PendingBatch:
         self._draft, self._reading = draft, draft.assembly.reading
         self._lock = threading.Lock()
         self._begin = Once(self._take_cells)
+        if any(one.fetches for one in draft.sources.values()):
+            # Not on a thread that reads: those are busy with the batches before.
+            pool_of(1, "fetch").submit(self._begin)
         tasks = steps_of(draft, self._reading.threads)
         self._tasks = [Task(number, steps) for number, steps in enumerate(tasks)]
         self._open = len(self._tasks)
@@ -125,6 +135,7 @@ class PendingBatch:
         take_cells(self._draft)
         if self._draft.assembly.augmenting and self._draft.assembly.sample_augment:
             vary_cells(self._draft)
+        fetch_ahead(self._draft)
 
     # Reads that hang
 

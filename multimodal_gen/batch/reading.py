@@ -47,6 +47,15 @@ def take_cells(draft: Draft) -> None:
         draft.own_cells = {slot: tuple(cells) for slot, cells in draft.cells.items()}
 
 
+def fetch_ahead(draft: Draft) -> None:
+    """Start to fetch what the cells name elsewhere, such as pictures at URLs, all at once."""
+    for slot, cells in draft.cells.items():
+        # What is read together is fetched then, as some of it may be in memory.
+        if not draft.sources[slot].whole:
+            there = [one for one in cells if not isinstance(one, Unreadable)]
+            draft.sources[slot].fetch_ahead(there, _are_own(draft, slot))
+
+
 def vary_cells(draft: Draft) -> None:
     """Let operations on samples replace cells, and prepare what they will do with the arrays.
 

@@ -53,6 +53,20 @@ class Source:
         """Return all arrays as a new one, `(cells, *shape)`, or None if any is not in the cache."""
         return None if self.cache is None or not cells else self.cache.gather(cells)
 
+    @property
+    def fetches(self) -> bool:
+        """Whether the loader may start to fetch what cells name elsewhere."""
+        return type(self.loader).fetch_ahead is not Loader.fetch_ahead
+
+    def fetch_ahead(self, cells: Sequence[Any], own: bool) -> None:
+        """Start to fetch what cells name elsewhere, if their loader does that."""
+        if not self.fetches:
+            return
+        fetch = self.cache.fetch_ahead if own and self.cache is not None else None
+        for cell in cells:
+            if not is_missing(cell):
+                (fetch or self.loader.fetch_ahead)(cell)
+
     def read(self, cell: Any, own: bool) -> np.ndarray:
         """Return the result of `loader.read`.
 
@@ -62,6 +76,7 @@ class Source:
 
     def read_batch(self, cells: Sequence[Any], own: bool) -> list[Any]:
         """Return the result of `loader.read_batch`."""
+        self.fetch_ahead(cells, own)
         return (
             self.loader.read_batch(cells)
             if self.cache is None or not own

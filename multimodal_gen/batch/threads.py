@@ -21,16 +21,16 @@ _SECONDS_AT_EXIT = 2.0
 # On 16 cores, 16 threads decode no faster than 8, as each waits longer for the interpreter's lock:
 # 0.9 of the rate with libjpeg-turbo, 0.8 with Pillow.
 _MOST = 8
-_POOLS: dict[tuple[int, int], WorkerPool] = {}
+_POOLS: dict[tuple[int, int, str], WorkerPool] = {}
 _POOLS_LOCK = threading.Lock()
 
 
-def pool_of(threads: int) -> WorkerPool:
-    """Return the process's pool with this number of threads.
+def pool_of(threads: int, use: str = "read") -> WorkerPool:
+    """Return the process's pool with this number of threads, for a use of its own.
 
     A forked child has none of its parent's threads, so it gets its own pool.
     """
-    key = (os.getpid(), threads)
+    key = (os.getpid(), threads, use)
     with _POOLS_LOCK:
         if key not in _POOLS:
             _POOLS[key] = WorkerPool(threads)
@@ -160,6 +160,6 @@ class Once:
 @atexit.register
 def _close_all() -> None:
     # A daemon thread killed inside a decoder's C code may crash the process.
-    for (process, _), pool in list(_POOLS.items()):
+    for (process, *_), pool in list(_POOLS.items()):
         if process == os.getpid():
             pool.close(_SECONDS_AT_EXIT)

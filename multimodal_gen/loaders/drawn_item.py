@@ -100,6 +100,14 @@ class DrawnItem(Loader):
         """The file that an item names."""
         return self._one.file_of(cell)
 
+    def version_of(self, cell: Any) -> str | None:
+        """The URL and version of an item."""
+        return self._one.version_of(cell)
+
+    def fetch_ahead(self, cell: Any, needed: Callable[[], bool] | None = None) -> None:
+        """Start to fetch an item."""
+        self._one.fetch_ahead(cell, needed)
+
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
         """As for the whole cell."""
         return self.many.describe(array, cell)

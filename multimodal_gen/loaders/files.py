@@ -8,18 +8,15 @@ was given; and nothing but a regular file of a bounded size is read.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import unquote
 
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.missing_files import what_is_beside
+from multimodal_gen.loaders.remote.urls import Urls, protocol_of, too_large
 
-_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
-_LOCAL = ("file", "local")
 # Without O_NONBLOCK a pipe that nobody writes into would block for ever; without O_BINARY Windows
 # would translate line ends.
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -49,19 +46,9 @@ class Place:
         protocols: str | Sequence[str] | None = None,
     ) -> None:
         self.directory = None if directory is None else os.fspath(directory)
-        self.protocols = () if protocols is None else tuple(protocols)
-        valid = not isinstance(protocols, str) and all(
-            isinstance(one, str) for one in self.protocols
-        )
-        if not valid or not all(
-            _URL.fullmatch(f"{one}://") and one not in _LOCAL for one in self.protocols
-        ):
-            raise ValueError(
-                '`protocols` must be a list of URL schemes, such as ["https", "s3"]; '
-                f"local files are named by paths. Received: protocols={protocols!r}"
-            )
-        # A URL has no links to resolve; its rules are in `_check_url`.
-        self._remote = self.directory is not None and _protocol(self.directory) is not None
+        # A URL has no links to resolve; it has rules of its own.
+        self.urls = Urls(self.directory, protocols)
+        self._remote = self.urls.directory is not None
         self._root = (
             None if self.directory is None or self._remote else os.path.normpath(self.directory)
         )
@@ -74,7 +61,7 @@ class Place:
         if not isinstance(cell, str | PurePath):
             return None
         path = os.fspath(cell)
-        if self.directory is None or _protocol(path) is not None:
+        if self.directory is None or protocol_of(path) is not None:
             return path
         return (
             f"{self.directory.rstrip('/')}/{path}"
@@ -92,8 +79,8 @@ class Place:
             LoadError: If there is no such file, it is outside the directory, is not a regular file,
                 or is a URL.
         """
-        if _protocol(path) is not None:
-            raise LoadError("a URL cannot be mapped or cached: download the file first.", path=path)
+        if protocol_of(path) is not None:
+            raise LoadError("a URL cannot be mapped: download the file first.", path=path)
         try:
             # One system call instead of several for a file whose folder is known.
             if _folder_of(path) in self._inside and stat.S_ISREG(os.lstat(path).st_mode):
@@ -117,13 +104,12 @@ class Place:
             LoadError: If there is no such file, it is outside the directory, is not a regular file,
                 is too large, or is a URL of a protocol that was not given.
         """
-        protocol = _protocol(path)
-        if protocol is not None:
-            return self._fetch(protocol, path, most)
+        if protocol_of(path) is not None:
+            return self.urls.read(path, most)
         try:
             size = self._regular(path).st_size
             if size > most:
-                raise _too_large(path, most)
+                raise too_large(path, most)
             # `os.open`, because each system call gives other threads a turn, and `open` makes half
             # a dozen.
             file = os.open(path, _FLAGS)
@@ -139,7 +125,7 @@ class Place:
                         break
                     content += more
                     if len(content) > most:
-                        raise _too_large(path, most)
+                        raise too_large(path, most)
                 return content
             finally:
                 os.close(file)
@@ -222,59 +208,6 @@ class Place:
             reason = f"no file can have this name: {error}. Fix it, or drop the row."
         return LoadError(reason, path=path)
 
-    def _fetch(self, protocol: str, url: str, most: int) -> bytes:
-        self._check_url(protocol, url)
-        # Only URLs need it, and it is slow to import.
-        import fsspec
-
-        try:
-            kind = fsspec.get_filesystem_class(protocol)
-            # Not `fsspec.open`, which would follow chains such as "zip://a.png::file:///etc/a.zip".
-            system = kind(**kind._get_kwargs_from_urls(url))
-            with system.open(url, "rb") as file:
-                # A server may state a wrong size, so what arrives is counted.
-                content: bytes = file.read(most + 1)
-        except FileNotFoundError:
-            raise LoadError(
-                "there is no such file. Check the column, and `directory`.", path=url
-            ) from None
-        except Exception as error:
-            reason = str(error).rstrip(".") or type(error).__name__
-            raise LoadError(
-                f"the URL cannot be read: {reason}. Fix it, or drop the row.", path=url
-            ) from error
-        if len(content) > most:
-            raise _too_large(url, most)
-        return content
-
-    def _check_url(self, protocol: str, url: str) -> None:
-        if self._remote and url.startswith(f"{(self.directory or '').rstrip('/')}/"):
-            # Some servers take "%2e" for a dot.
-            if ".." in re.split(r"[/\\]", unquote(url)):
-                raise LoadError(
-                    f"the URL leaves the directory of this loader, {self.directory!r}.", path=url
-                )
-            return
-        if protocol.lower() not in self.protocols:
-            listed = f"it lists only {', '.join(self.protocols)}"
-            listed = listed if self.protocols else "it lists none"
-            if protocol.lower() in _LOCAL:
-                hint = "Name the file by its path."
-            else:
-                hint = f'Download the files. In Python, `protocols=["{protocol}"]` opens them.'
-            raise LoadError(
-                "the cell is a URL, and a loader opens only those whose scheme it lists; "
-                f"{listed}. {hint}",
-                path=url,
-            )
-
-
-def _protocol(path: str) -> str | None:
-    if "://" not in path:
-        return None
-    found = _URL.match(path)
-    return found[1] if found else None
-
 
 def _folder_of(path: str) -> str:
     folder = os.path.dirname(path)
@@ -283,11 +216,3 @@ def _folder_of(path: str) -> str:
 
 def _within(path: str, root: str) -> bool:
     return path.startswith(root if root.endswith(os.sep) else root + os.sep)
-
-
-def _too_large(path: str, most: int) -> LoadError:
-    return LoadError(
-        f"the file has more than {most:,} bytes, the most that is read for this loader. Shrink "
-        "it, drop the row, or raise the limit, `max_pixels`.",
-        path=path,
-    )

@@ -249,6 +249,11 @@ class ManyLoader(Loader):
         """None: each item may name a file of its own, and a cache keeps items."""
         return None
 
+    def fetch_ahead(self, cell: Any, needed: Callable[[], bool] | None = None) -> None:
+        """Start to fetch every item that is read."""
+        for item in self._known_items(cell)[: self.at_most]:
+            self.item.fetch_ahead(item, needed)
+
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
         """The words of each item, one after the other, numbered if there are several.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
 
 
@@ -25,6 +27,13 @@ class ItemsCache:
         self._items = items
         self.loader: Loader = loader
         self._many = loader
+
+    def fetch_ahead(self, cell: Any) -> None:
+        """Start to fetch the items that are read."""
+        # `read` will say what is wrong with a cell.
+        with suppress(LoadError):
+            for item in self._many.items(cell)[: self._many.at_most]:
+                self._items.fetch_ahead(item)
 
     def gather(self, cells: Sequence[Any]) -> np.ndarray | None:
         """Return None: see `warm`."""

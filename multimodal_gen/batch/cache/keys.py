@@ -1,7 +1,7 @@
 """The keys of a cache: which cells, and which loaders, count as the same.
 
-A cell that names a file is identified by the file's path, size and modification time; any other
-cell by its content.
+A cell that names a file is identified by the file's path, size and modification time; a URL by
+itself and the version that its server tells; any other cell by its content.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def key_of(loader: Loader, cell: Any) -> bytes | None:
         return _digest(b"parts", *keys) if len(keys) == len(found) else None
     try:
         path = loader.file_of(cell)
-    # The loader refuses the cell, and `read` will say why.
+    # The loader refuses the cell, and `read` will say why; or it is a URL.
     except Exception:
-        return None
+        return _key_of_url(loader, cell)
     if path is not None:
         return _key_of_file(path)
     if isinstance(cell, str):
@@ -64,6 +64,16 @@ def key_of(loader: Loader, cell: Any) -> bytes | None:
         ):
             return key_of(loader, path)
     return None
+
+
+def _key_of_url(loader: Loader, cell: Any) -> bytes | None:
+    if isinstance(cell, Mapping):
+        cell = cell.get("path")
+    try:
+        version = loader.version_of(cell)
+    except Exception:
+        return None
+    return None if version is None else _digest(b"url", version.encode("utf-8", "surrogatepass"))
 
 
 def _key_of_file(path: str) -> bytes | None:

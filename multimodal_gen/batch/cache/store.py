@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -181,6 +182,20 @@ class LoaderCache:
             self.folder.look()
         except OSError as error:
             self.cache.warn(error)
+
+    def fetch_ahead(self, cell: Any) -> None:
+        """Start to fetch what a cell names, if its array is not kept."""
+        self.look()
+        needed = None
+        # Where nothing is kept, asking for the version first would be in vain; and that of a cell
+        # with parts would be waited for.
+        if len(self.folder) and not self._source.parts:
+            needed = partial(self._is_new, cell)
+        self.loader.fetch_ahead(cell, needed)
+
+    def _is_new(self, cell: Any) -> bool:
+        key = key_of(self._source, cell)
+        return key is None or self.folder.find(key) is None
 
     def gather(self, cells: Sequence[Any]) -> np.ndarray | None:
         """Return `read_batch` as one new array `(cells, *shape)`, or None if not all is kept."""

@@ -174,6 +174,15 @@ class EncodedLoader(Loader):
         """The file of the loader inside; None for cells that the encoder takes as they are."""
         return None if self.loader is None else self.loader.file_of(cell)
 
+    def version_of(self, cell: Any) -> str | None:
+        """As the loader inside says."""
+        return None if self.loader is None else self.loader.version_of(cell)
+
+    def fetch_ahead(self, cell: Any, needed: Callable[[], bool] | None = None) -> None:
+        """Start to fetch what the loader inside reads."""
+        if self.loader is not None:
+            self.loader.fetch_ahead(cell, needed)
+
     def read_config(self) -> dict[str, Any]:
         """What a vector depends on: the loader inside, and the encoder with its batch size."""
         found: dict[str, Any] = {

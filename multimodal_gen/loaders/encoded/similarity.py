@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,12 @@ class SimilarityLoader(Loader):
     def file_of(self, cell: Any) -> str | None:
         """None: its parts say which files they read."""
         return None
+
+    def fetch_ahead(self, cell: Any, needed: Callable[[], bool] | None = None) -> None:
+        """Start to fetch what its parts read."""
+        for one, part in zip(self.parts, cell, strict=True):
+            # Whether an array is needed depends on both cells.
+            one.fetch_ahead(part)
 
     def read_config(self) -> dict[str, Any]:
         """What the two loaders' vectors depend on."""

@@ -35,6 +35,7 @@ from multimodal_gen.loaders.image.limits import MAX_PIXELS, jpeg_header, most_by
 from multimodal_gen.loaders.image.normalization import Normalization
 from multimodal_gen.loaders.image.quiet import quiet
 from multimodal_gen.loaders.image.resizing import Fitting
+from multimodal_gen.loaders.remote.urls import protocol_of
 from multimodal_gen.loaders.stages import stage
 from multimodal_gen.loaders.vary_with import saved_config, varied_with
 from multimodal_gen.rows.checks import check_positive, check_switches
@@ -191,10 +192,26 @@ class ImageLoader(Loader):
         """The path of the picture, if the cell names one.
 
         Raises:
-            LoadError: If it may not be opened, or is a URL, whose content may change unnoticed.
+            LoadError: If it may not be opened, or is a URL.
         """
         path = self._place.path_of(named(cell))
         return None if path is None else self._place.local(path)
+
+    def version_of(self, cell: Any) -> str | None:
+        """The URL of a picture, and the version that its server tells, asked once in a process."""
+        url = self._url(cell)
+        version = None if url is None else self._place.urls.version(url)
+        return None if version is None else f"{version} {url}"
+
+    def fetch_ahead(self, cell: Any, needed: Callable[[], bool] | None = None) -> None:
+        """Start to fetch the picture of a URL."""
+        url = self._url(cell)
+        if url is not None:
+            self._place.urls.fetch_ahead(url, most_bytes(self.max_pixels), needed)
+
+    def _url(self, cell: Any) -> str | None:
+        path = self._place.path_of(named(cell))
+        return path if path is not None and protocol_of(path) is not None else None
 
     def read(self, cell: Any) -> np.ndarray:
         """Decode, turn upright, resize; not yet normalised.
