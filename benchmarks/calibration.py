@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 import multimodal_gen as mg
-from multimodal_gen.bundle.judging.sets import least_share
+from multimodal_gen.loaders.targets.conformal import limit_at, quantiles
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
@@ -50,7 +50,7 @@ def coverages(bundle: mg.Bundle, rows: pd.DataFrame, label: str) -> np.ndarray:
     for seed in range(20):
         order = np.random.default_rng(seed).permutation(len(rows))
         first, second = own[order[: len(own) // 2]], own[order[len(own) // 2 :]]
-        found.append((second >= least_share(first, 0.9)).mean())
+        found.append((second >= -limit_at(quantiles(-first), 0.9)).mean())
     return np.array(found)
 
 

@@ -13,6 +13,7 @@ from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.judging.resamples import interval_of, resamples_of
 from multimodal_gen.bundle.judging.scores import groups_of
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.class_shares import class_shares
 from multimodal_gen.loaders.targets.resampling import share_interval
 from multimodal_gen.rows.checks import check_choice, check_positive, check_seed
 
@@ -106,13 +107,7 @@ def said_and_right(
     Raises:
         ValueError: If the target's `decode_outputs` has no probabilities.
     """
-    columns = list(target.decode_outputs(outputs).values())[1:]
-    if len(columns) != len(target.class_names):
-        raise ValueError(
-            "`decode_outputs` of a target must have a column of probabilities for each class to "
-            f"say how reliable they are. Received: target={target!r}"
-        )
-    shares = np.stack(columns, axis=1).astype("float64")
+    shares = class_shares(target, outputs)
     if not target.one_class:
         return shares, (np.asarray(truth) > 0.5).astype("float64")
     right = shares.argmax(axis=1) == target.class_positions(truth)

@@ -1,7 +1,8 @@
-"""Sets of classes that hold the true one in as many rows as asked for."""
+"""Columns of sets and intervals that hold the truth in as many rows as asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,60 +10,133 @@ import pandas as pd
 
 from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.conformal import check_coverage, limit_at
 
 
 def sets_of(
     bundle: Any,
     table: pd.DataFrame,
-    validation: pd.DataFrame,
+    validation: pd.DataFrame | None,
     *,
     coverage: float,
     batch_size: int,
     verbose: int,
 ) -> pd.DataFrame:
     """What `Bundle.sets` returns."""
-    target = bundle.target
-    if not isinstance(target, Target) or not target.one_class:
-        raise ValueError(
-            "Sets are of classes: the bundle needs one target of which each row has one class. "
-            f"Received: target={target!r}"
-        )
-    number = isinstance(coverage, int | float) and not isinstance(coverage, bool)
-    if not number or not 0 < coverage < 1:
-        raise ValueError(
-            f"`coverage` must be a number above 0 and below 1. Received: coverage={coverage!r}"
-        )
-    ((_, known),) = held_out(bundle, validation, batch_size, verbose, "raise").by_target
-    shares = np.stack(list(target.decode_outputs(known.outputs).values())[1:], axis=1)
-    own = shares[np.arange(len(shares)), target.class_positions(known.truth)]
-    least = least_share(own.astype("float64"), float(coverage))
-    frame = bundle.predict(table, batch_size=batch_size, verbose=verbose)
-    names = np.array([None, *target.class_names], object)[1:]
-    said = frame.iloc[:, 1 : 1 + len(names)].to_numpy("float64", na_value=np.nan)
-    # A row without a prediction is in no set.
-    inside = said >= least
-    sets = pd.Series([list(names[row]) for row in inside], frame.index, dtype=object)
-    return frame.iloc[:, :1].assign(set=sets, abstain=inside.sum(axis=1) != 1)
+    check_coverage(coverage)
+    limits = (
+        kept_limits(bundle.target, coverage)
+        if validation is None
+        else _limits_by(bundle, validation, coverage, batch_size, verbose)
+    )
+    predictions = bundle.predict(table, batch_size=batch_size, verbose=verbose)
+    columns = columns_by_target(bundle.target, predictions)
+    # Of classes, what is said without all probabilities.
+    said = [
+        column
+        for name, target in by_name(bundle.target).items()
+        if name in limits
+        for column in columns[name][: 1 if target.class_names else None]
+    ]
+    sets = set_columns(bundle.target, limits, predictions)
+    return predictions[said].join(sets).join(predictions[columns[""]])
 
 
-def least_share(own: np.ndarray, coverage: float) -> float:
-    """The probability that a class needs to be in a set.
+def by_name(target: Any) -> dict[str, Target]:
+    """Name -> target; "target" for a single one."""
+    if target is None:
+        return {}
+    return dict(target) if isinstance(target, Mapping) else {"target": target}
+
+
+def kept_limits(target: Any, coverage: float) -> dict[str, Any]:
+    """The limits for a coverage by the names of the targets that `Bundle.calibrate` has given some.
 
     Args:
-        own: `(rows,)`, the probabilities of the true classes of rows that were not trained on.
-        coverage: In how many of a hundred rows like these the true class has to be in the set, as a
-            share.
+        target: The bundle's target, or several by name.
+        coverage: As in `check_coverage`.
 
     Raises:
-        ValueError: If there are too few rows to promise so much.
+        ValueError: If no target has any, or there were too few rows for this coverage.
     """
-    rows = len(own)
-    # One more than rows, as the new row counts too.
-    rank = int(np.ceil((rows + 1) * coverage - 1e-9))
-    if rank > rows:
-        needed = int(np.ceil(coverage / (1 - coverage) - 1e-9))
+    kept = {name: one.conformal_limits for name, one in by_name(target).items()}
+    found = {name: limit_at(one, coverage) for name, one in kept.items() if one is not None}
+    if not found:
         raise ValueError(
-            f"Sets that hold the true class in {coverage:.1%} of the rows need at least {needed:,} "
-            f"validation rows. Received: {rows:,} rows, coverage={coverage!r}"
+            "The bundle keeps no limits of sets: let `bundle.calibrate(validation)` learn them from"
+            f" validation rows, or give these to `sets`. Received: target={target!r} without any"
         )
-    return float(np.sort(own)[::-1][rank - 1])
+    return found
+
+
+def _limits_by(
+    bundle: Any, validation: pd.DataFrame, coverage: float, batch_size: int, verbose: int
+) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if bundle.target is not None:
+        rows = held_out(bundle, validation, batch_size, verbose, "raise").by_target
+        limits = {name: one.target.limits_by(one.truth, one.outputs) for name, one in rows}
+    found = {name: limit_at(one, coverage) for name, one in limits.items() if one is not None}
+    if not found:
+        raise ValueError(
+            "Sets are of classes or labels, and intervals of numbers: the bundle needs such a "
+            f"target. Received: target={bundle.target!r}"
+        )
+    return found
+
+
+def columns_by_target(target: Any, predictions: pd.DataFrame) -> dict[str, list[Any]]:
+    """Name of a target -> its columns in predictions; "" -> the others, which say what is wrong.
+
+    Args:
+        target: The bundle's target, or several by name.
+        predictions: What `Bundle.predict` returned.
+    """
+    several, found = isinstance(target, Mapping), dict[str, list[Any]]()
+    for name, one in by_name(target).items():
+        own = one.decode_outputs(np.zeros((1, *one.output_shape), "float32"))
+        found[name] = [f"{name}.{column}" if several else column for column in own]
+    known = {column for own in found.values() for column in own}
+    found[""] = [column for column in predictions if column not in known]
+    return found
+
+
+def set_columns(target: Any, limits: Mapping[str, Any], predictions: pd.DataFrame) -> pd.DataFrame:
+    """The columns of sets and intervals.
+
+    Args:
+        target: The bundle's target, or several by name.
+        limits: Name of a target -> the limit for the coverage that is asked for.
+        predictions: What `Bundle.predict` returned.
+    """
+    columns = columns_by_target(target, predictions)
+    found: dict[str, Any] = {}
+    for name, limit in limits.items():
+        one = by_name(target)[name]
+        own = predictions[columns[name]]
+        if isinstance(target, Mapping):
+            own = own.set_axis([str(column)[len(name) + 1 :] for column in own], axis=1)
+        prefix = f"{name}." if isinstance(target, Mapping) else ""
+        found |= new_columns(prefix, one.sets_within(limit, own), own)
+    return pd.DataFrame(found, predictions.index)
+
+
+def new_columns(
+    prefix: str, values: Mapping[str, Any], predictions: pd.DataFrame
+) -> dict[str, Any]:
+    """Columns beside predictions, "prediction_set" if "set" is among those.
+
+    Args:
+        prefix: What names begin with.
+        values: Name -> values.
+        predictions: The predictions of the target.
+    """
+    return {
+        f"{prefix}{'prediction_' if name in predictions else ''}{name}": (
+            # As a column of its own, lists are not taken for rows of a table.
+            pd.Series(list(one), predictions.index, dtype=object)
+            if isinstance(one, list)
+            else np.asarray(one)
+        )
+        for name, one in values.items()
+    }

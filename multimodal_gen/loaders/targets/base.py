@@ -17,6 +17,7 @@ import pandas as pd
 
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.balance import ClassSampler, balanced_weights, classes_of_rows
+from multimodal_gen.loaders.targets.class_shares import quantiles_of_shares, sets_of_one
 from multimodal_gen.loaders.targets.judgement import Judgement, judged_classes
 from multimodal_gen.loaders.targets.resampling import one_by_one, table_by_class
 from multimodal_gen.rows.cells import is_missing
@@ -41,6 +42,7 @@ class Target(Loader):
         metrics: Keras metrics to watch while training.
         class_names: The classes, in their order; `()` if there are none.
         one_class: Whether each row has exactly one of them; true by default if there are any.
+        conformal_limits: What `Bundle.calibrate` keeps for `Bundle.sets`, of `limits_by`; or None.
         loader: The loader of an input that the target is made of, or None.
         follows: Whether pictures of such a loader are moved as the input picture is, also of
             another column.
@@ -49,6 +51,7 @@ class Target(Loader):
     units: int
     activation: str | None
     class_names: tuple[Any, ...]
+    conformal_limits: Any = None
     loader: Loader | None
     follows: bool = True
 
@@ -135,13 +138,37 @@ class Target(Loader):
         return self
 
     def calibrated_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
-        """The target with probabilities that fit held-out rows; by default itself.
+        """The target with probabilities and limits that fit held-out rows; by default itself.
 
         Args:
             truth: What `read` returned for the rows, `(rows, ...)`.
             outputs: What the model put out for them.
         """
         return self
+
+    def limits_by(self, truth: np.ndarray, outputs: np.ndarray) -> np.ndarray | None:
+        """The limits of `sets_within` that hold the truth of held-out rows, for each coverage.
+
+        By default, if each row has one class, the probability that a class needs.
+
+        Args:
+            truth: What `read` returned for the rows, `(rows, ...)`.
+            outputs: What the model put out for them.
+
+        Returns:
+            `(coverages, ...)`, from 0.5 in steps of 0.001 as far as there are rows enough; None for
+            a target without sets.
+        """
+        return quantiles_of_shares(self, truth, outputs) if self.one_class else None
+
+    def sets_within(self, limit: Any, predictions: pd.DataFrame) -> dict[str, Any]:
+        """Columns of sets: by default "set", and "abstain" where that is not exactly one class.
+
+        Args:
+            limit: One of `limits_by`.
+            predictions: The columns of `decode_outputs`; missing values in rows without outputs.
+        """
+        return sets_of_one(self.class_names, limit, predictions)
 
     @abc.abstractmethod
     def decode_outputs(self, outputs: np.ndarray) -> dict[Any, np.ndarray]:

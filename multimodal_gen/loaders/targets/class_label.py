@@ -15,6 +15,8 @@ from multimodal_gen.loaders.targets.balance import balanced_weights
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.calibration import checked_scaling, fit_scaling, scaled
 from multimodal_gen.loaders.targets.class_loss_checks import check_loss, names_in_order
+from multimodal_gen.loaders.targets.class_scores import scores_of_classes
+from multimodal_gen.loaders.targets.conformal import checked_limits
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.names import (
     checked_names,
@@ -60,6 +62,8 @@ class ClassLabel(Target):
             from the true class cost more, and `score` adds how many steps predictions are off.
             Probabilities spread to the neighbours. `ClassCrossentropy` has all three formulas.
         calibration: What `Bundle.calibrate` finds: factors and shifts of the classes' logits.
+        conformal_limits: What it keeps for `Bundle.sets`: the probability that a class needs to be
+            in a set, for each coverage from 0.5 in steps of 0.001.
     """
 
     # Reading a label costs less than looking up a cached file.
@@ -76,6 +80,7 @@ class ClassLabel(Target):
         focal: float = 0.0,
         ordered: bool = False,
         calibration: Any = None,
+        conformal_limits: Any = None,
     ) -> None:
         names = checked_names(class_names, column, least=2)
         check_loss(label_smoothing, focal, ordered, len(names))
@@ -85,6 +90,7 @@ class ClassLabel(Target):
                 f'label_mode="binary" needs exactly two classes. Received: class_names={names!r}'
             )
         self.calibration = checked_scaling(calibration, len(names))
+        self.conformal_limits = checked_limits(conformal_limits)
         self.column = column
         self.class_names = names
         self.label_mode = label_mode
@@ -247,26 +253,8 @@ class ClassLabel(Target):
 
         With `ordered` also "mean_steps_off", the mean distance of predicted from true positions.
         """
-        from sklearn import metrics
-
-        probabilities = self._whole(outputs)
         positions = self.class_positions(truth)
-        guesses = probabilities.argmax(axis=1)
-        present = np.unique(positions)
-        # balanced_accuracy_score warns of predicted classes that no row has, which is normal here.
-        recalls = [float(np.mean(guesses[positions == one] == one)) for one in present]
-        steps = {"mean_steps_off": float(np.abs(guesses - positions).mean())}
-        return {
-            **(steps if self.ordered else {}),
-            "accuracy": float(metrics.accuracy_score(positions, guesses)),
-            "balanced_accuracy": float(np.mean(recalls)),
-            "macro_f1": float(
-                metrics.f1_score(positions, guesses, average="macro", zero_division=0.0)
-            ),
-            "log_loss": float(
-                metrics.log_loss(positions, probabilities, labels=range(len(self.class_names)))
-            ),
-        }
+        return scores_of_classes(positions, self._whole(outputs), ordered=self.ordered)
 
     def resampled_scores(
         self, truth: np.ndarray, outputs: np.ndarray, counts: np.ndarray
@@ -281,9 +269,14 @@ class ClassLabel(Target):
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def calibrated_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
-        """With factors of the logits that make these rows most likely; `fit_scaling` says how."""
+        """With factors of the logits that make these rows most likely; `fit_scaling` says how.
+
+        And with the limits of sets that hold their classes by these probabilities.
+        """
         known = np.eye(len(self.class_names))[self.class_positions(truth)]
-        return self.replace(calibration=fit_scaling(known, self._by_class(outputs), exclusive=True))
+        scaling = fit_scaling(known, self._by_class(outputs), exclusive=True)
+        found = self.replace(calibration=scaling)
+        return found.replace(conformal_limits=found.limits_by(truth, outputs))
 
     def positions(self, truth: np.ndarray) -> np.ndarray:
         """As `class_positions`."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import LoadError, counted, shown
+from multimodal_gen.loaders.targets.names import checked_names
 from multimodal_gen.rows.cells import cell_text, is_missing
 from multimodal_gen.rows.checks import check_once
 from multimodal_gen.rows.table import check_columns
@@ -195,12 +196,14 @@ def _printed(cell: str) -> LoadError:
     )
 
 
-def columns_of_labels(column: Any, class_names: Any, separator: str | None) -> Any:
-    """Return the column of labels, or a tuple of several, one for each class.
+def columns_of_labels(
+    column: Any, class_names: Any, separator: str | None
+) -> tuple[Any, tuple[Any, ...]]:
+    """Return the column of labels, or a tuple of several, and the names of the classes.
 
     Raises:
-        ValueError: If a column is named twice, several have a separator, or a single one has no
-            names of classes.
+        ValueError: If a column is named twice, several have a separator or another number of
+            classes, a single one has no names of classes, or a name cannot be read again.
     """
     several = not isinstance(column, str)
     check_separator(separator)
@@ -216,7 +219,16 @@ def columns_of_labels(column: Any, class_names: Any, separator: str | None) -> A
         )
     if several:
         check_once(tuple(column))
-    return tuple(column) if several else column
+    found = tuple(column) if several else column
+    names = checked_names(found if class_names is None else class_names, column, least=1)
+    if several and len(names) != len(found):
+        raise ValueError(
+            f"With several columns, each is one class. Received: {len(names)} names for "
+            f"{len(found)} columns, class_names={names!r}"
+        )
+    if separator is not None:
+        check_readable(names, separator)
+    return found, names
 
 
 def check_label_columns(names: tuple[str, ...], values: Any) -> pd.DataFrame:

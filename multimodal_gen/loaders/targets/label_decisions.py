@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import shown
+from multimodal_gen.loaders.targets.class_shares import shares_in
 from multimodal_gen.loaders.targets.resampling import share_interval, table_by_class
+from multimodal_gen.rows.cells import cell_text
 
 THRESHOLD = 0.5
 # A label of a single row in a table of many would count so much that nothing else did.
@@ -53,6 +55,38 @@ def by_label(
             f"labels. Received: {argument}={shown(values)}"
         )
     return tuple(numbers.tolist())
+
+
+def said_labels(names: Sequence[Any], above: np.ndarray, separator: str | None) -> np.ndarray:
+    """The labels of each row, `(rows,) object`: lists, or with a separator texts.
+
+    Args:
+        names: The labels.
+        above: `(rows, labels)` of False and True.
+        separator: What stands between labels in a cell, or None.
+    """
+    found = np.empty(len(above), object)
+    for row, has in enumerate(above):
+        own = [name for name, one in zip(names, has, strict=True) if one]
+        found[row] = own if separator is None else separator.join(map(cell_text, own))
+    return found
+
+
+def sets_of_labels(
+    names: Sequence[Any], limit: float, predictions: pd.DataFrame, separator: str | None
+) -> np.ndarray:
+    """The labels of each row that reach a limit, as `said_labels`; None in rows without outputs.
+
+    Args:
+        names: The labels.
+        limit: The probability that a label needs.
+        predictions: What `MultiLabel.decode_outputs` gave.
+        separator: What stands between labels in a cell, or None.
+    """
+    shares = shares_in(names, predictions)
+    found = said_labels(names, shares >= limit, separator)
+    found[np.isnan(shares).all(axis=1)] = None
+    return found
 
 
 def balanced_positives(truth: np.ndarray) -> list[float]:

@@ -18,11 +18,11 @@ from multimodal_gen.loaders.targets.calibration import (
     scaled,
 )
 from multimodal_gen.loaders.targets.class_loss_checks import check_focus
+from multimodal_gen.loaders.targets.conformal import checked_limits, risk_limits
 from multimodal_gen.loaders.targets.judgement import Judgement, judged_labels
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.label_cells import (
     check_label_columns,
-    check_readable,
     check_separator,
     columns_of_labels,
     split_labels,
@@ -32,15 +32,15 @@ from multimodal_gen.loaders.targets.label_decisions import (
     balanced_positives,
     best_thresholds,
     by_label,
+    said_labels,
     scores_by_label,
     scores_of_labels,
+    sets_of_labels,
     with_intervals,
 )
 from multimodal_gen.loaders.targets.label_learning import learned_labels
 from multimodal_gen.loaders.targets.label_reading import read_labels
-from multimodal_gen.loaders.targets.names import checked_names
 from multimodal_gen.loaders.targets.resampling import resampled_labels
-from multimodal_gen.rows.cells import cell_text
 from multimodal_gen.rows.checks import check_choice, check_once
 from multimodal_gen.spec import ArraySpec
 
@@ -77,6 +77,8 @@ class MultiLabel(Target):
         thresholds: The probability above which a row is said to have a label, in the same forms.
             `choose_thresholds` finds them on validation rows.
         calibration: What `Bundle.calibrate` finds: factors and shifts of the labels' logits.
+        conformal_limits: What it keeps for `Bundle.sets`: the probability that a label needs to be
+            in a set, for each coverage from 0.5 in steps of 0.001.
 
     Raises:
         ValueError: If classes are not different names, are not as many as the columns, or could not
@@ -100,23 +102,17 @@ class MultiLabel(Target):
         label_smoothing: float = 0.0,
         thresholds: Any = THRESHOLD,
         calibration: Any = None,
+        conformal_limits: Any = None,
     ) -> None:
         check_focus(focal, label_smoothing)
-        self.column = columns_of_labels(column, class_names, separator)
-        names = checked_names(self.column if class_names is None else class_names, column, least=1)
-        if not isinstance(column, str) and len(names) != len(self.column):
-            raise ValueError(
-                f"With several columns, each is one class. Received: {len(names)} names for "
-                f"{len(self.column)} columns, class_names={names!r}"
-            )
-        if separator is not None:
-            check_readable(names, separator)
+        self.column, names = columns_of_labels(column, class_names, separator)
         self.class_names = names
         self.separator = separator
         self.focal, self.label_smoothing = focal, label_smoothing
         self.positive_weight = by_label(positive_weight, names, "positive_weight")
         self.thresholds = np.array(by_label(thresholds, names, "thresholds", below=1.0))
         self.calibration = checked_scaling(calibration, len(names))
+        self.conformal_limits = checked_limits(conformal_limits)
         self.units = len(names)
         self.activation = "sigmoid"
         self.spec = ArraySpec((len(names),), "float32", "label")
@@ -215,12 +211,7 @@ class MultiLabel(Target):
         "labels_probability".
         """
         outputs = self.probabilities(outputs)
-        labels = np.empty(len(outputs), object)
-        for row, above in enumerate(outputs > self.thresholds):
-            names = [name for name, has in zip(self.class_names, above, strict=True) if has]
-            labels[row] = (
-                names if self.separator is None else self.separator.join(map(cell_text, names))
-            )
+        labels = said_labels(self.class_names, outputs > self.thresholds, self.separator)
         columns: dict[Any, np.ndarray] = {"labels": labels}
         for position, name in enumerate(self.class_names):
             columns["labels_probability" if name == "labels" else name] = outputs[:, position]
@@ -277,9 +268,18 @@ class MultiLabel(Target):
 
         Thresholds move with the probabilities, so decisions stay; those at 0.5 stay at 0.5.
         """
-        found = fit_scaling(np.asarray(truth) > THRESHOLD, np.asarray(outputs), exclusive=False)
-        moved = moved_thresholds(self.thresholds, self.calibration, found)
-        return self.replace(calibration=found, thresholds=moved.tolist())
+        scaling = fit_scaling(np.asarray(truth) > THRESHOLD, np.asarray(outputs), exclusive=False)
+        moved = moved_thresholds(self.thresholds, self.calibration, scaling)
+        found = self.replace(calibration=scaling, thresholds=moved.tolist())
+        return found.replace(conformal_limits=found.limits_by(truth, outputs))
+
+    def limits_by(self, truth: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """The probability that a label needs, `(coverages,)`; `risk_limits` says how."""
+        return risk_limits(np.asarray(truth) > THRESHOLD, self.probabilities(outputs))
+
+    def sets_within(self, limit: Any, predictions: pd.DataFrame) -> dict[str, Any]:
+        """The column "set" with the labels that reach the limit, in the form of "labels"."""
+        return {"set": sets_of_labels(self.class_names, limit, predictions, self.separator)}
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Each label's probability from the model's outputs, `(rows, classes) float32`."""

@@ -13,6 +13,7 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.drawing import numbers_in_words
 from multimodal_gen.loaders.learning import count_in_words, numbers_of, read_numbers, standardised
 from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.conformal import checked_limits, quantiles
 from multimodal_gen.loaders.targets.judgement import Judgement
 from multimodal_gen.loaders.targets.names import refuse_missing
 from multimodal_gen.loaders.targets.resampling import resampled_numbers
@@ -40,6 +41,8 @@ class NumericTarget(Target):
         mean: What is subtracted, one number a unit; None for 0.
         scale: What is divided by, one positive number a unit; None for 1.
         units: How many numbers a cell of a single column holds; by default one per column.
+        conformal_limits: What `Bundle.calibrate` keeps for `Bundle.sets`: how far the numbers are
+            from predictions at most, for each coverage from 0.5 in steps of 0.001.
 
     Attributes:
         names: What the numbers are called in predictions and scores, `(units,)`.
@@ -57,6 +60,7 @@ class NumericTarget(Target):
         mean: float | Sequence[float] | None = None,
         scale: float | Sequence[float] | None = None,
         units: int | None = None,
+        conformal_limits: Any = None,
     ) -> None:
         self.column = column if isinstance(column, str) else tuple(column)
         self.columns = (column,) if isinstance(column, str) else tuple(column)
@@ -83,6 +87,7 @@ class NumericTarget(Target):
                 f"`scale` must be {count_in_words(size, 'finite')} above 0. Received: "
                 f"scale={scale!r}"
             )
+        self.conformal_limits = checked_limits(conformal_limits, size)
         self.units = size
         self.names = (
             self.columns
@@ -212,6 +217,24 @@ class NumericTarget(Target):
         """The scores of `score`, of many resamples at once."""
         expected, predicted = self.unscale(truth), self.unscale(outputs)
         return resampled_numbers(self.names, expected, predicted, counts)
+
+    def calibrated_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
+        """With the limits of intervals that hold these rows; predictions stay as they are."""
+        return self.replace(conformal_limits=self.limits_by(truth, outputs))
+
+    def limits_by(self, truth: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """How far each number is from its prediction at most, `(coverages, units)`, in the table's
+        units.
+        """
+        return quantiles(np.abs(self.unscale(truth) - self.unscale(outputs)))
+
+    def sets_within(self, limit: Any, predictions: pd.DataFrame) -> dict[str, Any]:
+        """The columns "{name}_low" and "{name}_high", the ends of an interval, for each number."""
+        ends: dict[str, Any] = {}
+        for name, far in zip(self.names, limit, strict=True):
+            said = predictions[name].to_numpy("float64", na_value=np.nan)
+            ends |= {f"{name}_low": said - far, f"{name}_high": said + far}
+        return ends
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
         """The numbers in the table's units, each under its name."""
