@@ -64,7 +64,7 @@ def test_lists_of_labels_in_a_file_are_read_by_a_target_again(
     assert again["row"].tolist() == ["x", "y", "z"]
     assert again["a"].astype(float).tolist() == pytest.approx([0.9, 0.1, 0.7])
     if suffix == "csv":
-        assert lines.told[0].endswith(f"Labels are joined with {between!r}.")
+        assert lines.told[0].endswith(f"Lists are joined with {between!r}.")
         target = mg.MultiLabel("labels", names, separator=between)
     read = np.stack([target.read(cell) for cell in again["labels"]])
     assert read.tolist() == [[1, 1], [0, 0], [1, 0]]

@@ -243,3 +243,13 @@ def test_a_bundle_without_such_a_target_has_no_sets() -> None:
             one.sets(table, table)
     with pytest.raises(ValueError, match="keeps no limits"):
         bare.sets(table)
+
+
+def test_rows_of_one_index_stay_rows_of_their_own() -> None:
+    bundle, table = class_bundle(60)
+    table.index = pd.Index([0] * 60)
+    found = bundle.calibrate(table).sets(table)
+    assert len(found) == 60
+    assert list(found.index) == [0] * 60
+    decided = bundle.decide(table, {"a": 1, "b": 1, "c": 2})
+    assert decided["label"].tolist() == bundle.predict(table)["label"].tolist()

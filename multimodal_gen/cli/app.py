@@ -16,7 +16,14 @@ import typer
 from rich.console import Console
 
 from multimodal_gen._version import __version__
-from multimodal_gen.cli import explain_options, fold_options, option_values, options, table_commands
+from multimodal_gen.cli import (
+    explain_options,
+    fold_options,
+    option_values,
+    options,
+    predict_options,
+    table_commands,
+)
 from multimodal_gen.cli.arguments import TRAINED, takes
 from multimodal_gen.cli.compare import compare
 from multimodal_gen.cli.console import (
@@ -214,6 +221,8 @@ def predict(
     run: options.RunFolder,
     table: options.TableFile,
     out: options.PredictionFile,
+    coverage: predict_options.Coverage = None,
+    costs: predict_options.CostFile = None,
     directory: options.Directory = None,
 ) -> None:
     """Predict every row of a table into a file, in the table's order.
@@ -227,8 +236,10 @@ def predict(
     console = Console()
     bundle, rows, folder = _open(console, run, table, directory)
     from multimodal_gen.cli.predict import predict_to_file
+    from multimodal_gen.cli.sureness import More
 
-    if not predict_to_file(bundle, rows, out, folder, ProgressReporter(console)):
+    more = More(bundle, coverage, costs)
+    if not predict_to_file(bundle, rows, out, folder, ProgressReporter(console), more):
         raise typer.Exit(1)
 
 

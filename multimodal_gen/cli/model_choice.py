@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.held_out import HeldOut
 from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import RunSettings
@@ -85,38 +85,37 @@ def choose(
     }
 
 
+def rows_of(judged: Outcome | HeldOut) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and outputs of rows, for one target."""
+    if isinstance(judged, HeldOut):
+        ((_, rows),) = judged.by_target
+        return rows.truth, rows.outputs
+    ((truth, outputs),) = zip(judged.truth.values(), judged.outputs.values(), strict=True)
+    return truth, outputs
+
+
 def say_kept(
     settings: RunSettings,
-    bundle: Bundle,
+    target: Target,
     noted: dict[str, Any],
-    judged: Mapping[str, Outcome],
+    judged: Mapping[str, tuple[np.ndarray, np.ndarray]],
     history: Any,
-    validation: pd.DataFrame,
     reporter: Reporter,
 ) -> None:
     """Say how good the models are on the validation rows, and which is kept and why.
 
     Args:
         settings: Settings of the run.
-        bundle: The bundle of the network.
+        target: The target.
         noted: What `choose` noted.
-        judged: What `choose` has judged, by the names of the models; nothing without a probe.
+        judged: Name of a model -> truth and outputs of the validation rows.
         history: History of the network's training.
-        validation: Validation rows.
         reporter: Gets the lines.
     """
     epoch = f"epoch {history.best_epoch + 1} of {len(history.epoch)}"
-    target = bundle.target
-    assert isinstance(target, Target)
-    for name in judged or (NETWORK,):
+    for name, rows in judged.items():
         # Not from the history, because the heads of the kept model have been weighted since.
-        if judged:
-            ((truth, outputs),) = zip(
-                judged[name].truth.values(), judged[name].outputs.values(), strict=True
-            )
-            scores = target.score(truth, outputs)
-        else:
-            scores = bundle.evaluate(validation)
+        scores = target.score(*rows)
         titles = [*shown_scores(settings.target, list(scores)), "log_loss"]
         words = ", ".join(
             f"{score_title(one)} {scores[one]:,.3f}" for one in titles if one in scores

@@ -15,16 +15,18 @@ import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.judging.scores import Scores
+from multimodal_gen.bundle.judging.sets import beside
 from multimodal_gen.cli.bad_rows import check_rows, plain_error, plain_reason, unscored
 from multimodal_gen.cli.data import lost_all
 from multimodal_gen.cli.parts import given_parts
 from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.cli.sureness import More
 from multimodal_gen.errors import LoadError, TableError, counted
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
 from multimodal_gen.rows.table import check_columns
 
-# Separators of labels in a csv file; the first that no label contains is used. The last is a
-# control character, which is unlikely in a name.
+# Separators of labels and of classes of a set in a csv file; the first that no name contains is
+# used. The last is a control character, which is unlikely in a name.
 _SEPARATORS = ("|", ";", ",", "/", "~", "\x1f")
 
 
@@ -89,7 +91,12 @@ def check_columns_of(bundle: Bundle, rows: pd.DataFrame) -> None:
 
 
 def predict_to_file(
-    bundle: Bundle, rows: pd.DataFrame, out: Path, folder: str, reporter: Reporter
+    bundle: Bundle,
+    rows: pd.DataFrame,
+    out: Path,
+    folder: str,
+    reporter: Reporter,
+    more: More | None = None,
 ) -> bool:
     """Predict every row into a file, in order: first the index, then the input columns and
     predictions.
@@ -100,6 +107,7 @@ def predict_to_file(
         out: A .csv, .jsonl or .parquet file.
         folder: The base folder of relative paths, for errors.
         reporter: Gets the reports.
+        more: Columns to add, or None.
 
     Returns:
         Whether at least half of the rows have a prediction; if not, the folder may be wrong.
@@ -119,11 +127,15 @@ def predict_to_file(
         predictions[column] = [
             reason if is_missing(reason) else plain_reason(reason) for reason in predictions[column]
         ]
-    frame = with_inputs(with_index(predictions), rows, bundle)
+    added = more.columns(predictions) if more is not None else predictions.iloc[:, :0]
+    # Why there is no prediction stays last.
+    place = predictions.shape[1] - bool(lost)
+    whole = beside(predictions.iloc[:, :place], added, predictions.iloc[:, place:])
+    frame = with_inputs(with_index(whole), rows, bundle)
     said = ""
     if out.suffix == ".csv":
         frame, separator = with_joined_labels(frame, bundle.target)
-        said = f" Labels are joined with {separator!r}." if separator is not None else ""
+        said = f" Lists are joined with {separator!r}." if separator is not None else ""
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".csv":
         frame.to_csv(out, index=False)
@@ -133,6 +145,8 @@ def predict_to_file(
         frame.to_parquet(out, index=False)
     without = f", and {counted(lost, 'row')} without one" if lost else ""
     reporter.say(f"Wrote {counted(len(rows) - lost, 'prediction')} to {out}{without}.{said}")
+    for line in more.in_words(added) if more is not None else ():
+        reporter.say(line)
     if lost:
         first = predictions[column].dropna().iloc[0]
         reporter.say(f"note: column {column!r} says why there is none. The first: {first}")
@@ -248,8 +262,7 @@ def with_joined_labels(frame: pd.DataFrame, target: Any) -> tuple[pd.DataFrame, 
     lists = [name for name in frame if any(isinstance(cell, list) for cell in frame[name])]
     if not lists:
         return frame, None
-    several = [one for one in targets if one is not None and not one.one_class]
-    names = [cell_text(name) for one in several for name in one.class_names]
+    names = [cell_text(name) for one in targets if one is not None for name in one.class_names]
     separator = next(
         (one for one in _SEPARATORS if not any(one in name for name in names)), _SEPARATORS[-1]
     )

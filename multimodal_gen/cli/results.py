@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.judging.reliability import Reliability
 from multimodal_gen.cli.predict import finite, with_index, with_inputs, with_joined_labels
 from multimodal_gen.inspection import plots
 from multimodal_gen.inspection.confusion import plot_confusion
@@ -63,6 +64,14 @@ def write_results(
     sequence = MultimodalSequence(test, bundle.inputs, target)
     plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
     plots.plot_predictions(sequence, predictions, only_wrong=True).savefig(folder / "wrong.png")
+
+
+def write_reliability(folder: Path, found: Reliability | None) -> None:
+    """Write the reliability diagram of the test rows, if the target has classes."""
+    if found is None:
+        (folder / "reliability.png").unlink(missing_ok=True)
+    else:
+        found.plot().savefig(folder / "reliability.png")
 
 
 def remove_stale(folder: Path, target: Target, *, lost: bool, resumable: bool) -> None:

@@ -195,6 +195,17 @@ def print_run(reporter: ProgressReporter, details: Mapping[str, Any], folder: Pa
         reporter.say(difference_in_words(score, found))
     by_class: dict[str, Any] = next(iter(details["by_class"].values()), {})
     print_classes(reporter.console, by_class, str(folder / "metrics.json"))
+    for found in list(details["calibration"].values())[:1]:
+        reporter.say(calibration_in_words(found))
+
+
+def calibration_in_words(found: Mapping[str, float]) -> str:
+    """A line about what `sureness.noted_calibration` has kept."""
+    return (
+        f"Probabilities of the test rows: expected calibration error {found['error']:.3f} (95 % "
+        f"interval {found['low']:.3f} to {found['high']:.3f}); chance alone would give "
+        f"{found['chance']:.3f}"
+    )
 
 
 def print_folds(reporter: ProgressReporter, details: Mapping[str, Any], folder: Path) -> None:

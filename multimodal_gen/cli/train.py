@@ -17,19 +17,21 @@ import keras
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.judging.scores import Scores
 from multimodal_gen.cli.data import items_in, make_loaders, picture_folder
 from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, versions
 from multimodal_gen.cli.inference import with_inputs
-from multimodal_gen.cli.model_choice import PROBE, choose, probe_beside, say_kept
+from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose, probe_beside, rows_of, say_kept
 from multimodal_gen.cli.part_checks import warn_of_leakage, warn_of_shared_items
 from multimodal_gen.cli.parts import Parts, parts_are_given, read_parts
 from multimodal_gen.cli.reading import READ_TIMEOUT, readable_parts
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
 from multimodal_gen.cli.reporter import Reporter
-from multimodal_gen.cli.results import remove_stale, write_metrics, write_results
+from multimodal_gen.cli.results import remove_stale, write_metrics, write_reliability, write_results
 from multimodal_gen.cli.score_tables import differences, noted
 from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.sureness import calibrated, judged_on, noted_calibration
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import class_called, main_score, score_name, shown_scores
 from multimodal_gen.loaders import Loader
@@ -77,11 +79,13 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         chosen |= {name: {name: loader} for name, loader in inputs.items()}
     scores: dict[str, dict[str, float]] = {}
     judged: dict[str, Scores] = {}
+    calibration: dict[str, dict[str, float]] = {}
     for name, some in chosen.items():
         started = time.perf_counter()
         bundle, history, choice = _train(settings, name, parts, some, target, reporter)
         seconds = time.perf_counter() - started
-        judged[name] = bundle.scores(parts.test, group=settings.group, seed=settings.seed)
+        judged[name], reliable = judged_on(bundle, parts.test, settings.group, settings.seed)
+        calibration |= {name: noted_calibration(reliable)} if reliable is not None else {}
         scores[name] = {
             **judged[name].values,
             "epochs": len(history.epoch),
@@ -91,9 +95,11 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         if name == main:
             probe = choice.get("kept") == PROBE
             write_results(Path(settings.folder), bundle, history, parts.test, probe=probe)
+            write_reliability(Path(settings.folder), reliable)
             remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume)
         # After each model, so that a stopped run keeps the finished ones.
         metrics = _metrics(settings, parts, target, scores, judged)
+        metrics["details"]["calibration"] = calibration
         write_metrics(Path(settings.folder), metrics)
         reporter.finish(name)
     return metrics
@@ -173,8 +179,10 @@ def _train(
     judged: dict[str, Outcome] = {}
     noted = choose(model, probe, validation, judged)
     bundle = Bundle(model, inputs, target)
-    say_kept(settings, bundle, noted, judged, history, parts.validation, reporter)
+    said = {name: rows_of(one) for name, one in judged.items()}
+    said = said or {NETWORK: rows_of(held_out(bundle, parts.validation, 64, 0, "raise"))}
+    say_kept(settings, target, noted, said, history, reporter)
     if noted.get("kept") == PROBE:
         assert probe is not None
         bundle = Bundle(probe, inputs, target)
-    return bundle, history, noted
+    return calibrated(bundle, *said[noted.get("kept", NETWORK)], reporter), history, noted

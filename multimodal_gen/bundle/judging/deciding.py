@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.bundle.judging.sets import by_name, columns_by_target, new_columns
+from multimodal_gen.bundle.judging.sets import (
+    beside,
+    by_name,
+    columns_by_target,
+    new_columns,
+    own_columns,
+)
 from multimodal_gen.errors import shown
-from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.class_shares import shares_in
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 
@@ -63,7 +68,7 @@ class Costs:
         matrix = _matrix(costs, target.class_names)
         return cls(name, target.class_names, matrix, np.inf if abstain is None else abstain)
 
-    def columns(self, targets: Target | Mapping[str, Target], predictions: pd.DataFrame) -> Any:
+    def columns(self, targets: Any, predictions: pd.DataFrame) -> pd.DataFrame:
         """The columns "decision" and "expected_cost".
 
         Args:
@@ -82,10 +87,8 @@ class Costs:
             for one, away in zip(best, lost | (least > self.abstain), strict=True)
         ]
         least = np.where(lost, np.nan, np.minimum(least, self.abstain))
-        prefix = f"{self.name}." if isinstance(targets, Mapping) else ""
-        taken = own.set_axis([str(column).removeprefix(prefix) for column in own], axis=1)
-        found = new_columns(prefix, {"decision": decisions, "expected_cost": least}, taken)
-        return pd.DataFrame(found, predictions.index)
+        values = {"decision": decisions, "expected_cost": least}
+        return new_columns(targets, self.name, values, own_columns(targets, self.name, own))
 
 
 def decided(
@@ -102,8 +105,8 @@ def decided(
     rules = Costs.of(bundle.target, target, costs, abstain)
     predictions = bundle.predict(table, batch_size=batch_size, verbose=verbose)
     columns = columns_by_target(bundle.target, predictions)
-    found = predictions[columns[rules.name][:1]].join(rules.columns(bundle.target, predictions))
-    return found.join(predictions[columns[""]])
+    decisions = rules.columns(bundle.target, predictions)
+    return beside(predictions[columns[rules.name][:1]], decisions, predictions[columns[""]])
 
 
 def _is_cost(value: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.bundle.held_out import held_out
+from multimodal_gen.bundle.held_out import HeldOut, held_out
 from multimodal_gen.bundle.judging.resamples import interval_of, resamples_of
 from multimodal_gen.bundle.judging.scores import groups_of
 from multimodal_gen.loaders.targets.base import Target
@@ -67,8 +67,7 @@ def reliability_of(
     """What `Bundle.reliability` returns."""
     several = isinstance(bundle.target, Mapping)
     given = bundle.target if several else {"target": bundle.target}
-    judged = {name for name, one in given.items() if one is not None and one.class_names}
-    if not judged:
+    if not any(one is not None and one.class_names for one in given.values()):
         raise ValueError(
             "Reliability is that of probabilities: the bundle needs a target with classes. "
             f"Received: target={bundle.target!r}"
@@ -78,16 +77,30 @@ def reliability_of(
     check_seed(seed)
     groups = np.arange(len(table)) if group is None else groups_of(table, group)
     rows = held_out(bundle, table, batch_size, verbose, on_error)
-    _, own = np.unique(groups[rows.positions], return_inverse=True)
-    found = {
-        name: reliability_of_rows(*said_and_right(*one), own, bins, resamples, seed)
-        for name, one in (
-            (name, (one.target, one.truth, one.outputs))
-            for name, one in rows.by_target
-            if name in judged
-        )
-    }
+    found = reliability_of_held_out(rows, groups, bins, resamples, seed)
     return found if several else found["target"]
+
+
+def reliability_of_held_out(
+    rows: HeldOut, groups: np.ndarray, bins: int, resamples: int, seed: int
+) -> dict[str, Reliability]:
+    """Target name -> its reliability on rows that are read and predicted, if it has classes.
+
+    Args:
+        rows: The rows.
+        groups: The group of each row of the table that they are from.
+        bins: How many bins at most.
+        resamples: How often rows are drawn for the interval.
+        seed: Seed of the resamples.
+    """
+    _, own = np.unique(groups[rows.positions], return_inverse=True)
+    return {
+        name: reliability_of_rows(
+            *said_and_right(one.target, one.truth, one.outputs), own, bins, resamples, seed
+        )
+        for name, one in rows.by_target
+        if one.target.class_names
+    }
 
 
 def said_and_right(

@@ -39,7 +39,7 @@ def sets_of(
         for column in columns[name][: 1 if target.class_names else None]
     ]
     sets = set_columns(bundle.target, limits, predictions)
-    return predictions[said].join(sets).join(predictions[columns[""]])
+    return beside(predictions[said], sets, predictions[columns[""]])
 
 
 def by_name(target: Any) -> dict[str, Target]:
@@ -109,34 +109,49 @@ def set_columns(target: Any, limits: Mapping[str, Any], predictions: pd.DataFram
         limits: Name of a target -> the limit for the coverage that is asked for.
         predictions: What `Bundle.predict` returned.
     """
-    columns = columns_by_target(target, predictions)
-    found: dict[str, Any] = {}
+    columns, parts = columns_by_target(target, predictions), []
     for name, limit in limits.items():
-        one = by_name(target)[name]
-        own = predictions[columns[name]]
-        if isinstance(target, Mapping):
-            own = own.set_axis([str(column)[len(name) + 1 :] for column in own], axis=1)
-        prefix = f"{name}." if isinstance(target, Mapping) else ""
-        found |= new_columns(prefix, one.sets_within(limit, own), own)
-    return pd.DataFrame(found, predictions.index)
+        own = own_columns(target, name, predictions[columns[name]])
+        sets = by_name(target)[name].sets_within(limit, own)
+        parts.append(new_columns(target, name, sets, own))
+    return beside(*parts)
+
+
+def own_columns(target: Any, name: str, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Columns under the names that their target gives them.
+
+    Args:
+        target: The bundle's target, or several by name.
+        name: The name of the columns' target.
+        predictions: Its columns of what `Bundle.predict` returned.
+    """
+    if not isinstance(target, Mapping):
+        return predictions
+    return predictions.set_axis([str(one)[len(name) + 1 :] for one in predictions], axis=1)
 
 
 def new_columns(
-    prefix: str, values: Mapping[str, Any], predictions: pd.DataFrame
-) -> dict[str, Any]:
-    """Columns beside predictions, "prediction_set" if "set" is among those.
+    target: Any, name: str, values: Mapping[str, Any], predictions: pd.DataFrame
+) -> pd.DataFrame:
+    """Columns to stand beside predictions: "prediction_set" if "set" is among those.
 
     Args:
-        prefix: What names begin with.
-        values: Name -> values.
-        predictions: The predictions of the target.
+        target: The bundle's target, or several by name.
+        name: The name of the columns' target.
+        values: Column -> values.
+        predictions: What `own_columns` returned.
     """
-    return {
-        f"{prefix}{'prediction_' if name in predictions else ''}{name}": (
-            # As a column of its own, lists are not taken for rows of a table.
-            pd.Series(list(one), predictions.index, dtype=object)
-            if isinstance(one, list)
-            else np.asarray(one)
-        )
-        for name, one in values.items()
-    }
+    prefix = f"{name}." if isinstance(target, Mapping) else ""
+    taken = set(predictions.columns)
+    columns = []
+    for column, one in values.items():
+        # Lists of classes, and None among them, stay what they are.
+        kind = {"dtype": object} if isinstance(one, list) or one.dtype == object else {}
+        new = f"{prefix}{'prediction_' if column in taken else ''}{column}"
+        columns.append(pd.Series(one, predictions.index, name=new, **kind))
+    return pd.concat(columns, axis=1)
+
+
+def beside(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Tables of the same rows side by side; unlike a join, also if rows have the same index."""
+    return pd.concat(tables, axis=1)

@@ -1,0 +1,171 @@
+"""How sure a run is: calibration in `train`, and what `predict --coverage` and `--costs` add."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.held_out import held_out
+from multimodal_gen.bundle.judging.deciding import Costs
+from multimodal_gen.bundle.judging.reliability import Reliability, reliability_of_held_out
+from multimodal_gen.bundle.judging.scores import Scores, groups_of, scores_of_rows
+from multimodal_gen.bundle.judging.sets import beside, by_name, kept_limits, set_columns
+from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.errors import counted
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.calibration import LEAST_ROWS
+
+_RESAMPLES, _BINS = 1000, 15
+
+
+def calibrated(
+    bundle: Bundle, truth: np.ndarray, outputs: np.ndarray, reporter: Reporter
+) -> Bundle:
+    """The bundle calibrated on validation rows, whose limits it keeps for `predict --coverage`.
+
+    Args:
+        bundle: The bundle of one target.
+        truth: What the target's `read` returned for the validation rows.
+        outputs: What the model put out for them.
+        reporter: Gets a line.
+    """
+    target = bundle.target
+    assert isinstance(target, Target)
+    rows = counted(len(truth), "validation row")
+    if len(truth) < LEAST_ROWS:
+        reporter.say(
+            f"  not calibrated, as {LEAST_ROWS} validation rows are needed, and there are "
+            f"{len(truth)}: `predict --coverage` will have nothing to go by"
+        )
+        return bundle
+    found = target.calibrated_by(truth, outputs)
+    if target.class_names:
+        reporter.say(f"  {_in_words(getattr(found, 'calibration', None))}, by {rows}")
+    return type(bundle)(bundle.model, bundle.inputs, found, inputs_as=bundle.inputs_as)
+
+
+def _in_words(calibration: Any) -> str:
+    if calibration is None:
+        return "probabilities stay as they are"
+    factors, shifts = calibration
+    if len(set(factors)) == 1 and not any(shifts):
+        return f"probabilities are calibrated: logits are multiplied by {factors[0]:.2f}"
+    return "probabilities are calibrated: logits have a factor and a shift for each class"
+
+
+def judged_on(
+    bundle: Bundle, test: pd.DataFrame, group: str | None, seed: int
+) -> tuple[Scores, Reliability | None]:
+    """The scores of test rows as `Bundle.scores` makes them, and how right the probabilities of
+    classes are, as `Bundle.reliability` does; the rows are read and predicted once.
+
+    Args:
+        bundle: The bundle of one target.
+        test: The test rows.
+        group: The column whose equal values are one case, or None.
+        seed: Seed of the resamples.
+    """
+    groups = np.arange(len(test)) if group is None else groups_of(test, group)
+    rows = held_out(bundle, test, 64, 0, "raise")
+    scores = scores_of_rows(rows, groups, _RESAMPLES, seed, several=False)
+    found = reliability_of_held_out(rows, groups, _BINS, _RESAMPLES, seed)
+    return scores, found.get("target")
+
+
+def noted_calibration(found: Reliability) -> dict[str, float]:
+    """What `metrics.json` keeps of it."""
+    return {
+        "error": found.error,
+        "low": found.low,
+        "high": found.high,
+        "chance": found.chance,
+    }
+
+
+class More:
+    """The columns that `predict` adds if it is asked for sets, intervals or decisions.
+
+    Args:
+        bundle: The bundle.
+        coverage: The share of rows to hold in, or None.
+        costs: A JSON file of the arguments of `Bundle.decide`, or None.
+
+    Raises:
+        ValueError: If the run keeps nothing to make sets by, or the file does not say what mistakes
+            cost.
+    """
+
+    def __init__(self, bundle: Bundle, coverage: float | None, costs: Path | None) -> None:
+        self.target, self.coverage = bundle.target, coverage
+        self.limits = None if coverage is None else _limits(bundle.target, coverage)
+        self.costs = None if costs is None else _costs(bundle.target, costs)
+
+    def columns(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """The columns to add.
+
+        Args:
+            predictions: What `Bundle.predict` returned.
+        """
+        found = [predictions.iloc[:, :0]]
+        if self.limits is not None:
+            found.append(set_columns(self.target, self.limits, predictions))
+        if self.costs is not None:
+            found.append(self.costs.columns(self.target, predictions))
+        return beside(*found)
+
+    def in_words(self, added: pd.DataFrame) -> list[str]:
+        """Lines about the columns that were added.
+
+        Args:
+            added: What `columns` returned.
+        """
+        said = []
+        for name in added:
+            if str(name).split(".")[-1].removeprefix("prediction_") == "abstain":
+                left = int(added[name].sum())
+                said.append(
+                    f"{name}: {left:,} of {counted(len(added), 'row')} to leave to people, as not "
+                    "exactly one class is likely enough"
+                )
+        if self.costs is not None:
+            decision, cost = added.columns[-2:]
+            # Rows that cannot be loaded have no cost.
+            known = added[cost].notna()
+            left = int(added.loc[known, decision].isna().sum())
+            said.append(
+                f"{decision}: expected cost {added[cost].mean():.4g} a row, {left:,} of "
+                f"{counted(int(known.sum()), 'row')} to leave to people"
+            )
+        return said
+
+
+def _limits(target: Any, coverage: float) -> dict[str, Any]:
+    if not any(one.conformal_limits is not None for one in by_name(target).values()):
+        raise ValueError(
+            "This run keeps nothing of validation rows to make sets by. `train` keeps it of at "
+            f"least {LEAST_ROWS}, without --folds; for a run that there is, `load_bundle(RUN)"
+            f".calibrate(rows).save(RUN)` adds it. Received: --coverage {coverage}"
+        )
+    return kept_limits(target, coverage)
+
+
+def _costs(target: Any, file: Path) -> Costs:
+    try:
+        given = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"--costs is no JSON: {error}. Received: --costs {file}") from None
+    known = {"costs", "abstain", "target"}
+    if not isinstance(given, dict) or "costs" not in given or given.keys() - known:
+        raise ValueError(
+            '--costs must be as {"costs": {"ok": 1, "defect": 50}, "abstain": 0.5}, the arguments '
+            f"of `Bundle.decide`. Received: --costs {file}"
+        )
+    try:
+        return Costs.of(target, given.get("target"), given["costs"], given.get("abstain"))
+    except ValueError as error:
+        raise ValueError(f"{error}, in --costs {file}") from None

@@ -1,0 +1,149 @@
+"""`train` says how right probabilities are, and `predict` adds sets, intervals and decisions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import multimodal_gen as mg
+from multimodal_gen.cli.app import app
+
+
+def called(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    return done.exit_code, " ".join(done.stdout.split()), " ".join(done.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with a table, runs on its classes and its number, and what the first printed."""
+    folder = tmp_path_factory.mktemp("sure")
+    rng = np.random.default_rng(0)
+    kind = np.array(["bowl", "lamp", "mug"])[np.arange(240) % 3]
+    words = np.where(rng.random(240) < 0.7, kind, "thing")
+    table = pd.DataFrame({"text": words, "n": rng.normal(size=240), "label": kind})
+    table["price"] = 10 * table["n"] + rng.normal(size=240)
+    table.to_csv(folder / "shop.csv", index=False)
+    same = ["--fractions", "0.5,0.25,0.25", "--epochs", 2, "--runs", folder, "--number", "n"]
+    classes = ["--caption", "text", "--name", "classes"]
+    code, told, _ = called("train", folder / "shop.csv", *same, *classes)
+    assert code == 0, told
+    number = ["--label", "price", "--target", "number", "--name", "number"]
+    code, other, _ = called("train", folder / "shop.csv", *same, *number)
+    assert code == 0, other
+    assert "calibration error" not in other
+    assert not (folder / "number/reliability.png").exists()
+    return folder, told
+
+
+def test_a_run_of_classes_is_calibrated_and_says_how_right_its_probabilities_are(
+    trained: tuple[Path, str],
+) -> None:
+    folder, told = trained
+    details = json.loads((folder / "classes/metrics.json").read_text("utf-8"))["details"]
+    found = details["calibration"]["both"]
+    assert found["low"] <= found["error"] <= found["high"]
+    assert (
+        f"expected calibration error {found['error']:.3f} (95 % interval {found['low']:.3f} to "
+        f"{found['high']:.3f}); chance alone would give {found['chance']:.3f}"
+    ) in told
+    assert "by 60 validation rows" in told
+    assert (folder / "classes/reliability.png").stat().st_size > 5_000
+    target = mg.load_bundle(folder / "classes").target
+    assert isinstance(target, mg.ClassLabel)
+    assert len(target.conformal_limits) == 484
+
+
+def test_predict_adds_sets_and_decisions(trained: tuple[Path, str]) -> None:
+    folder, _ = trained
+    costs = {"costs": {"bowl": 1, "lamp": {"bowl": 1, "mug": 2}, "mug": 9}, "abstain": 0.4}
+    (folder / "costs.json").write_text(json.dumps(costs), "utf-8")
+    asked = ["predict", folder / "classes", folder / "shop.csv", "--coverage", 0.9]
+    asked += ["--costs", folder / "costs.json"]
+    code, told, _ = called(*asked, "--out", folder / "out.csv")
+    assert code == 0
+    found = pd.read_csv(folder / "out.csv")
+    new = ["set", "abstain", "decision", "expected_cost"]
+    assert list(found) == ["row", "text", "n", "label", "bowl", "lamp", "mug", *new]
+    sets = [set(str(one).split("|")) for one in found["set"]]
+    held = np.mean(
+        [
+            kind in one
+            for kind, one in zip(
+                np.array(["bowl", "lamp", "mug"])[np.arange(240) % 3], sets, strict=True
+            )
+        ]
+    )
+    assert held > 0.8
+    assert "Lists are joined with '|'." in told
+    assert f"abstain: {found['abstain'].sum()} of 240 rows to leave to people" in told
+    left = found["decision"].isna()
+    assert (
+        f"decision: expected cost {found['expected_cost'].mean():.4g} a row, {left.sum()}" in told
+    )
+    assert (found["expected_cost"][left] == 0.4).all()
+    code, _, _ = called(*asked, "--out", folder / "out.jsonl")
+    assert code == 0
+    lines = [json.loads(line) for line in (folder / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [set(one["set"]) for one in lines] == sets
+    plain = called("predict", folder / "classes", folder / "shop.csv", "--out", folder / "p.csv")
+    assert plain[0] == 0
+    assert list(pd.read_csv(folder / "p.csv")) == list(found)[:-4]
+
+
+def test_predict_adds_intervals_of_numbers(trained: tuple[Path, str]) -> None:
+    folder, _ = trained
+    asked = ["predict", folder / "number", folder / "shop.csv", "--out", folder / "number.csv"]
+    code, told, _ = called(*asked, "--coverage", 0.8)
+    assert code == 0
+    found, table = pd.read_csv(folder / "number.csv"), pd.read_csv(folder / "shop.csv")
+    assert list(found) == ["row", "n", "price", "price_low", "price_high"]
+    assert 0.65 < table["price"].between(found["price_low"], found["price_high"]).mean() < 0.95
+    assert "abstain" not in told
+    code, _, said = called(*asked, "--coverage", 0.995)
+    assert code == 2 and "at least 199 validation rows" in said
+    code, _, said = called(*asked, "--coverage", 1)
+    assert code == 2 and "--coverage" in said and "0.999" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "--costs is no JSON"),
+        ('{"bowl": 1}', "the arguments of `Bundle.decide`"),
+        ('{"costs": {"bowl": 1}}', "none of ['lamp', 'mug'], in --costs"),
+        ('{"costs": {"bowl": 1, "lamp": 1, "mug": 1}, "more": 1}', "the arguments of"),
+        (None, "costs.json"),
+    ],
+)
+def test_a_file_that_does_not_say_what_mistakes_cost_is_refused(
+    trained: tuple[Path, str], tmp_path: Path, text: Any, words: str
+) -> None:
+    folder, _ = trained
+    if text is not None:
+        (tmp_path / "costs.json").write_text(text, "utf-8")
+    asked = ["predict", folder / "classes", folder / "shop.csv", "--out", tmp_path / "out.csv"]
+    code, _, said = called(*asked, "--costs", tmp_path / "costs.json")
+    assert code == 2
+    assert words in said
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_run_with_few_validation_rows_says_what_it_cannot_do(tmp_path: Path) -> None:
+    kind = np.array(["a", "b"])[np.arange(60) % 2]
+    table = pd.DataFrame({"n": np.arange(60) % 2, "label": kind})
+    table.to_csv(tmp_path / "few.csv", index=False)
+    same = ["--number", "n", "--epochs", 1, "--runs", tmp_path]
+    code, told, _ = called("train", tmp_path / "few.csv", *same)
+    assert code == 0
+    assert "not calibrated, as 20 validation rows are needed, and there are 6" in told
+    asked = ["predict", tmp_path / "few", tmp_path / "few.csv", "--out", tmp_path / "out.csv"]
+    code, _, said = called(*asked, "--coverage", 0.9)
+    assert code == 2
+    assert "keeps nothing of validation rows" in said and "Received: --coverage 0.9" in said
