@@ -146,9 +146,9 @@ def new_columns(
     columns = []
     for column, one in values.items():
         # Lists of classes, and None among them, stay what they are.
-        kind = {"dtype": object} if isinstance(one, list) or one.dtype == object else {}
+        kind: Any = object if isinstance(one, list) or one.dtype == object else None
         new = f"{prefix}{'prediction_' if column in taken else ''}{column}"
-        columns.append(pd.Series(one, predictions.index, name=new, **kind))
+        columns.append(pd.Series(one, predictions.index, name=new, dtype=kind))
     return pd.concat(columns, axis=1)
 
 
