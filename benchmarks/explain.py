@@ -43,7 +43,6 @@ from multimodal_gen.bundle.explaining.pictures import (
     areas,
     blurred,
     mean_colour,
-    picture_source,
     smoothed,
 )
 from multimodal_gen.bundle.explaining.reading import read_table
@@ -189,13 +188,11 @@ class Curves:
         """Read and encode the rows."""
         parts = Parts(bundle.model, bundle.inputs, bundle.inputs_as)
         subject = Subject.chosen(bundle.target, None, None)
-        engine = Engine(parts, bundle.inputs, subject, len(table))
+        engine = Engine(parts, subject, len(table))
         engine.prepare()
-        arrays, _ = read_table(bundle.inputs, table, len(table))
+        arrays, _ = read_table(parts.players, table, len(table))
         batch = engine.batch(table, arrays, np.arange(len(table)))
-        source = picture_source(bundle.inputs["image"])
-        assert source is not None
-        heat = HeatMaps(engine, "image", source)
+        heat = HeatMaps(engine, "image")
         return cls(engine, batch, heat, arrays["image"][0].astype("float32"))
 
     def value(self, pictures: np.ndarray) -> np.ndarray:

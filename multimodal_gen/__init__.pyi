@@ -12,6 +12,7 @@ from multimodal_gen.batch.failures import leave_out as leave_out
 from multimodal_gen.bundle.bundle import Bundle as Bundle
 from multimodal_gen.bundle.dual_encoder import DualEncoder as DualEncoder
 from multimodal_gen.bundle.explaining.explanations import Explanations as Explanations
+from multimodal_gen.bundle.explaining.importance import Importance as Importance
 from multimodal_gen.bundle.explaining.results import Explanation as Explanation
 from multimodal_gen.bundle.folds import CrossValidation as CrossValidation
 from multimodal_gen.bundle.folds import cross_validate as cross_validate

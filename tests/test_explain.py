@@ -15,6 +15,7 @@ from keras import layers, ops
 from PIL import Image
 
 import multimodal_gen as mg
+from multimodal_gen.bundle.explaining.players import players_of
 from multimodal_gen.bundle.explaining.shapley import coalitions, shapley
 from multimodal_gen.bundle.explaining.words import word_spans
 from multimodal_gen.bundle.folds.ensemble import ensemble_of
@@ -210,11 +211,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[mg.Bundle, pd.DataFr
     """A model with random weights of four inputs, one of which may be missing."""
     folder = tmp_path_factory.mktemp("pictures")
     table = make_picture_table(folder).assign(size=[1.0, 4.0, 2.0, 8.0, 5.0] * 2)
+    table["note"] = table["caption"]
     inputs = {
         "image": mg.ImageLoader("image", directory=folder, image_size=(16, 16)),
         "caption": mg.TextLoader.from_texts("caption", table["caption"], sequence_length=6),
         "words": mg.TextLoader.from_texts(
-            "caption", table["caption"], output_mode="ngrams", missing="blank"
+            "note", table["note"], output_mode="ngrams", missing="blank"
         ),
         "numbers": mg.NumericLoader.from_values(["price", "size"], table),
     }
@@ -265,12 +267,8 @@ def test_a_word_is_what_its_row_loses_without_it_and_gains_by_it_alone(
     bundle, table = shop
     one = bundle.explain(table.iloc[[0]])[0]
     rows = table.iloc[[0] * 3]
-
-    # Two inputs read the caption. Only one of them is changed.
-    twin = {**bundle.inputs, "caption": bundle.inputs["caption"].replace(column="other")}
-    both = mg.Bundle(bundle.model, twin, bundle.target)
     texts = ["a  mug number 0", "blue", ""]
-    changed = both.predict(rows.assign(other=texts))[one.of].to_numpy()
+    changed = bundle.predict(rows.assign(caption=texts))[one.of].to_numpy()
     word = one.words["caption"][1]
     assert (word.text, word.start, word.end) == ("blue", 2, 6)
     expected = (one.value - changed[0] + changed[1] - changed[2]) / 2
@@ -280,9 +278,51 @@ def test_a_word_is_what_its_row_loses_without_it_and_gains_by_it_alone(
     others = table.iloc[1:4].assign(caption="a big cup")
     word = bundle.explain(table.iloc[[0]], background=others)[0].words["caption"][1]
     texts = ["a  mug number 0", "a big cup blue", "a big cup"]
-    changed = both.predict(rows.assign(other=texts))[one.of].to_numpy()
+    changed = bundle.predict(rows.assign(caption=texts))[one.of].to_numpy()
     expected = (one.value - changed[0] + changed[1] - changed[2]) / 2
     assert word.weight == pytest.approx(expected, abs=1e-5)
+
+
+def test_inputs_that_read_one_column_are_left_out_and_changed_together(
+    shop: tuple[mg.Bundle, pd.DataFrame],
+) -> None:
+    bundle, table = shop
+    # The n-grams read what the tokens read.
+    inputs = {**bundle.inputs, "words": bundle.inputs["words"].replace(column="caption")}
+    both = mg.Bundle(bundle.model, inputs, bundle.target)
+    row, others = table.iloc[[0]], table.iloc[1:4].assign(caption="a big cup")
+    one = both.explain(row, background=others)[0]
+    assert list(one.inputs.index) == ["image", "caption", "numbers"]
+    assert one.inputs["share"].sum() == pytest.approx(one.value - one.baseline, abs=1e-6)
+    lost = one.value - both.predict(row.assign(caption="a big cup"))[one.of].iloc[0]
+    assert one.inputs.loc["caption", "needed"] == pytest.approx(lost, abs=1e-5)
+    assert list(one.words) == ["caption"]
+    texts = ["a  mug number 0", "a big cup blue", "a big cup"]
+    changed = both.predict(table.iloc[[0] * 3].assign(caption=texts))[one.of].to_numpy()
+    expected = (one.value - changed[0] + changed[1] - changed[2]) / 2
+    assert one.words["caption"][1].weight == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_player_has_the_name_of_its_input_column_or_copies() -> None:
+    def number(*columns: str) -> mg.Loader:
+        width = len(columns)
+        return mg.NumericLoader(list(columns), mean=[0.0] * width, scale=[1.0] * width)
+
+    alone = {"size": number("height"), "text": Cup("title")}
+    assert list(players_of(alone)) == ["size", "text"]
+    folds = {"title_1": Cup("title"), "n_1": number("a", "b"), "title_2": Cup("title")}
+    found = players_of({**folds, "n_2": number("a", "b")})
+    assert {name: list(one.inputs) for name, one in found.items()} == {
+        "title": ["title_1", "title_2"],
+        "n": ["n_1", "n_2"],
+    }
+    # By way of a third one.
+    chain = players_of({"x": number("a", "b"), "y": number("c", "d"), "z": number("b", "c")})
+    assert {name: one.columns for name, one in chain.items()} == {
+        "a, b, c and 1 more": ("a", "b", "c", "d")
+    }
+    taken = players_of({"title": number("n"), "one": Cup("title"), "two": Cup("title")})
+    assert list(taken) == ["title", "one and two"]
 
 
 def test_a_column_of_several_is_replaced_by_that_of_other_rows(
@@ -493,14 +533,33 @@ def test_every_target_of_a_class_or_a_number_is_explained_in_its_units(
         )
 
 
-def test_a_bundle_of_several_models_is_explained_as_a_whole(
-    corners: pd.DataFrame, tmp_path: Path
+class Mug(Cup):
+    """Not the same loader, as that of another fold."""
+
+
+@pytest.mark.parametrize("form", ["list", "dict"])
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_bundle_of_several_models_is_cut_into_the_parts_of_all(
+    copies: bool, form: str, corners: pd.DataFrame, tmp_path: Path
 ) -> None:
-    one, two = corner_model(), corner_model(product=True)
+    models = [corner_model(), corner_model(product=True)]
+    if form == "dict":
+        models = [keras.Model({x.name: x for x in one.inputs}, one.output) for one in models]
     inputs = corner_inputs(tmp_path)
-    bundle = ensemble_of([mg.Bundle(one, inputs, TARGET), mg.Bundle(two, inputs, TARGET)])
+    others = {**inputs, "caption": Mug("caption")} if copies else inputs
+    bundle = ensemble_of(
+        [mg.Bundle(models[0], inputs, TARGET), mg.Bundle(models[1], others, TARGET)]
+    )
+    assert len(bundle.inputs) == 2 + copies
     found = bundle.explain(corners)
-    assert "those of 8 others of the rows explained" in found.background
+    # Of a model that is run as a whole, there would be 8.
+    assert "those of 11 others of the rows explained" in found.background
+    assert list(found[0].inputs.index) == ["image", "caption"]
+    assert list(found[0].words) == ["caption"]
+    # In one model the caption is added to what the corner has, in the other one it multiplies it.
+    corner = (192 * 60 + 64 * 250) / 256 / 255
+    cup = found[1].words["caption"][1]
+    assert (cup.text, cup.weight) == ("cup", pytest.approx(2.5 * (1 + corner), abs=1e-3))
     predicted = bundle.predict(corners)["price"]
     for own, price in zip(found, predicted, strict=True):
         assert own.value == pytest.approx(price, abs=1e-4)

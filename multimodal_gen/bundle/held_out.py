@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,36 @@ def held_out(
         ValueError: If the outputs of a row are NaN and `on_error` is "raise", or they are not what
             a target needs.
     """
+    return with_truth(
+        bundle, table, batch_size, on_error, partial(_predicted, bundle, table, batch_size, verbose)
+    )
+
+
+def _predicted(
+    bundle: Any, table: pd.DataFrame, batch_size: int, verbose: int, policy: str
+) -> tuple[Any, dict[int, Any]]:
+    sequence = bundle._sequence(table, batch_size, policy)
+    outputs = bundle._outputs(sequence, verbose)
+    return outputs, sequence.assembly.failures.positions
+
+
+def with_truth(
+    bundle: Any,
+    table: pd.DataFrame,
+    batch_size: int,
+    on_error: str,
+    predict: Callable[[str], tuple[Any, Mapping[int, Any]]],
+) -> HeldOut:
+    """Read the truth of a table, and predict it in any way; see `held_out`.
+
+    Args:
+        bundle: A `Bundle` with a target.
+        table: The columns of the inputs and of the target.
+        batch_size: Rows per batch.
+        on_error: What to do with a bad row: "raise", or "skip".
+        predict: Gives the outputs for all rows, and why by position for those that cannot be
+            loaded. Its argument is the policy for them, "raise" or "blank".
+    """
     single = isinstance(bundle.target, Target)
     targets = {"target": bundle.target} if single else bundle.target
     # Blank instead of skipped, so that labels and outputs keep the places of their rows.
@@ -67,9 +99,8 @@ def held_out(
     # The truth first: a bad label is known before the model has run for an hour.
     labels = bundle._sequence(table, batch_size, policy, targets)
     batches = [arrays for (arrays,) in labels]
-    sequence = bundle._sequence(table, batch_size, policy)
-    outputs = bundle._outputs(sequence, verbose)
-    lost = {**labels.assembly.failures.positions, **sequence.assembly.failures.positions}
+    outputs, failures = predict(policy)
+    lost = {**labels.assembly.failures.positions, **failures}
     for row, reason in rows_of_nan(outputs).items():
         if on_error == "raise" and row not in lost:
             raise ValueError(

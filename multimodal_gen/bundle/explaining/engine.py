@@ -1,8 +1,9 @@
 """The explained number of a row when some of its inputs are replaced: what all explanations ask.
 
-An input that is left out is what the model knows as missing, where its loader has
-`missing="blank"`. Otherwise it comes from other rows, the background, and the value is the mean
-over them; or it is blank, where there is no background.
+Inputs that read the same columns are replaced together, as one player. One that is left out is what
+the model knows as missing, where its loaders have `missing="blank"`. Otherwise it comes from other
+rows, the background, and the value is the mean over them; or it is blank, where there is no
+background.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from multimodal_gen.bundle.explaining.model_parts import Arrays, Parts
 from multimodal_gen.bundle.explaining.reading import blank_arrays, read_table
 from multimodal_gen.bundle.explaining.shapley import coalitions, shapley
 from multimodal_gen.bundle.explaining.subjects import Subject
-from multimodal_gen.loaders.base import Loader
 
 # Rows of the background. Of a model that cannot be cut, each costs a run of the whole model for
 # each set of inputs: so there are fewer, and at most so many runs for a row.
@@ -35,8 +35,8 @@ class Batch:
 
     Args:
         table: The rows.
-        arrays: Input name -> its arrays.
-        codes: Input name -> what its encoder made of them.
+        arrays: Player -> its arrays.
+        codes: Player -> what its encoder made of them.
         outputs: The model's outputs.
         explained: The class or number that is explained of each row.
         values: `(rows,)`, its value.
@@ -54,26 +54,19 @@ class Batch:
 
 
 class Engine:
-    """A model, its loaders and the background.
+    """A model and the background.
 
     Args:
         parts: The model.
-        inputs: Input name -> loader.
         subject: What is explained.
         batch_size: Rows per batch.
     """
 
-    def __init__(
-        self,
-        parts: Parts,
-        inputs: Mapping[str, Loader],
-        subject: Subject,
-        batch_size: int,
-    ) -> None:
-        self.inputs, self.subject, self.batch_size = dict(inputs), subject, batch_size
-        self.parts = parts
+    def __init__(self, parts: Parts, subject: Subject, batch_size: int) -> None:
+        self.parts, self.subject, self.batch_size = parts, subject, batch_size
+        self.players = parts.players
         parts.batch_size = batch_size
-        self.masked = {name for name, one in inputs.items() if one.missing == "blank"}
+        self.masked = {name for name, one in self.players.items() if one.masked}
         self.background_table: pd.DataFrame | None = None
         self._absent: dict[str, Arrays] = {}
         self._places = np.zeros(0, "int64")
@@ -87,13 +80,13 @@ class Engine:
         """
         most = _BACKGROUND
         if self.parts.is_whole:
-            sets = len(coalitions(len(self.inputs)))
+            sets = len(coalitions(len(self.players)))
             most = max(1, min(_BACKGROUND_WHOLE, _RUNS_WHOLE // sets))
         rng = np.random.Generator(np.random.Philox(key=len(table)))
         # One more among the rows explained, as a row does not stand for itself.
         chosen = np.sort(rng.permutation(len(table))[: most + (places is not None)])
         part = table.iloc[chosen]
-        arrays, errors = read_table(self.inputs, part, self.batch_size)
+        arrays, errors = read_table(self.players, part, self.batch_size)
         good = np.array([row for row in range(len(part)) if row not in errors], "int64")
         if len(good) < min(len(chosen), FEWEST):
             return
@@ -104,10 +97,9 @@ class Engine:
 
     def prepare(self) -> None:
         """Encode what stands for inputs that are missing, where that is not the background."""
-        for name, loader in self.inputs.items():
+        for name, player in self.players.items():
             if name in self.masked or name not in self._absent:
-                blank = blank_arrays(loader, name in self.masked)
-                self._absent[name] = self.parts.encode(name, blank)
+                self._absent[name] = self.parts.encode(name, blank_arrays(player))
 
     def batch(self, table: pd.DataFrame, arrays: dict[str, Arrays], places: np.ndarray) -> Batch:
         """Encode rows that were read.
@@ -129,11 +121,11 @@ class Engine:
         return Batch(table, arrays, codes, outputs, explained, values, background)
 
     def changed(self, batch: Batch, name: str, codes: Arrays, rows: np.ndarray) -> np.ndarray:
-        """The values of rows with another input.
+        """The values of rows with another player.
 
         Args:
             batch: The rows.
-            name: The input that is replaced.
+            name: The player that is replaced.
             codes: What its encoder made of the replacement, `(variants, ...)`.
             rows: Which row each of the variants is of.
 
@@ -155,7 +147,7 @@ class Engine:
     def with_only(self, batch: Batch, present: Sequence[str]) -> np.ndarray:
         """The values of the rows where all inputs but these are missing, `(rows,)`."""
         rows = len(batch.values)
-        absent = [name for name in self.inputs if name not in present]
+        absent = [name for name in self.players if name not in present]
         if not absent:
             return batch.values
         drawn = any(self._is_drawn(name) for name in absent)
@@ -166,7 +158,7 @@ class Engine:
             count = min(step, variants - start)
             place = np.repeat(np.arange(rows), count)
             codes = {}
-            for name in self.inputs:
+            for name in self.players:
                 if name in present:
                     codes[name] = [one[place] for one in batch.codes[name]]
                 elif self._is_drawn(name):
@@ -182,13 +174,13 @@ class Engine:
         return self.background_table is not None and name not in self.masked
 
     def shares(self, batch: Batch) -> dict[str, np.ndarray]:
-        """What each input adds to the value.
+        """What each player adds to the value.
 
         Returns:
-            "share" `(inputs, rows)`, the Shapley values; "alone", what an input adds to nothing;
+            "share" `(players, rows)`, the Shapley values; "alone", what an input adds to nothing;
             "needed", what is lost without it; and "baseline" `(rows,)`, the value without any.
         """
-        names = list(self.inputs)
+        names = list(self.players)
         values = {}
         for members in coalitions(len(names)):
             present = [name for place, name in enumerate(names) if members >> place & 1]

@@ -1,4 +1,4 @@
-"""What a bundle inherits: `explain`."""
+"""What a bundle inherits: `explain` and `importance`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from multimodal_gen.bundle.explaining.explaining import explain
 from multimodal_gen.bundle.explaining.explanations import Explanations
+from multimodal_gen.bundle.explaining.importance import Importance, importance_of
 from multimodal_gen.bundle.explaining.model_parts import Parts
 from multimodal_gen.bundle.explaining.subjects import Subject
 from multimodal_gen.loaders.base import Loader
@@ -49,7 +50,63 @@ class Explainable:
                 no row.
         """
         subject = Subject.chosen(self.target, target, of)
+        return explain(self._in_parts(), subject, rows, background, batch_size)
+
+    def importance(
+        self,
+        table: pd.DataFrame,
+        *,
+        repeats: int = 10,
+        group: str | None = None,
+        resamples: int = 1000,
+        seed: int = 0,
+        target: str | None = None,
+        batch_size: int = 64,
+        on_error: str = "raise",
+    ) -> Importance:
+        """Say what each input and each column is worth: the score that is lost when its cells are
+        exchanged between the rows, overall and by class.
+
+        Inputs that read the same column are one, as a model would find in the other what is taken
+        from the one. Of an input that reads several columns, each is exchanged by itself too. An
+        input is read and encoded once; a model with a `call` of its own runs as a whole for each
+        repeat. This is permutation importance (Breiman, "Random forests", 2001; Fisher, Rudin and
+        Dominici, "All models are wrong, but many are useful", 2019). Where two inputs say the same,
+        the model can do without either, and each alone is worth little.
+
+        Args:
+            table: The columns of the inputs and of the target, of rows that the model was not
+                trained on.
+            repeats: How often the cells of each input are exchanged.
+            group: A column whose equal values are one case, such as a patient: cells come from
+                other groups, and the intervals are of groups instead of rows. A missing value is a
+                group by itself.
+            resamples: How often rows and repeats are drawn with replacement for the 95 % intervals.
+            seed: The same seed exchanges and draws the same rows.
+            target: Of several targets, the name of one; by default all.
+            batch_size: Rows per batch.
+            on_error: As in `evaluate`.
+
+        Raises:
+            LoadError: As `evaluate`.
+            TableError: If there is no column `group`.
+            ValueError: As `evaluate`; if `target` is unknown, or fewer than two rows can be scored.
+        """
+        return importance_of(
+            self,
+            self._in_parts(),
+            table,
+            repeats=repeats,
+            group=group,
+            resamples=resamples,
+            seed=seed,
+            target=target,
+            batch_size=batch_size,
+            on_error=on_error,
+        )
+
+    def _in_parts(self) -> Parts:
         # Kept, as Keras compiles the parts of the model when they run first.
         if self._parts is None or self._parts.model is not self.model:
             self._parts = Parts(self.model, self.inputs, self.inputs_as)
-        return explain(self._parts, self.inputs, subject, rows, background, batch_size)
+        return self._parts

@@ -11,7 +11,7 @@ from multimodal_gen.bundle.explaining.columns import column_values
 from multimodal_gen.bundle.explaining.engine import FEWEST, Batch, Engine
 from multimodal_gen.bundle.explaining.explanations import Explanations
 from multimodal_gen.bundle.explaining.model_parts import Parts
-from multimodal_gen.bundle.explaining.pictures import HeatMaps, cells_of, picture_source
+from multimodal_gen.bundle.explaining.pictures import HeatMaps, picture_source
 from multimodal_gen.bundle.explaining.reading import read_table
 from multimodal_gen.bundle.explaining.results import Explanation, Word
 from multimodal_gen.bundle.explaining.subjects import Subject
@@ -23,7 +23,6 @@ from multimodal_gen.rows.checks import check_positive
 
 def explain(
     parts: Parts,
-    inputs: Mapping[str, Loader],
     subject: Subject,
     table: pd.DataFrame,
     background: pd.DataFrame | None,
@@ -33,7 +32,6 @@ def explain(
 
     Args:
         parts: The model.
-        inputs: Input name -> loader.
         subject: What is explained.
         table: The rows.
         background: Rows that stand for missing inputs, or None.
@@ -42,17 +40,24 @@ def explain(
     check_positive(batch_size=batch_size)
     if not len(table):
         raise ValueError("There are no rows to explain. Received: a table of 0 rows")
-    engine = Engine(parts, inputs, subject, batch_size)
-    first, _ = read_table(inputs, table.iloc[: min(8, len(table))], batch_size)
+    engine = Engine(parts, subject, batch_size)
+    first, _ = read_table(parts.players, table.iloc[: min(8, len(table))], batch_size)
     engine.parts.check(first)
     if background is not None:
         engine.take_background(background, None)
     elif len(table) > FEWEST:
         engine.take_background(table, np.arange(len(table)))
     engine.prepare()
-    sources = {name: picture_source(loader) for name, loader in inputs.items()}
-    heat = {name: HeatMaps(engine, name, one) for name, one in sources.items() if one is not None}
-    texts = {name for name, loader in inputs.items() if is_text(loader, table)}
+    heat: dict[str, HeatMaps] = {}
+    texts: dict[str, Loader] = {}
+    for name, player in engine.players.items():
+        loaders = player.inputs.values()
+        if any(picture_source(one) is not None for one in loaders):
+            heat[name] = HeatMaps(engine, name)
+            continue
+        readable = [one for one in loaders if is_text(one, table)]
+        if readable and len(player.columns) == 1:
+            texts[name] = readable[0]
     found: list[Explanation] = []
     for start in range(0, len(table), batch_size):
         part = table.iloc[start : start + batch_size]
@@ -70,15 +75,19 @@ def _in_words(engine: Engine, background: pd.DataFrame | None) -> str:
             words = f"those of {counted(len(rows), 'row')} of the background"
     if not engine.masked:
         return words
-    if engine.masked == set(engine.inputs):
+    if engine.masked == set(engine.players):
         return "missing ones, as the model knows them"
     return f"missing ones, as the model knows them ({', '.join(sorted(engine.masked))}), or {words}"
 
 
 def _explain_batch(
-    engine: Engine, heat: Mapping[str, HeatMaps], readable: set[str], part: pd.DataFrame, start: int
+    engine: Engine,
+    heat: Mapping[str, HeatMaps],
+    readable: Mapping[str, Loader],
+    part: pd.DataFrame,
+    start: int,
 ) -> list[Explanation]:
-    arrays, errors = read_table(engine.inputs, part, engine.batch_size)
+    arrays, errors = read_table(engine.players, part, engine.batch_size)
     good = np.array([row for row in range(len(part)) if row not in errors], "int64")
     found = {row: Explanation(part.index[row], error=str(error)) for row, error in errors.items()}
     if len(good):
@@ -89,7 +98,7 @@ def _explain_batch(
 
 
 def _explanations(
-    engine: Engine, heat: Mapping[str, HeatMaps], readable: set[str], batch: Batch
+    engine: Engine, heat: Mapping[str, HeatMaps], readable: Mapping[str, Loader], batch: Batch
 ) -> list[Explanation]:
     shares = engine.shares(batch)
     parts = [_parts(engine, maps, batch) for maps in heat.values()]
@@ -97,10 +106,11 @@ def _explanations(
     words: dict[str, list[list[Word]]] = {}
     texts: dict[str, list[list[str]]] = {}
     columns: dict[str, np.ndarray] = {}
-    for place, (name, loader) in enumerate(engine.inputs.items()):
+    for place, (name, player) in enumerate(engine.players.items()):
         if name in readable:
-            words[name] = word_weights(engine, batch, name)
-            texts[name] = [texts_of(loader, cell) for cell in cells_of(batch, loader)]
+            loader = readable[name]
+            words[name] = word_weights(engine, batch, name, loader)
+            texts[name] = [texts_of(loader, cell) for cell in player.cells(batch.table)]
         elif name not in heat:
             columns |= column_values(engine, batch, name, shares["needed"][place])
     predicted = engine.subject.predicted(batch.outputs)
@@ -113,7 +123,7 @@ def _explanations(
             baseline=float(shares["baseline"][row]),
             inputs=pd.DataFrame(
                 {key: shares[key][:, row] for key in ("share", "alone", "needed")},
-                index=pd.Index(list(engine.inputs), name="input"),
+                index=pd.Index(list(engine.players), name="input"),
             ),
             words={name: own[row] for name, own in words.items()},
             heat={name: own[row][0] for name, own in pictures.items()},

@@ -1,25 +1,33 @@
-"""A model in parts: an encoder for each input, and a head that joins what they give.
+"""A model in parts: an encoder for each player, and a head that joins what they give.
 
-What an input alone determines is computed once for each of its variants, and only the head runs for
-each combination of inputs. A model with a `call` of its own is one part.
+What a player alone determines is computed once for each of its variants, and only the head runs for
+each combination. A model with a `call` of its own is one part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
+from multimodal_gen.bundle.explaining.cutting import (
+    Cut,
+    called,
+    fresh_input,
+    is_graph,
+    listed,
+    unfolded,
+)
 from multimodal_gen.bundle.explaining.gradients import Gradient, gradient_of
+from multimodal_gen.bundle.explaining.players import players_of
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.sequence.keras_inside.graph import made_from
 from multimodal_gen.sequence.output_shapes import map_outputs
 from multimodal_gen.spec import mask_names, with_masks
 
-# The arrays of one input: its own, and its mask if it has one.
+# The arrays of one player: those of its inputs, each followed by its mask if it has one.
 Arrays = list[np.ndarray]
 
 # jax compiles a step for each size of batch, so there are few sizes.
@@ -29,7 +37,7 @@ _TOLERANCE = 1e-3
 
 
 class Parts:
-    """A model, cut where its inputs meet.
+    """A model, cut where its players meet.
 
     Args:
         model: A built model.
@@ -37,8 +45,9 @@ class Parts:
         inputs_as: How the model takes its inputs.
 
     Attributes:
-        tensors: Input name -> symbolic tensors where its part of the model ends; None if the model
-            cannot be cut.
+        players: Name -> the inputs that change together.
+        names: Player -> the names of its arrays.
+        cut: The parts; None if the model cannot be cut.
     """
 
     def __init__(self, model: Any, inputs: Mapping[str, Loader], inputs_as: str) -> None:
@@ -46,63 +55,58 @@ class Parts:
         # Rows that an encoder is given at once, at most.
         self.batch_size = 64
         self._checked = False
+        self.players = players_of(inputs)
         masks = mask_names(inputs)
-        self.names = {name: [name, *([masks[name]] if name in masks else [])] for name in inputs}
+        self.names = {
+            name: [key for one in own.inputs for key in (one, masks.get(one)) if key is not None]
+            for name, own in self.players.items()
+        }
         self.order = list(with_masks(inputs))
-        self._starts = _starts(model, self.order, inputs_as) if _is_graph(model) else {}
-        self.tensors = _meeting(model, self.names, self._starts) if self._starts else None
-        self._encoders: dict[str, Any] = {}
         self._gradients: dict[str, Gradient | None] = {}
-        self.head: Any = None
-        if self.tensors is not None:
-            self.head = keras.Model(
-                [one for own in self.tensors.values() for one in own], model.output
-            )
-            for name in inputs:
-                starts = [self._starts[one] for one in self.names[name]]
-                # An input that goes into the head as it is, or nowhere, has no encoder.
-                if any(all(end is not one for one in starts) for end in self.tensors[name]):
-                    self._encoders[name] = keras.Model(starts, self.tensors[name])
+        found = _starts(model, self.order, inputs_as) if is_graph(model) else {}
+        # Player -> the symbolic inputs of the model, and of its parts.
+        self._whole_starts: dict[str, list[Any]] = {}
+        self._starts: dict[str, list[Any]] = {}
+        self.cut: Cut | None = None
+        if found:
+            own = {name: [found[key] for key in keys] for name, keys in self.names.items()}
+            self._whole_starts = own
+            self._starts, output = unfolded(own, model.output)
+            self.cut = Cut.of(self._starts, output)
 
     @property
     def is_whole(self) -> bool:
-        """Whether every combination of inputs costs a run of the whole model."""
-        return not self._encoders
+        """Whether every combination of players costs a run of the whole model."""
+        return self.cut is None or not self.cut.encoders
 
     def check(self, arrays: Mapping[str, Arrays]) -> None:
         """Use the whole model if its parts do not give what it gives, such as where a Keras mask
         travels with a tensor.
         """
-        if self.tensors is None or self._checked:
+        if self.cut is None or self._checked:
             return
         self._checked = True
         codes = {name: self.encode(name, own) for name, own in arrays.items()}
         found, expected = self.outputs(codes), self._whole(arrays)
-        for one, other in zip(_listed(found), _listed(expected), strict=True):
+        for one, other in zip(listed(found), listed(expected), strict=True):
             if not np.allclose(one, other, atol=_TOLERANCE * max(1.0, float(np.abs(other).max()))):
-                self.tensors, self._encoders, self.head = None, {}, None
+                self.cut = None
                 return
 
     def encode(self, name: str, arrays: Arrays) -> Arrays:
-        """What the encoder of an input makes of its arrays, `(rows, ...)` each."""
-        if self.tensors is None:
+        """What the encoder of a player makes of its arrays, `(rows, ...)` each."""
+        if self.cut is None:
             return arrays
-        if name not in self._encoders:
-            starts = [self._starts[one] for one in self.names[name]]
-            return [
-                array
-                for end in self.tensors[name]
-                for one, array in zip(starts, arrays, strict=True)
-                if one is end
-            ]
-        return _listed(_run(self._encoders[name], arrays, self.batch_size))
+        if name not in self.cut.encoders:
+            return self.cut.encoded(name, self._starts[name], arrays)
+        return listed(_run(self.cut.encoders[name], arrays, self.batch_size))
 
     def outputs(self, codes: Mapping[str, Arrays]) -> Any:
         """The model's outputs for rows of what `encode` returned, float arrays `(rows, ...)`."""
-        if self.tensors is None:
+        if self.cut is None:
             return self._whole(codes)
         ends = [one for name in self.names for one in codes[name]]
-        return _run(self.head, ends, _SIZES[-1])
+        return _run(self.cut.head, ends, _SIZES[-1])
 
     def _whole(self, arrays: Mapping[str, Arrays]) -> Any:
         by_name = {
@@ -121,7 +125,9 @@ class Parts:
         return tuple(arrays) if self.inputs_as == "tuple" else arrays
 
     def gradient(self, name: str) -> Gradient | None:
-        """The gradient of the outputs by an input, made once; None if there is none."""
+        """The gradient of the outputs by the one input of a player, made once; None if there is
+        none.
+        """
         if name not in self._gradients:
             model = self.differentiable(name)
             self._gradients[name] = None if model is None else gradient_of(model)
@@ -131,70 +137,36 @@ class Parts:
         """A model from an input as float32, and what `encode` gives for the others, to the outputs.
 
         It takes the input, its mask if it has one, then the others in their order. None for a model
-        with a `call` of its own.
+        with a `call` of its own, and for a player of several inputs.
         """
-        if not self._starts:
+        if not self._whole_starts or len(self.players[name].inputs) > 1:
             return None
         # An input of whole numbers has no gradient, so the same layers are called on floats.
-        starts = [_fresh(self._starts[one]) for one in self.names[name]]
-        starts[0] = keras.Input(starts[0].shape[1:], dtype="float32")
-        if self.tensors is None:
-            fresh = {key: _fresh(one) for key, one in self._starts.items()}
-            fresh |= dict(zip(self.names[name], starts, strict=True))
-            given = [fresh[key] for key in self._starts]
-            order = [one for own in self.names.values() for one in own]
-            others = [fresh[key] for key in order if key not in self.names[name]]
-            graph = keras.Model(list(self._starts.values()), self.model.output)
-            return keras.Model([*starts, *others], _called(graph, given))
+        own = [fresh_input(one) for one in self._whole_starts[name]]
+        own[0] = keras.Input(own[0].shape[1:], dtype="float32")
+        cut = self.cut
+        if cut is None:
+            starts = self._whole_starts
+            fresh = {key: [fresh_input(one) for one in each] for key, each in starts.items()}
+            fresh[name] = own
+            others = [one for key, each in fresh.items() if key != name for one in each]
+            graph = keras.Model(_joined_lists(starts), self.model.output)
+            return keras.Model([*own, *others], called(graph, _joined_lists(fresh)))
         ends, others = [], []
-        for key, tensors in self.tensors.items():
-            own = [_fresh(one) for one in tensors]
+        for key, tensors in cut.ends.items():
+            given = [fresh_input(one) for one in tensors]
             if key != name:
-                others += own
-            elif name in self._encoders:
-                own = _listed(_called(self._encoders[name], starts))
+                others += given
+            elif name in cut.encoders:
+                given = listed(called(cut.encoders[name], own))
             else:
-                own = starts[: len(tensors)]
-            ends += own
-        return keras.Model([*starts, *others], self.head(ends))
+                given = own[: len(tensors)]
+            ends += given
+        return keras.Model([*own, *others], cut.head(ends))
 
 
-def _fresh(tensor: Any) -> Any:
-    return keras.Input(tensor.shape[1:], dtype=tensor.dtype)
-
-
-def _called(graph: Any, tensors: list[Any]) -> Any:
-    # The outputs of the same layers on other tensors, whatever the types of the inputs are.
-    return keras.models.clone_model(graph, input_tensors=tensors, clone_function=_itself).output
-
-
-def _itself(layer: Any) -> Any:
-    return layer
-
-
-def _listed(outputs: Any) -> list[Any]:
-    if isinstance(outputs, Mapping):
-        return list(outputs.values())
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-
-
-def _is_graph(model: Any) -> bool:
-    # A subclass with a `call` of its own has inputs and outputs too, once it is built.
-    return (
-        isinstance(getattr(model, "inputs", None), list)
-        and isinstance(model, keras.Model)
-        and _own_call(model) is None
-        and getattr(model, "output", None) is not None
-    )
-
-
-def _own_call(model: Any) -> Any:
-    for owner in type(model).__mro__:
-        if owner.__module__.startswith("keras."):
-            return None
-        if "call" in vars(owner):
-            return owner
-    return None
+def _joined_lists(lists: Mapping[str, list[Any]]) -> list[Any]:
+    return [one for own in lists.values() for one in own]
 
 
 def _starts(model: Any, order: Sequence[str], inputs_as: str) -> dict[str, Any]:
@@ -206,52 +178,6 @@ def _starts(model: Any, order: Sequence[str], inputs_as: str) -> dict[str, Any]:
     if len(model.inputs) != len(order):
         return {}
     return dict(zip(order, model.inputs, strict=True))
-
-
-def _meeting(
-    model: Any, names: Mapping[str, Sequence[str]], starts: Mapping[str, Any]
-) -> dict[str, list[Any]] | None:
-    # Input -> the last tensors that depend on no other input.
-    start = {id(starts[one]): name for name, own in names.items() for one in own}
-    depends: dict[int, frozenset[str]] = {}
-    ends: dict[str, dict[int, Any]] = {name: {} for name in names}
-    for tensor in _in_order(_listed(model.output), set(start)):
-        if id(tensor) in start:
-            depends[id(tensor)] = frozenset([start[id(tensor)]])
-            continue
-        sources = made_from(tensor)
-        depends[id(tensor)] = frozenset().union(*(depends[id(one)] for one in sources))
-        if len(depends[id(tensor)]) > 1:
-            _add_ends(ends, depends, sources)
-    outputs = _listed(model.output)
-    if any(len(depends[id(one)]) == 1 for one in outputs):
-        # An output of one input alone leaves the head nothing to do.
-        return None
-    return {name: list(own.values()) for name, own in ends.items()}
-
-
-def _add_ends(
-    ends: dict[str, dict[int, Any]], depends: Mapping[int, frozenset[str]], tensors: Sequence[Any]
-) -> None:
-    for one in tensors:
-        if len(depends[id(one)]) == 1:
-            ends[next(iter(depends[id(one)]))][id(one)] = one
-
-
-def _in_order(outputs: Sequence[Any], starts: set[int]) -> Iterator[Any]:
-    # Every tensor once, after those that it is made from; without recursion, as models are deep.
-    done: set[int] = set()
-    stack = [(one, False) for one in reversed(outputs)]
-    while stack:
-        tensor, ready = stack.pop()
-        if id(tensor) in done:
-            continue
-        if ready or id(tensor) in starts:
-            done.add(id(tensor))
-            yield tensor
-            continue
-        stack.append((tensor, True))
-        stack += [(one, False) for one in made_from(tensor)]
 
 
 def filled_size(rows: int, most: int) -> int:

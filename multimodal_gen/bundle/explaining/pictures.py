@@ -10,16 +10,19 @@ alone is sharp. `benchmarks/explain.py` measures both by deleting and inserting 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from multimodal_gen.bundle.explaining.engine import Batch, Engine
 from multimodal_gen.bundle.explaining.model_parts import filled_size
+from multimodal_gen.bundle.explaining.players import Player
 from multimodal_gen.bundle.explaining.reading import read_cells
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.encoded.encoder import Encoder
 from multimodal_gen.loaders.encoded.loader import EncodedLoader
+from multimodal_gen.spec import mask_name
 
 # Steps between each picture without detail and the picture.
 _STEPS = 4
@@ -41,35 +44,66 @@ def picture_source(loader: Loader) -> tuple[Loader, Encoder | None] | None:
     return (one.loader if loader.item is None else loader.replace(loader=one.loader)), one.encoder
 
 
+@dataclass(frozen=True)
+class _Source:
+    # An input that is made of pictures: its place among the arrays of its player, the loader of
+    # the pictures, and the encoder that makes it.
+    place: int
+    loader: Loader
+    encoder: Encoder | None
+
+    def pictures(self, batch: Batch, name: str, batch_size: int) -> np.ndarray:
+        array = batch.arrays[name][self.place]
+        if self.encoder is not None:
+            own = Player(name, {name: self.loader})
+            array = read_cells(own, own.cells(batch.table), batch_size)[0][0]
+        return array if array.ndim == 5 else array[:, None]
+
+    def as_input(self, pictures: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        if self.encoder is None:
+            return pictures.reshape(shape)
+        flat = pictures.reshape(-1, *pictures.shape[2:])
+        return self.encoder.encode([self.encoder.prepare(one) for one in flat]).reshape(shape)
+
+
 class HeatMaps:
-    """The heat maps of one input.
+    """The heat maps of one player.
+
+    Its first input that is made of pictures says which pixels they have; the others that read the
+    same are changed with it.
 
     Args:
         engine: The engine.
-        name: The input.
-        source: The result of `picture_source`.
+        name: The player.
     """
 
-    def __init__(self, engine: Engine, name: str, source: tuple[Loader, Encoder | None]) -> None:
+    def __init__(self, engine: Engine, name: str) -> None:
         self.engine, self.name = engine, name
-        self.loader, self.encoder = source
-        self._gradient: Any = None if self.encoder is not None else engine.parts.gradient(name)
+        inputs = engine.players[name].inputs
+        found: list[_Source] = []
+        for key, loader in inputs.items():
+            source = picture_source(loader)
+            place = engine.parts.names[name].index(key)
+            if source is not None and (not found or _reads_alike(source[0], found[0].loader)):
+                found.append(_Source(place, *source))
+        self._sources = found
+        self.loader = found[0].loader
+        encoded = any(one.encoder is not None for one in found)
+        self._windows = _ENCODED_WINDOWS if encoded else _WINDOWS
+        self._gradient: Any = None if encoded else engine.parts.gradient(name)
 
     def pictures(self, batch: Batch) -> np.ndarray:
         """The pictures of the rows, `(rows, items, height, width, channels)`."""
-        array = batch.arrays[self.name][0]
-        if self.encoder is not None:
-            cells = cells_of(batch, self.engine.inputs[self.name])
-            array = read_cells(self.name, self.loader, cells, self.engine.batch_size)[0][0]
-        return array if array.ndim == 5 else array[:, None]
+        return self._sources[0].pictures(batch, self.name, self.engine.batch_size)
 
     def counts(self, batch: Batch) -> np.ndarray:
         """How many pictures each row has, `(rows,)`; further places repeat them."""
-        arrays = batch.arrays[self.name]
-        if len(arrays) == 1:
+        arrays, names = batch.arrays[self.name], self.engine.parts.names[self.name]
+        place = self._sources[0].place
+        if names[place + 1 : place + 2] != [mask_name(names[place])]:
             return np.ones(len(arrays[0]), "int64")
-        counts: np.ndarray = arrays[1].reshape(len(arrays[1]), -1).sum(axis=1).astype("int64")
-        return counts
+        counts: np.ndarray = arrays[place + 1].reshape(len(arrays[0]), -1).sum(axis=1)
+        return counts.astype("int64")
 
     def maps(self, batch: Batch, pictures: np.ndarray) -> np.ndarray:
         """`(rows, items, height, width) float32` in [-1, 1]; positive speaks for the prediction.
@@ -115,40 +149,47 @@ class HeatMaps:
         return smoothed(np.where(mass > _LEAST, heat, 0.0).sum(axis=-1))
 
     def _by_windows(self, batch: Batch, pictures: np.ndarray) -> np.ndarray:
-        plain = blurred(pictures.astype("float32")).astype(pictures.dtype)
-        windows = _WINDOWS if self.encoder is None else _ENCODED_WINDOWS
-        rows = np.arange(len(pictures))
+        every = [pictures]
+        every += [
+            one.pictures(batch, self.name, self.engine.batch_size) for one in self._sources[1:]
+        ]
+        plain = [blurred(one.astype("float32")).astype(one.dtype) for one in every]
+        windows = [list(areas(one.shape[2:4], self._windows)) for one in every]
         heat, often = np.zeros(pictures.shape[:-1]), np.zeros(pictures.shape[2:4])
-        unseen = self._changed(batch, plain, rows)
-        for area in areas(pictures.shape[2:4], windows):
-            often[area] += 1
+        unseen = self._changed(batch, plain)
+        for own in zip(*windows, strict=True):
+            often[own[0]] += 1
             for item in range(pictures.shape[1]):
-                hidden, alone = pictures.copy(), plain.copy()
-                place = (slice(None), item, *area)
-                hidden[place], alone[place] = plain[place], pictures[place]
-                lost = batch.values - self._changed(batch, hidden, rows)
-                gained = self._changed(batch, alone, rows) - unseen
-                heat[place] += (lost + gained)[:, None, None]
+                places = [(slice(None), item, *area) for area in own]
+                hidden = _pasted(every, plain, places)
+                alone = _pasted(plain, every, places)
+                lost = batch.values - self._changed(batch, hidden)
+                gained = self._changed(batch, alone) - unseen
+                heat[places[0]] += (lost + gained)[:, None, None]
         return smoothed(heat / often)
 
-    def _changed(self, batch: Batch, pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        arrays = [self._as_input(batch, pictures), *batch.arrays[self.name][1:]]
+    def _changed(self, batch: Batch, pictures: list[np.ndarray]) -> np.ndarray:
+        arrays = list(batch.arrays[self.name])
+        for source, own in zip(self._sources, pictures, strict=True):
+            arrays[source.place] = source.as_input(own, arrays[source.place].shape)
         codes = self.engine.parts.encode(self.name, arrays)
-        return self.engine.changed(batch, self.name, codes, rows)
-
-    def _as_input(self, batch: Batch, pictures: np.ndarray) -> np.ndarray:
-        shape = batch.arrays[self.name][0].shape
-        if self.encoder is None:
-            return pictures.reshape(shape)
-        flat = pictures.reshape(-1, *pictures.shape[2:])
-        return self.encoder.encode([self.encoder.prepare(one) for one in flat]).reshape(shape)
+        return self.engine.changed(batch, self.name, codes, np.arange(len(batch.values)))
 
 
-def cells_of(batch: Batch, loader: Loader) -> list[Any]:
-    """The cells of the rows of a batch that a loader reads; tuples, if it reads several columns."""
-    if isinstance(loader.column, str):
-        return list(batch.table[loader.column])
-    return list(zip(*(batch.table[one] for one in loader.column), strict=True))
+def _reads_alike(one: Loader, other: Loader) -> bool:
+    # Loaders of the same pictures, though perhaps in other sizes.
+    items = [each.spec.shape[0] if each.spec.kind == "many" else 1 for each in (one, other)]
+    return one.column == other.column and items[0] == items[1]
+
+
+def _pasted(
+    under: list[np.ndarray], over: list[np.ndarray], places: list[tuple[Any, ...]]
+) -> list[np.ndarray]:
+    # Copies of pictures, with a part of others.
+    found = [one.copy() for one in under]
+    for own, other, place in zip(found, over, places, strict=True):
+        own[place] = other[place]
+    return found
 
 
 def blurred(pictures: np.ndarray) -> np.ndarray:

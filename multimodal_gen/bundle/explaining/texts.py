@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.explaining.engine import Batch, Engine
-from multimodal_gen.bundle.explaining.pictures import cells_of
 from multimodal_gen.bundle.explaining.reading import blank_arrays, read_cells
 from multimodal_gen.bundle.explaining.results import Word
 from multimodal_gen.bundle.explaining.words import word_spans
@@ -63,16 +62,16 @@ def texts_of(loader: Loader, cell: Any) -> list[str]:
     return found if all(isinstance(one, str) for one in found) else []
 
 
-def word_weights(engine: Engine, batch: Batch, name: str) -> list[list[Word]]:
+def word_weights(engine: Engine, batch: Batch, name: str, loader: Loader) -> list[list[Word]]:
     """For each row of a batch, the words of its texts with their weights.
 
     Args:
         engine: The engine.
         batch: The rows.
-        name: The input, whose cells are texts.
+        name: The player, whose cells are texts.
+        loader: The one of its loaders that reads them.
     """
-    loader = engine.inputs[name]
-    texts = [texts_of(loader, cell) for cell in cells_of(batch, loader)]
+    texts = [texts_of(loader, cell) for cell in engine.players[name].cells(batch.table)]
     others = _other_texts(engine, loader)
     cells: list[Any] = []
     rows: list[int] = []
@@ -129,11 +128,11 @@ def _variants(
 def _values(
     engine: Engine, batch: Batch, name: str, cells: list[Any], rows: np.ndarray
 ) -> np.ndarray:
-    loader, found = engine.inputs[name], [np.zeros(0)]
-    blank = blank_arrays(loader, False)
+    player, found = engine.players[name], [np.zeros(0)]
+    blank = blank_arrays(player)
     for start in range(0, len(cells), _CELLS):
         part = cells[start : start + _CELLS]
-        arrays, errors = read_cells(name, loader, part, engine.batch_size)
+        arrays, errors = read_cells(player, part, engine.batch_size)
         for place in errors:
             # A text without words may be an error to its reader, and holds nothing.
             for one, none in zip(arrays, blank, strict=False):
