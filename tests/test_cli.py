@@ -30,7 +30,9 @@ ARTIFACTS = PICTURES | {
     "history.csv",
     "metrics.json",
     "model.keras",
+    "model_card.md",
     "predictions.csv",
+    "report.html",
 }
 
 

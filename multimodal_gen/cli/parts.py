@@ -73,16 +73,12 @@ def read_parts(
             ) from None
         # Of validation and test rows they are found when these are read, and may be left out.
         refuse_missing_labels(parts.train, settings)
-        how = f"by column {settings.split!r}"
         # Early stopping needs validation rows, and must not see test rows.
         if parts.validation.empty:
             train, validation = split_table(
                 parts.train, (0.85, 0.15), stratify=strata, group=settings.group, seed=settings.seed
             )
-            parts, how = (
-                Parts(train, validation, parts.test),
-                f"{how}, validation drawn from its training rows",
-            )
+            parts = Parts(train, validation, parts.test)
             drawn = {"training": train, "validation": validation}
         if parts.train.empty or parts.test.empty:
             raise TableError(
@@ -95,17 +91,31 @@ def read_parts(
             )
         )
         drawn = dict(zip(("training", "validation", "test"), parts, strict=True))
-        how = f"at random with seed {settings.seed}" + (
-            f", stratified by {strata!r}" if strata is not None else ""
-        )
     if strata is not None and drawn:
         notes += rare_classes_note(drawn, strata)
     reporter.say(f"{settings.table}: {len(table):,} rows")
     sizes = [f"{len(part):,}" for part in parts]
+    how = split_in_words(settings, parts)
     reporter.say(f"  split     {sizes[0]} training, {sizes[1]} validation, {sizes[2]} test ({how})")
     for note in notes:
         reporter.say(f"note: {note}")
     return parts
+
+
+def split_in_words(settings: DataSettings, parts: Parts) -> str:
+    """How the rows were assigned to parts.
+
+    Args:
+        settings: The settings.
+        parts: The parts.
+    """
+    if parts_are_given(settings, parts):
+        column = settings.split or "split"
+        given = given_parts(parts.validation, column, settings.split_names)
+        drawn = "" if given.train.empty else ", validation drawn from its training rows"
+        return f"by column {column!r}{drawn}"
+    strata = f", stratified by {settings.label[0]!r}" if settings.target == "class" else ""
+    return f"at random with seed {settings.seed}{strata}"
 
 
 def split_column(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) -> str | None:

@@ -45,7 +45,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def rehearse(
-    write: Callable[[Path, Bundle, Any, pd.DataFrame], None],
+    write: Callable[[Path, Bundle, Any, pd.DataFrame], Any],
     folder: Path,
     bundle: Bundle,
     test: pd.DataFrame,
@@ -76,12 +76,10 @@ def rehearse(
     )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".trying-", dir=folder) as temporary:
-        write(
-            Path(temporary),
-            _Untrained(bundle.model, bundle.inputs, bundle.target),
-            history,
-            test.head(_ROWS),
-        )
+        trial = _Untrained(bundle.model, bundle.inputs, bundle.target)
+        write(Path(temporary), trial, history, test.head(_ROWS))
+        # So that what explanations have compiled need not be compiled again.
+        bundle._parts = trial._parts
         for name in os.listdir(temporary):
             if Path(folder, name).is_dir():
                 raise IsADirectoryError(

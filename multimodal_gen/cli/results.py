@@ -26,8 +26,8 @@ from multimodal_gen.sequence.sequence import MultimodalSequence
 
 def write_results(
     folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame, *, probe: bool = False
-) -> None:
-    """Write everything except the scores.
+) -> pd.DataFrame:
+    """Write everything except the scores and the report.
 
     Args:
         folder: The folder of the run.
@@ -35,6 +35,9 @@ def write_results(
         history: The result of `fit_with_recipe`.
         test: The test rows.
         probe: Whether the bundle is the linear probe beside the network of the history.
+
+    Returns:
+        What the bundle predicts for the test rows.
     """
     target = bundle.target
     assert isinstance(target, Target)
@@ -64,6 +67,7 @@ def write_results(
     sequence = MultimodalSequence(test, bundle.inputs, target)
     plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
     plots.plot_predictions(sequence, predictions, only_wrong=True).savefig(folder / "wrong.png")
+    return predictions
 
 
 def write_reliability(folder: Path, found: Reliability | None) -> None:

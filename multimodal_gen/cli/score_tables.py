@@ -19,7 +19,8 @@ from multimodal_gen.errors import counted
 # Classes of which a table is still read; of more, the worst are printed.
 _MOST_CLASSES, _FEWER = 12, 10
 _LONGEST_NAME = 25
-_SHARES = {
+# Title of each share of the tables by class.
+SHARES = {
     "precision": "precision, %",
     "recall": "recall, %",
     "f1": "F1, %",
@@ -84,7 +85,7 @@ def print_classes(console: Console, by_class: Mapping[str, Mapping[str, float]],
         worst = sorted(names, key=lambda name: _or(by_class[name]["f1"], math.inf))[:_FEWER]
         title = f"The {_FEWER} of {len(names):,} classes with the lowest F1 ({file} has all)"
         names = worst
-    shown = [name for name in _SHARES if name in by_class[names[0]]]
+    shown = [name for name in SHARES if name in by_class[names[0]]]
     rows = [
         (
             _short(name),
@@ -93,9 +94,7 @@ def print_classes(console: Console, by_class: Mapping[str, Mapping[str, float]],
         )
         for name in names
     ]
-    print_table(
-        console, title, ("class", "rows", *(_SHARES[one] for one in shown)), rows, keep=True
-    )
+    print_table(console, title, ("class", "rows", *(SHARES[one] for one in shown)), rows, keep=True)
 
 
 def _or(value: float, other: float) -> float:

@@ -9,7 +9,9 @@ file only adds the choices that the command line makes. Nothing here prints: rep
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +21,20 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.judging.scores import Scores
-from multimodal_gen.cli.data import items_in, make_loaders, picture_folder
 from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, versions
-from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose, probe_beside, rows_of, say_kept
-from multimodal_gen.cli.part_checks import warn_of_leakage, warn_of_shared_items
-from multimodal_gen.cli.parts import Parts, parts_are_given, read_parts
-from multimodal_gen.cli.reading import READ_TIMEOUT, readable_parts
+from multimodal_gen.cli.parts import Parts
+from multimodal_gen.cli.reading import READ_TIMEOUT
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
-from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.cli.report.facts import Facts, Known, facts_of, known_of
+from multimodal_gen.cli.report.writing import write_report
+from multimodal_gen.cli.reporter import Remembering, Reporter
 from multimodal_gen.cli.results import remove_stale, write_metrics, write_reliability, write_results
+from multimodal_gen.cli.run_data import RunData, read_run
 from multimodal_gen.cli.score_tables import differences, noted
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.sureness import calibrated, judged_on, noted_calibration
-from multimodal_gen.cli.table_notes import notes_on
-from multimodal_gen.cli.target_choice import class_called, main_score, score_name, shown_scores
+from multimodal_gen.cli.target_choice import main_score, score_name, shown_scores
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models.comparing import Outcome
@@ -53,23 +54,9 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     """
     # First, so that nothing is read in vain if the results cannot be written.
     check_folder(settings.folder)
-    unlabelled: list[pd.DataFrame] = []
-    parts = read_parts(settings, reporter, unlabelled)
-    settings = with_inputs(settings, parts.train, pd.concat(parts), reporter)
-    given = parts_are_given(settings, parts)
-    # --group keeps pictures together already, unless the table names the parts.
-    if given or settings.group is None:
-        warn_of_leakage(parts, settings.image, picture_folder(settings), given=given)
-        for column in settings.images:
-            found = [items_in(part[column], "images", settings) for part in parts]
-            warn_of_shared_items(found, picture_folder(settings), given=given)
-    inputs, target = make_loaders(settings, parts, reporter)
-    for note in notes_on(settings, parts, inputs, target):
-        reporter.say(f"note: {note}")
-    if settings.positive is not None:
-        class_called(settings.positive, target)
-    readable = readable_parts(settings, parts, inputs, target, reporter, unlabelled)
-    lost, parts = bool(unlabelled) or readable is not parts, readable
+    reporter = Remembering(reporter)
+    data = read_run(settings, reporter)
+    settings, parts, inputs, target = data.settings, data.parts, data.inputs, data.target
     main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
     chosen = {main: inputs}
     if len(inputs) == 1:
@@ -77,12 +64,17 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         reporter.say(f"One input: its scores are under {main!r}{alone}.")
     elif settings.ablate:
         chosen |= {name: {name: loader} for name, loader in inputs.items()}
+    known = known_of(settings, parts, target, reporter.notes, data.left_out)
+    folder = Path(settings.folder)
     scores: dict[str, dict[str, float]] = {}
     judged: dict[str, Scores] = {}
     calibration: dict[str, dict[str, float]] = {}
+    facts: Facts | None = None
     for name, some in chosen.items():
         started = time.perf_counter()
-        bundle, history, choice = _train(settings, name, parts, some, target, reporter)
+        # Only for the model whose results are written.
+        trial = partial(_try_results, data, known) if name == main else None
+        bundle, history, choice = _train(settings, name, parts, some, target, reporter, trial)
         seconds = time.perf_counter() - started
         judged[name], reliable = judged_on(bundle, parts.test, settings.group, settings.seed)
         calibration |= {name: noted_calibration(reliable)} if reliable is not None else {}
@@ -92,17 +84,33 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
             "seconds": round(seconds, 1),
             **choice,
         }
-        if name == main:
-            probe = choice.get("kept") == PROBE
-            write_results(Path(settings.folder), bundle, history, parts.test, probe=probe)
-            write_reliability(Path(settings.folder), reliable)
-            remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume)
-        # After each model, so that a stopped run keeps the finished ones.
         metrics = _metrics(settings, parts, target, scores, judged)
         metrics["details"]["calibration"] = calibration
-        write_metrics(Path(settings.folder), metrics)
+        if facts is None:
+            probe = choice.get("kept") == PROBE
+            predictions = write_results(folder, bundle, history, parts.test, probe=probe)
+            write_reliability(folder, reliable)
+            remove_stale(folder, target, lost=bool(data.left_out), resumable=settings.resume)
+            rows = (parts.train, parts.test)
+            facts = facts_of(known, metrics, bundle, history, rows, predictions, probe=probe)
+        # After each model, so that a stopped run keeps the finished ones.
+        write_metrics(folder, metrics)
+        write_report(folder, replace(facts, metrics=metrics))
         reporter.finish(name)
     return metrics
+
+
+def _try_results(
+    data: RunData, known: Known, folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
+) -> None:
+    # What is written at the end, for `rehearse`.
+    predictions = write_results(folder, bundle, history, test)
+    judged = bundle.scores(test)
+    scores = {"trial": {**judged.values, "seconds": 0.0}}
+    metrics = _metrics(data.settings, data.parts, data.target, scores, {"trial": judged})
+    rows = (data.parts.train, test)
+    facts = facts_of(known, metrics, bundle, history, rows, predictions, probe=False)
+    write_report(folder, facts)
 
 
 def _metrics(
@@ -144,6 +152,7 @@ def _train(
     inputs: dict[str, Loader],
     target: Target,
     reporter: Reporter,
+    trial: Callable[[Path, Bundle, Any, pd.DataFrame], None] | None,
 ) -> tuple[Bundle, keras.callbacks.History, dict[str, Any]]:
     # For initial weights and dropout; the data has its own random streams.
     keras.utils.set_random_seed(settings.seed)
@@ -159,9 +168,9 @@ def _train(
         read_timeout=READ_TIMEOUT,
     )
     model, positive = network_for(settings, inputs, target, len(parts.train))
-    # Only for the model whose results are written.
-    if name not in inputs or len(inputs) == 1:
-        rehearse(write_results, Path(settings.folder), Bundle(model, inputs, target), parts.test)
+    bundle = Bundle(model, inputs, target)
+    if trial is not None:
+        rehearse(trial, Path(settings.folder), bundle, parts.test)
     # Only several inputs are joined.
     kind = f"{settings.fusion} model" if len(inputs) > 1 else "model"
     reporter.say(f"Training on {name}: {kind} of {model.count_params():,} parameters")
@@ -178,7 +187,6 @@ def _train(
     say_class(model, target, positive, reporter)
     judged: dict[str, Outcome] = {}
     noted = choose(model, probe, validation, judged)
-    bundle = Bundle(model, inputs, target)
     said = {name: rows_of(one) for name, one in judged.items()}
     said = said or {NETWORK: rows_of(held_out(bundle, parts.validation, 64, 0, "raise"))}
     say_kept(settings, target, noted, said, history, reporter)

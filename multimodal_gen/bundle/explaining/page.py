@@ -1,46 +1,32 @@
-"""Explanations as one self-contained HTML file: a card for each row.
-
-Everything from the table is escaped, so a caption or a class name is never markup.
-"""
+"""Explanations as one self-contained HTML file: a card for each row."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from multimodal_gen.bundle.explaining.cards import bars_of, heading_of
 from multimodal_gen.bundle.explaining.explanations import Explanations
 from multimodal_gen.bundle.explaining.results import Explanation, Word
 from multimodal_gen.bundle.explaining.tints import AGAINST, FOR, number, overlay, pieces, tint
 from multimodal_gen.errors import counted
+from multimodal_gen.inspection.pages import document, picture, safe
 
-_STYLE = f"""
-:root {{ color-scheme: light dark; --ink: #1d2433; --soft: #667085; --line: #d9dee7; --card: #fff;
-  --page: #f5f6f8; --bad: #b42318; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6e9ef; --soft: #98a2b3; --line: #333b49;
-  --card: #1c212b; --page: #12151b; --bad: #f97066; }} }}
-body {{ margin: 0 auto; max-width: 60rem; padding: 2rem 1rem 4rem; background: var(--page);
-  color: var(--ink); font: 15px/1.6 system-ui, sans-serif; }}
-h1 {{ font-size: 1.5rem; margin: 0; }}
-p {{ margin: .3rem 0 1.2rem; color: var(--soft); }}
-.card {{ display: flex; flex-wrap: wrap; gap: 1rem; background: var(--card); padding: 1rem;
-  border: 1px solid var(--line); border-radius: 8px; margin: 0 0 1rem; break-inside: avoid;
-  overflow-wrap: anywhere; }}
+# Pictures of more pixels are photos, and as PNG several times as large as they need be.
+_FEW_PIXELS = 20_000
+# The rules of the cards.
+STYLE = f"""
+.case {{ display: flex; flex-wrap: wrap; gap: 1rem; padding: 1rem; margin: 0 0 1rem; }}
 .pictures {{ display: flex; flex-wrap: wrap; gap: .3rem; align-content: flex-start; }}
-.pictures img {{ width: 9rem; height: 9rem; object-fit: contain; border-radius: 4px;
-  background: #fff; }}
+.pictures img {{ width: 9rem; height: 9rem; }}
 .said {{ flex: 1 1 18rem; min-width: 0; }}
-h2 {{ font-size: 1rem; margin: 0 0 .4rem; }}
+.said :is(h2, h3) {{ font-size: 1rem; margin: 0 0 .4rem; }}
 .text {{ margin: 0 0 .6rem; white-space: pre-wrap; }}
 .text b {{ font-weight: inherit; border-radius: 3px; }}
 .name {{ color: var(--soft); }}
-.bad {{ color: var(--bad); }}
-.bar {{ display: grid; grid-template-columns: minmax(5rem, 11rem) 1fr 4.5rem; gap: .6rem;
+.bad {{ color: var(--mark); }}
+.bar {{ display: grid; grid-template-columns: minmax(4rem, 11rem) 1fr 4.5rem; gap: .6rem;
   align-items: center; font-size: .85rem; }}
 .bar .name {{ overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }}
 .bar .number {{ text-align: right; font-variant-numeric: tabular-nums; }}
@@ -49,7 +35,6 @@ h2 {{ font-size: 1rem; margin: 0 0 .4rem; }}
 .room i {{ position: absolute; top: 0; height: 100%; }}
 .for {{ background: {FOR}; left: 50%; }}
 .against {{ background: {AGAINST}; right: 50%; }}
-@media print {{ * {{ print-color-adjust: exact; }} }}
 """
 
 
@@ -69,29 +54,33 @@ def page(explanations: Explanations, title: str) -> str:
         "inputs to the prediction. Instead of inputs that are left out: "
         f"{explanations.background}."
     )
-    cards = "".join(map(_card, explanations))
-    return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        f"<title>{_safe(title)}</title><meta name='viewport' content='width=device-width'>"
-        # Even if something is not escaped, the browser runs no script and loads nothing.
-        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; "
-        "style-src 'unsafe-inline'\">"
-        f"<style>{_STYLE}</style></head><body><h1>{_safe(title)}</h1><p>{_safe(said)}</p>"
-        f"{cards}</body></html>\n"
+    cards = "".join(card(one, heading_of(one), "h2") for one in explanations)
+    return document(
+        title,
+        f"<h1>{safe(title)}</h1><p>{safe(said)}</p>{cards}",
+        f"{STYLE}body {{ max-width: 60rem; }}",
     )
 
 
-def _card(one: Explanation) -> str:
+def card(one: Explanation, heading: str, level: str) -> str:
+    """A row as HTML: its pictures with their heat, its texts with coloured words, and bars.
+
+    Args:
+        one: The row.
+        heading: What is said above it.
+        level: The tag of the heading, such as "h2".
+    """
+    above = f"<{level}>{safe(heading)}</{level}>"
     if one.error is not None:
         return (
-            f"<div class='card'><div class='said'><h2>{_safe(heading_of(one))}</h2>"
-            f"<div class='bad'>{_safe(one.error)}</div></div></div>"
+            f"<div class='card case'><div class='said'>{above}"
+            f"<div class='bad'>{safe(one.error)}</div></div></div>"
         )
     pictures = "".join(
-        _image(image)
+        picture(pixels, "PNG" if heat.size <= _FEW_PIXELS else "JPEG")
         for name, own in one.pictures.items()
-        for picture, heat in zip(own, one.heat[name], strict=True)
-        for image in (picture, overlay(picture, heat))
+        for drawn, heat in zip(own, one.heat[name], strict=True)
+        for pixels in (drawn, overlay(drawn, heat))
     )
     shown = f"<div class='pictures'>{pictures}</div>" if pictures else ""
     several = sum(map(len, one.texts.values())) > 1
@@ -102,47 +91,32 @@ def _card(one: Explanation) -> str:
     )
     bars = bars_of(one)
     largest = max((abs(value) for _, value in bars if np.isfinite(value)), default=0.0)
-    drawn = "".join(_bar(name, value, largest) for name, value in bars)
-    return (
-        f"<div class='card'>{shown}<div class='said'><h2>{_safe(heading_of(one))}</h2>"
-        f"{texts}{drawn}</div></div>"
-    )
+    drawn_bars = "".join(_bar(name, value, largest) for name, value in bars)
+    return f"<div class='card case'>{shown}<div class='said'>{above}{texts}{drawn_bars}</div></div>"
 
 
 def _text(name: str, text: str, item: int, words: Sequence[Word]) -> str:
     own = [word for word in words if word.item == item]
     largest = max((abs(word.weight) for word in words), default=0.0)
     parts = [
-        _safe(piece) if weight is None else _word(piece, weight, largest)
+        safe(piece) if weight is None else _word(piece, weight, largest)
         for piece, weight in pieces(text, own)
     ]
-    return f"<div class='text'><span class='name'>{_safe(name)}</span>{''.join(parts)}</div>"
+    return f"<div class='text'><span class='name'>{safe(name)}</span>{''.join(parts)}</div>"
 
 
 def _word(text: str, weight: float, largest: float) -> str:
     colour, share = tint(weight, largest)
     # The last two digits of a colour are its opacity.
     opacity = f"{round(0.65 * 255 * share):02x}"
-    return f"<b style='background:{colour}{opacity}' title='{number(weight)}'>{_safe(text)}</b>"
+    return f"<b style='background:{colour}{opacity}' title='{number(weight)}'>{safe(text)}</b>"
 
 
 def _bar(name: str, value: float, largest: float) -> str:
     share = tint(value, largest)[1]
     side = "for" if value >= 0 else "against"
     return (
-        f"<div class='bar'><span class='name' title='{_safe(name)}'>{_safe(name)}</span>"
+        f"<div class='bar'><span class='name' title='{safe(name)}'>{safe(name)}</span>"
         f"<span class='room'><i class='{side}' style='width:{50 * share:.1f}%'></i></span>"
         f"<span class='number'>{number(value)}</span></div>"
     )
-
-
-def _image(pixels: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f"<img alt='' src='data:image/png;base64,{data}'>"
-
-
-def _safe(text: object) -> str:
-    # Lone surrogates, left over from broken decoding, have no UTF-8.
-    return html.escape(str(text).encode("utf-8", "backslashreplace").decode("utf-8"))

@@ -1,19 +1,12 @@
 """The audit as one self-contained HTML file: counts, notes, and the worst cases with their
 pictures.
-
-Everything from the table is escaped, so a caption or a file name is never markup.
 """
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-import re
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from multimodal_gen.errors import LoadError, counted
 from multimodal_gen.inspection.audit.clusters import groups
@@ -21,6 +14,7 @@ from multimodal_gen.inspection.audit.findings import KINDS, Finding
 from multimodal_gen.inspection.audit.pictures import PictureReader
 from multimodal_gen.inspection.audit.report import Audit, View
 from multimodal_gen.inspection.class_ids import mask_of
+from multimodal_gen.inspection.pages import document, picture, safe, said
 from multimodal_gen.rows.cells import is_missing
 
 _CASES, _CLUSTERS, _MOST_SHOWN, _MOST_ITEMS = 12, 24, 6, 4
@@ -30,29 +24,15 @@ _SIDE = 160
 _LONGEST = 300
 _TOGETHER = ("duplicate", "near duplicate", "leakage", "conflicting labels")
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d2433; --soft: #667085; --line: #d9dee7; --card:
-  #fff; --page: #f5f6f8; --mark: #b42318; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3; --line: #333b49;
-  --card: #1c212b; --page: #12151b; --mark: #f97066; } }
-body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.5rem 4rem; background: var(--page);
-  color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin: 0; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .2rem; }
-p { margin: .3rem 0 1rem; color: var(--soft); }
-a { color: inherit; }
-table { border-collapse: collapse; margin: 1rem 0; }
-td, th { padding: .3rem 1.2rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
 td.number { text-align: right; color: var(--mark); font-variant-numeric: tabular-nums; }
 .cards { display: flex; flex-wrap: wrap; gap: .9rem; align-items: stretch; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding:
-  .7rem; width: 10.5rem; overflow-wrap: anywhere; font-size: .82rem; }
-.group { display: flex; gap: .7rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: 8px; padding: .2rem; }
+.card { padding: .7rem; width: 10.5rem; font-size: .82rem; }
+.group { display: flex; flex-wrap: wrap; gap: .7rem; background: var(--card); padding: .2rem;
+  border: 1px solid var(--line); border-radius: 8px; }
 .group .card { border: 0; width: 8.5rem; }
-.card img, .none { display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
-  background: #fff; border-radius: 4px; }
-.none { display: grid; place-items: center; background: var(--page); color: var(--soft); }
+.card img, .none { display: block; width: 100%; aspect-ratio: 1; }
+.none { display: grid; place-items: center; background: var(--page); color: var(--soft);
+  border-radius: 4px; }
 .items { display: grid; grid-template-columns: 1fr 1fr; gap: .3rem; }
 .item { position: relative; border: 2px solid transparent; border-radius: 6px; }
 .item.marked { border-color: var(--mark); }
@@ -68,18 +48,10 @@ def page(report: Audit) -> str:
     """The page as HTML."""
     view = report.view
     total = f"{counted(len(view.findings), 'problem')} in {counted(len(view.table), 'row')}"
-    parts = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Audit</title>"
-        "<meta name='viewport' content='width=device-width'>"
-        # Even if something is not escaped, the browser runs no script and loads nothing.
-        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; "
-        "style-src 'unsafe-inline'\">"
-        f"<style>{_STYLE}</style></head><body><h1>{total}</h1>",
-        _summary(report),
-    ]
+    parts = [f"<h1>{total}</h1>", _summary(report)]
     if report.notes:
         parts.append(
-            f"<h2>Notes</h2><ul>{''.join(f'<li>{_said(note)}</li>' for note in report.notes)}</ul>"
+            f"<h2>Notes</h2><ul>{''.join(f'<li>{said(note)}</li>' for note in report.notes)}</ul>"
         )
     by_kind: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
     for one in view.findings:
@@ -95,8 +67,7 @@ def page(report: Audit) -> str:
                 "<div "
                 f"class='cards'>{_groups(view, found) if together else _cards(view, found)}</div>"
             )
-    parts.append("</body></html>\n")
-    return "".join(parts)
+    return document("Audit", "".join(parts), _STYLE)
 
 
 def _summary(report: Audit) -> str:
@@ -145,15 +116,16 @@ def _card(view: View, row: int, found: Finding | None) -> str:
         for reader in view.readers
     )
     cells = "".join(
-        f"<div class='cell'><b>{_safe(name)}</b> {'(missing)' if is_missing(cell) else _safe(cell)}"
-        "</div>"
+        f"<div class='cell'><b>{_short(name)}</b> "
+        f"{'(missing)' if is_missing(cell) else _short(cell)}</div>"
         for name, cell in zip(view.table.columns, view.table.iloc[row].tolist(), strict=True)
         if isinstance(cell, str | int | float | np.generic) or is_missing(cell) or _are_texts(cell)
     )
-    said = f"<div class='message'>{_said(message)}</div>" if message else ""
+    # Our own sentences, which quote cells in short, are shown whole: their end says what to do.
+    told = f"<div class='message'>{said(message)}</div>" if message else ""
     return (
         f"<div class='card'>{pictures}<div class='index'>index "
-        f"{_safe(index)}</div>{said}{cells}</div>"
+        f"{_short(index)}</div>{told}{cells}</div>"
     )
 
 
@@ -194,21 +166,12 @@ def _picture(reader: PictureReader, cell: Any) -> str:
     if pixels is None:
         return "<div class='none'>no picture</div>"
     mask = mask_of(reader.loader, cell, pixels)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels if mask is None else mask).save(buffer, "JPEG", quality=80)
     note = "" if mask is None else "<div class='cell'>dark levels in colours, as of class ids</div>"
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f"<img alt='' src='data:image/jpeg;base64,{data}'>{note}"
+    return f"{picture(pixels if mask is None else mask, 'JPEG')}{note}"
 
 
-def _said(sentence: str) -> str:
-    # Our own sentences, which quote cells in short, are shown whole: their end says what to do.
-    # Backticks in messages mark code.
-    return re.sub("`([^`<>]+)`", r"<code>\1</code>", html.escape(sentence))
-
-
-def _safe(value: Any) -> str:
+def _short(value: Any) -> str:
     text = str(value)
-    return html.escape(
+    return safe(
         text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
     )

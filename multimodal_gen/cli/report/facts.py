@@ -1,0 +1,144 @@
+"""What is known of a run: all that its report says is here, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.cli.parts import Parts, split_in_words
+from multimodal_gen.cli.report.data import Data, data_of
+from multimodal_gen.cli.report.mistakes import Mistakes, mistakes_of
+from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.loaders.targets.numbers import NumericTarget
+from multimodal_gen.rows.cells import shown_name
+from multimodal_gen.rows.table import cells_of
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known before training.
+
+    Args:
+        settings: The settings, as `metrics.json` has them.
+        data: The rows.
+        split: How they were assigned to parts.
+        notes: What was found in the table, in sentences.
+        left_out: How many rows could not be read, and are in no part.
+    """
+
+    settings: Mapping[str, Any]
+    data: Data
+    split: str
+    notes: Sequence[str]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known after training.
+
+    Args:
+        known: What was known before.
+        metrics: The content of `metrics.json`.
+        inputs: The names of the inputs.
+        parameters: How many numbers the saved model has.
+        kept: Which epoch is kept of how many, or None if another model than the network is.
+        confusion: `(classes, classes) int64`, test rows by true and predicted class; None if rows
+            do not have one class each.
+        errors: For predicted numbers, one row for each: the mean error, what half and nine tenths
+            of the errors are below by size, and the largest; None for other targets.
+        mistakes: The worst rows, explained.
+    """
+
+    known: Known
+    metrics: Mapping[str, Any]
+    inputs: Sequence[str]
+    parameters: int
+    kept: tuple[int, int] | None
+    confusion: np.ndarray | None
+    errors: pd.DataFrame | None
+    mistakes: Mistakes
+
+
+def known_of(
+    settings: RunSettings, parts: Parts, target: Target, notes: Sequence[str], left_out: int
+) -> Known:
+    """Collect what is known before training.
+
+    Args:
+        settings: The settings.
+        parts: The rows.
+        target: The target.
+        notes: What was found in the table.
+        left_out: How many rows could not be read.
+    """
+    return Known(
+        asdict(settings),
+        data_of(settings, parts, target),
+        split_in_words(settings, parts),
+        list(notes),
+        left_out,
+    )
+
+
+def facts_of(
+    known: Known,
+    metrics: Mapping[str, Any],
+    bundle: Bundle,
+    history: Any,
+    parts: tuple[pd.DataFrame, pd.DataFrame],
+    predictions: pd.DataFrame,
+    *,
+    probe: bool,
+) -> Facts:
+    """Collect what is known after training, and explain the worst rows.
+
+    Args:
+        known: What was known before.
+        metrics: The content of `metrics.json`.
+        bundle: The trained model.
+        history: The result of `fit_with_recipe`.
+        parts: The training and the test rows.
+        predictions: What the bundle predicts for the test rows.
+        probe: Whether the bundle is the linear probe beside the network of the history.
+    """
+    train, test = parts
+    target = bundle.target
+    assert isinstance(target, Target)
+    return Facts(
+        known,
+        metrics,
+        list(bundle.inputs),
+        int(bundle.model.count_params()),
+        None if probe else (history.best_epoch + 1, len(history.epoch)),
+        _confusion(target, test, predictions) if target.one_class else None,
+        _errors(target, test, predictions) if isinstance(target, NumericTarget) else None,
+        mistakes_of(bundle, test, predictions, train),
+    )
+
+
+def _confusion(target: Target, test: pd.DataFrame, predictions: pd.DataFrame) -> np.ndarray:
+    truth = target.classes_of(cells_of(test, target.column))
+    places = {name: place for place, name in enumerate(target.class_names)}
+    said = np.array([places[one] for one in predictions.iloc[:, 0].tolist()], "int64")
+    counts = np.zeros((len(places), len(places)), "int64")
+    # Rows whose class the model cannot know are left out.
+    np.add.at(counts, (truth[truth >= 0], said[truth >= 0]), 1)
+    return counts
+
+
+def _errors(target: NumericTarget, test: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    cells = cells_of(test, target.column)
+    truth = target.unscale(np.stack([target.read(cell) for cell in cells]))
+    off = predictions[list(target.names)].to_numpy("float64") - truth
+    half, most = np.quantile(np.abs(off), (0.5, 0.9), axis=0)
+    return pd.DataFrame(
+        {"mean": off.mean(axis=0), "half": half, "most": most, "all": np.abs(off).max(axis=0)},
+        index=[shown_name(name) for name in target.names],
+    )

@@ -1,0 +1,79 @@
+"""A report as one self-contained HTML file: `blocks.py` -> HTML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from multimodal_gen.bundle.explaining.page import STYLE, card
+from multimodal_gen.cli.report.blocks import Block, Cases, Picture, Points, Report, Section, Table
+from multimodal_gen.inspection.pages import document, embedded, safe, said
+
+_STYLE = f"""
+{STYLE}
+body {{ max-width: 60rem; }}
+.first {{ font-size: 1.15rem; color: var(--ink); }}
+nav {{ display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: 1rem 0 0; font-size: .9rem; }}
+li {{ margin: .3rem 0; }}
+.wide {{ overflow-x: auto; margin: .6rem 0 1.2rem; }}
+.wide table {{ margin: 0; font-size: .9rem; line-height: 1.4; }}
+th {{ font-weight: 600; color: var(--soft); vertical-align: bottom; }}
+th, td {{ min-width: 4rem; }}
+th:first-child, td:first-child {{ min-width: 8rem; }}
+.number {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }}
+.picture {{ margin: .6rem 0 1.2rem; padding: .6rem; overflow-x: auto; background: #fff; }}
+.picture img {{ display: block; max-width: 100%; height: auto; margin: 0 auto; }}
+@media screen {{ .large img {{ max-width: none; margin: 0; }} }}
+@media print {{ .wide, .picture {{ overflow: visible; }} nav {{ display: none; }}
+  .picture img {{ max-height: 24cm; }} .number {{ white-space: normal; }} }}
+"""
+
+
+def page(report: Report, folder: Path) -> str:
+    """The page as HTML.
+
+    Args:
+        report: The report.
+        folder: Where its pictures are.
+    """
+    links = "".join(
+        f"<a href='#section-{number}'>{safe(one.title)}</a>"
+        for number, one in enumerate(report.sections)
+    )
+    sections = "".join(
+        f"<section id='section-{number}'><h2>{safe(one.title)}</h2>{_blocks(one, folder)}</section>"
+        for number, one in enumerate(report.sections)
+    )
+    above = _blocks(Section("", report.summary), folder)
+    body = f"<h1>{safe(report.title)}</h1>{above}<nav>{links}</nav>{sections}"
+    return document(report.title, body, _STYLE)
+
+
+def _blocks(section: Section, folder: Path) -> str:
+    return "".join(_block(one, folder) for one in section.blocks)
+
+
+def _block(block: Block, folder: Path) -> str:
+    if isinstance(block, Table):
+        return _table(block)
+    if isinstance(block, Points):
+        return f"<ul>{''.join(f'<li>{said(one)}</li>' for one in block.sentences)}</ul>"
+    if isinstance(block, Picture):
+        content = (folder / block.file).read_bytes()
+        kind = "card picture" if block.whole else "card picture large"
+        return f"<div class='{kind}'>{embedded(content, 'image/png', block.words)}</div>"
+    if isinstance(block, Cases):
+        return "".join(card(one, heading, "h3") for heading, one in block.cases)
+    return f"<p{' class=first' if block.first else ''}>{said(block.text)}</p>"
+
+
+def _table(table: Table) -> str:
+    def cell(tag: str, place: int, text: str) -> str:
+        kind = "" if place < table.words else " class='number'"
+        return f"<{tag}{kind}>{safe(text)}</{tag}>"
+
+    head = "".join(cell("th", *one) for one in enumerate(table.columns))
+    rows = "".join(
+        f"<tr>{''.join(cell('td', *one) for one in enumerate(row))}</tr>" for row in table.rows
+    )
+    whole = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+    return f"<div class='wide'><table>{whole}</table></div>"
