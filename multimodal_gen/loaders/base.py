@@ -222,29 +222,19 @@ class Loader(Configurable):
         return path if os.path.isfile(path) else None
 
     def version_of(self, cell: Any) -> str | None:
-        """A text that names what a cell refers to elsewhere, as by a URL, and changes with its
-        content; it is the cache key where `file_of` raises. None, the default, if it is unknown.
-        """
+        """Where `file_of` raises: a key that changes with what a URL leads to; None if unknown."""
         return None
 
     def fetch_ahead(self, cell: Any, needed: Callable[[], bool] | None = None) -> None:
-        """Start to fetch what `read` will need of a cell, without waiting for it.
+        """Start to fetch what `read` will need; wait for nothing, and raise nothing.
 
-        Called for all cells of a batch before the first is read, so that what waits, waits at the
-        same time. By default nothing is done. It raises nothing: `read` says what is wrong.
-
-        Args:
-            cell: A cell that is about to be read.
-            needed: Whether `read` will be called, where a cache may have the array; it is asked
-                after `version_of` is known, on any thread. None if it will be.
+        `needed`, called on any thread once `version_of` is known, says if a cache lacks the array.
         """
 
     def read_config(self) -> dict[str, Any]:
         """The settings that `read` depends on, for the cache key; `augment` is not among them."""
         # How missing cells are treated makes no difference to `read`, unless it is given them.
-        irrelevant = (
-            ("column", "augment") if self.accepts_missing else ("column", "augment", "missing")
-        )
+        irrelevant = ("column", "augment", *([] if self.accepts_missing else ["missing"]))
         return {name: value for name, value in self.get_config().items() if name not in irrelevant}
 
     # What people are shown, and where files lie

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -131,6 +131,22 @@ class Place:
                 os.close(file)
         except (OSError, ValueError) as error:
             raise self._refused(error, path) from None
+
+    def version_of(self, cell: Any) -> str | None:
+        """The URL in a cell, with what changes with its content; None if that is unknown, or the
+        cell is none.
+        """
+        url = self.path_of(cell)
+        if url is None or protocol_of(url) is None:
+            return None
+        version = self.urls.version(url)
+        return None if version is None else f"{version} {url}"
+
+    def fetch_ahead(self, cell: Any, most: int, needed: Callable[[], bool] | None) -> None:
+        """Start to fetch the URL in a cell; see `Urls.fetch_ahead`."""
+        url = self.path_of(cell)
+        if url is not None and protocol_of(url) is not None:
+            self.urls.fetch_ahead(url, most, needed)
 
     def _regular(self, path: str) -> os.stat_result:
         if (

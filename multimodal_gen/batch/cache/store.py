@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -17,6 +16,7 @@ from multimodal_gen.batch.cache.folder import Folder, LimitReachedError, size_of
 from multimodal_gen.batch.cache.items import ItemsCache
 from multimodal_gen.batch.cache.keys import kept_settings, key_of, settle
 from multimodal_gen.batch.cache.segments import Layout
+from multimodal_gen.batch.cache.sizes import as_text
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.rows.checks import check_positive
 
@@ -281,28 +281,6 @@ class LoaderCache:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _of, (self.cache, self.loader, self.folder.settings)
-
-
-def estimate(loaders: Iterable[Loader], num_rows: int) -> int:
-    """Return the bytes that a cache of `num_rows` rows takes; shared arrays count once."""
-    rows: dict[str, int] = {}
-    for loader in loaders:
-        with suppress(TypeError):
-            one = loader.item or loader
-            items = 1 if one is loader else loader.spec.shape[0]
-            settings, spec = kept_settings(one), one.cached_by.read_spec
-            if settings is not None:
-                rows[settings] = items * Layout(spec.shape, spec.dtype).row_bytes
-    return num_rows * sum(rows.values())
-
-
-def as_text(size: int) -> str:
-    """Format a number of bytes, as in "1.2 GB"."""
-    units = ("bytes", "kB", "MB", "GB", "TB")
-    number, unit = float(size), 0
-    while number >= 999.5 and unit < len(units) - 1:
-        number, unit = number / 1000, unit + 1
-    return f"{number:.{0 if unit == 0 or number >= 99.5 else 1}f} {units[unit]}"
 
 
 def _open(directory: str, limit: int | None) -> ArrayCache:

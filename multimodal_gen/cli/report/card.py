@@ -1,4 +1,4 @@
-r"""A report as a model card: `blocks.py` -> Markdown.
+"""A report as a model card: `blocks.py` -> Markdown.
 
 Everything is escaped, so a class name is never markup: `<`, `>`, `&`, `|`, `~` and `$` by their
 numbers, which every kind of Markdown knows, other signs by a backslash.

@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from PIL import __version__ as pillow_version
 
 from multimodal_gen.augment import Augmentation
 from multimodal_gen.augment.together import Variation
-from multimodal_gen.augment.warp import warp
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.drawing import drawn_pixels
@@ -28,14 +26,13 @@ from multimodal_gen.loaders.image.arguments import (
     check_decoder,
     check_operations,
     check_values,
+    decoding_by,
     fitting_of,
 )
 from multimodal_gen.loaders.image.cells import NO_BYTES, content_of, more_bits, named
 from multimodal_gen.loaders.image.limits import MAX_PIXELS, jpeg_header, most_bytes, open_image
 from multimodal_gen.loaders.image.normalization import Normalization
 from multimodal_gen.loaders.image.quiet import quiet
-from multimodal_gen.loaders.image.resizing import Fitting
-from multimodal_gen.loaders.remote.urls import protocol_of
 from multimodal_gen.loaders.stages import stage
 from multimodal_gen.loaders.vary_with import saved_config, varied_with
 from multimodal_gen.rows.checks import check_positive, check_switches
@@ -137,17 +134,7 @@ class ImageLoader(Loader):
         self.directory = None if directory is None else os.fspath(directory)
         self.max_pixels = int(max_pixels)
         self._place = Place(directory, protocols)
-        # Other releases may decode to other pixels, so a cache keeps them apart.
-        self.libraries = [f"Pillow {pillow_version}"]
-        self._decode: Callable[[bytes, Fitting, int], np.ndarray | None] | None = None
-        self._warp = warp
-        if decoder == "turbo":
-            # Imported here because its libraries are an extra.
-            from multimodal_gen.loaders.image import turbo  # isort: skip - it says what to install
-            from multimodal_gen.augment.warp_turbo import warp_turbo
-
-            self._decode, self._warp = turbo.decode, warp_turbo
-            self.libraries.append(turbo.VERSIONS)
+        self._decode, self._warp, self.libraries = decoding_by(decoder)
         self.rescale = rescale
         nearest = interpolation == "nearest"
         own = Variation(
@@ -199,19 +186,11 @@ class ImageLoader(Loader):
 
     def version_of(self, cell: Any) -> str | None:
         """The URL of a picture, and the version that its server tells, asked once in a process."""
-        url = self._url(cell)
-        version = None if url is None else self._place.urls.version(url)
-        return None if version is None else f"{version} {url}"
+        return self._place.version_of(named(cell))
 
     def fetch_ahead(self, cell: Any, needed: Callable[[], bool] | None = None) -> None:
         """Start to fetch the picture of a URL."""
-        url = self._url(cell)
-        if url is not None:
-            self._place.urls.fetch_ahead(url, most_bytes(self.max_pixels), needed)
-
-    def _url(self, cell: Any) -> str | None:
-        path = self._place.path_of(named(cell))
-        return path if path is not None and protocol_of(path) is not None else None
+        self._place.fetch_ahead(named(cell), most_bytes(self.max_pixels), needed)
 
     def read(self, cell: Any) -> np.ndarray:
         """Decode, turn upright, resize; not yet normalised.

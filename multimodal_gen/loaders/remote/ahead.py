@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from multimodal_gen.loaders.remote.fetching import Remote
 from multimodal_gen.loaders.remote.reasons import FetchError
@@ -61,7 +62,7 @@ class Ahead:
             if key in self._entries:
                 self._entries[key].wanted += 1
                 return
-            future = remote.begin(lambda: self._fetch(remote, most, needed))
+            future = remote.begin(partial(self._fetch, remote, most, needed))
             entry = self._entries[key] = _Entry(future)
         future.add_done_callback(lambda done: self._count(entry, done))
 
