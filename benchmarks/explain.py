@@ -142,8 +142,8 @@ def on_sample(models: Path, epochs: int, card: Path | None) -> dict[str, float]:
     }
 
 
-def on_relations(models: Path, epochs: int) -> dict[str, float]:
-    """What each input changes alone, and what is lost without it, where only both tell."""
+def relations_bundle(models: Path, epochs: int) -> tuple[mg.Bundle, list[pd.DataFrame]]:
+    """A model of the table of relations, trained or loaded if kept, and the three parts."""
     rows = pd.DataFrame(script("make_relations").make_relations(SAMPLE))
     parts = mg.split_table(rows, (0.7, 0.15, 0.15), group="group", seed=0)
     path = models / "relations0"
@@ -161,6 +161,12 @@ def on_relations(models: Path, epochs: int) -> dict[str, float]:
         mg.fit_with_recipe(model, target, data, held_out, epochs=epochs, verbose=0)
         bundle = mg.Bundle(model, inputs, target)
         bundle.save(path)
+    return bundle, parts
+
+
+def on_relations(models: Path, epochs: int) -> dict[str, float]:
+    """What each input changes alone, and what is lost without it, where only both tell."""
+    bundle, parts = relations_bundle(models, epochs)
     found = bundle.explain(parts[2])
     means = pd.concat([one.inputs for one in found]).groupby("input").mean()
     return {

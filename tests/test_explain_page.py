@@ -12,6 +12,7 @@ import pytest
 from test_cli import call, train, write_shop
 
 import multimodal_gen as mg
+from multimodal_gen.bundle.explaining.cards import bars_of
 from multimodal_gen.bundle.explaining.explanations import Explanations
 from multimodal_gen.bundle.explaining.page import page
 from multimodal_gen.bundle.explaining.results import Explanation, Word
@@ -174,3 +175,9 @@ def test_the_command_refuses_what_it_cannot_do_in_one_line(run: Path, tmp_path: 
     code, printed, _ = call("explain", run, tmp_path / "gone.csv", "--out", tmp_path / "x.html")
     assert code == 1
     assert "20 rows without a prediction" in " ".join(printed.split())
+
+
+def test_a_column_that_is_all_of_an_input_has_no_second_bar() -> None:
+    # The input "caption" is needed for 0.3, and so is the only column of some input.
+    one = explained(columns={"width": 0.3, "depth": 0.2})[0]
+    assert [name for name, _ in bars_of(one)] == ["image", "cap<i>tion", "depth"]

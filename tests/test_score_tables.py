@@ -138,6 +138,21 @@ def test_train_and_evaluate_print_intervals_and_keep_them(tmp_path: Path) -> Non
     arguments = ["evaluate", tmp_path / "runs/run", tmp_path / "words.csv"]
     shown = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False).output
     assert "95 % interval" in shown and " to " in shown and "recall, %" in shown
+    worth = details["importance"]
+    assert worth["main"] == ["balanced_accuracy"] and worth["repeats"] == 10
+    lines = {one["input"]: one for one in worth["scores"]["balanced_accuracy"]}
+    assert set(lines) == {"caption", "number"}
+    assert lines["number"]["low"] <= 0 <= lines["number"]["high"]
+    assert {one["class"] for one in worth["by_class"]} == {"bowl", "lamp", "mug"}
+    said = " ".join(done.output.split())
+    assert "Lost of the balanced accuracy when cells are exchanged between rows" in said
+    assert f"No loss that {worth['groups']} groups can show:" in said
+    assert "exchanged between rows" not in shown
+    more = CliRunner().invoke(app, list(map(str, [*arguments, "--importance"]))).output
+    assert "exchanged between rows" in " ".join(more.split())
+    as_json = [*arguments, "--json", "--importance"]
+    later = json.loads(CliRunner().invoke(app, list(map(str, as_json))).stdout)["importance"]
+    assert later["rows"] == 150
     as_json = [*arguments, "--json"]
     alone = json.loads(CliRunner().invoke(app, list(map(str, as_json))).stdout)
     grouped = json.loads(

@@ -18,9 +18,9 @@ the linear probe beside it, and `sureness.py` calibration, and the sets, interva
 `predict`);
 `predict.py` (`bad_rows.py`: rows that it cannot read), `explain.py`, `cache.py` and `audit.py`
 (`predicted.py`: its --predictions) are the other commands. `console.py` prints notes, tables and
-errors, `score_tables.py` scores with intervals and by class, `compare.py` two runs, `starting.py`
-starts Keras quietly, and `progress.py` shows the progress of a run; `reporter.py` defines the
-interface for reports, and what remembers them.
+errors, `score_tables.py` scores with intervals and by class, `importance.py` what inputs are worth,
+`compare.py` two runs, `starting.py` starts Keras quietly, and `progress.py` shows the progress of a
+run; `reporter.py` defines the interface for reports, and what remembers them.
 """
 
 from multimodal_gen.cli.app import main

@@ -188,17 +188,20 @@ def evaluate(
     split_names: options.SplitNames = None,
     group: options.ScoredGroup = None,
     on_error: options.OnError = OnErrorWord.RAISE,
+    importance: explain_options.Importance = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Score a trained model on the rows of a table."""
     console = Console()
     bundle, rows, folder = _open(console, run, table, directory)
+    from multimodal_gen.cli.importance import importance_of, print_importance
     from multimodal_gen.cli.predict import finite, scores_of
 
-    scores, judged = scores_of(
-        bundle, rows, split, option_values.words(split_names), on_error.value, folder, group
-    )
+    words = option_values.words(split_names)
+    scores, judged = scores_of(bundle, rows, split, words, on_error.value, folder, group)
     more = noted(judged)
+    if importance:
+        more["importance"] = importance_of(bundle, rows, split, words, on_error.value, group)
     if as_json:
         typer.echo(json.dumps(finite(scores | more)))
         return
@@ -214,6 +217,7 @@ def evaluate(
     several = isinstance(judged.by_class, dict)
     for by_class in more["by_class"].values() if several else [more.get("by_class", {})]:
         print_classes(console, by_class, "--json")
+    print_importance(console, more.get("importance"), "--json")
 
 
 @app.command(cls=OneCommand)

@@ -1,4 +1,4 @@
-"""The options of `explain`: name, type and help."""
+"""The options of `explain`, and of `evaluate` for the same: name, type and help."""
 
 from __future__ import annotations
 
@@ -35,5 +35,11 @@ Page = Annotated[
         "--out",
         metavar="FILE",
         help="The .html file. Default: explanations.html in the run's folder.",
+    ),
+]
+Importance = Annotated[
+    bool,
+    typer.Option(
+        "--importance", help="Also measure what is lost without each input and each column."
     ),
 ]

@@ -193,9 +193,14 @@ def print_run(reporter: ProgressReporter, details: Mapping[str, Any], folder: Pa
     for score, found in details["differences"].items():
         reporter.say(difference_in_words(score, found))
     by_class: dict[str, Any] = next(iter(details["by_class"].values()), {})
-    print_classes(reporter.console, by_class, str(folder / "metrics.json"))
+    file = str(folder / "metrics.json")
+    print_classes(reporter.console, by_class, file)
     for found in list(details["calibration"].values())[:1]:
         reporter.say(calibration_in_words(found))
+    # Not above, as it imports Keras, for which --help would wait.
+    from multimodal_gen.cli.importance import print_importance
+
+    print_importance(reporter.console, details["importance"], file)
 
 
 def calibration_in_words(found: Mapping[str, float]) -> str:

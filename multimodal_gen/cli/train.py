@@ -22,6 +22,7 @@ from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.judging.scores import Scores
 from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, versions
+from multimodal_gen.cli.importance import importance_after_training
 from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose, probe_beside, rows_of, say_kept
 from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.reading import READ_TIMEOUT
@@ -69,6 +70,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     scores: dict[str, dict[str, float]] = {}
     judged: dict[str, Scores] = {}
     calibration: dict[str, dict[str, float]] = {}
+    importance: dict[str, Any] | None = None
     facts: Facts | None = None
     for name, some in chosen.items():
         started = time.perf_counter()
@@ -85,7 +87,11 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
             **choice,
         }
         metrics = _metrics(settings, parts, target, scores, judged)
-        metrics["details"]["calibration"] = calibration
+        if facts is None:
+            importance = importance_after_training(
+                bundle, parts.test, settings.group, settings.seed
+            )
+        metrics["details"] |= {"calibration": calibration, "importance": importance}
         if facts is None:
             probe = choice.get("kept") == PROBE
             predictions = write_results(folder, bundle, history, parts.test, probe=probe)

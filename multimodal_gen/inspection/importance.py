@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from multimodal_gen.inspection.layout import BLUE, GREY, INK, LINE, Picture, wrap, write_line
+from multimodal_gen.inspection.layout import (
+    BLUE,
+    GREY,
+    INK,
+    LINE,
+    Picture,
+    one_line,
+    wrap,
+    write_line,
+)
 
 # In inches: the width of the names and of the bars, the height of a line, margins.
 _NAME, _BARS, _LINE, _GAP = 2.1, 3.6, 0.24, 0.14
@@ -55,8 +64,7 @@ def _draw_bars(figure: Picture, top: float, table: pd.DataFrame) -> None:
     axes.spines["bottom"].set_color(LINE)
     for place, (name, column) in enumerate(zip(table["input"], table["column"], strict=True)):
         indent = 0.0 if column is None else 0.16
-        lines = wrap(name if column is None else column, _NAME - indent - 0.12, _SIZE)
-        text = lines[0] if len(lines) == 1 else f"{lines[0][:-1]}…"
+        text = one_line(name if column is None else column, _NAME - indent - 0.12, _SIZE)
         line = top + _LINE * (place + 0.5) + 0.045
         colour = INK if column is None else GREY
         write_line(figure, _GAP + indent, line, text, fontsize=_SIZE, color=colour)

@@ -107,6 +107,28 @@ def wrap(text: Any, width: float, size: float, weight: str = "normal") -> list[s
     return lines
 
 
+def one_line(text: Any, width: float, size: float) -> str:
+    """A text, made readable, on one line of limited width; cut in the middle, as long names often
+    begin alike.
+    """
+    whole = readable(text)
+    kept = len(whole)
+    cut = whole
+    while kept > 1 and (wide := text_width(cut, size)) > width:
+        kept = min(kept - 1, int(kept * width / wide) + 1)
+        cut = shortened(whole, kept)
+    return cut
+
+
+def shortened(text: str, length: int) -> str:
+    """A text of at most so many characters, cut in the middle."""
+    if len(text) <= length:
+        return text
+    before = length // 2
+    after = max(0, length - before - 1)
+    return f"{text[:before]}…{text[len(text) - after :]}"
+
+
 # In inches: the margin of a card, the gap between cards, the side of a picture, the height of a
 # line.
 _PAD, _GAP, _SIDE, _LINE = 0.1, 0.14, 2.0, 0.165

@@ -19,6 +19,8 @@ from multimodal_gen.inspection.layout import (
     PAPER,
     RED,
     Picture,
+    one_line,
+    shortened,
     text_width,
     wrap,
     write_line,
@@ -29,11 +31,11 @@ from multimodal_gen.rows.checks import check_positive
 # In inches: margins, the side of a picture, the height of a line, the width of the texts, of the
 # names of bars and of their numbers.
 _PAD, _GAP, _SIDE, _LINE = 0.12, 0.14, 1.5, 0.18
-_TEXT, _NAME, _NUMBER = 4.6, 1.5, 0.55
+_TEXT, _NAME, _NUMBER = 4.6, 1.9, 0.55
 _SIZE = 9.0
 _SPACE = 0.045
 _MOST_PICTURES, _MOST_LINES, _MOST_BARS = 3, 8, 12
-_MOST_OF_A_NAME = 80
+_MOST_OF_A_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,16 @@ def heading_of(one: Explanation) -> str:
 
 
 def _cut(name: object) -> str:
-    text = str(name)
-    return text if len(text) <= _MOST_OF_A_NAME else f"{text[:_MOST_OF_A_NAME]}…"
+    return shortened(str(name), _MOST_OF_A_NAME)
 
 
 def bars_of(one: Explanation) -> list[tuple[str, float]]:
     """Name and value of each bar: the inputs in their order, then columns, the largest first."""
     shares = [(str(name), float(value)) for name, value in one.inputs["share"].items()]
-    # A column that is an input by itself has its bar already.
-    more = [(name, value) for name, value in one.columns.items() if name not in one.inputs.index]
+    # A column that is all of an input has its bar already: its value is what that input is needed
+    # for.
+    needed = set(one.inputs["needed"].astype(float))
+    more = [(name, value) for name, value in one.columns.items() if value not in needed]
     return shares + sorted(more, key=lambda pair: -abs(np.nan_to_num(pair[1])))
 
 
@@ -248,8 +251,7 @@ def _draw_line(
 def _draw_bar(
     figure: Picture, left: float, line: float, name: str, value: float, largest: float
 ) -> None:
-    label = wrap(name, _NAME - 0.1, _SIZE)
-    text = label[0] if len(label) == 1 else f"{label[0][:-1]}…"
+    text = one_line(name, _NAME - 0.1, _SIZE)
     write_line(figure, left, line, text, fontsize=_SIZE, color=GREY)
     room = (_TEXT - _NAME - _NUMBER) / 2
     colour, share = tint(value, largest)

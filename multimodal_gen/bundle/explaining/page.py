@@ -11,8 +11,11 @@ from multimodal_gen.bundle.explaining.explanations import Explanations
 from multimodal_gen.bundle.explaining.results import Explanation, Word
 from multimodal_gen.bundle.explaining.tints import AGAINST, FOR, number, overlay, pieces, tint
 from multimodal_gen.errors import counted
+from multimodal_gen.inspection.layout import shortened
 from multimodal_gen.inspection.pages import document, picture, safe
 
+# Characters of the name of a bar; the whole name is its title.
+_MOST_OF_A_BAR = 20
 # Pictures of more pixels are photos, and as PNG several times as large as they need be.
 _FEW_PIXELS = 20_000
 # The rules of the cards.
@@ -51,8 +54,9 @@ def page(explanations: Explanations, title: str) -> str:
         f"{counted(len(explanations), 'row')}{without}. Orange speaks for what is explained, blue "
         "against it. The heat on pictures and the colours of words are scaled to the strongest of "
         "each row. Bars show what each input adds: together they lead from the number without "
-        "inputs to the prediction. Instead of inputs that are left out: "
-        f"{explanations.background}."
+        "inputs to the prediction. Heat compares a picture with itself without detail, its bar "
+        "with what stands for it, so the two may differ in sign. Instead of inputs that are "
+        f"left out: {explanations.background}."
     )
     cards = "".join(card(one, heading_of(one), "h2") for one in explanations)
     return document(
@@ -116,7 +120,8 @@ def _bar(name: str, value: float, largest: float) -> str:
     share = tint(value, largest)[1]
     side = "for" if value >= 0 else "against"
     return (
-        f"<div class='bar'><span class='name' title='{safe(name)}'>{safe(name)}</span>"
+        f"<div class='bar'><span class='name' title='{safe(name)}'>"
+        f"{safe(shortened(name, _MOST_OF_A_BAR))}</span>"
         f"<span class='room'><i class='{side}' style='width:{50 * share:.1f}%'></i></span>"
         f"<span class='number'>{number(value)}</span></div>"
     )
