@@ -19,11 +19,10 @@ _STYLE = """
   --page: #f5f6f8; --mark: #b42318; }
 @media screen and (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3;
   --line: #333b49; --card: #1c212b; --page: #12151b; --mark: #f97066; } }
-@media print { :root { color-scheme: light; --page: #fff; } * { print-color-adjust: exact; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 2rem clamp(.8rem, 3vw, 1.5rem) 4rem;
   background: var(--page); color: var(--ink); font: 15px/1.55 system-ui, sans-serif;
-  overflow-wrap: anywhere; }
+  overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .2rem; }
 h2, h3 { break-after: avoid; }
@@ -35,6 +34,8 @@ td, th { padding: .3rem 1.2rem .3rem 0; text-align: left; border-bottom: 1px sol
 tr, img { break-inside: avoid; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   break-inside: avoid; overflow-wrap: anywhere; }
+@media print { :root { color-scheme: light; --page: #fff; } body { padding: 0; font-size: 13px; }
+  * { print-color-adjust: exact; } }
 .card img { object-fit: contain; background: #fff; border-radius: 4px; }
 """
 
