@@ -70,6 +70,15 @@ def by_class(names: list[str]) -> dict[str, dict[str, float]]:
     return {name: {"rows": 4, **shares} for name in names}
 
 
+def importance_of(caption: str) -> dict[str, Any]:
+    lines = [
+        {"input": "image", "column": None, "lost": 0.3, "low": 0.2, "high": 0.4},
+        {"input": "image", "column": caption, "lost": 0.0, "low": -0.1, "high": 0.1},
+    ]
+    found = {"main": ["balanced_accuracy"], "scores": {"balanced_accuracy": lines}}
+    return {"rows": 20, "groups": 20, "repeats": 5, "by_class": [], **found}
+
+
 def facts_with(names: list[str], label: str = "label", caption: str = "caption") -> Facts:
     """Facts of a run with these classes, whose rows are all said to be the next class."""
     count = len(names)
@@ -87,6 +96,8 @@ def facts_with(names: list[str], label: str = "label", caption: str = "caption")
         "intervals": {"both": interval, "image": interval},
         "by_class": {"both": by_class(names)},
         "differences": {"balanced_accuracy": difference},
+        "calibration": {"both": {"error": 0.04, "low": 0.02, "high": 0.06, "chance": 0.01}},
+        "importance": importance_of(caption),
         "rows": {"train": 70, "validation": 10, "test": 20},
         "classes": names,
         "versions": {"keras": "3", ATTACK: "<b>1</b>"},
@@ -154,6 +165,8 @@ def test_sections_come_in_the_order_of_a_reader_and_what_there_is_none_of_is_lef
         "Scores by class",
         "Which classes are mistaken for which",
         "Worst mistakes",
+        "Calibration",
+        "What inputs are worth",
         "Training",
         "Data",
         "Split",
@@ -161,13 +174,13 @@ def test_sections_come_in_the_order_of_a_reader_and_what_there_is_none_of_is_lef
         "Settings",
         "Versions",
     ]
-    details = {**facts.metrics["details"], "by_class": {}}
+    details = {**facts.metrics["details"], "by_class": {}, "calibration": {}, "importance": None}
     errors = pd.DataFrame([[1.0, 2.0, 3.0, 4.0]], columns=["mean", "half", "most", "all"])
     number = replace(
         facts, confusion=None, errors=errors, metrics={**facts.metrics, "details": details}
     )
     titles = [one.title for one in report_of(number, tmp_path).sections]
-    assert titles[:3] == ["Scores", "Errors", "Worst mistakes"]
+    assert titles[:4] == ["Scores", "Errors", "Worst mistakes", "Training"]
 
 
 def test_the_page_says_the_score_with_its_interval_first_and_notes_in_full(tmp_path: Path) -> None:
@@ -182,6 +195,8 @@ def test_the_page_says_the_score_with_its_interval_first_and_notes_in_full(tmp_p
         "Training took 12 seconds",
         "no difference that 9 rows can show",
         "2 of 20 wrong rows",
+        "is 0.040 (95 % interval 0.020 to 0.060)",
+        "lost of the balanced accuracy",
         "2 more rows could not be read",
         "not: multimodal-gen audit on",
         "cache/",

@@ -4,6 +4,7 @@
                                                     -> Markdown
 
 `facts.py` is what is known of a run (`data.py`: its rows; `mistakes.py`: the worst test rows,
-explained). `sections.py` and `background.py` say it in sentences, tables and pictures, the
-`blocks.py`, which `page.py` writes as HTML and `card.py` as Markdown. `writing.py` writes both.
+explained). `sections.py` says it in sentences, tables and pictures (`figures.py`: how good the
+model is; `background.py`: what it was made of), the `blocks.py`, which `page.py` turns into HTML
+and `card.py` into Markdown. `writing.py` writes both.
 """

@@ -17,14 +17,16 @@ li {{ margin: .3rem 0; }}
 .wide {{ overflow-x: auto; margin: .6rem 0 1.2rem; }}
 .wide table {{ margin: 0; font-size: .9rem; line-height: 1.4; }}
 th {{ font-weight: 600; color: var(--soft); vertical-align: bottom; }}
-th, td {{ min-width: 8rem; overflow-wrap: anywhere; }}
-.number {{ min-width: 4rem; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }}
+th, td {{ min-width: 8rem; }}
+td {{ overflow-wrap: anywhere; }}
+.number {{ min-width: 4rem; text-align: right; font-variant-numeric: tabular-nums; }}
+td.number {{ white-space: nowrap; }}
 .picture {{ margin: .6rem 0 1.2rem; padding: .6rem; overflow-x: auto; background: #fff; }}
 .picture img {{ display: block; max-width: 100%; height: auto; margin: 0 auto; }}
 @media screen {{ .large img {{ max-width: none; margin: 0; }} }}
 @media print {{ .wide, .picture {{ overflow: visible; }} nav {{ display: none; }}
   .picture img {{ max-height: 22cm; }} .wide table {{ font-size: .75rem; }}
-  th, td {{ padding-right: .7rem; }} th.number {{ white-space: normal; }} }}
+  th, td {{ padding-right: .7rem; }} }}
 """
 
 

@@ -5,9 +5,7 @@ Sections about something that a run does not have, such as the confusion of numb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,8 +19,16 @@ from multimodal_gen.cli.report.background import (
 )
 from multimodal_gen.cli.report.blocks import Block, Cases, Picture, Report, Section, Table, Words
 from multimodal_gen.cli.report.facts import Facts
+from multimodal_gen.cli.report.figures import (
+    by_class_section,
+    calibration_section,
+    errors_section,
+    importance_section,
+    main_of,
+    scores_section,
+)
 from multimodal_gen.cli.report.mistakes import Mistake
-from multimodal_gen.cli.score_tables import SHARES, difference_in_words, ends
+from multimodal_gen.cli.score_tables import ends
 from multimodal_gen.errors import by_number, counted
 from multimodal_gen.rows.cells import shown_name
 
@@ -40,11 +46,13 @@ def report_of(facts: Facts, folder: Path) -> Report:
         folder: Its folder, whose pictures the report shows if they are there.
     """
     sections = [
-        _scores(facts),
-        _by_class(facts),
-        _errors(facts),
+        scores_section(facts),
+        by_class_section(facts),
+        errors_section(facts),
         _confusion(facts, folder),
         _mistakes(facts),
+        calibration_section(facts, folder),
+        importance_section(facts),
         _training(facts, folder),
         data_section(facts.known, facts.metrics),
         split_section(facts.known, facts.metrics),
@@ -55,11 +63,6 @@ def report_of(facts: Facts, folder: Path) -> Report:
     return Report(
         _title(facts), _summary(facts), [section for section in sections if section.blocks]
     )
-
-
-def _main(facts: Facts) -> str:
-    # What the saved model was trained on; the others are those of --ablate.
-    return str(next(iter(facts.metrics)))
 
 
 def _title(facts: Facts) -> str:
@@ -76,7 +79,7 @@ def _label(facts: Facts) -> str:
 
 
 def _summary(facts: Facts) -> list[Block]:
-    details, main = facts.metrics["details"], _main(facts)
+    details, main = facts.metrics["details"], main_of(facts)
     rows, classes = details["rows"], details.get("classes", [])
     value = facts.metrics[main]
     said = f"{score_title(details['score']).capitalize()}: "
@@ -91,95 +94,10 @@ def _summary(facts: Facts) -> list[Block]:
         Words(f"{said}, on {counted(rows['test'], 'test row')}.", first=True),
         Words(
             f"The model predicts {what.format(f'{len(classes):,}')} of each row. It was trained on "
-            f"{counted(rows['train'], 'row')}, and {counted(rows['validation'], 'row')} chose when "
-            f"to stop. The run is called {Path(facts.known.settings['folder']).name!r}."
+            f"{counted(rows['train'], 'row')}, with {counted(rows['validation'], 'other row')} to "
+            f"choose by. The run is called {Path(facts.known.settings['folder']).name!r}."
         ),
     ]
-
-
-def _scores(facts: Facts) -> Section:
-    details = facts.metrics["details"]
-    scores = list(details["intervals"][_main(facts)])
-    # Those that the command line prints come first.
-    scores.sort(key=lambda score: score not in details["shown"])
-    rows = [
-        (
-            score_title(score),
-            *(
-                f"{as_score(one[score])} ({ends(*details['intervals'][name][score])})"
-                for name, one in details["scores"].items()
-            ),
-        )
-        for score in scores
-    ]
-    several = len(details["scores"]) > 1
-    columns = [f"from {name}" for name in details["scores"]] if several else ["test rows"]
-    blocks: list[Block] = [
-        Words(
-            "With 95 % probability, the interval holds the score of this model on all rows of this "
-            "kind. It does not say how another training would do."
-        ),
-        Table(("score", *columns), rows),
-    ]
-    blocks += [
-        Words(f"{difference_in_words(score, one)}.")
-        for score, one in details["differences"].items()
-    ]
-    return Section("Scores", blocks)
-
-
-def _by_class(facts: Facts) -> Section:
-    by_class: Mapping[str, Any] = facts.metrics["details"]["by_class"].get(_main(facts), {})
-    if not by_class:
-        return Section("", [])
-    first = next(iter(by_class.values()))
-    # F1 first, as a phone shows the left columns.
-    shown = [name for name in reversed(SHARES) if name in first]
-    # One without a score is neither the worst nor the best.
-    names = sorted(by_class, key=lambda name: np.nan_to_num(by_class[name]["f1"], nan=2.0))
-    rows = [
-        (
-            name,
-            *(_share(by_class[name], one) for one in shown),
-            f"{by_class[name]['rows']:,}",
-            f"{facts.known.data.classes[name]:,}",
-        )
-        for name in names
-    ]
-    what = "label" if facts.known.settings["target"] == "labels" else "class"
-    titles = [SHARES[one].replace("\n", " ") for one in shown]
-    return Section(
-        f"Scores by {what}",
-        [
-            Words("The lowest F1 first; each with its 95 % interval."),
-            Table((what, *titles, "test rows", "training rows"), rows),
-        ],
-    )
-
-
-def _share(row: Mapping[str, float], score: str) -> str:
-    value, low, high = (100 * row[one] for one in (score, f"{score}_low", f"{score}_high"))
-    return "none" if value != value else f"{value:.0f} ({low:.0f} to {high:.0f})"
-
-
-def _errors(facts: Facts) -> Section:
-    if facts.errors is None:
-        return Section("", [])
-    rows = [
-        (str(name), *(f"{value:,.4g}" for value in one.tolist()))
-        for name, one in facts.errors.iterrows()
-    ]
-    return Section(
-        "Errors",
-        [
-            Words(
-                "Prediction minus truth, in the units of the table: the mean, which is not 0 if "
-                "predictions are too high or too low on the whole, and how large errors are "
-                "without their sign."
-            ),
-            Table(("number", "mean", "half below", "nine tenths below", "largest"), rows),
-        ],
-    )
 
 
 def _confusion(facts: Facts, folder: Path) -> Section:
@@ -228,24 +146,26 @@ def _mistakes(facts: Facts) -> Section:
         "the same for any row."
     )
     number = found.wrong is None
-    heads = [_heading(one, facts.known.settings["target"]) for one in found.rows]
+    target, several = facts.known.settings["target"], len(facts.known.settings["label"]) > 1
+    heads = [_heading(one, target, several) for one in found.rows]
     rows = [(str(one.explanation.row), one.said, one.true) for one in found.rows]
     table = Table(("row", "said", "off by" if number else "true"), rows, words=3)
     cases = [(head, one.explanation) for head, one in zip(heads, found.rows, strict=True)]
     return Section("Worst mistakes", [Words(said), Cases(cases, table)])
 
 
-def _heading(one: Mistake, kind: str) -> str:
-    row = f"row {one.explanation.row}:"
-    if kind == "number":
+def _heading(one: Mistake, target: str, several: bool) -> str:
+    row, why = f"row {one.explanation.row}:", one.explanation
+    if target == "number":
         # What was said and is so of each number, and how far that is.
-        return f"{row} {one.said}, {one.true}"
-    why = f"; why {one.explanation.of} has {one.explanation.value:.0%}" if kind == "labels" else ""
-    return f"{row} said {one.said}, is {one.true}{why}"
+        explained = f"; explained: {why.of}" if several else ""
+        return f"{row} {one.said}, {one.true}{explained}"
+    explained = f"; explained: {why.of} ({why.value:.0%})" if target == "labels" else ""
+    return f"{row} said {one.said}; true: {one.true}{explained}"
 
 
 def _training(facts: Facts, folder: Path) -> Section:
-    one = facts.metrics["details"]["scores"][_main(facts)]
+    one = facts.metrics["details"]["scores"][main_of(facts)]
     if facts.kept is None:
         kept = "Kept is the linear probe; the curves are those of the network beside it."
     else:

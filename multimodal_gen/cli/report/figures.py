@@ -1,0 +1,155 @@
+"""The sections of a report about how good a model is, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.cli.option_values import as_score, score_title
+from multimodal_gen.cli.report.blocks import Block, Picture, Section, Table, Words
+from multimodal_gen.cli.report.facts import Facts
+from multimodal_gen.cli.score_tables import SHARES, difference_in_words, ends
+from multimodal_gen.errors import counted
+from multimodal_gen.rows.cells import shown_name
+
+
+def main_of(facts: Facts) -> str:
+    """What the saved model was trained on; the others are those of --ablate."""
+    return str(next(iter(facts.metrics)))
+
+
+def scores_section(facts: Facts) -> Section:
+    """All scores of all models, and what they differ by."""
+    details = facts.metrics["details"]
+    scores = list(details["intervals"][main_of(facts)])
+    # Those that the command line prints come first.
+    shown = details["shown"]
+    scores.sort(key=lambda score: shown.index(score) if score in shown else len(shown))
+    rows = [
+        (
+            score_title(score),
+            *(
+                f"{as_score(one[score])} ({ends(*details['intervals'][name][score])})"
+                for name, one in details["scores"].items()
+            ),
+        )
+        for score in scores
+    ]
+    several = len(details["scores"]) > 1
+    columns = [f"from {name}" for name in details["scores"]] if several else ["test rows"]
+    blocks: list[Block] = [
+        Words(
+            "With 95 % probability, the interval holds the score of this model on all rows of this "
+            "kind. It does not say how another training would do."
+        ),
+        Table(("score", *columns), rows),
+    ]
+    blocks += [
+        Words(f"{difference_in_words(score, one)}.")
+        for score, one in details["differences"].items()
+    ]
+    return Section("Scores", blocks)
+
+
+def by_class_section(facts: Facts) -> Section:
+    """The scores of each class or label."""
+    by_class: Mapping[str, Any] = facts.metrics["details"]["by_class"].get(main_of(facts), {})
+    if not by_class:
+        return Section("", [])
+    first = next(iter(by_class.values()))
+    # F1 first, as a phone shows the left columns.
+    shown = [name for name in reversed(SHARES) if name in first]
+    # One without a score is neither the worst nor the best.
+    names = sorted(by_class, key=lambda name: np.nan_to_num(by_class[name]["f1"], nan=2.0))
+    rows = [
+        (
+            name,
+            *(_share(by_class[name], one) for one in shown),
+            f"{by_class[name]['rows']:,}",
+            f"{facts.known.data.classes[name]:,}",
+        )
+        for name in names
+    ]
+    what = "label" if facts.known.settings["target"] == "labels" else "class"
+    titles = [SHARES[one].replace("\n", " ") for one in shown]
+    return Section(
+        f"Scores by {what}",
+        [
+            Words("The lowest F1 first; each with its 95 % interval."),
+            Table((what, *titles, "test rows", "training rows"), rows),
+        ],
+    )
+
+
+def _share(row: Mapping[str, float], score: str) -> str:
+    value, low, high = (100 * row[one] for one in (score, f"{score}_low", f"{score}_high"))
+    return "none" if value != value else f"{value:.0f} ({low:.0f} to {high:.0f})"
+
+
+def errors_section(facts: Facts) -> Section:
+    """How large the errors of numbers are."""
+    if facts.errors is None:
+        return Section("", [])
+    rows = [
+        (str(name), *(f"{value:,.4g}" for value in one.tolist()))
+        for name, one in facts.errors.iterrows()
+    ]
+    return Section(
+        "Errors",
+        [
+            Words(
+                "Prediction minus truth, in the units of the table: the mean, which is not 0 if "
+                "predictions are too high or too low on the whole, and how large errors are "
+                "without their sign."
+            ),
+            Table(("number", "mean", "half below", "nine tenths below", "largest"), rows),
+        ],
+    )
+
+
+def calibration_section(facts: Facts, folder: Path) -> Section:
+    """How often probabilities are right."""
+    found = facts.metrics["details"].get("calibration", {}).get(main_of(facts))
+    if not found:
+        return Section("", [])
+    said = (
+        "Predictions are sorted into bins by their probability, and the share of them that is "
+        "right is compared with the mean probability. The expected calibration error, the mean "
+        f"distance of the two, is {as_score(found['error'])} (95 % interval "
+        f"{ends(found['low'], found['high'])}); probabilities without fault would have "
+        f"{as_score(found['chance'])} by chance."
+    )
+    there = (folder / "reliability.png").exists()
+    words = "How often predictions are right, by their probability"
+    pictures = [Picture("reliability.png", words)] if there else []
+    return Section("Calibration", [Words(said), *pictures])
+
+
+def importance_section(facts: Facts) -> Section:
+    """What is lost without each input and column."""
+    found = facts.metrics["details"].get("importance")
+    if not found:
+        return Section("", [])
+    blocks: list[Block] = [
+        Words(
+            f"What is lost on {counted(found['rows'], 'test row')} when the cells of an input, or "
+            "of one of its columns, are exchanged between rows, so that they tell nothing; the "
+            f"mean of {counted(found['repeats'], 'exchange')}. If the interval holds 0, these rows "
+            "show no loss."
+        )
+    ]
+    for score in found["main"]:
+        rows = [
+            (
+                shown_name(one["input"]) if one["column"] is None else f"– {one['column']}",
+                as_score(one["lost"]),
+                f"{one['low']:+.3f} to {one['high']:+.3f}",
+            )
+            for one in found["scores"][score]
+        ]
+        columns = ("input, – column", f"lost of the {score_title(score)}", "95 % interval")
+        blocks.append(Table(columns, rows))
+    return Section("What inputs are worth", blocks)
