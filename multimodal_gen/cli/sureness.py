@@ -46,7 +46,10 @@ def calibrated(
     found = target.calibrated_by(truth, outputs)
     if target.class_names:
         reporter.say(f"  {_in_words(getattr(found, 'calibration', None))}, by {rows}")
-    return type(bundle)(bundle.model, bundle.inputs, found, inputs_as=bundle.inputs_as)
+    other = type(bundle)(bundle.model, bundle.inputs, found, inputs_as=bundle.inputs_as)
+    # So that what explanations have compiled need not be compiled again.
+    other._parts = bundle._parts
+    return other
 
 
 def _in_words(calibration: Any) -> str:
