@@ -102,6 +102,26 @@ def test_a_run_without_a_cache_encodes_each_picture_once(
     assert sum(seen) == len(shop)
 
 
+def test_folds_encode_each_picture_once_and_the_ensemble_has_the_encoder(
+    shop: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    encode = mg.KerasEncoder.encode
+
+    def counted(self: Any, values: Any) -> Any:
+        seen.append(len(values))
+        return encode(self, values)
+
+    monkeypatch.setattr(mg.KerasEncoder, "encode", counted)
+    encoder = ("--image-encoder", network(tmp_path / "network.keras"), "--image", "photo")
+    trained = invoke("train", tmp_path, *encoder, "--number", "price", "--folds", 2)
+    assert trained.exit_code == 0, trained.output
+    assert sum(seen) == len(shop)
+    bundle = mg.load_bundle(tmp_path / "runs" / "shop")
+    assert list(bundle.inputs) == ["image", "number_1", "number_2"]
+    assert (tmp_path / "runs" / "shop" / "encoder.keras").exists()
+
+
 def test_the_pictures_that_are_found_are_encoded_by_one_model(
     shop: pd.DataFrame, tmp_path: Path
 ) -> None:

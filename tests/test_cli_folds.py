@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.cli import folds
 from multimodal_gen.cli.app import app
 
 CLASSES = ("bowl", "cup")
@@ -55,6 +56,16 @@ def test_every_row_is_predicted_out_of_fold_and_the_run_is_a_bundle_and_evidence
     summary = metrics["details"]["summary"]["accuracy"]
     assert summary["mean"] == pytest.approx(np.mean(by_fold))
     assert summary["spread"] == pytest.approx(np.std(by_fold, ddof=1))
+    details = metrics["details"]
+    low, high = details["intervals"]["all at once"]["accuracy"]
+    assert 0 <= low <= right <= high <= 1 and low < high
+    assert details["by_class"]["all at once"]["cup"]["rows"] == 24
+    assert {details["scores"][f"fold {one}"]["kept"] for one in (1, 2)} <= {
+        "network",
+        "linear probe",
+    }
+    assert "model kept" in done.output and "By class" in done.output
+    assert {"confusion.png", "predictions.png", "wrong.png"} <= {one.name for one in run.iterdir()}
     assert list(mg.load_bundle(run).predict(table)) == ["label", *CLASSES]
     assert not (run / "predictions.csv").exists() and not (run / "state").exists()
     options = ["--number", "price", "--predictions", str(run / "out_of_fold.csv")]
@@ -79,6 +90,7 @@ def test_test_rows_are_kept_out_and_scored_by_the_ensemble_and_a_second_command_
     assert predictions["row"].tolist() == test.index.tolist()
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["test"] == pytest.approx(mg.load_bundle(run).evaluate(test)["balanced_accuracy"])
+    assert set(metrics["details"]["intervals"]) == {"all at once", "test rows, by the ensemble"}
     # A run that was killed in its second fold.
     kept = run / "state" / "folds"
     first = (kept / "fold-1" / "outputs.npy").stat().st_mtime_ns
@@ -90,6 +102,50 @@ def test_test_rows_are_kept_out_and_scored_by_the_ensemble_and_a_second_command_
     other = train(*options, "--batch-size", "8")
     assert other.exit_code == 2
     assert "must not be mixed" in other.output and "batch_size" in other.output
+
+
+def test_rows_that_cannot_be_read_are_left_out_of_the_folds_and_listed(shop: Path) -> None:
+    table = mg.read_table("shop.csv")
+    table.loc[3, "price"] = "cheap"
+    table.loc[10, "label"] = ""
+    table.to_csv("shop.csv", index=False)
+    refused = train("--folds", "2", "--name", "skip")
+    assert refused.exit_code == 2 and "--on-error skip" in refused.output
+    done = train("--folds", "2", "--name", "skip", "--on-error", "skip", "--overwrite")
+    assert done.exit_code == 0, done.output
+    run = shop / "runs" / "skip"
+    assert pd.read_csv(run / "failures.csv")["index"].tolist() == [3, 10]
+    assert sorted({*range(48)} - {*pd.read_csv(run / "out_of_fold.csv")["row"]}) == [3, 10]
+
+
+def test_ctrl_c_in_the_second_fold_keeps_the_first_and_the_same_command_ends_the_same(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train("--folds", "2", "--name", "whole")
+    assert whole.exit_code == 0, whole.output
+    options = ["--folds", "2", "--name", "cut", "--resume"]
+    fit, calls = folds.fit_network, []
+
+    def interrupted(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit(*given)
+
+    monkeypatch.setattr(folds, "fit_network", interrupted)
+    stopped = train(*options)
+    assert stopped.exit_code == 130, stopped.output
+    assert (
+        "finished folds are kept in" in stopped.output and "(fold 1 in this run)" in stopped.output
+    )
+    again = train(*options)
+    assert again.exit_code == 0, again.output
+    # One fold was left to train.
+    assert len(calls) == 3
+    frames = [pd.read_csv(shop / "runs" / one / "out_of_fold.csv") for one in ("whole", "cut")]
+    pd.testing.assert_frame_equal(*frames)
+    scores = json.loads((shop / "runs" / "cut" / "metrics.json").read_text())["details"]["scores"]
+    assert "kept" in scores["fold 1"]
 
 
 def test_folds_and_ablate_are_not_for_one_run_and_one_fold_is_none(shop: Path) -> None:

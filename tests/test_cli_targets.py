@@ -493,12 +493,8 @@ def test_curves_of_numbers_say_their_units(
     inputs = {"x": mg.NumericLoader("x", mean=0.0, scale=1.0)}
     model = mg.build_fusion_classifier(inputs, target)
     history = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6], "mean_absolute_error": [1.0, 0.7]}
-    write_results(
-        tmp_path,
-        mg.Bundle(model, inputs, target),
-        SimpleNamespace(epoch=[0, 1], history=history),
-        table,
-    )
+    bundle, told = mg.Bundle(model, inputs, target), SimpleNamespace(epoch=[0, 1], history=history)
+    write_results(tmp_path, bundle, told, table, bundle.predict(table))
     assert [axes.get_ylabel() for axes in figures[0].axes] == labels
 
 

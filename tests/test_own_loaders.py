@@ -415,7 +415,8 @@ def test_numbers_of_ones_own_are_judged_by_a_rule_of_ones_own(inputs) -> None:
 
 def test_a_run_leaves_the_same_pictures(inputs, table, tmp_path) -> None:
     history = SimpleNamespace(epoch=[0], history={"loss": [1.0], "val_loss": [1.0]}, best_epoch=0)
-    write_results(tmp_path / "run", bundle_of(inputs, table), history, table)
+    bundle = bundle_of(inputs, table)
+    write_results(tmp_path / "run", bundle, history, table, bundle.predict(table))
     assert {"wrong.png", "predictions.png", "confusion.png", "predictions.csv"} <= set(
         os.listdir(tmp_path / "run")
     )

@@ -109,10 +109,15 @@ def test_a_disk_without_room_is_known_before(small_disk: Path) -> None:
 def test_results_that_cannot_be_written_are_known_before(tmp_path: Path) -> None:
     rehearsed: list[Path] = []
 
-    def write(folder: Path, bundle: mg.Bundle, history: Any, test: pd.DataFrame) -> None:
+    def write(
+        folder: Path,
+        bundle: mg.Bundle,
+        history: Any,
+        test: pd.DataFrame,
+        predictions: pd.DataFrame,
+    ) -> None:
         rehearsed.append(folder)
         bundle.save(folder)
-        predictions = bundle.predict(test)
         assert list(predictions.columns) == ["label", "a", "b"]
         assert len(history.history["val_accuracy"]) == len(history.epoch)
         (folder / "curves.png").write_bytes(b"")

@@ -14,6 +14,7 @@ import multimodal_gen as mg
 from multimodal_gen.bundle.held_out import HeldOut, Rows
 from multimodal_gen.bundle.judging.resamples import interval_of, resamples_of
 from multimodal_gen.bundle.judging.scores import Scores, scores_of_rows
+from multimodal_gen.cli.compare import _differing, _tossed
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.resampling import share_interval
 
@@ -336,3 +337,33 @@ def test_bad_rows_can_be_left_out_of_scores_and_bad_arguments_are_named(bundle: 
         bundle.scores(table, resamples=0)
     with pytest.raises(ValueError, match="Received: target=None"):
         mg.Bundle(bundle.model, bundle.inputs).scores(table)
+
+
+def test_mcnemars_test_counts_the_rows_in_which_one_alone_is_right() -> None:
+    truth = np.zeros(40, "int32")
+    outputs = np.tile(np.float32([0.8, 0.1, 0.1]), (40, 1))
+    # One is wrong in 2 rows and the other in 10 others; both in one more.
+    one, other = outputs.copy(), outputs.copy()
+    one[:3], other[2:13] = outputs[0, [1, 0, 2]], outputs[0, [1, 0, 2]]
+    found = scored(CLASSES, truth, one).mcnemar(scored(CLASSES, truth, other))
+    assert found.loc["target", ["better", "worse"]].tolist() == [10, 2]
+    # Twice the probability of at most 2 heads in 12 tosses: (1 + 12 + 66) / 4096.
+    assert found.loc["target", "p"] == pytest.approx(2 * 79 / 4096)
+    same = scored(CLASSES, truth, one)
+    assert same.mcnemar(same).loc["target"].tolist() == [0, 0, 1]
+    with pytest.raises(ValueError, match="on the same rows only"):
+        same.mcnemar(scored(CLASSES, truth[:20], one[:20]))
+    assert scored(LABELS, *labelled(50, 0)).mcnemar(scored(LABELS, *labelled(50, 0))).empty
+
+
+def test_compare_says_in_words_what_mcnemars_test_finds() -> None:
+    assert _tossed(0, 0, 1.0) == "Both are right in the same rows."
+    assert "A alone is right in 10 rows, B alone in 2" in _tossed(10, 2, 0.0386)
+    assert "in 3.9 % of such tables" in _tossed(10, 2, 0.0386)
+    assert "in less than 0.1 % of" in _tossed(40, 2, 1e-9)
+
+
+def test_compare_says_which_options_give_two_runs_other_test_rows() -> None:
+    same = {"seed": 0, "group": None, "fractions": [0.7, 0.1, 0.2]}
+    assert _differing(same, same) == ""
+    assert _differing(same, same | {"seed": 1}) == ": here --seed 0 and 1"

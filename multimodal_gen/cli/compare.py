@@ -80,13 +80,31 @@ def compare(
         lines.append((score_title(str(name)), *cells, "no" if low <= 0 <= high else "yes"))
     columns = ("score", "A", "B", "A - B", "95 % interval", "differ")
     print_table(console, None, columns, lines)
+    for better, worse, p in found[0].mcnemar(found[1]).itertuples(index=False):
+        # Its rows must be independent, which those of a group are not.
+        if group is None:
+            reporter.say(_tossed(int(better), int(worse), p))
     if all(line[-1] == "no" for line in lines):
         reporter.say(f"There is no difference that {many} can show.")
 
 
+def _tossed(better: int, worse: int, p: float) -> str:
+    if not better + worse:
+        return "Both are right in the same rows."
+    return (
+        f"A alone is right in {counted(better, 'row')}, B alone in {worse:,}; if they were equally "
+        f"good, chance would part them so far in {_percent(p)} of such tables (McNemar's exact "
+        "test)."
+    )
+
+
+def _percent(share: float) -> str:
+    return "less than 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+
+
 def _own_rows(run: Path, other: Path) -> tuple[str, list[int]]:
     # The table of two runs, and the rows of it that both have left for their tests.
-    tables, rows = [], []
+    tables, rows, chosen = [], [], []
     for one in (run, other):
         try:
             metrics = json.loads((one / "metrics.json").read_text("utf-8", "surrogateescape"))
@@ -97,17 +115,29 @@ def _own_rows(run: Path, other: Path) -> tuple[str, list[int]]:
                 f"The run has no test rows of its own; name a table after the runs. Received: {one}"
                 f", without {Path(str(error.filename)).name}"
             ) from None
-        tables.append(metrics["details"]["settings"]["table"])
+        chosen.append(metrics["details"]["settings"])
+        tables.append(chosen[-1]["table"])
         rows.append(numbers)
     if Path(tables[0]).resolve() != Path(tables[1]).resolve() or rows[0] != rows[1]:
         common = len(set(rows[0]) & set(rows[1]))
         raise ValueError(
             "These runs have other test rows, and what one was tested on the other may have been "
             "trained on. Name a table of rows that neither has seen after the runs, or train both "
-            f"with one --split column or --seed. Received: {len(rows[0]):,} rows of {tables[0]} "
-            f"and {len(rows[1]):,} of {tables[1]}, {common:,} of the same number"
+            f"with the same options for rows{_differing(*chosen)}. Received: {len(rows[0]):,} rows "
+            f"of {tables[0]} and {len(rows[1]):,} of {tables[1]}, {common:,} of the same number"
         )
     return str(tables[0]), rows[0]
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> str:
+    # What chooses the test rows, where two runs differ in it.
+    names = ("split", "seed", "fractions", "group", "label", "target", "on_error")
+    found = [
+        f"--{name.replace('_', '-')} {one.get(name)} and {other.get(name)}"
+        for name in names
+        if one.get(name) != other.get(name)
+    ]
+    return f": here {', '.join(found)}" if found else ""
 
 
 def _group_of(run: Path) -> str | None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.folds.cross_validation import prepare
 from multimodal_gen.bundle.folds.keeping import Kept
-from multimodal_gen.bundle.folds.result import CrossValidation
 from multimodal_gen.bundle.folds.running import Run
 from multimodal_gen.cli.columns import (
     check_named_columns,
@@ -24,24 +24,32 @@ from multimodal_gen.cli.columns import (
     refuse_missing_labels,
 )
 from multimodal_gen.cli.data import column_inputs, encoded_inputs
-from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, versions
+from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class
+from multimodal_gen.cli.fold_results import metrics_of_folds, write_folds
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_classes
-from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose, probe_beside
+from multimodal_gen.cli.model_choice import (
+    PROBE,
+    choose,
+    has_probe,
+    probe_beside,
+    why_kept,
+)
 from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.parts import Parts, given_parts, split_column
-from multimodal_gen.cli.predict import with_index, with_joined_labels
 from multimodal_gen.cli.reading import readable_parts
-from multimodal_gen.cli.rehearsal import check_folder
+from multimodal_gen.cli.rehearsal import check_folder, rehearse
 from multimodal_gen.cli.reporter import Reporter
-from multimodal_gen.cli.results import write_metrics
+from multimodal_gen.cli.results import (
+    remove_stale,
+    write_metrics,
+    write_results,
+)
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.target_choice import (
     class_called,
     in_words,
-    main_score,
     make_target,
-    score_name,
     shown_scores,
 )
 from multimodal_gen.cli.unlabelled import without_unlabelled
@@ -55,7 +63,6 @@ from multimodal_gen.rows.table import read_table
 
 # Where the finished folds of a run are, for --resume.
 KEPT = "state/folds"
-TEST = "test rows, by the ensemble"
 
 
 def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
@@ -75,7 +82,9 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     if settings.positive is not None:
         class_called(settings.positive, target)
     inputs = _Inputs(settings, rows)
+    count = len(rows) + len(test)
     rows, test = _readable(settings, rows, test, inputs.of_all, target, reporter, unlabelled)
+    lost = bool(unlabelled) or len(rows) + len(test) < count
     reporter.say("Looking for copies, which stay in one fold.")
     work = prepare(
         rows,
@@ -90,12 +99,17 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         # Every cell was read above.
         rehearse=False,
     )
-    fit = _Fit(settings, reporter)
+    folder = Path(settings.folder)
+    network, _ = network_for(settings, inputs.of_all, target, len(rows))
+    rehearse(write_results, folder, Bundle(network, inputs.of_all, target), rows)
+    fit = _Fit(settings, reporter, probed=has_probe(settings, inputs.of_all))
     result = work.finish(fit, _kept(settings, work), fit.tell)
-    scores = _scores(result, fit, test)
-    _write(settings, result, rows, test, target)
-    metrics = _metrics(settings, result, scores, target, test)
-    write_metrics(Path(settings.folder), metrics)
+    judged = write_folds(settings, result, rows, test, inputs.of_all, target)
+    metrics = metrics_of_folds(
+        settings, result, judged, fit.seconds, target=target, probed=fit.probed
+    )
+    write_metrics(folder, metrics)
+    remove_stale(folder, target, lost=lost, resumable=settings.resume, folds=True)
     reporter.finish("all folds")
     return metrics
 
@@ -169,8 +183,8 @@ def _readable(
 
 class _Fit:
     # Trains the model of a fold as `train` does, and reports it.
-    def __init__(self, settings: RunSettings, reporter: Reporter) -> None:
-        self.settings, self.reporter = settings, reporter
+    def __init__(self, settings: RunSettings, reporter: Reporter, *, probed: bool) -> None:
+        self.settings, self.reporter, self.probed = settings, reporter, probed
         self.seconds: dict[int, float] = {}
         self.number, self.started = 1, time.perf_counter()
 
@@ -184,8 +198,10 @@ class _Fit:
         fit_network(model, target, train_data, validation_data, epochs, watch)
         self.reporter.end()
         say_class(model, target, positive, self.reporter)
-        kept = choose(model, probe, validation_data).get("kept", NETWORK)
-        return probe if kept == PROBE else model
+        choice = choose(model, probe, validation_data)
+        if choice:
+            self.reporter.say(f"  {why_kept(choice)}")
+        return probe if choice.get("kept") == PROBE else model
 
     def tell(self, number: int, folds: int, scores: dict[str, float]) -> None:
         """Report the scores of a fold, and begin the next one."""
@@ -204,66 +220,3 @@ def _kept(settings: RunSettings, work: Run) -> Kept:
     own = {name: value for name, value in asdict(settings).items() if name not in free}
     words = {f"--{name.replace('_', '-')}": repr(value) for name, value in own.items()}
     return Kept(folder, {**work.settings, **words})
-
-
-def _scores(result: CrossValidation, fit: _Fit, test: pd.DataFrame) -> dict[str, dict[str, float]]:
-    scores: dict[str, dict[str, float]] = {}
-    for number, one in result.scores.iterrows():
-        place = int(str(number))
-        scores[f"fold {place}"] = {**_named(one), "seconds": round(fit.seconds[place], 1)}
-    summary = result.summary
-    scores["mean of the folds"] = _named(summary["mean"])
-    scores["their spread"] = _named(summary["spread"])
-    scores["all at once"] = {**result.overall, "seconds": round(sum(fit.seconds.values()), 1)}
-    if not test.empty:
-        scores[TEST] = result.ensemble.evaluate(test)
-    return scores
-
-
-def _named(scores: pd.Series) -> dict[str, float]:
-    return {str(name): float(value) for name, value in scores.items()}
-
-
-def _write(
-    settings: RunSettings,
-    result: CrossValidation,
-    rows: pd.DataFrame,
-    test: pd.DataFrame,
-    target: Target,
-) -> None:
-    folder = Path(settings.folder)
-    result.ensemble.save(folder)
-    frames = {"out_of_fold.csv": (result.out_of_fold, rows)}
-    if not test.empty:
-        frames["predictions.csv"] = (result.ensemble.predict(test), test)
-    columns = [target.column] if isinstance(target.column, str) else list(target.column)
-    for name, (predictions, table) in frames.items():
-        frame, _ = with_joined_labels(with_index(predictions), target)
-        for place, column in enumerate(columns, 1):
-            title = "truth" if len(columns) == 1 else f"true_{column}"
-            title = title if title not in frame else f"true_{title}"
-            frame.insert(place, title, table[column].to_numpy())
-        frame.to_csv(folder / name, index=False)
-
-
-def _metrics(
-    settings: RunSettings,
-    result: CrossValidation,
-    scores: dict[str, dict[str, float]],
-    target: Target,
-    test: pd.DataFrame,
-) -> dict[str, Any]:
-    metrics: dict[str, Any] = {"out_of_fold": main_score(settings.target, result.overall)}
-    if not test.empty:
-        metrics["test"] = main_score(settings.target, scores[TEST])
-    metrics["details"] = {
-        "score": score_name(settings.target),
-        "shown": shown_scores(settings.target, list(result.overall)),
-        "scores": scores,
-        "summary": result.summary.to_dict("index"),
-        "rows": {"folds": len(result.out_of_fold), "test": len(test)},
-        "classes": [str(name) for name in target.class_names],
-        "settings": asdict(settings),
-        **versions(),
-    }
-    return metrics

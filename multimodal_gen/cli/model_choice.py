@@ -27,6 +27,27 @@ from multimodal_gen.models.probe import linear_probe, not_linear
 NETWORK, PROBE = "network", "linear probe"
 
 
+def has_probe(settings: RunSettings, inputs: Mapping[str, Loader]) -> bool:
+    """Whether `probe_beside` fits one."""
+    return settings.fusion == "joint" and not not_linear(inputs)
+
+
+def why_kept(noted: Mapping[str, Any]) -> str:
+    """Which model is kept and why, in words.
+
+    Args:
+        noted: What `choose` noted of two.
+    """
+    network, probe = (noted["validation_loss"][name] for name in (NETWORK, PROBE))
+    better = "is lower" if probe < network else "is not lower"
+    if probe < network and noted["kept"] == NETWORK:
+        better = "is lower by less than its standard error"
+    return (
+        f"kept is the {noted['kept']}: the loss of the probe {better}, {probe:.3f} against "
+        f"{network:.3f} (standard error of the difference {noted['standard_error']:.3f})"
+    )
+
+
 def probe_beside(
     settings: RunSettings,
     inputs: dict[str, Loader],
@@ -121,18 +142,25 @@ def say_kept(
             f"{score_title(one)} {scores[one]:,.3f}" for one in titles if one in scores
         )
         of = {NETWORK: f"{NETWORK}, {epoch}"}.get(name, name) if noted else f"kept {epoch}"
-        reporter.say(f"  {of}: {words} on the validation rows")
+        reporter.say(f"  {of}: {words} on the validation rows{_as_shown(name, scores, history)}")
         if name == NETWORK:
             reporter.say(f"  {'its epoch' if noted else 'kept'} is {_rule(history)}")
     if noted:
-        network, probe = (noted["validation_loss"][name] for name in (NETWORK, PROBE))
-        better = "is lower" if probe < network else "is not lower"
-        if probe < network and noted["kept"] == NETWORK:
-            better = "is lower by less than its standard error"
-        reporter.say(
-            f"  kept is the {noted['kept']}: the loss of the probe {better}, {probe:.3f} against "
-            f"{network:.3f} (standard error of the difference {noted['standard_error']:.3f})"
-        )
+        reporter.say(f"  {why_kept(noted)}")
+
+
+def _as_shown(name: str, scores: Mapping[str, float], history: Any) -> str:
+    # The line of the epoch may have shown another accuracy.
+    shown = history.history.get("val_accuracy")
+    if name != NETWORK or not shown or "accuracy" not in scores:
+        return ""
+    place = history.epoch.index(history.best_epoch) if history.best_epoch in history.epoch else None
+    if place is None or abs(shown[place] - scores["accuracy"]) < 5e-4:
+        return ""
+    return (
+        f" (val accuracy {shown[place]:.3f} after the epoch, before its heads were weighted "
+        "against each other)"
+    )
 
 
 def _rule(history: Any) -> str:

@@ -22,6 +22,7 @@ from multimodal_gen.cli.parts import given_parts
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.sureness import More
 from multimodal_gen.errors import LoadError, TableError, counted
+from multimodal_gen.loaders import Loader
 from multimodal_gen.rows.cells import cell_text, column_texts, is_missing
 from multimodal_gen.rows.table import check_columns
 
@@ -131,7 +132,7 @@ def predict_to_file(
     # Why there is no prediction stays last.
     place = predictions.shape[1] - bool(lost)
     whole = beside(predictions.iloc[:, :place], added, predictions.iloc[:, place:])
-    frame = with_inputs(with_index(whole), rows, bundle)
+    frame = with_inputs(with_index(whole), rows, bundle.inputs)
     said = ""
     if out.suffix == ".csv":
         frame, separator = with_joined_labels(frame, bundle.target)
@@ -196,7 +197,9 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def with_inputs(frame: pd.DataFrame, table: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
+def with_inputs(
+    frame: pd.DataFrame, table: pd.DataFrame, inputs: Mapping[str, Loader]
+) -> pd.DataFrame:
     """Predictions with the columns of the inputs inserted after the first column.
 
     Lists of texts are written as JSON. Columns of other cells that are not single values, such as
@@ -205,11 +208,10 @@ def with_inputs(frame: pd.DataFrame, table: pd.DataFrame, bundle: Bundle) -> pd.
     Args:
         frame: The result of `with_index`.
         table: The predicted rows.
-        bundle: The bundle that predicted them.
+        inputs: Input name -> loader of the bundle that predicted them.
     """
     columns = [
-        (one.column,) if isinstance(one.column, str) else one.column
-        for one in bundle.inputs.values()
+        (one.column,) if isinstance(one.column, str) else one.column for one in inputs.values()
     ]
     place = 1
     for column in dict.fromkeys(chain.from_iterable(columns)):

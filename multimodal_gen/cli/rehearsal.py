@@ -45,7 +45,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def rehearse(
-    write: Callable[[Path, Bundle, Any, pd.DataFrame], Any],
+    write: Callable[[Path, Bundle, Any, pd.DataFrame, pd.DataFrame], Any],
     folder: Path,
     bundle: Bundle,
     test: pd.DataFrame,
@@ -54,8 +54,8 @@ def rehearse(
     epochs.
 
     Args:
-        write: The function that will write the results: it takes a folder, a bundle, a history and
-            the test rows.
+        write: The function that will write the results: it takes a folder, a bundle, a history,
+            the test rows and their predictions.
         folder: The folder of the results. The trial is written into a folder inside it, and
             removed.
         bundle: A bundle with the model that will be trained.
@@ -76,8 +76,8 @@ def rehearse(
     )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".trying-", dir=folder) as temporary:
-        trial = _Untrained(bundle.model, bundle.inputs, bundle.target)
-        write(Path(temporary), trial, history, test.head(_ROWS))
+        trial, rows = _Untrained(bundle.model, bundle.inputs, bundle.target), test.head(_ROWS)
+        write(Path(temporary), trial, history, rows, trial.predict(rows))
         # So that what explanations have compiled need not be compiled again.
         bundle._parts = trial._parts
         for name in os.listdir(temporary):

@@ -5,6 +5,7 @@ scores.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,21 @@ from multimodal_gen.inspection import plots
 from multimodal_gen.inspection.confusion import plot_confusion
 from multimodal_gen.inspection.layout import GREY
 from multimodal_gen.inspection.letters import fonts, readable
+from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import cells_of
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
 def write_results(
-    folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame, *, probe: bool = False
-) -> pd.DataFrame:
+    folder: Path,
+    bundle: Bundle,
+    history: Any,
+    test: pd.DataFrame,
+    predictions: pd.DataFrame,
+    *,
+    probe: bool = False,
+) -> None:
     """Write everything except the scores and the report.
 
     Args:
@@ -34,10 +42,8 @@ def write_results(
         bundle: The trained model with its loaders and target.
         history: The result of `fit_with_recipe`.
         test: The test rows.
+        predictions: What the bundle predicts of them.
         probe: Whether the bundle is the linear probe beside the network of the history.
-
-    Returns:
-        What the bundle predicts for the test rows.
     """
     target = bundle.target
     assert isinstance(target, Target)
@@ -45,29 +51,65 @@ def write_results(
     bundle.save(folder)
     frame = pd.DataFrame({"epoch": [epoch + 1 for epoch in history.epoch], **history.history})
     frame.to_csv(folder / "history.csv", index=False)
-    predictions = bundle.predict(test)
-    columns = [target.column] if isinstance(target.column, str) else list(target.column)
-    frame, _ = with_joined_labels(with_inputs(with_index(predictions), test, bundle), target)
-    for place, column in enumerate(columns, 1):
-        name = "truth" if len(columns) == 1 else f"true_{column}"
-        # After the index and before the predictions.
-        frame.insert(place, name if name not in frame else f"true_{name}", test[column].to_numpy())
-    frame.to_csv(folder / "predictions.csv", index=False)
+    write_predictions(folder / "predictions.csv", predictions, test, bundle.inputs, target)
     curves = plots.plot_history(history, kept=not probe)
     if target.training_units is not None:
         _name_units(curves, target.training_units)
     curves.savefig(folder / "curves.png")
+    draw_predictions(folder, predictions, test, bundle.inputs, target)
+
+
+def write_predictions(
+    file: Path,
+    predictions: pd.DataFrame,
+    rows: pd.DataFrame,
+    inputs: Mapping[str, Loader],
+    target: Target,
+) -> None:
+    """Write predictions of rows as csv: their index, truth, inputs and predictions.
+
+    Args:
+        file: The file.
+        predictions: What `Bundle.predict` returns of these rows; more columns are written too.
+        rows: The rows.
+        inputs: Input name -> loader.
+        target: The target.
+    """
+    columns = [target.column] if isinstance(target.column, str) else list(target.column)
+    frame, _ = with_joined_labels(with_inputs(with_index(predictions), rows, inputs), target)
+    for place, column in enumerate(columns, 1):
+        name = "truth" if len(columns) == 1 else f"true_{column}"
+        # After the index and before the predictions.
+        frame.insert(place, name if name not in frame else f"true_{name}", rows[column].to_numpy())
+    frame.to_csv(file, index=False)
+
+
+def draw_predictions(
+    folder: Path,
+    predictions: pd.DataFrame,
+    rows: pd.DataFrame,
+    inputs: Mapping[str, Loader],
+    target: Target,
+) -> None:
+    """Draw `predictions.png`, `wrong.png`, and for a class `confusion.png`.
+
+    Args:
+        folder: The folder of the run.
+        predictions: What `Bundle.predict` returns of the rows.
+        rows: The rows.
+        inputs: Input name -> loader, for the rows that are drawn.
+        target: The target.
+    """
     if target.one_class:
-        truth = target.classes_of(cells_of(test, target.column))
+        truth = target.classes_of(cells_of(rows, target.column))
         # Leaves out rows whose class the model cannot know.
         said = predictions.iloc[:, 0].to_numpy(object)[truth >= 0]
         names = target.class_names
         classes = [names[one] for one in truth[truth >= 0]]
         plot_confusion(classes, said, names).savefig(folder / "confusion.png")
-    sequence = MultimodalSequence(test, bundle.inputs, target)
+    sequence = MultimodalSequence(rows, inputs, target)
     plots.plot_predictions(sequence, predictions).savefig(folder / "predictions.png")
     plots.plot_predictions(sequence, predictions, only_wrong=True).savefig(folder / "wrong.png")
-    return predictions
 
 
 def write_reliability(folder: Path, found: Reliability | None) -> None:
@@ -78,7 +120,9 @@ def write_reliability(folder: Path, found: Reliability | None) -> None:
         found.plot().savefig(folder / "reliability.png")
 
 
-def remove_stale(folder: Path, target: Target, *, lost: bool, resumable: bool) -> None:
+def remove_stale(
+    folder: Path, target: Target, *, lost: bool, resumable: bool, folds: bool = False
+) -> None:
     """Remove results of an earlier run with this name that this one does not write; other files
     stay.
 
@@ -87,7 +131,10 @@ def remove_stale(folder: Path, target: Target, *, lost: bool, resumable: bool) -
         target: The target.
         lost: Whether rows were left out, which are listed in `failures.csv`.
         resumable: Whether the run keeps the states for `--resume`.
+        folds: Whether the run is one of folds, each with a history of its own.
     """
+    for name in ("history.csv", "curves.png") if folds else ("out_of_fold.csv",):
+        (folder / name).unlink(missing_ok=True)
     if not target.one_class:
         (folder / "confusion.png").unlink(missing_ok=True)
     if not lost:

@@ -179,10 +179,7 @@ def print_run(reporter: ProgressReporter, details: Mapping[str, Any], folder: Pa
         (
             trained_on,
             *([one.get("kept", "network")] if probed else []),
-            *(
-                f"{as_score(one[score])}\n{ends(*details['intervals'][trained_on][score])}"
-                for score in shown
-            ),
+            *(_with_ends(one[score], details["intervals"][trained_on][score]) for score in shown),
             f"{one['seconds']:.0f}",
         )
         for trained_on, one in details["scores"].items()
@@ -220,13 +217,21 @@ def print_folds(reporter: ProgressReporter, details: Mapping[str, Any], folder: 
         details: The details of `metrics.json`.
         folder: The folder of the run.
     """
-    shown = details["shown"]
+    shown, intervals = details["shown"], details["intervals"]
+    probed = any("kept" in one for one in details["scores"].values())
     rows = [
-        (name, *(as_score(one[score]) for score in shown), _whole(one.get("seconds")))
+        (
+            name,
+            *([one.get("kept", "")] if probed else []),
+            *(_with_ends(one[score], intervals.get(name, {}).get(score)) for score in shown),
+            _whole(one.get("seconds")),
+        )
         for name, one in details["scores"].items()
     ]
-    title = "Scores of rows by models that were not trained on them"
-    print_table(reporter.console, title, ("rows", *map(score_title, shown), "seconds"), rows)
+    title = "Scores of rows by models that were not trained on them, with 95 % intervals"
+    kept = ["model kept"] if probed else []
+    columns = ("rows", *kept, *map(score_title, shown), "seconds")
+    print_table(reporter.console, title, columns, rows)
     main = details["score"]
     if main in details["summary"]:
         mean, error = (details["summary"][main][name] for name in ("mean", "standard_error"))
@@ -234,7 +239,14 @@ def print_folds(reporter: ProgressReporter, details: Mapping[str, Any], folder: 
             f"{score_title(main)}: {mean:.3f} as the mean of the folds, with a standard error of "
             f"{error:.3f}; every prediction is in {folder / 'out_of_fold.csv'}"
         )
+    by_class: dict[str, Any] = next(iter(details["by_class"].values()), {})
+    print_classes(reporter.console, by_class, str(folder / "metrics.json"))
 
 
 def _whole(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.0f}"
+
+
+def _with_ends(value: float, interval: Sequence[float] | None) -> str:
+    said = as_score(value)
+    return said if interval is None else f"{said}\n{ends(interval[0], interval[1])}"

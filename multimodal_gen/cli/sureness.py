@@ -13,14 +13,16 @@ from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.judging.deciding import Costs
 from multimodal_gen.bundle.judging.reliability import Reliability, reliability_of_held_out
-from multimodal_gen.bundle.judging.scores import Scores, groups_of, scores_of_rows
+from multimodal_gen.bundle.judging.scores import RESAMPLES, Scores, groups_of, scores_of_rows
 from multimodal_gen.bundle.judging.sets import beside, by_name, kept_limits, set_columns
+from multimodal_gen.bundle.outputs import columns_of
 from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.errors import counted
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.calibration import LEAST_ROWS
 
-_RESAMPLES, _BINS = 1000, 15
+_BINS = 15
 
 
 def calibrated(
@@ -62,22 +64,23 @@ def _in_words(calibration: Any) -> str:
 
 
 def judged_on(
-    bundle: Bundle, test: pd.DataFrame, group: str | None, seed: int
-) -> tuple[Scores, Reliability | None]:
-    """The scores of test rows as `Bundle.scores` makes them, and how right the probabilities of
-    classes are, as `Bundle.reliability` does; the rows are read and predicted once.
+    bundle: Bundle, test: pd.DataFrame, settings: RunSettings
+) -> tuple[Scores, Reliability | None, pd.DataFrame]:
+    """The scores of test rows as `Bundle.scores` makes them, how right the probabilities of classes
+    are, as `Bundle.reliability` says, and the predictions; the rows are read and predicted once.
 
     Args:
         bundle: The bundle of one target.
-        test: The test rows.
-        group: The column whose equal values are one case, or None.
-        seed: Seed of the resamples.
+        test: The test rows, which can all be read.
+        settings: Settings of the run, which name the groups.
     """
-    groups = np.arange(len(test)) if group is None else groups_of(test, group)
+    groups, seed = groups_of(test, settings.group), settings.seed
     rows = held_out(bundle, test, 64, 0, "raise")
-    scores = scores_of_rows(rows, groups, _RESAMPLES, seed, several=False)
-    found = reliability_of_held_out(rows, groups, _BINS, _RESAMPLES, seed)
-    return scores, found.get("target")
+    scores = scores_of_rows(rows, groups, RESAMPLES, seed, several=False)
+    found = reliability_of_held_out(rows, groups, _BINS, RESAMPLES, seed)
+    ((_, one),) = rows.by_target
+    predictions = pd.DataFrame(columns_of(one.outputs, one.target), index=test.index)
+    return scores, found.get("target"), predictions
 
 
 def noted_calibration(found: Reliability) -> dict[str, float]:

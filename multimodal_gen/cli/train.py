@@ -78,7 +78,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         trial = partial(_try_results, data, known) if name == main else None
         bundle, history, choice = _train(settings, name, parts, some, target, reporter, trial)
         seconds = time.perf_counter() - started
-        judged[name], reliable = judged_on(bundle, parts.test, settings.group, settings.seed)
+        judged[name], reliable, predictions = judged_on(bundle, parts.test, settings)
         calibration |= {name: noted_calibration(reliable)} if reliable is not None else {}
         scores[name] = {
             **judged[name].values,
@@ -94,7 +94,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         metrics["details"] |= {"calibration": calibration, "importance": importance}
         if facts is None:
             probe = choice.get("kept") == PROBE
-            predictions = write_results(folder, bundle, history, parts.test, probe=probe)
+            write_results(folder, bundle, history, parts.test, predictions, probe=probe)
             write_reliability(folder, reliable)
             remove_stale(folder, target, lost=bool(data.left_out), resumable=settings.resume)
             rows = (parts.train, parts.test)
@@ -107,10 +107,16 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
 
 
 def _try_results(
-    data: RunData, known: Known, folder: Path, bundle: Bundle, history: Any, test: pd.DataFrame
+    data: RunData,
+    known: Known,
+    folder: Path,
+    bundle: Bundle,
+    history: Any,
+    test: pd.DataFrame,
+    predictions: pd.DataFrame,
 ) -> None:
     # What is written at the end, for `rehearse`.
-    predictions = write_results(folder, bundle, history, test)
+    write_results(folder, bundle, history, test, predictions)
     judged = bundle.scores(test)
     scores = {"trial": {**judged.values, "seconds": 0.0}}
     metrics = _metrics(data.settings, data.parts, data.target, scores, {"trial": judged})
@@ -158,7 +164,7 @@ def _train(
     inputs: dict[str, Loader],
     target: Target,
     reporter: Reporter,
-    trial: Callable[[Path, Bundle, Any, pd.DataFrame], None] | None,
+    trial: Callable[[Path, Bundle, Any, pd.DataFrame, pd.DataFrame], None] | None,
 ) -> tuple[Bundle, keras.callbacks.History, dict[str, Any]]:
     # For initial weights and dropout; the data has its own random streams.
     keras.utils.set_random_seed(settings.seed)

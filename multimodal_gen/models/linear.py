@@ -37,6 +37,11 @@ def linear_model(inputs: Mapping[str, Any], target: Any) -> Any:
     return build_fusion_classifier(inputs, target, fusion=Linear(), branches=branches)
 
 
+def is_linear(model: Any) -> bool:
+    """Whether a model was built by `linear_model`."""
+    return any(isinstance(layer, Offset) for layer in model.layers)
+
+
 @dataclass(frozen=True)
 class LinearBranch(Branch):
     """The numbers themselves; ids have logits of their own."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.judging.scores import Scores
 from multimodal_gen.errors import counted
 
 
@@ -21,7 +22,8 @@ class CrossValidation:
             the columns of `Bundle.predict`, predicted by the model that was not trained on the row.
         scores: One row per fold, counting from 1, and a column for each score of the target, on the
             rows of the fold.
-        overall: Score -> its value on all rows at once, predicted out of fold.
+        judged: The scores of all rows at once, predicted out of fold, as `Bundle.scores` returns
+            them: with their intervals, by groups if there are some, and by class.
         rows: The number of rows in each fold.
         bundles: The model of each fold, with its loaders.
         ensemble: All of them as one bundle, whose prediction is the mean of theirs. Use it for new
@@ -30,10 +32,15 @@ class CrossValidation:
 
     out_of_fold: pd.DataFrame
     scores: pd.DataFrame
-    overall: dict[str, float]
+    judged: Scores
     rows: pd.Series
     bundles: tuple[Bundle, ...]
     ensemble: Bundle
+
+    @property
+    def overall(self) -> dict[str, float]:
+        """Score -> its value on all rows at once, predicted out of fold."""
+        return self.judged.values
 
     @property
     def summary(self) -> pd.DataFrame:

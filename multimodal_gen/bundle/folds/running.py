@@ -17,6 +17,8 @@ from multimodal_gen.bundle.folds.fitting import seeded
 from multimodal_gen.bundle.folds.keeping import Kept
 from multimodal_gen.bundle.folds.rehearsing import keep_vectors
 from multimodal_gen.bundle.folds.result import CrossValidation
+from multimodal_gen.bundle.held_out import HeldOut, Rows
+from multimodal_gen.bundle.judging.scores import RESAMPLES, Scores, groups_of, scores_of_rows
 from multimodal_gen.bundle.outputs import columns_of
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
@@ -92,11 +94,17 @@ class Run:
         return CrossValidation(
             frame,
             by_fold,
-            self.target.score(self.truth, every),
+            self._judged(every),
             rows_of_folds,
             tuple(bundles),
             ensemble_of(bundles),
         )
+
+    def _judged(self, outputs: np.ndarray) -> Scores:
+        rows = Rows(self.target, self.truth, outputs)
+        held = HeldOut([("target", rows)], 0, np.arange(len(self.table)))
+        groups = groups_of(self.table, self.settings["group"])
+        return scores_of_rows(held, groups, RESAMPLES, self.seed, several=False)
 
     def _train(self, number: int, rows: np.ndarray, fit: Fit) -> tuple[Bundle, np.ndarray]:
         # The bundle of a fold, and its outputs for the rows of the fold.

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.bundle.held_out import HeldOut, held_out
+from multimodal_gen.bundle.held_out import HeldOut, Rows, held_out
 from multimodal_gen.bundle.judging.resamples import interval_of, resamples_of
 from multimodal_gen.bundle.outputs import flat
 from multimodal_gen.loaders.targets.resampling import share_interval
 from multimodal_gen.rows.cells import column_texts
 from multimodal_gen.rows.checks import check_choice, check_positive, check_seed
 from multimodal_gen.rows.table import check_columns
+
+# How often rows are drawn, if nothing else is given.
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,7 @@ class Scores:
     left_out: int
     resampled: dict[str, np.ndarray] = field(repr=False)
     truth: dict[str, np.ndarray] = field(repr=False)
+    held: HeldOut = field(repr=False)
     settings: tuple[Any, ...] = field(repr=False)
 
     @property
@@ -64,11 +70,7 @@ class Scores:
         Raises:
             ValueError: If the rows, their truth or the resamples are not the same.
         """
-        if self.settings != other.settings or not _same(self.truth, other.truth):
-            raise ValueError(
-                "Scores can be compared on the same rows only, with the same targets, `group`, "
-                f"`resamples` and `seed`. Received: {self.rows:,} and {other.rows:,} rows"
-            )
+        self._check_comparable(other)
         found = {}
         for name in self.overall.index.intersection(other.overall.index, sort=False):
             value, less = self.overall["value"][name], other.overall["value"][name]
@@ -76,6 +78,43 @@ class Scores:
             found[name] = {"value": value, "other": less, "difference": value - less}
             found[name] |= {"low": low, "high": high}
         return pd.DataFrame.from_dict(found, orient="index")
+
+    def mcnemar(self, other: Scores) -> pd.DataFrame:
+        """McNemar's exact test of whether one of two bundles is right in more of the same rows.
+
+        Only rows in which one of them is right and the other wrong tell them apart; if they are
+        equally good, each such row is a toss of a coin (McNemar, "Note on the sampling error of the
+        difference between correlated proportions", 1947; Dietterich, "Approximate statistical tests
+        for comparing supervised classification learning algorithms", 1998).
+
+        Args:
+            other: Scores on the same table, with the same `group`, `resamples` and `seed`.
+
+        Returns:
+            A row for each target with one class per row; columns "better" and "worse", in how many
+            rows these scores' bundle alone is right, and the other's; and "p", the probability of a
+            difference at least as large if both are equally good. Rows are taken for independent,
+            so with groups trust the intervals of `minus`.
+
+        Raises:
+            ValueError: If the rows, their truth or the resamples are not the same.
+        """
+        self._check_comparable(other)
+        found = {}
+        for (name, own), (_, its) in zip(self.held.by_target, other.held.by_target, strict=True):
+            if not own.target.one_class:
+                continue
+            right, others = _right(own), _right(its)
+            better, worse = int((right & ~others).sum()), int((~right & others).sum())
+            found[name] = {"better": better, "worse": worse, "p": _coin_tosses(better, worse)}
+        return pd.DataFrame.from_dict(found, orient="index", columns=["better", "worse", "p"])
+
+    def _check_comparable(self, other: Scores) -> None:
+        if self.settings != other.settings or not _same(self.truth, other.truth):
+            raise ValueError(
+                "Scores can be compared on the same rows only, with the same targets, `group`, "
+                f"`resamples` and `seed`. Received: {self.rows:,} and {other.rows:,} rows"
+            )
 
     def __str__(self) -> str:
         return self.overall.to_string(float_format="{:.4f}".format)
@@ -86,7 +125,7 @@ def scores_with_intervals(
     table: pd.DataFrame,
     *,
     group: str | None = None,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     batch_size: int = 64,
     verbose: int = 0,
@@ -98,7 +137,7 @@ def scores_with_intervals(
     check_choice("on_error", on_error, ("raise", "skip"))
     check_positive(resamples=resamples)
     check_seed(seed)
-    groups = np.arange(len(table)) if group is None else groups_of(table, group)
+    groups = groups_of(table, group)
     rows = held_out(bundle, table, batch_size, verbose, on_error)
     several = isinstance(bundle.target, Mapping)
     return scores_of_rows(rows, groups, resamples, seed, several=several)
@@ -148,6 +187,7 @@ def scores_of_rows(
         rows.left_out,
         resampled,
         {"": rows.positions, **{name: one.truth for name, one in rows.by_target}},
+        rows,
         (resamples, seed, group_key(own)),
     )
 
@@ -157,12 +197,15 @@ def group_key(groups: np.ndarray) -> bytes:
     return b"" if np.array_equal(groups, np.arange(len(groups))) else groups.tobytes()
 
 
-def groups_of(table: pd.DataFrame, column: str) -> np.ndarray:
-    """The group of each row, `(rows,) int64`, from the text of its cell; a missing one is alone.
+def groups_of(table: pd.DataFrame, column: str | None) -> np.ndarray:
+    """The group of each row, `(rows,) int64`, from the text of its cell. Rows without one are
+    alone, and without a column all are.
 
     Raises:
         TableError: If there is no such column.
     """
+    if column is None:
+        return np.arange(len(table))
     check_columns(table, [column])
     numbers: dict[Any, int] = {}
     texts = column_texts(table[column])
@@ -173,6 +216,19 @@ def groups_of(table: pd.DataFrame, column: str) -> np.ndarray:
         ],
         "int64",
     )
+
+
+def _right(rows: Rows) -> np.ndarray:
+    # In which rows the predicted class, the first column of predictions, is the true one.
+    said = next(iter(rows.target.decode_outputs(rows.outputs).values()))
+    return np.asarray(rows.target.classes_of(list(said)) == rows.target.class_positions(rows.truth))
+
+
+def _coin_tosses(heads: int, tails: int) -> float:
+    # The probability that as many tosses of a coin are at least as far from half and half.
+    tosses, fewer = heads + tails, min(heads, tails)
+    ways = sum(math.comb(tosses, one) for one in range(fewer + 1))
+    return min(1.0, float(Fraction(2 * ways, 2**tosses)))
 
 
 def _ends(value: float, drawn: np.ndarray, groups: int) -> dict[str, float]:

@@ -1,0 +1,135 @@
+"""Write the results of `train --folds`: the ensemble, predictions of all rows by models of other
+folds, pictures and scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.folds.result import CrossValidation
+from multimodal_gen.bundle.judging.scores import Scores
+from multimodal_gen.cli.fitting import versions
+from multimodal_gen.cli.model_choice import NETWORK, PROBE
+from multimodal_gen.cli.results import draw_predictions, write_predictions
+from multimodal_gen.cli.score_tables import noted
+from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.sureness import judged_on
+from multimodal_gen.cli.target_choice import main_score, score_name, shown_scores
+from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.targets.base import Target
+from multimodal_gen.models.linear import is_linear
+
+# What is scored: all rows of the folds, and the test rows.
+EVERY, TEST = "all at once", "test rows, by the ensemble"
+
+
+def write_folds(
+    settings: RunSettings,
+    result: CrossValidation,
+    rows: pd.DataFrame,
+    test: pd.DataFrame,
+    inputs: Mapping[str, Loader],
+    target: Target,
+) -> dict[str, Scores]:
+    """Write everything except `metrics.json`.
+
+    Args:
+        settings: Settings of the run.
+        result: The finished cross-validation.
+        rows: The rows of the folds.
+        test: The test rows, perhaps none.
+        inputs: Loaders for the rows that are drawn.
+        target: The target.
+
+    Returns:
+        The scores of all rows of the folds, and those of the test rows.
+    """
+    folder = Path(settings.folder)
+    result.ensemble.save(folder)
+    judged = {EVERY: result.judged}
+    if not test.empty:
+        judged[TEST], _, predictions = judged_on(result.ensemble, test, settings)
+        write_predictions(folder / "predictions.csv", predictions, test, inputs, target)
+    # Without the fold, they are predictions like those of a single model.
+    write_predictions(folder / "out_of_fold.csv", result.out_of_fold, rows, inputs, target)
+    draw_predictions(folder, result.out_of_fold.iloc[:, 1:], rows, inputs, target)
+    return judged
+
+
+def metrics_of_folds(
+    settings: RunSettings,
+    result: CrossValidation,
+    judged: Mapping[str, Scores],
+    seconds: Mapping[int, float],
+    *,
+    target: Target,
+    probed: bool,
+) -> dict[str, Any]:
+    """The content of `metrics.json`, with the keys that a run of one model has.
+
+    Args:
+        settings: Settings of the run.
+        result: The finished cross-validation.
+        judged: As `write_folds` returns it.
+        seconds: What each fold took.
+        target: The target.
+        probed: Whether there was a linear probe beside each network.
+    """
+    scores = _scores(result, judged, seconds, probed=probed)
+    metrics: dict[str, Any] = {"out_of_fold": main_score(settings.target, result.overall)}
+    if TEST in judged:
+        metrics["test"] = main_score(settings.target, scores[TEST])
+    more = {name: noted(one) for name, one in judged.items()}
+    metrics["details"] = {
+        "score": score_name(settings.target),
+        "shown": shown_scores(settings.target, list(result.overall)),
+        "scores": scores,
+        "intervals": {name: one["intervals"] for name, one in more.items()},
+        "by_class": {name: one["by_class"] for name, one in more.items() if "by_class" in one},
+        "summary": result.summary.to_dict("index"),
+        "rows": {
+            "folds": len(result.out_of_fold),
+            "test": judged[TEST].rows if TEST in judged else 0,
+        },
+        "classes": [str(name) for name in target.class_names],
+        "settings": asdict(settings),
+        **versions(),
+    }
+    return metrics
+
+
+def _scores(
+    result: CrossValidation,
+    judged: Mapping[str, Scores],
+    seconds: Mapping[int, float],
+    *,
+    probed: bool,
+) -> dict[str, dict[str, Any]]:
+    scores: dict[str, dict[str, Any]] = {}
+    for number, one in result.scores.iterrows():
+        place = int(str(number))
+        scores[f"fold {place}"] = {**_named(one), "seconds": round(seconds[place], 1)}
+        if probed:
+            scores[f"fold {place}"]["kept"] = _kind(result.bundles[place - 1])
+    summary = result.summary
+    scores["mean of the folds"] = _named(summary["mean"])
+    scores["their spread"] = _named(summary["spread"])
+    for name, whole in judged.items():
+        scores[name] = {**whole.values}
+    scores[EVERY]["seconds"] = round(sum(seconds.values()), 1)
+    return scores
+
+
+def _kind(bundle: Bundle) -> str:
+    # A fold that was trained by an earlier command has no other trace of it.
+    return PROBE if is_linear(bundle.model) else NETWORK
+
+
+def _named(scores: pd.Series) -> dict[str, float]:
+    return {str(name): float(value) for name, value in scores.items()}
