@@ -5,8 +5,8 @@ and the files.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +30,7 @@ from multimodal_gen.inspection.audit.clusters import Parts
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable
-from multimodal_gen.loaders import (
-    NumericTarget,
-)
+from multimodal_gen.loaders import Loader, NumericTarget
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import cell_text, is_blank
 from multimodal_gen.rows.table import read_table
@@ -47,6 +45,8 @@ def audit_from_settings(
     threads: int | None,
     reporter: Reporter,
     predictions: Path | None = None,
+    *,
+    deep: bool = False,
 ) -> Audit:
     """Audit a table and write `problems.csv` and `audit.html` into a folder.
 
@@ -62,6 +62,7 @@ def audit_from_settings(
         reporter: Gets the reports.
         predictions: A file of class probabilities, by models that were not trained on their rows,
             or None.
+        deep: Whether to train models that find wrong labels, and captions of other pictures.
     """
     _check_files(settings, out, drop, group_column, predictions)
     # After the check of file names, because reading a table may take minutes.
@@ -87,31 +88,8 @@ def audit_from_settings(
         shares = read_predictions(predictions, table)
         check_predictions(predictions, shares, table, target)
     out.mkdir(parents=True, exist_ok=True)
-    state = out / "state.bin"
-
-    def progress(cells: int) -> None:
-        for _ in range(cells):
-            reporter.advance()
-
-    reporter.begin("auditing", len(table) * (len(inputs) + (target is not None)))
-    try:
-        report = audit(
-            table,
-            inputs,
-            target,
-            split=settings.split,
-            ignore=ignore,
-            state=state,
-            threads=threads,
-            progress=progress,
-            predictions=shares,
-        )
-    except KeyboardInterrupt:
-        reporter.end()
-        reporter.say(f"Results so far are kept in {state}; the same command resumes from there.")
-        raise
-    finally:
-        reporter.end()
+    work = _Work(settings, table, inputs, target, ignore, out / "state.bin", threads, reporter)
+    report = work.finish(shares, deep=deep)
     report = _in_plain_words(report)
     report.write_problems(out / "problems.csv")
     report.write_page(out / "audit.html")
@@ -119,6 +97,62 @@ def audit_from_settings(
     if clean is not None:
         _write_clean(clean, report, settings, group_column, reporter)
     return report
+
+
+@dataclass(frozen=True)
+class _Work:
+    # An audit whose arguments have been checked.
+    settings: DataSettings
+    table: pd.DataFrame
+    inputs: Mapping[str, Loader]
+    target: Target | None
+    ignore: Sequence[str]
+    state: Path
+    threads: int | None
+    reporter: Reporter
+
+    def finish(self, predictions: pd.DataFrame | None, *, deep: bool) -> Audit:
+        """Audit the table; `deep` trains models on what was found to be usable, and audits again
+        with what they say.
+        """
+        try:
+            report = self._run(predictions)
+            if not deep:
+                return report
+            # Not above, as it imports Keras, which no other audit needs.
+            from multimodal_gen.cli.audit_models import evidence_of_models
+
+            said = evidence_of_models(self.settings, self.table, self.target, report, self.reporter)
+            return self._run(said.predictions, said.pair)
+        except KeyboardInterrupt:
+            self.reporter.end()
+            self.reporter.say(
+                f"Results so far are kept in {self.state}; the same command resumes from there."
+            )
+            raise
+
+    def _run(self, predictions: pd.DataFrame | None, pair: pd.DataFrame | None = None) -> Audit:
+        columns = len(self.inputs) + (self.target is not None)
+        self.reporter.begin("auditing", len(self.table) * columns)
+        try:
+            return audit(
+                self.table,
+                self.inputs,
+                self.target,
+                split=self.settings.split,
+                ignore=self.ignore,
+                state=self.state,
+                threads=self.threads,
+                progress=self._count,
+                predictions=predictions,
+                pair=pair,
+            )
+        finally:
+            self.reporter.end()
+
+    def _count(self, cells: int) -> None:
+        for _ in range(cells):
+            self.reporter.advance()
 
 
 def _without_invented(settings: DataSettings, table: pd.DataFrame) -> pd.DataFrame:

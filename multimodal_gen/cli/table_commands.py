@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from multimodal_gen.cli import option_values, options
+from multimodal_gen.cli import audit_options, option_values, options
 from multimodal_gen.cli.arguments import AUDITED, CACHED, PREVIEWED, takes
 from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.option_words import TextWord
@@ -62,6 +62,7 @@ def audit(
     drop: options.CleanTable = None,
     group_column: options.GroupColumn = None,
     predictions: options.AuditPredictions = None,
+    deep: audit_options.Deep = False,
     threads: options.Threads = None,
 ) -> None:
     """Check every cell: broken, odd, duplicate and contradictory ones.
@@ -75,8 +76,17 @@ def audit(
     console = Console()
     reporter = ProgressReporter(console)
     settings = DataSettings(**data | {"split": split})
+    if deep and predictions is not None:
+        raise ValueError(
+            "--deep makes predictions of its own: leave one of the two out. Received: --deep "
+            f"--predictions {predictions}"
+        )
+    if deep:
+        # Models need Keras; nothing else here does.
+        with starting(console):
+            pass
     report = audit_from_settings(
-        settings, out, drop, group_column, ignore or (), threads, reporter, predictions
+        settings, out, drop, group_column, ignore or (), threads, reporter, predictions, deep=deep
     )
     title = (
         f"{counted(len(report.problems), 'problem')} in {counted(len(report.duplicates), 'row')}"
