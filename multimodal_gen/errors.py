@@ -103,12 +103,16 @@ def by_number(number: int, one: str, several: str) -> str:
     return one if number == 1 else several
 
 
-def level_of_caller() -> int:
+def level_of_caller(*through: str) -> int:
     """The `stacklevel` of a warning that names the line of the user, who called this package.
 
     A function that warns may be called by another one of the package, or not.
+
+    Args:
+        through: Folders of other packages that call this one for the user, as Keras calls a
+            callback.
     """
-    package = os.path.join(os.path.dirname(__file__), "")
+    package = tuple(os.path.join(one, "") for one in (os.path.dirname(__file__), *through))
     # From the function that warns outwards; the last of all is this one.
     outwards = [one.filename for one in reversed(traceback.extract_stack()[:-1])]
     ours = itertools.takewhile(lambda name: name.startswith(package), outwards)

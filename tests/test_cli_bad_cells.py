@@ -188,7 +188,7 @@ def test_the_commands_say_it_in_one_sentence(tmp_path: Path) -> None:
     assert result.stderr == (
         "Error: Cannot load index 3, column 'added': There is no such date: day is out of range "
         "for month. Fix it, or leave it out with --on-error skip; `multimodal-gen audit` finds all "
-        "problems. Received: '2024-02-31'. The cell holds '2024-02-31'.\n"
+        "problems. Received: '2024-02-31'\n"
     )
     result = CliRunner().invoke(app, ["audit", *options, "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
@@ -206,7 +206,7 @@ def test_the_commands_say_it_in_one_sentence(tmp_path: Path) -> None:
 def test_a_price_or_a_date_with_a_slash_is_not_called_a_path(loader: mg.Loader, cell: str) -> None:
     with pytest.raises(mg.LoadError) as raised:
         read_at(loader, cell, 3)
-    assert raised.value.path is None and f"The cell holds {cell!r}" in raised.value.reason
+    assert raised.value.path is None and raised.value.reason.count(repr(cell)) == 1
     # A loader of files names it, whatever is around it.
     pictures = mg.ImageLoader("image")
     for one in (pictures, mg.EncodedLoader(pictures, mg.FunctionEncoder(len, 2, name="own"))):

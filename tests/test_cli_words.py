@@ -105,7 +105,7 @@ def call(command: str, shop: Path, rows: pd.DataFrame, *arguments: object) -> tu
         (
             {"price": {7: ""}},
             "--number price",
-            "missing or infinite. Missing cells are allowed with --number-missing mean. Fix it",
+            "a number is missing. Missing cells are allowed with --number-missing mean. Fix it",
         ),
         (
             {"image": {7: "img_999.png"}},

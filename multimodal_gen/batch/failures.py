@@ -68,8 +68,9 @@ class FailureLog:
                 return
             # The first in the table, so the message does not depend on which thread was faster.
             first = min(self._found.items(), key=lambda item: item[0])[1][0]
+            bad = "loaded, or trained on" if self._excluded else "loaded"
         raise TableError(
-            f"{counted(lost, 'row')} cannot be loaded: more than a share of "
+            f"{counted(lost, 'row')} cannot be {bad}: more than a share of "
             f"{self._max_error_rate:g} of the {read:,} rows that count so far. "
             "`sequence.failures` lists them; fix them, drop them with `leave_out(table, "
             "sequence.failures)`, or allow more with "

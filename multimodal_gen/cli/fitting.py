@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from typing import Any
 
@@ -21,16 +22,20 @@ from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
 class Watch(keras.callbacks.Callback):
-    """Reports the progress of `fit`.
+    """Reports the progress of `fit`, and stops it if the loss is not a number.
 
     Args:
         reporter: Gets the reports.
         title: What is trained.
+
+    Attributes:
+        broken: What was wrong with the loss, or None.
     """
 
     def __init__(self, reporter: Reporter, title: str) -> None:
         super().__init__()
         self.reporter, self.title = reporter, title
+        self.broken: str | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Begin with the number of steps."""
@@ -45,6 +50,10 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Report the figures of an epoch."""
         self.reporter.epoch(epoch + 1, dict(logs or {}))
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            self.broken = f"the loss of epoch {epoch + 1} is {loss}"
+            self.model.stop_training = True
 
 
 def network_for(
@@ -74,11 +83,15 @@ def fit_network(
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> keras.callbacks.History:
-    """Train it with the recipe; the reporter shows the progress."""
+    """Train it with the recipe; the reporter shows the progress.
+
+    Raises:
+        ValueError: If the loss is not a number.
+    """
     # The training loss of a joint model has terms of its heads that the validation loss lacks, so
     # the common part is measured too.
     own = keras.metrics.MeanMetricWrapper(target.loss.call, name="prediction_loss")
-    return fit_with_recipe(
+    history = fit_with_recipe(
         model,
         target,
         train_data,
@@ -89,6 +102,16 @@ def fit_network(
         # The reporter shows the progress instead.
         verbose=0,
     )
+    for one in callbacks:
+        if isinstance(one, Watch) and one.broken is not None:
+            # What loaders read is finite and scaled, so that no row does this alone.
+            raise ValueError(
+                "Training has broken down, and its model is useless: use another --seed, or larger "
+                "batches with --batch-size, and --overwrite what this run has written. If it comes "
+                "again, `multimodal_gen.LossGuard` says in Python whether rows are to blame. "
+                f"Received: {one.title}: {one.broken}"
+            )
+    return history
 
 
 def say_class(model: FusionModel, target: Target, positive: str | None, reporter: Reporter) -> None:

@@ -91,9 +91,11 @@ def readable_parts(
     if settings.on_error == "raise" or lost > settings.max_error_rate * rows:
         raise _refused(first, lost, rows, parts, settings)
     _list_failures(settings, failures)
+    before = sum(map(len, unlabelled))
+    more = ("", "") if not before else (" other", f", which lists all {lost:,}")
     reporter.say(
-        f"{lost:,} of {rows:,} rows cannot be loaded and "
-        f"{by_number(lost, 'is', 'are')} left out: see failures.csv "
+        f"{lost - before:,} of {rows - before:,}{more[0]} rows cannot be loaded and "
+        f"{by_number(lost - before, 'is', 'are')} left out: see failures.csv{more[1]} "
         f"({seconds:.1f} s)."
     )
     return Parts(
@@ -131,6 +133,10 @@ def _list_failures(settings: RunSettings, failures: pd.DataFrame) -> None:
 def _marked(bad: dict[Any, Any], parts: Parts, settings: RunSettings) -> str:
     # How to keep a row that lacks a value, if its cell does; or how its cell is split.
     column, option = bad["column"], ""
+    if "outside this loader's directory" in bad["error"]:
+        return "Its real place must be in --directory, which is now " + (
+            f"{picture_folder(settings)!r}. "
+        )
     if column in (*settings.images, *settings.captions) and "expected a list" in bad["error"]:
         return "If its items are joined by a separator, name it with --item-separator. "
     if column in (*settings.image, *settings.images, *settings.caption, *settings.captions):

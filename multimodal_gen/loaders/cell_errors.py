@@ -49,8 +49,10 @@ def placed(error: Exception, loader: Loader, cell: Any, index: Any) -> LoadError
         )
     # An error with a path says which file was looked for, so the cell is not repeated.
     if error.path is None and isinstance(cell, str | os.PathLike) and len(os.fspath(cell)) <= 300:
-        # Long texts are not repeated: the index leads to them.
-        reason = f"{error.reason.rstrip('.')}. The cell holds {os.fspath(cell)!r}."
+        # Long texts are not repeated: the index leads to them. Nor what the error says already.
+        reason, text = error.reason, os.fspath(cell)
+        if repr(text) not in reason:
+            reason = f"{reason.rstrip('.')}. The cell holds {text!r}."
         path = None if isinstance(loader, Target) else _path_of(loader, os.fspath(cell))
         error = LoadError(reason, path=path, unknown_label=error.unknown_label)
     return error.at(index, loader.column)

@@ -203,9 +203,9 @@ class Place:
 
     def _outside(self, path: str, real: str) -> LoadError:
         return LoadError(
-            f"the file is outside this loader's directory, at {real!r}. Move it inside, or set the "
-            f"directory that really contains all files (directory={self.directory!r}); without a "
-            "directory, paths may lead anywhere.",
+            f"the file is outside this loader's directory, at {real!r}. Move it inside, or let "
+            "`directory` be a folder that really contains all files "
+            f"(directory={self.directory!r}); without one, paths may lead anywhere.",
             path=path,
         )
 

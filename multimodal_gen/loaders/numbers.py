@@ -151,11 +151,14 @@ class NumericLoader(Loader):
         """
         numbers = read_numbers(cell, self.size)
         absent = np.isnan(numbers)
-        if np.isinf(numbers).any() or (self.missing == "error" and absent.any()):
+        if np.isinf(numbers).any():
             raise LoadError(
-                "a number is missing or infinite. Fill it, drop the row, or read missing values as "
-                "the mean with "
-                f'`missing="mean"` (`--number-missing mean`). Received: {shown(cell)}'
+                f"a number is infinite. Fix it, or drop the row. Received: {shown(cell)}"
+            )
+        if self.missing == "error" and absent.any():
+            raise LoadError(
+                "a number is missing. Fill it, drop the row, or read missing values as the mean "
+                f'with `missing="mean"` (`--number-missing mean`). Received: {shown(cell)}'
             )
         if self.scaling == "quantile":
             scaled = normal_scores(numbers, self.quantiles).astype("float32")

@@ -19,6 +19,16 @@ OTHERS = ("label", "id", "constant", "gives the label away", "ignored")
 _MOST_ROWS = 50_000
 
 
+class _Columns(pd.DataFrame):
+    # Printed whole, as pandas cuts off reasons of more than 50 characters.
+    def __repr__(self) -> str:
+        return self.to_string()
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_colwidth", None):
+            return str(pd.DataFrame(self)._repr_html_())  # type: ignore[operator]
+
+
 def infer_columns(
     table: pd.DataFrame,
     label: str | Sequence[str] | None = None,
@@ -62,8 +72,7 @@ def infer_columns(
 
     Returns:
         A row for each column of the table, with its name as the index, and the columns "taken_as",
-        "missing" (how many cells have no value) and "why" (with counts and an example). pandas cuts
-        long reasons off; `print(columns.to_string())` shows them whole.
+        "missing" (how many cells have no value) and "why" (with counts and an example).
 
     Raises:
         TableError: If the table has no rows, or no such column as `label`.
@@ -89,7 +98,7 @@ def infer_columns(
             if reason is not None:
                 kind, why = "gives the label away", f"{kind}; {reason}"
         found[name] = (kind, why)
-    frame = pd.DataFrame.from_dict(found, orient="index", columns=["taken_as", "why"])
+    frame = _Columns.from_dict(found, orient="index", columns=["taken_as", "why"])
     kinds = frame["taken_as"].items()
     frame.insert(1, "missing", [count_missing(table[name], kind) for name, kind in kinds])
     frame.index.name = "column"

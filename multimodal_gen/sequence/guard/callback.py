@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import warnings
 from collections import deque
@@ -11,7 +12,7 @@ from typing import Any
 import keras
 import pandas as pd
 
-from multimodal_gen.errors import LoadError, by_number, counted
+from multimodal_gen.errors import LoadError, by_number, counted, level_of_caller
 from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.sequence.guard.kept import Kept
 from multimodal_gen.sequence.guard.rows import Trial, try_rows
@@ -22,6 +23,11 @@ from multimodal_gen.sequence.sequence import MultimodalSequence
 _COLUMNS = ["index", "epoch", "batch", "loss", "why"]
 # The batches whose losses say what is usual, and how many of them are needed to judge.
 _RECENT, _FEWEST = 50, 10
+
+
+def _warn(message: str) -> None:
+    # At the line of the user, whose `fit` calls callbacks from within Keras.
+    warnings.warn(message, stacklevel=level_of_caller(os.path.dirname(keras.__file__)))
 
 
 class LossGuard(keras.callbacks.Callback):
@@ -99,6 +105,7 @@ class LossGuard(keras.callbacks.Callback):
         # On tensorflow, the optimizer would have no slots to keep before the first step.
         make_variables(self.model, self.sequence[0])
         self._kept.clear()
+        self._warned = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Note which epoch begins."""
@@ -135,6 +142,19 @@ class LossGuard(keras.callbacks.Callback):
         self._losses.append(loss)
         self._kept.keep(self.model)
         self._before = places
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Say what a validation loss that is not finite comes from, if that of training is."""
+        loss, checked = ((logs or {}).get(name, 0.0) for name in ("loss", "val_loss"))
+        if self._warned or not math.isfinite(loss) or math.isfinite(checked):
+            return
+        self._warned = True
+        _warn(
+            f"The validation loss is {checked:.4g} after epoch {epoch}, though that of training is "
+            "finite: a validation row is to blame, perhaps one like those that training left out. "
+            "No guard leaves validation rows out: find those whose `model.predict` is not finite, "
+            "and drop them."
+        )
 
     def get_state(self) -> dict[str, Any]:
         """Return the state for `ResumeTraining`."""
@@ -178,7 +198,7 @@ class LossGuard(keras.callbacks.Callback):
         self._kept.restore()
         self._list(blamed)
         leaving = self.then == "leave_out" and bool(blamed)
-        warnings.warn(self._words(loss, places, blamed, leaving), stacklevel=2)
+        _warn(self._words(loss, places, blamed, leaving))
         if not leaving:
             self.model.stop_training = True
             return
