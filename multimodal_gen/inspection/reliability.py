@@ -27,7 +27,7 @@ def draw_reliability(bins: pd.DataFrame, words: str) -> Figure:
     axes.plot([0, 1], [0, 1], color=LINE, linewidth=1.2, linestyle="--", zorder=1)
     said, right = bins["probability"], bins["right"]
     axes.vlines(said, bins["low"], bins["high"], color=_BLUE, linewidth=1.4, alpha=0.5)
-    axes.plot(said, right, "o-", color=_BLUE, markersize=4.5, linewidth=1)
+    axes.plot(said, right, "o-", color=_BLUE, markersize=4.5, linewidth=1, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.set_ylabel("share that is right", color=GREY, fontsize=10)
     wide, tall = figure.share(3.6, 0.6)
