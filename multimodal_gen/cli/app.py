@@ -35,7 +35,7 @@ from multimodal_gen.cli.console import (
     was_interrupted,
 )
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
-from multimodal_gen.cli.progress import ProgressReporter
+from multimodal_gen.cli.progress import ProgressReporter, what_is_kept
 from multimodal_gen.cli.score_tables import ends, noted, print_classes, print_folds, print_run
 from multimodal_gen.cli.starting import starting
 from multimodal_gen.errors import counted
@@ -140,7 +140,7 @@ def train(
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
         # `Commands` prints this after "Stopped".
-        kept = _what_is_kept(folder, resume, reporter, folds is not None)
+        kept = what_is_kept(folder, resume, reporter, folds is not None)
         raise KeyboardInterrupt(kept) from None
     finally:
         reporter.end()
@@ -155,24 +155,6 @@ def _check_columns(settings: Any) -> None:
     from multimodal_gen.rows.table import read_table
 
     check_named_columns(read_table(settings.table), settings)
-
-
-def _what_is_kept(folder: Path, resume: bool, reporter: ProgressReporter, folds: bool) -> str:
-    where = f"in {reporter.place}" if reporter.place else "before training"
-    if resume and folds:
-        done = ", ".join(reporter.finished) or "none"
-        return (
-            f"{where}; finished folds are kept in {folder / 'state' / 'folds'} ({done} in this "
-            "run), and the same command continues from there"
-        )
-    if resume:
-        return (
-            f"{where}; states are kept in {folder / 'state'}, and the same command resumes from "
-            "there"
-        )
-    if reporter.finished and not folds:
-        return f"{where}; {folder} has what was finished before: {', '.join(reporter.finished)}"
-    return f"{where}; nothing is kept, because --resume was not given"
 
 
 app.command("cache", cls=OneCommand)(table_commands.fill)

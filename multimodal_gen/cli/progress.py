@@ -1,8 +1,11 @@
-"""The progress of a run: a bar with the time left in a terminal, or a line per epoch in a file."""
+"""The progress of a run: a bar with the time left in a terminal, or a line per epoch in a file; and what
+is kept of a run that is stopped.
+"""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -114,3 +117,29 @@ def _watched(logs: dict[str, float]) -> dict[str, str]:
     loss = "prediction_loss" if "prediction_loss" in logs else "loss"
     names = {loss: "loss", "val_loss": "val loss", "val_accuracy": "val accuracy"}
     return {name: text for name, text in names.items() if name in logs}
+
+
+def what_is_kept(folder: Path, resume: bool, reporter: ProgressReporter, folds: bool) -> str:
+    """Where a run was stopped, and what is kept of it, for the message after Ctrl-C.
+
+    Args:
+        folder: The folder of the run.
+        resume: Whether --resume was given.
+        reporter: What reported the run.
+        folds: Whether it was one of several folds.
+    """
+    where = f"in {reporter.place}" if reporter.place else "before training"
+    if resume and folds:
+        done = ", ".join(reporter.finished) or "none"
+        return (
+            f"{where}; finished folds are kept in {folder / 'state' / 'folds'} ({done} in this "
+            "run), and the same command continues from there"
+        )
+    if resume:
+        return (
+            f"{where}; states are kept in {folder / 'state'}, and the same command resumes from "
+            "there"
+        )
+    if reporter.finished and not folds:
+        return f"{where}; {folder} has what was finished before: {', '.join(reporter.finished)}"
+    return f"{where}; nothing is kept, because --resume was not given"
