@@ -1,5 +1,5 @@
-"""The progress of a run: a bar with the time left in a terminal, or a line per epoch in a file; and what
-is kept of a run that is stopped.
+"""The progress of a run: a bar with the time left in a terminal, or a line per epoch in a file; and
+what is kept of a run that is stopped.
 """
 
 from __future__ import annotations
