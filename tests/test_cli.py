@@ -24,7 +24,7 @@ import multimodal_gen as mg
 from multimodal_gen.cli.app import app
 
 COLOURS = {"red": (220, 40, 40), "blue": (40, 40, 220)}
-PICTURES = {"confusion.png", "curves.png", "predictions.png", "wrong.png"}
+PICTURES = {"confusion.png", "curves.png", "predictions.png", "reliability.png", "wrong.png"}
 ARTIFACTS = PICTURES | {
     "bundle.json",
     "history.csv",
