@@ -315,8 +315,9 @@ def test_a_run_writes_the_page_and_the_card(run: Path) -> None:
     assert "label from image and caption" in shown and "on 10 test rows" in shown
     assert "several parts" in shown and "a caption that training rows have too" in shown
     assert "split by column 'split'" in shown
-    # The pictures of confusion and curves, and two of each explained row.
-    assert text.count("<img") == 2 + 2 * text.count("<div class='card case'>")
+    # The pictures of confusion, calibration and curves, and two of each explained row.
+    assert text.count("<div class='card picture") == 3
+    assert text.count("<img") == 3 + 2 * text.count("<div class='card case'>")
     written = (run / "model_card.md").read_text("utf-8")
     assert "](curves.png)" in written and written.startswith("# label from image and caption\n")
 
