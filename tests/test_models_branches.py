@@ -13,6 +13,7 @@ import pytest
 from multimodal_gen.loaders.base import ArraySpec
 from multimodal_gen.models import (
     BackboneBranch,
+    ColorBranch,
     ImageBranch,
     NgramBranch,
     TokenBranch,
@@ -39,6 +40,9 @@ def embedding_model(spec: ArraySpec, branch) -> keras.Model:
     [
         (IMAGE, ImageBranch(embedding_size=7)),
         (ArraySpec((3, 40, 1), "float32", "image"), ImageBranch(embedding_size=7, residual=True)),
+        (IMAGE, ImageBranch(embedding_size=7, colors=True)),
+        (IMAGE, ColorBranch(embedding_size=7)),
+        (ArraySpec((9, 70, 1), "float32", "image"), ColorBranch(embedding_size=7)),
         (TOKENS, TokenBranch(embedding_size=7)),
         (TOKENS, TokenBranch(embedding_size=7, blocks=1, heads=2)),
         (NGRAMS, NgramBranch(embedding_size=7)),

@@ -38,6 +38,7 @@ from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.progress import ProgressReporter, what_is_kept
 from multimodal_gen.cli.score_tables import ends, noted, print_classes, print_folds, print_run
 from multimodal_gen.cli.starting import starting
+from multimodal_gen.cli.tune import tune
 from multimodal_gen.errors import counted
 
 _SUFFIXES = (".csv", ".parquet", ".jsonl")
@@ -157,6 +158,7 @@ def _check_columns(settings: Any) -> None:
     check_named_columns(read_table(settings.table), settings)
 
 
+app.command(cls=OneCommand)(tune)
 app.command("cache", cls=OneCommand)(table_commands.fill)
 app.command(cls=OneCommand)(table_commands.audit)
 

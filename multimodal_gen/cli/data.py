@@ -67,7 +67,8 @@ STRONG_AUGMENT = (
     RandomContrast(0.2),
     RandomSaturation(0.3),
 )
-_AUGMENTS: dict[str, tuple[Any, ...]] = {"none": (), "default": AUGMENT, "strong": STRONG_AUGMENT}
+# What --augment does to pictures.
+AUGMENTS: dict[str, tuple[Any, ...]] = {"none": (), "default": AUGMENT, "strong": STRONG_AUGMENT}
 
 
 def make_loaders(
@@ -113,7 +114,7 @@ def named_inputs(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loade
     Raises:
         LoadError, ValueError: If no cell of a column can be read.
     """
-    names, augment = input_names(settings), _AUGMENTS[settings.augment]
+    names, augment = input_names(settings), AUGMENTS[settings.augment]
     inputs: dict[str, Loader] = {}
     for column in settings.image:
         pictures = picture_loader(settings, column, augment)
@@ -170,7 +171,7 @@ def _found(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
         train,
         directory=picture_folder(settings),
         image_size=settings.image_size,
-        augment=_AUGMENTS[settings.augment],
+        augment=AUGMENTS[settings.augment],
         output_mode=settings.output_mode,
         missing=None if settings.missing == "error" else settings.missing,
         number_missing=None if settings.number_missing == "error" else settings.number_missing,

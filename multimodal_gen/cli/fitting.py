@@ -17,7 +17,7 @@ from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.matching import chosen_class
-from multimodal_gen.models.recipe import branches_for, fit_with_recipe
+from multimodal_gen.models.recipe import LEARNING_RATE, branches_for, fit_with_recipe
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
@@ -82,6 +82,7 @@ def fit_network(
     validation_data: MultimodalSequence,
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
+    learning_rate: float = LEARNING_RATE,
 ) -> keras.callbacks.History:
     """Train it with the recipe; the reporter shows the progress.
 
@@ -97,6 +98,7 @@ def fit_network(
         train_data,
         validation_data,
         epochs=epochs,
+        learning_rate=learning_rate,
         metrics=[own],
         callbacks=callbacks,
         # The reporter shows the progress instead.

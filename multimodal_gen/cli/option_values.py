@@ -113,8 +113,18 @@ def score_title(name: str) -> str:
     return f"{column}: {words}" if column else words
 
 
-def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, resume: bool) -> Path:
-    """The folder of a new or resumed run, from --name, --runs, --overwrite and --resume."""
+def run_folder(
+    table: str,
+    name: str | None,
+    runs: Path,
+    *,
+    overwrite: bool,
+    resume: bool,
+    state: str = "state",
+) -> Path:
+    """The folder of a new or resumed run, from --name, --runs, --overwrite and --resume; `state` is
+    the folder in it that a run to resume has.
+    """
     # Resolved, because the stem of "." is empty.
     name = Path(table).resolve().stem if name is None else name
     # A path would put the run outside --runs.
@@ -128,7 +138,7 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
             "Use either --resume or --overwrite, not both. Received: --resume --overwrite"
         )
     _check_apart(Path(table), folder)
-    going_on = resume and (folder / "state").is_dir()
+    going_on = resume and (folder / state).is_dir()
     if (
         folder.exists()
         and not overwrite
@@ -136,9 +146,11 @@ def run_folder(table: str, name: str | None, runs: Path, *, overwrite: bool, res
         # An empty folder holds no run.
         and (not folder.is_dir() or any(folder.iterdir()))
     ):
-        state = ", and has no state to resume" if resume else ""
+        lacks = ", and has no state to resume" if resume else ""
+        # Only a search can go on whatever the first command was.
+        going = ", go on with it with --resume," if state != "state" and not resume else ","
         raise FileExistsError(
-            f"{folder} already exists{state}; choose another --name, or replace it with "
+            f"{folder} already exists{lacks}; choose another --name{going} or replace it with "
             "--overwrite."
         )
     return folder

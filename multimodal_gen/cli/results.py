@@ -25,6 +25,9 @@ from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.table import cells_of
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
+# What a search writes beside the files of every run: its trials, as a table and as a picture.
+SEARCHED = ("trials.csv", "search.png")
+
 
 def write_results(
     folder: Path,
@@ -121,7 +124,13 @@ def write_reliability(folder: Path, found: Reliability | None) -> None:
 
 
 def remove_stale(
-    folder: Path, target: Target, *, lost: bool, resumable: bool, folds: bool = False
+    folder: Path,
+    target: Target,
+    *,
+    lost: bool,
+    resumable: bool,
+    folds: bool = False,
+    searched: bool = False,
 ) -> None:
     """Remove results of an earlier run with this name that this one does not write; other files
     stay.
@@ -132,6 +141,7 @@ def remove_stale(
         lost: Whether rows were left out, which are listed in `failures.csv`.
         resumable: Whether the run keeps the states for `--resume`.
         folds: Whether the run is one of folds, each with a history of its own.
+        searched: Whether it is a search, whose trials are listed.
     """
     for name in ("history.csv", "curves.png") if folds else ("out_of_fold.csv",):
         (folder / name).unlink(missing_ok=True)
@@ -139,6 +149,9 @@ def remove_stale(
         (folder / "confusion.png").unlink(missing_ok=True)
     if not lost:
         (folder / "failures.csv").unlink(missing_ok=True)
+    if not searched:
+        for name in SEARCHED:
+            (folder / name).unlink(missing_ok=True)
     if not resumable:
         for file in folder.glob("state/*/state-*.npz"):
             file.unlink()

@@ -58,7 +58,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     reporter = Remembering(reporter)
     data = read_run(settings, reporter)
     settings, parts, inputs, target = data.settings, data.parts, data.inputs, data.target
-    main = {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
+    main = name_of(inputs)
     chosen = {main: inputs}
     if len(inputs) == 1:
         alone = ", and there is no other to compare it with" if settings.ablate else ""
@@ -75,7 +75,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     for name, some in chosen.items():
         started = time.perf_counter()
         # Only for the model whose results are written.
-        trial = partial(_try_results, data, known) if name == main else None
+        trial = partial(try_results, data, known) if name == main else None
         bundle, history, choice = _train(settings, name, parts, some, target, reporter, trial)
         seconds = time.perf_counter() - started
         judged[name], reliable, predictions = judged_on(bundle, parts.test, settings)
@@ -86,7 +86,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
             "seconds": round(seconds, 1),
             **choice,
         }
-        metrics = _metrics(settings, parts, target, scores, judged)
+        metrics = metrics_of(settings, parts, target, scores, judged)
         if facts is None:
             importance = importance_after_training(
                 bundle, parts.test, settings.group, settings.seed
@@ -106,7 +106,12 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     return metrics
 
 
-def _try_results(
+def name_of(inputs: dict[str, Loader]) -> str:
+    """What the scores of a model with these inputs are called."""
+    return {1: next(iter(inputs)), 2: "both"}.get(len(inputs), "all")
+
+
+def try_results(
     data: RunData,
     known: Known,
     folder: Path,
@@ -115,23 +120,32 @@ def _try_results(
     test: pd.DataFrame,
     predictions: pd.DataFrame,
 ) -> None:
-    # What is written at the end, for `rehearse`.
+    """Write what is written at the end, for `rehearse`."""
     write_results(folder, bundle, history, test, predictions)
     judged = bundle.scores(test)
     scores = {"trial": {**judged.values, "seconds": 0.0}}
-    metrics = _metrics(data.settings, data.parts, data.target, scores, {"trial": judged})
+    metrics = metrics_of(data.settings, data.parts, data.target, scores, {"trial": judged})
     rows = (data.parts.train, test)
     facts = facts_of(known, metrics, bundle, history, rows, predictions, probe=False)
     write_report(folder, facts)
 
 
-def _metrics(
+def metrics_of(
     settings: RunSettings,
     parts: Parts,
     target: Target,
     scores: dict[str, dict[str, float]],
     judged: dict[str, Scores],
 ) -> dict[str, Any]:
+    """The content of `metrics.json`.
+
+    Args:
+        settings: The settings.
+        parts: The rows.
+        target: The target.
+        scores: What was trained -> its scores on the test rows, and what else is told of it.
+        judged: The same with their intervals, by class and by row.
+    """
     metrics: dict[str, Any] = {
         name: main_score(settings.target, one) for name, one in scores.items()
     }

@@ -11,7 +11,7 @@ from keras import layers
 from multimodal_gen.models.branch import Branch, Encoding, require_kind
 from multimodal_gen.models.categories import CategoryBranch
 from multimodal_gen.models.encoder_branches import FeatureBranch
-from multimodal_gen.models.image_branches import BackboneBranch, ImageBranch
+from multimodal_gen.models.image_branches import BackboneBranch, ColorBranch, ImageBranch
 from multimodal_gen.models.layers import NgramSum
 from multimodal_gen.models.token_layers import AddPositions, MaskedMean
 from multimodal_gen.spec import ArraySpec
@@ -20,6 +20,7 @@ __all__ = [
     "BackboneBranch",
     "Branch",
     "CategoryBranch",
+    "ColorBranch",
     "Encoding",
     "ImageBranch",
     "NgramBranch",

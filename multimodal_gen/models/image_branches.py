@@ -15,6 +15,9 @@ from multimodal_gen.models.layers import ApplicationPreprocessing
 from multimodal_gen.rows.checks import check_switches
 from multimodal_gen.spec import ArraySpec
 
+# Rows and columns of parts of a picture whose mean colours are seen.
+_PARTS = 16
+
 
 @dataclass(frozen=True)
 class ImageBranch(Branch):
@@ -32,15 +35,17 @@ class ImageBranch(Branch):
             few thousand rows on; a step takes about twice the time. `branches_for` decides by the
             number of rows.
         dropout: Dropout rate on the embedding.
+        colors: Whether the embedding is also of the colours that `ColorBranch` sees.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
     embedding_size: int = 128
     residual: bool = False
     dropout: float = 0.2
+    colors: bool = False
 
     def __post_init__(self) -> None:
-        check_switches(residual=self.residual)
+        check_switches(residual=self.residual, colors=self.colors)
 
     def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
         """`(batch, height, width, channels)` -> `(batch, embedding_size)`."""
@@ -51,9 +56,8 @@ class ImageBranch(Branch):
             x = layers.Conv2D(width, size, strides=strides, padding="same", use_bias=False)(x)
             return layers.BatchNormalization(momentum=0.9)(x)
 
-        # Inside the model, so that scaling cannot be forgotten when it is used elsewhere.
-        x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs) if spec.dtype == "uint8" else inputs
-        x = layers.ReLU()(convolve(x, self.widths[0], size=5, strides=2))
+        pixels = _scaled(inputs, spec)
+        x = layers.ReLU()(convolve(pixels, self.widths[0], size=5, strides=2))
         for width in self.widths[1:]:
             # Small pictures run out of pixels before the widths run out.
             if min(x.shape[1], x.shape[2]) > 1:
@@ -63,14 +67,51 @@ class ImageBranch(Branch):
                 inner = convolve(layers.ReLU()(convolve(x, width)), width)
                 x = layers.ReLU()(layers.Add()([x, inner]))
         patches = x
-        x = layers.Concatenate()(
-            [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
-        )
-        x = layers.Dropout(self.dropout)(x)
+        pooled = [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
+        if self.colors:
+            pooled.append(_colors(pixels))
+        x = layers.Dropout(self.dropout)(layers.Concatenate()(pooled))
         return Encoding(
             layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")(x),
             tokens=patches,
         )
+
+
+@dataclass(frozen=True)
+class ColorBranch(Branch):
+    """The mean colours of 16 by 16 parts of a picture, through dropout and one dense layer.
+
+    Which colour is where is most of what a few hundred pictures can teach. Each colour is
+    standardised, as the features of `FeatureBranch` are. A step takes a tenth of the time of
+    `ImageBranch`.
+
+    Args:
+        embedding_size: Size of the embedding.
+        dropout: Dropout rate on the colours.
+    """
+
+    embedding_size: int = 128
+    dropout: float = 0.5
+
+    def encode(self, inputs: Any, spec: ArraySpec, units: int, name: str) -> Encoding:
+        """`(batch, height, width, channels)` -> `(batch, embedding_size)`."""
+        require_kind(self, spec, "image", 3)
+        x = layers.Dropout(self.dropout)(_colors(_scaled(inputs, spec)))
+        embedding = layers.Dense(self.embedding_size, activation="relu", name=f"{name}_embedding")
+        return Encoding(embedding(x))
+
+
+def _scaled(inputs: Any, spec: ArraySpec) -> Any:
+    # Inside the model, so that scaling cannot be forgotten when it is used elsewhere.
+    return layers.Rescaling(1 / 127.5, offset=-1.0)(inputs) if spec.dtype == "uint8" else inputs
+
+
+def _colors(pixels: Any) -> Any:
+    # `(batch, parts * channels)`. Of a size that is no multiple of 16, a rest at the edge is left
+    # out; a smaller picture has a part per pixel.
+    size = (max(pixels.shape[1] // _PARTS, 1), max(pixels.shape[2] // _PARTS, 1))
+    x = layers.Flatten()(layers.AveragePooling2D(size)(pixels))
+    return layers.BatchNormalization(momentum=0.9, center=False, scale=False)(x)
 
 
 @dataclass(frozen=True)

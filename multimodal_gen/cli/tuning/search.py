@@ -1,0 +1,218 @@
+"""The search: trial after trial until the budget is used up, each proposed by Optuna's TPE sampler.
+
+What trial N tries depends on the seed, its number and the trials before it, so a search that was
+stopped goes on as if it had not been. A study in memory proposes; the one on disk has what is
+finished.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from multimodal_gen.cli.console import was_interrupted
+from multimodal_gen.cli.option_values import score_title
+from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.cli.results import SEARCHED
+from multimodal_gen.cli.target_choice import main_score, score_name
+from multimodal_gen.cli.tuning.choosing import Candidate, worth_keeping
+from multimodal_gen.cli.tuning.clock import Clock
+from multimodal_gen.cli.tuning.space import Setting, defaults_of, values_of
+from multimodal_gen.cli.tuning.store import Store
+from multimodal_gen.cli.tuning.trial import Curve, TimeUpError, Trained, Trainer
+from multimodal_gen.errors import MultimodalError, counted
+
+# Trials that are drawn at random before the sampler learns from them, and those that come to their
+# end before others are stopped early. In the first third of the epochs none is stopped, as rates
+# have been high until then.
+_RANDOM, _WHOLE, _WARM_UP = 10, 5, 1 / 3
+# A search is stopped if so many trials fail and none comes to its end.
+_MOST_FAILURES = 5
+_LONGEST_REASON = 200
+_NO_FAULT = (MultimodalError, OSError, SystemExit)
+
+
+class Search:
+    """Runs trials, and knows those that are finished.
+
+    Args:
+        space: The settings that are varied.
+        trainer: Trains a trial.
+        store: Keeps what is finished.
+        clock: The time of the search.
+        groups: `(rows,)` group of each validation row, or None.
+        reporter: Gets a line per trial.
+    """
+
+    def __init__(
+        self,
+        space: Sequence[Setting],
+        trainer: Trainer,
+        store: Store,
+        clock: Clock,
+        groups: Any,
+        reporter: Reporter,
+    ) -> None:
+        self.space, self.trainer, self.store = space, trainer, store
+        self.clock, self.groups, self.reporter = clock, groups, reporter
+        settings = trainer.variants.data.settings
+        self.kind, self.seed = settings.target, settings.seed
+        self.study = optuna.create_study(
+            pruner=optuna.pruners.MedianPruner(_WHOLE, math.ceil(_WARM_UP * trainer.epochs))
+        )
+        self.candidates: dict[int, Candidate] = {}
+        self.kept: list[int] = []
+        for trial in store.trials():
+            self.study.add_trial(trial)
+            if trial.state == TrialState.COMPLETE:
+                losses = store.losses(trial.number)
+                self._note(trial.number, Candidate(losses, trial.user_attrs["parameters"]))
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """The finished trials, in their order."""
+        return self.store.trials()
+
+    @property
+    def best(self) -> int:
+        """The number of the trial with the least loss."""
+        return min(self.candidates, key=lambda number: self.candidates[number].loss)
+
+    def run(self, most: int | None) -> Iterator[int]:
+        """Run trials until there are so many, or until the time is up.
+
+        Yields:
+            The number of each trial, when it is finished.
+
+        Raises:
+            ValueError: If all trials have failed, of which five are enough.
+        """
+        number = len(self.trials)
+        # Trial 0 is run in any case.
+        while not number or not (self.clock.over or (most is not None and number >= most)):
+            if not self.candidates and number >= _MOST_FAILURES:
+                break
+            if not self._try(number, most):
+                break
+            yield number
+            number += 1
+        if not self.candidates:
+            raise ValueError(
+                f"Every trial has failed, so there is no model to choose; {SEARCHED[0]} has the "
+                f"reasons. Received: {self.trials[-1].user_attrs['reason']}"
+            )
+
+    def _try(self, number: int, most: int | None) -> bool:
+        # False if the time was up before it came to its end.
+        # A generator that goes on from one trial to the next would begin anew in a new process.
+        (seed,) = np.random.SeedSequence((self.seed, number)).generate_state(1)
+        self.study.sampler = optuna.samplers.TPESampler(seed=int(seed), n_startup_trials=_RANDOM)
+        if number < _RANDOM:
+            self.study.enqueue_trial(self._kept_defaults(number, int(seed)))
+        trial = self.study.ask()
+        values = values_of(self.space, trial)
+        curve = Curve(trial, self.clock, self.reporter)
+        started, trained, reason = time.monotonic(), None, ""
+        state = TrialState.FAIL
+        if self.clock.begin(number):
+            try:
+                trained = self.trainer.train(values, curve)
+                state = TrialState.COMPLETE
+            except optuna.TrialPruned:
+                state, reason = TrialState.PRUNED, f"after epoch {len(curve.history['val_loss'])}"
+            except TimeUpError:
+                self.clock.end()
+                return False
+            except BaseException as error:
+                # Cells that cannot be read and files that cannot be written are no fault of a
+                # trial, and Ctrl-C is none at all.
+                if was_interrupted(error) or isinstance(error, _NO_FAULT):
+                    self.clock.end()
+                    raise
+                # Out of memory, or whatever else a model may do.
+                reason = _in_one_line(error)
+        else:
+            reason = f"the process ended in it {self.clock.starts - 1} times"
+        self._finish(trial, state, trained, curve, time.monotonic() - started, reason)
+        self._say(number, most)
+        return True
+
+    def _kept_defaults(self, number: int, seed: int) -> dict[str, Any]:
+        # The settings that one of the first trials does not vary: for trial 0 all, for the others
+        # about half of them. If everything differs from what is known to work, most trials are bad.
+        if number == 0:
+            return defaults_of(self.space)
+        keep = np.random.default_rng(seed).random(len(self.space)) < 0.5
+        # Trial 0 again would tell nothing.
+        keep &= not keep.all()
+        return {one.name: one.default for one, kept in zip(self.space, keep, strict=True) if kept}
+
+    def _finish(
+        self,
+        trial: optuna.Trial,
+        state: TrialState,
+        trained: Trained | None,
+        curve: Curve,
+        seconds: float,
+        reason: str,
+    ) -> None:
+        number, loss = trial.number, None
+        self.store.keep_curve(number, curve.history)
+        told: dict[str, Any] = {"seconds": round(seconds, 1), "reason": reason}
+        told["epochs"] = len(curve.history.get("val_loss", ()))
+        if trained is not None:
+            own = Candidate(trained.losses, trained.parameters)
+            loss = own.loss
+            told |= {"parameters": own.parameters, "kept": trained.kept}
+            told["score"] = main_score(self.kind, trained.scores)
+            self._note(number, own)
+            self.store.keep_losses(number, trained.losses)
+            if number in self.kept:
+                self.store.keep_model(number, trained)
+        for name, value in told.items():
+            trial.set_user_attr(name, value)
+        # A pruned trial has the last value that it has reported.
+        self.study.tell(trial, loss, state)
+        self.store.finish(self.study.get_trials(deepcopy=False)[number])
+        self.store.forget_models(self.kept)
+        self.clock.end()
+
+    def _note(self, number: int, candidate: Candidate) -> None:
+        self.candidates[number] = candidate
+        near = {one: self.candidates[one] for one in [*self.kept, number]}
+        self.kept = worth_keeping(near, self.groups)
+
+    def _say(self, number: int, most: int | None) -> None:
+        trial = self.trials[number]
+        told = trial.user_attrs
+        if trial.state == TrialState.COMPLETE:
+            score, title = told["score"], score_title(score_name(self.kind))
+            words = f"loss {trial.value:.4f}"
+            words += "" if score is None else f", {title} {score:.3f}"
+        elif trial.state == TrialState.PRUNED:
+            words = f"stopped {told['reason']}"
+        else:
+            words = f"failed, {told['reason']}"
+        best = ""
+        if self.candidates:
+            best = f"best {self.candidates[self.best].loss:.4f} of trial {self.best}; "
+        left = self._left(number, most)
+        self.reporter.say(f"  trial {number}: {words}, {told['seconds']:.0f} s ({best}{left} left)")
+
+    def _left(self, number: int, most: int | None) -> str:
+        left = [] if most is None else [counted(most - number - 1, "trial")]
+        if self.clock.left is not None:
+            minutes = max(self.clock.left, 0) / 60
+            left.append(f"{minutes / 60:.1f} h" if minutes >= 100 else f"{minutes:.0f} min")
+        return " or ".join(left)
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."

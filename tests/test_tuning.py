@@ -1,0 +1,242 @@
+"""Searches of `multimodal-gen tune`: what is varied, which trial is kept, what ends one early."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from keras.layers import Conv2D, Dense, Dropout
+from rich.console import Console
+
+import multimodal_gen as mg
+from multimodal_gen.cli.arguments import _SHARED
+from multimodal_gen.cli.progress import ProgressReporter
+from multimodal_gen.cli.reporter import Remembering
+from multimodal_gen.cli.run_data import read_run
+from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.tuning.choosing import Candidate, chosen, in_reach, worse_by, worth_keeping
+from multimodal_gen.cli.tuning.clock import Clock
+from multimodal_gen.cli.tuning.picture import draw_search
+from multimodal_gen.cli.tuning.space import Setting, defaults_of, space_of, values_of
+from multimodal_gen.cli.tuning.trial import Curve, DivergedError, TimeUpError
+from multimodal_gen.cli.tuning.variants import Variants
+from multimodal_gen.loaders import Loader
+
+TARGET = mg.ClassLabel("label", ["bowl", "cup"])
+NUMBER = mg.NumericLoader.from_values("price", pd.DataFrame({"price": [1.0, 2.0, 4.0]}))
+PICTURE = mg.ImageLoader("photo", image_size=(40, 64))
+WORDS = mg.TextLoader.from_texts("title", ["a cup", "a bowl"], output_mode="ngrams")
+
+
+def settings_of(**changes: Any) -> RunSettings:
+    """The settings of `train` with its defaults, and these changes."""
+    data = {name: one.convert(one.default) for name, one in _SHARED.items()}
+    own = {"folder": "", "fusion": "joint", "positive": None, "epochs": None, "ablate": False}
+    return RunSettings(**{"table": "shop.csv", **data, **own, **changes})
+
+
+def names_of(inputs: dict[str, Loader], rows: int = 100, **changes: Any) -> dict[str, Setting]:
+    space = space_of(settings_of(**changes), inputs, TARGET, rows)
+    return {one.name: one for one in space}
+
+
+def test_what_is_varied_depends_on_the_inputs() -> None:
+    alone = names_of({"number": NUMBER}, number=("price",))
+    assert list(alone) == ["size", "learning_rate", "dropout"]
+    captions = names_of({"caption": WORDS}, caption=("title",))
+    assert list(captions) == ["text", "size", "learning_rate", "dropout"]
+    assert captions["text"].values == ("ngrams", "tokens", "both")
+    inputs = {"image": PICTURE, "caption": WORDS}
+    both = names_of(
+        inputs, image=("photo",), caption=("title",), image_size=(40, 64), text_encoder="minilm"
+    )
+    assert list(both)[:6] == ["fusion", "text", "image", "image_size", "residual", "augment"]
+    assert both["fusion"].values == ("joint", "late", "concat", "gated", "match", "attend")
+    assert both["text"].values == ("ngrams", "tokens", "both", "encoder")
+    assert both["image_size"].values == ("40x64", "60x96")
+    # A relation is one of two inputs, and patches or words are needed to look at each other.
+    three = names_of({**inputs, "number": NUMBER}, image=("photo",), number=("price",))
+    assert "match" not in three["fusion"].values
+    plain = names_of({"caption": WORDS, "number": NUMBER}, caption=("title",), number=("price",))
+    assert plain["fusion"].values == ("joint", "late", "concat", "gated", "match")
+
+
+def test_trial_0_has_what_train_does_and_a_setting_that_does_not_matter_is_left_out() -> None:
+    inputs = {"image": PICTURE, "caption": WORDS}
+    given = {"image": ("photo",), "caption": ("title",), "augment": "strong", "text": "tokens"}
+    space = [*names_of(inputs, rows=3000, fusion="attend", **given).values()]
+    assert defaults_of(space) == {
+        "fusion": "attend",
+        "text": "tokens",
+        "image": "network",
+        "image_size": "64x64",
+        "residual": True,
+        "augment": "strong",
+        "size": 1.0,
+        "learning_rate": 2e-3,
+        "dropout": 1.0,
+    }
+    study = optuna.create_study()
+    study.enqueue_trial({"fusion": "match", "image": "colours"})
+    values = values_of(space, study.ask())
+    assert set(values) == {"fusion", "image", "augment", "size", "learning_rate", "dropout"}
+
+
+def test_a_trial_has_the_loaders_and_the_model_of_its_values(tmp_path: Path) -> None:
+    table = pd.DataFrame({"title": ["a cup", "a bowl"] * 10, "label": ["cup", "bowl"] * 10})
+    for row in range(20):
+        keras.utils.save_img(tmp_path / f"{row}.png", np.full((9, 9, 3), 12 * row), scale=False)
+    table["photo"] = [f"{row}.png" for row in range(20)]
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    settings = settings_of(
+        table=str(tmp_path / "shop.csv"),
+        image=("photo",),
+        caption=("title",),
+        image_size=(16, 16),
+        folder=str(tmp_path / "run"),
+    )
+    prepared = read_run(settings, Remembering(ProgressReporter(Console(quiet=True))))
+    variants = Variants(prepared)
+    space = space_of(settings, prepared.inputs, prepared.target, 14)
+    defaults = defaults_of(space)
+    assert variants.inputs(defaults) == prepared.inputs
+    assert variants.inputs({**defaults, "size": 2.0}) is variants.inputs(defaults)
+    other = {**defaults, "text": "both", "image_size": "24x24", "augment": "none", "size": 0.5}
+    inputs = variants.inputs(other)
+    assert list(inputs) == ["image", "caption", "caption_tokens"]
+    assert inputs["image"].spec.shape == (24, 24, 3) and inputs["image"].operations == ()
+    assert [inputs[name].spec.kind for name in ("caption", "caption_tokens")] == [
+        "ngrams",
+        "tokens",
+    ]
+    # The same object as before, so that what it has learned is learned once.
+    assert inputs["caption"] is prepared.inputs["caption"]
+    assert list(variants.inputs({**other, "text": "encoder"})) == ["image"]
+    model = variants.model({**other, "image": "both", "dropout": 2.0})
+    assert model.get_layer("image_embedding").units == 64
+    assert {layer.rate for layer in model.layers if isinstance(layer, Dropout)} == {0.4}
+    assert any(isinstance(layer, Conv2D) for layer in model.layers)
+    assert model.get_layer("caption_embedding").rate == 0.2
+    colours = variants.model({**defaults, "image": "colours", "fusion": "late"})
+    assert not any(isinstance(layer, Conv2D) for layer in colours.layers)
+
+
+def of(*losses: float, parameters: int = 10) -> Candidate:
+    return Candidate(np.array(losses), parameters)
+
+
+def test_within_one_standard_error_the_defaults_are_kept_and_else_the_smallest_model() -> None:
+    best, near = of(1.0, 1.0, 1.0, 1.0), of(1.3, 0.9, 1.2, 0.8)
+    # A difference of 0.05 +- 0.12, and one of 0.5 in every row.
+    assert worse_by(near, best) == pytest.approx((0.05, np.std([0.3, -0.1, 0.2, -0.2], ddof=1) / 2))
+    far = of(1.5, 1.5, 1.5, 1.5, parameters=1)
+    assert chosen({0: near, 1: best, 2: far}) == 0
+    assert chosen({0: far, 1: best, 2: near}) == 1
+    small = Candidate(near.losses, 3)
+    assert chosen({0: far, 1: best, 2: near, 3: small}) == 3
+    assert list(in_reach({0: far, 1: best, 3: small})) == [1, 3]
+
+
+def test_rows_of_a_group_are_one_case() -> None:
+    best, other = of(1.0, 1.0, 1.0, 1.0), of(1.5, 1.5, 0.5, 0.5)
+    alone, together = worse_by(other, best), worse_by(other, best, np.array([0, 0, 1, 1]))
+    assert together[0] == alone[0] == 0
+    # Two cases of +-0.5 instead of four.
+    assert together[1] == pytest.approx(0.5) and alone[1] == pytest.approx(0.5 / math.sqrt(3))
+    assert math.isnan(worse_by(of(2.0), of(1.0))[1])
+
+
+def test_only_models_that_may_still_be_chosen_are_kept() -> None:
+    best, near = of(1.0, 1.0, 1.0, 1.0), of(1.3, 0.9, 1.2, 0.8)
+    far = of(1.5, 1.5, 1.5, 1.5, parameters=1)
+    assert worth_keeping({0: far, 1: best, 2: near}) == [0, 1]
+    assert worth_keeping({0: far, 1: best, 2: Candidate(near.losses, 3)}) == [0, 1, 2]
+    assert worth_keeping({0: far, 3: far, 1: best}) == [0, 1]
+
+
+def test_time_counts_over_starts_and_a_trial_that_ends_the_process_three_times_is_given_up(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "clock.json"
+    clock = Clock(file, 1.0)
+    assert clock.left == pytest.approx(3600, abs=5) and not clock.over
+    assert clock.begin(7)
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "seconds": 3599.999}))
+    again = Clock(file, 1.0)
+    assert 3599 < again.seconds < 3605 and again.over == (again.seconds >= 3600)
+    assert Clock(file, 2.0).left == pytest.approx(3600, abs=5) and Clock(file, None).left is None
+    assert again.begin(7) and Clock(file, 1.0).begin(7) and not Clock(file, 1.0).begin(7)
+    # Another trial, and one that was stopped on purpose, begin anew.
+    other = Clock(file, 1.0)
+    assert other.begin(8)
+    other.end()
+    assert Clock(file, 1.0).begin(8) and Clock(file, 1.0).starts == 1
+
+
+def trained_with(curve: Curve, truth: float = 0.0, epochs: int = 6) -> None:
+    model = keras.Sequential([keras.Input((1,)), Dense(1, kernel_initializer="zeros")])
+    model.compile("sgd", loss="mse")
+    x, y = np.ones((8, 1), "float32"), np.full((8, 1), truth, "float32")
+    model.fit(x, y, validation_data=(x, y), epochs=epochs, verbose=0, callbacks=[curve])
+
+
+def curve_of(study: optuna.Study, clock: Clock) -> Curve:
+    return Curve(study.ask(), clock, ProgressReporter(Console(quiet=True)))
+
+
+def test_a_trial_ends_early_if_others_were_better_or_its_loss_is_no_number_or_the_time_is_up(
+    tmp_path: Path,
+) -> None:
+    study = optuna.create_study(pruner=optuna.pruners.MedianPruner(2, 2))
+    clock = Clock(tmp_path / "clock.json", None)
+    for _ in range(3):
+        trial = study.ask()
+        for epoch in range(6):
+            trial.report(1.0 - 0.1 * epoch, epoch)
+        study.tell(trial, 0.5)
+    worse = curve_of(study, clock)
+    with pytest.raises(optuna.TrialPruned):
+        trained_with(worse, truth=100.0)
+    # Not within the first two epochs, and what it was until then is kept.
+    assert len(worse.history["val_loss"]) == len(worse.history["loss"]) == 3
+    better = curve_of(study, clock)
+    trained_with(better)
+    assert len(better.history["val_loss"]) == 6
+    with pytest.raises(DivergedError, match="validation loss is (inf|nan) in epoch 1"):
+        trained_with(curve_of(study, clock), truth=1e30)
+    with pytest.raises(TimeUpError):
+        trained_with(curve_of(study, Clock(tmp_path / "clock.json", 1e-9)))
+    # Trial 0 comes to its end.
+    trained_with(curve_of(optuna.create_study(), Clock(tmp_path / "clock.json", 1e-9)))
+
+
+def test_the_picture_has_a_panel_by_trial_and_by_each_setting() -> None:
+    space = [
+        Setting("fusion", ("joint", "late"), "joint"),
+        Setting("image_size", ("64x64", "96x96"), "64x64"),
+        Setting("learning_rate", (4e-4, 1e-2), 2e-3, "log"),
+    ]
+    table = pd.DataFrame(
+        {
+            "trial": [0, 1, 2, 3],
+            "state": ["complete", "stopped early", "failed", "complete"],
+            "loss": [0.9, 1.2, None, 0.8],
+            "fusion": ["joint", "late", "late", "joint"],
+            "image_size": ["64x64", None, "96x96", "96x96"],
+            "learning_rate": [2e-3, 1e-3, 5e-3, 8e-3],
+        }
+    )
+    figure = draw_search(table, space, chosen=3)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["by trial", "by fusion", "by image size", "by learning rate"]
+    drawn = [sum(len(one.get_offsets()) for one in axes.collections) for axes in figure.axes]
+    assert drawn == [3, 3, 2, 3]
+    assert "kept" in [text.get_text() for text in figure.legends[0].get_texts()]
