@@ -595,4 +595,5 @@ def test_a_text_that_names_no_file_is_no_path() -> None:
     table = pd.DataFrame({"scan": ["a red mug. No file"]})
     with pytest.raises(mg.LoadError) as refused:
         mg.MultimodalSequence(table, {"scan": Scan("scan")}, batch_size=1)[0]
-    assert refused.value.path is None and "The cell holds 'a red mug. No" in str(refused.value)
+    # The error of the loader names the cell already.
+    assert refused.value.path is None and str(refused.value).count("'a red mug. No file'") == 1
