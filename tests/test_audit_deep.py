@@ -40,7 +40,7 @@ def write(folder: Path, rows: int) -> pd.DataFrame:
 
 def test_wrong_labels_are_found_without_a_file_of_predictions(tmp_path: Path) -> None:
     table = write(tmp_path, 150)
-    table.loc[[10, 77], "label"] = "green", "red"
+    table.loc[[10, 77], "label"] = "blue", "red"
     # Rows that cannot be used are left out of the models, and reported as ever.
     table.loc[5, "caption"], table.loc[6, "label"] = None, None
     table.to_csv(tmp_path / "shop.csv", index=False)
