@@ -20,7 +20,7 @@ from multimodal_gen.inspection.layout import (
 )
 
 # In inches: the width of the names and of the bars, the height of a line, margins.
-_NAME, _BARS, _LINE, _GAP = 2.1, 3.6, 0.24, 0.14
+_NAME, _BARS, _LINE, _GAP = 2.8, 3.6, 0.24, 0.14
 _SIZE = 9.0
 _WIDTH = _NAME + _BARS + 2 * _GAP
 _MOST = 40

@@ -128,15 +128,26 @@ def _variants(
 def _values(
     engine: Engine, batch: Batch, name: str, cells: list[Any], rows: np.ndarray
 ) -> np.ndarray:
-    player, found = engine.players[name], [np.zeros(0)]
+    player, found = engine.players[name], np.zeros(len(cells))
     blank = blank_arrays(player)
-    for start in range(0, len(cells), _CELLS):
-        part = cells[start : start + _CELLS]
-        arrays, errors = read_cells(player, part, engine.batch_size)
+    # Rows share texts that words are added to, and words: each cell is read once.
+    places: dict[Any, list[int]] = {}
+    for place, cell in enumerate(cells):
+        places.setdefault(cell if isinstance(cell, str) else tuple(cell), []).append(place)
+    alike = list(places.values())
+    for start in range(0, len(alike), _CELLS):
+        part = alike[start : start + _CELLS]
+        given = [cells[own[0]] for own in part]
+        arrays, errors = read_cells(player, given, engine.batch_size)
         for place in errors:
             # A text without words may be an error to its reader, and holds nothing.
             for one, none in zip(arrays, blank, strict=False):
                 one[place] = none[0]
         codes = engine.parts.encode(name, arrays)
-        found.append(engine.changed(batch, name, codes, rows[start : start + _CELLS]))
-    return np.concatenate(found)
+        which = np.repeat(np.arange(len(part)), [len(own) for own in part])
+        variants = np.concatenate(part)
+        for first in range(0, len(variants), _CELLS):
+            some = variants[first : first + _CELLS]
+            chosen = [one[which[first : first + _CELLS]] for one in codes]
+            found[some] = engine.changed(batch, name, chosen, rows[some])
+    return found
