@@ -70,7 +70,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     scores: dict[str, dict[str, float]] = {}
     judged: dict[str, Scores] = {}
     calibration: dict[str, dict[str, float]] = {}
-    importance: dict[str, Any] | None = None
+    worth: dict[str, Any] | None = None
     facts: Facts | None = None
     for name, some in chosen.items():
         started = time.perf_counter()
@@ -87,18 +87,17 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
             **choice,
         }
         metrics = metrics_of(settings, parts, target, scores, judged)
-        if facts is None:
-            importance = importance_after_training(
-                bundle, parts.test, settings.group, settings.seed
-            )
-        metrics["details"] |= {"calibration": calibration, "importance": importance}
+        metrics["details"]["calibration"] = calibration
         if facts is None:
             probe = choice.get("kept") == PROBE
             write_results(folder, bundle, history, parts.test, predictions, probe=probe)
             write_reliability(folder, reliable)
             remove_stale(folder, target, lost=bool(data.left_out), resumable=settings.resume)
+            # After the bundle is saved.
+            worth = importance_after_training(bundle, parts.test, settings.group, settings.seed)
             rows = (parts.train, parts.test)
             facts = facts_of(known, metrics, bundle, history, rows, predictions, probe=probe)
+        metrics["details"]["importance"] = worth
         # After each model, so that a stopped run keeps the finished ones.
         write_metrics(folder, metrics)
         write_report(folder, replace(facts, metrics=metrics))
