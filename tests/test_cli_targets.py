@@ -500,6 +500,7 @@ def test_curves_of_numbers_say_their_units(
 
 def test_a_run_removes_what_an_earlier_one_left_and_nothing_else(tmp_path: Path) -> None:
     files = ("confusion.png", "failures.csv", "curves.png", "notes.txt", "state/both/mine.txt")
+    files += ("report.html", "model_card.md")
     states = ("state/both/state-00000002.npz", "state/image/state-00000001.npz")
 
     def left(target: mg.Target, **settings: bool) -> set[str]:
@@ -515,6 +516,8 @@ def test_a_run_removes_what_an_earlier_one_left_and_nothing_else(tmp_path: Path)
     assert left(label, lost=True, resumable=True) == {*files, *states}
     assert left(number, lost=True, resumable=True) == {*files, *states} - {"confusion.png"}
     assert left(label, lost=False, resumable=True) == {*files, *states} - {"failures.csv"}
+    of_one = {"curves.png", "report.html", "model_card.md"}
+    assert left(label, lost=True, resumable=True, folds=True) == {*files, *states} - of_one
     assert left(label, lost=True, resumable=False) == set(files)
     # The folder of which nothing is left is gone, and the one with a file of somebody's stays.
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["both"]
