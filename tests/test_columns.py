@@ -337,3 +337,12 @@ def test_a_shop_of_real_products_is_taken_for_what_it_holds(
     # More than a hundred brands, and a third of the rows without one.
     assert int(brands[1]) > 100
     assert 300 < int(brands[2]) < 370
+
+
+def test_the_table_of_columns_is_printed_whole() -> None:
+    titles = [f"a title of some words, number {row} of the list of all titles" for row in range(60)]
+    found = mg.infer_columns(pd.DataFrame({"title": titles}))
+    assert len(found.loc["title", "why"]) > 60
+    assert found.loc["title", "why"] in str(found)
+    assert found.loc["title", "why"] in found._repr_html_()
+    assert type(found[["why"]]) is pd.DataFrame

@@ -229,6 +229,23 @@ def test_a_good_training_is_not_changed() -> None:
     assert results[0] == results[1]
 
 
+def test_a_validation_row_that_breaks_its_loss_is_told_from_training_at_the_line_of_fit() -> None:
+    data, checked = make_data(make_table()), make_data(make_table(a=-5.0), shuffle=False)
+    model = make_model(keras.ops.log1p)
+    with pytest.warns(UserWarning, match="The validation loss is nan after epoch 0") as told:
+        model.fit(
+            data,
+            epochs=2,
+            validation_data=checked,
+            shuffle=False,
+            verbose=0,
+            callbacks=[mg.LossGuard(data)],
+        )
+    # Once, and not at a line of Keras.
+    (own,) = [one for one in told if "validation loss" in str(one.message)]
+    assert own.filename == __file__
+
+
 def test_arguments_are_checked() -> None:
     data = make_data(make_table())
     with pytest.raises(TypeError, match="`sequence` must be a MultimodalSequence"):
