@@ -105,6 +105,27 @@ def fit_scaling(truth: np.ndarray, probabilities: np.ndarray, *, exclusive: bool
     Raises:
         ValueError: If there are fewer than 20 rows.
     """
+    return fit_by_folds(truth, probabilities, exclusive=exclusive)[0]
+
+
+def fit_by_folds(
+    truth: np.ndarray, probabilities: np.ndarray, *, exclusive: bool
+) -> tuple[Scaling | None, np.ndarray]:
+    """What `fit_scaling` finds, and probabilities that their own rows had no part in.
+
+    Args:
+        truth: As there.
+        probabilities: As there.
+        exclusive: As there.
+
+    Returns:
+        Factors and shifts, or None; and the probabilities of each row by the factors that were
+        fitted without it, `(rows, classes)`: limits of sets from those of rows that did the fitting
+        would promise too much.
+
+    Raises:
+        ValueError: As `fit_scaling`.
+    """
     if len(truth) < LEAST_ROWS:
         raise ValueError(
             f"Calibration needs at least {LEAST_ROWS} rows that were not trained on. Received: "
@@ -113,20 +134,22 @@ def fit_scaling(truth: np.ndarray, probabilities: np.ndarray, *, exclusive: bool
     logits = _logits(np.asarray(probabilities, "float64"), exclusive)
     truth = np.asarray(truth, "float64")
     order = np.random.default_rng(0).permutation(len(truth))
-    losses = {each: np.zeros(len(truth)) for each in (False, True)}
+    moved = {each: np.empty_like(logits) for each in (False, True)}
     for fold in range(_FOLDS):
         out = order[fold::_FOLDS]
         rest = np.setdiff1d(order, out)
-        for each, found in losses.items():
+        for each, found in moved.items():
             numbers = _fit(logits[rest], truth[rest], each, exclusive)
-            found[out] = _losses(logits[out] * numbers[0] + numbers[1], truth[out], exclusive)
+            found[out] = logits[out] * numbers[0] + numbers[1]
+    losses = {each: _losses(found, truth, exclusive) for each, found in moved.items()}
     before = _losses(logits, truth, exclusive)
     gain = losses[False] - losses[True]
     each = bool(gain.mean() > gain.std(ddof=1) / len(gain) ** 0.5)
     if losses[each].mean() >= before.mean():
-        return None
+        return None, np.asarray(probabilities, "float64")
     factors, shifts = _fit(logits, truth, each, exclusive)
-    return tuple(factors.tolist()), tuple(shifts.tolist())
+    scaling = tuple(factors.tolist()), tuple(shifts.tolist())
+    return scaling, _probabilities(moved[each], exclusive)
 
 
 def _logits(probabilities: np.ndarray, exclusive: bool) -> np.ndarray:

@@ -13,10 +13,10 @@ from multimodal_gen.loaders.base import missing_target_error
 from multimodal_gen.loaders.drawing import shares_in_words
 from multimodal_gen.loaders.targets.balance import balanced_weights
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.loaders.targets.calibration import checked_scaling, fit_scaling, scaled
+from multimodal_gen.loaders.targets.calibration import checked_scaling, fit_by_folds, scaled
 from multimodal_gen.loaders.targets.class_loss_checks import check_loss, names_in_order
 from multimodal_gen.loaders.targets.class_scores import scores_of_classes
-from multimodal_gen.loaders.targets.conformal import checked_limits
+from multimodal_gen.loaders.targets.conformal import checked_limits, quantiles
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.names import (
     checked_names,
@@ -271,12 +271,12 @@ class ClassLabel(Target):
     def calibrated_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
         """With factors of the logits that make these rows most likely; `fit_scaling` says how.
 
-        And with the limits of sets that hold their classes by these probabilities.
+        And with the limits of sets that hold their classes by such probabilities.
         """
         known = np.eye(len(self.class_names))[self.class_positions(truth)]
-        scaling = fit_scaling(known, self._by_class(outputs), exclusive=True)
-        found = self.replace(calibration=scaling)
-        return found.replace(conformal_limits=found.limits_by(truth, outputs))
+        scaling, apart = fit_by_folds(known, self._by_class(outputs), exclusive=True)
+        limits = -quantiles(-apart[known > 0])
+        return self.replace(calibration=scaling, conformal_limits=limits)
 
     def positions(self, truth: np.ndarray) -> np.ndarray:
         """As `class_positions`."""

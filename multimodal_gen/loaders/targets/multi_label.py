@@ -13,7 +13,7 @@ from multimodal_gen.loaders.learning import series_of, wrong_order
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.calibration import (
     checked_scaling,
-    fit_scaling,
+    fit_by_folds,
     moved_thresholds,
     scaled,
 )
@@ -265,13 +265,13 @@ class MultiLabel(Target):
 
     def calibrated_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
         """With factors of the logits that make these rows most likely; `fit_scaling` says how.
-
         Thresholds move with the probabilities, so decisions stay; those at 0.5 stay at 0.5.
         """
-        scaling = fit_scaling(np.asarray(truth) > THRESHOLD, np.asarray(outputs), exclusive=False)
+        has = np.asarray(truth) > THRESHOLD
+        scaling, apart = fit_by_folds(has, np.asarray(outputs), exclusive=False)
         moved = moved_thresholds(self.thresholds, self.calibration, scaling)
-        found = self.replace(calibration=scaling, thresholds=moved.tolist())
-        return found.replace(conformal_limits=found.limits_by(truth, outputs))
+        limits = risk_limits(has, apart)
+        return self.replace(calibration=scaling, thresholds=moved.tolist(), conformal_limits=limits)
 
     def limits_by(self, truth: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """The probability that a label needs, `(coverages,)`; `risk_limits` says how."""
