@@ -16,6 +16,7 @@ import multimodal_gen as mg
 from multimodal_gen.bundle.held_out import HeldOut, Rows
 from multimodal_gen.bundle.judging.scores import Scores, scores_of_rows
 from multimodal_gen.cli.app import app
+from multimodal_gen.cli.importance import print_importance
 from multimodal_gen.cli.score_tables import (
     difference_in_words,
     differences,
@@ -190,3 +191,19 @@ def test_train_and_evaluate_print_intervals_and_keep_them(tmp_path: Path) -> Non
     (other / "predictions.csv").unlink()
     code, _, said = compared(one, other)
     assert code == 2 and "without predictions.csv" in said
+
+
+def test_what_an_input_is_worth_is_none_where_a_score_has_no_value() -> None:
+    gone = {"lost": np.nan, "low": np.nan, "high": np.nan}
+    lines = [
+        {"input": "words", "column": None, "lost": 0.5, "low": 0.4, "high": 0.6},
+        {"input": "numbers", "column": None, "lost": 0.2, "low": 0.1, "high": 0.3},
+        {"input": "numbers", "column": "width", "lost": 0.0, "low": -0.1, "high": 0.1},
+        {"input": "day", "column": None, **gone},
+    ]
+    found = {"rows": 40, "groups": 9, "main": ["r2"], "scores": {"r2": lines}}
+    out = io.StringIO()
+    print_importance(Console(file=out, width=80), found, "metrics.json")
+    text = out.getvalue()
+    assert "+0.400 to +0.600" in text and "none" in text
+    assert text.splitlines()[-1] == "No loss that 9 groups can show: width"

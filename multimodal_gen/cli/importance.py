@@ -106,7 +106,7 @@ def print_importance(console: Console, found: Mapping[str, Any] | None, file: st
             (
                 shown_name(one["input"]) if one["column"] is None else f"  {one['column']}",
                 as_score(one["lost"]),
-                f"{one['low']:+.3f} to {one['high']:+.3f}",
+                _interval(one["low"], one["high"]),
             )
             for one in lines[:_MOST_LINES]
         ]
@@ -118,6 +118,10 @@ def print_importance(console: Console, found: Mapping[str, Any] | None, file: st
                 markup=False,
                 highlight=False,
             )
+
+
+def _interval(low: float, high: float) -> str:
+    return "none" if low != low else f"{low:+.3f} to {high:+.3f}"
 
 
 def _without_loss(lines: list[dict[str, Any]]) -> Iterator[str]:
