@@ -171,16 +171,15 @@ def _finish(data: RunData, known: Known, search: Search, reporter: Reporter) -> 
     metrics = metrics_of(settings, parts, target, scores, judged)
     calibration = {name: noted_calibration(one) for name, one in reliable.items()}
     bundle, history = models[main]
-    metrics["details"] |= {
-        "calibration": calibration,
-        "importance": importance_after_training(bundle, parts.test, settings.group, settings.seed),
-        "search": _told(search, number),
-    }
+    metrics["details"] |= {"calibration": calibration, "search": _told(search, number)}
     probe = search.trials[number].user_attrs["kept"] == PROBE
     write_results(folder, bundle, history, parts.test, predicted[main], probe=probe)
     write_reliability(folder, reliable.get(main))
     remove_stale(folder, target, lost=bool(data.left_out), resumable=False, searched=True)
     draw_search(_table(search, settings), search.space, number).savefig(folder / SEARCHED[1])
+    # After the bundle is saved.
+    worth = importance_after_training(bundle, parts.test, settings.group, settings.seed)
+    metrics["details"]["importance"] = worth
     write_metrics(folder, metrics)
     rows, said = (parts.train, parts.test), predicted[main]
     write_report(folder, facts_of(known, metrics, bundle, history, rows, said, probe=probe))
