@@ -16,7 +16,7 @@ from test_cli_tune import OPTIONS, ROOT, shop, trials_of
 
 __all__ = ["shop"]
 
-TRIALS = 5
+TRIALS = 4
 # Whoever starts the tests in the background has Ctrl-C ignored.
 HEED = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 
@@ -26,24 +26,24 @@ def search(name: str, stop: signal.Signals | None = None, after: int = 0) -> tup
     command = ["tune", *OPTIONS, "--trials", str(TRIALS), "--name", name, "--resume"]
     program = f"{HEED}; import sys; sys.argv[1:] = {command!r}; "
     program += "from multimodal_gen.cli import main; main()"
-    process = subprocess.Popen(
+    lines = []
+    with subprocess.Popen(
         [sys.executable, "-u", "-c", program],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        seen = sum(one.startswith("  trial ") for one in lines)
-        if stop is not None and seen == after and line.startswith(("  trial ", "  at most")):
-            # Within the next trial.
-            time.sleep(1.5)
-            process.send_signal(stop)
-            stop = None
-    return process.wait(), "".join(lines)
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            seen = sum(one.startswith("  trial ") for one in lines)
+            if stop is not None and seen == after and line.startswith(("  trial ", "  at most")):
+                # Within the next trial.
+                time.sleep(1.5)
+                process.send_signal(stop)
+                stop = None
+    return process.returncode, "".join(lines)
 
 
 @pytest.mark.slow
