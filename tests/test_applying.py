@@ -107,10 +107,8 @@ def test_columns_of_inputs_come_once_each_and_only_where_a_file_can_hold_them() 
         "vector": mg.ArrayLoader("vector", shape=(1,), dtype="float32"),
         "views": mg.ManyLoader(mg.ImageLoader("views"), at_most=2, missing="blank"),
     }
-    bundle = mg.Bundle.__new__(mg.Bundle)
-    bundle.inputs = inputs
     frame = with_inputs(
-        with_index(pd.DataFrame({"label": ["a", "b"], "a": [0.9, 0.2]})), table, bundle
+        with_index(pd.DataFrame({"label": ["a", "b"], "a": [0.9, 0.2]})), table, inputs
     )
     assert list(frame.columns) == [
         "row",
