@@ -30,6 +30,8 @@ _FOLDS = 5
 _SHARE_OF_EPOCHS, _FEWEST_EPOCHS = 0.4, 5
 # Of fewer rows, models learn too little to doubt one of them.
 _FEWEST = 100
+# Encoders for which the median row has more better fits than this know too little of pairs.
+_MOST_BETTER = 0.25
 # A column that no table has.
 _COPIES = "\0copies"
 
@@ -129,7 +131,7 @@ def _predictions(
     return result.out_of_fold
 
 
-def _fits(settings: DataSettings, rows: pd.DataFrame, reporter: Reporter) -> pd.DataFrame:
+def _fits(settings: DataSettings, rows: pd.DataFrame, reporter: Reporter) -> pd.DataFrame | None:
     reporter.say("  pairs of pictures and captions: training")
     found = out_of_fold_fits(
         rows,
@@ -137,12 +139,15 @@ def _fits(settings: DataSettings, rows: pd.DataFrame, reporter: Reporter) -> pd.
         folds=_FOLDS,
         group=_COPIES,
         copies=False,
+        # A few rows would otherwise be a single step per epoch.
+        batch_size=min(128, max(16, len(rows) // 8)),
     )
-    better = found.drop(columns="similarity").to_numpy()
-    reporter.say(
-        f"  pairs: of the median row, {1 - float(pd.Series(better.max(axis=1)).median()):.1%} of "
-        "the other rows fit worse"
-    )
+    better = float(found.drop(columns="similarity").max(axis=1).median())
+    words = f"  pairs: for the median row, {better:.1%} of the other rows fit better"
+    if better > _MOST_BETTER:
+        reporter.say(f"{words}, so these models have learned too little to judge, and are not used")
+        return None
+    reporter.say(words)
     return found
 
 
