@@ -81,9 +81,8 @@ class ImageBranch(Branch):
 class ColorBranch(Branch):
     """The mean colours of 16 by 16 parts of a picture, through dropout and one dense layer.
 
-    Which colour is where is most of what a few hundred pictures can teach. Each colour is
-    standardised, as the features of `FeatureBranch` are. A step takes a tenth of the time of
-    `ImageBranch`.
+    It knows which colour is where, and nothing of shapes. Each colour is standardised, as the
+    features of `FeatureBranch` are.
 
     Args:
         embedding_size: Size of the embedding.
