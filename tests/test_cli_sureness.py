@@ -108,8 +108,9 @@ def test_predict_adds_intervals_of_numbers(trained: tuple[Path, str]) -> None:
     assert "abstain" not in told
     code, _, said = called(*asked, "--coverage", 0.995)
     assert code == 2 and "at least 199 validation rows" in said
-    code, _, said = called(*asked, "--coverage", 1)
-    assert code == 2 and "--coverage" in said and "0.999" in said
+    for coverage in (1, 90, "nan"):
+        code, _, said = called(*asked, "--coverage", coverage)
+        assert code == 2 and "--coverage must be a share from 0.5 to 0.999, such as 0.9" in said
 
 
 @pytest.mark.parametrize(
@@ -117,9 +118,13 @@ def test_predict_adds_intervals_of_numbers(trained: tuple[Path, str]) -> None:
     [
         ("{", "--costs is no JSON"),
         ('{"bowl": 1}', "the arguments of `Bundle.decide`"),
-        ('{"costs": {"bowl": 1}}', "none of ['lamp', 'mug'], in --costs"),
+        ('{"costs": {"bowl": 1}}', "no cost for ['lamp', 'mug'], in --costs"),
+        (
+            '{"costs": {"bowl": 1, "lamp": 1, "pot": 2}}',
+            "no cost for ['mug'] and one for ['pot'], which is no class",
+        ),
         ('{"costs": {"bowl": 1, "lamp": 1, "mug": 1}, "more": 1}', "the arguments of"),
-        (None, "costs.json"),
+        (None, "There is no such file. Received: --costs "),
     ],
 )
 def test_a_file_that_does_not_say_what_mistakes_cost_is_refused(

@@ -79,10 +79,10 @@ def test_a_row_that_cannot_be_loaded_has_neither_decision_nor_cost() -> None:
 @pytest.mark.parametrize(
     ("costs", "words"),
     [
-        ({"a": 1}, r"each true class, of \['a', 'b'\]. Received: none of \['b'\]"),
-        ({"a": 1, "b": 1, "x": 1}, r"Received: one of \['x'\]"),
-        ({"a": {"x": 1, "b": 1}, "b": 1}, r"said of 'a'.* Received: one of \['x'\]"),
-        ({"a": {}, "b": 1}, r"Received: none of \['b'\]"),
+        ({"a": 1}, r"each true class, of \['a', 'b'\]. Received: no cost for \['b'\]"),
+        ({"a": 1, "b": 1, "x": 1}, r"Received: one for \['x'\]"),
+        ({"a": {"x": 1, "b": 1}, "b": 1}, r"said of 'a'.* Received: one for \['x'\]"),
+        ({"a": {}, "b": 1}, r"Received: no cost for \['b'\]"),
         ({"a": "1", "b": 1}, "finite numbers. Received: '1' in `costs`"),
         ({"a": True, "b": 1}, "finite numbers"),
         ({"a": float("inf"), "b": 1}, "finite numbers"),

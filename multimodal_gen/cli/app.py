@@ -221,6 +221,7 @@ def predict(
         raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}. Received: --out {out}")
     # Checked before the model is loaded, let alone run.
     option_values.check_not_read("--out", out, table, run)
+    option_values.check_coverage_and_costs(coverage, costs)
     console = Console()
     bundle, rows, folder = _open(console, run, table, directory)
     from multimodal_gen.cli.predict import predict_to_file

@@ -44,7 +44,8 @@ def rows_named(text: str | None, count: int) -> list[int]:
         first, last = int(matched[1]), int(matched[2] or matched[1])
         if last >= count or first > last:
             raise ValueError(
-                f"--rows must name rows from 0 to {count - 1:,}, the smaller first. Received: "
+                f"--rows must name rows from 0 to {count - 1:,}, and in ranges the smaller first. "
+                "Received: "
                 f"--rows {text}"
             )
         found |= dict.fromkeys(range(first, last + 1))

@@ -72,6 +72,22 @@ def as_score(value: float, decimals: int = 3) -> str:
     return "none" if value != value else f"{value:,.{decimals}f}"
 
 
+def check_coverage_and_costs(coverage: float | None, costs: Path | None) -> None:
+    """Check what `predict` adds, before the model is loaded.
+
+    Raises:
+        FileNotFoundError: If there is no such file of costs.
+        ValueError: If the coverage is not a share for which a run keeps limits.
+    """
+    if coverage is not None and not 0.5 <= coverage <= 0.999:
+        raise ValueError(
+            "--coverage must be a share from 0.5 to 0.999, such as 0.9. Received: --coverage "
+            f"{coverage:g}"
+        )
+    if costs is not None and not costs.is_file():
+        raise FileNotFoundError(f"There is no such file. Received: --costs {costs}")
+
+
 def check_not_read(option: str, out: Path, table: str, run: Path | None = None) -> None:
     """Reject an output file that is also an input, however it is spelled or linked.
 

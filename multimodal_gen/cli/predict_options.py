@@ -11,8 +11,6 @@ Coverage = Annotated[
     float | None,
     typer.Option(
         "--coverage",
-        min=0.5,
-        max=0.999,
         metavar="SHARE",
         help="Add sets of classes or labels, or intervals of numbers, that hold the truth in this "
         "share of rows, such as 0.9.",

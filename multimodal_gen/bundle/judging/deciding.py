@@ -149,7 +149,9 @@ def _in_order(
     unknown = [name for name in costs if known.find(name) is None]
     if absent or unknown:
         of = "true class" if right is None else f"class that may be said of {names[right]!r}"
-        received = f"none of {absent}" if absent else f"one of {unknown}, which is no class"
+        received = f"no cost for {absent}" if absent else ""
+        if unknown:
+            received += f"{' and ' if absent else ''}one for {unknown}, which is no class"
         raise ValueError(
             f"`costs` must have a cost for each {of}, of {list(names)}. Received: {received}"
         )

@@ -213,7 +213,12 @@ def _why(search: Search, number: int) -> str:
     # Which trial is kept, and the reason.
     many, best = counted(len(search.trials), "trial"), search.best
     least = f"the least loss, {search.candidates[best].loss:.4f}"
-    if number == best:
+    if number == best == 0:
+        said = (
+            f"Of {many}, none was better than trial 0, the defaults of `train`, which are kept: "
+            f"they have {least}"
+        )
+    elif number == best:
         said = f"Of {many}, trial {number} is kept, as it has {least}"
     elif number == 0:
         said = (
