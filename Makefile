@@ -16,7 +16,7 @@ comma := ,
 EXTRAS := dev$(if $(HUB),$(comma)$(HUB))$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
-.PHONY: setup train test test-all test-light test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
+.PHONY: setup train test test-slow test-all test-light test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
 
 setup: $(INSTALLED)
 
@@ -38,7 +38,12 @@ train: $(INSTALLED)
 JOBS ?= 2
 PYTEST = KERAS_BACKEND=$(BACKEND) $(RUN)/python -m pytest -n $(JOBS) --dist worksteal
 test: $(INSTALLED)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" $(MEASURED)
+
+# The other tests. `.ci/run` measures with MEASURED what lines these and the quick ones run together.
+MEASURED ?=
+test-slow: $(INSTALLED)
+	$(PYTEST) -m slow $(MEASURED)
 
 # Every test, the slow ones too, and what share of the package's lines they run: no less than COVERED percent.
 COVERED ?= 96

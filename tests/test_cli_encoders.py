@@ -87,19 +87,21 @@ def test_a_run_on_features_is_cached_trained_scored_and_predicts_from_pictures(
 def test_a_run_without_a_cache_encodes_each_picture_once(
     shop: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[int] = []
+    seen: list[bytes] = []
     encode = mg.KerasEncoder.encode
 
     def counted(self: Any, values: Any) -> Any:
-        seen.append(len(values))
+        seen.extend(np.asarray(one).tobytes() for one in values)
         return encode(self, values)
 
     monkeypatch.setattr(mg.KerasEncoder, "encode", counted)
     encoder = ("--image-encoder", network(tmp_path / "network.keras"), "--image", "photo")
     trained = invoke("train", tmp_path, *encoder, "--number", "price")
     assert trained.exit_code == 0, trained.output
-    # It is checked, fitted twice, and scored.
-    assert sum(seen) == len(shop)
+    # It is checked, fitted twice, scored, and explained, by pictures with hidden windows.
+    loader = mg.load_bundle(tmp_path / "runs" / "shop").inputs["photo"].loader
+    own = {loader.read(path).tobytes() for path in shop["photo"]}
+    assert sum(one in own for one in seen) == len(shop)
 
 
 def test_folds_encode_each_picture_once_and_the_ensemble_has_the_encoder(

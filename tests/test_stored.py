@@ -83,7 +83,7 @@ def test_a_stored_cache_gives_its_arrays_and_nothing_is_read_again(
     # Caches of another version, and pictures of another Pillow, are read again on purpose. This is
     # about the rest.
     monkeypatch.setattr("multimodal_gen.batch.cache.keys.__version__", "0.1.0")
-    monkeypatch.setattr("multimodal_gen.loaders.image.loader.pillow_version", "11.0.0")
+    monkeypatch.setattr("multimodal_gen.loaders.image.arguments.pillow_version", "11.0.0")
     inputs = make.cached_inputs(folder)
     table = make.cached_table(folder)
     files = sorted(
