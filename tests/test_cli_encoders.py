@@ -99,7 +99,7 @@ def test_a_run_without_a_cache_encodes_each_picture_once(
     trained = invoke("train", tmp_path, *encoder, "--number", "price")
     assert trained.exit_code == 0, trained.output
     # It is checked, fitted twice, scored, and explained, by pictures with hidden windows.
-    loader = mg.load_bundle(tmp_path / "runs" / "shop").inputs["photo"].loader
+    loader = mg.load_bundle(tmp_path / "runs" / "shop").inputs["image"].loader
     own = {loader.read(path).tobytes() for path in shop["photo"]}
     assert sum(one in own for one in seen) == len(shop)
 
