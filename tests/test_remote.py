@@ -239,3 +239,31 @@ def test_loaders_with_urls_are_pickled_and_several_items_are_fetched(server: Web
     images, mask = data[0][0]
     assert images.shape == (4, 2, 8, 8, 3) and mask.sum() == 8
     assert server.busiest > 1, time.monotonic() - started
+
+
+def test_loaders_of_local_files_have_nothing_fetched_ahead(server: WebServer) -> None:
+    local, remote = mg.ImageLoader("image"), loader(server)
+    below = mg.ImageLoader("image", directory=f"{server.url}/ok")
+    assert not local.fetches and remote.fetches and below.fetches
+    assert not mg.ManyLoader(local, at_most=2).fetches
+    assert mg.ManyLoader(remote, at_most=2).for_training().fetches
+
+
+def test_a_loader_of_ones_own_is_told_of_a_batch_before_its_first_cell_is_read() -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Asking(mg.Loader):
+        column = "image"
+        spec = mg.ArraySpec((1,), "float32", "vector")
+        fetches = True
+
+        def fetch_ahead(self, cell: str, needed: object = None) -> None:
+            asked.append(("ahead", cell))
+
+        def read(self, cell: str) -> np.ndarray:
+            asked.append(("read", cell))
+            return np.ones(1, "float32")
+
+    table = pd.DataFrame({"image": list("abcd")})
+    mg.MultimodalSequence(table, {"x": Asking()}, batch_size=4, threads=1)[0]
+    assert asked == [(way, cell) for way in ("ahead", "read") for cell in "abcd"]

@@ -63,7 +63,7 @@ class PendingBatch:
         self._draft, self._reading = draft, draft.assembly.reading
         self._lock = threading.Lock()
         self._begin = Once(self._take_cells)
-        if any(one.fetches for one in draft.sources.values()):
+        if any(one.loader.fetches for one in draft.sources.values()):
             # Not on a thread that reads: those are busy with the batches before.
             pool_of(1, "fetch").submit(self._begin)
         tasks = steps_of(draft, self._reading.threads)

@@ -53,14 +53,9 @@ class Source:
         """Return all arrays as a new one, `(cells, *shape)`, or None if any is not in the cache."""
         return None if self.cache is None or not cells else self.cache.gather(cells)
 
-    @property
-    def fetches(self) -> bool:
-        """Whether the loader may start to fetch what cells name elsewhere."""
-        return type(self.loader).fetch_ahead is not Loader.fetch_ahead
-
     def fetch_ahead(self, cells: Sequence[Any], own: bool) -> None:
         """Start to fetch what cells name elsewhere, if their loader does that."""
-        if not self.fetches:
+        if not self.loader.fetches:
             return
         fetch = self.cache.fetch_ahead if own and self.cache is not None else None
         for cell in cells:

@@ -55,6 +55,7 @@ class Loader(Configurable):
             keeps an accelerator or all cores busy; then worker processes are not used.
         reads_text: Whether cells are texts that people wrote, whose wording an audit looks at.
         pads_left: Of kind "tokens", whether the zeros come before the ids.
+        fetches: Whether `fetch_ahead` may have something to do.
         item: The loader of each item, if cells hold several as those of a `ManyLoader` do.
         parts: If it reads several columns by a loader for each, those loaders, in their order.
 
@@ -87,6 +88,7 @@ class Loader(Configurable):
     one_process: bool = False
     reads_text: bool = False
     pads_left: bool = False
+    fetches: bool = False
     item: Any = None
     parts: tuple[Any, ...] = ()
 
@@ -140,8 +142,7 @@ class Loader(Configurable):
             training: Whether they are given a random stream; `augment_cell` is called with one
                 only.
         """
-        # Only whether a method was overridden can be known without calling it, and most loaders
-        # override none.
+        # Whether a method was overridden is all that can be known without calling it.
         own = type(self)
         cell_varies = own.augment_cell is not Loader.augment_cell
         return own.augment is not Loader.augment or (training and cell_varies)

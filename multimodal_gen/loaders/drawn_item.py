@@ -27,6 +27,7 @@ class DrawnItem(Loader):
         self.spec = many_of(self._one.spec, 1)
         self.cached, self.batch_tolerance = self._one.cached, self._one.batch_tolerance
         self.batch_rows, self.one_process = self._one.batch_rows, self._one.one_process
+        self.fetches = self._one.fetches
 
     def choose(self, cell: Any, epoch: int, stream: Callable[[int], np.random.Generator]) -> Any:
         """The item of this epoch, by `ManyLoader.training`; None if the cell has none."""

@@ -88,6 +88,7 @@ class ManyLoader(Loader):
         self.cached, self.kept_by_row = loader.cached, loader.kept_by_row
         self.batch_tolerance = loader.batch_tolerance
         self.batch_rows, self.one_process = loader.batch_rows, loader.one_process
+        self.fetches = loader.fetches
 
     @classmethod
     def from_values(

@@ -78,6 +78,7 @@ class EncodedLoader(Loader):
                 )
             self.missing, self.accepts_missing = self.loader.missing, self.loader.accepts_missing
             self.reads_text = self.reads_text or self.loader.reads_text
+            self.fetches = self.loader.fetches
         if views > 1:
             self._check_varies()
         self.spec = encoder.spec

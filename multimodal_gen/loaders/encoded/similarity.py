@@ -52,6 +52,7 @@ class SimilarityLoader(Loader):
         self.column = (first.column, second.column)
         self.spec = ArraySpec((1,), "float32", "features")
         self.parts = (first, second)
+        self.fetches = first.fetches or second.fetches
         self.batch_tolerance = max(first.batch_tolerance, second.batch_tolerance)
         rows = [one.batch_rows for one in self.parts if one.batch_rows is not None]
         self.batch_rows = max(rows, default=None)

@@ -134,6 +134,7 @@ class ImageLoader(Loader):
         self.directory = None if directory is None else os.fspath(directory)
         self.max_pixels = int(max_pixels)
         self._place = Place(directory, protocols)
+        self.fetches = self._place.urls.any_allowed
         self._decode, self._warp, self.libraries = decoding_by(decoder)
         self.rescale = rescale
         nearest = interpolation == "nearest"

@@ -50,6 +50,11 @@ class Urls:
         remote = directory is not None and protocol_of(directory) is not None
         self.directory = directory if remote else None
 
+    @property
+    def any_allowed(self) -> bool:
+        """Whether any URL may be opened."""
+        return bool(self.protocols) or self.directory is not None
+
     def read(self, url: str, most: int) -> bytes:
         """The content of a file.
 
