@@ -7,8 +7,10 @@ import platform
 from typing import Any
 
 import keras
+import pandas as pd
 
 from multimodal_gen.bundle.versions import running_version
+from multimodal_gen.cli.reading import READ_TIMEOUT
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.target_choice import class_called
@@ -54,6 +56,23 @@ class Watch(keras.callbacks.Callback):
         if not math.isfinite(loss):
             self.broken = f"the loss of epoch {epoch + 1} is {loss}"
             self.model.stop_training = True
+
+
+def training_data(
+    settings: RunSettings, rows: pd.DataFrame, inputs: dict[str, Loader], target: Target
+) -> MultimodalSequence:
+    """The training rows in batches, in the order of the run's seed."""
+    return MultimodalSequence(
+        rows,
+        inputs,
+        target,
+        batch_size=settings.batch_size,
+        shuffle=True,
+        seed=settings.seed,
+        cache=settings.cache,
+        cache_limit=settings.cache_limit,
+        read_timeout=READ_TIMEOUT,
+    )
 
 
 def network_for(

@@ -21,11 +21,17 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.judging.scores import Scores
-from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, versions
+from multimodal_gen.cli.fitting import (
+    Watch,
+    fit_network,
+    network_for,
+    say_class,
+    training_data,
+    versions,
+)
 from multimodal_gen.cli.importance import importance_after_training
 from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose, probe_beside, rows_of, say_kept
 from multimodal_gen.cli.parts import Parts
-from multimodal_gen.cli.reading import READ_TIMEOUT
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
 from multimodal_gen.cli.report.facts import Facts, Known, facts_of, known_of
 from multimodal_gen.cli.report.writing import write_report
@@ -41,7 +47,6 @@ from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models.comparing import Outcome
 from multimodal_gen.models.recipe import epochs_for, recipe_in_words
 from multimodal_gen.sequence.resume import ResumeTraining
-from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
 def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
@@ -181,17 +186,7 @@ def _train(
 ) -> tuple[Bundle, keras.callbacks.History, dict[str, Any]]:
     # For initial weights and dropout; the data has its own random streams.
     keras.utils.set_random_seed(settings.seed)
-    train_data = MultimodalSequence(
-        parts.train,
-        inputs,
-        target,
-        batch_size=settings.batch_size,
-        shuffle=True,
-        seed=settings.seed,
-        cache=settings.cache,
-        cache_limit=settings.cache_limit,
-        read_timeout=READ_TIMEOUT,
-    )
+    train_data = training_data(settings, parts.train, inputs, target)
     model, positive = network_for(settings, inputs, target, len(parts.train))
     bundle = Bundle(model, inputs, target)
     if trial is not None:

@@ -13,9 +13,8 @@ import numpy as np
 import optuna
 
 from multimodal_gen.bundle.bundle import Bundle
-from multimodal_gen.cli.fitting import fit_network
+from multimodal_gen.cli.fitting import fit_network, training_data
 from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose
-from multimodal_gen.cli.reading import READ_TIMEOUT
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.tuning.clock import Clock
 from multimodal_gen.cli.tuning.variants import Variants
@@ -23,7 +22,6 @@ from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.comparing import Outcome, judge
 from multimodal_gen.models.probe import linear_probe, not_linear
 from multimodal_gen.models.recipe import LEARNING_RATE, epochs_for
-from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
 class TimeUpError(Exception):
@@ -136,17 +134,7 @@ class Trainer:
         keras.utils.clear_session()
         settings, parts, _, target, _ = self.variants.data
         inputs = self.variants.inputs(values)
-        sequence = MultimodalSequence(
-            parts.train,
-            inputs,
-            target,
-            batch_size=settings.batch_size,
-            shuffle=True,
-            seed=settings.seed,
-            cache=settings.cache,
-            cache_limit=settings.cache_limit,
-            read_timeout=READ_TIMEOUT,
-        )
+        sequence = training_data(settings, parts.train, inputs, target)
         validation = sequence.for_evaluation(parts.validation)
         probe = self._probe(values, sequence, validation)
         # After the probe, which not every trial computes.
