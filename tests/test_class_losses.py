@@ -214,15 +214,15 @@ def test_balanced_positives_count_as_much_as_the_rows_without_the_label() -> Non
     assert costs[0.5] < min(costs[0.3], costs[0.7])
 
 
-def test_thresholds_are_those_with_the_largest_f1() -> None:
+def test_thresholds_are_those_with_the_largest_f1_where_there_are_rows_enough() -> None:
     rng = np.random.default_rng(2)
     truth = (rng.random((300, 3)) < [0.05, 0.5, 0.0]).astype("float32")
     outputs = np.clip(truth * [0.15, 0.3, 0] + rng.random((300, 3)) * [0.2, 0.6, 1], 0, 1)
     outputs = outputs.astype("float32")
     target = mg.MultiLabel("tags", ["rare", "common", "absent"])
     decided = target.decided_by(truth, outputs)
-    # A label that no row has keeps its threshold.
-    assert decided.thresholds[2] == 0.5
+    # A label that no row has gets the threshold of all.
+    assert 0.2 < decided.thresholds[2] < 0.4
     for label in range(2):
         tried = [
             mg.MultiLabel("t", ["x"], thresholds=float(value)).score(
@@ -230,11 +230,45 @@ def test_thresholds_are_those_with_the_largest_f1() -> None:
             )["micro_f1"]
             for value in np.linspace(0.01, 0.99, 99)
         ]
-        best = mg.MultiLabel("t", ["x"], thresholds=decided.thresholds[label])
+        best = mg.MultiLabel("t", ["x"]).decided_by(truth[:, [label]], outputs[:, [label]])
         assert best.score(truth[:, [label]], outputs[:, [label]])["micro_f1"] >= max(tried)
     before, after = target.score(truth, outputs), decided.score(truth, outputs)
     assert after["macro_f1"] > before["macro_f1"] + 0.2
     assert after["mean_average_precision"] == before["mean_average_precision"]
+
+
+def test_a_threshold_by_chance_is_not_taken() -> None:
+    """Many labels of few rows, of which the outputs say nothing, beside two that are learned."""
+    rng = np.random.default_rng(5)
+
+    def rows(count: int) -> tuple[np.ndarray, np.ndarray]:
+        truth = rng.random((count, 42)) < np.r_[0.4, 0.3, np.full(40, 0.02)]
+        outputs = rng.random((count, 42)) * np.r_[0.7, 0.7, np.full(40, 0.1)]
+        outputs[:, :2] += 0.3 * truth[:, :2]
+        return truth.astype("float32"), outputs.astype("float32")
+
+    target = mg.MultiLabel("t", [f"l{place}" for place in range(42)])
+    decided, new = target.decided_by(*rows(200)), rows(4000)
+    before, after = target.score(*new), decided.score(*new)
+    assert after["micro_f1"] > before["micro_f1"] - 0.01
+    few = rows(200)
+    own = [best_of(few[0][:, place], few[1][:, place]) for place in range(42)]
+    by_chance = target.replace(thresholds=own).score(*new)
+    assert by_chance["micro_f1"] < before["micro_f1"] - 0.05
+    # Thresholds that are far too high for all are replaced, whatever they were before.
+    high = target.replace(thresholds=0.99).decided_by(*rows(200))
+    assert high.score(*new)["micro_f1"] > before["micro_f1"] - 0.02
+    # Nothing to learn from: what there was before stays.
+    nothing = np.zeros((5, 42), "float32")
+    assert target.decided_by(nothing, nothing).thresholds.tolist() == [0.5] * 42
+
+
+def best_of(truth: np.ndarray, outputs: np.ndarray) -> float:
+    """Of one label, the threshold with the largest F1 on these rows."""
+    tried = np.linspace(0.01, 0.99, 99)
+    said = outputs[:, None] > tried
+    hits = (said & (truth[:, None] > 0.5)).sum(axis=0)
+    return float(tried[np.argmax(hits / (said.sum(axis=0) + truth.sum()))])
 
 
 def test_a_threshold_lies_in_the_middle_of_what_it_parts() -> None:

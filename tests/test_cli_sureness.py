@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
+from multimodal_gen.cli.sureness import thresholds_in_words
 
 
 def called(*arguments: object) -> tuple[int, str, str]:
@@ -138,6 +139,22 @@ def test_a_file_that_does_not_say_what_mistakes_cost_is_refused(
     assert code == 2
     assert words in said
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "words"),
+    [
+        ([0.4, 0.4], "labels are said from a probability of 0.40 on"),
+        ([0.4, 0.4, 0.2], "labels are said from a probability of 0.40 on; 1 of 3 has its own "
+         "threshold, 0.20"),
+        ([0.5] * 3 + [0.7, 0.2], "labels are said from a probability of 0.50 on; 2 of 5 have their "
+         "own threshold, 0.20 to 0.70"),
+        ([0.4, 0.3], "labels have thresholds of their own, 0.30 to 0.40"),
+        ([0.3], "labels are said from a probability of 0.30 on"),
+    ],
+)  # fmt: skip
+def test_thresholds_are_told_in_a_line(thresholds: list[float], words: str) -> None:
+    assert thresholds_in_words(np.array(thresholds)) == words
 
 
 def test_a_run_with_few_validation_rows_says_what_it_cannot_do(tmp_path: Path) -> None:

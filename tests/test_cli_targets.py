@@ -151,6 +151,9 @@ def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(
     assert metrics["both"] == metrics["details"]["scores"]["both"]["mean_average_precision"]
     assert list(mg.load_bundle(tmp_path / "shop").inputs) == ["caption", "maker"]
     assert metrics["details"]["classes"] == ["mug", "plain", "red"]
+    thresholds = mg.load_bundle(tmp_path / "shop").target.thresholds.tolist()
+    by_label = metrics["details"]["by_class"]["both"]
+    assert [by_label[name]["threshold"] for name in ("mug", "plain", "red")] == thresholds
     assert not (tmp_path / "shop" / "confusion.png").exists()
     scores = json.loads(call("evaluate", tmp_path / "shop", shop, "--json")[1])
     assert {"micro_f1", "macro_f1", "mean_average_precision", "subset_accuracy"} < set(scores)

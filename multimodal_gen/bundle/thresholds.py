@@ -19,10 +19,11 @@ def choose_thresholds(
 ) -> Bundle:
     """Return a bundle whose labels are decided by the thresholds that suit validation rows.
 
-    Of a `MultiLabel`, each label gets the threshold with the largest F1 on these rows
-    (`MultiLabel.decided_by`): at 0.5, rare labels are said of hardly any row, and with a
-    `positive_weight` of too many. Probabilities do not change. Other targets stay as they are,
-    unless a target of your own has a `decided_by`.
+    Of a `MultiLabel` all labels get one threshold, and some their own, wherever cross-validation in
+    these rows says that the F1 grows (`MultiLabel.decided_by`): at 0.5, rare labels are said of
+    hardly any row, and with a `positive_weight` of too many. `train` does this by itself.
+    Probabilities do not change. Other targets stay as they are, unless a target of your own has a
+    `decided_by`.
 
     Args:
         bundle: A bundle with a target. It is not changed; the result shares its model.

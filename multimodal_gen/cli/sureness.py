@@ -28,7 +28,8 @@ _BINS = 15
 def calibrated(
     bundle: Bundle, truth: np.ndarray, outputs: np.ndarray, reporter: Reporter
 ) -> Bundle:
-    """The bundle calibrated on validation rows, whose limits it keeps for `predict --coverage`.
+    """The bundle calibrated on validation rows, whose limits it keeps for `predict --coverage`, and
+    with the thresholds of labels that suit these rows.
 
     Args:
         bundle: The bundle of one target.
@@ -48,10 +49,36 @@ def calibrated(
     found = target.calibrated_by(truth, outputs)
     if target.class_names:
         reporter.say(f"  {_in_words(getattr(found, 'calibration', None))}, by {rows}")
-    other = type(bundle)(bundle.model, bundle.inputs, found, inputs_as=bundle.inputs_as)
+    # After the probabilities, for which thresholds are chosen.
+    decided = found.decided_by(truth, outputs)
+    thresholds = getattr(decided, "thresholds", None)
+    if thresholds is not None:
+        reporter.say(f"  {thresholds_in_words(thresholds)}, by {rows}")
+    other = type(bundle)(bundle.model, bundle.inputs, decided, inputs_as=bundle.inputs_as)
     # So that what explanations have compiled need not be compiled again.
     other._parts = bundle._parts
     return other
+
+
+def thresholds_in_words(thresholds: np.ndarray) -> str:
+    """A line about the probabilities from which labels are said.
+
+    Args:
+        thresholds: `(labels,)`.
+    """
+    values, counts = np.unique(thresholds, return_counts=True)
+    most = values[counts.argmax()]
+    own = thresholds[thresholds != most]
+    if counts.max() == 1 and len(thresholds) > 1:
+        own, most = thresholds, None
+    said = f"labels are said from a probability of {most:.2f} on" if most is not None else ""
+    if not len(own):
+        return said
+    each = f"{own.min():.2f}" if len(own) == 1 else f"{own.min():.2f} to {own.max():.2f}"
+    if most is None:
+        return f"labels have thresholds of their own, {each}"
+    verb = "has its" if len(own) == 1 else "have their"
+    return f"{said}; {len(own):,} of {len(thresholds):,} {verb} own threshold, {each}"
 
 
 def _in_words(calibration: Any) -> str:

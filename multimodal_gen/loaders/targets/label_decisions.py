@@ -106,43 +106,6 @@ def balanced_positives(truth: np.ndarray) -> list[float]:
     return found
 
 
-def best_thresholds(truth: np.ndarray, outputs: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """For each label, the threshold with the largest F1 on held-out rows.
-
-    Thresholds are tried halfway between neighbouring probabilities; of several with the same F1,
-    the one nearest to 0.5 is taken. Strategy "S-cut" of Yang, "A study of thresholding strategies
-    for text categorization", 2001.
-
-    Args:
-        truth: `(rows, labels)` of 0 and 1.
-        outputs: `(rows, labels)` probabilities.
-        before: `(labels,)`, what a label keeps that no row has, or every row.
-
-    Returns:
-        `(labels,) float64`, in (0, 1).
-    """
-    found = np.array(before, "float64")
-    for label in range(truth.shape[1]):
-        has, scores = truth[:, label] > THRESHOLD, np.asarray(outputs[:, label], "float64")
-        if 0 < has.sum() < len(has):
-            found[label] = _best_threshold(has, scores)
-    return found
-
-
-def _best_threshold(has: np.ndarray, scores: np.ndarray) -> float:
-    order = np.argsort(-scores, kind="stable")
-    scores, hits = scores[order], np.cumsum(has[order])
-    said = np.arange(1, len(scores) + 1)
-    f1 = 2 * hits / (said + has.sum())
-    # A threshold lies between two probabilities that differ, or below all of them.
-    ends = np.append(scores[:-1] > scores[1:], True)
-    lower = np.append(scores[1:], 0.0)
-    # float32 outputs are compared, so halfway must not be rounded to one of the two.
-    middle = np.clip((scores + lower) / 2, 1e-6, 1 - 1e-6)
-    best = np.flatnonzero(ends & (f1 >= f1[ends].max() - 1e-12))
-    return float(middle[best][np.argmin(np.abs(middle[best] - THRESHOLD))])
-
-
 def scores_of_labels(
     truth: np.ndarray, outputs: np.ndarray, thresholds: np.ndarray
 ) -> dict[str, float]:

@@ -30,7 +30,6 @@ from multimodal_gen.loaders.targets.label_cells import (
 from multimodal_gen.loaders.targets.label_decisions import (
     THRESHOLD,
     balanced_positives,
-    best_thresholds,
     by_label,
     said_labels,
     scores_by_label,
@@ -40,6 +39,7 @@ from multimodal_gen.loaders.targets.label_decisions import (
 )
 from multimodal_gen.loaders.targets.label_learning import learned_labels
 from multimodal_gen.loaders.targets.label_reading import read_labels
+from multimodal_gen.loaders.targets.label_thresholds import best_thresholds
 from multimodal_gen.loaders.targets.resampling import resampled_labels
 from multimodal_gen.rows.checks import check_choice, check_once
 from multimodal_gen.spec import ArraySpec
@@ -256,11 +256,9 @@ class MultiLabel(Target):
         return with_intervals(own, truth, outputs, self.thresholds, groups)
 
     def decided_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
-        """With the threshold for each label that gives the largest F1 on these rows.
-
-        `best_thresholds` says how. A label that no row has, or every row, keeps its threshold.
-        """
-        found = best_thresholds(np.asarray(truth), self.probabilities(outputs), self.thresholds)
+        """With thresholds of a larger F1 in cross-validation; `best_thresholds` says how."""
+        has = np.asarray(truth) > THRESHOLD
+        found = best_thresholds(has, self.probabilities(outputs), self.thresholds)
         return self.replace(thresholds=found.tolist())
 
     def calibrated_by(self, truth: np.ndarray, outputs: np.ndarray) -> Self:
