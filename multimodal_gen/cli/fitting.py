@@ -10,6 +10,7 @@ import keras
 import pandas as pd
 
 from multimodal_gen.bundle.versions import running_version
+from multimodal_gen.cli.balancing import weights_of_classes
 from multimodal_gen.cli.reading import READ_TIMEOUT
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import RunSettings
@@ -69,6 +70,7 @@ def training_data(
         batch_size=settings.batch_size,
         shuffle=True,
         seed=settings.seed,
+        class_weight=weights_of_classes(settings, rows, target),
         cache=settings.cache,
         cache_limit=settings.cache_limit,
         read_timeout=READ_TIMEOUT,

@@ -1,4 +1,4 @@
-"""The option of `train` for a cross-validation."""
+"""Options that say how models are trained: in folds, and with what weights."""
 
 from __future__ import annotations
 
@@ -13,5 +13,12 @@ Folds = Annotated[
         min=2,
         metavar="N",
         help="Train a model for each fold on the other rows, and save their ensemble.",
+    ),
+]
+Balance = Annotated[
+    bool,
+    typer.Option(
+        "--balance",
+        help="Let rare classes or labels count as much as frequent ones in training.",
     ),
 ]

@@ -18,13 +18,14 @@ from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.folds.cross_validation import prepare
 from multimodal_gen.bundle.folds.keeping import Kept
 from multimodal_gen.bundle.folds.running import Run
+from multimodal_gen.cli.balancing import with_weights_of_labels
 from multimodal_gen.cli.columns import (
     check_named_columns,
     refuse_missing_groups,
     refuse_missing_labels,
 )
 from multimodal_gen.cli.data import column_inputs, encoded_inputs
-from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class
+from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, training_data
 from multimodal_gen.cli.fold_results import metrics_of_folds, write_folds
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_classes
@@ -84,6 +85,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     inputs = _Inputs(settings, rows)
     count = len(rows) + len(test)
     rows, test = _readable(settings, rows, test, inputs.of_all, target, reporter, unlabelled)
+    target = with_weights_of_labels(settings, rows, target)
     lost = bool(unlabelled) or len(rows) + len(test) < count
     reporter.say("Looking for copies, which stay in one fold.")
     work = prepare(
@@ -191,6 +193,10 @@ class _Fit:
     def __call__(self, inputs: Any, target: Target, train_data: Any, validation_data: Any) -> Any:
         settings, rows = self.settings, len(train_data.table)
         model, positive = network_for(settings, inputs, target, rows)
+        if settings.balance:
+            # The same rows in the same order, with the weights of this fold's classes.
+            own = replace(settings, seed=(settings.seed + self.number) % 2**64)
+            train_data = training_data(own, train_data.table, inputs, target)
         title = f"fold {self.number} of {settings.folds}"
         epochs = settings.epochs or epochs_for(rows)
         probe = probe_beside(settings, inputs, target, train_data, validation_data, self.reporter)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from multimodal_gen.cli.balancing import with_weights_of_labels
 from multimodal_gen.cli.data import items_in, make_loaders, picture_folder
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.part_checks import warn_of_leakage, warn_of_shared_items
@@ -62,4 +63,5 @@ def read_run(settings: RunSettings, reporter: Remembering) -> RunData:
         class_called(settings.positive, target)
     readable = readable_parts(settings, parts, inputs, target, reporter, unlabelled)
     lost = sum(map(len, unlabelled)) + sum(map(len, parts)) - sum(map(len, readable))
-    return RunData(settings, readable, inputs, target, lost)
+    weighted = with_weights_of_labels(settings, readable.train, target)
+    return RunData(settings, readable, inputs, weighted, lost)

@@ -194,6 +194,7 @@ class RunSettings(DataSettings):
         on_error: "raise" if a row cannot be loaded, or "skip" to leave such rows out;
             `folder`/failures.csv lists them.
         max_error_rate: Largest share of rows that may be left out.
+        balance: Whether rare classes or labels count as much as frequent ones in training.
         folds: The number of folds of a cross-validation, or None to train one model.
     """
 
@@ -208,6 +209,7 @@ class RunSettings(DataSettings):
     on_error: str = "raise"
     max_error_rate: float = 0.1
     folds: int | None = None
+    balance: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -215,6 +217,11 @@ class RunSettings(DataSettings):
             raise ValueError(
                 "--ablate compares inputs on one split: leave --folds out, or run --folds with the "
                 f"options of each input. Received: --folds {self.folds} --ablate"
+            )
+        if self.balance and self.target == "number":
+            raise ValueError(
+                "--balance weights classes or labels, which a number has not: leave it out. "
+                "Received: --balance --target number"
             )
         if self.positive is not None and self.fusion != "match":
             raise ValueError(

@@ -26,7 +26,12 @@ _BINS = 15
 
 
 def calibrated(
-    bundle: Bundle, truth: np.ndarray, outputs: np.ndarray, reporter: Reporter
+    bundle: Bundle,
+    truth: np.ndarray,
+    outputs: np.ndarray,
+    reporter: Reporter,
+    *,
+    balance: bool = False,
 ) -> Bundle:
     """The bundle calibrated on validation rows, whose limits it keeps for `predict --coverage`, and
     with the thresholds of labels that suit these rows.
@@ -36,6 +41,8 @@ def calibrated(
         truth: What the target's `read` returned for the validation rows.
         outputs: What the model put out for them.
         reporter: Gets a line.
+        balance: Whether rare classes were given more weight. Probabilities of classes then stay:
+            calibrated, they would say the frequent ones again.
     """
     target = bundle.target
     assert isinstance(target, Target)
@@ -46,8 +53,13 @@ def calibrated(
             f"{len(truth)}: `predict --coverage` will have nothing to go by"
         )
         return bundle
-    found = target.calibrated_by(truth, outputs)
-    if target.class_names:
+    if balance and target.one_class:
+        limits = target.limits_by(truth, outputs)
+        found = target.replace(conformal_limits=None if limits is None else limits.tolist())
+        reporter.say("  probabilities are not calibrated, so that --balance decides as trained")
+    else:
+        found = target.calibrated_by(truth, outputs)
+    if target.class_names and not (balance and target.one_class):
         reporter.say(f"  {_in_words(getattr(found, 'calibration', None))}, by {rows}")
     # After the probabilities, for which thresholds are chosen.
     decided = found.decided_by(truth, outputs)

@@ -213,4 +213,5 @@ def _train(
     if noted.get("kept") == PROBE:
         assert probe is not None
         bundle = Bundle(probe, inputs, target)
-    return calibrated(bundle, *said[noted.get("kept", NETWORK)], reporter), history, noted
+    rows = said[noted.get("kept", NETWORK)]
+    return calibrated(bundle, *rows, reporter, balance=settings.balance), history, noted

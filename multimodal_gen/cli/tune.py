@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from multimodal_gen.cli import option_values, options, tune_options
+from multimodal_gen.cli import fold_options, option_values, options, tune_options
 from multimodal_gen.cli.arguments import TRAINED, takes
 from multimodal_gen.cli.console import was_interrupted
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
@@ -30,6 +30,7 @@ def tune(
     fusion: options.Fusion = FusionWord.JOINT,
     positive: options.Positive = None,
     epochs: options.Epochs = None,
+    balance: fold_options.Balance = False,
     name: options.Name = None,
     runs: options.Runs = Path("runs"),
     overwrite: options.Overwrite = False,
@@ -54,6 +55,7 @@ def tune(
         positive=positive,
         epochs=epochs,
         ablate=False,
+        balance=balance,
         cache=cache,
         cache_limit=option_values.size_in_bytes(cache_limit),
         on_error=on_error.value,

@@ -157,7 +157,8 @@ def _finish(data: RunData, known: Known, search: Search, reporter: Reporter) -> 
     names = {main: number}
     if number != 0 and 0 in search.candidates:
         names[f"{main} with the defaults"] = 0
-    models = {name: _opened(search, one, parts.validation, reporter) for name, one in names.items()}
+    held = parts.validation
+    models = {name: _opened(search, one, held, settings, reporter) for name, one in names.items()}
     scores: dict[str, dict[str, Any]] = {}
     judged: dict[str, Scores] = {}
     reliable: dict[str, Reliability] = {}
@@ -188,13 +189,17 @@ def _finish(data: RunData, known: Known, search: Search, reporter: Reporter) -> 
 
 
 def _opened(
-    search: Search, number: int, validation: pd.DataFrame, reporter: Reporter
+    search: Search,
+    number: int,
+    validation: pd.DataFrame,
+    settings: RunSettings,
+    reporter: Reporter,
 ) -> tuple[Bundle, Any]:
     # The model of a trial, calibrated as `train` does it, and the history of its network.
     bundle, history = search.store.model(number)
     reporter.say(f"Trial {number}:")
     rows = rows_of(held_out(bundle, validation, 64, 0, "raise"))
-    return calibrated(bundle, *rows, reporter), history
+    return calibrated(bundle, *rows, reporter, balance=settings.balance), history
 
 
 def _told(search: Search, number: int) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""`--balance` lets rare classes and labels count as much as frequent ones, in training alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import multimodal_gen as mg
+from multimodal_gen.cli.app import app
+from multimodal_gen.cli.balancing import with_weights_of_labels
+from multimodal_gen.cli.fitting import training_data
+from multimodal_gen.cli.progress import ProgressReporter
+from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.sureness import calibrated
+
+TABLE = pd.DataFrame({"n": np.arange(12.0), "kind": ["a"] * 9 + ["b"] * 3, "tags": ["x"] * 12})
+TABLE.loc[[2, 5, 8], "tags"] = "x|y"
+
+
+def settings(target: str, **more: Any) -> RunSettings:
+    given: dict[str, Any] = {"image": (), "caption": ()}
+    given |= {"missing": "error", "number_missing": "error", "separator": None, "directory": None}
+    given |= {"split": None, "split_names": None, "fractions": (0.7, 0.1, 0.2), "group": None}
+    given |= {"image_size": (8, 8), "text": "ngrams", "augment": "none", "batch_size": 4, "seed": 0}
+    given |= {"folder": "", "fusion": "joint", "positive": None, "epochs": 1, "ablate": False}
+    return RunSettings(table="", number=("n",), label=("kind",), target=target, **given, **more)
+
+
+def test_classes_have_equal_sums_of_weights_also_if_one_has_no_training_row() -> None:
+    target = mg.ClassLabel("kind", ["a", "b", "test rows alone"])
+    inputs = {"n": mg.NumericLoader.from_values("n", TABLE)}
+    sums = {"a": 0.0, "b": 0.0}
+    for _, classes, weights in training_data(
+        settings("class", balance=True), TABLE, inputs, target
+    ):
+        for one, weight in zip(classes, weights, strict=True):
+            sums["ab"[int(one)]] += float(weight)
+    assert sums == pytest.approx({"a": 6, "b": 6})
+    plain = training_data(settings("class"), TABLE, inputs, target)
+    assert len(plain[0]) == 2
+
+
+def test_labels_are_weighted_by_the_training_rows() -> None:
+    target = mg.MultiLabel("tags", ["x", "y"], separator="|")
+    found = with_weights_of_labels(settings("labels", balance=True), TABLE, target)
+    assert isinstance(found, mg.MultiLabel) and found.positive_weight == (1.0, 3.0)
+    assert with_weights_of_labels(settings("labels"), TABLE, target) is target
+    kind = mg.ClassLabel("kind", ["a", "b"])
+    assert with_weights_of_labels(settings("class", balance=True), TABLE, kind) is kind
+
+
+def test_a_number_has_nothing_to_balance(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Received: --balance --target number"):
+        settings("number", balance=True)
+    TABLE.to_csv(tmp_path / "t.csv", index=False)
+    for command in (["train"], ["tune", "--trials", "2"]):
+        more = ["--label", "n", "--target", "number", "--balance", "--runs", str(tmp_path)]
+        done = CliRunner().invoke(app, [*command, str(tmp_path / "t.csv"), *more])
+        assert done.exit_code == 2 and "--balance weights classes or labels" in done.stderr
+
+
+def test_balanced_classes_are_not_calibrated_back_but_keep_limits_of_sets() -> None:
+    number = keras.Input((1,), name="n")
+    model = keras.Model([number], keras.layers.Dense(2, activation="softmax")(number))
+    inputs = {"n": mg.NumericLoader.from_values("n", TABLE)}
+    bundle = mg.Bundle(model, inputs, mg.ClassLabel("kind", ["a", "b"]))
+    rng = np.random.default_rng(0)
+    truth = (rng.random(200) < 0.1).astype("int32")
+    share = np.clip(0.5 + 0.2 * truth + 0.3 * rng.normal(size=200), 0.01, 0.99)
+    outputs = np.stack([1 - share, share], axis=1).astype("float32")
+    reporter = ProgressReporter(Console(quiet=True))
+    kept = calibrated(bundle, truth, outputs, reporter, balance=True).target
+    other = calibrated(bundle, truth, outputs, reporter).target
+    assert isinstance(kept, mg.ClassLabel) and isinstance(other, mg.ClassLabel)
+    assert kept.calibration is None and other.calibration is not None
+    said = [one.decode_outputs(outputs)["label"] for one in (kept, other)]
+    assert (said[0] == "b").mean() > 0.3 > (said[1] == "b").mean()
+    assert kept.conformal_limits is not None and len(kept.conformal_limits) > 400
