@@ -94,7 +94,7 @@ def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(
     assert (code, errors) == (0, "")
     assert "stratified" not in printed
     assert re.search(r"numbers   price \(mean \d+\.?\d*, deviation \d\.?\d*\)", printed)
-    assert re.search(r"trained on +┃ +model kept ┃ +r2 ┃ +mean absolute error ┃ +seconds", printed)
+    assert re.search(r"trained on +┃ +model kept ┃ +R2 ┃ +mean absolute error ┃ +seconds", printed)
     run = tmp_path / "shop"
     assert {"curves.png", "predictions.png", "wrong.png"} == {
         path.name for path in run.glob("*.png")
@@ -120,7 +120,7 @@ def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(
     assert found["r2"] is None and found["rows"] == ROWS, (
         "JSON has no word for what is not a number"
     )
-    assert re.search(r"r2 +│ +none", call("evaluate", run, constant)[1])
+    assert re.search(r"R2 +│ +none", call("evaluate", run, constant)[1])
     assert (
         call("preview", shop, "--caption", "caption", *target, "--out", tmp_path / "p.png")[0] == 0
     )
@@ -146,7 +146,7 @@ def test_labels_in_a_cell_are_trained_scored_and_filled_into_a_cache(
     code, printed, errors = train(shop, tmp_path, *columns)
     assert (code, errors) == (0, "")
     assert "labels    3: mug, plain, red" in printed
-    assert re.search(r"precision ┃ +macro f1 ┃", printed)
+    assert re.search(r"precision ┃ +macro F1 ┃", printed)
     metrics = metrics_of(tmp_path / "shop")
     assert metrics["both"] == metrics["details"]["scores"]["both"]["mean_average_precision"]
     assert list(mg.load_bundle(tmp_path / "shop").inputs) == ["caption", "maker"]
@@ -430,8 +430,8 @@ def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_b
     }
     shown = shown_scores("number", list(scores))
     assert [score_title(name) for name in shown] == [
-        "price: r2",
-        "is_red: r2",
+        "price: R2",
+        "is_red: R2",
         "price: mean absolute error",
         "is_red: mean absolute error",
     ]

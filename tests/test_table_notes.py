@@ -57,6 +57,9 @@ def test_captions_that_training_and_test_rows_share_are_noted_with_the_way_out()
         "caption: 2 of the 12 test rows (17%) have a caption that training rows have too"
     )
     assert note.endswith("; --group caption keeps equal captions in one part")
+    for used in ("caption", "maker"):
+        (grouped,) = notes(captions, LABELS, group=used)
+        assert "--group" not in grouped, "a group is in use already"
     (given,) = notes(captions, LABELS, split="split")
     assert "--group" not in given
     gaps: list[str | None] = [None if row % 3 == 0 else text for row, text in enumerate(own(60))]

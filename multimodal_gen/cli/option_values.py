@@ -7,6 +7,8 @@ from pathlib import Path
 
 # Names of the tables that training writes into the folder of a run.
 _RESULTS = ("predictions", "history", "failures")
+# Words of scores that are not written as in code.
+_SPELLED = {"r2": "R2", "f1": "F1"}
 # Powers of ten, as `as_text` prints sizes.
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
@@ -125,7 +127,7 @@ def check_not_read(option: str, out: Path, table: str, run: Path | None = None) 
 def score_title(name: str) -> str:
     """The name of a score in words; for several numbers, after the unchanged name of its column."""
     column, _, score = name.rpartition(".")
-    words = score.replace("_", " ")
+    words = " ".join(_SPELLED.get(word, word) for word in score.split("_"))
     return f"{column}: {words}" if column else words
 
 

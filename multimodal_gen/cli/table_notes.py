@@ -150,10 +150,11 @@ def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
     shared, rows = int(test.isin(train.unique()).sum()), len(parts.test)
     if not shared or shared / rows < _SHARED:
         return []
-    # If the table names the parts, --group would affect only the validation rows.
+    # If the table names the parts, --group would affect only the validation rows; and another one
+    # is in use already.
     way_out = (
         ""
-        if parts_are_given(settings, parts)
+        if settings.group is not None or parts_are_given(settings, parts)
         else f"; --group {column} keeps equal captions in one part"
     )
     return [
