@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
-from multimodal_gen.cli.sureness import thresholds_in_words
+from multimodal_gen.cli.sureness import limits_in_words, thresholds_in_words
 
 
 def called(*arguments: object) -> tuple[int, str, str]:
@@ -82,6 +82,11 @@ def test_predict_adds_sets_and_decisions(trained: tuple[Path, str]) -> None:
         ]
     )
     assert held > 0.8
+    # The beta distribution of 55 and 6, as 0.9 of 61 is rounded up to 55.
+    assert (
+        "The limits come from 60 validation rows: of such runs, nine in ten hold between 83 % and "
+        "96 % of new rows, where 90 % is asked for"
+    ) in told
     assert "Lists are joined with '|'." in told
     assert f"abstain: {found['abstain'].sum()} of 240 rows to leave to people" in told
     left = found["decision"].isna()
@@ -139,6 +144,19 @@ def test_a_file_that_does_not_say_what_mistakes_cost_is_refused(
     assert code == 2
     assert words in said
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_limits_of_sets_say_what_they_come_from() -> None:
+    kind, tags = mg.ClassLabel("kind", ["a", "b"]), mg.MultiLabel("tags", ["a", "b"])
+    known: dict[str, Any] = {"rows": {"validation": 90}, "settings": {"group": "shop"}}
+    known["groups"] = {"validation": 30}
+    (line,) = limits_in_words(kind, 0.9, known)
+    assert "in 30 groups of 'shop', which tell little more than as many rows: of such" in line
+    (line,) = limits_in_words(kind, 0.99, known)
+    assert line.endswith("too few to say what share of new rows they hold")
+    (line,) = limits_in_words(tags, 0.9, known)
+    assert line.endswith("a share of 0.9 is promised on average over such runs")
+    assert limits_in_words(kind, 0.9, {}) == []
 
 
 @pytest.mark.parametrize(

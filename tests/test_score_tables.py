@@ -21,6 +21,7 @@ from multimodal_gen.cli.score_tables import (
     difference_in_words,
     differences,
     ends,
+    few_cases,
     noted,
     print_classes,
 )
@@ -111,6 +112,16 @@ def test_a_difference_that_is_more_than_chance_is_said_to_be_so() -> None:
     assert difference_in_words("accuracy", found | {"low": np.nan}).endswith("cannot be compared")
 
 
+def said_of(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_few_cases_are_noted() -> None:
+    assert few_cases(20, None) is None
+    assert "come from 1 row: with so few" in str(few_cases(1, None))
+    assert "come from 7 groups of 'shop': with so few" in str(few_cases(7, "shop"))
+
+
 def test_an_interval_without_a_value_is_none() -> None:
     assert ends(float("nan"), float("nan")) == "none"
     assert ends(0.5, 0.75, 2) == "0.50 to 0.75"
@@ -160,7 +171,30 @@ def test_train_and_evaluate_print_intervals_and_keep_them(tmp_path: Path) -> Non
         CliRunner().invoke(app, list(map(str, [*as_json, "--group", "shop"]))).stdout
     )
     assert alone["accuracy"] == grouped["accuracy"]
-    assert alone["intervals"]["accuracy"] != grouped["intervals"]["accuracy"]
+    # The run was split by shop, so that its rows are one case without being asked.
+    assert alone["intervals"] == grouped["intervals"] and alone["group"] == "shop"
+    assert f"Rows with the same 'shop' count as one case, as {arguments[1]} was trained" in said_of(
+        shown
+    )
+    loose = table.drop(columns="shop")
+    loose.iloc[::-1].to_csv(tmp_path / "loose.csv", index=False)
+    lacking = [*arguments[:2], tmp_path / "loose.csv"]
+    loosely = said_of(CliRunner().invoke(app, list(map(str, lacking))).output)
+    assert "with --group shop, which this table lacks: rows are taken for independent" in loosely
+    # The rows are known again in another order.
+    counts = details["rows"]
+    for output in (said_of(shown), loosely):
+        for part, name in (("train", "training"), ("validation", "validation")):
+            assert f"{counts[part]} of 150 rows are {name} rows" in output
+        assert "of this run, or equal to one: the scores are too good" in output
+    assert alone["seen"] == {"training": counts["train"], "validation": counts["validation"]}
+    fresh = tmp_path / "fresh.csv"
+    loose.assign(n=loose["n"] + 1).to_csv(fresh, index=False)
+    assert (
+        "the scores are too good"
+        not in CliRunner().invoke(app, list(map(str, [*arguments[:2], fresh]))).output
+    )
+    assert "the scores are too good" not in done.output
     wrong = CliRunner().invoke(app, list(map(str, [*arguments, "--group", "shops"])))
     assert wrong.exit_code == 2 and "shops" in wrong.stderr
 
@@ -179,8 +213,14 @@ def test_train_and_evaluate_print_intervals_and_keep_them(tmp_path: Path) -> Non
     assert f"A is {one}, B is {other}, on {details['rows']['test']} rows of" in text
     assert "balanced accuracy" in text and "differ" in text
     assert text.endswith(f"There is no difference that {found['groups']} groups can show.")
+    assert "as one case, as" in text and "was trained with --group shop" in text
+    assert "(an exact sign-flip test of groups)" in text or "right in the same rows" in text
+    if found["groups"] < 20:
+        assert f"note: these intervals come from {found['groups']} groups of 'shop'" in text
     code, text, _ = compared(one, one, tmp_path / "words.csv", "--group", "shop")
     assert code == 0
+    assert f"{counts['train']} of 150 rows are training rows and" in text
+    assert f"validation rows of {one}, or equal to one: the scores are too good" in text
     assert text.endswith("There is no difference that 50 groups can show.")
     third = [*second, "--name", "seed", "--seed", 7]
     assert CliRunner().invoke(app, list(map(str, third))).exit_code == 0

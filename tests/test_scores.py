@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,8 +15,8 @@ from sklearn import metrics
 import multimodal_gen as mg
 from multimodal_gen.bundle.held_out import HeldOut, Rows
 from multimodal_gen.bundle.judging.resamples import interval_of, resamples_of
-from multimodal_gen.bundle.judging.scores import Scores, scores_of_rows
-from multimodal_gen.cli.compare import _differing, _tossed
+from multimodal_gen.bundle.judging.scores import Scores, _sign_flips, scores_of_rows
+from multimodal_gen.cli.compare import _check_alike, _differing, _tossed
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.resampling import share_interval
 
@@ -354,6 +356,40 @@ def test_mcnemars_test_counts_the_rows_in_which_one_alone_is_right() -> None:
     with pytest.raises(ValueError, match="on the same rows only"):
         same.mcnemar(scored(CLASSES, truth[:20], one[:20]))
     assert scored(LABELS, *labelled(50, 0)).mcnemar(scored(LABELS, *labelled(50, 0))).empty
+
+
+def test_with_groups_it_is_groups_that_are_tossed() -> None:
+    rng = np.random.default_rng(1)
+    for sizes in ([1] * 12, [3, 1, 2, 2, 5], [4, 4, 4], [0, 0], [7, 1, 1, 1, 1]):
+        signed = np.array(sizes) * rng.choice([-1, 1], len(sizes))
+        flips = np.array(list(itertools.product([-1, 1], repeat=len(sizes))))
+        far = np.abs(flips @ np.abs(signed)) >= abs(signed.sum())
+        assert _sign_flips(signed) == pytest.approx(far.mean())
+    truth = np.zeros(40, "int32")
+    outputs = np.tile(np.float32([0.8, 0.1, 0.1]), (40, 1))
+    one, other = outputs.copy(), outputs.copy()
+    # B is wrong in all ten rows of each of two groups, A in one row of two others.
+    one[[0, 1, 10]], other[20:] = outputs[0, [1, 0, 2]], outputs[0, [1, 0, 2]]
+    whole = [scored(CLASSES, truth, it, np.arange(40) // 10) for it in (one, other)]
+    found = whole[0].mcnemar(whole[1]).loc["target"]
+    assert found[["better", "worse"]].tolist() == [20, 3]
+    # By 2, 1, 10 and 10 rows: of 16 sums the observed 17, 19, 21 and 23 are as far.
+    assert found["p"] == pytest.approx(8 / 16)
+    apart = scored(CLASSES, truth, one).mcnemar(scored(CLASSES, truth, other)).loc["target"]
+    assert apart["p"] < 0.001
+
+
+def test_runs_that_predict_different_things_are_not_compared() -> None:
+    kind, price = mg.ClassLabel("kind", ["a", "b"]), PRICE
+    told = r"A the class 'kind', B the number 'price'\..*Received: runs/a and runs/b"
+    with pytest.raises(ValueError, match=told):
+        _check_alike(Path("runs/a"), Path("runs/b"), kind, price)
+    tags = mg.MultiLabel(["x", "y"])
+    with pytest.raises(ValueError, match="A the labels 'x', 'y', B the class 'kind'"):
+        _check_alike(Path("a"), Path("b"), tags, kind)
+    with pytest.raises(ValueError, match="know different classes.* a with 2 and b with 3"):
+        _check_alike(Path("a"), Path("b"), kind, mg.ClassLabel("kind", ["a", "b", "c"]))
+    _check_alike(Path("a"), Path("b"), kind, mg.ClassLabel("kind", ["a", "b"]))
 
 
 def test_compare_says_in_words_what_mcnemars_test_finds() -> None:

@@ -7,7 +7,6 @@ answers at once.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,15 +30,15 @@ from multimodal_gen.cli.console import (
     Commands,
     OneCommand,
     leave_now,
-    print_table,
     was_interrupted,
 )
+from multimodal_gen.cli.evaluate import evaluate
+from multimodal_gen.cli.opening import details_of, opened
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.progress import ProgressReporter, what_is_kept
-from multimodal_gen.cli.score_tables import ends, noted, print_classes, print_folds, print_run
+from multimodal_gen.cli.score_tables import print_folds, print_run
 from multimodal_gen.cli.starting import starting
 from multimodal_gen.cli.tune import tune
-from multimodal_gen.errors import counted
 
 _SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -165,45 +164,7 @@ app.command("cache", cls=OneCommand)(table_commands.fill)
 app.command(cls=OneCommand)(table_commands.audit)
 
 
-@app.command(cls=OneCommand)
-def evaluate(
-    run: options.RunFolder,
-    table: options.TableFile,
-    directory: options.Directory = None,
-    split: options.ScoredSplit = None,
-    split_names: options.SplitNames = None,
-    group: options.ScoredGroup = None,
-    on_error: options.OnError = OnErrorWord.RAISE,
-    importance: explain_options.Importance = False,
-    as_json: options.AsJson = False,
-) -> None:
-    """Score a trained model on the rows of a table."""
-    console = Console()
-    bundle, rows, folder = _open(console, run, table, directory)
-    from multimodal_gen.cli.importance import importance_of, print_importance
-    from multimodal_gen.cli.predict import finite, scores_of
-
-    words = option_values.words(split_names)
-    scores, judged = scores_of(bundle, rows, split, words, on_error.value, folder, group)
-    more = noted(judged)
-    if importance:
-        more["importance"] = importance_of(bundle, rows, split, words, on_error.value, group)
-    if as_json:
-        typer.echo(json.dumps(finite(scores | more)))
-        return
-    ProgressReporter(console).say(f"{run} on {counted(int(scores['rows']), 'row')} of {table}")
-    title, number = option_values.score_title, option_values.as_score
-    # Without the first, the number of rows, which is in the line above.
-    intervals = {name: ends(low, high, 4) for name, (low, high) in more["intervals"].items()}
-    values = [
-        (title(score), number(value, 4), intervals.get(score, ""))
-        for score, value in list(scores.items())[1:]
-    ]
-    print_table(console, None, ("score", "value", "95 % interval"), values)
-    several = isinstance(judged.by_class, dict)
-    for by_class in more["by_class"].values() if several else [more.get("by_class", {})]:
-        print_classes(console, by_class, "--json")
-    print_importance(console, more.get("importance"), "--json")
+app.command(cls=OneCommand)(evaluate)
 
 
 @app.command(cls=OneCommand)
@@ -225,11 +186,11 @@ def predict(
     option_values.check_not_read("--out", out, table, run)
     option_values.check_coverage_and_costs(coverage, costs)
     console = Console()
-    bundle, rows, folder = _open(console, run, table, directory)
+    bundle, rows, folder = opened(console, run, table, directory)
     from multimodal_gen.cli.predict import predict_to_file
     from multimodal_gen.cli.sureness import More
 
-    more = More(bundle, coverage, costs)
+    more = More(bundle, coverage, costs, details_of(run))
     if not predict_to_file(bundle, rows, out, folder, ProgressReporter(console), more):
         raise typer.Exit(1)
 
@@ -253,7 +214,7 @@ def explain(
         raise ValueError(f"--out must end in .html. Received: --out {out}")
     option_values.check_not_read("--out", out, table)
     console = Console()
-    bundle, frame, _ = _open(console, run, table, directory)
+    bundle, frame, _ = opened(console, run, table, directory)
     from multimodal_gen.cli.explain import explain_to_page, rows_named
 
     chosen = rows_named(rows, len(frame))
@@ -263,18 +224,6 @@ def explain(
 
 app.command(cls=OneCommand)(compare)
 app.command(cls=OneCommand)(table_commands.preview)
-
-
-def _open(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any, str]:
-    # Returns the bundle of a run, the rows of a table, and the folder of its pictures, by default
-    # that of the table. The folder is checked first, as starting Keras takes seconds.
-    option_values.folder_of_pictures(directory)
-    with starting(console):
-        from multimodal_gen.bundle import load_bundle
-        from multimodal_gen.rows.table import read_table
-    rows = read_table(table)
-    folder = directory or str(Path(table) if Path(table).is_dir() else Path(table).parent)
-    return load_bundle(run, directory=folder), rows, folder
 
 
 def main() -> None:

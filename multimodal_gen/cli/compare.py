@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,10 @@ from rich.console import Console
 
 from multimodal_gen.cli import option_values, options
 from multimodal_gen.cli.console import print_table
+from multimodal_gen.cli.evaluate import group_for
 from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.progress import ProgressReporter
-from multimodal_gen.cli.score_tables import ends
+from multimodal_gen.cli.score_tables import ends, few_cases
 from multimodal_gen.cli.starting import starting
 from multimodal_gen.errors import counted
 
@@ -51,12 +53,12 @@ def compare(
         )
     console = Console()
     source, places = (table, None) if table is not None else _own_rows(run, other)
-    group = group or (None if table is not None else _group_of(run))
     with starting(console):
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.cli.bad_rows import check_rows
         from multimodal_gen.cli.parts import given_parts
         from multimodal_gen.cli.predict import check_columns_of
+        from multimodal_gen.cli.seen import seen_in, seen_in_words
         from multimodal_gen.rows.table import read_table
     rows: pd.DataFrame = read_table(source)
     if places is not None:
@@ -64,16 +66,22 @@ def compare(
     elif split is not None:
         rows = given_parts(rows, split, option_values.words(split_names)).test
     folder = directory or str(Path(source) if Path(source).is_dir() else Path(source).parent)
-    found = []
-    for one in (run, other):
-        bundle = load_bundle(one, directory=folder)
+    group, said = group_for(group, [run, other], rows.columns)
+    bundles = [load_bundle(one, directory=folder) for one in (run, other)]
+    _check_alike(run, other, *(bundle.target for bundle in bundles))
+    found, notes = [], []
+    for one, bundle in zip((run, other), bundles, strict=True):
         check_columns_of(bundle, rows)
         check_rows(bundle, rows)
         found.append(bundle.scores(rows, group=group))
+        notes.append(seen_in_words(seen_in(one, bundle, rows), len(rows), str(one)))
     differences = found[0].minus(found[1])
     many = counted(found[0].groups, "group") if group is not None else counted(found[0].rows, "row")
     reporter = ProgressReporter(console)
     reporter.say(f"A is {run}, B is {other}, on {counted(found[0].rows, 'row')} of {source}")
+    for line in (*notes, said, few_cases(found[0].groups, group)):
+        if line is not None:
+            reporter.say(line)
     lines: list[Any] = []
     for name, value, less, difference, low, high in differences.itertuples():
         cells = (as_score(value), as_score(less), as_score(difference), ends(low, high))
@@ -81,20 +89,43 @@ def compare(
     columns = ("score", "A", "B", "A - B", "95 % interval", "differ")
     print_table(console, None, columns, lines)
     for better, worse, p in found[0].mcnemar(found[1]).itertuples(index=False):
-        # Its rows must be independent, which those of a group are not.
-        if group is None:
-            reporter.say(_tossed(int(better), int(worse), p))
+        reporter.say(_tossed(int(better), int(worse), p, grouped=found[0].groups < len(rows)))
     if all(line[-1] == "no" for line in lines):
         reporter.say(f"There is no difference that {many} can show.")
 
 
-def _tossed(better: int, worse: int, p: float) -> str:
+def _check_alike(run: Path, other: Path, one: Any, another: Any) -> None:
+    # Scores of different things have nothing in common that could be compared.
+    kinds = [_predicted(target) for target in (one, another)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            "These runs cannot be compared, as they predict different things: A "
+            f"{kinds[0]}, B {kinds[1]}. Train both with the same --label and --target. Received: "
+            f"{run} and {other}"
+        )
+    if getattr(one, "class_names", ()) != getattr(another, "class_names", ()):
+        raise ValueError(
+            "These runs cannot be compared, as they know different classes: their training rows "
+            "or --split differ. Received: "
+            f"{run} with {len(one.class_names):,} and {other} with {len(another.class_names):,}"
+        )
+
+
+def _predicted(target: Any) -> str:
+    if target is None or isinstance(target, Mapping):
+        return "no single target" if target is None else f"the targets {list(target)}"
+    columns = [target.column] if isinstance(target.column, str) else list(target.column)
+    kind = "number" if not target.class_names else "class" if target.one_class else "labels"
+    return f"the {kind} {', '.join(map(repr, columns))}"
+
+
+def _tossed(better: int, worse: int, p: float, *, grouped: bool = False) -> str:
     if not better + worse:
         return "Both are right in the same rows."
+    test = "an exact sign-flip test of groups" if grouped else "McNemar's exact test"
     return (
         f"A alone is right in {counted(better, 'row')}, B alone in {worse:,}; if they were equally "
-        f"good, chance would part them so far in {_percent(p)} of such tables (McNemar's exact "
-        "test)."
+        f"good, chance would part them so far in {_percent(p)} of such tables ({test})."
     )
 
 
@@ -138,10 +169,3 @@ def _differing(one: dict[str, Any], other: dict[str, Any]) -> str:
         if one.get(name) != other.get(name)
     ]
     return f": here {', '.join(found)}" if found else ""
-
-
-def _group_of(run: Path) -> str | None:
-    # The --group that a run was trained with: its rows are one case here too.
-    metrics = json.loads((run / "metrics.json").read_text("utf-8", "surrogateescape"))
-    group: str | None = metrics["details"]["settings"]["group"]
-    return group

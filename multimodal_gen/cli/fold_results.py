@@ -18,6 +18,7 @@ from multimodal_gen.cli.fitting import versions
 from multimodal_gen.cli.model_choice import NETWORK, PROBE
 from multimodal_gen.cli.results import draw_predictions, write_predictions
 from multimodal_gen.cli.score_tables import noted
+from multimodal_gen.cli.seen import write_seen
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.sureness import judged_on
 from multimodal_gen.cli.target_choice import main_score, score_name, shown_scores
@@ -52,6 +53,7 @@ def write_folds(
     """
     folder = Path(settings.folder)
     result.ensemble.save(folder)
+    write_seen(folder, result.ensemble, rows)
     judged = {EVERY: result.judged}
     if not test.empty:
         judged[TEST], _, predictions = judged_on(result.ensemble, test, settings)
@@ -97,6 +99,7 @@ def metrics_of_folds(
             "folds": len(result.out_of_fold),
             "test": judged[TEST].rows if TEST in judged else 0,
         },
+        "groups": {"folds": result.judged.groups},
         "classes": [str(name) for name in target.class_names],
         "settings": asdict(settings),
         **versions(),

@@ -12,7 +12,7 @@ from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.explaining.importance import Importance
 from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.option_values import as_score, score_title
-from multimodal_gen.cli.parts import given_parts
+from multimodal_gen.cli.predict import scored_rows
 from multimodal_gen.errors import counted
 from multimodal_gen.rows.cells import shown_name
 
@@ -56,8 +56,7 @@ def importance_of(
     """What inputs and columns are worth on the rows that `evaluate` scores; its arguments are those
     of `predict.scores_of`, which has checked them.
     """
-    if split is not None:
-        rows = given_parts(rows, split, split_names).test
+    rows = scored_rows(rows, split, split_names)
     return noted_importance(bundle.importance(rows, on_error=on_error, group=group))
 
 

@@ -55,8 +55,7 @@ def scores_of(
     check_columns_of(bundle, rows)
     if group is not None:
         check_columns(rows, [group])
-    if split is not None:
-        rows = given_parts(rows, split, split_names).test
+    rows = scored_rows(rows, split, split_names)
     if on_error == "raise":
         check_rows(bundle, rows)
     try:
@@ -68,6 +67,13 @@ def scores_of(
         raise unscored(error) from None
     counts = {"left_out": scores.left_out} if on_error == "skip" else {}
     return {"rows": scores.rows, **scores.values, **counts}, scores
+
+
+def scored_rows(
+    rows: pd.DataFrame, split: str | None, split_names: tuple[str, ...] | None
+) -> pd.DataFrame:
+    """The rows that `evaluate` scores: the test rows of a column, or all without one."""
+    return rows if split is None else given_parts(rows, split, split_names).test
 
 
 def check_columns_of(bundle: Bundle, rows: pd.DataFrame) -> None:

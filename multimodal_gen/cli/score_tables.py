@@ -28,6 +28,23 @@ SHARES = {
 }
 
 
+# Of fewer cases than these, a bootstrap's intervals hold the truth too rarely.
+_FEW_CASES = 20
+
+
+def few_cases(number: int, group: str | None) -> str | None:
+    """A line about intervals from few rows or groups; None if there are enough.
+
+    Args:
+        number: How many there are.
+        group: The column of the groups, or None for rows.
+    """
+    if number >= _FEW_CASES:
+        return None
+    which = counted(number, "row") if group is None else f"{counted(number, 'group')} of {group!r}"
+    return f"note: these intervals come from {which}: with so few, they are rough and too narrow"
+
+
 def ends(low: float, high: float, decimals: int = 3) -> str:
     """An interval in words: "0.910 to 0.951"; "none" if there is none."""
     if low != low:
@@ -80,12 +97,14 @@ def print_classes(console: Console, by_class: Mapping[str, Mapping[str, float]],
     if not by_class:
         return
     names = list(by_class)
-    title = "By class, each with its 95 % interval"
+    shown = [name for name in SHARES if name in by_class[names[0]]]
+    # Only labels, of which a row may have several, have an average precision.
+    one, several = ("label", "labels") if "average_precision" in shown else ("class", "classes")
+    title = f"By {one}, each with its 95 % interval"
     if len(names) > _MOST_CLASSES:
         worst = sorted(names, key=lambda name: _or(by_class[name]["f1"], math.inf))[:_FEWER]
-        title = f"The {_FEWER} of {len(names):,} classes with the lowest F1 ({file} has all)"
+        title = f"The {_FEWER} of {len(names):,} {several} with the lowest F1 ({file} has all)"
         names = worst
-    shown = [name for name in SHARES if name in by_class[names[0]]]
     rows = [
         (
             _short(name),
@@ -94,7 +113,7 @@ def print_classes(console: Console, by_class: Mapping[str, Mapping[str, float]],
         )
         for name in names
     ]
-    print_table(console, title, ("class", "rows", *(SHARES[one] for one in shown)), rows, keep=True)
+    print_table(console, title, (one, "rows", *(SHARES[one] for one in shown)), rows, keep=True)
 
 
 def _or(value: float, other: float) -> float:
@@ -189,6 +208,7 @@ def print_run(reporter: ProgressReporter, details: Mapping[str, Any], folder: Pa
     print_table(reporter.console, "Scores on the test rows, with 95 % intervals", columns, rows)
     for score, found in details["differences"].items():
         reporter.say(difference_in_words(score, found))
+    _note_few(reporter, details, "test")
     by_class: dict[str, Any] = next(iter(details["by_class"].values()), {})
     file = str(folder / "metrics.json")
     print_classes(reporter.console, by_class, file)
@@ -198,6 +218,12 @@ def print_run(reporter: ProgressReporter, details: Mapping[str, Any], folder: Pa
     from multimodal_gen.cli.importance import print_importance
 
     print_importance(reporter.console, details["importance"], file)
+
+
+def _note_few(reporter: ProgressReporter, details: Mapping[str, Any], part: str) -> None:
+    line = few_cases(details["groups"][part], details["settings"]["group"])
+    if line is not None:
+        reporter.say(line)
 
 
 def calibration_in_words(found: Mapping[str, float]) -> str:
@@ -232,6 +258,7 @@ def print_folds(reporter: ProgressReporter, details: Mapping[str, Any], folder: 
     kept = ["model kept"] if probed else []
     columns = ("rows", *kept, *map(score_title, shown), "seconds")
     print_table(reporter.console, title, columns, rows)
+    _note_few(reporter, details, "folds")
     main = details["score"]
     if main in details["summary"]:
         mean, error = (details["summary"][main][name] for name in ("mean", "standard_error"))

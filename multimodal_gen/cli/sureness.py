@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,13 +141,22 @@ class More:
         bundle: The bundle.
         coverage: The share of rows to hold in, or None.
         costs: A JSON file of the arguments of `Bundle.decide`, or None.
+        details: The details of the run's `metrics.json`, which say by how many rows the limits of
+            sets were found.
 
     Raises:
         ValueError: If the run keeps nothing to make sets by, or the file does not say what mistakes
             cost.
     """
 
-    def __init__(self, bundle: Bundle, coverage: float | None, costs: Path | None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        coverage: float | None,
+        costs: Path | None,
+        details: Mapping[str, Any],
+    ) -> None:
+        self.details = details
         self.target, self.coverage = bundle.target, coverage
         self.limits = None if coverage is None else _limits(bundle.target, coverage)
         self.costs = None if costs is None else _costs(bundle.target, costs)
@@ -170,6 +181,8 @@ class More:
             added: What `columns` returned.
         """
         said = []
+        if self.coverage is not None:
+            said += limits_in_words(self.target, self.coverage, self.details)
         for name in added:
             if str(name).split(".")[-1].removeprefix("prediction_") == "abstain":
                 left = int(added[name].sum())
@@ -187,6 +200,45 @@ class More:
                 f"{counted(int(known.sum()), 'row')} to leave to people"
             )
         return said
+
+
+def limits_in_words(target: Any, coverage: float, details: Mapping[str, Any]) -> list[str]:
+    """A line about the rows that limits of sets come from, and what share they may then hold.
+
+    With limits from `n` rows, the share of new rows that sets hold is drawn from a beta
+    distribution (Vovk, "Conditional validity of inductive conformal predictors", 2012).
+
+    Args:
+        target: The run's target.
+        coverage: The share that was asked for.
+        details: The details of the run's `metrics.json`.
+
+    Returns:
+        Nothing if it is not known how many rows there were.
+    """
+    from scipy.stats import beta
+
+    rows = details.get("rows", {}).get("validation")
+    if rows is None:
+        return []
+    group = details["settings"]["group"]
+    cases = rows if group is None else details.get("groups", {}).get("validation", rows)
+    said = f"The limits come from {counted(rows, 'validation row')}"
+    if cases < rows:
+        said += (
+            f" in {counted(cases, 'group')} of {group!r}, which tell little more than as many rows"
+        )
+    rank = math.ceil((cases + 1) * coverage - 1e-9)
+    if rank > cases:
+        return [f"{said}: too few to say what share of new rows they hold"]
+    of_labels = bool(target.class_names) and not target.one_class
+    if of_labels:
+        return [f"{said}; a share of {coverage:g} is promised on average over such runs"]
+    low, high = beta.ppf([0.05, 0.95], rank, cases + 1 - rank)
+    held = f"between {100 * low:.0f} % and {100 * high:.0f} % of new rows"
+    return [
+        f"{said}: of such runs, nine in ten hold {held}, where {100 * coverage:g} % is asked for"
+    ]
 
 
 def _limits(target: Any, coverage: float) -> dict[str, Any]:

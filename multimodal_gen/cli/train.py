@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.held_out import held_out
-from multimodal_gen.bundle.judging.scores import Scores
+from multimodal_gen.bundle.judging.scores import Scores, groups_of
 from multimodal_gen.cli.fitting import (
     Watch,
     fit_network,
@@ -39,6 +40,7 @@ from multimodal_gen.cli.reporter import Remembering, Reporter
 from multimodal_gen.cli.results import remove_stale, write_metrics, write_reliability, write_results
 from multimodal_gen.cli.run_data import RunData, read_run
 from multimodal_gen.cli.score_tables import differences, noted
+from multimodal_gen.cli.seen import write_seen
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.sureness import calibrated, judged_on, noted_calibration
 from multimodal_gen.cli.target_choice import main_score, score_name, shown_scores
@@ -97,6 +99,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
             probe = choice.get("kept") == PROBE
             write_results(folder, bundle, history, parts.test, predictions, probe=probe)
             write_reliability(folder, reliable)
+            write_seen(folder, bundle, parts.train, parts.validation)
             remove_stale(folder, target, lost=bool(data.left_out), resumable=settings.resume)
             # After the bundle is saved.
             worth = importance_after_training(bundle, parts.test, settings.group, settings.seed)
@@ -126,6 +129,7 @@ def try_results(
 ) -> None:
     """Write what is written at the end, for `rehearse`."""
     write_results(folder, bundle, history, test, predictions)
+    write_seen(folder, bundle, test)
     judged = bundle.scores(test)
     scores = {"trial": {**judged.values, "seconds": 0.0}}
     metrics = metrics_of(data.settings, data.parts, data.target, scores, {"trial": judged})
@@ -168,6 +172,10 @@ def metrics_of(
         "by_class": {name: one["by_class"] for name, one in more.items() if "by_class" in one},
         "differences": differences(score_name(settings.target), shown, judged),
         "rows": {name: len(part) for name, part in parts._asdict().items()},
+        "groups": {
+            name: len(np.unique(groups_of(part, settings.group)))
+            for name, part in parts._asdict().items()
+        },
         **names,
         "settings": asdict(settings),
         **versions(),

@@ -87,14 +87,17 @@ class Scores:
         difference between correlated proportions", 1947; Dietterich, "Approximate statistical tests
         for comparing supervised classification learning algorithms", 1998).
 
+        Rows of a group are alike, so with groups it is a group that is tossed: in how many more of
+        its rows one is right, for one or the other. This sign-flip test (Fisher, "The design of
+        experiments", 1935) is exact too, and the same where each row is a group.
+
         Args:
             other: Scores on the same table, with the same `group`, `resamples` and `seed`.
 
         Returns:
             A row for each target with one class per row; columns "better" and "worse", in how many
             rows these scores' bundle alone is right, and the other's; and "p", the probability of a
-            difference at least as large if both are equally good. Rows are taken for independent,
-            so with groups trust the intervals of `minus`.
+            difference at least as large if both are equally good.
 
         Raises:
             ValueError: If the rows, their truth or the resamples are not the same.
@@ -106,8 +109,17 @@ class Scores:
                 continue
             right, others = _right(own), _right(its)
             better, worse = int((right & ~others).sum()), int((~right & others).sum())
-            found[name] = {"better": better, "worse": worse, "p": _coin_tosses(better, worse)}
+            p = _coin_tosses(better, worse)
+            if self.groups < self.rows:
+                more = right.astype("int64") - others
+                p = _sign_flips(np.bincount(self._group_of_rows, more).astype("int64"))
+            found[name] = {"better": better, "worse": worse, "p": p}
         return pd.DataFrame.from_dict(found, orient="index", columns=["better", "worse", "p"])
+
+    @property
+    def _group_of_rows(self) -> np.ndarray:
+        key = self.settings[2]
+        return np.frombuffer(key, "int64") if key else np.arange(self.rows)
 
     def _check_comparable(self, other: Scores) -> None:
         if self.settings != other.settings or not _same(self.truth, other.truth):
@@ -229,6 +241,22 @@ def _coin_tosses(heads: int, tails: int) -> float:
     tosses, fewer = heads + tails, min(heads, tails)
     ways = sum(math.comb(tosses, one) for one in range(fewer + 1))
     return min(1.0, float(Fraction(2 * ways, 2**tosses)))
+
+
+def _sign_flips(differences: np.ndarray) -> float:
+    # The probability that, with a sign of its own for each difference, as likely + as -, their sum
+    # is at least as far from 0. Of all sums at once, from those of fewer differences.
+    sizes = np.abs(differences[differences != 0])
+    total, observed = int(sizes.sum()), abs(int(differences.sum()))
+    shares, most = np.zeros(total + 1), 0
+    shares[0] = 1.0
+    for size in sizes.tolist():
+        # What is negative is twice lost of the total.
+        shares[size : most + size + 1] += shares[: most + 1].copy()
+        shares[: most + size + 1] /= 2
+        most += size
+    sums = total - 2 * np.arange(total + 1)
+    return min(1.0, float(shares[np.abs(sums) >= observed].sum()))
 
 
 def _ends(value: float, drawn: np.ndarray, groups: int) -> dict[str, float]:

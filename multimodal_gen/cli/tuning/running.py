@@ -31,6 +31,7 @@ from multimodal_gen.cli.results import (
     write_results,
 )
 from multimodal_gen.cli.run_data import RunData, read_run
+from multimodal_gen.cli.seen import write_seen
 from multimodal_gen.cli.settings import INPUT_OPTIONS, RunSettings
 from multimodal_gen.cli.sureness import calibrated, judged_on, noted_calibration
 from multimodal_gen.cli.target_choice import score_name
@@ -176,6 +177,7 @@ def _finish(data: RunData, known: Known, search: Search, reporter: Reporter) -> 
     probe = search.trials[number].user_attrs["kept"] == PROBE
     write_results(folder, bundle, history, parts.test, predicted[main], probe=probe)
     write_reliability(folder, reliable.get(main))
+    write_seen(folder, bundle, parts.train, parts.validation)
     remove_stale(folder, target, lost=bool(data.left_out), resumable=False, searched=True)
     draw_search(_table(search, settings), search.space, number).savefig(folder / SEARCHED[1])
     # After the bundle is saved.

@@ -1,0 +1,55 @@
+"""Open what a command is given: the bundle of a run, a table, and what the run says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from multimodal_gen.cli import option_values
+from multimodal_gen.cli.starting import starting
+
+
+def opened(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any, str]:
+    """The bundle of a run, the rows of a table, and the folder of its pictures.
+
+    Args:
+        console: Shows that Keras is starting.
+        run: The folder of the run.
+        table: The table.
+        directory: The folder of pictures, or None for that of the table.
+    """
+    # First, as starting Keras takes seconds.
+    option_values.folder_of_pictures(directory)
+    with starting(console):
+        from multimodal_gen.bundle import load_bundle
+        from multimodal_gen.rows.table import read_table
+    rows = read_table(table)
+    folder = directory or str(Path(table) if Path(table).is_dir() else Path(table).parent)
+    return load_bundle(run, directory=folder), rows, folder
+
+
+def details_of(run: Path) -> dict[str, Any]:
+    """The details of a run's `metrics.json`; nothing for a bundle that no command has written.
+
+    Args:
+        run: The folder of the run.
+    """
+    try:
+        found = json.loads((run / "metrics.json").read_text("utf-8", "surrogateescape"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    details: dict[str, Any] = found.get("details", {}) if isinstance(found, dict) else {}
+    return details
+
+
+def group_of(run: Path) -> str | None:
+    """The --group that a run was trained with: rows with the same value are one case.
+
+    Args:
+        run: The folder of the run.
+    """
+    group: str | None = details_of(run).get("settings", {}).get("group")
+    return group
