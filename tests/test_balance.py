@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.balancing import with_weights_of_labels
-from multimodal_gen.cli.fitting import training_data
+from multimodal_gen.cli.fitting import Watch, fit_network, network_for, training_data
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.sureness import calibrated
@@ -64,6 +64,32 @@ def test_a_number_has_nothing_to_balance(tmp_path: Path) -> None:
         more = ["--label", "n", "--target", "number", "--balance", "--runs", str(tmp_path)]
         done = CliRunner().invoke(app, [*command, str(tmp_path / "t.csv"), *more])
         assert done.exit_code == 2 and "--balance weights classes or labels" in done.stderr
+
+
+@pytest.mark.parametrize("rate", [float("inf"), 1e38])
+def test_a_loss_that_is_not_finite_stops_training_with_an_error(rate: float) -> None:
+    given = settings("class")
+    kind = mg.ClassLabel("kind", ["a", "b"])
+    inputs: dict[str, mg.Loader] = {"n": mg.NumericLoader.from_values("n", TABLE)}
+    data = training_data(given, TABLE, inputs, kind)
+    model, _ = network_for(given, inputs, kind, len(TABLE))
+    watch = Watch(ProgressReporter(Console(quiet=True)), "n")
+    with pytest.raises(ValueError, match=r"useless: use another --seed.*n: the loss of epoch \d"):
+        fit_network(model, kind, data, data.for_evaluation(), 8, [watch], learning_rate=rate)
+
+
+@pytest.mark.parametrize("loss", ["inf", "-inf", "nan"])
+def test_a_loss_that_is_not_finite_stops_after_its_epoch(loss: str) -> None:
+    watch = Watch(ProgressReporter(Console(quiet=True)), "n")
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    watch.set_model(model)
+    watch.set_params({"epochs": 3, "steps": 1})
+    watch.on_train_begin()
+    watch.on_epoch_end(0, {"loss": 2.5})
+    assert watch.broken is None
+    watch.on_epoch_end(1, {"loss": float(loss)})
+    assert model.stop_training
+    assert watch.broken == f"the loss of epoch 2 is {loss}"
 
 
 def test_balanced_classes_are_not_calibrated_back_but_keep_limits_of_sets() -> None:

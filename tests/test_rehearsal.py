@@ -12,8 +12,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.bundle.judging.reliability import Reliability
 from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
@@ -139,24 +142,28 @@ def test_a_file_in_the_place_of_the_folder_is_known_first(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["run"]
 
 
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [(Figure, "savefig"), (Reliability, "plot"), (mg.Bundle, "importance")],
+)
 def test_the_command_line_does_not_train_what_it_cannot_draw(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type, method: str
 ) -> None:
-    from matplotlib.figure import Figure
-    from typer.testing import CliRunner
 
     def broken(self: Any, *arguments: Any, **more: Any) -> None:
         raise ValueError("no font can be found")
 
-    table = pd.DataFrame({"n": np.arange(40.0), "y": list("abcd") * 10})
+    table = pd.DataFrame({"n": np.arange(40.0), "m": np.arange(40.0), "y": list("abcd") * 10})
     table.to_csv(tmp_path / "table.csv", index=False)
-    monkeypatch.setattr(Figure, "savefig", broken)
+    monkeypatch.setattr(owner, method, broken)
     monkeypatch.setattr(keras.Model, "fit", lambda *arguments, **more: pytest.fail("it trains"))
     words = [
         "train",
         str(tmp_path / "table.csv"),
         "--number",
         "n",
+        "--number",
+        "m",
         "--label",
         "y",
         "--runs",

@@ -78,7 +78,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     unlabelled: list[pd.DataFrame] = []
     settings, rows, test = _rows(settings, reporter, unlabelled)
     settings = with_inputs(settings, rows, pd.concat([rows, test]), reporter)
-    target = make_target(settings, rows, rows)
+    target: Target = make_target(settings, rows, rows)
     reporter.say(in_words(target))
     if settings.positive is not None:
         class_called(settings.positive, target)

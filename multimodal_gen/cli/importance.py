@@ -23,7 +23,7 @@ _MOST_LINES = 20
 
 
 def importance_after_training(
-    bundle: Bundle, test: pd.DataFrame, group: str | None, seed: int
+    bundle: Bundle, test: pd.DataFrame, group: str | None, seed: int, *, repeats: int = 10
 ) -> dict[str, Any] | None:
     """What inputs and columns are worth on test rows, as `noted_importance` keeps it; None if there
     is only one.
@@ -33,6 +33,7 @@ def importance_after_training(
         test: The test rows, of which up to 2,000 are drawn.
         group: The column whose equal values are one case, or None.
         seed: Seed of the rows.
+        repeats: How often cells are exchanged; once is enough to see that it can be done.
     """
     columns = {
         column
@@ -42,7 +43,7 @@ def importance_after_training(
     if len(columns) < 2 or len(test) < 2:
         return None
     rows = test if len(test) <= _MOST_ROWS else test.sample(_MOST_ROWS, random_state=seed)
-    return noted_importance(bundle.importance(rows, group=group, seed=seed))
+    return noted_importance(bundle.importance(rows, repeats=repeats, group=group, seed=seed))
 
 
 def importance_of(

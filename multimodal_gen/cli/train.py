@@ -130,9 +130,17 @@ def try_results(
     """Write what is written at the end, for `rehearse`."""
     write_results(folder, bundle, history, test, predictions)
     write_seen(folder, bundle, test)
-    judged = bundle.scores(test)
+    settings = data.settings
+    judged, reliable, _ = judged_on(bundle, test, settings)
+    write_reliability(folder, reliable)
     scores = {"trial": {**judged.values, "seconds": 0.0}}
-    metrics = metrics_of(data.settings, data.parts, data.target, scores, {"trial": judged})
+    metrics = metrics_of(settings, data.parts, data.target, scores, {"trial": judged})
+    metrics["details"]["calibration"] = (
+        {} if reliable is None else {"trial": noted_calibration(reliable)}
+    )
+    metrics["details"]["importance"] = importance_after_training(
+        bundle, test, settings.group, settings.seed, repeats=1
+    )
     rows = (data.parts.train, test)
     facts = facts_of(known, metrics, bundle, history, rows, predictions, probe=False)
     write_report(folder, facts)
