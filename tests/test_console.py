@@ -195,3 +195,18 @@ def test_help_names_every_option_whole_at_every_width_and_flags_have_no_type(
         # A sentence to its full stop, and in brackets (escaped by the oldest typer) what is the
         # default.
         assert re.search(r"\w.*\.( \\?\[[^\]]+\])?$", one), one
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["audit", "x.csv", "--name", "shop"], "--out"),
+        (["audit", "x.csv", "--folder=pictures"], "--directory"),
+        (["train", "x.csv", "--out", "here"], "--name, --runs"),
+        (["train", "x.csv", "--test-size", "0.2"], "--fractions, --split"),
+        (["cache", "x.csv", "--jobs", "2"], "--threads"),
+    ],
+)
+def test_an_option_that_has_another_name_here_is_named(given: list[str], meant: str) -> None:
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 2 and f"{meant})" in " ".join(done.output.split()), done.output

@@ -27,6 +27,33 @@ from multimodal_gen.errors import MultimodalError
 from multimodal_gen.sequence.keras_inside.backends import missing_backend
 
 
+# Options of one purpose, under the names that they have in some command here or in other tools.
+_SAME_PURPOSE = (
+    ("--out", "--name", "--runs", "--output", "--output-dir", "--report"),
+    ("--directory", "--folder", "--root", "--image-dir", "--data-dir"),
+    ("--fractions", "--split", "--test-size", "--validation-split"),
+    ("--label", "--target-column", "--y", "--class"),
+    ("--image", "--image-column", "--picture", "--path"),
+    ("--caption", "--text-column", "--text"),
+    ("--folds", "--cv", "--k", "--splits"),
+    ("--threads", "--workers", "--jobs", "--num-workers"),
+    ("--hours", "--trials", "--timeout"),
+    ("--on-error", "--skip", "--errors"),
+)
+
+
+def meant_by(name: str, options: Sequence[str]) -> list[str]:
+    """The options of a command that have the purpose of one that it does not have.
+
+    Args:
+        name: The option that it does not have, such as "--name".
+        options: Those that it has.
+    """
+    return [
+        option for same in _SAME_PURPOSE if name in same for option in same if option in options
+    ]
+
+
 class OneCommand(TyperCommand):
     """A command that rejects an option given twice, unless the option takes several values."""
 
@@ -37,7 +64,15 @@ class OneCommand(TyperCommand):
             ValueError: If an option for one value is given twice.
         """
         # click silently takes the last of several values.
-        *_, order = self.make_parser(ctx).parse_args(args=list(args))
+        try:
+            *_, order = self.make_parser(ctx).parse_args(args=list(args))
+        except Exception as error:
+            # click suggests names that are spelt alike; one that means the same is better.
+            named = getattr(error, "option_name", None)
+            if named is not None and hasattr(error, "possibilities"):
+                own = [name for one in self.params for name in one.opts]
+                error.possibilities = meant_by(named, own) or error.possibilities
+            raise
         for param in order:
             several = (
                 param.param_type_name != "option"
