@@ -87,6 +87,10 @@ def test_trial_0_has_what_train_does_and_a_setting_that_does_not_matter_is_left_
     study.enqueue_trial({"fusion": "match", "image": "colours"})
     values = values_of(space, study.ask())
     assert set(values) == {"fusion", "image", "augment", "size", "learning_rate", "dropout"}
+    words = [*names_of({"caption": WORDS}, caption=("title",)).values()]
+    assert set(defaults_of(words)) == {"text", "learning_rate", "dropout"}
+    study.enqueue_trial({"text": "both"})
+    assert "size" in values_of(words, study.ask())
 
 
 def test_a_trial_has_the_loaders_and_the_model_of_its_values(tmp_path: Path) -> None:
@@ -239,4 +243,8 @@ def test_the_picture_has_a_panel_by_trial_and_by_each_setting() -> None:
     assert titles == ["by trial", "by fusion", "by image size", "by learning rate"]
     drawn = [sum(len(one.get_offsets()) for one in axes.collections) for axes in figure.axes]
     assert drawn == [3, 3, 2, 3]
+    # Trials of one choice stand at its tick.
+    points = np.concatenate([one.get_offsets() for one in figure.axes[1].collections])
+    assert sorted(points[:, 0].tolist()) == [0, 0, 1]
+    assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == ["joint", "late"]
     assert "kept" in [text.get_text() for text in figure.legends[0].get_texts()]

@@ -26,7 +26,6 @@ from typer.core import TyperCommand, TyperGroup
 from multimodal_gen.errors import MultimodalError
 from multimodal_gen.sequence.keras_inside.backends import missing_backend
 
-
 # Options of one purpose, under the names that they have in some command here or in other tools.
 _SAME_PURPOSE = (
     ("--out", "--name", "--runs", "--output", "--output-dir", "--report"),

@@ -150,17 +150,19 @@ def say_kept(
 
 
 def _as_shown(name: str, scores: Mapping[str, float], history: Any) -> str:
-    # The line of the epoch may have shown another accuracy.
-    shown = history.history.get("val_accuracy")
-    if name != NETWORK or not shown or "accuracy" not in scores:
+    # The line of the epoch may have shown another loss or accuracy, as `calibrate_heads` comes
+    # after it.
+    if name != NETWORK or history.best_epoch not in history.epoch:
         return ""
-    place = history.epoch.index(history.best_epoch) if history.best_epoch in history.epoch else None
-    if place is None or abs(shown[place] - scores["accuracy"]) < 5e-4:
+    place = history.epoch.index(history.best_epoch)
+    words = []
+    for score, logged in (("log_loss", "val_loss"), ("accuracy", "val_accuracy")):
+        shown = history.history.get(logged)
+        if shown and score in scores and abs(shown[place] - scores[score]) >= 5e-4:
+            words.append(f"{logged.replace('_', ' ')} {shown[place]:.3f}")
+    if not words:
         return ""
-    return (
-        f" (val accuracy {shown[place]:.3f} after the epoch, before its heads were weighted "
-        "against each other)"
-    )
+    return f" ({' and '.join(words)} after the epoch, before its heads were scaled by these rows)"
 
 
 def _rule(history: Any) -> str:

@@ -16,8 +16,6 @@ from multimodal_gen.inspection.layout import BLUE, GREY, INK, LINE, ORANGE, Pict
 from multimodal_gen.inspection.letters import fonts
 
 _ACROSS = 3
-# How far points of one choice are moved apart, as a share of the distance between choices.
-_APART = 0.6
 
 
 def draw_search(table: pd.DataFrame, space: Sequence[Setting], chosen: int) -> Figure:
@@ -108,6 +106,4 @@ def _places(axes: Any, setting: Setting, values: pd.Series) -> np.ndarray:
     words = [str(one) for one in setting.values]
     axes.set_xticks(range(len(words)), words)
     axes.set_xlim(-0.5, len(words) - 0.5)
-    of_choice = values.map(str).map(words.index).to_numpy(float)
-    # Beside each other, in the order of the trials.
-    return of_choice + _APART * (np.linspace(0, 1, max(len(values), 2))[: len(values)] - 0.5)
+    return values.map(str).map(words.index).to_numpy(float)

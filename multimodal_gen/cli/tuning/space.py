@@ -97,7 +97,7 @@ def space_of(
         found += _of_pictures(settings, any(getattr(one, "residual", False) for one in deep))
     return [
         *found,
-        Setting("size", (0.5, 1.0, 2.0), 1.0),
+        Setting("size", (0.5, 1.0, 2.0), 1.0, matters=_sized(settings, inputs)),
         Setting("learning_rate", (4e-4, 1e-2), LEARNING_RATE, "log"),
         Setting("dropout", (0.0, 2.5), 1.0, "linear"),
     ]
@@ -129,6 +129,19 @@ def _fusions(
     ):
         found.append("attend")
     return tuple(dict.fromkeys([*found, settings.fusion]))
+
+
+def _sized(
+    settings: RunSettings, inputs: Mapping[str, Loader]
+) -> Callable[[Mapping[str, Any]], bool]:
+    # N-grams that are joined with nothing are weighted as they are, whatever their embedding is.
+    alone = {loader.spec.kind for loader in inputs.values()} <= {"ngrams", "tokens"}
+    alone = alone and len(inputs) == 1
+
+    def matters(values: Mapping[str, Any]) -> bool:
+        return not alone or values.get("text", settings.text) != "ngrams"
+
+    return matters
 
 
 def _is_no_relation(values: Mapping[str, Any]) -> bool:

@@ -84,7 +84,7 @@ class Variants:
         """A new model of a trial."""
         inputs, target = self.inputs(values), self.data.target
         settings, rows = self.data.settings, len(self.data.parts.train)
-        size, dropout = values["size"], values["dropout"]
+        size, dropout = values.get("size", 1.0), values["dropout"]
         # Only several inputs are joined.
         fusion = values.get("fusion", "joint") if len(inputs) > 1 else "joint"
         positive = None
