@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
+from multimodal_gen.bundle.exchanged import probability_of_exchange
+from multimodal_gen.inspection.audit.misfits import unlike_rows
 from multimodal_gen.inspection.audit.outliers import distances, outliers
 
 
@@ -51,25 +53,78 @@ def test_distances_are_those_to_the_ten_nearest_other_rows_also_with_gaps() -> N
     assert np.isnan(found[4])
 
 
-def test_pairs_that_do_not_fit_are_ranked_by_their_similarity_also_on_the_page(
+def test_pairs_that_do_not_fit_are_ranked_by_their_probability_also_on_the_page(
     tmp_path: Path,
 ) -> None:
     table = make_rows(40)
-    fits = pd.DataFrame({"image": 0.01, "caption": 0.02, "similarity": 0.5}, index=table.index)
-    fits.loc["row 3"] = (0.9, 0.8, 0.2)
-    fits.loc["row 9"] = (0.5, 0.6, -0.4)
-    # In one direction only.
-    fits.loc["row 20"] = (0.9, 0.1, -0.9)
+    fits = pd.DataFrame({"image": 0.01, "caption": 0.02, "exchanged": 0.001}, index=table.index)
+    fits.loc["row 3"] = (0.9, 0.8, 0.45)
+    fits.loc["row 9"] = (0.5, 0.6, 0.999)
+    # With this one too, less than half of what is named would be expected to be exchanged.
+    fits.loc["row 20"] = (0.9, 0.1, 0.04)
+    fits.loc["row 21"] = np.nan
     report = audit(table, pair=fits)
     found = report.problems[report.problems["kind"] == "unlike pair"].sort_values("message")
     assert found["index"].tolist() == ["row 9", "row 3"]
     assert (
-        found["message"].iloc[1].startswith("number 2 of 2: 90% of the other rows have a better ")
+        found["message"]
+        .iloc[1]
+        .startswith("number 2 of 2: exchanged with a probability of 45%; 90% of other rows have a ")
     )
+    assert "a probability of more than 99%;" in found["message"].iloc[0]
     page = tmp_path / "page.html"
     report.write_page(page)
     section = page.read_text().partition("<h2 id='unlike-pair'>")[2]
     assert section.index("row 9") < section.index("row 3")
+
+
+def vectors_of(
+    kinds: np.ndarray, said: np.ndarray, noise: float, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of what pictures show and of what captions say, equal ones of equal captions."""
+    rng = np.random.default_rng(seed)
+    of_kinds = rng.normal(size=(kinds.max() + 1, 32))
+    first = of_kinds[kinds] + noise * rng.normal(size=(len(kinds), 32))
+    first, second = first, of_kinds[said]
+    return tuple(  # type: ignore[return-value]
+        (one / np.linalg.norm(one, axis=1, keepdims=True)).astype("float32")
+        for one in (first, second)
+    )
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.5])
+def test_of_the_rows_named_at_least_half_are_exchanged_and_equal_captions_are_no_misfits(
+    noise: float,
+) -> None:
+    rng = np.random.default_rng(3)
+    # Twelve captions, each in forty rows.
+    kinds = rng.permutation(np.arange(480) % 12)
+    said = kinds.copy()
+    rows = rng.choice(480, 24, replace=False)
+    said[rows] = (kinds[rows] + 1 + rng.integers(0, 11, 24)) % 12
+    folds = [slice(start, start + 96) for start in range(0, 480, 96)]
+
+    def named(said: np.ndarray) -> np.ndarray:
+        vectors = vectors_of(kinds, said, noise)
+        found = probability_of_exchange([tuple(one[part] for one in vectors) for part in folds])
+        return unlike_rows(pd.DataFrame({"exchanged": found}))
+
+    worst = named(said)
+    assert len(set(worst[:24]) & set(rows)) >= 17
+    assert len(set(worst) & set(rows)) >= len(worst) / 2
+    assert len(named(kinds)) <= 2
+
+
+def test_encoders_that_know_nothing_or_that_read_nothing_name_no_row() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (rng.normal(size=(300, 32)) for _ in range(2))
+    first[7] = np.nan
+    found = probability_of_exchange(
+        [tuple(one / np.linalg.norm(one, axis=1, keepdims=True) for one in (first, second))]
+    )
+    assert np.isnan(found[7]) and (np.delete(found, 7) == 0).all()
+    lost = np.full((3, 8), np.nan)
+    assert np.isnan(probability_of_exchange([(lost, lost)])).all()
 
 
 def test_exchanged_captions_are_found_by_pairs_that_were_trained_on_other_rows() -> None:
@@ -91,7 +146,8 @@ def test_exchanged_captions_are_found_by_pairs_that_were_trained_on_other_rows()
 
     fits = mg.out_of_fold_fits(table, inputs, folds=2, epochs=20, batch_size=40, copies=False)
     assert fits.index.equals(table.index)
-    assert list(fits.columns) == ["paint", "caption", "similarity"]
+    assert list(fits.columns) == ["paint", "caption", "similarity", "exchanged"]
+    assert fits["exchanged"].between(0, 1).all()
     assert len(set(fits["similarity"].nsmallest(4).index) & set(swapped)) >= 3
     report = mg.audit(table, inputs(table), pair=fits, progress=lambda cells: None)
     found = report.problems[report.problems["kind"] == "unlike pair"]
@@ -110,7 +166,12 @@ def test_exchanged_captions_are_found_by_pairs_that_were_trained_on_other_rows()
         ({"vectors": np.full((90, 2), "a")}, ValueError, "`vectors` must be numbers"),
         ({"pair": "clip"}, TypeError, "`pair` must be a DualEncoder, or what `out_of_fold_fits`"),
         ({"pair": pd.DataFrame({"a": [0.1]})}, ValueError, "a column for each of two inputs"),
-        ({"pair": pd.DataFrame({"a": [0.1], "b": [0.1]})}, mg.TableError, "Received: index 0"),
+        ({"pair": pd.DataFrame({"a": [0.1], "b": [0.1]})}, ValueError, 'and "exchanged"'),
+        (
+            {"pair": pd.DataFrame({"a": [0.1], "b": [0.1], "exchanged": [0.1]})},
+            mg.TableError,
+            "Received: index 0",
+        ),
     ],
 )
 def test_evidence_of_another_form_is_refused_before_any_cell_is_read(

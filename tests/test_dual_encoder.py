@@ -118,9 +118,10 @@ def test_an_audit_names_pictures_with_the_caption_of_another(
     assert (shares.loc[wrong] > 0.25).all(axis=None) and shares.median().max() < 0.2
     report = mg.audit(table, pair.inputs, pair=pair, progress=lambda done: None)
     found = report.problems[report.problems["kind"] == "unlike pair"]
-    assert set(found["index"]) == set(wrong)
+    # Of those named, at least half are exchanged.
+    assert set(wrong) <= set(found["index"]) and len(found) <= 2 * len(wrong)
     assert set(found["column"]) == {"image, caption"}
-    assert "of the other rows have a better caption for this image" in found["message"].iloc[0]
+    assert "of other rows have a better caption for this image" in found["message"].iloc[0]
     assert not report.dropped[wrong].any()
     page = tmp_path / "audit.html"
     report.write_page(page)

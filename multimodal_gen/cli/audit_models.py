@@ -15,7 +15,7 @@ from multimodal_gen.cli.data import column_inputs
 from multimodal_gen.cli.fitting import Watch, fit_network
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
-from multimodal_gen.errors import counted
+from multimodal_gen.errors import by_number, counted
 from multimodal_gen.inspection.audit.findings import UNUSABLE
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.loaders import Loader
@@ -30,8 +30,6 @@ _FOLDS = 5
 _SHARE_OF_EPOCHS, _FEWEST_EPOCHS = 0.4, 5
 # Of fewer rows, models learn too little to doubt one of them.
 _FEWEST = 100
-# Encoders for which the median row has more better fits than this know too little of pairs.
-_MOST_BETTER = 0.25
 # A column that no table has.
 _COPIES = "\0copies"
 
@@ -98,20 +96,17 @@ def evidence_of_models(
 def _predictions(
     settings: DataSettings, rows: pd.DataFrame, target: Target, reporter: Reporter
 ) -> pd.DataFrame:
-    number = 0
+    watch = _WatchFolds(reporter, "labels")
 
     def fit(inputs: Mapping[str, Loader], target: Target, train: Any, validation: Any) -> Any:
-        nonlocal number
-        number += 1
+        watch.next_fold()
         if not not_linear(inputs):
             return fit_linear_probe(inputs, target, train, validation, verbose=0)
         model = build_fusion_classifier(
             inputs, target, branches=branches_for(inputs, len(train.table))
         )
         epochs = max(round(_SHARE_OF_EPOCHS * epochs_for(len(train.table))), _FEWEST_EPOCHS)
-        watch = Watch(reporter, f"labels, fold {number} of {_FOLDS}")
         fit_network(model, target, train, validation, epochs, [watch])
-        reporter.end()
         return model
 
     result = cross_validate(
@@ -131,8 +126,29 @@ def _predictions(
     return result.out_of_fold
 
 
-def _fits(settings: DataSettings, rows: pd.DataFrame, reporter: Reporter) -> pd.DataFrame | None:
-    reporter.say("  pairs of pictures and captions: training")
+class _WatchFolds(Watch):
+    # Says which fold is trained, of labels or of pairs; a fit without epochs says so itself.
+    def __init__(self, reporter: Reporter, what: str) -> None:
+        super().__init__(reporter, what)
+        self.what, self.number = what, 0
+
+    def next_fold(self) -> None:
+        self.number += 1
+        self.title = f"{self.what}, fold {self.number} of {_FOLDS}"
+        self.reporter.say(f"  {self.title}")
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.reporter.end()
+
+
+class _WatchPairs(_WatchFolds):
+    # Of pairs, each fit is a fold.
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.next_fold()
+        super().on_train_begin(logs)
+
+
+def _fits(settings: DataSettings, rows: pd.DataFrame, reporter: Reporter) -> pd.DataFrame:
     found = out_of_fold_fits(
         rows,
         _inputs(replace(settings, missing="error", gaps=None, **_only_a_pair(settings))),
@@ -141,13 +157,15 @@ def _fits(settings: DataSettings, rows: pd.DataFrame, reporter: Reporter) -> pd.
         copies=False,
         # A few rows would otherwise be a single step per epoch.
         batch_size=min(128, max(16, len(rows) // 8)),
+        callbacks=[_WatchPairs(reporter, "pairs")],
     )
-    better = float(found.drop(columns="similarity").max(axis=1).median())
-    words = f"  pairs: for the median row, {better:.1%} of the other rows fit better"
-    if better > _MOST_BETTER:
-        reporter.say(f"{words}, so these models have learned too little to judge, and are not used")
-        return None
-    reporter.say(words)
+    better = float(found[[*found.columns[:2]]].max(axis=1).median())
+    exchanged = round(float(found["exchanged"].sum()))
+    reporter.say(
+        f"  pairs: for the median row, {better:.1%} of the other rows fit better; about "
+        f"{exchanged:,} of {counted(len(found), 'pair')} "
+        f"{by_number(exchanged, 'does', 'do')} not belong together"
+    )
     return found
 
 

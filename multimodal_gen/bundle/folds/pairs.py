@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.bundle.dual_encoder import DualEncoder
+from multimodal_gen.bundle.dual_encoder import DualEncoder, fits_of
 from multimodal_gen.bundle.folds.fitting import seeded
 from multimodal_gen.bundle.folds.rehearsing import keep_vectors, read_inputs
 from multimodal_gen.bundle.folds.running import Inputs
 from multimodal_gen.bundle.folds.together import kept_together
-from multimodal_gen.loaders.base import Loader
 from multimodal_gen.models.contrastive import build_dual_encoder, fit_contrastive
 from multimodal_gen.models.recipe import epochs_for
 from multimodal_gen.rows.checks import check_positive, check_seed, check_switches
@@ -36,6 +36,7 @@ def out_of_fold_fits(
     batch_size: int = 128,
     seed: int = 0,
     cache: str | os.PathLike[str] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> pd.DataFrame:
     """Say of each row how well its two inputs fit, such as a picture and its caption, by a pair of
     encoders that was trained on other rows.
@@ -54,11 +55,14 @@ def out_of_fold_fits(
         batch_size: Rows per batch in training; each is a wrong answer for all others.
         seed: Fixes folds, order, random operations and initial weights.
         cache: As for `MultimodalSequence`.
+        callbacks: For the training of each fold, such as one that shows how far it is.
 
     Returns:
         One row per row of the table, with its index and in its order. A column for each input: the
-        share of the other rows of the fold, in [0, 1], whose other cell fits this cell better; and
-        "similarity", the cosine of the row's two vectors.
+        share of the other rows of the fold, in [0, 1], whose other cell fits this cell better;
+        "similarity", the cosine of the row's two vectors; and "exchanged", the probability that its
+        cells belong to different rows, by the similarities and by the share of such rows that
+        explains those of all rows best (docs/audit.md).
 
     Raises:
         TableError: If the index is not unique, a column or a group is missing, or there are fewer
@@ -77,31 +81,22 @@ def out_of_fold_fits(
     read_inputs(table, learned, batch_size, cache)
     together = kept_together(table, learned, group, copies)
     fold = fold_of_rows(together, np.zeros(len(table), "int64"), folds, seed)
-    found = pd.DataFrame(np.nan, table.index, [*learned, "similarity"])
+    judged = []
     for number in range(folds):
-        train, rows = table[fold != number], np.flatnonzero(fold == number)
+        train = table[fold != number]
         own = dict(inputs(train) if callable(inputs) else inputs)
         keep_vectors(own)
-        pair = _trained(train, own, epochs, batch_size, (seed + number) % 2**64, cache)
-        part = table.iloc[rows]
-        found.iloc[rows, :-1] = pair.better_fits(part).to_numpy()
-        found.iloc[rows, -1] = pair.similarity(part).to_numpy()
-    return found
+        own_seed = (seed + number) % 2**64
+        data = MultimodalSequence(
+            train, own, batch_size=batch_size, shuffle=True, seed=own_seed, cache=cache
+        )
+        with seeded(own_seed):
+            model = build_dual_encoder(own)
+            passes = _passes(len(train)) if epochs is None else epochs
+            fit_contrastive(model, data, epochs=passes, callbacks=callbacks, verbose=0)
+        judged.append((DualEncoder(model, own), table[fold == number]))
+    return fits_of(judged).loc[table.index]
 
 
-def _trained(
-    train: pd.DataFrame,
-    inputs: Mapping[str, Loader],
-    epochs: int | None,
-    batch_size: int,
-    seed: int,
-    cache: str | os.PathLike[str] | None,
-) -> DualEncoder:
-    data = MultimodalSequence(
-        train, inputs, batch_size=batch_size, shuffle=True, seed=seed, cache=cache
-    )
-    epochs = max(round(_SHARE_OF_EPOCHS * epochs_for(len(train))), 5) if epochs is None else epochs
-    with seeded(seed):
-        model = build_dual_encoder(inputs)
-        fit_contrastive(model, data, epochs=epochs, verbose=0)
-    return DualEncoder(model, inputs)
+def _passes(rows: int) -> int:
+    return max(round(_SHARE_OF_EPOCHS * epochs_for(rows)), 5)

@@ -68,8 +68,8 @@ def audit(
         progress: Called with the number of cells just done, from several threads; by default shows
             a progress bar.
         pair: Encoders that know pictures and texts like these, trained on other rows, or what
-            `out_of_fold_fits` returns: rows whose picture fits other captions better, and the other
-            way round, are "unlike pair".
+            `out_of_fold_fits` returns: rows whose picture and caption probably belong to different
+            rows are "unlike pair", the most probable first.
         predictions: Class probabilities of rows by models that were not trained on them, as a
             cross-validation gives: the index of the table or of some of its rows, and a column for
             each class, as the predictions of a `Bundle` have. Labels that are likely wrong are

@@ -28,7 +28,7 @@ KINDS = {
     "empty caption": "a caption without words",
     "long caption": "a caption much longer than the others",
     "repeated caption": "a caption that many rows share and that says nothing about the class",
-    "unlike pair": "a picture and a text that fit those of other rows better",
+    "unlike pair": "a picture and a text that probably belong to different rows",
     "unlikely label": "a label that models which did not see the row hardly believe",
     "unseen label": "a label that training rows do not have",
     "outlier": "a row that is unlike all others",

@@ -14,9 +14,10 @@ from multimodal_gen.inspection.audit.findings import UNUSABLE, Finding
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.rows.cells import is_missing
 
-# A row is reported above this share of better fits in both directions. With 5 % of product titles
-# exchanged, five of six reported rows were exchanged ones.
-_SHARE = 0.25
+# Of the rows that are reported, at least this share is expected to be exchanged ones.
+_SHARE = 0.5
+# The columns of fits beside those of the two inputs.
+_BESIDE = ("similarity", "exchanged")
 # Among so few rows, ranks say little.
 _FEWEST = 20
 
@@ -26,21 +27,25 @@ class Pair(Protocol):
 
     inputs: dict[str, Loader]
 
-    def better_fits(self, table: pd.DataFrame, /) -> pd.DataFrame:
-        """The share of the rows with a better cell for each of a row's two."""
+    def fits(self, table: pd.DataFrame, /) -> pd.DataFrame:
+        """How well the two cells of each row fit."""
 
 
 def unlike_rows(fits: pd.DataFrame) -> np.ndarray:
     """Positions of the rows whose two cells hardly fit, the worst first.
 
+    As many as at least half of are exchanged, as their probabilities promise: a bound of the
+    expected false discovery rate (Efron, "Large-scale inference", 2010, chapter 5).
+
     Args:
-        fits: For both inputs, the share of other rows that fit better; and perhaps "similarity", by
-            which rows are ranked: shares among a few hundred rows are often equal.
+        fits: For both inputs, the share of other rows that fit better, and "exchanged", the
+            probability that the row's cells belong to different rows.
     """
-    shares = fits.drop(columns="similarity", errors="ignore").to_numpy("float64")
-    found = np.flatnonzero((shares > _SHARE).all(axis=1))
-    badness = -fits["similarity"].to_numpy() if "similarity" in fits else shares.sum(axis=1)
-    return np.asarray(found[(-badness[found]).argsort(kind="stable")])
+    chances = fits["exchanged"].to_numpy("float64")
+    worst = np.argsort(-chances, kind="stable")
+    worst = worst[~np.isnan(chances[worst])]
+    expected = np.cumsum(chances[worst]) / np.arange(1, len(worst) + 1)
+    return np.asarray(worst[expected >= _SHARE])
 
 
 def check_pair(pair: Any) -> None:
@@ -53,16 +58,16 @@ def check_pair(pair: Any) -> None:
 
 
 def check_fits(fits: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """Find out whether shares of better fits are of rows of a table.
+    """Find out whether fits are of rows of a table.
 
     Raises:
         TableError: If their index is not that of the table or of some of its rows, each once.
-        ValueError: If there are not two inputs.
+        ValueError: If there are not two inputs, or a column is missing.
     """
-    if len([name for name in fits.columns if name != "similarity"]) != 2:
+    if len(_inputs_of(fits)) != 2 or "exchanged" not in fits.columns:
         raise ValueError(
-            "The fits of pairs must have a column for each of two inputs, as `out_of_fold_fits` "
-            f"returns them. Received: columns {list(fits.columns)}"
+            'The fits of pairs must have a column for each of two inputs, and "exchanged", as '
+            f"`out_of_fold_fits` returns them. Received: columns {list(fits.columns)}"
         )
     strange = ~fits.index.isin(rows.index)
     if strange.any() or not fits.index.is_unique or fits.empty:
@@ -74,7 +79,7 @@ def check_fits(fits: pd.DataFrame, rows: pd.DataFrame) -> None:
 
 
 def misfits_of(fits: pd.DataFrame, rows: pd.DataFrame, column: str) -> list[Finding]:
-    """The rows whose two cells hardly fit, by shares of better fits that are known already.
+    """The rows whose two cells hardly fit, by fits that are known already.
 
     Args:
         fits: As above, with labels of the table's index.
@@ -84,15 +89,25 @@ def misfits_of(fits: pd.DataFrame, rows: pd.DataFrame, column: str) -> list[Find
     return _findings(fits.reindex(rows.index), np.arange(len(rows)), column)
 
 
+def _inputs_of(fits: pd.DataFrame) -> list[str]:
+    return [name for name in fits.columns if name not in _BESIDE]
+
+
+def _percent(chance: float) -> str:
+    # One that is not certain does not read as certain.
+    return "more than 99%" if chance > 0.99 else f"{chance:.0%}"
+
+
 def _findings(fits: pd.DataFrame, places: np.ndarray, column: str) -> list[Finding]:
-    first, second = (name for name in fits.columns if name != "similarity")
+    first, second = _inputs_of(fits)
     worst = unlike_rows(fits).tolist()
     return [
         Finding(
             int(places[row]),
             column,
             "unlike pair",
-            f"number {rank:,} of {len(worst):,}: {fits[first].iloc[row]:.0%} of the other rows "
+            f"number {rank:,} of {len(worst):,}: exchanged with a probability of "
+            f"{_percent(fits['exchanged'].iloc[row])}; {fits[first].iloc[row]:.0%} of other rows "
             f"have a better {second} for this {first}, and {fits[second].iloc[row]:.0%} a better "
             f"{first} for this {second}",
         )
@@ -118,5 +133,5 @@ def misfits(rows: pd.DataFrame, pair: Pair, findings: Iterable[Finding]) -> list
     with warnings.catch_warnings():
         # Of rows that only the loaders of the pair cannot read; they are no misfits.
         warnings.simplefilter("ignore")
-        shares = pair.better_fits(rows.iloc[places])
-    return _findings(shares, places, ", ".join(columns))
+        fits = pair.fits(rows.iloc[places])
+    return _findings(fits, places, ", ".join(columns))
