@@ -100,14 +100,16 @@ def facts_with(names: list[str], label: str = "label", caption: str = "caption")
         "importance": importance_of(caption),
         "rows": {"train": 70, "validation": 10, "test": 20},
         "classes": names,
-        "versions": {"keras": "3", ATTACK: "<b>1</b>"},
+        "versions": {"multimodal_gen": "0.1", "keras": "3", ATTACK: "<b>1</b>"},
+        "date": "2026-11-28T11:30:00+00:00",
     }
     columns = [Column(caption, "--caption", 1, 17), Column(label, "--label", 0, None)]
     data = Data("ab" * 16, columns, dict.fromkeys(names, 9))
     known = Known(settings_of(label, caption), data, f"by column {ATTACK!r}", HOSTILE, 2)
     found = Mistakes("0 of 20 rows right", 20, mistakes, "those of 32 rows")
     metrics = {"both": 0.2, "image": 0.2, "details": details}
-    return Facts(known, metrics, ["image", caption], 12_345, (2, 3), counts, None, found)
+    inputs = {"image": ["photo"], caption: [caption]}
+    return Facts(known, metrics, inputs, 12_345, (2, 3), counts, None, found)
 
 
 def texts_of(text: str) -> str:
@@ -200,13 +202,54 @@ def test_the_page_says_the_score_with_its_interval_first_and_notes_in_full(tmp_p
         "2 more rows could not be read",
         "not: multimodal-gen audit on",
         "cache/",
+        "made on 2026-11-28 with multimodal_gen 0.1.",
+        "from image (photo)",
     )
     written = (tmp_path / "model_card.md").read_text("utf-8")
     for said in (first, *told):
         assert said in text, said
         assert said.split("multimodal")[0] in texts_of(markdown.markdown(written)), said
+    assert "said a (90%), 10% without inputs; true: b (3%)" in text
+    assert "| a (90%) | b (3%) | 10% |" in written.replace("\\", "")
     # Without a value, an option has no place.
     assert "--epochs" not in text and "--seed0" in text and "--ablateon" in text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shown", "said"),
+    [
+        (1, 1, "Here is 1 wrong row. Orange"),
+        (3, 1, "Here is 1 of 3 wrong rows. Orange"),
+        (2, 2, "Here are 2 wrong rows, the most confident first."),
+        (0, 1, "Here is 1 row that it is least sure of, which is right."),
+        (0, 2, "Here are 2 rows that it is least sure of, none of them wrong."),
+        (None, 1, "Here is 1 row. Orange"),
+        (None, 2, "Here are 2 rows, the largest error first."),
+        (0, 0, "None: 1 of 1 row right."),
+    ],
+)
+def test_rows_that_are_explained_are_said_in_singular_and_plural(
+    tmp_path: Path, wrong: int | None, shown: int, said: str
+) -> None:
+    facts = facts_with(["a", "b"])
+    rows = facts.mistakes.rows[:shown]
+    found = Mistakes("1 of 1 row right", wrong, rows, "those of 32 rows of the background")
+    text = texts_of(page(report_of(replace(facts, mistakes=found), tmp_path), tmp_path))
+    assert said in text
+    if shown:
+        assert 'in its place (the "background"): those of 32 rows of the training data.' in text
+
+
+def test_an_input_is_named_with_its_columns_if_they_are_called_otherwise() -> None:
+    facts = facts_with(["a", "b"])
+    inputs = {"image": ["photo"], "caption": ["caption"], "number": [*"abcdef"]}
+    facts = replace(facts, inputs=inputs)
+    assert [facts.called(name) for name in (*inputs, "both")] == [
+        "image (photo)",
+        "caption",
+        "number (a, b, c, d, 2 more columns)",
+        "both",
+    ]
 
 
 def test_the_digest_is_that_of_the_cells_and_their_parts() -> None:
@@ -361,6 +404,10 @@ def test_a_browser_shows_a_page_at_any_width_without_a_word_or_a_request(
         browser.open(pages[name], width, dark=width == 360)
         assert browser.run("innerWidth") == width
         assert browser.run("document.documentElement.scrollWidth") <= width
+        assert browser.run(
+            "[...document.querySelectorAll('.wide')].every(one => one.scrollWidth <= "
+            "one.clientWidth)"
+        )
         assert browser.run("document.images.length") > 0
         assert browser.run("[...document.images].every(one => one.complete && one.naturalWidth)")
         assert browser.requests == [pages[name].as_uri()]

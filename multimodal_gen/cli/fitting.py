@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+from datetime import datetime
 from typing import Any
 
 import keras
@@ -149,7 +150,7 @@ def say_class(model: FusionModel, target: Target, positive: str | None, reporter
 
 
 def versions() -> dict[str, Any]:
-    """What a run was made with, for `metrics.json`."""
+    """What a run was made with and when, for `metrics.json`."""
     return {
         "versions": {
             name: running_version(name)
@@ -157,4 +158,5 @@ def versions() -> dict[str, Any]:
         }
         | {"python": platform.python_version()},
         "backend": keras.backend.backend(),
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
     }

@@ -14,10 +14,14 @@ from multimodal_gen.cli.parts import Parts, split_in_words
 from multimodal_gen.cli.report.data import Data, data_of
 from multimodal_gen.cli.report.mistakes import Mistakes, mistakes_of
 from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.numbers import NumericTarget
 from multimodal_gen.rows.cells import shown_name
 from multimodal_gen.rows.table import cells_of
+
+# As many columns as are named beside an input.
+_MOST_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Facts:
     Args:
         known: What was known before.
         metrics: The content of `metrics.json`.
-        inputs: The names of the inputs.
+        inputs: The names of the inputs, and the columns of each.
         parameters: How many numbers the saved model has.
         kept: Which epoch is kept of how many, or None if another model than the network is.
         confusion: `(classes, classes) int64`, test rows by true and predicted class; None if rows
@@ -58,12 +62,21 @@ class Facts:
 
     known: Known
     metrics: Mapping[str, Any]
-    inputs: Sequence[str]
+    inputs: Mapping[str, Sequence[str]]
     parameters: int
     kept: tuple[int, int] | None
     confusion: np.ndarray | None
     errors: pd.DataFrame | None
     mistakes: Mistakes
+
+    def called(self, name: str) -> str:
+        """An input by its name, and by its columns if these are called otherwise."""
+        columns = [shown_name(one) for one in self.inputs.get(name, [name])]
+        if columns == [str(name)]:
+            return str(name)
+        more = len(columns) - _MOST_COLUMNS
+        listed = columns if more < 2 else [*columns[:_MOST_COLUMNS], f"{more:,} more columns"]
+        return f"{name} ({', '.join(listed)})"
 
 
 def known_of(
@@ -114,13 +127,17 @@ def facts_of(
     return Facts(
         known,
         metrics,
-        list(bundle.inputs),
+        {name: _columns_of(loader) for name, loader in bundle.inputs.items()},
         int(bundle.model.count_params()),
         None if probe else (history.best_epoch + 1, len(history.epoch)),
         _confusion(target, test, predictions) if target.one_class else None,
         _errors(target, test, predictions) if isinstance(target, NumericTarget) else None,
         mistakes_of(bundle, test, predictions, train),
     )
+
+
+def _columns_of(loader: Loader) -> list[str]:
+    return [loader.column] if isinstance(loader.column, str) else list(loader.column)
 
 
 def _confusion(target: Target, test: pd.DataFrame, predictions: pd.DataFrame) -> np.ndarray:

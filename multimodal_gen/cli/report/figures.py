@@ -13,7 +13,6 @@ from multimodal_gen.cli.report.blocks import Block, Picture, Section, Table, Wor
 from multimodal_gen.cli.report.facts import Facts
 from multimodal_gen.cli.score_tables import SHARES, difference_in_words, ends
 from multimodal_gen.errors import counted
-from multimodal_gen.rows.cells import shown_name
 
 
 def main_of(facts: Facts) -> str:
@@ -39,7 +38,8 @@ def scores_section(facts: Facts) -> Section:
         for score in scores
     ]
     several = len(details["scores"]) > 1
-    columns = [f"from {name}" for name in details["scores"]] if several else ["test rows"]
+    columns = [f"from {facts.called(name)}" for name in details["scores"]]
+    columns = columns if several else ["test rows"]
     blocks: list[Block] = [
         Words(
             "With 95 % probability, the interval holds the score of this model on all rows of this "
@@ -144,7 +144,7 @@ def importance_section(facts: Facts) -> Section:
     for score in found["main"]:
         rows = [
             (
-                shown_name(one["input"]) if one["column"] is None else f"– {one['column']}",
+                facts.called(one["input"]) if one["column"] is None else f"– {one['column']}",
                 as_score(one["lost"]),
                 f"{one['low']:+.3f} to {one['high']:+.3f}",
             )

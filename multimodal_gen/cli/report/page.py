@@ -8,6 +8,8 @@ from multimodal_gen.bundle.explaining.page import STYLE, card
 from multimodal_gen.cli.report.blocks import Block, Cases, Picture, Points, Report, Section, Table
 from multimodal_gen.inspection.pages import document, embedded, safe, said
 
+# Columns that fit a phone side by side.
+_BESIDE = 3
 _STYLE = f"""
 {STYLE}
 body {{ max-width: 60rem; }}
@@ -17,13 +19,24 @@ li {{ margin: .3rem 0; }}
 .wide {{ overflow-x: auto; margin: .6rem 0 1.2rem; }}
 .wide table {{ margin: 0; font-size: .9rem; line-height: 1.4; }}
 th {{ font-weight: 600; color: var(--soft); vertical-align: bottom; }}
-th, td {{ min-width: 8rem; }}
+.wide :is(th, td) {{ min-width: 8rem; }}
 td {{ overflow-wrap: anywhere; }}
-.number {{ min-width: 4rem; text-align: right; font-variant-numeric: tabular-nums; }}
+.wide .number {{ min-width: 4rem; }}
+.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
 td.number {{ white-space: nowrap; }}
 .picture {{ margin: .6rem 0 1.2rem; padding: .6rem; overflow-x: auto; background: #fff; }}
 .picture img {{ display: block; max-width: 100%; height: auto; margin: 0 auto; }}
 @media screen {{ .large img {{ max-width: none; margin: 0; }} }}
+@media screen and (max-width: 36rem) {{ .wide {{ overflow: visible; }}
+  .wide table {{ width: 100%; }} .wide :is(th, td) {{ min-width: 0; }}
+  .wide :is(th, td):last-child {{ padding-right: 0; }} td.number {{ white-space: normal; }}
+  .stack thead {{ display: none; }} .stack :is(tr, td) {{ display: block; text-align: left; }}
+  .stack tr {{ padding: .5rem 0; border-bottom: 1px solid var(--line); }}
+  .stack td {{ display: grid; grid-template-columns: 8rem 1fr; gap: .6rem; padding: .1rem 0;
+    border: 0; }}
+  .stack td::before {{ content: attr(data-column); color: var(--soft); }}
+  .stack td:first-child {{ display: block; font-weight: 600; }}
+  .stack td:first-child::before {{ content: none; }} }}
 @media print {{ .wide, .picture {{ overflow: visible; }} nav {{ display: none; }}
   .picture img {{ max-height: 22cm; }} .wide table {{ font-size: .75rem; }}
   th, td {{ padding-right: .7rem; }} }}
@@ -69,13 +82,17 @@ def _block(block: Block, folder: Path) -> str:
 
 
 def _table(table: Table) -> str:
+    # A phone shows the cells of a row below each other, each after the name of its column.
+    stacked = len(table.columns) > _BESIDE
+
     def cell(tag: str, place: int, text: str) -> str:
         kind = "" if place < table.words else " class='number'"
-        return f"<{tag}{kind}>{safe(text)}</{tag}>"
+        named = f" data-column='{safe(table.columns[place])}'" if stacked and tag == "td" else ""
+        return f"<{tag}{kind}{named}>{safe(text)}</{tag}>"
 
     head = "".join(cell("th", *one) for one in enumerate(table.columns))
     rows = "".join(
         f"<tr>{''.join(cell('td', *one) for one in enumerate(row))}</tr>" for row in table.rows
     )
     whole = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f"<div class='wide'><table>{whole}</table></div>"
+    return f"<div class='wide{' stack' if stacked else ''}'><table>{whole}</table></div>"

@@ -5,7 +5,9 @@ Sections about something that a run does not have, such as the confusion of numb
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +29,7 @@ from multimodal_gen.cli.report.figures import (
     main_of,
     scores_section,
 )
-from multimodal_gen.cli.report.mistakes import Mistake
+from multimodal_gen.cli.report.mistakes import Mistake, Mistakes
 from multimodal_gen.cli.score_tables import ends
 from multimodal_gen.errors import by_number, counted
 from multimodal_gen.rows.cells import shown_name
@@ -66,7 +68,7 @@ def report_of(facts: Facts, folder: Path) -> Report:
 
 
 def _title(facts: Facts) -> str:
-    inputs = [str(name) for name in facts.inputs]
+    inputs = [facts.called(name) for name in facts.inputs]
     named, more = inputs[:_MOST_INPUTS], len(inputs) - _MOST_INPUTS
     words = [*named, f"{more:,} more inputs"] if more > 1 else inputs
     listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
@@ -95,9 +97,16 @@ def _summary(facts: Facts) -> list[Block]:
         Words(
             f"The model predicts {what.format(f'{len(classes):,}')} of each row. It was trained on "
             f"{counted(rows['train'], 'row')}, with {counted(rows['validation'], 'other row')} to "
-            f"choose by. The run is called {Path(facts.known.settings['folder']).name!r}."
+            f"choose by. The run is called {Path(facts.known.settings['folder']).name!r}"
+            f"{_made(details)}."
         ),
     ]
+
+
+def _made(details: Mapping[str, Any]) -> str:
+    # When, and with which version.
+    day, own = details["date"], details["versions"].get("multimodal_gen", "")
+    return f", and was made on {day.partition('T')[0]} with multimodal_gen {own}"
 
 
 def _confusion(facts: Facts, folder: Path) -> Section:
@@ -130,38 +139,68 @@ def _mistakes(facts: Facts) -> Section:
     found = facts.mistakes
     if not found.rows:
         return Section("Worst mistakes", [Words(f"None: {found.title}.")])
-    kind, order = "wrong rows", "the most confident first"
-    if found.wrong is None:
-        kind, order = "rows", "the largest error first"
-    elif not found.wrong:
-        kind, order = "rows that it is least sure of", "none of them wrong"
-    some = f"{len(found.rows):,} {kind}"
-    if found.wrong and found.wrong > len(found.rows):
-        some = f"{len(found.rows):,} of {found.wrong:,} {kind}"
-    said = (
-        f"{found.title[:1].upper()}{found.title[1:]}. Here "
-        f"{by_number(len(found.rows), 'is', 'are')} {some}, {order}. Orange pixels, words and bars "
-        "speak for the prediction, blue ones against it; bars show what each input adds to it. "
-        f"Instead of inputs that are left out: {found.background}. `multimodal-gen explain` does "
-        "the same for any row."
-    )
     number = found.wrong is None
+    said = (
+        f"{found.title[:1].upper()}{found.title[1:]}. Here {_shown_rows(found)} Orange pixels, "
+        "words and bars speak for the prediction, blue ones against it; bars show what each input "
+        f"adds, and together lead from the {'number' if number else 'probability'} without inputs "
+        f"to the one that is explained. {_left_out(found.background)} `multimodal-gen explain` "
+        "does the same for any row."
+    )
     target, several = facts.known.settings["target"], len(facts.known.settings["label"]) > 1
     heads = [_heading(one, target, several) for one in found.rows]
-    rows = [(str(one.explanation.row), one.said, one.true) for one in found.rows]
-    table = Table(("row", "said", "off by" if number else "true"), rows, words=3)
+    rows = [
+        (str(one.explanation.row), one.said, one.true, _without_inputs(one, target, several))
+        for one in found.rows
+    ]
+    columns = ("row", "said", "off by" if number else "true", "without inputs")
+    table = Table(columns, rows, words=3)
     cases = [(head, one.explanation) for head, one in zip(heads, found.rows, strict=True)]
     return Section("Worst mistakes", [Words(said), Cases(cases, table)])
 
 
+def _shown_rows(found: Mistakes) -> str:
+    # Which rows are shown, and in which order if there are several.
+    count, wrong = len(found.rows), found.wrong
+    some, order = counted(count, "row"), "the largest error first"
+    if wrong:
+        of = f"{count:,} of {counted(wrong, 'wrong row')}"
+        some = of if wrong > count else counted(count, "wrong row")
+        order = "the most confident first"
+    elif wrong is not None:
+        some, order = f"{some} that it is least sure of", "none of them wrong"
+    end = f", {order}" if count > 1 else by_number(int(wrong == 0), ", which is right", "")
+    return f"{by_number(count, 'is', 'are')} {some}{end}."
+
+
+def _left_out(background: str) -> str:
+    # What it means that an input is left out, and what the word for it in other places is.
+    said = background.replace(" of the background", " of the training data")
+    named = ' (the "background")' if said != background else ""
+    return f"An input is left out by putting others in its place{named}: {said}."
+
+
 def _heading(one: Mistake, target: str, several: bool) -> str:
     row, why = f"row {one.explanation.row}:", one.explanation
+    if why.error is not None:
+        return f"{row} said {one.said}; true: {one.true}"
+    without = f"{_without_inputs(one, target, several)} without inputs"
     if target == "number":
         # What was said and is so of each number, and how far that is.
-        explained = f"; explained: {why.of}" if several else ""
-        return f"{row} {one.said}, {one.true}{explained}"
-    explained = f"; explained: {why.of} ({why.value:.0%})" if target == "labels" else ""
-    return f"{row} said {one.said}; true: {one.true}{explained}"
+        return f"{row} {one.said}, {one.true}; {without}"
+    if target == "labels":
+        explained = f"{why.of} {why.value:.0%}, {why.baseline:.0%} without inputs"
+        return f"{row} said {one.said}; true: {one.true}; explained: {explained}"
+    return f"{row} said {one.said}, {without}; true: {one.true}"
+
+
+def _without_inputs(one: Mistake, target: str, several: bool) -> str:
+    # What the model says without any input, of the class, label or number that is explained.
+    why = one.explanation
+    if why.error is not None:
+        return "unknown"
+    value = f"{why.baseline:,.4g}" if target == "number" else f"{why.baseline:.0%}"
+    return f"{why.of} {value}" if target == "labels" or several else value
 
 
 def _training(facts: Facts, folder: Path) -> Section:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.errors import counted
 from multimodal_gen.rows.cells import shown_name
 
 
@@ -60,7 +61,9 @@ def judged_classes(
         share = "" if np.isnan(shares[row]) else f" ({shares[row]:.0%})"
         return [f"{shown_name(guesses[row])}{share}", shown_name(truths[row])]
 
-    return Judgement(right, shares, f"{right.sum():,} of {len(truths):,} rows right", words)
+    return Judgement(
+        right, shares, f"{right.sum():,} of {counted(len(truths), 'row')} right", words
+    )
 
 
 def judged_labels(
@@ -84,6 +87,6 @@ def judged_labels(
     return Judgement(
         right,
         np.abs(shares - truth).max(axis=1),
-        f"{right.sum():,} of {len(truth):,} rows right in every label",
+        f"{right.sum():,} of {counted(len(truth), 'row')} right in every label",
         lambda row: [listed(guesses[row]), listed(truth[row])],
     )
