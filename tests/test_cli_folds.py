@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,26 @@ def test_every_row_is_predicted_out_of_fold_and_the_run_is_a_bundle_and_evidence
     }
     assert "model kept" in done.output and "By class" in done.output
     assert {"confusion.png", "predictions.png", "wrong.png"} <= {one.name for one in run.iterdir()}
+    # The page about the run is of the same predictions.
+    found = details["calibration"]["all at once"]
+    assert 0 <= found["low"] <= found["error"] <= found["high"] <= 1
+    page, card = ((run / name).read_text() for name in ("report.html", "model_card.md"))
+    assert (run / "reliability.png").exists() and not (run / "curves.png").exists()
+    wrong = round(48 * (1 - right))
+    for said in (
+        f"Balanced accuracy: {metrics['out_of_fold']:.3f} (95 % interval",
+        "on 48 rows, each predicted by a model of other rows",
+        "the mean of 2 models, each trained on all folds but one of 2",
+        "Scores by fold",
+        "their spread",
+        "48 rows right",
+        f"{wrong} wrong row" if 0 < wrong < 13 else "Worst mistakes",
+        "Calibration",
+        "into 2 folds of about equal size",
+    ):
+        assert said in page and said in card, said
+    explained = re.findall(r"row (\d+): said (\w+) \(", page)
+    assert all(frame["label"][int(row)] == said for row, said in explained) and explained
     assert list(mg.load_bundle(run).predict(table)) == ["label", *CLASSES]
     assert not (run / "predictions.csv").exists() and not (run / "state").exists()
     options = ["--number", "price", "--predictions", str(run / "out_of_fold.csv")]
@@ -91,6 +112,9 @@ def test_test_rows_are_kept_out_and_scored_by_the_ensemble_and_a_second_command_
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["test"] == pytest.approx(mg.load_bundle(run).evaluate(test)["balanced_accuracy"])
     assert set(metrics["details"]["intervals"]) == {"all at once", "test rows, by the ensemble"}
+    assert set(metrics["details"]["calibration"]) == set(metrics["details"]["intervals"])
+    page = (run / "report.html").read_text()
+    assert "test rows, by the ensemble" in page and "test rows that are in none" in page
     # A run that was killed in its second fold.
     kept = run / "state" / "folds"
     first = (kept / "fold-1" / "outputs.npy").stat().st_mtime_ns

@@ -109,7 +109,7 @@ def facts_with(names: list[str], label: str = "label", caption: str = "caption")
     found = Mistakes("0 of 20 rows right", 20, mistakes, "those of 32 rows")
     metrics = {"both": 0.2, "image": 0.2, "details": details}
     inputs = {"image": ["photo"], caption: [caption]}
-    return Facts(known, metrics, inputs, 12_345, (2, 3), counts, None, found)
+    return Facts(known, metrics, inputs, 12_345, (2, 3), counts, None, found, "both")
 
 
 def texts_of(text: str) -> str:

@@ -26,7 +26,7 @@ from multimodal_gen.cli.columns import (
 )
 from multimodal_gen.cli.data import column_inputs, encoded_inputs
 from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, training_data
-from multimodal_gen.cli.fold_results import metrics_of_folds, write_folds
+from multimodal_gen.cli.fold_results import EVERY, metrics_of_folds, write_folds
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.model_choice import (
@@ -40,7 +40,10 @@ from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.parts import Parts, given_parts, split_column
 from multimodal_gen.cli.reading import readable_parts
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
-from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.cli.report.data import data_of
+from multimodal_gen.cli.report.facts import Known, facts_of_folds
+from multimodal_gen.cli.report.writing import REPORTS, write_report
+from multimodal_gen.cli.reporter import Remembering, Reporter
 from multimodal_gen.cli.results import (
     remove_stale,
     write_metrics,
@@ -75,6 +78,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         everything else under "details".
     """
     check_folder(settings.folder)
+    reporter = Remembering(reporter)
     unlabelled: list[pd.DataFrame] = []
     settings, rows, test = _rows(settings, reporter, unlabelled)
     settings = with_inputs(settings, rows, pd.concat([rows, test]), reporter)
@@ -103,17 +107,45 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     )
     folder = Path(settings.folder)
     network, _ = network_for(settings, inputs.of_all, target, len(rows))
-    rehearse(write_results, folder, Bundle(network, inputs.of_all, target), rows)
+    rehearse(_try_results, folder, Bundle(network, inputs.of_all, target), rows)
     fit = _Fit(settings, reporter, probed=has_probe(settings, inputs.of_all))
     result = work.finish(fit, _kept(settings, work), fit.tell)
-    judged = write_folds(settings, result, rows, test, inputs.of_all, target)
+    judged, reliable = write_folds(settings, result, rows, test, inputs.of_all, target)
     metrics = metrics_of_folds(
-        settings, result, judged, fit.seconds, target=target, probed=fit.probed
+        settings, result, judged, reliable, fit.seconds, target=target, probed=fit.probed
     )
     write_metrics(folder, metrics)
+    left_out = sum(map(len, unlabelled)) + count - len(rows) - len(test)
+    known = _known(settings, rows, test, target, reporter.notes, left_out)
+    write_report(folder, facts_of_folds(known, metrics, EVERY, result, rows))
     remove_stale(folder, target, lost=lost, resumable=settings.resume, folds=True)
     reporter.finish("all folds")
     return metrics
+
+
+def _try_results(
+    folder: Path, bundle: Bundle, history: Any, rows: pd.DataFrame, predictions: pd.DataFrame
+) -> None:
+    # Writes what is written at the end, for `rehearse`. The report has only its names here, as its
+    # content is of the folds.
+    write_results(folder, bundle, history, rows, predictions)
+    for name in REPORTS:
+        (folder / name).touch()
+
+
+def _known(
+    settings: RunSettings,
+    rows: pd.DataFrame,
+    test: pd.DataFrame,
+    target: Target,
+    notes: list[str],
+    left_out: int,
+) -> Known:
+    split = f"into {settings.folds} folds of about equal size, with copies of a row in one fold"
+    if not test.empty:
+        split += ", and test rows that are in none"
+    data = data_of(settings, Parts(rows, rows.iloc[:0], test), target)
+    return Known(asdict(settings), data, split, notes, left_out)
 
 
 def _rows(

@@ -143,7 +143,7 @@ def remove_stale(
         folds: Whether the run is one of folds, each with a history of its own.
         searched: Whether it is a search, whose trials are listed.
     """
-    single = ("history.csv", "curves.png", "reliability.png", "report.html", "model_card.md")
+    single = ("history.csv", "curves.png")
     for name in single if folds else ("out_of_fold.csv",):
         (folder / name).unlink(missing_ok=True)
     if not target.one_class:

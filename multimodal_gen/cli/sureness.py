@@ -14,7 +14,7 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.judging.deciding import Costs
-from multimodal_gen.bundle.judging.reliability import Reliability, reliability_of_held_out
+from multimodal_gen.bundle.judging.reliability import BINS, Reliability, reliability_of_held_out
 from multimodal_gen.bundle.judging.scores import RESAMPLES, Scores, groups_of, scores_of_rows
 from multimodal_gen.bundle.judging.sets import beside, by_name, kept_limits, set_columns
 from multimodal_gen.bundle.outputs import columns_of
@@ -23,8 +23,6 @@ from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.errors import counted
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.calibration import LEAST_ROWS
-
-_BINS = 15
 
 
 def calibrated(
@@ -118,7 +116,7 @@ def judged_on(
     groups, seed = groups_of(test, settings.group), settings.seed
     rows = held_out(bundle, test, 64, 0, "raise")
     scores = scores_of_rows(rows, groups, RESAMPLES, seed, several=False)
-    found = reliability_of_held_out(rows, groups, _BINS, RESAMPLES, seed)
+    found = reliability_of_held_out(rows, groups, BINS, RESAMPLES, seed)
     ((_, one),) = rows.by_target
     predictions = pd.DataFrame(columns_of(one.outputs, one.target), index=test.index)
     return scores, found.get("target"), predictions

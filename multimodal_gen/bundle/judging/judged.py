@@ -8,7 +8,7 @@ import pandas as pd
 
 from multimodal_gen.bundle.judging.calibrating import calibrated
 from multimodal_gen.bundle.judging.deciding import decided
-from multimodal_gen.bundle.judging.reliability import Reliability, reliability_of
+from multimodal_gen.bundle.judging.reliability import BINS, Reliability, reliability_of
 from multimodal_gen.bundle.judging.scores import Scores, scores_with_intervals
 from multimodal_gen.bundle.judging.sets import sets_of
 from multimodal_gen.loaders.base import Loader
@@ -105,7 +105,7 @@ class Judged:
         table: pd.DataFrame,
         *,
         group: str | None = None,
-        bins: int = 15,
+        bins: int = BINS,
         resamples: int = 1000,
         seed: int = 0,
         batch_size: int = 64,

@@ -17,6 +17,9 @@ from multimodal_gen.loaders.targets.class_shares import class_shares
 from multimodal_gen.loaders.targets.resampling import share_interval
 from multimodal_gen.rows.checks import check_choice, check_positive, check_seed
 
+# Bins at most, where nobody says how many.
+BINS = 15
+
 
 @dataclass(frozen=True, eq=False)
 class Reliability:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.folds.result import CrossValidation
 from multimodal_gen.cli.parts import Parts, split_in_words
 from multimodal_gen.cli.report.data import Data, data_of
-from multimodal_gen.cli.report.mistakes import Mistakes, mistakes_of
+from multimodal_gen.cli.report.mistakes import Mistakes, mistakes_of, mistakes_of_folds
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
@@ -58,6 +59,9 @@ class Facts:
         errors: For predicted numbers, one row for each: the mean error, what half and nine tenths
             of the errors are below by size, and the largest; None for other targets.
         mistakes: The worst rows, explained.
+        main: What the scores of the page are called in the details of the metrics.
+        scored: What a row is called that they are of.
+        folds: How many folds there were, each predicted by a model of the others; 0 for one model.
     """
 
     known: Known
@@ -68,6 +72,9 @@ class Facts:
     confusion: np.ndarray | None
     errors: pd.DataFrame | None
     mistakes: Mistakes
+    main: str
+    scored: str = "test row"
+    folds: int = 0
 
     def called(self, name: str) -> str:
         """An input by its name, and by its columns if these are called otherwise."""
@@ -133,6 +140,41 @@ def facts_of(
         _confusion(target, test, predictions) if target.one_class else None,
         _errors(target, test, predictions) if isinstance(target, NumericTarget) else None,
         mistakes_of(bundle, test, predictions, train),
+        str(next(iter(metrics))),
+    )
+
+
+def facts_of_folds(
+    known: Known,
+    metrics: Mapping[str, Any],
+    main: str,
+    result: CrossValidation,
+    rows: pd.DataFrame,
+) -> Facts:
+    """Collect what is known after a cross-validation, by the predictions out of fold.
+
+    Args:
+        known: What was known before.
+        metrics: The content of `metrics.json`.
+        main: What the scores of all rows are called in its details.
+        result: The finished cross-validation.
+        rows: The rows of the folds.
+    """
+    bundle, predictions = result.bundles[0], result.out_of_fold.iloc[:, 1:]
+    target = bundle.target
+    assert isinstance(target, Target)
+    return Facts(
+        known,
+        metrics,
+        {name: _columns_of(loader) for name, loader in bundle.inputs.items()},
+        int(result.ensemble.model.count_params()),
+        None,
+        _confusion(target, rows, predictions) if target.one_class else None,
+        _errors(target, rows, predictions) if isinstance(target, NumericTarget) else None,
+        mistakes_of_folds(result, rows),
+        main,
+        "row",
+        len(result.bundles),
     )
 
 

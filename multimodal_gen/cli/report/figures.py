@@ -15,31 +15,27 @@ from multimodal_gen.cli.score_tables import SHARES, difference_in_words, ends
 from multimodal_gen.errors import counted
 
 
-def main_of(facts: Facts) -> str:
-    """What the saved model was trained on; the others are those of --ablate."""
-    return str(next(iter(facts.metrics)))
-
-
 def scores_section(facts: Facts) -> Section:
     """All scores of all models, and what they differ by."""
     details = facts.metrics["details"]
-    scores = list(details["intervals"][main_of(facts)])
+    scores = list(details["intervals"][facts.main])
     # Those that the command line prints come first.
     shown = details["shown"]
     scores.sort(key=lambda score: shown.index(score) if score in shown else len(shown))
+    # A fold is told of in a table of its own.
+    judged = {name: one for name, one in details["scores"].items() if name in details["intervals"]}
     rows = [
         (
             score_title(score),
             *(
                 f"{as_score(one[score])} ({ends(*details['intervals'][name][score])})"
-                for name, one in details["scores"].items()
+                for name, one in judged.items()
             ),
         )
         for score in scores
     ]
-    several = len(details["scores"]) > 1
-    columns = [f"from {facts.called(name)}" for name in details["scores"]]
-    columns = columns if several else ["test rows"]
+    columns = [name if facts.folds else f"from {facts.called(name)}" for name in judged]
+    columns = columns if len(judged) > 1 else [f"{facts.scored}s"]
     blocks: list[Block] = [
         Words(
             "With 95 % probability, the interval holds the score of this model on all rows of this "
@@ -49,14 +45,34 @@ def scores_section(facts: Facts) -> Section:
     ]
     blocks += [
         Words(f"{difference_in_words(score, one)}.")
-        for score, one in details["differences"].items()
+        for score, one in details.get("differences", {}).items()
     ]
     return Section("Scores", blocks)
 
 
+def folds_section(facts: Facts) -> Section:
+    """The scores of each fold, their mean and their spread."""
+    details = facts.metrics["details"]
+    if not facts.folds:
+        return Section("", [])
+    shown = details["shown"]
+    rows = [
+        (name, *(as_score(one[score]) for score in shown))
+        for name, one in details["scores"].items()
+        if name not in details["intervals"]
+    ]
+    words = (
+        "Each fold is predicted by a model of the others. The spread, their standard deviation, "
+        "says how much another training on other rows would change."
+    )
+    return Section(
+        "Scores by fold", [Words(words), Table(("rows", *map(score_title, shown)), rows)]
+    )
+
+
 def by_class_section(facts: Facts) -> Section:
     """The scores of each class or label."""
-    by_class: Mapping[str, Any] = facts.metrics["details"]["by_class"].get(main_of(facts), {})
+    by_class: Mapping[str, Any] = facts.metrics["details"]["by_class"].get(facts.main, {})
     if not by_class:
         return Section("", [])
     first = next(iter(by_class.values()))
@@ -69,17 +85,18 @@ def by_class_section(facts: Facts) -> Section:
             name,
             *(_share(by_class[name], one) for one in shown),
             f"{by_class[name]['rows']:,}",
-            f"{facts.known.data.classes[name]:,}",
+            *([] if facts.folds else [f"{facts.known.data.classes[name]:,}"]),
         )
         for name in names
     ]
     what = "label" if facts.known.settings["target"] == "labels" else "class"
     titles = [SHARES[one].replace("\n", " ") for one in shown]
+    training = [] if facts.folds else ["training rows"]
     return Section(
         f"Scores by {what}",
         [
             Words("The lowest F1 first; each with its 95 % interval."),
-            Table((what, *titles, "test rows", "training rows"), rows),
+            Table((what, *titles, f"{facts.scored}s", *training), rows),
         ],
     )
 
@@ -112,7 +129,7 @@ def errors_section(facts: Facts) -> Section:
 
 def calibration_section(facts: Facts, folder: Path) -> Section:
     """How often probabilities are right."""
-    found = facts.metrics["details"].get("calibration", {}).get(main_of(facts))
+    found = facts.metrics["details"].get("calibration", {}).get(facts.main)
     if not found:
         return Section("", [])
     said = (
@@ -122,6 +139,11 @@ def calibration_section(facts: Facts, folder: Path) -> Section:
         f"{ends(found['low'], found['high'])}); probabilities without fault would have "
         f"{as_score(found['chance'])} by chance."
     )
+    if facts.folds:
+        said += (
+            " These are the probabilities of single models. The saved one is their mean, whose "
+            "probabilities may be less extreme, and which no rows are left to calibrate on."
+        )
     there = (folder / "reliability.png").exists()
     words = "How often predictions are right, by their probability"
     pictures = [Picture("reliability.png", words)] if there else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.explaining.pictures import picture_source
 from multimodal_gen.bundle.explaining.results import Explanation
+from multimodal_gen.bundle.folds.result import CrossValidation
 from multimodal_gen.inspection.verdicts import verdicts_on
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.judgement import Judgement
@@ -69,6 +70,43 @@ def mistakes_of(
         predictions: What the model says of them.
         train: The training rows, which stand for inputs that are left out.
     """
+
+    def explain(rows: pd.DataFrame, of: Any) -> tuple[Sequence[Explanation], str]:
+        found = bundle.explain(rows, of=of, background=train)
+        return [*found], found.background
+
+    return _mistakes(bundle, test, predictions, explain)
+
+
+def mistakes_of_folds(result: CrossValidation, table: pd.DataFrame) -> Mistakes:
+    """Find the worst predictions out of fold, and explain each by the model that made it.
+
+    Args:
+        result: The cross-validation.
+        table: Its rows.
+    """
+    fold = result.out_of_fold.iloc[:, 0]
+
+    def explain(rows: pd.DataFrame, of: Any) -> tuple[Sequence[Explanation], str]:
+        found: dict[Any, Explanation] = {}
+        background = ""
+        for number, own in rows.groupby(fold.loc[rows.index].to_numpy()):
+            others = table[(fold != number).to_numpy()]
+            bundle = result.bundles[int(str(number)) - 1]
+            explained = bundle.explain(own, of=of, background=others)
+            found |= zip(own.index, explained, strict=True)
+            background = explained.background
+        return [found[row] for row in rows.index], background
+
+    return _mistakes(result.bundles[0], table, result.out_of_fold.iloc[:, 1:], explain)
+
+
+def _mistakes(
+    bundle: Bundle,
+    test: pd.DataFrame,
+    predictions: pd.DataFrame,
+    explain: Callable[[pd.DataFrame, Any], tuple[Sequence[Explanation], str]],
+) -> Mistakes:
     target = bundle.target
     assert isinstance(target, Target)
     verdicts = verdicts_on(target, test, predictions)
@@ -91,9 +129,8 @@ def mistakes_of(
     background = ""
     for one in dict.fromkeys(of):
         places = [place for place, other in enumerate(of) if other == one]
-        explained = bundle.explain(rows.iloc[places], of=one, background=train)
+        explained, background = explain(rows.iloc[places], one)
         found |= zip(places, explained, strict=True)
-        background = explained.background
     said = [_said(judgement, int(row)) for row in chosen]
     if target.one_class:
         said = [

@@ -25,8 +25,8 @@ from multimodal_gen.cli.report.figures import (
     by_class_section,
     calibration_section,
     errors_section,
+    folds_section,
     importance_section,
-    main_of,
     scores_section,
 )
 from multimodal_gen.cli.report.mistakes import Mistake, Mistakes
@@ -49,6 +49,7 @@ def report_of(facts: Facts, folder: Path) -> Report:
     """
     sections = [
         scores_section(facts),
+        folds_section(facts),
         by_class_section(facts),
         errors_section(facts),
         _confusion(facts, folder),
@@ -81,9 +82,9 @@ def _label(facts: Facts) -> str:
 
 
 def _summary(facts: Facts) -> list[Block]:
-    details, main = facts.metrics["details"], main_of(facts)
+    details, main = facts.metrics["details"], facts.main
     rows, classes = details["rows"], details.get("classes", [])
-    value = facts.metrics[main]
+    value = facts.metrics["out_of_fold" if facts.folds else main]
     said = f"{score_title(details['score']).capitalize()}: "
     said += "none, as it cannot be computed" if value is None else as_score(value)
     if details["score"] in details["intervals"][main]:
@@ -92,13 +93,23 @@ def _summary(facts: Facts) -> list[Block]:
         said += f", the mean of {counted(len(facts.known.settings['label']), 'number')}"
     kind = facts.known.settings["target"]
     what = {"class": "one of {} classes", "labels": "any of {} labels"}.get(kind, "a number")
+    if facts.folds:
+        said += f", on {counted(rows['folds'], 'row')}, each predicted by a model of other rows"
+        trained = (
+            f"It is the mean of {facts.folds:,} models, each trained on all folds but one of "
+            f"{facts.folds:,}."
+        )
+    else:
+        said += f", on {counted(rows['test'], 'test row')}"
+        trained = (
+            f"It was trained on {counted(rows['train'], 'row')}, with "
+            f"{counted(rows['validation'], 'other row')} to choose by."
+        )
     return [
-        Words(f"{said}, on {counted(rows['test'], 'test row')}.", first=True),
+        Words(f"{said}.", first=True),
         Words(
-            f"The model predicts {what.format(f'{len(classes):,}')} of each row. It was trained on "
-            f"{counted(rows['train'], 'row')}, with {counted(rows['validation'], 'other row')} to "
-            f"choose by. The run is called {Path(facts.known.settings['folder']).name!r}"
-            f"{_made(details)}."
+            f"The model predicts {what.format(f'{len(classes):,}')} of each row. {trained} "
+            f"The run is called {Path(facts.known.settings['folder']).name!r}{_made(details)}."
         ),
     ]
 
@@ -124,13 +135,13 @@ def _confusion(facts: Facts, folder: Path) -> Section:
     ]
     blocks: list[Block] = []
     if (folder / "confusion.png").exists():
-        words = "Test rows by true and predicted class"
+        words = f"{facts.scored.capitalize()}s by true and predicted class"
         blocks.append(Picture("confusion.png", words, whole=False))
     if pairs:
         count = int((off > 0).sum())
         some = f"The {len(pairs)} of {count:,} pairs" if count > len(pairs) else "Pairs"
         blocks.append(Words(f"{some} of classes that are mistaken most often:"))
-        columns = ("true class", "predicted", "test rows", "of the true class")
+        columns = ("true class", "predicted", f"{facts.scored}s", "of the true class")
         blocks.append(Table(columns, pairs, words=2))
     return Section("Which classes are mistaken for which", blocks)
 
@@ -204,8 +215,10 @@ def _without_inputs(one: Mistake, target: str, several: bool) -> str:
 
 
 def _training(facts: Facts, folder: Path) -> Section:
-    one = facts.metrics["details"]["scores"][main_of(facts)]
-    if facts.kept is None:
+    one = facts.metrics["details"]["scores"][facts.main]
+    if facts.folds:
+        kept = "It holds the models of all folds."
+    elif facts.kept is None:
         kept = "Kept is the linear probe; the curves are those of the network beside it."
     else:
         kept = f"Kept is epoch {facts.kept[0]:,} of {facts.kept[1]:,}."

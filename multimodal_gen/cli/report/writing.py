@@ -9,6 +9,9 @@ from multimodal_gen.cli.report.facts import Facts
 from multimodal_gen.cli.report.page import page
 from multimodal_gen.cli.report.sections import report_of
 
+# The names of its files.
+REPORTS = ("report.html", "model_card.md")
+
 
 def write_report(folder: Path, facts: Facts) -> None:
     """Write the page and the model card; the pictures that they show are in the folder already.
@@ -18,5 +21,5 @@ def write_report(folder: Path, facts: Facts) -> None:
         facts: What is known of it.
     """
     report = report_of(facts, folder)
-    (folder / "report.html").write_text(page(report, folder), "utf-8")
-    (folder / "model_card.md").write_text(card(report), "utf-8")
+    for name, text in zip(REPORTS, (page(report, folder), card(report)), strict=True):
+        (folder / name).write_text(text, "utf-8")
