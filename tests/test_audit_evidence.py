@@ -115,6 +115,23 @@ def test_of_the_rows_named_at_least_half_are_exchanged_and_equal_captions_are_no
     assert len(named(kinds)) <= 2
 
 
+def test_captions_that_say_nothing_of_their_picture_are_not_taken_for_exchanged_ones() -> None:
+    rng = np.random.default_rng(5)
+    kinds = rng.permutation(np.arange(600) % 12)
+    said = kinds.copy()
+    rows = rng.choice(600, 20, replace=False)
+    said[rows] = (kinds[rows] + 1 + rng.integers(0, 11, 20)) % 12
+    first, second = vectors_of(kinds, said, 0.7)
+    # Brands alone: captions that are somewhat off, in rows that belong together.
+    brands = rng.random(600) < 0.2
+    off = 1.5 * second + 2.5 * rng.normal(size=second.shape) / np.sqrt(second.shape[1])
+    second = np.where(brands[:, None], off, second)
+    second = second / np.linalg.norm(second, axis=1, keepdims=True)
+    found = probability_of_exchange([(first, second)])
+    worst = unlike_rows(pd.DataFrame({"exchanged": found}))
+    assert 0 < len(worst) <= 40 and np.isin(worst, rows).mean() >= 0.5
+
+
 def test_encoders_that_know_nothing_or_that_read_nothing_name_no_row() -> None:
     rng = np.random.default_rng(0)
     first, second = (rng.normal(size=(300, 32)) for _ in range(2))
@@ -151,7 +168,8 @@ def test_exchanged_captions_are_found_by_pairs_that_were_trained_on_other_rows()
     assert len(set(fits["similarity"].nsmallest(4).index) & set(swapped)) >= 3
     report = mg.audit(table, inputs(table), pair=fits, progress=lambda cells: None)
     found = report.problems[report.problems["kind"] == "unlike pair"]
-    assert len(set(found["index"]) & set(swapped)) >= 3 and len(found) <= 8
+    right = len(set(found["index"]) & set(swapped))
+    assert right >= 2 and len(found) <= 2 * right
     with pytest.raises(ValueError, match="`folds` must be at least 2"):
         mg.out_of_fold_fits(table, inputs, folds=1)
     with pytest.raises(ValueError, match="`inputs` must be two"):

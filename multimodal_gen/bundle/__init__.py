@@ -13,7 +13,8 @@ links and files that are too large, `model_file.py` checks the archive and the w
 `model.keras`, and `model_config.py` rejects layers that would run code.
 
 `dual_encoder.py` uses a bundle of two encoders with a shared space: to compare, label and search
-(`halves.py`, `retrieval.py`; `pair_items.py` where cells hold several pictures or texts).
+(`halves.py`, `retrieval.py`; `pair_items.py` where cells hold several pictures or texts;
+`pair_fits.py` and `exchanged.py`: whether the two cells of a row belong together).
 `pair_presets.py` makes one of a CLIP, and an input for a model of what it finds. `folds/` trains a
 model for each fold of a table.
 """

@@ -15,18 +15,17 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
-from multimodal_gen.bundle.exchanged import probability_of_exchange
 from multimodal_gen.bundle.halves import halves_of, vectors_of
 from multimodal_gen.bundle.loading import load_bundle
+from multimodal_gen.bundle.pair_fits import better_fits_of, fits_of
 from multimodal_gen.bundle.pair_items import (
     Items,
     items_in,
     one_cell,
     reads_text,
     recalls,
-    row_codes,
 )
-from multimodal_gen.bundle.retrieval import VectorIndex, labelled, places_of
+from multimodal_gen.bundle.retrieval import VectorIndex, labelled
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.models.pairs import pair_of
 from multimodal_gen.rows.checks import check_choice
@@ -106,7 +105,7 @@ class DualEncoder:
         Returns:
             float32 with the table's index; NaN for rows that cannot be loaded.
         """
-        first, second = (self.embed(table, name, batch_size=batch_size) for name in self._halves)
+        first, second = self._vectors(table, batch_size).values()
         return pd.Series((first * second).sum(axis=1), table.index, name="similarity")
 
     def better_fits(self, table: pd.DataFrame, *, batch_size: int = 64) -> pd.DataFrame:
@@ -117,15 +116,13 @@ class DualEncoder:
             batch_size: Rows per batch.
 
         Returns:
-            A column for each input, with the table's index: the share of the other rows, in
-            [0, 1], whose other cell fits this cell better. Rows with an equal cell do not count.
-            NaN for rows that cannot be loaded.
+            A column for each input: the share of the other rows, in [0, 1], whose other cell fits
+            this cell better, without those of an equal cell. NaN for rows that cannot be loaded.
         """
-        return self._better_fits(table, self._vectors(table, batch_size))
+        return better_fits_of(self.inputs, table, self._vectors(table, batch_size))
 
     def fits(self, table: pd.DataFrame, *, batch_size: int = 64) -> pd.DataFrame:
-        """Say of each row whether its two cells belong together, for rows that the pair was not
-        trained on.
+        """Say whether the two cells of rows belong together that the pair was not trained on.
 
         Args:
             table: It needs the columns of both inputs.
@@ -138,18 +135,6 @@ class DualEncoder:
 
     def _vectors(self, table: pd.DataFrame, batch_size: int) -> dict[str, np.ndarray]:
         return {name: self.embed(table, name, batch_size=batch_size) for name in self._halves}
-
-    def _better_fits(self, table: pd.DataFrame, vectors: Mapping[str, np.ndarray]) -> pd.DataFrame:
-        lost = np.logical_or.reduce([np.isnan(one).any(axis=1) for one in vectors.values()])
-        good = np.flatnonzero(~lost)
-        parts = [items_in(table.iloc[good], one) for one in self.inputs.values()]
-        same = [row_codes(part, len(good)) for part in parts]
-        shares = pd.DataFrame(np.nan, table.index, list(vectors))
-        for place, query in enumerate(vectors):
-            other = vectors[self._other(query)]
-            worse = places_of(vectors[query][good], other[good], same, own=True)
-            shares.iloc[good, place] = worse / max(len(good) - 1, 1)
-        return shares
 
     def zero_shot(
         self,
@@ -313,27 +298,3 @@ class DualEncoder:
         )
         size = next(iter(self._halves.values())).model.output_shape[-1]
         return f"DualEncoder: vectors of {size} numbers, scale {self.scale:.1f}\n{loaders}"
-
-
-def fits_of(
-    judged: Sequence[tuple[DualEncoder, pd.DataFrame]], batch_size: int = 64
-) -> pd.DataFrame:
-    """How well the cells of rows fit, each by a pair that was not trained on it.
-
-    Args:
-        judged: Pairs of encoders with the same inputs, and the rows that each judges.
-        batch_size: Rows per batch.
-
-    Returns:
-        The columns of `better_fits`; "similarity", the cosine of a row's two vectors; and
-            "exchanged", the probability that its cells belong to different rows, for which all
-            rows are judged together. NaN for rows that cannot be loaded.
-    """
-    parts, pairs = [], []
-    for pair, rows in judged:
-        vectors = pair._vectors(rows, batch_size)
-        first, second = vectors.values()
-        own = pair._better_fits(rows, vectors)
-        parts.append(own.assign(similarity=(first * second).sum(axis=1)))
-        pairs.append((first, second))
-    return pd.concat(parts).assign(exchanged=probability_of_exchange(pairs))

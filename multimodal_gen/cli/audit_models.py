@@ -17,6 +17,7 @@ from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import by_number, counted
 from multimodal_gen.inspection.audit.findings import UNUSABLE
+from multimodal_gen.inspection.audit.misfits import unlike_rows
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.targets.base import Target
@@ -159,12 +160,14 @@ def _fits(settings: DataSettings, rows: pd.DataFrame, reporter: Reporter) -> pd.
         batch_size=min(128, max(16, len(rows) // 8)),
         callbacks=[_WatchPairs(reporter, "pairs")],
     )
+    of = counted(len(found), "pair")
     better = float(found[[*found.columns[:2]]].max(axis=1).median())
-    exchanged = round(float(found["exchanged"].sum()))
+    named = unlike_rows(found)
+    expected = round(float(found["exchanged"].to_numpy()[named].sum()))
+    some = f", about {expected:,} of which were exchanged" if len(named) else ""
     reporter.say(
-        f"  pairs: for the median row, {better:.1%} of the other rows fit better; about "
-        f"{exchanged:,} of {counted(len(found), 'pair')} "
-        f"{by_number(exchanged, 'does', 'do')} not belong together"
+        f"  pairs: for the median row, {better:.1%} of the other rows fit better; "
+        f"{len(named):,} of {of} {by_number(len(named), 'is', 'are')} unlike{some}"
     )
     return found
 

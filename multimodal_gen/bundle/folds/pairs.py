@@ -9,11 +9,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.bundle.dual_encoder import DualEncoder, fits_of
+from multimodal_gen.bundle.dual_encoder import DualEncoder
 from multimodal_gen.bundle.folds.fitting import seeded
 from multimodal_gen.bundle.folds.rehearsing import keep_vectors, read_inputs
 from multimodal_gen.bundle.folds.running import Inputs
 from multimodal_gen.bundle.folds.together import kept_together
+from multimodal_gen.bundle.pair_fits import fits_of
 from multimodal_gen.models.contrastive import build_dual_encoder, fit_contrastive
 from multimodal_gen.models.recipe import epochs_for
 from multimodal_gen.rows.checks import check_positive, check_seed, check_switches
