@@ -1,6 +1,7 @@
 """`train` fits a linear probe beside the network where it can, and keeps the better of the two."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
-from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose
+from multimodal_gen.cli.model_choice import NETWORK, PROBE, _as_shown, choose
 from multimodal_gen.inspection import plots
 from multimodal_gen.models.linear import linear_model
 
@@ -114,3 +115,15 @@ def test_a_probe_that_is_better_by_chance_is_not_kept(ones, kept):
     assert noted["standard_error"] == pytest.approx(differences.std(ddof=1) / 12**0.5, rel=1e-5)
     assert noted["kept"] == kept
     assert choose(network, None, data) == {}
+
+
+def test_a_loss_or_accuracy_that_differs_from_the_one_of_its_epoch_is_explained() -> None:
+    logs = {"val_loss": [2.3, 2.194], "val_accuracy": [0.2, 0.5]}
+    history = SimpleNamespace(epoch=[0, 1], best_epoch=1, history=logs)
+    said = _as_shown(NETWORK, {"log_loss": 2.0, "accuracy": 0.5}, history)
+    assert said == " (val loss 2.194 after the epoch, before its heads were scaled by these rows)"
+    said = _as_shown(NETWORK, {"log_loss": 2.0, "accuracy": 0.6}, history)
+    assert said.startswith(" (val loss 2.194 and val accuracy 0.500 after the epoch")
+    same = {"log_loss": 2.194, "accuracy": 0.5}
+    assert _as_shown(NETWORK, same, history) == ""
+    assert _as_shown(PROBE, {"log_loss": 2.0}, history) == ""

@@ -36,9 +36,10 @@ def scores_section(facts: Facts) -> Section:
     ]
     columns = [name if facts.folds else f"from {facts.called(name)}" for name in judged]
     columns = columns if len(judged) > 1 else [f"{facts.scored}s"]
+    these = "these models" if facts.folds else "this model"
     blocks: list[Block] = [
         Words(
-            "With 95 % probability, the interval holds the score of this model on all rows of this "
+            f"With 95 % probability, the interval holds the score of {these} on all rows of this "
             "kind. It does not say how another training would do."
         ),
         Table(("score", *columns), rows),
