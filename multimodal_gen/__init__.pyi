@@ -88,6 +88,7 @@ from multimodal_gen.rows.sampling import Sampler as Sampler
 from multimodal_gen.rows.sampling import WeightedSampler as WeightedSampler
 from multimodal_gen.rows.sampling import check_sampler as check_sampler
 from multimodal_gen.rows.splitting import split_table as split_table
+from multimodal_gen.rows.stores.opening import open_table as open_table
 from multimodal_gen.rows.table import read_table as read_table
 from multimodal_gen.sequence.guard import LossGuard as LossGuard
 from multimodal_gen.sequence.resume import ResumeTraining as ResumeTraining

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.rows.cells import is_unreadable
 from multimodal_gen.rows.plan import Plan
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.table import readable_cells
 
 
 class BatchRows(Protocol):
@@ -36,7 +37,9 @@ class BatchRows(Protocol):
     def excluded(self) -> np.ndarray: ...  # noqa: D102
 
     def cells(self, column: str | tuple[str, ...]) -> list[Any]:
-        """Return the cells of a column; of several columns, one tuple per row."""
+        """Return the cells of a column; of several columns, one tuple per row. What the table's
+        files do not give is `Unreadable`.
+        """
 
     def label(self, row: int) -> Any:
         """Return the label of a row of the batch in the table's own index."""
@@ -70,7 +73,7 @@ class TableRows:
 
     def cells(self, column: str | tuple[str, ...]) -> list[Any]:
         """See `BatchRows`."""
-        return cells_of(self._table, column, self.positions)
+        return readable_cells(self._table, column, self.positions)
 
     def label(self, row: int) -> Any:
         """See `BatchRows`."""
@@ -119,7 +122,9 @@ class GivenRows:
         if isinstance(column, str):
             # A copy, because operations on samples replace cells in place.
             return list(self.by_column[column])
-        return list(zip(*(self.by_column[one] for one in column), strict=True))
+        several = zip(*(self.by_column[one] for one in column), strict=True)
+        # A row of which one cell cannot be had cannot be read.
+        return [next(filter(is_unreadable, cells), cells) for cells in several]
 
     def label(self, row: int) -> Any:
         """See `BatchRows`."""

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.rows.cells import is_missing
-
-
-class Unreadable(NamedTuple):
-    """Stands for a cell of which nothing could be chosen, until its row is read.
-
-    Args:
-        cell: The table's cell.
-        error: What was raised.
-    """
-
-    cell: Any
-    error: Exception
+from multimodal_gen.rows.cells import Unreadable, is_missing, is_unreadable
 
 
 def is_absent(cell: Any) -> bool:
-    """Whether there is nothing to read: a cell is missing, or nothing could be chosen of it."""
-    return isinstance(cell, Unreadable) or is_missing(cell)
+    """Whether there is nothing to read: a cell is missing, or cannot be had."""
+    return is_unreadable(cell) or is_missing(cell)
 
 
 def chosen_cells(
@@ -46,7 +34,7 @@ def chosen_cells(
     """
     return [
         cell
-        if is_missing(cell) and not loader.accepts_missing
+        if is_unreadable(cell) or (is_missing(cell) and not loader.accepts_missing)
         else _chosen(loader, cell, epoch, partial(stream, row))
         for row, cell in enumerate(cells)
     ]

@@ -19,11 +19,12 @@ import pyarrow as pa
 from multimodal_gen.augment.sample import SampleFunction
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.batch_rows import BatchRows, TableRows
-from multimodal_gen.batch.choosing import Unreadable, chosen_cells, chosen_error
+from multimodal_gen.batch.choosing import chosen_cells, chosen_error
 from multimodal_gen.batch.slots import Slot
 from multimodal_gen.batch.sources import chooses
 from multimodal_gen.errors import shown
 from multimodal_gen.loaders.cell_errors import placed
+from multimodal_gen.rows.cells import Unreadable
 from multimodal_gen.rows.plan import Plan
 
 

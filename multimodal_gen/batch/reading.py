@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.augment.sample import SampleAugmentation, SampleFunction
-from multimodal_gen.batch.choosing import Unreadable, is_absent
+from multimodal_gen.batch.choosing import is_absent
 from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.operations import sample_error, with_rng
 from multimodal_gen.batch.remembering import read_ahead, recall, remembered
@@ -24,7 +24,7 @@ from multimodal_gen.errors import LoaderError
 from multimodal_gen.loaders.base import Loader, missing_error, missing_target_error
 from multimodal_gen.loaders.stages import stage
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.cells import Unreadable, is_missing, is_unreadable
 from multimodal_gen.spec import spec_problem
 
 Timed = Callable[..., Any]
@@ -52,7 +52,7 @@ def fetch_ahead(draft: Draft) -> None:
     for slot, cells in draft.cells.items():
         # What is read together is fetched then, as some of it may be in memory.
         if not draft.sources[slot].whole:
-            there = [one for one in cells if not isinstance(one, Unreadable)]
+            there = [one for one in cells if not is_unreadable(one)]
             draft.sources[slot].fetch_ahead(there, _are_own(draft, slot))
 
 
@@ -65,7 +65,7 @@ def vary_cells(draft: Draft) -> None:
     loaders = {slot: one.loader for slot, one in draft.sources.items()}
     needed = [s for s, one in loaders.items() if not one.accepts_missing and one.missing != "blank"]
     for row in range(len(draft.positions)):
-        broken = any(isinstance(draft.cells[slot][row], Unreadable) for slot in draft.chosen)
+        broken = any(is_unreadable(cells[row]) for cells in draft.cells.values())
         if broken or any(is_missing(draft.cells[slot][row]) for slot in needed):
             # Nothing to vary. `read_cell` or `read_together` decides what happens to the row.
             draft.steps.append([])
@@ -210,8 +210,8 @@ def _are_own(draft: Draft, slot: Slot) -> bool:
 def _cells(draft: Draft, slot: Slot, rngs: Sequence[np.random.Generator | None]) -> list[Any]:
     # The result of `_cell` for all rows; usually, no cell is missing or varied.
     cells, loader = draft.cells[slot], draft.sources[slot].loader
-    takes_all = loader.accepts_missing and slot not in draft.chosen
-    if rngs[0] is None and (takes_all or not any(map(is_absent, cells))):
+    absent = is_unreadable if loader.accepts_missing else is_absent
+    if rngs[0] is None and not any(map(absent, cells)):
         return cells
     return [_cell(draft, slot, row, rng) for row, rng in enumerate(rngs)]
 

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.batch.cache import ArrayCache, ItemsCache, LoaderCache
+from multimodal_gen.batch.choosing import is_absent
 from multimodal_gen.batch.row_memory import LARGEST, RowMemory
 from multimodal_gen.batch.slots import Slot
 from multimodal_gen.batch.windows import Windows
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.rows.cells import is_missing
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.cells import is_missing, is_unreadable
+from multimodal_gen.rows.table import readable_cells
 from multimodal_gen.spec import spec_problem
 
 
@@ -86,10 +87,10 @@ def read_rows_ahead(source: Source, table: pd.DataFrame, positions: np.ndarray) 
     """
     if source.memory is None or not len(positions):
         return
-    cells = cells_of(table.iloc[positions], source.loader.column)
-    if not source.loader.accepts_missing:
-        there = [row for row, cell in enumerate(cells) if not is_missing(cell)]
-        cells, positions = [cells[row] for row in there], positions[there]
+    cells = readable_cells(table, source.loader.column, positions)
+    absent = is_unreadable if source.loader.accepts_missing else is_absent
+    there = [row for row, cell in enumerate(cells) if not absent(cell)]
+    cells, positions = [cells[row] for row in there], positions[there]
     for position, array in zip(positions, source.read_batch(cells, True), strict=True):
         if spec_problem(array, source.loader.read_spec) is None:
             source.memory.put(position, array)

@@ -9,17 +9,16 @@ and joining tables never copies pixels. Nothing here reads cells for a model; th
 from __future__ import annotations
 
 import builtins
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence, Sized
-from itertools import accumulate
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from pandas.api.extensions import ExtensionArray, ExtensionDtype, take
+from pandas.api.extensions import ExtensionDtype
 from pandas.api.indexers import check_array_indexer
 
 from multimodal_gen.errors import TableError
+from multimodal_gen.rows.shared_column import SharedColumn, is_missing_scalar
 
 
 def table_from_arrays(**columns: Any) -> pd.DataFrame:
@@ -106,7 +105,7 @@ class ArrayDtype(ExtensionDtype):
         raise TypeError(f"Cannot construct an {cls.__name__} from a string. Received: {string!r}")
 
 
-class ArrayColumn(ExtensionArray):
+class ArrayColumn(SharedColumn):
     """A pandas column whose cells are the rows of an array, shared and not copied.
 
     It takes 8 bytes per row in addition to the array. Taking, filtering, sorting, joining and
@@ -131,26 +130,16 @@ class ArrayColumn(ExtensionArray):
             )
         self._set([values], np.arange(len(values), dtype="int64"))
 
-    def _set(self, parts: Iterable[np.ndarray], positions: np.ndarray) -> None:
-        # Treats the parts as one long array; `_positions` are row numbers in it, -1 is a missing
-        # cell.
-        self._parts = tuple(parts)
+    def _set(self, parts: Iterable[Any], positions: np.ndarray) -> None:
+        super()._set(parts, positions)
         for part in self._parts:
             # Read-only, because pandas hands out views: writing into a cell would change every
             # table that shares the array.
             part.flags.writeable = False
-        self._starts = tuple(accumulate((len(part) for part in self._parts), initial=0))
-        self._positions = positions
-
-    @classmethod
-    def _made(cls, parts: Iterable[np.ndarray], positions: np.ndarray) -> Self:
-        column = cls.__new__(cls)
-        column._set(parts, positions)
-        return column
 
     @classmethod
     def _from_sequence(cls, scalars: Any, *, dtype: Any = None, copy: bool = False) -> Self:
-        cells = [None if _is_missing(cell) else np.asarray(cell) for cell in scalars]
+        cells = [None if is_missing_scalar(cell) else np.asarray(cell) for cell in scalars]
         filled = [cell for cell in cells if cell is not None]
         if not isinstance(dtype, ArrayDtype):
             if not filled:
@@ -167,37 +156,10 @@ class ArrayColumn(ExtensionArray):
         present = np.array([cell is not None for cell in cells], bool)
         return cls._made([part], np.where(present, np.cumsum(present) - 1, -1))
 
-    @classmethod
-    def _concat_same_type(cls, to_concat: Sequence[Self]) -> Self:
-        # Columns cut from one array share it, so it is kept only once.
-        parts = list({id(part): part for column in to_concat for part in column._parts}.values())
-        starts = dict(zip(map(id, parts), accumulate(map(len, parts), initial=0), strict=False))
-        positions = []
-        for column in to_concat:
-            shift = np.array([starts[id(part)] for part in column._parts]) - column._starts[:-1]
-            moved = column._positions + shift[column._part_of(column._positions)]
-            positions.append(np.where(column._positions < 0, -1, moved))
-        return cls._made(parts, np.concatenate(positions))
-
     @property
     def dtype(self) -> ArrayDtype:
         """Shape and NumPy dtype of the cells."""
         return ArrayDtype(self._parts[0].shape[1:], self._parts[0].dtype.name)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in addition to those of the arrays, which are shared."""
-        return self._positions.nbytes
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def __getitem__(self, item: Any) -> Any:
-        """A cell, as a read-only view or NaN, for an integer; otherwise a column."""
-        item = check_array_indexer(self, item)
-        if isinstance(item, int | np.integer):
-            return self._cell(int(self._positions[item]))
-        return self._made(self._parts, self._positions[item])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Replace cells: by one array or None, or by one for each. The shared array is not changed.
@@ -217,22 +179,9 @@ class ArrayColumn(ExtensionArray):
         """The cells, each a read-only view or NaN."""
         return [self._cell(position) for position in self._positions.tolist()]
 
-    def take(self, indexer: Any, *, allow_fill: bool = False, fill_value: Any = None) -> Self:
-        """The cells at some positions; with `allow_fill`, -1 means a missing cell."""
-        if not _is_missing(fill_value):
-            raise TypeError(
-                f"Only missing cells can be filled in. Received: {type(fill_value).__name__}"
-            )
-        positions = take(self._positions, indexer, allow_fill=allow_fill, fill_value=-1)
-        return self._made(self._parts, np.asarray(positions))
-
     def isna(self) -> np.ndarray:
         """Which cells are missing, `(rows,) bool`."""
         return self._positions < 0
-
-    def copy(self) -> Self:
-        """A new column on the same arrays."""
-        return self._made(self._parts, self._positions.copy())
 
     def __eq__(self, other: object) -> Any:
         """Which cells hold the same numbers as those of a column or sequence of the same length,
@@ -280,18 +229,3 @@ class ArrayColumn(ExtensionArray):
         return lambda cell: (
             f"{cell.dtype} {cell.shape}" if isinstance(cell, np.ndarray) else str(cell)
         )
-
-    def _part_of(self, positions: np.ndarray) -> np.ndarray:
-        return np.clip(
-            np.searchsorted(self._starts, positions, side="right") - 1, 0, len(self._parts) - 1
-        )
-
-    def _cell(self, position: int) -> Any:
-        if position < 0:
-            return self.dtype.na_value
-        part = bisect_right(self._starts, position) - 1
-        return self._parts[part][position - self._starts[part]]
-
-
-def _is_missing(value: Any) -> bool:
-    return pd.api.types.is_scalar(value) and bool(pd.isna(value))

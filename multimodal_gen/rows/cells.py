@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,23 @@ _WHOLE = 2.0**53
 # How programs write truth values, in lower case.
 _TRUTHS = {"true": True, "false": False}
 _LONGEST_TRUTH = 20
+
+
+class Unreadable(NamedTuple):
+    """Stands for a cell that cannot be had, until its row is read.
+
+    Args:
+        cell: The table's cell, or None if it cannot be read from the table's own files.
+        error: What was raised.
+    """
+
+    cell: Any
+    error: Exception
+
+
+def is_unreadable(cell: Any) -> bool:
+    """Whether a cell cannot be had."""
+    return isinstance(cell, Unreadable)
 
 
 def is_missing(cell: Any) -> bool:

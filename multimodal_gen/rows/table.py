@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_gen.errors import TableError
+from multimodal_gen.errors import LoadError, TableError
+from multimodal_gen.rows.cells import Unreadable
 from multimodal_gen.rows.formats.delimited import read_delimited
 from multimodal_gen.rows.formats.folders import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from multimodal_gen.rows.formats.folders import read_folders
@@ -165,3 +166,29 @@ def cells_of(
     elif rows is not None:
         array = array[rows]
     return array.tolist()
+
+
+def readable_cells(
+    table: pd.DataFrame, column: str | tuple[str, ...], rows: np.ndarray
+) -> list[Any]:
+    """The result of `cells_of`, with `Unreadable` for what the files of the table do not give.
+
+    Args:
+        table: The table.
+        column: Name of the column or columns.
+        rows: Positions of the rows.
+    """
+    try:
+        return cells_of(table, column, rows)
+    except LoadError:
+        # One by one, which shows the rows that are bad.
+        return [
+            _readable_cell(table, column, rows[place : place + 1]) for place in range(len(rows))
+        ]
+
+
+def _readable_cell(table: pd.DataFrame, column: str | tuple[str, ...], row: np.ndarray) -> Any:
+    try:
+        return cells_of(table, column, row)[0]
+    except LoadError as error:
+        return Unreadable(None, error)

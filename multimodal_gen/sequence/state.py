@@ -19,6 +19,7 @@ import pandas as pd
 from multimodal_gen.config import serialize
 from multimodal_gen.rows.arrays import ArrayDtype
 from multimodal_gen.rows.plan import Plan
+from multimodal_gen.rows.stores.column import StoredColumn
 
 _FORMAT = 1
 # Limits the memory for the texts of a long column.
@@ -31,7 +32,8 @@ def digest_of_column(column: pd.Series) -> str:
     """Compute a digest of the cells of a column, in their order.
 
     Numbers and texts are read in full: ten million texts take about two seconds. For an
-    `ArrayColumn`, 64 evenly spaced rows are read. Files that cells name are not opened.
+    `ArrayColumn`, 64 evenly spaced rows are read. For a column of `open_table`, its files count, by
+    name, size and time, and which of their rows are shown. Files that cells name are not opened.
 
     Args:
         column: Any column.
@@ -45,6 +47,11 @@ def digest_of_column(column: pd.Series) -> str:
         rows = np.unique(np.linspace(0, len(column) - 1, _SAMPLED_ROWS).astype("int64"))
         digest.update(f"{len(column)} {dtype.name}".encode())
         column = column.iloc[rows]
+    elif isinstance(column.array, StoredColumn):
+        for store, name in column.array.sources:
+            digest.update(f"{name} {store.fingerprint()}\n".encode("utf-8", "surrogatepass"))
+        digest.update(np.ascontiguousarray(column.array.rows).view("u1").data)
+        return digest.hexdigest()
     elif isinstance(dtype, np.dtype) and dtype.kind in "biufcmM":
         # Numbers are read as bytes, which mean something else in another type.
         digest.update(dtype.str.encode())

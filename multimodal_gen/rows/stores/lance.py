@@ -1,0 +1,69 @@
+"""Datasets of Lance as a table. Needs pylance: `pip install 'multimodal_gen[lance]'`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from multimodal_gen.errors import LoadError, TableError
+from multimodal_gen.rows.stores.arrow import kind_of, plain_cells
+from multimodal_gen.rows.stores.store import Store
+
+
+class LanceStore(Store):
+    """A dataset of Lance, at the version that is newest when it is opened.
+
+    Args:
+        paths: Its folder, as the only item.
+        version: Which version; by default the newest.
+
+    Raises:
+        ImportError: If pylance is not installed.
+        TableError: If it cannot be read.
+    """
+
+    def __init__(self, paths: Sequence[str], version: int | None = None) -> None:
+        try:
+            import lance
+        except ImportError as error:
+            raise ImportError(
+                "Reading datasets of Lance needs pylance: `pip install 'multimodal_gen[lance]'`."
+            ) from error
+        if len(paths) != 1:
+            raise TableError(f"A table is one dataset of Lance. Received: {list(paths)}")
+        (self._path,) = paths
+        try:
+            self._dataset = lance.dataset(self._path, version=version)
+        except (OSError, ValueError) as error:
+            raise TableError(
+                f"The dataset cannot be read: {' '.join(str(error).split())} Received: "
+                f"path={self._path!r}"
+            ) from error
+        self.columns = {one.name: kind_of(one.type) for one in self._dataset.schema}
+        self._rows = self._dataset.count_rows()
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def cells(self, column: str, rows: np.ndarray) -> list[Any]:
+        """See `Store.cells`."""
+        if not len(rows):
+            return []
+        # Each row once, in ascending order, which is read fastest.
+        distinct, places = np.unique(rows, return_inverse=True)
+        try:
+            found = self._dataset.take(distinct.tolist(), columns=[column]).column(column)
+        except (OSError, ValueError) as error:
+            raise LoadError(" ".join(str(error).split()), path=self._path) from error
+        cells = plain_cells(found.combine_chunks())
+        return [cells[place] for place in places.tolist()]
+
+    def fingerprint(self) -> str:
+        """See `Store.fingerprint`; a version of a dataset never changes."""
+        return f"{self._dataset.version} {self._rows}"
+
+    def reopen(self) -> tuple[Callable[..., LanceStore], tuple[Any, ...]]:
+        """See `Store.reopen`."""
+        return LanceStore, ([self._path], self._dataset.version)

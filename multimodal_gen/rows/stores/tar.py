@@ -1,0 +1,216 @@
+"""Tar shards, as WebDataset writes them, as a table: a row a sample, a column an ending."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from multimodal_gen.errors import LoadError, by_number, counted
+from multimodal_gen.rows.formats.folders import IMAGE_SUFFIXES
+from multimodal_gen.rows.stores.shards import check_unchanged, fingerprint_of, stamp
+from multimodal_gen.rows.stores.store import Store
+from multimodal_gen.rows.stores.tar_index import KEY, index_of
+
+PICTURE = "image"
+_TEXTS = ("txt", "text", "caption", "transcript", "html")
+_NUMBERS = ("cls", "cls2", "index", "inx", "id", "count")
+_JSON = ("json", "jsn")
+# Seconds after which a bar shows how many shards have been read through.
+_PATIENCE = 2.0
+
+
+class TarStore(Store):
+    """Tar shards, one after the other.
+
+    The columns are the key of a sample, and the endings of its files: texts for .txt and the like,
+    whole numbers for .cls, arrays for .npy, bytes for everything else. A .json file has a column
+    for itself, and one for each name in that of the first sample. Where pictures end differently
+    from sample to sample, as .jpg and .png, one column "image" has them all.
+
+    Args:
+        paths: The shards, not compressed.
+
+    Raises:
+        TableError: If one cannot be read.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = list(paths)
+        self._stamps = [stamp(path) for path in self._paths]
+        self._indexes = [
+            index_of(path)
+            for path in tqdm(self._paths, "reading shards", leave=False, delay=_PATIENCE)
+        ]
+        self._starts = np.concatenate([[0], np.cumsum([len(one) for one in self._indexes])])
+        endings = list(dict.fromkeys(end for one in self._indexes for end in one.endings))
+        # Column -> the endings whose files it has, and the name inside of them, if any.
+        self._files: dict[str, tuple[list[str], str | None]] = {}
+        self.columns = {KEY: "text"}
+        pictures = [one for one in endings if f".{one}" in IMAGE_SUFFIXES]
+        if len(pictures) > 1 and not self._together(pictures):
+            self._add(PICTURE, "bytes", pictures)
+            endings = [one for one in endings if one not in pictures]
+        for ending in endings:
+            self._add(ending, _kind_of(ending), [ending])
+        for ending in endings:
+            if _last(ending) in _JSON:
+                self._add_fields(ending)
+        self.notes = tuple(self._cut_off())
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def cells(self, column: str, rows: np.ndarray) -> list[Any]:
+        """See `Store.cells`."""
+        found: list[Any] = [None] * len(rows)
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        for shard in np.unique(shards).tolist():
+            places = np.flatnonzero(shards == shard)
+            cells = self._of_shard(column, shard, rows[places] - self._starts[shard])
+            for place, cell in zip(places.tolist(), cells, strict=True):
+                found[place] = cell
+        return found
+
+    def missing(self, column: str, rows: np.ndarray) -> np.ndarray:
+        """See `Store.missing`. A sample without the file lacks the cell."""
+        if column == KEY:
+            return np.zeros(len(rows), bool)
+        endings, name = self._files[column]
+        if name is not None:
+            return super().missing(column, rows)
+        there = np.concatenate(
+            [
+                np.any([one.places(ending)[1] >= 0 for ending in endings], axis=0)
+                for one in self._indexes
+            ]
+        )
+        return ~there[rows]
+
+    def fingerprint(self) -> str:
+        """See `Store.fingerprint`."""
+        return fingerprint_of(self._paths, self._stamps)
+
+    def reopen(self) -> tuple[Callable[..., TarStore], tuple[Any, ...]]:
+        """See `Store.reopen`."""
+        return TarStore, (self._paths,)
+
+    def _together(self, endings: list[str]) -> bool:
+        # Whether a sample has files of several of the endings.
+        return any(
+            (np.sum([one.places(ending)[1] >= 0 for ending in endings], axis=0) > 1).any()
+            for one in self._indexes
+        )
+
+    def _add(self, column: str, kind: str, endings: list[str], name: str | None = None) -> None:
+        self.columns = {**self.columns, column: kind}
+        self._files[column] = endings, name
+
+    def _add_fields(self, ending: str) -> None:
+        for shard, index in enumerate(self._indexes):
+            rows = np.flatnonzero(index.places(ending)[1] >= 0)
+            if not len(rows):
+                continue
+            try:
+                (first,) = self._of_shard(ending, shard, rows[:1])
+            except LoadError:
+                return
+            for name, value in first.items() if isinstance(first, dict) else ():
+                if name not in self.columns:
+                    self._add(name, _kind_of_value(value), [ending], name)
+            return
+
+    def _of_shard(self, column: str, shard: int, rows: np.ndarray) -> list[Any]:
+        index = self._indexes[shard]
+        if column == KEY:
+            return index.keys.take(rows).to_pylist()
+        endings, name = self._files[column]
+        cells: list[Any] = [None] * len(rows)
+        path = self._paths[shard]
+        with open(path, "rb", buffering=0) as file:
+            check_unchanged(path, os.fstat(file.fileno()), self._stamps[shard])
+            for ending in endings:
+                starts, sizes = index.places(ending)
+                for place, row in enumerate(rows.tolist()):
+                    if sizes[row] >= 0:
+                        content = self._content(
+                            file.fileno(), int(starts[row]), int(sizes[row]), shard, row, ending
+                        )
+                        cells[place] = self._cell(content, shard, row, ending, name)
+        return cells
+
+    def _content(
+        self, file: int, start: int, size: int, shard: int, row: int, ending: str
+    ) -> bytes:
+        # Positions are given, so that threads do not need a file each.
+        content = os.pread(file, size, start)
+        while 0 < len(content) < size:
+            more = os.pread(file, size - len(content), start + len(content))
+            if not more:
+                break
+            content += more
+        if len(content) < size:
+            raise self._error(
+                f"the shard ends after {len(content):,} of its {size:,} bytes", shard, row, ending
+            )
+        return content
+
+    def _cell(self, content: bytes, shard: int, row: int, ending: str, name: str | None) -> Any:
+        try:
+            cell = _decoded(content, _last(ending))
+        except ValueError as error:
+            raise self._error(
+                f"what it holds is not .{_last(ending)}: {error}", shard, row, ending
+            ) from error
+        if name is None:
+            return cell
+        return cell.get(name) if isinstance(cell, dict) else None
+
+    def _error(self, reason: str, shard: int, row: int, ending: str) -> LoadError:
+        key = self._indexes[shard].keys[row].as_py()
+        return LoadError(f"{key}.{ending}: {reason}", path=self._paths[shard])
+
+    def _cut_off(self) -> list[str]:
+        broken = [path for path, one in zip(self._paths, self._indexes, strict=True) if one.cut_off]
+        if not broken:
+            return []
+        return [
+            f"{counted(len(broken), 'shard')} {by_number(len(broken), 'ends', 'end')} in the middle"
+            f" of a file, and what came after is lost: {', '.join(map(repr, broken[:3]))}. Get "
+            f"{by_number(len(broken), 'it', 'them')} anew, or go on with the rows there are."
+        ]
+
+
+def _decoded(content: bytes, ending: str) -> Any:
+    if ending in _TEXTS:
+        return content.decode("utf-8")
+    if ending in _NUMBERS:
+        return int(content)
+    if ending in _JSON:
+        return json.loads(content)
+    if ending == "npy":
+        # Objects in such a file would be code that runs.
+        return np.load(io.BytesIO(content), allow_pickle=False)
+    return content
+
+
+def _last(ending: str) -> str:
+    return ending.rpartition(".")[2]
+
+
+def _kind_of(ending: str) -> str:
+    last = _last(ending)
+    if last in _TEXTS:
+        return "text"
+    return "int" if last in _NUMBERS else "other" if last in (*_JSON, "npy") else "bytes"
+
+
+def _kind_of_value(value: Any) -> str:
+    # bool first, as it is a kind of int.
+    kinds = {bool: "bool", int: "int", float: "float", str: "text"}
+    return next((kind for of, kind in kinds.items() if isinstance(value, of)), "other")

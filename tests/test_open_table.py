@@ -1,0 +1,383 @@
+"""Tables on disk: every format gives the rows, cells and batches of the same loose files."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pyarrow import parquet
+
+import multimodal_gen as mg
+from multimodal_gen.rows.stores import parquet as parquet_store
+from multimodal_gen.rows.stores.column import StoredColumn
+from multimodal_gen.rows.stores.shards import expanded, files_of
+from multimodal_gen.rows.stores.tar_index import split_name
+
+ROWS = 40
+CLASSES = ["mug", "bowl", "jug"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def loose(tmp_path: Path) -> pd.DataFrame:
+    """A table of loose files: image (a whole path), caption, label, price."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for row in range(ROWS):
+        path = tmp_path / f"{row:03}.{'png' if row % 3 else 'jpg'}"
+        Image.fromarray(rng.integers(0, 256, (9 + row % 4, 12, 3), "uint8")).save(path)
+        rows.append((str(path), f"a {row % 7} thing", CLASSES[row % 3], row / 4))
+    return pd.DataFrame(rows, columns=["image", "caption", "label", "price"])
+
+
+def contents(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(image=[Path(one).read_bytes() for one in table["image"]])
+
+
+def as_parquet(loose: pd.DataFrame, folder: Path) -> str:
+    whole = contents(loose)
+    whole[:25].to_parquet(folder / "part-0.parquet", row_group_size=10)
+    whole[25:].to_parquet(folder / "part-1.parquet", row_group_size=4)
+    return str(folder / "part-*.parquet")
+
+
+def as_arrow(loose: pd.DataFrame, folder: Path) -> str:
+    table = pa.Table.from_pandas(contents(loose))
+    with pa.ipc.new_file(folder / "t.arrow", table.schema) as out:
+        out.write_table(table, max_chunksize=7)
+    return str(folder / "t.arrow")
+
+
+def as_hub(loose: pd.DataFrame, folder: Path) -> str:
+    # As `save_to_disk` of datasets 5 writes it: pictures are mappings, labels numbers with names.
+    whole = contents(loose)
+    pictures = [{"bytes": one, "path": None} for one in whole["image"]]
+    table = pa.table(
+        {
+            "image": pa.array(pictures, pa.struct({"bytes": pa.binary(), "path": pa.string()})),
+            "caption": whole["caption"].tolist(),
+            "label": [CLASSES.index(one) for one in whole["label"]],
+            "price": whole["price"].tolist(),
+        }
+    )
+    features = {"image": {"_type": "Image"}, "label": {"names": CLASSES, "_type": "ClassLabel"}}
+    about = json.dumps({"info": {"features": features}})
+    table = table.replace_schema_metadata({"huggingface": about})
+    root = folder / "hub"
+    root.mkdir()
+    files = [f"data-0000{number}-of-00002.arrow" for number in range(2)]
+    for file, part in zip(files, (table[:17], table[17:]), strict=True):
+        with pa.ipc.new_stream(root / file, table.schema) as out:
+            out.write_table(part, max_chunksize=9)
+    state = {"_data_files": [{"filename": file} for file in files]}
+    (root / "state.json").write_text(json.dumps(state))
+    return f"hf:{root}"
+
+
+def as_tar(loose: pd.DataFrame, folder: Path) -> str:
+    for shard in range(3):
+        with tarfile.open(folder / f"shard-{shard:03}.tar", "w") as out:
+            for row in range(shard * 15, min(shard * 15 + 15, ROWS)):
+                image, caption, label, price = loose.loc[row]
+                ending = Path(image).suffix.upper() if row % 2 else Path(image).suffix
+                add(out, f"set.a/{row:04}{ending}", Path(image).read_bytes())
+                fields = {"caption": caption, "label": label, "price": price}
+                add(out, f"set.a/{row:04}.json", json.dumps(fields).encode())
+    return str(folder / "shard-{000..002}.tar")
+
+
+def add(out: tarfile.TarFile, name: str, content: bytes) -> None:
+    about = tarfile.TarInfo(name)
+    about.size = len(content)
+    out.addfile(about, io.BytesIO(content))
+
+
+FORMATS = [as_parquet, as_arrow, as_hub, as_tar]
+Writer = Callable[[pd.DataFrame, Path], str]
+
+
+@pytest.fixture(params=FORMATS, ids=lambda write: write.__name__)
+def stored(request: pytest.FixtureRequest, loose: pd.DataFrame, tmp_path: Path) -> pd.DataFrame:
+    return mg.open_table(request.param(loose, tmp_path))
+
+
+def sequence_of(table: pd.DataFrame, loose: pd.DataFrame, **named: Any) -> mg.MultimodalSequence:
+    return mg.MultimodalSequence(
+        table,
+        {
+            "image": mg.ImageLoader(
+                "image", image_size=(8, 8), augment=[mg.augment.RandomFlip("horizontal")]
+            ),
+            "caption": mg.TextLoader.from_texts("caption", loose["caption"], sequence_length=6),
+            "price": mg.NumericLoader.from_values("price", loose["price"]),
+        },
+        mg.ClassLabel("label", CLASSES),
+        batch_size=8,
+        shuffle=True,
+        seed=5,
+        **named,
+    )
+
+
+def flat(batch: Any) -> list[np.ndarray]:
+    inputs, targets = batch[:2]
+    return [*map(np.asarray, inputs), np.asarray(targets)]
+
+
+def assert_equal_batches(one: Any, two: Any) -> None:
+    for a, b in zip(flat(one), flat(two), strict=True):
+        assert a.dtype == b.dtype
+        assert np.array_equal(a, b)
+
+
+def test_cells_are_those_of_the_loose_files(stored: pd.DataFrame, loose: pd.DataFrame) -> None:
+    assert len(stored) == ROWS
+    assert stored.index.tolist() == list(range(ROWS))
+    for column in ("caption", "label", "price"):
+        assert stored[column].tolist() == loose[column].tolist()
+    pictures = [one["bytes"] if isinstance(one, dict) else one for one in stored["image"]]
+    assert pictures == contents(loose)["image"].tolist()
+
+
+def test_a_shuffled_epoch_has_the_bytes_of_loose_files_and_goes_on_in_the_middle(
+    stored: pd.DataFrame, loose: pd.DataFrame
+) -> None:
+    expected = sequence_of(loose, loose)
+    sequence = sequence_of(stored, loose)
+    for number in range(len(expected)):
+        assert_equal_batches(sequence[number], expected[number])
+    # Another process opens the same files, and takes the state of the first.
+    state = sequence.state()
+    again = sequence_of(pickle.loads(pickle.dumps(stored)), loose)
+    again.set_state({**state, "epoch": 1, "batch": 2})
+    expected.set_state({**expected.state(), "epoch": 1, "batch": 2})
+    for one, two in zip(again, expected, strict=True):
+        assert_equal_batches(one, two)
+
+
+def test_parts_filters_and_joins_stay_on_disk(stored: pd.DataFrame, loose: pd.DataFrame) -> None:
+    parts = mg.split_table(stored, (0.5, 0.25, 0.25), stratify="label", seed=1)
+    same = mg.split_table(loose, (0.5, 0.25, 0.25), stratify="label", seed=1)
+    for part, other in zip(parts, same, strict=True):
+        assert part.index.tolist() == other.index.tolist()
+        assert part["caption"].tolist() == other["caption"].tolist()
+        assert isinstance(part["image"].array, StoredColumn)
+    joined = pd.concat([parts[2], stored[stored["label"] == "mug"]])
+    assert isinstance(joined["image"].array, StoredColumn)
+    expected = pd.concat([same[2], loose[loose["label"] == "mug"]])
+    assert joined["price"].tolist() == expected["price"].tolist()
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda table: table["label"].value_counts(),
+        lambda table: table.groupby("label")["price"].sum().astype(float),
+        lambda table: table["price"].describe().astype(float),
+        lambda table: table["price"] * 2 + 1,
+        lambda table: 1 - table["price"],
+        lambda table: table["caption"].str.len().astype(int),
+        lambda table: table["caption"].str.contains("3").astype(bool),
+        lambda table: table["caption"].map(len),
+        lambda table: table.sort_values("price", ascending=False)["label"].astype(object),
+        lambda table: table["label"].isin(["mug", "jug"]),
+        lambda table: table.drop_duplicates("label")["price"].astype(float),
+        lambda table: table["label"].duplicated(),
+        lambda table: table["caption"].isna(),
+        lambda table: table.query("price > 8")["price"].astype(float),
+        lambda table: table.sample(5, random_state=3)["price"].astype(float),
+        lambda table: table.reindex([3, 99])["price"].astype(float),
+        lambda table: table["caption"].fillna("").astype(object),
+        lambda table: pd.Series(table["label"].unique(), dtype=object),
+        lambda table: pd.Series(pd.factorize(table["label"])[0]),
+        lambda table: table.iloc[-3:]["label"].astype(object),
+    ],
+)
+def test_pandas_computes_what_it_does_for_a_table_in_memory(
+    compute: Callable[[pd.DataFrame], pd.Series], loose: pd.DataFrame, tmp_path: Path
+) -> None:
+    stored = mg.open_table(as_parquet(loose, tmp_path))
+    ours, theirs = compute(stored), compute(loose)
+    pd.testing.assert_series_equal(
+        ours, theirs, check_dtype=False, check_index_type=False, check_names=False
+    )
+
+
+def test_replaced_cells_stay_in_memory_and_files_are_not_changed(
+    loose: pd.DataFrame, tmp_path: Path
+) -> None:
+    pattern = as_parquet(loose, tmp_path)
+    table = mg.open_table(pattern)
+    table.loc[3, "caption"] = "another"
+    table.loc[[5, 6], "price"] = [1.5, 2.5]
+    assert table["caption"].tolist()[2:5] == ["a 2 thing", "another", "a 4 thing"]
+    assert table["price"].tolist()[4:8] == [1.0, 1.5, 2.5, 1.75]
+    assert mg.open_table(pattern)["caption"][3] == "a 3 thing"
+
+
+def test_pictures_are_shown_by_their_size(stored: pd.DataFrame) -> None:
+    assert "bytes>" in repr(stored[["image"]].head())
+    assert len(repr(stored)) < 3000
+
+
+def test_opening_is_said_to_be_of_files_that_have_changed(
+    loose: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = mg.open_table(as_tar(loose, tmp_path))
+    with open(tmp_path / "shard-001.tar", "ab") as file:
+        file.write(b"\0" * 512)
+    assert table["caption"][3] == "a 3 thing"
+    with pytest.raises(mg.LoadError, match=r"shard-001\.tar.*changed since the table was opened"):
+        table["caption"][16]
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_a_shard_that_is_cut_off_loses_the_rows_that_it_lacks_by_name(
+    on_error: str, loose: pd.DataFrame, tmp_path: Path
+) -> None:
+    pattern = as_tar(loose, tmp_path)
+    shard = tmp_path / "shard-001.tar"
+    with tarfile.open(shard) as whole:
+        member = whole.getmember(next(one for one in whole.getnames() if "0025" in one))
+    with open(shard, "rb+") as file:
+        file.truncate(member.offset_data + 40)
+    with pytest.warns(UserWarning, match="1 shard ends in the middle of a file"):
+        table = mg.open_table(pattern)
+    # 15 rows of the first shard, 11 of the second, the last of them in part, and 10 of the third.
+    assert len(table) == 36
+    assert table["caption"].isna().sum() == 1
+    table = table.assign(caption="a", label="mug", price=0.0)
+    sequence = sequence_of(table, loose, on_error=on_error)
+    if on_error == "raise":
+        with pytest.raises(mg.LoadError, match=r"index 25, column 'image'.*ends after 40"):
+            list(sequence)
+    else:
+        assert sum(len(flat(batch)[0]) for batch in sequence) == 35
+        assert sequence.failures["index"].tolist() == [25]
+
+
+def test_a_torn_row_group_loses_its_rows_by_name(loose: pd.DataFrame, tmp_path: Path) -> None:
+    table = mg.open_table(as_parquet(loose, tmp_path))
+    path = tmp_path / "part-0.parquet"
+    about = parquet.read_metadata(path).row_group(1).column(0)
+    content = bytearray(path.read_bytes())
+    start = about.dictionary_page_offset or about.data_page_offset
+    content[start : start + about.total_compressed_size] = bytes(about.total_compressed_size)
+    path.write_bytes(content)
+    with pytest.raises(mg.LoadError, match="changed"):
+        table["image"][0]
+    table = mg.open_table(str(tmp_path / "part-*.parquet"))
+    sequence = sequence_of(table, loose, on_error="skip", max_error_rate=0.5)
+    assert sum(len(flat(batch)[0]) for batch in sequence) == ROWS - 10
+    assert sorted(sequence.failures["index"]) == list(range(10, 20))
+    assert "row group 1 of the file cannot be read" in sequence.failures["error"].iloc[0]
+
+
+def test_worker_processes_read_stored_tables(loose: pd.DataFrame, tmp_path: Path) -> None:
+    table = mg.open_table(as_tar(loose, tmp_path))
+    one, two = sequence_of(table, loose, processes=1), sequence_of(loose, loose)
+    for number in range(len(two)):
+        assert_equal_batches(one[number], two[number])
+
+
+def test_files_that_are_missing_are_named_when_the_table_is_opened(
+    loose: pd.DataFrame, tmp_path: Path
+) -> None:
+    pattern = as_tar(loose, tmp_path)
+    (tmp_path / "shard-001.tar").unlink()
+    with pytest.raises(mg.TableError, match=r"1 file of 3 is missing: '.*shard-001\.tar'"):
+        mg.open_table(pattern)
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        mg.open_table(tmp_path / "none-*.tar")
+
+
+def test_files_with_other_columns_are_refused(loose: pd.DataFrame, tmp_path: Path) -> None:
+    as_parquet(loose, tmp_path)
+    loose.drop(columns="price").to_parquet(tmp_path / "part-2.parquet")
+    with pytest.raises(mg.TableError, match=r"lacks \['price'\] of its columns.*part-2"):
+        mg.open_table(tmp_path / "part-*.parquet")
+    loose.assign(price="1", image=b"").to_parquet(tmp_path / "part-2.parquet")
+    with pytest.raises(mg.TableError, match="'price' is .*string.* and double"):
+        mg.open_table(tmp_path / "part-*.parquet")
+
+
+def test_a_folder_of_parts_gets_a_column_split(loose: pd.DataFrame, tmp_path: Path) -> None:
+    as_hub(loose, tmp_path)
+    root = tmp_path / "parts"
+    root.mkdir()
+    (tmp_path / "hub").rename(root / "train")
+    as_hub(loose[:40], tmp_path)
+    (tmp_path / "hub").rename(root / "test")
+    (root / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
+    table = mg.open_table(root)
+    assert table["split"].tolist() == ["train"] * ROWS + ["test"] * ROWS
+    assert table["caption"].tolist() == loose["caption"].tolist() * 2
+    assert isinstance(table["image"].array, StoredColumn)
+
+
+def test_row_groups_are_forgotten_where_memory_does_not_hold_them(
+    loose: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = parquet_store._Kept(2000)
+    monkeypatch.setattr(parquet_store, "_kept", kept)
+    table = mg.open_table(as_parquet(loose, tmp_path))
+    assert table["image"].tolist() == contents(loose)["image"].tolist()
+    assert len(kept._pieces) == 1
+
+
+def test_an_index_of_a_shard_is_made_once(loose: pd.DataFrame, tmp_path: Path) -> None:
+    pattern = as_tar(loose, tmp_path)
+    first = mg.open_table(pattern)
+    made = {one: one.stat().st_mtime_ns for one in (tmp_path / "cache").rglob("*.arrow")}
+    assert len(made) == 3
+    assert mg.open_table(pattern)["caption"].tolist() == first["caption"].tolist()
+    assert {one: one.stat().st_mtime_ns for one in (tmp_path / "cache").rglob("*.arrow")} == made
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "ending"),
+    [
+        ("a/b.jpg", "a/b", "jpg"),
+        ("v1.0/b.left.JPG", "v1.0/b", "left.jpg"),
+        ("b", "b", ""),
+        ("x/.hidden", "x/.hidden", ""),
+    ],
+)
+def test_keys_and_endings_are_those_of_webdataset(name: str, key: str, ending: str) -> None:
+    assert split_name(name) == (key, ending)
+
+
+def test_patterns_name_files_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    assert expanded("a-{08..11}.{x,y}") == [
+        f"a-{number}.{end}" for number in ("08", "09", "10", "11") for end in "xy"
+    ]
+    for number in (10, 9, 1):
+        (tmp_path / f"s{number}.tar").touch()
+    assert [Path(one).name for one in files_of(str(tmp_path / "s*.tar"))] == [
+        "s1.tar",
+        "s9.tar",
+        "s10.tar",
+    ]
+
+
+def test_texts_and_folders_are_read_into_memory(loose: pd.DataFrame, tmp_path: Path) -> None:
+    loose.to_csv(tmp_path / "t.csv", index=False)
+    pd.testing.assert_frame_equal(
+        mg.open_table(tmp_path / "t.csv"), mg.read_table(tmp_path / "t.csv")
+    )
+    with pytest.raises(mg.TableError, match="of one format"):
+        mg.open_table(tmp_path / "*.??[vg]")
