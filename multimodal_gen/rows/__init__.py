@@ -2,7 +2,8 @@
 batches or Keras.
 
 Read `table.py` first: it reads a file (`formats/`, one file per format), checks columns and takes
-cells out. `arrays.py` makes a table of arrays. `cells.py` says whether a cell is missing and which
+cells out. `arrays.py` makes a table of arrays, `stores/` one of files that stay on disk;
+`shared_column.py` has what their columns share. `cells.py` says whether a cell is missing and which
 text it holds, `cell_numbers.py` which number, `number_advice.py` what to do if it does not hold
 one, and `cell_dates.py` which date. `splitting.py` divides rows into parts (`split_rows.py`,
 `split_groups.py`), `folds.py` into folds, and `leakage.py` finds pictures that are in several
