@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import pickle
 import time
+import tracemalloc
 import zlib
 
 import numpy as np
 import pytest
 
 from multimodal_gen.rows.plan import Plan
+from multimodal_gen.rows.shuffling import ROUNDS, shuffled_rows
 
 
 @pytest.mark.parametrize(("rows", "batch_size"), [(1, 1), (7, 3), (64, 8), (65, 8), (5, 100)])
@@ -217,3 +219,55 @@ def test_a_plan_survives_pickling_without_its_order() -> None:
 def test_arguments_out_of_range_are_named(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Plan(10, **arguments)
+
+
+def test_an_order_of_very_many_rows_takes_neither_time_nor_memory() -> None:
+    plan = Plan(100_000_003, 64, shuffle=True, seed=1)
+    tracemalloc.start()
+    started = time.perf_counter()
+    first, _ = plan.batch(3, 0)
+    last, _ = plan.batch(3, plan.num_batches - 1)
+    seconds = time.perf_counter() - started
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(set(first.tolist()) | set(last.tolist())) == 64 + 3
+    # A hundredth of a second and a tenth of a megabyte are usual; sorting would take 20 s, 800 MB.
+    assert seconds < 1
+    assert most < 1_000_000
+
+
+@pytest.mark.parametrize("rows", [1000, 1024, 1025, 4097])
+def test_an_order_that_is_computed_has_each_row_once_and_is_the_same_in_batches(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multimodal_gen.rows.plan.MOST_SORTED", 500)
+    plan = Plan(rows, 7, shuffle=True, seed=9)
+    order = plan.order(2)
+    assert sorted(order) == list(range(rows))
+    batches = [plan.batch(2, index)[0] for index in range(plan.num_batches)]
+    assert np.array_equal(np.concatenate(batches), order)
+    assert not np.array_equal(plan.order(3), order)
+    weighted = Plan(rows, 7, shuffle=True, seed=9, weights=np.repeat([1.0, 3.0], [1, rows - 1]))
+    assert len(weighted.order(0)) == rows
+
+
+def test_an_order_that_is_computed_is_as_uniform_as_one_that_is_sorted() -> None:
+    # Statistics of 400 orders of 1,025 rows, just above a power of two, in standard errors from
+    # what holds for uniform ones: fixed points, ascents, the row at a place by tenths, and pairs.
+    rows, orders, rng = 1025, 400, np.random.default_rng(0)
+    keys = rng.integers(0, 2**64, (orders, ROUNDS), "uint64")
+    drawn = np.stack([shuffled_rows(rows, one, np.arange(rows)) for one in keys])
+    fixed = (drawn == np.arange(rows)).sum(1)
+    assert abs(fixed.mean() - 1) < 4 / np.sqrt(orders)
+    assert abs(fixed.var() - 1) < 4 * np.sqrt(3 / orders)
+    ascents = (np.diff(drawn) > 0).sum(1)
+    assert abs(ascents.mean() - (rows - 1) / 2) < 4 * np.sqrt((rows + 1) / 12 / orders)
+    assert 0.75 < ascents.var() / ((rows + 1) / 12) < 1.33
+    tenths = (drawn * 10 // rows).astype(int)
+    shares = np.diff([np.ceil(tenth * rows / 10) for tenth in range(11)]) / rows
+    counts = np.stack([(tenths == tenth).sum(0) for tenth in range(10)])
+    chi_square = ((counts - orders * shares[:, None]) ** 2 / (orders * shares[:, None])).sum()
+    degrees = 9 * rows
+    assert abs(chi_square - degrees) < 4 * np.sqrt(2 * degrees)
+    together = np.corrcoef(drawn[:, :-1].ravel(), drawn[:, 1:].ravel())[0, 1]
+    assert abs(together + 1 / (rows - 1)) < 4 / np.sqrt(drawn.size)

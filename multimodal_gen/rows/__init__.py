@@ -8,6 +8,6 @@ text it holds, `cell_numbers.py` which number, `number_advice.py` what to do if 
 one, and `cell_dates.py` which date. `splitting.py` divides rows into parts (`split_rows.py`,
 `split_groups.py`), `folds.py` into folds, and `leakage.py` finds pictures that are in several
 parts. `sampling.py` says how often each row comes. `plan.py` makes the order of an epoch: which
-rows go into which batch, with which random streams. `checks.py` has argument checks that many
-functions share, and says whether a column looks like ids.
+rows go into which batch, with which random streams; `shuffling.py` orders very many rows.
+`checks.py` has argument checks that many functions share, and says whether a column looks like ids.
 """

@@ -19,7 +19,10 @@ import numpy as np
 from numpy.random.bit_generator import ISpawnableSeedSequence
 
 from multimodal_gen.rows.checks import check_positive, check_seed
+from multimodal_gen.rows.shuffling import ROUNDS, shuffled_rows
 
+# An order of more rows is computed batch by batch, in no memory; sorting it takes seconds an epoch.
+MOST_SORTED = 1 << 24
 # Above 32 bits, so that it never equals the stream of a column, which is a 32-bit checksum of its
 # name.
 _ORDER_STREAM = zlib.crc32(b"order of rows") + (1 << 32)
@@ -111,17 +114,20 @@ class Plan:
         """
         start = index * self.batch_size
         stop = min(start + self.batch_size, self.num_rows)
-        positions = (
-            self.order(epoch)[start:stop].astype("int64")
-            if self.shuffle
-            else np.arange(start, stop)
-        )
+        positions = self._positions(epoch, start, stop)
         share = math.ceil(len(positions) / self.world_size)
         own = positions[self.rank * share : (self.rank + 1) * share]
         padding = share - len(own)
         if padding:
             own = np.concatenate([own, np.repeat(positions[-1:], padding)])
         return own, padding
+
+    def _positions(self, epoch: int, start: int, stop: int) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(start, stop)
+        if self.num_rows > MOST_SORTED and self.weights is None and self.buckets is None:
+            return shuffled_rows(self.num_rows, _keys(self, epoch, 0), np.arange(start, stop))
+        return self.order(epoch)[start:stop].astype("int64")
 
     def bucket(self, epoch: int, index: int) -> int:
         """The greatest number in `buckets` of a batch's rows, over all ranks."""
@@ -189,7 +195,14 @@ def _order(plan: Plan, epoch: int) -> np.ndarray:
     return order
 
 
+def _keys(plan: Plan, epoch: int, stream: int) -> np.ndarray:
+    return _philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(ROUNDS)
+
+
 def _permutation(plan: Plan, epoch: int, stream: int) -> np.ndarray:
+    if plan.num_rows > MOST_SORTED:
+        places = np.arange(plan.num_rows)
+        return shuffled_rows(plan.num_rows, _keys(plan, epoch, stream), places)
     # `random_raw` is stable across NumPy releases; `Generator.permutation` may change. The position
     # is stored in the low bits of each word, so that sorting in place, ten times as fast as an
     # argsort, carries it along.
