@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from multimodal_gen.errors import TableError, shown
+from multimodal_gen.errors import TableError, level_of_caller, shown
 from multimodal_gen.rows.formats.encoding import require_utf8
 from multimodal_gen.rows.formats.quoting import Header, check_quotes, explain_rows, read_header
 
@@ -143,6 +143,6 @@ def _warn_of_swallowed_rows(table: pa.Table, separator: str) -> None:
                     "A cell in quotes holds line breaks, and each of its lines looks like a row: "
                     f"{shown(cell)} at index {row}, column {name!r}. If rows were swallowed, there "
                     "is a stray quote at both ends of it.",
-                    stacklevel=5,
+                    stacklevel=level_of_caller(),
                 )
                 return

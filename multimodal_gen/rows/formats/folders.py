@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from multimodal_gen.errors import TableError, by_number
+from multimodal_gen.errors import TableError, by_number, level_of_caller
 from multimodal_gen.rows.formats.encoding import require_utf8
 
 IMAGE_SUFFIXES = frozenset(
@@ -82,7 +82,7 @@ def read_folders(root: Path) -> pd.DataFrame:
             f"path={os.fspath(root)!r}"
         )
     table = pd.DataFrame({"image": [path.as_posix() for path in inside]})
-    table["caption"] = [_caption(root / path) for path in inside]
+    table["caption"] = [read_caption(root / path) for path in inside]
     if split:
         table["split"] = [path.parts[0] for path in inside]
     if not split or depth == 2:
@@ -121,7 +121,12 @@ def find_files(root: Path) -> Found:
     return found
 
 
-def _caption(picture: Path) -> str:
+def read_caption(picture: Path) -> str:
+    """The text of the file beside a picture that ends in `.txt`; "" if there is none.
+
+    Raises:
+        TableError: If it is not UTF-8 text.
+    """
     side_car = picture.with_suffix(".txt")
     if not side_car.is_file():
         return ""
@@ -151,7 +156,7 @@ def _tell(root: Path, table: pd.DataFrame, outside: list[str], found: Found) -> 
             f"{len(bare)} of the {len(table)} pictures below {os.fspath(root)!r} "
             f"{by_number(len(bare), 'has', 'have')} no caption, because the .txt file is "
             f"missing or empty, {bare[0]!r} first.",
-            stacklevel=4,
+            stacklevel=level_of_caller(),
         )
     kinds = [
         (outside, "picture outside the class folders", "pictures outside the class folders"),
@@ -172,7 +177,9 @@ def _tell(root: Path, table: pd.DataFrame, outside: list[str], found: Found) -> 
         if names
     ]
     if left:
-        warnings.warn(f"Left out below {os.fspath(root)!r}: {'; '.join(left)}.", stacklevel=4)
+        warnings.warn(
+            f"Left out below {os.fspath(root)!r}: {'; '.join(left)}.", stacklevel=level_of_caller()
+        )
 
 
 def _some(names: list[str]) -> str:

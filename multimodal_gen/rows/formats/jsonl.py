@@ -5,54 +5,42 @@ types.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from multimodal_gen.errors import TableError, shown
-from multimodal_gen.rows.formats.delimited import PANDAS_2, text_dtype
 from multimodal_gen.rows.formats.encoding import require_utf8
+from multimodal_gen.rows.formats.json_columns import ROWS, Columns, unique_keys
 
-# Rows held as dicts before they are turned into columns, which need a fraction of the memory.
-_ROWS = 4096
-# Every whole number up to here has an exact float.
-_EXACT = 2**53
 # Characters of a line that an error shows, and how many of them stand before the place in question.
 _SHOWN, _BEFORE = 100, 60
 
 
-def read_jsonl(path: Path) -> pd.DataFrame:
+def read_jsonl(path: Path, left_out: Sequence[str] = ()) -> pd.DataFrame:
     """Read a file with one JSON object per line; null, or an absent key, is a missing cell.
 
     Blank lines are skipped. This does not use pandas, which converts texts that look like dates or
     numbers.
 
+    Args:
+        path: The file.
+        left_out: Keys whose values are not kept.
+
     Raises:
         TableError: If a line is not a JSON object, has a key twice, or is not UTF-8; the message
             names the line.
     """
-    columns: dict[str, list[list[Any] | pa.Array]] = {}
-    rows = 0
-    for block in _blocks(path):
-        for name in dict.fromkeys([*columns, *(name for row in block for name in row)]):
-            # A key that first appears here is missing in all rows before.
-            pieces = columns.setdefault(name, [[None] * rows])
-            pieces.append(_piece([row.get(name) for row in block]))
-        rows += len(block)
-    names = list(columns)
-    # One at a time, so that the list of each column is freed once its Series exists.
-    made = [_column(columns.pop(name)) for name in names]
-    table = pd.DataFrame(dict(enumerate(made)), index=pd.RangeIndex(rows), copy=False)
-    table.columns = pd.Index(names, dtype=None if names else object)
-    return table
+    columns = Columns()
+    for block in _blocks(path, left_out):
+        columns.add(block)
+    return columns.table()
 
 
-def _blocks(path: Path) -> Iterator[list[dict[str, Any]]]:
-    decode = json.JSONDecoder(object_pairs_hook=_object).decode
+def _blocks(path: Path, left_out: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    decode = json.JSONDecoder(object_pairs_hook=unique_keys).decode
     block: list[dict[str, Any]] = []
     number = 0
     try:
@@ -66,8 +54,10 @@ def _blocks(path: Path) -> Iterator[list[dict[str, Any]]]:
                     raise _refused(number, line, error) from None
                 if type(row) is not dict:
                     raise _no_object(number, line, row)
+                for name in left_out:
+                    row.pop(name, None)
                 block.append(row)
-                if len(block) == _ROWS:
+                if len(block) == ROWS:
                     yield block
                     block = []
     except UnicodeDecodeError:
@@ -75,17 +65,6 @@ def _blocks(path: Path) -> Iterator[list[dict[str, Any]]]:
         raise
     if block:
         yield block
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Of two equal keys Python silently keeps the last.
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(
-            f"the key {next(name for name in names if names.count(name) > 1)!r} appears twice"
-        )
-    return row
 
 
 def _refused(number: int, line: str, error: Exception) -> TableError:
@@ -138,53 +117,3 @@ def _around(line: str, place: int) -> str:
 def _clipped(line: str) -> str:
     line = line.strip()
     return shown(line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...")
-
-
-def _piece(cells: list[Any]) -> list[Any] | pa.Array:
-    # Arrow stores texts in a third of the memory.
-    if set(map(type, cells)) <= {str, type(None)}:
-        try:
-            return pa.array(cells, pa.large_string())
-        except UnicodeEncodeError:
-            pass
-    return cells
-
-
-def _column(pieces: list[list[Any] | pa.Array]) -> pd.Series:
-    if any(isinstance(piece, pa.Array) for piece in pieces) and all(
-        isinstance(piece, pa.Array) or all(cell is None for cell in piece) for piece in pieces
-    ):
-        texts = pa.chunked_array(
-            [pa.array(piece, pa.large_string()) for piece in pieces], pa.large_string()
-        )
-        if texts.null_count < len(texts):
-            return texts.to_pandas(
-                types_mapper=None if PANDAS_2 else {pa.large_string(): text_dtype()}.get
-            )
-    cells = [
-        cell
-        for piece in pieces
-        for cell in (piece.to_pylist() if isinstance(piece, pa.Array) else piece)
-    ]
-    kinds = set(map(type, cells))
-    some = kinds - {type(None)}
-    if some == {int}:
-        # Integers with gaps become a nullable integer column: as floats, those above 2**53 would
-        # lose digits.
-        try:
-            return pd.Series(cells, dtype="Int64" if type(None) in kinds else "int64")
-        except OverflowError:
-            return pd.Series(cells, dtype=object)
-    if some <= {int, float}:
-        exact = int not in some or all(abs(cell) <= _EXACT for cell in cells if type(cell) is int)
-        return pd.Series(cells, dtype="float64" if exact else object)
-    if some == {str}:
-        try:
-            return pd.Series(cells)
-        except UnicodeEncodeError:
-            # Half a surrogate pair, such as "\ud83d", does not fit into a string column of pandas,
-            # but does into one of objects.
-            return pd.Series(cells, dtype=object)
-    if kinds == {bool}:
-        return pd.Series(np.array(cells))
-    return pd.Series(cells, dtype=object)

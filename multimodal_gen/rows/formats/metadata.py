@@ -16,11 +16,11 @@ from typing import Any
 
 import pandas as pd
 
-from multimodal_gen.errors import TableError
+from multimodal_gen.errors import TableError, level_of_caller
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.formats.folders import SPLIT_FOLDERS, find_files
 
-_NAMES = ("metadata.csv", "metadata.jsonl")
+NAMES = ("metadata.csv", "metadata.jsonl")
 
 
 def read_metadata(
@@ -94,16 +94,16 @@ def _told(root: Path, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
         warnings.warn(
             f"Left out below {os.fspath(root)!r}: {pictures} not name "
             f"({', '.join(map(repr, left[:3]))}{', ...' if len(left) > 3 else ''}).",
-            stacklevel=4,
+            stacklevel=level_of_caller(),
         )
     return parts[""] if "" in parts else pd.concat(list(parts.values()), ignore_index=True)
 
 
 def _file_in(folder: Path) -> Path | None:
-    there = [folder / name for name in _NAMES if (folder / name).is_file()]
+    there = [folder / name for name in NAMES if (folder / name).is_file()]
     if len(there) > 1:
         raise TableError(
-            f"There are two metadata files: {_NAMES[0]} and {_NAMES[1]}. Delete one. Received: "
+            f"There are two metadata files: {NAMES[0]} and {NAMES[1]}. Delete one. Received: "
             f"path={os.fspath(folder)!r}"
         )
     return there[0] if there else None
@@ -158,7 +158,7 @@ def _add_paths(parts: dict[str, pd.DataFrame]) -> None:
             warnings.warn(
                 f"The metadata already have a column {taken!r}, which is kept: the paths of "
                 f"{name!r} are in {column!r}.",
-                stacklevel=5,
+                stacklevel=level_of_caller(),
             )
         for folder, own in paths.items():
             if column not in parts[folder]:
