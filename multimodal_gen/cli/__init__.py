@@ -1,7 +1,7 @@
 """The command line, a thin client of the other folders. Keras is imported only inside commands.
 
 Read `app.py` first: the commands, and what they print; `table_commands.py` has those that examine a
-table before training. `options.py`, `image_options.py`, `text_options.py` and `many_options.py`
+table before training (`given_table.py` reads or opens it). `options.py`, `image_options.py`, `text_options.py` and `many_options.py`
 (and `audit_options.py`, `explain_options.py`, `fold_options.py`, `predict_options.py`,
 `tune_options.py`) declare the options and their help (`option_words.py` has the words that some
 accept, `option_values.py` parses the other values), `arguments.py` gives a command those that

@@ -154,9 +154,9 @@ def _check_columns(settings: Any) -> None:
     # A run of this name exists because an earlier command went further than this one may: whoever
     # misspelt a column would otherwise replace it in vain.
     from multimodal_gen.cli.columns import check_named_columns
-    from multimodal_gen.rows.table import read_table
+    from multimodal_gen.cli.given_table import read_given
 
-    check_named_columns(read_table(settings.table), settings)
+    check_named_columns(read_given(settings.table), settings)
 
 
 app.command(cls=OneCommand)(tune)

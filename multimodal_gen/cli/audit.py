@@ -15,6 +15,7 @@ import pandas as pd
 from multimodal_gen.cli.bad_rows import plain_message
 from multimodal_gen.cli.columns import check_named_columns
 from multimodal_gen.cli.data import items_in, named_inputs, picture_folder
+from multimodal_gen.cli.given_table import read_given
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_separator, check_text_labels
 from multimodal_gen.cli.option_values import check_not_read
@@ -33,7 +34,6 @@ from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable
 from multimodal_gen.loaders import Loader, NumericTarget
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import cell_text, is_blank
-from multimodal_gen.rows.table import read_table
 
 
 def audit_from_settings(
@@ -66,7 +66,7 @@ def audit_from_settings(
     """
     _check_files(settings, out, drop, group_column, predictions)
     # After the check of file names, because reading a table may take minutes.
-    table = read_table(settings.table)
+    table = read_given(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
     if group_column in table.columns:
         raise ValueError(

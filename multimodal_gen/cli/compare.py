@@ -56,11 +56,11 @@ def compare(
     with starting(console):
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.cli.bad_rows import check_rows
+        from multimodal_gen.cli.given_table import read_given
         from multimodal_gen.cli.parts import given_parts
         from multimodal_gen.cli.predict import check_columns_of
         from multimodal_gen.cli.seen import seen_in, seen_in_words
-        from multimodal_gen.rows.table import read_table
-    rows: pd.DataFrame = read_table(source)
+    rows: pd.DataFrame = read_given(source)
     if places is not None:
         rows = rows.loc[places]
     elif split is not None:

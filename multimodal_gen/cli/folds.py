@@ -27,6 +27,7 @@ from multimodal_gen.cli.columns import (
 from multimodal_gen.cli.data import column_inputs, encoded_inputs
 from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, training_data
 from multimodal_gen.cli.fold_results import EVERY, metrics_of_folds, write_folds
+from multimodal_gen.cli.given_table import read_given
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.model_choice import (
@@ -63,7 +64,6 @@ from multimodal_gen.loaders.encoded.loader import EncodedLoader
 from multimodal_gen.loaders.many import ManyLoader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models.recipe import epochs_for
-from multimodal_gen.rows.table import read_table
 
 # Where the finished folds of a run are, for --resume.
 KEPT = "state/folds"
@@ -152,7 +152,7 @@ def _rows(
     settings: RunSettings, reporter: Reporter, unlabelled: list[pd.DataFrame]
 ) -> tuple[RunSettings, pd.DataFrame, pd.DataFrame]:
     # The rows of the folds, and the test rows.
-    table = read_table(settings.table)
+    table = read_given(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
     check_named_columns(table, settings)
     table, lost = without_unlabelled(table, settings, reporter)

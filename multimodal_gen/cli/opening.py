@@ -25,8 +25,8 @@ def opened(console: Console, run: Path, table: str, directory: str | None) -> tu
     option_values.folder_of_pictures(directory)
     with starting(console):
         from multimodal_gen.bundle import load_bundle
-        from multimodal_gen.rows.table import read_table
-    rows = read_table(table)
+        from multimodal_gen.cli.given_table import read_given
+    rows = read_given(table)
     folder = directory or str(Path(table) if Path(table).is_dir() else Path(table).parent)
     return load_bundle(run, directory=folder), rows, folder
 

@@ -14,6 +14,7 @@ from multimodal_gen.cli.columns import (
     refuse_missing_groups,
     refuse_missing_labels,
 )
+from multimodal_gen.cli.given_table import read_given
 from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.part_checks import rare_classes_note
 from multimodal_gen.cli.part_checks import split_quietly as split_table
@@ -22,7 +23,7 @@ from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
 from multimodal_gen.cli.unlabelled import without_unlabelled
 from multimodal_gen.errors import TableError
 from multimodal_gen.rows.cells import column_texts
-from multimodal_gen.rows.table import check_columns, read_table
+from multimodal_gen.rows.table import check_columns
 
 SPLIT_NAMES: tuple[tuple[str, ...], ...] = (
     ("train", "training"),
@@ -51,7 +52,7 @@ def read_parts(
         reporter: Gets the reports.
         left_out: Gets the rows without a label that --on-error skip leaves out, if there are any.
     """
-    table = read_table(settings.table)
+    table = read_given(settings.table)
     settings = replace(settings, split=split_column(settings, table, reporter))
     check_named_columns(table, settings)
     if left_out is not None:

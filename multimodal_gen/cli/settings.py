@@ -15,7 +15,7 @@ class DataSettings:
     """Which table and columns, and how rows are assigned to parts.
 
     Args:
-        table: A file or folder for `read_table`.
+        table: What `read_given` reads: a file, a folder, or a pattern of shards.
         image: Columns of pictures, each a separate input.
         caption: Columns of texts, each a separate input.
         images: Columns whose cells hold several pictures, each a separate input.
