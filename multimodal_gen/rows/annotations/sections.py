@@ -198,9 +198,13 @@ class _Stream:
             return []
         for name in left_out:
             part = re.sub(rf'"{name}"\s*:\s*\[[][\d\s.,eE+-]*\]', f'"{name}":0', part)
+        whole = f"[{part[:-1]}]"
         try:
-            entries, _ = self._decode(f"[{part[:-1]}]", 0)
+            entries, read = self._decode(whole, 0)
         except (ValueError, RecursionError):
+            return []
+        if read < len(whole):
+            # The list ends in between: the last one that begins alike is of a later list.
             return []
         self._at, self._tried = end, False
         return list(entries)
