@@ -31,6 +31,7 @@ ARTIFACTS = PICTURES | {
     "metrics.json",
     "model.keras",
     "model_card.md",
+    "seen_rows.npz",
     "predictions.csv",
     "report.html",
 }
@@ -158,8 +159,8 @@ def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> N
         r"Training on both: joint model of [\d,]+ parameters",
         r"epoch 1/1  loss \d.*val loss.*val accuracy.*at most 0 s left",
         r"kept epoch 1 of 1: balanced accuracy \d\.\d{3}, accuracy .*, log loss \d\.\d{3} on the "
-        r"validation rows\n  kept is the last epoch whose validation accuracy is within one "
-        r"standard error of the best\n",
+        r"validation rows( \(val .* by these rows\))?\n  kept is the last epoch whose validation "
+        r"accuracy is within one standard error of the best\n",
         r"│ caption +│ +(network|linear probe) │ +[01]\.\d{3} │ +[01]\.\d{3} │ +\d+ │",
     ):
         assert re.search(expected, printed), expected

@@ -16,8 +16,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 from pyarrow import parquet
+from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.cli.app import app
 from multimodal_gen.rows.stores import parquet as parquet_store
 from multimodal_gen.rows.stores.column import StoredColumn
 from multimodal_gen.rows.stores.shards import expanded, files_of
@@ -381,3 +383,13 @@ def test_texts_and_folders_are_read_into_memory(loose: pd.DataFrame, tmp_path: P
     )
     with pytest.raises(mg.TableError, match="of one format"):
         mg.open_table(tmp_path / "*.??[vg]")
+
+
+def test_a_command_takes_shards(loose: pd.DataFrame, tmp_path: Path) -> None:
+    pattern = as_tar(loose, tmp_path)
+    names = ["--image", "image", "--caption", "caption", "--label", "label"]
+    done = CliRunner().invoke(app, ["audit", pattern, *names, "--out", str(tmp_path / "audit")])
+    # All rows share their captions with others, which it finds.
+    assert done.exit_code == 1, done.output
+    assert "40 rows" in done.output
+    assert (tmp_path / "audit" / "audit.html").exists()
