@@ -17,7 +17,7 @@ from multimodal_gen.cli.option_words import (
 
 TableFile = Annotated[
     str,
-    typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, shards, or a folder."),
+    typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, shards, a folder."),
 ]
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="The folder of a run, such as runs/NAME.")
