@@ -16,8 +16,7 @@ from multimodal_gen.cli.option_words import (
 )
 
 TableFile = Annotated[
-    str,
-    typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl or parquet file, shards, a folder."),
+    str, typer.Argument(metavar="TABLE", help="A csv, tsv, jsonl, parquet file, shards or folder.")
 ]
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="The folder of a run, such as runs/NAME.")
