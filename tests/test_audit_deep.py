@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 
 from multimodal_gen.cli.app import app
 
+HUES = ["red", "rust", "olive", "moss", "lime", "pine"]
+HUES += ["teal", "sea", "blue", "plum", "pink", "wine"]
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 40), "blue": (30, 50, 200)}
 
 
@@ -63,15 +66,22 @@ def test_what_has_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_exchanged_captions_are_found_with_their_pictures(tmp_path: Path) -> None:
-    table = write(tmp_path, 180)
-    rng = np.random.default_rng(0)
-    for row, name in enumerate(table["label"]):
-        pixels = np.clip(rng.normal(COLOURS[name], 20, (12, 12, 3)), 0, 255)
+    # Of twelve colours a caption says far more of its picture than of three.
+    table, rng = write(tmp_path, 180), np.random.default_rng(0)
+    for row in range(len(table)):
+        hue = colorsys.hsv_to_rgb(row % 12 / 12, 0.9, 0.4 if row % 2 else 1.0)
+        pixels = np.clip(rng.normal(np.multiply(hue, 255), 12, (12, 12, 3)), 0, 255)
         Image.fromarray(pixels.astype("uint8")).save(tmp_path / f"{row}.png")
     table["image"] = [f"{row}.png" for row in range(len(table))]
-    table.loc[[20, 21], "caption"] = table.loc[[21, 20], "caption"].to_numpy()
+    table["caption"] = [f"a {HUES[row % 12]} thing" for row in range(len(table))]
+    # One row in eighteen, each with the caption of another colour.
+    exchanged = np.arange(20, 180, 17)
+    table.loc[exchanged, "caption"] = np.roll(table.loc[exchanged, "caption"].to_numpy(), 1)
     table.to_csv(tmp_path / "shop.csv", index=False)
     options = ["--caption", "caption", "--image", "image", "--image-size", "12x12"]
     done, problems = audit(tmp_path, *options)
     assert done.exit_code == 1, done.output
-    assert {20, 21} <= set(problems.loc[problems["kind"] == "unlike pair", "index"])
+    named = set(problems.loc[problems["kind"] == "unlike pair", "index"])
+    right = named & set(exchanged.tolist())
+    assert len(right) >= 0.7 * len(exchanged), (sorted(named), done.output)
+    assert len(right) >= 0.5 * len(named)
