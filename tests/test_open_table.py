@@ -303,7 +303,7 @@ def test_files_that_are_missing_are_named_when_the_table_is_opened(
     (tmp_path / "shard-001.tar").unlink()
     with pytest.raises(mg.TableError, match=r"1 file of 3 is missing: '.*shard-001\.tar'"):
         mg.open_table(pattern)
-    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+    with pytest.raises(FileNotFoundError, match="No file has such a name"):
         mg.open_table(tmp_path / "none-*.tar")
 
 
@@ -393,3 +393,35 @@ def test_a_command_takes_shards(loose: pd.DataFrame, tmp_path: Path) -> None:
     assert done.exit_code == 1, done.output
     assert "40 rows" in done.output
     assert (tmp_path / "audit" / "audit.html").exists()
+
+
+def test_files_can_be_listed_and_their_columns_may_come_in_another_order(
+    loose: pd.DataFrame, tmp_path: Path
+) -> None:
+    loose[:10].to_parquet(tmp_path / "b.parquet")
+    loose.loc[10:, ::-1].to_parquet(tmp_path / "a.parquet")
+    table = mg.open_table([tmp_path / "b.parquet", str(tmp_path / "a.parquet")])
+    for column in loose:
+        assert table[column].tolist() == loose[column].tolist()
+
+
+def test_a_table_can_be_written_and_summed_up(loose: pd.DataFrame, tmp_path: Path) -> None:
+    table = mg.open_table(as_tar(loose, tmp_path))
+    table[table["label"] == "mug"].drop(columns="json").to_parquet(tmp_path / "mugs.parquet")
+    mugs = mg.open_table(tmp_path / "mugs.parquet")
+    assert mugs["image"].tolist() == contents(loose[loose["label"] == "mug"])["image"].tolist()
+    assert table["price"].cumsum().tolist() == loose["price"].cumsum().tolist()
+
+
+def test_what_was_meant_is_said_of_wrong_paths(loose: pd.DataFrame, tmp_path: Path) -> None:
+    table = mg.open_table(as_tar(loose, tmp_path))
+    with pytest.raises(mg.TableError, match=r"holds \.tar files, .*\*\.tar'"):
+        mg.open_table(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"looked for '.*s-0\.tar' to '.*s-3\.tar'"):
+        mg.open_table(tmp_path / "s-{0..3}.tar")
+    (tmp_path / "t.tar.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(mg.TableError, match="Decompress it first"):
+        mg.open_table(tmp_path / "t.tar.gz")
+    (tmp_path / "shard-000.tar").unlink()
+    with pytest.raises(mg.LoadError, match=r"shard-000\.tar.*cannot be opened any more"):
+        table["caption"][0]

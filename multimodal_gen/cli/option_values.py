@@ -144,7 +144,8 @@ def run_folder(
     the folder in it that a run to resume has.
     """
     # Resolved, because the stem of "." is empty.
-    name = Path(table).resolve().stem if name is None else name
+    # Of a pattern such as "shards-*.tar", what can be the name of a folder.
+    name = re.sub(r"[^\w.-]+", "-", Path(table).resolve().stem).strip("-") if name is None else name
     # A path would put the run outside --runs.
     if Path(name).name != name:
         raise ValueError(

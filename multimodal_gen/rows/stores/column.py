@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pandas.api.extensions import ExtensionDtype
 from pandas.api.indexers import check_array_indexer
 
@@ -239,6 +240,13 @@ class StoredColumn(SharedColumn):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self)._made, (self._parts, self._positions)
+
+    def _accumulate(self, name: str, *, skipna: bool = True, **named: Any) -> Any:
+        return getattr(pd.Series(self.loaded()), name)(skipna=skipna, **named).array
+
+    def __arrow_array__(self, type: Any = None) -> pa.Array:  # noqa: A002 - Arrow's name
+        """The cells as an Arrow array, as `to_parquet` needs them."""
+        return pa.array(self.tolist(), type=type)
 
     def _formatter(self, boxed: bool = False) -> Callable[[Any], str]:
         return _short

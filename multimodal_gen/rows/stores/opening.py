@@ -33,7 +33,9 @@ _OPENERS: dict[str, Callable[[Sequence[str]], Store]] = {
 }
 
 
-def open_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+def open_table(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+) -> pd.DataFrame:
     """Open a table that stays on disk, however large it is.
 
     The result is a DataFrame with the index 0..n-1. Its columns know where their cells are, and
@@ -42,8 +44,8 @@ def open_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     stay in memory; files are never changed. Pictures are bytes, which `ImageLoader` takes.
 
     Args:
-        path: What the table is kept in. Several files are one table, in the order of the pattern:
-            `"shards-{000..031}.tar"`, `"data/*.parquet"`.
+        path: What the table is kept in. Several files are one table, in the order of a list or of
+            a pattern: `"shards-{000..031}.tar"`, `"data/*.parquet"`.
 
             * `.parquet`: a row group of a column is decoded when a row of it is asked for; up to
               1 GB of them are kept.
@@ -68,12 +70,13 @@ def open_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     Warns:
         UserWarning: If something will be slow, or cannot be read.
     """
-    pattern = os.fspath(path)
+    patterns = [os.fspath(one) for one in ([path] if isinstance(path, str | os.PathLike) else path)]
+    pattern = ", ".join(patterns)
     folder = Path(pattern.removeprefix("hf:"))
     if folder.is_dir() and folder.suffix.lower() != ".lance":
         table = _of_folder(folder, named=pattern.startswith("hf:"))
     else:
-        files = files_of(pattern)
+        files = [file for one in patterns for file in files_of(one)]
         opener = _opener(files)
         table = read_table(files[0]) if opener is None else _opened(opener, files)
     if not len(table):
@@ -84,6 +87,11 @@ def open_table(path: str | os.PathLike[str]) -> pd.DataFrame:
 def _opener(files: Sequence[str]) -> Callable[[Sequence[str]], Store] | None:
     # None for what is read into memory.
     endings = {_ending(file) for file in files}
+    if endings & {".gz", ".tgz", ".bz2", ".xz", ".zst"}:
+        raise TableError(
+            "Rows of a compressed file cannot be found. Decompress it first, as with `gunzip`. "
+            f"Received: {files[0]!r}"
+        )
     found = {_OPENERS.get(ending) for ending in endings}
     if len(found) > 1 or (len(files) > 1 and None in found):
         raise TableError(
@@ -117,6 +125,7 @@ def _of_folder(folder: Path, *, named: bool) -> pd.DataFrame:
                 "The folder is no dataset that Hugging Face's `save_to_disk` wrote: it has neither "
                 f"state.json nor dataset_dict.json. Received: path={str(folder)!r}"
             )
+        _refuse_shards(folder)
         return read_table(folder)
     tables = {name: _opened(ArrowFileStore, files) for name, files in parts.items()}
     if None in tables:
@@ -125,3 +134,14 @@ def _of_folder(folder: Path, *, named: bool) -> pd.DataFrame:
         table if "split" in table else table.assign(split=name) for name, table in tables.items()
     ]
     return pd.concat(marked, ignore_index=True)
+
+
+def _refuse_shards(folder: Path) -> None:
+    # Read as a folder of pictures, it would be a table of something else.
+    files = [one for one in folder.iterdir() if one.stem != "metadata"]
+    endings = sorted({one.suffix.lower() for one in files} & set(_OPENERS))
+    if endings:
+        raise TableError(
+            f"The folder holds {endings[0]} files, which a pattern names: "
+            f"{str(folder / f'*{endings[0]}')!r}. Received: path={str(folder)!r}"
+        )

@@ -6,7 +6,6 @@ A row group of a column is decoded when a row of it is asked for, and kept while
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from pyarrow import parquet
 
 from multimodal_gen.errors import LoadError, TableError
 from multimodal_gen.rows.stores.arrow import ArrowStore
-from multimodal_gen.rows.stores.shards import check_unchanged, fingerprint_of, stamp
+from multimodal_gen.rows.stores.shards import fingerprint_of, stamp, unchanged
 
 # Decoded row groups that all parquet tables of the process keep together.
 KEPT_BYTES = 2**30
@@ -95,8 +94,10 @@ class ParquetStore(ArrowStore):
         file, group = self._groups[number]
         path = self._paths[file]
         try:
-            check_unchanged(path, os.stat(path), self._stamps[file])
-            with parquet.ParquetFile(path, metadata=self._footers[file]) as opened:
+            with (
+                unchanged(path, self._stamps[file]),
+                parquet.ParquetFile(path, metadata=self._footers[file]) as opened,
+            ):
                 piece = opened.read_row_group(group, columns=[column]).column(column)
         except LoadError:
             raise
@@ -171,7 +172,7 @@ def _footer(path: str) -> parquet.FileMetaData:
 
 
 def _check_schema(path: str, found: pa.Schema, first: str, expected: pa.Schema) -> None:
-    if found.names != expected.names:
+    if sorted(found.names) != sorted(expected.names):
         more = [name for name in found.names if name not in expected.names]
         less = [name for name in expected.names if name not in found.names]
         raise TableError(

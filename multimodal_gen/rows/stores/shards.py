@@ -6,9 +6,11 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO
 
 from multimodal_gen.errors import LoadError, TableError, counted
 
@@ -48,8 +50,13 @@ def files_of(pattern: str) -> list[str]:
             f"{'is' if len(missing) == 1 else 'are'} missing: {shown}{more}. Get them, or name the "
             f"files there are. Received: path={pattern!r}"
         )
-    if not found:
+    if not found and pattern == names[0] and not glob.has_magic(pattern):
         raise FileNotFoundError(f"There is no such file or folder. Received: path={pattern!r}")
+    if not found:
+        looked = f"{names[0]!r} to {names[-1]!r}" if len(names) > 1 else repr(names[0])
+        raise FileNotFoundError(
+            f"No file has such a name; looked for {looked}. Received: path={pattern!r}"
+        )
     return found
 
 
@@ -78,18 +85,34 @@ def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
     return about.st_size, about.st_mtime_ns
 
 
-def check_unchanged(path: str, about: os.stat_result, known: tuple[int, int]) -> None:
-    """Refuse to read from a file that is not the one that was opened.
+@contextmanager
+def unchanged(path: str, known: tuple[int, int]) -> Iterator[BinaryIO]:
+    """Open a file without a buffer, if it is still the one that the table was opened on.
+
+    Args:
+        path: The file.
+        known: Its stamp when the table was opened.
 
     Raises:
-        LoadError: If it has changed.
+        LoadError: If it has changed, or is gone.
     """
-    if (about.st_size, about.st_mtime_ns) != known:
+    try:
+        file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below
+    except OSError as error:
         raise LoadError(
-            "the file has changed since the table was opened. Open the table again with "
-            "`open_table`",
+            f"the file cannot be opened any more: {error.strerror}. Put it back, or open the table "
+            "again with `open_table`",
             path=path,
-        )
+        ) from error
+    with file:
+        about = os.fstat(file.fileno())
+        if (about.st_size, about.st_mtime_ns) != known:
+            raise LoadError(
+                "the file has changed since the table was opened. Open the table again with "
+                "`open_table`",
+                path=path,
+            )
+        yield file
 
 
 def fingerprint_of(paths: Sequence[str], stamps: Iterable[tuple[int, int]]) -> str:

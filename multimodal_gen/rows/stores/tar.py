@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from multimodal_gen.errors import LoadError, by_number, counted
 from multimodal_gen.rows.formats.folders import IMAGE_SUFFIXES
-from multimodal_gen.rows.stores.shards import check_unchanged, fingerprint_of, stamp
+from multimodal_gen.rows.stores.shards import fingerprint_of, stamp, unchanged
 from multimodal_gen.rows.stores.store import Store
 from multimodal_gen.rows.stores.tar_index import KEY, index_of
 
@@ -132,8 +132,7 @@ class TarStore(Store):
         endings, name = self._files[column]
         cells: list[Any] = [None] * len(rows)
         path = self._paths[shard]
-        with open(path, "rb", buffering=0) as file:
-            check_unchanged(path, os.fstat(file.fileno()), self._stamps[shard])
+        with unchanged(path, self._stamps[shard]) as file:
             for ending in endings:
                 starts, sizes = index.places(ending)
                 for place, row in enumerate(rows.tolist()):

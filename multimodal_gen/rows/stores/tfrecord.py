@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.errors import LoadError, TableError
-from multimodal_gen.rows.stores.shards import check_unchanged, fingerprint_of, stamp
+from multimodal_gen.rows.stores.shards import fingerprint_of, stamp, unchanged
 from multimodal_gen.rows.stores.store import Store
 
 # A record: its length and a checksum of that, the record, and a checksum of it.
@@ -53,8 +53,7 @@ class TFRecordStore(Store):
         files = np.searchsorted(self._starts, rows, side="right") - 1
         for number in np.unique(files).tolist():
             path = self._paths[number]
-            with open(path, "rb", buffering=0) as file:
-                check_unchanged(path, os.fstat(file.fileno()), self._stamps[number])
+            with unchanged(path, self._stamps[number]) as file:
                 for place in np.flatnonzero(files == number).tolist():
                     row = int(rows[place] - self._starts[number])
                     found[place] = self._cell(self._example(file.fileno(), number, row), column)
