@@ -62,11 +62,11 @@ class Browser:
         )
         os.close(theirs)
         os.close(ours)
-        self.number, self.rest, self.session = 0, b"", None
+        self.number, self.rest, self.attached = 0, b"", None
         self.events: list[dict[str, Any]] = []
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         found = self.ask("Target.attachToTarget", targetId=target, flatten=True)
-        self.session = found["sessionId"]
+        self.attached = found["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.ask(f"{domain}.enable")
 
@@ -83,8 +83,8 @@ class Browser:
         """Ask the browser to do something, and wait until it has."""
         self.number += 1
         message: dict[str, Any] = {"id": self.number, "method": method, "params": parameters}
-        if self.session is not None:
-            message["sessionId"] = self.session
+        if self.attached is not None:
+            message["sessionId"] = self.attached
         os.write(self.out, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != self.number:
             self.events.append(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 import multimodal_gen as mg
 
@@ -154,6 +156,11 @@ def test_examples_of_tensorflow(tmp_path: Path, pictures: list[bytes], captions:
     assert np.array_equal(np.stack(table["vector"]), [[row, 0.5] for row in range(ROWS)])
     assert table["price"].isna().tolist() == [row % 5 != 0 for row in range(ROWS)]
     path = tmp_path / "t.tfrecord-00001-of-00002"
+    damaged = path.read_bytes().replace(captions[29].encode(), captions[29].encode()[:-1] + b"\xff")
+    path.write_bytes(damaged)
+    table = mg.open_table(tmp_path / "t.tfrecord-*")
+    # Row 29 is among the sampled ones, so the column is one of bytes, and nothing is replaced.
+    assert table["caption"][29].endswith(b"\xff")
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(mg.TableError, match="record that begins at byte .* is cut off"):
         mg.open_table(tmp_path / "t.tfrecord-*")
@@ -184,3 +191,28 @@ def test_what_arrow_writes_is_read_as_pandas_reads_it(tmp_path: Path) -> None:
                 assert one == two or (one is None and pd.isna(two))
     assert table["key"].tolist() == ["k", "l", "m"]
     assert table["gaps"].sum() == 2**60 + 3
+
+
+def test_a_class_without_a_name_is_an_error_and_minus_one_is_missing(tmp_path: Path) -> None:
+    about = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["x", "y"]}}}}
+    whole = pa.table({"label": [0, -1, 1, 5]})
+    whole = whole.replace_schema_metadata({"huggingface": json.dumps(about)})
+    parquet.write_table(whole, tmp_path / "t.parquet")
+    table = mg.open_table(tmp_path / "t.parquet")
+    assert table["label"][:3].tolist() == ["x", None, "y"]
+    with pytest.raises(mg.LoadError, match="names 2 classes, and none of them has the number 5"):
+        table["label"][3]
+
+
+def test_a_text_that_is_none_is_an_error_where_others_are_texts(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    with tf.io.TFRecordWriter(str(tmp_path / "t.tfrecord")) as out:
+        for row in range(300):
+            text = b"\xff" if row == 1 else b"a text"
+            value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text]))
+            features = tf.train.Features(feature={"caption": value})
+            out.write(tf.train.Example(features=features).SerializeToString())
+    table = mg.open_table(tmp_path / "t.tfrecord")
+    assert table["caption"][2] == "a text"
+    with pytest.raises(mg.LoadError, match="'caption' of record 1 of the file is not UTF-8 text"):
+        table["caption"][1]

@@ -1,6 +1,6 @@
 """Asks web servers for a file, or for its version, with one request each.
 
-The session is that of fsspec's file system, and so are its settings, such as headers for a login.
+Connections are those of fsspec's file system, with its settings, such as headers for a login.
 """
 
 from __future__ import annotations

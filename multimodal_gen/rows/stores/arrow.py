@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from multimodal_gen.errors import TableError
+from multimodal_gen.errors import LoadError, TableError
 from multimodal_gen.rows.stores.store import Store
 
 
@@ -168,8 +168,12 @@ def is_plain_index(field: pa.Field) -> bool:
 
 def _name(names: list[str], cell: Any) -> Any:
     # Hugging Face writes -1 where there is no label.
-    if cell is None or isinstance(cell, str) or not 0 <= cell < len(names):
+    if cell is None or isinstance(cell, str) or cell == -1:
         return cell if isinstance(cell, str) else None
+    if not 0 <= cell < len(names):
+        raise LoadError(
+            f"the file names {len(names)} classes, and none of them has the number {cell}"
+        )
     return names[cell]
 
 

@@ -7,7 +7,7 @@ such as a comparison or counts, reads them into an ordinary column first.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -285,9 +285,3 @@ def stored_table(store: Store) -> pd.DataFrame:
     rows = np.arange(len(store), dtype="int64")
     columns = {name: StoredColumn._made([StoreColumn(store, name)], rows) for name in store.columns}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(store)), copy=False)
-
-
-def sources_of(columns: Sequence[Any]) -> list[Store]:
-    """The stores behind some columns, each once."""
-    stores = [store for one in columns if isinstance(one, StoredColumn) for store, _ in one.sources]
-    return list({id(store): store for store in stores}.values())

@@ -56,7 +56,15 @@ class TFRecordStore(Store):
             with unchanged(path, self._stamps[number]) as file:
                 for place in np.flatnonzero(files == number).tolist():
                     row = int(rows[place] - self._starts[number])
-                    found[place] = self._cell(self._example(file.fileno(), number, row), column)
+                    example = self._example(file.fileno(), number, row)
+                    try:
+                        found[place] = self._cell(example, column)
+                    except UnicodeDecodeError as error:
+                        # What was sampled of the column was text.
+                        raise LoadError(
+                            f"{column!r} of record {row:,} of the file is not UTF-8 text: {error}",
+                            path=path,
+                        ) from error
         return found
 
     def fingerprint(self) -> str:
@@ -110,7 +118,7 @@ class TFRecordStore(Store):
             return None
         if of == "bytes_list":
             if self.columns[column] == "text":
-                values = [value.decode("utf-8", "replace") for value in values]
+                values = [value.decode("utf-8") for value in values]
             return values[0] if len(values) == 1 else values
         return values[0] if len(values) == 1 else np.array(values, _DTYPES[of])
 
