@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.cli.app import app
 from multimodal_gen.loaders.remote import ahead as ahead_module
-from multimodal_gen.loaders.remote import fetching, patience
-from multimodal_gen.loaders.remote.ahead import REQUESTS, ahead
+from multimodal_gen.loaders.remote import fetching, gates, http, patience
+from multimodal_gen.loaders.remote.ahead import ahead
 from tests.web_server import WebServer, serving
 
 pytest.importorskip("aiohttp", reason="the extra 'http' is not installed")
@@ -126,9 +129,88 @@ def test_a_batch_is_fetched_at_once_whatever_threads_there_are(server: WebServer
     data = sequence(server, "late", threads=1)
     found = pixels(data)
     np.testing.assert_array_equal(found, pixels(sequence(server, "ok")))
-    assert 8 < server.busiest <= REQUESTS
+    assert 8 < server.busiest <= gates.REQUESTS_TO_A_HOST
     assert all(count == 1 for count in server.requests.values())
     assert not ahead()._entries
+
+
+def test_a_host_that_stands_still_does_not_hold_up_another(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "REQUESTS_TO_A_HOST", 4)
+    monkeypatch.setattr(ahead(), "_gates", None)
+    images = loader(server)
+    with serving(server.files, 0.5) as still:
+        slow = [f"{still.url}/late/{row}.png" for row in range(16)]
+        quick = [f"{server.url}/ok/{row}.png" for row in range(64)]
+        for url in (*slow, *quick):
+            images.fetch_ahead(url)
+        for url in quick:
+            images.read(url)
+        assert sum(still.requests.values()) == still.busiest == 4
+        for url in slow:
+            images.read(url)
+        assert still.busiest == 4 and server.busiest <= 4
+    assert not ahead()._gates._hosts
+
+
+def test_a_server_that_stops_in_the_middle_is_asked_again(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_NEXT_BYTES", 0.2)
+    found = loader(server).read(f"{server.url}/stall/1.png")
+    np.testing.assert_array_equal(found, loader(server).read(f"{server.url}/ok/1.png"))
+    assert server.requests["GET", "/stall/1.png"] == 2
+
+
+def test_half_a_picture_that_a_server_calls_whole_is_an_error_of_its_row(
+    server: WebServer,
+) -> None:
+    data = sequence(server, "ok")
+    expected = pixels(data)
+    table = data.table.copy()
+    table.loc[9, "image"] = f"{server.url}/short/9.png"
+    spoiled = mg.MultimodalSequence(
+        table, data.inputs, batch_size=16, inputs_as="array", on_error="blank"
+    )
+    # What comes after the stated length is taken for no other row's picture.
+    found = pixels(spoiled)
+    assert [row for row in range(64) if (found[row] != expected[row]).any()] == [9]
+    assert list(spoiled.failures["index"]) == [9]
+
+
+def test_a_column_of_urls_is_pictures_where_urls_may_be_opened(server: WebServer) -> None:
+    urls = pd.DataFrame({"image": [f"{server.url}/ok/{row}.png" for row in range(64)]})
+    names = pd.DataFrame({"image": [f"{row}.png" for row in range(64)]})
+    gone = pd.DataFrame({"image": [f"{server.url}/404/{row}.png" for row in range(64)]})
+    cases = [
+        (urls, "http://", "image", "64 paths of pictures"),
+        (urls, server.url, "image", "64 paths of pictures"),
+        (names, f"{server.url}/ok", "image", "64 paths of pictures"),
+        (urls, None, "ignored", "say so with the directory http://"),
+        (urls, "https://", "ignored", "5 of 5 looked for cannot be read: .*it lists none"),
+        (gone, "http://", "ignored", "5 of 5 looked for cannot be read: .*404 Not Found"),
+    ]
+    for table, directory, kind, why in cases:
+        row = mg.infer_columns(table, directory=directory).loc["image"]
+        assert row["taken_as"] == kind and re.search(why, row["why"]), dict(row)
+
+
+def test_the_command_line_opens_urls_if_it_is_told_to(server: WebServer, tmp_path: Path) -> None:
+    table = tmp_path / "urls.csv"
+    urls = [f"{server.url}/ok/{row}.png" for row in range(64)]
+    pd.DataFrame({"image": urls, "label": ["a", "b"] * 32}).to_csv(table, index=False)
+    given = ["train", str(table), "--image", "image", "--runs", str(tmp_path / "runs")]
+    refused = CliRunner().invoke(app, given, env={"COLUMNS": "1000"})
+    assert refused.exit_code == 2, refused.output
+    assert "None of the 64 rows can be loaded: --directory http:// opens them" in refused.output
+    audited = CliRunner().invoke(
+        app, ["audit", str(table), "--directory", "http://", "--out", str(tmp_path / "found")]
+    )
+    assert audited.exit_code == 0, audited.output
+    assert "64 paths of pictures" in audited.output
+    problems = pd.read_csv(tmp_path / "found" / "problems.csv")
+    assert not (problems["kind"] == "missing").any()
 
 
 def test_bad_urls_cost_their_rows_only(server: WebServer) -> None:

@@ -15,8 +15,9 @@ class WebServer(ThreadingHTTPServer):
 
     A path is `/way/name`, where the way is: "ok"; "late", after `delay` seconds; a status such as
     "404"; "first503", which fails for the first two requests of a name; "cut", which breaks off in
-    the middle; "endless"; "moved", which leads to "ok"; "page", which sends a web page; "unnamed",
-    which tells no version; or "nohead", which answers no HEAD.
+    the middle; "stall", which does not go on after half of the first answer; "short", whose first
+    answer states half of its length; "endless"; "moved", which leads to "ok"; "page", which sends a
+    web page; "unnamed", which tells no version; or "nohead", which answers no HEAD.
 
     Attributes:
         requests: (method, path) -> how many came.
@@ -33,6 +34,7 @@ class WebServer(ThreadingHTTPServer):
         self.versions = dict.fromkeys(files, 1)
         self.requests: Counter[tuple[str, str]] = Counter()
         self.lock, self.busy, self.busiest = threading.Lock(), 0, 0
+        self.closing = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -82,6 +84,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"  <!DOCTYPE html><title>Log in</title>", {})
         elif way == "nohead" and method == "HEAD":
             self._send(501, b"", {})
+        elif way == "stall" and count == 1:
+            self._send(200, content, {}, cut=True)
+            self.wfile.flush()
+            self.server.closing.wait(60)
+        elif way == "short" and count == 1:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content) // 2))
+            self.end_headers()
+            self.wfile.write(content)
         elif way == "endless":
             self.send_response(200)
             self.end_headers()
@@ -112,5 +123,6 @@ def serving(files: dict[str, bytes], delay: float = 0.0) -> Iterator[WebServer]:
         try:
             yield server
         finally:
+            server.closing.set()
             server.shutdown()
             thread.join()

@@ -269,6 +269,8 @@ def lost_all(error: LoadError, rows: int, folder: str | None) -> LoadError:
         folder: The base folder of relative paths.
     """
     reason = f"{error.reason.rstrip('.')}. None of the {rows:,} rows can be loaded"
-    if error.path is not None and "no such file" in error.reason:
+    if error.path is not None and "the cell is a URL" in error.reason:
+        reason += f": --directory {str(error.path).partition('://')[0]}:// opens them"
+    elif error.path is not None and "no such file" in error.reason:
         reason += f": are the paths in {error.column!r} relative to --directory {folder}?"
     return LoadError(reason, index=error.index, column=error.column, path=error.path)

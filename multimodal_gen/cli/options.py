@@ -101,7 +101,7 @@ Directory = Annotated[
     typer.Option(
         "--directory",
         metavar="DIR",
-        help="Base folder of picture paths. Default: the table's folder.",
+        help="Folder of picture paths, or start of URLs, such as https://. Default: the table's.",
     ),
 ]
 Split = Annotated[

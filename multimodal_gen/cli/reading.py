@@ -137,6 +137,8 @@ def _marked(bad: dict[Any, Any], parts: Parts, settings: RunSettings) -> str:
         return "Its real place must be in --directory, which is now " + (
             f"{picture_folder(settings)!r}. "
         )
+    if "the cell is a URL" in bad["error"]:
+        return f"URLs are opened with --directory {str(bad['path']).partition('://')[0]}://. "
     if column in (*settings.images, *settings.captions) and "expected a list" in bad["error"]:
         return "If its items are joined by a separator, name it with --item-separator. "
     if column in (*settings.image, *settings.images, *settings.caption, *settings.captions):

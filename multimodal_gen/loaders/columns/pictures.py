@@ -11,13 +11,16 @@ from PIL import Image
 
 from multimodal_gen.errors import LoadError, counted
 from multimodal_gen.loaders.columns.cells import Cells, Verdict, short
+from multimodal_gen.loaders.files import Place
 from multimodal_gen.loaders.image.cells import named
 from multimodal_gen.loaders.image.loader import ImageLoader
+from multimodal_gen.loaders.remote.urls import Urls
 from multimodal_gen.rows.leakage import seems_picture
 
 # How many cells are looked at, of how many paths the files are looked for, and how many pictures in
 # memory are decoded.
 _LOOKED_AT, _FILES, _DECODED = 64, 20, 5
+_MOST_BYTES = 1 << 26
 ABSENT = "are paths of pictures"
 
 
@@ -46,7 +49,7 @@ def problem_with(seen: Sequence[Any], directory: str | None) -> str | None:
 
     Args:
         seen: Some cells, or items of cells: pictures, or paths or URLs with the suffix of one.
-        directory: Where relative paths start.
+        directory: Where relative paths start; of URLs, what they begin with.
     """
     if not _are_named(seen):
         tried = seen[:: max(len(seen) // _DECODED, 1)][:_DECODED]
@@ -55,10 +58,14 @@ def problem_with(seen: Sequence[Any], directory: str | None) -> str | None:
             return None
         return f"none of {len(tried)} cells looked at holds a picture"
     paths = [path for path in map(named, seen) if isinstance(path, str | PurePath)]
+    urls = Urls(directory, ())
+    if urls.directory is not None:
+        return _problem_with_urls(urls, [Place(directory).path_of(path) for path in paths])
     if sum("://" in os.fspath(path) for path in paths) * 2 > len(paths):
+        scheme = os.fspath(paths[0]).partition("://")[0]
         return (
-            f"URLs of pictures, such as {_example(seen)}: download them, or read them with an "
-            "ImageLoader and its `protocols`"
+            f"URLs of pictures, such as {_example(seen)}: to read them, say so with the directory "
+            f"{scheme}://, or the part of the URLs that all begin with"
         )
     tried = paths[:: max(len(paths) // _FILES, 1)][:_FILES]
     there = sum(os.path.isfile(os.path.join(directory or "", path)) for path in tried)
@@ -67,6 +74,23 @@ def problem_with(seen: Sequence[Any], directory: str | None) -> str | None:
     files = f"{there} of {counted(len(tried), 'file')} looked for {_are(there)} there"
     where = "the working directory" if directory is None else repr(directory)
     return f"they {ABSENT}, such as {_example(seen)}, but {files} in {where}"
+
+
+def _problem_with_urls(urls: Urls, paths: Sequence[Any]) -> str | None:
+    # All are asked for before the first is waited for.
+    tried = paths[:: max(len(paths) // _DECODED, 1)][:_DECODED]
+    for url in tried:
+        urls.fetch_ahead(url, _MOST_BYTES)
+    reasons = []
+    for url in tried:
+        try:
+            urls.read(url, _MOST_BYTES)
+        except LoadError as error:
+            reasons.append(f"{url}: {error.reason.rstrip('.')}")
+    if 2 * len(reasons) < len(tried):
+        return None
+    bad = f"{len(reasons)} of {len(tried)} looked for cannot be read"
+    return f"they {ABSENT}, but {bad}: {reasons[0]}"
 
 
 def _are_named(seen: Sequence[Any]) -> bool:

@@ -58,8 +58,8 @@ class ImageLoader(Loader):
 
     Args:
         column: The column of pictures.
-        directory: Where relative paths start, a folder or a URL; cells that lead out of it are
-            refused. By default the working directory, and paths may lead anywhere.
+        directory: Where relative paths start, a folder or the start of URLs; cells that lead out of
+            it are refused. By default the working directory, and paths may lead anywhere.
         image_size: `(height, width)` in pixels.
         color_mode: "rgb" (3 channels), "rgba" (4) or "grayscale" (1).
         interpolation: "nearest", "bilinear", "bicubic", "area" or "lanczos3".

@@ -6,7 +6,6 @@ has begun. What is fetched and not yet taken is bounded; beyond that nothing is 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
@@ -18,11 +17,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from multimodal_gen.loaders.remote.fetching import Remote
+from multimodal_gen.loaders.remote.gates import Gates
 from multimodal_gen.loaders.remote.reasons import FetchError
 
-# Requests at once, in a process. More are no kindness to a server, and bring nothing: one thread
-# handles a few hundred answers a second.
-REQUESTS = 32
 # Bytes of files that wait to be taken.
 MOST_WAITING = 1 << 28
 # Seconds after which nobody will come for a file: its batch was given up.
@@ -45,7 +42,7 @@ class Ahead:
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[str, int], _Entry] = OrderedDict()
         self._waiting = 0
-        self._open: asyncio.Semaphore | None = None
+        self._gates: Gates | None = None
 
     def begin(self, remote: Remote, most: int, needed: Callable[[], bool] | None) -> None:
         """Start to fetch a file, unless that is being done.
@@ -91,9 +88,9 @@ class Ahead:
     async def _fetch(
         self, remote: Remote, most: int, needed: Callable[[], bool] | None
     ) -> bytes | None:
-        if self._open is None:
-            self._open = asyncio.Semaphore(REQUESTS)
-        async with self._open:
+        if self._gates is None:
+            self._gates = Gates()
+        async with self._gates.through(remote.host):
             if needed is not None:
                 # Whoever reads the file reports what is wrong.
                 with suppress(FetchError):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from multimodal_gen.loaders.remote import http, stores
 from multimodal_gen.loaders.remote.http import Answer
@@ -35,6 +36,8 @@ class Remote:
 
     def __init__(self, protocol: str, url: str) -> None:
         self.url = url
+        # Of a store, the bucket.
+        self.host = urlsplit(url).netloc
         try:
             # Not `fsspec.open`, which would follow chains such as "zip://a.png::file:///a.zip".
             kind = _kind_of(protocol)
@@ -100,7 +103,7 @@ class Remote:
         return asyncio.run_coroutine_threadsafe(work(), self.system.loop)
 
     async def _tried(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        tries = Tries(self.url)
+        tries = Tries(self.url, self.host)
         while True:
             try:
                 found = await attempt()
@@ -111,7 +114,7 @@ class Remote:
                 return found
 
     def _now(self, attempt: Callable[[], Result]) -> Result:
-        tries = Tries(self.url)
+        tries = Tries(self.url, self.host)
         while True:
             try:
                 found = attempt()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from urllib.parse import urlsplit
 
 from multimodal_gen.loaders.remote.reasons import FetchError, PassingError
 
@@ -46,10 +45,11 @@ class Tries:
 
     Args:
         url: The URL.
+        host: Its host, which may be down.
     """
 
-    def __init__(self, url: str) -> None:
-        self._host = urlsplit(url).netloc
+    def __init__(self, url: str, host: str) -> None:
+        self._host = host
         self._spread = 1 + (zlib.crc32(url.encode("utf-8", "replace")) % 1000) / 2000
         self._made, self._started = 0, time.monotonic()
 
