@@ -16,7 +16,7 @@ comma := ,
 EXTRAS := dev$(if $(HUB),$(comma)$(HUB))$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
-.PHONY: setup train test test-slow test-all test-light test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
+.PHONY: setup train test test-slow test-all test-light test-s3 test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
 
 setup: $(INSTALLED)
 
@@ -82,6 +82,16 @@ test-light: requirements-$(BACKEND).txt
 	! $(RUN)/python -c 'import tensorflow' 2> /dev/null
 	$(PYTEST)
 	KERAS_BACKEND=$(BACKEND) $(RUN)/python notebooks/run.py --check
+
+# Pictures in a bucket of s3, which a server on this machine plays. In an environment of its own that looks into the
+# usual one, as the client of s3 needs other versions than that has.
+S3 := .venv-s3
+test-s3: $(INSTALLED)
+	$(PYTHON) -m venv $(S3)
+	$(RUN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	  $$($(S3)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/usual.pth
+	$(S3)/bin/pip install --quiet --requirement requirements-s3.txt
+	KERAS_BACKEND=$(BACKEND) $(S3)/bin/python -m pytest tests/test_remote_s3.py
 
 # The same tests with the oldest versions that setup.cfg allows, in an environment of their own.
 test-lowest:

@@ -45,7 +45,7 @@ class Remote:
         except Exception as error:
             raise reason_of(error) from error
         # A library of the same protocol need not be that of aiohttp.
-        self._ways: Any = http if hasattr(self.system, "set_session") else stores
+        self._ways: Any = http if _is_of_web(self.system) else stores
         self.is_async = stores.is_async(self.system)
 
     def fetch(self, most: int) -> bytes:
@@ -131,6 +131,11 @@ def _kind_of(protocol: str) -> Any:
     import fsspec
 
     return fsspec.get_filesystem_class(protocol)
+
+
+def _is_of_web(system: Any) -> bool:
+    # By its name, as its module needs aiohttp; other file systems have a `set_session` too.
+    return any(kind.__module__ == "fsspec.implementations.http" for kind in type(system).__mro__)
 
 
 class Versions:
