@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.cli.app import app
 
 
 def write(path: Path, content: Any) -> Path:
@@ -381,6 +383,11 @@ def test_an_ambiguous_folder_is_refused_until_the_format_is_named(tmp_path: Path
         ("a.json", coco_captions() | {"images": COCO_IMAGES[:1] * 2}, "Give each picture its own"),
         (
             "a.json",
+            coco_captions() | {"images": [one | {"id": str(one["id"])} for one in COCO_IMAGES]},
+            r"'id' of 'images' is '397133', .* 'annotations' is 37777\. Make both numbers",
+        ),
+        (
+            "a.json",
             {name: rows for name, rows in coco_instances().items() if name != "categories"},
             "needs 'categories'",
         ),
@@ -393,6 +400,25 @@ def test_what_cannot_be_read_names_the_way_out(
     with pytest.raises(mg.TableError, match=said) as caught:
         read(path)
     assert f"Received: path={str(path)!r}" in str(caught.value)
+
+
+def test_a_folder_of_annotations_names_the_files_to_read(tmp_path: Path) -> None:
+    write(tmp_path / "captions.json", coco_captions())
+    write(tmp_path / "instances.json", coco_instances())
+    write(tmp_path / "read.me", "nothing")
+    said = r"In it, 'captions\.json' is COCO captions, 'instances\.json' is COCO detections: read"
+    with pytest.raises(mg.TableError, match=said):
+        read(tmp_path)
+
+
+def test_the_command_line_takes_annotations(tmp_path: Path) -> None:
+    path = write(tmp_path / "captions.json", coco_captions())
+    for one in COCO_IMAGES:
+        picture(tmp_path / str(one["file_name"]))
+    arguments = ["audit", str(path), "--out", str(tmp_path / "found")]
+    said = CliRunner().invoke(app, arguments, env={"COLUMNS": "1000"}).output
+    assert "captions.json: 3 rows, read as 'coco-captions' (3 all)" in said
+    assert "image     image: 3 paths of pictures" in said
 
 
 def test_wrong_arguments(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 from multimodal_gen.cli.bad_rows import plain_message
 from multimodal_gen.cli.columns import check_named_columns
 from multimodal_gen.cli.data import items_in, named_inputs, picture_folder
-from multimodal_gen.cli.given_table import read_given
+from multimodal_gen.cli.given_table import read_given, rows_in_words
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_separator, check_text_labels
 from multimodal_gen.cli.option_values import check_not_read
@@ -210,7 +210,7 @@ def _say_parts(settings: DataSettings, table: pd.DataFrame, reporter: Reporter) 
     _, parts = parts_of(table, settings.split)
     counts = np.bincount(parts.codes, minlength=len(parts.names)).tolist()
     sizes = ", ".join(f"{n:,} {name}" for n, name in zip(counts, parts.names, strict=True))
-    reporter.say(f"{settings.table}: {counted(len(table), 'row')} ({sizes})")
+    reporter.say(f"{settings.table}: {rows_in_words(table)} ({sizes})")
     absent = next((name for name in settings.label if name not in table.columns), None)
     if absent is not None:
         reporter.say(f"  there is no column {absent!r}, so labels are not audited")

@@ -27,7 +27,7 @@ from multimodal_gen.cli.columns import (
 from multimodal_gen.cli.data import column_inputs, encoded_inputs
 from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, training_data
 from multimodal_gen.cli.fold_results import EVERY, metrics_of_folds, write_folds
-from multimodal_gen.cli.given_table import read_given
+from multimodal_gen.cli.given_table import read_given, rows_in_words
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.model_choice import (
@@ -58,7 +58,6 @@ from multimodal_gen.cli.target_choice import (
     shown_scores,
 )
 from multimodal_gen.cli.unlabelled import without_unlabelled
-from multimodal_gen.errors import counted
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.encoded.loader import EncodedLoader
 from multimodal_gen.loaders.many import ManyLoader
@@ -169,7 +168,7 @@ def _rows(
     refuse_missing_labels(rows, settings)
     refuse_missing_groups(rows, settings.group)
     notes = check_classes(table, settings)
-    reporter.say(f"{settings.table}: {counted(len(table), 'row')}")
+    reporter.say(f"{settings.table}: {rows_in_words(table)}")
     reporter.say(f"  folds     {settings.folds}, of {len(rows):,} rows ({said})")
     for note in notes:
         reporter.say(f"note: {note}")

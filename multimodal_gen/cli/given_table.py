@@ -1,4 +1,6 @@
-"""The table that a command is given: read into memory, or left on disk where it is in shards."""
+"""The table that a command is given: read into memory, or left on disk where it is in shards; or
+made of annotations.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,30 @@ from pathlib import Path
 
 import pandas as pd
 
+from multimodal_gen.errors import counted
+from multimodal_gen.rows.annotations.reading import read_annotations
 from multimodal_gen.rows.stores.opening import open_table
 from multimodal_gen.rows.table import read_table
+
+# Files that are no tables, and in which data sets are annotated.
+_ANNOTATIONS = (".json", ".token", ".txt")
 
 
 def read_given(path: str | os.PathLike[str]) -> pd.DataFrame:
     """What `read_table` reads; of anything else, such as `"shards-{000..031}.tar"`, what
-    `open_table` opens.
+    `open_table` opens, or `read_annotations` reads, such as COCO's `captions.json`.
     """
-    # Both read a single parquet file. In memory it is faster, as the whole table is read anyway.
-    if Path(path).is_file() and Path(path).suffix.lower() in (".parquet", ".pq"):
-        return read_table(path)
+    if Path(path).is_file():
+        suffix = Path(path).suffix.lower()
+        # `open_table` reads it too. In memory it is faster, as the whole table is read anyway.
+        if suffix in (".parquet", ".pq"):
+            return read_table(path)
+        if suffix in _ANNOTATIONS:
+            return read_annotations(path)
     return open_table(path)
+
+
+def rows_in_words(table: pd.DataFrame) -> str:
+    """How many rows there are, and of annotations, as what they were read."""
+    known = table.attrs.get("format")
+    return counted(len(table), "row") + (f", read as {known!r}" if known else "")

@@ -14,7 +14,7 @@ from multimodal_gen.cli.columns import (
     refuse_missing_groups,
     refuse_missing_labels,
 )
-from multimodal_gen.cli.given_table import read_given
+from multimodal_gen.cli.given_table import read_given, rows_in_words
 from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.part_checks import rare_classes_note
 from multimodal_gen.cli.part_checks import split_quietly as split_table
@@ -94,7 +94,7 @@ def read_parts(
         drawn = dict(zip(("training", "validation", "test"), parts, strict=True))
     if strata is not None and drawn:
         notes += rare_classes_note(drawn, strata)
-    reporter.say(f"{settings.table}: {len(table):,} rows")
+    reporter.say(f"{settings.table}: {rows_in_words(table)}")
     sizes = [f"{len(part):,}" for part in parts]
     how = split_in_words(settings, parts)
     reporter.say(f"  split     {sizes[0]} training, {sizes[1]} validation, {sizes[2]} test ({how})")

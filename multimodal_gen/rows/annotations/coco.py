@@ -133,7 +133,16 @@ def _ids(column: pd.Series) -> pd.Index:
 
 def _positions(pictures: pd.DataFrame, ids: pd.Series) -> np.ndarray:
     # The row of each id; -1 if no picture has it.
-    return np.asarray(_ids(pictures["image_id"]).get_indexer(_ids(ids)))
+    at = np.asarray(_ids(pictures["image_id"]).get_indexer(_ids(ids)))
+    if len(pictures) and len(at) and (at < 0).all():
+        one, other = pictures["image_id"].tolist()[0], ids.tolist()[0]
+        if type(one) is not type(other):
+            raise TableError(
+                "No annotation belongs to a picture: the first 'id' of 'images' is "
+                f"{shown(one)}, and the first 'image_id' of 'annotations' is {shown(other)}. Make "
+                "both numbers, or both texts."
+            )
+    return at
 
 
 def _take(table: pd.DataFrame, at: np.ndarray) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +30,8 @@ FORMATS: tuple[Format, ...] = (
     *vqa.FORMATS,
     *urls.FORMATS,
 )
+# How many files of a folder are looked into for a hint.
+_LOOKED_INTO = 20
 _BY_NAME = {one.name: one for one in FORMATS}
 
 
@@ -95,6 +98,19 @@ def read_annotations(
     return table
 
 
+def _within(source: Source) -> str:
+    # A folder of files of annotations is not read at once: they may say the same, or belong to
+    # different parts.
+    found = []
+    for name in source.files.others[:_LOOKED_INTO] if source.is_folder else ():
+        with suppress(Exception):
+            file = Source(source.path / name)
+            found += [f"{str(name)!r} is {one.title}" for one in FORMATS if one.fits(file)]
+    if not found:
+        return ""
+    return f" In it, {', '.join(found)}: read such a file by its own path."
+
+
 def _said(error: Exception) -> str:
     # What a library says, such as Arrow about a broken file, may have several lines.
     return f"{' '.join(str(error).split()).rstrip('.')}."
@@ -109,8 +125,9 @@ def _found(source: Source) -> Format:
             f"It may be {' or '.join(f'{one.title} ({one.name!r})' for one in fitting)}: say which "
             "with `format=`."
         )
+    within = _within(source)
     raise TableError(
-        f"No format fits: there is {source.seen()}. Known are "
+        f"No format fits: there is {source.seen()}.{within} Known are "
         f"{', '.join(f'{one.name!r}' for one in FORMATS)}; if it is one of them, say so with "
         "`format=`. A table with columns of your own is read by `read_table`."
     )
