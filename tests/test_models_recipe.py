@@ -20,6 +20,7 @@ from multimodal_gen.models import (
     calibrate_heads,
     epochs_for,
     fit_with_recipe,
+    recipe,
 )
 from multimodal_gen.models.calibration import fit_scales
 from multimodal_gen.models.fitting import KeepBest
@@ -100,6 +101,26 @@ def test_the_recipe_learns_keeps_the_best_weights_and_weighs_the_heads():
     test = Rows(300, 2)
     predicted = model.predict(test, verbose=0).argmax(1)
     assert (predicted == test.labels).mean() > 0.7
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others trace it once")
+@pytest.mark.parametrize("once", [True, False])
+def test_the_training_step_is_traced_once(once: bool, monkeypatch: pytest.MonkeyPatch):
+    traced = []
+
+    class Counting(keras.Model):
+        def train_step(self, data):
+            traced.append(data)
+            return super().train_step(data)
+
+    if not once:
+        monkeypatch.setattr(recipe, "make_variables_before", lambda model, batch: None)
+    keras.utils.set_random_seed(0)
+    built = build_fusion_classifier(SPECS, TARGET)
+    model = Counting(built.inputs, built.outputs[0])
+    fit_with_recipe(model, TARGET, Rows(64, 0), epochs=1, calibrate=False, verbose=0)
+    # Keras alone traces it again after the variables of metrics and optimizer are there.
+    assert len(traced) == (1 if once else 2)
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from multimodal_gen.models.pairs import (
 from multimodal_gen.models.recipe import epochs_for
 from multimodal_gen.rows.checks import check_positive
 from multimodal_gen.sequence.keras_inside.epochs import FollowFit
+from multimodal_gen.sequence.keras_inside.tracing import make_variables_before
 from multimodal_gen.sequence.reader import BatchReader
 from multimodal_gen.spec import ArraySpec
 
@@ -185,6 +186,7 @@ def fit_contrastive(
     check_positive(epochs=epochs)
     steps = epochs * int(train_data.num_batches)
     model.compile(scheduled_adamw(steps, learning_rate, weight_decay))
+    make_variables_before(model, train_data[0])
     stopping = []
     if validation_data is not None:
         patience = max(epochs // 2, 5) if patience is None else patience

@@ -28,6 +28,7 @@ from multimodal_gen.models.loss_balance import loss_weights_for
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.rows.checks import check_positive, check_switches
 from multimodal_gen.sequence.keras_inside.epochs import FollowFit
+from multimodal_gen.sequence.keras_inside.tracing import make_variables_before
 from multimodal_gen.sequence.reader import BatchReader
 
 # Rows seen in all epochs together: a larger table gets fewer epochs, so that training takes about
@@ -141,6 +142,7 @@ def fit_with_recipe(
     losses, watched, accuracy = losses_and_metrics(target, metrics)
     factors = loss_weights_for(loss_weights, target, train_data, verbose)
     model.compile(optimizer, loss=losses, loss_weights=factors, metrics=watched)
+    make_variables_before(model, train_data[0])
     stopper = None
     if validation_data is not None:
         patience = max(epochs // 2, 5) if patience is None else patience

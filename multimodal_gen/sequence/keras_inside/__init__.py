@@ -7,6 +7,6 @@ the epoch without reading the stack, in a callback, and computes passes from epo
 `attending.py` runs whenever an epoch begins or ends: `whole_model.py` keeps the weights valid (with
 `signals.py`), `plain_errors.py` keeps errors readable, and both use the wrappers of `wrapping.py`.
 `middle.py` starts inside an epoch, `sharing.py` checks that several processes get equally many
-batches, `graph.py` inspects a model, and `seeds.py` finds Keras's seeds. `backends.py` picks an
-installed backend.
+batches, `tracing.py` saves a trace on tensorflow, `graph.py` inspects a model, and `seeds.py` finds
+Keras's seeds. `backends.py` picks an installed backend.
 """

@@ -1,0 +1,26 @@
+"""Lets TensorFlow trace the first training step once instead of twice."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import keras
+
+
+def make_variables_before(model: keras.Model, batch: Any) -> None:
+    """Create the variables of metrics and optimizer before the first step.
+
+    Keras 3.15 creates them within that step, and then traces the step again, without creating any.
+    On a small table this is a third of the time until the first epoch ends. On other backends
+    nothing is traced twice.
+
+    Args:
+        model: A compiled model.
+        batch: A batch of its training data, of which only shapes and dtypes are looked at.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    # A Keras without this method, or data that it does not understand, costs the time.
+    with suppress(AttributeError, NotImplementedError):
+        model._symbolic_build(data_batch=batch)
