@@ -34,9 +34,10 @@ train: $(INSTALLED)
 	KERAS_BACKEND=$(BACKEND) $(RUN)/multimodal-gen train sample_data/catalog.csv --image image --caption caption \
 	  --label label --name $(NAME) --seed $(SEED) --ablate --overwrite
 
-# What a change is tried with, in minutes. Two processes at a time; `make test JOBS=0` runs all in one.
+# What a change is tried with, in half an hour on two cores. Two processes at a time, so that operations of TensorFlow
+# need no threads of their own; `make test JOBS=0` runs all in one.
 JOBS ?= 2
-PYTEST = KERAS_BACKEND=$(BACKEND) $(RUN)/python -m pytest -n $(JOBS) --dist worksteal
+PYTEST = KERAS_BACKEND=$(BACKEND) TF_NUM_INTRAOP_THREADS=1 $(RUN)/python -m pytest -n $(JOBS) --dist worksteal
 test: $(INSTALLED)
 	$(PYTEST) -m "not slow" $(MEASURED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,33 @@ CLASSES = ("bowl", "cup")
 OPTIONS = ["shop.csv", "--number", "price", "--category", "maker", "--epochs", "2"]
 
 
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def write_shop(folder: Path) -> None:
     """60 rows of a number and a maker that each tell a part of the class."""
-    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"label": [CLASSES[row % 2] for row in range(60)]})
     table["price"] = 2.0 * (table["label"] == "cup") + rng.normal(size=60).round(3)
     table["maker"] = ["abc"[(row + rng.integers(2)) % 3] for row in range(60)]
-    table.to_csv("shop.csv", index=False)
+    table.to_csv(folder / "shop.csv", index=False)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with the table."""
+    monkeypatch.chdir(tmp_path)
+    write_shop(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A search of three trials: its run, and what was printed."""
+    folder = tmp_path_factory.mktemp("searched")
+    write_shop(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        done = tune("--trials", "3", "--name", "searched")
+    assert done.exit_code == 0, done.output
+    return folder / "runs" / "searched", done.output
 
 
 def tune(*more: str) -> Any:
@@ -41,20 +59,29 @@ def trials_of(run: Path) -> pd.DataFrame:
     return pd.read_csv(run / "trials.csv").drop(columns="seconds")
 
 
-def test_a_search_writes_what_train_writes_and_trial_0_is_what_train_does(shop: Path) -> None:
-    done = tune("--trials", "3", "--name", "searched")
-    assert done.exit_code == 0, done.output
-    lines = done.output.splitlines()
+def test_a_search_writes_what_train_writes_and_trial_0_is_what_train_does(
+    searched: tuple[Path, str], shop: Path
+) -> None:
+    found, output = searched
+    lines = output.splitlines()
     assert sum(line.startswith("  trial ") for line in lines) == 3
-    assert "Searching over fusion, size, learning rate, dropout" in done.output
-    assert "Of 3 trials" in done.output and "0 trials left" in done.output
-    assert "6 validation rows cannot tell small differences" in done.output
-    trained = CliRunner().invoke(app, ["train", *OPTIONS, "--name", "trained"])
+    assert "Searching over fusion, size, learning rate, dropout" in output
+    assert "Of 3 trials" in output and "0 trials left" in output
+    assert "6 validation rows cannot tell small differences" in output
+    metrics = json.loads((found / "metrics.json").read_text())
+    assert metrics["details"]["settings"]["cache"] is None
+    assert not (found / "state" / "search" / "cache").exists()
+    trials = trials_of(found)
+    assert trials["trial"].tolist() == [0, 1, 2] and set(trials["state"]) == {"complete"}
+    assert trials["loss"].notna().all() and trials["balanced_accuracy"].between(0, 1).all()
+    run = shop / "runs" / "searched"
+    shutil.copytree(found, run)
+    trained = CliRunner().invoke(app, ["train", *OPTIONS, "--name", "searched", "--overwrite"])
     assert trained.exit_code == 0, trained.output
-    run, other = shop / "runs" / "searched", shop / "runs" / "trained"
-    names = {path.name for path in run.iterdir()}
-    assert names == {path.name for path in other.iterdir()} | {"trials.csv", "search.png", "state"}
-    metrics, of_train = (json.loads((one / "metrics.json").read_text()) for one in (run, other))
+    # A run that replaces it leaves nothing of the search.
+    names, left = ({path.name for path in one.iterdir()} for one in (found, run))
+    assert names - left == {"trials.csv", "search.png"} and left <= names
+    of_train = json.loads((run / "metrics.json").read_text())
     chosen = metrics["details"]["search"]["chosen"]
     named = "both" if chosen == 0 else "both with the defaults"
     scores = [
@@ -62,31 +89,22 @@ def test_a_search_writes_what_train_writes_and_trial_0_is_what_train_does(shop: 
     ]
     for score in ("accuracy", "log_loss"):
         assert scores[0][score] == pytest.approx(scores[1][score], rel=1e-4), score
-    assert metrics["details"]["settings"]["cache"] is None
-    assert not (run / "state" / "search" / "cache").exists()
-    trials = trials_of(run)
-    assert trials["trial"].tolist() == [0, 1, 2] and set(trials["state"]) == {"complete"}
-    assert trials["loss"].notna().all() and trials["balanced_accuracy"].between(0, 1).all()
-    # A run that replaces it leaves nothing of the search.
-    again = CliRunner().invoke(app, ["train", *OPTIONS, "--name", "searched", "--overwrite"])
-    assert again.exit_code == 0, again.output
-    assert names - {path.name for path in run.iterdir()} == {"trials.csv", "search.png"}
 
 
-def test_a_search_that_goes_on_ends_as_one_that_was_not_stopped(shop: Path) -> None:
-    whole = tune("--trials", "4", "--name", "whole")
-    assert whole.exit_code == 0, whole.output
+def test_a_search_that_goes_on_ends_as_one_that_was_not_stopped(
+    searched: tuple[Path, str], shop: Path
+) -> None:
     first = tune("--trials", "2", "--name", "parts")
     assert first.exit_code == 0, first.output
-    refused = tune("--trials", "4", "--name", "parts")
+    refused = tune("--trials", "3", "--name", "parts")
     assert refused.exit_code == 2 and "--resume" in refused.output
-    other = tune("--trials", "4", "--name", "parts", "--resume", "--seed", "1")
+    other = tune("--trials", "3", "--name", "parts", "--resume", "--seed", "1")
     assert other.exit_code == 2 and "must not be mixed" in other.output
     assert "--seed" in other.output
-    second = tune("--trials", "4", "--name", "parts", "--resume")
+    second = tune("--trials", "3", "--name", "parts", "--resume")
     assert second.exit_code == 0, second.output
     assert "2 trials of an earlier start are kept" in second.output
-    runs = [shop / "runs" / name for name in ("whole", "parts")]
+    runs = [searched[0], shop / "runs" / "parts"]
     one, two = map(trials_of, runs)
     pd.testing.assert_frame_equal(one, two, rtol=1e-3)
     one, two = (json.loads((run / "metrics.json").read_text()) for run in runs)
