@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,9 +52,35 @@ def test_cells_are_read_only_views_of_the_array_and_it_stays_writable(
     assert images.flags.writeable
 
 
-def test_a_column_takes_eight_bytes_a_row_beside_the_array(table: pd.DataFrame) -> None:
-    assert table["x"].memory_usage(index=False) == 8 * len(table)
-    assert table["x"].iloc[::2].memory_usage(index=False) == 8 * 6
+def test_a_column_takes_nothing_beside_the_array_until_rows_are_picked(table: pd.DataFrame) -> None:
+    assert table["x"].memory_usage(index=False) == 0
+    assert table["x"][2:9:3].memory_usage(index=False) == 0
+    assert table["x"].iloc[[5, 1]].memory_usage(index=False) == 16
+
+
+@pytest.mark.parametrize(
+    "rows", [slice(None), slice(2, 11, 4), slice(9, 1, -3), [3, -1, 0], [], np.arange(12) % 3 == 1]
+)
+def test_rows_are_the_same_whether_all_were_shown_or_some_were_picked(
+    rows: Any, table: pd.DataFrame
+) -> None:
+    whole, values = table["x"], np.stack(table["x"])
+    # Picked in their order, which is no longer a range.
+    picked = whole.iloc[list(range(len(table)))]
+    for column in (whole, picked):
+        found = column.iloc[rows] if not isinstance(rows, np.ndarray) else column[rows]
+        assert len(found) == len(values[rows])
+        assert all(np.array_equal(a, b) for a, b in zip(found, values[rows], strict=True))
+        again = pd.concat([found[1:], found[:1], whole])
+        assert all(
+            np.array_equal(a, b)
+            for a, b in zip(again, [*values[rows][1:], *values[rows][:1], *values], strict=True)
+        )
+    gone = whole.array[2:8].take([-1, 0, 5], allow_fill=True)
+    assert gone.isna().tolist() == [True, False, False]
+    assert np.array_equal(gone[2], values[7])
+    with pytest.raises(IndexError):
+        whole.array.take([12])
 
 
 def test_a_memory_map_is_not_read_and_its_cells_are_plain_arrays(

@@ -108,9 +108,9 @@ class ArrayDtype(ExtensionDtype):
 class ArrayColumn(SharedColumn):
     """A pandas column whose cells are the rows of an array, shared and not copied.
 
-    It takes 8 bytes per row in addition to the array. Taking, filtering, sorting, joining and
-    copying move row numbers only. A cell is a read-only view, or NaN if it is missing. Pickling
-    writes only the rows of the array that are in use.
+    Rows that are picked take 8 bytes each in addition to the array. Taking, filtering, sorting,
+    joining and copying move row numbers only. A cell is a read-only view, or NaN if it is missing.
+    Pickling writes only the rows of the array that are in use.
 
     Args:
         values: `(rows, ...)` numbers or booleans, at least two axes.
@@ -128,10 +128,10 @@ class ArrayColumn(SharedColumn):
                 "An array with more than one axis must hold numbers; pass texts and objects as a "
                 f"list. Received: shape {values.shape}, dtype {values.dtype}"
             )
-        self._set([values], np.arange(len(values), dtype="int64"))
+        self._set([values], range(len(values)))
 
-    def _set(self, parts: Iterable[Any], positions: np.ndarray) -> None:
-        super()._set(parts, positions)
+    def _set(self, parts: Iterable[Any], shown: range | np.ndarray) -> None:
+        super()._set(parts, shown)
         for part in self._parts:
             # Read-only, because pandas hands out views: writing into a cell would change every
             # table that shares the array.

@@ -97,7 +97,7 @@ class StoredColumn(SharedColumn):
     """
 
     def __init__(self, store: Store, name: str) -> None:
-        self._set([StoreColumn(store, name)], np.arange(len(store), dtype="int64"))
+        self._set([StoreColumn(store, name)], range(len(store)))
 
     @classmethod
     def _from_sequence(cls, scalars: Any, *, dtype: Any = None, copy: bool = False) -> Self:
@@ -134,7 +134,7 @@ class StoredColumn(SharedColumn):
         Raises:
             LoadError: If one cannot be read.
         """
-        if len(self._parts) == 1 and (not len(self) or self._positions.min() >= 0):
+        if len(self._parts) == 1 and self._is_full():
             (part,) = self._parts
             return part.store.series(part.name, self._positions).array
         cells = self.tolist()
@@ -225,21 +225,26 @@ class StoredColumn(SharedColumn):
 
     def _gathered(self, read: Callable[[StoreColumn, np.ndarray], list[Any]]) -> list[Any]:
         # What `read` gives for the rows of each part, in the column's order; None for no row.
-        part_of = self._part_of(self._positions) if len(self._parts) > 1 else None
-        if part_of is None and (not len(self) or self._positions.min() >= 0):
-            return read(self._parts[0], self._positions)
+        positions = self._positions
+        part_of = self._part_of(positions) if len(self._parts) > 1 else None
+        if part_of is None and self._is_full():
+            return read(self._parts[0], positions)
         found: list[Any] = [None] * len(self)
         for number, part in enumerate(self._parts):
-            own = self._positions >= 0
+            own = positions >= 0
             places = np.flatnonzero(own if part_of is None else own & (part_of == number))
             if len(places):
-                cells = read(part, self._positions[places] - self._starts[number])
+                cells = read(part, positions[places] - self._starts[number])
                 for place, one in zip(places.tolist(), cells, strict=True):
                     found[place] = one
         return found
 
+    def _is_full(self) -> bool:
+        # Whether no cell is missing because a file lacks it.
+        return isinstance(self._shown, range) or not len(self) or bool(self._shown.min() >= 0)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self)._made, (self._parts, self._positions)
+        return type(self)._made, (self._parts, self._shown)
 
     def _accumulate(self, name: str, *, skipna: bool = True, **named: Any) -> Any:
         return getattr(pd.Series(self.loaded()), name)(skipna=skipna, **named).array
@@ -282,6 +287,5 @@ for _name in _OPERATORS:
 
 def stored_table(store: Store) -> pd.DataFrame:
     """A DataFrame with the index 0..n-1 whose columns stay in files."""
-    rows = np.arange(len(store), dtype="int64")
-    columns = {name: StoredColumn._made([StoreColumn(store, name)], rows) for name in store.columns}
+    columns = {name: StoredColumn(store, name) for name in store.columns}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(store)), copy=False)
