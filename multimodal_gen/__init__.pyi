@@ -83,7 +83,9 @@ from multimodal_gen.models.keras_encoder import KerasEncoder as KerasEncoder
 from multimodal_gen.models.pretrained import from_preset as from_preset
 from multimodal_gen.rows.annotations.reading import read_annotations as read_annotations
 from multimodal_gen.rows.arrays import table_from_arrays as table_from_arrays
+from multimodal_gen.rows.joining import concat_tables as concat_tables
 from multimodal_gen.rows.leakage import LeakageWarning as LeakageWarning
+from multimodal_gen.rows.mixing import Mix as Mix
 from multimodal_gen.rows.sampling import BalancedSampler as BalancedSampler
 from multimodal_gen.rows.sampling import Sampler as Sampler
 from multimodal_gen.rows.sampling import WeightedSampler as WeightedSampler

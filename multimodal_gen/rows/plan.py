@@ -2,8 +2,7 @@
 
 Everything is a function of `(seed, epoch, batch index)` for rows and of `(seed, epoch, row
 position, column)` for randomness, so nothing depends on earlier calls, on threads, or on the number
-of hosts. The generator is Philox, which is counter-based: a stream is set up by writing its
-coordinates into the counter (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3").
+of hosts.
 """
 
 from __future__ import annotations
@@ -11,21 +10,20 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-import zlib
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.random.bit_generator import ISpawnableSeedSequence
 
 from multimodal_gen.rows.checks import check_positive, check_seed
+from multimodal_gen.rows.mixture import Mixture, MixtureOrder
 from multimodal_gen.rows.shuffling import ROUNDS, shuffled_rows
+from multimodal_gen.rows.streams import philox, stream_of
 
 # An order of more rows is computed batch by batch, in no memory; sorting it takes seconds an epoch.
 MOST_SORTED = 1 << 24
 # Above 32 bits, so that it never equals the stream of a column, which is a 32-bit checksum of its
 # name.
-_ORDER_STREAM = zlib.crc32(b"order of rows") + (1 << 32)
+_ORDER_STREAM = stream_of("order of rows") + (1 << 32)
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Plan:
     """The batches of every epoch.
 
     Args:
-        num_rows: Rows of the table.
+        num_rows: Rows of an epoch: those of the table, unless `mixture` says otherwise.
         batch_size: Rows of a batch, over all ranks together.
         shuffle: Whether each epoch has its own order; otherwise it is the table's.
         seed: An integer in [0, 2**64) that fixes every order and every random stream.
@@ -46,6 +44,7 @@ class Plan:
         buckets: `(num_rows,) uint8`, a number for each row. Full batches contain rows with the same
             number, except those on the border of two numbers, and come in random order; a shorter
             last batch may contain any rows.
+        mixture: The sources whose rows are mixed; by default there are none.
     """
 
     num_rows: int
@@ -57,14 +56,21 @@ class Plan:
     world_size: int = 1
     weights: np.ndarray | None = field(default=None, repr=False, compare=False)
     buckets: np.ndarray | None = field(default=None, repr=False, compare=False)
+    mixture: Mixture | None = field(default=None, repr=False, compare=False)
+    _mixed: MixtureOrder | None = field(init=False, repr=False, compare=False)
     _orders: _OrderCache = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_positive(batch_size=self.batch_size, world_size=self.world_size)
-        if self.weights is not None and not self.shuffle:
+        if (self.weights is not None or self.mixture is not None) and not self.shuffle:
             raise ValueError(
                 "Rows drawn by weight cannot keep the table's order; use `shuffle=True`. Received: "
                 "shuffle=False"
+            )
+        if self.mixture is not None and self.buckets is not None:
+            raise ValueError(
+                "A batch cannot have captions of one length and also a share of each source; take "
+                "either `bucket_by_length` or `Mix`. Received: both"
             )
         check_seed(self.seed)
         whole = isinstance(self.rank, int | np.integer)
@@ -84,6 +90,12 @@ class Plan:
                 "With `drop_remainder=True` the table must fill at least one batch. Received: "
                 f"{self.num_rows} rows, batch_size={self.batch_size!r}"
             )
+        mixed = None
+        if self.mixture is not None:
+            whole, short = divmod(self.num_rows, self.batch_size)
+            short *= not self.drop_remainder
+            mixed = MixtureOrder(self.mixture, self.seed, self.batch_size, whole, short)
+        object.__setattr__(self, "_mixed", mixed)
         object.__setattr__(self, "_orders", _OrderCache())
 
     @property
@@ -112,9 +124,7 @@ class Plan:
             rows repeated only to give all ranks batches of equal size, which get the sample weight
             0.
         """
-        start = index * self.batch_size
-        stop = min(start + self.batch_size, self.num_rows)
-        positions = self._positions(epoch, start, stop)
+        positions = self._positions(epoch, index)
         share = math.ceil(len(positions) / self.world_size)
         own = positions[self.rank * share : (self.rank + 1) * share]
         padding = share - len(own)
@@ -122,7 +132,11 @@ class Plan:
             own = np.concatenate([own, np.repeat(positions[-1:], padding)])
         return own, padding
 
-    def _positions(self, epoch: int, start: int, stop: int) -> np.ndarray:
+    def _positions(self, epoch: int, index: int) -> np.ndarray:
+        start = index * self.batch_size
+        stop = min(start + self.batch_size, self.num_rows)
+        if self._mixed is not None:
+            return self._mixed.rows(epoch, range(index, index + 1))
         if not self.shuffle:
             return np.arange(start, stop)
         if self.num_rows > MOST_SORTED and self.weights is None and self.buckets is None:
@@ -137,6 +151,8 @@ class Plan:
 
     def order(self, epoch: int) -> np.ndarray:
         """All row positions in the order of an epoch, `(num_rows,)`; uint32 if that is enough."""
+        if self._mixed is not None:
+            return self._mixed.rows(epoch, range(self.num_batches))
         if not self.shuffle:
             return np.arange(self.num_rows)
         return self._orders.get(epoch, self)
@@ -144,9 +160,7 @@ class Plan:
     def rng(self, epoch: int, position: int, column: str | tuple[str, ...]) -> np.random.Generator:
         """The random stream of one cell in one epoch; building it takes a few microseconds."""
         name = column if isinstance(column, str) else "\0".join(column)
-        # Not `hash`, which differs between processes for texts.
-        stream = zlib.crc32(name.encode("utf-8", "surrogatepass"))
-        return np.random.Generator(_philox(self.seed, stream, epoch, int(position)))
+        return np.random.Generator(philox(self.seed, stream_of(name), epoch, int(position)))
 
 
 class _OrderCache:
@@ -177,7 +191,7 @@ def _order(plan: Plan, epoch: int) -> np.ndarray:
         # one row.
         order = order[np.argsort(plan.weights[order], kind="stable")]
         ends = np.cumsum(plan.weights[order])
-        offset = _philox(plan.seed, _ORDER_STREAM, epoch, 1).random_raw() / 2.0**64
+        offset = philox(plan.seed, _ORDER_STREAM, epoch, 1).random_raw() / 2.0**64
         points = (np.arange(plan.num_rows) + offset) * (ends[-1] / plan.num_rows)
         drawn = np.minimum(
             np.searchsorted(ends, points, side="right"), np.flatnonzero(plan.weights[order])[-1]
@@ -189,14 +203,14 @@ def _order(plan: Plan, epoch: int) -> np.ndarray:
         batches = plan.num_rows // plan.batch_size
         full, short = np.split(order, [batches * plan.batch_size])
         full = full[np.argsort(plan.buckets[full], kind="stable")].reshape(batches, plan.batch_size)
-        words = _philox(plan.seed, _ORDER_STREAM, epoch, 3).random_raw(batches)
+        words = philox(plan.seed, _ORDER_STREAM, epoch, 3).random_raw(batches)
         order = np.concatenate([full[np.argsort(words, kind="stable")].ravel(), short])
     order.flags.writeable = False
     return order
 
 
 def _keys(plan: Plan, epoch: int, stream: int) -> np.ndarray:
-    return _philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(ROUNDS)
+    return philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(ROUNDS)
 
 
 def _permutation(plan: Plan, epoch: int, stream: int) -> np.ndarray:
@@ -206,34 +220,10 @@ def _permutation(plan: Plan, epoch: int, stream: int) -> np.ndarray:
     # `random_raw` is stable across NumPy releases; `Generator.permutation` may change. The position
     # is stored in the low bits of each word, so that sorting in place, ten times as fast as an
     # argsort, carries it along.
-    words = _philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(plan.num_rows)
+    words = philox(plan.seed, _ORDER_STREAM, epoch, stream).random_raw(plan.num_rows)
     low = np.uint64((1 << (plan.num_rows - 1).bit_length()) - 1)
     words &= ~low
     words |= np.arange(plan.num_rows, dtype=np.uint64)
     words.sort()
     words &= low
     return words.astype(np.uint32 if plan.num_rows < 2**32 else np.int64)
-
-
-def _philox(seed: int, stream: int, epoch: int, position: int) -> np.random.Philox:
-    # The low word of the counter is left at 0: it counts the numbers drawn from the stream.
-    counter = np.array((0, position, epoch, 0), np.uint64)
-    key: Any = _Key(seed, stream, epoch, position)
-    return np.random.Philox(key, counter=counter)
-
-
-class _Key(ISpawnableSeedSequence):
-    # The key of a stream. Philox takes it as `key=` too, but then asks the system for randomness
-    # that it does not use, which takes 5 of 8 microseconds and gives other threads a turn; and
-    # `Generator.spawn` is a TypeError (NumPy 2.4). Here spawned streams follow from the key.
-    def __init__(self, seed: int, stream: int, epoch: int, position: int) -> None:
-        self._words = seed, stream, epoch, position
-        self._sequence: np.random.SeedSequence | None = None
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
-        return np.array(self._words[:n_words], dtype)
-
-    def spawn(self, n_children: int) -> Any:
-        if self._sequence is None:
-            self._sequence = np.random.SeedSequence(self._words)
-        return self._sequence.spawn(n_children)

@@ -18,7 +18,7 @@ import pandas as pd
 from multimodal_gen.config import Configurable, classes_in, deserialize, serialize
 from multimodal_gen.errors import LoaderError, TableError
 from multimodal_gen.rows.cell_numbers import column_numbers
-from multimodal_gen.rows.cells import column_texts, is_blank
+from multimodal_gen.rows.chunks import text_codes
 from multimodal_gen.rows.table import check_columns
 
 
@@ -51,13 +51,12 @@ class BalancedSampler(Sampler):
         """
         check_columns(table, [self.column])
         try:
-            codes, classes = pd.factorize(column_texts(table[self.column]))
+            codes, classes = text_codes(table[self.column])
         except TypeError:
             raise TableError(
                 "A balanced sampler needs one class per row, not lists or arrays. Received: "
                 f"column={self.column!r}"
             ) from None
-        codes[np.isin(codes, [code for code, text in enumerate(classes) if is_blank(text)])] = -1
         if (codes < 0).any():
             index = table.index[codes < 0].tolist()[0]
             raise TableError(

@@ -56,7 +56,7 @@ def describe(
         )
     if assembly.cache is not None:
         size = as_text(
-            estimate((source.loader for source in assembly.sources.values()), plan.num_rows)
+            estimate((source.loader for source in assembly.sources.values()), len(assembly.table))
         )
         limit = "" if assembly.cache.limit is None else f", at most {as_text(assembly.cache.limit)}"
         lines.append(f"  cache of {size}{limit} in {assembly.cache.directory!r}")

@@ -81,7 +81,7 @@ def replay_row(assembly: Assembly, plan: Plan, epoch: int, row: Any) -> tuple[An
     position = position_of(assembly.table.index, row)
     found = place_of(plan, epoch, position)
     if found is None:
-        drawn = plan.weights is not None
+        drawn = plan.weights is not None or plan.mixture is not None
         why = "the sampler did not draw it" if drawn else "it is in the remainder that is dropped"
         raise ValueError(
             f"The row was not in that epoch: {why}. Received: epoch={epoch!r}, row={row!r}"

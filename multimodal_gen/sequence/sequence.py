@@ -26,8 +26,9 @@ from multimodal_gen.batch.weights import Weights, weights_by_class, weights_by_c
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.checks import check_switches
+from multimodal_gen.rows.mixing import drawn
 from multimodal_gen.rows.plan import Plan
-from multimodal_gen.rows.sampling import Sampler, draw_weights
+from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.rows.table import check_columns
 from multimodal_gen.sequence.arguments import (
     check_cache,
@@ -73,8 +74,8 @@ class MultimodalSequence(BatchReader):
             -> weight, or "balanced" for equal sums; for several targets, target name -> one of
             these. Not used in evaluation.
         sampler: How often each row is drawn, instead of once per epoch: "balanced" for equally
-            frequent classes, or a `BalancedSampler`, `WeightedSampler` or your own `Sampler`.
-            Implies `shuffle`. Not used in evaluation.
+            frequent classes, or a `BalancedSampler`, `WeightedSampler`, `Mix` of several tables, or
+            your own `Sampler`. Implies `shuffle`. Not used in evaluation.
         bucket_by_length: Name of an input of tokens. Full batches then hold captions of similar
             length, padded to one of at most 5 lengths instead of the loader's; so does a
             `MaskedTokens` of that loader. Needs `shuffle` or a sampler, and tokenizes every caption
@@ -162,8 +163,8 @@ class MultimodalSequence(BatchReader):
         by_class = weights_by_class(class_weight, targets, table)
         self.target, self.sampler = target, sampler_for(sampler, targets.get(None))
         warn_of_double_weights(self.sampler, targets, by_class, by_column, table)
-        weights = draw_weights(self.sampler, table)
-        shuffle = shuffle or weights is not None
+        weights, mixture = drawn(self.sampler, table)
+        shuffle = shuffle or self.sampler is not None
         buckets = learn_buckets(
             bucket_by_length, table, inputs, targets, shuffle=shuffle, tolerant=tolerant
         )
@@ -183,13 +184,14 @@ class MultimodalSequence(BatchReader):
             cache=None if cache is None else ArrayCache(cache, limit=cache_limit),
         )
         plan = Plan(
-            len(table),
+            len(table) if mixture is None else mixture.num_rows,
             batch_size,
             shuffle=shuffle,
             seed=seed,
             drop_remainder=drop_remainder,
             weights=weights,
             buckets=None if buckets is None else buckets.of_row,
+            mixture=mixture,
         )
         choice = choose(processes, assembly, plan.num_batches, available_cores())
         super().__init__(assembly, plan, choice, endless=endless, max_queue_size=max_queue_size)
@@ -240,9 +242,8 @@ class MultimodalSequence(BatchReader):
         other = copy.copy(self)
         other.assembly = self.assembly.for_evaluation(self.table if table is None else table)
         other.sampler, other.endless = None, False
-        other.plan = Plan(len(other.table), self.plan.batch_size, seed=self.plan.seed)
-        if self.plan.world_size > 1:
-            other.plan = other.plan.shard(self.plan.rank, self.plan.world_size)
+        plan = Plan(len(other.table), self.plan.batch_size, seed=self.plan.seed)
+        other.plan = plan.shard(self.plan.rank, self.plan.world_size)
         other._epoch, other._counting = 0, False
         return other
 
@@ -272,9 +273,8 @@ class MultimodalSequence(BatchReader):
     def rows(self, index: int, epoch: int | None = None) -> pd.DataFrame:
         """Return the table's rows that are in a batch, in the batch's order, without padding."""
         epoch = self._epoch if epoch is None else epoch
-        positions, padding = self.plan.batch(
-            epoch + index // self.plan.num_batches, index % self.plan.num_batches
-        )
+        further, index = divmod(index, self.plan.num_batches)
+        positions, padding = self.plan.batch(epoch + further, index)
         return self.table.iloc[positions[: len(positions) - padding]]
 
     def replay(self, epoch: int, row: Any) -> tuple[Any, ...]:

@@ -119,7 +119,9 @@ def make_state(
         "endless": bool(endless),
         "rank": int(plan.rank),
         "world_size": int(plan.world_size),
-        "sampler": _digest_of_numbers(plan.weights),
+        "sampler": _digest_of_numbers(plan.weights)
+        if plan.mixture is None
+        else plan.mixture.fingerprint(),
         "bucket_by_length": _digest_of_numbers(plan.buckets),
     }
     return {"format": _FORMAT, "epoch": epoch, "batch": batch, "plan": settings, **fingerprint}

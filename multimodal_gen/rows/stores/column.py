@@ -103,12 +103,25 @@ class StoredColumn(SharedColumn):
     def _from_sequence(cls, scalars: Any, *, dtype: Any = None, copy: bool = False) -> Self:
         cells = [None if is_missing_scalar(one) else _plain(one) for one in scalars]
         kind = dtype.cells if isinstance(dtype, StoredDtype) else "other"
+        return cls(HeldCells(kind, objects(cells)), HeldCells.NAME)
+
+    @classmethod
+    def held(cls, kind: str, cells: Any) -> Self:
+        """A column of cells in memory, to be joined with others.
+
+        Args:
+            kind: Their kind, as in `Store.columns`.
+            cells: The cells as pandas or NumPy keep them, `(rows,)`.
+        """
         return cls(HeldCells(kind, cells), HeldCells.NAME)
 
     @property
     def dtype(self) -> StoredDtype:
         """The kind of cells."""
-        return StoredDtype(self._parts[0].kind)
+        kinds = {part.kind for part in self._parts}
+        if len(kinds) == 1:
+            return StoredDtype(kinds.pop())
+        return StoredDtype("float" if kinds <= {"int", "float"} else "other")
 
     @property
     def sources(self) -> list[tuple[Store, str]]:

@@ -10,6 +10,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.rows.cells import is_missing
+
+# Rows whose digest is taken at a time.
+_CHUNK_ROWS = 10_000
 # The kinds of cells, and the letter of NumPy dtypes for each.
 KINDS = {"int": "i", "float": "f", "bool": "b", "text": "O", "bytes": "O", "other": "O"}
 
@@ -100,16 +104,17 @@ def objects(cells: list[Any]) -> np.ndarray:
 
 
 class HeldCells(Store):
-    """Cells in memory, where those of files were replaced.
+    """Cells in memory, where those of files were replaced, or joined with those of a table in
+    memory.
 
     Args:
         kind: Their kind, as in `Store.columns`.
-        cells: The cells; None if one is missing.
+        cells: The cells as pandas or NumPy keep them, `(rows,)`.
     """
 
     NAME = "cells"
 
-    def __init__(self, kind: str, cells: list[Any]) -> None:
+    def __init__(self, kind: str, cells: Any) -> None:
         self.columns, self._cells = {self.NAME: kind}, cells
 
     def __len__(self) -> int:
@@ -117,15 +122,29 @@ class HeldCells(Store):
 
     def cells(self, column: str, rows: np.ndarray) -> list[Any]:
         """See `Store.cells`."""
-        return [self._cells[row] for row in rows.tolist()]
+        return [None if is_missing(cell) else cell for cell in self._cells.take(rows).tolist()]
 
     def fingerprint(self) -> str:
         """See `Store.fingerprint`."""
-        return blake2b(repr(self._cells).encode("utf-8", "surrogatepass")).hexdigest()
+        digest = blake2b(digest_size=16)
+        for start in range(0, len(self), _CHUNK_ROWS):
+            for cell in self.cells(
+                self.NAME, np.arange(start, min(start + _CHUNK_ROWS, len(self)))
+            ):
+                digest.update(_content(cell))
+        return digest.hexdigest()
 
     def reopen(self) -> tuple[Callable[..., HeldCells], tuple[Any, ...]]:
         """See `Store.reopen`."""
         return HeldCells, (self.columns[self.NAME], self._cells)
+
+
+def _content(cell: Any) -> bytes:
+    if isinstance(cell, np.ndarray) and not cell.dtype.hasobject:
+        return f"{cell.dtype} {cell.shape} ".encode() + cell.tobytes()
+    if isinstance(cell, bytes):
+        return b"%d %s" % (len(cell), cell)
+    return f"{cell!r}\n".encode("utf-8", "surrogatepass")
 
 
 class StoreColumn:

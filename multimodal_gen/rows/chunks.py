@@ -1,0 +1,48 @@
+"""Goes through a column a piece at a time, so that none is in memory as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.rows.cells import column_texts, is_blank
+
+# Cells of a piece: their objects take some 10 MB.
+CHUNK_ROWS = 50_000
+
+
+def chunks_of(column: pd.Series) -> Iterator[pd.Series]:
+    """The pieces of a column, in its order, each with its part of the index.
+
+    Cells that are kept in files are read when a piece is used, and not kept.
+
+    Args:
+        column: Any column; one without rows has one piece.
+    """
+    for start in range(0, max(len(column), 1), CHUNK_ROWS):
+        yield column.iloc[start : start + CHUNK_ROWS]
+
+
+def text_codes(column: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """Which text each cell of a column has, by `cell_text`.
+
+    Args:
+        column: The column; errors name a row by its index.
+
+    Returns:
+        `(rows,) int32`, the place of each cell's text in the list, -1 where a cell is missing or
+        blank; and the different texts, in the order of their first rows.
+
+    Raises:
+        TypeError: If a cell is not a single value; the message names the index and the column.
+    """
+    places: dict[str, int] = {}
+    codes = [np.empty(0, "int32")]
+    for part in chunks_of(column):
+        own, texts = pd.factorize(column_texts(part))
+        # The last is for missing cells, whose code is -1.
+        known = [-1 if is_blank(text) else places.setdefault(text, len(places)) for text in texts]
+        codes.append(np.array([*known, -1], "int32")[own])
+    return np.concatenate(codes), list(places)
