@@ -9,6 +9,8 @@ from multimodal_gen.augment.checking import check_augmentation as check_augmenta
 from multimodal_gen.batch.cache.filling import Filled as Filled
 from multimodal_gen.batch.cache.filling import fill_cache as fill_cache
 from multimodal_gen.batch.failures import leave_out as leave_out
+from multimodal_gen.batch.packing.packing import Packed as Packed
+from multimodal_gen.batch.packing.packing import pack_table as pack_table
 from multimodal_gen.bundle.bundle import Bundle as Bundle
 from multimodal_gen.bundle.dual_encoder import DualEncoder as DualEncoder
 from multimodal_gen.bundle.explaining.explanations import Explanations as Explanations

@@ -14,6 +14,7 @@ knows where an array comes from: the loader, `row_memory.py`, or the `cache/` on
 `remembering.py` what need not be read again, `windows.py` which rows are read with those of the
 next batches, and `choosing.py` takes what is read in an epoch out of the table's cells.
 `buckets.py` groups captions of similar length, `weights.py` gives good rows their weight in the
-loss, and `failures.py` lists rows that could not be loaded. Importing this folder imports none of
+loss, and `failures.py` lists rows that could not be loaded.
+`packing/` writes a table with the contents of its files. Importing this folder imports none of
 its files.
 """

@@ -8,8 +8,9 @@ captions (and pads them), `numbers.py` numbers, `dates.py` dates, `arrays.py` ar
 them, for training). `targets/` holds what a model learns, and `columns/` chooses a loader for every
 column of a table. They share `learning.py` (training values in any form), `moments.py` (their
 means) and `scaling.py` (logarithms and quantiles of numbers), `drawing.py` (what people are shown),
-`files.py` (opens files, within limits; `missing_files.py` suggests a fix if there is no file) and
-`remote/` (fetches those at URLs), `vary_with.py` (the argument for pictures that vary together),
+`file_loader.py` (the base of loaders of files), `files.py` (opens files, within limits;
+`missing_files.py` suggests a fix if there is no file) and `remote/` (fetches those at URLs),
+ `vary_with.py` (the argument for pictures that vary together),
 `missing_cells.py` (what a missing cell is) and `cell_errors.py` (errors with row, column and path),
 `reading.py` (reads many cells and collects their errors; batches are read in `batch/`) and
 `stages.py` (clocks for the steps from a cell to a batch).
@@ -27,6 +28,7 @@ from multimodal_gen.loaders.encoded import (
     OnnxTextEncoder,
     SimilarityLoader,
 )
+from multimodal_gen.loaders.file_loader import FileLoader
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.image.normalization import (
     FeaturewiseNormalization,
@@ -58,6 +60,7 @@ __all__ = [
     "EncodedLoader",
     "Encoder",
     "FeaturewiseNormalization",
+    "FileLoader",
     "FunctionEncoder",
     "ImageLoader",
     "InputTarget",

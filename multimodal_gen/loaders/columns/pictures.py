@@ -11,8 +11,8 @@ from PIL import Image
 
 from multimodal_gen.errors import LoadError, counted
 from multimodal_gen.loaders.columns.cells import Cells, Verdict, short
+from multimodal_gen.loaders.file_loader import named
 from multimodal_gen.loaders.files import Place
-from multimodal_gen.loaders.image.cells import named
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.remote.urls import Urls
 from multimodal_gen.rows.leakage import seems_picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,11 +19,9 @@ from multimodal_gen.rows.cells import is_missing
 
 # The reason for a cell of bytes that holds none.
 NO_BYTES = "the cell has no bytes. Fill it, or drop the row."
-
-
-def named(cell: Any) -> Any:
-    """Return the cell, or the path in a mapping as Hugging Face datasets write it."""
-    return cell.get("path") if isinstance(cell, Mapping) and cell.get("bytes") is None else cell
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+# Of zlib, from 0 to 9: half again as fast as its default, for files that are 5 % larger.
+_EFFORT = 4
 
 
 def content_of(cell: Any, value_range: tuple[float, float] | None) -> bytes | Image.Image:
@@ -87,3 +86,25 @@ def _copied(picture: Image.Image) -> Image.Image:
     copy.format = picture.format
     copy.__dict__["tile"] = list(tile)
     return copy
+
+
+def as_png(picture: bytes | Image.Image) -> bytes:
+    """The content of a PNG file with the pixels of a picture in memory.
+
+    Args:
+        picture: The picture; the content of a file stays as it is.
+
+    Raises:
+        LoadError: If a PNG file cannot hold its pixels.
+    """
+    if isinstance(picture, bytes):
+        return picture
+    if picture.mode not in _PNG_MODES:
+        raise LoadError(
+            "the pixels of the picture fit in no PNG file: convert it, or read it from a file. "
+            f"Received: a picture of mode {picture.mode!r}"
+        )
+    file = io.BytesIO()
+    noted = {"exif": exif.tobytes()} if (exif := picture.getexif()) else {}
+    picture.save(file, "PNG", compress_level=_EFFORT, **noted)
+    return file.getvalue()

@@ -1,6 +1,6 @@
 """Decode picture cells of every kind into pixels of one size and colour mode.
 
-`files.py` reads the file that a cell names, if it may, and `cells.py` takes all other cells;
+`file_loader.py` reads the file that a cell names, if it may, and `cells.py` takes all other cells;
 `limits.py` looks at the file's header; `resizing.py` decodes, turns the picture upright and resizes
 it, or `turbo.py` does, for JPEG files; `modes.py` knows how each of Pillow's modes becomes plain
 8-bit colour; `multimodal_gen.augment` varies the result, and `normalization.py` shifts and scales
@@ -21,7 +21,7 @@ from multimodal_gen.augment.together import Variation
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.drawing import drawn_pixels
-from multimodal_gen.loaders.files import Place
+from multimodal_gen.loaders.file_loader import FileLoader
 from multimodal_gen.loaders.image.arguments import (
     check_decoder,
     check_operations,
@@ -29,7 +29,7 @@ from multimodal_gen.loaders.image.arguments import (
     decoding_by,
     fitting_of,
 )
-from multimodal_gen.loaders.image.cells import NO_BYTES, content_of, more_bits, named
+from multimodal_gen.loaders.image.cells import NO_BYTES, as_png, content_of, more_bits
 from multimodal_gen.loaders.image.limits import MAX_PIXELS, jpeg_header, most_bytes, open_image
 from multimodal_gen.loaders.image.normalization import Normalization
 from multimodal_gen.loaders.image.quiet import quiet
@@ -43,7 +43,7 @@ from multimodal_gen.spec import ArraySpec
 _DECODING = 3
 
 
-class ImageLoader(Loader):
+class ImageLoader(FileLoader):
     """Decodes pictures to one size, from any file and colour mode that Pillow reads.
 
     A cell may be a path (str or `pathlib.Path`), the bytes of a file, an array `(height, width)` or
@@ -131,10 +131,8 @@ class ImageLoader(Loader):
             value_range=value_range,
         )
         self.column, self.missing = column, check_missing(missing)
-        self.directory = None if directory is None else os.fspath(directory)
         self.max_pixels = int(max_pixels)
-        self._place = Place(directory, protocols)
-        self.fetches = self._place.urls.any_allowed
+        self._set_place(directory, protocols, most_bytes(self.max_pixels))
         self._decode, self._warp, self.libraries = decoding_by(decoder)
         self.rescale = rescale
         nearest = interpolation == "nearest"
@@ -176,23 +174,6 @@ class ImageLoader(Loader):
         """The column of this loader, or of the loader it varies with."""
         return self.variation.stream
 
-    def file_of(self, cell: Any) -> str | None:
-        """The path of the picture, if the cell names one.
-
-        Raises:
-            LoadError: If it may not be opened, or is a URL.
-        """
-        path = self._place.path_of(named(cell))
-        return None if path is None else self._place.local(path)
-
-    def version_of(self, cell: Any) -> str | None:
-        """The URL of a picture, and the version that its server tells, asked once in a process."""
-        return self._place.version_of(named(cell))
-
-    def fetch_ahead(self, cell: Any, needed: Callable[[], bool] | None = None) -> None:
-        """Start to fetch the picture of a URL."""
-        self._place.fetch_ahead(named(cell), most_bytes(self.max_pixels), needed)
-
     def read(self, cell: Any) -> np.ndarray:
         """Decode, turn upright, resize; not yet normalised.
 
@@ -200,7 +181,7 @@ class ImageLoader(Loader):
             LoadError: If there is no such file, or it is not a picture, or a broken one, or one
                 that is refused; it names the path.
         """
-        path = self._place.path_of(named(cell))
+        path = self.path_of(cell)
         try:
             with stage("read"):
                 content = self._content(cell, path)
@@ -232,7 +213,7 @@ class ImageLoader(Loader):
 
     def has_more_bits(self, cell: Any) -> bool:
         """Whether a picture has more than 8 bits, so that its levels are not its file's values."""
-        path = self._place.path_of(named(cell))
+        path = self.path_of(cell)
         wide = more_bits(cell, lambda: self._content(cell, path), self.max_pixels)
         return wide and self.fitting.value_range != (0.0, 255.0)
 
@@ -289,8 +270,10 @@ class ImageLoader(Loader):
         return pixels
 
     def _content(self, cell: Any, path: str | None) -> bytes | Image.Image:
-        if isinstance(cell, str) and not cell:
-            raise LoadError("the cell is empty. Fill it, or drop the row.")
-        if path is not None:
-            return self._place.read(path, most_bytes(self.max_pixels))
+        if path is not None or (isinstance(cell, str) and not cell):
+            return self.content_of(cell)
         return content_of(cell, self.fitting.value_range)
+
+    def _content_of_object(self, held: Any) -> bytes:
+        # Of an array or a picture in memory, a file that is read as it is.
+        return as_png(content_of(held, self.fitting.value_range))

@@ -64,6 +64,13 @@ class ArrowStore(Store):
                 found[place] = cell
         return found if names is None else [_name(names, cell) for cell in found]
 
+    def type_of(self, column: str) -> pa.DataType:
+        """The type of the cells that `cells` gives for a column."""
+        of = self._schema.field(column).type
+        of = of.storage_type if isinstance(of, pa.BaseExtensionType) else of
+        of = of.value_type if pa.types.is_dictionary(of) else of
+        return pa.string() if column in self._names_of else of
+
     def series(self, column: str, rows: np.ndarray) -> pd.Series:
         """See `Store.series`."""
         kind, names = self.columns[column], self._names_of.get(column)

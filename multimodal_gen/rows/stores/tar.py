@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from tqdm.auto import tqdm
 
 from multimodal_gen.errors import LoadError, by_number, counted
 from multimodal_gen.rows.formats.folders import IMAGE_SUFFIXES
+from multimodal_gen.rows.stores.arrow import kind_of, plain_cells
 from multimodal_gen.rows.stores.shards import fingerprint_of, stamp, unchanged
 from multimodal_gen.rows.stores.store import Store
+from multimodal_gen.rows.stores.tar_columns import JSON, TarColumns, is_file, is_files
 from multimodal_gen.rows.stores.tar_index import KEY, index_of
 
 PICTURE = "image"
@@ -31,7 +34,8 @@ class TarStore(Store):
     The columns are the key of a sample, and the endings of its files: texts for .txt and the like,
     whole numbers for .cls, arrays for .npy, bytes for everything else. A .json file has a column
     for itself, and one for each name in that of the first sample. Where pictures end differently
-    from sample to sample, as .jpg and .png, one column "image" has them all.
+    from sample to sample, as .jpg and .png, one column "image" has them all. Shards that this
+    package packed say themselves which columns they have.
 
     Args:
         paths: The shards, not compressed.
@@ -52,6 +56,13 @@ class TarStore(Store):
         # Column -> the endings whose files it has, and the name inside of them, if any.
         self._files: dict[str, tuple[list[str], str | None]] = {}
         self.columns = {KEY: "text"}
+        self.notes = tuple(self._cut_off())
+        # What they say of their columns, if all say the same.
+        about = {one.about for one in self._indexes}
+        self._packed = TarColumns.read(about.pop()) if len(about) == 1 else None
+        if self._packed is not None:
+            self._add_packed(self._packed, endings)
+            return
         pictures = [one for one in endings if f".{one}" in IMAGE_SUFFIXES]
         if len(pictures) > 1 and not self._together(pictures):
             self._add(PICTURE, "bytes", pictures)
@@ -61,7 +72,6 @@ class TarStore(Store):
         for ending in endings:
             if _last(ending) in _JSON:
                 self._add_fields(ending)
-        self.notes = tuple(self._cut_off())
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -79,7 +89,7 @@ class TarStore(Store):
 
     def missing(self, column: str, rows: np.ndarray) -> np.ndarray:
         """See `Store.missing`. A sample without the file lacks the cell."""
-        if column == KEY:
+        if column not in self._files:
             return np.zeros(len(rows), bool)
         endings, name = self._files[column]
         if name is not None:
@@ -111,6 +121,14 @@ class TarStore(Store):
         self.columns = {**self.columns, column: kind}
         self._files[column] = endings, name
 
+    def _add_packed(self, packed: TarColumns, endings: list[str]) -> None:
+        self.columns = {}
+        for one in packed.schema:
+            if is_file(one.type):
+                self._add(one.name, "bytes", packed.endings_of(one.name, endings))
+            else:
+                self._add(one.name, kind_of(one.type), [JSON], one.name)
+
     def _add_fields(self, ending: str) -> None:
         for shard, index in enumerate(self._indexes):
             rows = np.flatnonzero(index.places(ending)[1] >= 0)
@@ -126,22 +144,52 @@ class TarStore(Store):
             return
 
     def _of_shard(self, column: str, shard: int, rows: np.ndarray) -> list[Any]:
-        index = self._indexes[shard]
-        if column == KEY:
-            return index.keys.take(rows).to_pylist()
+        if column not in self._files:
+            return self._indexes[shard].keys.take(rows).to_pylist()
         endings, name = self._files[column]
         cells: list[Any] = [None] * len(rows)
-        path = self._paths[shard]
-        with unchanged(path, self._stamps[shard]) as file:
+        for place, ending, content in self._contents(shard, rows, endings):
+            cells[place] = self._cell(content, shard, int(rows[place]), ending, name)
+        if self._packed is None or name is None:
+            return cells
+        if is_files(self._packed.schema.field(column).type):
+            return self._lists(self._packed, column, shard, rows, cells)
+        try:
+            return plain_cells(self._packed.from_json(column, cells))
+        except (ValueError, TypeError, pa.ArrowException) as error:
+            raise LoadError(
+                f"cells of {column!r} are not of its type: {error}", path=self._paths[shard]
+            ) from error
+
+    def _lists(
+        self, packed: TarColumns, column: str, shard: int, rows: np.ndarray, counts: list[Any]
+    ) -> list[Any]:
+        # The .json has the number of files, as a list may be missing or empty.
+        found = [None if one is None else [None] * one for one in counts]
+        endings = packed.endings_of(column, self._indexes[shard].endings)
+        for place, ending, content in self._contents(shard, rows, endings):
+            own = found[place]
+            if own is not None:
+                own[packed.place_of(ending)] = content
+        return found
+
+    def _contents(
+        self, shard: int, rows: np.ndarray, endings: Sequence[str]
+    ) -> Iterator[tuple[int, str, bytes]]:
+        # Place in `rows`, ending and content of each file.
+        index = self._indexes[shard]
+        with unchanged(self._paths[shard], self._stamps[shard]) as file:
             for ending in endings:
                 starts, sizes = index.places(ending)
                 for place, row in enumerate(rows.tolist()):
                     if sizes[row] >= 0:
-                        content = self._content(
-                            file.fileno(), int(starts[row]), int(sizes[row]), shard, row, ending
+                        yield (
+                            place,
+                            ending,
+                            self._content(
+                                file.fileno(), int(starts[row]), int(sizes[row]), shard, row, ending
+                            ),
                         )
-                        cells[place] = self._cell(content, shard, row, ending, name)
-        return cells
 
     def _content(
         self, file: int, start: int, size: int, shard: int, row: int, ending: str

@@ -7,6 +7,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pyarrow as pa
 
 from multimodal_gen.errors import TableError
 from multimodal_gen.rows.stores.shards import stamp
+from multimodal_gen.rows.stores.tar_columns import ABOUT
 
 KEY = "__key__"
-_FORMAT = 1
+_FORMAT = 2
 # How files begin that gzip, bzip2, xz and zstd wrote.
 _PACKED = (b"\x1f\x8b", b"BZ", b"\xfd7", b"(\xb5")
 
@@ -29,11 +31,12 @@ class TarIndex:
         table: A row a sample: its key, and for each ending the place and size of its file in the
             shard; the size is -1 where a sample has none.
         cut_off: Whether the shard ends in the middle of a file.
+        about: What a shard that was packed says of its columns; else nothing.
     """
 
-    def __init__(self, table: pa.Table, cut_off: bool) -> None:
+    def __init__(self, table: pa.Table, cut_off: bool, about: bytes) -> None:
         self.keys: pa.ChunkedArray = table.column(KEY)
-        self.cut_off = cut_off
+        self.cut_off, self.about = cut_off, about
         self.endings = [name[:-5] for name in table.column_names if name.endswith(":size")]
         self._places = {
             ending: (
@@ -67,9 +70,10 @@ def index_of(path: str) -> TarIndex:
         table = pa.ipc.open_file(pa.memory_map(str(kept))).read_all()
     except (OSError, pa.ArrowException):
         samples, cut_off = _scanned(path)
-        table = _as_table(samples, cut_off)
+        table = _as_table(samples, cut_off, _about(path))
         _keep(table, kept)
-    return TarIndex(table, table.schema.metadata[b"cut_off"] == b"True")
+    notes = table.schema.metadata
+    return TarIndex(table, notes[b"cut_off"] == b"True", notes[b"about"])
 
 
 def _scanned(path: str) -> tuple[list[tuple[str, dict[str, tuple[int, int]]]], bool]:
@@ -138,14 +142,30 @@ def split_name(name: str) -> tuple[str, str]:
     return f"{folder}{slash}{stem}", ending.lower()
 
 
-def _as_table(samples: list[tuple[str, dict[str, tuple[int, int]]]], cut_off: bool) -> pa.Table:
+def _about(path: str) -> bytes:
+    # It is the first file.
+    with (
+        open(path, "rb") as file,
+        suppress(tarfile.TarError),
+        tarfile.open(fileobj=file, mode="r:") as shard,
+    ):
+        member = shard.next()
+        if member is not None and member.name == ABOUT:
+            file.seek(member.offset_data)
+            return file.read(member.size)
+    return b""
+
+
+def _as_table(
+    samples: list[tuple[str, dict[str, tuple[int, int]]]], cut_off: bool, about: bytes
+) -> pa.Table:
     endings = list(dict.fromkeys(ending for _, files in samples for ending in files))
     columns: dict[str, pa.Array] = {KEY: pa.array([key for key, _ in samples], pa.large_string())}
     for ending in endings:
         places = [files.get(ending, (-1, -1)) for _, files in samples]
         columns[f"{ending}:at"] = pa.array([at for at, _ in places], pa.int64())
         columns[f"{ending}:size"] = pa.array([size for _, size in places], pa.int64())
-    return pa.table(columns).replace_schema_metadata({"cut_off": str(cut_off)})
+    return pa.table(columns).replace_schema_metadata({"cut_off": str(cut_off), "about": about})
 
 
 def _place_of(path: str) -> Path:
