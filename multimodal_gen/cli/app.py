@@ -35,6 +35,7 @@ from multimodal_gen.cli.console import (
 from multimodal_gen.cli.evaluate import evaluate
 from multimodal_gen.cli.opening import details_of, opened
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
+from multimodal_gen.cli.pack import pack
 from multimodal_gen.cli.progress import ProgressReporter, what_is_kept
 from multimodal_gen.cli.score_tables import print_folds, print_run
 from multimodal_gen.cli.starting import starting
@@ -162,6 +163,7 @@ def _check_columns(settings: Any) -> None:
 app.command(cls=OneCommand)(tune)
 app.command("cache", cls=OneCommand)(table_commands.fill)
 app.command(cls=OneCommand)(table_commands.audit)
+app.command(cls=OneCommand)(pack)
 
 
 app.command(cls=OneCommand)(evaluate)

@@ -24,6 +24,7 @@ from multimodal_gen.augment import (
 )
 from multimodal_gen.cli.bad_rows import plain_reason
 from multimodal_gen.cli.encoders import with_encoders
+from multimodal_gen.cli.option_values import table_folder
 from multimodal_gen.cli.parts import Parts, given_parts, parts_are_given
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
@@ -246,8 +247,7 @@ def picture_folder(settings: DataSettings) -> str:
     """The folder of relative picture paths; inside the working directory, relative to it, as
     bundles store it.
     """
-    source = Path(settings.table)
-    folder = settings.directory or str(source if source.is_dir() else source.parent)
+    folder = table_folder(settings.table, settings.directory)
     if "://" in folder or not Path(folder).is_absolute():
         return folder
     here = Path.cwd()

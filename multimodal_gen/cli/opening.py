@@ -27,7 +27,7 @@ def opened(console: Console, run: Path, table: str, directory: str | None) -> tu
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.cli.given_table import read_given
     rows = read_given(table)
-    folder = directory or str(Path(table) if Path(table).is_dir() else Path(table).parent)
+    folder = option_values.table_folder(table, directory)
     return load_bundle(run, directory=folder), rows, folder
 
 

@@ -64,6 +64,12 @@ def folder_of_pictures(value: str | None) -> str | None:
     raise FileNotFoundError(f"There is no such folder. Received: --directory {value}")
 
 
+def table_folder(table: str, directory: str | None) -> str:
+    """The folder of relative picture paths: --directory, or by default that of the table."""
+    source = Path(table)
+    return directory or str(source if source.is_dir() else source.parent)
+
+
 def as_score(value: float, decimals: int = 3) -> str:
     """A score as tables show it: with this many decimals, or "none" if there is nothing to score; a
     count as an integer.

@@ -10,7 +10,7 @@ column of a table. They share `learning.py` (training values in any form), `mome
 means) and `scaling.py` (logarithms and quantiles of numbers), `drawing.py` (what people are shown),
 `file_loader.py` (the base of loaders of files), `files.py` (opens files, within limits;
 `missing_files.py` suggests a fix if there is no file) and `remote/` (fetches those at URLs),
- `vary_with.py` (the argument for pictures that vary together),
+`vary_with.py` (the argument for pictures that vary together),
 `missing_cells.py` (what a missing cell is) and `cell_errors.py` (errors with row, column and path),
 `reading.py` (reads many cells and collects their errors; batches are read in `batch/`) and
 `stages.py` (clocks for the steps from a cell to a batch).

@@ -63,8 +63,9 @@ def as_arrow(name: str, cells: Any, of: pa.DataType) -> pa.Array:
         TableError: If a cell is of another type.
     """
     try:
-        # Of categories, the type is in the cells.
-        array = pa.array(cells, None if pa.types.is_dictionary(of) else of, from_pandas=True)
+        # Of categories of pandas, the type is in the cells.
+        own = pa.types.is_dictionary(of) and not isinstance(cells, list)
+        array = pa.array(cells, None if own else of, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise _mixed(name, error) from error
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

@@ -68,7 +68,6 @@ class ArrowStore(Store):
         """The type of the cells that `cells` gives for a column."""
         of = self._schema.field(column).type
         of = of.storage_type if isinstance(of, pa.BaseExtensionType) else of
-        of = of.value_type if pa.types.is_dictionary(of) else of
         return pa.string() if column in self._names_of else of
 
     def series(self, column: str, rows: np.ndarray) -> pd.Series:
