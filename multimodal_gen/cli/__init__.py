@@ -19,9 +19,9 @@ of several folds, which `fold_results.py` writes (before it, `reading.py` reads 
 `sureness.py` calibration, and the sets, intervals and decisions of `predict`); `tune.py` is a
 search over such runs (`tuning/`); `predict.py` (`bad_rows.py`: rows that it cannot read),
 `explain.py`, `cache.py`, `pack.py` and `audit.py` (`predicted.py`: its --predictions,
-`audit_models.py`: its --deep) are the other commands. `console.py` prints notes, tables and errors, `score_tables.py`
-scores with intervals and by class, `evaluate.py` those of a table (`opening.py` opens a run, and
-`seen.py` knows the rows it was trained on), `importance.py` what inputs are worth, `compare.py` two
+`audit_models.py`: its --deep) are the other commands. `console.py` prints notes, tables and
+errors, `score_tables.py` scores with intervals and by class, `evaluate.py` those of a table
+(`opening.py` opens a run, and `seen.py` knows the rows it was trained on), `importance.py` what inputs are worth, `compare.py` two
 runs, `starting.py` starts Keras quietly, and `progress.py` shows the progress of a run;
 `reporter.py` defines the interface for reports, and what remembers them.
 """

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from multimodal_gen.batch.packing.writers import Writer
+from multimodal_gen.errors import TableError
 from multimodal_gen.rows.stores.lance import LanceStore
 from multimodal_gen.rows.stores.store import Store
 
@@ -47,7 +48,7 @@ class LanceWriter(Writer):
         """See `Writer.begin`."""
         self._partial = f"{file}.partial"
         if not os.path.isdir(self._partial):
-            self._lance.write_dataset(self._schema.empty_table(), self._partial)
+            self._make()
         self._queue: Queue[pa.RecordBatch | None] = Queue(_WAITING)
         reader = pa.RecordBatchReader.from_batches(self._schema, self._batches(self._queue))
         # Lance asks for batches, so it has a thread of its own.
@@ -55,6 +56,17 @@ class LanceWriter(Writer):
         self._fragments: Future[list[Any]] = self._pool.submit(
             self._lance.fragment.write_fragments, reader, self._partial, schema=self._schema
         )
+
+    def _make(self) -> None:
+        # A dataset without rows, which says whether there can be such columns.
+        try:
+            self._lance.write_dataset(self._schema.empty_table(), self._partial)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise TableError(
+                f"Lance cannot hold the table: {reason}. Rename or drop the column, or write "
+                f"parquet. Received: columns={self._schema.names}"
+            ) from error
 
     def write(self, batch: pa.RecordBatch, rows: list[int]) -> None:
         """See `Writer.write`."""
