@@ -40,6 +40,7 @@ from multimodal_gen.inspection.plots import show_rows as show_rows
 from multimodal_gen.inspection.profiling import Profile as Profile
 from multimodal_gen.inspection.profiling import profile as profile
 from multimodal_gen.loaders.arrays import ArrayLoader as ArrayLoader
+from multimodal_gen.loaders.audio.loader import AudioLoader as AudioLoader
 from multimodal_gen.loaders.base import Loader as Loader
 from multimodal_gen.loaders.categories import CategoryLoader as CategoryLoader
 from multimodal_gen.loaders.checking import check_loader as check_loader

@@ -4,11 +4,11 @@ This folder knows only `ArraySpec`s and what a target says about its outputs, no
 imports Keras.
 
 Read `classifier.py` first. It builds a whole model: a branch per input (`branch.py`, `branches.py`,
-`image_branches.py`, `categories.py`, `many.py` for several items in a cell; `encoding.py` calls
-them, after `branch_checks.py`) with a few layers of our own (`layers.py`, `token_layers.py`,
-`absence.py`), a fusion (`fusion.py`, built of `fusion_parts.py`; `matching.py`; `attend.py`, whose
-layers are in `attention.py`), an output per target (`outputs.py`) and auxiliary losses
-(`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it (`fitting.py` has what training
+`image_branches.py`, `sound_branches.py`, `categories.py`, `many.py` for several items in a cell;
+`encoding.py` calls them, after `branch_checks.py`) with a few layers of our own (`layers.py`,
+`token_layers.py`, `absence.py`), a fusion (`fusion.py`, built of `fusion_parts.py`; `matching.py`;
+`attend.py`, whose layers are in `attention.py`), an output per target (`outputs.py`) and auxiliary
+losses (`auxiliary.py`, `auxiliary_terms.py`). `recipe.py` trains it (`fitting.py` has what training
 needs), `loss_balance.py` weighs the losses of several targets, `calibration.py` weighs its heads
 afterwards, and `exporting.py` knows what an export needs.
 
@@ -40,6 +40,7 @@ from multimodal_gen.models.branches import (
     Encoding,
     ImageBranch,
     NgramBranch,
+    SoundBranch,
     TokenBranch,
     VectorBranch,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "PresetTokenizer",
     "Pretrained",
     "RowMeanSquaredError",
+    "SoundBranch",
     "TokenBranch",
     "VectorBranch",
     "balanced_loss_weights",
