@@ -44,6 +44,7 @@ from multimodal_gen.loaders.audio.loader import AudioLoader as AudioLoader
 from multimodal_gen.loaders.base import Loader as Loader
 from multimodal_gen.loaders.categories import CategoryLoader as CategoryLoader
 from multimodal_gen.loaders.checking import check_loader as check_loader
+from multimodal_gen.loaders.clip.loader import ClipLoader as ClipLoader
 from multimodal_gen.loaders.columns.choosing import loaders_for as loaders_for
 from multimodal_gen.loaders.columns.inferring import infer_columns as infer_columns
 from multimodal_gen.loaders.dates import DateLoader as DateLoader

@@ -31,9 +31,9 @@ class ArraySpec:
         kind: What the array means; selects the default branch of a model: `"image"` (height, width,
             channels), `"tokens"` (length,) ids with 0 as padding, `"ngrams"` (length, 2) ids and
             weights, `"category"` (1,) an id, `"vector"` numbers, `"features"` (size,) or (length,
-            size) numbers of an encoder, `"sound"` (frames, bands), `"many"` several arrays of one
-            spec along the first axis. Any other word is allowed; such an input has no default
-            branch.
+            size) numbers of an encoder, `"sound"` (frames, bands), `"clip"` (frames, height, width,
+            channels), `"many"` several arrays of one spec along the first axis. Any other word is
+            allowed; such an input has no default branch.
         vocabulary_size: For kinds made of ids: how many different ids there are, including 0.
         item: For kind "many": the spec of each of its arrays; see `many_of`.
     """

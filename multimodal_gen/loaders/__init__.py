@@ -2,18 +2,18 @@
 
 Read `base.py` first, then `categories.py`, the file to copy for a new modality, and `checking.py`
 with `proofs.py`, which prove that a loader keeps the contract. `image/` reads pictures, `text/`
-captions (and pads them), `audio/` sounds, `numbers.py` numbers, `dates.py` dates, `arrays.py`
-arrays (`array_cells.py`: what their cells may hold). `encoded/` turns any of them into features,
-and `many.py` reads several in one cell (`many_cells.py`: what that may hold; `drawn_item.py`: one
-of them, for training). `targets/` holds what a model learns, and `columns/` chooses a loader for
-every column of a table. They share `learning.py` (training values in any form), `moments.py` (their
-means) and `scaling.py` (logarithms and quantiles of numbers), `drawing.py` (what people are shown),
-`file_loader.py` (the base of loaders of files), `files.py` (opens files, within limits;
-`missing_files.py` suggests a fix if there is no file) and `remote/` (fetches those at URLs),
-`vary_with.py` (the argument for pictures that vary together), `missing_cells.py` (what a missing
-cell is) and `cell_errors.py` (errors with row, column and path), `reading.py` (reads many cells and
-collects their errors; batches are read in `batch/`) and `stages.py` (clocks for the steps from a
-cell to a batch).
+captions (and pads them), `audio/` sounds, `clip/` videos, `numbers.py` numbers, `dates.py` dates,
+`arrays.py` arrays (`array_cells.py`: what their cells may hold). `encoded/` turns any of them into
+features, and `many.py` reads several in one cell (`many_cells.py`: what that may hold;
+`drawn_item.py`: one of them, for training). `targets/` holds what a model learns, and `columns/`
+chooses a loader for every column of a table. They share `learning.py` (training values in any
+form), `moments.py` (their means) and `scaling.py` (logarithms and quantiles of numbers),
+`drawing.py` (what people are shown), `file_loader.py` (the base of loaders of files), `files.py`
+(opens files, within limits; `missing_files.py` suggests a fix if there is no file) and `remote/`
+(fetches those at URLs), `vary_with.py` (the argument for pictures that vary together),
+`missing_cells.py` (what a missing cell is) and `cell_errors.py` (errors with row, column and path),
+`reading.py` (reads many cells and collects their errors; batches are read in `batch/`) and
+`stages.py` (clocks for the steps from a cell to a batch).
 """
 
 from multimodal_gen.loaders.arrays import ArrayLoader
@@ -21,6 +21,7 @@ from multimodal_gen.loaders.audio import AudioLoader
 from multimodal_gen.loaders.base import ArraySpec, Loader
 from multimodal_gen.loaders.categories import CategoryLoader
 from multimodal_gen.loaders.checking import check_loader
+from multimodal_gen.loaders.clip import ClipLoader
 from multimodal_gen.loaders.dates import DateLoader
 from multimodal_gen.loaders.encoded import (
     EncodedLoader,
@@ -58,6 +59,7 @@ __all__ = [
     "AudioLoader",
     "CategoryLoader",
     "ClassLabel",
+    "ClipLoader",
     "DateLoader",
     "EncodedLoader",
     "Encoder",

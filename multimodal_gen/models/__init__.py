@@ -4,7 +4,7 @@ This folder knows only `ArraySpec`s and what a target says about its outputs, no
 imports Keras.
 
 Read `classifier.py` first. It builds a whole model: a branch per input (`branch.py`, `branches.py`,
-`image_branches.py`, `sound_branches.py`, `categories.py`, `many.py` for several items in a cell;
+`image_branches.py`, `media_branches.py`, `categories.py`, `many.py` for several items in a cell;
 `encoding.py` calls them, after `branch_checks.py`) with a few layers of our own (`layers.py`,
 `token_layers.py`, `absence.py`), a fusion (`fusion.py`, built of `fusion_parts.py`; `matching.py`;
 `attend.py`, whose layers are in `attention.py`), an output per target (`outputs.py`) and auxiliary
@@ -36,6 +36,7 @@ from multimodal_gen.models.branches import (
     BackboneBranch,
     Branch,
     CategoryBranch,
+    ClipBranch,
     ColorBranch,
     Encoding,
     ImageBranch,
@@ -66,6 +67,7 @@ __all__ = [
     "Branch",
     "CategoryBranch",
     "ClassCrossentropy",
+    "ClipBranch",
     "ColorBranch",
     "Concat",
     "EncoderBranch",

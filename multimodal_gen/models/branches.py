@@ -13,7 +13,7 @@ from multimodal_gen.models.categories import CategoryBranch
 from multimodal_gen.models.encoder_branches import FeatureBranch
 from multimodal_gen.models.image_branches import BackboneBranch, ColorBranch, ImageBranch
 from multimodal_gen.models.layers import NgramSum
-from multimodal_gen.models.sound_branches import SoundBranch
+from multimodal_gen.models.media_branches import ClipBranch, SoundBranch
 from multimodal_gen.models.token_layers import AddPositions, MaskedMean
 from multimodal_gen.spec import ArraySpec
 
@@ -21,6 +21,7 @@ __all__ = [
     "BackboneBranch",
     "Branch",
     "CategoryBranch",
+    "ClipBranch",
     "ColorBranch",
     "Encoding",
     "ImageBranch",
@@ -175,6 +176,8 @@ def default_branch(name: str, spec: ArraySpec) -> Branch:
             return VectorBranch()
         case "sound":
             return SoundBranch()
+        case "clip":
+            return ClipBranch()
     raise ValueError(
         f"Input {name!r} has the kind {spec.kind!r}, for which there is no default branch. Pass "
         "one, a callable from tensor to (batch, size) embedding, as branches={{name!r}: ...}. "
