@@ -15,10 +15,18 @@ from typer.testing import CliRunner
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.balancing import with_weights_of_labels
-from multimodal_gen.cli.fitting import Watch, fit_network, network_for, training_data
+from multimodal_gen.cli.fitting import (
+    Watch,
+    fit_network,
+    network_for,
+    training_data,
+    validation_data,
+)
+from multimodal_gen.cli.model_choice import choose
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.sureness import calibrated
+from multimodal_gen.models.linear import linear_model
 
 TABLE = pd.DataFrame({"n": np.arange(12.0), "kind": ["a"] * 9 + ["b"] * 3, "tags": ["x"] * 12})
 TABLE.loc[[2, 5, 8], "tags"] = "x|y"
@@ -45,6 +53,36 @@ def test_classes_have_equal_sums_of_weights_also_if_one_has_no_training_row() ->
     assert sums == pytest.approx({"a": 6, "b": 6})
     plain = training_data(settings("class"), TABLE, inputs, target)
     assert len(plain[0]) == 2
+
+
+def test_the_loss_of_validation_rows_weighs_classes_as_training_does() -> None:
+    target = mg.ClassLabel("kind", ["a", "b"])
+    inputs: dict[str, mg.Loader] = {"n": mg.NumericLoader.from_values("n", TABLE)}
+    given = settings("class", balance=True)
+    # Another share of classes, and a column that is called like the one of the weights.
+    held = TABLE.iloc[[0, 1, 9, 10]].assign(weight=7.0)
+    data = validation_data(given, training_data(given, TABLE, inputs, target), held, target)
+    assert np.concatenate([batch[2] for batch in data]) == pytest.approx([2 / 3, 2 / 3, 2, 2])
+    plain = settings("class")
+    data = validation_data(plain, training_data(plain, TABLE, inputs, target), held, target)
+    assert len(data[0]) == 2
+    # The network is right about nearly all rows of the frequent class, and the probe about both.
+    constant, probe = (linear_model(inputs, target) for _ in range(2))
+    for model in (constant, probe):
+        model.compile(loss=target.loss)
+    constant.get_layer("offset").offset.assign([4.0, 0.0])
+    rows = TABLE.assign(kind=["a"] * 11 + ["b"])
+    kept = {
+        one.balance: choose(
+            constant,
+            probe,
+            validation_data(one, training_data(one, rows, inputs, target), rows, target),
+        )
+        for one in (given, plain)
+    }
+    losses = {balance: one["validation_loss"] for balance, one in kept.items()}
+    assert losses[True]["network"] > losses[True]["linear probe"] == pytest.approx(np.log(2))
+    assert losses[False]["network"] < losses[False]["linear probe"]
 
 
 def test_labels_are_weighted_by_the_training_rows() -> None:

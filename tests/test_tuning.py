@@ -23,9 +23,11 @@ from multimodal_gen.cli.run_data import read_run
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.tuning.choosing import Candidate, chosen, in_reach, worse_by, worth_keeping
 from multimodal_gen.cli.tuning.clock import Clock
+from multimodal_gen.cli.tuning.pace import EXPECTED, Pace, limit_of, seconds_expected, work_of
 from multimodal_gen.cli.tuning.picture import draw_search
+from multimodal_gen.cli.tuning.proposing import Proposer
 from multimodal_gen.cli.tuning.space import Setting, defaults_of, space_of, values_of
-from multimodal_gen.cli.tuning.trial import Curve, DivergedError, TimeUpError
+from multimodal_gen.cli.tuning.trial import Curve, DivergedError, TimeUpError, TooSlowError
 from multimodal_gen.cli.tuning.variants import Variants
 from multimodal_gen.loaders import Loader
 
@@ -192,8 +194,8 @@ def trained_with(curve: Curve, truth: float = 0.0, epochs: int = 6) -> None:
     model.fit(x, y, validation_data=(x, y), epochs=epochs, verbose=0, callbacks=[curve])
 
 
-def curve_of(study: optuna.Study, clock: Clock) -> Curve:
-    return Curve(study.ask(), clock, ProgressReporter(Console(quiet=True)))
+def curve_of(study: optuna.Study, clock: Clock, limit: float | None = None) -> Curve:
+    return Curve(study.ask(), clock, Pace(6), limit, ProgressReporter(Console(quiet=True)))
 
 
 def test_a_trial_ends_early_if_others_were_better_or_its_loss_is_no_number_or_the_time_is_up(
@@ -218,8 +220,89 @@ def test_a_trial_ends_early_if_others_were_better_or_its_loss_is_no_number_or_th
         trained_with(curve_of(study, clock), truth=1e30)
     with pytest.raises(TimeUpError):
         trained_with(curve_of(study, Clock(tmp_path / "clock.json", 1e-9)))
+    slow = curve_of(study, clock, limit=1e-9)
+    with pytest.raises(TooSlowError):
+        trained_with(slow)
+    assert slow.history == {} and slow.pace.expected is None
+    # Two epochs of a second each tell that six are more than five seconds.
+    slow = curve_of(study, clock, limit=5.0)
+    slow.pace.ends, slow.pace.started = [1.0], slow.pace.started - 2
+    with pytest.raises(TooSlowError):
+        trained_with(slow)
+    assert len(slow.history["val_loss"]) == 1 and 6 <= slow.pace.expected < 20
     # Trial 0 comes to its end.
     trained_with(curve_of(optuna.create_study(), Clock(tmp_path / "clock.json", 1e-9)))
+
+
+SPACE = [
+    Setting("image", ("network", "colours"), "network", work={"colours": 0.5}),
+    Setting("residual", (False, True), False, work={True: 2.0}),
+    Setting("rate", (1e-3, 1e-1), 1e-2, "log"),
+]
+
+
+def trial_of(
+    number: int, seconds: float | None, loss: float = 1.0, **params: Any
+) -> optuna.trial.FrozenTrial:
+    """A finished trial whose epochs would all take so long."""
+    space = {"image": ("network", "colours"), "residual": (False, True)}
+    own: dict[str, Any] = {
+        name: optuna.distributions.CategoricalDistribution(values) for name, values in space.items()
+    }
+    own["rate"] = optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True)
+    trial = optuna.trial.create_trial(
+        params={"image": "network", "residual": False, "rate": 1e-2, **params},
+        distributions=own,
+        value=loss,
+        user_attrs={EXPECTED: seconds},
+    )
+    trial.number = number
+    return trial
+
+
+def test_a_trial_may_take_a_share_of_the_budget_between_two_multiples_of_the_defaults() -> None:
+    assert limit_of(None, 60.0) is None
+    # A sixteenth of what the defaults leave; not less than their own time and a quarter, and not
+    # more than five times.
+    assert limit_of(3660.0, 60.0) == 225.0
+    assert limit_of(1800.0, 450.0) == 562.5
+    assert limit_of(36_000.0, 60.0) == 300.0
+    # If they have failed.
+    assert limit_of(1600.0, None) == 100.0
+
+
+def test_seconds_follow_from_the_work_of_settings_and_from_what_was_measured() -> None:
+    plain, residual, colours = ({}, {"residual": True}, {"image": "colours"})
+    some = [{"image": "network", "residual": False, **one} for one in (plain, residual, colours)]
+    assert [work_of(SPACE, one) for one in some] == [1.0, 2.0, 0.5]
+    assert seconds_expected(SPACE, [trial_of(0, None)], some) is None
+    first = [trial_of(0, 60.0)]
+    assert seconds_expected(SPACE, first, some) == pytest.approx([60.0, 120.0, 30.0])
+    # On this machine residual blocks cost eight times as much, and colours nothing less.
+    more = [trial_of(n, 480.0, residual=True) for n in range(1, 20)]
+    more += [trial_of(n, 60.0, image="colours") for n in range(20, 40)]
+    learned = seconds_expected(SPACE, first + more, some)
+    assert learned is not None
+    assert learned == pytest.approx([60.0, 480.0, 60.0], rel=0.3)
+
+
+def test_the_cheapest_of_the_first_settings_come_first_and_later_ones_end_in_time() -> None:
+    proposer = Proposer(SPACE, seed=3)
+    assert proposer.first[0] == defaults_of(SPACE) and len(proposer.first) == 10
+    works = [work_of(SPACE, one) for one in proposer.first[1:]]
+    assert works == sorted(works) and works[0] < works[-1]
+    assert Proposer(SPACE, seed=3).first == proposer.first != Proposer(SPACE, seed=4).first
+    trials = [trial_of(number, 60.0) for number in range(5)]
+    trials += [trial_of(number, 200.0, number - 5.0, residual=True) for number in range(5, 10)]
+    # What is proposed depends on nothing else.
+    free = [proposer.propose(number, trials, None) for number in range(10, 20)]
+    assert free == [Proposer(SPACE, 3).propose(number, trials, None) for number in range(10, 20)]
+    assert any(one["residual"] for one in free)
+    in_time = [proposer.propose(number, trials, 100.0) for number in range(10, 20)]
+    assert sum(one["residual"] for one in in_time) < sum(one["residual"] for one in free)
+    # If nothing ends in time, it is the cheapest of what was drawn.
+    works = [work_of(SPACE, proposer.propose(10, trials, limit)) for limit in (None, 1.0)]
+    assert works[1] <= works[0]
 
 
 def test_the_picture_has_a_panel_by_trial_and_by_each_setting() -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import keras
+import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.versions import running_version
@@ -22,6 +23,7 @@ from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import LEARNING_RATE, branches_for, fit_with_recipe
+from multimodal_gen.rows.table import cells_of
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
@@ -78,6 +80,39 @@ def training_data(
     )
 
 
+def validation_data(
+    settings: RunSettings, train_data: MultimodalSequence, rows: pd.DataFrame, target: Target
+) -> MultimodalSequence:
+    """The validation rows in batches. With `--balance` they have the class weights of the training
+    rows, so that what is chosen by them is chosen for the loss that is trained.
+
+    Args:
+        settings: The settings.
+        train_data: What `training_data` returned.
+        rows: The validation rows.
+        target: The target.
+    """
+    weights = weights_of_classes(settings, train_data.table, target)
+    if weights is None:
+        return train_data.for_evaluation(rows)
+    classes = target.classes_of(cells_of(rows, target.column))
+    own = np.array([weights[name] for name in target.class_names])[classes]
+    name = "weight"
+    while name in rows:
+        name += "_"
+    weighted = MultimodalSequence(
+        rows.assign(**{name: own}),
+        train_data.inputs,
+        target,
+        batch_size=settings.batch_size,
+        sample_weight=name,
+        cache=settings.cache,
+        cache_limit=settings.cache_limit,
+        read_timeout=READ_TIMEOUT,
+    )
+    return weighted.for_evaluation()
+
+
 def network_for(
     settings: RunSettings, inputs: dict[str, Loader], target: Target, rows: int
 ) -> tuple[FusionModel, str | None]:
@@ -101,7 +136,7 @@ def fit_network(
     model: FusionModel,
     target: Target,
     train_data: MultimodalSequence,
-    validation_data: MultimodalSequence,
+    held_data: MultimodalSequence,
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
     learning_rate: float = LEARNING_RATE,
@@ -118,7 +153,7 @@ def fit_network(
         model,
         target,
         train_data,
-        validation_data,
+        held_data,
         epochs=epochs,
         learning_rate=learning_rate,
         metrics=[own],

@@ -142,11 +142,20 @@ def say_kept(
             f"{score_title(one)} {scores[one]:,.3f}" for one in titles if one in scores
         )
         of = {NETWORK: f"{NETWORK}, {epoch}"}.get(name, name) if noted else f"kept {epoch}"
-        reporter.say(f"  {of}: {words} on the validation rows{_as_shown(name, scores, history)}")
+        shown = "" if _is_weighted(settings, target) else _as_shown(name, scores, history)
+        reporter.say(f"  {of}: {words} on the validation rows{shown}")
         if name == NETWORK:
             reporter.say(f"  {'its epoch' if noted else 'kept'} is {_rule(history)}")
     if noted:
-        reporter.say(f"  {why_kept(noted)}")
+        weighted = (
+            "; in these losses each class counts as much" if _is_weighted(settings, target) else ""
+        )
+        reporter.say(f"  {why_kept(noted)}{weighted}")
+
+
+def _is_weighted(settings: RunSettings, target: Target) -> bool:
+    # Then the losses of epochs are of weighted rows, and those of the scores are not.
+    return settings.balance and target.one_class
 
 
 def _as_shown(name: str, scores: Mapping[str, float], history: Any) -> str:

@@ -28,6 +28,7 @@ from multimodal_gen.cli.fitting import (
     network_for,
     say_class,
     training_data,
+    validation_data,
     versions,
 )
 from multimodal_gen.cli.importance import importance_after_training
@@ -213,7 +214,7 @@ def _train(
     epochs = settings.epochs or epochs_for(len(parts.train))
     words = recipe_in_words(epochs, len(parts.train))
     reporter.say(f"  {words[0].lower()}{words[1:]}")
-    validation = train_data.for_evaluation(parts.validation)
+    validation = validation_data(settings, train_data, parts.validation, target)
     probe = probe_beside(settings, inputs, target, train_data, validation, reporter)
     callbacks: list[keras.callbacks.Callback] = [Watch(reporter, name)]
     if settings.resume:

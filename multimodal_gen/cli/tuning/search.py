@@ -1,8 +1,6 @@
-"""The search: trial after trial until the budget is used up, each proposed by Optuna's TPE sampler.
+"""The search: trial after trial until the budget is used up.
 
-What trial N tries depends on the seed, its number and the trials before it, so a search that was
-stopped goes on as if it had not been. A study in memory proposes; the one on disk has what is
-finished.
+A study in memory prunes; the one on disk has what is finished.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -23,15 +20,16 @@ from multimodal_gen.cli.results import SEARCHED
 from multimodal_gen.cli.target_choice import main_score, score_name
 from multimodal_gen.cli.tuning.choosing import Candidate, worth_keeping
 from multimodal_gen.cli.tuning.clock import Clock
-from multimodal_gen.cli.tuning.space import Setting, defaults_of, values_of
+from multimodal_gen.cli.tuning.pace import EXPECTED, TOO_SLOW, Pace, limit_of
+from multimodal_gen.cli.tuning.proposing import Proposer
+from multimodal_gen.cli.tuning.space import Setting, values_of
 from multimodal_gen.cli.tuning.store import Store
-from multimodal_gen.cli.tuning.trial import Curve, TimeUpError, Trained, Trainer
+from multimodal_gen.cli.tuning.trial import Curve, TimeUpError, TooSlowError, Trained, Trainer
 from multimodal_gen.errors import MultimodalError, counted
 
-# Trials that are drawn at random before the sampler learns from them, and those that come to their
-# end before others are stopped early. In the first third of the epochs none is stopped, as rates
-# have been high until then.
-_RANDOM, _WHOLE, _WARM_UP = 10, 5, 1 / 3
+# Trials that come to their end before others are stopped early. In the first third of the epochs
+# none is stopped for its loss, as rates have been high until then.
+_WHOLE, _WARM_UP = 5, 1 / 3
 # A search is stopped if so many trials fail and none comes to its end.
 _MOST_FAILURES = 5
 _LONGEST_REASON = 200
@@ -62,7 +60,8 @@ class Search:
         self.space, self.trainer, self.store = space, trainer, store
         self.clock, self.groups, self.reporter = clock, groups, reporter
         settings = trainer.variants.data.settings
-        self.kind, self.seed = settings.target, settings.seed
+        self.kind = settings.target
+        self.proposer = Proposer(space, settings.seed)
         self.study = optuna.create_study(
             pruner=optuna.pruners.MedianPruner(_WHOLE, math.ceil(_WARM_UP * trainer.epochs))
         )
@@ -110,14 +109,11 @@ class Search:
 
     def _try(self, number: int, most: int | None) -> bool:
         # False if the time was up before it came to its end.
-        # A generator that goes on from one trial to the next would begin anew in a new process.
-        (seed,) = np.random.SeedSequence((self.seed, number)).generate_state(1)
-        self.study.sampler = optuna.samplers.TPESampler(seed=int(seed), n_startup_trials=_RANDOM)
-        if number < _RANDOM:
-            self.study.enqueue_trial(self._kept_defaults(number, int(seed)))
+        limit = self._limit()
+        self.study.enqueue_trial(self.proposer.propose(number, self.trials, limit))
         trial = self.study.ask()
         values = values_of(self.space, trial)
-        curve = Curve(trial, self.clock, self.reporter)
+        curve = Curve(trial, self.clock, Pace(self.trainer.epochs), limit, self.reporter)
         started, trained, reason = time.monotonic(), None, ""
         state = TrialState.FAIL
         if self.clock.begin(number):
@@ -126,8 +122,14 @@ class Search:
                 state = TrialState.COMPLETE
             except optuna.TrialPruned:
                 state, reason = TrialState.PRUNED, f"after epoch {len(curve.history['val_loss'])}"
+            except TooSlowError:
+                state, reason = TrialState.PRUNED, _too_slow(curve)
             except TimeUpError:
                 self.clock.end()
+                self.reporter.say(
+                    f"  trial {number}: cannot end within the time that is left; --resume with "
+                    "more --hours begins it again"
+                )
                 return False
             except BaseException as error:
                 # Cells that cannot be read and files that cannot be written are no fault of a
@@ -143,15 +145,12 @@ class Search:
         self._say(number, most)
         return True
 
-    def _kept_defaults(self, number: int, seed: int) -> dict[str, Any]:
-        # The settings that one of the first trials does not vary: for trial 0 all, for the others
-        # about half of them. If everything differs from what is known to work, most trials are bad.
-        if number == 0:
-            return defaults_of(self.space)
-        keep = np.random.default_rng(seed).random(len(self.space)) < 0.5
-        # Trial 0 again would tell nothing.
-        keep &= not keep.all()
-        return {one.name: one.default for one, kept in zip(self.space, keep, strict=True) if kept}
+    def _limit(self) -> float | None:
+        # It depends on nothing but the budget and what is kept of trial 0.
+        trials = self.trials
+        if not trials:
+            return None
+        return limit_of(self.clock.budget, trials[0].user_attrs.get(EXPECTED))
 
     def _finish(
         self,
@@ -166,6 +165,7 @@ class Search:
         self.store.keep_curve(number, curve.history)
         told: dict[str, Any] = {"seconds": round(seconds, 1), "reason": reason}
         told["epochs"] = len(curve.history.get("val_loss", ()))
+        told[EXPECTED] = curve.pace.expected
         if trained is not None:
             own = Candidate(trained.losses, trained.parameters)
             loss = own.loss
@@ -196,7 +196,8 @@ class Search:
             words = f"loss {trial.value:.4f}"
             words += "" if score is None else f", {title} {score:.3f}"
         elif trial.state == TrialState.PRUNED:
-            words = f"stopped {told['reason']}"
+            slow = told["reason"].startswith(TOO_SLOW)
+            words = f"stopped{',' if slow else ''} {told['reason']}"
         else:
             words = f"failed, {told['reason']}"
         best = ""
@@ -211,6 +212,19 @@ class Search:
             minutes = max(self.clock.left, 0) / 60
             left.append(f"{minutes / 60:.1f} h" if minutes >= 100 else f"{minutes:.0f} min")
         return " or ".join(left)
+
+
+def _too_slow(curve: Curve) -> str:
+    seconds = max(curve.pace.expected or 0.0, curve.pace.elapsed)
+    least = "" if curve.pace.expected else "more than "
+    return (
+        f"{TOO_SLOW}: all epochs would take {least}{_time(seconds)}, and it may take "
+        f"{_time(curve.limit)}"
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def _in_one_line(error: BaseException) -> str:

@@ -6,7 +6,7 @@ Trial 0 has what `train` does with the same options. Everything else a trial lea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -21,6 +21,8 @@ NETWORK, COLOURS, BOTH = "network", "colours", "both"
 # The larger of the two sizes of pictures, as a multiple of --image-size.
 _LARGER = 1.5
 _FUSIONS = ("joint", "late", "concat", "gated")
+# Every patch and word looks at all others.
+_WORK_OF_ATTENTION = 1.5
 
 
 def _always(values: Mapping[str, Any]) -> bool:
@@ -37,6 +39,8 @@ class Setting:
         default: What `train` does.
         scale: None for choices; "linear" or "log" for a range.
         matters: Given the values chosen so far, whether it changes anything.
+        work: Value -> work of a step as a multiple of that with others of its values, roughly; 1
+            for those that are not in it.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Setting:
     default: Any
     scale: str | None = None
     matters: Callable[[Mapping[str, Any]], bool] = _always
+    work: Mapping[Any, float] = field(default_factory=dict)
 
     def suggest(self, trial: optuna.Trial) -> Any:
         """The value of a trial."""
@@ -82,22 +87,27 @@ def space_of(
         target: The target.
         rows: Training rows.
     """
+    sizes = (0.5, 1.0, 2.0)
     pixels = any(loader.spec.each.kind == "image" for loader in inputs.values())
     found = []
     if len(inputs) > 1:
         fusions = _fusions(settings, inputs, target)
-        found.append(Setting("fusion", fusions, settings.fusion))
+        found.append(
+            Setting("fusion", fusions, settings.fusion, work={"attend": _WORK_OF_ATTENTION})
+        )
     if settings.caption or settings.captions:
         vectors = ("encoder",) if settings.text_encoder is not None else ()
         modes = ("ngrams", "tokens", BOTH, *vectors)
         # A relation is one of two inputs.
-        found.append(Setting("text", modes, settings.text, matters=_is_no_relation))
+        found.append(
+            Setting("text", modes, settings.text, matters=_is_no_relation, work={BOTH: 1.2})
+        )
     if pixels:
         deep = branches_for(inputs, rows).values()
         found += _of_pictures(settings, any(getattr(one, "residual", False) for one in deep))
     return [
         *found,
-        Setting("size", (0.5, 1.0, 2.0), 1.0, matters=_sized(settings, inputs)),
+        Setting("size", sizes, 1.0, matters=_sized(settings, inputs), work={2.0: 1.3}),
         Setting("learning_rate", (4e-4, 1e-2), LEARNING_RATE, "log"),
         Setting("dropout", (0.0, 2.5), 1.0, "linear"),
     ]
@@ -107,10 +117,11 @@ def _of_pictures(settings: RunSettings, residual: bool) -> list[Setting]:
     height, width = settings.image_size
     larger = f"{round(_LARGER * height)}x{round(_LARGER * width)}"
     sizes = (f"{height}x{width}", larger)
+    areas = {larger: _LARGER**2}
     return [
-        Setting("image", (NETWORK, COLOURS, BOTH), NETWORK),
-        Setting("image_size", sizes, sizes[0], matters=_has_network),
-        Setting("residual", (False, True), residual, matters=_has_network),
+        Setting("image", (NETWORK, COLOURS, BOTH), NETWORK, work={COLOURS: 0.3, BOTH: 1.1}),
+        Setting("image_size", sizes, sizes[0], matters=_has_network, work=areas),
+        Setting("residual", (False, True), residual, matters=_has_network, work={True: 2.0}),
         Setting("augment", ("none", "default", "strong"), settings.augment),
     ]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from multimodal_gen.cli.tuning.pace import TOO_SLOW
 from multimodal_gen.cli.tuning.space import Setting
 
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "stopped early"}
@@ -22,7 +23,8 @@ def table_of(trials: Sequence[FrozenTrial], space: Sequence[Setting], score: str
         score: The name of the main score.
 
     Returns:
-        Columns: "trial"; "state": complete, stopped early or failed; "loss" on the validation rows,
+        Columns: "trial"; "state": complete, stopped early, too slow or failed; "loss" on the
+        validation rows,
         for one that was stopped its least until then; the score on these rows; "kept": network or
         linear probe; "parameters", "epochs", "seconds"; each setting, empty where it does not
         matter; and "reason" why it was stopped or failed.
@@ -32,9 +34,12 @@ def table_of(trials: Sequence[FrozenTrial], space: Sequence[Setting], score: str
 
 def _row(trial: FrozenTrial, space: Sequence[Setting], score: str) -> dict[str, Any]:
     told = trial.user_attrs
+    state = _STATES.get(trial.state, "failed")
+    if (told.get("reason") or "").startswith(TOO_SLOW):
+        state = TOO_SLOW
     return {
         "trial": trial.number,
-        "state": _STATES.get(trial.state, "failed"),
+        "state": state,
         "loss": trial.value,
         score: told.get("score"),
         "kept": told.get("kept"),

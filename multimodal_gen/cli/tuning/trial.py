@@ -13,10 +13,11 @@ import numpy as np
 import optuna
 
 from multimodal_gen.bundle.bundle import Bundle
-from multimodal_gen.cli.fitting import fit_network, training_data
+from multimodal_gen.cli.fitting import fit_network, training_data, validation_data
 from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.tuning.clock import Clock
+from multimodal_gen.cli.tuning.pace import Pace
 from multimodal_gen.cli.tuning.variants import Variants
 from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.comparing import Outcome, judge
@@ -26,6 +27,10 @@ from multimodal_gen.models.recipe import LEARNING_RATE, epochs_for
 
 class TimeUpError(Exception):
     """The budget ended within a trial."""
+
+
+class TooSlowError(Exception):
+    """A trial cannot end within its limit."""
 
 
 class DivergedError(Exception):
@@ -38,15 +43,25 @@ class Curve(keras.callbacks.Callback):
     Args:
         trial: The trial, which is told the least loss so far after each epoch.
         clock: The time of the search.
+        pace: The time of the trial.
+        limit: Seconds that the trial may take, or None.
         reporter: Gets the progress.
 
     Attributes:
         history: Name -> figure of each epoch, also of a trial that does not come to its end.
     """
 
-    def __init__(self, trial: optuna.Trial, clock: Clock, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        trial: optuna.Trial,
+        clock: Clock,
+        pace: Pace,
+        limit: float | None,
+        reporter: Reporter,
+    ) -> None:
         super().__init__()
         self.trial, self.clock, self.reporter = trial, clock, reporter
+        self.pace, self.limit = pace, math.inf if limit is None else limit
         self.history: dict[str, list[float]] = {}
         self.least = math.inf
 
@@ -56,8 +71,14 @@ class Curve(keras.callbacks.Callback):
         self.reporter.begin(f"trial {self.trial.number}", steps)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count a step."""
+        """Count a step.
+
+        Raises:
+            TooSlowError: If the limit is over.
+        """
         self.reporter.advance()
+        if self.pace.elapsed > self.limit:
+            raise TooSlowError
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Note the figures of an epoch.
@@ -65,9 +86,11 @@ class Curve(keras.callbacks.Callback):
         Raises:
             DivergedError: If the validation loss is not a number.
             TrialPruned: If others were better at this epoch.
-            TimeUpError: If the budget is used up. Trial 0, which the others are compared with,
-                comes to its end.
+            TooSlowError: If the trial cannot end within its limit.
+            TimeUpError: If it cannot end within the budget. Trial 0, which the others are compared
+                with, comes to its end.
         """
+        self.pace.epoch_ends()
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         loss = self.history["val_loss"][-1]
@@ -79,7 +102,11 @@ class Curve(keras.callbacks.Callback):
         self.trial.report(self.least, epoch)
         if self.trial.should_prune():
             raise optuna.TrialPruned
-        if self.clock.over and self.trial.number:
+        expected = self.pace.expected or 0.0
+        if expected > self.limit:
+            raise TooSlowError
+        left = math.inf if self.clock.left is None else self.clock.left
+        if self.trial.number and max(expected - self.pace.elapsed, 0.0) > left:
             raise TimeUpError
 
 
@@ -128,14 +155,14 @@ class Trainer:
 
         Raises:
             DivergedError: If a loss is not a number.
-            TrialPruned, TimeUpError: See `Curve`.
+            TrialPruned, TooSlowError, TimeUpError: See `Curve`.
         """
         # Of earlier trials, the rest is of no use.
         keras.utils.clear_session()
         settings, parts, _, target, _ = self.variants.data
         inputs = self.variants.inputs(values)
         sequence = training_data(settings, parts.train, inputs, target)
-        validation = sequence.for_evaluation(parts.validation)
+        validation = validation_data(settings, sequence, parts.validation, target)
         probe = self._probe(values, sequence, validation)
         # After the probe, which not every trial computes.
         keras.utils.set_random_seed(settings.seed)

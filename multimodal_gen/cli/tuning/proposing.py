@@ -1,0 +1,86 @@
+"""What each trial tries: the defaults, then settings drawn at random, the cheapest first, and then
+those that Optuna's TPE sampler proposes, without those that would take too long.
+
+It depends on the seed, the number of the trial and the finished ones alone, so that a search that
+was stopped goes on as if it had not been. A generator that goes on from one trial to the next would
+begin anew in a new process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial
+
+from multimodal_gen.cli.tuning.pace import seconds_expected, work_of
+from multimodal_gen.cli.tuning.space import Setting, defaults_of, values_of
+
+# Trials before the sampler learns from them, and what it draws for one before giving up to find
+# settings that can end in time.
+_RANDOM, _DRAWS = 10, 8
+
+
+class Proposer:
+    """Proposes the settings of trials.
+
+    Args:
+        space: The settings.
+        seed: The seed of the search.
+    """
+
+    def __init__(self, space: Sequence[Setting], seed: int) -> None:
+        self.space, self.seed = space, seed
+        drawn = [self._drawn(number) for number in range(1, _RANDOM)]
+        # Those that cost little tell more in the same time; equal ones stay in their order.
+        self.first = [
+            defaults_of(space),
+            *sorted(drawn, key=lambda params: work_of(space, params)),
+        ]
+
+    def propose(
+        self, number: int, trials: Sequence[FrozenTrial], limit: float | None
+    ) -> dict[str, Any]:
+        """The settings of a trial.
+
+        Args:
+            number: Its number.
+            trials: The finished trials.
+            limit: Seconds that it may take, or None.
+        """
+        if number < len(self.first):
+            return self.first[number]
+        study = self._study(number)
+        study.add_trials(trials)
+        some = [self._asked(study) for _ in range(1 if limit is None else _DRAWS)]
+        seconds = seconds_expected(self.space, trials, some)
+        if limit is None or seconds is None:
+            return some[0]
+        in_time = np.flatnonzero(seconds <= limit)
+        return some[in_time[0] if len(in_time) else int(seconds.argmin())]
+
+    def _study(self, number: int) -> optuna.Study:
+        sampler = optuna.samplers.TPESampler(seed=self._seed(number), n_startup_trials=_RANDOM)
+        return optuna.create_study(sampler=sampler)
+
+    def _seed(self, number: int) -> int:
+        return int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
+
+    def _drawn(self, number: int) -> dict[str, Any]:
+        # About half of the settings as in the defaults: if everything differs from what is known to
+        # work, most trials are bad.
+        study = self._study(number)
+        keep = np.random.default_rng(self._seed(number)).random(len(self.space)) < 0.5
+        # Trial 0 again would tell nothing.
+        keep &= not keep.all()
+        study.enqueue_trial(
+            {one.name: one.default for one, kept in zip(self.space, keep, strict=True) if kept}
+        )
+        return self._asked(study)
+
+    def _asked(self, study: optuna.Study) -> dict[str, Any]:
+        trial = study.ask()
+        values_of(self.space, trial)
+        return trial.params
