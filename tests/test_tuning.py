@@ -23,6 +23,7 @@ from multimodal_gen.cli.run_data import read_run
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.tuning.choosing import Candidate, chosen, in_reach, worse_by, worth_keeping
 from multimodal_gen.cli.tuning.clock import Clock
+from multimodal_gen.cli.tuning.judging import losses_as_kept
 from multimodal_gen.cli.tuning.pace import EXPECTED, Pace, limit_of, seconds_expected, work_of
 from multimodal_gen.cli.tuning.picture import draw_search
 from multimodal_gen.cli.tuning.proposing import Proposer
@@ -232,6 +233,37 @@ def test_a_trial_ends_early_if_others_were_better_or_its_loss_is_no_number_or_th
     assert len(slow.history["val_loss"]) == 1 and 6 <= slow.pace.expected < 20
     # Trial 0 comes to its end.
     trained_with(curve_of(optuna.create_study(), Clock(tmp_path / "clock.json", 1e-9)))
+
+
+def test_trials_are_compared_by_the_probabilities_that_a_run_would_keep() -> None:
+    rng = np.random.default_rng(0)
+    # One is right as often as it says; the other says the same, and is far too sure.
+    logits = rng.normal(size=(400, 2)) * 2
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = (rng.random(400) < shares[:, 1]).astype("int32")
+    sure = shares**4 / (shares**4).sum(axis=1, keepdims=True)
+
+    def compared(outputs: np.ndarray, **changes: Any) -> tuple[float, float]:
+        losses = -np.log(outputs[np.arange(400), truth])
+        given = settings_of(caption=("title",), **changes)
+        kept = losses_as_kept(given, TARGET, truth, outputs.astype("float32"), losses)
+        assert kept.shape == (400,)
+        return float(losses.mean()), float(kept.mean())
+
+    before, after = compared(shares)
+    assert after == pytest.approx(before, abs=0.005)
+    too_sure, mended = compared(sure)
+    assert too_sure > 1.5 * before and mended == pytest.approx(after, abs=0.005)
+    assert compared(sure, balance=True) == (too_sure, too_sure)
+    # The same of two labels of many kinds, whose losses are means over the labels.
+    labels = mg.MultiLabel("tags", ["x", "y"], separator="|")
+    has = np.stack([truth, 1 - truth], axis=1)
+    plain = np.full(400, np.nan)
+    settings = settings_of(caption=("title",))
+    of_labels = losses_as_kept(settings, labels, has, sure[:, ::-1], plain)
+    assert of_labels.mean() == pytest.approx(after, abs=0.01)
+    number = mg.NumericTarget("price")
+    assert losses_as_kept(settings, number, has, sure, plain) is plain
 
 
 SPACE = [

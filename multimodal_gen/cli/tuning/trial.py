@@ -17,6 +17,7 @@ from multimodal_gen.cli.fitting import fit_network, training_data, validation_da
 from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.tuning.clock import Clock
+from multimodal_gen.cli.tuning.judging import losses_as_kept
 from multimodal_gen.cli.tuning.pace import Pace
 from multimodal_gen.cli.tuning.variants import Variants
 from multimodal_gen.models.auxiliary import FusionModel
@@ -179,6 +180,7 @@ class Trainer:
         if not np.isfinite(losses).all():
             raise DivergedError("the loss of validation rows is not a number")
         (truth,), (outputs,) = outcome.truth.values(), outcome.outputs.values()
+        losses = losses_as_kept(settings, target, truth, outputs, losses)
         model = probe if kept == PROBE else network
         assert model is not None
         return Trained(
