@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -284,3 +285,32 @@ def test_cells_taken_out_of_a_column_in_pieces_are_those_of_one_piece() -> None:
     for rows in (np.array([3, 499, 3]), np.arange(500), slice(40, 60)):
         cells = cells_of(pd.DataFrame({"a": in_pieces}), "a", rows)
         assert cells == cells_of(pd.DataFrame({"a": column}), "a", rows) and type(cells[0]) is str
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_a_compressed_text_is_the_same_table(tmp_path: Path, suffix: str) -> None:
+    table = pd.DataFrame({"id": ["007", "8"], "caption": ['a "red" mug', "line\none"]})
+    plain = tmp_path / f"t{suffix}"
+    if suffix == ".jsonl":
+        table.to_json(plain, orient="records", lines=True)
+    else:
+        table.to_csv(plain, index=False, sep="," if suffix == ".csv" else "\t")
+    packed = tmp_path / f"t{suffix}.GZ"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    pd.testing.assert_frame_equal(mg.read_table(packed), mg.read_table(plain))
+    pd.testing.assert_frame_equal(mg.open_table(packed), mg.read_table(plain))
+
+
+def test_a_compressed_text_that_is_wrong_is_an_error_that_names_it(tmp_path: Path) -> None:
+    whole = gzip.compress(b"a,b\n" + b"1,2\n" * 999 + b"1\n")
+    for name, content, said in (
+        ("lines.csv.gz", whole, "Line 1001 has 1 cell"),
+        ("cut.csv.gz", whole[:-9], "damaged or cut off"),
+        ("plain.csv.gz", b"a,b\n1,2\n", "damaged or cut off"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(mg.TableError, match=rf"{said}.*Received: path='.*{name}'"):
+            mg.read_table(tmp_path / name)
+    (tmp_path / "t.parquet.gz").write_bytes(gzip.compress(b"PAR1"))
+    with pytest.raises(mg.TableError, match=r"must be a \.csv"):
+        mg.read_table(tmp_path / "t.parquet.gz")

@@ -16,6 +16,7 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError, TableError
 from multimodal_gen.rows.cells import Unreadable
+from multimodal_gen.rows.formats.compressed import decompressed, is_compressed_text
 from multimodal_gen.rows.formats.delimited import read_delimited
 from multimodal_gen.rows.formats.folders import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from multimodal_gen.rows.formats.folders import read_folders
@@ -36,10 +37,11 @@ def read_table(path: str | os.PathLike[str], *, na_values: Sequence[str] = ("",)
 
     Args:
         path: A `.csv`, `.tsv`, `.jsonl` (one JSON object per line) or `.parquet` file, or a folder.
-            In a folder, every picture below `folder/CLASS/` becomes a row, sorted by path, with the
-            columns "image" (path relative to the folder), "caption" (the text of a side-car file of
-            the same name ending in `.txt`, or empty) and "label" (CLASS). For
-            `folder/train/CLASS/`, `folder/test/CLASS/` and the like, "split" is the first folder.
+            Texts may be compressed, as in `.csv.gz`. In a folder, every picture below
+            `folder/CLASS/` becomes a row, sorted by path, with the columns "image" (path relative
+            to the folder), "caption" (the text of a side-car file of the same name ending in
+            `.txt`, or empty) and "label" (CLASS). For `folder/train/CLASS/`, `folder/test/CLASS/`
+            and the like, "split" is the first folder.
             If there is a file metadata.csv or metadata.jsonl with a column `file_name`, it is the
             table, and "image" is added.
         na_values: For csv and tsv: the texts that count as missing. By default only an empty cell,
@@ -72,14 +74,12 @@ def read_table(path: str | os.PathLike[str], *, na_values: Sequence[str] = ("",)
 
 
 def _read_file(path: Path, na_values: Sequence[str]) -> pd.DataFrame:
-    suffix = path.suffix.lower()
     try:
-        if suffix in (".csv", ".tsv"):
-            return read_delimited(path, "," if suffix == ".csv" else "\t", na_values)
-        if suffix in (".jsonl", ".ndjson"):
-            return read_jsonl(path)
-        if suffix in (".parquet", ".pq"):
-            return read_parquet(path)
+        if is_compressed_text(path):
+            with decompressed(path) as plain:
+                table = _parsed(plain, na_values)
+        else:
+            table = _parsed(path, na_values)
     except TableError as error:
         raise TableError(
             f"The table cannot be read. {error} Received: path={os.fspath(path)!r}"
@@ -89,10 +89,24 @@ def _read_file(path: Path, na_values: Sequence[str]) -> pd.DataFrame:
             f"The table cannot be read: {' '.join(str(error).split()).rstrip('.')}. If pandas can "
             f"read the file, pass its DataFrame instead. Received: path={os.fspath(path)!r}"
         ) from error
-    raise TableError(
-        "A table must be a .csv, .tsv, .jsonl or .parquet file, or a folder. Received: "
-        f"path={os.fspath(path)!r}"
-    )
+    if table is None:
+        raise TableError(
+            "A table must be a .csv, .tsv, .jsonl or .parquet file, or a folder. Received: "
+            f"path={os.fspath(path)!r}"
+        )
+    return table
+
+
+def _parsed(path: Path, na_values: Sequence[str]) -> pd.DataFrame | None:
+    # None if the suffix is not known.
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return read_delimited(path, "," if suffix == ".csv" else "\t", na_values)
+    if suffix in (".jsonl", ".ndjson"):
+        return read_jsonl(path)
+    if suffix in (".parquet", ".pq"):
+        return read_parquet(path)
+    return None
 
 
 # Rows of a column for each one that is taken out, from which on they are taken one by one.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from multimodal_gen.errors import TableError, level_of_caller
+from multimodal_gen.rows.formats.compressed import is_compressed_text
 from multimodal_gen.rows.stores.arrow_files import ArrowFileStore, files_of_dataset
 from multimodal_gen.rows.stores.column import stored_table
 from multimodal_gen.rows.stores.lance import LanceStore
@@ -87,6 +88,8 @@ def open_table(
 def _opener(files: Sequence[str]) -> Callable[[Sequence[str]], Store] | None:
     # None for what is read into memory.
     endings = {_ending(file) for file in files}
+    if len(files) == 1 and is_compressed_text(Path(files[0])):
+        return None
     if endings & {".gz", ".tgz", ".bz2", ".xz", ".zst"}:
         raise TableError(
             "Rows of a compressed file cannot be found. Decompress it first, as with `gunzip`. "
