@@ -51,14 +51,14 @@ def loader_of(folder: Path | None = None, **named: Any) -> mg.AudioLoader:
 
 
 def test_the_spectrogram_is_that_of_an_independent_formula() -> None:
-    from scipy.signal import ShortTimeFFT, get_window
+    from scipy.signal import get_window, spectrogram
 
     rng = np.random.default_rng(0)
     samples = rng.normal(0, 0.1, RATE).astype("float32")
-    window = get_window("hann", 400, fftbins=True)
-    transform = ShortTimeFFT(window, 160, RATE, fft_mode="onesided", scale_to="magnitude")
-    # Frames of scipy are around their times, and ours begin at them.
-    whole = np.abs(transform.stft(samples, p0=0, p1=200, k_offset=-200)) ** 2
+    named = {"nperseg": 400, "noverlap": 240, "detrend": False, "scaling": "spectrum"}
+    _, _, whole = spectrogram(samples.astype("float64"), RATE, get_window("hann", 400), **named)
+    # Of both sides, but for 0 Hz and half the sample rate.
+    whole[1:-1] /= 2
     # Of a filter, by its corners.
     mels = 2595 * np.log10(1 + np.array([0, RATE / 2]) / 700)
     corners = 700 * (10 ** (np.linspace(*mels, 42) / 2595) - 1)
@@ -66,8 +66,8 @@ def test_the_spectrogram_is_that_of_an_independent_formula() -> None:
     expected = [np.interp(bins, corners[one : one + 3], [0, 1, 0]) @ whole for one in range(40)]
     found = log_mel(samples, RATE, 400, 160, 40)
     assert found.shape == (100, 40) and found.dtype == np.float32
-    expected = np.log(np.array(expected).T[:97])
-    assert np.abs(found[:97] - expected).max() < 1e-4
+    logs = np.log(np.array(expected).T)
+    assert len(logs) == 98 and np.abs(found[:98] - logs).max() < 1e-5
     # A sine of amplitude 1/2 has 1/16 of power on each side, in the band of its pitch.
     sine = log_mel(tone(1000, 1.0).astype("float32"), RATE, 400, 160, 40)
     assert np.exp(sine[10]).sum() == pytest.approx(1 / 16 * 1.5, rel=0.1)
@@ -81,7 +81,7 @@ def test_the_spectrogram_is_that_of_an_independent_formula() -> None:
     [
         ("WAV", {"subtype": "PCM_16"}, 0.01),
         ("WAV", {"subtype": "PCM_24"}, 0.001),
-        ("WAV", {"subtype": "FLOAT"}, 0.0),
+        ("WAV", {"subtype": "FLOAT"}, 1e-5),
         ("FLAC", {"subtype": "PCM_24"}, 0.001),
         ("OGG", {"subtype": "VORBIS"}, 2.0),
         ("MP3", {}, 2.0),
@@ -120,7 +120,8 @@ def test_the_middle_is_read_and_shorter_sounds_are_followed_by_silence() -> None
     assert (short[16:] == SILENCE).all() and (short[:15] > SILENCE).any(axis=1).all()
     assert loader.augment(short, None).shape == (30, 20)
     # Of a silence inside of a sound, nothing is cut away, and of that after it nothing is taken.
-    long = loader.read(written(tone(1000, 0.455)))
+    noise = np.random.default_rng(0).normal(0, 0.1, round(0.455 * RATE))
+    long = loader.read(written(noise))
     starts = {
         int(
             np.flatnonzero((long == loader.augment(long, np.random.default_rng(seed))[0]).all(1))[0]
@@ -230,4 +231,5 @@ def test_an_audit_names_the_bad_sound(sounds: Path, tmp_path: Path) -> None:
     table.loc[6, "sound"] = str(tmp_path / "bad.flac")
     target = mg.ClassLabel.from_values("pitch", table["pitch"])
     found = mg.audit(table, {"sound": loader_of()}, target).problems
-    assert found["index"].tolist() == [6] and "no sound" in found["message"].iloc[0]
+    bad = found[found["message"].str.contains("no sound")]
+    assert bad["index"].tolist() == [6] and bad["column"].tolist() == ["sound"]

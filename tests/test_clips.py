@@ -81,7 +81,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_frame_in_the_middle_of_each_part_is_taken(codec: str, form: str) -> None:
     content = video(codec=codec, form=form)
     assert numbers(loader_of().read(content)) == [3, 9, 15, 21, 27]
-    assert numbers(loader_of(frames=30).read(content)) == list(range(30))
+    every = loader_of(frames=30).read(content).mean(axis=(1, 2, 3)) / STEP
+    assert np.abs(every - range(30)).max() < 0.7
     # A short video gives frames several times.
     assert numbers(loader_of().read(video(3, codec, form))) == [0, 0, 1, 2, 2]
     assert numbers(loader_of(frames=2).read(video(1, codec, form))) == [0, 0]

@@ -444,7 +444,7 @@ def test_the_command_finds_the_pictures_and_says_what_it_does(photos: Path, tmp_
     assert np.array_equal(loader.read(found["image"][0]), loader.read(table["image"][0]))
     for more, match in (
         (["--quality", "90"], "--quality is that of resized pictures: add --image-size"),
-        (["--directory", str(tmp_path / "cache")], "no such folder"),
+        (["--directory", str(tmp_path / "gone")], "no such folder"),
     ):
         wrong = CliRunner().invoke(app, ["pack", str(tmp_path / "t.csv"), out, *more])
         assert wrong.exit_code == 2 and match in wrong.output

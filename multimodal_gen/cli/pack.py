@@ -113,7 +113,11 @@ def _found(
         if kind in found:
             found[kind].append(str(name))
     if not any(found.values()):
-        near = [why for why in columns["why"] if ABSENT in why or "URLs of pictures" in why]
+        near = [
+            f"{name!r}: {why}"
+            for name, why in columns["why"].items()
+            if ABSENT in why or "URLs of pictures" in why
+        ]
         why = f" {near[0]}." if near else ""
         raise TableError(
             f"No column of the table holds pictures that are found.{why} Name it with --image, its "
