@@ -126,7 +126,9 @@ class ClipLoader(FileLoader):
         return training and self.jitter
 
     def augment_cell(self, cell: Any, rng: np.random.Generator) -> Any:
-        """Draw where in each part of the clip its frame is taken."""
+        """Draw where in each part of the clip its frame is taken, with `jitter`."""
+        if not self.jitter:
+            return cell
         return _Drawn(cell, rng.random(self.spec.shape[0]).tolist())
 
     def describe(self, array: np.ndarray, cell: Any = None) -> dict[str, str]:
