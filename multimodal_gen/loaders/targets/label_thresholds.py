@@ -46,7 +46,7 @@ def best_thresholds(truth: np.ndarray, outputs: np.ndarray, before: np.ndarray) 
     if micro >= before_micro - _ROUNDING and macro >= before_macro - _ROUNDING:
         kept, found = tried.common, _common(truth, outputs, found)
     better = tried.better(tried.own, kept)
-    return np.where(better, _own(truth, outputs, found), found)
+    return np.where(better, own_thresholds(truth, outputs, found), found)
 
 
 class _Tried:
@@ -55,7 +55,7 @@ class _Tried:
         self.truth = truth
         self.before = outputs > before
         self.common = _left_out(truth, outputs, before, _common)
-        self.own = _left_out(truth, outputs, before, _own)
+        self.own = _left_out(truth, outputs, before, own_thresholds)
 
     def counts(self, said: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # For each label, the hits, and the rows that have it and that are said to, together.
@@ -97,8 +97,15 @@ def _common(truth: np.ndarray, outputs: np.ndarray, before: np.ndarray) -> np.nd
     return np.full(len(before), _best_threshold(has, outputs.ravel()))
 
 
-def _own(truth: np.ndarray, outputs: np.ndarray, before: np.ndarray) -> np.ndarray:
-    # A label that no row has, or every row, keeps what there was before.
+def own_thresholds(truth: np.ndarray, outputs: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """For each label the threshold with its largest F1; one that no row has, or every row, keeps
+    the one before.
+
+    Args:
+        truth: `(rows, labels)` of False and True.
+        outputs: `(rows, labels)` probabilities.
+        before: `(labels,)`, the thresholds to begin with.
+    """
     found = before.copy()
     for label in range(truth.shape[1]):
         has = truth[:, label]
