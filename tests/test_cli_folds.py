@@ -40,7 +40,7 @@ def train(*more: str) -> Any:
 def test_every_row_is_predicted_out_of_fold_and_the_run_is_a_bundle_and_evidence_for_an_audit(
     shop: Path,
 ) -> None:
-    done = train("--folds", "2", "--group", "maker", "--name", "all")
+    done = train("--folds", "2", "--group", "maker", "--name", "all", "--category", "part")
     assert done.exit_code == 0, done.output
     assert "folds     2, of 48 rows (all rows are in the folds)" in done.output
     assert "mean of the folds" in done.output and "their spread" in done.output
@@ -85,6 +85,13 @@ def test_every_row_is_predicted_out_of_fold_and_the_run_is_a_bundle_and_evidence
         "into 2 folds of about equal size",
     ):
         assert said in page and said in card, said
+    worth = details["importance"]
+    assert worth["rows"] == 48 and worth["groups"] == metrics["details"]["groups"]["folds"]
+    (of_score,) = (worth["scores"][name] for name in worth["main"])
+    assert {one["input"] for one in of_score} == {"number", "part"}
+    assert all(one["low"] <= one["lost"] <= one["high"] for one in of_score)
+    assert "exchanged between rows" in " ".join(done.output.split())
+    assert "48 rows of the folds, each seen by a model that was not trained on it," in page
     explained = re.findall(r"row (\d+): said (\w+) \(", page)
     assert all(frame["label"][int(row)] == said for row, said in explained) and explained
     assert list(mg.load_bundle(run).predict(table)) == ["label", *CLASSES]

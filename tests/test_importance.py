@@ -14,6 +14,7 @@ from keras import layers, ops
 import multimodal_gen as mg
 from multimodal_gen.bundle.explaining.permuting import donors_of
 from multimodal_gen.bundle.folds.ensemble import ensemble_of
+from multimodal_gen.bundle.folds.result import CrossValidation
 
 KINDS = ["bowl", "lamp", "mug"]
 
@@ -277,6 +278,28 @@ def test_copies_of_a_column_are_exchanged_together_also_in_an_ensemble() -> None
     own = lines(bundle.importance(table, repeats=3))
     assert own["code"][1] > 0.5 and own["numbers"][0] == pytest.approx(0, abs=1e-9)
     assert bundle._in_parts().cut is not None
+
+
+def test_rows_of_folds_are_judged_by_the_model_of_the_other_folds() -> None:
+    table = make_table(120)
+    fold = pd.DataFrame({"fold": np.arange(120) % 2 + 1}, table.index)
+    known = known_bundle()
+    # It says "bowl" of every row, whatever the code is.
+    blind = keras.Model(known.model.inputs, Sharp()(layers.Rescaling(0.0)(known.model.inputs[0])))
+    bundles = (known, mg.Bundle(blind, known.inputs, TARGET))
+    judged = known.scores(table, resamples=10)
+    assert not isinstance(judged, dict)
+    sizes = fold["fold"].value_counts()
+    result = CrossValidation(fold, fold, judged, sizes, bundles, ensemble_of([*bundles]))
+    found = result.importance(table, repeats=3, group="owner")
+    assert (found.rows, found.groups, found.repeats) == (120, 30, 3)
+    lost, low, high = lines(found)["code"]
+    # Nothing is lost in the fold of the blind one.
+    half = lines(known.importance(table[fold["fold"] == 1], repeats=3, group="owner"))["code"][0]
+    assert lost == pytest.approx(half / 2) and 0.2 < low < lost < high < 0.5
+    assert lines(result.importance(table[:40], repeats=2))["numbers"] == (0.0, 0.0, 0.0)
+    with pytest.raises(ValueError, match=r"index values \['new'\], which are in no fold"):
+        result.importance(table[:3].set_axis(["row-0", "row-1", "new"]))
 
 
 def test_a_bundle_is_saved_and_explained_after_its_importance_was_asked_for(tmp_path: Path) -> None:

@@ -25,9 +25,17 @@ from multimodal_gen.cli.columns import (
     refuse_missing_labels,
 )
 from multimodal_gen.cli.data import column_inputs, encoded_inputs
-from multimodal_gen.cli.fitting import Watch, fit_network, network_for, say_class, training_data
+from multimodal_gen.cli.fitting import (
+    Watch,
+    fit_network,
+    network_for,
+    say_class,
+    training_data,
+    validation_data,
+)
 from multimodal_gen.cli.fold_results import EVERY, metrics_of_folds, write_folds
 from multimodal_gen.cli.given_table import read_given, rows_in_words
+from multimodal_gen.cli.importance import importance_of_folds
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.model_choice import (
@@ -112,6 +120,9 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     judged, reliable = write_folds(settings, result, rows, test, inputs.of_all, target)
     metrics = metrics_of_folds(
         settings, result, judged, reliable, fit.seconds, target=target, probed=fit.probed
+    )
+    metrics["details"]["importance"] = importance_of_folds(
+        result, rows, settings.group, settings.seed
     )
     write_metrics(folder, metrics)
     left_out = sum(map(len, unlabelled)) + count - len(rows) - len(test)
@@ -221,21 +232,22 @@ class _Fit:
         self.seconds: dict[int, float] = {}
         self.number, self.started = 1, time.perf_counter()
 
-    def __call__(self, inputs: Any, target: Target, train_data: Any, validation_data: Any) -> Any:
+    def __call__(self, inputs: Any, target: Target, train_data: Any, held_data: Any) -> Any:
         settings, rows = self.settings, len(train_data.table)
         model, positive = network_for(settings, inputs, target, rows)
         if settings.balance:
             # The same rows in the same order, with the weights of this fold's classes.
             own = replace(settings, seed=(settings.seed + self.number) % 2**64)
             train_data = training_data(own, train_data.table, inputs, target)
+            held_data = validation_data(own, train_data, held_data.table, target)
         title = f"fold {self.number} of {settings.folds}"
         epochs = settings.epochs or epochs_for(rows)
-        probe = probe_beside(settings, inputs, target, train_data, validation_data, self.reporter)
+        probe = probe_beside(settings, inputs, target, train_data, held_data, self.reporter)
         watch = [Watch(self.reporter, title)]
-        fit_network(model, target, train_data, validation_data, epochs, watch)
+        fit_network(model, target, train_data, held_data, epochs, watch)
         self.reporter.end()
         say_class(model, target, positive, self.reporter)
-        choice = choose(model, probe, validation_data)
+        choice = choose(model, probe, held_data)
         if choice:
             self.reporter.say(f"  {why_kept(choice)}")
         return probe if choice.get("kept") == PROBE else model

@@ -10,13 +10,14 @@ from rich.console import Console
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.explaining.importance import Importance
+from multimodal_gen.bundle.folds.result import CrossValidation
 from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.predict import scored_rows
 from multimodal_gen.errors import counted
 from multimodal_gen.rows.cells import shown_name
 
-# Test rows that are enough after training, so that it costs little of a large table.
+# Rows that are enough after training, so that it costs little of a large table.
 _MOST_ROWS = 2000
 # Inputs and columns of which a table is still read.
 _MOST_LINES = 20
@@ -35,15 +36,41 @@ def importance_after_training(
         seed: Seed of the rows.
         repeats: How often cells are exchanged; once is enough to see that it can be done.
     """
+    if not _several_columns(bundle) or len(test) < 2:
+        return None
+    rows = _enough(test, seed)
+    return noted_importance(bundle.importance(rows, repeats=repeats, group=group, seed=seed))
+
+
+def importance_of_folds(
+    result: CrossValidation, table: pd.DataFrame, group: str | None, seed: int
+) -> dict[str, Any] | None:
+    """The same on the rows of the folds, each predicted by the model of the other folds.
+
+    Args:
+        result: The finished cross-validation.
+        table: The rows of the folds, of which up to 2,000 are drawn.
+        group: The column whose equal values are one case, or None.
+        seed: Seed of the rows.
+    """
+    rows = _enough(table, seed)
+    folds = result.out_of_fold.iloc[:, 0].loc[rows.index]
+    if not _several_columns(result.bundles[0]) or folds.value_counts().min() < 2:
+        return None
+    return noted_importance(result.importance(rows, group=group, seed=seed))
+
+
+def _several_columns(bundle: Bundle) -> bool:
     columns = {
         column
         for one in bundle.inputs.values()
         for column in ([one.column] if isinstance(one.column, str) else one.column)
     }
-    if len(columns) < 2 or len(test) < 2:
-        return None
-    rows = test if len(test) <= _MOST_ROWS else test.sample(_MOST_ROWS, random_state=seed)
-    return noted_importance(bundle.importance(rows, repeats=repeats, group=group, seed=seed))
+    return len(columns) > 1
+
+
+def _enough(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    return rows if len(rows) <= _MOST_ROWS else rows.sample(_MOST_ROWS, random_state=seed)
 
 
 def importance_of(

@@ -210,10 +210,20 @@ def print_run(reporter: ProgressReporter, details: Mapping[str, Any], folder: Pa
         reporter.say(difference_in_words(score, found))
     _note_few(reporter, details, "test")
     by_class: dict[str, Any] = next(iter(details["by_class"].values()), {})
-    file = str(folder / "metrics.json")
-    print_classes(reporter.console, by_class, file)
     for found in list(details["calibration"].values())[:1]:
         reporter.say(calibration_in_words(found))
+    _print_ends(reporter, by_class, details, folder)
+
+
+def _print_ends(
+    reporter: ProgressReporter,
+    by_class: Mapping[str, Any],
+    details: Mapping[str, Any],
+    folder: Path,
+) -> None:
+    # What `train` and `train --folds` print last.
+    file = str(folder / "metrics.json")
+    print_classes(reporter.console, by_class, file)
     # Not above, as it imports Keras, for which --help would wait.
     from multimodal_gen.cli.importance import print_importance
 
@@ -267,7 +277,7 @@ def print_folds(reporter: ProgressReporter, details: Mapping[str, Any], folder: 
             f"{error:.3f}; every prediction is in {folder / 'out_of_fold.csv'}"
         )
     by_class: dict[str, Any] = next(iter(details["by_class"].values()), {})
-    print_classes(reporter.console, by_class, str(folder / "metrics.json"))
+    _print_ends(reporter, by_class, details, folder)
 
 
 def _whole(seconds: float | None) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from multimodal_gen.bundle.explaining.explaining import explain
 from multimodal_gen.bundle.explaining.explanations import Explanations
 from multimodal_gen.bundle.explaining.importance import Importance, importance_of
+from multimodal_gen.bundle.explaining.judged_rows import Judged
 from multimodal_gen.bundle.explaining.model_parts import Parts
 from multimodal_gen.bundle.explaining.subjects import Subject
 from multimodal_gen.loaders.base import Loader
@@ -93,9 +94,7 @@ class Explainable:
             ValueError: As `evaluate`; if `target` is unknown, or fewer than two rows can be scored.
         """
         return importance_of(
-            self,
-            self._in_parts(),
-            table,
+            [Judged(self, self._in_parts(), table)],
             repeats=repeats,
             group=group,
             resamples=resamples,

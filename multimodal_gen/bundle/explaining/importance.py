@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.explaining.class_scores import ClassScores
+from multimodal_gen.bundle.explaining.judged_rows import Judged, RowsOfModel, together
 from multimodal_gen.bundle.explaining.model_parts import Parts
-from multimodal_gen.bundle.explaining.permuting import Permuted, donors_of
-from multimodal_gen.bundle.held_out import Rows, with_truth
+from multimodal_gen.bundle.held_out import Rows
 from multimodal_gen.bundle.judging.resamples import interval_of, resamples_of
 from multimodal_gen.bundle.judging.scores import groups_of
 from multimodal_gen.errors import counted
@@ -136,9 +136,7 @@ def main_scores(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def importance_of(
-    bundle: Any,
-    parts: Parts,
-    table: pd.DataFrame,
+    models: Sequence[Judged],
     *,
     repeats: int,
     group: str | None,
@@ -148,33 +146,38 @@ def importance_of(
     batch_size: int,
     on_error: str,
 ) -> Importance:
-    """What `Bundle.importance` returns."""
-    _check_target(bundle.target, target)
+    """What `Bundle.importance` returns; of several models with the same inputs and targets, each on
+    rows of its own, it is that of all rows together.
+    """
+    targets = models[0].bundle.target
+    _check_target(targets, target)
     check_choice("on_error", on_error, ("raise", "skip"))
     check_positive(repeats=repeats, resamples=resamples, batch_size=batch_size)
     check_seed(seed)
-    groups = np.arange(len(table)) if group is None else groups_of(table, group)
-    permuted = Permuted(parts, table, bundle.target, batch_size)
-    rows = with_truth(bundle, table, batch_size, on_error, permuted.predict)
-    if len(rows.positions) < 2:
-        raise ValueError(
-            "Cells can be exchanged between two rows or more. Received: a table of "
-            f"{counted(len(rows.positions), 'row')} that can be scored"
-        )
-    permuted.keep(rows.positions)
-    _, own = np.unique(groups[rows.positions], return_inverse=True)
+    tables = pd.concat([one.table for one in models])
+    groups = np.arange(len(tables)) if group is None else groups_of(tables, group)
+    ends = np.cumsum([len(one.table) for one in models])[:-1]
+    read = [
+        RowsOfModel(one, own, batch_size, on_error, seed)
+        for one, own in zip(models, np.split(groups, ends), strict=True)
+    ]
+    _, own = np.unique(np.concatenate([one.groups for one in read]), return_inverse=True)
     judges = {
-        name: _Judge(one, own, resamples, seed)
-        for name, one in rows.by_target
+        name: _Judge(together([one.rows[name] for one in read]), own, resamples, seed)
+        for name in read[0].rows
         if target is None or name == target
     }
-    several = isinstance(bundle.target, Mapping) and target is None
+    single = not isinstance(targets, Mapping)
+    several = not single and target is None
     lines: list[dict[str, Any]] = []
-    for player, column in _changes(parts):
-        outputs = [permuted.exchanged(player, column, one) for one in donors_of(own, repeats, seed)]
+    for player, column in _changes(models[0].parts):
+        # Repeats, models: cells come from rows of the same model.
+        outputs = [*zip(*(one.exchanged(player, column, repeats) for one in read), strict=True)]
         for name, judge in judges.items():
-            single = not isinstance(bundle.target, Mapping)
-            drawn = [one if single else one[name] for one in outputs]
+            drawn = [
+                np.concatenate([one if single else one[name] for one in repeat])
+                for repeat in outputs
+            ]
             prefix = f"{name}." if several else ""
             for line in judge.lost(drawn):
                 line["score"] = prefix + line["score"]
@@ -188,7 +191,8 @@ def importance_of(
         for name, judge in judges.items()
         for score in main_scores(list(judge.value))
     )
-    return Importance(frame, main, len(rows.positions), int(own.max()) + 1, repeats, rows.left_out)
+    lost = sum(one.left_out for one in read)
+    return Importance(frame, main, len(own), int(own.max()) + 1, repeats, lost)
 
 
 def _check_target(targets: Any, target: str | None) -> None:

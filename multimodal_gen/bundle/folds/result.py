@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.explaining.importance import Importance, importance_of
+from multimodal_gen.bundle.explaining.judged_rows import Judged
 from multimodal_gen.bundle.judging.scores import Scores
 from multimodal_gen.errors import counted
 
@@ -60,6 +62,61 @@ class CrossValidation:
                 "standard_error": spread / np.sqrt(len(self.scores)),
                 "overall": pd.Series(self.overall),
             }
+        )
+
+    def importance(
+        self,
+        table: pd.DataFrame,
+        *,
+        repeats: int = 10,
+        group: str | None = None,
+        resamples: int = 1000,
+        seed: int = 0,
+        batch_size: int = 64,
+        on_error: str = "raise",
+    ) -> Importance:
+        """Say what each input and each column is worth: the score of all rows at once that is lost
+        when its cells are exchanged between the rows of a fold, of which each is predicted by the
+        model that was not trained on them. See `Bundle.importance`.
+
+        Args:
+            table: Rows of the table, known by their index; some are enough, such as two thousand.
+            repeats: How often the cells of each input are exchanged.
+            group: A column whose equal values are one case; see `Bundle.importance`.
+            resamples: How often rows and repeats are drawn with replacement for the 95 % intervals.
+            seed: The same seed exchanges and draws the same rows.
+            batch_size: Rows per batch.
+            on_error: As in `Bundle.evaluate`.
+
+        Raises:
+            LoadError: As `Bundle.evaluate`.
+            TableError: If there is no column `group`.
+            ValueError: As `Bundle.evaluate`; if a row is in no fold, or fewer than two rows of a
+                fold that has some can be scored.
+        """
+        folds = self.out_of_fold.iloc[:, 0]
+        strange = table.index.difference(folds.index)
+        if len(strange) or not folds.index.is_unique:
+            raise ValueError(
+                "`table` must have rows of the table that the folds were made of, with its index, "
+                f"in which nothing is twice. Received: the index values {strange[:3].tolist()}, "
+                "which are in no fold"
+            )
+        own = folds.loc[table.index].to_numpy()
+        judged = [
+            Judged(bundle, bundle._in_parts(), table[own == number])
+            for number, bundle in enumerate(self.bundles, 1)
+            if (own == number).any()
+        ]
+        return importance_of(
+            judged,
+            repeats=repeats,
+            group=group,
+            resamples=resamples,
+            seed=seed,
+            target=None,
+            batch_size=batch_size,
+            on_error=on_error,
         )
 
     def __repr__(self) -> str:

@@ -156,9 +156,12 @@ def importance_section(facts: Facts) -> Section:
     found = facts.metrics["details"].get("importance")
     if not found:
         return Section("", [])
+    which = counted(found["rows"], "row" if facts.folds else "test row")
+    if facts.folds:
+        which += " of the folds, each seen by a model that was not trained on it,"
     blocks: list[Block] = [
         Words(
-            f"What is lost on {counted(found['rows'], 'test row')} when the cells of an input, or "
+            f"What is lost on {which} when the cells of an input, or "
             "of one of its columns, are exchanged between rows, so that they tell nothing; the "
             f"mean of {counted(found['repeats'], 'exchange')}. If the interval holds 0, these rows "
             "show no loss."
