@@ -271,5 +271,5 @@ def test_many_texts_and_numbers_are_looked_at_in_little_memory() -> None:
         digest_of_column(column)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        # The texts are 60 MB; a part of 100,000 rows is held as a list, as text and as bytes.
-        assert peak < 60_000_000
+        # All texts at once would be held as a list, as text and as bytes: 200 MB.
+        assert peak < 100_000_000
