@@ -124,22 +124,24 @@ class Contents:
                 row = int(rows[place])
                 if row in bad:
                     continue
-                label = self._table.index[[row]].tolist()[0]
                 if isinstance(cell, Unreadable):
                     bad[row] = LoadError(
                         getattr(cell.error, "reason", str(cell.error)),
                         path=getattr(cell.error, "path", None),
-                    ).at(label, name)
+                    ).at(self._label(row), name)
                 elif loader is not None:
                     try:
                         cells[place] = self._packed(loader, cell)
                     # Whatever a decoder raises is about this cell.
                     except Exception as error:
-                        bad[row] = placed(error, loader, cell, label)
+                        bad[row] = placed(error, loader, cell, self._label(row))
         good = np.array([row not in bad for row in rows.tolist()], bool)
         kept = np.flatnonzero(good).tolist()
         own = {name: [cells[place] for place in kept] for name, cells in found.items()}
         return Rows(rows[good], own, bad)
+
+    def _label(self, row: int) -> Any:
+        return self._table.index[[row]].tolist()[0]
 
     def _packed(self, loader: Loader, cell: Any) -> Any:
         # A missing cell stays one.

@@ -165,7 +165,7 @@ class TarStore(Store):
         self, packed: TarColumns, column: str, shard: int, rows: np.ndarray, counts: list[Any]
     ) -> list[Any]:
         # The .json has the number of files, as a list may be missing or empty.
-        found = [None if one is None else [None] * one for one in counts]
+        found: list[Any] = [None if one is None else [None] * one for one in counts]
         endings = packed.endings_of(column, self._indexes[shard].endings)
         for place, ending, content in self._contents(shard, rows, endings):
             own = found[place]
