@@ -37,6 +37,7 @@ def sequence(**arguments: Any) -> mg.MultimodalSequence:
 CALLS: dict[str, Callable[..., Any]] = {
     "ClassCrossentropy": mg.models.ClassCrossentropy,
     "ClassLabel": lambda **given: mg.ClassLabel("label", ["low", "middle", "high"], **given),
+    "ClipLoader": lambda **given: mg.ClipLoader("clip", image_size=(4, 4), **given),
     "EncodedLoader.thumbnails": lambda **given: mg.EncodedLoader(
         PICTURES, mg.FunctionEncoder(len, 1, name="tried here")
     ).thumbnails((2, 2), **given),
@@ -60,6 +61,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "NumericTarget.from_values": lambda **given: mg.NumericTarget.from_values(
         "number", TABLE, **given
     ),
+    "pack_table": lambda **given: mg.pack_table(TABLE, "t.tar", [PICTURES], **given),
     "RandomChannelShift": lambda **given: mg.augment.RandomChannelShift(0.1, **given),
     "SamplewiseNormalization": mg.SamplewiseNormalization,
     "TextLoader.from_texts": lambda **given: mg.TextLoader.from_texts(

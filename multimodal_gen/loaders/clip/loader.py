@@ -73,9 +73,6 @@ class ClipLoader(FileLoader):
         max_pixels: int = 2**24,
         protocols: Sequence[str] = (),
     ) -> None:
-        av = library()
-        versions = {name: list(one) for name, one in av.library_versions.items()}
-        self._libraries = {"av": av.__version__, **versions}
         check_positive(frames=frames, max_pixels=max_pixels)
         check_switches(jitter=jitter)
         if not 0 < max_seconds < np.inf:
@@ -89,6 +86,9 @@ class ClipLoader(FileLoader):
             background=(255, 255, 255),
             value_range=None,
         )
+        av = library()
+        versions = {name: list(one) for name, one in av.library_versions.items()}
+        self._libraries = {"av": av.__version__, **versions}
         self.column, self.missing, self.jitter = column, check_missing(missing), jitter
         self.max_seconds, self.max_pixels = float(max_seconds), int(max_pixels)
         self.spec = ArraySpec((int(frames), *image_size, 3), "uint8", "clip")
