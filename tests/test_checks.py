@@ -61,7 +61,6 @@ CALLS: dict[str, Callable[..., Any]] = {
     "NumericTarget.from_values": lambda **given: mg.NumericTarget.from_values(
         "number", TABLE, **given
     ),
-    "pack_table": lambda **given: mg.pack_table(TABLE, "t.tar", [PICTURES], **given),
     "RandomChannelShift": lambda **given: mg.augment.RandomChannelShift(0.1, **given),
     "SamplewiseNormalization": mg.SamplewiseNormalization,
     "TextLoader.from_texts": lambda **given: mg.TextLoader.from_texts(
@@ -76,6 +75,7 @@ CALLS: dict[str, Callable[..., Any]] = {
 RESULTS = ("Filled",)
 # Their other arguments take a trained model, its predictions or a file; their checks come first.
 LATER = {
+    "pack_table": lambda **given: mg.pack_table(TABLE, "t.tar", [PICTURES], **given),
     "OnnxTextEncoder": lambda **given: mg.OnnxTextEncoder("absent.onnx", "{}", size=1, **given),
     "OnnxTextEncoder.from_folder": lambda **given: mg.OnnxTextEncoder.from_folder("none", **given),
     "cross_validate": lambda **given: mg.cross_validate(TABLE, NUMBERS, None, **given),

@@ -22,6 +22,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.batch.packing import naming
 from multimodal_gen.batch.packing.naming import output_of
 from multimodal_gen.batch.packing.writers import ending_of
 from multimodal_gen.cli.app import app
@@ -464,6 +465,9 @@ def test_the_command_finds_the_pictures_and_says_what_it_does(photos: Path, tmp_
         ({"quality": 90}, ValueError, "Received: quality=90, resize=False"),
         ({"quality": 101, "resize": True}, ValueError, "whole number from 1 to 100"),
         ({"on_error": "blank"}, ValueError, "on_error"),
+        ({"max_error_rate": 10}, ValueError, "max_error_rate=10"),
+        ({"threads": 0}, ValueError, "threads=0"),
+        ({"out": "s3://bucket/a-{0..1}.tar"}, ValueError, "copy the files from there"),
         ({"table": pd.DataFrame({"a": [1]})}, mg.TableError, "no such column"),
         (
             {"table": pd.DataFrame({"image": ["a"]}, index=pd.Index([1], name="id"))},
@@ -530,7 +534,11 @@ def test_row_groups_are_small_and_pictures_not_compressed_again(
     assert columns["caption"].compression == "SNAPPY"
 
 
-def test_a_run_that_is_given_up_leaves_no_half_shard(photos: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_given_up_leaves_no_half_shard(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Parts of eight rows.
+    monkeypatch.setattr(naming, "_LANCE_ROWS", 8)
     table = mg.read_table(photos / "table.csv")
 
     def stop() -> Iterator[None]:
@@ -546,4 +554,9 @@ def test_a_run_that_is_given_up_leaves_no_half_shard(photos: Path, tmp_path: Pat
     assert (tmp_path / "a-0.tar").exists() and not (tmp_path / "a-1.tar").exists()
     assert not list(tmp_path.glob("*.tar.partial"))
     assert packed(table, tmp_path / "a-{0..1}.tar", [image(photos)]).kept == 1
-    assert packed(table, tmp_path / "a.lance", [image(photos)]).rows == ROWS
+    (tmp_path / "a.lance.partial" / "data" / "half.lance").write_bytes(b"of a killed run")
+    done = packed(table, tmp_path / "a.lance", [image(photos)])
+    assert (done.kept, done.rows) == (2, ROWS)
+    assert mg.open_table(done.path)["caption"].tolist() == table["caption"].tolist()
+    assert len(list((tmp_path / "a.lance" / "data").iterdir())) == 3
+    assert packed(table, tmp_path / "a.lance", [image(photos)]).kept == 3

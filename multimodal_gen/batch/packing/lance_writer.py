@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
@@ -92,6 +93,10 @@ class LanceWriter(Writer):
         part = self._commit(f"{file}.partial", [kept])
         store = LanceStore([f"{file}.partial"], part.version)
         return store, range(len(store))
+
+    def clear(self, file: Path) -> None:
+        """See `Writer.clear`."""
+        shutil.rmtree(f"{file}.partial", ignore_errors=True)
 
     def discard(self, file: Path) -> None:
         """See `Writer.discard`."""

@@ -60,6 +60,11 @@ def output_of(out: str | os.PathLike[str]) -> Output:
         ValueError: If it ends otherwise, or does not say how many files there are.
     """
     path = os.fspath(out)
+    if "://" in path:
+        raise ValueError(
+            "A table is packed on a disk: copy the files from there, as with `aws s3 cp`. "
+            f"Received: out={path!r}"
+        )
     form = FORMATS.get(Path(path).suffix.lower())
     if form is None:
         raise ValueError(f"The output must end in {', '.join(FORMATS)}. Received: out={path!r}")

@@ -25,7 +25,7 @@ from multimodal_gen.batch.packing.writers import ParquetWriter, TarWriter, Write
 from multimodal_gen.batch.threads import default_threads
 from multimodal_gen.errors import LoadError, level_of_caller
 from multimodal_gen.loaders.base import Loader
-from multimodal_gen.rows.checks import check_choice, check_switches
+from multimodal_gen.rows.checks import check_choice, check_positive, check_switches
 from multimodal_gen.rows.table import check_columns
 
 _WRITERS: dict[str, Callable[[pa.Schema], Writer]] = {
@@ -117,13 +117,19 @@ def pack_table(
     check_choice("on_error", on_error, ("raise", "skip"))
     check_switches(resize=resize)
     _check_quality(quality, resize)
+    check_positive(threads=default_threads() if threads is None else threads)
+    if not 0 <= max_error_rate <= 1:
+        raise ValueError(
+            "`max_error_rate` must be a share from 0 to 1. Received: "
+            f"max_error_rate={max_error_rate!r}"
+        )
     if any(name is not None for name in table.index.names):
         raise ValueError(
             "The index of the table would be lost: make it a column with `table.reset_index()`. "
             f"Received: an index named {list(table.index.names)}"
         )
     output = output_of(out)
-    contents = Contents(table, list(loaders), resize, quality)
+    contents = Contents(table, list(loaders), bool(resize), quality)
     check_columns(table, list(contents.loaders))
     schema = schema_of(table, contents.types)
     writer = _WRITERS[output.form](schema)

@@ -88,6 +88,8 @@ class Shards:
         self._check_kept(progress)
         self.kept = len(self._manifest.done)
         self._manifest.save()
+        if not self._manifest.done:
+            self._writer.clear(self._output.files[0])
         left = [place for place in range(len(self._pieces)) if place not in self._manifest.done]
         with closing(map_chunks(self._read, self._chunks(left), threads, "packing")) as found:
             for number, own in groupby(found, key=lambda one: one[0]):

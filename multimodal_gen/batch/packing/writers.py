@@ -77,6 +77,14 @@ class Writer(ABC):
             OSError, TableError: If it is not there, or cannot be read.
         """
 
+    def clear(self, file: Path) -> None:
+        """Remove what a run left that finished no shard.
+
+        Args:
+            file: The first shard.
+        """
+        Path(f"{file}.partial").unlink(missing_ok=True)
+
     def discard(self, file: Path) -> None:
         """Prepare to write a finished shard again."""
         file.unlink(missing_ok=True)
