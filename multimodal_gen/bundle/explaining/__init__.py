@@ -13,6 +13,7 @@ weighs the words that `words.py` finds, and `columns.py` other columns. `results
 found of a row, and `explanations.py` that of all; `cards.py` draws them, `page.py` writes them as
 HTML, and `tints.py` has the colours of both.
 
-`importance.py` says what inputs and columns are worth on a whole table: `permuting.py` exchanges
-their cells, and `class_scores.py` counts what that costs each class.
+`importance.py` says what inputs and columns are worth on a whole table: `judged_rows.py` has the
+rows of a model, or of each fold's, `permuting.py` exchanges their cells, and `class_scores.py`
+counts what that costs each class.
 """
