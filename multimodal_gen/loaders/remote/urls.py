@@ -136,6 +136,6 @@ def too_large(path: str, most: int) -> LoadError:
     """The error of a file of more bytes than may be read."""
     return LoadError(
         f"the file has more than {most:,} bytes, the most that is read for this loader. Shrink "
-        "it, drop the row, or raise the limit, `max_pixels`.",
+        "it, drop the row, or raise the limit, `max_pixels` or `max_seconds`.",
         path=path,
     )
