@@ -85,6 +85,9 @@ class Shards:
             LoadError: If a row is bad, and none may be left out.
             TableError: If too many are, or a shard does not hold what was written.
         """
+        if self.bad and not tolerance.skip:
+            # An earlier run has left them out.
+            raise self.bad[min(self.bad)]
         self._check_kept(progress)
         self.kept = len(self._manifest.done)
         self._manifest.save()
@@ -120,10 +123,10 @@ class Shards:
     ) -> Iterator[Rows]:
         for part in parts:
             if part.bad:
-                self.bad |= part.bad
                 first = part.bad[min(part.bad)]
                 if not tolerance.skip:
                     raise first
+                self.bad |= part.bad
                 self._check_rate(tolerance.rate, first)
             yield part
             for _ in range(len(part.rows) + len(part.bad)):
