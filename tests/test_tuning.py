@@ -231,6 +231,10 @@ def test_a_trial_ends_early_if_others_were_better_or_its_loss_is_no_number_or_th
     with pytest.raises(TooSlowError):
         trained_with(slow)
     assert len(slow.history["val_loss"]) == 1 and 6 <= slow.pace.expected < 20
+    # One slow epoch among others does not.
+    pace = Pace(6)
+    pace.ends, pace.started = [1.0, 9.0, 10.0], pace.started - 10
+    assert 13 <= pace.at_least < 14 and pace.expected == 1 + 5 * 4.5
     # Trial 0 comes to its end.
     trained_with(curve_of(optuna.create_study(), Clock(tmp_path / "clock.json", 1e-9)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,15 @@ class Pace:
             return None
         first, last = self.ends[0], self.ends[-1]
         return first + (self.epochs - 1) * (last - first) / max(len(self.ends) - 1, 1)
+
+    @property
+    def at_least(self) -> float:
+        """Seconds of the whole trial if all other epochs are as fast as the fastest one after the
+        first: a machine that was busy for a moment is no reason to stop it.
+        """
+        rest = self.epochs - len(self.ends)
+        fastest = min((end - start for start, end in pairwise(self.ends)), default=0.0)
+        return self.elapsed + rest * fastest
 
 
 def work_of(space: Sequence[Setting], params: Mapping[str, Any]) -> float:

@@ -215,12 +215,8 @@ class Search:
 
 
 def _too_slow(curve: Curve) -> str:
-    seconds = max(curve.pace.expected or 0.0, curve.pace.elapsed)
-    least = "" if curve.pace.expected else "more than "
-    return (
-        f"{TOO_SLOW}: all epochs would take {least}{_time(seconds)}, and it may take "
-        f"{_time(curve.limit)}"
-    )
+    least = _time(curve.pace.at_least)
+    return f"{TOO_SLOW}: all epochs take {least} or more, and it may take {_time(curve.limit)}"
 
 
 def _time(seconds: float) -> str:

@@ -103,11 +103,11 @@ class Curve(keras.callbacks.Callback):
         self.trial.report(self.least, epoch)
         if self.trial.should_prune():
             raise optuna.TrialPruned
-        expected = self.pace.expected or 0.0
-        if expected > self.limit:
+        if self.pace.at_least > self.limit:
             raise TooSlowError
         left = math.inf if self.clock.left is None else self.clock.left
-        if self.trial.number and max(expected - self.pace.elapsed, 0.0) > left:
+        # Also if that was over within the epoch.
+        if self.trial.number and self.pace.at_least - self.pace.elapsed > left:
             raise TimeUpError
 
 
