@@ -57,6 +57,10 @@ class LoadError(MultimodalError):
         """The same error with its place: the row's index and the column of the cell."""
         return _rebuild_load_error(self.reason, index, column, self.path, self.unknown_label)
 
+    def at_path(self, path: str | None) -> LoadError:
+        """The same error with the file of the cell."""
+        return _rebuild_load_error(self.reason, self.index, self.column, path, self.unknown_label)
+
     def __str__(self) -> str:
         where = []
         if self.column is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +21,13 @@ from typer.testing import CliRunner
 
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
+from multimodal_gen.config import serialize
+from multimodal_gen.loaders.targets.balance import ClassSampler
 from multimodal_gen.rows.stores import parquet as parquet_store
 from multimodal_gen.rows.stores.column import StoredColumn
 from multimodal_gen.rows.stores.shards import expanded, files_of
 from multimodal_gen.rows.stores.tar_index import split_name
+from multimodal_gen.sequence.state import digest_of_column
 
 ROWS = 40
 CLASSES = ["mug", "bowl", "jug"]
@@ -247,6 +251,59 @@ def test_opening_is_said_to_be_of_files_that_have_changed(
         table["caption"][16]
 
 
+@pytest.mark.parametrize("write", [as_arrow, as_hub, as_parquet])
+def test_a_file_that_is_written_again_while_it_is_open_is_an_error(
+    write: Writer, loose: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = mg.open_table(write(loose, tmp_path))
+    names = ("t.arrow", "hub/*.arrow", "*.parquet")
+    file = next(one for name in names for one in tmp_path.glob(name))
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(mg.LoadError, match=rf"{file.name}.*changed since the table was opened"):
+        table["caption"].tolist()
+    file.unlink()
+    with pytest.raises(mg.LoadError, match=rf"{file.name}.*cannot be opened any more"):
+        table["caption"].tolist()
+
+
+def test_a_table_with_unreadable_cells_is_printed(loose: pd.DataFrame, tmp_path: Path) -> None:
+    table = mg.open_table(as_tar(loose, tmp_path))
+    (tmp_path / "shard-001.tar").unlink()
+    table = table[["image", "caption"]]
+    with pd.option_context("display.max_rows", 100, "display.max_colwidth", 40):
+        for printed in (repr(table), table.to_html(), repr(table["caption"])):
+            assert printed.count("unreadable: Cannot load") >= 15
+            assert "a 3 thing" in printed
+    assert "unreadable" in repr(table["caption"].array)
+    for use in (np.asarray, lambda column: np.asarray(column, object), list, pd.Series.tolist):
+        with pytest.raises(mg.LoadError, match="cannot be opened any more"):
+            use(table["caption"])
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+@pytest.mark.parametrize(
+    ("write", "place"),
+    [
+        (as_tar, r"shard-001.tar::set.a/0022\.(png|jpg)"),
+        (as_parquet, "part-0.parquet::row group 2, row 2"),
+        (as_arrow, "t.arrow::row 22"),
+        (as_hub, "data-00001-of-00002.arrow::row 5"),
+    ],
+)
+def test_a_bad_picture_is_named_by_its_place_in_its_file(
+    write: Writer, place: str, processes: int, loose: pd.DataFrame, tmp_path: Path
+) -> None:
+    Path(loose.loc[22, "image"]).write_bytes(b"no picture")
+    table = mg.open_table(write(loose, tmp_path))
+    sequence = sequence_of(table, loose, on_error="skip", processes=processes)
+    number = next(one for one in range(5) if 22 in sequence.rows(one).index)
+    sequence[number]
+    (path,) = sequence.failures["path"]
+    assert re.search(f"{place}$", path)
+    with pytest.raises(mg.LoadError, match=rf"index 22, column 'image', path '.*{place}'"):
+        sequence_of(table, loose, processes=processes)[number]
+
+
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 def test_a_shard_that_is_cut_off_loses_the_rows_that_it_lacks_by_name(
     on_error: str, loose: pd.DataFrame, tmp_path: Path
@@ -339,6 +396,59 @@ def test_row_groups_are_forgotten_where_memory_does_not_hold_them(
     table = mg.open_table(as_parquet(loose, tmp_path))
     assert table["image"].tolist() == contents(loose)["image"].tolist()
     assert len(kept._pieces) == 1
+
+
+def test_a_column_that_is_gone_through_pushes_nothing_out(
+    loose: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = parquet_store._Kept(2**20)
+    monkeypatch.setattr(parquet_store, "_kept", kept)
+    monkeypatch.setattr("multimodal_gen.rows.stores.arrow._IN_PASSING", 20)
+    table = mg.open_table(as_parquet(loose, tmp_path))
+    assert table["label"].tolist() == loose["label"].tolist()
+    assert not kept._pieces
+    assert len(kept._passing) == 1
+    assert table["label"][3] == loose["label"][3]
+    assert len(kept._pieces) == 1
+
+
+def test_what_is_learned_piece_by_piece_is_what_is_learned_from_all(
+    loose: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loose["caption"] = [f"{one} 杯子 Straße{row}" for row, one in enumerate(loose["caption"])]
+    loose.loc[9, "caption"] = None
+    table = mg.open_table(as_parquet(loose, tmp_path))
+
+    def learned(table: pd.DataFrame) -> list[Any]:
+        texts = [{"model": one, "vocabulary_size": 300} for one in ("wordpiece", "bpe", "unigram")]
+        texts += [{"model": "wordlevel"}, {"output_mode": "ngrams"}, {"vocabulary_size": 1100}]
+        label = mg.ClassLabel.from_values("label", table)
+        return [
+            *(serialize(mg.TextLoader.from_texts("caption", table, **one)) for one in texts),
+            label.class_names,
+            label.class_weight(table),
+            serialize(mg.NumericLoader.from_values("price", table)),
+            serialize(mg.CategoryLoader.from_values("label", table)),
+            mg.BalancedSampler("label").weights(table).tolist(),
+            ClassSampler(label).weights(table).tolist(),
+            table["caption"].isna().tolist(),
+            [part.index.tolist() for part in mg.split_table(table, (0.5, 0.5), stratify="label")],
+        ]
+
+    whole = learned(loose)
+    monkeypatch.setattr("multimodal_gen.rows.chunks.CHUNK_ROWS", 7)
+    assert learned(table) == learned(loose) == whole
+
+
+def test_a_column_takes_no_memory_until_rows_are_picked(
+    loose: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = mg.open_table(as_arrow(loose, tmp_path))
+    assert table.memory_usage(index=False).sum() == 0
+    assert pd.concat([table, table[10:20]])["label"].memory_usage(index=False) == 8 * 50
+    assert table[5:25].memory_usage(index=False).sum() == 0
+    picked = table["label"].iloc[list(range(ROWS))]
+    assert digest_of_column(table["label"]) == digest_of_column(picked)
 
 
 def test_an_index_of_a_shard_is_made_once(loose: pd.DataFrame, tmp_path: Path) -> None:

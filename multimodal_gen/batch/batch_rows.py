@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.errors import LoadError
 from multimodal_gen.rows.cells import is_unreadable
 from multimodal_gen.rows.plan import Plan
-from multimodal_gen.rows.table import readable_cells
+from multimodal_gen.rows.table import readable_cells, with_origin
 
 
 class BatchRows(Protocol):
@@ -43,6 +44,9 @@ class BatchRows(Protocol):
 
     def label(self, row: int) -> Any:
         """Return the label of a row of the batch in the table's own index."""
+
+    def located(self, error: LoadError, row: int) -> LoadError:
+        """Return the error of a cell with the file that the table keeps it in, if that is known."""
 
     def bucket(self) -> int:
         """Return the greatest bucket of the batch's rows, over all ranks."""
@@ -78,6 +82,11 @@ class TableRows:
     def label(self, row: int) -> Any:
         """See `BatchRows`."""
         return self._table.index[self.positions[row : row + 1]].tolist()[0]
+
+    def located(self, error: LoadError, row: int) -> LoadError:
+        """See `BatchRows`."""
+        assert error.column is not None
+        return with_origin(error, self._table, error.column, int(self.positions[row]))
 
     def bucket(self) -> int:
         """See `BatchRows`."""
@@ -129,6 +138,10 @@ class GivenRows:
     def label(self, row: int) -> Any:
         """See `BatchRows`."""
         return self.labels[row]
+
+    def located(self, error: LoadError, row: int) -> LoadError:
+        """See `BatchRows`. The process that has the table does it."""
+        return error
 
     def bucket(self) -> int:
         """See `BatchRows`."""

@@ -146,7 +146,7 @@ class Draft:
             cell = cell.cell
         elif slot in self.chosen:
             error = chosen_error(error, loader, cell, self.rows.cells(loader.column)[row])
-        located = placed(error, loader, cell, self.label(row))
+        located = self.rows.located(placed(error, loader, cell, self.label(row)), row)
         if self.assembly.on_error == "raise":
             raise located from error
         self.assembly.failures.add(self.positions[row], located, self.epoch)

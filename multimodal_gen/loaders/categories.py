@@ -13,8 +13,9 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.learning import series_of
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.loaders.targets.names import different_cells, sorted_names
-from multimodal_gen.rows.cells import cell_text, column_texts, is_blank, shown_name
+from multimodal_gen.rows.cells import cell_text, is_blank, shown_name
 from multimodal_gen.rows.checks import check_positive
+from multimodal_gen.rows.chunks import text_codes
 from multimodal_gen.spec import MISSING, RARE, UNSEEN, ArraySpec
 
 # The ids before those of the categories.
@@ -85,14 +86,14 @@ class CategoryLoader(Loader):
         check_positive(min_count=min_count)
         series = series_of(column, values)
         try:
-            texts = column_texts(series.rename(column))
+            codes, texts = text_codes(series.rename(column))
         except TypeError as error:
             raise ValueError(
                 f"A category must be a single value. {error} If the numbers of an array belong "
                 "together, use an ArrayLoader; text in bytes must be decoded first"
             ) from None
-        there = np.array([not is_blank(text) for text in texts], bool)
-        rows = Counter(texts[there].tolist())
+        there = codes >= 0
+        rows = dict(zip(texts, np.bincount(codes[there]).tolist(), strict=True))
         names = [
             name if isinstance(name, str | int) else cell_text(name)
             for name in sorted_names(different_cells(series[there]), column)
@@ -103,7 +104,7 @@ class CategoryLoader(Loader):
             raise ValueError(
                 f"No value of {column!r} has the {min_count:,} rows to be a category: the most "
                 f"frequent of {len(rows):,} has {most:,}. Missing cells: "
-                f"{int((~there).sum()):,} of {len(texts):,}. Is it a column of texts or ids? "
+                f"{int((~there).sum()):,} of {len(codes):,}. Is it a column of texts or ids? "
                 "Received: "
                 f"min_count={min_count}"
             )

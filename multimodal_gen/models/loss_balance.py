@@ -130,6 +130,9 @@ class _Rows:
     def label(self, row: int) -> Any:
         return self.table.index[self.positions[[row]]].tolist()[0]
 
+    def located(self, error: LoadError, row: int) -> LoadError:
+        return error
+
     def bucket(self) -> int:
         return 0
 

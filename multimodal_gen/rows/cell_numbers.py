@@ -12,6 +12,7 @@ import pandas as pd
 
 from multimodal_gen.errors import shown
 from multimodal_gen.rows.cells import is_missing, truth_of
+from multimodal_gen.rows.chunks import chunks_of
 from multimodal_gen.rows.number_advice import advice_on, advice_on_cell
 
 
@@ -82,14 +83,18 @@ def column_numbers(column: pd.Series) -> np.ndarray:
         ValueError: If a cell is not a number; the message names the index and the column, and says
             what the column holds.
     """
-    if column.dtype.kind in "iufb":
-        return np.asarray(column.to_numpy("float64", na_value=np.nan))
-    numbers = np.empty(len(column))
-    for row, cell in enumerate(column.array.tolist()):
+    return np.concatenate([_numbers_of(part, column) for part in chunks_of(column)])
+
+
+def _numbers_of(part: pd.Series, column: pd.Series) -> np.ndarray:
+    if part.dtype.kind in "iufb":
+        return np.asarray(part.to_numpy("float64", na_value=np.nan))
+    numbers = np.empty(len(part))
+    for row, cell in enumerate(part.array.tolist()):
         try:
             numbers[row] = cell_number(cell)
         except ValueError:
-            at = f"at index {column.index[[row]].tolist()[0]!r}, column {column.name!r}"
+            at = f"at index {part.index[[row]].tolist()[0]!r}, column {column.name!r}"
             raise ValueError(f"{advice_on(column)}Received: {shown(cell)} {at}") from None
     return numbers
 

@@ -21,8 +21,14 @@ def chunks_of(column: pd.Series) -> Iterator[pd.Series]:
     Args:
         column: Any column; one without rows has one piece.
     """
-    for start in range(0, max(len(column), 1), CHUNK_ROWS):
-        yield column.iloc[start : start + CHUNK_ROWS]
+    for part in chunk_slices(len(column)):
+        yield column.iloc[part]
+
+
+def chunk_slices(rows: int) -> Iterator[slice]:
+    """The rows of the pieces of a table that has so many; at least one piece."""
+    for start in range(0, max(rows, 1), CHUNK_ROWS):
+        yield slice(start, min(start + CHUNK_ROWS, rows))
 
 
 def text_codes(column: pd.Series) -> tuple[np.ndarray, list[str]]:

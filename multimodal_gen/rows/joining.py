@@ -52,9 +52,8 @@ def concat_tables(tables: Mapping[str, pd.DataFrame], *, column: str = "source")
         _check_table(name, table, column)
     names = list(dict.fromkeys(one for table in tables.values() for one in table.columns))
     sizes = [len(table) for table in tables.values()]
-    sources = pd.Categorical.from_codes(
-        np.repeat(np.arange(len(tables)), sizes), list(tables), validate=False
-    )
+    codes = np.repeat(np.arange(len(tables)), sizes)
+    sources = pd.Categorical.from_codes(codes, pd.Index(list(tables)), validate=False)
     joined: dict[str, Any] = {column: sources}
     for name in names:
         own = {source: table[name] for source, table in tables.items() if name in table}
@@ -142,14 +141,12 @@ def _index(tables: Mapping[str, pd.DataFrame]) -> pd.MultiIndex:
     sizes = [len(table) for table in tables.values()]
     if all(table.index.equals(pd.RangeIndex(len(table))) for table in tables.values()):
         # Five bytes a row, where pandas would look every label up.
-        return pd.MultiIndex(
-            levels=[list(tables), pd.RangeIndex(max(sizes))],
-            codes=[
-                np.repeat(np.arange(len(sizes)), sizes),
-                np.concatenate([np.arange(size) for size in sizes]),
-            ],
-            verify_integrity=False,
-        )
-    empty = {name: pd.DataFrame(index=table.index) for name, table in tables.items()}
-    index: pd.MultiIndex = pd.concat(empty).index
+        levels: list[Any] = [list(tables), pd.RangeIndex(max(sizes))]
+        codes: list[Any] = [
+            np.repeat(np.arange(len(sizes)), sizes),
+            np.concatenate([np.arange(size) for size in sizes]),
+        ]
+        return pd.MultiIndex(levels=levels, codes=codes, verify_integrity=False)
+    index = pd.concat({name: pd.DataFrame(index=one.index) for name, one in tables.items()}).index
+    assert isinstance(index, pd.MultiIndex)
     return index

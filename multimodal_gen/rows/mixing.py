@@ -48,7 +48,7 @@ class Mix(Sampler):
         column: str = "source",
         rows: int | None = None,
     ) -> None:
-        by_epoch = shares if isinstance(shares, list | tuple) else [shares]
+        by_epoch: list[Any] = list(shares) if isinstance(shares, list | tuple) else [shares]
         if not by_epoch:
             raise ValueError("`shares` must name at least one source. Received: shares=[]")
         for one in by_epoch:
@@ -56,7 +56,7 @@ class Mix(Sampler):
         if rows is not None:
             check_positive(rows=rows)
         self.shares, self.column, self.rows = shares, column, rows
-        self._by_epoch: list[Mapping[str, float]] = list(by_epoch)
+        self._by_epoch: list[Mapping[str, float]] = by_epoch
 
     def weights(self, table: pd.DataFrame) -> np.ndarray:
         """The share of the row's source in the first epoch, divided by the rows of that source.

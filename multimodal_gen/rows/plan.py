@@ -93,8 +93,8 @@ class Plan:
         mixed = None
         if self.mixture is not None:
             whole, short = divmod(self.num_rows, self.batch_size)
-            short *= not self.drop_remainder
-            mixed = MixtureOrder(self.mixture, self.seed, self.batch_size, whole, short)
+            kept = 0 if self.drop_remainder else short
+            mixed = MixtureOrder(self.mixture, self.seed, self.batch_size, whole, kept)
         object.__setattr__(self, "_mixed", mixed)
         object.__setattr__(self, "_orders", _OrderCache())
 

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import TableError, by_number
-from multimodal_gen.rows.cells import cell_text, column_texts, is_blank
+from multimodal_gen.rows.cells import cell_text, is_blank
 from multimodal_gen.rows.checks import check_seed, nearly_all_differ
+from multimodal_gen.rows.chunks import text_codes
 from multimodal_gen.rows.leakage import picture_columns, warn_of_shared_pictures
 from multimodal_gen.rows.split_groups import split_groups
 from multimodal_gen.rows.split_rows import split_rows
+from multimodal_gen.rows.stores.column import StoredDtype
 from multimodal_gen.rows.table import check_columns
 
 # A class by this name is a number.
@@ -159,18 +161,21 @@ def codes_of(table: pd.DataFrame, column: str | None) -> tuple[np.ndarray, list[
         return np.zeros(len(table), "int64"), [""]
     cells = table[column]
     mixed = cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) != "string"
-    if mixed or isinstance(cells.dtype, pd.CategoricalDtype):
+    if mixed or isinstance(cells.dtype, pd.CategoricalDtype | StoredDtype):
         try:
-            cells = pd.Series(column_texts(cells), cells.index, dtype=object)
+            codes, names = text_codes(cells)
         except TypeError as error:
-            found = str(error).partition("Received: ")[2]
+            which = str(error).partition("Received: ")[2]
             raise TableError(
                 "A column to split by must hold single values, not lists or arrays. Received: "
-                f"column={column!r}, {found}"
+                f"column={column!r}, {which}"
             ) from None
-    # Elsewhere all cells are of one type, so that a few texts do for all of them.
-    codes, names = pd.factorize(cells, sort=False)
-    blank = np.isin(codes, [code for code, name in enumerate(names) if is_blank(name)])
+        blank = (codes < 0) & cells.notna().to_numpy()
+    else:
+        # All cells are of one type, so that a few texts do for all of them.
+        codes, found = pd.factorize(cells, sort=False)
+        names = list(found)
+        blank = np.isin(codes, [code for code, name in enumerate(names) if is_blank(name)])
     if (codes < 0).any() or blank.any():
         missing = table.index[(codes < 0) | blank].tolist()
         without = f"table.dropna(subset=[{column!r}])"

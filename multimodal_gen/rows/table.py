@@ -182,6 +182,24 @@ def cells_of(
     return array.tolist()
 
 
+def with_origin(
+    error: LoadError, table: pd.DataFrame, column: str | tuple[str, ...], row: int
+) -> LoadError:
+    """An error of a cell with the file that the cell itself is kept in, if it names no other.
+
+    Args:
+        error: The error.
+        table: The table.
+        column: The column of the cell; of several, the first.
+        row: Position of the row.
+    """
+    name = column if isinstance(column, str) else column[0]
+    find = getattr(table[name].array, "origin", None)
+    if error.path is not None or find is None:
+        return error
+    return error.at_path(find(row))
+
+
 def readable_cells(
     table: pd.DataFrame, column: str | tuple[str, ...], rows: np.ndarray
 ) -> list[Any]:

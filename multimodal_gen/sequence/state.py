@@ -18,12 +18,11 @@ import pandas as pd
 
 from multimodal_gen.config import serialize
 from multimodal_gen.rows.arrays import ArrayDtype
+from multimodal_gen.rows.chunks import chunks_of
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.rows.stores.column import StoredColumn
 
 _FORMAT = 1
-# Limits the memory for the texts of a long column.
-_CHUNK_ROWS = 100_000
 # A column of arrays may be larger than memory, so only this many of its rows are read.
 _SAMPLED_ROWS = 64
 
@@ -50,16 +49,16 @@ def digest_of_column(column: pd.Series) -> str:
     elif isinstance(column.array, StoredColumn):
         for store, name in column.array.sources:
             digest.update(f"{name} {store.fingerprint()}\n".encode("utf-8", "surrogatepass"))
-        digest.update(np.ascontiguousarray(column.array.rows).view("u1").data)
+        for part in chunks_of(column):
+            digest.update(np.ascontiguousarray(part.array.rows).view("u1").data)
         return digest.hexdigest()
     elif isinstance(dtype, np.dtype) and dtype.kind in "biufcmM":
         # Numbers are read as bytes, which mean something else in another type.
         digest.update(dtype.str.encode())
         digest.update(np.ascontiguousarray(column.to_numpy()).view("u1").data)
         return digest.hexdigest()
-    for start in range(0, len(column), _CHUNK_ROWS):
-        cells = column.iloc[start : start + _CHUNK_ROWS].tolist()
-        digest.update("\n".join(map(_text, cells)).encode("utf-8", "surrogatepass"))
+    for part in chunks_of(column):
+        digest.update("\n".join(map(_text, part.tolist())).encode("utf-8", "surrogatepass"))
         digest.update(b"\n")
     return digest.hexdigest()
 

@@ -12,9 +12,10 @@ from multimodal_gen.batch.draft import Draft
 from multimodal_gen.batch.pending import PendingBatch
 from multimodal_gen.batch.processes.making import Task, noted_step
 from multimodal_gen.batch.time_limits import LONG, long_wait
-from multimodal_gen.errors import shown
+from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders import stages
 from multimodal_gen.rows.plan import Plan
+from multimodal_gen.rows.table import with_origin
 
 # What `warnings` remembers of warnings that were shown once, over all workers.
 _SHOWN: dict[Any, Any] = {}
@@ -76,13 +77,22 @@ class RemoteBatch:
         stages.add(seconds)
         # Not when it arrives: a batch that nobody asks for, after an early end, does not count.
         log = self.assembly.failures
-        for cell in cells:
-            log.add(*cell)
+        for position, problem, epoch in cells:
+            log.add(position, self._located(problem, position), epoch)
         log.count(rows)
         if error is not None:
             problem, text = error
+            at = [label == problem.index for label in self.task.rows.labels]
+            if isinstance(problem, LoadError) and any(at):
+                problem = self._located(problem, int(self.task.rows.positions[at.index(True)]))
             raise problem from WorkerTracebackError(text)
         return batch
+
+    def _located(self, problem: LoadError, position: int) -> LoadError:
+        # Workers do not have the table.
+        if problem.column is None:
+            return problem
+        return with_origin(problem, self.assembly.table, problem.column, position)
 
     def cancel(self) -> None:
         """Do not make the batch, unless it is being made."""

@@ -11,6 +11,7 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.learning import series_of
+from multimodal_gen.rows.chunks import chunk_slices, chunks_of
 from multimodal_gen.rows.sampling import Sampler
 from multimodal_gen.rows.table import cells_of, check_columns
 
@@ -28,13 +29,22 @@ def classes_of_rows(target: Any, values: Any) -> np.ndarray:
     if isinstance(values, pd.DataFrame):
         columns = [target.column] if isinstance(target.column, str) else list(target.column)
         check_columns(values, columns)
-        cells, index = cells_of(values, target.column), values.index
+        found = [
+            _classes(target, cells_of(values, target.column, part), values.index[part])
+            for part in chunk_slices(len(values))
+        ]
     elif isinstance(target.column, str):
-        series = series_of(target.column, values)
-        cells, index = series.tolist(), series.index
+        found = [
+            _classes(target, part.tolist(), part.index)
+            for part in chunks_of(series_of(target.column, values))
+        ]
     else:
         cells = list(values)
-        index = pd.RangeIndex(len(cells))
+        found = [_classes(target, cells, pd.RangeIndex(len(cells)))]
+    return np.concatenate(found)
+
+
+def _classes(target: Any, cells: list[Any], index: pd.Index) -> np.ndarray:
     classes: np.ndarray = target.classes_of(cells)
     unknown = np.flatnonzero(classes < 0)
     if len(unknown):

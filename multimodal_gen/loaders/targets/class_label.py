@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
 from multimodal_gen.loaders.base import missing_target_error
 from multimodal_gen.loaders.drawing import shares_in_words
@@ -29,8 +27,9 @@ from multimodal_gen.loaders.targets.names import (
 from multimodal_gen.loaders.targets.resampling import resampled_classes
 from multimodal_gen.loaders.targets.unlikely import warn_of_unlikely_classes
 from multimodal_gen.loaders.targets.variants import Variants, warn_of_variants
-from multimodal_gen.rows.cells import cell_text, column_texts, is_blank
+from multimodal_gen.rows.cells import cell_text, is_blank
 from multimodal_gen.rows.checks import check_choice
+from multimodal_gen.rows.chunks import text_codes
 from multimodal_gen.rows.sampling import BalancedSampler, Sampler
 from multimodal_gen.spec import ArraySpec
 
@@ -143,7 +142,8 @@ class ClassLabel(Target):
         refuse_numbers(names, len(series), column)
         if Variants.among(map(cell_text, names)):
             # Rows are counted only for the warning, as that takes longer than finding the classes.
-            rows = Counter(column_texts(series).tolist())
+            codes, texts = text_codes(series)
+            rows = dict(zip(texts, np.bincount(codes).tolist(), strict=True))
             warn_of_variants(column, rows, f"ClassLabel({column!r}, names)")
         warn_of_unlikely_classes(column, names, len(series))
         if loss.get("ordered"):
@@ -190,7 +190,7 @@ class ClassLabel(Target):
         series = labels_of(self.column, values)
         # Counts texts first, so that names are looked up once per distinct text and not once per
         # row.
-        codes, texts = pd.factorize(column_texts(series))
+        codes, texts = text_codes(series)
         first = np.zeros(len(texts), "int64")
         first[codes[::-1]] = np.arange(len(codes))[::-1]
         positions = [self.position(cell) for cell in series.iloc[first].tolist()]

@@ -15,6 +15,7 @@ import pandas as pd
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.learning import series_of
 from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.rows.chunks import chunks_of
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 # Numbers, also as they are written in prices.
@@ -108,13 +109,15 @@ def sorted_names(cells: Iterable[Any], column: str | Sequence[str]) -> list[Any]
 
 def different_cells(series: pd.Series) -> list[Any]:
     """One cell per distinct text of a column; for a categorical, only those in use."""
-    categorical = isinstance(series.dtype, pd.CategoricalDtype)
-    if categorical or (
-        series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string"
-    ):
-        # Not by equality, by which 1 and True are the same.
-        return list({cell_text(cell): cell for cell in reversed(series.tolist())}.values())[::-1]
-    return list(series.unique().tolist())
+    found: dict[str, Any] = {}
+    for part in chunks_of(series):
+        # Not by equality, by which 1 and True are the same, where cells are of several types.
+        several = isinstance(part.dtype, pd.CategoricalDtype) or (
+            part.dtype == object and pd.api.types.infer_dtype(part, skipna=True) != "string"
+        )
+        for cell in part.tolist() if several else part.unique().tolist():
+            found.setdefault(cell_text(cell), cell)
+    return list(found.values())
 
 
 def hold_amounts(texts: Sequence[str]) -> bool:

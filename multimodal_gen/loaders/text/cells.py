@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -10,24 +11,38 @@ from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import missing_error
 from multimodal_gen.loaders.learning import series_of
 from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.chunks import chunks_of
 
 _MOST_CHARACTERS = 1_000_000
 
 
-def texts_of(column: str, values: Any) -> list[str]:
-    """Return the texts to learn a vocabulary from, without missing ones.
+class ColumnTexts:
+    """The texts of a column to learn a vocabulary from, without missing ones.
 
-    Raises:
-        LoadError: If a cell is not text; it names the row.
+    They are read anew, a piece at a time, each time somebody goes through them, so that a column
+    in files need not be in memory.
+
+    Args:
+        column: The column.
+        values: Its cells, or the table that has it.
     """
-    texts = []
-    for label, cell in series_of(column, values).items():
-        try:
-            if not is_missing(cell):
-                texts.append(text_of(cell))
-        except LoadError as error:
-            raise error.at(label, column) from None
-    return texts
+
+    def __init__(self, column: str, values: Any) -> None:
+        self._column, self._cells = column, series_of(column, values)
+
+    def __iter__(self) -> Iterator[str]:
+        """The texts.
+
+        Raises:
+            LoadError: If a cell is not text; it names the row.
+        """
+        for part in chunks_of(self._cells):
+            for row, cell in enumerate(part.array.tolist()):
+                try:
+                    if not is_missing(cell):
+                        yield text_of(cell)
+                except LoadError as error:
+                    raise error.at(part.index[[row]].tolist()[0], self._column) from None
 
 
 def text_of(cell: Any) -> str:

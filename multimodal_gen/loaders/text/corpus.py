@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from tokenizers import Regex, normalizers
 
@@ -31,7 +32,7 @@ class Corpus:
         words: How often each word of `texts` occurs, and once each run; empty where nobody asks.
     """
 
-    texts: Sequence[str]
+    texts: Iterable[str]
     runs: list[str]
     letters: list[str]
     share: float
@@ -56,11 +57,30 @@ def normalizer_of(lowercase: bool, *, lines: bool) -> normalizers.Normalizer:
     return normalizers.Sequence(steps)
 
 
+@dataclass
+class Changed:
+    """Texts that are changed each time somebody goes through them, so that they need no memory.
+
+    Args:
+        texts: The texts, which can be gone through several times.
+        change: What is made of each.
+    """
+
+    texts: Iterable[str]
+    change: Callable[[str], str]
+
+    def __iter__(self) -> Iterator[str]:
+        """The changed texts."""
+        return map(self.change, self.texts)
+
+
 def corpus_of(
-    texts: Sequence[str], normalizer: normalizers.Normalizer, letters: Iterable[str], *, count: bool
+    texts: Iterable[str], normalizer: normalizers.Normalizer, letters: Iterable[str], *, count: bool
 ) -> Corpus:
-    """Training texts with what they are made of; `count`: whether words are counted."""
-    found, rest = set(letters), []
+    """Training texts, which are gone through, with what they are made of; `count`: whether words
+    are counted.
+    """
+    found = set(letters)
     runs: dict[str, None] = {}
     words: Counter[str] = Counter()
     all_letters = in_runs = 0
@@ -68,26 +88,29 @@ def corpus_of(
         normal = normalizer.normalize_str(text)
         found.update(normal)
         all_letters += len(normal)
-        if _RUN.search(normal) is None:
-            rest.append(text)
-        else:
+        if _RUN.search(normal) is not None:
             found_runs = _RUN.findall(normal)
             runs.update(dict.fromkeys(found_runs))
             in_runs += sum(map(len, found_runs))
             normal = _RUN.sub(" ", normal)
-            # Runs are learned separately, once each, and a space takes their place.
-            rest.append(normal)
         if count:
             words.update(normal.split(" "))
     # Written as the pre-tokenizer does, with the sign for a space before each word.
     words = Counter({SPACE + word: times for word, times in words.items()})
     words.update(runs.keys())
     share = in_runs / max(all_letters, 1)
+    # Runs are learned separately, once each, and a space takes their place.
+    rest = Changed(texts, partial(_without_runs, normalizer)) if runs else texts
     return Corpus(rest, list(runs), sorted(found.difference(" ", LINES)), share, words)
 
 
+def _without_runs(normalizer: normalizers.Normalizer, text: str) -> str:
+    normal = normalizer.normalize_str(text)
+    return text if _RUN.search(normal) is None else _RUN.sub(" ", normal)
+
+
 def commonest_letters(
-    texts: Sequence[str], normalizer: normalizers.Normalizer, known: set[str], number: int
+    texts: Iterable[str], normalizer: normalizers.Normalizer, known: set[str], number: int
 ) -> list[str]:
     """The most common letters of texts, without those already known."""
     counts: Counter[str] = Counter()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -19,7 +21,7 @@ _TWO_WORDS = 12
 _AT_ONCE = 1000
 
 
-def default_length(tokenizer_json: str, texts: Sequence[str]) -> int:
+def default_length(tokenizer_json: str, texts: Iterable[str]) -> int:
     """Return the ids per caption, from the captions that a tokenizer was trained on.
 
     Their words are mostly one id each, as the tokenizer learned them, while new words break into
@@ -35,37 +37,53 @@ def default_length(tokenizer_json: str, texts: Sequence[str]) -> int:
         What 99 % of the captions need, and two words; in [1, 512].
     """
     encoder = TokenEncoder(tokenizer_json, sequence_length=_LONGEST_MEASURED)
-    ids = []
+    lengths = [np.empty(0, "int64")]
+    pieces, letters = _Seldom(), _Seldom()
+    start = 0
     # In portions, because each array has room for the longest caption.
-    for start in range(0, len(texts), _AT_ONCE):
-        ids += [array[array > 0] for array in encoder.encode_batch(texts[start : start + _AT_ONCE])]
+    for portion in _portions(texts):
+        ids = [array[array > 0] for array in encoder.encode_batch(portion)]
+        lengths.append(np.array([len(array) for array in ids], "int64"))
+        pieces.add(start, [Counter(array.tolist()) for array in ids])
+        letters.add(start, [{} if one.isascii() else Counter(one.lower()) for one in portion])
+        start += len(portion)
+    total = np.concatenate(lengths)
     if isinstance(encoder.tokenizer.model, tokenizers.models.WordLevel):
         # There a new word takes one id, that of unknown words.
-        return _clipped([len(array) for array in ids], 0)
-    captions = np.zeros(encoder.vocabulary_size, "int64")
-    for array in ids:
-        # Counts the captions that have an id, not its occurrences.
-        captions[np.unique(array)] += 1
-    needed = np.ones(encoder.vocabulary_size, "int64")
-    for one in np.flatnonzero(captions == 1).tolist():
+        return _clipped(total, 0)
+    for one, (caption, times) in pieces.once.items():
         # "##" and the sign for a space only tell where in a word a piece is; "<0xE7>" is a single
         # byte.
         piece = encoder.token(one).removeprefix("##").lstrip("\u2581")
         if encoder.ordinary[one] and not piece.startswith("<0x"):
-            needed[one] = max(len(piece), 1)
-    letters = Counter(
-        letter for text in texts if not text.isascii() for letter in set(text.lower())
-    )
-    lengths = [
-        int(needed[array].sum()) + (0 if text.isascii() else _more_bytes(text.lower(), letters))
-        for array, text in zip(ids, texts, strict=True)
-    ]
-    return _clipped(lengths, _TWO_WORDS)
+            total[caption] += times * (max(len(piece), 1) - 1)
+    for letter, (caption, times) in letters.once.items():
+        total[caption] += times * (len(letter.encode("utf-8")) - 1)
+    return _clipped(total, _TWO_WORDS)
 
 
-def _more_bytes(text: str, captions: Counter[str]) -> int:
-    return sum(len(letter.encode("utf-8")) - 1 for letter in text if captions[letter] == 1)
+class _Seldom:
+    # What only one caption has: thing -> (caption, how often it has it).
+    def __init__(self) -> None:
+        self.once: dict[Any, tuple[int, int]] = {}
+        self._more: set[Any] = set()
+
+    def add(self, start: int, captions: Sequence[Mapping[Any, int]]) -> None:
+        for caption, found in enumerate(captions, start):
+            for thing, times in found.items():
+                if thing in self._more:
+                    continue
+                if self.once.pop(thing, None) is None:
+                    self.once[thing] = caption, times
+                else:
+                    self._more.add(thing)
 
 
-def _clipped(lengths: Sequence[int], more: int) -> int:
+def _portions(texts: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(texts)
+    while portion := list(islice(rest, _AT_ONCE)):
+        yield portion
+
+
+def _clipped(lengths: np.ndarray, more: int) -> int:
     return int(np.clip(np.ceil(np.quantile(lengths, _SHARE)) + more, 1, _LONGEST))

@@ -18,7 +18,7 @@ from multimodal_gen.augment.text import TextAugmentation, TokenAugmentation, aug
 from multimodal_gen.loaders.base import Loader, check_missing
 from multimodal_gen.loaders.stages import stage
 from multimodal_gen.loaders.text.arguments import Operation, checked_operations, tokenizer_from
-from multimodal_gen.loaders.text.cells import text_of, texts_of
+from multimodal_gen.loaders.text.cells import ColumnTexts, text_of
 from multimodal_gen.loaders.text.length import default_length
 from multimodal_gen.loaders.text.ngrams import NgramEncoder
 from multimodal_gen.loaders.text.tokens import TokenEncoder
@@ -143,10 +143,11 @@ class TextLoader(Loader):
         """
         # Checked before all texts are read, which may take a while.
         check_choice("output_mode", output_mode, ("tokens", "ngrams"))
-        texts = texts_of(column, texts)
+        texts = ColumnTexts(column, texts)
         if not any(text.strip() for text in texts):
+            number = sum(1 for _ in texts)
             raise ValueError(
-                f"There is no text to learn a vocabulary from. Received: {len(texts)} texts for "
+                f"There is no text to learn a vocabulary from. Received: {number} texts for "
                 f"{column!r}"
             )
         if output_mode == "ngrams":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import tokenizers
@@ -11,6 +12,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 
 from multimodal_gen.loaders.text.corpus import (
     SPACE,
+    Changed,
     Corpus,
     commonest_letters,
     corpus_of,
@@ -35,7 +37,7 @@ _LONGEST_PIECE = 16
 
 
 def train_tokenizer(
-    texts: Sequence[str], *, model: str = "wordpiece", vocabulary_size: int, lowercase: bool = True
+    texts: Iterable[str], *, model: str = "wordpiece", vocabulary_size: int, lowercase: bool = True
 ) -> tokenizers.Tokenizer:
     """Train a tokenizer whose ids 0, 1 and 2 are padding, unknown words and [MASK].
 
@@ -49,7 +51,7 @@ def train_tokenizer(
     for "wordlevel" each letter is a word.
 
     Args:
-        texts: The training texts.
+        texts: The training texts, which are gone through several times.
         model: "wordpiece", "bpe", "unigram" or "wordlevel".
         vocabulary_size: The largest number of ids.
         lowercase: Whether case is ignored: every letter becomes its lower-case form, whatever is
@@ -87,7 +89,7 @@ def train_tokenizer(
         kept = ascii_letters.union(
             commonest_letters(texts, normalizer, ascii_letters, most - len(ascii_letters))
         )
-        texts = [only_letters(kept, normalizer.normalize_str(text)) for text in texts]
+        texts = Changed(texts, partial(_spelled_with, kept, normalizer))
         corpus = corpus_of(texts, normalizer, ascii_letters, count=model == "unigram")
     number = len(corpus.letters)
     if forms * number > room:
@@ -104,6 +106,10 @@ def train_tokenizer(
     # is faster than normalising every text.
     trained.normalizer = normalizer_of(lowercase, lines=forms == 1 and not spelled)
     return trained
+
+
+def _spelled_with(letters: set[str], normalizer: normalizers.Normalizer, text: str) -> str:
+    return only_letters(letters, normalizer.normalize_str(text))
 
 
 def _wordpiece(
@@ -204,7 +210,7 @@ def _extended(vocabulary: dict[str, int], pieces: list[str]) -> dict[str, int]:
 
 
 def _train(
-    texts: Sequence[str], model: Any, trainer: Any, normalizer: Any, pre_tokenizer: Any
+    texts: Iterable[str], model: Any, trainer: Any, normalizer: Any, pre_tokenizer: Any
 ) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer

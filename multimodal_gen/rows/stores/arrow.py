@@ -17,6 +17,9 @@ import pyarrow as pa
 from multimodal_gen.errors import LoadError, TableError
 from multimodal_gen.rows.stores.store import Store
 
+# From so many rows at a time on, a column is gone through, and no batch is made.
+_IN_PASSING = 8192
+
 
 class ArrowStore(Store):
     """A table in pieces that follow one another, such as the row groups of files.
@@ -46,8 +49,13 @@ class ArrowStore(Store):
         return int(self._starts[-1])
 
     @abstractmethod
-    def piece(self, number: int, column: str) -> pa.ChunkedArray:
+    def piece(self, number: int, column: str, keep: bool = True) -> pa.ChunkedArray:
         """The cells of one piece of a column.
+
+        Args:
+            number: Which piece.
+            column: The column.
+            keep: Whether it is likely to be asked for again after others.
 
         Raises:
             LoadError: If they cannot be read.
@@ -59,7 +67,8 @@ class ArrowStore(Store):
         found: list[Any] = [None] * len(rows)
         for number, places in self._by_piece(rows):
             offsets = rows[places] - self._starts[number]
-            cells = plain_cells(taken(self.piece(number, column), offsets))
+            piece = self.piece(number, column, len(rows) < _IN_PASSING)
+            cells = plain_cells(taken(piece, offsets))
             for place, cell in zip(places.tolist(), cells, strict=True):
                 found[place] = cell
         return found if names is None else [_name(names, cell) for cell in found]
@@ -78,7 +87,8 @@ class ArrowStore(Store):
         parts, order = [], []
         for number, places in self._by_piece(rows):
             offsets = rows[places] - self._starts[number]
-            parts.append(taken(self.piece(number, column), offsets))
+            piece = self.piece(number, column, len(rows) < _IN_PASSING)
+            parts.append(taken(piece, offsets))
             order.append(places)
         if not parts:
             return super().series(column, rows)
@@ -87,6 +97,11 @@ class ArrowStore(Store):
         joined = pa.chunked_array(parts)
         mapper = _NULLABLE.get if joined.null_count and kind == "int" else None
         return joined.to_pandas(types_mapper=mapper).take(back).reset_index(drop=True)
+
+    def place_of(self, row: int) -> tuple[int, int]:
+        """The piece that a row is in, and its number there."""
+        number = int(np.searchsorted(self._starts, row, side="right") - 1)
+        return number, row - int(self._starts[number])
 
     def _by_piece(self, rows: np.ndarray) -> list[tuple[int, np.ndarray]]:
         # Number of a piece -> places of its rows in `rows`, in the order of pieces.

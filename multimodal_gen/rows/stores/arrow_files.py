@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from multimodal_gen.errors import TableError
 from multimodal_gen.rows.stores.arrow import ArrowStore
-from multimodal_gen.rows.stores.shards import fingerprint_of, stamp
+from multimodal_gen.rows.stores.shards import check_unchanged, fingerprint_of, stamp
 
 # What every file of the Arrow file format begins with; the stream format has no such mark.
 _MAGIC = b"ARROW1"
@@ -41,9 +41,16 @@ class ArrowFileStore(ArrowStore):
                 )
         super().__init__(schema, list(map(len, self._pieces)))
 
-    def piece(self, number: int, column: str) -> pa.ChunkedArray:
+    def piece(self, number: int, column: str, keep: bool = True) -> pa.ChunkedArray:
         """See `ArrowStore.piece`."""
+        # Bytes that are mapped change with the file.
+        check_unchanged(self._paths[number], self._stamps[number])
         return self._pieces[number].column(column)
+
+    def origin(self, column: str, row: int) -> str:
+        """See `Store.origin`."""
+        number, offset = self.place_of(row)
+        return f"{self._paths[number]}::row {offset}"
 
     def fingerprint(self) -> str:
         """See `Store.fingerprint`."""

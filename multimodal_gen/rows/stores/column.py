@@ -7,6 +7,7 @@ such as a comparison or counts, reads them into an ordinary column first.
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
@@ -16,20 +17,17 @@ import pyarrow as pa
 from pandas.api.extensions import ExtensionDtype
 from pandas.api.indexers import check_array_indexer
 
-from multimodal_gen.errors import shown
-from multimodal_gen.rows.shared_column import SharedColumn, is_missing_scalar
+from multimodal_gen.errors import LoadError, shown
+from multimodal_gen.rows.cells import Unreadable
+from multimodal_gen.rows.chunks import CHUNK_ROWS
+from multimodal_gen.rows.shared_column import is_missing_scalar
+from multimodal_gen.rows.stores.computing import ComputedColumn
 from multimodal_gen.rows.stores.store import KINDS, HeldCells, Store, StoreColumn, objects
 
-# Rows that are read at a time where all are.
-_CHUNK_ROWS = 10_000
+# The module of pandas that makes texts of columns.
+_PRINTER = "pandas.io.formats.format"
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "text": str, "bytes": bytes}
 _NUMPY = {"int": np.dtype("int64"), "float": np.dtype("float64"), "bool": np.dtype("bool")}
-_OPERATORS = [
-    *("eq", "ne", "lt", "le", "gt", "ge"),
-    *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"),
-    *("floordiv", "rfloordiv", "mod", "rmod", "pow", "rpow", "and", "rand", "or", "ror", "xor"),
-    *("neg", "abs", "invert"),
-]
 
 
 class StoredDtype(ExtensionDtype):
@@ -88,7 +86,7 @@ class StoredDtype(ExtensionDtype):
         raise TypeError(f"Cannot construct a {cls.__name__} from a string. Received: {string!r}")
 
 
-class StoredColumn(SharedColumn):
+class StoredColumn(ComputedColumn):
     """A pandas column whose cells stay in files until they are asked for.
 
     Args:
@@ -133,6 +131,15 @@ class StoredColumn(SharedColumn):
         """Which rows of all stores together are shown, `(rows,) int64`; -1 is a missing cell."""
         return self._positions
 
+    def origin(self, row: int) -> str | None:
+        """Where a cell is, for people: the file and the place in it; None if it is in no file."""
+        position = int(self._shown[row])
+        if position < 0:
+            return None
+        number = int(self._part_of(np.array([position]))[0])
+        part: StoreColumn = self._parts[number]
+        return part.store.origin(part.name, position - self._starts[number])
+
     def tolist(self) -> list[Any]:
         """The cells; None if one is missing.
 
@@ -155,12 +162,16 @@ class StoredColumn(SharedColumn):
 
     def isna(self) -> np.ndarray:
         """Which cells are missing, `(rows,) bool`."""
-        found = self._gathered(lambda part, rows: part.store.missing(part.name, rows).tolist())
-        return np.array([one is None or one for one in found], bool)
+        gone = np.ones(len(self), bool)
+        for start in range(0, len(self), CHUNK_ROWS):
+            piece = self[start : start + CHUNK_ROWS]
+            found = piece._gathered(lambda part, rows: part.store.missing(part.name, rows).tolist())
+            gone[start : start + CHUNK_ROWS] = [one is None or one for one in found]
+        return gone
 
     def __iter__(self) -> Iterator[Any]:
-        for start in range(0, len(self), _CHUNK_ROWS):
-            yield from self[start : start + _CHUNK_ROWS].tolist()
+        for start in range(0, len(self), CHUNK_ROWS):
+            yield from self[start : start + CHUNK_ROWS].tolist()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Replace cells: by one, or by one for each. What is new stays in memory; the files are not
@@ -181,60 +192,11 @@ class StoredColumn(SharedColumn):
             return self.copy() if copy else self
         return self.loaded().astype(dtype)
 
-    def to_numpy(
-        self, dtype: Any = None, copy: bool = False, na_value: Any = pd.api.extensions.no_default
-    ) -> np.ndarray:
-        """The cells as an array in memory, `(rows,)`."""
-        return self.loaded().to_numpy(dtype, copy, na_value)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The cells as an array in memory, `(rows,)`."""
-        if dtype is not None and np.dtype(dtype) == object:
-            return objects(self.tolist())
-        return np.asarray(self.loaded(), dtype)
-
-    def factorize(self, use_na_sentinel: bool = True) -> tuple[np.ndarray, Any]:
-        """Codes and distinct cells, as `pandas.factorize`."""
-        return pd.factorize(self.loaded(), use_na_sentinel=use_na_sentinel)
-
-    def unique(self) -> Any:
-        """Distinct cells, in the order in which they come."""
-        return pd.Series(self.loaded()).unique()
-
-    def value_counts(self, dropna: bool = True) -> pd.Series:
-        """How often each cell comes."""
-        return pd.Series(self.loaded()).value_counts(dropna=dropna)
-
-    def isin(self, values: Any) -> np.ndarray:
-        """Which cells are among some values, `(rows,) bool`."""
-        return pd.Series(self.loaded()).isin(list(values)).to_numpy()
-
-    def duplicated(self, keep: Any = "first") -> np.ndarray:
-        """Which cells have come before, `(rows,) bool`."""
-        return pd.Series(self.loaded()).duplicated(keep=keep).to_numpy()
-
-    def fillna(self, value: Any, limit: int | None = None, copy: bool = True) -> Any:
-        """The cells in memory, with others in place of missing ones."""
-        return pd.Series(self.loaded()).fillna(value, limit=limit).array
-
-    def map(self, mapper: Any, na_action: Any = None) -> Any:
-        """What a function or mapping makes of the cells, in memory."""
-        return pd.Series(self.loaded()).map(mapper, na_action).array
-
     def __getattr__(self, name: str) -> Any:
         # What is behind `Series.str`.
         if name.startswith("_str_") and self.dtype.cells == "text":
             return getattr(self.loaded(), name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def _values_for_argsort(self) -> np.ndarray:
-        return np.asarray(self.loaded())
-
-    def _reduce(
-        self, name: str, *, skipna: bool = True, keepdims: bool = False, **named: Any
-    ) -> Any:
-        result = getattr(pd.Series(self.loaded()), name)(skipna=skipna, **named)
-        return pd.array([result]) if keepdims else result
 
     def _gathered(self, read: Callable[[StoreColumn, np.ndarray], list[Any]]) -> list[Any]:
         # What `read` gives for the rows of each part, in the column's order; None for no row.
@@ -259,12 +221,29 @@ class StoredColumn(SharedColumn):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self)._made, (self._parts, self._shown)
 
-    def _accumulate(self, name: str, *, skipna: bool = True, **named: Any) -> Any:
-        return getattr(pd.Series(self.loaded()), name)(skipna=skipna, **named).array
-
     def __arrow_array__(self, type: Any = None) -> pa.Array:  # noqa: A002 - Arrow's name
         """The cells as an Arrow array, as `to_parquet` needs them."""
         return pa.array(self.tolist(), type=type)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The cells as an array in memory, `(rows,)`."""
+        if dtype is None or np.dtype(dtype) != object:
+            return np.asarray(self.loaded(), dtype)
+        # pandas prints what it finds here, and printing must not fail.
+        printing = sys._getframe(1).f_globals.get("__name__") == _PRINTER
+        return objects(self._readable() if printing else self.tolist())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>\n{pd.Series(self, copy=False)!r}"
+
+    def _readable(self) -> list[Any]:
+        # The cells, with `Unreadable` for what the files do not give.
+        try:
+            return self.tolist()
+        except LoadError as error:
+            if len(self) == 1:
+                return [Unreadable(None, error)]
+        return [cell for row in range(len(self)) for cell in self[row : row + 1]._readable()]
 
     def _formatter(self, boxed: bool = False) -> Callable[[Any], str]:
         return _short
@@ -278,24 +257,11 @@ def _short(cell: Any) -> str:
     # Bytes of a picture would fill the screen.
     if isinstance(cell, bytes):
         return f"<{len(cell):,} bytes>"
+    if isinstance(cell, Unreadable):
+        return f"<unreadable: {cell.error}>"
     if isinstance(cell, dict):
         return "{" + ", ".join(f"{name}: {_short(one)}" for name, one in cell.items()) + "}"
     return cell if isinstance(cell, str) else shown(cell)
-
-
-def _operator(name: str) -> Callable[..., Any]:
-    def operate(column: StoredColumn, *others: Any) -> Any:
-        if others and isinstance(others[0], pd.Series | pd.Index | pd.DataFrame):
-            return NotImplemented
-        plain = [one.loaded() if isinstance(one, StoredColumn) else one for one in others]
-        return getattr(column.loaded(), name)(*plain)
-
-    operate.__name__ = name
-    return operate
-
-
-for _name in _OPERATORS:
-    setattr(StoredColumn, f"__{_name}__", _operator(f"__{_name}__"))
 
 
 def stored_table(store: Store) -> pd.DataFrame:

@@ -60,6 +60,10 @@ class LanceStore(Store):
         cells = plain_cells(found.combine_chunks())
         return [cells[place] for place in places.tolist()]
 
+    def origin(self, column: str, row: int) -> str:
+        """See `Store.origin`."""
+        return f"{self._path}::row {row}"
+
     def fingerprint(self) -> str:
         """See `Store.fingerprint`; a version of a dataset never changes."""
         return f"{self._dataset.version} {self._rows}"

@@ -51,9 +51,16 @@ class ParquetStore(ArrowStore):
         super().__init__(schema, sizes)
         self.notes = tuple(_slow(self))
 
-    def piece(self, number: int, column: str) -> pa.ChunkedArray:
+    def piece(self, number: int, column: str, keep: bool = True) -> pa.ChunkedArray:
         """See `ArrowStore.piece`."""
-        return _kept.get((self._token, number, column), lambda: self._decoded(number, column))
+        key = self._token, number, column
+        return _kept.get(key, lambda: self._decoded(number, column), keep)
+
+    def origin(self, column: str, row: int) -> str:
+        """See `Store.origin`."""
+        number, offset = self.place_of(row)
+        file, group = self._groups[number]
+        return f"{self._paths[file]}::row group {group}, row {offset}"
 
     def missing(self, column: str, rows: np.ndarray) -> np.ndarray:
         """See `Store.missing`; the statistics of the files often tell."""
@@ -119,20 +126,25 @@ class ParquetStore(ArrowStore):
 
 class _Kept:
     # What was used longest ago is forgotten first. A piece that several threads ask for is decoded
-    # once.
+    # once. Of pieces that are read in passing, the last of each column is kept beside the others,
+    # which it does not push out.
     def __init__(self, limit: int) -> None:
         self._limit, self._bytes = limit, 0
         self._lock = threading.Lock()
         self._pieces: OrderedDict[tuple[int, int, str], pa.ChunkedArray] = OrderedDict()
+        self._passing: dict[tuple[int, str], tuple[int, pa.ChunkedArray]] = {}
         self._making: dict[tuple[int, int, str], threading.Lock] = {}
 
     def get(
-        self, key: tuple[int, int, str], decode: Callable[[], pa.ChunkedArray]
+        self, key: tuple[int, int, str], decode: Callable[[], pa.ChunkedArray], keep: bool
     ) -> pa.ChunkedArray:
+        store, number, column = key
         with self._lock:
             if key in self._pieces:
                 self._pieces.move_to_end(key)
                 return self._pieces[key]
+            if not keep and self._passing.get((store, column), (-1, None))[0] == number:
+                return self._passing[store, column][1]
             making = self._making.setdefault(key, threading.Lock())
         with making:
             with self._lock:
@@ -140,9 +152,12 @@ class _Kept:
                     return self._pieces[key]
             piece = decode()
             with self._lock:
+                self._making.pop(key, None)
+                if not keep:
+                    self._passing[store, column] = number, piece
+                    return piece
                 self._pieces[key] = piece
                 self._bytes += piece.nbytes
-                self._making.pop(key, None)
                 while self._bytes > self._limit and len(self._pieces) > 1:
                     _, old = self._pieces.popitem(last=False)
                     self._bytes -= old.nbytes
@@ -154,6 +169,8 @@ class _Kept:
             try:
                 for key in [one for one in self._pieces if one[0] == store]:
                     self._bytes -= self._pieces.pop(key).nbytes
+                for column in [one for one in self._passing if one[0] == store]:
+                    del self._passing[column]
             finally:
                 self._lock.release()
 

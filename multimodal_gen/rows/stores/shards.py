@@ -79,8 +79,10 @@ def expanded(pattern: str) -> list[str]:
     return ["".join(one) for one in itertools.product(*choices)]
 
 
-def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Size and time of a file: a file whose stamp differs has been changed."""
+def stamp(path: str | os.PathLike[str] | int) -> tuple[int, int]:
+    """Size and time of a file, by its path or by its number if it is open: a file whose stamp
+    differs has been changed.
+    """
     about = os.stat(path)
     return about.st_size, about.st_mtime_ns
 
@@ -99,20 +101,41 @@ def unchanged(path: str, known: tuple[int, int]) -> Iterator[BinaryIO]:
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below
     except OSError as error:
-        raise LoadError(
-            f"the file cannot be opened any more: {error.strerror}. Put it back, or open the table "
-            "again with `open_table`",
-            path=path,
-        ) from error
+        raise _gone(path, error) from error
     with file:
-        about = os.fstat(file.fileno())
-        if (about.st_size, about.st_mtime_ns) != known:
-            raise LoadError(
-                "the file has changed since the table was opened. Open the table again with "
-                "`open_table`",
-                path=path,
-            )
+        check_unchanged(path, known, file.fileno())
         yield file
+
+
+def check_unchanged(path: str, known: tuple[int, int], opened: int | None = None) -> None:
+    """Make sure that a file is still the one that the table was opened on.
+
+    Args:
+        path: The file.
+        known: Its stamp when the table was opened.
+        opened: The number of the file if it is open; otherwise it is looked for.
+
+    Raises:
+        LoadError: If it has changed, or is gone.
+    """
+    try:
+        found = stamp(path if opened is None else opened)
+    except OSError as error:
+        raise _gone(path, error) from error
+    if found != known:
+        raise LoadError(
+            "the file has changed since the table was opened. Open the table again with "
+            "`open_table`",
+            path=path,
+        )
+
+
+def _gone(path: str, error: OSError) -> LoadError:
+    return LoadError(
+        f"the file cannot be opened any more: {error.strerror}. Put it back, or open the table "
+        "again with `open_table`",
+        path=path,
+    )
 
 
 def fingerprint_of(paths: Sequence[str], stamps: Iterable[tuple[int, int]]) -> str:

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.chunks import CHUNK_ROWS
 
-# Rows whose digest is taken at a time.
-_CHUNK_ROWS = 10_000
 # The kinds of cells, and the letter of NumPy dtypes for each.
 KINDS = {"int": "i", "float": "f", "bool": "b", "text": "O", "bytes": "O", "other": "O"}
 
@@ -58,6 +57,15 @@ class Store(ABC):
     @abstractmethod
     def reopen(self) -> tuple[Callable[..., Store], tuple[Any, ...]]:
         """A function and its arguments that open the same files, for another process."""
+
+    def origin(self, column: str, row: int) -> str | None:
+        """Where a cell is, for people: the file and the place in it, as in "a.tar::key.jpg".
+
+        Args:
+            column: One of `columns`.
+            row: The row.
+        """
+        return None
 
     def series(self, column: str, rows: np.ndarray) -> pd.Series:
         """The cells as an ordinary pandas Series in memory, by the index 0..n-1.
@@ -127,10 +135,8 @@ class HeldCells(Store):
     def fingerprint(self) -> str:
         """See `Store.fingerprint`."""
         digest = blake2b(digest_size=16)
-        for start in range(0, len(self), _CHUNK_ROWS):
-            for cell in self.cells(
-                self.NAME, np.arange(start, min(start + _CHUNK_ROWS, len(self)))
-            ):
+        for start in range(0, len(self), CHUNK_ROWS):
+            for cell in self.cells(self.NAME, np.arange(start, min(start + CHUNK_ROWS, len(self)))):
                 digest.update(_content(cell))
         return digest.hexdigest()
 

@@ -102,6 +102,14 @@ class TarStore(Store):
         )
         return ~there[rows]
 
+    def origin(self, column: str, row: int) -> str:
+        """See `Store.origin`."""
+        shard = int(np.searchsorted(self._starts, row, side="right") - 1)
+        index, own = self._indexes[shard], row - int(self._starts[shard])
+        endings = [] if column == KEY else self._files[column][0]
+        there = [one for one in endings if index.places(one)[1][own] >= 0]
+        return "".join([f"{self._paths[shard]}::{index.keys[own]}", *(f".{one}" for one in there)])
+
     def fingerprint(self) -> str:
         """See `Store.fingerprint`."""
         return fingerprint_of(self._paths, self._stamps)

@@ -67,6 +67,11 @@ class TFRecordStore(Store):
                         ) from error
         return found
 
+    def origin(self, column: str, row: int) -> str:
+        """See `Store.origin`."""
+        number = int(np.searchsorted(self._starts, row, side="right") - 1)
+        return f"{self._paths[number]}::record {row - int(self._starts[number])}"
+
     def fingerprint(self) -> str:
         """See `Store.fingerprint`."""
         return fingerprint_of(self._paths, self._stamps)
