@@ -129,6 +129,7 @@ def test_no_bundled_class_is_left_out() -> None:
     assert bundled(mg.Sampler) == {
         mg.BalancedSampler,
         mg.WeightedSampler,
+        mg.Mix,
         type(Halves("a").balanced_sampler()),
     }
 
@@ -454,6 +455,8 @@ def appending(self, table):
 def test_bundled_samplers_keep_their_contract() -> None:
     mg.check_sampler(mg.BalancedSampler("label"), TABLE)
     mg.check_sampler(mg.WeightedSampler("weight"), TABLE)
+    mixed = mg.concat_tables({"a": TABLE, "b": TABLE.head(2)})
+    mg.check_sampler(mg.Mix({"a": 3, "b": 1}), mixed)
     mg.check_sampler(Even(), TABLE)
     mg.check_sampler(Halves("label").balanced_sampler(), TABLE)
 
