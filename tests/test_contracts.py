@@ -126,12 +126,9 @@ def test_no_bundled_class_is_left_out() -> None:
         if isinstance(one, type) and not getattr(one, "__abstractmethods__", None)
     }
     assert concrete - {Sample, Batch, augment.FromLibrary} <= known
-    assert bundled(mg.Sampler) == {
-        mg.BalancedSampler,
-        mg.WeightedSampler,
-        mg.Mix,
-        type(Halves("a").balanced_sampler()),
-    }
+    # Before: a class that nobody has asked for is not imported yet.
+    samplers = {mg.BalancedSampler, mg.WeightedSampler, mg.Mix}
+    assert bundled(mg.Sampler) == samplers | {type(Halves("a").balanced_sampler())}
 
 
 # Loaders that break a rule
