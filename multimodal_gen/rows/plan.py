@@ -92,9 +92,9 @@ class Plan:
             )
         mixed = None
         if self.mixture is not None:
-            whole, rest = divmod(self.num_rows, self.batch_size)
+            full, rest = divmod(self.num_rows, self.batch_size)
             last = 0 if self.drop_remainder else rest
-            mixed = MixtureOrder(self.mixture, self.seed, self.batch_size, whole, last)
+            mixed = MixtureOrder(self.mixture, self.seed, self.batch_size, full, last)
         object.__setattr__(self, "_mixed", mixed)
         object.__setattr__(self, "_orders", _OrderCache())
 
