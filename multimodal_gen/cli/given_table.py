@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from multimodal_gen.errors import counted
-from multimodal_gen.rows.annotations.reading import read_annotations
+from multimodal_gen.rows.annotations.reading import has_known_format, read_annotations
 from multimodal_gen.rows.stores.opening import open_table
 from multimodal_gen.rows.table import read_table
 
@@ -27,7 +27,7 @@ def read_given(path: str | os.PathLike[str]) -> pd.DataFrame:
         # `open_table` reads it too. In memory it is faster, as the whole table is read anyway.
         if suffix in (".parquet", ".pq"):
             return read_table(path)
-        if suffix in _ANNOTATIONS:
+        if suffix in _ANNOTATIONS and has_known_format(path):
             return read_annotations(path)
     return open_table(path)
 

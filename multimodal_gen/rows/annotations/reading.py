@@ -111,6 +111,17 @@ def _within(source: Source) -> str:
     return f" In it, {', '.join(found)}: read such a file by its own path."
 
 
+def has_known_format(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is annotations as some format has them; also if that cannot be found out,
+    because the file is broken, so that `read_annotations` says what is wrong.
+    """
+    source = Source(Path(path))
+    try:
+        return any(one.fits(source) for one in FORMATS)
+    except Exception:
+        return True
+
+
 def _said(error: Exception) -> str:
     # What a library says, such as Arrow about a broken file, may have several lines.
     return f"{' '.join(str(error).split()).rstrip('.')}."

@@ -7,7 +7,6 @@ such as a comparison or counts, reads them into an ordinary column first.
 from __future__ import annotations
 
 import builtins
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
@@ -24,8 +23,6 @@ from multimodal_gen.rows.shared_column import is_missing_scalar
 from multimodal_gen.rows.stores.computing import ComputedColumn
 from multimodal_gen.rows.stores.store import KINDS, HeldCells, Store, StoreColumn, objects
 
-# The module of pandas that makes texts of columns.
-_PRINTER = "pandas.io.formats.format"
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "text": str, "bytes": bytes}
 _NUMPY = {"int": np.dtype("int64"), "float": np.dtype("float64"), "bool": np.dtype("bool")}
 
@@ -93,6 +90,9 @@ class StoredColumn(ComputedColumn):
         store: The files.
         name: Which of their columns.
     """
+
+    # Whether the cells that pandas takes next are printed.
+    _printed = False
 
     def __init__(self, store: Store, name: str) -> None:
         self._set([StoreColumn(store, name)], range(len(store)))
@@ -230,7 +230,7 @@ class StoredColumn(ComputedColumn):
         if dtype is None or np.dtype(dtype) != object:
             return np.asarray(self.loaded(), dtype)
         # pandas prints what it finds here, and printing must not fail.
-        printing = sys._getframe(1).f_globals.get("__name__") == _PRINTER
+        printing, self._printed = self._printed, False
         return objects(self._readable() if printing else self.tolist())
 
     def __repr__(self) -> str:
@@ -246,6 +246,8 @@ class StoredColumn(ComputedColumn):
         return [cell for row in range(len(self)) for cell in self[row : row + 1]._readable()]
 
     def _formatter(self, boxed: bool = False) -> Callable[[Any], str]:
+        # pandas asks for this right before it takes the cells of a table that it prints.
+        self._printed = boxed
         return _short
 
 
