@@ -145,6 +145,19 @@ def test_a_column_that_tells_the_label_gives_it_away(values: Any) -> None:
     assert "of 200 rows that were not used to learn what it tells" in why
 
 
+def test_lists_of_the_labels_themselves_give_them_away() -> None:
+    rng = np.random.default_rng(0)
+    words = np.array([f"thing {number}" for number in range(30)])
+    boxes = [list(rng.choice(words, rng.integers(1, 8))) for _ in range(200)]
+    table = pd.DataFrame({"boxes": boxes, "labels": [sorted(set(one)) for one in boxes]})
+    # Others share many of them.
+    table["tags"] = [[*one[:2], "other"] for one in boxes]
+    columns = mg.infer_columns(table, "labels")
+    assert columns.loc["boxes", "taken_as"] == "gives the label away"
+    assert "it lists the labels themselves in 200 of 200 rows" in columns.loc["boxes", "why"]
+    assert columns.loc["tags", "taken_as"] == "texts"
+
+
 def test_that_a_value_is_there_may_give_the_label_away() -> None:
     returned = np.array(["no", "yes"])[(np.arange(ROWS) % 4 == 0).astype(int)]
     reasons = [words(6) if one == "yes" else None for one in returned]

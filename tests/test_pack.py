@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -251,10 +252,69 @@ def test_bad_rows_are_an_error_or_left_out_and_listed(photos: Path, tmp_path: Pa
     assert listed["index"].tolist() == [103, 109, 120] and "torn.png" in listed["path"][1]
     rest = mg.leave_out(table, tmp_path / "out.tar.skipped.csv")
     assert mg.open_table(out)["caption"].tolist() == rest["caption"].tolist()
-    # Known from the manifest, without looking at any picture.
     with pytest.raises(mg.LoadError, match="index 103, column 'image'"):
         packed(table, out, loaders)
     assert packed(table, out, loaders, on_error="skip").skipped["index"].tolist() == [103, 109, 120]
+
+
+@pytest.mark.parametrize("out", OUTS)
+def test_rows_that_were_left_out_come_in_once_they_are_mended(
+    photos: Path, tmp_path: Path, out: str
+) -> None:
+    table = mg.read_table(photos / "table.csv")
+    table["image"] = [str(photos / name) for name in table["image"]]
+    for row in (2, 9):
+        table.loc[row, "image"] = str(tmp_path / f"late{row}.png")
+    loader = mg.ImageLoader("image", image_size=(8, 8))
+    done = packed(table, tmp_path / out, [loader], on_error="skip")
+    assert done.rows == ROWS - 2
+    shutil.copy(photos / "1.png", tmp_path / "late2.png")
+    with pytest.raises(mg.LoadError, match="index 9, column 'image'"):
+        packed(table, tmp_path / out, [loader])
+    with pytest.warns(UserWarning, match="written again, with 1 row that could not be read before"):
+        done = mg.pack_table(table, tmp_path / out, [loader], on_error="skip")
+    assert done.rows == ROWS - 1 and done.skipped["index"].tolist() == [9]
+    shutil.copy(photos / "1.png", tmp_path / "late9.png")
+    with pytest.warns(UserWarning, match="written again, with 1 row"):
+        done = mg.pack_table(table, tmp_path / out, [loader])
+    assert done.rows == ROWS and done.skipped.empty
+    assert not list(tmp_path.glob("*skipped*"))
+    opened = mg.open_table(tmp_path / out)
+    assert opened["caption"].tolist() == table["caption"].tolist()
+    assert opened["image"][9] == (photos / "1.png").read_bytes()
+    assert packed(table, tmp_path / out, [loader]).rows == ROWS
+
+
+def test_two_cannot_pack_the_same_output_at_once(photos: Path, tmp_path: Path) -> None:
+    table = mg.read_table(photos / "table.csv")
+    refused: list[str] = []
+
+    def meanwhile() -> None:
+        with pytest.raises(FileExistsError, match="Another process is packing") as caught:
+            packed(table, tmp_path / "a.tar", [image(photos)])
+        refused.append(str(caught.value))
+
+    done = packed(table, tmp_path / "a.tar", [image(photos)], progress=meanwhile)
+    assert len(refused) == done.rows == ROWS
+    assert packed(table, tmp_path / "a.tar", [image(photos)]).kept == 1
+    assert {one.name for one in tmp_path.glob("a*")} == {"a.tar", "a.tar.pack.json"}
+
+
+def test_the_command_packs_annotations_and_urls(photos: Path, tmp_path: Path) -> None:
+    table = mg.read_table(photos / "table.csv")
+    lines = [f"{Path(name).name}#0\ta thing" for name in table["image"]]
+    (tmp_path / "t.token").write_text("\n".join(lines), "utf-8")
+    given = ["pack", str(tmp_path / "t.token"), str(tmp_path / "t.tar"), "--directory", str(photos)]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert len(mg.open_table(tmp_path / "t.tar")) == ROWS
+    with serving({"a.png": (photos / "1.png").read_bytes()}) as server:
+        urls = pd.DataFrame({"photo": [f"{server.url}/ok/a.png"] * 8})
+        urls.to_csv(tmp_path / "u.csv", index=False)
+        given = ["pack", str(tmp_path / "u.csv"), str(tmp_path / "u.parquet")]
+        done = CliRunner().invoke(app, [*given, "--protocol", "http"])
+    assert done.exit_code == 0, done.output
+    assert "these are packed: --image photo" in done.output
 
 
 @pytest.mark.parametrize("out", OUTS)

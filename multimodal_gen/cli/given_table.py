@@ -22,13 +22,17 @@ def read_given(path: str | os.PathLike[str]) -> pd.DataFrame:
     """What `read_table` reads; of anything else, such as `"shards-{000..031}.tar"`, what
     `open_table` opens, or `read_annotations` reads, such as COCO's `captions.json`.
     """
-    if Path(path).is_file():
-        suffix = Path(path).suffix.lower()
-        # `open_table` reads it too. In memory it is faster, as the whole table is read anyway.
-        if suffix in (".parquet", ".pq"):
-            return read_table(path)
-        if suffix in _ANNOTATIONS and has_known_format(path):
-            return read_annotations(path)
+    # `open_table` reads it too. In memory it is faster, as the whole table is read anyway.
+    if Path(path).is_file() and Path(path).suffix.lower() in (".parquet", ".pq"):
+        return read_table(path)
+    return open_given(path)
+
+
+def open_given(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The same, and a single parquet file stays on disk too."""
+    known = Path(path).is_file() and Path(path).suffix.lower() in _ANNOTATIONS
+    if known and has_known_format(path):
+        return read_annotations(path)
     return open_table(path)
 
 

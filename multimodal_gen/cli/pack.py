@@ -48,16 +48,18 @@ def pack(
     option_values.check_not_read("OUT", out, table)
     from multimodal_gen.batch.packing.naming import output_of
     from multimodal_gen.batch.packing.packing import pack_table
-    from multimodal_gen.rows.stores.opening import open_table
+    from multimodal_gen.cli.given_table import open_given
     from multimodal_gen.rows.table import check_columns
 
     output = output_of(out)
-    rows = open_table(table)
+    rows = open_given(table)
     reporter = ProgressReporter(Console())
     folder = option_values.table_folder(table, directory)
     single, several = tuple(image or ()), tuple(images or ())
     if not single and not several:
-        single, several = _found(rows, folder, reporter)
+        # Cells that are whole URLs need no folder, and are looked up as they are.
+        place = f"{protocol[0]}://" if protocol and directory is None else folder
+        single, several = _found(rows, place, reporter)
     check_columns(rows, [*single, *several])
     loaders = _loaders(rows, single, several, item_separator, folder, size, protocol or ())
     how = f"resized to {image_size}" if image_size is not None else "as they are"

@@ -3,6 +3,6 @@
 `packing.py` is the entry point. `naming.py` knows which files a name stands for, `columns.py` which
 types their columns have; `contents.py` reads and resizes, on several threads. `shards.py` goes from
 shard to shard with a writer of `writers.py` or `lance_writer.py`, reads each back (`digests.py`),
-and keeps what is done in a manifest (`manifest.py`). Importing this folder imports none of its
-files.
+and keeps what is done in a manifest (`manifest.py`), alone in its output (`lock.py`). Importing
+this folder imports none of its files.
 """

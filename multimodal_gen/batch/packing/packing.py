@@ -18,6 +18,7 @@ from multimodal_gen.batch.packing.columns import schema_of
 from multimodal_gen.batch.packing.contents import Contents
 from multimodal_gen.batch.packing.digests import digest_of_table
 from multimodal_gen.batch.packing.lance_writer import LanceWriter
+from multimodal_gen.batch.packing.lock import alone
 from multimodal_gen.batch.packing.manifest import Manifest
 from multimodal_gen.batch.packing.naming import Output, output_of
 from multimodal_gen.batch.packing.shards import Shards, Tolerance
@@ -100,7 +101,8 @@ def pack_table(
         progress: Called once per row, as the `update` of a `tqdm` bar.
 
     Raises:
-        FileExistsError: If `out` exists, and was not packed from the same table in the same way.
+        FileExistsError: If `out` exists, and was not packed from the same table in the same way, or
+            another process is packing it.
         ImportError: If a package is missing that the format needs.
         LoadError: With `on_error="raise"`, for the first row that cannot be read.
         TableError: If the format cannot hold a column; too many rows are bad; or a shard does not
@@ -137,14 +139,15 @@ def pack_table(
     about = json.dumps([*settings, digest_of_table(table)])
     for folder in {file.parent for file in (*output.files, output.manifest)}:
         folder.mkdir(parents=True, exist_ok=True)
-    manifest = Manifest(output, blake2b(about.encode("utf-8", "replace")).hexdigest())
-    shards = Shards(table, contents, writer, schema, output, manifest)
-    try:
-        shards.pack(
-            threads or default_threads(), Tolerance(on_error == "skip", max_error_rate), progress
-        )
-    finally:
-        skipped = _list_skipped(shards.bad, output.skipped)
+    settings_digest = blake2b(about.encode("utf-8", "replace")).hexdigest()
+    with alone(output):
+        manifest = Manifest(output, settings_digest)
+        shards = Shards(table, contents, writer, schema, output, manifest)
+        tolerance = Tolerance(on_error == "skip", max_error_rate)
+        try:
+            shards.pack(threads or default_threads(), tolerance, progress)
+        finally:
+            skipped = _list_skipped(shards.bad, output.skipped)
     notes = (*_lost(output, schema), *shards.notes)
     for note in notes:
         warnings.warn(note, UserWarning, stacklevel=level_of_caller())

@@ -85,9 +85,7 @@ class Shards:
             LoadError: If a row is bad, and none may be left out.
             TableError: If too many are, or a shard does not hold what was written.
         """
-        if self.bad and not tolerance.skip:
-            # An earlier run has left them out.
-            raise self.bad[min(self.bad)]
+        self._try_left_out(tolerance.skip)
         self._check_kept(progress)
         self.kept = len(self._manifest.done)
         self._manifest.save()
@@ -99,6 +97,11 @@ class Shards:
                 parts = self._tolerated((rows for _, rows in own), tolerance, progress)
                 self._write(number, parts)
         done = [self._manifest.done[number] for number in range(len(self._pieces))]
+        rows = 0
+        for one in done:
+            # A shard that was written again may have another number of rows.
+            one["first"], rows = rows, rows + one["rows"]
+        self._manifest.save()
         self._writer.complete(self._output.files[-1], done)
 
     @property
@@ -201,6 +204,25 @@ class Shards:
             )
             arrays.append(as_arrow(name, cells, field.type))
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def _try_left_out(self, skip: bool) -> None:
+        # Rows that an earlier run has left out may have been mended since.
+        left = np.array(sorted(self.bad), "int64")
+        mended: list[int] = []
+        for start in range(0, len(left), _CHUNK):
+            found = self._contents.read(left[start : start + _CHUNK])
+            mended += found.rows.tolist()
+            if found.bad and not skip:
+                raise found.bad[min(found.bad)]
+        for number in [one for one in self._manifest.done if set(self._pieces[one]) & set(mended)]:
+            rows = len(set(self._pieces[number]) & set(mended))
+            self.notes.append(
+                f"{self._file(number)} is written again, with {counted(rows, 'row')} that could "
+                "not be read before"
+            )
+            self._writer.discard(self._file(number))
+            del self._manifest.done[number]
+        self.bad = self._manifest.bad()
 
     def _check_kept(self, progress: Callable[[], None]) -> None:
         # What an earlier run has finished is read again, as it may have been damaged since.

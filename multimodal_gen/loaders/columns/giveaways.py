@@ -34,12 +34,14 @@ class Label(NamedTuple):
         values: `(rows,)`: positions of classes, int64, or numbers, float64.
         names: The classes; None for numbers.
         first: `(rows,) bool`: the half of the rows to learn from.
+        items: The items of each row, where labels are lists; else None.
     """
 
     there: np.ndarray
     values: np.ndarray
     names: list[str] | None
     first: np.ndarray
+    items: list[frozenset[str] | None] | None = None
 
     @classmethod
     def of(cls, column: pd.Series) -> Label:
@@ -53,7 +55,7 @@ class Label(NamedTuple):
         if np.isfinite(numbers[there]).all() and different > _MANY:
             return cls(there, numbers, None, first)
         codes, names = pd.factorize(pd.Series(_texts(column), dtype=object))
-        return cls(there, codes.astype("int64"), list(names), first)
+        return cls(there, codes.astype("int64"), list(names), first, _items(column))
 
 
 def gives_away(column: pd.Series, kind: str, label: Label) -> str | None:
@@ -64,6 +66,9 @@ def gives_away(column: pd.Series, kind: str, label: Label) -> str | None:
         kind: What it is taken for.
         label: The labels of its rows.
     """
+    found = _by_items(_items(column), label.items)
+    if found is not None:
+        return found
     texts = _texts(column)
     if kind in ("number", "date"):
         found = _by_size(_numbers(column, kind), label)
@@ -76,6 +81,31 @@ def gives_away(column: pd.Series, kind: str, label: Label) -> str | None:
         if found is not None:
             return found
     return None
+
+
+def _items(column: pd.Series) -> list[frozenset[str] | None] | None:
+    # The different texts of each cell that is a list of such; None if there is no such cell.
+    found = [
+        frozenset(cell)
+        if isinstance(cell, list | tuple | np.ndarray)
+        and all(isinstance(item, str) for item in cell)
+        else None
+        for cell in column.array.tolist()
+    ]
+    return found if any(found) else None
+
+
+def _by_items(
+    items: list[frozenset[str] | None] | None, labels: list[frozenset[str] | None] | None
+) -> str | None:
+    # Labels of which many rows have several are hardly ever the same in two rows.
+    if items is None or labels is None:
+        return None
+    asked = [(own, label) for own, label in zip(items, labels, strict=True) if label]
+    same = sum(own == label for own, label in asked)
+    if len(asked) < _FEWEST or same < _SKILL * len(asked):
+        return None
+    return f"it lists the labels themselves in {same:,} of {len(asked):,} rows"
 
 
 def _texts(column: pd.Series) -> np.ndarray:
