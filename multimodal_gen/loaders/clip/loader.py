@@ -87,7 +87,9 @@ class ClipLoader(FileLoader):
             value_range=None,
         )
         av = library()
-        versions = {name: list(one) for name, one in av.library_versions.items()}
+        from av import library_versions
+
+        versions = {name: list(one) for name, one in library_versions.items()}
         self._libraries = {"av": av.__version__, **versions}
         self.column, self.missing, self.jitter = column, check_missing(missing), jitter
         self.max_seconds, self.max_pixels = float(max_seconds), int(max_pixels)

@@ -21,6 +21,6 @@ def make_variables_before(model: keras.Model, batch: Any) -> None:
     """
     if keras.backend.backend() != "tensorflow":
         return
-    # A Keras without this method, or data that it does not understand, costs the time.
-    with suppress(AttributeError, NotImplementedError):
+    # A Keras without this method costs the time.
+    with suppress(AttributeError):
         model._symbolic_build(data_batch=batch)
