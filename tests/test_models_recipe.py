@@ -114,7 +114,7 @@ def test_the_training_step_is_traced_once(once: bool, monkeypatch: pytest.Monkey
             return super().train_step(data)
 
     if not once:
-        monkeypatch.setattr(recipe, "make_variables_before", lambda model, batch: None)
+        monkeypatch.setattr(recipe, "make_variables_before", lambda model, data: None)
     keras.utils.set_random_seed(0)
     built = build_fusion_classifier(SPECS, TARGET)
     model = Counting(built.inputs, built.outputs[0])

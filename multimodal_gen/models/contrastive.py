@@ -186,7 +186,7 @@ def fit_contrastive(
     check_positive(epochs=epochs)
     steps = epochs * int(train_data.num_batches)
     model.compile(scheduled_adamw(steps, learning_rate, weight_decay))
-    make_variables_before(model, train_data[0])
+    make_variables_before(model, train_data)
     stopping = []
     if validation_data is not None:
         patience = max(epochs // 2, 5) if patience is None else patience

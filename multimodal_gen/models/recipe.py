@@ -142,7 +142,7 @@ def fit_with_recipe(
     losses, watched, accuracy = losses_and_metrics(target, metrics)
     factors = loss_weights_for(loss_weights, target, train_data, verbose)
     model.compile(optimizer, loss=losses, loss_weights=factors, metrics=watched)
-    make_variables_before(model, train_data[0])
+    make_variables_before(model, train_data)
     stopper = None
     if validation_data is not None:
         patience = max(epochs // 2, 5) if patience is None else patience

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 
-def make_variables_before(model: keras.Model, batch: Any) -> None:
+def make_variables_before(model: keras.Model, data: Any) -> None:
     """Create the variables of metrics and optimizer before the first step.
 
     Keras 3.15 creates them within that step, and then traces the step again, without creating any.
@@ -17,10 +17,10 @@ def make_variables_before(model: keras.Model, batch: Any) -> None:
 
     Args:
         model: A compiled model.
-        batch: A batch of its training data, of which only shapes and dtypes are looked at.
+        data: Its training data; of the first batch, only shapes and dtypes are looked at.
     """
     if keras.backend.backend() != "tensorflow":
         return
     # A Keras without this method costs the time.
     with suppress(AttributeError):
-        model._symbolic_build(data_batch=batch)
+        model._symbolic_build(data_batch=data[0])
