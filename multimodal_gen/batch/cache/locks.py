@@ -34,14 +34,20 @@ def directory_lock(directory: str) -> Iterator[None]:
         os.close(file)
 
 
-def try_lock(file: int) -> bool:
-    """Lock an open file; return False if it is locked already, or without locks."""
+def try_lock(file: int) -> bool | None:
+    """Lock an open file without waiting.
+
+    Returns:
+        True; False if it is locked already; None without locks.
+    """
     if fcntl is None:
-        return False
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from multimodal_gen.batch.cache.locks import fcntl
+from multimodal_gen.batch.cache.locks import try_lock
 from multimodal_gen.batch.packing.naming import Output
 
 
@@ -38,13 +38,7 @@ def alone(output: Output) -> Iterator[None]:
 
 
 def _locked(file: int, path: Path) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+    held = try_lock(file)
     # Another one may have ended, and removed the file, since it was opened here.
-    return path.exists() and os.path.samestat(os.fstat(file), path.stat())
+    here = path.exists() and os.path.samestat(os.fstat(file), path.stat())
+    return held is None or (held and here)
