@@ -26,6 +26,12 @@ def pytest_report_header() -> str:
     return f"keras backend: {os.environ.get('KERAS_BACKEND', 'tensorflow')}"
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are called by their argument: files that a library wrote can hold the time of day, by
+    which two processes would name one test differently."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def other_backends() -> list[str]:
     """The installed backends but the one in use; the test is skipped where there is none."""
