@@ -4,6 +4,7 @@
 from multimodal_gen import augment as augment
 from multimodal_gen import loaders as loaders
 from multimodal_gen import models as models
+from multimodal_gen import serving as serving
 from multimodal_gen._version import __version__ as __version__
 from multimodal_gen.augment.checking import check_augmentation as check_augmentation
 from multimodal_gen.batch.cache.filling import Filled as Filled

@@ -16,6 +16,13 @@ _CONVERTERS = {
     ("litert", "torch"): ("litert_torch", "litert-torch"),
     ("tf_saved_model", "jax"): ("tensorflow", "tensorflow"),
 }
+# Format -> the backends from which Keras exports to it, the best first: of tensorflow's converters
+# least is known to be wrong.
+_BACKENDS = {
+    "onnx": ("tensorflow", "torch", "jax"),
+    "tf_saved_model": ("tensorflow", "jax"),
+    "litert": ("tensorflow", "torch"),
+}
 # As in `keras.Model.export`.
 _DEFAULT_FORMAT = "tf_saved_model"
 
@@ -39,3 +46,21 @@ def check_converter(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             "A bundle is the same on every backend, so it can also be loaded and exported on "
             f"another one. Received: format={wanted!r}"
         )
+
+
+def backends_for(wanted: str, own: str) -> list[str]:
+    """The backends on which an export can be tried: those that are installed with their converter.
+
+    Args:
+        wanted: The format, as in `keras.Model.export`.
+        own: The backend that comes first.
+    """
+    able = sorted(_BACKENDS[wanted], key=lambda one: one != own)
+    return [
+        one
+        for one in able
+        if all(
+            importlib.util.find_spec(module) is not None
+            for module in (one, *_CONVERTERS.get((wanted, one), ())[:1])
+        )
+    ]

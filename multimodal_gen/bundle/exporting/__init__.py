@@ -1,0 +1,7 @@
+"""Writes a bundle as a folder that predicts without Keras.
+
+Read `exporting.py` first, which takes the steps. `converting.py` turns the model into a network of
+another format, `child.py` on another backend where this one cannot, and `checking.py` runs the
+network against the model. `engines.py` opens networks (`serving/` does too), and `manifest.py` says
+what they take and put out. `exportable.py` is what bundles inherit.
+"""

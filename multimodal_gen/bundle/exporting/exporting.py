@@ -1,0 +1,165 @@
+"""Exports a bundle: converts its model, compares, and writes all that predicting needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from multimodal_gen.bundle.description import write_description
+from multimodal_gen.bundle.exporting.checking import (
+    TOLERANCE,
+    largest_difference,
+    outputs_of,
+    rows_for,
+)
+from multimodal_gen.bundle.exporting.child import MODEL, convert_on
+from multimodal_gen.bundle.exporting.converting import KERAS_FORMATS, convert
+from multimodal_gen.bundle.exporting.engines import RUNNERS, open_network
+from multimodal_gen.bundle.exporting.manifest import FILES, MANIFEST, Network, write_manifest
+from multimodal_gen.bundle.files import new_folder
+from multimodal_gen.bundle.model_file import uncompiled
+from multimodal_gen.bundle.versions import running_version
+from multimodal_gen.config import classes_in
+from multimodal_gen.models.exporting import backends_for
+from multimodal_gen.rows.checks import check_choice
+from multimodal_gen.spec import with_masks
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export has written.
+
+    Args:
+        directory: The folder.
+        format: "onnx", "saved_model" or "litert".
+        made_on: The backend whose converter made the network.
+        largest_difference: How far an output was from the model's, over all rows compared.
+        network_bytes: Bytes of the network.
+        not_made_on: Backend -> why its converter, which was tried before, could not or was wrong.
+    """
+
+    directory: Path
+    format: str
+    made_on: str
+    largest_difference: float
+    network_bytes: int
+    not_made_on: dict[str, str]
+
+
+def export(
+    bundle: Any, directory: str | os.PathLike[str], form: str, *, overwrite: bool
+) -> Exported:
+    """What `Bundle.export` does."""
+    check_choice("format", form, tuple(FILES))
+    folder = Path(directory)
+    _check_place(folder, overwrite)
+    _check_loaders(bundle)
+    _check_runner(form)
+    with (
+        new_folder(folder.parent),
+        tempfile.TemporaryDirectory(prefix=".exporting-", dir=folder.parent) as temporary,
+    ):
+        work, made = Path(temporary, "work"), Path(temporary, "export")
+        made.mkdir()
+        network, made_on, worst, reasons = _converted(bundle, form, work)
+        os.replace(work / FILES[form], made / FILES[form])
+        write_description(made, bundle.inputs, bundle.target, bundle.inputs_as)
+        more = {
+            "versions": {
+                name: running_version(name)
+                for name in ("multimodal_gen", "keras", RUNNERS[form][0])
+            },
+            "made_on": made_on,
+            "not_made_on": reasons,
+            "largest_difference": worst,
+            "tolerance": TOLERANCE,
+        }
+        write_manifest(made, network, more)
+        if folder.exists():
+            # Both moves are within one folder, so at any moment there is a whole export.
+            os.replace(folder, Path(temporary, "replaced"))
+        os.replace(made, folder)
+    return Exported(folder, form, made_on, worst, bytes_of(folder / FILES[form]), reasons)
+
+
+def bytes_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+    return sum(one.stat().st_size for one in files)
+
+
+def _check_place(folder: Path, overwrite: bool) -> None:
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not overwrite:
+        raise FileExistsError(
+            "There is something at `directory` already: name another one, or replace an earlier "
+            f"export with `overwrite=True`. Received: directory={os.fspath(folder)!r}"
+        )
+    if not (folder / MANIFEST).is_file() or folder.is_symlink():
+        raise FileExistsError(
+            f"`overwrite` replaces an earlier export only, which has an {MANIFEST}. Received: "
+            f"directory={os.fspath(folder)!r}"
+        )
+
+
+def _check_loaders(bundle: Any) -> None:
+    for name, loader in bundle.inputs.items():
+        for class_name, one in classes_in(loader).items():
+            if one.__module__.startswith("multimodal_gen.models."):
+                raise ValueError(
+                    f"The input {name!r} is read by a {class_name}, which needs Keras, and an "
+                    "export does without. Make the pretrained model a branch of the trained one, "
+                    "or encode texts by an `OnnxTextEncoder`. Received: "
+                    f"inputs[{name!r}]={loader!r}"
+                )
+
+
+def _check_runner(form: str) -> None:
+    module, package = RUNNERS[form]
+    if importlib.util.find_spec(module) is None:
+        raise ImportError(
+            f"A network is run before it is delivered, and one of this format needs {package}: pip "
+            f"install {package}. Received: format={form!r}"
+        )
+
+
+def _converted(bundle: Any, form: str, work: Path) -> tuple[Network, str, float, dict[str, str]]:
+    # The network in `work`, the backend that made it, its largest difference, and why those before
+    # did not: backend -> reason.
+    arrays = rows_for(bundle.inputs)
+    expected = outputs_of(bundle, arrays)
+    specs, own = with_masks(bundle.inputs), keras.backend.backend()
+    reasons: dict[str, str] = {}
+    for backend in backends_for(KERAS_FORMATS[form], own):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        try:
+            if backend == own:
+                network = convert(bundle.model, specs, bundle.inputs_as, form, work)
+            else:
+                with uncompiled(bundle.model):
+                    bundle.model.save(work / MODEL)
+                network = convert_on(backend, specs, bundle.inputs_as, form, work)
+            run = open_network(work, network)
+            return network, backend, largest_difference(run, arrays, expected), reasons
+        except Exception as error:
+            # Converters raise whatever comes to their parts.
+            reasons[backend] = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+    tried = "; ".join(f"on {backend}, {reason}" for backend, reason in reasons.items())
+    raise ValueError(
+        f"No converter makes a network of this model that gives its outputs. {_way_out(form)} "
+        f"Received: format={form!r}, {bundle.model.name!r}; {tried or 'no converter'}"
+    )
+
+
+def _way_out(form: str) -> str:
+    others = " or ".join(repr(one) for one in FILES if one != form)
+    return f"Try the format {others}, or another layer instead of the one named below."
