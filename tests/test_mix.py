@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from test_open_table import CLASSES, ROWS, as_parquet, as_tar, assert_equal_batches, contents, flat
+from test_resume import BrokenOffError, Interrupt, outcome
 
 import multimodal_gen as mg
 from multimodal_gen.rows.mixture import Mixture
@@ -234,6 +236,33 @@ def test_batches_are_those_of_loose_files_go_on_in_the_middle_and_come_from_proc
         assert_equal_batches(one, two)
     with pytest.raises(ValueError, match="sampler differs"):
         sequence_of(mixed, sampler=mg.Mix({**SHARES, "shop": 0.6})).set_state(state)
+
+
+def fitted(
+    folder: Path, table: pd.DataFrame, *callbacks: Any
+) -> tuple[keras.Model, keras.callbacks.History]:
+    by_epoch = mg.Mix([SHARES, {"shop": 0.2, "web": 0.2, "news": 0.6}], rows=47)
+    data = sequence_of(table, sampler=by_epoch)
+    keras.utils.set_random_seed(3)
+    image, price = keras.Input((8, 8, 3), name="image"), keras.Input((1,), name="price")
+    pixels = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    joined = keras.layers.Dropout(0.3)(keras.layers.Concatenate()([pixels, price]))
+    model = keras.Model((image, price), keras.layers.Dense(len(CLASSES), "softmax")(joined))
+    model.compile(keras.optimizers.Adam(0.01), loss=data.target.loss, jit_compile=False)
+    resume = mg.ResumeTraining(folder, data, save_every=1)
+    history = model.fit(data, epochs=3, shuffle=False, verbose=0, callbacks=[*callbacks, resume])
+    return model, history
+
+
+def test_a_training_that_is_broken_off_in_the_middle_ends_with_the_same_bytes(
+    mixed: pd.DataFrame, tmp_path: Path
+) -> None:
+    expected = outcome(fitted(tmp_path / "alone", mixed))
+    # Five batches an epoch: in the first, in the second, whose shares are others, and in the third.
+    for batches in (3, 5, 4):
+        with pytest.raises(BrokenOffError):
+            fitted(tmp_path / "broken", mixed, Interrupt(batches))
+    assert outcome(fitted(tmp_path / "broken", mixed)) == expected
 
 
 def test_ranks_have_slices_and_an_epoch_may_have_other_rows(mixed: pd.DataFrame) -> None:
