@@ -74,7 +74,7 @@ def compare(
         check_columns_of(bundle, rows)
         check_rows(bundle, rows)
         found.append(bundle.scores(rows, group=group))
-        notes.append(seen_in_words(seen_in(one, bundle, rows), len(rows), str(one)))
+        notes.append(seen_in_words(seen_in(one, bundle, rows), bundle, len(rows), str(one)))
     differences = found[0].minus(found[1])
     many = counted(found[0].groups, "group") if group is not None else counted(found[0].rows, "row")
     reporter = ProgressReporter(console)

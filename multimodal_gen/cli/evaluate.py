@@ -51,7 +51,8 @@ def evaluate(
         return
     reporter = ProgressReporter(console)
     reporter.say(f"{run} on {counted(int(scores['rows']), 'row')} of {table}")
-    for line in (seen_in_words(seen, judged.rows), said, few_cases(judged.groups, group)):
+    known = seen_in_words(seen, bundle, judged.rows)
+    for line in (known, said, few_cases(judged.groups, group)):
         if line is not None:
             reporter.say(line)
     title, number = option_values.score_title, option_values.as_score

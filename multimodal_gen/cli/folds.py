@@ -7,8 +7,9 @@ the folds is scored on. The folds are trained as `train.py` trains a model.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.folds.cross_validation import prepare
 from multimodal_gen.bundle.folds.keeping import Kept
+from multimodal_gen.bundle.folds.result import CrossValidation
 from multimodal_gen.bundle.folds.running import Run
 from multimodal_gen.cli.balancing import with_weights_of_labels
 from multimodal_gen.cli.columns import (
@@ -51,13 +53,9 @@ from multimodal_gen.cli.reading import readable_parts
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
 from multimodal_gen.cli.report.data import data_of
 from multimodal_gen.cli.report.facts import Known, facts_of_folds
-from multimodal_gen.cli.report.writing import REPORTS, write_report
+from multimodal_gen.cli.report.writing import write_report
 from multimodal_gen.cli.reporter import Remembering, Reporter
-from multimodal_gen.cli.results import (
-    remove_stale,
-    write_metrics,
-    write_results,
-)
+from multimodal_gen.cli.results import remove_stale, write_metrics
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.target_choice import (
     class_called,
@@ -112,35 +110,62 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         # Every cell was read above.
         rehearse=False,
     )
-    folder = Path(settings.folder)
-    network, _ = network_for(settings, inputs.of_all, target, len(rows))
-    rehearse(_try_results, folder, Bundle(network, inputs.of_all, target), rows)
-    fit = _Fit(settings, reporter, probed=has_probe(settings, inputs.of_all))
-    result = work.finish(fit, _kept(settings, work), fit.tell)
-    judged, reliable = write_folds(settings, result, rows, test, inputs.of_all, target)
-    metrics = metrics_of_folds(
-        settings, result, judged, reliable, fit.seconds, target=target, probed=fit.probed
-    )
-    metrics["details"]["importance"] = importance_of_folds(
-        result, rows, settings.group, settings.seed
-    )
-    write_metrics(folder, metrics)
     left_out = sum(map(len, unlabelled)) + count - len(rows) - len(test)
     known = _known(settings, rows, test, target, reporter.notes, left_out)
-    write_report(folder, facts_of_folds(known, metrics, EVERY, result, rows))
-    remove_stale(folder, target, lost=lost, resumable=settings.resume, folds=True)
+    network, _ = network_for(settings, inputs.of_all, target, len(rows))
+    fit = _Fit(settings, reporter, probed=has_probe(settings, inputs.of_all))
+    end = partial(_write, inputs=inputs.of_all, target=target, known=known)
+    trial = Bundle(network, inputs.of_all, target)
+    try_results = partial(_try_results, settings, work, test, end)
+    rehearse(try_results, Path(settings.folder), trial, rows)
+    result = work.finish(fit, _kept(settings, work), fit.tell)
+    metrics = end(settings, result, rows, test, fit.seconds, probed=fit.probed)
+    remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume, folds=True)
     reporter.finish("all folds")
     return metrics
 
 
+def _write(
+    settings: RunSettings,
+    result: CrossValidation,
+    rows: pd.DataFrame,
+    test: pd.DataFrame,
+    seconds: Mapping[int, float],
+    *,
+    inputs: dict[str, Loader],
+    target: Target,
+    known: Known,
+    probed: bool = False,
+    repeats: int = 10,
+) -> dict[str, Any]:
+    # Writes everything, and returns the content of `metrics.json`.
+    folder = Path(settings.folder)
+    judged, reliable = write_folds(settings, result, rows, test, inputs, target)
+    metrics = metrics_of_folds(
+        settings, result, judged, reliable, seconds, target=target, probed=probed
+    )
+    metrics["details"]["importance"] = importance_of_folds(
+        result, rows, settings.group, settings.seed, repeats=repeats
+    )
+    write_metrics(folder, metrics)
+    write_report(folder, facts_of_folds(known, metrics, EVERY, result, rows))
+    return metrics
+
+
 def _try_results(
-    folder: Path, bundle: Bundle, history: Any, rows: pd.DataFrame, predictions: pd.DataFrame
+    settings: RunSettings,
+    work: Run,
+    test: pd.DataFrame,
+    end: Callable[..., Any],
+    folder: Path,
+    bundle: Bundle,
+    history: Any,
+    rows: pd.DataFrame,
+    predictions: pd.DataFrame,
 ) -> None:
-    # Writes what is written at the end, for `rehearse`. The report has only its names here, as its
-    # content is of the folds.
-    write_results(folder, bundle, history, rows, predictions)
-    for name in REPORTS:
-        (folder / name).touch()
+    # Writes what is written at the end, for `rehearse`, of two folds of a few rows.
+    own, result = replace(settings, folder=str(folder)), work.rehearsed(bundle, len(rows))
+    end(own, result, rows, test.head(len(rows)), {1: 0.0, 2: 0.0}, repeats=1)
 
 
 def _known(

@@ -43,7 +43,12 @@ def importance_after_training(
 
 
 def importance_of_folds(
-    result: CrossValidation, table: pd.DataFrame, group: str | None, seed: int
+    result: CrossValidation,
+    table: pd.DataFrame,
+    group: str | None,
+    seed: int,
+    *,
+    repeats: int = 10,
 ) -> dict[str, Any] | None:
     """The same on the rows of the folds, each predicted by the model of the other folds.
 
@@ -52,12 +57,13 @@ def importance_of_folds(
         table: The rows of the folds, of which up to 2,000 are drawn.
         group: The column whose equal values are one case, or None.
         seed: Seed of the rows.
+        repeats: How often cells are exchanged.
     """
     rows = _enough(table, seed)
     folds = result.out_of_fold.iloc[:, 0].loc[rows.index]
     if not _several_columns(result.bundles[0]) or folds.value_counts().min() < 2:
         return None
-    return noted_importance(result.importance(rows, group=group, seed=seed))
+    return noted_importance(result.importance(rows, repeats=repeats, group=group, seed=seed))
 
 
 def _several_columns(bundle: Bundle) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -71,7 +71,8 @@ class Run:
             kept: Has the folds that are finished, and gets the others.
             tell: Called after each fold with its number, the number of folds, and its scores.
         """
-        bundles, found, scores = [], [], {}
+        bundles: list[Bundle] = []
+        every: list[np.ndarray] = []
         for number in range(1, self.folds + 1):
             rows = np.flatnonzero(self.fold == number - 1)
             done = kept.load(number)
@@ -81,23 +82,45 @@ class Run:
                 ensemble_of([bundle, bundle])
                 kept.save(number, bundle, outputs)
             bundles.append(bundle)
-            found.append((rows, outputs))
-            scores[number] = self.target.score(self.truth[rows], outputs)
-            tell(number, self.folds, scores[number])
-        every = np.empty((len(self.table), *found[0][1].shape[1:]), found[0][1].dtype)
-        for rows, outputs in found:
-            every[rows] = outputs
+            every.append(outputs)
+            tell(number, self.folds, self.target.score(self.truth[rows], outputs))
+        return self._combined(bundles, every, ensemble_of(bundles))
+
+    def rehearsed(self, bundle: Bundle, rows: int) -> CrossValidation:
+        """What the result would be of two folds of the first rows, if one bundle were the model of
+        both and the ensemble: to try what will be done with the result.
+
+        Args:
+            bundle: The bundle.
+            rows: How many rows.
+        """
+        own = replace(
+            self,
+            table=self.table.iloc[:rows],
+            truth=self.truth[:rows],
+            together=self.together[:rows],
+            classes=self.classes[:rows],
+            fold=np.arange(len(self.fold[:rows])) % 2,
+            folds=2,
+        )
+        outputs = [own._predicted(bundle, np.flatnonzero(own.fold == one)) for one in (0, 1)]
+        return own._combined([bundle, bundle], outputs, bundle)
+
+    def _combined(
+        self, bundles: Sequence[Bundle], outputs: Sequence[np.ndarray], ensemble: Bundle
+    ) -> CrossValidation:
+        every = np.empty((len(self.table), *outputs[0].shape[1:]), outputs[0].dtype)
+        scores = {}
+        for number, own in enumerate(outputs, 1):
+            rows = np.flatnonzero(self.fold == number - 1)
+            every[rows] = own
+            scores[number] = self.target.score(self.truth[rows], own)
         frame = pd.DataFrame(columns_of(every, self.target), index=self.table.index)
         frame.insert(0, "fold" if "fold" not in frame else "fold_number", self.fold + 1)
         by_fold = pd.DataFrame.from_dict(scores, orient="index").rename_axis("fold")
         rows_of_folds = pd.Series(np.bincount(self.fold), by_fold.index, name="rows")
         return CrossValidation(
-            frame,
-            by_fold,
-            self._judged(every),
-            rows_of_folds,
-            tuple(bundles),
-            ensemble_of(bundles),
+            frame, by_fold, self._judged(every), rows_of_folds, tuple(bundles), ensemble
         )
 
     def _judged(self, outputs: np.ndarray) -> Scores:
@@ -129,5 +152,8 @@ class Run:
         if not isinstance(model, keras.Model):
             raise TypeError(f"`fit` must return a Keras model. Received: {model!r}")
         bundle = Bundle(model, inputs, self.target)
+        return bundle, self._predicted(bundle, rows)
+
+    def _predicted(self, bundle: Bundle, rows: np.ndarray) -> np.ndarray:
         sequence = bundle._sequence(self.table.iloc[rows], self.batch_size)
-        return bundle, bundle._outputs(sequence, 0)
+        return bundle._outputs(sequence, 0)

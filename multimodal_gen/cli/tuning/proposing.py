@@ -19,8 +19,8 @@ from multimodal_gen.cli.tuning.pace import seconds_expected, work_of
 from multimodal_gen.cli.tuning.space import Setting, defaults_of, values_of
 
 # Trials before the sampler learns from them, and what it draws for one before giving up to find
-# settings that can end in time.
-_RANDOM, _DRAWS = 10, 8
+# settings that can end in time; at the end of a search more, as nothing else can be done with it.
+_RANDOM, _DRAWS, DRAWS = 10, 8, 32
 
 
 class Proposer:
@@ -60,6 +60,30 @@ class Proposer:
             return some[0]
         in_time = np.flatnonzero(seconds <= limit)
         return some[in_time[0] if len(in_time) else int(seconds.argmin())]
+
+    def within(
+        self,
+        left: float,
+        number: int,
+        trials: Sequence[FrozenTrial],
+        tried: Sequence[dict[str, Any]],
+    ) -> dict[str, Any] | None:
+        """Settings that should end in the time that is left, or None if none of 32 should.
+
+        Args:
+            left: Seconds.
+            number: The number of the trial.
+            trials: The finished trials.
+            tried: Settings that could not end in that time, though it may have been expected.
+        """
+        study = self._study(number)
+        study.add_trials(trials)
+        some = [self._asked(study) for _ in range(DRAWS)]
+        seconds = seconds_expected(self.space, trials, some)
+        if seconds is None:
+            return None
+        in_time = (params for params, one in zip(some, seconds, strict=True) if one <= left)
+        return next((params for params in in_time if params not in tried), None)
 
     def _study(self, number: int) -> optuna.Study:
         sampler = optuna.samplers.TPESampler(seed=self._seed(number), n_startup_trials=_RANDOM)

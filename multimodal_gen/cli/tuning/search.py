@@ -21,7 +21,7 @@ from multimodal_gen.cli.target_choice import main_score, score_name
 from multimodal_gen.cli.tuning.choosing import Candidate, worth_keeping
 from multimodal_gen.cli.tuning.clock import Clock
 from multimodal_gen.cli.tuning.pace import EXPECTED, TOO_SLOW, Pace, limit_of
-from multimodal_gen.cli.tuning.proposing import Proposer
+from multimodal_gen.cli.tuning.proposing import DRAWS, Proposer
 from multimodal_gen.cli.tuning.space import Setting, values_of
 from multimodal_gen.cli.tuning.store import Store
 from multimodal_gen.cli.tuning.trial import Curve, TimeUpError, TooSlowError, Trained, Trainer
@@ -62,13 +62,10 @@ class Search:
         settings = trainer.variants.data.settings
         self.kind = settings.target
         self.proposer = Proposer(space, settings.seed)
-        self.study = optuna.create_study(
-            pruner=optuna.pruners.MedianPruner(_WHOLE, math.ceil(_WARM_UP * trainer.epochs))
-        )
+        self.study = self._finished()
         self.candidates: dict[int, Candidate] = {}
         self.kept: list[int] = []
         for trial in store.trials():
-            self.study.add_trial(trial)
             if trial.state == TrialState.COMPLETE:
                 losses = store.losses(trial.number)
                 self._note(trial.number, Candidate(losses, trial.user_attrs["parameters"]))
@@ -83,8 +80,16 @@ class Search:
         """The number of the trial with the least loss."""
         return min(self.candidates, key=lambda number: self.candidates[number].loss)
 
+    def _finished(self) -> optuna.Study:
+        # Has the finished trials, and no running one.
+        warm_up = math.ceil(_WARM_UP * self.trainer.epochs)
+        study = optuna.create_study(pruner=optuna.pruners.MedianPruner(_WHOLE, warm_up))
+        study.add_trials(self.trials)
+        return study
+
     def run(self, most: int | None) -> Iterator[int]:
-        """Run trials until there are so many, or until the time is up.
+        """Run trials until there are so many, or until the time is up. If it is too short for a
+        trial, settings that should end in time take its place.
 
         Yields:
             The number of each trial, when it is finished.
@@ -97,7 +102,12 @@ class Search:
         while not number or not (self.clock.over or (most is not None and number >= most)):
             if not self.candidates and number >= _MOST_FAILURES:
                 break
-            if not self._try(number, most):
+            settings = self.proposer.propose(number, self.trials, self._limit())
+            tried: list[dict[str, Any]] = []
+            while settings is not None and not self._try(number, settings, most):
+                tried.append(settings)
+                settings = self._cheaper(number, tried)
+            if settings is None:
                 break
             yield number
             number += 1
@@ -107,10 +117,24 @@ class Search:
                 f"reasons. Received: {self.trials[-1].user_attrs['reason']}"
             )
 
-    def _try(self, number: int, most: int | None) -> bool:
+    def _cheaper(self, number: int, tried: list[dict[str, Any]]) -> dict[str, Any] | None:
+        # Instead of settings that cannot end in the time that is left.
+        left = self.clock.left
+        assert left is not None
+        found = self.proposer.within(left, number, self.trials, tried)
+        way_out = "cheaper settings take its place"
+        if found is None:
+            way_out = (
+                f"none of {counted(DRAWS, 'proposal')} should end within {_time(max(left, 0))} "
+                "either; --resume with more --hours goes on"
+            )
+        self.reporter.say(f"  trial {number}: cannot end within the time that is left; {way_out}")
+        return found
+
+    def _try(self, number: int, settings: dict[str, Any], most: int | None) -> bool:
         # False if the time was up before it came to its end.
         limit = self._limit()
-        self.study.enqueue_trial(self.proposer.propose(number, self.trials, limit))
+        self.study.enqueue_trial(settings)
         trial = self.study.ask()
         values = values_of(self.space, trial)
         curve = Curve(trial, self.clock, Pace(self.trainer.epochs), limit, self.reporter)
@@ -126,10 +150,7 @@ class Search:
                 state, reason = TrialState.PRUNED, _too_slow(curve)
             except TimeUpError:
                 self.clock.end()
-                self.reporter.say(
-                    f"  trial {number}: cannot end within the time that is left; --resume with "
-                    "more --hours begins it again"
-                )
+                self.study = self._finished()
                 return False
             except BaseException as error:
                 # Cells that cannot be read and files that cannot be written are no fault of a
