@@ -27,6 +27,7 @@ WORDS = mg.TextLoader.from_texts("words", ["a red mug", "a blue lamp"])
 PICTURES = mg.ImageLoader("picture", image_size=(8, 8))
 NUMBERS = mg.NumericLoader(["price", "age"], mean=[0, 0], scale=[1, 1])
 LABEL = mg.ClassLabel("label", ["mug", "lamp"])
+FOLDER = "here (in training: --directory there)"
 PARTS = np.array([0, 0, 1, 1])
 # Words that end no sentence.
 DANGLING = ("in", "of", "by", "with", "to", "from", "as", "a", "the", "and", "or", "set", "than")
@@ -69,30 +70,44 @@ def spoil(rows: pd.DataFrame, column: str, cells: dict[int, Any]) -> pd.DataFram
 def test_bad_rows_are_counted_and_named_before_anything_is_scored(
     bundle: Any, rows: pd.DataFrame, column: str, cells: dict[int, Any], said: str
 ) -> None:
-    check_rows(bundle, rows)
+    check_rows(bundle, rows, FOLDER)
     with pytest.raises(mg.LoadError, match=said) as refused:
-        check_rows(bundle, spoil(rows, column, cells))
+        check_rows(bundle, spoil(rows, column, cells), FOLDER)
     message = str(refused.value)
     assert "2 of 9 rows cannot be scored, at index 'row 2', 'row 5': fix them, or" in message
     assert "--on-error skip" in message and "`" not in message and "--missing" not in message
+
+
+def test_if_most_files_are_not_there_the_error_asks_for_their_folder(
+    bundle: Any, rows: pd.DataFrame
+) -> None:
+    few, most = (dict.fromkeys(range(count), "gone.png") for count in (4, 5))
+    with pytest.raises(mg.LoadError, match="4 of 9 rows cannot be scored"):
+        check_rows(bundle, spoil(rows, "picture", few), FOLDER)
+    said = (
+        r"no such file.*The files of 5 of 9 rows are not there: are the paths in 'picture' "
+        r"relative to --directory here \(in training: --directory there\)\?"
+    )
+    with pytest.raises(mg.LoadError, match=said):
+        check_rows(bundle, spoil(rows, "picture", most), FOLDER)
 
 
 def test_a_single_bad_row_is_one_and_of_many_the_first_are_named(
     bundle: Any, rows: pd.DataFrame
 ) -> None:
     with pytest.raises(mg.LoadError, match=r"known classes: .*Fix it, or score only the other"):
-        check_rows(bundle, spoil(rows, "label", {3: "cup"}))
+        check_rows(bundle, spoil(rows, "label", {3: "cup"}), FOLDER)
     with pytest.raises(
         mg.LoadError, match="9 of 9 rows .*'row 0', 'row 1', 'row 2', 'row 3', 'row 4' and 4 more"
     ):
-        check_rows(bundle, spoil(rows, "price", dict.fromkeys(range(9), "dear")))
+        check_rows(bundle, spoil(rows, "price", dict.fromkeys(range(9), "dear")), FOLDER)
     # Of several targets, of a bundle without one, and of what a target takes from an input.
     bundle.target = {"label": LABEL, "again": mg.InputTarget(PICTURES)}
     with pytest.raises(mg.LoadError, match="9 of 9 rows"):
-        check_rows(bundle, rows)
+        check_rows(bundle, rows, FOLDER)
     bundle.target = None
     bundle.inputs = {"words": WORDS, "far": mg.ImageLoader("url", image_size=(8, 8))}
-    check_rows(bundle, rows.assign(url="https://example.com/a.png"))
+    check_rows(bundle, rows.assign(url="https://example.com/a.png"), FOLDER)
 
 
 def errors_of_loaders() -> dict[str, Callable[[], Any]]:

@@ -179,6 +179,18 @@ def test_ctrl_c_in_the_second_fold_keeps_the_first_and_the_same_command_ends_the
     assert "kept" in scores["fold 1"]
 
 
+def test_what_would_fail_at_the_end_fails_before_the_first_fold(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space for what inputs are worth")
+
+    monkeypatch.setattr("multimodal_gen.cli.folds.importance_of_folds", fail)
+    done = train("--folds", "2", "--name", "early")
+    assert done.exit_code == 2 and "what inputs are worth" in done.output
+    assert "fold 1" not in done.output and not [*(shop / "runs" / "early").iterdir()]
+
+
 def test_folds_and_ablate_are_not_for_one_run_and_one_fold_is_none(shop: Path) -> None:
     done = train("--folds", "2", "--ablate")
     assert done.exit_code == 2 and "--ablate compares inputs on one split" in done.output

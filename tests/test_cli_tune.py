@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from multimodal_gen.cli.app import app
+from multimodal_gen.cli.tuning.clock import Clock
+from multimodal_gen.cli.tuning.trial import TimeUpError, Trainer
 from multimodal_gen.cli.tuning.variants import Variants
 
 ROOT = Path(__file__).parent.parent
@@ -129,6 +131,34 @@ def test_a_trial_that_fails_is_told_and_does_not_end_the_search(
     assert 0 < len(failed) < 3 and set(failed["state"]) == {"failed"}
     assert set(failed["reason"]) == {"MemoryError: no memory for this layer"}
     assert "failed, MemoryError: no memory for this layer" in done.output
+
+
+def test_cheaper_settings_take_the_place_of_a_trial_that_cannot_end_in_time(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, left, lost = Trainer.train, Clock.left, []
+
+    def train(self: Trainer, values: dict[str, Any], curve: Any) -> Any:
+        # The second trial, and then the last one, cannot end.
+        if (curve.trial.number == 1 and not lost) or curve.trial.number == 2:
+            lost.append(values)
+            raise TimeUpError
+        return trained(self, values, curve)
+
+    def remaining(self: Clock) -> float | None:
+        return 1e-9 if lost and self.trial is None and len(lost) > 1 else left.fget(self)
+
+    monkeypatch.setattr(Trainer, "train", train)
+    monkeypatch.setattr(Clock, "left", property(remaining))
+    done = tune("--hours", "1")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "trial 1: cannot end within the time that is left; cheaper settings take" in said
+    assert "trial 2: cannot end within the time that is left; none of 32 proposals should" in said
+    assert "either; --resume with more --hours goes on" in said
+    table = pd.read_csv(shop / "runs" / "shop" / "trials.csv")
+    assert table["trial"].tolist() == [0, 1]
+    assert table.loc[1, "size"] != lost[0]["size"] or table.loc[1, "fusion"] != lost[0]["fusion"]
 
 
 def test_if_the_first_five_trials_fail_the_last_reason_is_the_error(

@@ -186,8 +186,9 @@ def test_train_and_evaluate_print_intervals_and_keep_them(tmp_path: Path) -> Non
     for output in (said_of(shown), loosely):
         for part, name in (("train", "training"), ("validation", "validation")):
             assert f"{counts[part]} of 150 rows are {name} rows" in output
-        assert "of this run, or equal to one: the scores are too good" in output
-    assert alone["seen"] == {"training": counts["train"], "validation": counts["validation"]}
+        assert "of this run, or equal to one in 'text', 'n' and 'label': the scores" in output
+    own = {"training": counts["train"], "validation": counts["validation"]}
+    assert alone["seen"] == {**own, "compared": 150}
     fresh = tmp_path / "fresh.csv"
     loose.assign(n=loose["n"] + 1).to_csv(fresh, index=False)
     assert (
@@ -220,7 +221,7 @@ def test_train_and_evaluate_print_intervals_and_keep_them(tmp_path: Path) -> Non
     code, text, _ = compared(one, one, tmp_path / "words.csv", "--group", "shop")
     assert code == 0
     assert f"{counts['train']} of 150 rows are training rows and" in text
-    assert f"validation rows of {one}, or equal to one: the scores are too good" in text
+    assert f"validation rows of {one}, or equal to one in 'text', 'n' and 'label':" in text
     assert text.endswith("There is no difference that 50 groups can show.")
     third = [*second, "--name", "seed", "--seed", 7]
     assert CliRunner().invoke(app, list(map(str, third))).exit_code == 0

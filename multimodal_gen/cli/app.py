@@ -216,11 +216,12 @@ def explain(
         raise ValueError(f"--out must end in .html. Received: --out {out}")
     option_values.check_not_read("--out", out, table)
     console = Console()
-    bundle, frame, _ = opened(console, run, table, directory)
+    bundle, frame, folder = opened(console, run, table, directory)
     from multimodal_gen.cli.explain import explain_to_page, rows_named
 
     chosen = rows_named(rows, len(frame))
-    if not explain_to_page(bundle, frame, chosen, of, target, out, ProgressReporter(console)):
+    reporter = ProgressReporter(console)
+    if not explain_to_page(bundle, frame, chosen, of, target, out, folder, reporter):
         raise typer.Exit(1)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, counted
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.cell_errors import placed, read_at
 from multimodal_gen.loaders.targets.base import Target
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Rows that an error names.
 _MOST = 5
+# What loaders say of a path without a file.
+NO_FILE = "no such file"
 _CODE = re.compile(r"`[^`]*`")
 _OPTION = re.compile(r"--[a-z]")
 # What is left of "listed in `x`" without its code: a word that ends no sentence.
@@ -94,13 +96,14 @@ def plain_error(error: LoadError) -> LoadError:
     )
 
 
-def check_rows(bundle: Bundle, rows: pd.DataFrame) -> None:
+def check_rows(bundle: Bundle, rows: pd.DataFrame, folder: str) -> None:
     """Reject rows that cannot be scored, as far as this is cheap to check: labels, numbers, missing
     cells and missing files. The content of files is not checked.
 
     Args:
         bundle: The bundle that will score them.
         rows: The rows.
+        folder: The base folder of relative paths, in words.
 
     Raises:
         LoadError: With the first bad cell, the number of bad rows, and the first of them.
@@ -115,6 +118,13 @@ def check_rows(bundle: Bundle, rows: pd.DataFrame) -> None:
     if not bad:
         return
     places = sorted(bad)
+    lost = [place for place in places if is_lost_file(bad[place])]
+    if len(lost) > len(rows) / 2:
+        raise _with_way_out(
+            bad[lost[0]],
+            f"The files of {len(lost):,} of {counted(len(rows), 'row')} are not there: "
+            f"{relative_to(bad[lost[0]], folder)}",
+        )
     names = [repr(rows.index[[place]].tolist()[0]) for place in places[:_MOST]]
     more = f" and {len(places) - _MOST:,} more" if len(places) > _MOST else ""
     # Files that are broken inside are found only when they are read.
@@ -124,6 +134,38 @@ def check_rows(bundle: Bundle, rows: pd.DataFrame) -> None:
     raise _with_way_out(
         bad[places[0]], f"{said}, or score only the other rows with --on-error skip."
     )
+
+
+def is_lost_file(error: LoadError) -> bool:
+    """Whether a cell names a file that is not there."""
+    return error.path is not None and NO_FILE in error.reason
+
+
+def relative_to(error: LoadError, folder: str) -> str:
+    """What to ask where the files of a whole column are not there.
+
+    Args:
+        error: The error of one of its cells.
+        folder: The base folder of relative paths, in words.
+    """
+    return f"are the paths in {error.column!r} relative to --directory {folder}?"
+
+
+def lost_all(error: LoadError, rows: int, folder: str) -> LoadError:
+    """The error for a table without a loadable row: if files are not found, the folder is probably
+    wrong.
+
+    Args:
+        error: The error of the first row.
+        rows: The number of rows.
+        folder: The base folder of relative paths, in words.
+    """
+    reason = f"{error.reason.rstrip('.')}. None of the {rows:,} rows can be loaded"
+    if error.path is not None and "the cell is a URL" in error.reason:
+        reason += f": --directory {str(error.path).partition('://')[0]}:// opens them"
+    elif is_lost_file(error):
+        reason += f": {relative_to(error, folder)}"
+    return LoadError(reason, index=error.index, column=error.column, path=error.path)
 
 
 def unscored(error: LoadError) -> LoadError:

@@ -14,6 +14,7 @@ from rich.console import Console
 from multimodal_gen.cli import option_values, options
 from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.evaluate import group_for
+from multimodal_gen.cli.opening import folder_in_words, folder_of_training
 from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.score_tables import ends, few_cases
@@ -65,14 +66,16 @@ def compare(
         rows = rows.loc[places]
     elif split is not None:
         rows = given_parts(rows, split, option_values.words(split_names)).test
-    folder = directory or str(Path(source) if Path(source).is_dir() else Path(source).parent)
+    # Without a table, the pictures are where those of the runs were.
+    own = folder_of_training(run) if table is None and directory is None else directory
+    folder = option_values.table_folder(source, own)
     group, said = group_for(group, [run, other], rows.columns)
     bundles = [load_bundle(one, directory=folder) for one in (run, other)]
     _check_alike(run, other, *(bundle.target for bundle in bundles))
     found, notes = [], []
     for one, bundle in zip((run, other), bundles, strict=True):
         check_columns_of(bundle, rows)
-        check_rows(bundle, rows)
+        check_rows(bundle, rows, folder_in_words(folder, run))
         found.append(bundle.scores(rows, group=group))
         notes.append(seen_in_words(seen_in(one, bundle, rows), bundle, len(rows), str(one)))
     differences = found[0].minus(found[1])

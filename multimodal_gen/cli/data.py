@@ -257,20 +257,3 @@ def picture_folder(settings: DataSettings) -> str:
 def input_names(settings: DataSettings) -> dict[tuple[str, str], str]:
     """The names of the inputs by the option and the column, except for that of all numbers."""
     return names_of_inputs({option: getattr(settings, option) for option in INPUT_OPTIONS})
-
-
-def lost_all(error: LoadError, rows: int, folder: str | None) -> LoadError:
-    """The error for a table without a loadable row: if files are not found, the folder is probably
-    wrong.
-
-    Args:
-        error: The error of the first row.
-        rows: The number of rows.
-        folder: The base folder of relative paths.
-    """
-    reason = f"{error.reason.rstrip('.')}. None of the {rows:,} rows can be loaded"
-    if error.path is not None and "the cell is a URL" in error.reason:
-        reason += f": --directory {str(error.path).partition('://')[0]}:// opens them"
-    elif error.path is not None and "no such file" in error.reason:
-        reason += f": are the paths in {error.column!r} relative to --directory {folder}?"
-    return LoadError(reason, index=error.index, column=error.column, path=error.path)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.explaining.page import page
-from multimodal_gen.cli.bad_rows import plain_reason
+from multimodal_gen.cli.bad_rows import NO_FILE, plain_reason
 from multimodal_gen.cli.predict import check_columns_of
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.errors import counted
@@ -59,6 +59,7 @@ def explain_to_page(
     of: str | None,
     target: str | None,
     out: Path,
+    folder: str,
     reporter: Reporter,
 ) -> bool:
     """Explain rows of a table and write the page.
@@ -70,6 +71,7 @@ def explain_to_page(
         of: The class or number to explain, or None.
         target: Of several targets the name of one, or None.
         out: The HTML file.
+        folder: The base folder of relative paths, in words.
         reporter: Gets the reports.
 
     Returns:
@@ -89,4 +91,6 @@ def explain_to_page(
             f"note: {counted(len(lost), 'row')} without a prediction. The first: "
             f"{plain_reason(lost[0])}"
         )
+    if 2 * sum(NO_FILE in one for one in lost) > len(found):
+        reporter.say(f"Are the paths of these rows relative to --directory {folder}?")
     return len(lost) < len(found)

@@ -13,7 +13,7 @@ from multimodal_gen.cli.starting import starting
 
 
 def opened(console: Console, run: Path, table: str, directory: str | None) -> tuple[Any, Any, str]:
-    """The bundle of a run, the rows of a table, and the folder of its pictures.
+    """The bundle of a run, the rows of a table, and the folder of its pictures in words.
 
     Args:
         console: Shows that Keras is starting.
@@ -28,7 +28,7 @@ def opened(console: Console, run: Path, table: str, directory: str | None) -> tu
         from multimodal_gen.cli.given_table import read_given
     rows = read_given(table)
     folder = option_values.table_folder(table, directory)
-    return load_bundle(run, directory=folder), rows, folder
+    return load_bundle(run, directory=folder), rows, folder_in_words(folder, run)
 
 
 def details_of(run: Path) -> dict[str, Any]:
@@ -53,3 +53,26 @@ def group_of(run: Path) -> str | None:
     """
     group: str | None = details_of(run).get("settings", {}).get("group")
     return group
+
+
+def folder_of_training(run: Path) -> str | None:
+    """The folder of the pictures that a run was trained on, as it was given; None if not known.
+
+    Args:
+        run: The folder of the run.
+    """
+    settings = details_of(run).get("settings", {})
+    if "table" not in settings:
+        return None
+    return option_values.table_folder(settings["table"], settings.get("directory"))
+
+
+def folder_in_words(folder: str, run: Path) -> str:
+    """What errors call the folder of pictures, with that of the run's training if it is another.
+
+    Args:
+        folder: The folder.
+        run: The folder of the run.
+    """
+    own = folder_of_training(run)
+    return folder if own in (None, folder) else f"{folder} (in training: --directory {own})"

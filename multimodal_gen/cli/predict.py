@@ -16,8 +16,7 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.judging.scores import Scores
 from multimodal_gen.bundle.judging.sets import beside
-from multimodal_gen.cli.bad_rows import check_rows, plain_error, plain_reason, unscored
-from multimodal_gen.cli.data import lost_all
+from multimodal_gen.cli.bad_rows import check_rows, lost_all, plain_error, plain_reason, unscored
 from multimodal_gen.cli.parts import given_parts
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.sureness import More
@@ -49,7 +48,7 @@ def scores_of(
         split: The column, or None.
         split_names: Its words for training, validation and test, if they are not the usual ones.
         on_error: "raise", or "skip" to score the rows that can be loaded.
-        folder: The base folder of relative paths, for errors.
+        folder: The base folder of relative paths, in words, for errors.
         group: The column whose equal values are one case in the intervals, or None.
     """
     check_columns_of(bundle, rows)
@@ -57,7 +56,7 @@ def scores_of(
         check_columns(rows, [group])
     rows = scored_rows(rows, split, split_names)
     if on_error == "raise":
-        check_rows(bundle, rows)
+        check_rows(bundle, rows, folder)
     try:
         scores = bundle.scores(rows, on_error=on_error, group=group)
     except LoadError as error:
@@ -112,7 +111,7 @@ def predict_to_file(
         bundle: The bundle.
         rows: The table.
         out: A .csv, .jsonl or .parquet file.
-        folder: The base folder of relative paths, for errors.
+        folder: The base folder of relative paths, in words, for errors.
         reporter: Gets the reports.
         more: Columns to add, or None.
 

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from multimodal_gen.batch.failures import leave_out
-from multimodal_gen.cli.bad_rows import plain_error, plain_reason
-from multimodal_gen.cli.data import lost_all, picture_folder
+from multimodal_gen.cli.bad_rows import lost_all, plain_error, plain_reason
+from multimodal_gen.cli.data import picture_folder
 from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import RunSettings
