@@ -94,7 +94,7 @@ def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(
     assert (code, errors) == (0, "")
     assert "stratified" not in printed
     assert re.search(r"numbers   price \(mean \d+\.?\d*, deviation \d\.?\d*\)", printed)
-    assert re.search(r"trained on +┃ +model kept ┃ +R2 ┃ +mean absolute error ┃ +seconds", printed)
+    assert re.search(r"trained on +┃ +model kept ┃ +R² ┃ +mean absolute error ┃ +seconds", printed)
     run = tmp_path / "shop"
     assert {"curves.png", "predictions.png", "wrong.png"} == {
         path.name for path in run.glob("*.png")
@@ -120,7 +120,7 @@ def test_numbers_are_trained_scored_predicted_resumed_and_looked_at(
     assert found["r2"] is None and found["rows"] == ROWS, (
         "JSON has no word for what is not a number"
     )
-    assert re.search(r"R2 +│ +none", call("evaluate", run, constant)[1])
+    assert re.search(r"R² +│ +none", call("evaluate", run, constant)[1])
     assert (
         call("preview", shop, "--caption", "caption", *target, "--out", tmp_path / "p.png")[0] == 0
     )
@@ -430,8 +430,8 @@ def test_scores_of_several_numbers_stand_under_their_columns_and_are_summed_up_b
     }
     shown = shown_scores("number", list(scores))
     assert [score_title(name) for name in shown] == [
-        "price: R2",
-        "is_red: R2",
+        "price: R²",
+        "is_red: R²",
         "price: mean absolute error",
         "is_red: mean absolute error",
     ]

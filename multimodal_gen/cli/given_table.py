@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from multimodal_gen.errors import counted
+from multimodal_gen.errors import TableError, counted
 from multimodal_gen.rows.annotations.reading import has_known_format, read_annotations
 from multimodal_gen.rows.stores.opening import open_table
 from multimodal_gen.rows.table import read_table
@@ -33,6 +33,13 @@ def open_given(path: str | os.PathLike[str]) -> pd.DataFrame:
     known = Path(path).is_file() and Path(path).suffix.lower() in _ANNOTATIONS
     if known and has_known_format(path):
         return read_annotations(path)
+    if known and Path(path).suffix.lower() == ".json":
+        raise TableError(
+            "A .json file must be annotations in a known format, such as COCO's, and this one is "
+            "in none. Rows of a table stand one below the other in a .jsonl file, as "
+            "`jq -c '.[]' FILE.json > FILE.jsonl` writes those of a list. Received: "
+            f"path={os.fspath(path)!r}"
+        )
     return open_table(path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 # Names of the tables that training writes into the folder of a run.
 _RESULTS = ("predictions", "history", "failures")
 # Words of scores that are not written as in code.
-_SPELLED = {"r2": "R2", "f1": "F1"}
+_SPELLED = {"r2": "R²", "f1": "F1"}
 # Powers of ten, as `as_text` prints sizes.
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 

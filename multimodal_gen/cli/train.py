@@ -58,7 +58,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     Returns:
         The content of `metrics.json`: the main score on test under "both" ("all" for three inputs,
         the input's own name for one), and with `ablate` under each input's name; and everything
-        else under "details". The main score is balanced accuracy for a class, R2 for a number, and
+        else under "details". The main score is balanced accuracy for a class, R² for a number, and
         mean average precision for labels.
     """
     # First, so that nothing is read in vain if the results cannot be written.

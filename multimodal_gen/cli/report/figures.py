@@ -11,7 +11,7 @@ import numpy as np
 from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.report.blocks import Block, Picture, Section, Table, Words
 from multimodal_gen.cli.report.facts import Facts
-from multimodal_gen.cli.score_tables import SHARES, difference_in_words, ends
+from multimodal_gen.cli.score_tables import SHARES, difference_in_words, ends, few_cases
 from multimodal_gen.errors import counted
 
 
@@ -44,6 +44,11 @@ def scores_section(facts: Facts) -> Section:
         ),
         Table(("score", *columns), rows),
     ]
+    cases = details["groups"]["folds" if facts.folds else "test"]
+    few = few_cases(cases, facts.known.settings["group"])
+    if few is not None:
+        few = few.removeprefix("note: ")
+        blocks.append(Words(f"{few[:1].upper()}{few[1:]}."))
     blocks += [
         Words(f"{difference_in_words(score, one)}.")
         for score, one in details.get("differences", {}).items()

@@ -176,9 +176,9 @@ class InputTarget(Target):
         return {"reconstruction": column}
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Mean squared error, and R2, the share of the variance about the mean row explained.
+        """Mean squared error, and R², the share of the variance about the mean row explained.
 
-        R2 is NaN if all rows are the same.
+        R² is NaN if all rows are the same.
         """
         truth = np.asarray(truth, "float64").reshape(len(truth), -1)
         squared = float(np.mean((np.asarray(outputs, "float64").reshape(truth.shape) - truth) ** 2))

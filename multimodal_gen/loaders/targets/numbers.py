@@ -191,9 +191,9 @@ class NumericTarget(Target):
         return dict(zip(self.names, self.unscale(outputs).T, strict=True))
 
     def score(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Mean absolute error, root mean squared error (both in the table's units) and R2.
+        """Mean absolute error, root mean squared error (both in the table's units) and R².
 
-        R2 is the share of the variance that is explained, or NaN if all true values are the same.
+        R² is the share of the variance that is explained, or NaN if all true values are the same.
         If there are several numbers, each has its scores under "{column}.{score}", with the names
         of `decode_outputs`.
         """

@@ -77,7 +77,10 @@ def _sections(stream: _Stream, left_out: Sequence[str]) -> Sections:
     else:
         raise stream.error("The file is not a JSON object or list")
     if stream.next():
-        raise stream.error("There is something after the end of the JSON text")
+        raise stream.error(
+            "There is something after the end of the JSON text; a file with a row in each line "
+            "must end in .jsonl"
+        )
     return found
 
 
