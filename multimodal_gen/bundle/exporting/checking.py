@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -111,6 +112,18 @@ def largest_difference(run: Run, arrays: Mapping[str, np.ndarray], expected: Any
                 own = one[start : start + size]
                 worst = max(worst, _difference(found.get(name), own, allowed))
     return worst
+
+
+def milliseconds_a_row(run: Run, arrays: Mapping[str, np.ndarray]) -> float:
+    """What a network takes for a row in batches of 32, in the fastest of five."""
+    rows = len(next(iter(arrays.values())))
+    batch = {name: one[np.arange(32) % rows] for name, one in arrays.items()}
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        run(batch)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) / 32 * 1000
 
 
 def _difference(found: Any, wanted: np.ndarray, allowed: float) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from multimodal_gen.bundle.exporting.manifest import FILES, Network, Tensor
+from multimodal_gen.bundle.exporting.plain_parts import plain_parts
 from multimodal_gen.models.exporting import check_converter
 from multimodal_gen.sequence.output_shapes import map_outputs
 from multimodal_gen.spec import ArraySpec
@@ -40,9 +41,9 @@ def convert(
         Exception: Whatever Keras or the converter raises for a model that it cannot convert.
     """
     check_converter((), {"format": KERAS_FORMATS[form]})
-    named, network = _with_fixed_names(model, specs, inputs_as, form)
     path = folder / FILES[form]
-    with _quiet():
+    with _quiet(), plain_parts(model, form):
+        named, network = _with_fixed_names(model, specs, inputs_as, form)
         # Keras exports to ONNX only what was called in this process.
         rows = {one.node: keras.ops.zeros((2, *one.shape), one.dtype) for one in network.inputs}
         named(rows, training=False)
