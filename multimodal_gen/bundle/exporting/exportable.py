@@ -41,8 +41,8 @@ class Exportable:
             format: "onnx", for onnxruntime; "saved_model", for TensorFlow; or "litert", for the
                 interpreter on phones and small devices.
             int8: Validation rows with the truth, to round an ONNX network to 8 bits, about a
-                quarter of the size. What this costs in score is in the result; the network before the
-                rounding is what is run against the model.
+                quarter of the size. What this costs in score is in the result; what is run against
+                the model is the network before it.
             overwrite: Whether an earlier export there is replaced.
 
         Returns:
