@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from conftest import make_picture_table
 
 import multimodal_gen as mg
 from multimodal_gen import serving
+from multimodal_gen.bundle.exporting import exporting
+from multimodal_gen.bundle.exporting.checking import largest_difference, rows_for
 from multimodal_gen.bundle.exporting.exporting import Exported
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.exporting import backends_for
@@ -193,3 +196,171 @@ print(serving.load(sys.argv[1]).predict([row])["label.label"][0] in ("x", "y", "
         check=False,
     )
     assert done.stdout.strip() == "True", done.stderr
+
+
+@needs_onnx
+def test_sets_and_decisions_are_those_of_the_bundle(
+    bundle: mg.Bundle, served: serving.Served, table: pd.DataFrame
+) -> None:
+    many = pd.concat([table] * 3, ignore_index=True)
+    calibrated = bundle.calibrate(many)
+    # The network is the same; what was learned is in the target.
+    same = serving.Served(served.network, served._run, bundle.inputs, calibrated.target)
+    alike(same.predict(many), calibrated.predict(many))
+    alike(same.sets(many, coverage=0.8), calibrated.sets(many, coverage=0.8))
+    costs = {"x": 1, "y": 2, "z": 5}
+    alike(
+        same.decide(many, costs, abstain=0.7, target="label"),
+        calibrated.decide(many, costs, abstain=0.7, target="label"),
+    )
+    with pytest.raises(ValueError, match="keeps no limits"):
+        served.sets(table)
+
+
+def test_networks_are_compared_on_blank_rows_single_tokens_and_several_sizes(
+    bundle: mg.Bundle,
+) -> None:
+    arrays = rows_for(bundle.inputs)
+    assert list(arrays) == [*bundle.inputs, "image_present"]
+    rows = len(arrays["caption"])
+    tokens = (arrays["caption"] != 0).sum(axis=1)
+    # Full ones, one blank by itself, one where all are, and one with a single token.
+    assert sorted(tokens) == [0, 0, 1, *[6] * (rows - 3)]
+    absent = arrays["image_present"][:, 0] == 0
+    assert absent.sum() == 2
+    assert not arrays["image"][absent].any()
+    assert arrays["image"][~absent].any(axis=(1, 2, 3)).all()
+    vocabulary = bundle.inputs["caption"].spec.vocabulary_size
+    assert vocabulary is not None
+    assert arrays["caption"].max() < vocabulary
+    sizes = []
+
+    def right(given: Any) -> np.ndarray:
+        sizes.append(len(given["caption"]))
+        return given["caption"].sum(axis=1, keepdims=True).astype("float32") / 100
+
+    expected = right(arrays)
+    sizes.clear()
+    assert largest_difference(right, arrays, expected) == 0
+    assert {1, 2, 5, rows} <= set(sizes)
+
+
+TOKENS = {"caption": np.array([[3, 2, 1], [2, 0, 0], [0, 0, 0], [5, 1, 0], [1, 1, 1], [9, 9, 9]])}
+SUMS = TOKENS["caption"].sum(axis=1, keepdims=True) / 10.0
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        # As torch's exporter does with a recurrent layer over tokens in any number.
+        (lambda given: given["caption"][:, :1] / 10.0, "up to .* away"),
+        # As litert-torch does with some networks.
+        (lambda given: given["caption"][:1].sum(axis=1, keepdims=True) / 10.0, "the shape"),
+        (lambda given: given["caption"].sum(axis=1) / 10.0, "the shape"),
+        (lambda given: {"other": SUMS[: len(given["caption"])]}, "the shape None"),
+        (lambda given: SUMS[: len(given["caption"])] * np.nan, "up to inf away"),
+        # The first row for all, in batches of one only.
+        (
+            lambda given: (
+                SUMS[:1] if len(given["caption"]) == 1 else given["caption"].sum(1)[:, None] / 10
+            ),
+            "in 1 of 1 rows",
+        ),
+    ],
+)
+def test_what_a_converter_gets_wrong_is_seen(run: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        largest_difference(run, TOKENS, SUMS)
+
+
+def test_numbers_are_compared_as_shares_of_the_largest_and_nan_is_nan() -> None:
+    large = np.array([[1e6], [np.nan], [5.0]])
+    given = {"x": large}
+    assert largest_difference(lambda one: one["x"] + 1, given, large) == pytest.approx(1e-6)
+    with pytest.raises(ValueError, match=r"up to 2e-05 away"):
+        largest_difference(lambda one: one["x"] + 20, given, large)
+
+
+@needs_onnx
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"format": 2}, "format=2"),
+        ({"network": None}, "must name one of the formats"),
+        ({"network": {"format": "pickle"}}, "must name one of the formats"),
+        ({"network": {"file": "../bundle/model.onnx"}}, "must be its own 'model.onnx'"),
+        ({"network": {"inputs": []}}, "must list the network's inputs"),
+        ({"network": {"inputs": [{"name": "image"}]}}, "must have a name, a node"),
+        ({"network": {"outputs": "label"}}, "must list the network's outputs"),
+    ],
+)
+def test_a_manifest_that_lies_is_a_clear_error(
+    exported: Exported, tmp_path: Path, change: dict[str, Any], why: str
+) -> None:
+    for one in exported.directory.iterdir():
+        (tmp_path / one.name).symlink_to(one)
+    values = json.loads((exported.directory / "export.json").read_text("utf-8"))
+    for name, value in change.items():
+        if isinstance(value, dict):
+            values[name] |= value
+        else:
+            values[name] = value
+    (tmp_path / "export.json").unlink()
+    (tmp_path / "export.json").write_text(json.dumps(values), "utf-8")
+    with pytest.raises(mg.BundleError, match=why) as raised:
+        serving.load(tmp_path)
+    assert str(tmp_path) in str(raised.value)
+
+
+@needs_onnx
+def test_a_damaged_export_is_a_clear_error(exported: Exported, tmp_path: Path) -> None:
+    with pytest.raises(mg.BundleError, match=r"no export\.json in the folder"):
+        serving.load(tmp_path)
+    copied = shutil.copytree(exported.directory, tmp_path / "copy")
+    values = json.loads((copied / "export.json").read_text("utf-8"))
+    values["network"]["inputs"][0]["shape"] = [8, 8, 3]
+    (copied / "export.json").write_text(json.dumps(values), "utf-8")
+    with pytest.raises(mg.BundleError, match="do not match"):
+        serving.load(copied)
+    values["network"]["inputs"][0] |= {"shape": [16, 16, 3], "node": "picture"}
+    (copied / "export.json").write_text(json.dumps(values), "utf-8")
+    with pytest.raises(mg.BundleError, match=r"inputs of model\.onnx must be those"):
+        serving.load(copied)
+    values["network"]["inputs"][0]["node"] = "image"
+    (copied / "export.json").write_text(json.dumps(values), "utf-8")
+    whole = (copied / "model.onnx").read_bytes()
+    (copied / "model.onnx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(mg.BundleError, match=r"model\.onnx cannot be"):
+        serving.load(copied)
+    (copied / "model.onnx").unlink()
+    with pytest.raises(mg.BundleError, match=r"Received: no model\.onnx"):
+        serving.load(copied)
+    (copied / "model.onnx").symlink_to(exported.directory / "model.onnx")
+    with pytest.raises(mg.BundleError, match="a link"):
+        serving.load(copied)
+    values["network"] |= {"format": "saved_model", "file": "saved_model"}
+    (copied / "export.json").write_text(json.dumps(values), "utf-8")
+    with pytest.raises(mg.BundleError, match=r"is a program.*`trusted=True`"):
+        serving.load(copied)
+
+
+def test_what_cannot_be_exported_is_refused_and_nothing_is_left(
+    bundle: mg.Bundle, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "deep" / "export"
+    with pytest.raises(ValueError, match="Only networks of the format 'onnx' can be rounded"):
+        bundle.export(place, "litert", int8=table)
+    with pytest.raises(TypeError, match="`int8` must be a table"):
+        bundle.export(place, int8=True)  # type: ignore[arg-type]
+    encoder = mg.KerasEncoder(keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]))
+    numbers = mg.NumericLoader(["a", "b"], mean=[0, 0], scale=[1, 1])
+    encoded = mg.EncodedLoader(numbers, encoder)
+    model = build_fusion_classifier({"x": encoded}, mg.ClassLabel("label", ["x", "y"]))
+    needing = mg.Bundle(model, {"x": encoded}, mg.ClassLabel("label", ["x", "y"]))
+    with pytest.raises(ValueError, match=r"'x' is read by a KerasEncoder, which needs Keras"):
+        needing.export(place)
+    if importlib.util.find_spec("onnxruntime") is not None:
+        monkeypatch.setattr(exporting, "backends_for", lambda *_: [])
+        with pytest.raises(ValueError, match="no converter is installed"):
+            bundle.export(place)
+    assert list(tmp_path.iterdir()) == []

@@ -33,6 +33,7 @@ from multimodal_gen.cli.console import (
     was_interrupted,
 )
 from multimodal_gen.cli.evaluate import evaluate
+from multimodal_gen.cli.export import export
 from multimodal_gen.cli.opening import details_of, opened
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.pack import pack
@@ -225,6 +226,7 @@ def explain(
         raise typer.Exit(1)
 
 
+app.command(cls=OneCommand)(export)
 app.command(cls=OneCommand)(compare)
 app.command(cls=OneCommand)(table_commands.preview)
 

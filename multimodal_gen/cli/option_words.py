@@ -33,6 +33,14 @@ class FusionWord(StrEnum):
     ATTEND = "attend"
 
 
+class FormatWord(StrEnum):
+    """What --format may be."""
+
+    ONNX = "onnx"
+    SAVED_MODEL = "saved_model"
+    LITERT = "litert"
+
+
 class BlankWord(StrEnum):
     """What --missing may be."""
 

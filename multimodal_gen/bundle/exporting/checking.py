@@ -87,7 +87,8 @@ def outputs_of(bundle: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 
 
 def largest_difference(run: Run, arrays: Mapping[str, np.ndarray], expected: Any) -> float:
-    """How far a network's outputs are from those expected, in batches of several sizes.
+    """How far a network's outputs are from those expected, in batches of several sizes; of outputs
+    beyond 1, as a share of the largest.
 
     Args:
         run: The network.
@@ -108,9 +109,9 @@ def largest_difference(run: Run, arrays: Mapping[str, np.ndarray], expected: Any
             found = run(part)
             found = found if isinstance(found, Mapping) else {None: found}
             for name, one in wanted.items():
-                allowed = TOLERANCE * max(1.0, float(np.nanmax(np.abs(one), initial=0)))
+                scale = max(1.0, float(np.nanmax(np.abs(one), initial=0)))
                 own = one[start : start + size]
-                worst = max(worst, _difference(found.get(name), own, allowed))
+                worst = max(worst, _difference(found.get(name), own, scale))
     return worst
 
 
@@ -126,7 +127,7 @@ def milliseconds_a_row(run: Run, arrays: Mapping[str, np.ndarray]) -> float:
     return min(seconds) / 32 * 1000
 
 
-def _difference(found: Any, wanted: np.ndarray, allowed: float) -> float:
+def _difference(found: Any, wanted: np.ndarray, scale: float) -> float:
     if found is None or found.shape != wanted.shape:
         raise ValueError(
             f"its outputs have the shape {None if found is None else found.shape} instead of "
@@ -134,9 +135,9 @@ def _difference(found: Any, wanted: np.ndarray, allowed: float) -> float:
         )
     # Equal first: infinities, and NaN in the same places.
     same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
-    apart = np.where(same, 0.0, np.abs(found.astype("float64") - wanted))
+    apart = np.where(same, 0.0, np.abs(found.astype("float64") - wanted) / scale)
     apart = np.nan_to_num(apart, nan=np.inf).reshape(len(wanted), -1).max(axis=1)
-    bad = int((apart > allowed).sum())
+    bad = int((apart > TOLERANCE).sum())
     if bad:
         raise ValueError(
             f"its outputs are up to {apart.max():.2g} away from the model's, in {bad} of "

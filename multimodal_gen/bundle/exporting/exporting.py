@@ -43,7 +43,8 @@ class Exported:
         directory: The folder.
         format: "onnx", "saved_model" or "litert".
         made_on: The backend whose converter made the network.
-        largest_difference: How far an output was from the model's, over all rows compared.
+        largest_difference: How far an output was from the model's, over all rows compared; if
+            outputs are beyond 1, as a share of the largest.
         network_bytes: Bytes of the network.
         milliseconds: What the network takes for a row in batches of 32, without reading it.
         not_made_on: Backend -> why its converter, which was tried before, could not or was wrong.
@@ -202,7 +203,7 @@ def _converted(bundle: Any, form: str, work: Path) -> tuple[Network, str, float,
     tried = "; ".join(f"on {backend}, {reason}" for backend, reason in reasons.items())
     raise ValueError(
         f"No converter makes a network of this model that gives its outputs. {_way_out(form)} "
-        f"Received: format={form!r}, {bundle.model.name!r}; {tried or 'no converter'}"
+        f"Received: format={form!r}, {bundle.model.name!r}; {tried or 'no converter is installed'}"
     )
 
 

@@ -1,6 +1,4 @@
-"""Has layers compute the same by operations that converters write rightly, while a model is
-converted.
-"""
+"""Has layers compute the same by operations that a converter writes rightly, while it runs."""
 
 from __future__ import annotations
 
@@ -17,23 +15,18 @@ from multimodal_gen.sequence.keras_inside.graph import all_layers
 
 @contextmanager
 def plain_parts(model: keras.Model, form: str) -> Iterator[None]:
-    """Replace what tensorflow's converters to ONNX and LiteRT cannot write.
-
-    `gelu` becomes a formula: tf2onnx writes an operation that ONNX does not have. Recurrent layers
-    are unrolled, which they can be as all lengths are fixed: their loops would run without end in a
-    file from a stranger, and LiteRT has none for them.
+    """Replace what tensorflow's converter to ONNX cannot write: for `gelu` it has an operation that
+    ONNX does not, while `erf` is in both.
 
     Args:
         model: The model, which is the same again after it.
         form: A key of `manifest.FILES`.
     """
     with ExitStack() as changes:
-        if form != "saved_model" and keras.backend.backend() == "tensorflow":
+        if form == "onnx" and keras.backend.backend() == "tensorflow":
             for layer in all_layers(model):
                 if getattr(layer, "activation", None) is keras.activations.gelu:
                     changes.enter_context(_changed(layer, "activation", _gelu))
-                if getattr(layer, "unroll", True) is False:
-                    changes.enter_context(_changed(layer, "unroll", True))
         yield
 
 
