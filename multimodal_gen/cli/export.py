@@ -16,7 +16,7 @@ def export(
     out: export_options.OutFolder,
     format: export_options.Format = FormatWord.ONNX,  # noqa: A002 - the option is called so
     int8: export_options.Int8 = None,
-    directory: options.Directory = None,
+    directory: export_options.Pictures = None,
     overwrite: export_options.Overwrite = False,
 ) -> None:
     """Write a run as a folder that predicts without Keras: network, loaders, tokenizers."""
@@ -43,9 +43,13 @@ def export(
     if done.int8 is not None:
         title, number = option_values.score_title, option_values.as_score
         before, after = done.int8["before"], done.int8["after"]
+        reporter.say(
+            "The difference is of the network before its rounding to 8 bits. What that costs on "
+            f"{int8}:"
+        )
         print_table(
             console,
-            "The difference above is of the network before its rounding to 8 bits, which costs:",
+            None,
             ("score", "before", "after"),
             [(title(name), number(one, 4), number(after[name], 4)) for name, one in before.items()],
         )

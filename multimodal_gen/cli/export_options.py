@@ -17,6 +17,15 @@ Format = Annotated[
         help="For onnxruntime, for TensorFlow, or for the LiteRT interpreter of small devices.",
     ),
 ]
+Pictures = Annotated[
+    str | None,
+    typer.Option(
+        "--directory",
+        metavar="DIR",
+        help="Folder of picture paths that the export is to keep. Default: that of --int8, or the "
+        "run's.",
+    ),
+]
 Int8 = Annotated[
     str | None,
     typer.Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -63,4 +64,18 @@ def backends_for(wanted: str, own: str) -> list[str]:
             importlib.util.find_spec(module) is not None
             for module in (one, *_CONVERTERS.get((wanted, one), ())[:1])
         )
+    ]
+
+
+def other_converters(wanted: str, tried: Collection[str]) -> list[str]:
+    """What to install for a converter that was not tried.
+
+    Args:
+        wanted: The format, as in `keras.Model.export`.
+        tried: The backends whose converters were.
+    """
+    return [
+        f"{_CONVERTERS[wanted, one][1]} with {one}" if (wanted, one) in _CONVERTERS else one
+        for one in _BACKENDS[wanted]
+        if one not in tried
     ]

@@ -73,17 +73,17 @@ def _keep_one(array: np.ndarray, loader: Loader) -> None:
         texts[:, slice(None, -1) if last else slice(1, None)] = 0
 
 
-def outputs_of(bundle: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """What the model of a bundle puts out for these arrays."""
-    given: Any = dict(arrays) if bundle.inputs_as == "dict" else list(arrays.values())
-    if bundle.inputs_as == "array":
+def outputs_of(model: Any, inputs_as: str, arrays: Mapping[str, np.ndarray]) -> Any:
+    """What a model puts out for arrays, which it takes in the form `inputs_as`."""
+    given: Any = dict(arrays) if inputs_as == "dict" else list(arrays.values())
+    if inputs_as == "array":
         (given,) = given
-    elif bundle.inputs_as == "tuple":
+    elif inputs_as == "tuple":
         given = tuple(given)
     with warnings.catch_warnings():
         # Keras warns of a text without a token, which these rows have on purpose.
         warnings.simplefilter("ignore")
-        return map_outputs(np.asarray, bundle.model.predict(given, verbose=0))
+        return map_outputs(np.asarray, model.predict(given, verbose=0))
 
 
 def largest_difference(run: Run, arrays: Mapping[str, np.ndarray], expected: Any) -> float:

@@ -71,8 +71,8 @@ def _onnx(path: Path, network: Network) -> Run:
     except ValueError as error:
         raise BundleError(f"{path.name} cannot be used: {error}.") from error
     options = onnxruntime.SessionOptions()
-    # Its warnings are about its own optimisations.
-    options.log_severity_level = 3
+    # Its errors are raised too, and its warnings are about its own optimisations.
+    options.log_severity_level = 4
     session = onnxruntime.InferenceSession(
         os.fspath(path), options, providers=["CPUExecutionProvider"]
     )

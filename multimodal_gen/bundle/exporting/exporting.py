@@ -14,6 +14,7 @@ import keras
 import pandas as pd
 
 from multimodal_gen.bundle.description import write_description
+from multimodal_gen.bundle.exporting.blaming import layer_at_fault
 from multimodal_gen.bundle.exporting.checking import (
     TOLERANCE,
     largest_difference,
@@ -30,7 +31,7 @@ from multimodal_gen.bundle.files import new_folder
 from multimodal_gen.bundle.model_file import uncompiled
 from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.config import classes_in
-from multimodal_gen.models.exporting import backends_for
+from multimodal_gen.models.exporting import backends_for, other_converters
 from multimodal_gen.rows.checks import check_choice
 from multimodal_gen.spec import with_masks
 
@@ -182,7 +183,7 @@ def _converted(bundle: Any, form: str, work: Path) -> tuple[Network, str, float,
     # The network in `work`, the backend that made it, its largest difference, and why those before
     # did not: backend -> reason.
     arrays = rows_for(bundle.inputs)
-    expected = outputs_of(bundle, arrays)
+    expected = outputs_of(bundle.model, bundle.inputs_as, arrays)
     specs, own = with_masks(bundle.inputs), keras.backend.backend()
     reasons: dict[str, str] = {}
     for backend in backends_for(KERAS_FORMATS[form], own):
@@ -200,13 +201,28 @@ def _converted(bundle: Any, form: str, work: Path) -> tuple[Network, str, float,
         except Exception as error:
             # Converters raise whatever comes to their parts.
             reasons[backend] = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+    layer = None
+    if own in reasons:
+        layer = layer_at_fault(bundle.model, specs, bundle.inputs_as, form, arrays)
+    raise _refusal(form, bundle.model.name, reasons, layer)
+
+
+def _refusal(
+    form: str, name: str, reasons: dict[str, str], layer: keras.layers.Layer | None
+) -> ValueError:
+    others = " or ".join(repr(one) for one in FILES if one != form)
+    more = " or ".join(other_converters(KERAS_FORMATS[form], reasons))
+    install = f", or install {more}" if more else ""
     tried = "; ".join(f"on {backend}, {reason}" for backend, reason in reasons.items())
-    raise ValueError(
-        f"No converter makes a network of this model that gives its outputs. {_way_out(form)} "
-        f"Received: format={form!r}, {bundle.model.name!r}; {tried or 'no converter is installed'}"
+    fault = "" if layer is None else f"The first layer at fault is the {_kind(layer)}. "
+    return ValueError(
+        f"No converter makes a network of this model that gives its outputs. {fault}Export to "
+        f"{others}, put another layer in its place{install}. "
+        f"Received: format={form!r}, {name!r}; {tried or 'no converter is installed'}"
     )
 
 
-def _way_out(form: str) -> str:
-    others = " or ".join(repr(one) for one in FILES if one != form)
-    return f"Try the format {others}, or another layer instead of the one named below."
+def _kind(layer: keras.layers.Layer) -> str:
+    policy = getattr(layer, "compute_dtype", "float32")
+    dtype = "" if policy == "float32" else f" in {policy}"
+    return f"{type(layer).__name__} {layer.name!r}{dtype}"

@@ -84,16 +84,18 @@ def quantize(
         ImportError: If onnx, which onnxruntime needs for this, is not installed.
         LoadError: If no row can be loaded.
     """
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import QuantFormat, QuantType, quant_pre_process, quantize_static
 
     path = folder / FILES[network.format]
     before = bundle.evaluate(validation, on_error="skip")
     sequence = bundle._sequence(validation.iloc[:_MOST_ROWS], _BATCH_SIZE, "blank")
     reader = _Reader(network, _arrays_of(bundle, islice(sequence, len(sequence))))
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        rounded = Path(temporary, path.name)
+        fused, rounded = Path(temporary, "fused.onnx"), Path(temporary, path.name)
+        # Convolutions take their normalisations in first.
+        quant_pre_process(os.fspath(path), os.fspath(fused), skip_symbolic_shape=True)
         quantize_static(
-            os.fspath(path),
+            os.fspath(fused),
             os.fspath(rounded),
             reader,
             quant_format=QuantFormat.QDQ,
