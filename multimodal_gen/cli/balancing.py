@@ -10,6 +10,7 @@ import pandas as pd
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.label_decisions import balanced_positives
+from multimodal_gen.rows.chunks import cells_in
 from multimodal_gen.rows.table import cells_of
 
 
@@ -46,5 +47,5 @@ def with_weights_of_labels(settings: RunSettings, rows: pd.DataFrame, target: Ta
     """
     if not settings.balance or target.one_class:
         return target
-    truth = np.stack([target.read(cell) for cell in cells_of(rows, target.column)])
+    truth = map(target.read, cells_in(rows, target.column))
     return target.replace(positive_weight=balanced_positives(truth))

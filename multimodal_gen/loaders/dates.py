@@ -6,10 +6,13 @@ import datetime
 import math
 import re
 import zoneinfo
-from collections.abc import Callable, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.base import Loader
@@ -17,6 +20,7 @@ from multimodal_gen.loaders.learning import series_of
 from multimodal_gen.rows.cell_dates import DayOrder, cell_date, is_date_form
 from multimodal_gen.rows.cells import is_blank
 from multimodal_gen.rows.checks import check_choice
+from multimodal_gen.rows.chunks import cells_of_series
 from multimodal_gen.spec import ArraySpec
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -126,35 +130,34 @@ class DateLoader(Loader):
                 day or the month first, and none says which; if dates have several time zones and
                 `timezone` is not given, or only some have one; or if there are none.
         """
-        series = series_of(column, values)
-        cells = series.array.tolist()
+        series = series_of(column, values).rename(column)
         if _checked_format(date_format) is None:
             try:
-                date_format = DayOrder.among(cells).form
+                date_format = DayOrder.among(cells_of_series(series)).form
             except ValueError as error:
                 raise ValueError(f"{error}. Received: column={column!r}") from None
-        dates = []
-        for row, cell in enumerate(cells):
-            try:
-                date = cell_date(cell, date_format)
-            except ValueError as error:
-                raise ValueError(
-                    f"The values of {column!r} must be dates. {error} at index "
-                    f"{series.index[[row]].tolist()[0]!r}"
-                ) from None
-            if date is not None:
-                dates.append(date)
-        if not dates:
+        # Dates are objects of 48 bytes, so they are made twice rather than kept.
+        zones = Counter(map(_name_of, _dates_in(series, date_format)))
+        if not zones:
             raise ValueError(
                 f"There must be at least one date to learn from. Received: column={column!r}, "
-                f"{len(cells):,} missing values"
+                f"{len(series):,} missing values"
             )
         if timezone is None:
-            timezone = _common_zone(column, dates)
+            timezone = _common_zone(column, zones)
         zone = None if timezone is None else _zone_called(timezone)
-        local = [_on_clock(date, zone) for date in dates]
-        parts = [name for name, share in _PARTS.items() if len(set(map(share, local))) > 1]
-        days = np.array([(date - _EPOCH) / _DAY for date in local])
+        first: dict[str, float] = {}
+        varied = set()
+        numbers = array("d")
+        for date in _dates_in(series, date_format):
+            local = _on_clock(date, zone)
+            numbers.append((local - _EPOCH) / _DAY)
+            for name in _PARTS.keys() - varied:
+                share = _PARTS[name](local)
+                if first.setdefault(name, share) != share:
+                    varied.add(name)
+        parts = [name for name in _PARTS if name in varied]
+        days = np.frombuffer(numbers)
         deviation = float(days.std())
         return cls(
             column,
@@ -248,13 +251,25 @@ def _name_of(date: datetime.datetime) -> str | None:
     return "UTC" if name in ("+00:00", "Etc/UTC", "Zulu") else str(name)
 
 
-def _common_zone(column: str, dates: Sequence[datetime.datetime]) -> str | None:
-    zones = sorted({_name_of(date) for date in dates}, key=str)
+def _dates_in(series: pd.Series, form: str | None) -> Iterator[datetime.datetime]:
+    # Those that are not missing.
+    for label, cell in zip(series.index, cells_of_series(series), strict=True):
+        try:
+            date = cell_date(cell, form)
+        except ValueError as error:
+            raise ValueError(
+                f"The values of {series.name!r} must be dates. {error} at index {label!r}"
+            ) from None
+        if date is not None:
+            yield date
+
+
+def _common_zone(column: str, counts: Counter[str | None]) -> str | None:
+    zones = sorted(counts, key=str)
     if None in zones and len(zones) > 1:
-        bare = sum(date.tzinfo is None for date in dates)
         raise ValueError(
-            f"{bare:,} of {len(dates):,} dates of {column!r} have no time zone, and the others do, "
-            "so they cannot be compared. Give all of them one, or none, as with "
+            f"{counts[None]:,} of {counts.total():,} dates of {column!r} have no time zone, and "
+            "the others do, so they cannot be compared. Give all of them one, or none, as with "
             f"`pd.to_datetime(table[{column!r}], utc=True, format='mixed')` if those without are "
             f"in UTC. Received: column={column!r}"
         )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from multimodal_gen.errors import shown
 from multimodal_gen.rows.cells import is_missing, truth_of
-from multimodal_gen.rows.chunks import chunks_of
+from multimodal_gen.rows.chunks import cells_of_series, chunks_of
 from multimodal_gen.rows.number_advice import advice_on, advice_on_cell
 
 
@@ -102,7 +102,7 @@ def _numbers_of(part: pd.Series, column: pd.Series) -> np.ndarray:
 def readable_numbers(column: pd.Series) -> np.ndarray:
     """As `column_numbers`, with NaN also where a cell is not a number."""
     numbers = np.full(len(column), np.nan)
-    for row, cell in enumerate(column.array.tolist()):
+    for row, cell in enumerate(cells_of_series(column)):
         with suppress(ValueError):
             numbers[row] = cell_number(cell)
     return numbers

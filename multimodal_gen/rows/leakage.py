@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
@@ -15,10 +15,12 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError, by_number, counted, shown
 from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.chunks import cells_in
 from multimodal_gen.rows.table import IMAGE_SUFFIXES, cells_of
 
-# How many cells are looked at to tell whether a column holds pictures.
-_SAMPLE = 64
+# How many cells are looked at to tell whether a column holds pictures: so many places of so many
+# rows each, as a cell in a parquet file costs its row group.
+_PLACES, _ROWS_EACH = 8, 8
 # How many bytes of each file are compared before whole files are.
 _HEAD = 4096
 # Limits on the cost of comparing files: how many are looked at, and how many bytes are read of
@@ -42,7 +44,9 @@ def picture_columns(table: pd.DataFrame) -> list[str]:
     for position, name in enumerate(table.columns):
         column = table.iloc[:, position]
         if isinstance(name, str) and not pd.api.types.is_numeric_dtype(column.dtype):
-            rows = np.unique(np.linspace(0, len(column) - 1, _SAMPLE).astype("int64"))
+            starts = np.linspace(0, max(len(column) - _ROWS_EACH, 0), _PLACES).astype("int64")
+            rows = np.unique(starts[:, None] + np.arange(_ROWS_EACH))
+            rows = rows[rows < len(column)]
             cells = [cell for cell in column.array.take(rows).tolist() if not is_missing(cell)]
             if 2 * sum(map(seems_picture, cells)) > len(cells):
                 found.append(name)
@@ -88,7 +92,7 @@ def warn_of_shared_pictures(
     copied: list[str] = []
     group = ""
     for column in columns:
-        cells, keys = _keys(cells_of(table, column))
+        keys = _keys(cells_in(table, column), len(table))
         ordered = np.sort(keys)
         # The usual case is that nothing occurs twice, which sorting shows quickly.
         if file_of is None and not (ordered[1:] == ordered[:-1]).any():
@@ -107,9 +111,13 @@ def warn_of_shared_pictures(
                 f"likewise {said} in {column!r}"
                 if shared
                 else f"{said} pictures in {column!r} {by_number(int(torn.sum()), 'is', 'are')} in "
-                f"several parts, first {_named(cells[first])} at index {rows}"
+                f"several parts, first {_named(_cell(table, column, first))} at index {rows}"
             )
-        copies = [] if file_of is None else _copies(cells, codes, part, file_of, is_picture)
+        copies = []
+        if file_of is not None:
+            different = pd.DataFrame({"code": codes, "part": part}).drop_duplicates().index
+            paths = _paths(table, column, different.tolist())
+            copies = _copies(paths, codes, part, file_of, is_picture)
         if copies:
             first, other = copies[0]
             copied.append(
@@ -117,7 +125,7 @@ def warn_of_shared_pictures(
                 if copied
                 else f"{counted(len(copies), 'picture')} in {column!r} "
                 f"{by_number(len(copies), 'is', 'are')} in several parts under different names, "
-                f"because the files are equal: first {cells[first]!r} and {cells[other]!r}"
+                f"because the files are equal: first {paths[first]!r} and {paths[other]!r}"
             )
     by_group = _by_group(group, given) if grouped else f"{_TESTED}. {_by_audit(given)}"
     for found, way_out in ((shared, by_group), (copied, _by_audit(given))):
@@ -155,9 +163,14 @@ def seems_picture(cell: Any) -> bool:
     if isinstance(cell, Mapping):
         return "bytes" in cell or "path" in cell
     if isinstance(cell, str | PurePath):
-        # The query of a URL is not part of its suffix.
-        return os.path.splitext(os.fspath(cell).partition("?")[0])[1].lower() in IMAGE_SUFFIXES
+        return suffix_of(cell) in IMAGE_SUFFIXES
     return isinstance(cell, bytes)
+
+
+def suffix_of(path: str | PurePath) -> str:
+    """The suffix of a path or URL in lower case, such as ".jpg"."""
+    # The query of a URL is not part of it.
+    return os.path.splitext(os.fspath(path).partition("?")[0])[1].lower()
 
 
 def _content(cell: Any) -> Any:
@@ -166,16 +179,30 @@ def _content(cell: Any) -> Any:
     return os.fspath(cell) if isinstance(cell, PurePath) else cell
 
 
-def _keys(cells: list[Any]) -> tuple[list[Any], np.ndarray]:
-    # Returns paths or bytes with a number for each, equal for equal ones; 0 stands for cells of
-    # other types. A 64-bit hash takes 8 bytes per row, and among a million paths two collide by
-    # chance in one of 37 million tables.
-    if set(map(type, cells)) != {str}:
-        cells = [_content(cell) for cell in cells]
-        return cells, np.array(
-            [hash(cell) if isinstance(cell, str | bytes) else 0 for cell in cells], "int64"
-        )
-    return cells, np.fromiter(map(hash, cells), "int64", len(cells))
+def _keys(cells: Iterable[Any], rows: int) -> np.ndarray:
+    # A number for each path or bytes, equal for equal ones; 0 stands for cells of other types. A
+    # 64-bit hash takes 8 bytes per row, and among a million paths two collide by chance in one of
+    # 37 million tables.
+    contents = (cell if type(cell) is str else _content(cell) for cell in cells)
+    numbers = (hash(cell) if isinstance(cell, str | bytes) else 0 for cell in contents)
+    return np.fromiter(numbers, "int64", rows)
+
+
+def _cell(table: pd.DataFrame, column: str, row: int) -> Any:
+    return _content(cells_of(table, column, slice(row, row + 1))[0])
+
+
+def _paths(table: pd.DataFrame, column: str, rows: list[int]) -> dict[int, str]:
+    # The first cells of these rows that are paths, as many as are compared.
+    found: dict[int, str] = {}
+    for start in range(0, len(rows), _MOST_FILES):
+        some = rows[start : start + _MOST_FILES]
+        cells = map(_content, cells_of(table, column, np.array(some, "int64")))
+        paths = [(row, one) for row, one in zip(some, cells, strict=True) if isinstance(one, str)]
+        found.update(paths[: _MOST_FILES - len(found)])
+        if len(found) == _MOST_FILES:
+            break
+    return found
 
 
 def _named(cell: Any) -> str:
@@ -192,7 +219,7 @@ def _torn(codes: np.ndarray, part: np.ndarray) -> np.ndarray:
 
 
 def _copies(
-    cells: list[Any],
+    paths: Mapping[int, str],
     codes: np.ndarray,
     part: np.ndarray,
     file_of: Callable[[str], str | None],
@@ -200,13 +227,12 @@ def _copies(
 ) -> list[tuple[int, int]]:
     # Pairs of rows in different parts whose files have different paths and the same content: each
     # file but the first of a group, with the first.
-    rows = pd.DataFrame({"code": codes, "part": part}).drop_duplicates().index.tolist()
     files: dict[int, str] = {}
     sizes: dict[int, int] = {}
-    for row in [row for row in rows if isinstance(cells[row], str)][:_MOST_FILES]:
+    for row, named in paths.items():
         # A file that cannot be opened is reported when it is read, not here.
         with suppress(LoadError, OSError):
-            path = file_of(cells[row])
+            path = file_of(named)
             if path is not None:
                 files[row], sizes[row] = path, os.stat(path).st_size
     # Empty files are equal to each other, but they hold no pictures.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError, TableError
 from multimodal_gen.rows.cells import Unreadable
+from multimodal_gen.rows.chunks import chunk_slices, rows_of_chunk
 from multimodal_gen.rows.formats.compressed import decompressed, is_compressed_text
 from multimodal_gen.rows.formats.delimited import read_delimited
 from multimodal_gen.rows.formats.folders import IMAGE_SUFFIXES as IMAGE_SUFFIXES
@@ -91,8 +92,9 @@ def _read_file(path: Path, na_values: Sequence[str]) -> pd.DataFrame:
         ) from error
     if table is None:
         raise TableError(
-            "A table must be a .csv, .tsv, .jsonl or .parquet file, or a folder. Received: "
-            f"path={os.fspath(path)!r}"
+            "A table must be a .csv, .tsv, .jsonl or .parquet file, or a folder. Annotations in "
+            "other files, such as COCO's .json or Flickr's .token, are read by `read_annotations`, "
+            f"and tables on disk by `open_table`. Received: path={os.fspath(path)!r}"
         )
     return table
 
@@ -217,6 +219,19 @@ def readable_cells(
         return [
             _readable_cell(table, column, rows[place : place + 1]) for place in range(len(rows))
         ]
+
+
+def readable_cells_in(table: pd.DataFrame, column: str | tuple[str, ...]) -> Iterator[Any]:
+    """All cells of a column, as `readable_cells` gives them, few of them in memory at a time.
+
+    Args:
+        table: The table.
+        column: Name of the column or columns.
+    """
+    names = (column,) if isinstance(column, str) else column
+    size = min(rows_of_chunk(table[name]) for name in names)
+    for part in chunk_slices(len(table), size):
+        yield from readable_cells(table, column, np.arange(part.start, part.stop))
 
 
 def _readable_cell(table: pd.DataFrame, column: str | tuple[str, ...], row: np.ndarray) -> Any:

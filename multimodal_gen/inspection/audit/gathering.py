@@ -39,7 +39,7 @@ from multimodal_gen.inspection.audit.whole_rows import (
 )
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.table import readable_cells_in
 
 # From this share of duplicated rows on, duplicates are normal for the table: they get a note, and
 # no finding per row.
@@ -199,7 +199,8 @@ class Gathering:
 
     def _look_at_texts(self, loader: Loader) -> None:
         column = str(loader.column)
-        texts = [cell if isinstance(cell, str) else None for cell in cells_of(self.rows, column)]
+        cells = readable_cells_in(self.rows, column)
+        texts = [cell if isinstance(cell, str) else None for cell in cells]
         self.findings += read_others(self.rows, loader, self.progress)[0]
         self.findings += words.odd_lengths(column, texts)
         covered = loader.text_coverage([text for text in texts if text is not None])

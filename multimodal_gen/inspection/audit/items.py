@@ -16,10 +16,10 @@ from multimodal_gen.errors import LoadError, by_number
 from multimodal_gen.inspection.audit.clusters import Alike, Parts
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.pictures import PictureReader
-from multimodal_gen.inspection.audit.reading import in_words
+from multimodal_gen.inspection.audit.reading import as_load_error, in_words
 from multimodal_gen.loaders.many import ManyLoader
-from multimodal_gen.rows.cells import is_missing
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.cells import Unreadable, is_missing
+from multimodal_gen.rows.table import readable_cells_in
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,10 @@ class Pictures:
         places: list[int] = []
         which: list[str] = []
         findings = []
-        for row, cell in enumerate(cells_of(rows, column)):
+        for row, cell in enumerate(readable_cells_in(rows, column)):
             try:
+                if isinstance(cell, Unreadable):
+                    raise as_load_error(cell.error)
                 own = reader.many.items(cell)
             except LoadError as error:
                 kind = "missing" if is_missing(cell) else "unreadable"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,19 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError
 from multimodal_gen.inspection.audit.findings import Finding
-from multimodal_gen.inspection.audit.reading import in_words, name_of
+from multimodal_gen.inspection.audit.reading import as_load_error, in_words, name_of
 from multimodal_gen.inspection.audit.texts import normalised
 from multimodal_gen.loaders.cell_errors import read_at
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.unlikely import ids_in_words, printed_lists_note
 from multimodal_gen.loaders.targets.variants import Variants
-from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.cells import Unreadable, cell_text, is_blank, is_missing
+from multimodal_gen.rows.table import cells_of, readable_cells_in
 
 # From this share of captions that contain the name of their own class, a note says so.
 _HINTING = 0.05
+# Labels that are looked up together.
+_AT_ONCE = 1000
 
 
 def read_labels(
@@ -44,9 +47,10 @@ def read_labels(
     known: dict[bytes, int] = {}
     codes = np.full(len(table), -1, "int64")
     findings = []
-    cells = cells_of(table, target.column)
-    for row, cell in enumerate(cells):
+    for row, cell in enumerate(readable_cells_in(table, target.column)):
         try:
+            if isinstance(cell, Unreadable):
+                raise as_load_error(cell.error)
             # Compares the arrays that a model gets, so that two ways to write a class are one
             # label.
             array = read_at(target, cell, table.index[row])
@@ -58,7 +62,8 @@ def read_labels(
         seen = np.zeros(len(known) + 1, bool)
         seen[codes[training]] = True
         for place in np.flatnonzero((codes >= 0) & ~seen[codes]):
-            message = f"no training row has the label {cells[place]!r}"
+            (cell,) = cells_of(table, target.column, slice(place, place + 1))
+            message = f"no training row has the label {cell!r}"
             findings.append(Finding(int(place), column, "unseen label", message))
     return codes, findings
 
@@ -78,8 +83,8 @@ def _unlikely_notes(table: pd.DataFrame, target: Target) -> list[str]:
     if not target.one_class or not isinstance(target.column, str):
         return []
     column = name_of(target)
-    texts = [text for text in class_texts(target, table) if text is not None]
-    ids = ids_in_words(len(set(texts)), len(texts))
+    counts = rows_by_class(target, table)
+    ids = ids_in_words(len(counts), counts.total())
     notes = [] if ids is None else [f"{column}: {ids}; is it the column to predict?"]
     return [*notes, *printed_lists_note(column, target.class_names)]
 
@@ -88,7 +93,7 @@ def balance_note(table: pd.DataFrame, target: Target) -> list[str]:
     """How balanced the classes are, in words."""
     if not target.one_class:
         return []
-    counts = Counter(name for name in class_texts(target, table) if name is not None)
+    counts = rows_by_class(target, table)
     if not counts:
         return []
     (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
@@ -112,25 +117,41 @@ def variants_note(table: pd.DataFrame, target: Target) -> list[str]:
     if not found or not isinstance(target.column, str):
         return []
     if target.one_class:
-        rows = Counter(name for name in class_texts(target, table) if name is not None)
+        rows = rows_by_class(target, table)
     else:
         rows = Counter()
-        for cell in cells_of(table, target.column):
+        for cell in readable_cells_in(table, target.column):
             with suppress(LoadError):
                 there = np.flatnonzero(target.read(cell)).tolist()
                 rows.update(names[place] for place in there)
     return [f"{name_of(target)}: {found.note(rows)}"]
 
 
+def rows_by_class(target: Target, table: pd.DataFrame) -> Counter[str]:
+    """How many rows each class has that a row has, by its text, in the order of first rows."""
+    classes = _classes(target, table)
+    found, first, rows = np.unique(classes, return_index=True, return_counts=True)
+    order = [place for place in np.argsort(first).tolist() if found[place] >= 0]
+    return Counter({cell_text(target.class_names[found[one]]): int(rows[one]) for one in order})
+
+
 def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:
     """The name of each row's class as text; None if the target does not know it."""
     names = list(map(cell_text, target.class_names))
-    classes = target.classes_of(cells_of(table, target.column))
-    return [None if place < 0 else names[place] for place in classes.tolist()]
+    return [None if place < 0 else names[place] for place in _classes(target, table).tolist()]
+
+
+def _classes(target: Target, table: pd.DataFrame) -> np.ndarray:
+    cells = readable_cells_in(table, target.column)
+    found = []
+    while part := list(islice(cells, _AT_ONCE)):
+        known = [None if isinstance(cell, Unreadable) else cell for cell in part]
+        found.append(target.classes_of(known))
+    return np.concatenate(found).astype("int64")
 
 
 def hint_notes(
-    column: str, texts: Sequence[str | None], table: pd.DataFrame, target: Target
+    column: str, texts: Iterable[str | None], table: pd.DataFrame, target: Target
 ) -> list[str]:
     """Whether captions contain the name of their own class, and how many classes that alone would
     predict.

@@ -13,12 +13,12 @@ from multimodal_gen.batch.cache.keys import key_of
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.items import Pictures
 from multimodal_gen.inspection.audit.pictures import PictureReader, UnusableError
-from multimodal_gen.inspection.audit.reading import in_words
+from multimodal_gen.inspection.audit.reading import as_load_error, in_words
 from multimodal_gen.inspection.audit.records import Records
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.reading import map_chunks
-from multimodal_gen.rows.cells import is_missing
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.cells import Unreadable, is_missing
+from multimodal_gen.rows.table import readable_cells
 
 _CHUNK = 32
 
@@ -81,9 +81,14 @@ class _Chunk:
 def _look_at_pictures(known: Mapping[bytes, int], place: tuple[Pictures, int]) -> _Chunk:
     pictures, start = place
     reader, column = pictures.reader, pictures.column
-    cells = cells_of(pictures.table, column, slice(start, start + _CHUNK))
+    stop = min(start + _CHUNK, len(pictures.table))
+    cells = readable_cells(pictures.table, column, np.arange(start, stop))
     chunk = _Chunk(column, len(cells))
     for row, cell in enumerate(cells, start=start):
+        if isinstance(cell, Unreadable):
+            said = in_words(as_load_error(cell.error))
+            chunk.findings.append(Finding(row, column, "unreadable", said))
+            continue
         key = _key(reader.loader, cell)
         if key and key in known:
             chunk.known[row] = known[key]

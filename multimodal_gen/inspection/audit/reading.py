@@ -12,8 +12,8 @@ from multimodal_gen.errors import LoadError
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.cell_errors import read_at
-from multimodal_gen.rows.cells import is_missing
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.cells import Unreadable, is_missing
+from multimodal_gen.rows.table import readable_cells_in
 
 
 def read_others(
@@ -28,11 +28,13 @@ def read_others(
     findings = []
     known: dict[bytes, int] = {}
     contents = np.full(len(table), -1, "int64")
-    for row, cell in enumerate(cells_of(table, loader.column)):
+    for row, cell in enumerate(readable_cells_in(table, loader.column)):
         if loader.missing == "blank" and is_missing(cell):
             progress(1)
             continue
         try:
+            if isinstance(cell, Unreadable):
+                raise as_load_error(cell.error)
             array = read_at(loader, cell, table.index[row])
             # Only a digest, because the arrays of a whole table may not fit into memory.
             digest = blake2b(array.tobytes(), digest_size=16).digest()
@@ -51,7 +53,7 @@ def blank_notes(table: pd.DataFrame, loaders: Iterable[Loader]) -> list[str]:
     notes = []
     for loader in loaders:
         if loader.missing == "blank":
-            blank = sum(map(is_missing, cells_of(table, loader.column)))
+            blank = sum(map(is_missing, readable_cells_in(table, loader.column)))
             rows = "1 row has no value, and is"
             rows = rows if blank == 1 else f"{blank:,} rows have no value, and are"
             if blank:
@@ -62,6 +64,11 @@ def blank_notes(table: pd.DataFrame, loaders: Iterable[Loader]) -> list[str]:
 def name_of(loader: Loader) -> str:
     """The column of a loader in words, or all of them."""
     return loader.column if isinstance(loader.column, str) else ", ".join(loader.column)
+
+
+def as_load_error(error: Exception) -> LoadError:
+    """What was raised of a cell that the files of a table do not give, as what `read` raises."""
+    return error if isinstance(error, LoadError) else LoadError(str(error))
 
 
 def in_words(error: LoadError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,16 @@ import pandas as pd
 from multimodal_gen.loaders.columns.giveaways import Label, gives_away
 from multimodal_gen.loaders.columns.kinds import verdict_on
 from multimodal_gen.loaders.columns.several import count_empty, separator_of
+from multimodal_gen.rows.stores.column import StoredDtype
 from multimodal_gen.rows.table import check_columns, check_names
 
 INPUTS = ("image", "images", "text", "texts", "category", "number", "boolean", "date")
 OTHERS = ("label", "id", "constant", "gives the label away", "ignored")
 # For a larger table, this many rows are examined, evenly spaced.
 _MOST_ROWS = 50_000
+_LOOKED_AT = 8
+# Of columns in files that hold pictures themselves, which all are read.
+_MOST_PICTURES = 500
 
 
 class _Columns(pd.DataFrame):
@@ -65,7 +69,8 @@ def infer_columns(
     - "ignored": anything else, such as cells of several values; `why` says what to do.
 
     Args:
-        table: Training rows; of more than 50,000, as many are looked at.
+        table: Training rows; of more than 50,000, as many are looked at, and of pictures that
+            `open_table` opened 500.
         label: The column to predict, or several; None if there is none.
         directory: Where relative paths of pictures start; by default the working directory.
         date_format: As in `DateLoader.from_values`, for all columns of dates.
@@ -81,19 +86,22 @@ def infer_columns(
     labels = [] if label is None else [label] if isinstance(label, str) else list(label)
     check_names(list(table.columns))
     check_columns(table, list(dict.fromkeys([*labels, *table.columns])))
-    rows = np.unique(np.linspace(0, len(table) - 1, _MOST_ROWS).astype("int64"))
-    some = table if len(table) <= _MOST_ROWS else table.iloc[rows]
+    some, fewer = _some(table, _MOST_ROWS), _some(table, _MOST_PICTURES)
     known = [Label.of(some[name]) for name in labels]
+    # Of the rows of pictures, only if there is such a column.
+    few: list[Label] = []
     folder = None if directory is None else os.fspath(directory)
     found = {}
     for name in table.columns:
-        column = some[name]
+        large = _holds_files(table[name])
+        column = (fewer if large else some)[name]
         if name in labels:
             found[name] = ("label", "to be predicted")
             continue
         kind, why = verdict_on(column, folder, date_format)
         if kind in INPUTS:
-            reasons = (gives_away(column, kind, one) for one in known)
+            few = few or [Label.of(fewer[one]) for one in labels if large]
+            reasons = (gives_away(column, kind, one) for one in (few if large else known))
             reason = next((one for one in reasons if one is not None), None)
             if reason is not None:
                 kind, why = "gives the label away", f"{kind}; {reason}"
@@ -103,6 +111,22 @@ def infer_columns(
     frame.insert(1, "missing", [count_missing(table[name], kind) for name, kind in kinds])
     frame.index.name = "column"
     return frame
+
+
+def _some(table: pd.DataFrame, most: int) -> pd.DataFrame:
+    if len(table) <= most:
+        return table
+    return table.iloc[np.unique(np.linspace(0, len(table) - 1, most).astype("int64"))]
+
+
+def _holds_files(column: pd.Series) -> bool:
+    # Whether cells that stay in files are pictures and the like.
+    if not isinstance(column.dtype, StoredDtype) or column.dtype.cells not in ("bytes", "other"):
+        return False
+    cells = _some(column.to_frame(), _LOOKED_AT).iloc[:, 0].array.tolist()
+    return any(
+        isinstance(one.get("bytes") if isinstance(one, Mapping) else one, bytes) for one in cells
+    )
 
 
 def count_missing(column: pd.Series, kind: str) -> int:

@@ -22,6 +22,7 @@ from multimodal_gen.loaders.text.cells import text_of
 from multimodal_gen.rows.cell_dates import DayOrder, cell_date, seems_date
 from multimodal_gen.rows.cell_numbers import readable_numbers
 from multimodal_gen.rows.cells import cell_text
+from multimodal_gen.rows.chunks import cells_of_series
 
 
 def readable_texts(column: pd.Series) -> pd.Series:
@@ -92,18 +93,17 @@ def date_loader(column: pd.Series, date_format: str | None, missing: str) -> Dat
 
 def _readable_dates(column: pd.Series, form: str | None) -> pd.Series:
     if form is None:
-        seeming = column[[seems_date(cell) for cell in column.array.tolist()]]
+        seeming = column[_which(column, seems_date)]
         try:
-            form = DayOrder.among(seeming.array.tolist()).form
+            form = DayOrder.among(cells_of_series(seeming)).form
         except ValueError:
             # Learning from them raises the same error.
             return seeming
-    found = [_date_or_none(cell, form) for cell in column.array.tolist()]
-    bare = [date is not None and date.tzinfo is None for date in found]
-    zoned = [date is not None and date.tzinfo is not None for date in found]
-    if sum(bare) == sum(zoned):
+    bare = _which(column, lambda cell: _is_date(cell, form, zoned=False))
+    zoned = _which(column, lambda cell: _is_date(cell, form, zoned=True))
+    if bare.sum() == zoned.sum():
         return column
-    return column[bare if sum(bare) > sum(zoned) else zoned]
+    return column[bare if bare.sum() > zoned.sum() else zoned]
 
 
 def _texts_in(cell: Any, separator: str | None) -> list[Any]:
@@ -114,16 +114,22 @@ def _texts_in(cell: Any, separator: str | None) -> list[Any]:
     return [item for item in items if _can_be_read(item, text_of)]
 
 
-def _date_or_none(cell: Any, form: str | None) -> Any:
+def _is_date(cell: Any, form: str | None, *, zoned: bool) -> bool:
     try:
-        return cell_date(cell, form)
+        date = cell_date(cell, form)
     except ValueError:
-        return None
+        return False
+    return date is not None and (date.tzinfo is not None) == zoned
+
+
+def _which(column: pd.Series, test: Callable[[Any], bool]) -> np.ndarray:
+    # `(rows,) bool`: which cells pass a test.
+    return np.fromiter(map(test, cells_of_series(column)), bool, len(column))
 
 
 def _readable(column: pd.Series, read: Callable[[Any], Any]) -> pd.Series:
-    kept = [_can_be_read(cell, read) for cell in column.array.tolist()]
-    return column[kept] if any(kept) else column
+    kept = _which(column, lambda cell: _can_be_read(cell, read))
+    return column[kept] if kept.any() else column
 
 
 def _can_be_read(cell: Any, read: Callable[[Any], Any]) -> bool:

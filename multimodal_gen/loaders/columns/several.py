@@ -6,7 +6,7 @@ Cells are split by `many_cells.py`, as a `ManyLoader` splits them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from multimodal_gen.errors import LoadError, by_number
 from multimodal_gen.loaders.columns.cells import NEARLY_ALL, Cells, Verdict, short
 from multimodal_gen.loaders.columns.pictures import problem_with
 from multimodal_gen.loaders.many_cells import items_of
+from multimodal_gen.rows.cells import is_blank
+from multimodal_gen.rows.chunks import cells_of_series
 from multimodal_gen.rows.leakage import seems_picture
 
 # So many items of a cell are read when evaluating, as each costs as much as a row.
@@ -75,10 +77,13 @@ def separator_of(column: pd.Series, kind: str) -> str | None:
         column: The cells.
         kind: "images" or "texts".
     """
-    cells = Cells(column)
-    if not cells.present:
+    there = np.flatnonzero(
+        np.fromiter((not is_blank(cell) for cell in cells_of_series(column)), bool, len(column))
+    )
+    if not len(there):
         return None
-    some = cells.some(_LOOKED_AT)
+    places = np.unique(np.linspace(0, len(there) - 1, _LOOKED_AT).astype("int64"))
+    some = column.iloc[there[places]].array.tolist()
     if _are_lists(some):
         return None
     if kind == "images":
@@ -92,19 +97,19 @@ def separator_of(column: pd.Series, kind: str) -> str | None:
 
 def count_empty(column: pd.Series, separator: str | None) -> int:
     """How many cells hold no item: missing cells, blank texts and empty lists."""
-    return sum(count == 0 for count in _counts(column.array.tolist(), separator))
+    return sum(count == 0 for count in _counts(cells_of_series(column), separator))
 
 
 def most_items(column: pd.Series, separator: str | None) -> int:
     """How many items of a cell are to be read when evaluating: the most there are, at most 8."""
-    counts = _counts(column.array.tolist(), separator)
+    counts = _counts(cells_of_series(column), separator)
     return min(max((one for one in counts if one is not None), default=1) or 1, MOST_ITEMS)
 
 
 def by_item(column: pd.Series, separator: str | None) -> pd.Series:
     """The items of all cells, each under the label of its row; without cells that have none."""
     rows, items = [], []
-    for label, cell in zip(column.index, column.array.tolist(), strict=True):
+    for label, cell in zip(column.index, cells_of_series(column), strict=True):
         own = _items([cell], separator)
         rows += [label] * len(own)
         items += own
@@ -114,7 +119,7 @@ def by_item(column: pd.Series, separator: str | None) -> pd.Series:
 
 
 def _why(cells: Cells, form: str, kind: str, separator: str | None) -> str:
-    counts = _counts(cells.present, separator)
+    counts = list(_counts(cells.present, separator))
     found = [count for count in counts if count]
     least, most = min(found, default=0), max(found, default=0)
     each = f"{most:,}" if least == most else f"{least:,} to {most:,}"
@@ -140,15 +145,13 @@ def _as_list(cell: Any) -> Any:
     return cell if isinstance(cell, str) else list(cell)
 
 
-def _counts(cells: Iterable[Any], separator: str | None) -> list[int | None]:
+def _counts(cells: Iterable[Any], separator: str | None) -> Iterator[int | None]:
     # How many items each cell has; None for a cell that is not what the others are.
-    counts: list[int | None] = []
     for cell in cells:
         try:
-            counts.append(len(items_of(cell, separator, "blank")))
+            yield len(items_of(cell, separator, "blank"))
         except LoadError:
-            counts.append(None)
-    return counts
+            yield None
 
 
 def _items(cells: Iterable[Any], separator: str | None) -> list[Any]:
@@ -172,7 +175,7 @@ def _is_list(cell: Any) -> bool:
     if isinstance(cell, str):
         if not cell.lstrip().startswith("["):
             return False
-        return _counts([cell], None) != [None]
+        return next(_counts([cell], None)) is not None
     return isinstance(cell, list | tuple | pd.Series | pd.api.extensions.ExtensionArray)
 
 

@@ -115,33 +115,16 @@ def refuse_prints(cells: Iterable[Any]) -> None:
     Raises:
         LoadError: It shows the first one.
     """
-    texts = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
-    # A single class may have brackets in its name; a whole column in brackets consists of printed
-    # lists.
-    if texts and all(text[0] in "[{" and in_brackets(text) for text in texts):
-        raise _printed(texts[0])
-
-
-def zeros_and_ones(rows: Sequence[Any], separator: str | None) -> bool:
-    """Whether all rows hold 0 or 1 per class; read as names, all would have the same labels."""
-    if separator is not None:
-        rows = [row.split(separator) if isinstance(row, str) else row for row in rows]
-    elif rows and all(isinstance(row, str) and re.fullmatch("[01]{2,}", row) for row in rows):
-        rows = [list(row) for row in rows]
-    if not all(
-        isinstance(row, list | tuple) or (isinstance(row, np.ndarray) and row.ndim) for row in rows
-    ):
-        return False
-    if not rows or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
-        return False
-    kinds = int | float | np.integer | np.floating | np.bool_
-    return all(
-        label.strip() in ("0", "1")
-        if isinstance(label, str)
-        else isinstance(label, kinds) and label in (0, 1)
-        for row in rows
-        for label in row
-    )
+    first = None
+    for cell in cells:
+        text = cell.strip() if isinstance(cell, str) else ""
+        # A single class may have brackets in its name; a whole column in brackets consists of
+        # printed lists.
+        if text and not (text[0] in "[{" and in_brackets(text)):
+            return
+        first = first or text
+    if first:
+        raise _printed(first)
 
 
 def on_or_off(cell: Any) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ def sets_of_labels(
     return found
 
 
-def balanced_positives(truth: np.ndarray) -> list[float]:
+def balanced_positives(truth: Iterable[np.ndarray]) -> list[float]:
     """Rows without a label, divided by those with it: then both count equally in a loss.
 
     The heuristic "balanced" of scikit-learn for each label (after King and Zeng, "Logistic
@@ -97,10 +97,12 @@ def balanced_positives(truth: np.ndarray) -> list[float]:
     none.
 
     Args:
-        truth: `(rows, labels)` of 0 and 1.
+        truth: For each row, `(labels,)` of 0 and 1.
     """
-    there = np.asarray(truth, "float64").sum(axis=0)
-    absent = len(truth) - there
+    rows, there = 0, np.zeros((), "float64")
+    for row in truth:
+        rows, there = rows + 1, there + row
+    absent = rows - there
     ratio = np.where((there > 0) & (absent > 0), absent / np.maximum(there, 1), 1.0)
     found: list[float] = np.minimum(ratio, _MOST_WEIGHT).tolist()
     return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.learning import series_of
@@ -16,11 +18,11 @@ from multimodal_gen.loaders.targets.label_cells import (
     columns_from,
     refuse_prints,
     split_labels,
-    zeros_and_ones,
 )
 from multimodal_gen.loaders.targets.names import refuse_missing, sorted_names
 from multimodal_gen.loaders.targets.variants import LabelWarning, warn_of_variants
 from multimodal_gen.rows.cells import cell_text, is_missing
+from multimodal_gen.rows.chunks import cells_of_series
 
 # The usual separators, and the share of cells from which on one is not there by chance.
 _SEPARATORS, _MANY_CELLS = ("|", ";", ",", "/", "\t", "\n", "+", "&"), 0.1
@@ -81,15 +83,14 @@ def learned_labels(column: str, values: Any, separator: str | None) -> list[Any]
         LabelWarning: If the separator is in no cell, or several labels look like one.
     """
     series = series_of(column, values)
-    rows, index = series.tolist(), series.index
-    missing = np.array([is_missing(row) for row in rows], bool)
+    missing = np.fromiter(map(is_missing, cells_of_series(series)), bool, len(series))
     # A few missing cells may be rows without labels; a column of nothing else is a mistake.
     if missing.all():
-        refuse_missing(missing, index, column, "Labels")
-    _refuse_zeros_and_ones(rows, missing, index, column, separator)
+        refuse_missing(missing, series.index, column, "Labels")
+    _refuse_zeros_and_ones(series, missing, column, separator)
     found: dict[str, Any] = {}
     counts: Counter[str] = Counter()
-    for label, row in zip(index, rows, strict=True):
+    for label, row in zip(series.index, cells_of_series(series), strict=True):
         try:
             names = {cell_text(name): name for name in split_labels(row, separator)}
         except LoadError as error:
@@ -98,38 +99,67 @@ def learned_labels(column: str, values: Any, separator: str | None) -> list[Any]
         for text, name in names.items():
             found.setdefault(text, name)
     try:
-        refuse_prints(rows)
+        refuse_prints(cells_of_series(series))
     except LoadError as error:
-        raise error.at(index[[0]].tolist()[0], column) from None
+        raise error.at(series.index[[0]].tolist()[0], column) from None
     if not found:
         raise ValueError(
-            f"At least one row must have a label. Received: {len(rows)} rows without any in "
+            f"At least one row must have a label. Received: {len(series)} rows without any in "
             f"{column!r}"
         )
     given = "" if separator is None else f", separator={separator!r}"
     named = f"MultiLabel({column!r}, names{given})"
     if separator is not None:
-        _check_separator_stands(rows, separator, column, named)
+        _check_separator_stands(series, separator, column, named)
     warn_of_variants(column, counts, named, several=True, separator=separator, stacklevel=4)
     return sorted_names(found.values(), column)
 
 
+def zeros_and_ones(rows: Iterable[Any], separator: str | None) -> bool:
+    """Whether all rows hold 0 or 1 per class; read as names, all would have the same labels."""
+    length = kind = None
+    for row in rows:
+        parts = row
+        if isinstance(row, str):
+            if separator is None and not re.fullmatch("[01]{2,}", row):
+                return False
+            parts = list(row) if separator is None else row.split(separator)
+        elif not isinstance(row, list | tuple) and not (isinstance(row, np.ndarray) and row.ndim):
+            return False
+        # Without a separator, texts beside lists are names.
+        same = separator is not None or kind in (None, isinstance(row, str))
+        length, kind = length or len(parts), isinstance(row, str)
+        if not same or length < 2 or len(parts) != length or not all(map(_is_zero_or_one, parts)):
+            return False
+    return length is not None
+
+
+def _is_zero_or_one(label: Any) -> bool:
+    if isinstance(label, str):
+        return label.strip() in ("0", "1")
+    kinds = int | float | np.integer | np.floating | np.bool_
+    return isinstance(label, kinds) and bool(label in (0, 1))
+
+
 def _refuse_zeros_and_ones(
-    rows: Sequence[Any], missing: np.ndarray, index: Any, column: str, separator: str | None
+    series: pd.Series, missing: np.ndarray, column: str, separator: str | None
 ) -> None:
-    there = [row for row, gone in zip(rows, missing, strict=True) if not gone]
-    if zeros_and_ones(there, separator):
+    cells = zip(cells_of_series(series), missing.tolist(), strict=True)
+    if zeros_and_ones((cell for cell, gone in cells if not gone), separator):
         first = int(np.argmin(missing))
+        (cell,) = series.iloc[first : first + 1].array.tolist()
         raise ValueError(
             "Labels must be names, but these rows hold 0 or 1 for each class. Make a column for "
             "each, with `names` in the order of the zeros and ones: "
-            f"`{columns_from(rows[first], column, separator)}`, and use `MultiLabel(names)`. "
-            f"Received: {shown(rows[first])} at index {index[[first]].tolist()[0]!r} of {column!r}"
+            f"`{columns_from(cell, column, separator)}`, and use `MultiLabel(names)`. "
+            f"Received: {shown(cell)} at index {series.index[[first]].tolist()[0]!r} of {column!r}"
         )
 
 
-def _check_separator_stands(rows: Sequence[Any], separator: str, column: str, named: str) -> None:
-    absent = AbsentSeparator.among(rows, separator)
+def _check_separator_stands(series: pd.Series, separator: str, column: str, named: str) -> None:
+    if any(separator in cell for cell in cells_of_series(series) if isinstance(cell, str)):
+        return
+    absent = AbsentSeparator.among(cells_of_series(series), separator)
     if absent is None:
         return
     said = absent.in_words(column)

@@ -9,7 +9,8 @@ import numpy as np
 
 from multimodal_gen.errors import LoadError, shown
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
-from multimodal_gen.loaders.targets.label_cells import on_or_off, split_labels, zeros_and_ones
+from multimodal_gen.loaders.targets.label_cells import on_or_off, split_labels
+from multimodal_gen.loaders.targets.label_learning import zeros_and_ones
 from multimodal_gen.loaders.targets.names import unknown_label
 
 

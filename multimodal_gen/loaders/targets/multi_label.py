@@ -41,7 +41,9 @@ from multimodal_gen.loaders.targets.label_learning import learned_labels
 from multimodal_gen.loaders.targets.label_reading import read_labels
 from multimodal_gen.loaders.targets.label_thresholds import best_thresholds
 from multimodal_gen.loaders.targets.resampling import resampled_labels
+from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.checks import check_choice, check_once
+from multimodal_gen.rows.chunks import cells_of_series
 from multimodal_gen.spec import ArraySpec
 
 if TYPE_CHECKING:
@@ -154,17 +156,17 @@ class MultiLabel(Target):
             check_once(column)
             frame = check_label_columns(tuple(column), values)
             target = cls(column, separator=separator, **options)
-            cells = list(frame.itertuples(index=False, name=None))
+            cells = frame.itertuples(index=False, name=None)
         else:
             series = series_of(column, values)
             names = learned_labels(column, series, separator)
             target = cls(column, names, separator=separator, **options)
-            cells = series.dropna().tolist()
+            cells = (cell for cell in cells_of_series(series) if not is_missing(cell))
         if positive_weight is None:
             return target
         if isinstance(positive_weight, str):
             check_choice("positive_weight", positive_weight, ["balanced"], ", numbers or None")
-            positive_weight = balanced_positives(np.stack([target.read(cell) for cell in cells]))
+            positive_weight = balanced_positives(map(target.read, cells))
         return target.replace(positive_weight=positive_weight)
 
     def get_config(self) -> dict[str, Any]:
