@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from mds_files import write_plain
 from PIL import Image
 from pyarrow import parquet
 from typer.testing import CliRunner
@@ -112,7 +113,13 @@ def add(out: tarfile.TarFile, name: str, content: bytes) -> None:
     out.addfile(about, io.BytesIO(content))
 
 
-FORMATS = [as_parquet, as_arrow, as_hub, as_tar]
+def as_mds(loose: pd.DataFrame, folder: Path) -> str:
+    encodings = {"image": "bytes", "caption": "str", "label": "str", "price": "float64"}
+    write_plain(folder / "mds", encodings, contents(loose).to_dict("records"), 15)
+    return f"mds:{folder / 'mds'}"
+
+
+FORMATS = [as_parquet, as_arrow, as_hub, as_tar, as_mds]
 Writer = Callable[[pd.DataFrame, Path], str]
 
 
@@ -251,12 +258,12 @@ def test_opening_is_said_to_be_of_files_that_have_changed(
         table["caption"][16]
 
 
-@pytest.mark.parametrize("write", [as_arrow, as_hub, as_parquet])
+@pytest.mark.parametrize("write", [as_arrow, as_hub, as_parquet, as_mds])
 def test_a_file_that_is_written_again_while_it_is_open_is_an_error(
     write: Writer, loose: pd.DataFrame, tmp_path: Path
 ) -> None:
     table = mg.open_table(write(loose, tmp_path))
-    names = ("t.arrow", "hub/*.arrow", "*.parquet")
+    names = ("t.arrow", "hub/*.arrow", "*.parquet", "mds/*.mds")
     file = next(one for name in names for one in tmp_path.glob(name))
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(mg.LoadError, match=rf"{file.name}.*changed since the table was opened"):
@@ -288,6 +295,7 @@ def test_a_table_with_unreadable_cells_is_printed(loose: pd.DataFrame, tmp_path:
         (as_parquet, "part-0.parquet::row group 2, row 2"),
         (as_arrow, "t.arrow::row 22"),
         (as_hub, "data-00001-of-00002.arrow::row 5"),
+        (as_mds, "shard.00001.mds::sample 7"),
     ],
 )
 def test_a_bad_picture_is_named_by_its_place_in_its_file(

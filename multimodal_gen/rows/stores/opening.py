@@ -14,6 +14,7 @@ from multimodal_gen.rows.formats.compressed import is_compressed_text
 from multimodal_gen.rows.stores.arrow_files import ArrowFileStore, files_of_dataset
 from multimodal_gen.rows.stores.column import stored_table
 from multimodal_gen.rows.stores.lance import LanceStore
+from multimodal_gen.rows.stores.mds import INDEX, MDSStore, is_index
 from multimodal_gen.rows.stores.parquet import ParquetStore
 from multimodal_gen.rows.stores.shards import files_of
 from multimodal_gen.rows.stores.store import Store
@@ -60,6 +61,9 @@ def open_table(
               is unpickled. A shard is read through once; where its samples are is kept in the
               user's cache folder.
             * `.tfrecord`: a row is a `tf.train.Example`, a column a feature. Needs protobuf.
+            * a folder of MDS shards with their `index.json`, as MosaicML's streaming writes them
+              (`mds:` may stand before it): a row is a sample. Pictures of "jpeg" and "png" are
+              bytes; nothing is unpickled. Shards must not be compressed.
             * `.lance`: a dataset of Lance. Needs the extra "lance".
             * `.csv`, `.tsv`, `.jsonl`, or a folder of pictures: read into memory by `read_table`.
 
@@ -74,7 +78,9 @@ def open_table(
     patterns = [os.fspath(one) for one in ([path] if isinstance(path, str | os.PathLike) else path)]
     pattern = ", ".join(patterns)
     folder = Path(pattern.removeprefix("hf:"))
-    if folder.is_dir() and folder.suffix.lower() != ".lance":
+    if pattern.startswith("mds:") or is_index(folder) or is_index(folder / INDEX):
+        table = _opened(MDSStore, [one.removeprefix("mds:") for one in patterns])
+    elif folder.is_dir() and folder.suffix.lower() != ".lance":
         table = _of_folder(folder, named=pattern.startswith("hf:"))
     else:
         files = [file for one in patterns for file in files_of(one)]
