@@ -21,6 +21,7 @@ from multimodal_gen.cli.app import app
 from multimodal_gen.loaders.remote import ahead as ahead_module
 from multimodal_gen.loaders.remote import fetching, gates, http, patience
 from multimodal_gen.loaders.remote.ahead import ahead
+from multimodal_gen.loaders.remote.kept import keeping_files
 from tests.web_server import WebServer, serving
 
 pytest.importorskip("aiohttp", reason="the extra 'http' is not installed")
@@ -83,7 +84,7 @@ def test_what_may_pass_is_tried_again(server: WebServer) -> None:
 @pytest.mark.parametrize(
     ("way", "tries", "reason"),
     [
-        ("404", 1, "there is no such file: the server answers 404 Not Found. Check the column"),
+        ("404", 1, "there is no such file: the server answers 404 Not Found. Check the URL"),
         ("410", 1, "there is no such file: the server answers 410 Gone"),
         ("401", 1, "may not be read: the server answers 401 Unauthorized. It may need a login"),
         ("403", 1, "may not be read: the server answers 403 Forbidden"),
@@ -194,6 +195,20 @@ def test_a_column_of_urls_is_pictures_where_urls_may_be_opened(server: WebServer
     for table, directory, kind, why in cases:
         row = mg.infer_columns(table, directory=directory).loc["image"]
         assert row["taken_as"] == kind and re.search(why, row["why"]), dict(row)
+
+
+def test_each_file_is_fetched_once_where_it_is_kept(server: WebServer, tmp_path: Path) -> None:
+    folder, data = tmp_path / "fetched", sequence(server, "ok", rows=6)
+    # Room for three of the pictures.
+    room = 3 * max(map(len, server.files.values()))
+    with keeping_files(folder, room):
+        assert np.array_equal(pixels(data), pixels(data))
+        assert len(list(folder.iterdir())) == 3
+    asked = [server.requests["GET", f"/ok/{row}.png"] for row in range(6)]
+    assert sorted(asked) == [1, 1, 1, 2, 2, 2]
+    assert not folder.exists()
+    pixels(data)
+    assert sum(server.requests.values()) == 15
 
 
 def test_the_command_line_opens_urls_if_it_is_told_to(server: WebServer, tmp_path: Path) -> None:

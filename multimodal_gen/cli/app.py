@@ -134,9 +134,11 @@ def train(
     with starting(console):
         from multimodal_gen.cli import folds as validation
         from multimodal_gen.cli import train as training
+        from multimodal_gen.cli.run_data import fetching_once
     reporter = ProgressReporter(console)
     try:
-        metrics = (training if folds is None else validation).run(settings, reporter)
+        with fetching_once(settings):
+            metrics = (training if folds is None else validation).run(settings, reporter)
     except BaseException as error:
         if not was_interrupted(error):
             raise

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -17,7 +20,22 @@ from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import class_called
 from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.remote.kept import keeping_files
+from multimodal_gen.loaders.remote.urls import protocol_of
 from multimodal_gen.loaders.targets.base import Target
+
+# Bytes of pictures at URLs that are kept while a run lasts.
+_MOST_KEPT = 4 * 2**30
+
+
+@contextmanager
+def fetching_once(settings: RunSettings) -> Iterator[None]:
+    """Fetch each picture at a URL once in a run, as far as they fit into 4 GB beside its folder."""
+    if settings.directory is None or protocol_of(settings.directory) is None:
+        yield
+        return
+    with keeping_files(Path(f"{settings.folder}.fetched"), _MOST_KEPT):
+        yield
 
 
 class RunData(NamedTuple):

@@ -66,12 +66,15 @@ def tune(
     )
     console = Console()
     with starting(console):
+        from multimodal_gen.cli.run_data import fetching_once
         from multimodal_gen.cli.tuning import running
     if overwrite:
         running.remove_search(folder)
     reporter = ProgressReporter(console)
     try:
-        metrics = running.run(replace(settings, folder=str(folder)), hours, trials, reporter)
+        settings = replace(settings, folder=str(folder))
+        with fetching_once(settings):
+            metrics = running.run(settings, hours, trials, reporter)
     except BaseException as error:
         if not was_interrupted(error):
             raise

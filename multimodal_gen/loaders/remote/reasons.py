@@ -40,10 +40,7 @@ def reason_of_status(status: int, wait: float = 0.0) -> FetchError | None:
     name = next((f" {one.phrase}" for one in HTTPStatus if one == status), "")
     answer = f"the server answers {status}{name}"
     if status in (404, 410):
-        return FetchError(
-            f"there is no such file: {answer}. Check the column, and `directory`, where relative "
-            "paths start"
-        )
+        return FetchError(f"there is no such file: {answer}. Check the URL, or drop the row")
     if status in (401, 403, 407):
         return FetchError(
             f"the file may not be read: {answer}. It may need a login, or a link that has not "
@@ -62,9 +59,7 @@ def reason_of(error: Exception) -> FetchError:
     if isinstance(status, int) and status >= 400:
         return reason_of_status(status) or _other(_words(error))
     if isinstance(error, FileNotFoundError):
-        return FetchError(
-            "there is no such file. Check the column, and `directory`, where relative paths start"
-        )
+        return FetchError("there is no such file. Check the URL, or drop the row")
     if isinstance(error, PermissionError):
         return FetchError(
             f"the file may not be read: {_words(error)}. Check keys and rights of the store"

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.remote.ahead import ahead
 from multimodal_gen.loaders.remote.fetching import VERSIONS, Remote
+from multimodal_gen.loaders.remote.kept import kept_files
 from multimodal_gen.loaders.remote.reasons import FetchError
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
@@ -65,13 +66,18 @@ class Urls:
         Raises:
             LoadError: If it may not be opened, cannot be had, or is too large.
         """
-        protocol = self._checked(url)
-        try:
-            content = ahead().take(url, most)
-            if content is None:
-                content = Remote(protocol, url).fetch(most)
-        except FetchError as error:
-            raise LoadError(f"{error}.", path=url) from error
+        protocol, kept = self._checked(url), kept_files()
+        content = None if kept is None else kept.get(url)
+        if content is None:
+            try:
+                content = ahead().take(url, most)
+                if content is None:
+                    content = Remote(protocol, url).fetch(most)
+            except FetchError as error:
+                raise LoadError(f"{error}.", path=url) from error
+            # One that is too large is not whole.
+            if kept is not None and len(content) <= most:
+                kept.put(url, content)
         if len(content) > most:
             raise too_large(url, most)
         return content
@@ -86,8 +92,8 @@ class Urls:
         """
         # `read` will say what is wrong.
         with suppress(LoadError, FetchError):
-            remote = Remote(self._checked(url), url)
-            if remote.is_async:
+            remote, kept = Remote(self._checked(url), url), kept_files()
+            if remote.is_async and (kept is None or url not in kept):
                 ahead().begin(remote, most, needed)
 
     def version(self, url: str) -> str | None:
