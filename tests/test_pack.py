@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -144,6 +145,9 @@ def test_parquet_keeps_pandas_types_and_tar_says_what_it_does_not_keep(
         packed(table, tmp_path / "b.tar", [image(photos)])
     table = loose.rename(columns={"price": "price.of"})
     with pytest.raises(mg.TableError, match=r"Lance cannot hold.*price\.of cannot contain"):
+        packed(table, tmp_path / "b.lance", [image(photos)])
+    table = loose.rename(columns={"price": ""})
+    with pytest.raises(mg.TableError, match="must have a name.*Received: column=''"):
         packed(table, tmp_path / "b.lance", [image(photos)])
     assert not (tmp_path / "b.tar").exists()
 
@@ -326,11 +330,32 @@ def test_what_is_damaged_is_found_and_written_again(photos: Path, tmp_path: Path
     (file,) = (tmp_path / "out.lance" / "data").glob("*") if out == "out.lance" else files[:1]
     # In the middle of pictures, and of what the file says of them.
     file.write_bytes(file.read_bytes().replace(b"IDAT", b"IDAU"))
-    with pytest.warns(UserWarning, match="is damaged, and written again: the cells of 'image'"):
+    with pytest.warns(UserWarning, match=r"is damaged \(the cells of 'image' differ\), and is"):
         done = mg.pack_table(table, tmp_path / out, [image(photos)])
     assert done.kept == (2 if "tar" in out else 0)
     assert mg.open_table(tmp_path / out)["image"].tolist() == first
     assert packed(table, tmp_path / out, [image(photos)]).kept == (3 if "tar" in out else 1)
+
+
+@pytest.mark.parametrize("out", OUTS)
+def test_what_is_missing_or_was_packed_from_other_pictures_is_written_again(
+    photos: Path, tmp_path: Path, out: str
+) -> None:
+    own = tmp_path / "photos"
+    shutil.copytree(photos, own)
+    table = mg.read_table(own / "table.csv")
+    packed(table, tmp_path / out, [image(own)])
+    changed = own / table["image"][1]
+    Image.new("RGB", (9, 9)).save(changed)
+    with pytest.warns(UserWarning, match="was packed from files that have changed since, and is"):
+        done = mg.pack_table(table, tmp_path / out, [image(own)])
+    assert done.rows == ROWS and done.kept_rows == (ROWS - 8 if "tar" in out else 0)
+    assert mg.open_table(tmp_path / out)["image"][1] == changed.read_bytes()
+    if out != "out.lance":
+        Path(done.files[0]).unlink()
+        with pytest.warns(UserWarning, match=f"{Path(done.files[0]).name} is missing, and is"):
+            mg.pack_table(table, tmp_path / out, [image(own)])
+    assert packed(table, tmp_path / out, [image(own)]).kept_rows == ROWS
 
 
 def test_a_shard_that_is_read_back_differently_is_an_error(
@@ -501,7 +526,12 @@ def test_the_command_finds_the_pictures_and_says_what_it_does(photos: Path, tmp_
         "1 row was left out, listed in",
     ):
         assert part in said, said
-    assert "2 shards were there before." in CliRunner().invoke(app, line).output
+    again = " ".join(CliRunner().invoke(app, line).output.split())
+    assert "All 23 rows of" in again and "were there before and are whole; nothing was" in again
+    (tmp_path / "o-0.tar").unlink()
+    again = " ".join(CliRunner().invoke(app, line).output.split())
+    assert re.search(r"o-0\.tar is missing, and is written again", again), again
+    assert re.search(r"Wrote 11 rows to .* back; 1 shard of 12 rows was there before and", again)
     found = mg.open_table(out)
     loader = mg.ImageLoader("image", image_size=(6, 5), directory=photos)
     assert np.array_equal(loader.read(found["image"][0]), loader.read(table["image"][0]))

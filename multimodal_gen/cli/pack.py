@@ -16,6 +16,8 @@ from multimodal_gen.errors import TableError, by_number, counted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from multimodal_gen.batch.packing.packing import Packed
+
 # Rows that tell which columns hold pictures, if no option does.
 _LOOKED_AT = 1000
 
@@ -85,9 +87,6 @@ def pack(
         raise KeyboardInterrupt(kept) from None
     finally:
         reporter.end()
-    if packed.kept:
-        whole = counted(packed.kept, "shard" if output.form != "lance" else "part")
-        reporter.say(f"{whole} {by_number(packed.kept, 'was', 'were')} there before.")
     skipped = ""
     if len(packed.skipped):
         number = len(packed.skipped)
@@ -95,8 +94,23 @@ def pack(
             f" {counted(number, 'row')} {by_number(number, 'was', 'were')} left out, listed in "
             f"{output.skipped}."
         )
-    them = by_number(packed.rows, "it", "them")
-    reporter.say(f"Wrote {counted(packed.rows, 'row')} to {out}, and read {them} back.{skipped}")
+    reporter.say(f"{_done(packed, out, output.form)}{skipped}")
+
+
+def _done(packed: Packed, out: str, form: str) -> str:
+    # What was written now, and what was there before.
+    new = packed.rows - packed.kept_rows
+    rows = counted(packed.rows, "row")
+    shards = counted(packed.kept, "part" if form == "lance" else "shard")
+    if not packed.kept:
+        return f"Wrote {rows} to {out}, and read {by_number(packed.rows, 'it', 'them')} back."
+    were = by_number(packed.kept, "was there before and is", "were there before and are")
+    if not new:
+        return f"All {rows} of {out} were there before and are whole; nothing was written."
+    return (
+        f"Wrote {counted(new, 'row')} to {out}, and read {by_number(new, 'it', 'them')} back; "
+        f"{shards} of {counted(packed.kept_rows, 'row')} {were} whole."
+    )
 
 
 def _found(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,11 @@ from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.many import ManyLoader
 from multimodal_gen.rows.cells import Unreadable, is_missing
 from multimodal_gen.rows.stores.column import StoredColumn
+from multimodal_gen.rows.stores.shards import stamp
 from multimodal_gen.rows.table import readable_cells
+
+# Rows whose files are looked at together.
+_STAMPED = 500
 
 
 class Rows(NamedTuple):
@@ -104,9 +109,24 @@ class Contents:
         for name, loader in self.loaders.items():
             if loader.fetches:
                 for cell in readable_cells(self._table, name, rows):
-                    if not isinstance(cell, Unreadable) and not is_missing(cell):
+                    if not _is_gone(cell):
                         for one in _items(loader, cell):
                             _item(loader).fetch_ahead(one)
+
+    def stamp_of(self, rows: range) -> str:
+        """A digest of the sizes and times of the files that rows name; of URLs nothing is asked.
+
+        Args:
+            rows: Their positions.
+        """
+        digest = blake2b(digest_size=16)
+        for start in range(rows.start, rows.stop, _STAMPED):
+            some = np.arange(start, min(start + _STAMPED, rows.stop), dtype="int64")
+            for name, loader in self.loaders.items():
+                for cell in readable_cells(self._table, name, some):
+                    for item in _items(loader, cell) if not _is_gone(cell) else ():
+                        digest.update(_stamp_of(_item(loader), item).encode())
+        return digest.hexdigest()
 
     def read(self, rows: np.ndarray) -> Rows:
         """Read some rows.
@@ -167,6 +187,19 @@ class Contents:
         except LoadError as error:
             raise LoadError(error.reason, path=error.path or loader.path_of(cell)) from error
         return encoded(array, self._quality) if self._resize else bytes(content)
+
+
+def _is_gone(cell: Any) -> bool:
+    return isinstance(cell, Unreadable) or is_missing(cell)
+
+
+def _stamp_of(loader: Any, item: Any) -> str:
+    try:
+        path = loader.file_of(item)
+        return "held " if path is None else "{} {} ".format(*stamp(path))
+    except (LoadError, OSError):
+        # A URL, or a file that is not there.
+        return "none "
 
 
 def encoded(pixels: np.ndarray, quality: int | None) -> bytes:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from multimodal_gen.batch.packing.writers import Writer
 from multimodal_gen.errors import TableError
-from multimodal_gen.rows.stores.lance import LanceStore
+from multimodal_gen.rows.stores.lance import LanceStore, plain_words
 from multimodal_gen.rows.stores.store import Store
 
 # Batches that wait to be written, and seconds after which it is asked whether writing goes on.
@@ -59,14 +59,19 @@ class LanceWriter(Writer):
         )
 
     def _make(self) -> None:
+        for name in self._schema.names:
+            if not name or "\0" in name:
+                raise TableError(
+                    "A column of a Lance dataset must have a name, without zero bytes. Rename or "
+                    f"drop it, or write parquet. Received: column={name!r}"
+                )
         # A dataset without rows, which says whether there can be such columns.
         try:
             self._lance.write_dataset(self._schema.empty_table(), self._partial)
         except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
             raise TableError(
-                f"Lance cannot hold the table: {reason}. Rename or drop the column, or write "
-                f"parquet. Received: columns={self._schema.names}"
+                f"Lance cannot hold the table: {plain_words(error)}. Rename or drop the column, "
+                f"or write parquet. Received: columns={self._schema.names}"
             ) from error
 
     def write(self, batch: pa.RecordBatch, rows: list[int]) -> None:

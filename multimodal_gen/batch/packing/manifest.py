@@ -10,7 +10,7 @@ from typing import Any
 from multimodal_gen.batch.packing.naming import Output
 from multimodal_gen.errors import LoadError, TableError
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Manifest:

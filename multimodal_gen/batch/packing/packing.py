@@ -45,6 +45,7 @@ class Packed:
         files: The files; of Lance the folder.
         rows: Number of rows that were packed.
         kept: Number of shards, or parts of a dataset of Lance, that an earlier run had finished.
+        kept_rows: Number of rows in them.
         skipped: The rows that were left out: "index", "column", "path" and "error"; `leave_out`
             takes it.
         notes: What the format does not keep, and which shards were damaged and written again.
@@ -54,6 +55,7 @@ class Packed:
     files: tuple[str, ...]
     rows: int
     kept: int
+    kept_rows: int
     skipped: pd.DataFrame
     notes: tuple[str, ...]
 
@@ -152,7 +154,13 @@ def pack_table(
     for note in notes:
         warnings.warn(note, UserWarning, stacklevel=level_of_caller())
     return Packed(
-        output.path, tuple(map(str, output.files)), shards.rows, shards.kept, skipped, notes
+        output.path,
+        tuple(map(str, output.files)),
+        shards.rows,
+        shards.kept,
+        shards.kept_rows,
+        skipped,
+        notes,
     )
 
 

@@ -55,6 +55,7 @@ class Shards:
     Attributes:
         notes: What was found damaged, and is written again.
         kept: How many shards were there before.
+        kept_rows: How many rows they have.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Shards:
         self._pieces = output.pieces(len(table))
         self.bad = manifest.bad()
         self.notes: list[str] = []
-        self.kept = 0
+        self.kept = self.kept_rows = 0
 
     def pack(self, threads: int, tolerance: Tolerance, progress: Callable[[], None]) -> None:
         """Write all shards that are not there.
@@ -87,7 +88,7 @@ class Shards:
         """
         self._try_left_out(tolerance.skip)
         self._check_kept(progress)
-        self.kept = len(self._manifest.done)
+        self.kept, self.kept_rows = len(self._manifest.done), self.rows
         self._manifest.save()
         if not self._manifest.done:
             self._writer.clear(self._output.files[0])
@@ -147,6 +148,8 @@ class Shards:
     def _write(self, number: int, parts: Iterable[Rows]) -> None:
         digests = {name: CellsDigest() for name in self._schema.names}
         file, own = self._file(number), self._pieces[number]
+        # Before they are read: what changes later is found by the next run.
+        stamped = self._contents.stamp_of(own)
         rows = 0
         self._writer.begin(file)
         try:
@@ -167,6 +170,7 @@ class Shards:
             "first": sum(self._manifest.done[one]["rows"] for one in range(number)),
             "digests": {name: digest.text() for name, digest in digests.items()},
             "bad": as_json(bad),
+            "files": stamped,
         }
         problem = self._problem(number, about)
         if problem is not None:
@@ -227,15 +231,28 @@ class Shards:
     def _check_kept(self, progress: Callable[[], None]) -> None:
         # What an earlier run has finished is read again, as it may have been damaged since.
         for number, about in sorted(self._manifest.done.items()):
-            problem = self._problem(number, about)
+            problem = self._changed(number, about)
             if problem is None:
                 for _ in self._pieces[number]:
                     progress()
                 continue
-            self.notes.append(f"{self._file(number)} is damaged, and written again: {problem}")
+            self.notes.append(f"{problem}, and is written again")
             self._writer.discard(self._file(number))
             del self._manifest.done[number]
             self.bad = self._manifest.bad()
+
+    def _changed(self, number: int, about: dict[str, Any]) -> str | None:
+        # Why a shard of an earlier run has to be written again, in words; None if it does not.
+        file = self._file(number)
+        # A dataset of Lance has another name until all its parts are there.
+        if self._output.form != "lance" and not file.exists():
+            return f"{file} is missing"
+        problem = self._problem(number, about)
+        if problem is not None:
+            return f"{file} is damaged ({problem})"
+        if about["files"] != self._contents.stamp_of(self._pieces[number]):
+            return f"{file} was packed from files that have changed since"
+        return None
 
     def _problem(self, number: int, about: dict[str, Any]) -> str | None:
         # How a shard differs from what was written; None if it does not.

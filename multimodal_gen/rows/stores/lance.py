@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,14 @@ import numpy as np
 from multimodal_gen.errors import LoadError, TableError
 from multimodal_gen.rows.stores.arrow import kind_of, plain_cells
 from multimodal_gen.rows.stores.store import Store
+
+# Where in Lance's own code an error comes from.
+_PLACE = re.compile(r",?\s*\S+\.rs:\d+(:\d+)?")
+
+
+def plain_words(error: Exception) -> str:
+    """What an error of Lance says to people, in one line and without a full stop."""
+    return " ".join(_PLACE.sub("", str(error)).split()).rstrip(".")
 
 
 class LanceStore(Store):
@@ -38,8 +47,7 @@ class LanceStore(Store):
             self._dataset = lance.dataset(self._path, version=version)
         except (OSError, ValueError) as error:
             raise TableError(
-                f"The dataset cannot be read: {' '.join(str(error).split())} Received: "
-                f"path={self._path!r}"
+                f"The dataset cannot be read: {plain_words(error)}. Received: path={self._path!r}"
             ) from error
         self.columns = {one.name: kind_of(one.type) for one in self._dataset.schema}
         self._rows = self._dataset.count_rows()
@@ -56,7 +64,7 @@ class LanceStore(Store):
         try:
             found = self._dataset.take(distinct.tolist(), columns=[column]).column(column)
         except (OSError, ValueError) as error:
-            raise LoadError(" ".join(str(error).split()), path=self._path) from error
+            raise LoadError(plain_words(error), path=self._path) from error
         cells = plain_cells(found.combine_chunks())
         return [cells[place] for place in places.tolist()]
 
