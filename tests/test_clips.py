@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import multimodal_gen as mg
 from multimodal_gen.loaders.clip.decoding import chosen_frames
@@ -141,6 +142,12 @@ def test_it_keeps_the_contract_in_every_form_of_cell(clips: Path) -> None:
     assert loader.draw(array).shape == (8, 40, 3) and loader.describe(array) == {"clip": "5 frames"}
 
 
+def as_picture(form: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, form)
+    return file.getvalue()
+
+
 def only_sound() -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as out:
@@ -160,6 +167,9 @@ def only_sound() -> bytes:
         (b"text" * 99, "no video that FFmpeg reads"),
         (video()[:900], "broken one"),
         (only_sound(), "no pictures, only sound"),
+        (as_picture("jpeg"), "is a picture, not a video. Read the column with an ImageLoader"),
+        (as_picture("png"), "is a picture, not a video"),
+        (as_picture("webp"), "is a picture, not a video"),
         (video(40), r"4 seconds, more than this loader reads \(max_seconds=3\)"),
         (7, "expected a path, bytes, or a mapping"),
     ],

@@ -8,13 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, counted
 
 # Samples a second that files may have, and channels: more would be no sound, but a bomb.
 _RATES = (1_000, 384_000)
 _CHANNELS = 32
+# A shorter sound is none: a spectrogram has a frame for each so many seconds.
+_LEAST = 0.010
+# Floats above 1 are loud; so far above it they are numbers of another kind.
+_LOUDEST = 16.0
 # Frames that are decoded at a time.
 _BLOCK = 1 << 16
+# What every page of an Ogg file begins with.
+_PAGE = b"OggS"
 # What a WAV file has in place of its size where that was not known.
 _UNKNOWN = (0, 0xFFFFFFFF)
 
@@ -63,6 +69,7 @@ def decode(content: bytes, seconds: float, max_seconds: float) -> Samples:
     if not content:
         raise LoadError("the file is empty. Replace it, or drop the row.")
     _check_wave(content)
+    _check_ogg(content)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             _check_header(file, max_seconds)
@@ -78,6 +85,13 @@ def decode(content: bytes, seconds: float, max_seconds: float) -> Samples:
         ) from error
     if not np.isfinite(values).all():
         raise LoadError("the sound has samples that are not numbers. Replace it, or drop the row.")
+    peak = float(np.abs(values).max())
+    if peak > _LOUDEST:
+        raise LoadError(
+            f"the sound has samples of up to {peak:,.0f}, and those of a sound go from -1 to 1: "
+            "they may be whole numbers, written as floats. Divide them, as by 32,768, or drop the "
+            "row."
+        )
     return Samples(values, rate)
 
 
@@ -110,8 +124,11 @@ def _check_header(file: Any, max_seconds: float) -> None:
             f"loader reads (max_seconds={max_seconds:g}). Cut it, drop the row, or raise "
             "`max_seconds`."
         )
-    if not file.frames:
-        raise LoadError("the sound has no samples. Replace it, or drop the row.")
+    if file.frames < _LEAST * file.samplerate:
+        raise LoadError(
+            f"the sound has {counted(file.frames, 'sample')}, and {_LEAST * 1000:.0f} ms are the "
+            "least that can be heard in it. Replace it, or drop the row."
+        )
 
 
 def _window(file: Any, start: int, stop: int) -> np.ndarray:
@@ -140,3 +157,16 @@ def _check_wave(content: bytes) -> None:
                 f"the file ends after {len(content):,} of its {size + 8:,} bytes. Get it anew, or "
                 "drop the row."
             )
+
+
+def _check_ogg(content: bytes) -> None:
+    # Likewise of an Ogg file, whose last page says that it is the last (RFC 3533, section 6).
+    if not content.startswith(_PAGE):
+        return
+    page = content[content.rfind(_PAGE) :]
+    sizes = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    if not sizes or not page[5] & 4 or 27 + len(sizes) + sum(sizes) > len(page):
+        raise LoadError(
+            f"the file is cut off: its Ogg stream does not end within its {len(content):,} bytes. "
+            "Get it anew, or drop the row."
+        )

@@ -31,7 +31,8 @@ class AudioLoader(FileLoader):
     "path" as the Hugging Face datasets have it. Channels are averaged, and the sound is resampled.
     Of a sound, at most the `read_seconds` in its middle are read. In training, `seconds` are cut
     out of them at a random place; when evaluating, in the middle. Shorter sounds are followed by
-    silence.
+    silence; those of less than 10 ms are refused. Levels are not changed: samples of floats may be
+    above 1, as loud ones are, but not above 16.
 
     Yields `(frames, mels) float32`, kind "sound": 100 frames a second, each the natural logarithm
     of the power in 25 ms by bands, from 0 Hz to half the sample rate, evenly spaced on HTK's mel

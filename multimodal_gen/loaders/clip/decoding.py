@@ -123,6 +123,11 @@ def _too_long(what: str, max_seconds: float) -> str:
 
 
 def _stream(file: Any) -> Any:
+    if file.format.name.endswith("_pipe") or file.format.name == "image2":
+        raise LoadError(
+            "the file is a picture, not a video. Read the column with an ImageLoader, or drop the "
+            "row."
+        )
     if not file.streams.video:
         raise LoadError("the file has no pictures, only sound. Replace it, or drop the row.")
     stream = file.streams.video[0]

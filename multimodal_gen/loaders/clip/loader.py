@@ -28,7 +28,8 @@ class ClipLoader(FileLoader):
 
     A cell may be a path (str or `pathlib.Path`), the bytes of a file, or a mapping with "bytes" or
     "path" as the Hugging Face datasets have it. A clip is divided into `frames` parts of equal
-    time; of each, the frame in its middle is taken, and in training one at a random time. Frames
+    time; of each, the frame in its middle is taken, and in training one at a random time. A clip
+    of fewer frames gives some of them several times. Frames
     are turned upright and resized as `ImageLoader` does.
 
     Yields `(frames, height, width, 3) uint8` in [0, 255], kind "clip".
