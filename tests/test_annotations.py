@@ -101,13 +101,32 @@ def test_what_does_not_belong_together_in_coco_is_counted(tmp_path: Path) -> Non
         table = mg.read_annotations(write(tmp_path / "a.json", content))
     (said,) = [str(one.message) for one in caught]
     assert (
-        "1 annotation names an image_id that no picture has, and is without a picture (5)" in said
+        "1 annotation names an image_id that no picture has, and is a row without a picture "
+        "(5 in row 1)" in said
     )
     assert "1 picture has no caption and is left out (000000397133.jpg)" in said
     assert caught[0].filename == __file__
     assert table["caption"].tolist() == ["A kitchen.", "A man cooks.", "A stove."]
     assert table["image"].isna().tolist() == [False, True, False]
     assert len(table.attrs["notes"]) == 2
+    problems = mg.audit(table, {"image": mg.ImageLoader("image", image_size=(8, 8))}).problems
+    (said,) = problems.loc[problems["index"] == 1, "message"]
+    assert said == "the cell has no value"
+
+
+def test_what_a_file_of_many_keys_holds_is_said_in_few_words(tmp_path: Path) -> None:
+    by_name = {f"{row:012}.jpg": [f"caption {row}"] for row in range(500)}
+    wide = [{f"key {column}": column for column in range(300)}]
+    for content in (by_name, wide, {f"list {row}": [{"a": 1}] for row in range(300)}):
+        with pytest.raises(mg.TableError, match="No format fits.* more") as caught:
+            mg.read_annotations(write(tmp_path / "a.json", content))
+        assert len(str(caught.value)) < 1200
+
+
+@pytest.mark.parametrize("name", ["captions.json", "results.token"])
+def test_a_table_of_annotations_names_what_reads_it(name: str, tmp_path: Path) -> None:
+    with pytest.raises(mg.TableError, match="`read_annotations`"):
+        mg.read_table(write(tmp_path / name, coco_captions()))
 
 
 def test_coco_instances_are_a_row_per_picture_with_names_and_boxes(tmp_path: Path) -> None:

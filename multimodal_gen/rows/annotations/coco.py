@@ -156,14 +156,18 @@ def _take(table: pd.DataFrame, at: np.ndarray) -> pd.DataFrame:
 def _tell_of_unknown(
     found: Found, annotations: pd.DataFrame, unknown: np.ndarray, left_out: bool = False
 ) -> None:
-    ids = annotations["image_id"].iloc[np.flatnonzero(unknown)[:3]].tolist()
-    end = "left out" if left_out else "without a picture"
+    rows = np.flatnonzero(unknown)[:3].tolist()
+    ids = annotations["image_id"].iloc[rows].tolist()
+    one, several, first = "is left out", "are left out", ids
+    if not left_out:
+        one, several = "is a row without a picture", "are rows without a picture"
+        first = [f"{shown(own)} in row {row}" for own, row in zip(ids, rows, strict=True)]
     found.problem(
         int(unknown.sum()),
         "annotation",
-        f"names an image_id that no picture has, and is {end}",
-        f"name an image_id that no picture has, and are {end}",
-        ids,
+        f"names an image_id that no picture has, and {one}",
+        f"name an image_id that no picture has, and {several}",
+        first,
     )
     if "id" in annotations:
         twice = int(annotations["id"].dropna().duplicated().sum())

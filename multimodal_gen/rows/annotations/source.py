@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -19,6 +19,8 @@ _LINES = 20
 # Outlines of objects, which nothing here reads and which are most of such a file.
 _LARGE = ("segmentation", "keypoints")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+# Names that an error lists, and letters of each.
+_SHOWN, _LETTERS = 5, 40
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,23 @@ class Source:
             )
         if self.suffix == ".json":
             parts = [
-                f"{f'{name!r}: ' if name else ''}a list of objects with {sorted(table.columns)}"
+                f"{f'{name[:_LETTERS]!r}: ' if name else ''}a list of objects with "
+                f"{_some(sorted(table.columns))}"
                 for name, table in self.sections.tables.items()
             ]
-            return "; ".join([*parts, *map(repr, self.sections.values)]) or "an empty object"
+            values = self.sections.values
+            keys = [f"the keys {_some(list(values))}"] if values else []
+            more = [f"{len(parts) - _SHOWN:,} more lists"] if len(parts) > _SHOWN else []
+            return "; ".join([*parts[:_SHOWN], *more, *keys]) or "an empty object"
         if self.suffix in (".parquet", ".pq", ".jsonl", ".ndjson"):
-            return f"the columns {self.names}"
+            return f"the columns {_some(self.names)}"
         return f"a first line {self.lines[0][:200]!r}" if self.lines else "nothing that is text"
+
+
+def _some(names: Sequence[str]) -> str:
+    # A file may have as many keys as pictures.
+    first = ", ".join(repr(name[:_LETTERS]) for name in names[:_SHOWN])
+    return f"[{first}{f' and {len(names) - _SHOWN:,} more' if len(names) > _SHOWN else ''}]"
 
 
 def _first_object(lines: list[str]) -> dict[str, object]:
