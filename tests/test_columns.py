@@ -70,6 +70,8 @@ DATES = [f"2024-{1 + row % 12:02}-{1 + row % 28:02}" for row in range(ROWS)]
         (RNG.permutation(400), "id", "a different whole number in each"),
         (10**12 + RNG.permutation(10**6)[:400], "id", "a different whole number"),
         (RNG.permutation(10**5)[:400], "number", "400 different numbers"),
+        ([f"s/{row:05}.WAV" for row in range(400)], "ignored", "paths of sounds.*an AudioLoader"),
+        ([f"v/{row:05}.mp4?a=1" for row in range(400)], "ignored", "paths of videos.*a ClipLoader"),
         ([f"SKU-{row:05}" for row in range(400)], "id", "400 different words.*'SKU-00000'"),
         ([f"{w}@shop.com" for w in map(str, range(400))], "id", "400 different words"),
         (["EUR"] * 400, "constant", "'EUR' in all 400 rows"),

@@ -102,6 +102,14 @@ def test_a_run_below_a_table_of_folders_is_refused_as_its_pictures_would_be_a_cl
         )
 
 
+def test_a_compressed_table_names_its_run_without_both_endings(tmp_path: Path) -> None:
+    for name in ("good.csv", "good.csv.gz", "good.jsonl.gz"):
+        folder = run_folder(str(tmp_path / name), None, tmp_path, overwrite=True, resume=False)
+        assert folder == tmp_path / "good"
+    folder = run_folder(str(tmp_path / "a.b.csv"), None, tmp_path, overwrite=True, resume=False)
+    assert folder == tmp_path / "a.b"
+
+
 def test_a_table_reached_by_a_link_is_in_the_folder_of_its_run_too(
     table: Path, tmp_path: Path
 ) -> None:

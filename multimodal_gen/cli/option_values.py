@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from multimodal_gen.rows.formats.compressed import is_compressed_text
+
 # Names of the tables that training writes into the folder of a run.
 _RESULTS = ("predictions", "history", "failures")
 # Words of scores that are not written as in code.
@@ -137,6 +139,13 @@ def score_title(name: str) -> str:
     return f"{column}: {words}" if column else words
 
 
+def stem_of(table: str) -> str:
+    """What a table is called, without its ending: "items" for items.csv and items.csv.gz."""
+    # Resolved, because the stem of "." is empty.
+    path = Path(table).resolve()
+    return Path(path.stem).stem if is_compressed_text(path) else path.stem
+
+
 def run_folder(
     table: str,
     name: str | None,
@@ -149,9 +158,8 @@ def run_folder(
     """The folder of a new or resumed run, from --name, --runs, --overwrite and --resume; `state` is
     the folder in it that a run to resume has.
     """
-    # Resolved, because the stem of "." is empty.
     # Of a pattern such as "shards-*.tar", what can be the name of a folder.
-    name = re.sub(r"[^\w.-]+", "-", Path(table).resolve().stem).strip("-") if name is None else name
+    name = re.sub(r"[^\w.-]+", "-", stem_of(table)).strip("-") if name is None else name
     # A path would put the run outside --runs.
     if Path(name).name != name:
         raise ValueError(

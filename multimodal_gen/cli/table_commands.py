@@ -11,6 +11,7 @@ from rich.console import Console
 from multimodal_gen.cli import audit_options, option_values, options
 from multimodal_gen.cli.arguments import AUDITED, CACHED, PREVIEWED, takes
 from multimodal_gen.cli.console import print_table
+from multimodal_gen.cli.option_values import stem_of
 from multimodal_gen.cli.option_words import TextWord
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.starting import starting
@@ -72,7 +73,7 @@ def audit(
     from multimodal_gen.cli.audit import audit_from_settings
     from multimodal_gen.cli.settings import DataSettings
 
-    out = out or Path("runs") / f"{Path(table).resolve().stem}-audit"
+    out = out or Path("runs") / f"{stem_of(table)}-audit"
     console = Console()
     reporter = ProgressReporter(console)
     settings = DataSettings(**data | {"split": split})

@@ -13,7 +13,7 @@ import pandas as pd
 from multimodal_gen.errors import by_number
 from multimodal_gen.loaders.columns import texts
 from multimodal_gen.loaders.columns.cells import NEARLY_ALL, Cells, Verdict, short
-from multimodal_gen.loaders.columns.pictures import pictures
+from multimodal_gen.loaders.columns.pictures import pictures, sounds_or_videos
 from multimodal_gen.loaders.columns.several import several
 from multimodal_gen.loaders.dates import DateLoader
 from multimodal_gen.rows.cell_dates import seems_date
@@ -39,7 +39,12 @@ def verdict_on(column: pd.Series, directory: str | None, date_format: str | None
         date_format: As in `DateLoader.from_values`.
     """
     cells = Cells(column)
-    verdict = _nothing(cells) or several(cells, directory) or pictures(cells, directory)
+    verdict = (
+        _nothing(cells)
+        or several(cells, directory)
+        or pictures(cells, directory)
+        or sounds_or_videos(cells)
+    )
     if verdict is not None:
         return verdict
     if cells.texts is None:

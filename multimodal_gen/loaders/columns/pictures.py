@@ -15,13 +15,19 @@ from multimodal_gen.loaders.file_loader import named
 from multimodal_gen.loaders.files import Place
 from multimodal_gen.loaders.image.loader import ImageLoader
 from multimodal_gen.loaders.remote.urls import Urls
-from multimodal_gen.rows.leakage import seems_picture
+from multimodal_gen.rows.leakage import seems_picture, suffix_of
 
 # How many cells are looked at, of how many paths the files are looked for, and how many pictures in
 # memory are decoded.
 _LOOKED_AT, _FILES, _DECODED = 64, 20, 5
 _MOST_BYTES = 1 << 26
 ABSENT = "are paths of pictures"
+_SOUNDS = frozenset((".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".m4a"))
+_VIDEOS = frozenset((".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv"))
+_OTHER_FILES = (
+    (_SOUNDS, "sounds", "an AudioLoader"),
+    (_VIDEOS, "videos", "a ClipLoader"),
+)
 
 
 def pictures(cells: Cells, directory: str | None) -> Verdict | None:
@@ -42,6 +48,23 @@ def pictures(cells: Cells, directory: str | None) -> Verdict | None:
     if not _are_named(seen):
         return Verdict("image", f"{count} pictures in the cells themselves{gaps}")
     return Verdict("image", f"{count} paths of pictures, such as {_example(seen)}{gaps}")
+
+
+def sounds_or_videos(cells: Cells) -> Verdict | None:
+    """A verdict if most of the cells are paths or URLs with the suffix of a sound or a video.
+
+    Args:
+        cells: The cells.
+    """
+    some = cells.some(_LOOKED_AT)
+    paths = [one for one in map(named, some) if isinstance(one, str | PurePath)]
+    for suffixes, what, loader in _OTHER_FILES:
+        seen = [one for one in paths if suffix_of(one) in suffixes]
+        if 2 * len(seen) > len(some):
+            return Verdict(
+                "ignored", f"paths of {what}, such as {short(seen[0])}: read them with {loader}"
+            )
+    return None
 
 
 def problem_with(seen: Sequence[Any], directory: str | None) -> str | None:
