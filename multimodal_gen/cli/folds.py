@@ -44,6 +44,7 @@ from multimodal_gen.cli.model_choice import (
     PROBE,
     choose,
     has_probe,
+    loss_before,
     probe_beside,
     why_kept,
 )
@@ -269,12 +270,12 @@ class _Fit:
         epochs = settings.epochs or epochs_for(rows)
         probe = probe_beside(settings, inputs, target, train_data, held_data, self.reporter)
         watch = [Watch(self.reporter, title)]
-        fit_network(model, target, train_data, held_data, epochs, watch)
+        history = fit_network(model, target, train_data, held_data, epochs, watch)
         self.reporter.end()
         say_class(model, target, positive, self.reporter)
         choice = choose(model, probe, held_data)
         if choice:
-            self.reporter.say(f"  {why_kept(choice)}")
+            self.reporter.say(f"  {why_kept(choice)}{loss_before(choice, history)}")
         return probe if choice.get("kept") == PROBE else model
 
     def tell(self, number: int, folds: int, scores: dict[str, float]) -> None:

@@ -25,6 +25,8 @@ from multimodal_gen.models.comparing import Outcome, judge, side_by_side
 from multimodal_gen.models.probe import linear_probe, not_linear
 
 NETWORK, PROBE = "network", "linear probe"
+# Losses that are shown alike need no word, and why others differ.
+_SHOWN, _SINCE = 5e-4, "before its heads were scaled by these rows"
 
 
 def has_probe(settings: RunSettings, inputs: Mapping[str, Loader]) -> bool:
@@ -46,6 +48,19 @@ def why_kept(noted: Mapping[str, Any]) -> str:
         f"kept is the {noted['kept']}: the loss of the probe {better}, {probe:.3f} against "
         f"{network:.3f} (standard error of the difference {noted['standard_error']:.3f})"
     )
+
+
+def loss_before(noted: Mapping[str, Any], history: Any) -> str:
+    """The end of `why_kept`, if the network's loss was another one after its epoch.
+
+    Args:
+        noted: What `choose` noted of two.
+        history: History of the network's training.
+    """
+    after = history.history["val_loss"][history.epoch.index(history.best_epoch)]
+    if abs(after - noted["validation_loss"][NETWORK]) < _SHOWN:
+        return ""
+    return f"; that of the network was {after:.3f} after its epoch, {_SINCE}"
 
 
 def probe_beside(
@@ -167,11 +182,11 @@ def _as_shown(name: str, scores: Mapping[str, float], history: Any) -> str:
     words = []
     for score, logged in (("log_loss", "val_loss"), ("accuracy", "val_accuracy")):
         shown = history.history.get(logged)
-        if shown and score in scores and abs(shown[place] - scores[score]) >= 5e-4:
+        if shown and score in scores and abs(shown[place] - scores[score]) >= _SHOWN:
             words.append(f"{logged.replace('_', ' ')} {shown[place]:.3f}")
     if not words:
         return ""
-    return f" ({' and '.join(words)} after the epoch, before its heads were scaled by these rows)"
+    return f" ({' and '.join(words)} after the epoch, {_SINCE})"
 
 
 def _rule(history: Any) -> str:

@@ -102,8 +102,10 @@ class Search:
         while not number or not (self.clock.over or (most is not None and number >= most)):
             if not self.candidates and number >= _MOST_FAILURES:
                 break
-            settings = self.proposer.propose(number, self.trials, self._limit())
             tried: list[dict[str, Any]] = []
+            settings: dict[str, Any] | None = self.proposer.propose(
+                number, self.trials, self._limit()
+            )
             while settings is not None and not self._try(number, settings, most):
                 tried.append(settings)
                 settings = self._cheaper(number, tried)
