@@ -2,6 +2,7 @@
 # the docs with them.
 
 from multimodal_gen import augment as augment
+from multimodal_gen import distributed as distributed
 from multimodal_gen import loaders as loaders
 from multimodal_gen import models as models
 from multimodal_gen import serving as serving

@@ -26,7 +26,9 @@ def run(code: str) -> str:
 
 PUBLIC = [(mg, name) for name in mg.__all__]
 PUBLIC += [
-    (module, name) for module in (mg.augment, mg.models, mg.loaders) for name in module.__all__
+    (module, name)
+    for module in (mg.augment, mg.models, mg.loaders, mg.distributed)
+    for name in module.__all__
 ]
 
 

@@ -87,8 +87,11 @@ def test_ways_of_fit_that_cannot_be_gone_on_with_are_refused(tmp_path: Path) -> 
         make_model().fit(
             make_data(), shuffle=False, verbose=0, callbacks=[mg.ResumeTraining(tmp_path, data)]
         )
+    shard = data.shard(1, 2)
     with pytest.raises(ValueError, match="Received: a sequence for rank 1 of 2"):
-        mg.ResumeTraining(tmp_path, data.shard(1, 2))
+        make_model().fit(
+            shard, shuffle=False, verbose=0, callbacks=[mg.ResumeTraining(tmp_path, shard)]
+        )
     with pytest.raises(
         RuntimeError, match=r"works only in `keras.Model.fit`.* use `sequence.state\(\)`"
     ):

@@ -20,7 +20,7 @@ NAME = PACKAGE.name
 GROUND = ("_version", "errors", "config", "spec")
 ROOMS = (
     *("rows", "augment", "loaders", "batch", "sequence"),
-    *("models", "inspection", "bundle", "serving", "cli"),
+    *("models", "inspection", "bundle", "serving", "distributed", "cli"),
 )
 FACES = ("", "__main__")
 FOLDERS = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)

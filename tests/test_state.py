@@ -153,12 +153,6 @@ def test_a_run_that_a_bad_row_has_stopped_goes_on_without_it(picture_table: pd.D
         make_data(picture_table).set_state(make_data(picture_table, on_error="skip").state())
 
 
-def test_a_state_of_another_rank_is_refused(picture_table: pd.DataFrame) -> None:
-    ranks = [make_data(picture_table, batch_size=4).shard(rank, 2) for rank in range(2)]
-    with pytest.raises(ValueError, match="rank was 1 and is 0"):
-        ranks[0].set_state(ranks[1].state())
-
-
 def test_what_does_not_change_the_batches_does_not_matter(
     picture_table: pd.DataFrame, tmp_path: Path
 ) -> None:

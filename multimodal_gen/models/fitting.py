@@ -10,11 +10,19 @@ from typing import Any
 
 import keras
 
+from multimodal_gen.sequence.reader import BatchReader
+
 
 def num_rows_of(data: Any) -> int:
-    """Return about how many rows a dataset has."""
+    """Return about how many rows a dataset has, over all ranks."""
     # One batch is enough; the last one may be shorter, which hardly changes the result.
-    return int(data.num_batches) * len(next(iter(keras.tree.flatten(data[0]))))
+    rows = len(next(iter(keras.tree.flatten(data[0]))))
+    return int(data.num_batches) * rows * num_ranks_of(data)
+
+
+def num_ranks_of(data: Any) -> int:
+    """Return for how many processes a dataset was cut."""
+    return data.plan.world_size if isinstance(data, BatchReader) else 1
 
 
 def check_fit(model: Any, target: Any, sequences: Mapping[str, Any]) -> None:

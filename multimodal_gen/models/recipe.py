@@ -20,6 +20,7 @@ from multimodal_gen.models.fitting import (
     KeepBest,
     check_fit,
     losses_and_metrics,
+    num_ranks_of,
     num_rows_of,
     scheduled_adamw,
 )
@@ -125,12 +126,19 @@ def fit_with_recipe(
 
     Raises:
         TypeError: If the model, the target or the data has the wrong type, or the data is endless.
+        ValueError: If heads are to be weighed on the data of several ranks.
     """
     check_switches(calibrate=calibrate)
     sequences = {"train_data": train_data} | (
         {} if validation_data is None else {"validation_data": validation_data}
     )
     check_fit(model, target, sequences)
+    ranks = num_ranks_of(train_data)
+    if calibrate and validation_data is not None and ranks > 1:
+        raise ValueError(
+            "Heads are weighed in one process: use `calibrate=False` here. Received: "
+            f"calibrate=True with data for {ranks} ranks"
+        )
     rows = num_rows_of(train_data)
     if epochs is None:
         epochs = epochs_for(rows)
@@ -141,7 +149,9 @@ def fit_with_recipe(
     optimizer = scheduled_adamw(steps, learning_rate, weight_decay)
     losses, watched, accuracy = losses_and_metrics(target, metrics)
     factors = loss_weights_for(loss_weights, target, train_data, verbose)
-    model.compile(optimizer, loss=losses, loss_weights=factors, metrics=watched)
+    # Of several ranks, rows that only fill up the last batch have weight 0.
+    counted = "weighted_metrics" if ranks > 1 else "metrics"
+    model.compile(optimizer, loss=losses, loss_weights=factors, **{counted: watched})
     make_variables_before(model, train_data)
     stopper = None
     if validation_data is not None:

@@ -5,10 +5,10 @@ are balanced twice, and `description.py` prints it. Then read `reader.py`, which
 `epoch_checks.py`, which runs before each epoch, and `read_ahead.py`, which starts the next batches.
 `input_names.py` and `output_shapes.py` check that a model fits the data. `state.py` describes a
 position as JSON, `replay.py` makes one row again, `resume/` writes the position of a training run
-to disk and continues it, and `guard/` finds the rows behind a bad loss. `keras_inside/` holds
-everything that depends on private parts of Keras, such as finding the epoch of a running `fit`. The
-order of rows in an epoch is made in `rows/plan.py`, and the batches in `batch/`. Importing this
-folder does not import Keras.
+to disk and continues it, `ranks/` joins the processes that train one model, and `guard/` finds the
+rows behind a bad loss. `keras_inside/` holds everything that depends on private parts of Keras,
+such as finding the epoch of a running `fit`. The order of rows in an epoch is made in
+`rows/plan.py`, and the batches in `batch/`. Importing this folder does not import Keras.
 """
 
 from __future__ import annotations

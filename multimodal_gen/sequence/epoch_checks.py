@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import warnings
 
+import keras
+
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.sequence.input_names import check_call
 from multimodal_gen.sequence.keras_inside.calls import KerasCall
 from multimodal_gen.sequence.keras_inside.sharing import check_shares
+from multimodal_gen.sequence.ranks.group import group_of
 from multimodal_gen.spec import with_masks
 
 
@@ -27,17 +30,38 @@ def check_epoch(call: KerasCall, assembly: Assembly, plan: Plan, num_batches: in
 
     Raises:
         ValueError: If the model takes other inputs or in another order, if Keras would share the
-            batches unevenly among processes, or if an endless sequence has no number of steps.
+            batches unevenly among processes, if there are other processes than the sequence was
+            cut for, or if an endless sequence has no number of steps.
     """
     names = list(with_masks(assembly.inputs))
     check_call(call.method, call.model, names, assembly.inputs_as)
     uneven = assembly.buckets is not None or assembly.on_error == "skip"
     check_shares(plan, num_batches, uneven=uneven)
+    if plan.world_size > 1:
+        _check_ranks(call, plan)
     steps = "steps_per_epoch" if call.method == "fit" else "steps"
     if num_batches is None and call.argument(steps) is None:
         raise ValueError(
             f"`{call.method}` needs `{steps}` for an endless sequence, or it would never end. "
             "Received: None"
+        )
+
+
+def _check_ranks(call: KerasCall, plan: Plan) -> None:
+    group = group_of(plan)
+    if call.method == "predict":
+        raise ValueError(
+            "`predict` returns the rows of one rank, and those that fill up a batch. Use "
+            "`ranks.predict(bundle, table)`, or predict in one process. Received: a sequence for "
+            f"rank {plan.rank} of {plan.world_size}"
+        )
+    callbacks = call.argument("callbacks")
+    given = getattr(callbacks, "callbacks", callbacks) or ()
+    if group.apart and not any(getattr(one, "joins_ranks", False) for one in given):
+        raise ValueError(
+            f"On {keras.backend.backend()}, ranks work apart in `{call.method}` without the "
+            "callback that joins them, `ranks.callback(sequence)` of "
+            "`multimodal_gen.distributed`. Received: callbacks without it"
         )
 
 

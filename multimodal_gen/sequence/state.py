@@ -116,8 +116,6 @@ def make_state(
         "seed": int(plan.seed),
         "drop_remainder": bool(plan.drop_remainder),
         "endless": bool(endless),
-        "rank": int(plan.rank),
-        "world_size": int(plan.world_size),
         "sampler": _digest_of_numbers(plan.weights)
         if plan.mixture is None
         else plan.mixture.fingerprint(),

@@ -17,8 +17,9 @@ from multimodal_gen.sequence.keras_inside.middle import (
     running_fit,
     start_with,
 )
+from multimodal_gen.sequence.ranks.group import group_of
 from multimodal_gen.sequence.resume import contents
-from multimodal_gen.sequence.resume.snapshots import Snapshots
+from multimodal_gen.sequence.resume.shared_states import SharedStates
 from multimodal_gen.sequence.sequence import MultimodalSequence
 from multimodal_gen.sequence.state import check_state
 
@@ -35,6 +36,9 @@ class ResumeTraining(keras.callbacks.Callback):
     complete, nothing is trained: the model gets its last weights and `fit` returns the whole
     history. With more `epochs`, training continues.
 
+    In several processes, rank 0 keeps the states, with the failures of all; the run may go on in
+    another number of processes.
+
     Use one directory per `fit`. Saving takes as long as writing three times the model's weights
     (with Adam) to disk.
 
@@ -50,7 +54,8 @@ class ResumeTraining(keras.callbacks.Callback):
 
     Raises:
         ValueError: In `fit`, if the state belongs to another table, plan, seed, model or backend
-            (it names what differs), or this use of `fit` cannot be resumed.
+            (it names what differs), this use of `fit` cannot be resumed, or the sequence was cut
+            for other processes than there are.
         RuntimeError: In `fit`, if another process uses the directory, or no state in it is
             readable.
         OSError: In `fit`, before training, if the directory has no room for a state or is not
@@ -76,12 +81,6 @@ class ResumeTraining(keras.callbacks.Callback):
                 f"`sequence` must be a MultimodalSequence. Received: sequence={sequence!r}"
             )
         check_positive(save_every=save_every)
-        if sequence.plan.world_size > 1:
-            raise ValueError(
-                "`ResumeTraining` works for a single process only. For several, save the model "
-                "after each epoch, or keep `sequence.state()` in your own loop. Received: a "
-                f"sequence for rank {sequence.plan.rank} of {sequence.plan.world_size}"
-            )
         self.directory, self.sequence, self.save_every = directory, sequence, save_every
         # The saved state, until callbacks have received it, and until the backend's generators
         # have.
@@ -103,9 +102,9 @@ class ResumeTraining(keras.callbacks.Callback):
         self._first: int | None = None
         self._pending = self._unsettled = None
         self._sequence_state = self.sequence.state()
-        self._store = Snapshots(self.directory)
+        size = contents.size_of(contents.variables_of(self.model))
+        self._store = SharedStates(self.directory, group_of(self.sequence.plan), size)
         try:
-            self._store.make_room(contents.size_of(contents.variables_of(self.model)))
             self._pending = self._store.load()
             if self._pending is not None:
                 self._resume(self._pending[0])

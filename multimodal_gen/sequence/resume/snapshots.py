@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -85,13 +85,10 @@ class Snapshots:
             description: JSON values.
             arrays: Numbers of any dtype.
         """
-        parts: dict[str, Any] = {f"{place}": _plain(array) for place, array in enumerate(arrays)}
-        dtypes = [None if _is_plain(array.dtype) else array.dtype.name for array in arrays]
-        text = json.dumps({**description, "dtypes": dtypes})
         path = os.path.join(self.directory, f"state-{self._next_number():08d}.npz")
         try:
             with open(f"{path}.tmp", "wb") as file:
-                np.savez(file, description=np.frombuffer(text.encode(), "u1"), **parts)
+                write_state(file, description, arrays)
                 file.flush()
                 # Without it, a power failure could leave the new name with an empty file.
                 os.fsync(file.fileno())
@@ -119,7 +116,9 @@ class Snapshots:
         damaged: dict[str, Exception] = {}
         for name in self._names():
             try:
-                found = _read(os.path.join(self.directory, name))
+                # Opened here, because NumPy leaves a damaged file open.
+                with open(os.path.join(self.directory, name), "rb") as file:
+                    found = read_state(file)
             except _DAMAGE as error:
                 damaged[name] = error
                 continue
@@ -188,9 +187,17 @@ class Snapshots:
                 os.close(file)
 
 
-def _read(path: str) -> tuple[dict[str, Any], list[np.ndarray]]:
-    # Opened here, because NumPy leaves a damaged file open.
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as parts:
+def write_state(file: IO[bytes], description: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
+    """Write a state to an open file."""
+    parts: dict[str, Any] = {f"{place}": _plain(array) for place, array in enumerate(arrays)}
+    dtypes = [None if _is_plain(array.dtype) else array.dtype.name for array in arrays]
+    text = json.dumps({**description, "dtypes": dtypes})
+    np.savez(file, description=np.frombuffer(text.encode(), "u1"), **parts)
+
+
+def read_state(file: IO[bytes]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Return the description and the arrays that `write_state` wrote."""
+    with np.load(file, allow_pickle=False) as parts:
         description = json.loads(parts["description"].tobytes())
         arrays = [parts[f"{place}"] for place in range(len(description["dtypes"]))]
     names = zip(arrays, description.pop("dtypes"), strict=True)

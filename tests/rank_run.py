@@ -1,0 +1,104 @@
+"""A training in one of several processes: `python tests/rank_run.py FOLDER [KILLED_AFTER]`.
+
+Which rank it is, torchrun's variables say. Rank 0 writes what came out to FOLDER/outcome.npz, and
+the last rank kills itself after so many batches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+import multimodal_gen as mg
+from multimodal_gen import distributed
+
+ROWS = 101
+
+
+class Killed(keras.callbacks.Callback):
+    """Kills its process after so many batches."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        self.batches -= 1
+        if self.batches == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def make_table() -> pd.DataFrame:
+    """Numbers of which four are none, and classes."""
+    rng = np.random.default_rng(0)
+    texts = [f"{value:.4f}" for value in rng.normal(size=ROWS)]
+    texts[7::25] = ["none"] * len(texts[7::25])
+    return pd.DataFrame({"a": rng.normal(size=ROWS), "b": texts, "y": rng.integers(0, 3, ROWS)})
+
+
+def make_data(table: pd.DataFrame, **changes: object) -> mg.MultimodalSequence:
+    """Batches whose rows weigh unlike: the last is short, some rows are blank, classes weigh."""
+    inputs = {"numbers": mg.NumericLoader(("a", "b"), mean=[0, 0], scale=[1, 1])}
+    settings = {
+        "batch_size": 16,
+        "shuffle": True,
+        "seed": 2,
+        "on_error": "blank",
+        "max_error_rate": 0.5,
+        "class_weight": {"0": 1.0, "1": 3.0, "2": 0.5},
+    }
+    target = mg.ClassLabel.from_values("y", table["y"])
+    return mg.MultimodalSequence(table, inputs, target, **(settings | changes))
+
+
+def make_model(data: mg.MultimodalSequence, **compiled: object) -> keras.Model:
+    """A small network without anything that looks at other rows of a batch."""
+    keras.utils.set_random_seed(3)
+    numbers = keras.Input((2,), name="numbers")
+    hidden = keras.layers.Dense(8, "tanh", kernel_regularizer="l2")(numbers)
+    model = keras.Model((numbers,), keras.layers.Dense(3, "softmax")(hidden))
+    loss = data.assembly.targets[None].loss
+    settings = {"loss": loss, "weighted_metrics": ["accuracy"]} | compiled
+    model.compile(keras.optimizers.SGD(0.5, momentum=0.9), **settings)
+    return model
+
+
+def main(folder: Path, killed_after: int) -> None:
+    ranks = distributed.start()
+    whole = make_data(make_table())
+    train, val = ranks.shard(whole), ranks.shard(whole.for_evaluation())
+    model = make_model(whole)
+    last = ranks.rank == ranks.world_size - 1
+    callbacks = [ranks.callback(train), *([Killed(killed_after)] if last else [])]
+    resume = mg.ResumeTraining(folder / "state", train, save_every=2)
+    fitted = model.fit(
+        train,
+        validation_data=val,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        callbacks=[*callbacks, resume],
+    )
+    scores = model.evaluate(val, verbose=0, return_dict=True, callbacks=[ranks.callback(val)])
+    if ranks.rank:
+        return
+    found = {
+        "world_size": ranks.world_size,
+        "history": fitted.history,
+        "scores": scores,
+        "failures": [int(row) for row in train.failures["index"]],
+    }
+    weights = [keras.ops.convert_to_numpy(one).ravel() for one in model.weights]
+    text = np.frombuffer(json.dumps(found).encode(), "u1")
+    np.savez(folder / "outcome.npz", weights=np.concatenate(weights), found=text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
