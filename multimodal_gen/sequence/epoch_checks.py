@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import warnings
 
-import keras
-
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.rows.plan import Plan
 from multimodal_gen.sequence.input_names import check_call
@@ -59,7 +57,7 @@ def _check_ranks(call: KerasCall, plan: Plan) -> None:
     given = getattr(callbacks, "callbacks", callbacks) or ()
     if group.apart and not any(getattr(one, "joins_ranks", False) for one in given):
         raise ValueError(
-            f"On {keras.backend.backend()}, ranks work apart in `{call.method}` without the "
+            f"On torch, ranks work apart in `{call.method}` without the "
             "callback that joins them, `ranks.callback(sequence)` of "
             "`multimodal_gen.distributed`. Received: callbacks without it"
         )
