@@ -341,6 +341,19 @@ def test_the_cheapest_of_the_first_settings_come_first_and_later_ones_end_in_tim
     assert works[1] <= works[0]
 
 
+def test_what_takes_the_place_of_a_trial_should_end_in_the_time_that_is_left_and_is_new() -> None:
+    proposer = Proposer(SPACE, seed=3)
+    trials = [trial_of(number, 60.0) for number in range(5)]
+    found = proposer.within(40.0, 5, trials, [])
+    assert found is not None and found["image"] == "colours" and not found["residual"]
+    assert found == Proposer(SPACE, seed=3).within(40.0, 5, trials, [])
+    # It took longer than was expected.
+    other = proposer.within(40.0, 5, trials, [found])
+    assert other is not None and other != found and other["image"] == "colours"
+    assert proposer.within(10.0, 5, trials, []) is None
+    assert proposer.within(40.0, 1, [trial_of(0, None)], []) is None
+
+
 def test_the_picture_has_a_panel_by_trial_and_by_each_setting() -> None:
     space = [
         Setting("fusion", ("joint", "late"), "joint"),

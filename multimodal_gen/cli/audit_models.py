@@ -124,7 +124,7 @@ def _predictions(
     right, low, high = result.judged.overall.loc["accuracy"]
     reporter.say(
         f"  labels: models of other rows are right in {right:.1%} of the rows (95 % interval "
-        f"{low:.1%} to {high:.1%})"
+        f"{low:.1%} to {high:.1%}, with copies as one case)"
     )
     return result.out_of_fold
 
