@@ -187,9 +187,10 @@ def test_a_damaged_sample_is_named_and_the_others_are_read(tmp_path: Path) -> No
     with pytest.raises(mg.LoadError, match=r"'text' of sample \d of the shard cannot be read"):
         table["text"].tolist()
     skipping = {"on_error": "skip", "max_error_rate": 1.0}
-    data = mg.MultimodalSequence(table, {"drawing": loader}, batch_size=5, **skipping)
-    ((drawings,),) = data[0]
-    assert len(drawings) == SAMPLES - len(bad)
+    target = mg.NumericTarget.from_values("int8", [100, 104])
+    data = mg.MultimodalSequence(table, {"drawing": loader}, target, batch_size=5, **skipping)
+    (drawings,), numbers = data[0]
+    assert len(drawings) == len(numbers) == SAMPLES - len(bad)
     assert data.failures["index"].tolist() == bad
 
 

@@ -337,10 +337,13 @@ def test_a_shard_that_is_cut_off_loses_the_rows_that_it_lacks_by_name(
         assert sequence.failures["index"].tolist() == [25]
 
 
-def test_a_torn_row_group_loses_its_rows_by_name(loose: pd.DataFrame, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("column", "place"), [("image", 0), ("caption", 1), ("label", 2)])
+def test_a_torn_row_group_loses_its_rows_by_name(
+    column: str, place: int, loose: pd.DataFrame, tmp_path: Path
+) -> None:
     table = mg.open_table(as_parquet(loose, tmp_path))
     path = tmp_path / "part-0.parquet"
-    about = parquet.read_metadata(path).row_group(1).column(0)
+    about = parquet.read_metadata(path).row_group(1).column(place)
     content = bytearray(path.read_bytes())
     start = about.dictionary_page_offset or about.data_page_offset
     content[start : start + about.total_compressed_size] = bytes(about.total_compressed_size)
@@ -352,6 +355,10 @@ def test_a_torn_row_group_loses_its_rows_by_name(loose: pd.DataFrame, tmp_path: 
     assert sum(len(flat(batch)[0]) for batch in sequence) == ROWS - 10
     assert sorted(sequence.failures["index"]) == list(range(10, 20))
     assert "row group 1 of the file cannot be read" in sequence.failures["error"].iloc[0]
+    found = mg.audit(table, sequence.inputs, mg.ClassLabel("label", CLASSES)).problems
+    refused = found[found["kind"] == "unreadable"]
+    assert refused["index"].tolist() == list(range(10, 20))
+    assert set(refused["column"]) == {column}
 
 
 def test_worker_processes_read_stored_tables(loose: pd.DataFrame, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ class DateLoader(Loader):
             timezone = _common_zone(column, zones)
         zone = None if timezone is None else _zone_called(timezone)
         first: dict[str, float] = {}
-        varied = set()
+        varied: set[str] = set()
         numbers = array("d")
         for date in _dates_in(series, date_format):
             local = _on_clock(date, zone)

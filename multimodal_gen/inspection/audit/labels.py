@@ -193,6 +193,8 @@ def hint_notes(
 
 
 def _kind(target: Target, cell: Any, error: LoadError) -> str:
+    if isinstance(cell, Unreadable):
+        return "unreadable"
     if is_blank(cell) if target.one_class else is_missing(cell):
         return "missing"
     return "unseen label" if target.one_class or error.unknown_label else "unreadable"

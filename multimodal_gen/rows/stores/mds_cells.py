@@ -87,6 +87,9 @@ def _array(dtype: str | None, shape: tuple[int, ...] | None, content: bytes) -> 
 def _picture(content: bytes) -> Image.Image:
     width, height, letters = np.frombuffer(content, "<u4", 3).tolist()
     mode = content[12 : 12 + letters].decode("ascii")
+    # Before memory is taken for it; eight pixels of two colours fit into a byte.
+    if width * height > 8 * len(content):
+        raise ValueError(f"a picture of {width:,} x {height:,} pixels is not in its bytes")
     return Image.frombytes(mode, (width, height), content[12 + letters :])
 
 
