@@ -2,8 +2,8 @@
 elsewhere.
 
 mkdocs calls the functions whose names begin with `on_`. The public names are those of
-`multimodal_gen/__init__.pyi` and of `__all__` in `augment`, `loaders` and `models`, so that no name
-is listed here again; the build ends with an error if one of them is on no page.
+`multimodal_gen/__init__.pyi` and of `__all__` in `augment`, `loaders`, `models` and `serving`, so
+that no name is listed here again; the build ends with an error if one of them is on no page.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ PAGES = {
         "Branches that encode one input each, fusions that join them, and a recipe for training.",
     ),
     "bundle": ("Bundle", "A trained model together with its loaders and targets."),
+    "serving": ("Serving", "Predict with an export, without Keras."),
     "inspection": ("Inspection", "Examine data, batches, predictions and the bottleneck."),
     "errors": ("Errors", "The exceptions and warnings."),
 }
 _ROOM_OF = {"spec": "loaders", "batch": "sequence"}
-_MODULES = ("augment", "loaders", "models")
+_MODULES = ("augment", "loaders", "models", "serving")
 
 # What lies outside this folder -> where it is in the pages. Links to it are turned there.
 ELSEWHERE = {
@@ -149,8 +150,11 @@ def on_post_build(config: Any) -> None:
 
 
 def _imported(path: Path) -> list[tuple[str, str]]:
+    # Also those for type checkers, where a folder imports its names on first use.
     statements = [
-        one for one in ast.parse(path.read_text("utf-8")).body if isinstance(one, ast.ImportFrom)
+        one
+        for one in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(one, ast.ImportFrom)
     ]
     return [(str(one.module), name.asname or name.name) for one in statements for name in one.names]
 

@@ -18,6 +18,7 @@ from multimodal_gen.bundle.dual_encoder import DualEncoder as DualEncoder
 from multimodal_gen.bundle.explaining.explanations import Explanations as Explanations
 from multimodal_gen.bundle.explaining.importance import Importance as Importance
 from multimodal_gen.bundle.explaining.results import Explanation as Explanation
+from multimodal_gen.bundle.exporting.exporting import Exported as Exported
 from multimodal_gen.bundle.folds import CrossValidation as CrossValidation
 from multimodal_gen.bundle.folds import cross_validate as cross_validate
 from multimodal_gen.bundle.folds import out_of_fold_fits as out_of_fold_fits

@@ -27,7 +27,7 @@ def run(code: str) -> str:
 PUBLIC = [(mg, name) for name in mg.__all__]
 PUBLIC += [
     (module, name)
-    for module in (mg.augment, mg.models, mg.loaders, mg.distributed)
+    for module in (mg.augment, mg.models, mg.loaders, mg.serving, mg.distributed)
     for name in module.__all__
 ]
 
