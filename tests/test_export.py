@@ -16,13 +16,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_picture_table
+from typer.testing import CliRunner
 
 import multimodal_gen as mg
 from multimodal_gen import serving
 from multimodal_gen.bundle.exporting import exporting
 from multimodal_gen.bundle.exporting.checking import largest_difference, rows_for
 from multimodal_gen.bundle.exporting.exporting import Exported
-from multimodal_gen.models import build_fusion_classifier
+from multimodal_gen.cli.app import app
+from multimodal_gen.models import TokenBranch, build_fusion_classifier
 from multimodal_gen.models.exporting import backends_for
 
 BACKEND = keras.backend.backend()
@@ -364,3 +366,125 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(
         with pytest.raises(ValueError, match="no converter is installed"):
             bundle.export(place)
     assert list(tmp_path.iterdir()) == []
+
+
+def needs(form: str) -> None:
+    """Skip a test where no converter to a format, or nothing to run it, is installed."""
+    module = {"saved_model": "tensorflow", "litert": "ai_edge_litert", "onnx": "onnxruntime"}[form]
+    pytest.importorskip(module)
+    if not backends_for(exporting.KERAS_FORMATS[form], BACKEND):
+        pytest.skip(f"no converter to {form} is installed")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", ["saved_model", "litert"])
+def test_the_other_formats_predict_the_same(
+    form: str, bundle: mg.Bundle, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    needs(form)
+    done = bundle.export(tmp_path / "export", form)
+    served = serving.load(done.directory, trusted=True)
+    alike(served.predict(table), bundle.predict(table))
+    alike(served.predict(table.iloc[:3], batch_size=2), bundle.predict(table.iloc[:3]))
+
+
+CLASSES = mg.ClassLabel("label", ["a", "b", "c"])
+CAPTION = mg.TextLoader.from_texts("caption", ["a red mug", "a blue lamp"], sequence_length=5)
+NUMBERS = mg.NumericLoader(["x", "y"], mean=[0, 0], scale=[1, 1])
+
+
+def of_layers(kind: str) -> mg.Bundle:
+    """A bundle of a network with layers that some converters cannot write."""
+    layers = keras.layers
+    if kind == "gelu":
+        branch = TokenBranch(embedding_size=8, blocks=1, heads=2)
+        model = build_fusion_classifier({"x": CAPTION}, CLASSES, branches={"x": branch})
+        return mg.Bundle(shaken(model), {"x": CAPTION}, CLASSES)
+    taken: Any
+    loader: mg.Loader
+    if kind == "normalization":
+        taken, loader = keras.Input((2,), name="x"), NUMBERS
+        made = layers.LayerNormalization()(layers.Dense(6)(taken))
+    else:
+        taken, loader = keras.Input((None,), dtype="int32", name="x"), CAPTION
+        ids = layers.Embedding(CAPTION.spec.vocabulary_size, 6, mask_zero=True)(taken)
+        made = layers.LSTM(5, name="reader")(ids)
+    model = keras.Model(taken, layers.Dense(3, activation="softmax")(made))
+    return mg.Bundle(shaken(model), {"x": loader}, CLASSES)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["gelu", "normalization", "recurrent"])
+def test_layers_that_a_converter_gets_wrong_are_right_all_the_same(
+    kind: str, tmp_path: Path
+) -> None:
+    if not {"tensorflow", "torch"} <= set(CONVERTERS):
+        pytest.skip("one of the two converters that these layers need is not installed")
+    bundle = of_layers(kind)
+    done = bundle.export(tmp_path / "export")
+    rows = pd.DataFrame({"caption": ["a mug", "?", "red"], "x": [1, 2, 3], "y": [0, 5, 1]})
+    alike(serving.load(done.directory).predict(rows), bundle.predict(rows))
+    wrong = {"tensorflow": ["recurrent"], "torch": ["normalization", "gelu"], "jax": ["recurrent"]}
+    if BACKEND in CONVERTERS:
+        assert (done.made_on != BACKEND) == (kind in wrong[BACKEND])
+        assert (BACKEND in done.not_made_on) == (kind in wrong[BACKEND])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_refusal_names_the_first_layer_at_fault_and_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, form = {
+        "tensorflow": ("recurrent", "litert"),
+        "torch": ("normalization", "onnx"),
+        "jax": ("recurrent", "onnx"),
+    }[BACKEND]
+    needs(form)
+    if BACKEND not in backends_for(exporting.KERAS_FORMATS[form], BACKEND):
+        pytest.skip(f"the converter of {BACKEND} is not installed")
+    monkeypatch.setattr(exporting, "backends_for", lambda *_: [BACKEND])
+    layer = {"recurrent": "LSTM 'reader'", "normalization": "LayerNormalization '"}[kind]
+    with pytest.raises(ValueError, match=f"at fault is the {layer}.*Export to '.*', put another"):
+        of_layers(kind).export(tmp_path / "export", form)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_eight_bits_make_it_small_and_say_what_they_cost(
+    bundle: mg.Bundle, exported: Exported, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    done = bundle.export(tmp_path / "export", int8=table)
+    assert done.network_bytes < 0.4 * exported.network_bytes
+    assert done.int8 is not None
+    assert done.int8["before"] == pytest.approx(bundle.evaluate(table, on_error="skip"))
+    rounded = serving.load(done.directory)
+    after = rounded.evaluate(table, on_error="skip")
+    assert done.int8["after"] == pytest.approx(after, abs=1e-4)
+    assert after != pytest.approx(done.int8["before"], abs=1e-7)
+    names = ["label.x", "label.y", "label.z"]
+    apart = rounded.predict(table)[names] - bundle.predict(table)[names]
+    assert apart.abs().to_numpy().max() < 0.1
+
+
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_command_line_exports_a_run(
+    bundle: mg.Bundle, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    bundle.save(tmp_path / "run")
+    command = ["export", str(tmp_path / "run"), str(tmp_path / "out")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "ms a row" in said
+    assert "the largest difference is" in said
+    alike(serving.load(tmp_path / "out").predict(table), bundle.predict(table))
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 2
+    assert "overwrite" in again.output
