@@ -123,13 +123,15 @@ class Search:
         # Instead of settings that cannot end in the time that is left.
         left = self.clock.left
         assert left is not None
-        found = self.proposer.within(left, number, self.trials, tried)
+        found = self.proposer.within(left, number, self.trials, tried) if left > 0 else None
         way_out = "cheaper settings take its place"
         if found is None:
-            way_out = (
-                f"none of {counted(DRAWS, 'proposal')} should end within {_time(max(left, 0))} "
-                "either; --resume with more --hours goes on"
-            )
+            way_out = "--resume with more --hours goes on"
+            if left > 0:
+                none = (
+                    f"none of {counted(DRAWS, 'proposal')} should end within {_time(left)} either"
+                )
+                way_out = f"{none}; {way_out}"
         self.reporter.say(f"  trial {number}: cannot end within the time that is left; {way_out}")
         return found
 
