@@ -44,7 +44,11 @@ class Manifest:
                 f"{self._path} is damaged: remove it and the files it belongs to. Received: "
                 f"out={output.path!r}"
             ) from error
-        if kept.get("version") != _VERSION or kept.get("settings") != settings:
+        other = kept.get("version") != _VERSION or kept.get("settings") != settings
+        if other and not kept.get("shards") and not any(map(Path.exists, output.files)):
+            # A run that ended before its first shard, as with a column that the format cannot hold.
+            return
+        if other:
             raise FileExistsError(
                 f"{output.path} already exists, and was packed from another table or in another "
                 f"way: choose another name, or remove its files and {self._path}. Received: "
