@@ -14,6 +14,8 @@ from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.errors import TableError, by_number, counted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from multimodal_gen.batch.packing.packing import Packed
@@ -97,7 +99,7 @@ def pack(
     reporter.say(f"{_done(packed, out, output.form)}{skipped}")
 
 
-def _done(packed: Packed, out: str, form: str) -> str:
+def _done(packed: Packed, out: Path, form: str) -> str:
     # What was written now, and what was there before.
     new = packed.rows - packed.kept_rows
     rows = counted(packed.rows, "row")
