@@ -141,14 +141,18 @@ def test_only_the_layers_that_need_keras_import_it() -> None:
         "class_losses.py",
         "cutting.py",
         "reader.py",
+        "blaming.py",
         "bundle.py",
+        "converting.py",
         "dual_encoder.py",
+        "exporting.py",
         "fitting.py",
         "gradients.py",
         "halves.py",
         "model_config.py",
         "model_file.py",
         "model_parts.py",
+        "plain_parts.py",
         "train.py",
     }
     folders = {"models", "resume", "ranks", "guard", "keras_inside", "distributed"}
@@ -160,7 +164,9 @@ def test_only_the_layers_that_need_keras_import_it() -> None:
         ]
         if at_import and not folders & set(path.parts):
             assert path.name in allowed, path
-        assert "import tensorflow" not in source, path
+        if path.name != "engines.py":
+            # What runs a SavedModel.
+            assert "import tensorflow" not in source, path
 
 
 def test_no_file_is_longer_than_300_lines_and_each_says_what_it_is_for() -> None:

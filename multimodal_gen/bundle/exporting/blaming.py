@@ -49,18 +49,16 @@ def layer_at_fault(
                 layers.append(layer)
                 outputs.append(output)
 
-    def fits(count: int) -> bool:
-        # The layers before come with it, so that what holds of many holds of fewer.
-        part = keras.Model(model.input, outputs[:count])
-        return _fits(part, specs, inputs_as, form, arrays)
-
     # All layers before `good` fit, and some of those before `bad` do not.
     good, bad = 0, len(layers)
-    if not layers or fits(bad):
+    rest = (specs, inputs_as, form, arrays)
+    if not layers or _fits(keras.Model(model.input, outputs), *rest):
         return None
     while bad - good > 1:
         middle = (good + bad) // 2
-        good, bad = (middle, bad) if fits(middle) else (good, middle)
+        # With those before it, so that what holds of many layers holds of fewer.
+        fits = _fits(keras.Model(model.input, outputs[:middle]), *rest)
+        good, bad = (middle, bad) if fits else (good, middle)
     return layers[good]
 
 
