@@ -171,6 +171,12 @@ def _check_loaders(bundle: Any) -> None:
 
 
 def _check_runner(form: str) -> None:
+    version = keras.version()
+    if form == "litert" and tuple(map(int, version.split(".")[:2])) < (3, 13):
+        raise ImportError(
+            "Keras exports to LiteRT from version 3.13 on. Use a newer one, or export to 'onnx'. "
+            f"Received: format={form!r}, Keras {version}"
+        )
     module, package = RUNNERS[form]
     if importlib.util.find_spec(module) is None:
         raise ImportError(
