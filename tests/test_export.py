@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,24 @@ def test_an_export_predicts_what_the_bundle_does_on_every_row(
     # The score too, which reads the targets' columns.
     scores = served.evaluate(table)
     assert scores == pytest.approx(bundle.evaluate(table), abs=1e-5)
+
+
+@needs_onnx
+def test_threads_predict_at_once_and_pictures_may_have_moved(
+    bundle: mg.Bundle,
+    exported: Exported,
+    served: serving.Served,
+    table: pd.DataFrame,
+    tmp_path: Path,
+) -> None:
+    expected = bundle.predict(table)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: served.predict(table, batch_size=2), range(8)):
+            alike(found, expected)
+    shutil.copytree(table.attrs["folder"], tmp_path / "moved")
+    moved = serving.load(exported.directory, pictures=tmp_path / "moved")
+    assert moved.inputs["image"].get_config()["directory"] == str(tmp_path / "moved")
+    alike(moved.predict(table), expected)
 
 
 @needs_onnx
