@@ -87,8 +87,14 @@ def main(folder: Path, killed_after: int) -> None:
         callbacks=[*callbacks, resume],
     )
     scores = model.evaluate(val, verbose=0, return_dict=True, callbacks=[ranks.callback(val)])
+    if ranks.rank == 0:
+        target = whole.assembly.targets[None]
+        mg.Bundle(model, whole.inputs, target).save(folder / "bundle")
+    table = make_table().drop(columns="y")
+    predictions = ranks.predict(folder / "bundle", table)
     if ranks.rank:
         return
+    predictions.to_csv(folder / "predictions.csv")
     found = {
         "world_size": ranks.world_size,
         "history": fitted.history,

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import rank_run
 
@@ -81,6 +82,10 @@ def test_two_ranks_end_as_one_does_killed_and_with_another_number_of_ranks(tmp_p
         assert found["history"][name] == pytest.approx(alone["history"][name], abs=1e-6)
     assert found["history"]["loss"] == pytest.approx(alone["history"]["loss"], abs=0.01)
     assert found["scores"]["accuracy"] == pytest.approx(alone["scores"]["accuracy"], abs=1e-6)
+    # Predictions are in the order of the rows, whoever made them.
+    rows = [pd.read_csv(tmp_path / f"{one}" / "predictions.csv", index_col=0) for one in (1, 2)]
+    assert len(rows[0]) == rank_run.ROWS
+    pd.testing.assert_frame_equal(*rows, rtol=1e-4, atol=1e-5)
     # Killed in the second epoch by two ranks, in the third by four, and ended by one.
     other = tmp_path / "other"
     other.mkdir()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
+import pickle
 from dataclasses import dataclass
 
 import keras
 import pandas as pd
 
-from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.loading import load_bundle
 from multimodal_gen.distributed.launched import Launch, launch
 from multimodal_gen.sequence.ranks.callback import RankTraining
 from multimodal_gen.sequence.ranks.group import group
@@ -48,27 +48,38 @@ class Ranks:
         """
         return RankTraining(sequence)
 
-    def predict(self, bundle: Bundle, table: pd.DataFrame, **arguments: object) -> pd.DataFrame:
+    def predict(
+        self, directory: str | os.PathLike[str], table: pd.DataFrame, *, batch_size: int = 64
+    ) -> pd.DataFrame:
         """Predict a part of the rows in each process, and return all to each.
 
         Args:
-            bundle: The bundle, which each process has loaded: `load_bundle`.
+            directory: The bundle, as `Bundle.save` wrote it, which each process loads. All wait
+                until each has come here, so that one may have saved it just before.
             table: The whole table, the same in each process.
-            arguments: Further arguments of `Bundle.predict`.
+            batch_size: Rows per batch.
 
         Returns:
             What `bundle.predict(table)` returns, on the index of the table.
+
+        Raises:
+            BundleError: If there is no bundle.
         """
-        bounds = [len(table) * rank // self.world_size for rank in range(self.world_size + 1)]
-        own = table.iloc[bounds[self.rank] : bounds[self.rank + 1]]
-        if self.world_size == 1:
-            return bundle.predict(own, **arguments)
-        file = io.BytesIO()
-        if len(own):
-            bundle.predict(own, **arguments).reset_index(drop=True).to_parquet(file)
-        parts = group().gather(file.getvalue())
-        frames = [pd.read_parquet(io.BytesIO(part)) for part in parts if part]
-        return pd.concat(frames, ignore_index=True).set_axis(table.index)
+        joined, shared = group(), keras.distribution.distribution()
+        joined.gather(b"")
+        bounds = [len(table) * rank // joined.size for rank in range(joined.size + 1)]
+        own = table.iloc[bounds[joined.rank] : bounds[joined.rank + 1]]
+        predicted = pd.DataFrame()
+        # On jax, the variables of a model are otherwise those of all processes.
+        keras.distribution.set_distribution(None)
+        try:
+            if len(own) or joined.rank == 0:
+                predicted = load_bundle(directory).predict(own, batch_size=batch_size)
+        finally:
+            keras.distribution.set_distribution(shared)
+        # What comes here was made by this code in the processes of one job.
+        parts = [pickle.loads(one) for one in joined.gather(pickle.dumps(predicted))]
+        return pd.concat([one for one in parts if len(one)] or parts[:1])
 
 
 def start() -> Ranks:

@@ -50,8 +50,8 @@ def _check_ranks(call: KerasCall, plan: Plan) -> None:
     if call.method == "predict":
         raise ValueError(
             "`predict` returns the rows of one rank, and those that fill up a batch. Use "
-            "`ranks.predict(bundle, table)`, or predict in one process. Received: a sequence for "
-            f"rank {plan.rank} of {plan.world_size}"
+            "`ranks.predict(directory, table)`, or predict in one process. Received: a sequence "
+            f"for rank {plan.rank} of {plan.world_size}"
         )
     callbacks = call.argument("callbacks")
     given = getattr(callbacks, "callbacks", callbacks) or ()

@@ -123,7 +123,7 @@ def check_compiled(model: keras.Model, sequence: MultimodalSequence) -> None:
             f"{plan.num_rows:,} rows in batches of {plan.batch_size}"
         )
     losses = [_loss(model, sequence[0], weight) for weight in (1.0, 3.0)]
-    if not np.isclose(*losses, rtol=1e-4):
+    if not np.isclose(losses[0], losses[1], rtol=1e-4):
         raise ValueError(
             "On several ranks, a loss must be a mean by weight, as the loss of each target is: "
             '`loss=target.loss`, or a loss of Keras with `reduction="mean_with_sample_weight"`. '
