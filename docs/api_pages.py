@@ -2,7 +2,7 @@
 elsewhere.
 
 mkdocs calls the functions whose names begin with `on_`. The public names are those of
-`multimodal_gen/__init__.pyi` and of `__all__` in `augment`, `loaders`, `models` and `serving`, so
+`multimodal_gen/__init__.pyi` and of `__all__` in the modules that are public themselves, so
 that no name is listed here again; the build ends with an error if one of them is on no page.
 """
 
@@ -32,11 +32,12 @@ PAGES = {
     ),
     "bundle": ("Bundle", "A trained model together with its loaders and targets."),
     "serving": ("Serving", "Predict with an export, without Keras."),
+    "distributed": ("Distributed", "Train one model in several processes."),
     "inspection": ("Inspection", "Examine data, batches, predictions and the bottleneck."),
     "errors": ("Errors", "The exceptions and warnings."),
 }
 _ROOM_OF = {"spec": "loaders", "batch": "sequence"}
-_MODULES = ("augment", "loaders", "models", "serving")
+_MODULES = ("augment", "loaders", "models", "serving", "distributed")
 
 # What lies outside this folder -> where it is in the pages. Links to it are turned there.
 ELSEWHERE = {

@@ -38,7 +38,7 @@ def test_every_public_name_is_on_one_page_and_every_name_on_a_page_exists() -> N
     named = named_on_pages()
     assert len(named) == len(set(named))
     values = [operator.attrgetter(name)(mg) for name in named]
-    modules = (mg, mg.augment, mg.loaders, mg.models, mg.serving)
+    modules = (mg, mg.augment, mg.loaders, mg.models, mg.serving, mg.distributed)
     for module in modules:
         for name in module.__all__:
             value = getattr(module, name)

@@ -143,7 +143,7 @@ def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:
 
 def _classes(target: Target, table: pd.DataFrame) -> np.ndarray:
     cells = readable_cells_in(table, target.column)
-    found = []
+    found = [np.empty(0, "int64")]
     while part := list(islice(cells, _AT_ONCE)):
         known = [None if isinstance(cell, Unreadable) else cell for cell in part]
         found.append(target.classes_of(known))
