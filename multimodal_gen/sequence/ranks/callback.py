@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from keras import tree
 
 from multimodal_gen.sequence.keras_inside.steps import steps_of_evaluate
-from multimodal_gen.sequence.ranks.group import Group, group_of
+from multimodal_gen.sequence.ranks.group import Group, all_failures, group_of
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
@@ -97,8 +96,7 @@ class RankTraining(keras.callbacks.Callback):
     def _join_failures(self) -> None:
         assert self._group is not None
         log = self.sequence.assembly.failures
-        for found in self._group.gather(json.dumps(log.to_json()).encode()):
-            log.restore(json.loads(found), self.sequence.table.index)
+        log.restore(all_failures(self._group, log.to_json()), self.sequence.table.index)
 
 
 def check_compiled(model: keras.Model, sequence: MultimodalSequence) -> None:
@@ -122,7 +120,8 @@ def check_compiled(model: keras.Model, sequence: MultimodalSequence) -> None:
             f"`batch_size` with a last batch that {plan.world_size} divides. Received: "
             f"{plan.num_rows:,} rows in batches of {plan.batch_size}"
         )
-    losses = [_loss(model, sequence[0], weight) for weight in (1.0, 3.0)]
+    batch = sequence[0]
+    losses = [_loss(model, batch, weight) for weight in (1.0, 3.0)]
     if not np.isclose(losses[0], losses[1], rtol=1e-4):
         raise ValueError(
             "On several ranks, a loss must be a mean by weight, as the loss of each target is: "

@@ -7,6 +7,7 @@ must be called by all ranks, in the same order.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -153,6 +154,20 @@ def group_of(plan: Plan) -> Group:
             f"{plan.world_size}"
         )
     return found
+
+
+def all_failures(joined: Group, own: list[list[Any]]) -> list[list[Any]]:
+    """Return the failures of all ranks, the same to each: a cell once, with its first epoch.
+
+    Args:
+        joined: The ranks.
+        own: What `FailureLog.to_json` returned on this one.
+    """
+    parts = joined.gather(json.dumps(own).encode())
+    every = [one for part in parts for one in json.loads(part)]
+    # The first epoch last, so that it stays.
+    every.sort(key=lambda one: -one[4])
+    return list({(one[0], str(one[1])): one for one in every}.values())
 
 
 def _gathered(array: np.ndarray) -> Any:

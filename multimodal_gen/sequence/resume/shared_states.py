@@ -6,13 +6,12 @@ So a state belongs to all of them, however many there are when the run goes on.
 from __future__ import annotations
 
 import io
-import json
 import os
 from typing import Any
 
 import numpy as np
 
-from multimodal_gen.sequence.ranks.group import Group
+from multimodal_gen.sequence.ranks.group import Group, all_failures
 from multimodal_gen.sequence.resume.snapshots import Snapshots, read_state, write_state
 
 _State = tuple[dict[str, Any], list[np.ndarray]]
@@ -80,13 +79,7 @@ class SharedStates:
             for place in _metrics(description):
                 arrays[place] = self._group.sum(arrays[place])
         if self._group.size > 1:
-            own = json.dumps(description["failures"]).encode()
-            every = [one for found in self._group.gather(own) for one in json.loads(found)]
-            # Two ranks may have failed at the same cell in two epochs.
-            cells = {(row, str(column)): None for row, column, *_ in every}
-            description["failures"] = [
-                next(one for one in every if (one[0], str(one[1])) == cell) for cell in cells
-            ]
+            description["failures"] = all_failures(self._group, description["failures"])
         if self._files is not None:
             self._files.save(description, arrays)
 
