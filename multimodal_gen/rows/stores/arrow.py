@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from multimodal_gen.errors import LoadError, TableError
+from multimodal_gen.rows.stores.pieces import Pieces
 from multimodal_gen.rows.stores.store import Store
 
 # From so many rows at a time on, a column is gone through, and no batch is made.
@@ -38,7 +39,7 @@ class ArrowStore(Store):
         if twice:
             raise TableError(f"Several columns are called {twice[0]!r}; rename one of them.")
         self._names_of = class_names(schema)
-        self._starts = np.concatenate([[0], np.cumsum(sizes, dtype="int64")])
+        self.pieces = Pieces(sizes)
         self.columns = {
             field.name: "text" if field.name in self._names_of else kind_of(field.type)
             for field in schema
@@ -46,7 +47,7 @@ class ArrowStore(Store):
         }
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self.pieces)
 
     @abstractmethod
     def piece(self, number: int, column: str, keep: bool = True) -> pa.ChunkedArray:
@@ -65,8 +66,7 @@ class ArrowStore(Store):
         """See `Store.cells`."""
         names = self._names_of.get(column)
         found: list[Any] = [None] * len(rows)
-        for number, places in self._by_piece(rows):
-            offsets = rows[places] - self._starts[number]
+        for number, places, offsets in self.pieces.of(rows):
             piece = self.piece(number, column, len(rows) < _IN_PASSING)
             cells = plain_cells(taken(piece, offsets))
             for place, cell in zip(places.tolist(), cells, strict=True):
@@ -85,8 +85,7 @@ class ArrowStore(Store):
         if names is not None or kind in ("bytes", "other"):
             return super().series(column, rows)
         parts, order = [], []
-        for number, places in self._by_piece(rows):
-            offsets = rows[places] - self._starts[number]
+        for number, places, offsets in self.pieces.of(rows):
             piece = self.piece(number, column, len(rows) < _IN_PASSING)
             parts.append(taken(piece, offsets))
             order.append(places)
@@ -97,20 +96,6 @@ class ArrowStore(Store):
         joined = pa.chunked_array(parts)
         mapper = _NULLABLE.get if joined.null_count and kind == "int" else None
         return joined.to_pandas(types_mapper=mapper).take(back).reset_index(drop=True)
-
-    def place_of(self, row: int) -> tuple[int, int]:
-        """The piece that a row is in, and its number there."""
-        number = int(np.searchsorted(self._starts, row, side="right") - 1)
-        return number, row - int(self._starts[number])
-
-    def _by_piece(self, rows: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        # Number of a piece -> places of its rows in `rows`, in the order of pieces.
-        pieces = np.searchsorted(self._starts, rows, side="right") - 1
-        if len(rows) and (pieces == pieces[0]).all():
-            return [(int(pieces[0]), np.arange(len(rows)))]
-        order = np.argsort(pieces, kind="stable")
-        numbers, firsts = np.unique(pieces[order], return_index=True)
-        return list(zip(numbers.tolist(), np.split(order, firsts[1:]), strict=True))
 
 
 def taken(piece: pa.ChunkedArray, offsets: np.ndarray) -> pa.Array:

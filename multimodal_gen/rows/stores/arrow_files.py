@@ -49,7 +49,7 @@ class ArrowFileStore(ArrowStore):
 
     def origin(self, column: str, row: int) -> str:
         """See `Store.origin`."""
-        number, offset = self.place_of(row)
+        number, offset = self.pieces.place_of(row)
         return f"{self._paths[number]}::row {offset}"
 
     def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from multimodal_gen.errors import LoadError, TableError, shown
 from multimodal_gen.rows.stores.mds_cells import Encoding, encoding_of
+from multimodal_gen.rows.stores.pieces import Pieces
 from multimodal_gen.rows.stores.shards import fingerprint_of, stamp, unchanged
 from multimodal_gen.rows.stores.store import Store
 
@@ -69,21 +70,19 @@ class MDSStore(Store):
         folder = os.path.dirname(self._index)
         self._paths = [os.path.join(folder, one["raw_data"]["basename"]) for one in shards]
         self._counts = [int(one["samples"]) for one in shards]
-        self._starts = np.concatenate([[0], np.cumsum(self._counts, dtype="int64")])
+        self._pieces = Pieces(self._counts)
         _check_shards(shards, self._paths, self._index)
         self._stamps = [stamp(one) for one in self._paths]
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._pieces)
 
     def cells(self, column: str, rows: np.ndarray) -> list[Any]:
         """See `Store.cells`."""
         found: list[Any] = [None] * len(rows)
-        shards = np.searchsorted(self._starts, rows, side="right") - 1
-        for shard in np.unique(shards).tolist():
+        for shard, places, own in self._pieces.of(rows):
             with unchanged(self._paths[shard], self._stamps[shard]) as file:
-                for place in np.flatnonzero(shards == shard).tolist():
-                    row = int(rows[place] - self._starts[shard])
+                for place, row in zip(places.tolist(), own.tolist(), strict=True):
                     found[place] = self._cell(file.fileno(), shard, row, column)
         return found
 
@@ -95,8 +94,8 @@ class MDSStore(Store):
 
     def origin(self, column: str, row: int) -> str:
         """See `Store.origin`."""
-        shard = int(np.searchsorted(self._starts, row, side="right") - 1)
-        return f"{self._paths[shard]}::sample {row - int(self._starts[shard])}"
+        shard, own = self._pieces.place_of(row)
+        return f"{self._paths[shard]}::sample {own}"
 
     def fingerprint(self) -> str:
         """See `Store.fingerprint`."""

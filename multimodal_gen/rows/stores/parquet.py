@@ -58,7 +58,7 @@ class ParquetStore(ArrowStore):
 
     def origin(self, column: str, row: int) -> str:
         """See `Store.origin`."""
-        number, offset = self.place_of(row)
+        number, offset = self.pieces.place_of(row)
         file, group = self._groups[number]
         return f"{self._paths[file]}::row group {group}, row {offset}"
 

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from multimodal_gen.errors import LoadError, by_number, counted
 from multimodal_gen.rows.formats.folders import IMAGE_SUFFIXES
 from multimodal_gen.rows.stores.arrow import kind_of, plain_cells
+from multimodal_gen.rows.stores.pieces import Pieces
 from multimodal_gen.rows.stores.shards import fingerprint_of, stamp, unchanged
 from multimodal_gen.rows.stores.store import Store
 from multimodal_gen.rows.stores.tar_columns import JSON, TarColumns, is_file, is_files
@@ -51,7 +52,7 @@ class TarStore(Store):
             index_of(path)
             for path in tqdm(self._paths, "reading shards", leave=False, delay=_PATIENCE)
         ]
-        self._starts = np.concatenate([[0], np.cumsum([len(one) for one in self._indexes])])
+        self._pieces = Pieces(map(len, self._indexes))
         endings = list(dict.fromkeys(end for one in self._indexes for end in one.endings))
         # Column -> the endings whose files it has, and the name inside of them, if any.
         self._files: dict[str, tuple[list[str], str | None]] = {}
@@ -74,15 +75,13 @@ class TarStore(Store):
                 self._add_fields(ending)
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._pieces)
 
     def cells(self, column: str, rows: np.ndarray) -> list[Any]:
         """See `Store.cells`."""
         found: list[Any] = [None] * len(rows)
-        shards = np.searchsorted(self._starts, rows, side="right") - 1
-        for shard in np.unique(shards).tolist():
-            places = np.flatnonzero(shards == shard)
-            cells = self._of_shard(column, shard, rows[places] - self._starts[shard])
+        for shard, places, own in self._pieces.of(rows):
+            cells = self._of_shard(column, shard, own)
             for place, cell in zip(places.tolist(), cells, strict=True):
                 found[place] = cell
         return found
@@ -104,8 +103,8 @@ class TarStore(Store):
 
     def origin(self, column: str, row: int) -> str:
         """See `Store.origin`."""
-        shard = int(np.searchsorted(self._starts, row, side="right") - 1)
-        index, own = self._indexes[shard], row - int(self._starts[shard])
+        shard, own = self._pieces.place_of(row)
+        index = self._indexes[shard]
         endings = [] if column == KEY else self._files[column][0]
         there = [one for one in endings if index.places(one)[1][own] >= 0]
         return "".join([f"{self._paths[shard]}::{index.keys[own]}", *(f".{one}" for one in there)])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_gen.errors import LoadError, TableError
+from multimodal_gen.rows.stores.pieces import Pieces
 from multimodal_gen.rows.stores.shards import fingerprint_of, stamp, unchanged
 from multimodal_gen.rows.stores.store import Store
 
@@ -39,23 +40,21 @@ class TFRecordStore(Store):
         self._paths = list(paths)
         self._stamps = [stamp(path) for path in self._paths]
         self._places = [_places(path) for path in self._paths]
-        self._starts = np.concatenate([[0], np.cumsum([len(one) for one in self._places])])
+        self._pieces = Pieces(map(len, self._places))
         self.columns: dict[str, str] = {}
         if len(self):
             self._learn_columns()
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._pieces)
 
     def cells(self, column: str, rows: np.ndarray) -> list[Any]:
         """See `Store.cells`."""
         found: list[Any] = [None] * len(rows)
-        files = np.searchsorted(self._starts, rows, side="right") - 1
-        for number in np.unique(files).tolist():
+        for number, places, own in self._pieces.of(rows):
             path = self._paths[number]
             with unchanged(path, self._stamps[number]) as file:
-                for place in np.flatnonzero(files == number).tolist():
-                    row = int(rows[place] - self._starts[number])
+                for place, row in zip(places.tolist(), own.tolist(), strict=True):
                     example = self._example(file.fileno(), number, row)
                     try:
                         found[place] = self._cell(example, column)
@@ -69,8 +68,8 @@ class TFRecordStore(Store):
 
     def origin(self, column: str, row: int) -> str:
         """See `Store.origin`."""
-        number = int(np.searchsorted(self._starts, row, side="right") - 1)
-        return f"{self._paths[number]}::record {row - int(self._starts[number])}"
+        number, own = self._pieces.place_of(row)
+        return f"{self._paths[number]}::record {own}"
 
     def fingerprint(self) -> str:
         """See `Store.fingerprint`."""
@@ -84,9 +83,9 @@ class TFRecordStore(Store):
         rows = np.unique(np.linspace(0, len(self) - 1, _SAMPLED).astype("int64"))
         kinds: dict[str, set[str]] = {}
         for row in rows.tolist():
-            number = int(np.searchsorted(self._starts, row, side="right") - 1)
+            number, own = self._pieces.place_of(row)
             with open(self._paths[number], "rb", buffering=0) as file:
-                example = self._example(file.fileno(), number, row - int(self._starts[number]))
+                example = self._example(file.fileno(), number, own)
             for name, feature in example.features.feature.items():
                 kinds.setdefault(name, set()).add(_kind_of(feature))
         for name, found in sorted(kinds.items()):

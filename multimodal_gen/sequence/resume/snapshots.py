@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from multimodal_gen.batch.cache.locks import fcntl
+from multimodal_gen.batch.cache.locks import fcntl, try_lock
 
 # The second one is used if the latest is damaged.
 _KEPT = 2
@@ -163,19 +163,17 @@ class Snapshots:
         if fcntl is None or self.directory in _HELD:
             return
         file = os.open(self.directory, os.O_RDONLY)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
+        held = try_lock(file)
+        if held:
+            _HELD[self.directory] = file
+            return
+        os.close(file)
+        # None: the file system has no locks. Two runs are then the user's responsibility.
+        if held is False:
             raise RuntimeError(
                 "Another process is training with this directory; give each run its own. "
                 f"Received: directory={self.directory!r}"
-            ) from None
-        except OSError:
-            # The file system has no locks: two runs are then the user's responsibility.
-            os.close(file)
-            return
-        _HELD[self.directory] = file
+            )
 
     def _flush(self) -> None:
         # Makes the rename itself durable. Not every system allows opening a directory.
