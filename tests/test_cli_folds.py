@@ -26,6 +26,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"label": [CLASSES[row % 2] for row in range(48)]})
     table["price"] = 4.0 * (table["label"] == "cup") + rng.normal(size=48).round(3)
+    table["title"] = [f"{name} number {row}" for row, name in enumerate(table["label"])]
     table["maker"] = [f"maker {row // 4}" for row in range(48)]
     table["part"] = ["test" if row % 6 == 5 else "train" for row in range(48)]
     table.to_csv("shop.csv", index=False)
@@ -85,6 +86,8 @@ def test_every_row_is_predicted_out_of_fold_and_the_run_is_a_bundle_and_evidence
         "into 2 folds of about equal size",
     ):
         assert said in page and said in card, said
+    assert all(said in page and said in card for said in ("--folds", "--group"))
+    assert not any(said in page for said in ("--fractions", "--image-size", "--augment"))
     worth = details["importance"]
     assert worth["rows"] == 48 and worth["groups"] == metrics["details"]["groups"]["folds"]
     (of_score,) = (worth["scores"][name] for name in worth["main"])
@@ -186,7 +189,8 @@ def test_what_would_fail_at_the_end_fails_before_the_first_fold(
         raise OSError("no space for what inputs are worth")
 
     monkeypatch.setattr("multimodal_gen.cli.folds.importance_of_folds", fail)
-    done = train("--folds", "2", "--name", "early")
+    done = train("--folds", "2", "--name", "early", "--caption", "title")
+    assert "note: title: 100% of the captions contain the name of their own class" in done.output
     assert done.exit_code == 2 and "what inputs are worth" in done.output
     assert "fold 1" not in done.output and not [*(shop / "runs" / "early").iterdir()]
 

@@ -58,6 +58,7 @@ from multimodal_gen.cli.report.writing import write_report
 from multimodal_gen.cli.reporter import Remembering, Reporter
 from multimodal_gen.cli.results import remove_stale, write_metrics
 from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import (
     class_called,
     in_words,
@@ -93,6 +94,8 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     if settings.positive is not None:
         class_called(settings.positive, target)
     inputs = _Inputs(settings, rows)
+    for note in notes_on(settings, Parts(rows, rows.iloc[:0], test), inputs.of_all, target):
+        reporter.say(f"note: {note}")
     count = len(rows) + len(test)
     rows, test = _readable(settings, rows, test, inputs.of_all, target, reporter, unlabelled)
     target = with_weights_of_labels(settings, rows, target)

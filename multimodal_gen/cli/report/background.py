@@ -11,7 +11,7 @@ from multimodal_gen.cli.report.facts import Known
 from multimodal_gen.errors import by_number, counted
 
 # What is said elsewhere in a report, or is no option.
-_ELSEWHERE = ("table", "folder", "gaps", "folds", "encoder_size")
+_ELSEWHERE = ("table", "folder", "gaps", "encoder_size")
 
 
 def data_section(known: Known, metrics: Mapping[str, Any]) -> Section:
@@ -93,10 +93,15 @@ def notes_section(known: Known) -> Section:
 
 def settings_section(known: Known) -> Section:
     """The settings that have a value."""
+    unused = set(_ELSEWHERE)
+    if known.settings.get("folds") is not None:
+        unused.add("fractions")
+    if not (known.settings.get("image") or known.settings.get("images")):
+        unused |= {"image_size", "augment"}
     rows = [
         (f"--{name.replace('_', '-')}", _in_words(name, value))
         for name, value in known.settings.items()
-        if name not in _ELSEWHERE and value is not False and value not in (None, (), [])
+        if name not in unused and value is not False and value not in (None, (), [])
     ]
     return Section("Settings", [Table(("option", "value"), rows, words=2)])
 
