@@ -94,6 +94,16 @@ def test_predict_adds_sets_and_decisions(trained: tuple[Path, str]) -> None:
         f"decision: expected cost {found['expected_cost'].mean():.4g} a row, {left.sum()}" in told
     )
     assert (found["expected_cost"][left] == 0.4).all()
+    # A row that cannot be loaded is not one that a person should decide.
+    table = pd.read_csv(folder / "shop.csv", dtype=str).head(40)
+    table.loc[3, "n"] = "none"
+    table.to_csv(folder / "broken.csv", index=False)
+    asked[2] = folder / "broken.csv"
+    code, told, _ = called(*asked, "--out", folder / "some.csv")
+    some = pd.read_csv(folder / "some.csv").drop(index=3)
+    assert f"abstain: {some['abstain'].sum()} of 39 rows to leave to people" in told
+    assert f"{some['decision'].isna().sum()} of 39 rows to leave to people" in told
+    asked[2] = folder / "shop.csv"
     code, _, _ = called(*asked, "--out", folder / "out.jsonl")
     assert code == 0
     lines = [json.loads(line) for line in (folder / "out.jsonl").read_text("utf-8").splitlines()]

@@ -127,7 +127,8 @@ def predict_to_file(
     except LoadError as error:
         # `predict` raises it only if no row could be loaded.
         raise lost_all(plain_error(error), len(rows), folder) from None
-    lost = int(predictions.iloc[:, 0].isna().sum())
+    loaded = predictions.iloc[:, 0].notna()
+    lost = int((~loaded).sum())
     column = predictions.columns[-1]
     if lost:
         predictions[column] = [
@@ -151,7 +152,7 @@ def predict_to_file(
         frame.to_parquet(out, index=False)
     without = f", and {counted(lost, 'row')} without one" if lost else ""
     reporter.say(f"Wrote {counted(len(rows) - lost, 'prediction')} to {out}{without}.{said}")
-    for line in more.in_words(added) if more is not None else ():
+    for line in more.in_words(added, loaded) if more is not None else ():
         reporter.say(line)
     if lost:
         first = predictions[column].dropna().iloc[0]

@@ -172,30 +172,29 @@ class More:
             found.append(self.costs.columns(self.target, predictions))
         return beside(*found)
 
-    def in_words(self, added: pd.DataFrame) -> list[str]:
+    def in_words(self, added: pd.DataFrame, loaded: pd.Series) -> list[str]:
         """Lines about the columns that were added.
 
         Args:
             added: What `columns` returned.
+            loaded: Whether each row could be loaded; others are not counted.
         """
         said = []
         if self.coverage is not None:
             said += limits_in_words(self.target, self.coverage, self.details)
         for name in added:
             if str(name).split(".")[-1].removeprefix("prediction_") == "abstain":
-                left = int(added[name].sum())
+                left = int((added[name] & loaded).sum())
                 said.append(
-                    f"{name}: {left:,} of {counted(len(added), 'row')} to leave to people, as not "
-                    "exactly one class is likely enough"
+                    f"{name}: {left:,} of {counted(int(loaded.sum()), 'row')} to leave to people, "
+                    "as not exactly one class is likely enough"
                 )
         if self.costs is not None:
             decision, cost = added.columns[-2:]
-            # Rows that cannot be loaded have no cost.
-            known = added[cost].notna()
-            left = int(added.loc[known, decision].isna().sum())
+            left = int(added.loc[loaded, decision].isna().sum())
             said.append(
                 f"{decision}: expected cost {added[cost].mean():.4g} a row, {left:,} of "
-                f"{counted(int(known.sum()), 'row')} to leave to people"
+                f"{counted(int(loaded.sum()), 'row')} to leave to people"
             )
         return said
 

@@ -220,6 +220,11 @@ def _why(search: Search, number: int) -> str:
     # Which trial is kept, and the reason.
     many, best = counted(len(search.trials), "trial"), search.best
     least = f"the least loss, {search.candidates[best].loss:.4f}"
+    if len(search.trials) == 1:
+        return (
+            f"Trial {number}, the defaults of `train`, was the only one, so nothing was compared: "
+            "--resume with more --hours or --trials tries others."
+        )
     if number == best == 0:
         said = (
             f"Of {many}, none was better than trial 0, the defaults of `train`, which are kept: "
