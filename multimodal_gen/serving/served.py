@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from multimodal_gen.bundle.checks import check_outputs
 from multimodal_gen.bundle.description import read_description
-from multimodal_gen.bundle.exporting.engines import Run, open_network
+from multimodal_gen.bundle.exporting.engines import Run, open_network, outputs_of_batches
 from multimodal_gen.bundle.exporting.manifest import Network, read_manifest
 from multimodal_gen.bundle.files import placed
 from multimodal_gen.bundle.judging.deciding import decided
@@ -156,12 +155,7 @@ class Served(Predicting):
 
     def _outputs(self, sequence: Batches, verbose: int) -> Any:
         batches = tqdm(sequence, disable=not verbose, leave=False)
-        found = [self._run(arrays) for (arrays,) in batches]
-        outputs: Any
-        if isinstance(found[0], Mapping):
-            outputs = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-        else:
-            outputs = np.concatenate(found)
+        outputs = outputs_of_batches(self._run, (arrays for (arrays,) in batches))
         check_outputs(outputs, self.target)
         return outputs
 

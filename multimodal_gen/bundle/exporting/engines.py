@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,14 @@ def open_network(folder: Path, network: Network) -> Run:
         # Whatever the runtime says of a damaged file.
         raise BundleError(f"{path.name} cannot be opened: {_line(error)}.") from error
     return lambda arrays: network.by_name(run(arrays))
+
+
+def outputs_of_batches(run: Run, batches: Iterable[Mapping[str, np.ndarray]]) -> Any:
+    """The outputs of a network for several batches, as one array, or one by name."""
+    found = [run(arrays) for arrays in batches]
+    if isinstance(found[0], Mapping):
+        return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+    return np.concatenate(found)
 
 
 def _line(error: Exception) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.bundle.checks import check_outputs
-from multimodal_gen.bundle.exporting.engines import Run, open_network
+from multimodal_gen.bundle.exporting.engines import Run, open_network, outputs_of_batches
 from multimodal_gen.bundle.exporting.manifest import FILES, Network
 from multimodal_gen.bundle.predicting import Predicting
 from multimodal_gen.loaders.targets.base import Target
@@ -42,12 +42,7 @@ class _Rounded(Predicting):
         return self._bundle._sequence(table, batch_size, on_error, targets)
 
     def _outputs(self, sequence: Any, verbose: int) -> Any:
-        found = [self._run(arrays) for arrays in _arrays_of(self._bundle, sequence)]
-        outputs = (
-            {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-            if isinstance(found[0], Mapping)
-            else np.concatenate(found)
-        )
+        outputs = outputs_of_batches(self._run, _arrays_of(self._bundle, sequence))
         check_outputs(outputs, self.target)
         return outputs
 
