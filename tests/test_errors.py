@@ -52,7 +52,7 @@ HUGE = [
     "cell", HUGE, ids=["list", "text", "bytes", "integer", "mapping", "null", "surrogate", "object"]
 )
 def test_cells_without_end_give_an_array_or_a_short_error_in_bounded_time(cell: object) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     for loader in (
         mg.ImageLoader("x", image_size=(2, 2)),
         mg.ArrayLoader("x", shape=(2,)),
@@ -70,7 +70,7 @@ def test_cells_without_end_give_an_array_or_a_short_error_in_bounded_time(cell: 
             assert len(text) < 2000, text
         else:
             assert array.shape == loader.spec.shape
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_caption_longer_than_any_is_refused() -> None:

@@ -188,10 +188,10 @@ def test_a_cell_that_hangs_is_an_error_of_its_row(
     what: str, together: bool, pool: ProcessPool
 ) -> None:
     cells: list[Any] = [*range(5), f"{what} 5", *range(6, 12)]
-    data = numbers(cells, together=together, on_error="blank", max_error_rate=1.0, read_timeout=0.3)
+    data = numbers(cells, together=together, on_error="blank", max_error_rate=1.0, read_timeout=1.0)
     weights = np.concatenate([batch[2] for batch in data])
     assert np.flatnonzero(weights == 0).tolist() == [5]
-    assert "longer than 0.3 seconds" in data.failures["error"][0]
+    assert "longer than 1 second" in data.failures["error"][0]
 
 
 def test_killed_workers_are_replaced_and_batches_made_again(pool: ProcessPool) -> None:
@@ -376,7 +376,7 @@ def test_a_cancelled_batch_gives_its_memory_back(pool: ProcessPool) -> None:
     for batch in batches:
         batch.cancel()
     assert len(list(data)) == 4
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while pool._crew._open and time.monotonic() < end:
         time.sleep(0.01)
     assert not pool._crew._open
@@ -390,7 +390,7 @@ def test_workers_forget_a_sequence_that_is_gone(pool: ProcessPool) -> None:
         assert found.tolist() == list(range(8))
         del data
         gc.collect()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while len(pool._crew._parcels._by_assembly) > 1 and time.monotonic() < end:
         time.sleep(0.01)
     assert len(pool._crew._parcels._by_assembly) <= 1

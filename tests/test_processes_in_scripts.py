@@ -68,7 +68,7 @@ with tempfile.TemporaryDirectory() as cache:
     assert here.read("5") == 15
     # One folder, although workers cannot find the source of the class; no array is there twice.
     (folder,) = (name for name in os.listdir(cache) if not name.startswith("."))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while list(Path(cache, folder).glob("*.open")) and time.monotonic() < deadline:
         time.sleep(0.05)
     kept = sum(len(np.load(path)) for path in Path(cache, folder).glob("*.npy"))
@@ -108,7 +108,7 @@ def test_a_script_runs_once_and_its_own_classes_travel(tmp_path: Path) -> None:
     assert out.count("the script runs") == 1
     assert out.endswith("read\n"), err
     assert "Error" not in err
-    assert gone([int(one) for one in out.splitlines()[1].split()], 1)
+    assert gone([int(one) for one in out.splitlines()[1].split()], 20)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -125,9 +125,9 @@ def test_workers_end_with_their_parent_even_while_they_read(
     # To all processes of the terminal, as Ctrl-C does.
     os.killpg(process.pid, how) if how == signal.SIGINT else process.send_signal(how)
     _, err = process.communicate(timeout=30)
-    # Two seconds, and what Python and the backend need to end on a busy machine.
-    assert time.monotonic() - started < 10
-    assert gone(workers, 3)
+    # A cell that is being read would take 60; Python and the backend need a while to end.
+    assert time.monotonic() - started < 30
+    assert gone(workers, 20)
     assert err.count("Traceback") == (1 if how == signal.SIGINT else 0), err
 
 

@@ -327,7 +327,10 @@ def test_within_an_epoch_the_next_batches_are_prepared_and_no_more(counted: type
     data = mg.MultimodalSequence(table, {"price": Slow("price")}, batch_size=10, max_queue_size=3)
     iterator = iter(data)
     next(iterator)
-    time.sleep(0.2)
+    until = time.monotonic() + 60
+    while counted.reads < 40 and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.1)
     assert counted.reads == 40
     iterator.close()
     time.sleep(0.05)

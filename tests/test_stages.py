@@ -17,6 +17,7 @@ def test_nothing_is_measured_unless_somebody_looks() -> None:
 
 def test_a_stage_inside_of_another_counts_for_itself_alone() -> None:
     watch = Stopwatch()
+    started = time.perf_counter()
     with watch.running(), stage("outer"):
         time.sleep(0.02)
         with stage("inner"):
@@ -24,8 +25,9 @@ def test_a_stage_inside_of_another_counts_for_itself_alone() -> None:
         with stage("inner"):
             time.sleep(0.05)
     assert set(watch.seconds) == {"inner", "outer"}
-    assert 0.1 <= watch.seconds["inner"] < 0.2
-    assert 0.02 <= watch.seconds["outer"] < 0.05
+    whole = time.perf_counter() - started
+    assert watch.seconds["inner"] >= 0.1 and watch.seconds["outer"] >= 0.02
+    assert sum(watch.seconds.values()) <= whole
 
 
 def test_threads_are_summed_up() -> None:
