@@ -17,6 +17,7 @@ from multimodal_gen.cli.data import make_loaders, named_inputs
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.settings import DataSettings, RunSettings
+from tests.cli_settings import settings as by_default
 
 ROWS = 120
 
@@ -79,28 +80,7 @@ def shop(tmp_path: Path) -> Path:
 
 
 def settings(table: Path, **more: object) -> DataSettings:
-    given = {
-        "table": str(table),
-        "image": (),
-        "caption": (),
-        "missing": "error",
-        "number": (),
-        "number_missing": "error",
-        "label": ("category",),
-        "target": "class",
-        "separator": None,
-        "directory": None,
-        "split": None,
-        "split_names": None,
-        "fractions": (0.7, 0.1, 0.2),
-        "group": None,
-        "image_size": (8, 8),
-        "text": "ngrams",
-        "augment": "none",
-        "batch_size": 32,
-        "seed": 0,
-    }
-    return DataSettings(**given | more)
+    return by_default(**{"table": str(table), "label": ("category",), "augment": "none", **more})
 
 
 def test_each_column_is_taken_for_what_it_holds_and_the_options_for_it_are_printed(

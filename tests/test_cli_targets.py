@@ -22,7 +22,6 @@ from multimodal_gen.cli.data import input_names, picture_folder
 from multimodal_gen.cli.label_checks import check_classes, check_separator, check_text_labels
 from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.results import remove_stale, write_results
-from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import (
     in_words,
     main_score,
@@ -32,6 +31,7 @@ from multimodal_gen.cli.target_choice import (
 from multimodal_gen.inspection import plots
 from multimodal_gen.inspection.audit.labels import variants_note
 from multimodal_gen.models import matching_class
+from tests.cli_settings import settings
 
 ROWS = 48
 
@@ -191,31 +191,6 @@ def test_two_pictures_a_row_are_inputs_under_their_own_names(shop: Path, tmp_pat
     assert np.abs(first - second).to_numpy().max() > 1e-6, "one picture was taken for both"
     code, _, _ = call("audit", shop, *columns, "--out", tmp_path / "audit")
     assert code in (0, 1) and (tmp_path / "audit" / "audit.html").exists()
-
-
-def settings(**more: object) -> DataSettings:
-    given = {
-        "table": "t.csv",
-        "image": (),
-        "caption": (),
-        "missing": "error",
-        "number": (),
-        "number_missing": "error",
-        "label": ("label",),
-        "target": "class",
-        "separator": None,
-        "directory": None,
-        "split": None,
-        "split_names": None,
-        "fractions": (0.7, 0.1, 0.2),
-        "group": None,
-        "image_size": (8, 8),
-        "text": "ngrams",
-        "augment": "default",
-        "batch_size": 8,
-        "seed": 0,
-    }
-    return DataSettings(**given | more)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import multimodal_gen as mg
 from multimodal_gen.cli.data import make_loaders
 from multimodal_gen.cli.parts import given_parts, read_parts, split_column
 from multimodal_gen.cli.settings import DataSettings
+from tests.cli_settings import settings as by_default
 
 
 def fill(root: Path, *names: str) -> Path:
@@ -87,27 +88,7 @@ class Listener:
 
 
 def settings(table: Path, split: str | None = None) -> DataSettings:
-    return DataSettings(
-        table=str(table),
-        image=("image",),
-        caption=(),
-        missing="error",
-        number=(),
-        number_missing="error",
-        label=("label",),
-        target="class",
-        separator=None,
-        directory=None,
-        split=split,
-        split_names=None,
-        fractions=(0.6, 0.2, 0.2),
-        group=None,
-        image_size=(4, 4),
-        text="ngrams",
-        augment="none",
-        batch_size=4,
-        seed=0,
-    )
+    return by_default(table=str(table), image=("image",), split=split)
 
 
 def test_the_command_line_goes_by_the_folders_of_a_split(tmp_path: Path) -> None:

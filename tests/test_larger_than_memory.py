@@ -11,16 +11,22 @@ import pandas as pd
 import pytest
 
 import multimodal_gen as mg
+from multimodal_gen.cli import table_notes
+from multimodal_gen.cli.columns import refuse_missing_labels
+from multimodal_gen.cli.label_checks import check_classes
+from multimodal_gen.cli.parts import Parts
+from multimodal_gen.cli.unlabelled import unlabelled
 from multimodal_gen.inspection.audit.labels import class_notes, read_labels
 from multimodal_gen.inspection.audit.reading import read_others
 from multimodal_gen.loaders.columns.inferring import count_missing
 from multimodal_gen.loaders.columns.readable import date_loader, numeric_loader
 from multimodal_gen.rows import chunks
 from multimodal_gen.rows.stores import column
+from tests.cli_settings import settings
 
 ROWS = 20_000
 # Bytes for each row, as some numbers take; the objects of its cells would be as many again.
-MOST = {"split": 100}
+MOST = {"split": 100, "notes": 90}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,21 @@ def dates_of(table: pd.DataFrame) -> Any:
     return loader, findings, codes.max()
 
 
+def notes_of(table: pd.DataFrame) -> Any:
+    parts = [table.iloc[:12_000], table.iloc[12_000:16_000], table.iloc[16_000:]]
+    given = settings(caption=("caption",))
+    target = mg.ClassLabel("label", [f"class {one}" for one in range(9)])
+    return table_notes.notes_on(given, Parts(*parts), {}, target)
+
+
+def labels_in_words(table: pd.DataFrame) -> Any:
+    classes = settings()
+    several = settings(label=("tags",), target="labels", separator="|")
+    refuse_missing_labels(table, classes)
+    found = check_classes(table, classes), check_classes(table, several)
+    return found, unlabelled(table, classes), unlabelled(table, several)
+
+
 KINDS: dict[str, Callable[[pd.DataFrame], Any]] = {
     "split": lambda table: [
         len(one) for one in mg.split_table(table, (0.8, 0.2), stratify="label")
@@ -73,6 +94,8 @@ KINDS: dict[str, Callable[[pd.DataFrame], Any]] = {
     "missing items": lambda table: count_missing(table["tags"], "texts"),
     "audit of labels": labels_of,
     "audit of cells": dates_of,
+    "notes": notes_of,
+    "labels of a run": labels_in_words,
 }
 
 
@@ -81,6 +104,7 @@ KINDS: dict[str, Callable[[pd.DataFrame], Any]] = {
 def test_a_column_is_gone_through_and_gives_what_it_gives_in_memory(
     kind: str, memory: pd.DataFrame, stored: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(table_notes, "_LOOKED_AT", 1000)
     expected = KINDS[kind](memory)
     monkeypatch.setattr(chunks, "CHUNK_ROWS", 1000)
     monkeypatch.setattr(column, "CHUNK_ROWS", 1000)

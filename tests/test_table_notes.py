@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_cli_targets import settings
 
 import multimodal_gen as mg
 from multimodal_gen.cli.label_checks import check_classes
@@ -18,6 +17,7 @@ from multimodal_gen.cli.part_checks import rare_classes_note
 from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.inspection.audit.sides import named_sides
+from tests.cli_settings import settings
 
 
 def notes(captions: Sequence[str | None], labels: Sequence[str], **more: object) -> list[str]:

@@ -15,7 +15,7 @@ from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.cell_errors import placed, read_at
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.chunks import cells_in
 
 if TYPE_CHECKING:
     # Audits and caches, which use this file, start without Keras.
@@ -187,7 +187,7 @@ def _bad_cells(loader: Loader, rows: pd.DataFrame) -> Iterable[tuple[int, LoadEr
     if isinstance(loader, Target) and loader.cached_by is not loader:
         # Made of what an input reads.
         return
-    for position, cell in enumerate(cells_of(rows, loader.column)):
+    for position, cell in enumerate(cells_in(rows, loader.column)):
         index = rows.index[position]
         try:
             if loader.kept_by_row or (is_missing(cell) and loader.missing != "blank"):

@@ -9,7 +9,8 @@ import pandas as pd
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import TableError, by_number, counted
 from multimodal_gen.rows.cells import is_blank
-from multimodal_gen.rows.table import cells_of, check_columns
+from multimodal_gen.rows.chunks import cells_in
+from multimodal_gen.rows.table import check_columns
 
 
 def check_named_columns(table: pd.DataFrame, settings: DataSettings, *, label: bool = True) -> None:
@@ -51,7 +52,9 @@ def check_named_columns(table: pd.DataFrame, settings: DataSettings, *, label: b
                 hint = "Name the column to predict with --label COLUMN. " if usual else ""
                 raise TableError(f"{said}{hint}Received: --{option} {column}") from None
     between = settings.item_separator
-    cells = (cell for name in (*settings.images, *settings.captions) for cell in table[name])
+    cells = (
+        cell for name in (*settings.images, *settings.captions) for cell in cells_in(table, name)
+    )
     if between is not None and not any(isinstance(cell, str) and between in cell for cell in cells):
         raise TableError(
             "No cell of --images and --captions has this separator; without the option, it is "
@@ -99,7 +102,7 @@ def refuse_missing_groups(rows: pd.DataFrame, column: str | None) -> None:
 
 
 def _without_value(rows: pd.DataFrame, column: str) -> list[int]:
-    return [place for place, cell in enumerate(cells_of(rows, column)) if is_blank(cell)]
+    return [place for place, cell in enumerate(cells_in(rows, column)) if is_blank(cell)]
 
 
 def _said(gone: Sequence[int], rows: pd.DataFrame, what: str) -> str:

@@ -18,12 +18,12 @@ from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.target_choice import class_called
 from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.targets.balance import known_classes
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.auxiliary import FusionModel
 from multimodal_gen.models.matching import chosen_class
 from multimodal_gen.models.recipe import LEARNING_RATE, branches_for, fit_with_recipe
-from multimodal_gen.rows.table import cells_of
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 
@@ -95,7 +95,7 @@ def validation_data(
     weights = weights_of_classes(settings, train_data.table, target)
     if weights is None:
         return train_data.for_evaluation(rows)
-    classes = target.classes_of(cells_of(rows, target.column))
+    classes = known_classes(target, rows)
     own = np.array([weights[name] for name in target.class_names])[classes]
     name = "weight"
     while name in rows:

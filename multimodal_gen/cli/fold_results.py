@@ -25,9 +25,10 @@ from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.sureness import judged_on, noted_calibration
 from multimodal_gen.cli.target_choice import main_score, score_name, shown_scores
 from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.targets.balance import known_classes
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models.linear import is_linear
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.chunks import cells_in
 
 # What is scored: all rows of the folds, and the test rows.
 EVERY, TEST = "all at once", "test rows, by the ensemble"
@@ -77,12 +78,11 @@ def _reliability(
     if not target.class_names:
         return None
     shares = result.out_of_fold.iloc[:, -len(target.class_names) :].to_numpy("float64")
-    cells = cells_of(rows, target.column)
     if target.one_class:
-        right = (shares.argmax(axis=1) == target.classes_of(cells))[:, None]
+        right = (shares.argmax(axis=1) == known_classes(target, rows))[:, None]
         shares = shares.max(axis=1, keepdims=True)
     else:
-        right = np.stack([target.read(cell) for cell in cells]) > 0.5
+        right = np.stack([target.read(cell) for cell in cells_in(rows, target.column)]) > 0.5
     groups = groups_of(rows, settings.group)
     return reliability_of_rows(
         shares, right.astype("float64"), groups, BINS, RESAMPLES, settings.seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,7 @@ from multimodal_gen.loaders.targets.unlikely import printed_lists_note
 from multimodal_gen.loaders.targets.variants import Variants
 from multimodal_gen.rows.cells import cell_text, is_blank, is_missing
 from multimodal_gen.rows.checks import nearly_all_differ
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.chunks import cells_in
 
 # More different whole numbers than _MANY_NUMBERS are noted in a column of classes; with fewer than
 # _FEWEST_ROWS rows each, they cannot be split into three parts.
@@ -60,13 +60,12 @@ def check_text_labels(table: pd.DataFrame, settings: DataSettings) -> None:
         LoadError: If there is one; the message names the row and says what to do.
     """
     (column,) = settings.label
-    cells = cells_of(table, column)
-    for label, cell in zip(table.index, cells, strict=True):
+    for label, cell in zip(table.index, cells_in(table, column), strict=True):
         if isinstance(cell, str) and is_printed(cell, settings.separator):
             raise LoadError(_way_out_of_printed(cell), index=label, column=column)
         if isinstance(cell, str) and cell.strip() and settings.separator is None:
             # No cell contains a NUL, so this counts the usual separators.
-            found = AbsentSeparator.among(cells, "\0")
+            found = AbsentSeparator.among(cells_in(table, column), "\0")
             usual = next(iter(found.counts), "|") if found is not None else "|"
             raise LoadError(
                 f"the cell holds labels as text: say what separates them, as in --separator "
@@ -92,27 +91,27 @@ def _way_out_of_printed(cell: str) -> str:
 
 
 def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
-    cells = [cell for cell in map(_hashable, cells_of(table, column)) if not is_blank(cell)]
-    different = set(cells)
+    rows = Counter(cell for cell in map(_hashable, cells_in(table, column)) if not is_blank(cell))
+    different, total = set(rows), rows.total()
     numbers = {_number(cell) for cell in different}
     # Some cells are names, so the column does not hold numbers.
     if not numbers or None in numbers:
-        _refuse_amounts([cell for cell in different if isinstance(cell, str)], cells, column)
-        _refuse_ids(len(different), len(cells), column)
+        _refuse_amounts(rows, column)
+        _refuse_ids(len(different), total, column)
         return printed_lists_note(column, different)
     # Not of `numbers`: as floats, neighbouring ids of many digits are equal.
     count = len(set(map(cell_text, different)))
     fractions = any(not one.is_integer() for one in numbers if one is not None)
     predicted = " For numbers to predict, use --target number."
     if max(abs(one) for one in numbers if one is not None) >= _LARGE:
-        _refuse_ids(count, len(cells), column, predicted)
+        _refuse_ids(count, total, column, predicted)
     if count > _MANY_NUMBERS and (fractions or count * _FEWEST_ROWS > len(table)):
         raise TableError(
             f"The cells of {column!r} are numbers to predict, not classes: {count:,} different "
             f"numbers in {len(table):,} rows. Use --target number. Received: --label {column} "
             "--target class"
         )
-    _refuse_ids(count, len(cells), column, predicted)
+    _refuse_ids(count, total, column, predicted)
     if count > _MANY_NUMBERS:
         return [
             f"{column}: {count:,} different numbers are used as classes; --target number predicts "
@@ -121,16 +120,17 @@ def _check_one_class(table: pd.DataFrame, column: str) -> list[str]:
     return []
 
 
-def _refuse_amounts(texts: Sequence[str], cells: Sequence[Any], column: str) -> None:
+def _refuse_amounts(rows_of: Mapping[Any, int], column: str) -> None:
     # Before the split, whose note on rare classes would name them all.
-    count, rows = len(set(cells)), len(cells)
+    count, rows = len(rows_of), sum(rows_of.values())
+    texts = [cell for cell in rows_of if isinstance(cell, str)]
     many = nearly_all_differ(count, rows) or count > _MANY_NUMBERS
     if not many or len(texts) < count or not hold_amounts(texts):
         return
     fractions = any(re.search(r"\d[.,]\d", text) for text in texts)
     if fractions or count * _FEWEST_ROWS > rows:
         raise TableError(
-            f"The cells of {column!r} are numbers with a unit or a comma, as in {shown(cells[0])}: "
+            f"The cells of {column!r} are numbers with a unit or a comma, as in {shown(texts[0])}: "
             f"numbers to predict, not classes: {count:,} different ones in {rows:,} rows. Write "
             "plain numbers, as in 3.99. Use --target number. Received: --label "
             f"{column} --target class"
@@ -159,9 +159,9 @@ def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     """
     (column,), given = settings.label, settings.separator
     assert given is not None
-    absent = AbsentSeparator.among(cells_of(table, column), given)
+    absent = AbsentSeparator.among(cells_in(table, column), given)
     if absent is None:
-        return _second_separator(cells_of(table, column), given, column)
+        return _second_separator(cells_in(table, column), given, column)
     found, other = absent.in_words(column), next(iter(absent.counts), None)
     if absent.certain:
         raise TableError(f"{found}: use --separator {other!r}. Received: --separator {given!r}")
@@ -170,19 +170,24 @@ def check_separator(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     return [f"{found}, which would need --separator {other!r}; now every row has at most one label"]
 
 
-def _second_separator(cells: Sequence[Any], given: str, column: str) -> list[str]:
+def _second_separator(cells: Iterable[Any], given: str, column: str) -> list[str]:
     # A note if labels hold another usual separator, as if it were between labels.
-    notes = []
-    for other in {",", ";", "|"} - {given}:
-        texts = [cell for cell in cells if isinstance(cell, str) and other in cell]
-        names = [name.strip() for text in texts for name in text.split(given) if other in name]
-        if names:
-            contain = by_number(len(texts), "contains", "contain")
-            notes.append(
-                f"{column}: {counted(len(texts), 'cell')} {contain} {other!r}, which is part of "
-                f"a label, as in {shown(names[0])}; only --separator {given!r} separates labels"
-            )
-    return sorted(notes)
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for cell in cells:
+        for other in {",", ";", "|"} - {given}:
+            if not isinstance(cell, str) or other not in cell:
+                continue
+            counts[other] += 1
+            name = next((one for one in cell.split(given) if other in one), None)
+            if name is not None:
+                first.setdefault(other, name.strip())
+    return sorted(
+        f"{column}: {counted(counts[other], 'cell')} "
+        f"{by_number(counts[other], 'contains', 'contain')} {other!r}, which is part of "
+        f"a label, as in {shown(name)}; only --separator {given!r} separates labels"
+        for other, name in first.items()
+    )
 
 
 def variants_note(table: pd.DataFrame, settings: DataSettings) -> list[str]:
@@ -191,7 +196,7 @@ def variants_note(table: pd.DataFrame, settings: DataSettings) -> list[str]:
         return []
     (column,) = settings.label
     rows: Counter[str] = Counter()
-    for cell in cells_of(table, column):
+    for cell in cells_in(table, column):
         # Cells that are no class or labels raise an error where the target is made.
         with suppress(LoadError, TypeError, ValueError):
             if settings.target == "class":

@@ -21,8 +21,8 @@ from multimodal_gen.inspection.confusion import plot_confusion
 from multimodal_gen.inspection.layout import GREY
 from multimodal_gen.inspection.letters import fonts, readable
 from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.targets.balance import known_classes
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.table import cells_of
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
 # What a search writes beside the files of every run: its trials, as a table and as a picture.
@@ -104,7 +104,7 @@ def draw_predictions(
         target: The target.
     """
     if target.one_class:
-        truth = target.classes_of(cells_of(rows, target.column))
+        truth = known_classes(target, rows)
         # Leaves out rows whose class the model cannot know.
         said = predictions.iloc[:, 0].to_numpy(object)[truth >= 0]
         names = target.class_names

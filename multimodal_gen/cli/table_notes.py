@@ -5,7 +5,7 @@ captions in both training and test rows, words for sides if pictures are mirrore
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -15,13 +15,15 @@ from multimodal_gen.cli.data import items_in
 from multimodal_gen.cli.parts import Parts, parts_are_given
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import LoadError, by_number, counted
-from multimodal_gen.inspection.audit.labels import class_texts, hint_notes
+from multimodal_gen.inspection.audit.labels import hint_notes
 from multimodal_gen.inspection.audit.looks import range_note
 from multimodal_gen.inspection.audit.sides import side_note
 from multimodal_gen.inspection.class_ids import RESIZED_MASKS, coloured_mask, has_more_bits
 from multimodal_gen.loaders import Loader
+from multimodal_gen.loaders.targets.balance import known_classes
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.chunks import chunks_of
 from multimodal_gen.rows.table import cells_of
 
 # How many pictures of a column are looked at, to tell whether they are masks.
@@ -50,10 +52,11 @@ def notes_on(
     pixels = settings.image_encoder is None or settings.also_pixels
     pictures = bool(settings.image or settings.images) and pixels
     mirrored = pictures and settings.augment != "none"
-    rows = pd.concat([parts.train, parts.validation, parts.test])
-    some = rows.iloc[:: max(len(rows) // _LOOKED_AT, 1)]
+    every = (parts.train, parts.validation, parts.test)
+    step = max(sum(map(len, every)) // _LOOKED_AT, 1)
+    some = pd.concat([part.iloc[::step] for part in every])
     for column in settings.caption:
-        told = _telling(column, rows, target)
+        told = _telling(column, every, target)
         notes += told or _in_both(column, parts, settings)
         texts = [cell if isinstance(cell, str) else None for cell in cells_of(some, column)]
         # If each caption has a single class, it need not contain the name to give it away.
@@ -123,31 +126,30 @@ def _varied_apart(mask: Loader, inputs: Mapping[str, Loader]) -> str:
     )
 
 
-def _telling(column: str, rows: pd.DataFrame, target: Target) -> list[str]:
+def _telling(column: str, parts: Sequence[pd.DataFrame], target: Target) -> list[str]:
     # Notes that there are few captions, shared by many rows, and that each has a single class.
     if not target.one_class:
         return []
-    labels = np.array(class_texts(target, rows), object)
-    there = rows[column].notna() & (rows[column].astype(str).str.strip() != "")
-    kept = there.to_numpy() & np.array([one is not None for one in labels], bool)
-    rows = rows.loc[kept]
-    captions = pd.factorize(_folded(rows[column]))[0]
-    classes = pd.factorize(labels[kept])[0]
+    texts = np.concatenate([_hashes(part[column]) for part in parts])
+    labels = np.concatenate([known_classes(target, part) for part in parts])
+    kept = (texts != 0) & (labels >= 0)
+    rows = int(kept.sum())
+    captions = pd.factorize(texts[kept])[0]
     # One number per pair of caption and class, to count the distinct pairs.
-    both = np.unique(captions.astype("int64") * (int(classes.max(initial=0)) + 1) + classes)
+    both = np.unique(captions * len(target.class_names) + labels[kept])
     count = int(captions.max(initial=-1)) + 1
-    if not count or len(both) > count or count * _ROWS_A_CAPTION > len(rows):
+    if not count or len(both) > count or count * _ROWS_A_CAPTION > rows:
         return []
     return [
-        f"{column}: there are {count:,} different captions in {len(rows):,} rows, and each belongs "
+        f"{column}: there are {count:,} different captions in {rows:,} rows, and each belongs "
         "to one class, so the caption alone gives the class away, and a model can ignore "
         "everything else"
     ]
 
 
 def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
-    train, test = _folded(parts.train[column]), _folded(parts.test[column])
-    shared, rows = int(test.isin(train.unique()).sum()), len(parts.test)
+    train, test = _hashes(parts.train[column]), _hashes(parts.test[column])
+    shared, rows = int(np.isin(test[test != 0], train).sum()), len(parts.test)
     if not shared or shared / rows < _SHARED:
         return []
     # If the table names the parts, --group would affect only the validation rows; and another one
@@ -164,7 +166,12 @@ def _in_both(column: str, parts: Parts, settings: DataSettings) -> list[str]:
     ]
 
 
-def _folded(texts: pd.Series) -> pd.Series:
-    # Only of rows with a caption; an empty text is none.
-    folded = texts.dropna().astype(str).str.strip().str.casefold()
-    return folded[folded != ""]
+def _hashes(column: pd.Series) -> np.ndarray:
+    # (rows,) uint64: equal numbers for captions that differ in blanks around them and in capitals
+    # alone; 0 for none, which an empty text is too.
+    found = []
+    for part in chunks_of(column):
+        texts = ["" if is_missing(cell) else str(cell).strip().casefold() for cell in part.tolist()]
+        hashes = pd.util.hash_array(np.array(texts, object), categorize=False)
+        found.append(np.where([text != "" for text in texts], hashes, np.uint64(0)))
+    return np.concatenate(found)

@@ -15,6 +15,7 @@ from multimodal_gen.loaders import NumericTarget
 from multimodal_gen.loaders.missing_cells import missing_target_error
 from multimodal_gen.loaders.targets.label_cells import on_or_off, split_labels
 from multimodal_gen.rows.cells import is_blank
+from multimodal_gen.rows.chunks import cells_in
 from multimodal_gen.rows.table import cells_of
 
 
@@ -107,7 +108,7 @@ def unlabelled(table: pd.DataFrame, settings: DataSettings) -> list[tuple[int, L
     """
     found: dict[int, LoadError] = {}
     for column in settings.label:
-        for place, cell in enumerate(cells_of(table, column)):
+        for place, cell in enumerate(cells_in(table, column)):
             try:
                 _check_label(cell, settings)
             except (LoadError, TypeError, ValueError) as error:

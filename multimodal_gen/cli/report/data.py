@@ -11,9 +11,10 @@ import pandas as pd
 
 from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
+from multimodal_gen.loaders.targets.balance import known_classes
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing, shown_name
-from multimodal_gen.rows.table import cells_of
+from multimodal_gen.rows.chunks import cells_in
 from multimodal_gen.sequence.state import digest_of_column
 
 
@@ -85,10 +86,11 @@ def _classes(train: pd.DataFrame, target: Target) -> dict[str, int]:
     names = target.class_names
     if not names:
         return {}
-    cells = cells_of(train, target.column)
     if target.one_class:
-        truth = target.classes_of(cells)
+        truth = known_classes(target, train)
         counts = np.bincount(truth[truth >= 0], minlength=len(names))
     else:
-        counts = np.sum([target.read(cell) for cell in cells], axis=0)
+        counts = np.zeros(len(names), "int64")
+        for cell in cells_in(train, target.column):
+            counts += target.read(cell).astype("int64")
     return {shown_name(name): int(count) for name, count in zip(names, counts, strict=True)}

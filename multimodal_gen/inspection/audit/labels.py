@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.reading import as_load_error, in_words, name_of
 from multimodal_gen.inspection.audit.texts import normalised
 from multimodal_gen.loaders.cell_errors import read_at
+from multimodal_gen.loaders.targets.balance import known_classes
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.unlikely import ids_in_words, printed_lists_note
 from multimodal_gen.loaders.targets.variants import Variants
@@ -24,8 +24,6 @@ from multimodal_gen.rows.table import cells_of, readable_cells_in
 
 # From this share of captions that contain the name of their own class, a note says so.
 _HINTING = 0.05
-# Labels that are looked up together.
-_AT_ONCE = 1000
 
 
 def read_labels(
@@ -129,7 +127,7 @@ def variants_note(table: pd.DataFrame, target: Target) -> list[str]:
 
 def rows_by_class(target: Target, table: pd.DataFrame) -> Counter[str]:
     """How many rows each class has that a row has, by its text, in the order of first rows."""
-    classes = _classes(target, table)
+    classes = known_classes(target, table)
     found, first, rows = np.unique(classes, return_index=True, return_counts=True)
     order = [place for place in np.argsort(first).tolist() if found[place] >= 0]
     return Counter({cell_text(target.class_names[found[one]]): int(rows[one]) for one in order})
@@ -138,16 +136,7 @@ def rows_by_class(target: Target, table: pd.DataFrame) -> Counter[str]:
 def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:
     """The name of each row's class as text; None if the target does not know it."""
     names = list(map(cell_text, target.class_names))
-    return [None if place < 0 else names[place] for place in _classes(target, table).tolist()]
-
-
-def _classes(target: Target, table: pd.DataFrame) -> np.ndarray:
-    cells = readable_cells_in(table, target.column)
-    found = [np.empty(0, "int64")]
-    while part := list(islice(cells, _AT_ONCE)):
-        known = [None if isinstance(cell, Unreadable) else cell for cell in part]
-        found.append(target.classes_of(known))
-    return np.concatenate(found).astype("int64")
+    return [None if place < 0 else names[place] for place in known_classes(target, table).tolist()]
 
 
 def hint_notes(

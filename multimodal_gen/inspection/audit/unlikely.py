@@ -18,11 +18,11 @@ import pandas as pd
 from multimodal_gen.errors import TableError, by_number, shown
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.reading import name_of
+from multimodal_gen.loaders.targets.balance import known_classes
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.rows.cell_numbers import cell_number
 from multimodal_gen.rows.cells import cell_text
-from multimodal_gen.rows.table import cells_of
 
 # A label is unlikely if it is this many times as likely in a row drawn at random.
 _TIMES = 4
@@ -113,7 +113,7 @@ def unlikely_labels(rows: pd.DataFrame, target: Target, probabilities: np.ndarra
         target: The target, with one class per row.
         probabilities: From `probabilities_of`.
     """
-    classes = target.classes_of(cells_of(rows, target.column))
+    classes = known_classes(target, rows)
     places = np.flatnonzero((classes >= 0) & ~np.isnan(probabilities).any(axis=1))
     given, shares = classes[places], probabilities[places]
     own = shares[np.arange(len(places)), given]

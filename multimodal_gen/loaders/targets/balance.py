@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,13 @@ import pandas as pd
 
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.learning import series_of
+from multimodal_gen.rows.cells import Unreadable
 from multimodal_gen.rows.chunks import chunk_slices, chunks_of
 from multimodal_gen.rows.sampling import Sampler
-from multimodal_gen.rows.table import cells_of, check_columns
+from multimodal_gen.rows.table import cells_of, check_columns, readable_cells_in
+
+# Cells that are looked up together.
+_AT_ONCE = 1000
 
 
 def classes_of_rows(target: Any, values: Any) -> np.ndarray:
@@ -42,6 +47,22 @@ def classes_of_rows(target: Any, values: Any) -> np.ndarray:
         cells = list(values)
         found = [_classes(target, cells, pd.RangeIndex(len(cells)))]
     return np.concatenate(found)
+
+
+def known_classes(target: Any, table: pd.DataFrame) -> np.ndarray:
+    """The class of every row, `(rows,) int64`; -1 where its cell is none of the classes, or cannot
+    be read. Few cells are in memory at a time.
+
+    Args:
+        target: A `Target` with one class per row.
+        table: The table.
+    """
+    cells = readable_cells_in(table, target.column)
+    found = [np.empty(0, "int64")]
+    while part := list(islice(cells, _AT_ONCE)):
+        known = [None if isinstance(cell, Unreadable) else cell for cell in part]
+        found.append(target.classes_of(known))
+    return np.concatenate(found).astype("int64")
 
 
 def _classes(target: Any, cells: list[Any], index: pd.Index) -> np.ndarray:

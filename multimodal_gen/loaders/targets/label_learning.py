@@ -46,10 +46,17 @@ class AbsentSeparator:
     @classmethod
     def among(cls, cells: Iterable[Any], given: str) -> AbsentSeparator | None:
         """Check the cells that are texts; None if one contains the separator, or there are none."""
-        texts = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
-        if not texts or any(given in text for text in texts):
+        texts: Counter[str] = Counter()
+        for cell in cells:
+            if isinstance(cell, str) and cell.strip():
+                if given in cell:
+                    return None
+                texts[cell] += 1
+        if not texts:
             return None
-        found = Counter({one: sum(one in text for text in texts) for one in _SEPARATORS})
+        found = Counter(
+            {one: sum(texts[text] for text in texts if one in text) for one in _SEPARATORS}
+        )
         counts = {one: count for one, count in found.most_common() if count}
         if not counts:
             return cls(given, {}, certain=False)
@@ -57,7 +64,7 @@ class AbsentSeparator:
         names = {name.strip() for text in texts for name in text.split(other)}
         # Names such as "hats, caps" have a comma without being lists; splitting them gives more
         # names than there are texts.
-        certain = count >= _MANY_CELLS * len(texts) and len(names) <= len(set(texts))
+        certain = count >= _MANY_CELLS * texts.total() and len(names) <= len(texts)
         return cls(given, counts, certain)
 
     def in_words(self, column: str) -> str:
