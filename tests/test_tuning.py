@@ -225,12 +225,12 @@ def test_a_trial_ends_early_if_others_were_better_or_its_loss_is_no_number_or_th
     with pytest.raises(TooSlowError):
         trained_with(slow)
     assert slow.history == {} and slow.pace.expected is None
-    # Two epochs of a second each tell that six are more than five seconds.
-    slow = curve_of(study, clock, limit=5.0)
-    slow.pace.ends, slow.pace.started = [1.0], slow.pace.started - 2
+    # Two epochs of 1 and 20 seconds tell that six are more than sixty.
+    slow = curve_of(study, clock, limit=60.0)
+    slow.pace.ends, slow.pace.started = [1.0], slow.pace.started - 21
     with pytest.raises(TooSlowError):
         trained_with(slow)
-    assert len(slow.history["val_loss"]) == 1 and slow.pace.expected >= 6
+    assert len(slow.history["val_loss"]) == 1 and slow.pace.expected >= 100
     # One slow epoch among others does not.
     pace = Pace(6)
     pace.ends, pace.started = [1.0, 9.0, 10.0], pace.started - 10
