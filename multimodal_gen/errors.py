@@ -97,12 +97,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def seconds_in_words(seconds: float) -> str:
+    """A time limit or a wait, as in "1 second" and "0.5 seconds"."""
+    return f"{seconds:g} {by_number(seconds, 'second', 'seconds')}"
+
+
 def share_in_words(part: int, whole: int) -> str:
     """A share in percent; one that is not zero never reads as zero."""
     return "less than 0.1%" if 0 < part < 0.0005 * whole else f"{part / whole:.1%}"
 
 
-def by_number(number: int, one: str, several: str) -> str:
+def by_number(number: float, one: str, several: str) -> str:
     """The form of a word that goes with a number, such as "is" or "are"."""
     return one if number == 1 else several
 

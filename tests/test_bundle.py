@@ -205,6 +205,12 @@ def test_what_is_no_bundle_is_refused_by_name(bundle: mg.Bundle, tmp_path: Path)
     with pytest.raises(mg.BundleError, match=r"no bundle.json in the folder. Received: path="):
         mg.load_bundle(tmp_path)
     bundle.save(tmp_path / "run")
+    with pytest.raises(mg.BundleError, match=r"no bundle.json in the folder; '.*run' has one\. "):
+        mg.load_bundle(tmp_path)
+    with pytest.raises(mg.BundleError, match=r"There is no such folder; '.*run' has one\. "):
+        mg.load_bundle(tmp_path / "runs")
+    with pytest.raises(mg.BundleError, match=r"This is a file, where a folder with a bundle.json"):
+        mg.load_bundle(tmp_path / "run" / "bundle.json")
     damage(tmp_path / "run", format=99)
     with pytest.raises(mg.BundleError, match="reads bundles of format 1.*Received: format=99"):
         mg.load_bundle(tmp_path / "run")

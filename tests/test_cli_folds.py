@@ -198,4 +198,7 @@ def test_what_would_fail_at_the_end_fails_before_the_first_fold(
 def test_folds_and_ablate_are_not_for_one_run_and_one_fold_is_none(shop: Path) -> None:
     done = train("--folds", "2", "--ablate")
     assert done.exit_code == 2 and "--ablate compares inputs on one split" in done.output
+    done = train("--folds", "2", "--fractions", "0.6,0.2,0.2")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 2 and "Received: --folds 2 --fractions 0.6,0.2,0.2" in said
     assert train("--folds", "1").exit_code == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import multimodal_gen as mg
-from multimodal_gen.errors import by_number, counted
+from multimodal_gen.errors import by_number, counted, seconds_in_words
 
 
 def test_a_load_error_names_index_column_path_and_reason() -> None:
@@ -90,6 +90,7 @@ def test_a_table_nested_without_end_is_one_error(tmp_path: Path) -> None:
 
 def test_a_word_goes_with_its_number() -> None:
     assert [by_number(number, "is", "are") for number in (0, 1, 2)] == ["are", "is", "are"]
+    assert [seconds_in_words(one) for one in (1, 0.5)] == ["1 second", "0.5 seconds"]
     assert [counted(number, "row") for number in (0, 1, 1200)] == ["0 rows", "1 row", "1,200 rows"]
 
 

@@ -191,7 +191,7 @@ def test_a_cell_that_hangs_is_an_error_of_its_row(
     data = numbers(cells, together=together, on_error="blank", max_error_rate=1.0, read_timeout=1.0)
     weights = np.concatenate([batch[2] for batch in data])
     assert np.flatnonzero(weights == 0).tolist() == [5]
-    assert "longer than 1 second" in data.failures["error"][0]
+    assert "longer than 1 second." in data.failures["error"][0]
 
 
 def test_killed_workers_are_replaced_and_batches_made_again(pool: ProcessPool) -> None:

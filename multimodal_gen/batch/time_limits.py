@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from multimodal_gen.errors import LoadError
+from multimodal_gen.errors import LoadError, seconds_in_words
 
 # Seconds after which a warning names the cell that is being read.
 LONG = 60.0
@@ -70,14 +70,14 @@ def overdue(timeout: float) -> list[TimedRead]:
 def too_long(timeout: float) -> LoadError:
     """Return the error of a cell whose read exceeded `read_timeout`."""
     return LoadError(
-        f"reading took longer than {timeout:g} seconds. Check the disk or network, or increase "
-        f"`read_timeout`. Received: read_timeout={timeout!r}"
+        f"reading took longer than {seconds_in_words(timeout)}. Check the disk or network, or "
+        f"increase `read_timeout`. Received: read_timeout={timeout!r}"
     )
 
 
 def long_wait(seconds: float, what: str) -> str:
     """Return the warning about a batch that takes long, without `read_timeout`."""
     return (
-        f"No batch after {seconds:g} seconds{what}. Set `read_timeout=SECONDS` to turn a hanging "
-        "read into an error or a skipped row."
+        f"No batch after {seconds_in_words(seconds)}{what}. Set `read_timeout=SECONDS` to turn a "
+        "hanging read into an error or a skipped row."
     )

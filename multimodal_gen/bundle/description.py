@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_gen.bundle.encoders import ENCODERS, read_encoders, write_encoders
-from multimodal_gen.bundle.files import parse_json, placed, read_text
+from multimodal_gen.bundle.files import parse_json, placed, read_text, why_missing
 from multimodal_gen.bundle.versions import running_version
 from multimodal_gen.config import deserialize, serialize
 from multimodal_gen.errors import BundleError
@@ -102,8 +102,9 @@ def read_description(
     received = f"path={os.fspath(folder)!r}"
     try:
         description = parse_json(read_text(folder / "bundle.json"), "bundle.json")
-    except FileNotFoundError:
-        raise BundleError(f"There is no bundle.json in the folder. Received: {received}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        missing = why_missing(folder, "bundle.json")
+        raise BundleError(f"{missing}. Received: {received}") from None
     except BundleError as error:
         raise placed(error, folder) from error
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from multimodal_gen.errors import BundleError
 MOST_JSON, _MOST_TEXT = 2**25, 2**27
 # Mappings and lists within each other; a model of models has some twenty.
 _MOST_DEPTH = 200
+# Folders that are named where one is missing.
+_MOST_NAMES = 3
 
 
 @contextmanager
@@ -70,6 +73,28 @@ def read_text(path: Path) -> str:
     if size > _MOST_TEXT:
         raise BundleError(f"{path.name} must have at most {_MOST_TEXT:,} bytes. Received: {size:,}")
     return path.read_text("utf-8", "surrogatepass")
+
+
+def why_missing(folder: Path, name: str) -> str:
+    """Why a file of a folder cannot be found, in a sentence, and which folders nearby have one.
+
+    Args:
+        folder: The folder.
+        name: The file, such as "bundle.json".
+    """
+    if not folder.exists():
+        said, around = "There is no such folder", folder.parent
+    elif folder.is_dir():
+        said, around = f"There is no {name} in the folder", folder
+    else:
+        return f"This is a file, where a folder with a {name} is needed"
+    with suppress(OSError):
+        there = sorted(one.name for one in around.iterdir() if (one / name).is_file())
+        nearest = get_close_matches(folder.name, there, _MOST_NAMES, 0.0)
+        if nearest:
+            has = "has one" if len(nearest) == 1 else "have one"
+            said += f"; {' and '.join(repr(str(around / one)) for one in nearest)} {has}"
+    return said
 
 
 def parse_json(text: str | bytes, name: str) -> Any:

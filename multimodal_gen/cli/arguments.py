@@ -18,6 +18,7 @@ from multimodal_gen.cli.option_words import (
     TargetWord,
     TextWord,
 )
+from multimodal_gen.cli.settings import FRACTIONS, with_commas
 
 
 class _Shared(NamedTuple):
@@ -57,7 +58,7 @@ _SHARED = {
     "directory": _Shared(options.Directory, None, option_values.folder_of_pictures),
     "split": _Shared(options.Split, None, _as_it_is),
     "split_names": _Shared(options.SplitNames, None, option_values.words),
-    "fractions": _Shared(options.Shares, "0.7,0.1,0.2", option_values.shares),
+    "fractions": _Shared(options.Shares, with_commas(FRACTIONS), option_values.shares),
     "group": _Shared(options.Group, None, _as_it_is),
     "image_size": _Shared(image_options.ImageSize, None, option_values.size_in_pixels),
     "image_encoder": _Shared(image_options.ImageEncoder, None, _as_it_is),

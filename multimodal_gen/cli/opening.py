@@ -23,12 +23,21 @@ def opened(console: Console, run: Path, table: str, directory: str | None) -> tu
     """
     # First, as starting Keras takes seconds.
     option_values.folder_of_pictures(directory)
+    if not _is_run(run) and _is_run(Path(table)):
+        raise ValueError(
+            "First comes the folder of the run, then the table; they are the other way round. "
+            f"Received: {run} {table}"
+        )
     with starting(console):
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.cli.given_table import read_given
     rows = read_given(table)
     folder = option_values.table_folder(table, directory)
     return load_bundle(run, directory=folder), rows, folder_in_words(folder, run)
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "bundle.json").is_file()
 
 
 def details_of(run: Path) -> dict[str, Any]:

@@ -10,6 +10,10 @@ from multimodal_gen.errors import counted
 INPUT_OPTIONS = ("image", "images", "caption", "captions", "number", "category", "date")
 
 
+# Shares of training, validation and test rows, unless others are asked for.
+FRACTIONS = (0.7, 0.1, 0.2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
     """Which table and columns, and how rows are assigned to parts.
@@ -119,6 +123,12 @@ class DataSettings:
                 "--fractions must be three numbers: training, validation, test. Received: "
                 f"--fractions {self.fractions}"
             )
+        if self.split is not None and self.fractions != FRACTIONS:
+            raise ValueError(
+                "--fractions is for rows that are divided at random; here a column names their "
+                f"parts: leave one of them out. Received: --split {self.split} --fractions "
+                f"{with_commas(self.fractions)}"
+            )
 
     @property
     def output_mode(self) -> str:
@@ -218,6 +228,12 @@ class RunSettings(DataSettings):
                 "--ablate compares inputs on one split: leave --folds out, or run --folds with the "
                 f"options of each input. Received: --folds {self.folds} --ablate"
             )
+        if self.folds is not None and self.fractions != FRACTIONS:
+            raise ValueError(
+                "--folds divides all rows into folds of equal size: leave --fractions out, or name "
+                "rows to test the ensemble on by a column, with --split. Received: --folds "
+                f"{self.folds} --fractions {with_commas(self.fractions)}"
+            )
         if self.balance and self.target == "number":
             raise ValueError(
                 "--balance weights classes or labels, which a number has not: leave it out. "
@@ -258,3 +274,8 @@ class RunSettings(DataSettings):
         pixels = self.image and (self.image_encoder is None or self.also_pixels)
         tokens = self.caption and self.text == "tokens"
         return bool(pixels or tokens or self.images or self.captions)
+
+
+def with_commas(shares: tuple[float, ...]) -> str:
+    """Numbers as they are typed in an option."""
+    return ",".join(f"{one:g}" for one in shares)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from multimodal_gen.bundle.files import parse_json, placed, read_text
+from multimodal_gen.bundle.files import parse_json, placed, read_text, why_missing
 from multimodal_gen.errors import BundleError
 
 MANIFEST = "export.json"
@@ -139,7 +139,7 @@ def read_manifest(folder: Path) -> Network:
         return network_of(values.get("network"))
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
-            f"There is no {MANIFEST} in the folder: `Bundle.export` writes one. Received: "
+            f"{why_missing(folder, MANIFEST)}: `Bundle.export` writes it. Received: "
             f"path={str(folder)!r}"
         ) from None
     except BundleError as error:

@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 
+from multimodal_gen.errors import seconds_in_words
 from multimodal_gen.loaders.remote.reasons import FetchError, PassingError
 
 # Seconds before the second, third and fourth try, each made up to half longer, so that requests
@@ -81,4 +82,5 @@ class Tries:
     def _in_words(self, passed: float, down: bool) -> str:
         if down:
             return "as it did for the files before, so it was tried once. Try again later"
-        return f"in each of {self._made} tries within {passed:.0f} seconds. Try again later"
+        within = seconds_in_words(round(passed))
+        return f"in each of {self._made} tries within {within}. Try again later"

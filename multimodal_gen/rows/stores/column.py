@@ -45,6 +45,9 @@ class StoredDtype(ExtensionDtype):
         """Such as "stored text"."""
         return f"stored {self.cells}"
 
+    def __repr__(self) -> str:
+        return f"StoredDtype({self.cells!r})"
+
     @property
     def type(self) -> builtins.type:  # type: ignore[override]
         """The type of a cell; `object` for mappings, lists and arrays."""
