@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,16 @@ def test_a_loaded_bundle_predicts_what_the_saved_one_did(
         name: loader.spec for name, loader in bundle.inputs.items()
     }
     assert loaded.target == bundle.target
+
+
+def test_threads_predict_and_explain_with_one_model(bundle: mg.Bundle, picture_table) -> None:
+    expected = bundle.predict(picture_table)
+    with ThreadPoolExecutor(4) as pool:
+        explained = pool.submit(bundle.explain, picture_table.head(2))
+        found = list(pool.map(lambda _: bundle.predict(picture_table, batch_size=4), range(12)))
+        assert len(explained.result()) == 2
+    for one in [*found, bundle.predict(picture_table)]:
+        pd.testing.assert_frame_equal(one, expected, rtol=1e-5)
 
 
 def test_predictions_have_a_label_and_a_probability_for_each_class(
@@ -209,7 +220,7 @@ def test_what_is_no_bundle_is_refused_by_name(bundle: mg.Bundle, tmp_path: Path)
         mg.load_bundle(tmp_path)
     with pytest.raises(mg.BundleError, match=r"There is no such folder; '.*run' has one\. "):
         mg.load_bundle(tmp_path / "runs")
-    with pytest.raises(mg.BundleError, match=r"This is a file, where a folder with a bundle.json"):
+    with pytest.raises(mg.BundleError, match=r"This is a file; .*a folder that has bundle.json"):
         mg.load_bundle(tmp_path / "run" / "bundle.json")
     damage(tmp_path / "run", format=99)
     with pytest.raises(mg.BundleError, match="reads bundles of format 1.*Received: format=99"):

@@ -3,9 +3,9 @@
 Read `bundle.py` first: save, predict and score; then `loading.py`, which opens a bundle.
 `held_out.py` reads and predicts the rows that are scored, or by which `thresholds.py` chooses
 thresholds. `outputs.py` turns a model's outputs into columns. `checks.py` makes sure that model,
-loaders and target match, `predicting.py` predicts and scores, and `description.py` writes and reads
-everything except the model (`encoders.py`: the models of encoders; `versions.py`: the packages it
-was made with).
+loaders and target match, `predicting.py` predicts and scores, `turns.py` lets one thread at a time
+run a model, and `description.py` writes and reads everything except the model (`encoders.py`: the
+models of encoders; `versions.py`: the packages it was made with).
 
 `explaining/` says why a row is predicted as it is, `judging/` how good and how sure a bundle is,
 and `exporting/` writes it in other formats. Importing this folder does not import Keras.

@@ -32,6 +32,7 @@ from multimodal_gen.bundle.judging.judged import Judged
 from multimodal_gen.bundle.model_config import check_model_config
 from multimodal_gen.bundle.model_file import check_quantized, uncompiled
 from multimodal_gen.bundle.predicting import Predicting
+from multimodal_gen.bundle.turns import turn_of
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.checks import check_choice
@@ -157,7 +158,8 @@ class Bundle(Predicting, Exportable, Explainable, Judged):
         )
 
     def _outputs(self, sequence: MultimodalSequence, verbose: int) -> Any:
-        outputs = map_outputs(np.asarray, self.model.predict(sequence, verbose=verbose))
+        with turn_of(self.model):
+            outputs = map_outputs(np.asarray, self.model.predict(sequence, verbose=verbose))
         check_outputs(outputs, self.target)
         return outputs
 

@@ -87,7 +87,7 @@ def why_missing(folder: Path, name: str) -> str:
     elif folder.is_dir():
         said, around = f"There is no {name} in the folder", folder
     else:
-        return f"This is a file, where a folder with a {name} is needed"
+        return f"This is a file; what is needed is a folder that has {name}"
     with suppress(OSError):
         there = sorted(one.name for one in around.iterdir() if (one / name).is_file())
         nearest = get_close_matches(folder.name, there, _MOST_NAMES, 0.0)

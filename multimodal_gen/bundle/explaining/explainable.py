@@ -12,6 +12,7 @@ from multimodal_gen.bundle.explaining.importance import Importance, importance_o
 from multimodal_gen.bundle.explaining.judged_rows import Judged
 from multimodal_gen.bundle.explaining.model_parts import Parts
 from multimodal_gen.bundle.explaining.subjects import Subject
+from multimodal_gen.bundle.turns import turn_of
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
 
@@ -51,7 +52,8 @@ class Explainable:
                 no row.
         """
         subject = Subject.chosen(self.target, target, of)
-        return explain(self._in_parts(), subject, rows, background, batch_size)
+        with turn_of(self.model):
+            return explain(self._in_parts(), subject, rows, background, batch_size)
 
     def importance(
         self,
@@ -93,16 +95,17 @@ class Explainable:
             TableError: If there is no column `group`.
             ValueError: As `evaluate`; if `target` is unknown, or fewer than two rows can be scored.
         """
-        return importance_of(
-            [Judged(self, self._in_parts(), table)],
-            repeats=repeats,
-            group=group,
-            resamples=resamples,
-            seed=seed,
-            target=target,
-            batch_size=batch_size,
-            on_error=on_error,
-        )
+        with turn_of(self.model):
+            return importance_of(
+                [Judged(self, self._in_parts(), table)],
+                repeats=repeats,
+                group=group,
+                resamples=resamples,
+                seed=seed,
+                target=target,
+                batch_size=batch_size,
+                on_error=on_error,
+            )
 
     def _in_parts(self) -> Parts:
         # Kept, as Keras compiles the parts of the model when they run first.

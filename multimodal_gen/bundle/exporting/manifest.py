@@ -139,7 +139,7 @@ def read_manifest(folder: Path) -> Network:
         return network_of(values.get("network"))
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
-            f"{why_missing(folder, MANIFEST)}: `Bundle.export` writes it. Received: "
+            f"{why_missing(folder, MANIFEST)}. `Bundle.export` writes such a folder. Received: "
             f"path={str(folder)!r}"
         ) from None
     except BundleError as error:
