@@ -493,9 +493,9 @@ def test_wrong_tables_and_runs_are_one_sentence(
     )
     assert_refused(call("train", tmp_path / "a.txt", "--caption", "c"), "A table must be a .csv")
     assert_refused(call("evaluate", tmp_path, shop), "There is no bundle.json in the folder")
-    assert_refused(call("evaluate", shop, run[0]), "First comes the folder of the run, then the")
+    assert_refused(call("evaluate", shop, run[0]), "comes first, then the table; here they are")
     given = ("--caption", "c", "--split", "part", "--fractions", "0.8,0.1,0.1")
-    assert_refused(call("train", shop, *given), "Received: --split part --fractions 0.8,0.1,0.1")
+    assert_refused(call("train", shop, *given), "'part' names their parts.*Received: --fractions")
     assert_refused(
         call("evaluate", run[0], shop, "--directory", tmp_path),
         "index 0, column 'image'.*no such file",

@@ -14,7 +14,7 @@ from rich.console import Console
 from multimodal_gen.cli import option_values, options
 from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.evaluate import group_for
-from multimodal_gen.cli.opening import folder_in_words, folder_of_training
+from multimodal_gen.cli.opening import folder_in_words, folder_of_training, refuse_swapped
 from multimodal_gen.cli.option_values import as_score, score_title
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.score_tables import ends, few_cases
@@ -47,6 +47,9 @@ def compare(
 ) -> None:
     """Compare two trained models on the same rows, and say whether they differ by chance."""
     option_values.folder_of_pictures(directory)
+    if table is not None:
+        for one in (run, other):
+            refuse_swapped(one, table, "the table")
     if table is None and split is not None:
         raise ValueError(
             "--split is for a table: name one after the runs. Without one, their own test rows are "

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from multimodal_gen.cli import export_options, option_values, options
 from multimodal_gen.cli.console import print_table
+from multimodal_gen.cli.opening import refuse_swapped
 from multimodal_gen.cli.option_words import FormatWord
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.starting import starting
@@ -22,6 +23,7 @@ def export(
     """Write a run as a folder that predicts without Keras: network, loaders, tokenizers."""
     console = Console()
     option_values.folder_of_pictures(directory)
+    refuse_swapped(run, out, "the folder to write")
     with starting(console):
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.cli.given_table import read_given

@@ -23,11 +23,7 @@ def opened(console: Console, run: Path, table: str, directory: str | None) -> tu
     """
     # First, as starting Keras takes seconds.
     option_values.folder_of_pictures(directory)
-    if not _is_run(run) and _is_run(Path(table)):
-        raise ValueError(
-            "First comes the folder of the run, then the table; they are the other way round. "
-            f"Received: {run} {table}"
-        )
+    refuse_swapped(run, table, "the table")
     with starting(console):
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.cli.given_table import read_given
@@ -36,8 +32,22 @@ def opened(console: Console, run: Path, table: str, directory: str | None) -> tu
     return load_bundle(run, directory=folder), rows, folder_in_words(folder, run)
 
 
-def _is_run(path: Path) -> bool:
-    return (path / "bundle.json").is_file()
+def refuse_swapped(run: Path, other: str | Path, what: str) -> None:
+    """Refuse a run and what comes after it in the wrong order.
+
+    Args:
+        run: What is given first, which must be the folder of a run.
+        other: What is given later, which must not.
+        what: Its name in words.
+
+    Raises:
+        ValueError: If only the second is the folder of a run.
+    """
+    if Path(other, "bundle.json").is_file() and not (run / "bundle.json").is_file():
+        raise ValueError(
+            f"The folder of the run comes first, then {what}; here they are swapped. "
+            f"Received: {run} {other}"
+        )
 
 
 def details_of(run: Path) -> dict[str, Any]:

@@ -118,16 +118,16 @@ class DataSettings:
         if self.separator == "":
             raise ValueError("--separator must be at least one character. Received: --separator ''")
         self._check_item_separator()
+        if self.split is not None and self.fractions != FRACTIONS:
+            raise ValueError(
+                f"--fractions is for rows that are divided at random; here column {self.split!r} "
+                "names their parts. Leave --fractions out. Received: --fractions "
+                f"{with_commas(self.fractions)}"
+            )
         if len(self.fractions) != 3:
             raise ValueError(
                 "--fractions must be three numbers: training, validation, test. Received: "
                 f"--fractions {self.fractions}"
-            )
-        if self.split is not None and self.fractions != FRACTIONS:
-            raise ValueError(
-                "--fractions is for rows that are divided at random; here a column names their "
-                f"parts: leave one of them out. Received: --split {self.split} --fractions "
-                f"{with_commas(self.fractions)}"
             )
 
     @property
@@ -223,16 +223,11 @@ class RunSettings(DataSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_used()
         if self.folds is not None and self.ablate:
             raise ValueError(
                 "--ablate compares inputs on one split: leave --folds out, or run --folds with the "
                 f"options of each input. Received: --folds {self.folds} --ablate"
-            )
-        if self.folds is not None and self.fractions != FRACTIONS:
-            raise ValueError(
-                "--folds divides all rows into folds of equal size: leave --fractions out, or name "
-                "rows to test the ensemble on by a column, with --split. Received: --folds "
-                f"{self.folds} --fractions {with_commas(self.fractions)}"
             )
         if self.balance and self.target == "number":
             raise ValueError(
@@ -266,6 +261,20 @@ class RunSettings(DataSettings):
             raise ValueError(
                 "--fusion match needs a class that says whether a row's inputs belong together. "
                 f"Received: --fusion match --target {self.target}"
+            )
+
+    def _check_used(self) -> None:
+        # An option that would be accepted and then not used is a slip.
+        if self.folds is not None and self.fractions != FRACTIONS:
+            raise ValueError(
+                "--folds divides all rows into folds of equal size: leave --fractions out, or name "
+                "rows to test the ensemble on by a column, with --split. Received: --folds "
+                f"{self.folds} --fractions {with_commas(self.fractions)}"
+            )
+        if self.cache_limit is not None and self.cache is None:
+            raise ValueError(
+                "--cache-limit is the size of a cache: name its folder with --cache, or leave it "
+                f"out. Received: --cache-limit of {self.cache_limit:,} bytes"
             )
 
     @property

@@ -15,6 +15,7 @@ from multimodal_gen.cli.console import was_interrupted
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.score_tables import print_run
+from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.starting import starting
 
 # Where a search is kept in the folder of its run.
@@ -46,7 +47,6 @@ def tune(
     compared on the validation rows.
     """
     _check(hours, trials)
-    from multimodal_gen.cli.settings import RunSettings
 
     settings = RunSettings(
         **data,
