@@ -121,12 +121,10 @@ def test_workers_end_with_their_parent_even_while_they_read(
     workers = [int(one) for one in process.stdout.readline().split()]
     assert process.stdout.readline() == "read\n"
     time.sleep(0.5)
-    started = time.monotonic()
     # To all processes of the terminal, as Ctrl-C does.
     os.killpg(process.pid, how) if how == signal.SIGINT else process.send_signal(how)
+    # A cell that is being read would take 60 seconds; Python and the backend need a while to end.
     _, err = process.communicate(timeout=30)
-    # A cell that is being read would take 60; Python and the backend need a while to end.
-    assert time.monotonic() - started < 30
     assert gone(workers, 20)
     assert err.count("Traceback") == (1 if how == signal.SIGINT else 0), err
 

@@ -22,7 +22,9 @@ from tests.cli_settings import settings
 
 def notes(captions: Sequence[str | None], labels: Sequence[str], **more: object) -> list[str]:
     """Of a table of which every fifth row is for testing."""
-    table = pd.DataFrame({"caption": captions, "label": labels, "photo": "a.png"})
+    table = pd.DataFrame(
+        {"caption": pd.Series(captions, dtype=object), "label": labels, "photo": "a.png"}
+    )
     test = np.arange(len(table)) % 5 == 4
     parts = Parts(table[~test], table[:0], table[test])
     given = settings(**{"caption": ("caption",), **more})
@@ -47,6 +49,7 @@ def test_captions_that_are_the_classes_in_other_words_are_noted() -> None:
     assert notes(["drink from it ", "IT SHINES", "sit down"] * 20, LABELS) == [note], (
         "case and blanks are no difference"
     )
+    assert notes(["\ud800", "\ud801 ", "\x00"] * 20, LABELS) == [note], "nor are odd characters"
 
 
 def test_captions_that_training_and_test_rows_share_are_noted_with_the_way_out() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.cli.settings import RunSettings
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.label_decisions import balanced_positives
 from multimodal_gen.rows.chunks import cells_in
@@ -29,7 +29,7 @@ def weights_of_classes(
     """
     if not settings.balance or not target.one_class:
         return None
-    counts = np.bincount(known_classes(target, rows), minlength=len(target.class_names))
+    counts = np.bincount(classes_where_known(target, rows), minlength=len(target.class_names))
     there = np.count_nonzero(counts)
     weights = np.where(counts > 0, len(rows) / (there * np.maximum(counts, 1)), 1.0)
     return dict(zip(target.class_names, weights.tolist(), strict=True))

@@ -18,7 +18,7 @@ from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.target_choice import class_called
 from multimodal_gen.loaders import Loader
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models import build_fusion_classifier
 from multimodal_gen.models.auxiliary import FusionModel
@@ -95,7 +95,7 @@ def validation_data(
     weights = weights_of_classes(settings, train_data.table, target)
     if weights is None:
         return train_data.for_evaluation(rows)
-    classes = known_classes(target, rows)
+    classes = classes_where_known(target, rows)
     own = np.array([weights[name] for name in target.class_names])[classes]
     name = "weight"
     while name in rows:

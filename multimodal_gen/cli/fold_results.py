@@ -25,7 +25,7 @@ from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.sureness import judged_on, noted_calibration
 from multimodal_gen.cli.target_choice import main_score, score_name, shown_scores
 from multimodal_gen.loaders import Loader
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.models.linear import is_linear
 from multimodal_gen.rows.chunks import cells_in
@@ -79,7 +79,7 @@ def _reliability(
         return None
     shares = result.out_of_fold.iloc[:, -len(target.class_names) :].to_numpy("float64")
     if target.one_class:
-        right = (shares.argmax(axis=1) == known_classes(target, rows))[:, None]
+        right = (shares.argmax(axis=1) == classes_where_known(target, rows))[:, None]
         shares = shares.max(axis=1, keepdims=True)
     else:
         right = np.stack([target.read(cell) for cell in cells_in(rows, target.column)]) > 0.5

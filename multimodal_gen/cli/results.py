@@ -21,7 +21,7 @@ from multimodal_gen.inspection.confusion import plot_confusion
 from multimodal_gen.inspection.layout import GREY
 from multimodal_gen.inspection.letters import fonts, readable
 from multimodal_gen.loaders import Loader
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.sequence.sequence import MultimodalSequence
 
@@ -104,7 +104,7 @@ def draw_predictions(
         target: The target.
     """
     if target.one_class:
-        truth = known_classes(target, rows)
+        truth = classes_where_known(target, rows)
         # Leaves out rows whose class the model cannot know.
         said = predictions.iloc[:, 0].to_numpy(object)[truth >= 0]
         names = target.class_names

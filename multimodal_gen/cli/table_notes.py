@@ -20,7 +20,7 @@ from multimodal_gen.inspection.audit.looks import range_note
 from multimodal_gen.inspection.audit.sides import side_note
 from multimodal_gen.inspection.class_ids import RESIZED_MASKS, coloured_mask, has_more_bits
 from multimodal_gen.loaders import Loader
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing
 from multimodal_gen.rows.chunks import chunks_of
@@ -131,7 +131,7 @@ def _telling(column: str, parts: Sequence[pd.DataFrame], target: Target) -> list
     if not target.one_class:
         return []
     texts = np.concatenate([_hashes(part[column]) for part in parts])
-    labels = np.concatenate([known_classes(target, part) for part in parts])
+    labels = np.concatenate([classes_where_known(target, part) for part in parts])
     kept = (texts != 0) & (labels >= 0)
     rows = int(kept.sum())
     captions = pd.factorize(texts[kept])[0]
@@ -172,6 +172,8 @@ def _hashes(column: pd.Series) -> np.ndarray:
     found = []
     for part in chunks_of(column):
         texts = ["" if is_missing(cell) else str(cell).strip().casefold() for cell in part.tolist()]
-        hashes = pd.util.hash_array(np.array(texts, object), categorize=False)
+        # Of bytes, as lone surrogates have no UTF-8.
+        encoded = np.array([text.encode("utf-8", "surrogatepass") for text in texts], object)
+        hashes = pd.util.hash_array(encoded, categorize=False)
         found.append(np.where([text != "" for text in texts], hashes, np.uint64(0)))
     return np.concatenate(found)

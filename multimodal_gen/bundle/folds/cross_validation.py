@@ -17,7 +17,7 @@ from multimodal_gen.bundle.folds.rehearsing import keep_vectors, read_inputs, re
 from multimodal_gen.bundle.folds.result import CrossValidation
 from multimodal_gen.bundle.folds.running import Fit, Inputs, Run
 from multimodal_gen.bundle.folds.together import kept_together, warn_of_lone_classes
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.checks import check_positive, check_seed, check_switches
 from multimodal_gen.rows.folds import check_folds, fold_of_rows
@@ -139,7 +139,7 @@ def prepare(
     together = kept_together(table, learned, group, copies)
     classes = np.zeros(len(table), "int64")
     if target.one_class:
-        classes = known_classes(target, table)
+        classes = classes_where_known(target, table)
     fold = fold_of_rows(together, classes, folds, seed)
     warn_of_lone_classes(target, classes, fold)
     if rehearse:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import is_missing, shown_name
 from multimodal_gen.rows.chunks import cells_in
@@ -87,7 +87,7 @@ def _classes(train: pd.DataFrame, target: Target) -> dict[str, int]:
     if not names:
         return {}
     if target.one_class:
-        truth = known_classes(target, train)
+        truth = classes_where_known(target, train)
         counts = np.bincount(truth[truth >= 0], minlength=len(names))
     else:
         counts = np.zeros(len(names), "int64")

@@ -16,7 +16,7 @@ from multimodal_gen.cli.report.data import Data, data_of
 from multimodal_gen.cli.report.mistakes import Mistakes, mistakes_of, mistakes_of_folds
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.loaders import Loader
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.numbers import NumericTarget
 from multimodal_gen.rows.cells import shown_name
@@ -184,7 +184,7 @@ def _columns_of(loader: Loader) -> list[str]:
 
 
 def _confusion(target: Target, test: pd.DataFrame, predictions: pd.DataFrame) -> np.ndarray:
-    truth = known_classes(target, test)
+    truth = classes_where_known(target, test)
     places = {name: place for place, name in enumerate(target.class_names)}
     said = np.array([places[one] for one in predictions.iloc[:, 0].tolist()], "int64")
     counts = np.zeros((len(places), len(places)), "int64")

@@ -15,7 +15,7 @@ from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.reading import as_load_error, in_words, name_of
 from multimodal_gen.inspection.audit.texts import normalised
 from multimodal_gen.loaders.cell_errors import read_at
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.unlikely import ids_in_words, printed_lists_note
 from multimodal_gen.loaders.targets.variants import Variants
@@ -127,7 +127,7 @@ def variants_note(table: pd.DataFrame, target: Target) -> list[str]:
 
 def rows_by_class(target: Target, table: pd.DataFrame) -> Counter[str]:
     """How many rows each class has that a row has, by its text, in the order of first rows."""
-    classes = known_classes(target, table)
+    classes = classes_where_known(target, table)
     found, first, rows = np.unique(classes, return_index=True, return_counts=True)
     order = [place for place in np.argsort(first).tolist() if found[place] >= 0]
     return Counter({cell_text(target.class_names[found[one]]): int(rows[one]) for one in order})
@@ -136,7 +136,9 @@ def rows_by_class(target: Target, table: pd.DataFrame) -> Counter[str]:
 def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:
     """The name of each row's class as text; None if the target does not know it."""
     names = list(map(cell_text, target.class_names))
-    return [None if place < 0 else names[place] for place in known_classes(target, table).tolist()]
+    return [
+        None if place < 0 else names[place] for place in classes_where_known(target, table).tolist()
+    ]
 
 
 def hint_notes(

@@ -18,7 +18,7 @@ import pandas as pd
 from multimodal_gen.errors import TableError, by_number, shown
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.inspection.audit.reading import name_of
-from multimodal_gen.loaders.targets.balance import known_classes
+from multimodal_gen.loaders.targets.balance import classes_where_known
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.loaders.targets.known_classes import KnownClasses
 from multimodal_gen.rows.cell_numbers import cell_number
@@ -113,7 +113,7 @@ def unlikely_labels(rows: pd.DataFrame, target: Target, probabilities: np.ndarra
         target: The target, with one class per row.
         probabilities: From `probabilities_of`.
     """
-    classes = known_classes(target, rows)
+    classes = classes_where_known(target, rows)
     places = np.flatnonzero((classes >= 0) & ~np.isnan(probabilities).any(axis=1))
     given, shares = classes[places], probabilities[places]
     own = shares[np.arange(len(places)), given]

@@ -49,7 +49,7 @@ def classes_of_rows(target: Any, values: Any) -> np.ndarray:
     return np.concatenate(found)
 
 
-def known_classes(target: Any, table: pd.DataFrame) -> np.ndarray:
+def classes_where_known(target: Any, table: pd.DataFrame) -> np.ndarray:
     """The class of every row, `(rows,) int64`; -1 where its cell is none of the classes, or cannot
     be read. Few cells are in memory at a time.
 
