@@ -83,16 +83,17 @@ class Predicting(abc.ABC):
         return frame
 
     def _predicted(
-        self, table: pd.DataFrame, batch_size: int, verbose: int
+        self, table: pd.DataFrame, batch_size: int, verbose: int, *, fail: bool = True
     ) -> tuple[pd.DataFrame, dict[int, str], str]:
         # The predictions, NaN in rows without one; place of such a row -> why; and in words how
-        # many have none, as in "2 of 9 rows cannot be loaded and have".
+        # many have none, as in "2 of 9 rows cannot be loaded and have". With `fail`, an error if no
+        # row can be loaded.
         # Not "skip": every row of the table has a row in the result.
         sequence = self._sequence(table, batch_size, on_error="blank")
         outputs = self._outputs(sequence, verbose)
         frame = pd.DataFrame(columns_of(outputs, self.target), index=table.index)
         errors = sequence.assembly.failures.positions
-        if len(errors) == len(table):
+        if fail and len(errors) == len(table):
             # Not some bad rows, but a wrong folder or the like.
             self._sequence(table, 1)[0]
         broken = rows_of_nan(outputs)

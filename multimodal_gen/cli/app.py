@@ -40,6 +40,7 @@ from multimodal_gen.cli.pack import pack
 from multimodal_gen.cli.progress import ProgressReporter, what_is_kept
 from multimodal_gen.cli.score_tables import print_folds, print_run
 from multimodal_gen.cli.settings import RunSettings
+from multimodal_gen.cli.serve import serve
 from multimodal_gen.cli.starting import starting
 from multimodal_gen.cli.tune import tune
 
@@ -228,6 +229,7 @@ def explain(
 
 
 app.command(cls=OneCommand)(export)
+app.command(cls=OneCommand)(serve)
 app.command(cls=OneCommand)(compare)
 app.command(cls=OneCommand)(table_commands.preview)
 

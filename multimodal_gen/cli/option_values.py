@@ -43,14 +43,14 @@ def shares(value: str) -> tuple[float, ...]:
         ) from None
 
 
-def size_in_bytes(value: str | None) -> int | None:
-    """The bytes of --cache-limit."""
+def size_in_bytes(value: str | None, option: str = "--cache-limit") -> int | None:
+    """The bytes of --cache-limit, or of another option."""
     if value is None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(kb|mb|gb|tb)", value.strip().lower())
     if found is None or not float(found[1]):
         raise ValueError(
-            f"--cache-limit must be a size, as in 500MB or 20GB. Received: --cache-limit {value}"
+            f"{option} must be a size, as in 500MB or 20GB. Received: {option} {value}"
         )
     return int(float(found[1]) * _UNITS[found[2]])
 

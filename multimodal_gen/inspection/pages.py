@@ -14,7 +14,8 @@ import re
 import numpy as np
 from PIL import Image
 
-_STYLE = """
+# The rules that all pages have.
+STYLE = """
 :root { color-scheme: light dark; --ink: #1d2433; --soft: #667085; --line: #d9dee7; --card: #fff;
   --page: #f5f6f8; --mark: #b42318; }
 @media screen and (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3;
@@ -54,7 +55,7 @@ def document(title: str, body: str, style: str) -> str:
         # Even if something is not escaped, the browser runs no script and loads nothing.
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; "
         "style-src 'unsafe-inline'\">"
-        f"<style>{_STYLE}{style}</style></head><body>{body}</body></html>\n"
+        f"<style>{STYLE}{style}</style></head><body>{body}</body></html>\n"
     )
 
 

@@ -1,6 +1,7 @@
 """Predicts with what `Bundle.export` wrote, without Keras or a backend.
 
 `served.py` opens an export and predicts; `reading.py` reads the rows, by the loaders of training.
+`endpoint/` answers requests over HTTP.
 
 Importing this folder imports next to nothing: pandas, the loaders and the library that runs the
 network come with the first name that is used.

@@ -1,0 +1,108 @@
+"""`serve`: an HTTP endpoint of a run or an export."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from multimodal_gen.cli import option_values, serve_options
+from multimodal_gen.cli.progress import ProgressReporter
+from multimodal_gen.cli.starting import starting
+
+_NEEDED = ("starlette", "uvicorn", "python_multipart")
+
+
+def serve(
+    run: serve_options.Served,
+    host: serve_options.Host = "127.0.0.1",
+    port: serve_options.Port = 8000,
+    batch_size: serve_options.BatchSize = 32,
+    queue: serve_options.Queue = 256,
+    timeout: serve_options.Timeout = 30.0,
+    max_body: serve_options.MaxBody = "32MB",
+) -> None:
+    """Answer requests over HTTP with predictions; the address shows a page to try it.
+
+    Ends in order at Ctrl-C or SIGTERM: what was accepted is answered.
+    """
+    body = _checked(batch_size, queue, timeout, port, max_body)
+    from multimodal_gen.serving.endpoint.app import Endpoint, Limits
+    from multimodal_gen.serving.endpoint.server import opened, run_until_signal, server_of
+
+    console = Console()
+    reporter = ProgressReporter(console)
+    # First of all, as a model takes seconds to load.
+    with opened(host, port) as listening:
+        model, how, even = _model(console, run)
+        limits = Limits(batch_size, queue, timeout, body)
+        hosts = _names(host) if _is_loopback(host) else None
+        endpoint = Endpoint(model, limits, name=run.name, hosts=hosts, even=even)
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{listening.getsockname()[1]}"
+        who = (
+            "For this machine only; --host 0.0.0.0 opens it to others."
+            if hosts is not None
+            else "Whoever can reach this address may use it: there is no password."
+        )
+
+        def ready() -> None:
+            reporter.say(f"Serving {run}, {how}, at {address}. {who} Ctrl-C ends it.")
+
+        run_until_signal(server_of(endpoint.app(), timeout, ready), listening)
+    reporter.say(f"Ended. {endpoint.metrics.in_words()}")
+
+
+def _checked(batch_size: int, queue: int, timeout: float, port: int, max_body: str) -> int:
+    # What the options are, before anything is loaded; the bytes of --max-body.
+    if batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1. Received: --batch-size {batch_size}")
+    if queue < batch_size:
+        raise ValueError(
+            f"--queue must hold a batch, so at least {batch_size} rows. Received: --queue {queue}"
+        )
+    if not 0 < timeout < float("inf"):
+        raise ValueError(f"--timeout must be more than 0. Received: --timeout {timeout:g}")
+    if not 0 <= port < 2**16:
+        raise ValueError(f"--port must be from 0 to 65535. Received: --port {port}")
+    body = option_values.size_in_bytes(max_body, "--max-body")
+    assert body is not None
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            "An endpoint needs Starlette and uvicorn: pip install 'multimodal_gen[serve]'. "
+            f"Received: no module named {missing[0]}"
+        )
+    return body
+
+
+def _model(console: Console, run: Path) -> tuple[Any, str, bool]:
+    # The model, what runs it in words, and whether the backend compiles it for each batch size.
+    from multimodal_gen.bundle.exporting.manifest import MANIFEST
+
+    if (run / MANIFEST).is_file():
+        from multimodal_gen.serving import load
+
+        model = load(run)
+        return model, f"an export of the format {model.network.format}", False
+    with starting(console):
+        import keras
+
+        from multimodal_gen.bundle import load_bundle
+    backend = keras.backend.backend()
+    how = f"on Keras with {backend} (an export needs less memory)"
+    return load_bundle(run), how, backend != "torch"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _names(host: str) -> frozenset[str]:
+    return frozenset({"localhost", "127.0.0.1", "[::1]", host.lower()})

@@ -1,0 +1,39 @@
+"""Predictions as records that JSON can hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_gen.rows.cells import cell_text
+
+
+def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of predictions, each a mapping of columns to values; None for what is not finite."""
+    names = list(map(str, frame.columns))
+    columns = [
+        [_plain(one) for one in frame.iloc[:, place].tolist()] for place in range(len(names))
+    ]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    # A class of another type, such as a date.
+    return cell_text(value)
+
+
+def as_json(value: Any) -> bytes:
+    """A value as JSON in plain ASCII, as texts may hold lone surrogates, which have no UTF-8."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")

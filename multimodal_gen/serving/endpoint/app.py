@@ -1,0 +1,260 @@
+"""The routes of the endpoint, and what happens to a request from its first byte to its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from multimodal_gen.bundle.explaining.explainable import Explainable
+from multimodal_gen.bundle.explaining.page import page as explanations_page
+from multimodal_gen.serving.endpoint import page
+from multimodal_gen.serving.endpoint.answers import as_json
+from multimodal_gen.serving.endpoint.batching import Batcher, Job, QueueFullError
+from multimodal_gen.serving.endpoint.body import Body, Room
+from multimodal_gen.serving.endpoint.columns import RequestError, Rows, columns_of
+from multimodal_gen.serving.endpoint.metrics import CONTENT_TYPE, Metrics
+from multimodal_gen.serving.endpoint.openapi import described
+from multimodal_gen.serving.endpoint.requests import read_form, read_rows
+
+# Bodies in memory at once, in units of the largest.
+_BODIES = 8
+# Of no use to anybody: the client has hung up. As nginx calls it.
+_GONE = 499
+_log = logging.getLogger(__name__)
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the endpoint takes at most.
+
+    Args:
+        batch_size: Rows that the model runs on at once.
+        queue: Rows that wait, and so the rows of a request.
+        seconds: How long a client may take to send a request, and then wait for the answer.
+        body: Bytes of a request.
+    """
+
+    batch_size: int = 32
+    queue: int = 256
+    seconds: float = 30.0
+    body: int = 2**25
+
+
+class Endpoint:
+    """Answers requests with the predictions of a model.
+
+    Args:
+        model: A bundle, or an export.
+        limits: What it takes at most.
+        name: What its page and its description call the model.
+        hosts: The names that a request may call this host by, or None for any: a web page of
+            somebody else may lead its own name to this machine.
+        even: As in `Batcher`.
+
+    Raises:
+        ValueError: If its columns cannot be told apart in a request.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        limits: Limits,
+        *,
+        name: str = "model",
+        hosts: frozenset[str] | None = None,
+        even: bool = False,
+    ) -> None:
+        self.model, self.limits, self.name, self.hosts = model, limits, name, hosts
+        self.columns = columns_of(model.inputs)
+        self.metrics = Metrics()
+        self.batcher = Batcher(
+            model,
+            rows=limits.batch_size,
+            queue=limits.queue,
+            even=even,
+            ran=self.metrics.ran,
+        )
+        # An export has no gradients to explain by.
+        self.explains = isinstance(model, Explainable) and model.target is not None
+        self.room = Room(limits.body, _BODIES * limits.body)
+
+    def app(self) -> Starlette:
+        """The ASGI application; the model runs between its start-up and its end."""
+        routes = [
+            self._route("/predict", self._predict, "POST"),
+            self._route("/health", self._health, "GET"),
+            self._route("/metrics", self._metrics, "GET"),
+            self._route("/openapi.json", self._openapi, "GET"),
+            self._route("/", self._page, "GET"),
+        ]
+        if self.explains:
+            routes.append(self._route("/explain", self._explain, "POST"))
+        return Starlette(
+            routes=routes,
+            lifespan=self._running,
+            exception_handlers={HTTPException: _refused},
+        )
+
+    @asynccontextmanager
+    async def _running(self, app: Starlette) -> AsyncIterator[None]:
+        self.batcher.start()
+        try:
+            yield
+        finally:
+            self.batcher.close()
+
+    def _route(
+        self, path: str, answer: Callable[[Request], Awaitable[Response]], method: str
+    ) -> Route:
+        async def counted(request: Request) -> Response:
+            start = time.monotonic()
+            try:
+                self._check_host(request)
+                response = await answer(request)
+            except RequestError as error:
+                response = _error(error.status, str(error))
+            except ClientDisconnect:
+                response = _error(_GONE, "the client has hung up")
+            except Exception:
+                _log.exception("%s failed", path)
+                response = _error(500, "the model failed; the server's log says why")
+            self.metrics.answered(path, response.status_code, time.monotonic() - start)
+            return response
+
+        return Route(path, counted, methods=[method])
+
+    def _check_host(self, request: Request) -> None:
+        if self.hosts is None:
+            return
+        named = request.headers.get("host", "")
+        host = named if named.endswith("]") else named.rpartition(":")[0] or named
+        if host.lower() not in self.hosts:
+            raise RequestError(421, "this host is not called that")
+
+    async def _predict(self, request: Request) -> Response:
+        with self.room.taken() as body:
+            rows = await self._rows(body, request)
+            good = [place for place in range(len(rows.cells)) if place not in rows.errors]
+            found: Mapping[int, Any] = {}
+            if good:
+                answers = await self._run(request, [rows.cells[place] for place in good], good)
+                found = dict(zip(good, answers, strict=True))
+        return self._answered(rows, found)
+
+    async def _rows(self, body: Body, request: Request) -> Rows:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in ("application/json", "multipart/form-data"):
+            raise RequestError(
+                415, "the content type must be application/json, or multipart/form-data"
+            )
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                content = await body.read(request)
+        except TimeoutError:
+            raise RequestError(
+                408, f"the request was not complete within {self.limits.seconds:g} seconds"
+            ) from None
+        if kind == "application/json":
+            return read_rows(content, self.columns, self.limits.queue)
+        return await read_form(content, request.headers, self.columns)
+
+    async def _run(
+        self, request: Request, cells: list[dict[str, Any]], places: list[int], run: Any = None
+    ) -> Any:
+        answer = asyncio.get_running_loop().create_future()
+        try:
+            self.batcher.put(Job(cells, places, answer, run))
+        except QueueFullError:
+            raise RequestError(503, "too many rows wait already; try again later") from None
+        # Nothing but the news that the client has hung up comes after the body.
+        gone = asyncio.ensure_future(request.receive())
+        try:
+            await asyncio.wait(
+                (answer, gone),
+                timeout=self.limits.seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if answer.done():
+                return answer.result()
+            if gone.done():
+                raise ClientDisconnect
+            raise RequestError(504, f"no answer within {self.limits.seconds:g} seconds")
+        finally:
+            # A job that nobody waits for is left out of the next batch.
+            answer.cancel()
+            gone.cancel()
+
+    def _answered(self, rows: Rows, found: Mapping[int, Any]) -> Response:
+        answers = [found.get(place, rows.errors.get(place)) for place in range(len(rows.cells))]
+        failed = sum(isinstance(one, str) for one in answers)
+        self.metrics.rows["failed"] += failed
+        self.metrics.rows["predicted"] += len(answers) - failed
+        return _json({"rows": [{"error": one} if isinstance(one, str) else one for one in answers]})
+
+    async def _explain(self, request: Request) -> Response:
+        with self.room.taken() as body:
+            rows = await self._rows(body, request)
+            if len(rows.cells) != 1:
+                raise RequestError(
+                    422, f"one row is explained at a time. Received: {len(rows.cells)} rows"
+                )
+            if rows.errors:
+                raise RequestError(422, rows.errors[0])
+            shown = await self._run(request, rows.cells, [0], self._explained)
+        headers = {**_HEADERS, "Content-Security-Policy": page.EXPLAINED}
+        return Response(shown, media_type="text/html", headers=headers)
+
+    def _explained(self, table: pd.DataFrame) -> str:
+        return explanations_page(self.model.explain(table), "Why this prediction")
+
+    async def _openapi(self, request: Request) -> Response:
+        given = self.batcher.given
+        found = described(self.name, self.columns, given, self.limits.queue, explains=self.explains)
+        return _json(found)
+
+    async def _page(self, request: Request) -> Response:
+        shown = page.page(self.name, self.columns, self.model.target, self.explains)
+        headers = {**_HEADERS, "Content-Security-Policy": page.POLICY}
+        return Response(shown, media_type="text/html", headers=headers)
+
+    async def _health(self, request: Request) -> Response:
+        alive = self.batcher.alive
+        return _json({"status": "ok" if alive else "stopped"}, 200 if alive else 503)
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(
+            self.metrics.text(self.batcher.waiting), media_type=CONTENT_TYPE, headers=_HEADERS
+        )
+
+
+def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        as_json(value),
+        status,
+        {**_HEADERS, **(headers or {})},
+        media_type="application/json",
+    )
+
+
+def _error(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+    wait = {"Retry-After": "1"} if status == 503 else {}
+    return _json({"error": reason}, status, {**wait, **(headers or {})})
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    # A path or a method that there is not.
+    assert isinstance(error, HTTPException)
+    return _error(error.status_code, error.detail, error.headers)

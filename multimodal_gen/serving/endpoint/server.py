@@ -1,0 +1,108 @@
+"""Runs the endpoint until a signal, and lets what was accepted be answered."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+# Seconds that an answer may take to reach the client after the last one was ready.
+_SENDING = 5
+
+
+def opened(host: str, port: int) -> socket.socket:
+    """A socket on an address, which no other process has; it takes no connections yet.
+
+    Raises:
+        ValueError: If there is no such address, or its port is in use.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _refused(error, host, port) from None
+    try:
+        # A port of a server that has just ended may be taken again.
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+    except OSError as error:
+        found.close()
+        raise _refused(error, host, port) from None
+    return found
+
+
+def _refused(error: OSError, host: str, port: int) -> ValueError:
+    return ValueError(
+        f"This address cannot be opened: {error.strerror or error}. Name another --port, or "
+        f"--host. Received: --host {host} --port {port}"
+    )
+
+
+class _Server(uvicorn.Server):
+    # Says when it takes connections.
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def server_of(app: Starlette, seconds: float, ready: Callable[[], None]) -> uvicorn.Server:
+    """A server of an application; `run(sockets=[...])` runs it, and `should_exit` ends that.
+
+    Args:
+        app: The application.
+        seconds: How long an accepted request may take.
+        ready: Called once it takes connections.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        ws="none",
+        # A client has so long to send its request, and then for the answer.
+        timeout_graceful_shutdown=int(2 * seconds) + _SENDING,
+    )
+    return _Server(config, ready)
+
+
+def run_until_signal(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Run a server until SIGTERM or SIGINT; both end it in order, and then this returns.
+
+    Args:
+        server: The server.
+        listening: Its socket.
+    """
+    with _heard():
+        server.run(sockets=[listening])
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    # At its end uvicorn raises the signal again that ended it, for the handler that was there
+    # before. Its default would end this process as if it had failed.
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Any] = {one: signal.signal(one, _ignored) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _ignored(number: int, frame: Any) -> None:
+    pass
