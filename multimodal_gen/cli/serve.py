@@ -37,10 +37,10 @@ def serve(
     reporter = ProgressReporter(console)
     # First of all, as a model takes seconds to load.
     with opened(host, port) as listening:
-        model, how, even = _model(console, run)
+        model, how, options = _model(console, run)
         limits = Limits(batch_size, queue, timeout, body)
         hosts = _names(host) if _is_loopback(host) else None
-        endpoint = Endpoint(model, limits, name=run.name, hosts=hosts, even=even)
+        endpoint = Endpoint(model, limits, name=run.name, hosts=hosts, **options)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}"
         who = (
@@ -79,22 +79,25 @@ def _checked(batch_size: int, queue: int, timeout: float, port: int, max_body: s
     return body
 
 
-def _model(console: Console, run: Path) -> tuple[Any, str, bool]:
-    # The model, what runs it in words, and whether the backend compiles it for each batch size.
+def _model(console: Console, run: Path) -> tuple[Any, str, dict[str, Any]]:
+    # The model, what runs it in words, and the arguments that it needs of the endpoint.
     from multimodal_gen.bundle.exporting.manifest import MANIFEST
 
     if (run / MANIFEST).is_file():
         from multimodal_gen.serving import load
 
         model = load(run)
-        return model, f"an export of the format {model.network.format}", False
+        return model, f"an export of the format {model.network.format}", {}
     with starting(console):
         import keras
 
         from multimodal_gen.bundle import load_bundle
+        from multimodal_gen.serving.endpoint.explaining import explainer_of
     backend = keras.backend.backend()
     how = f"on Keras with {backend} (an export needs less memory)"
-    return load_bundle(run), how, backend != "torch"
+    bundle = load_bundle(run)
+    # The others compile a model for each number of rows.
+    return bundle, how, {"even": backend != "torch", "explain": explainer_of(bundle)}
 
 
 def _is_loopback(host: str) -> bool:

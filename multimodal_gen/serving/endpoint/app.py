@@ -17,8 +17,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from multimodal_gen.bundle.explaining.explainable import Explainable
-from multimodal_gen.bundle.explaining.page import page as explanations_page
 from multimodal_gen.serving.endpoint import page
 from multimodal_gen.serving.endpoint.answers import as_json
 from multimodal_gen.serving.endpoint.batching import Batcher, Job, QueueFullError
@@ -63,6 +61,7 @@ class Endpoint:
         hosts: The names that a request may call this host by, or None for any: a web page of
             somebody else may lead its own name to this machine.
         even: As in `Batcher`.
+        explain: Makes a page that explains the prediction of a row; None if the model cannot.
 
     Raises:
         ValueError: If its columns cannot be told apart in a request.
@@ -76,7 +75,9 @@ class Endpoint:
         name: str = "model",
         hosts: frozenset[str] | None = None,
         even: bool = False,
+        explain: Callable[[pd.DataFrame], str] | None = None,
     ) -> None:
+        self.explain = explain
         self.model, self.limits, self.name, self.hosts = model, limits, name, hosts
         self.columns = columns_of(model.inputs)
         self.metrics = Metrics()
@@ -87,8 +88,6 @@ class Endpoint:
             even=even,
             ran=self.metrics.ran,
         )
-        # An export has no gradients to explain by.
-        self.explains = isinstance(model, Explainable) and model.target is not None
         self.room = Room(limits.body, _BODIES * limits.body)
 
     def app(self) -> Starlette:
@@ -100,7 +99,7 @@ class Endpoint:
             self._route("/openapi.json", self._openapi, "GET"),
             self._route("/", self._page, "GET"),
         ]
-        if self.explains:
+        if self.explain is not None:
             routes.append(self._route("/explain", self._explain, "POST"))
         return Starlette(
             routes=routes,
@@ -213,20 +212,19 @@ class Endpoint:
                 )
             if rows.errors:
                 raise RequestError(422, rows.errors[0])
-            shown = await self._run(request, rows.cells, [0], self._explained)
+            shown = await self._run(request, rows.cells, [0], self.explain)
         headers = {**_HEADERS, "Content-Security-Policy": page.EXPLAINED}
         return Response(shown, media_type="text/html", headers=headers)
 
-    def _explained(self, table: pd.DataFrame) -> str:
-        return explanations_page(self.model.explain(table), "Why this prediction")
-
     async def _openapi(self, request: Request) -> Response:
         given = self.batcher.given
-        found = described(self.name, self.columns, given, self.limits.queue, explains=self.explains)
+        found = described(
+            self.name, self.columns, given, self.limits.queue, explains=self.explain is not None
+        )
         return _json(found)
 
     async def _page(self, request: Request) -> Response:
-        shown = page.page(self.name, self.columns, self.model.target, self.explains)
+        shown = page.page(self.name, self.columns, self.model.target, self.explain is not None)
         headers = {**_HEADERS, "Content-Security-Policy": page.POLICY}
         return Response(shown, media_type="text/html", headers=headers)
 
