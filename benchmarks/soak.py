@@ -28,7 +28,7 @@ from benchmarks.marks import answer_of, picture_of, row_of, write_marks
 
 # Of the endpoint in the soak: small, so that they are met.
 _BODY = 300_000
-_OPTIONS = ("--max-body", "300kb", "--queue", "64", "--timeout", "20")
+OPTIONS = ("--max-body", "300kb", "--queue", "64", "--timeout", "20")
 # A picture of many pixels in a few bytes.
 _SIDE = 60_000
 # Seconds after which the process has what it needs, and its memory should stay.
@@ -214,7 +214,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = write_marks(Path(folder, "marks"))
-        with Server(run, *_OPTIONS) as server:
+        with Server(run, *OPTIONS) as server:
             before, memory = server.status("Threads"), []
             print(
                 f"{before} threads, {server.status('VmRSS') / 1024:.0f} MB before the first request"

@@ -87,7 +87,7 @@ def _model(console: Console, run: Path) -> tuple[Any, str, dict[str, Any]]:
         from multimodal_gen.serving import load
 
         model = load(run)
-        return model, f"an export of the format {model.network.format}", {}
+        return model, f"an export of the format {model.network.format}", {"threads": 2}
     with starting(console):
         import keras
 

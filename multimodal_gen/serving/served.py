@@ -154,7 +154,8 @@ class Served(Predicting):
         return Batches(table, self.inputs if targets is None else targets, batch_size, on_error)
 
     def _outputs(self, sequence: Batches, verbose: int) -> Any:
-        batches = tqdm(sequence, disable=not verbose, leave=False)
+        # Even a bar that is not shown starts a thread of tqdm's.
+        batches = tqdm(sequence, leave=False) if verbose else sequence
         outputs = outputs_of_batches(self._run, (arrays for (arrays,) in batches))
         check_outputs(outputs, self.target)
         return outputs

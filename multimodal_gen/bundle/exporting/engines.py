@@ -81,6 +81,8 @@ def _onnx(path: Path, network: Network) -> Run:
     options = onnxruntime.SessionOptions()
     # Its errors are raised too, and its warnings are about its own optimisations.
     options.log_severity_level = 4
+    # Its threads would go on turning for a while after each batch, on the cores that read the next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(
         os.fspath(path), options, providers=["CPUExecutionProvider"]
     )

@@ -15,9 +15,7 @@ from multimodal_gen.rows.cells import cell_text
 def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of predictions, each a mapping of columns to values; None for what is not finite."""
     names = list(map(str, frame.columns))
-    columns = [
-        [_plain(one) for one in frame.iloc[:, place].tolist()] for place in range(len(names))
-    ]
+    columns = [[_plain(one) for one in column.tolist()] for _, column in frame.items()]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 

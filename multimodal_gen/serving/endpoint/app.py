@@ -60,6 +60,7 @@ class Endpoint:
         name: What its page and its description call the model.
         hosts: The names that a request may call this host by, or None for any: a web page of
             somebody else may lead its own name to this machine.
+        threads: As in `Batcher`.
         even: As in `Batcher`.
         explain: Makes a page that explains the prediction of a row; None if the model cannot.
 
@@ -74,6 +75,7 @@ class Endpoint:
         *,
         name: str = "model",
         hosts: frozenset[str] | None = None,
+        threads: int = 1,
         even: bool = False,
         explain: Callable[[pd.DataFrame], str] | None = None,
     ) -> None:
@@ -84,6 +86,7 @@ class Endpoint:
         self.batcher = Batcher(
             model,
             rows=limits.batch_size,
+            threads=threads,
             queue=limits.queue,
             even=even,
             ran=self.metrics.ran,

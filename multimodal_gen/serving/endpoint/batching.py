@@ -1,8 +1,10 @@
-"""One thread that runs the model, for the rows of all requests that wait at that moment.
+"""The threads that run the model, for the rows of all requests that wait at that moment.
 
 While a batch runs, requests gather; the next batch has whatever there is, so nobody waits for a
-batch to fill up. The queue is bounded in rows, and a request that nobody waits for any more is left
-out of the next batch.
+batch to fill up. An export has two threads, so that the files of one batch are decoded while the
+network runs on the other; the second takes rows once half a batch waits, as batches of a row or two
+would cost more than they save. The queue is bounded in rows, and a request that nobody waits for
+any more is left out of the next batch.
 """
 
 from __future__ import annotations
@@ -50,11 +52,12 @@ class Job:
 
 
 class Batcher:
-    """The thread that runs a model.
+    """The threads that run a model.
 
     Args:
         model: A bundle, or an export.
         rows: Rows of a batch.
+        threads: How many; Keras runs a model in one thread at a time.
         queue: Rows that may wait.
         even: Whether batches are filled up to a power of two, for a backend that compiles the model
             for each number of rows.
@@ -66,6 +69,7 @@ class Batcher:
         model: Any,
         *,
         rows: int,
+        threads: int,
         queue: int,
         even: bool = False,
         ran: Callable[[int], None] = lambda rows: None,
@@ -78,10 +82,14 @@ class Batcher:
         self._waiting = 0
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._running = 0
+        self._threads = [
+            threading.Thread(target=self._work, name=f"model {number}", daemon=True)
+            for number in range(threads)
+        ]
 
     def start(self) -> None:
-        """Run the model once for each size of a batch, and start the thread."""
+        """Run the model once for each size of a batch, and start the threads."""
         for size in _sizes(self.rows) if self.even else (1,):
             # Missing cells: what is blank can be predicted, and nothing has to be read.
             frame = self.model._predicted(self.table([{}] * size, [0] * size), size, 0, fail=False)[
@@ -89,20 +97,22 @@ class Batcher:
             ]
         probable = _probabilities(self.model.target)
         self.given = [(str(name), str(name) in probable) for name in frame.columns]
-        self._thread.start()
+        for one in self._threads:
+            one.start()
 
     def close(self) -> None:
-        """Answer what waits, and end the thread."""
+        """Answer what waits, and end the threads."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        if self._thread.ident is not None:
-            self._thread.join()
+            self._changed.notify_all()
+        for one in self._threads:
+            if one.ident is not None:
+                one.join()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+        """Whether the threads run."""
+        return all(one.is_alive() for one in self._threads)
 
     @property
     def waiting(self) -> int:
@@ -131,18 +141,20 @@ class Batcher:
 
     def _work(self) -> None:
         while (jobs := self._next()) is not None:
-            if not jobs:
-                continue
-            self.ran(sum(len(job.cells) for job in jobs))
-            self._answer(jobs)
-            jobs[0].answer.get_loop().call_soon_threadsafe(_tell, jobs)
+            if jobs:
+                self._answer(jobs)
+                jobs[0].answer.get_loop().call_soon_threadsafe(_tell, jobs)
+            with self._changed:
+                self._running -= 1
+                self._changed.notify()
 
     def _next(self) -> list[Job] | None:
         with self._changed:
-            while not self._jobs:
-                if self._closed:
+            while not self._jobs or (self._running and 2 * self._waiting < self.rows):
+                if self._closed and not self._jobs:
                     return None
                 self._changed.wait()
+            self._running += 1
             found: list[Job] = []
             rows = 0
             while self._jobs:
@@ -157,6 +169,8 @@ class Batcher:
                     rows += len(job.cells)
                     if alone:
                         break
+            if found:
+                self.ran(rows)
             return found
 
     def _answer(self, jobs: list[Job]) -> None:
