@@ -11,7 +11,7 @@ from multimodal_gen.serving.endpoint.columns import FILE, NUMBERS, TEXT, Column
 _REASONS = {
     400: "The body is not JSON, or not a form.",
     408: "The request did not arrive in time.",
-    413: "The body is too large, or has too many rows.",
+    413: "The body is too large.",
     415: "The content type is neither JSON nor a form.",
     421: "The host goes by another name.",
     422: "The body is not what it must be; the text names the row and the column.",

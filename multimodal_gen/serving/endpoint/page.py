@@ -39,7 +39,7 @@ button + button {{ background: none; color: inherit; }}
 .fact {{ display: flex; flex-wrap: wrap; gap: .6rem; align-items: baseline; margin: 0 0 .6rem; }}
 .fact strong {{ color: var(--ink); font-size: 1.25rem; }}
 #answer h2 {{ margin-top: .4rem; }}
-.bar {{ display: grid; grid-template-columns: minmax(4rem, 11rem) 1fr 3.2rem; gap: .6rem;
+.bar {{ display: grid; grid-template-columns: minmax(3rem, 1fr) 2fr 3.2rem; gap: .6rem;
   align-items: center; font-size: .9rem; }}
 .bar .name {{ overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }}
 .room {{ height: .7rem; background: var(--line); border-radius: 4px; overflow: hidden; }}

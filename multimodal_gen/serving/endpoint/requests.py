@@ -52,7 +52,7 @@ def read_rows(body: bytes, columns: Mapping[str, Column], most: int) -> Rows:
         raise RequestError(422, "there must be at least one row. Received: no rows")
     if len(rows) > most:
         raise RequestError(
-            413, f"a request may have {most:,} rows: send fewer at once. Received: {len(rows):,}"
+            422, f"a request may have {most:,} rows: send fewer at once. Received: {len(rows):,}"
         )
     return rows_of(rows, columns)
 
