@@ -135,7 +135,13 @@ def _post(
         "properties": {one.name: _form_schema(one) for one in columns.values()},
         "description": "One row; an empty field is a missing cell.",
     }
-    content = {_JSON: {"schema": rows}, "multipart/form-data": {"schema": form}}
+    texts = {
+        one.name: {"contentType": "text/plain"} for one in columns.values() if one.kind != FILE
+    }
+    content = {
+        _JSON: {"schema": rows},
+        "multipart/form-data": {"schema": form, "encoding": texts},
+    }
     responses = {"200": answer, **{str(status): _error(status) for status in _REASONS}}
     return {
         "summary": summary,
