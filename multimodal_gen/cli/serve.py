@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -49,10 +50,9 @@ def serve(
             else "Whoever can reach this address may use it: there is no password."
         )
 
-        def ready() -> None:
-            reporter.say(f"Serving {run}, {how}, at {address}. {who} Ctrl-C ends it.")
-
-        run_until_signal(server_of(endpoint.app(), timeout, ready), listening)
+        line = f"Serving {run}, {how}, at {address}. {who} Ctrl-C ends it."
+        server = server_of(endpoint.app(), timeout, partial(reporter.say, line))
+        run_until_signal(server, listening)
     reporter.say(f"Ended. {endpoint.metrics.in_words()}")
 
 
