@@ -47,7 +47,8 @@ def audit(
     Pictures: missing, empty, truncated, corrupt, tiny, huge, of an odd mode, near blank, wrongly
     named. Captions: empty, very long, repeated without saying anything about the class. Labels:
     missing, unseen in training, conflicting for equal content. Exact and near duplicates of
-    pictures and captions, within and across the parts of the table. Where cells hold several
+    pictures and captions, within and across the parts of the table. Numbers: far outside of the
+    others, or standing for a missing value. Where cells hold several
     pictures, each is examined by itself, and messages say which it is. Any other loader: cells that
     it cannot read. `docs/audit.md` has the thresholds.
 

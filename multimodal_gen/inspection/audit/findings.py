@@ -31,6 +31,7 @@ KINDS = {
     "unlike pair": "a picture and a text that probably belong to different rows",
     "unlikely label": "a label that models which did not see the row hardly believe",
     "unseen label": "a label that training rows do not have",
+    "extreme number": "a number far outside of its column, or one that stands for a missing value",
     "outlier": "a row that is unlike all others",
 }
 # Kinds of findings that make a row unusable for training and scoring.

@@ -19,6 +19,7 @@ from multimodal_gen.inspection.audit.clusters import (
     numbered,
 )
 from multimodal_gen.inspection.audit.dropping import Contents, columns_of, dropped_rows
+from multimodal_gen.inspection.audit.extremes import extreme_numbers
 from multimodal_gen.inspection.audit.findings import Finding, as_frame
 from multimodal_gen.inspection.audit.items import Pictures
 from multimodal_gen.inspection.audit.labels import class_notes, hint_notes, read_labels
@@ -97,6 +98,8 @@ class Gathering:
             if loader not in texts and name_of(loader) not in pictures:
                 found, contents = read_others(self.rows, loader, self.progress)
                 self.findings, self.contents = self.findings + found, [*self.contents, contents]
+        every = [*self.loaders, *([] if self.target is None else [self.target])]
+        self.findings += extreme_numbers(self.rows, every)
         self._look_at_whole_rows()
         if isinstance(pair, pd.DataFrame):
             self.findings += misfits_of(pair, self.rows, ", ".join(map(name_of, self.loaders)))
