@@ -19,7 +19,7 @@ KIND = "extreme number"
 # A gap in the sorted numbers of so many standard deviations sets the numbers beyond it apart, if it
 # is as wide among the numbers as among their logarithms. Long tails have wide gaps among the
 # numbers, but not among the logarithms; a normal distribution the other way round.
-_GAP = 6.0
+_GAP = 8.0
 # Beyond a gap are at most this share of the rows, or one number that repeats.
 _FEW, _PLACEHOLDERS = 0.01, 0.2
 _FEWEST_ROWS, _FEWEST_VALUES = 20, 8
@@ -61,8 +61,9 @@ def extreme_numbers(table: pd.DataFrame, loaders: Sequence[Loader]) -> list[Find
 def strange_values(numbers: np.ndarray) -> np.ndarray:
     """The different numbers that are far outside of the others, or stand for a missing value.
 
-    Numbers beyond a gap in the sorted ones, of `_GAP` standard deviations by the quartiles, as in
-    Rosner's and Hampel's rules, both of the numbers and of their signed logarithms. Also a number
+    Numbers beyond a gap in the sorted ones, of `_GAP` standard deviations by the quartiles, both of
+    the numbers and of their signed logarithms. Dixon (Analysis of Extreme Values, 1950) compares
+    such a gap with the range, which a second bad number widens; the quartiles stay. Also a number
     such as -1, -99 or 9999 that repeats: the only one below 0, or more than twice all others.
 
     Args:
