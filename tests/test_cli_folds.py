@@ -81,7 +81,7 @@ def test_every_row_is_predicted_out_of_fold_and_the_run_is_a_bundle_and_evidence
         "Scores by fold",
         "their spread",
         "48 rows right",
-        f"{wrong} wrong row" if 0 < wrong < 13 else "Worst mistakes",
+        f"{wrong} wrong row" if 0 < wrong < 13 else "least sure" if not wrong else "Worst mistakes",
         "Calibration",
         "into 2 folds of about equal size",
     ):
