@@ -7,6 +7,7 @@ import base64
 import http.client
 import json
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -200,6 +201,17 @@ class Opening(mg.Loader):
 
     def read(self, cell: Any) -> np.ndarray:
         return np.array([len(Path(cell).read_bytes())], "float32")
+
+
+def test_headers_without_an_end_are_cut_off(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), 20) as one:
+        one.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 2**24 and not select.select([one], [], [], 0)[0]:
+                sent += one.send(b"X-Long: " + b"a" * 4096 + b"\r\n")
+        assert sent < 2**22
+    assert ask(port, "/health")[0] == 200
 
 
 def test_no_loader_gets_a_text_that_it_could_open(tmp_path: Path, port: int) -> None:

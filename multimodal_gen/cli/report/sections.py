@@ -167,7 +167,9 @@ def _mistakes(facts: Facts) -> Section:
     columns = ("row", "said", "off by" if number else "true", "without inputs")
     table = Table(columns, rows, words=3)
     cases = [(head, one.explanation) for head, one in zip(heads, found.rows, strict=True)]
-    return Section("Worst mistakes", [Words(said), Cases(cases, table)])
+    # Without a mistake, the rows are right ones.
+    title = "The least sure rows" if found.wrong == 0 else "Worst mistakes"
+    return Section(title, [Words(said), Cases(cases, table)])
 
 
 def _shown_rows(found: Mistakes) -> str:

@@ -68,7 +68,7 @@ async def read_form(body: bytes, headers: Headers, columns: Mapping[str, Column]
     Raises:
         RequestError: If it is not what it must be.
     """
-    parser = _InMemory(headers, _chunks(body), max_part_size=len(body))
+    parser = MultiPartParser(headers, _chunks(body), max_part_size=len(body))
     # A body that is in memory already needs no file on disk.
     parser.spool_max_size = len(body) + 1
     try:
@@ -88,10 +88,6 @@ async def read_form(body: bytes, headers: Headers, columns: Mapping[str, Column]
     for name, values in parts.items():
         cells[name] = _cell(columns[name], values)
     return Rows([cells], errors)
-
-
-class _InMemory(MultiPartParser):
-    pass
 
 
 async def _chunks(body: bytes) -> AsyncGenerator[bytes, None]:

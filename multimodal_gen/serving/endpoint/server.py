@@ -74,6 +74,8 @@ def server_of(app: Starlette, seconds: float, ready: Callable[[], None]) -> uvic
         proxy_headers=False,
         lifespan="on",
         ws="none",
+        # httptools, which uvicorn would take where it is installed, has no limit for headers.
+        http="h11",
         # A client has so long to send its request, and then for the answer.
         timeout_graceful_shutdown=int(2 * seconds) + _SENDING,
     )
