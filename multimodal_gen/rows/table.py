@@ -46,7 +46,7 @@ def read_table(path: str | os.PathLike[str], *, na_values: Sequence[str] = ("",)
             If there is a file metadata.csv or metadata.jsonl with a column `file_name`, it is the
             table, and "image" is added.
         na_values: For csv and tsv: the texts that count as missing. By default only an empty cell,
-            or one of blanks, so a caption "NA" or "None" is kept.
+            so a caption "NA" or "None" is kept.
 
     Returns:
         A DataFrame with the index 0..n-1.

@@ -40,7 +40,7 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
     Args:
         path: The file.
         separator: "," or a tab.
-        na_values: The texts that are missing cells; if the empty text is one, so are blanks.
+        na_values: The texts that are missing cells.
 
     Raises:
         TableError: If a row has more or fewer cells than the header, a quoted cell does not end
@@ -53,8 +53,6 @@ def read_delimited(path: Path, separator: str, na_values: Sequence[str]) -> pd.D
         return pd.DataFrame(columns=header.names, dtype=object)
     quotes = check_quotes(path, separator)
     table = _parse(path, separator, na_values, header, newlines=quotes is not None)
-    if "" in na_values:
-        table = _without_blanks(table)
     # With a single column, every line looks like a row.
     if (
         len(header.names) > 1
@@ -118,17 +116,6 @@ def _parse(
             require_utf8(path)
             explain_rows(path, separator, header.names)
             raise
-
-
-def _without_blanks(table: pa.Table) -> pa.Table:
-    # Nobody sees whether a cell is empty or holds blanks, so both are missing.
-    for position, name in enumerate(table.column_names):
-        column = table.column(position)
-        blank = pc.utf8_is_space(column)
-        if pc.any(blank).as_py():
-            kept = pc.if_else(blank, pa.scalar(None, column.type), column)
-            table = table.set_column(position, name, kept)
-    return table
 
 
 def _warn_of_swallowed_rows(table: pa.Table, separator: str) -> None:
