@@ -108,6 +108,7 @@ def test_planted_problems_of_every_kind_are_found_and_little_else(
     assert len(missed) <= 0.05 * len(planted), missed
     assert set(planted["kind"]) - {"spelling"} == set(KINDS) - {
         "unreadable",
+        "extreme number",
         "unlike pair",
         "unlikely label",
         "outlier",
