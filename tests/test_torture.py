@@ -54,6 +54,7 @@ def test_every_file_gives_an_array_of_the_spec_or_an_error_that_names_it(
     assert outcomes.loc[outcomes["kind"] == "LoadError", "reason"].str.len().between(20, 400).all()
 
 
+@pytest.mark.slow
 def test_every_file_takes_less_than_5_seconds_of_cpu_and_1_gigabyte(outcomes: pd.DataFrame) -> None:
     assert outcomes["seconds"].max() < 5
     assert outcomes["bytes"].max() < 1e9
@@ -70,6 +71,7 @@ def is_broken_for_pillow(path: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_whatever_pillow_decodes_is_decoded_by_both_decoders(
     outcomes: pd.DataFrame, torture: Path, real_data: Path
 ) -> None:
@@ -85,6 +87,7 @@ def test_whatever_pillow_decodes_is_decoded_by_both_decoders(
     assert refused.empty, refused.to_string()
 
 
+@pytest.mark.slow
 def test_settings_and_decoders_agree_on_what_is_broken(outcomes: pd.DataFrame) -> None:
     kinds = outcomes.groupby("path")["kind"].nunique()
     assert kinds.max() == 1, kinds[kinds > 1].to_string()

@@ -18,7 +18,8 @@ what `results.py` and `report/`, the page about a run, write after it; `fitting.
 trains the network, `model_choice.py` has the linear probe beside it, and `sureness.py` calibration,
 and the sets, intervals and decisions of `predict`); `tune.py` is a search over such runs
 (`tuning/`); `predict.py` (`bad_rows.py`: rows that it cannot read), `explain.py`, `cache.py`,
-`pack.py` and `audit.py` (`predicted.py`: its --predictions, `audit_models.py`: its --deep) are the
+`pack.py` and `audit.py` (`audit_steps.py`: its order, `predicted.py`: its --predictions,
+`audit_models.py`: its --deep, `audit_vectors.py`: its --image-encoder and --text-encoder) are the
 other commands, and `export.py` writes a run in other formats, which `serve.py` serves over HTTP, as
 it does a run. `console.py` prints notes, tables and errors, `score_tables.py` scores with intervals
 and by class, `evaluate.py` those of a table (`opening.py` opens a run, and `seen.py` knows the rows

@@ -5,13 +5,14 @@ and the files.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from multimodal_gen.cli.audit_steps import AuditSteps
 from multimodal_gen.cli.bad_rows import plain_message
 from multimodal_gen.cli.columns import check_named_columns
 from multimodal_gen.cli.data import items_in, named_inputs, picture_folder
@@ -26,7 +27,6 @@ from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.cli.target_choice import make_target
 from multimodal_gen.cli.unlabelled import unlabelled
 from multimodal_gen.errors import counted
-from multimodal_gen.inspection.audit.auditing import audit
 from multimodal_gen.inspection.audit.clusters import Parts
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.report import Audit
@@ -83,12 +83,15 @@ def audit_from_settings(
     # Labels are optional, so that tables to predict on can be audited too.
     if all(name in table.columns for name in settings.label):
         target = _target(settings, train, reporter)
+    encoders = _encoders(settings, train)
     shares = None
     if predictions is not None:
         shares = read_predictions(predictions, table)
         check_predictions(predictions, shares, table, target)
     out.mkdir(parents=True, exist_ok=True)
-    work = _Work(settings, table, inputs, target, ignore, out / "state.bin", threads, reporter)
+    work = AuditSteps(
+        settings, table, inputs, target, ignore, out / "state.bin", threads, reporter, encoders
+    )
     report = work.finish(shares, deep=deep)
     report = _in_plain_words(report)
     report.write_problems(out / "problems.csv")
@@ -99,60 +102,13 @@ def audit_from_settings(
     return report
 
 
-@dataclass(frozen=True)
-class _Work:
-    # An audit whose arguments have been checked.
-    settings: DataSettings
-    table: pd.DataFrame
-    inputs: Mapping[str, Loader]
-    target: Target | None
-    ignore: Sequence[str]
-    state: Path
-    threads: int | None
-    reporter: Reporter
+def _encoders(settings: DataSettings, train: pd.DataFrame) -> dict[str, Loader]:
+    if settings.image_encoder is None and settings.text_encoder is None:
+        return {}
+    # Not above, as it imports Keras.
+    from multimodal_gen.cli.audit_vectors import encoders_of
 
-    def finish(self, predictions: pd.DataFrame | None, *, deep: bool) -> Audit:
-        """Audit the table; `deep` trains models on what was found to be usable, and audits again
-        with what they say.
-        """
-        try:
-            report = self._run(predictions)
-            if not deep:
-                return report
-            # Not above, as it imports Keras, which no other audit needs.
-            from multimodal_gen.cli.audit_models import evidence_of_models
-
-            said = evidence_of_models(self.settings, self.table, self.target, report, self.reporter)
-            return self._run(said.predictions, said.pair)
-        except KeyboardInterrupt:
-            self.reporter.end()
-            self.reporter.say(
-                f"Results so far are kept in {self.state}; the same command resumes from there."
-            )
-            raise
-
-    def _run(self, predictions: pd.DataFrame | None, pair: pd.DataFrame | None = None) -> Audit:
-        columns = len(self.inputs) + (self.target is not None)
-        self.reporter.begin("auditing", len(self.table) * columns)
-        try:
-            return audit(
-                self.table,
-                self.inputs,
-                self.target,
-                split=self.settings.split,
-                ignore=self.ignore,
-                state=self.state,
-                threads=self.threads,
-                progress=self._count,
-                predictions=predictions,
-                pair=pair,
-            )
-        finally:
-            self.reporter.end()
-
-    def _count(self, cells: int) -> None:
-        for _ in range(cells):
-            self.reporter.advance()
+    return encoders_of(settings, train)
 
 
 def _without_invented(settings: DataSettings, table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from multimodal_gen.cli import audit_options, option_values, options
+from multimodal_gen.cli import audit_options, image_options, option_values, options
 from multimodal_gen.cli.arguments import AUDITED, CACHED, PREVIEWED, takes
 from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.option_values import stem_of
@@ -64,6 +64,9 @@ def audit(
     group_column: options.GroupColumn = None,
     predictions: options.AuditPredictions = None,
     deep: audit_options.Deep = False,
+    image_encoder: audit_options.ImageEncoder = None,
+    image_weights: image_options.ImageWeights = None,
+    text_encoder: audit_options.TextEncoder = None,
     threads: options.Threads = None,
 ) -> None:
     """Check every cell: broken, odd, duplicate and contradictory ones.
@@ -76,13 +79,14 @@ def audit(
     out = out or Path("runs") / f"{stem_of(table)}-audit"
     console = Console()
     reporter = ProgressReporter(console)
-    settings = DataSettings(**data | {"split": split})
+    own = {"split": split, "image_encoder": image_encoder, "image_weights": image_weights}
+    settings = DataSettings(**data | own | {"text_encoder": text_encoder})
     if deep and predictions is not None:
         raise ValueError(
             "--deep makes predictions of its own: leave one of the two out. Received: --deep "
             f"--predictions {predictions}"
         )
-    if deep:
+    if deep or image_encoder is not None or text_encoder is not None:
         # Models need Keras; nothing else here does.
         with starting(console):
             pass

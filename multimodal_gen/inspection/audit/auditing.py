@@ -20,6 +20,7 @@ from multimodal_gen.inspection.audit.misfits import Pair, check_fits, check_pair
 from multimodal_gen.inspection.audit.outliers import checked_vectors
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.picture_reading import read_pictures
+from multimodal_gen.inspection.audit.reading import name_of
 from multimodal_gen.inspection.audit.records import Records
 from multimodal_gen.inspection.audit.report import Audit
 from multimodal_gen.inspection.audit.unlikely import probabilities_of
@@ -76,15 +77,17 @@ def audit(
             each class, as the predictions of a `Bundle` have. Labels that are likely wrong are
             "unlikely label", the least likely first. Predictions of a model for the rows that it
             was trained on do not find them, because it has learned the wrong labels too.
-        vectors: `(rows, size)`, what an encoder makes of the rows, in their order: rows that are
-            far from all others are "outlier".
+        vectors: `(rows, size)`, what an encoder makes of the rows, in their order; or input name ->
+            what one makes of this input, `(rows, size)` or `(rows, items, size)`. NaN where there
+            is none. Rows that are far from all others are "outlier".
 
     Returns:
         An `Audit`.
 
     Raises:
         ValueError: If `ignore` has a word that is not a kind, `predictions` are not probabilities,
-            the target does not have one class per row, or `vectors` have another shape.
+            the target does not have one class per row, or `vectors` have another shape or are of
+            another input.
         TypeError: If `pair` or `predictions` are something else.
         TableError: If the table has no rows, a column is missing, or the index is not unique;
             likewise for `predictions`.
@@ -102,8 +105,8 @@ def audit(
     check_columns(rows, [name for one in [*every, *both] for name in columns_of(one)])
     if isinstance(pair, pd.DataFrame):
         check_fits(pair, rows)
-    if vectors is not None:
-        vectors = checked_vectors(vectors, len(rows))
+    columns = {name: name_of(loader) for name, loader in inputs.items()}
+    of_rows = [] if vectors is None else checked_vectors(vectors, len(rows), columns)
     shares = None if predictions is None else probabilities_of(predictions, rows, target)
     found = [picture_reader(one) for one in loaders]
     readers = [one for one in found if one is not None]
@@ -121,6 +124,6 @@ def audit(
             whole = Gathering(
                 rows, parts, loaders, target, pictures, records, places, findings, threads, told
             )
-            return whole.finish(ignore, pair, shares, vectors)
+            return whole.finish(ignore, pair, shares, of_rows)
         finally:
             kept.close()

@@ -82,7 +82,7 @@ class Gathering:
         ignore: Sequence[str],
         pair: Pair | pd.DataFrame | None = None,
         probabilities: np.ndarray | None = None,
-        vectors: np.ndarray | None = None,
+        vectors: Sequence[tuple[str, np.ndarray]] = (),
     ) -> Audit:
         """Examine everything, and return what was found."""
         if self.target is not None:
@@ -105,8 +105,8 @@ class Gathering:
             self.findings += misfits_of(pair, self.rows, ", ".join(map(name_of, self.loaders)))
         elif pair is not None:
             self.findings += misfits(self.rows, pair, self.findings)
-        if vectors is not None:
-            self.findings += outliers(vectors, ", ".join(map(name_of, self.loaders)))
+        for column, own in vectors:
+            self.findings += outliers(own, column)
         ranking = no_ranking(self.rows.index)
         if probabilities is not None:
             assert self.target is not None
