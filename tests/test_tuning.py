@@ -322,6 +322,15 @@ def test_seconds_follow_from_the_work_of_settings_and_from_what_was_measured() -
     assert learned == pytest.approx([60.0, 480.0, 60.0], rel=0.3)
 
 
+def test_no_trial_before_the_sampler_learns_is_another_one_again() -> None:
+    # With few settings, a choice that is drawn is often the default.
+    few = [Setting("text", ("ngrams", "tokens"), "ngrams"), SPACE[-1]]
+    for space in (SPACE, few):
+        for seed in range(40):
+            first = Proposer(space, seed).first
+            assert all(one not in first[:place] for place, one in enumerate(first)), seed
+
+
 def test_the_cheapest_of_the_first_settings_come_first_and_later_ones_end_in_time() -> None:
     proposer = Proposer(SPACE, seed=3)
     assert proposer.first[0] == defaults_of(SPACE) and len(proposer.first) == 10

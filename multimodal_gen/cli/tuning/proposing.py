@@ -33,12 +33,11 @@ class Proposer:
 
     def __init__(self, space: Sequence[Setting], seed: int) -> None:
         self.space, self.seed = space, seed
-        drawn = [self._drawn(number) for number in range(1, _RANDOM)]
-        # Those that cost little tell more in the same time; equal ones stay in their order.
-        self.first = [
-            defaults_of(space),
-            *sorted(drawn, key=lambda params: work_of(space, params)),
-        ]
+        known = [defaults_of(space)]
+        for number in range(1, _RANDOM):
+            known.append(self._drawn(number, known))
+        # Those that cost little tell more in the same time; equally dear ones stay in their order.
+        self.first = [known[0], *sorted(known[1:], key=lambda params: work_of(space, params))]
 
     def propose(
         self, number: int, trials: Sequence[FrozenTrial], limit: float | None
@@ -92,17 +91,19 @@ class Proposer:
     def _seed(self, number: int) -> int:
         return int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
 
-    def _drawn(self, number: int) -> dict[str, Any]:
+    def _drawn(self, number: int, known: Sequence[dict[str, Any]]) -> dict[str, Any]:
         # About half of the settings as in the defaults: if everything differs from what is known to
         # work, most trials are bad.
-        study = self._study(number)
-        keep = np.random.default_rng(self._seed(number)).random(len(self.space)) < 0.5
-        # Trial 0 again would tell nothing.
-        keep &= not keep.all()
-        study.enqueue_trial(
-            {one.name: one.default for one, kept in zip(self.space, keep, strict=True) if kept}
-        )
-        return self._asked(study)
+        study, rng = self._study(number), np.random.default_rng(self._seed(number))
+        while True:
+            keep = rng.random(len(self.space)) < 0.5
+            study.enqueue_trial(
+                {one.name: one.default for one, kept in zip(self.space, keep, strict=True) if kept}
+            )
+            params = self._asked(study)
+            # A choice that is drawn may be the default too, and a trial again would tell nothing.
+            if params not in known:
+                return params
 
     def _asked(self, study: optuna.Study) -> dict[str, Any]:
         trial = study.ask()
