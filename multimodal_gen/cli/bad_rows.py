@@ -190,9 +190,12 @@ def _bad_cells(loader: Loader, rows: pd.DataFrame) -> Iterable[tuple[int, LoadEr
     for position, cell in enumerate(cells_in(rows, loader.column)):
         index = rows.index[position]
         try:
-            if loader.kept_by_row or (is_missing(cell) and loader.missing != "blank"):
+            if is_missing(cell):
+                if loader.missing != "blank":
+                    read_at(loader, cell, index)
+            elif loader.kept_by_row:
                 read_at(loader, cell, index)
-            elif not is_missing(cell) and not (isinstance(cell, str) and "://" in cell):
+            elif not (isinstance(cell, str) and "://" in cell):
                 loader.file_of(cell)
         except LoadError as error:
             yield position, error if error.column else placed(error, loader, cell, index)
