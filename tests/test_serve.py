@@ -245,10 +245,13 @@ def test_no_loader_gets_a_text_that_it_could_open(tmp_path: Path, port: int) -> 
 
 def test_columns_are_what_loaders_read(tmp_path: Path) -> None:
     numbers = mg.NumericLoader(("b", "c"), mean=[0, 0], scale=[1, 1])
+    gaps = mg.NumericLoader(("f", "g"), mean=[0, 0], scale=[1, 1], missing="flag")
     words = mg.TextLoader.from_texts("d", ["red"], sequence_length=2)
     inputs = {
         "pictures": mg.ManyLoader(mg.ImageLoader("a", image_size=(4, 4)), at_most=2),
         "numbers": numbers,
+        "gaps": gaps,
+        "brand": mg.CategoryLoader("h", ["red"]),
         "words": words,
         "kind": mg.CategoryLoader("d", ["red"]),
         "vector": mg.ArrayLoader("e", shape=(2,), missing="blank"),
@@ -260,11 +263,18 @@ def test_columns_are_what_loaders_read(tmp_path: Path) -> None:
         "c": ("value", False),
         "d": ("text", False),
         "e": ("numbers", False),
+        "f": ("value", False),
+        "g": ("value", False),
+        "h": ("value", False),
     }
-    assert [name for name, one in columns.items() if one.optional] == ["b", "c", "e"]
+    # A number that is missing is refused unless the loader was told what it stands for.
+    assert {name for name, one in columns.items() if one.optional} == {"e", "f", "g", "h"}
     picture = base64.b64encode(b"12").decode()
     read = rows_of([{"a": [picture, None], "b": 1, "d": "x", "e": [1, [2.5]]}], columns)
     assert read.cells == [{"a": [b"12", None], "b": 1, "d": "x", "e": [1, [2.5]]}]
+    pair = columns_of({name: mg.ImageLoader(name, image_size=(4, 4)) for name in ("front", "back")})
+    said = rows_of([{"front": "?", "back": "!"}], pair).errors[0]
+    assert re.fullmatch(r"[^;]*'front'[^;]*; [^;]*'back'[^;]*", said)
     with pytest.raises(ValueError, match="only one thing in a column"):
         columns_of(
             {"x": mg.ImageLoader("a", image_size=(4, 4)), "y": mg.CategoryLoader("a", ["b"])}

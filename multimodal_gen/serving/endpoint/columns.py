@@ -144,12 +144,24 @@ def _read_by(loader: Loader) -> Iterator[Column]:
             if name in parts:
                 yield from _read_by(parts[name])
             else:
-                yield Column(name, _kind_of(loader), optional=loader.accepts_missing)
+                yield Column(name, _kind_of(loader), optional=_takes_missing(loader))
         return
     many = isinstance(loader, ManyLoader)
     item = loader.item if many else loader
-    optional = loader.missing == "blank" or loader.accepts_missing
-    yield Column(loader.column, _kind_of(item), many, item.spec.kind == "image", optional)
+    picture = item.spec.kind == "image"
+    yield Column(loader.column, _kind_of(item), many, picture, _takes_missing(loader))
+
+
+def _takes_missing(loader: Loader) -> bool:
+    if not loader.accepts_missing:
+        return loader.missing == "blank"
+    # It sees missing cells, and may refuse them.
+    cell = None if isinstance(loader.column, str) else (None,) * len(loader.column)
+    try:
+        loader.read(cell)
+    except LoadError:
+        return False
+    return True
 
 
 def _kind_of(loader: Loader) -> str:
@@ -206,7 +218,7 @@ def rows_of(values: Iterable[Any], columns: Mapping[str, Column]) -> Rows:
             try:
                 own[name] = columns[name].from_json(value, place)
             except LoadError as error:
-                errors[place] = f"{errors[place]} {error}" if place in errors else str(error)
+                errors[place] = f"{errors[place]}; {error}" if place in errors else str(error)
         cells.append(own)
     return Rows(cells, errors)
 
