@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.data import make_loaders, named_inputs
-from multimodal_gen.cli.inference import with_inputs
+from multimodal_gen.cli.inference import gaps_as, with_inputs
 from multimodal_gen.cli.parts import Parts
 from multimodal_gen.cli.settings import DataSettings, RunSettings
 from tests.cli_settings import settings as by_default
@@ -101,11 +102,33 @@ def test_each_column_is_taken_for_what_it_holds_and_the_options_for_it_are_print
         r"currency   constant: 'EUR' in all 80 rows",
         r"category   label: ",
         r"name the inputs: --image photo --image 'back side' --caption title --number price "
-        r"--category brand --date listed$",
+        r"--category brand --date listed --number-missing flag$",
     ):
         pd.testing.assert_series_equal(
             pd.Series(told.text).str.contains(line, regex=True), pd.Series([True]), obj=line
         )
+
+
+def test_missing_cells_of_inputs_that_were_found_are_told_as_the_options_for_them(
+    shop: Path,
+) -> None:
+    table = mg.read_table(shop)
+    table.loc[5, "title"] = None
+    told = Told()
+    found = with_inputs(settings(shop), table[:80], table, told)
+    assert told.lines[-1].endswith(" --missing blank --number-missing flag")
+    own = gaps_as(asdict(found))
+    assert own == {"missing": "blank", "number_missing": "flag"}
+    # Whoever names them so has such loaders.
+    named = named_inputs(replace(found, gaps=None, **own), table[:80])
+    assert (named["caption"].missing, named["number"].missing) == ("blank", "flag")
+    # What an option says counts, and so does that named inputs have no such thing.
+    given = replace(found, missing="blank", number_missing="mean")
+    assert gaps_as(asdict(given)) == {"missing": "blank", "number_missing": "mean"}
+    assert gaps_as(asdict(replace(found, gaps=None))) == {
+        "missing": "error",
+        "number_missing": "error",
+    }
 
 
 def test_named_inputs_win_and_nothing_is_said(shop: Path) -> None:

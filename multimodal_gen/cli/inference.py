@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -16,6 +17,10 @@ from multimodal_gen.loaders.columns.inferring import count_missing, infer_column
 from multimodal_gen.loaders.columns.pictures import ABSENT
 
 Settings = TypeVar("Settings", bound=DataSettings)
+# The inputs whose missing cells --missing and --number-missing are about, and what becomes of those
+# of inputs that were found; for a category, being missing is one more.
+_BLANK = ("image", "images", "caption", "captions")
+_FLAGGED = ("number", "date")
 _OPTION_OF = {
     "image": "image",
     "images": "images",
@@ -71,11 +76,32 @@ def with_inputs(
             "--number, --category or --date; with --images and --captions where cells hold several."
             f" Received: {len(columns):,} columns"
         )
-    reporter.say(f"  to choose yourself, name the inputs: {options}")
     used = [name for names in found.values() for name in names]
     gaps = tuple(name for name in used if count_missing(rows[name], columns["taken_as"][name]))
     chosen: dict[str, Any] = {option: tuple(names) for option, names in found.items()}
-    return replace(settings, gaps=gaps, **chosen)
+    settings = replace(settings, gaps=gaps, **chosen)
+    for name, value in gaps_as(asdict(settings)).items():
+        if value != getattr(settings, name):
+            options += f" --{name.replace('_', '-')} {value}"
+    reporter.say(f"  to choose yourself, name the inputs: {options}")
+    return settings
+
+
+def gaps_as(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The settings `missing` and `number_missing` as inputs that were found have them: where the
+    options leave them at "error", those with missing cells are "blank" or "flag".
+
+    Args:
+        settings: The settings; those of inputs that were named are returned as they are.
+    """
+    found = {name: settings[name] for name in ("missing", "number_missing") if name in settings}
+    gaps = set(settings.get("gaps") or ())
+    for name, value, kinds in (("missing", "blank", _BLANK), ("number_missing", "flag", _FLAGGED)):
+        if found.get(name) == "error" and any(
+            gaps.intersection(settings.get(kind) or ()) for kind in kinds
+        ):
+            found[name] = value
+    return found
 
 
 def _refuse_absent_pictures(columns: pd.DataFrame, settings: DataSettings, options: str) -> None:

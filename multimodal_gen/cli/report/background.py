@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from multimodal_gen.cli.inference import gaps_as
 from multimodal_gen.cli.report.blocks import Block, Points, Section, Table, Words
 from multimodal_gen.cli.report.facts import Known
 from multimodal_gen.errors import by_number, counted
@@ -98,9 +99,10 @@ def settings_section(known: Known) -> Section:
         unused.add("fractions")
     if not (known.settings.get("image") or known.settings.get("images")):
         unused |= {"image_size", "augment"}
+    settings = {**known.settings, **gaps_as(known.settings)}
     rows = [
         (f"--{name.replace('_', '-')}", _in_words(name, value))
-        for name, value in known.settings.items()
+        for name, value in settings.items()
         if name not in unused and value is not False and value not in (None, (), [])
     ]
     return Section("Settings", [Table(("option", "value"), rows, words=2)])
