@@ -158,9 +158,9 @@ def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> N
         r"image \(16, 16, 3\) uint8 from 'image'",
         r"Training on both: joint model of [\d,]+ parameters",
         r"epoch 1/1  loss \d.*val loss.*val accuracy.*at most 0 s left",
-        r"kept epoch 1 of 1: balanced accuracy \d\.\d{3}, accuracy .*, log loss \d\.\d{3} on the "
-        r"validation rows( \(val .* by these rows\))?\n  kept is the last epoch whose validation "
-        r"accuracy is within one standard error of the best\n",
+        r"kept epoch 1 of 1: balanced accuracy \d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\), accuracy .*, "
+        r"log loss \d\.\d{3} \(.*\) on the validation rows, with 95 % intervals"
+        r"( \(val .* by these rows\))?\n  kept is the last epoch whose validation accuracy is within one standard error of the best\n",
         r"│ caption +│ +(network|linear probe) │ +[01]\.\d{3} │ +[01]\.\d{3} │ +\d+ │",
     ):
         assert re.search(expected, printed), expected

@@ -45,6 +45,7 @@ def test_every_row_is_predicted_out_of_fold_and_the_run_is_a_bundle_and_evidence
     assert done.exit_code == 0, done.output
     assert "folds     2, of 48 rows (all rows are in the folds)" in done.output
     assert "mean of the folds" in done.output and "their spread" in done.output
+    assert "standard error" in done.output
     run = shop / "runs" / "all"
     frame = pd.read_csv(run / "out_of_fold.csv")
     table = mg.read_table(shop / "shop.csv")
@@ -59,6 +60,10 @@ def test_every_row_is_predicted_out_of_fold_and_the_run_is_a_bundle_and_evidence
     assert summary["mean"] == pytest.approx(np.mean(by_fold))
     assert summary["spread"] == pytest.approx(np.std(by_fold, ddof=1))
     details = metrics["details"]
+    for number, value in enumerate(by_fold, 1):
+        low, high = details["intervals_of_folds"][f"fold {number}"]["accuracy"]
+        assert low <= value <= high
+        assert f"accuracy {value:.3f} ({low:.3f} to {high:.3f})" in done.output
     low, high = details["intervals"]["all at once"]["accuracy"]
     assert 0 <= low <= right <= high <= 1 and low < high
     assert details["by_class"]["all at once"]["cup"]["rows"] == 24

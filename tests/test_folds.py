@@ -139,6 +139,9 @@ def test_scores_are_those_of_each_fold_and_the_summary_is_their_mean_and_spread(
     assert one["mean"] == pytest.approx(by_fold.mean())
     assert one["spread"] == pytest.approx(by_fold.std(ddof=1))
     assert one["standard_error"] == pytest.approx(by_fold.std(ddof=1) / 3**0.5)
+    low, high = result.intervals.loc[(2, "accuracy"), ["low", "high"]]
+    assert low <= by_fold[2] <= high and list(result.intervals.index.unique("fold")) == [1, 2, 3]
+    assert one["low"] == result.judged.overall["low"]["accuracy"] <= one["overall"] <= one["high"]
     assert list(result.rows) == [20, 20, 20]
     assert "overall" in str(result) and repr(result) == "CrossValidation(3 folds, 60 rows)"
 

@@ -290,7 +290,7 @@ def test_rows_of_folds_are_judged_by_the_model_of_the_other_folds() -> None:
     judged = known.scores(table, resamples=10)
     assert not isinstance(judged, dict)
     sizes = fold["fold"].value_counts()
-    result = CrossValidation(fold, fold, judged, sizes, bundles, ensemble_of([*bundles]))
+    result = CrossValidation(fold, fold, fold, judged, sizes, bundles, ensemble_of([*bundles]))
     found = result.importance(table, repeats=3, group="owner")
     assert (found.rows, found.groups, found.repeats) == (120, 30, 3)
     lost, low, high = lines(found)["code"]

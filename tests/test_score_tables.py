@@ -212,7 +212,7 @@ def test_train_and_evaluate_print_intervals_and_keep_them(tmp_path: Path) -> Non
     code, text, _ = compared(one, other)
     assert code == 0
     assert f"A is {one}, B is {other}, on {details['rows']['test']} rows of" in text
-    assert "balanced accuracy" in text and "differ" in text
+    assert "Scores with 95 % intervals" in text and "differ" in text
     assert text.endswith(f"There is no difference that {found['groups']} groups can show.")
     assert "as one case, as" in text and "was trained with --group shop" in text
     assert "(an exact sign-flip test of groups)" in text or "right in the same rows" in text

@@ -22,10 +22,10 @@ and the sets, intervals and decisions of `predict`); `tune.py` is a search over 
 `audit_models.py`: its --deep, `audit_vectors.py`: its --image-encoder and --text-encoder) are the
 other commands, and `export.py` writes a run in other formats, which `serve.py` serves over HTTP, as
 it does a run. `console.py` prints notes, tables and errors, `score_tables.py` scores with intervals
-and by class, `evaluate.py` those of a table (`opening.py` opens a run, and `seen.py` knows the rows
-it was trained on), `importance.py` what inputs are worth, `compare.py` two runs, `starting.py`
-starts Keras quietly, and `progress.py` shows the progress of a run; `reporter.py` defines the
-interface for reports, and what remembers them.
+and by class (`run_tables.py`: those of a run), `evaluate.py` those of a table (`opening.py` opens a
+run, and `seen.py` knows the rows it was trained on), `importance.py` what inputs are worth,
+`compare.py` two runs, `starting.py` starts Keras quietly, and `progress.py` shows the progress of a
+run; `reporter.py` defines the interface for reports, and what remembers them.
 """
 
 from multimodal_gen.cli.app import main

@@ -38,7 +38,7 @@ from multimodal_gen.cli.opening import details_of, opened
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.pack import pack
 from multimodal_gen.cli.progress import ProgressReporter, what_is_kept
-from multimodal_gen.cli.score_tables import print_folds, print_run
+from multimodal_gen.cli.run_tables import print_folds, print_run
 from multimodal_gen.cli.serve import serve
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.starting import starting

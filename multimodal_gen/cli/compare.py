@@ -15,9 +15,9 @@ from multimodal_gen.cli import option_values, options
 from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.evaluate import group_for
 from multimodal_gen.cli.opening import folder_in_words, folder_of_training, refuse_swapped
-from multimodal_gen.cli.option_values import as_score, score_title
+from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.progress import ProgressReporter
-from multimodal_gen.cli.score_tables import ends, few_cases
+from multimodal_gen.cli.score_tables import few_cases, with_ends
 from multimodal_gen.cli.starting import starting
 from multimodal_gen.errors import counted
 
@@ -89,11 +89,12 @@ def compare(
         if line is not None:
             reporter.say(line)
     lines: list[Any] = []
-    for name, value, less, difference, low, high in differences.itertuples():
-        cells = (as_score(value), as_score(less), as_score(difference), ends(low, high))
+    for name, *_, difference, low, high in differences.itertuples():
+        own = [with_ends(*one.overall.loc[name, ["value", "low", "high"]]) for one in found]
+        cells = (*own, with_ends(difference, low, high))
         lines.append((score_title(str(name)), *cells, "no" if low <= 0 <= high else "yes"))
-    columns = ("score", "A", "B", "A - B", "95 % interval", "differ")
-    print_table(console, None, columns, lines)
+    columns = ("score", "A", "B", "A - B", "differ")
+    print_table(console, "Scores with 95 % intervals", columns, lines)
     for better, worse, p in found[0].mcnemar(found[1]).itertuples(index=False):
         reporter.say(_tossed(int(better), int(worse), p, grouped=found[0].groups < len(rows)))
     if all(line[-1] == "no" for line in lines):

@@ -121,6 +121,7 @@ def metrics_of_folds(
         "shown": shown_scores(settings.target, list(result.overall)),
         "scores": scores,
         "intervals": {name: one["intervals"] for name, one in more.items()},
+        "intervals_of_folds": _intervals(result),
         "by_class": {name: one["by_class"] for name, one in more.items() if "by_class" in one},
         "calibration": {name: noted_calibration(one) for name, one in reliable.items()},
         "summary": result.summary.to_dict("index"),
@@ -152,10 +153,21 @@ def _scores(
     summary = result.summary
     scores["mean of the folds"] = _named(summary["mean"])
     scores["their spread"] = _named(summary["spread"])
+    scores["standard error"] = _named(summary["standard_error"])
     for name, whole in judged.items():
         scores[name] = {**whole.values}
     scores[EVERY]["seconds"] = round(sum(seconds.values()), 1)
     return scores
+
+
+def _intervals(result: CrossValidation) -> dict[str, dict[str, list[float]]]:
+    return {
+        f"fold {number}": {
+            str(score): [float(low), float(high)]
+            for score, low, high in own.droplevel("fold").itertuples()
+        }
+        for number, own in result.intervals.groupby(level="fold")
+    }
 
 
 def _kind(bundle: Bundle) -> str:

@@ -48,7 +48,6 @@ from multimodal_gen.cli.model_choice import (
     probe_beside,
     why_kept,
 )
-from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.parts import Parts, given_parts, split_column
 from multimodal_gen.cli.reading import readable_parts
 from multimodal_gen.cli.rehearsal import check_folder, rehearse
@@ -57,6 +56,7 @@ from multimodal_gen.cli.report.facts import Known, facts_of_folds
 from multimodal_gen.cli.report.writing import write_report
 from multimodal_gen.cli.reporter import Remembering, Reporter
 from multimodal_gen.cli.results import remove_stale, write_metrics
+from multimodal_gen.cli.score_tables import scores_in_words
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import (
@@ -281,12 +281,11 @@ class _Fit:
             self.reporter.say(f"  {why_kept(choice)}{loss_before(choice, history)}")
         return probe if choice.get("kept") == PROBE else model
 
-    def tell(self, number: int, folds: int, scores: dict[str, float]) -> None:
+    def tell(self, number: int, folds: int, scores: pd.DataFrame) -> None:
         """Report the scores of a fold, and begin the next one."""
         now = time.perf_counter()
         self.seconds[number], self.started, self.number = now - self.started, now, number + 1
-        shown = shown_scores(self.settings.target, list(scores))
-        words = ", ".join(f"{score_title(one)} {scores[one]:,.3f}" for one in shown)
+        words = scores_in_words(scores, shown_scores(self.settings.target, list(scores.index)))
         self.reporter.say(f"fold {number} of {folds}: {words}")
         self.reporter.finish(f"fold {number}")
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_gen.bundle.held_out import HeldOut
-from multimodal_gen.cli.option_values import score_title
+from multimodal_gen.bundle.held_out import HeldOut, Rows
+from multimodal_gen.bundle.judging.scores import RESAMPLES, overall_scores
 from multimodal_gen.cli.reporter import Reporter
+from multimodal_gen.cli.score_tables import scores_in_words
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.target_choice import shown_scores
 from multimodal_gen.errors import counted
@@ -135,6 +136,7 @@ def say_kept(
     target: Target,
     noted: dict[str, Any],
     judged: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    groups: np.ndarray,
     history: Any,
     reporter: Reporter,
 ) -> None:
@@ -145,20 +147,23 @@ def say_kept(
         target: The target.
         noted: What `choose` noted.
         judged: Name of a model -> truth and outputs of the validation rows.
+        groups: `(rows,)`, the group of each validation row.
         history: History of the network's training.
         reporter: Gets the lines.
     """
     epoch = f"epoch {history.best_epoch + 1} of {len(history.epoch)}"
     for name, rows in judged.items():
         # Not from the history, because the heads of the kept model have been weighted since.
-        scores = target.score(*rows)
-        titles = [*shown_scores(settings.target, list(scores)), "log_loss"]
-        words = ", ".join(
-            f"{score_title(one)} {scores[one]:,.3f}" for one in titles if one in scores
-        )
+        scores = overall_scores(Rows(target, *rows), groups, RESAMPLES, settings.seed)
+        titles = [*shown_scores(settings.target, list(scores.index)), "log_loss"]
+        words = scores_in_words(scores, [one for one in titles if one in scores.index])
         of = {NETWORK: f"{NETWORK}, {epoch}"}.get(name, name) if noted else f"kept {epoch}"
-        shown = "" if _is_weighted(settings, target) else _as_shown(name, scores, history)
-        reporter.say(f"  {of}: {words} on the validation rows{shown}")
+        shown = (
+            ""
+            if _is_weighted(settings, target)
+            else _as_shown(name, dict(scores["value"]), history)
+        )
+        reporter.say(f"  {of}: {words} on the validation rows, with 95 % intervals{shown}")
         if name == NETWORK:
             reporter.say(f"  {'its epoch' if noted else 'kept'} is {_rule(history)}")
     if noted:

@@ -1,19 +1,15 @@
-"""How `train`, `evaluate` and `compare` print scores: with their intervals, by class, and their
-differences.
-"""
+"""Scores in words and tables: with their intervals, by class, and their differences."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.option_values import as_score, score_title
-from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.errors import counted
 
 # Classes of which a table is still read; of more, the worst are printed.
@@ -51,6 +47,25 @@ def ends(low: float, high: float, decimals: int = 3) -> str:
     if low != low:
         return "none"
     return f"{as_score(low, decimals)} to {as_score(high, decimals)}"
+
+
+def with_ends(value: float, low: float, high: float) -> str:
+    """A score, and in a second line its interval."""
+    return f"{as_score(value)}\n{ends(low, high)}"
+
+
+def scores_in_words(scores: Any, shown: Sequence[str]) -> str:
+    """Scores with their intervals in a line.
+
+    Args:
+        scores: As `Scores.overall` has them.
+        shown: Which, in this order.
+    """
+    return ", ".join(
+        f"{score_title(one)} {as_score(scores['value'][one])} "
+        f"({ends(scores['low'][one], scores['high'][one])})"
+        for one in shown
+    )
 
 
 def noted(scores: Any) -> dict[str, Any]:
@@ -182,109 +197,3 @@ def difference_in_words(score: str, found: Mapping[str, Any]) -> str:
     else:
         shows = f"more than chance in {many}"
     return f"{said} {value:+,.3f} (95 % interval {low:+,.3f} to {high:+,.3f}): {shows}"
-
-
-def print_run(reporter: ProgressReporter, details: Mapping[str, Any], folder: Path) -> None:
-    """Print the scores at the end of `train`: of each model, what they differ by, and by class.
-
-    Args:
-        reporter: The output.
-        details: The details of `metrics.json`.
-        folder: The folder of the run.
-    """
-    shown = details["shown"]
-    # Of a model with a probe beside it, which of the two is scored here, and saved.
-    probed = any("kept" in one for one in details["scores"].values())
-    rows = [
-        (
-            trained_on,
-            *([one.get("kept", "network")] if probed else []),
-            *(_with_ends(one[score], details["intervals"][trained_on][score]) for score in shown),
-            f"{one['seconds']:.0f}",
-        )
-        for trained_on, one in details["scores"].items()
-    ]
-    kept = ["model kept"] if probed else []
-    columns = ("trained on", *kept, *map(score_title, shown), "seconds")
-    print_table(reporter.console, "Scores on the test rows, with 95 % intervals", columns, rows)
-    for score, found in details["differences"].items():
-        reporter.say(difference_in_words(score, found))
-    _note_few(reporter, details, "test")
-    by_class: dict[str, Any] = next(iter(details["by_class"].values()), {})
-    for found in list(details["calibration"].values())[:1]:
-        reporter.say(calibration_in_words(found))
-    _print_ends(reporter, by_class, details, folder)
-
-
-def _print_ends(
-    reporter: ProgressReporter,
-    by_class: Mapping[str, Any],
-    details: Mapping[str, Any],
-    folder: Path,
-) -> None:
-    # What `train` and `train --folds` print last.
-    file = str(folder / "metrics.json")
-    print_classes(reporter.console, by_class, file)
-    # Not above, as it imports Keras, for which --help would wait.
-    from multimodal_gen.cli.importance import print_importance
-
-    print_importance(reporter.console, details["importance"], file)
-
-
-def _note_few(reporter: ProgressReporter, details: Mapping[str, Any], part: str) -> None:
-    line = few_cases(details["groups"][part], details["settings"]["group"])
-    if line is not None:
-        reporter.say(line)
-
-
-def calibration_in_words(found: Mapping[str, float]) -> str:
-    """A line about what `sureness.noted_calibration` has kept."""
-    return (
-        f"Probabilities of the test rows: expected calibration error {found['error']:.3f} (95 % "
-        f"interval {found['low']:.3f} to {found['high']:.3f}); chance alone would give "
-        f"{found['chance']:.3f}"
-    )
-
-
-def print_folds(reporter: ProgressReporter, details: Mapping[str, Any], folder: Path) -> None:
-    """Print the scores at the end of `train --folds`.
-
-    Args:
-        reporter: The output.
-        details: The details of `metrics.json`.
-        folder: The folder of the run.
-    """
-    shown, intervals = details["shown"], details["intervals"]
-    probed = any("kept" in one for one in details["scores"].values())
-    rows = [
-        (
-            name,
-            *([one.get("kept", "")] if probed else []),
-            *(_with_ends(one[score], intervals.get(name, {}).get(score)) for score in shown),
-            _whole(one.get("seconds")),
-        )
-        for name, one in details["scores"].items()
-    ]
-    title = "Scores of rows by models that were not trained on them, with 95 % intervals"
-    kept = ["model kept"] if probed else []
-    columns = ("rows", *kept, *map(score_title, shown), "seconds")
-    print_table(reporter.console, title, columns, rows)
-    _note_few(reporter, details, "folds")
-    main = details["score"]
-    if main in details["summary"]:
-        mean, error = (details["summary"][main][name] for name in ("mean", "standard_error"))
-        reporter.say(
-            f"{score_title(main)}: {mean:.3f} as the mean of the folds, with a standard error of "
-            f"{error:.3f}; every prediction is in {folder / 'out_of_fold.csv'}"
-        )
-    by_class: dict[str, Any] = next(iter(details["by_class"].values()), {})
-    _print_ends(reporter, by_class, details, folder)
-
-
-def _whole(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.0f}"
-
-
-def _with_ends(value: float, interval: Sequence[float] | None) -> str:
-    said = as_score(value)
-    return said if interval is None else f"{said}\n{ends(interval[0], interval[1])}"

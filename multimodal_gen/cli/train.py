@@ -226,7 +226,8 @@ def _train(
     noted = choose(model, probe, validation, judged)
     said = {name: rows_of(one) for name, one in judged.items()}
     said = said or {NETWORK: rows_of(held_out(bundle, parts.validation, 64, 0, "raise"))}
-    say_kept(settings, target, noted, said, history, reporter)
+    groups = groups_of(parts.validation, settings.group)
+    say_kept(settings, target, noted, said, groups, history, reporter)
     if noted.get("kept") == PROBE:
         assert probe is not None
         bundle = Bundle(probe, inputs, target)

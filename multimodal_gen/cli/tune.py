@@ -14,7 +14,7 @@ from multimodal_gen.cli.arguments import TRAINED, takes
 from multimodal_gen.cli.console import was_interrupted
 from multimodal_gen.cli.option_words import FusionWord, OnErrorWord
 from multimodal_gen.cli.progress import ProgressReporter
-from multimodal_gen.cli.score_tables import print_run
+from multimodal_gen.cli.run_tables import print_run
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.starting import starting
 

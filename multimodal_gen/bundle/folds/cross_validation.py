@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -67,7 +66,8 @@ def cross_validate(
         folder: Keeps each finished fold. If the run is stopped, the same call continues with the
             next fold, and its result is the same. Layers of your own must be registered for saving.
         cache: As for `MultimodalSequence`; all folds share it.
-        verbose: 0 prints nothing; otherwise one line per fold, and the summary.
+        verbose: 0 prints nothing; otherwise one line per fold, whose scores have their 95 %
+            intervals, and the summary.
 
     Returns:
         A `CrossValidation`: predictions in the order of the table, scores, and the models.
@@ -176,11 +176,14 @@ def prepare(
     )
 
 
-def _print(number: int, folds: int, scores: Mapping[str, float]) -> None:
-    words = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+def _print(number: int, folds: int, scores: pd.DataFrame) -> None:
+    words = ", ".join(
+        f"{name} {value:.4f} ({low:.4f} to {high:.4f})"
+        for name, value, low, high in scores.itertuples()
+    )
     sys.stdout.write(f"Fold {number} of {folds}: {words}\n")
     sys.stdout.flush()
 
 
-def _keep_silent(number: int, folds: int, scores: Mapping[str, float]) -> None:
+def _keep_silent(number: int, folds: int, scores: pd.DataFrame) -> None:
     pass

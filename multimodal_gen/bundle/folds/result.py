@@ -24,6 +24,8 @@ class CrossValidation:
             the columns of `Bundle.predict`, predicted by the model that was not trained on the row.
         scores: One row per fold, counting from 1, and a column for each score of the target, on the
             rows of the fold.
+        intervals: One row for each fold and score, under both; columns "low" and "high", the ends
+            of the score's 95 % interval, by the rows of the fold.
         judged: The scores of all rows at once, predicted out of fold, as `Bundle.scores` returns
             them: with their intervals, by groups if there are some, and by class.
         rows: The number of rows in each fold.
@@ -34,6 +36,7 @@ class CrossValidation:
 
     out_of_fold: pd.DataFrame
     scores: pd.DataFrame
+    intervals: pd.DataFrame
     judged: Scores
     rows: pd.Series
     bundles: tuple[Bundle, ...]
@@ -48,7 +51,8 @@ class CrossValidation:
     def summary(self) -> pd.DataFrame:
         """One row per score: "mean" of the folds, "spread" (their standard deviation, with n - 1),
         "standard_error" of the mean (the spread divided by the root of the number of folds), and
-        "overall", the score of all rows at once.
+        "overall", the score of all rows at once, and "low" and "high", the ends of its 95 %
+        interval.
 
         Models of different folds share most of their training rows, so the standard error is
         somewhat too small (Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold
@@ -61,6 +65,8 @@ class CrossValidation:
                 "spread": spread,
                 "standard_error": spread / np.sqrt(len(self.scores)),
                 "overall": pd.Series(self.overall),
+                "low": self.judged.overall["low"],
+                "high": self.judged.overall["high"],
             }
         )
 

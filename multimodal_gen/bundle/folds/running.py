@@ -18,7 +18,13 @@ from multimodal_gen.bundle.folds.keeping import Kept
 from multimodal_gen.bundle.folds.rehearsing import keep_vectors
 from multimodal_gen.bundle.folds.result import CrossValidation
 from multimodal_gen.bundle.held_out import HeldOut, Rows
-from multimodal_gen.bundle.judging.scores import RESAMPLES, Scores, groups_of, scores_of_rows
+from multimodal_gen.bundle.judging.scores import (
+    RESAMPLES,
+    Scores,
+    groups_of,
+    overall_scores,
+    scores_of_rows,
+)
 from multimodal_gen.bundle.outputs import columns_of
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
@@ -62,17 +68,19 @@ class Run:
     settings: dict[str, Any]
 
     def finish(
-        self, fit: Fit, kept: Kept, tell: Callable[[int, int, dict[str, float]], None]
+        self, fit: Fit, kept: Kept, tell: Callable[[int, int, pd.DataFrame], None]
     ) -> CrossValidation:
         """Train all folds that are not kept.
 
         Args:
             fit: Trains the model of a fold.
             kept: Has the folds that are finished, and gets the others.
-            tell: Called after each fold with its number, the number of folds, and its scores.
+            tell: Called after each fold with its number, the number of folds, and its scores with
+                their intervals.
         """
         bundles: list[Bundle] = []
         every: list[np.ndarray] = []
+        judged: list[pd.DataFrame] = []
         for number in range(1, self.folds + 1):
             rows = np.flatnonzero(self.fold == number - 1)
             done = kept.load(number)
@@ -83,8 +91,9 @@ class Run:
                 kept.save(number, bundle, outputs)
             bundles.append(bundle)
             every.append(outputs)
-            tell(number, self.folds, self.target.score(self.truth[rows], outputs))
-        return self._combined(bundles, every, ensemble_of(bundles))
+            judged.append(self._judged_fold(rows, outputs))
+            tell(number, self.folds, judged[-1])
+        return self._combined(bundles, every, judged, ensemble_of(bundles))
 
     def rehearsed(self, bundle: Bundle, rows: int) -> CrossValidation:
         """What the result would be of two folds of the first rows, if one bundle were the model of
@@ -103,25 +112,39 @@ class Run:
             fold=np.arange(len(self.fold[:rows])) % 2,
             folds=2,
         )
-        outputs = [own._predicted(bundle, np.flatnonzero(own.fold == one)) for one in (0, 1)]
-        return own._combined([bundle, bundle], outputs, bundle)
+        folds = [np.flatnonzero(own.fold == one) for one in (0, 1)]
+        outputs = [own._predicted(bundle, one) for one in folds]
+        judged = [own._judged_fold(*one) for one in zip(folds, outputs, strict=True)]
+        return own._combined([bundle, bundle], outputs, judged, bundle)
 
     def _combined(
-        self, bundles: Sequence[Bundle], outputs: Sequence[np.ndarray], ensemble: Bundle
+        self,
+        bundles: Sequence[Bundle],
+        outputs: Sequence[np.ndarray],
+        judged: Sequence[pd.DataFrame],
+        ensemble: Bundle,
     ) -> CrossValidation:
         every = np.empty((len(self.table), *outputs[0].shape[1:]), outputs[0].dtype)
-        scores = {}
-        for number, own in enumerate(outputs, 1):
-            rows = np.flatnonzero(self.fold == number - 1)
-            every[rows] = own
-            scores[number] = self.target.score(self.truth[rows], own)
+        for number, own in enumerate(outputs):
+            every[self.fold == number] = own
         frame = pd.DataFrame(columns_of(every, self.target), index=self.table.index)
         frame.insert(0, "fold" if "fold" not in frame else "fold_number", self.fold + 1)
+        numbers = range(1, len(judged) + 1)
+        scores = {number: one["value"] for number, one in zip(numbers, judged, strict=True)}
         by_fold = pd.DataFrame.from_dict(scores, orient="index").rename_axis("fold")
         rows_of_folds = pd.Series(np.bincount(self.fold), by_fold.index, name="rows")
-        return CrossValidation(
-            frame, by_fold, self._judged(every), rows_of_folds, tuple(bundles), ensemble
+        intervals = pd.concat(
+            {number: one[["low", "high"]] for number, one in zip(numbers, judged, strict=True)},
+            names=["fold", "score"],
         )
+        return CrossValidation(
+            frame, by_fold, intervals, self._judged(every), rows_of_folds, tuple(bundles), ensemble
+        )
+
+    def _judged_fold(self, rows: np.ndarray, outputs: np.ndarray) -> pd.DataFrame:
+        own = Rows(self.target, self.truth[rows], outputs)
+        groups = groups_of(self.table, self.settings["group"])[rows]
+        return overall_scores(own, groups, RESAMPLES, self.seed)
 
     def _judged(self, outputs: np.ndarray) -> Scores:
         rows = Rows(self.target, self.truth, outputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -168,17 +168,7 @@ def scores_of_rows(
         several: Whether there are several targets, whose names stand before their scores.
     """
     _, own = np.unique(groups[rows.positions], return_inverse=True)
-    drawn: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name, _ in rows.by_target}
-    for counts in resamples_of(own, resamples, seed):
-        for name, one in rows.by_target:
-            for score, values in one.target.resampled_scores(
-                one.truth, one.outputs, counts
-            ).items():
-                drawn[name].setdefault(score, []).append(values)
-    together = {
-        name: {score: np.concatenate(parts) for score, parts in one.items()}
-        for name, one in drawn.items()
-    }
+    together = _resampled(rows.by_target, own, resamples, seed)
     scored = {name: one.target.score(one.truth, one.outputs) for name, one in rows.by_target}
     tables = {
         name: one.target.scores_by_class(one.truth, one.outputs, own)
@@ -187,12 +177,8 @@ def scores_of_rows(
     by_class = {name: one for name, one in tables.items() if one is not None}
     resampled = flat(together) if several else together["target"]
     number = int(own.max()) + 1
-    overall = {
-        name: {"value": value, **_ends(value, resampled[name], number)}
-        for name, value in (flat(scored) if several else scored["target"]).items()
-    }
     return Scores(
-        pd.DataFrame.from_dict(overall, orient="index"),
+        _overall(flat(scored) if several else scored["target"], resampled, number),
         (by_class or None) if several else by_class.get("target"),
         len(rows.positions),
         number,
@@ -202,6 +188,43 @@ def scores_of_rows(
         rows,
         (resamples, seed, group_key(own)),
     )
+
+
+def overall_scores(rows: Rows, groups: np.ndarray, resamples: int, seed: int) -> pd.DataFrame:
+    """The scores of the rows of one target with their intervals, as `Scores.overall` has them.
+
+    Args:
+        rows: The rows.
+        groups: `(rows,) int64`, the group of each.
+        resamples: How many resamples.
+        seed: Seed of the resamples.
+    """
+    _, own = np.unique(groups, return_inverse=True)
+    drawn = _resampled([("", rows)], own, resamples, seed)[""]
+    return _overall(rows.target.score(rows.truth, rows.outputs), drawn, int(own.max()) + 1)
+
+
+def _resampled(
+    by_target: Sequence[tuple[str, Rows]], groups: np.ndarray, resamples: int, seed: int
+) -> dict[str, dict[str, np.ndarray]]:
+    # Target -> score -> its value in each resample.
+    drawn: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name, _ in by_target}
+    for counts in resamples_of(groups, resamples, seed):
+        for name, one in by_target:
+            scores = one.target.resampled_scores(one.truth, one.outputs, counts)
+            for score, values in scores.items():
+                drawn[name].setdefault(score, []).append(values)
+    return {
+        name: {score: np.concatenate(parts) for score, parts in one.items()}
+        for name, one in drawn.items()
+    }
+
+
+def _overall(
+    scores: Mapping[str, float], drawn: Mapping[str, np.ndarray], number: int
+) -> pd.DataFrame:
+    found = {one: {"value": own, **_ends(own, drawn[one], number)} for one, own in scores.items()}
+    return pd.DataFrame.from_dict(found, orient="index")
 
 
 def group_key(groups: np.ndarray) -> bytes:

@@ -11,6 +11,8 @@ import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.folds.result import CrossValidation
+from multimodal_gen.bundle.judging.resamples import interval_of, resamples_of
+from multimodal_gen.bundle.judging.scores import RESAMPLES, groups_of
 from multimodal_gen.cli.parts import Parts, split_in_words
 from multimodal_gen.cli.report.data import Data, data_of
 from multimodal_gen.cli.report.mistakes import Mistakes, mistakes_of, mistakes_of_folds
@@ -58,7 +60,8 @@ class Facts:
         confusion: `(classes, classes) int64`, test rows by true and predicted class; None if rows
             do not have one class each.
         errors: For predicted numbers, one row for each: the mean error, what half and nine tenths
-            of the errors are below by size, and the largest; None for other targets.
+            of the errors are below by size, and the largest, the first three with their 95 %
+            intervals; None for other targets.
         mistakes: The worst rows, explained.
         main: What the scores of the page are called in the details of the metrics.
         scored: What a row is called that they are of.
@@ -139,7 +142,9 @@ def facts_of(
         int(bundle.model.count_params()),
         None if probe else (history.best_epoch + 1, len(history.epoch)),
         _confusion(target, test, predictions) if target.one_class else None,
-        _errors(target, test, predictions) if isinstance(target, NumericTarget) else None,
+        _errors(target, test, predictions, groups_of(test, known.settings["group"]))
+        if isinstance(target, NumericTarget)
+        else None,
         mistakes_of(bundle, test, predictions, train),
         str(next(iter(metrics))),
     )
@@ -171,7 +176,9 @@ def facts_of_folds(
         int(result.ensemble.model.count_params()),
         None,
         _confusion(target, rows, predictions) if target.one_class else None,
-        _errors(target, rows, predictions) if isinstance(target, NumericTarget) else None,
+        _errors(target, rows, predictions, groups_of(rows, known.settings["group"]))
+        if isinstance(target, NumericTarget)
+        else None,
         mistakes_of_folds(result, rows),
         main,
         "row",
@@ -193,12 +200,38 @@ def _confusion(target: Target, test: pd.DataFrame, predictions: pd.DataFrame) ->
     return counts
 
 
-def _errors(target: NumericTarget, test: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+def _errors(
+    target: NumericTarget, test: pd.DataFrame, predictions: pd.DataFrame, groups: np.ndarray
+) -> pd.DataFrame:
     cells = cells_of(test, target.column)
     truth = target.unscale(np.stack([target.read(cell) for cell in cells]))
     off = predictions[list(target.names)].to_numpy("float64") - truth
-    half, most = np.quantile(np.abs(off), (0.5, 0.9), axis=0)
-    return pd.DataFrame(
-        {"mean": off.mean(axis=0), "half": half, "most": most, "all": np.abs(off).max(axis=0)},
-        index=[shown_name(name) for name in target.names],
-    )
+    rows = [
+        {
+            **_with_interval("mean", one, None, groups),
+            **_with_interval("half", np.abs(one), 0.5, groups),
+            **_with_interval("most", np.abs(one), 0.9, groups),
+            "all": np.abs(one).max(),
+        }
+        for one in off.T
+    ]
+    return pd.DataFrame(rows, index=[shown_name(name) for name in target.names])
+
+
+def _with_interval(
+    name: str, values: np.ndarray, share: float | None, groups: np.ndarray
+) -> dict[str, float]:
+    # The mean, or what a share of the values is below, and its interval over the rows or groups.
+    _, own = np.unique(groups, return_inverse=True)
+    order = np.argsort(values)
+    drawn = []
+    for counts in resamples_of(own, RESAMPLES, 0):
+        if share is None:
+            drawn.append(counts @ values / counts.sum(axis=1))
+            continue
+        below = counts[:, order].cumsum(axis=1)
+        places = (below >= share * below[:, -1:]).argmax(axis=1)
+        drawn.append(values[order][places])
+    low, high = interval_of(np.concatenate(drawn))
+    value = values.mean() if share is None else np.quantile(values, share)
+    return {name: float(value), f"{name}_low": low, f"{name}_high": high}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def scores_section(facts: Facts) -> Section:
         (
             score_title(score),
             *(
-                f"{as_score(one[score])} ({ends(*details['intervals'][name][score])})"
+                _with_ends(one[score], details["intervals"][name][score])
                 for name, one in judged.items()
             ),
         )
@@ -61,19 +61,24 @@ def folds_section(facts: Facts) -> Section:
     details = facts.metrics["details"]
     if not facts.folds:
         return Section("", [])
-    shown = details["shown"]
+    shown, ends_of = details["shown"], details["intervals_of_folds"]
     rows = [
-        (name, *(as_score(one[score]) for score in shown))
+        (name, *(_with_ends(one[score], ends_of.get(name, {}).get(score)) for score in shown))
         for name, one in details["scores"].items()
         if name not in details["intervals"]
     ]
     words = (
         "Each fold is predicted by a model of the others. The spread, their standard deviation, "
-        "says how much another training on other rows would change."
+        "says how much another training on other rows would change; the interval of a fold, how "
+        "much its rows leave open."
     )
     return Section(
         "Scores by fold", [Words(words), Table(("rows", *map(score_title, shown)), rows)]
     )
+
+
+def _with_ends(value: float, interval: Sequence[float] | None) -> str:
+    return as_score(value) if interval is None else f"{as_score(value)} ({ends(*interval)})"
 
 
 def by_class_section(facts: Facts) -> Section:
@@ -117,7 +122,7 @@ def errors_section(facts: Facts) -> Section:
     if facts.errors is None:
         return Section("", [])
     rows = [
-        (str(name), *(f"{value:,.4g}" for value in one.tolist()))
+        (str(name), *(_error(one, part) for part in ("mean", "half", "most", "all")))
         for name, one in facts.errors.iterrows()
     ]
     return Section(
@@ -126,11 +131,19 @@ def errors_section(facts: Facts) -> Section:
             Words(
                 "Prediction minus truth, in the units of the table: the mean, which is not 0 if "
                 "predictions are too high or too low on the whole, and how large errors are "
-                "without their sign."
+                "without their sign. In brackets are 95 % intervals, as of the scores; the largest "
+                f"is that of these {facts.scored}s."
             ),
             Table(("number", "mean", "half below", "nine tenths below", "largest"), rows),
         ],
     )
+
+
+def _error(errors: Any, part: str) -> str:
+    said = f"{errors[part]:,.4g}"
+    if f"{part}_low" not in errors:
+        return said
+    return f"{said} ({errors[f'{part}_low']:,.4g} to {errors[f'{part}_high']:,.4g})"
 
 
 def calibration_section(facts: Facts, folder: Path) -> Section:

@@ -48,6 +48,18 @@ def worse_by(one: Candidate, best: Candidate, groups: Any = None) -> tuple[float
     return mean, error / len(differences)
 
 
+def loss_interval(one: Candidate, groups: Any = None) -> tuple[float, float]:
+    """The 95 % interval of a loss, by its standard error over the rows.
+
+    Args:
+        one: A trial.
+        groups: As for `worse_by`.
+    """
+    nothing = Candidate(np.zeros_like(one.losses), 0)
+    mean, error = worse_by(one, nothing, groups)
+    return mean - 1.96 * error, mean + 1.96 * error
+
+
 def in_reach(candidates: Mapping[int, Candidate], groups: Any = None) -> dict[int, Candidate]:
     """The trials within one standard error of the best, by number."""
     best = min(candidates.values(), key=lambda one: one.loss)

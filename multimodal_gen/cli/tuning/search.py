@@ -11,14 +11,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import optuna
+import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from multimodal_gen.cli.console import was_interrupted
 from multimodal_gen.cli.option_values import score_title
 from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.results import SEARCHED
+from multimodal_gen.cli.score_tables import ends
 from multimodal_gen.cli.target_choice import main_score, score_name
-from multimodal_gen.cli.tuning.choosing import Candidate, worth_keeping
+from multimodal_gen.cli.tuning.choosing import Candidate, loss_interval, worth_keeping
 from multimodal_gen.cli.tuning.clock import Clock
 from multimodal_gen.cli.tuning.pace import EXPECTED, TOO_SLOW, Pace, limit_of
 from multimodal_gen.cli.tuning.proposing import DRAWS, Proposer
@@ -195,7 +197,8 @@ class Search:
             own = Candidate(trained.losses, trained.parameters)
             loss = own.loss
             told |= {"parameters": own.parameters, "kept": trained.kept}
-            told["score"] = main_score(self.kind, trained.scores)
+            told["score"] = main_score(self.kind, dict(trained.scores["value"]))
+            told["interval"] = self._interval(trained.scores)
             self._note(number, own)
             self.store.keep_losses(number, trained.losses)
             if number in self.kept:
@@ -208,6 +211,11 @@ class Search:
         self.store.forget_models(self.kept)
         self.clock.end()
 
+    def _interval(self, scores: pd.DataFrame) -> list[float] | None:
+        # That of the main score; of several numbers, whose mean it is, there is none.
+        names = [one for one in scores.index if str(one).split(".")[-1] == score_name(self.kind)]
+        return scores.loc[names[0], ["low", "high"]].tolist() if len(names) == 1 else None
+
     def _note(self, number: int, candidate: Candidate) -> None:
         self.candidates[number] = candidate
         near = {one: self.candidates[one] for one in [*self.kept, number]}
@@ -218,8 +226,11 @@ class Search:
         told = trial.user_attrs
         if trial.state == TrialState.COMPLETE:
             score, title = told["score"], score_title(score_name(self.kind))
-            words = f"loss {trial.value:.4f}"
+            loss = loss_interval(self.candidates[number], self.groups)
+            words = f"loss {trial.value:.4f} ({ends(*loss)})"
             words += "" if score is None else f", {title} {score:.3f}"
+            interval = told.get("interval")
+            words += "" if interval is None else f" ({ends(*interval)})"
         elif trial.state == TrialState.PRUNED:
             slow = told["reason"].startswith(TOO_SLOW)
             words = f"stopped{',' if slow else ''} {told['reason']}"

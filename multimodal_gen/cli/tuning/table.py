@@ -25,7 +25,8 @@ def table_of(trials: Sequence[FrozenTrial], space: Sequence[Setting], score: str
     Returns:
         Columns: "trial"; "state": complete, stopped early, too slow or failed; "loss" on the
         validation rows,
-        for one that was stopped its least until then; the score on these rows; "kept": network or
+        for one that was stopped its least until then; the score on these rows, and the ends of its
+        95 % interval, "low" and "high"; "kept": network or
         linear probe; "parameters", "epochs", "seconds"; each setting, empty where it does not
         matter; and "reason" why it was stopped or failed.
     """
@@ -37,11 +38,14 @@ def _row(trial: FrozenTrial, space: Sequence[Setting], score: str) -> dict[str, 
     state = _STATES.get(trial.state, "failed")
     if (told.get("reason") or "").startswith(TOO_SLOW):
         state = TOO_SLOW
+    low, high = told.get("interval") or (None, None)
     return {
         "trial": trial.number,
         "state": state,
         "loss": trial.value,
         score: told.get("score"),
+        "low": low,
+        "high": high,
         "kept": told.get("kept"),
         "parameters": told.get("parameters"),
         "epochs": told.get("epochs"),

@@ -11,8 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 import optuna
+import pandas as pd
 
 from multimodal_gen.bundle.bundle import Bundle
+from multimodal_gen.bundle.held_out import Rows
+from multimodal_gen.bundle.judging.scores import RESAMPLES, groups_of, overall_scores
 from multimodal_gen.cli.fitting import fit_network, training_data, validation_data
 from multimodal_gen.cli.model_choice import NETWORK, PROBE, choose
 from multimodal_gen.cli.reporter import Reporter
@@ -119,7 +122,7 @@ class Trained:
         bundle: The model that is kept, with its loaders and the target.
         history: That of the network, as `write_results` takes it.
         losses: `(rows,)` loss of each validation row.
-        scores: The scores of the validation rows.
+        scores: The scores of the validation rows, as `Scores.overall` has them.
         kept: "network" or "linear probe".
         parameters: Numbers that the model has learned.
     """
@@ -127,7 +130,7 @@ class Trained:
     bundle: Bundle
     history: Any
     losses: np.ndarray
-    scores: dict[str, float]
+    scores: pd.DataFrame
     kept: str
     parameters: int
 
@@ -191,7 +194,12 @@ class Trainer:
                 best_epoch=int(history.best_epoch),
             ),
             losses,
-            target.score(truth, outputs),
+            overall_scores(
+                Rows(target, truth, outputs),
+                groups_of(parts.validation, settings.group),
+                RESAMPLES,
+                settings.seed,
+            ),
             kept,
             int(model.count_params()),
         )
