@@ -18,6 +18,7 @@ import pandas as pd
 
 import multimodal_gen as mg
 from multimodal_gen import distributed
+from multimodal_gen.models import Joint
 
 ROWS = 101
 
@@ -45,7 +46,10 @@ def make_table() -> pd.DataFrame:
 
 def make_data(table: pd.DataFrame, **changes: object) -> mg.MultimodalSequence:
     """Batches whose rows weigh unlike: the last is short, some rows are blank, classes weigh."""
-    inputs = {"numbers": mg.NumericLoader(("a", "b"), mean=[0, 0], scale=[1, 1])}
+    inputs = {
+        "first": mg.NumericLoader(("a",), mean=[0], scale=[1]),
+        "second": mg.NumericLoader(("b",), mean=[0], scale=[1]),
+    }
     settings = {
         "batch_size": 16,
         "shuffle": True,
@@ -59,13 +63,17 @@ def make_data(table: pd.DataFrame, **changes: object) -> mg.MultimodalSequence:
 
 
 def make_model(data: mg.MultimodalSequence, **compiled: object) -> keras.Model:
-    """A small network without anything that looks at other rows of a batch."""
+    """A joint network, whose heads have losses of their own, without anything that is drawn or that
+    looks at other rows of a batch.
+    """
     keras.utils.set_random_seed(3)
-    numbers = keras.Input((2,), name="numbers")
-    hidden = keras.layers.Dense(8, "tanh", kernel_regularizer="l2")(numbers)
-    model = keras.Model((numbers,), keras.layers.Dense(3, "softmax")(hidden))
-    loss = data.assembly.targets[None].loss
-    settings = {"loss": loss, "weighted_metrics": ["accuracy"]} | compiled
+    target = data.assembly.targets[None]
+    branches = {
+        name: keras.layers.Dense(8, "tanh", kernel_regularizer="l2") for name in data.inputs
+    }
+    fusion = Joint(dropout=0.0)
+    model = mg.build_fusion_classifier(data.inputs, target, fusion=fusion, branches=branches)
+    settings = {"loss": target.loss, "weighted_metrics": ["accuracy"]} | compiled
     model.compile(keras.optimizers.SGD(0.5, momentum=0.9), **settings)
     return model
 

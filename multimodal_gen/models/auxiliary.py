@@ -113,7 +113,7 @@ class FusionModel(keras.Model):
     ) -> Any:
         """Return the compiled loss; in training, plus the auxiliary terms of the same pass."""
         terms = take_over(self)
-        total = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        total = self.loss_of(x, y, y_pred, sample_weight, training=training)
         if not training:
             return total
         for term in terms:
@@ -129,12 +129,21 @@ class FusionModel(keras.Model):
             else:
                 with _unrecorded(self):
                     weights = _of_present(sample_weight, term.present)
-                    loss = super().compute_loss(x, y, term.predictions, weights, training=training)
+                    loss = self.loss_of(x, y, term.predictions, weights, training=training)
                 # Each call of the base class adds the layers' own losses, which must count only
                 # once.
                 own = sum((ops.sum(layer_loss) for layer_loss in self.losses), start=0.0)
                 total = total + term.weight * (loss - own)
         return total
+
+    def loss_of(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
+    ) -> Any:
+        """Return the compiled loss of some predictions, those of the model or of a head alone.
+
+        Several ranks average each of them by the weights of their rows.
+        """
+        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
 
 
 def _of_target(values: Any, target: str | None) -> Any:

@@ -186,7 +186,10 @@ class SumOfHeads(keras.layers.Layer):
         # The branches may compute in half precision, in which sums of logits lose digits.
         heads = [ops.cast(head, "float32") for head in self.heads_of(inputs)]
         if training is True:
-            own = [activate(head, self.activation) for head in heads[: self.num_auxiliary]]
+            # Copies, because what a head's own loss says of it may be scaled by itself.
+            own = [
+                activate(ops.copy(head), self.activation) for head in heads[: self.num_auxiliary]
+            ]
             masks = dict(zip(self.masked, inputs[len(heads) :], strict=True))
             terms = tuple(
                 HeadTerm(one, self.auxiliary_weight, masks.get(number))

@@ -19,7 +19,9 @@ from keras import tree
 @contextmanager
 def together(model: keras.Model) -> Iterator[None]:
     """Make the gradients of a model those of all ranks, until the end of the block."""
-    alone = model.compute_loss
+    # What each loss of a model with several is made by, or its only one.
+    name = "loss_of" if hasattr(model, "loss_of") else "compute_loss"
+    alone = getattr(model, name)
 
     def compute_loss(
         x: Any = None,
@@ -37,18 +39,18 @@ def together(model: keras.Model) -> Iterator[None]:
         # What is shown is scaled too. With several outputs, only the sum of their losses is known.
         if len(shares) == 1:
             own = loss.detach() - sum((one.detach() for one in model.losses), 0.0)
-            loss = loss + own * (shares[0] - 1)
+            loss = loss + own * (shares[0] - 1).to(own.dtype)
         return loss
 
     hooks = [
         variable.value.register_post_accumulate_grad_hook(_average)
         for variable in model.trainable_variables
     ]
-    model.compute_loss = compute_loss
+    setattr(model, name, compute_loss)
     try:
         yield
     finally:
-        del model.compute_loss
+        delattr(model, name)
         for hook in hooks:
             hook.remove()
 
@@ -69,7 +71,7 @@ def _shares(sample_weight: Any, outputs: int) -> list[Any]:
     every = own.clone()
     processes.all_reduce(every)
     world = processes.get_world_size()
-    return list(torch.where(every > 0, own * world / every, torch.zeros_like(own)).float())
+    return list(torch.where(every > 0, own * world / every, torch.zeros_like(own)))
 
 
 def _times(share: Any) -> Callable[[Any], Any]:
