@@ -37,11 +37,14 @@ class Killed(keras.callbacks.Callback):
 
 
 def make_table() -> pd.DataFrame:
-    """Numbers of which four are none, and classes."""
+    """Numbers of which four are none, words of which a third are missing, and classes."""
     rng = np.random.default_rng(0)
     texts = [f"{value:.4f}" for value in rng.normal(size=ROWS)]
     texts[7::25] = ["none"] * len(texts[7::25])
-    return pd.DataFrame({"a": rng.normal(size=ROWS), "b": texts, "y": rng.integers(0, 3, ROWS)})
+    numbers, classes = rng.normal(size=ROWS), rng.integers(0, 3, ROWS)
+    words = pd.Series(["red", "green", "blue"])[rng.integers(0, 3, ROWS)].to_numpy()
+    words[rng.random(ROWS) < 1 / 3] = None
+    return pd.DataFrame({"a": numbers, "b": texts, "c": words, "y": classes})
 
 
 def make_data(table: pd.DataFrame, **changes: object) -> mg.MultimodalSequence:
@@ -49,6 +52,9 @@ def make_data(table: pd.DataFrame, **changes: object) -> mg.MultimodalSequence:
     inputs = {
         "first": mg.NumericLoader(("a",), mean=[0], scale=[1]),
         "second": mg.NumericLoader(("b",), mean=[0], scale=[1]),
+        "third": mg.TextLoader.from_texts(
+            "c", table["c"], model="wordlevel", sequence_length=1, missing="blank"
+        ),
     }
     settings = {
         "batch_size": 16,
@@ -69,8 +75,10 @@ def make_model(data: mg.MultimodalSequence, **compiled: object) -> keras.Model:
     keras.utils.set_random_seed(3)
     target = data.assembly.targets[None]
     branches = {
-        name: keras.layers.Dense(8, "tanh", kernel_regularizer="l2") for name in data.inputs
+        name: keras.layers.Dense(8, "tanh", kernel_regularizer="l2") for name in ("first", "second")
     }
+    words = [keras.layers.Embedding(16, 4), keras.layers.Flatten()]
+    branches["third"] = keras.Sequential(words)
     fusion = Joint(dropout=0.0)
     model = mg.build_fusion_classifier(data.inputs, target, fusion=fusion, branches=branches)
     settings = {"loss": target.loss, "weighted_metrics": ["accuracy"]} | compiled

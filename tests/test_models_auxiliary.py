@@ -18,6 +18,7 @@ from multimodal_gen.models.auxiliary_terms import (
     positive_rows,
     take_over,
 )
+from multimodal_gen.models.layers import SumOfHeads
 
 
 def number(tensor) -> float:
@@ -182,3 +183,15 @@ def test_contrastive_loss_is_the_mean_cross_entropy_both_ways():
 def test_positive_rows_in_every_form_of_label(labels, units, positive, expected):
     rows = positive_rows(ops.convert_to_tensor(np.array(labels)), units, positive)
     assert keras.ops.convert_to_numpy(rows).tolist() == expected
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="there, gradients are scaled so")
+def test_the_gradient_of_a_heads_own_loss_is_scaled_apart_from_that_of_the_sum() -> None:
+    layer = SumOfHeads(activation=None, num_auxiliary=2, auxiliary_weight=0.3)
+    heads = [ops.ones((2, 1)).requires_grad_() for _ in range(3)]
+    total = layer(heads, training=True)
+    terms = take_over(SimpleNamespace(layers=[layer]))
+    for term in terms:
+        term.predictions.register_hook(lambda gradient: gradient * 10)
+    ops.sum(total + sum(term.predictions for term in terms)).backward()
+    assert [number(head.grad[0, 0]) for head in heads] == [11, 11, 1]
