@@ -45,7 +45,7 @@ class Steps(keras.callbacks.Callback):
     def __init__(self, folder: Path, rank: int, kills: list[tuple[int, float]]) -> None:
         super().__init__()
         self.folder, self.rank, self.kills = folder, rank, kills
-        self.epoch, self.seconds = 0, 0.05
+        self.epoch, self.started, self.seconds = 0, 0.0, 0.05
         self.timer: threading.Timer | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -57,22 +57,34 @@ class Steps(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Start the clock of the next kill, if it comes in this step."""
-        self.started = time.perf_counter()
+        """Start the clock of the next kill, if it comes before the next step."""
+        self._kill_if_due()
+        now = time.perf_counter()
+        if self.started:
+            self.seconds = now - self.started
+        self.started = now
         number = len(list(self.folder.glob("killed-*")))
-        if number == len(self.kills) or self.timer is not None:
+        if number == len(self.kills):
             return
         rank, moment = self.kills[number]
         rest = moment - self._step(batch)
         if rank == self.rank and rest < 1:
-            marker = self.folder / f"killed-{number}"
-            self.timer = threading.Timer(max(rest, 0) * self.seconds, _kill, (marker,))
+            self.marker = self.folder / f"killed-{number}"
+            self.timer = threading.Timer(max(rest, 0) * self.seconds, _kill, (self.marker,))
             self.timer.start()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Note the step."""
-        self.seconds = time.perf_counter() - self.started
         self._note(self._step(batch))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Nobody who is to be killed gets away."""
+        self._kill_if_due()
+
+    def _kill_if_due(self) -> None:
+        # The step has taken less time than the one before.
+        if self.timer is not None:
+            _kill(self.marker)
 
     def _step(self, batch: int) -> int:
         return self.epoch * STEPS_PER_EPOCH + batch
@@ -122,8 +134,9 @@ def train(config: dict[str, Any]) -> None:
     """Train, and write what comes out to `outcome.npz`, as rank 0.
 
     Args:
-        config: "folder", and "kills" as `Steps` takes them.
+        config: "folder", "kills" as `Steps` takes them, and "floatx" as Keras takes it.
     """
+    keras.config.set_floatx(config["floatx"])
     ranks = distributed.start()
     folder = Path(config["folder"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -154,4 +167,4 @@ def train(config: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    train({"folder": sys.argv[1], "kills": []})
+    train({"folder": sys.argv[1], "kills": [], "floatx": "float32"})

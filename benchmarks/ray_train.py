@@ -4,15 +4,17 @@
     KERAS_BACKEND=torch python -m benchmarks.ray_train --out runs/bench
 
 `benchmarks.rank_training` is trained by one process without Ray, by two workers, by two of which
-one is killed at random moments, and by two that are stopped in the middle and followed by one and by
-four. On jax, it is also started as Ray starts it on CPUs by default, which must be refused. Every
-start of workers takes some seconds, so the whole takes minutes. Needs a cluster that Ray finds, or
-a machine on which it can start one.
+one is killed at random moments, and by two that are stopped in the middle and followed by one and
+by four; on torch with `--floatx float64` too, which tells rounding from anything else. On jax, it
+is also started as Ray starts it on CPUs by default, which must be refused. Every start of workers
+takes some seconds, so the whole takes minutes. Needs a cluster that Ray finds, or a machine on
+which it can start one.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -34,18 +36,18 @@ ROOT = Path(__file__).parent.parent
 Kills = list[tuple[int, float]]
 
 
-def trainer(folder: Path, workers: int, kills: Kills, failures: int, connected: bool) -> Any:
+def trainer(config: dict[str, Any], workers: int, failures: int, connected: bool) -> Any:
     """Ray's trainer of the backend.
 
     Args:
-        folder: Gets the outcome and the states.
+        config: As `rank_training.train` takes it.
         workers: How many.
-        kills: As `rank_training.Steps` takes them.
         failures: How often Ray starts the workers again.
         connected: Whether Ray is told to connect workers of jax.
     """
+    folder = Path(config["folder"])
     given: dict[str, Any] = {
-        "train_loop_config": {"folder": str(folder), "kills": kills},
+        "train_loop_config": config,
         "scaling_config": ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
         "run_config": RunConfig(
             name=folder.name,
@@ -63,24 +65,14 @@ def trainer(folder: Path, workers: int, kills: Kills, failures: int, connected: 
     return JaxTrainer(train, jax_config=JaxConfig(use_gpu=True) if connected else None, **given)
 
 
-def run(
-    folder: Path, workers: int, kills: Kills = (), failures: int = 0, connected: bool = True
-) -> str:
-    """Train with Ray, and return what Ray says of an error, or nothing.
-
-    Args:
-        folder: Gets the outcome and the states.
-        workers: How many.
-        kills: As `rank_training.Steps` takes them.
-        failures: How often Ray starts the workers again.
-        connected: Whether Ray is told to connect workers of jax.
-    """
+def run(config: dict[str, Any], workers: int, failures: int = 0, connected: bool = True) -> str:
+    """Train with Ray, and return what Ray says of an error, or nothing; arguments of `trainer`."""
     started = time.perf_counter()
     try:
-        error = trainer(folder, workers, list(kills), failures, connected).fit().error
+        error = trainer(config, workers, failures, connected).fit().error
     except Exception as raised:
         error = raised
-    print(f"{folder.name}: {time.perf_counter() - started:.0f} s", flush=True)
+    print(f"{config['folder']}: {time.perf_counter() - started:.0f} s", flush=True)
     return "" if error is None else str(error)
 
 
@@ -104,13 +96,13 @@ def repeated(folder: Path) -> list[int]:
     """
     starts = steps_of(folder)
     again = []
-    for before, after in zip(starts, starts[1:], strict=False):
+    for before, after in itertools.pairwise(starts):
         again.append(before[-1] + 1 - after[0])
         # A worker that dies may have been a step ahead of rank 0.
         assert 0 <= again[-1] <= SAVE_EVERY + 1, (before, after)
     for one in starts:
         assert one == list(range(one[0], one[-1] + 1)), one
-    assert starts[0][0] == 0 and starts[-1][-1] == STEPS - 1, starts
+    assert (starts[0][0], starts[-1][-1]) == (0, STEPS - 1), starts
     return again
 
 
@@ -134,34 +126,33 @@ def in_words(kills: Kills) -> str:
     return ", ".join(f"rank {rank} in step {moment:.2f}" for rank, moment in kills)
 
 
-def measure(folder: Path, kills: Kills) -> list[list[str]]:
+def measure(folder: Path, kills: Kills, floatx: str) -> list[list[str]]:
     """Run everything, and return the rows of the table."""
-    one = folder / "one"
-    train({"folder": one, "kills": []})
     found = []
 
-    def note(what: str, name: str, again: list[int]) -> None:
-        said = ", ".join(map(str, again)) or "none"
-        found.append([what, said, f"{apart(one, folder / name):.1e}"])
+    def config(name: str, kills: Kills = ()) -> dict[str, Any]:
+        return {"folder": str(folder / name), "kills": list(kills), "floatx": floatx}
+
+    def note(what: str, name: str, error: str) -> None:
+        assert not error, error
+        said = ", ".join(map(str, repeated(folder / name))) or "none"
+        found.append([what, said, f"{apart(folder / 'one', folder / name):.1e}"])
         print(*found[-1], sep=" | ", flush=True)
 
-    error = run(folder / "two", 2)
-    assert not error, error
-    note("2 workers", "two", repeated(folder / "two"))
-    error = run(folder / "killed", 2, kills, failures=2 * len(kills))
-    assert not error, error
-    assert len(list((folder / "killed").glob("killed-*"))) == len(kills)
-    note(f"2 workers, killed: {in_words(kills)}", "killed", repeated(folder / "killed"))
+    train(config("one"))
+    note("2 workers", "two", run(config("two"), 2))
+    error = run(config("killed", kills), 2, failures=2 * len(kills))
+    assert len(list((folder / "killed").glob("killed-*"))) == len(kills), error
+    note(f"2 workers, killed: {in_words(kills)}", "killed", error)
     middle: Kills = [(1, STEPS / 2 + 0.5)]
-    assert run(folder / "stopped", 2, middle)
+    assert run(config("stopped", middle), 2)
     for workers in (1, 4):
         name = f"then-{workers}"
         shutil.copytree(folder / "stopped", folder / name)
-        error = run(folder / name, workers, middle)
-        assert not error, error
-        note(f"2 workers, {in_words(middle)}; then {workers}", name, repeated(folder / name))
+        what = f"2 workers, {in_words(middle)}; then {workers}"
+        note(what, name, run(config(name, middle), workers))
     if keras.backend.backend() == "jax":
-        error = run(folder / "apart", 2, connected=False)
+        error = run(config("apart"), 2, connected=False)
         assert "The workers are not connected" in error, error
         found.append(["2 workers that Ray has not connected", "", "refused"])
     return found
@@ -174,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--floatx", choices=("float32", "float64"), default="float32")
     add_arguments(parser)
     given = parser.parse_args(arguments)
     kills = drawn(given.kills, 2, given.seed)
@@ -186,10 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ray.init(runtime_env={"env_vars": variables}, log_to_driver=False, **own)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            rows = measure(Path(folder), kills)
+            rows = measure(Path(folder), kills, given.floatx)
     finally:
         ray.shutdown()
-    title = f"Ray Train {ray.__version__} on {keras.backend.backend()}, beside one process"
+    backend = keras.backend.backend()
+    title = f"Ray Train {ray.__version__} on {backend} in {given.floatx}, beside one process"
     columns = ("trained by", "steps again", "weights apart")
     notes = [
         f"{STEPS} steps; a state is kept every {SAVE_EVERY}. Weights: the largest difference, "
