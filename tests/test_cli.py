@@ -160,7 +160,9 @@ def test_a_run_tells_what_it_found_and_what_came_out(run: tuple[Path, str]) -> N
         r"epoch 1/1  loss \d.*val loss.*val accuracy.*at most 0 s left",
         r"kept epoch 1 of 1: balanced accuracy \d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\), accuracy .*, "
         r"log loss \d\.\d{3} \(.*\) on the validation rows, with 95 % intervals"
-        r"( \(val .* by these rows\))?\n  kept is the last epoch whose validation accuracy is within one standard error of the best\n",
+        r"( \(val .* by these rows\))?\n"
+        r"  kept is the last epoch whose validation accuracy is within one standard error of the "
+        r"best\n",
         r"│ caption +│ +(network|linear probe) │ +[01]\.\d{3} │ +[01]\.\d{3} │ +\d+ │",
     ):
         assert re.search(expected, printed), expected

@@ -90,8 +90,8 @@ def compare(
             reporter.say(line)
     lines: list[Any] = []
     for name, *_, difference, low, high in differences.itertuples():
-        own = [with_ends(*one.overall.loc[name, ["value", "low", "high"]]) for one in found]
-        cells = (*own, with_ends(difference, low, high))
+        each = [with_ends(*one.overall.loc[name, ["value", "low", "high"]]) for one in found]
+        cells = (*each, with_ends(difference, low, high))
         lines.append((score_title(str(name)), *cells, "no" if low <= 0 <= high else "yes"))
     columns = ("score", "A", "B", "A - B", "differ")
     print_table(console, "Scores with 95 % intervals", columns, lines)

@@ -78,7 +78,10 @@ def folds_section(facts: Facts) -> Section:
 
 
 def _with_ends(value: float, interval: Sequence[float] | None) -> str:
-    return as_score(value) if interval is None else f"{as_score(value)} ({ends(*interval)})"
+    if interval is None:
+        return as_score(value)
+    low, high = interval
+    return f"{as_score(value)} ({ends(low, high)})"
 
 
 def by_class_section(facts: Facts) -> Section:
