@@ -259,3 +259,13 @@ def test_preview_cache_and_audit_find_the_inputs_too(shop: Path, tmp_path: Path)
     assert "listed     date" in printed
     problems = pd.read_csv(tmp_path / "audit" / "problems.csv")
     assert not problems["kind"].isin(["missing", "unreadable", "bad cell"]).any()
+
+
+def test_a_picture_column_named_as_captions_is_told_with_the_options_to_give(shop: Path) -> None:
+    given = ("--image", "title", "--caption", "photo", "--label", "category")
+    for command in ("train", "audit"):
+        code, _, error = call(command, shop, *given)
+        assert code == 2
+        said = " ".join(error.split())
+        assert "name them with --image photo --caption title" in said
+        assert "Received: --image title --caption photo" in said

@@ -361,3 +361,11 @@ def test_the_table_of_columns_is_printed_whole() -> None:
     assert found.loc["title", "why"] in str(found)
     assert found.loc["title", "why"] in found._repr_html_()
     assert type(found[["why"]]) is pd.DataFrame
+
+
+def test_cells_of_several_labels_are_said_to_be_what_a_multilabel_predicts() -> None:
+    joined = [f"{kind};{('small', 'large')[row % 2]}" for row, kind in enumerate(KINDS)]
+    word, why = taken(joined, RNG.permutation(KINDS))
+    assert word == "category"
+    assert "lists of 6 labels joined by ';', which MultiLabel(separator=';') predicts" in why
+    assert "MultiLabel" not in taken(BRANDS, RNG.permutation(KINDS))[1]

@@ -181,3 +181,21 @@ def test_a_column_that_is_all_of_an_input_has_no_second_bar() -> None:
     # The input "caption" is needed for 0.3, and so is the only column of some input.
     one = explained(columns={"width": 0.3, "depth": 0.2})[0]
     assert [name for name, _ in bars_of(one)] == ["image", "cap<i>tion", "depth"]
+
+
+def test_bars_of_all_rows_have_one_scale() -> None:
+    rows = [
+        Explanation(
+            f"row {share}",
+            of="mug",
+            value=share,
+            baseline=0.0,
+            predicted="mug",
+            inputs=pd.DataFrame(
+                {"share": [share], "alone": [share], "needed": [share]}, index=["image"]
+            ),
+        )
+        for share in (0.8, 0.2)
+    ]
+    drawn = page(Explanations(rows, pd.Index(["a", "b"]), "blank ones"), "Why")
+    assert re.findall(r"style='width:([\d.]+)%'", drawn) == ["50.0", "12.5"]

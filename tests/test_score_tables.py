@@ -16,7 +16,9 @@ import multimodal_gen as mg
 from multimodal_gen.bundle.held_out import HeldOut, Rows
 from multimodal_gen.bundle.judging.scores import Scores, scores_of_rows
 from multimodal_gen.cli.app import app
+from multimodal_gen.cli.console import print_table
 from multimodal_gen.cli.importance import print_importance
+from multimodal_gen.cli.option_values import as_score
 from multimodal_gen.cli.score_tables import (
     difference_in_words,
     differences,
@@ -248,3 +250,13 @@ def test_what_an_input_is_worth_is_none_where_a_score_has_no_value() -> None:
     text = out.getvalue()
     assert "+0.400 to +0.600" in text and "none" in text
     assert text.splitlines()[-1] == "No loss that 9 groups can show: width"
+
+
+def test_what_rounds_to_nothing_has_no_sign_and_a_table_without_rows_is_its_title() -> None:
+    assert as_score(-0.0004) == "0.000" and ends(-0.0001, -0.2) == "0.000 to -0.200"
+    found = {"of": "both", "than": "image", "difference": -0.0001, "low": -0.0002, "high": 0.1}
+    said = difference_in_words("accuracy", found | {"rows": 9, "groups": 9})
+    assert "accuracy +0.000 (95 % interval +0.000 to +0.100)" in said
+    console = Console(file=io.StringIO(), width=80)
+    print_table(console, "0 problems in 9 rows", ("problem", "findings"), [])
+    assert console.file.getvalue() == "0 problems in 9 rows\n"  # type: ignore[attr-defined]

@@ -10,7 +10,11 @@ from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import TableError, by_number, counted
 from multimodal_gen.rows.cells import is_blank
 from multimodal_gen.rows.chunks import cells_in
+from multimodal_gen.rows.leakage import seems_picture
 from multimodal_gen.rows.table import check_columns
+
+# How many cells are looked at, to tell whether a column holds pictures.
+_LOOKED_AT = 50
 
 
 def check_named_columns(table: pd.DataFrame, settings: DataSettings, *, label: bool = True) -> None:
@@ -51,6 +55,7 @@ def check_named_columns(table: pd.DataFrame, settings: DataSettings, *, label: b
                 usual = option == "label" and column == "label"
                 hint = "Name the column to predict with --label COLUMN. " if usual else ""
                 raise TableError(f"{said}{hint}Received: --{option} {column}") from None
+    _refuse_exchanged(table, settings)
     between = settings.item_separator
     cells = (
         cell for name in (*settings.images, *settings.captions) for cell in cells_in(table, name)
@@ -60,6 +65,25 @@ def check_named_columns(table: pd.DataFrame, settings: DataSettings, *, label: b
             "No cell of --images and --captions has this separator; without the option, it is "
             f"found. Received: --item-separator {between!r}"
         )
+
+
+def _refuse_exchanged(table: pd.DataFrame, settings: DataSettings) -> None:
+    # Every cell would be a picture that cannot be read, which says nothing of the other column.
+    for column in settings.image:
+        if _holds_pictures(table[column]):
+            continue
+        for other in settings.caption:
+            if _holds_pictures(table[other]):
+                raise TableError(
+                    f"Column {other!r} holds the pictures, and column {column!r} none: name them "
+                    f"with --image {other} --caption {column}. Received: --image {column} "
+                    f"--caption {other}"
+                )
+
+
+def _holds_pictures(column: pd.Series) -> bool:
+    some = [cell for cell in column.iloc[:_LOOKED_AT].tolist() if not is_blank(cell)]
+    return 2 * sum(map(seems_picture, some)) > len(some)
 
 
 def refuse_missing_labels(rows: pd.DataFrame, settings: DataSettings) -> None:

@@ -263,11 +263,15 @@ def print_table(
     keep: bool = False,
 ) -> None:
     """Print a table: words on the left, numbers on the right; with `keep`, only words are wrapped
-    where the terminal is narrow.
+    where the terminal is narrow. Without rows, only the title.
     """
+    lines = list(rows)
+    if not lines and title is not None:
+        console.print(title, markup=False, highlight=False)
+        return
     shown = Table(*columns, title=title)
     for column in shown.columns[1:]:
         column.justify, column.no_wrap = "right", keep
-    for words, *numbers in rows:
+    for words, *numbers in lines:
         shown.add_row(words, *(f"{one:,}" if isinstance(one, int) else str(one) for one in numbers))
     console.print(shown)

@@ -154,7 +154,7 @@ def print_importance(console: Console, found: Mapping[str, Any] | None, file: st
 
 
 def _interval(low: float, high: float) -> str:
-    return "none" if low != low else f"{low:+.3f} to {high:+.3f}"
+    return "none" if low != low else f"{low:+z.3f} to {high:+z.3f}"
 
 
 def _without_loss(lines: list[dict[str, Any]]) -> Iterator[str]:

@@ -74,12 +74,12 @@ def table_folder(table: str, directory: str | None) -> str:
 
 def as_score(value: float, decimals: int = 3) -> str:
     """A score as tables show it: with this many decimals, or "none" if there is nothing to score; a
-    count as an integer.
+    count as an integer. What rounds to 0 has no sign.
     """
     if isinstance(value, int):
         return f"{value:,}"
     # NaN is not equal to itself.
-    return "none" if value != value else f"{value:,.{decimals}f}"
+    return "none" if value != value else f"{value:z,.{decimals}f}"
 
 
 def check_coverage_and_costs(coverage: float | None, costs: Path | None) -> None:

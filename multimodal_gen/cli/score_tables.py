@@ -196,4 +196,4 @@ def difference_in_words(score: str, found: Mapping[str, Any]) -> str:
         shows = f"no difference that {many} {verb}"
     else:
         shows = f"more than chance in {many}"
-    return f"{said} {value:+,.3f} (95 % interval {low:+,.3f} to {high:+,.3f}): {shows}"
+    return f"{said} {value:+z,.3f} (95 % interval {low:+z,.3f} to {high:+z,.3f}): {shows}"

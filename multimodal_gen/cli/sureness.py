@@ -187,7 +187,7 @@ class More:
                 left = int((added[name] & loaded).sum())
                 said.append(
                     f"{name}: {left:,} of {counted(int(loaded.sum()), 'row')} to leave to people, "
-                    "as not exactly one class is likely enough"
+                    f"as not exactly one class is likely enough{self._sizes(added, name, loaded)}"
                 )
         if self.costs is not None:
             decision, cost = added.columns[-2:]
@@ -197,6 +197,20 @@ class More:
                 f"{counted(int(loaded.sum()), 'row')} to leave to people"
             )
         return said
+
+    def _sizes(self, added: pd.DataFrame, abstain: Any, loaded: pd.Series) -> str:
+        # How many sets hold several classes, and how many none, which is not a sign of a bad model.
+        start = str(abstain).removesuffix("abstain").removesuffix("prediction_")
+        name = next(one for one in (f"{start}set", f"{start}prediction_set") if one in added)
+        sets = added.loc[loaded, name].tolist()
+        none, several = (sum(map(check, sets)) for check in (_is_empty, _is_several))
+        said = [f"{several:,} have several"] if several else []
+        if none:
+            said.append(
+                f"{none:,} have none, as {self.coverage:.0%} are reached without them: a larger "
+                "--coverage gives them classes"
+            )
+        return f"; {', '.join(said)}" if said else ""
 
 
 def limits_in_words(target: Any, coverage: float, details: Mapping[str, Any]) -> list[str]:
@@ -263,3 +277,11 @@ def _costs(target: Any, file: Path) -> Costs:
         return Costs.of(target, given.get("target"), given["costs"], given.get("abstain"))
     except ValueError as error:
         raise ValueError(f"{error}, in --costs {file}") from None
+
+
+def _is_empty(own: Any) -> bool:
+    return own is not None and not len(own)
+
+
+def _is_several(own: Any) -> bool:
+    return own is not None and len(own) > 1

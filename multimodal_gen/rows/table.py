@@ -92,9 +92,8 @@ def _read_file(path: Path, na_values: Sequence[str]) -> pd.DataFrame:
         ) from error
     if table is None:
         raise TableError(
-            "A table must be a .csv, .tsv, .jsonl or .parquet file, or a folder. Annotations in "
-            "other files, such as COCO's .json or Flickr's .token, are read by `read_annotations`, "
-            f"and tables on disk by `open_table`. Received: path={os.fspath(path)!r}"
+            "A table must be a .csv, .tsv, .jsonl or .parquet file, or a folder. "
+            f"{_way_out(path)} Received: path={os.fspath(path)!r}"
         )
     return table
 
@@ -239,3 +238,18 @@ def _readable_cell(table: pd.DataFrame, column: str | tuple[str, ...], row: np.n
         return cells_of(table, column, row)[0]
     except LoadError as error:
         return Unreadable(None, error)
+
+
+def _way_out(path: str | os.PathLike[str]) -> str:
+    # What to do with a file of another format.
+    ending = os.path.splitext(os.fspath(path))[1].lower()
+    if ending in (".xlsx", ".xls", ".xlsm", ".ods"):
+        return "Save its sheet as .csv, or pass the DataFrame of `pandas.read_excel`."
+    if ending in (".zip", ".rar", ".7z"):
+        return "Unpack the archive, and name the table or the folder that was in it."
+    if ending in (".tar", ".arrow", ".feather", ".tfrecord", ".lance"):
+        return f"A {ending} file is opened by `open_table`."
+    return (
+        "Annotations in other files, such as COCO's .json or Flickr's .token, are read by "
+        "`read_annotations`."
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,8 +73,9 @@ def draw_explanations(explanations: Sequence[Explanation], background: str, rows
     for place, line in enumerate(heading):
         write_line(figure, _GAP, 0.18 + 0.17 * place, line, fontsize=9, color=GREY)
     top = above
+    longest = longest_bar(chosen)
     for card in cards:
-        card.draw(figure, top, width - 2 * _GAP)
+        card.draw(figure, top, width - 2 * _GAP, longest)
         top += card.height + _GAP
     return figure
 
@@ -105,6 +106,12 @@ def bars_of(one: Explanation) -> list[tuple[str, float]]:
     needed = set(one.inputs["needed"].astype(float))
     more = [(name, value) for name, value in one.columns.items() if value not in needed]
     return shares + sorted(more, key=lambda pair: -abs(np.nan_to_num(pair[1])))
+
+
+def longest_bar(explanations: Iterable[Explanation]) -> float:
+    """The number that the longest bar stands for, so that those of all rows can be compared."""
+    values = [abs(value) for one in explanations if one.error is None for _, value in bars_of(one)]
+    return max((value for value in values if np.isfinite(value)), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,7 @@ class _Card:
         beside = _LINE * (lines + len(self.bars)) + 0.08 * (1 + len(self.words))
         return max(beside, _SIDE + 0.02 if self.one.pictures else 0.0) + 2 * _PAD
 
-    def draw(self, figure: Picture, top: float, width: float) -> None:
+    def draw(self, figure: Picture, top: float, width: float, longest: float) -> None:
         box = figure.place(_GAP, top + self.height), *figure.share(width, self.height)
         figure.add_artist(
             Rectangle(
@@ -165,9 +172,8 @@ class _Card:
                 _draw_line(figure, left, line, pieces_of_line, largest)
                 line += _LINE
         line += 0.08
-        largest = max((abs(value) for _, value in self.bars if np.isfinite(value)), default=0.0)
         for name, value in self.bars:
-            _draw_bar(figure, left, line, name, value, largest)
+            _draw_bar(figure, left, line, name, value, longest)
             line += _LINE
 
     def _draw_pictures(self, figure: Picture, top: float) -> None:

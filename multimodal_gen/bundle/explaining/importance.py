@@ -114,7 +114,7 @@ class Importance:
                 for name, column in zip(own["input"], own["column"], strict=True)
             ]
             table = own[["lost", "low", "high"]].set_axis(_padded(names))
-            texts.append(f"{self._title(score)}\n{table.to_string(float_format='{:.4f}'.format)}")
+            texts.append(f"{self._title(score)}\n{table.to_string(float_format='{:z.4f}'.format)}")
         return "\n\n".join(texts)
 
     __repr__ = __str__

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from multimodal_gen.bundle.explaining.cards import bars_of, heading_of
+from multimodal_gen.bundle.explaining.cards import bars_of, heading_of, longest_bar
 from multimodal_gen.bundle.explaining.explanations import Explanations
 from multimodal_gen.bundle.explaining.results import Explanation, Word
 from multimodal_gen.bundle.explaining.tints import AGAINST, FOR, number, overlay, pieces, tint
@@ -53,12 +51,14 @@ def page(explanations: Explanations, title: str) -> str:
     said = (
         f"{counted(len(explanations), 'row')}{without}. Orange speaks for what is explained, blue "
         "against it. The heat on pictures and the colours of words are scaled to the strongest of "
-        "each row. Bars show what each input adds: together they lead from the number without "
-        "inputs to the prediction. Heat compares a picture with itself without detail, its bar "
-        "with what stands for it, so the two may differ in sign. Instead of inputs that are "
+        "each row. Bars show what each input adds, on one scale for all rows: together they lead "
+        "from the number without inputs to the prediction. Heat compares a picture with itself "
+        "without detail, its bar with what stands for it, so the two may differ in sign. Instead "
+        "of inputs that are "
         f"left out: {explanations.background}."
     )
-    cards = "".join(card(one, heading_of(one), "h2") for one in explanations)
+    longest = longest_bar(explanations)
+    cards = "".join(card(one, heading_of(one), "h2", longest) for one in explanations)
     return document(
         title,
         f"<h1>{safe(title)}</h1><p>{safe(said)}</p>{cards}",
@@ -66,13 +66,14 @@ def page(explanations: Explanations, title: str) -> str:
     )
 
 
-def card(one: Explanation, heading: str, level: str) -> str:
+def card(one: Explanation, heading: str, level: str, longest: float) -> str:
     """A row as HTML: its pictures with their heat, its texts with coloured words, and bars.
 
     Args:
         one: The row.
         heading: What is said above it.
         level: The tag of the heading, such as "h2".
+        longest: The number that the longest bar of the page stands for.
     """
     above = f"<{level}>{safe(heading)}</{level}>"
     if one.error is not None:
@@ -93,9 +94,7 @@ def card(one: Explanation, heading: str, level: str) -> str:
         for name, own in one.texts.items()
         for item, text in enumerate(own)
     )
-    bars = bars_of(one)
-    largest = max((abs(value) for _, value in bars if np.isfinite(value)), default=0.0)
-    drawn_bars = "".join(_bar(name, value, largest) for name, value in bars)
+    drawn_bars = "".join(_bar(name, value, longest) for name, value in bars_of(one))
     return f"<div class='card case'>{shown}<div class='said'>{above}{texts}{drawn_bars}</div></div>"
 
 

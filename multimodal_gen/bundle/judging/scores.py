@@ -129,7 +129,7 @@ class Scores:
             )
 
     def __str__(self) -> str:
-        return self.overall.to_string(float_format="{:.4f}".format)
+        return self.overall.to_string(float_format="{:z.4f}".format)
 
 
 def scores_with_intervals(

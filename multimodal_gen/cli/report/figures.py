@@ -193,7 +193,7 @@ def importance_section(facts: Facts) -> Section:
             (
                 facts.called(one["input"]) if one["column"] is None else f"– {one['column']}",
                 as_score(one["lost"]),
-                f"{one['low']:+.3f} to {one['high']:+.3f}",
+                f"{one['low']:+z.3f} to {one['high']:+z.3f}",
             )
             for one in found["scores"][score]
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from multimodal_gen.bundle.explaining.cards import longest_bar
 from multimodal_gen.bundle.explaining.page import STYLE, card
 from multimodal_gen.cli.report.blocks import Block, Cases, Picture, Points, Report, Section, Table
 from multimodal_gen.inspection.pages import document, embedded, safe, said
@@ -26,8 +27,10 @@ td {{ overflow-wrap: anywhere; }}
 td.number {{ white-space: nowrap; }}
 .picture {{ margin: .6rem 0 1.2rem; padding: .6rem; overflow-x: auto; background: #fff; }}
 .picture img {{ display: block; max-width: 100%; height: auto; margin: 0 auto; }}
+.aside {{ display: none; color: var(--soft); font-size: .9rem; margin: .6rem 0 0; }}
 @media screen {{ .large img {{ max-width: none; margin: 0; }} }}
-@media screen and (max-width: 36rem) {{ .wide {{ overflow: visible; }}
+@media screen and (max-width: 36rem) {{ .aside {{ display: block; }}
+  .wide {{ overflow: visible; }}
   .wide table {{ width: 100%; }} .wide :is(th, td) {{ min-width: 0; }}
   .wide :is(th, td):last-child {{ padding-right: 0; }} td.number {{ white-space: normal; }}
   .stack thead {{ display: none; }} .stack :is(tr, td) {{ display: block; text-align: left; }}
@@ -75,9 +78,12 @@ def _block(block: Block, folder: Path) -> str:
     if isinstance(block, Picture):
         content = (folder / block.file).read_bytes()
         kind = "card picture" if block.whole else "card picture large"
-        return f"<div class='{kind}'>{embedded(content, 'image/png', block.words)}</div>"
+        # A phone shows it in full size, of which a part fits.
+        hint = "" if block.whole else "<p class='aside'>Scroll sideways to see all of it.</p>"
+        return f"{hint}<div class='{kind}'>{embedded(content, 'image/png', block.words)}</div>"
     if isinstance(block, Cases):
-        return "".join(card(one, heading, "h3") for heading, one in block.cases)
+        longest = longest_bar(one for _, one in block.cases)
+        return "".join(card(one, heading, "h3", longest) for heading, one in block.cases)
     return f"<p{' class=first' if block.first else ''}>{said(block.text)}</p>"
 
 

@@ -36,6 +36,8 @@ from multimodal_gen.rows.cells import shown_name
 
 # Of classes that are mistaken for each other, so many pairs.
 _MOST_PAIRS = 15
+# So few that a picture of all pairs can be read on a phone.
+_FEW_CLASSES = 10
 # As many inputs as a heading names.
 _MOST_INPUTS = 4
 
@@ -136,7 +138,7 @@ def _confusion(facts: Facts, folder: Path) -> Section:
     blocks: list[Block] = []
     if (folder / "confusion.png").exists():
         words = f"{facts.scored.capitalize()}s by true and predicted class"
-        blocks.append(Picture("confusion.png", words, whole=False))
+        blocks.append(Picture("confusion.png", words, whole=len(names) <= _FEW_CLASSES))
     if pairs:
         count = int((off > 0).sum())
         some = f"The {len(pairs)} of {count:,} pairs" if count > len(pairs) else "Pairs"

@@ -7,6 +7,7 @@ The thresholds were tried on the columns of the tables that docs/data.md names, 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from multimodal_gen.loaders.columns.cells import NEARLY_ALL, Cells, Verdict, short
 from multimodal_gen.loaders.targets.names import hold_amounts
@@ -19,6 +20,8 @@ _SHARED, _SHARED_SHORT = 0.8, 0.6
 _WORDS, _LETTERS, _LONG = 2.5, 25, 8
 # From so many words on average, somebody may expect them to be read.
 _PHRASE = 2
+# What stands between labels in a cell.
+_BETWEEN_LABELS = (";", "|")
 _FEW, _MANY, _ROWS_EACH = 100, 1000, 20
 # Fewer rows than this may be all different by chance.
 _FEWEST = 20
@@ -85,8 +88,20 @@ def categories(cells: Cells) -> Verdict | None:
     return Verdict(
         "category",
         f"{different:,} different {'value' if different == 1 else 'values'} in {rows:,} rows, most "
-        f"often {short(value)} ({count:,} rows){whole}{cells.gaps()}",
+        f"often {short(value)} ({count:,} rows){whole}{_joined(texts)}{cells.gaps()}",
     )
+
+
+def _joined(texts: Sequence[str]) -> str:
+    # A hint, if most cells seem to be lists of labels: their parts come back in other company.
+    for one in _BETWEEN_LABELS:
+        parts = {part.strip() for text in texts for part in text.split(one)}
+        if sum(one in text for text in texts) > len(texts) / 2 and len(parts) < len(set(texts)):
+            return (
+                f"; most are lists of {len(parts):,} labels joined by {one!r}, which "
+                f"MultiLabel(separator={one!r}) predicts"
+            )
+    return ""
 
 
 def texts_to_read(cells: Cells) -> Verdict | None:
