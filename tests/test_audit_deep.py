@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def test_exchanged_captions_are_found_with_their_pictures(tmp_path: Path) -> Non
     options = ["--caption", "caption", "--image", "image", "--image-size", "12x12"]
     done, problems = audit(tmp_path, *options)
     assert done.exit_code == 1, done.output
+    for what in ("labels", "pairs"):
+        assert re.search(rf"{what}: the other 4 folds take about \d+ (s|min)\n", done.output)
     named = set(problems.loc[problems["kind"] == "unlike pair", "index"])
     right = named & set(exchanged.tolist())
     assert len(right) >= 0.7 * len(exchanged), (sorted(named), done.output)

@@ -343,6 +343,9 @@ def wait_for(what: Callable[[], bool]) -> None:
 def test_a_short_soak_mixes_nothing_up_and_ends_in_order(marks: Path) -> None:
     with Server(marks, *soak.OPTIONS) as server:
         assert "For this machine only" in server.said
+        # Who asks cannot change the loaders, so there is no advice for Python.
+        told = ask(server.port, "/predict", {"rows": [{}]})[1]["rows"][0]["error"]
+        assert re.fullmatch(r"(Cannot load index 0, column '\w+': [^`;]+(; |$)){2}", told), told
         before = server.status("Threads")
         seen, status, said = asyncio.run(soak.soak(server, 3, 8, []))
     assert status == 0

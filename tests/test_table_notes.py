@@ -52,6 +52,30 @@ def test_captions_that_are_the_classes_in_other_words_are_noted() -> None:
     assert notes(["\ud800", "\ud801 ", "\x00"] * 20, LABELS) == [note], "nor are odd characters"
 
 
+def test_numbers_that_may_stand_for_missing_ones_are_noted() -> None:
+    table = pd.DataFrame(
+        {"price": np.linspace(5, 90, 60), "weight": np.linspace(1, 3, 60), "label": LABELS}
+    )
+    target = mg.ClassLabel.from_values("label", table)
+
+    def said(table: pd.DataFrame) -> list[str]:
+        loader = mg.NumericLoader.from_values(["price", "weight"], table)
+        parts = Parts(table[:40], table[40:40], table[40:])
+        return notes_on(settings(), parts, {"number": loader}, target)
+
+    assert said(table) == []
+    table.loc[[3, 50], "price"] = -999
+    table.loc[7, "weight"] = 4e5
+    assert said(table) == [
+        "price: -999, in 2 rows, where all other rows have 5 to 90; if it stands for a missing "
+        "value, leave these cells empty; `multimodal-gen audit` names the rows",
+        "weight: 400000, where all other rows have 1 to 3; `multimodal-gen audit` names the rows",
+    ]
+    # A large table is not read whole.
+    many = pd.concat([table] * 700, ignore_index=True)
+    assert all("(21,000 rows looked at): " in note for note in said(many)) and said(many)
+
+
 def test_captions_that_training_and_test_rows_share_are_noted_with_the_way_out() -> None:
     captions = own(60)
     captions[4] = captions[9] = captions[0]

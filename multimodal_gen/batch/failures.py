@@ -100,7 +100,7 @@ class FailureLog:
         reasons: dict[int, str] = {}
         for (position, _), (error, _) in found:
             reasons[position] = (
-                f"{reasons[position]} {error}" if position in reasons else str(error)
+                f"{reasons[position]}; {error}" if position in reasons else str(error)
             )
         return reasons
 

@@ -4,6 +4,7 @@ captions belong to another picture. Each row is judged by a model that was train
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -133,15 +134,20 @@ class _WatchFolds(Watch):
     # Says which fold is trained, of labels or of pairs; a fit without epochs says so itself.
     def __init__(self, reporter: Reporter, what: str) -> None:
         super().__init__(reporter, what)
-        self.what, self.number = what, 0
+        self.what, self.number, self.started = what, 0, 0.0
 
     def next_fold(self) -> None:
         self.number += 1
+        self.started = time.monotonic()
         self.title = f"{self.what}, fold {self.number} of {_FOLDS}"
         self.reporter.say(f"  {self.title}")
 
     def on_train_end(self, logs: Any = None) -> None:
         self.reporter.end()
+        if self.number == 1:
+            left = (_FOLDS - 1) * (time.monotonic() - self.started)
+            about = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
+            self.reporter.say(f"  {self.what}: the other {_FOLDS - 1} folds take about {about}")
 
 
 class _WatchPairs(_WatchFolds):

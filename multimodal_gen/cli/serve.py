@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
@@ -11,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from multimodal_gen.cli import option_values, serve_options
+from multimodal_gen.cli.bad_rows import plain_reason
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.starting import starting
 
@@ -41,7 +43,9 @@ def serve(
         model, how, options = _model(console, run)
         limits = Limits(batch_size, queue, timeout, body)
         hosts = _names(host) if _is_loopback(host) else None
-        endpoint = Endpoint(model, limits, name=run.name, hosts=hosts, **options)
+        # Who sends a request cannot change the loaders.
+        options |= {"name": run.name, "in_words": _in_words}
+        endpoint = Endpoint(model, limits, hosts=hosts, **options)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}"
         who = (
@@ -98,6 +102,11 @@ def _model(console: Console, run: Path) -> tuple[Any, str, dict[str, Any]]:
     bundle = load_bundle(run)
     # The others compile a model for each number of rows.
     return bundle, how, {"even": backend != "torch", "explain": explainer_of(bundle)}
+
+
+def _in_words(errors: str) -> str:
+    # Of several errors of a row, each by itself.
+    return "; ".join(map(plain_reason, re.split("; (?=Cannot load )", errors)))
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
 """Notes on a table that take seconds and matter before training: captions that give the class away,
-captions in both training and test rows, words for sides if pictures are mirrored, and masks.
+captions in both training and test rows, words for sides if pictures are mirrored, masks, and
+numbers that may stand for missing ones.
 `inspection/audit/` checks more.
 """
 
@@ -15,6 +16,7 @@ from multimodal_gen.cli.data import items_in
 from multimodal_gen.cli.parts import Parts, parts_are_given
 from multimodal_gen.cli.settings import DataSettings
 from multimodal_gen.errors import LoadError, by_number, counted
+from multimodal_gen.inspection.audit.extremes import extreme_numbers
 from multimodal_gen.inspection.audit.labels import hint_notes
 from multimodal_gen.inspection.audit.looks import range_note
 from multimodal_gen.inspection.audit.sides import side_note
@@ -55,6 +57,8 @@ def notes_on(
     every = (parts.train, parts.validation, parts.test)
     step = max(sum(map(len, every)) // _LOOKED_AT, 1)
     some = pd.concat([part.iloc[::step] for part in every])
+    looked_at = f" ({len(some):,} rows looked at)" if step > 1 else ""
+    notes += _extreme_notes(some, [*inputs.values(), target], looked_at)
     for column in settings.caption:
         told = _telling(column, every, target)
         notes += told or _in_both(column, parts, settings)
@@ -71,6 +75,23 @@ def notes_on(
             notes += side_note(column, [text for text in texts if text is not None], "captions")
     if mirrored and target.class_names:
         notes += side_note(str(settings.label[0]), map(str, target.class_names), "classes")
+    return notes
+
+
+def _extreme_notes(rows: pd.DataFrame, loaders: Sequence[Loader], looked_at: str) -> list[str]:
+    # A number such as -999 stretches the scale of all others.
+    found: dict[str, list[str]] = {}
+    for one in extreme_numbers(rows, loaders):
+        said = found.setdefault(one.column, [])
+        said += [] if one.message in said else [one.message]
+    notes = []
+    for column, said in found.items():
+        first, repeats, _ = said[0].partition("; does it stand for")
+        empty = "; if it stands for a missing value, leave these cells empty" if repeats else ""
+        more = f", and {len(said) - 1} more such numbers" if said[1:] else ""
+        notes.append(
+            f"{column}{looked_at}: {first}{more}{empty}; `multimodal-gen audit` names the rows"
+        )
     return notes
 
 

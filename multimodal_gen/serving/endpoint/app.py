@@ -63,6 +63,7 @@ class Endpoint:
         threads: As in `Batcher`.
         even: As in `Batcher`.
         explain: Makes a page that explains the prediction of a row; None if the model cannot.
+        in_words: Makes of an error of a row what the client is told of it.
 
     Raises:
         ValueError: If its columns cannot be told apart in a request.
@@ -78,8 +79,9 @@ class Endpoint:
         threads: int = 1,
         even: bool = False,
         explain: Callable[[pd.DataFrame], str] | None = None,
+        in_words: Callable[[str], str] = str,
     ) -> None:
-        self.explain = explain
+        self.explain, self.in_words = explain, in_words
         self.model, self.limits, self.name, self.hosts = model, limits, name, hosts
         self.columns = columns_of(model.inputs)
         self.metrics = Metrics()
@@ -204,7 +206,8 @@ class Endpoint:
         failed = sum(isinstance(one, str) for one in answers)
         self.metrics.rows["failed"] += failed
         self.metrics.rows["predicted"] += len(answers) - failed
-        return _json({"rows": [{"error": one} if isinstance(one, str) else one for one in answers]})
+        told = ({"error": self.in_words(one)} if isinstance(one, str) else one for one in answers)
+        return _json({"rows": list(told)})
 
     async def _explain(self, request: Request) -> Response:
         with self.room.taken() as body:
@@ -214,7 +217,7 @@ class Endpoint:
                     422, f"one row is explained at a time. Received: {len(rows.cells)} rows"
                 )
             if rows.errors:
-                raise RequestError(422, rows.errors[0])
+                raise RequestError(422, self.in_words(rows.errors[0]))
             shown = await self._run(request, rows.cells, [0], self.explain)
         headers = {**_HEADERS, "Content-Security-Policy": page.EXPLAINED}
         return Response(shown, media_type="text/html", headers=headers)
