@@ -4,24 +4,27 @@
 
 The same JPEG files are written as loose files and an Arrow file, and by `pack_table` as tar shards,
 parquet and, where pylance is installed, a dataset of Lance. Each is read by the same sequence, two
-threads, to pictures of 64x64. webdataset and datasets, where they are installed, read the tar
-shards and the parquet file, each with two workers of torch's DataLoader, with Pillow and the same
-resizing. Contestants take turns for several rounds; the figure is the median of each one's ratio to
-loose files in its round.
+threads, to pictures of 64x64. webdataset and datasets read the tar shards and the parquet file,
+litdata and streaming the chunks and shards that they write, each with two workers and to the same
+pixels: see `format_readers.py`. Each may have an interpreter of its own, as `--streaming-python
+venv/bin/python`; those without the library are left out. Contestants take turns for several rounds;
+the figure is the median of each one's ratio to loose files in its round. Processor time counts all
+threads and workers, and says more than the clock where others use the machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
-import io
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,9 +34,14 @@ from rich.console import Console
 from rich.table import Table
 
 import multimodal_gen as mg
+from benchmarks.format_readers import EPOCH
 
 SIDE = 64
-BATCH = 64
+BATCH = 32
+LIBRARIES = ("webdataset", "datasets", "litdata", "streaming")
+
+# Rows, and seconds of processor time.
+Epoch = tuple[int, float]
 
 
 def make_rows(folder: Path, rows: int, size: int) -> pd.DataFrame:
@@ -82,69 +90,98 @@ def sequence_of(table: pd.DataFrame, loose: pd.DataFrame) -> mg.MultimodalSequen
     )
 
 
-def epochs_of(sequence: mg.MultimodalSequence) -> Iterator[int]:
-    """Rows of an epoch each time, another epoch each time."""
+def epochs_of(sequence: mg.MultimodalSequence) -> Generator[Epoch]:
+    """An epoch each time, each in another order."""
     while True:
-        yield sum(len(batch[1]) for batch in sequence)
+        before = time.process_time()
+        rows = sum(len(batch[1]) for batch in sequence)
+        yield rows, time.process_time() - before
         sequence.on_epoch_end()
 
 
-def decoded(content: bytes) -> np.ndarray:
-    """A picture as the sequence reads it, by Pillow."""
-    with Image.open(io.BytesIO(content)) as picture:
-        return np.asarray(
-            picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=3)
-        )
+def epochs_by(library: str, python: str, source: str) -> Generator[Epoch]:
+    """Epochs by another library, each read when it is asked for."""
+    with start(python, "read", library, source, str(SIDE), str(BATCH)) as child:
+        assert child.stdin
+        assert child.stdout
+        try:
+            while True:
+                child.stdin.write("\n")
+                child.stdin.flush()
+                answer = next((one for one in child.stdout if one.startswith(EPOCH)), None)
+                if answer is None:
+                    raise SystemExit(f"{library} ended with status {child.wait()}.")
+                _, rows, seconds = answer.split()
+                yield int(rows), float(seconds)
+        finally:
+            child.stdin.close()
 
 
-def of_webdataset(pattern: str) -> Iterator[int]:
-    """Epochs over tar shards by webdataset, shuffled among 1,000 samples, two workers."""
-    import torch
-    import webdataset as wds
-
-    data = wds.WebDataset(pattern, shardshuffle=100).shuffle(1000).map(_webdataset_row)
-    loader = torch.utils.data.DataLoader(data, batch_size=BATCH, num_workers=2)
-    while True:
-        yield sum(len(batch[1]) for batch in loader)
-
-
-def _webdataset_row(sample: dict[str, Any]) -> tuple[np.ndarray, int, str]:
-    about = json.loads(sample["json"])
-    return decoded(sample["jpg"]), about["label"], about["caption"]
-
-
-def of_datasets(path: str) -> Iterator[int]:
-    """Shuffled epochs over parquet by datasets, two workers."""
-    import datasets
-    import torch
-
-    data = datasets.load_dataset("parquet", data_files=path, split="train").with_format("numpy")
-    loader = torch.utils.data.DataLoader(
-        data.with_transform(_datasets_rows), batch_size=BATCH, num_workers=2, shuffle=True
+def start(python: str, *arguments: str) -> subprocess.Popen[str]:
+    """`format_readers.py` by an interpreter."""
+    command = [python, str(Path(__file__).with_name("format_readers.py")), *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     )
-    while True:
-        yield sum(len(batch["label"]) for batch in loader)
 
 
-def _datasets_rows(rows: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "image": [decoded(one) for one in rows["image"]],
-        "label": rows["label"],
-        "caption": rows["caption"],
-    }
+def has(python: str, library: str) -> bool:
+    """Whether an interpreter finds a library and torch."""
+    code = "import sys, importlib.util as u; sys.exit(not all(map(u.find_spec, sys.argv[1:])))"
+    return not subprocess.run([python, "-c", code, library, "torch"], check=False).returncode
 
 
-def measure(contestants: dict[str, Iterator[int]], rounds: int) -> dict[str, list[float]]:
-    """Rows a second of each contestant in each round; the first epoch of each is not counted."""
+def others(
+    pythons: dict[str, str], written: dict[str, str], loose: pd.DataFrame, folder: Path
+) -> dict[str, Generator[Epoch]]:
+    """The libraries that are installed; litdata and streaming write what they read."""
+    rows = folder / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in loose.to_numpy().tolist()), "utf-8")
+    sources = {"webdataset": written["tar"], "datasets": written["parquet"]}
+    found = {}
+    for library, python in pythons.items():
+        if not has(python, library):
+            Console().print(f"{library} was left out: {python} does not find it, or torch.")
+            continue
+        source = sources.get(library)
+        if source is None:
+            source = str(folder / library)
+            with start(python, "write", library, source, str(rows)) as child:
+                child.communicate()
+            if child.returncode:
+                raise SystemExit(f"{library} could not write: status {child.returncode}.")
+        found[library] = epochs_by(library, python, source)
+    return found
+
+
+def measure(
+    contestants: dict[str, Generator[Epoch]], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Rows a second of each contestant in each round, and milliseconds of processor time a row.
+
+    The first epoch of each is not counted.
+    """
     for epochs in contestants.values():
         next(epochs)
     rates: dict[str, list[float]] = {name: [] for name in contestants}
+    work: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, epochs in contestants.items():
             started = time.perf_counter()
-            rows = next(epochs)
+            rows, seconds = next(epochs)
             rates[name].append(rows / (time.perf_counter() - started))
-    return rates
+            work[name].append(1000 * seconds / rows)
+    return rates, work
+
+
+def to_loose(found: dict[str, list[float]]) -> dict[str, float]:
+    """The median of each contestant's ratio to loose files in its round."""
+    return {
+        name: statistics.median(
+            one / base for one, base in zip(own, found["loose files"], strict=True)
+        )
+        for name, own in found.items()
+    }
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
@@ -153,31 +190,34 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--size", type=int, default=160, help="pixels a side of a picture")
     parser.add_argument("--rounds", type=int, default=3)
+    for library in LIBRARIES:
+        parser.add_argument(
+            f"--{library}-python", default=sys.executable, help=f"an interpreter that has {library}"
+        )
     chosen = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as name:
+    pythons = {one: getattr(chosen, f"{one}_python") for one in LIBRARIES}
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         loose = make_rows(folder, chosen.rows, chosen.size)
         written = write(loose, folder)
         contestants = {"loose files": epochs_of(sequence_of(loose, loose))}
         for of, pattern in written.items():
             contestants[of] = epochs_of(sequence_of(mg.open_table(pattern), loose))
-        others: dict[str, tuple[Callable[[str], Iterator[int]], str]] = {
-            "webdataset": (of_webdataset, written["tar"]),
-            "datasets": (of_datasets, written["parquet"]),
-        }
-        for other, (epochs, pattern) in others.items():
-            if importlib.util.find_spec(other) and importlib.util.find_spec("torch"):
-                contestants[other] = epochs(pattern)
-        rates = measure(contestants, chosen.rounds)
-    ratios = {
-        name: statistics.median(
-            own / base for own, base in zip(found, rates["loose files"], strict=True)
-        )
-        for name, found in rates.items()
-    }
-    table = Table("read from", "rows/s", "to loose files")
+        contestants |= others(pythons, written, loose, folder)
+        for epochs in contestants.values():
+            stack.enter_context(contextlib.closing(epochs))
+        rates, work = measure(contestants, chosen.rounds)
+    ratios = to_loose(rates)
+    work_ratios = to_loose(work)
+    table = Table("read from", "rows/s", "to loose files", "CPU ms a row", "to loose files")
     for name, found in rates.items():
-        table.add_row(name, f"{statistics.median(found):,.0f}", f"{ratios[name]:.2f}")
+        table.add_row(
+            name,
+            f"{statistics.median(found):,.0f}",
+            f"{ratios[name]:.2f}",
+            f"{statistics.median(work[name]):.2f}",
+            f"{work_ratios[name]:.2f}",
+        )
     Console().print(table)
     return ratios
 
