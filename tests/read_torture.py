@@ -27,6 +27,11 @@ SETTINGS = {
 }
 
 
+# Other work on the machine makes a read dearer: one that takes so many seconds is repeated, and the
+# least of so many counts.
+LONG, TRIES = 2.0, 3
+
+
 def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
@@ -49,15 +54,21 @@ def main() -> None:
         cell = str(path.relative_to(folder))
         for (decoder, name), loader in loaders.items():
             reset_peak()
-            start, kind, reason, mean = time.process_time(), "", "", -1.0
-            try:
-                array = loader.read(cell)
-                fits = array.shape == loader.spec.shape and array.dtype == loader.spec.dtype
-                kind, mean = "array" if fits else "wrong", float(array.mean(dtype=np.float64))
-            except mg.LoadError as error:
-                kind, reason = "LoadError" if error.path == str(path) else "unnamed", error.reason
-            except BaseException as error:
-                kind, reason = type(error).__name__, str(error)
+            kind, reason, mean, seconds = "", "", -1.0, float("inf")
+            for _ in range(TRIES):
+                start = time.process_time()
+                try:
+                    array = loader.read(cell)
+                    fits = array.shape == loader.spec.shape and array.dtype == loader.spec.dtype
+                    kind, mean = "array" if fits else "wrong", float(array.mean(dtype=np.float64))
+                except mg.LoadError as error:
+                    kind = "LoadError" if error.path == str(path) else "unnamed"
+                    reason = error.reason
+                except BaseException as error:
+                    kind, reason = type(error).__name__, str(error)
+                seconds = min(seconds, time.process_time() - start)
+                if seconds < LONG:
+                    break
             found = {
                 "path": cell,
                 "decoder": decoder,
@@ -67,7 +78,7 @@ def main() -> None:
                 "mean": mean,
             }
             print(  # noqa: T201
-                json.dumps({**found, "seconds": time.process_time() - start, "bytes": peak()}),
+                json.dumps({**found, "seconds": seconds, "bytes": peak()}),
                 flush=True,
             )
 
