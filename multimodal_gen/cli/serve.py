@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 
 from multimodal_gen.cli import option_values, serve_options
-from multimodal_gen.cli.bad_rows import plain_reason
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.starting import starting
 
@@ -105,6 +104,9 @@ def _model(console: Console, run: Path) -> tuple[Any, str, dict[str, Any]]:
 
 
 def _in_words(errors: str) -> str:
+    # Not above, as it imports pandas.
+    from multimodal_gen.cli.bad_rows import plain_reason
+
     # Of several errors of a row, each by itself.
     return "; ".join(map(plain_reason, re.split("; (?=Cannot load )", errors)))
 
