@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from browser import FOUND, Browser
 from PIL import Image
 
 # Set before any test imports keras: the log of the C++ runtime is no part of a test's output.
@@ -112,3 +113,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("needs the right to mount a disk")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A real browser, where there is one."""
+    if FOUND is None:
+        pytest.skip("there is no Chromium on PATH")
+    with Browser(tmp_path_factory.mktemp("browser")) as one:
+        yield one

@@ -27,7 +27,7 @@ SETTINGS = {
 }
 
 
-# Other work on the machine makes a read dearer: one that takes so many seconds is repeated, and the
+# Other work on the machine makes a read slower: one that takes so many seconds is repeated, and the
 # least of so many counts.
 LONG, TRIES = 2.0, 3
 

@@ -288,3 +288,33 @@ def test_a_picture_in_two_parts_is_told_the_option_alone() -> None:
         warn_of_shared_pictures(pd.concat([rows, rows], ignore_index=True), PARTS, ["image"])
     said = in_options(str(warned[0].message))
     assert "Keep the rows of a picture together with --group image" in said and "group=" not in said
+
+
+def texts(column: str, missing: str) -> mg.Loader:
+    return mg.TextLoader.from_texts(column, ["a mug", "a red vase"], missing=missing)
+
+
+@pytest.mark.parametrize(
+    "loader_of",
+    [
+        lambda missing: texts("cell", missing),
+        lambda missing: mg.ManyLoader(texts("cell", "error"), at_most=2, missing=missing),
+        lambda missing: mg.ImageLoader("cell", image_size=(8, 8), missing=missing),
+        lambda missing: mg.ArrayLoader("cell", shape=(2,), missing=missing),
+    ],
+    ids=["text", "many", "image", "array"],
+)
+def test_a_missing_cell_is_scored_where_the_run_takes_it_for_blank(
+    loader_of: Callable[[str], mg.Loader],
+) -> None:
+    target = mg.ClassLabel("kind", ["mug", "vase"])
+    rows = pd.DataFrame({"cell": [None, None], "kind": ["mug", "vase"]}, index=["one", "two"])
+
+    def bundle(missing: str) -> mg.Bundle:
+        inputs = {"cell": loader_of(missing)}
+        return mg.Bundle(mg.build_fusion_classifier(inputs, target), inputs, target)
+
+    check_rows(bundle("blank"), rows, "pictures")
+    assert set(bundle("blank").predict(rows).index) == {"one", "two"}
+    with pytest.raises(mg.LoadError, match=r"2 of 2 rows cannot be scored, at index 'one', 'two'"):
+        check_rows(bundle("error"), rows, "pictures")

@@ -5,7 +5,6 @@ row and the way out, and leaves it out with --on-error skip, whatever learns fro
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from typer.testing import CliRunner
 import multimodal_gen as mg
 from multimodal_gen.cli.app import app
 from multimodal_gen.cli.audit import audit_from_settings
-from multimodal_gen.cli.bad_rows import check_rows
 from multimodal_gen.cli.data import make_loaders
 from multimodal_gen.cli.parts import read_parts
 from multimodal_gen.cli.reading import readable_parts
@@ -195,36 +193,6 @@ def test_the_commands_say_it_in_one_sentence(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["audit", *options, "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert "3,added,unreadable,There is no such" in (tmp_path / "out/problems.csv").read_text()
-
-
-def texts(column: str, missing: str) -> mg.Loader:
-    return mg.TextLoader.from_texts(column, ["a mug", "a red vase"], missing=missing)
-
-
-@pytest.mark.parametrize(
-    "loader_of",
-    [
-        lambda missing: texts("cell", missing),
-        lambda missing: mg.ManyLoader(texts("cell", "error"), at_most=2, missing=missing),
-        lambda missing: mg.ImageLoader("cell", image_size=(8, 8), missing=missing),
-        lambda missing: mg.ArrayLoader("cell", shape=(2,), missing=missing),
-    ],
-    ids=["text", "many", "image", "array"],
-)
-def test_a_missing_cell_is_scored_where_the_run_takes_it_for_blank(
-    loader_of: Callable[[str], mg.Loader],
-) -> None:
-    target = mg.ClassLabel("kind", ["mug", "vase"])
-    rows = pd.DataFrame({"cell": [None, None], "kind": ["mug", "vase"]}, index=["one", "two"])
-
-    def bundle(missing: str) -> mg.Bundle:
-        inputs = {"cell": loader_of(missing)}
-        return mg.Bundle(mg.build_fusion_classifier(inputs, target), inputs, target)
-
-    check_rows(bundle("blank"), rows, "pictures")
-    assert set(bundle("blank").predict(rows).index) == {"one", "two"}
-    with pytest.raises(mg.LoadError, match=r"2 of 2 rows cannot be scored, at index 'one', 'two'"):
-        check_rows(bundle("error"), rows, "pictures")
 
 
 @pytest.mark.parametrize(

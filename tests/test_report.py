@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import markdown
 import numpy as np
 import pandas as pd
 import pytest
-from browser import FOUND, Browser
+from browser import Browser
 from test_audit import SILENT
 from test_audit import shop as audited
 from test_audit_page import ATTACK, Page
@@ -388,14 +387,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory, run: Path) -> dict[str, Path
     shown = explanations_page(explained(), f"Why {ATTACK}")
     (folder / "explanations.html").write_text(shown, "utf-8")
     return {name: folder / f"{name}.html" for name in PAGES}
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if FOUND is None:
-        pytest.skip("there is no Chromium on PATH")
-    with Browser(tmp_path_factory.mktemp("browser")) as one:
-        yield one
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -25,7 +25,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from browser import FOUND, Browser
+from browser import Browser
 from conftest import make_picture_table
 from test_export import shaken
 from typer.testing import CliRunner
@@ -405,14 +405,6 @@ def test_a_bundle_is_served_with_keras_and_explained(bundle: mg.Bundle, by_keras
     assert (status, shown.count("<img ")) == (200, 2)
     assert headers["Content-Security-Policy"] == page.EXPLAINED
     assert ask(by_keras, "/explain", {"rows": rows[:2]})[0] == 422
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if FOUND is None:
-        pytest.skip("there is no Chromium on PATH")
-    with Browser(tmp_path_factory.mktemp("browser")) as one:
-        yield one
 
 
 DROP = """

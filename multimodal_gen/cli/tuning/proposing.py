@@ -36,7 +36,7 @@ class Proposer:
         known = [defaults_of(space)]
         for number in range(1, _RANDOM):
             known.append(self._drawn(number, known))
-        # Those that cost little tell more in the same time; equally dear ones stay in their order.
+        # Those that cost little tell more in the same time; of equal cost they stay in their order.
         self.first = [known[0], *sorted(known[1:], key=lambda params: work_of(space, params))]
 
     def propose(
