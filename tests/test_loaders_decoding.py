@@ -234,7 +234,7 @@ def test_a_large_picture_converted_in_tiles_is_the_picture_converted_whole(
         options = options | {"value_range": (0, 51000) if mode == "I" else (0, 255)}
     whole = read(image, **options).astype(int)
     for tile in (16, 25, 64):
-        monkeypatch.setattr(fitting, "_LARGE", 100)
+        monkeypatch.setattr(fitting, "LARGE", 100)
         monkeypatch.setattr(fitting, "_TILE", tile)
         tiled = read(image, **options).astype(int)
         monkeypatch.undo()
@@ -249,7 +249,7 @@ def test_large_pictures_of_every_orientation_are_upright(
     upright = read(picture, crop_to_aspect_ratio=True).astype(int)
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     for large in (2**24, 100):
-        monkeypatch.setattr(fitting, "_LARGE", large)
+        monkeypatch.setattr(fitting, "LARGE", large)
         for orientation, turn in undo.items():
             exif = Image.Exif()
             exif[274] = orientation

@@ -18,6 +18,7 @@ import pytest
 from worker_loaders import Numbers, Process, Unloadable, Unsendable, ends_the_process
 
 import multimodal_gen as mg
+from multimodal_gen.batch.batch_rows import TableRows
 from multimodal_gen.batch.processes import choice, remote, starting
 from multimodal_gen.batch.processes.pool import ProcessPool, process_pool_of
 
@@ -394,3 +395,40 @@ def test_workers_forget_a_sequence_that_is_gone(pool: ProcessPool) -> None:
     while len(pool._crew._parcels._by_assembly) > 1 and time.monotonic() < end:
         time.sleep(0.01)
     assert len(pool._crew._parcels._by_assembly) <= 1
+
+
+def test_workers_are_sent_no_cells_of_what_they_remember(
+    pool: ProcessPool, catalog: pd.DataFrame, sample_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def batches(processes: int) -> Iterator[Any]:
+        image = mg.ImageLoader("image", image_size=(8, 8), directory=sample_data)
+        caption = mg.TextLoader.from_texts("caption", catalog["caption"], sequence_length=4)
+        target = mg.ClassLabel.from_values("label", catalog["label"])
+        sequence = mg.MultimodalSequence(
+            catalog,
+            {"image": image, "caption": caption},
+            target,
+            batch_size=50,
+            shuffle=True,
+            seed=3,
+            processes=processes,
+        )
+        for _ in range(3):
+            yield [bytes_of(batch) for batch in sequence]
+            sequence.on_epoch_end()
+
+    asked: list[str] = []
+    cells = TableRows.cells
+
+    def noted(self: TableRows, column: Any) -> list[Any]:
+        asked.append(column)
+        return cells(self, column)
+
+    by_threads = list(batches(0))
+    monkeypatch.setattr(TableRows, "cells", noted)
+    columns = []
+    for epoch, whole in enumerate(batches(2)):
+        assert whole == by_threads[epoch]
+        columns.append(set(asked))
+        asked.clear()
+    assert columns == [{"image", "caption", "label"}, {"image"}, {"image"}]

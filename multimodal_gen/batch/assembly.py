@@ -6,7 +6,7 @@ with these settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -109,6 +109,11 @@ class Assembly:
     def columns(self) -> list[str]:
         """The columns that are read."""
         return columns_read(self.inputs, self.targets, self.weights.columns)
+
+    def columns_without(self, slots: Collection[Slot]) -> list[str]:
+        """The columns that are read if the arrays of some slots are known."""
+        rest = {str(slot): one.loader for slot, one in self.sources.items() if slot not in slots}
+        return columns_read(rest, {}, self.weights.columns)
 
     @property
     def copies_from_cache(self) -> bool:

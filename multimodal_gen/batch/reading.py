@@ -35,7 +35,7 @@ _NOTHING = object()
 def take_cells(draft: Draft) -> None:
     """Look up the cells in the table, except for arrays that are already in memory."""
     with stage("assemble"):
-        draft.remembered = remembered(draft)
+        draft.remembered = remembered(draft.assembly, draft.positions)
         draft.cells = {
             slot: draft.rows.cells(one.loader.column)
             for slot, one in draft.sources.items()

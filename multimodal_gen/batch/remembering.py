@@ -7,33 +7,46 @@ their cells in the table would take twice as long as copying them.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 import numpy as np
 
+from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.draft import Draft
+from multimodal_gen.batch.row_memory import RowMemory
 from multimodal_gen.batch.slots import Slot
-from multimodal_gen.batch.sources import read_rows_ahead
+from multimodal_gen.batch.sources import chooses, read_rows_ahead
 from multimodal_gen.batch.windows import batches_together, unknown_rows
 from multimodal_gen.loaders.stages import stage
 
 
-def remembered(draft: Draft) -> Collection[Slot]:
-    """The slots whose arrays are all in memory, and need no cells."""
-    if draft.assembly.augmenting and draft.assembly.sample_augment:
+def remembered(
+    assembly: Assembly,
+    positions: np.ndarray,
+    memory_of: Callable[[RowMemory], RowMemory] = lambda memory: memory,
+) -> set[Slot]:
+    """The slots whose arrays are all in memory, and need no cells.
+
+    Args:
+        assembly: The settings of the batch.
+        positions: Positions of its rows in the table, `(rows,)`.
+        memory_of: The memory to look into, for one of the assembly's.
+    """
+    training = assembly.augmenting
+    if training and assembly.sample_augment:
         # Operations on samples look at the cells, and may replace them.
-        return ()
+        return set()
     return {
         slot
-        for slot, source in draft.sources.items()
+        for slot, source in assembly.sources.items()
         if source.memory is not None
-        and not draft.varies[slot]
-        and slot not in draft.chosen
+        and not source.loader.varies(training)
+        and not (training and chooses(source.loader))
         # How many there are in a cell is asked of the cell.
         and source.loader.spec.kind != "many"
-        and source.memory.knows(draft.positions).all()
+        and memory_of(source.memory).knows(positions).all()
     }
 
 

@@ -21,6 +21,7 @@ from multimodal_gen.batch.processes.parcels import Parcel, Parcels, what_cannot_
 from multimodal_gen.batch.processes.regions import Regions, packed
 from multimodal_gen.batch.processes.remote import BrokenPoolError, RemoteBatch
 from multimodal_gen.batch.processes.starting import Starter
+from multimodal_gen.batch.remembering import remembered
 from multimodal_gen.batch.time_limits import too_long
 from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders import stages
@@ -73,7 +74,10 @@ class Crew:
                 return None
         bucketed = assembly.buckets is not None and plan.world_size > 1
         rows = TableRows(assembly.table, plan, epoch, index, assembly.failures.excluded)
-        given, slim = rows.given(assembly.columns, bucketed), self._without_rows(plan)
+        # Captions and labels that were read before are in memory that workers see too.
+        known = remembered(assembly, rows.positions, parcel.memory_of)
+        given = rows.given(assembly.columns_without(known), bucketed)
+        slim = self._without_rows(plan)
         task = Task(slim, epoch, index, length, given, stages.timed())
         parts = packed(task)
         size = sum(part.nbytes + 64 for part in parts) + assembly.batch_bytes(len(rows.positions))

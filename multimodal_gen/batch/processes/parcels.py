@@ -40,18 +40,22 @@ class Parcel:
         number: Its number among all parcels of the process.
         assembly: The assembly.
 
+    Attributes:
+        files: The open files that a worker needs for `opened`.
+
     Raises:
         Exception: If a loader cannot be pickled.
     """
 
     def __init__(self, number: int, assembly: Assembly) -> None:
         self.number = number
-        memories: list[int] = []
+        memories: list[RowMemory] = []
+        files: list[int] = []
         context = {"path": sys.path, "directory": os.getcwd(), "filters": _own_filters()}
 
         def dump(thing: Any, **options: Any) -> bytes:
             out = io.BytesIO()
-            _Pickler(out, memories, options).dump(thing)
+            _Pickler(out, memories, files, options).dump(thing)
             return out.getvalue()
 
         # In two parts, as the second can be read only when `sys.path` is right.
@@ -68,13 +72,17 @@ class Parcel:
             for (start, size), part in zip(self.spans, (*first, *second), strict=True):
                 whole[start : start + size] = part
         # The memory of rows may be cleared, and closes its file then, while workers still use it.
-        self.memories = [os.dup(file) for file in memories]
-        weakref.finalize(self, _close_all, [self._file, *self.memories])
+        files = [os.dup(file) for file in files]
+        self.files = [self._file, *files]
+        weakref.finalize(self, _close_all, self.files)
+        self._seen = {
+            id(one): RowMemory.attach(one.num_rows, one.spec, file)
+            for one, file in zip(memories, files, strict=True)
+        }
 
-    @property
-    def files(self) -> list[int]:
-        """The open files that a worker needs for `opened`."""
-        return [self._file, *self.memories]
+    def memory_of(self, memory: RowMemory) -> RowMemory:
+        """The rows that workers see of a memory of the assembly."""
+        return self._seen.get(id(memory)) or RowMemory(memory.num_rows, memory.spec)
 
 
 class Parcels:
@@ -175,9 +183,10 @@ def _close_all(files: Sequence[int]) -> None:
 
 
 class _Pickler(cloudpickle.Pickler):
-    def __init__(self, out: Any, memories: list[int], options: Any) -> None:
+    # Notes memories of rows and their files, which are not pickled.
+    def __init__(self, out: Any, memories: list[RowMemory], files: list[int], options: Any) -> None:
         super().__init__(out, **options)
-        self._memories = memories
+        self._memories, self._files = memories, files
 
     def persistent_id(self, thing: Any) -> Any:
         if not isinstance(thing, RowMemory):
@@ -185,8 +194,9 @@ class _Pickler(cloudpickle.Pickler):
         file = thing.share()
         if file is None:
             return None
-        self._memories.append(file)
-        return len(self._memories) - 1, thing.num_rows, thing.spec
+        self._memories.append(thing)
+        self._files.append(file)
+        return len(self._files) - 1, thing.num_rows, thing.spec
 
 
 class _Unpickler(pickle.Unpickler):

@@ -10,6 +10,7 @@ from PIL import Image
 from PIL import __version__ as pillow_version
 
 from multimodal_gen.augment.warp import warp
+from multimodal_gen.loaders.image import jpeg
 from multimodal_gen.loaders.image.levels import check_range
 from multimodal_gen.loaders.image.normalization import Normalization
 from multimodal_gen.loaders.image.resizing import Fitting
@@ -124,14 +125,14 @@ def check_decoder(decoder: Any, interpolation: Any) -> None:
 
 def decoding_by(
     decoder: str,
-) -> tuple[Callable[[bytes, Fitting, int], np.ndarray | None] | None, Any, list[str]]:
-    """What decodes JPEG files instead of Pillow, what warps pictures, and the libraries' versions.
+) -> tuple[Callable[[bytes, Fitting, int], np.ndarray | None], Any, list[str]]:
+    """What decodes usual JPEG files, what warps pictures, and the libraries' versions.
 
     Other releases may decode to other pixels, so a cache keeps them apart.
     """
     libraries = [f"Pillow {pillow_version}"]
     if decoder != "turbo":
-        return None, warp, libraries
+        return jpeg.decode, warp, libraries
     # Imported here because its libraries are an extra.
     from multimodal_gen.loaders.image import turbo  # isort: skip - it says what to install
     from multimodal_gen.augment.warp_turbo import warp_turbo

@@ -2,9 +2,9 @@
 
 `file_loader.py` reads the file that a cell names, if it may, and `cells.py` takes all other cells;
 `limits.py` looks at the file's header; `resizing.py` decodes, turns the picture upright and resizes
-it, or `turbo.py` does, for JPEG files; `modes.py` knows how each of Pillow's modes becomes plain
-8-bit colour; `multimodal_gen.augment` varies the result, and `normalization.py` shifts and scales
-it.
+it, or `jpeg.py` or `turbo.py` does, for JPEG files; `modes.py` knows how each of Pillow's modes
+becomes plain 8-bit colour; `multimodal_gen.augment` varies the result, and `normalization.py`
+shifts and scales it.
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ class ImageLoader(FileLoader):
     def _pixels(self, content: bytes | Image.Image) -> np.ndarray:
         if not isinstance(content, bytes):
             return self.fitting.apply(content)
-        pixels = self._decode(content, self.fitting, self.max_pixels) if self._decode else None
+        pixels = self._decode(content, self.fitting, self.max_pixels)
         if pixels is None:
             with open_image(content, self.max_pixels) as image:
                 # A function, as only a picture that is decoded another way is opened twice.

@@ -29,7 +29,7 @@ _TURNS = {
 }
 # Larger pictures are converted tile by tile, as converting colours takes several times their
 # memory.
-_LARGE, _TILE = 2**24, 2048
+LARGE, _TILE = 2**24, 2048
 # From this orientation on, width and height are swapped.
 _ON_ITS_SIDE = 5
 
@@ -87,7 +87,7 @@ class Fitting:
             orientation = orientation_of(image)
             width, height = image.size
             factors = (1, 1)
-            if width * height > _LARGE:
+            if width * height > LARGE:
                 factors = self._factors(width, height, orientation >= _ON_ITS_SIDE)
                 image = self._in_tiles(image, *factors, levels)
             else:
