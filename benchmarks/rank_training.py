@@ -137,6 +137,10 @@ def train(config: dict[str, Any]) -> None:
         config: "folder", "kills" as `Steps` takes them, and "floatx" as Keras takes it.
     """
     keras.config.set_floatx(config["floatx"])
+    if config["floatx"] == "float64" and keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
     ranks = distributed.start()
     folder = Path(config["folder"])
     folder.mkdir(parents=True, exist_ok=True)
