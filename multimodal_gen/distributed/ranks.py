@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 from dataclasses import dataclass
@@ -127,8 +128,21 @@ def _connect(own: Launch, backend: str) -> None:
 
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    if not processes.is_initialized():
-        processes.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if processes.is_initialized():
+        return
+    if torch.cuda.is_available():
+        processes.init_process_group("nccl")
+    else:
+        processes.init_process_group("gloo")
+        # Its threads would abort about every eighth process that ends with them.
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    import torch.distributed as processes
+
+    if processes.is_initialized():
+        processes.destroy_process_group()
 
 
 def _unconnected(backend: str, world_size: int) -> str:

@@ -21,7 +21,7 @@ def together(model: keras.Model) -> Iterator[None]:
     """Make the gradients of a model those of all ranks, until the end of the block."""
     # What each loss of a model with several is made by, or its only one.
     name = "loss_of" if hasattr(model, "loss_of") else "compute_loss"
-    alone = getattr(model, name)
+    alone, apply, shares_of = getattr(model, name), model.optimizer.apply, _Shares()
 
     def compute_loss(
         x: Any = None,
@@ -31,7 +31,7 @@ def together(model: keras.Model) -> Iterator[None]:
         training: bool = True,
     ) -> Any:
         outputs = tree.flatten(y_pred)
-        shares = _shares(sample_weight, len(outputs))
+        shares = shares_of(sample_weight, len(outputs))
         for output, share in zip(outputs, shares, strict=True):
             if output.requires_grad:
                 output.register_hook(_times(share))
@@ -42,47 +42,62 @@ def together(model: keras.Model) -> Iterator[None]:
             loss = loss + own * (shares[0] - 1).to(own.dtype)
         return loss
 
-    hooks = [
-        variable.value.register_post_accumulate_grad_hook(_average)
-        for variable in model.trainable_variables
-    ]
+    def apply_together(grads: list[Any], trainable_variables: Any = None) -> None:
+        _average(grads)
+        apply(grads, trainable_variables)
+
     setattr(model, name, compute_loss)
+    model.optimizer.apply = apply_together
     try:
         yield
     finally:
         delattr(model, name)
-        for hook in hooks:
-            hook.remove()
+        del model.optimizer.apply
 
 
-def _shares(sample_weight: Any, outputs: int) -> list[Any]:
-    # How much each output's loss counts, 1 where all ranks' rows weigh the same.
-    import torch
-    import torch.distributed as processes
+class _Shares:
+    # How much each output's loss counts, 1 where all ranks' rows weigh the same. The heads of a
+    # model share its weights, and ranks need to wait for each other only once.
+    def __init__(self) -> None:
+        self.last: tuple[Any, list[Any]] = (None, [])
 
-    weights = [one for one in tree.flatten(sample_weight) if one is not None]
-    if len(weights) != outputs:
-        raise ValueError(
-            "On several ranks each output of the model needs the sample weights of a target, as a "
-            f"sequence with targets gives them. Received: {len(weights)} arrays of weights for "
-            f"{outputs} outputs"
-        )
-    own = torch.stack([torch.as_tensor(one).double().sum() for one in weights])
-    every = own.clone()
-    processes.all_reduce(every)
-    world = processes.get_world_size()
-    return list(torch.where(every > 0, own * world / every, torch.zeros_like(own)))
+    def __call__(self, sample_weight: Any, outputs: int) -> list[Any]:
+        import torch
+        import torch.distributed as processes
+
+        if sample_weight is not None and sample_weight is self.last[0]:
+            return self.last[1]
+        weights = [one for one in tree.flatten(sample_weight) if one is not None]
+        if len(weights) != outputs:
+            raise ValueError(
+                "On several ranks each output of the model needs the sample weights of a target, "
+                "as a sequence with targets gives them. Received: "
+                f"{len(weights)} arrays of weights for {outputs} outputs"
+            )
+        own = torch.stack([torch.as_tensor(one).double().sum() for one in weights])
+        every = own.clone()
+        processes.all_reduce(every)
+        world = processes.get_world_size()
+        shares = list(torch.where(every > 0, own * world / every, torch.zeros_like(own)))
+        self.last = (sample_weight, shares)
+        return shares
 
 
 def _times(share: Any) -> Callable[[Any], Any]:
     return lambda gradient: gradient * share.to(gradient.dtype)
 
 
-def _average(parameter: Any) -> None:
+def _average(gradients: list[Any]) -> None:
+    # In one piece: each message costs as much as many numbers, and a wait for the slowest rank.
+    import torch
     import torch.distributed as processes
 
-    processes.all_reduce(parameter.grad)
-    parameter.grad /= processes.get_world_size()
+    own = [one for one in gradients if one is not None]
+    every = torch.cat([one.reshape(-1) for one in own])
+    processes.all_reduce(every)
+    every /= processes.get_world_size()
+    for one, mean in zip(own, every.split([one.numel() for one in own]), strict=True):
+        one.copy_(mean.reshape(one.shape))
 
 
 def spread(model: keras.Model) -> None:
