@@ -134,7 +134,7 @@ def _connect(own: Launch, backend: str) -> None:
         processes.init_process_group("nccl")
     else:
         processes.init_process_group("gloo")
-        # Its threads would abort about every eighth process that ends with them.
+        # Its threads otherwise abort one process in six as it ends.
         atexit.register(_leave)
 
 
