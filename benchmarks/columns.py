@@ -164,6 +164,7 @@ class _Quiet:
 
 def score(table: Path, choice: dict[str, Any], seed: int, folder: Path) -> tuple[float, list[str]]:
     """The balanced accuracy on test rows of a choice of inputs, and what the run said."""
+    from multimodal_gen.cli.curves import Curves
     from multimodal_gen.cli.train import run
 
     data = dict.fromkeys(INPUT_OPTIONS, ()) | choice
@@ -192,7 +193,7 @@ def score(table: Path, choice: dict[str, Any], seed: int, folder: Path) -> tuple
         ablate=False,
     )
     reporter = _Quiet()
-    metrics = run(settings, reporter)
+    metrics = run(settings, reporter, Curves())
     (scores,) = metrics["details"]["scores"].values()
     return float(scores["balanced_accuracy"]), reporter.lines
 

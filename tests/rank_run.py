@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -93,6 +94,9 @@ def main(folder: Path, killed_after: int) -> None:
     model = make_model(whole)
     last = ranks.rank == ranks.world_size - 1
     callbacks = [ranks.callback(train), *([Killed(killed_after)] if last else [])]
+    # `make test-watch` has it.
+    if ranks.rank == 0 and find_spec("tensorboard"):
+        callbacks.append(keras.callbacks.TensorBoard(folder / "board", update_freq="batch"))
     resume = mg.ResumeTraining(folder / "state", train, save_every=2)
     fitted = model.fit(
         train,

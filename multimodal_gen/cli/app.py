@@ -107,6 +107,8 @@ def train(
     max_error_rate: options.MaxErrorRate = 0.1,
     cache: options.Cache = None,
     cache_limit: options.CacheLimit = None,
+    tensorboard: fold_options.Tensorboard = False,
+    mlflow: fold_options.Mlflow = None,
 ) -> None:
     """Train a model, score it on test rows, and save everything in runs/NAME."""
     settings = RunSettings(
@@ -134,11 +136,13 @@ def train(
     with starting(console):
         from multimodal_gen.cli import folds as validation
         from multimodal_gen.cli import train as training
+        from multimodal_gen.cli.curves import Curves
         from multimodal_gen.cli.run_data import fetching_once
     reporter = ProgressReporter(console)
     try:
         with fetching_once(settings):
-            metrics = (training if folds is None else validation).run(settings, reporter)
+            one = training if folds is None else validation
+            metrics = one.run(settings, reporter, Curves(tensorboard, mlflow))
     except BaseException as error:
         if not was_interrupted(error):
             raise

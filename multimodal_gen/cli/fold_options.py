@@ -1,4 +1,4 @@
-"""Options that say how models are trained: in folds, and with what weights."""
+"""Options that say how models are trained: in folds, with what weights, and watched how."""
 
 from __future__ import annotations
 
@@ -20,5 +20,17 @@ Balance = Annotated[
     typer.Option(
         "--balance",
         help="Let rare classes or labels count as much as frequent ones in training.",
+    ),
+]
+Tensorboard = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Write curves for TensorBoard to RUNS/NAME/tensorboard."),
+]
+Mlflow = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow",
+        metavar="URI",
+        help="Log settings, curves and test scores to MLflow, such as http://localhost:5000.",
     ),
 ]

@@ -6,7 +6,6 @@ the folds is scored on. The folds are trained as `train.py` trains a model.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -26,27 +25,19 @@ from multimodal_gen.cli.columns import (
     refuse_missing_groups,
     refuse_missing_labels,
 )
+from multimodal_gen.cli.curves import Curves
 from multimodal_gen.cli.data import column_inputs, encoded_inputs
 from multimodal_gen.cli.fitting import (
-    Watch,
-    fit_network,
     network_for,
-    say_class,
-    training_data,
-    validation_data,
 )
 from multimodal_gen.cli.fold_results import EVERY, metrics_of_folds, write_folds
+from multimodal_gen.cli.fold_training import FoldFit
 from multimodal_gen.cli.given_table import read_given, rows_in_words
 from multimodal_gen.cli.importance import importance_of_folds
 from multimodal_gen.cli.inference import with_inputs
 from multimodal_gen.cli.label_checks import check_classes
 from multimodal_gen.cli.model_choice import (
-    PROBE,
-    choose,
     has_probe,
-    loss_before,
-    probe_beside,
-    why_kept,
 )
 from multimodal_gen.cli.parts import Parts, given_parts, split_column
 from multimodal_gen.cli.reading import readable_parts
@@ -56,27 +47,24 @@ from multimodal_gen.cli.report.facts import Known, facts_of_folds
 from multimodal_gen.cli.report.writing import write_report
 from multimodal_gen.cli.reporter import Remembering, Reporter
 from multimodal_gen.cli.results import remove_stale, write_metrics
-from multimodal_gen.cli.score_tables import scores_in_words
 from multimodal_gen.cli.settings import RunSettings
 from multimodal_gen.cli.table_notes import notes_on
 from multimodal_gen.cli.target_choice import (
     class_called,
     in_words,
     make_target,
-    shown_scores,
 )
 from multimodal_gen.cli.unlabelled import without_unlabelled
 from multimodal_gen.loaders import Loader
 from multimodal_gen.loaders.encoded.loader import EncodedLoader
 from multimodal_gen.loaders.many import ManyLoader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.models.recipe import epochs_for
 
 # Where the finished folds of a run are, for --resume.
 KEPT = "state/folds"
 
 
-def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
+def run(settings: RunSettings, reporter: Reporter, curves: Curves) -> dict[str, Any]:
     """Train all folds, score them, and write the results.
 
     Returns:
@@ -85,6 +73,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         everything else under "details".
     """
     check_folder(settings.folder)
+    curves.check(settings, reporter)
     reporter = Remembering(reporter)
     unlabelled: list[pd.DataFrame] = []
     settings, rows, test = _rows(settings, reporter, unlabelled)
@@ -117,7 +106,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     left_out = sum(map(len, unlabelled)) + count - len(rows) - len(test)
     known = _known(settings, rows, test, target, reporter.notes, left_out)
     network, _ = network_for(settings, inputs.of_all, target, len(rows))
-    fit = _Fit(settings, reporter, probed=has_probe(settings, inputs.of_all))
+    fit = FoldFit(settings, reporter, curves, probed=has_probe(settings, inputs.of_all))
     end = partial(_write, inputs=inputs.of_all, target=target, known=known)
     trial = Bundle(network, inputs.of_all, target)
     try_results = partial(_try_results, settings, work, test, end)
@@ -125,6 +114,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     result = work.finish(fit, _kept(settings, work), fit.tell)
     metrics = end(settings, result, rows, test, fit.seconds, probed=fit.probed)
     remove_stale(Path(settings.folder), target, lost=lost, resumable=settings.resume, folds=True)
+    curves.remove_stale(Path(settings.folder))
     reporter.finish("all folds")
     return metrics
 
@@ -252,42 +242,6 @@ def _readable(
     if test.empty:
         return pd.concat(parts), test
     return pd.concat(parts[:2]), parts.test
-
-
-class _Fit:
-    # Trains the model of a fold as `train` does, and reports it.
-    def __init__(self, settings: RunSettings, reporter: Reporter, *, probed: bool) -> None:
-        self.settings, self.reporter, self.probed = settings, reporter, probed
-        self.seconds: dict[int, float] = {}
-        self.number, self.started = 1, time.perf_counter()
-
-    def __call__(self, inputs: Any, target: Target, train_data: Any, held_data: Any) -> Any:
-        settings, rows = self.settings, len(train_data.table)
-        model, positive = network_for(settings, inputs, target, rows)
-        if settings.balance:
-            # The same rows in the same order, with the weights of this fold's classes.
-            own = replace(settings, seed=(settings.seed + self.number) % 2**64)
-            train_data = training_data(own, train_data.table, inputs, target)
-            held_data = validation_data(own, train_data, held_data.table, target)
-        title = f"fold {self.number} of {settings.folds}"
-        epochs = settings.epochs or epochs_for(rows)
-        probe = probe_beside(settings, inputs, target, train_data, held_data, self.reporter)
-        watch = [Watch(self.reporter, title)]
-        history = fit_network(model, target, train_data, held_data, epochs, watch)
-        self.reporter.end()
-        say_class(model, target, positive, self.reporter)
-        choice = choose(model, probe, held_data)
-        if choice:
-            self.reporter.say(f"  {why_kept(choice)}{loss_before(choice, history)}")
-        return probe if choice.get("kept") == PROBE else model
-
-    def tell(self, number: int, folds: int, scores: pd.DataFrame) -> None:
-        """Report the scores of a fold, and begin the next one."""
-        now = time.perf_counter()
-        self.seconds[number], self.started, self.number = now - self.started, now, number + 1
-        words = scores_in_words(scores, shown_scores(self.settings.target, list(scores.index)))
-        self.reporter.say(f"fold {number} of {folds}: {words}")
-        self.reporter.finish(f"fold {number}")
 
 
 def _kept(settings: RunSettings, work: Run) -> Kept:

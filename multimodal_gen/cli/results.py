@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.judging.reliability import Reliability
+from multimodal_gen.cli.curves import KEPT
 from multimodal_gen.cli.predict import finite, with_index, with_inputs, with_joined_labels
 from multimodal_gen.inspection import plots
 from multimodal_gen.inspection.confusion import plot_confusion
@@ -154,7 +155,7 @@ def remove_stale(
         for name in SEARCHED:
             (folder / name).unlink(missing_ok=True)
     if not resumable:
-        for file in folder.glob("state/*/state-*.npz"):
+        for file in (*folder.glob("state/*/state-*.npz"), *folder.glob(f"state/*/{KEPT}")):
             file.unlink()
         for place in (*folder.glob("state/*/"), folder / "state"):
             # If the user keeps files in the folder, it stays.

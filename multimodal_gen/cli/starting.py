@@ -31,21 +31,28 @@ def _start_keras() -> None:
         return
     # The Python part of TensorFlow warns if models are built one after another, as for --ablate.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # The C++ part writes to the file descriptor itself, which replacing `sys.stderr` would not
-    # catch.
+    with without_log_lines():
+        import keras
+
+        # Seeding imports TensorFlow on the other backends too, and the first array looks for
+        # devices.
+        keras.utils.set_random_seed(0)
+        keras.ops.zeros(())
+
+
+@contextmanager
+def without_log_lines() -> Iterator[None]:
+    """Hold back what TensorFlow's C++ part says, unless the block fails: then the lines may say
+    why.
+    """
+    # It writes to the file descriptor itself, which replacing `sys.stderr` would not catch.
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held_back:
         stderr = os.dup(2)
         os.dup2(held_back.fileno(), 2)
         try:
-            import keras
-
-            # Seeding imports TensorFlow on the other backends too, and the first array looks for
-            # devices.
-            keras.utils.set_random_seed(0)
-            keras.ops.zeros(())
+            yield
         except BaseException:
-            # If the start fails, the lines held back may say why.
             held_back.seek(0)
             os.write(stderr, held_back.read())
             raise

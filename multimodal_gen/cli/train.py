@@ -22,6 +22,7 @@ import pandas as pd
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.held_out import held_out
 from multimodal_gen.bundle.judging.scores import Scores, groups_of
+from multimodal_gen.cli.curves import Curves
 from multimodal_gen.cli.fitting import (
     Watch,
     fit_network,
@@ -52,7 +53,7 @@ from multimodal_gen.models.recipe import epochs_for, recipe_in_words
 from multimodal_gen.sequence.resume import ResumeTraining
 
 
-def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
+def run(settings: RunSettings, reporter: Reporter, curves: Curves) -> dict[str, Any]:
     """Train, score on the test rows, and write the results.
 
     Returns:
@@ -63,6 +64,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
     """
     # First, so that nothing is read in vain if the results cannot be written.
     check_folder(settings.folder)
+    curves.check(settings, reporter)
     reporter = Remembering(reporter)
     data = read_run(settings, reporter)
     settings, parts, inputs, target = data.settings, data.parts, data.inputs, data.target
@@ -84,9 +86,13 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
         started = time.perf_counter()
         # Only for the model whose results are written.
         trial = partial(try_results, data, known) if name == main else None
-        bundle, history, choice = _train(settings, name, parts, some, target, reporter, trial)
-        seconds = time.perf_counter() - started
-        judged[name], reliable, predictions = judged_on(bundle, parts.test, settings)
+        with curves.of(settings, name, resumable=settings.resume) as watched:
+            bundle, history, choice = _train(
+                settings, name, parts, some, target, reporter, trial, watched.callbacks
+            )
+            seconds = time.perf_counter() - started
+            judged[name], reliable, predictions = judged_on(bundle, parts.test, settings)
+            watched.scored(judged[name].values)
         calibration |= {name: noted_calibration(reliable)} if reliable is not None else {}
         scores[name] = {
             **judged[name].values,
@@ -102,6 +108,7 @@ def run(settings: RunSettings, reporter: Reporter) -> dict[str, Any]:
             write_reliability(folder, reliable)
             write_seen(folder, bundle, parts.train, parts.validation)
             remove_stale(folder, target, lost=bool(data.left_out), resumable=settings.resume)
+            curves.remove_stale(folder)
             # After the bundle is saved.
             worth = importance_after_training(bundle, parts.test, settings.group, settings.seed)
             rows = (parts.train, parts.test)
@@ -200,6 +207,7 @@ def _train(
     target: Target,
     reporter: Reporter,
     trial: Callable[[Path, Bundle, Any, pd.DataFrame, pd.DataFrame], None] | None,
+    watching: list[keras.callbacks.Callback],
 ) -> tuple[Bundle, keras.callbacks.History, dict[str, Any]]:
     # For initial weights and dropout; the data has its own random streams.
     keras.utils.set_random_seed(settings.seed)
@@ -216,7 +224,7 @@ def _train(
     reporter.say(f"  {words[0].lower()}{words[1:]}")
     validation = validation_data(settings, train_data, parts.validation, target)
     probe = probe_beside(settings, inputs, target, train_data, validation, reporter)
-    callbacks: list[keras.callbacks.Callback] = [Watch(reporter, name)]
+    callbacks: list[keras.callbacks.Callback] = [Watch(reporter, name), *watching]
     if settings.resume:
         callbacks.append(ResumeTraining(Path(settings.folder, "state", name), train_data))
     history = fit_network(model, target, train_data, validation, epochs, callbacks)

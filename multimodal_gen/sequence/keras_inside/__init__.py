@@ -8,5 +8,6 @@ runs whenever an epoch begins or ends: `whole_model.py` keeps the weights valid 
 `plain_errors.py` keeps errors readable, and both use the wrappers of `wrapping.py`. `middle.py`
 starts inside an epoch, `steps.py` counts the steps of an `evaluate`, `sharing.py` checks that
 several processes get equally many batches, `tracing.py` saves a trace on tensorflow, `graph.py`
-inspects a model, and `seeds.py` finds Keras's seeds. `backends.py` picks an installed backend.
+inspects a model, `seeds.py` finds Keras's seeds, and `board.py` knows how its `TensorBoard` counts.
+`backends.py` picks an installed backend.
 """

@@ -42,10 +42,10 @@ class ResumeTraining(keras.callbacks.Callback):
     Use one directory per `fit`. Saving takes as long as writing three times the model's weights
     (with Adam) to disk.
 
-    The state of other callbacks is kept for `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`
-    and any callback with `get_state()`, which returns plain values (numbers, texts, arrays, and
-    lists and dicts of these), and `set_state(state)`, which is called after `on_train_begin` of
-    every callback. Other callbacks start fresh.
+    The state of other callbacks is kept for `EarlyStopping`, `ReduceLROnPlateau`,
+    `ModelCheckpoint`, `TensorBoard`, and any callback with `get_state()`, which returns plain
+    values (numbers, texts, arrays, and lists and dicts of these), and `set_state(state)`, which is
+    called after `on_train_begin` of every callback. Other callbacks start fresh.
 
     Args:
         directory: Where the states are kept; it is created if needed.

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from multimodal_gen.sequence.keras_inside.board import count_on, counts_of
 from multimodal_gen.sequence.keras_inside.seeds import global_seed
 
 # Keras numbers layer names per process: "dense_3" in one run may be "dense" in the next.
@@ -170,7 +171,7 @@ def state_of_callback(callback: Any, arrays: list[np.ndarray]) -> Any:
 
     That is the result of its `get_state()`. For Keras's callbacks that learn something, it is all
     attributes with plain values except those named like constructor arguments, which the script
-    sets. For other callbacks it is empty.
+    sets; for its `TensorBoard`, how many batches it has counted. For other callbacks it is empty.
 
     Raises:
         TypeError: If `get_state()` returns something other than plain values.
@@ -182,6 +183,9 @@ def state_of_callback(callback: Any, arrays: list[np.ndarray]) -> Any:
             raise TypeError(
                 f"{type(callback).__name__}.get_state() must return plain values. {error}"
             ) from error
+    if isinstance(callback, keras.callbacks.TensorBoard):
+        # It numbers its points by batches only then.
+        return {} if callback.update_freq == "epoch" else counts_of(callback)
     packed: dict[str, Any] = {}
     for name, value in vars(callback).items() if isinstance(callback, _LEARNING) else ():
         if name in _BARE or name in _arguments(type(callback)):
@@ -199,6 +203,8 @@ def restore_callback(callback: Any, packed: Any, arrays: list[np.ndarray]) -> No
     """Restore the state from `state_of_callback`, through `set_state` if the callback has it."""
     if _has_state(callback):
         callback.set_state(unpack(packed, arrays))
+    elif isinstance(callback, keras.callbacks.TensorBoard):
+        count_on(callback, packed)
     else:
         callback.__dict__.update({name: unpack(value, arrays) for name, value in packed.items()})
 
