@@ -16,7 +16,7 @@ comma := ,
 EXTRAS := dev$(if $(HUB),$(comma)$(HUB))$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
-.PHONY: setup train test test-slow test-all test-light test-s3 test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
+.PHONY: setup train test test-slow test-all test-light test-s3 test-watch test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
 
 setup: $(INSTALLED)
 
@@ -93,6 +93,15 @@ test-s3: $(INSTALLED)
 	  $$($(S3)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/usual.pth
 	$(S3)/bin/pip install --quiet --requirement requirements-s3.txt
 	KERAS_BACKEND=$(BACKEND) $(S3)/bin/python -m pytest tests/test_remote_s3.py
+
+# TensorBoard and MLflow, which needs an older pyarrow, in an environment of their own.
+WATCH := .venv-watch
+test-watch: $(INSTALLED)
+	$(PYTHON) -m venv $(WATCH)
+	$(RUN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	  $$($(WATCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/usual.pth
+	$(WATCH)/bin/pip install --quiet --requirement requirements-watch.txt
+	KERAS_BACKEND=$(BACKEND) $(WATCH)/bin/python -m pytest tests/test_curves.py
 
 # The same tests with the oldest versions that setup.cfg allows, in an environment of their own.
 test-lowest:

@@ -103,12 +103,15 @@ def test_a_new_run_removes_the_curves_of_the_one_it_replaces(tmp_path: Path) -> 
     assert not board.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_steps_of_a_resumed_training_go_on_in_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
 
     def board() -> Any:
-        return keras.callbacks.TensorBoard(tmp_path / "board", update_freq="batch")
+        return keras.callbacks.TensorBoard(
+            tmp_path / "board", write_graph=False, update_freq="batch"
+        )
 
     # Six batches an epoch, with a state after every second.
     for batches in (4, 8):
