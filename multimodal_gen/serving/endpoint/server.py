@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 # Seconds that an answer may take to reach the client after the last one was ready.
 _SENDING = 5
@@ -58,7 +58,7 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def server_of(app: Starlette, seconds: float, ready: Callable[[], None]) -> uvicorn.Server:
+def server_of(app: ASGIApp, seconds: float, ready: Callable[[], None]) -> uvicorn.Server:
     """A server of an application; `run(sockets=[...])` runs it, and `should_exit` ends that.
 
     Args:
