@@ -316,7 +316,7 @@ def test_a_full_queue_a_slow_model_and_clients_that_hang_up(marks: Path) -> None
             head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
             gone.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
             wait_for(lambda: endpoint.batcher.waiting == 1)
-        wait_for(lambda: endpoint.metrics.requests["/predict", 499] == 1)
+        wait_for(lambda: endpoint.metrics.requests("/predict", 499) == 1)
         second, third = pool.submit(asked, 3), pool.submit(asked, 4)
         wait_for(lambda: endpoint.batcher.waiting == 2)
         full = asked(5)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import time
+import warnings
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ from multimodal_gen.cli.starting import without_log_lines
 BOARD, KEPT = "tensorboard", "mlflow.json"
 # What asks MLflow's server so often before it gives up; by default that takes minutes.
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+# Seconds after which a server is no longer waited for.
+_PATIENCE = 10
 
 
 @dataclass
@@ -32,11 +37,11 @@ class Watched:
 
     Args:
         callbacks: What draws them, for `fit`.
-        scored: Called with the scores on the test rows.
+        scores: Gets those on the test rows.
     """
 
     callbacks: list[Any] = field(default_factory=list)
-    scored: Callable[[Mapping[str, float]], object] = lambda scores: None
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,27 +163,45 @@ def _in_mlflow(
             if going_on is None:
                 super().on_train_begin(logs)
 
+        waits = True
+
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            # Before the state that the run is resumed from, or a kill could leave a gap.
             super().on_epoch_end(epoch, logs)
-            mlflow.flush_async_logging()
+            if self.waits:
+                # Until it is there, before the state that the run is resumed from: a kill leaves no
+                # gap. A server that has gone away is waited for once.
+                start = time.monotonic()
+                mlflow.flush_async_logging()
+                self.waits = time.monotonic() - start < _PATIENCE
 
         def on_test_end(self, logs: Any = None) -> None:
             # `on_epoch_end` logs the same scores, and of which epoch they are.
             pass
 
     title = f"{Path(settings.folder).name}/{name}"
-    with mlflow.start_run(run_id=going_on, run_name=None if going_on else title) as run:
+    run = mlflow.start_run(run_id=going_on, run_name=None if going_on else title)
+    status = "FAILED"
+    try:
         if going_on is None:
             mlflow.log_params({key: _shown(str(value)) for key, value in asdict(settings).items()})
         if state is not None:
             state.mkdir(parents=True, exist_ok=True)
             (state / KEPT).write_text(json.dumps({**kept, _shown(address): run.info.run_id}))
         watched.callbacks.append(Logged())
-        watched.scored = lambda scores: mlflow.log_metrics(
-            {f"test_{score}": value for score, value in scores.items()}
-        )
         yield
+        status = "FINISHED"
+    finally:
+        # The results of the run are worth more than what MLflow knows of them.
+        try:
+            found = {f"test_{name}": value for name, value in watched.scores.items()}
+            mlflow.log_metrics({name: value for name, value in found.items() if isfinite(value)})
+            mlflow.end_run(status)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            warnings.warn(
+                f"MLflow at {_shown(address)} does not know how {title} ended: {reason}",
+                stacklevel=2,
+            )
 
 
 def _text(file: Path) -> str:

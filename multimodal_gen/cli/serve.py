@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from socket import socket
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 
 from multimodal_gen.cli import option_values, serve_options
 from multimodal_gen.cli.progress import ProgressReporter
 from multimodal_gen.cli.starting import starting
+
+if TYPE_CHECKING:
+    from multimodal_gen.serving.endpoint.app import Limits
+    from multimodal_gen.serving.endpoint.metrics import Metrics
 
 _NEEDED = ("starlette", "uvicorn", "python_multipart")
 
@@ -26,41 +33,78 @@ def serve(
     queue: serve_options.Queue = 256,
     timeout: serve_options.Timeout = 30.0,
     max_body: serve_options.MaxBody = "32MB",
+    processes: serve_options.Processes = 1,
 ) -> None:
     """Answer requests over HTTP with predictions; the address shows a page to try it.
 
     Ends in order at Ctrl-C or SIGTERM: what was accepted is answered.
     """
-    body = _checked(batch_size, queue, timeout, port, max_body)
-    from multimodal_gen.serving.endpoint.app import Endpoint, Limits
-    from multimodal_gen.serving.endpoint.server import opened, run_until_signal, server_of
+    body = _checked(batch_size, queue, timeout, port, max_body, processes)
+    from multimodal_gen.serving.endpoint.app import Limits
+    from multimodal_gen.serving.endpoint.metrics import Metrics
+    from multimodal_gen.serving.endpoint.processes import ProcessEndedError, run_in_processes
+    from multimodal_gen.serving.endpoint.server import opened_for
 
-    console = Console()
-    reporter = ProgressReporter(console)
+    reporter = ProgressReporter(Console())
+    limits = Limits(batch_size, queue, timeout, body)
+    hosts = _names(host) if _is_loopback(host) else None
     # First of all, as a model takes seconds to load.
-    with opened(host, port) as listening:
-        model, how, options = _model(console, run)
-        limits = Limits(batch_size, queue, timeout, body)
-        hosts = _names(host) if _is_loopback(host) else None
-        # Who sends a request cannot change the loaders.
-        options |= {"name": run.name, "in_words": _in_words}
-        endpoint = Endpoint(model, limits, hosts=hosts, **options)
+    with opened_for(processes, host, port) as sockets:
         shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{listening.getsockname()[1]}"
+        address = f"http://{shown}:{sockets[0].getsockname()[1]}"
         who = (
             "For this machine only; --host 0.0.0.0 opens it to others."
             if hosts is not None
             else "Whoever can reach this address may use it: there is no password."
         )
 
-        line = f"Serving {run}, {how}, at {address}. {who} Ctrl-C ends it."
-        server = server_of(endpoint.app(), timeout, partial(reporter.say, line))
-        run_until_signal(server, listening)
-    reporter.say(f"Ended. {endpoint.metrics.in_words()}")
+        def ready(how: str) -> None:
+            many = f" in {processes} processes" if processes > 1 else ""
+            reporter.say(f"Serving {run}, {how},{many} at {address}. {who} Ctrl-C ends it.")
+
+        if processes == 1:
+            metrics = Metrics()
+            _serve(run, limits, hosts, reporter.console, sockets[0], metrics, ready)
+        else:
+            # Of several, none shows how it starts.
+            work = partial(_serve, run, limits, hosts, None)
+            try:
+                metrics = run_in_processes(work, sockets, ready)
+            except ProcessEndedError as error:
+                typer.echo(f"Error: {error}; the others were ended.", err=True)
+                raise typer.Exit(1) from None
+    reporter.say(f"Ended. {metrics.in_words()}")
 
 
-def _checked(batch_size: int, queue: int, timeout: float, port: int, max_body: str) -> int:
+def _serve(
+    run: Path,
+    limits: Limits,
+    hosts: frozenset[str] | None,
+    console: Console | None,
+    listening: socket,
+    metrics: Metrics,
+    ready: Callable[[str], None],
+    ending: Callable[[Callable[[], None]], None] = lambda end: None,
+) -> None:
+    # Serves in this process, which may be one of several.
+    from multimodal_gen.serving.endpoint.app import Endpoint
+    from multimodal_gen.serving.endpoint.server import run_until_signal, server_of
+
+    model, how, options = _model(console or Console(quiet=True), run)
+    # Who sends a request cannot change the loaders.
+    options |= {"name": run.name, "in_words": _in_words, "metrics": metrics}
+    endpoint = Endpoint(model, limits, hosts=hosts, **options)
+    server = server_of(endpoint.app(), limits.seconds, partial(ready, how))
+    ending(partial(setattr, server, "should_exit", True))
+    run_until_signal(server, listening)
+
+
+def _checked(
+    batch_size: int, queue: int, timeout: float, port: int, max_body: str, processes: int
+) -> int:
     # What the options are, before anything is loaded; the bytes of --max-body.
+    if processes < 1:
+        raise ValueError(f"--processes must be at least 1. Received: --processes {processes}")
     if batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1. Received: --batch-size {batch_size}")
     if queue < batch_size:

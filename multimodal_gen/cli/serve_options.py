@@ -36,6 +36,10 @@ Timeout = Annotated[
         "--timeout", help="Seconds that a request may take to arrive, and then to be answered."
     ),
 ]
+Processes = Annotated[
+    int,
+    typer.Option("--processes", help="Processes that answer, each with a model of its own."),
+]
 MaxBody = Annotated[
     str, typer.Option("--max-body", metavar="SIZE", help="The largest request, such as 32MB.")
 ]

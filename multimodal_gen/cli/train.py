@@ -92,7 +92,7 @@ def run(settings: RunSettings, reporter: Reporter, curves: Curves) -> dict[str, 
             )
             seconds = time.perf_counter() - started
             judged[name], reliable, predictions = judged_on(bundle, parts.test, settings)
-            watched.scored(judged[name].values)
+            watched.scores.update(judged[name].values)
         calibration |= {name: noted_calibration(reliable)} if reliable is not None else {}
         scores[name] = {
             **judged[name].values,

@@ -29,7 +29,7 @@ from multimodal_gen.serving.endpoint.requests import read_form, read_rows
 
 # Bodies in memory at once, in units of the largest.
 _BODIES = 8
-# Of no use to anybody: the client has hung up. As nginx calls it.
+# Of no use to anybody: the client has hung up.
 _GONE = 499
 # Seconds until it is asked whether the client still waits.
 _SOON = 0.1
@@ -69,6 +69,7 @@ class Endpoint:
         even: As in `Batcher`.
         explain: Makes a page that explains the prediction of a row; None if the model cannot.
         in_words: Makes of an error of a row what the client is told of it.
+        metrics: What counts; None for counters of its own.
 
     Raises:
         ValueError: If its columns cannot be told apart in a request.
@@ -85,11 +86,12 @@ class Endpoint:
         even: bool = False,
         explain: Callable[[pd.DataFrame], str] | None = None,
         in_words: Callable[[str], str] = str,
+        metrics: Metrics | None = None,
     ) -> None:
         self.explain, self.in_words = explain, in_words
         self.model, self.limits, self.name, self.hosts = model, limits, name, hosts
         self.columns = columns_of(model.inputs)
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self.batcher = Batcher(
             model,
             rows=limits.batch_size,
@@ -97,6 +99,7 @@ class Endpoint:
             queue=limits.queue,
             even=even,
             ran=self.metrics.ran,
+            waits=self.metrics.waits,
         )
         self.room = Room(limits.body, _BODIES * limits.body)
 
@@ -231,8 +234,7 @@ class Endpoint:
     def _answered(self, rows: Rows, found: Mapping[int, Any]) -> Response:
         answers = [found.get(place, rows.errors.get(place)) for place in range(len(rows.cells))]
         failed = sum(isinstance(one, str) for one in answers)
-        self.metrics.rows["failed"] += failed
-        self.metrics.rows["predicted"] += len(answers) - failed
+        self.metrics.predicted(len(answers) - failed, failed)
         told = ({"error": self.in_words(one)} if isinstance(one, str) else one for one in answers)
         return _json({"rows": list(told)})
 
@@ -266,9 +268,7 @@ class Endpoint:
         return _json({"status": "ok" if alive else "stopped"}, 200 if alive else 503)
 
     async def _metrics(self, request: Request) -> Response:
-        return Response(
-            self.metrics.text(self.batcher.waiting), media_type=CONTENT_TYPE, headers=_HEADERS
-        )
+        return Response(self.metrics.text(), media_type=CONTENT_TYPE, headers=_HEADERS)
 
 
 def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -62,6 +62,7 @@ class Batcher:
         even: Whether batches are filled up to a power of two, for a backend that compiles the model
             for each number of rows.
         ran: Called with the number of rows of each batch.
+        waits: Called with the number of rows that wait, whenever it has changed.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class Batcher:
         queue: int,
         even: bool = False,
         ran: Callable[[int], None] = lambda rows: None,
+        waits: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self.model, self.rows, self.queue, self.even, self.ran = model, rows, queue, even, ran
+        self.waits = waits
         self.columns = list(dict.fromkeys(_columns_of(model.inputs.values())))
         # The columns of a prediction, and whether each is the probability of a class.
         self.given: list[tuple[str, bool]] = []
@@ -131,13 +134,17 @@ class Batcher:
             if self._closed or self._waiting + len(job.cells) > self.queue:
                 raise QueueFullError
             self._jobs.append(job)
-            self._waiting += len(job.cells)
+            self._set_waiting(self._waiting + len(job.cells))
             self._changed.notify()
 
     def _drop_unwanted(self) -> None:
         # So that those who gave up keep nobody out.
         self._jobs = deque(job for job in self._jobs if job.wanted)
-        self._waiting = sum(len(job.cells) for job in self._jobs)
+        self._set_waiting(sum(len(job.cells) for job in self._jobs))
+
+    def _set_waiting(self, rows: int) -> None:
+        self._waiting = rows
+        self.waits(rows)
 
     def _work(self) -> None:
         while (jobs := self._next()) is not None:
@@ -163,7 +170,7 @@ class Batcher:
                 if found and (alone or rows + len(job.cells) > self.rows):
                     break
                 self._jobs.popleft()
-                self._waiting -= len(job.cells)
+                self._set_waiting(self._waiting - len(job.cells))
                 if job.wanted:
                     found.append(job)
                     rows += len(job.cells)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import uvicorn
@@ -13,6 +14,8 @@ from starlette.types import ASGIApp
 
 # Seconds that an answer may take to reach the client after the last one was ready.
 _SENDING = 5
+# What ends a server in order.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def opened(host: str, port: int) -> socket.socket:
@@ -36,6 +39,30 @@ def opened(host: str, port: int) -> socket.socket:
         found.close()
         raise _refused(error, host, port) from None
     return found
+
+
+@contextmanager
+def opened_for(count: int, host: str, port: int) -> Iterator[list[socket.socket]]:
+    """Sockets on one address for so many processes, as of `opened`, until the end of the block.
+
+    Raises:
+        ValueError: If there is no such address, or its port is in use.
+    """
+    with ExitStack() as until:
+        first = until.enter_context(opened(host, port))
+        found = [first] * count
+        # There the system gives each socket of an address its share of the connections. Elsewhere
+        # all processes wait at one.
+        if count > 1 and sys.platform == "linux":
+            # Not before it was bound: nobody else has the address.
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            for place in range(1, count):
+                one = until.enter_context(socket.socket(first.family, first.type))
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                one.bind(first.getsockname())
+                found[place] = one
+        yield found
 
 
 def _refused(error: OSError, host: str, port: int) -> ValueError:
@@ -97,8 +124,7 @@ def run_until_signal(server: uvicorn.Server, listening: socket.socket) -> None:
 def _heard() -> Iterator[None]:
     # At its end uvicorn raises the signal again that ended it, for the handler that was there
     # before. Its default would end this process as if it had failed.
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Any] = {one: signal.signal(one, _ignored) for one in signals}
+    before: dict[int, Any] = {one: signal.signal(one, _ignored) for one in SIGNALS}
     try:
         yield
     finally:
