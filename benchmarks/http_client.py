@@ -137,9 +137,19 @@ class Server:
         said, _ = self.process.communicate(timeout=_PATIENCE)
         return self.process.returncode, said
 
-    def status(self, name: str) -> int:
-        """A number of the process: "VmRSS" in kB, "VmHWM" for its peak, or "Threads"."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
+    def answering(self) -> list[int]:
+        """The processes that answer: this one, or those that it has started."""
+        pid = self.process.pid
+        started = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        # multiprocessing starts one more, for itself.
+        lines = {one: Path(f"/proc/{one}/cmdline").read_bytes() for one in started}
+        return [one for one, line in lines.items() if b"spawn_main" in line] or [pid]
+
+    def status(self, name: str, pid: int | None = None) -> int:
+        """A number of the process or of one of `answering`: "VmRSS" in kB, "VmHWM" for its peak, or
+        "Threads".
+        """
+        text = Path(f"/proc/{pid or self.process.pid}/status").read_text()
         found = re.search(rf"^{name}:\s+(\d+)", text, re.MULTILINE)
         assert found is not None
         return int(found[1])

@@ -4,8 +4,8 @@
 
 Trains and exports a network as `benchmarks.export` does, and keeps both in the folder `trained`.
 Then, in turns: `predict` of the bundle and of the export, in batches of 32, with the files in
-memory; the endpoint of the export, with 32 clients that each send a row at a time; and a FastAPI
-handler that calls `predict` for one row, of the export and of the bundle, where FastAPI is
+memory; the endpoint of the export, in one process and in two, with 32 clients that each send a row
+at a time; and a FastAPI handler that calls `predict` for one row, of the export and of the bundle, where FastAPI is
 installed. The clients are in one process beside the server's. What is printed are medians of the
 turns.
 """
@@ -38,6 +38,7 @@ from benchmarks.export import SAMPLE, trained
 from benchmarks.http_client import ROOT, Connection, Server, request
 
 _CLIENTS, _BATCH = 32, 32
+_PROCESSES = 1, 2
 # A handler without batches is slow, and fewer requests tell.
 _PLAIN = 300
 
@@ -161,14 +162,18 @@ def main() -> None:
     for model in (bundle, served):
         model.predict(table.iloc[:200], batch_size=_BATCH)
     fastapi = importlib.util.find_spec("fastapi") is not None
-    turns = Turns()
+    turns, memory = Turns(), dict[int, list[float]]()
     for _ in range(given.turns):
         turns.predicted("`Bundle.predict`", bundle, table)
         turns.predicted("the export's `predict`", served, table)
-        with Server(out) as server:
-            asyncio.run(asked(server.port, ours[:200]))
-            turns.answered("`multimodal-gen serve`, the export", server.port, ours)
-            memory = server.status("VmRSS") / 1024, server.status("VmHWM") / 1024
+        for processes in _PROCESSES:
+            with Server(out, "--processes", str(processes)) as server:
+                asyncio.run(asked(server.port, ours[:200]))
+                many = f" --processes {processes}" if processes > 1 else ""
+                turns.answered(f"`multimodal-gen serve{many}`, the export", server.port, ours)
+                memory[processes] = [
+                    server.status("VmHWM", one) / 1024 for one in server.answering()
+                ]
         for what, folder in (("export", out), ("run", run)) if fastapi else ():
             with plain(folder) as port:
                 asyncio.run(asked(port, theirs[:50]))
@@ -181,7 +186,8 @@ def main() -> None:
     print("| way | rows a second | of `Bundle.predict` | median ms | 99 % ms | 99 % / median |")
     print("|---|---|---|---|---|---|")
     print("\n".join(turns.lines("`Bundle.predict`")))
-    print(f"memory of the endpoint: {memory[0]:.0f} MB, at most {memory[1]:.0f} MB")
+    for processes, most in memory.items():
+        print(f"memory of {processes} at most: {' + '.join(f'{one:.0f}' for one in most)} MB")
     if not fastapi:
         print("without the plain handler: FastAPI is not installed")
 

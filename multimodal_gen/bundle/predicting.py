@@ -88,15 +88,11 @@ class Predicting(abc.ABC):
         # The predictions, NaN in rows without one; place of such a row -> why; and in words how
         # many have none, as in "2 of 9 rows cannot be loaded and have". With `fail`, an error if no
         # row can be loaded.
-        # Not "skip": every row of the table has a row in the result.
-        sequence = self._sequence(table, batch_size, on_error="blank")
-        outputs = self._outputs(sequence, verbose)
-        frame = pd.DataFrame(columns_of(outputs, self.target), index=table.index)
-        errors = sequence.assembly.failures.positions
+        columns, errors, broken = self._predicted_columns(table, batch_size, verbose)
         if fail and len(errors) == len(table):
             # Not some bad rows, but a wrong folder or the like.
             self._sequence(table, 1)[0]
-        broken = rows_of_nan(outputs)
+        frame = pd.DataFrame(columns, index=table.index)
         # A row that could not be loaded was predicted as zeros, so its own error says more.
         errors = {**broken, **errors}
         if errors:
@@ -106,6 +102,17 @@ class Predicting(abc.ABC):
         have = by_number(len(errors), "has", "have")
         why = "" if broken else "cannot be loaded and "
         return frame, errors, f"{len(errors):,} of {len(table):,} rows {why}{have}"
+
+    def _predicted_columns(
+        self, table: pd.DataFrame, batch_size: int, verbose: int
+    ) -> tuple[Any, dict[int, str], dict[int, str]]:
+        # Column -> predictions; place of a row that cannot be loaded -> why; and the same of a row
+        # that the model has no outputs for.
+        # Not "skip": every row of the table has a row in the result.
+        sequence = self._sequence(table, batch_size, on_error="blank")
+        outputs = self._outputs(sequence, verbose)
+        errors = sequence.assembly.failures.positions
+        return columns_of(outputs, self.target), errors, rows_of_nan(outputs)
 
     def evaluate(
         self,

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from multimodal_gen.rows.cells import cell_text
 
 
-def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of predictions, each a mapping of columns to values; None for what is not finite."""
-    names = list(map(str, frame.columns))
-    columns = [[_plain(one) for one in column.tolist()] for _, column in frame.items()]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+def records_of(columns: Mapping[Any, np.ndarray]) -> list[dict[str, Any]]:
+    """The rows of predictions, each a mapping of columns to values; None for what is not finite.
+
+    Args:
+        columns: Column -> its values.
+    """
+    names = list(map(str, columns))
+    values = [_plain_column(one) for one in columns.values()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _plain_column(column: np.ndarray) -> list[Any]:
+    if column.dtype.kind == "f" and np.isfinite(column).all():
+        return list(column.tolist())
+    return [_plain(one) for one in column.tolist()]
 
 
 def _plain(value: Any) -> Any:

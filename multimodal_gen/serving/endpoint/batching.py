@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from multimodal_gen.serving.endpoint.answers import records_of
@@ -78,7 +79,8 @@ class Batcher:
     ) -> None:
         self.model, self.rows, self.queue, self.even, self.ran = model, rows, queue, even, ran
         self.waits = waits
-        self.columns = list(dict.fromkeys(_columns_of(model.inputs.values())))
+        # Not as texts of Arrow, whose comparison takes longer.
+        self.columns = pd.Index(dict.fromkeys(_columns_of(model.inputs.values())), dtype=object)
         # The columns of a prediction, and whether each is the probability of a class.
         self.given: list[tuple[str, bool]] = []
         self._jobs: deque[Job] = deque()
@@ -95,11 +97,9 @@ class Batcher:
         """Run the model once for each size of a batch, and start the threads."""
         for size in _sizes(self.rows) if self.even else (1,):
             # Missing cells: what is blank can be predicted, and nothing has to be read.
-            frame = self.model._predicted(self.table([{}] * size, [0] * size), size, 0, fail=False)[
-                0
-            ]
+            columns = self._columns([{}] * size, [0] * size)[0]
         probable = _probabilities(self.model.target)
-        self.given = [(str(name), str(name) in probable) for name in frame.columns]
+        self.given = [(str(name), str(name) in probable) for name in columns]
         for one in self._threads:
             one.start()
 
@@ -206,11 +206,23 @@ class Batcher:
     def table(self, cells: list[dict[str, Any]], places: list[int]) -> pd.DataFrame:
         """Rows as a table, whose index is their places in their requests."""
         # As objects, so that no cell changes for the sake of the others.
-        own = {name: [row.get(name) for row in cells] for name in self.columns}
-        return pd.DataFrame(
-            {name: pd.Series(one, index=places, dtype=object) for name, one in own.items()},
-            index=places,
+        values = np.empty((len(cells), len(self.columns)), object)
+        for row, own in enumerate(cells):
+            for place, name in enumerate(self.columns):
+                # Each by itself, as a cell may be a list.
+                values[row, place] = own.get(name)
+        return pd.DataFrame(values, places, self.columns, dtype=object)
+
+    def _columns(
+        self, cells: list[dict[str, Any]], places: list[int]
+    ) -> tuple[dict[Any, np.ndarray], dict[int, str]]:
+        # Column -> predictions, and the place of a row that has none -> why.
+        columns, errors, broken = self.model._predicted_columns(
+            self.table(cells, places), min(self.rows, len(cells)), 0
         )
+        # Raw outputs have no names.
+        named = dict(columns if isinstance(columns, Mapping) else enumerate(columns.T))
+        return named, {**broken, **errors}
 
     def _predicted(self, cells: list[dict[str, Any]], places: list[int]) -> list[Any]:
         # A record for each row, or the reason why it has none.
@@ -220,9 +232,7 @@ class Batcher:
             more = -size % most if size > most else min(most, _next_power(size)) - size
             cells, places = [*cells, *[{}] * more], [*places, *[0] * more]
         try:
-            frame, errors, _ = self.model._predicted(
-                self.table(cells, places), min(self.rows, len(cells)), 0, fail=False
-            )
+            columns, errors = self._columns(cells, places)
         except ValueError as error:
             if size == 1:
                 # Such as numbers so large that the model's outputs are not finite.
@@ -231,9 +241,8 @@ class Batcher:
                 self._predicted([cell], [place])[0]
                 for cell, place in zip(cells[:size], places, strict=False)
             ]
-        return [
-            errors.get(place, record) for place, record in enumerate(records_of(frame.iloc[:size]))
-        ]
+        records = records_of({name: values[:size] for name, values in columns.items()})
+        return [errors.get(place, record) for place, record in enumerate(records)]
 
 
 def _tell(jobs: list[Job]) -> None:

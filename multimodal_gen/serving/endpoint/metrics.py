@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 from collections.abc import Hashable
 from itertools import product
@@ -29,15 +28,14 @@ class Metrics:
     """Counters of requests, rows and batches, of this process or of several.
 
     Args:
-        numbers: The counters of all processes, `WIDTH` for each, in memory that they share. Each
-            changes only its own, which needs no lock.
+        numbers: The counters of all processes, `WIDTH` of 8 bytes for each, in memory that they
+            share. Each changes only its own, which needs no lock.
         own: Which are those of this process.
     """
 
     def __init__(self, numbers: Any = None, own: int = 0) -> None:
-        self._numbers = memoryview(array("d", bytes(8 * WIDTH)) if numbers is None else numbers)
-        # Shared memory has its format in another spelling.
-        self._numbers = self._numbers.cast("B").cast("d")
+        shared = memoryview(bytearray(8 * WIDTH) if numbers is None else numbers)
+        self._numbers: Any = shared.cast("B").cast("d")
         self._start = own * WIDTH
 
     def answered(self, path: str, status: int, seconds: float) -> None:
