@@ -5,9 +5,9 @@
 Trains and exports a network as `benchmarks.export` does, and keeps both in the folder `trained`.
 Then, in turns: `predict` of the bundle and of the export, in batches of 32, with the files in
 memory; the endpoint of the export, in one process and in two, with 32 clients that each send a row
-at a time; and a FastAPI handler that calls `predict` for one row, of the export and of the bundle, where FastAPI is
-installed. The clients are in one process beside the server's. What is printed are medians of the
-turns.
+at a time; and a FastAPI handler that calls `predict` for one row, of the export and of the bundle,
+where FastAPI is installed. The clients are in one process beside the server's. What is printed are
+medians of the turns.
 """
 
 from __future__ import annotations

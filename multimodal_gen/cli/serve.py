@@ -45,7 +45,7 @@ def serve(
     from multimodal_gen.serving.endpoint.processes import ProcessEndedError, run_in_processes
     from multimodal_gen.serving.endpoint.server import opened_for
 
-    reporter = ProgressReporter(Console())
+    reporter, alone = ProgressReporter(Console()), processes == 1
     limits = Limits(batch_size, queue, timeout, body)
     hosts = _names(host) if _is_loopback(host) else None
     # First of all, as a model takes seconds to load.
@@ -59,15 +59,14 @@ def serve(
         )
 
         def ready(how: str) -> None:
-            many = f" in {processes} processes" if processes > 1 else ""
+            many = "" if alone else f" in {processes} processes"
             reporter.say(f"Serving {run}, {how},{many} at {address}. {who} Ctrl-C ends it.")
 
-        if processes == 1:
+        work = partial(_serve, run, limits, hosts, alone)
+        if alone:
             metrics = Metrics()
-            _serve(run, limits, hosts, reporter.console, sockets[0], metrics, ready)
+            work(sockets[0], metrics, ready)
         else:
-            # Of several, none shows how it starts.
-            work = partial(_serve, run, limits, hosts, None)
             try:
                 metrics = run_in_processes(work, sockets, ready)
             except ProcessEndedError as error:
@@ -80,17 +79,17 @@ def _serve(
     run: Path,
     limits: Limits,
     hosts: frozenset[str] | None,
-    console: Console | None,
+    alone: bool,
     listening: socket,
     metrics: Metrics,
     ready: Callable[[str], None],
     ending: Callable[[Callable[[], None]], None] = lambda end: None,
 ) -> None:
-    # Serves in this process, which may be one of several.
+    # Serves in this process, alone or as one of several, of which none shows how it starts.
     from multimodal_gen.serving.endpoint.app import Endpoint
     from multimodal_gen.serving.endpoint.server import run_until_signal, server_of
 
-    model, how, options = _model(console or Console(quiet=True), run)
+    model, how, options = _model(Console(quiet=not alone), run, alone)
     # Who sends a request cannot change the loaders.
     options |= {"name": run.name, "in_words": _in_words, "metrics": metrics}
     endpoint = Endpoint(model, limits, hosts=hosts, **options)
@@ -126,7 +125,7 @@ def _checked(
     return body
 
 
-def _model(console: Console, run: Path) -> tuple[Any, str, dict[str, Any]]:
+def _model(console: Console, run: Path, alone: bool) -> tuple[Any, str, dict[str, Any]]:
     # The model, what runs it in words, and the arguments that it needs of the endpoint.
     from multimodal_gen.bundle.exporting.manifest import MANIFEST
 
@@ -134,7 +133,9 @@ def _model(console: Console, run: Path) -> tuple[Any, str, dict[str, Any]]:
         from multimodal_gen.serving import load
 
         model = load(run)
-        return model, f"an export of the format {model.network.format}", {"threads": 2}
+        # While one decodes files, the network runs on the other, or in another process.
+        threads = 2 if alone else 1
+        return model, f"an export of the format {model.network.format}", {"threads": threads}
     with starting(console):
         import keras
 
