@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import pandas as pd
 import pytest
 import rank_run
 
+from benchmarks import ranks as ranks_benchmark
 from multimodal_gen import distributed
+from multimodal_gen.batch.threads import available_cores
 from multimodal_gen.distributed.launched import launch
 from multimodal_gen.sequence.ranks.callback import check_compiled
 from multimodal_gen.sequence.ranks.group import Alone, group_of
@@ -157,3 +160,39 @@ def test_a_state_belongs_to_any_number_of_ranks() -> None:
     whole = rank_run.make_data(rank_run.make_table())
     whole.shard(1, 2).set_state(whole.shard(0, 4).state() | {"epoch": 1, "batch": 3})
     whole.set_state(whole.shard(0, 2).state())
+
+
+@several
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("taskset") is None or available_cores() < 2, reason="taskset and two cores"
+)
+def test_the_benchmark_trains_with_one_rank_with_two_and_apart(tmp_path: Path) -> None:
+    common = ["--rows", "16", "--batch-size", "8", "--epochs", "2", "--rounds", "1"]
+    ranks_benchmark.main([*common, "--out", str(tmp_path)])
+    turns = json.loads((tmp_path / "ranks.json").read_text())["figures"]["turns"]
+    assert {name: len(turn) for name, (turn,) in turns.items()} == {
+        "one rank": 1,
+        "two ranks": 2,
+        "apart": 2,
+    }
+    assert all(
+        len(seconds) == 2 and min(seconds) > 0
+        for (turn,) in turns.values()
+        for one in turn
+        for seconds in (one["epoch"], one["processor"])
+    )
+
+
+def test_the_benchmark_compares_epochs_after_the_first() -> None:
+    def turn(*epochs: float) -> dict[str, list[float]]:
+        return {"epoch": list(epochs), "processor": list(epochs), "waiting": [0.5] * len(epochs)}
+
+    turns = {
+        "one rank": [[turn(99, 4, 6, 8)]],
+        "two ranks": [[turn(99, 3, 4, 5), turn(99, 5, 2, 3)]],
+    }
+    assert ranks_benchmark.rows_of(turns, 60) == [
+        ["one rank", "10", "1.00", "1.00", "6.00", "8.3%"],
+        ["two ranks", "15", "1.50", "1.33", "8.00", "12.5%"],
+    ]
