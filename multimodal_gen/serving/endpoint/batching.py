@@ -1,10 +1,10 @@
 """The threads that run the model, for the rows of all requests that wait at that moment.
 
 While a batch runs, requests gather; the next batch has whatever there is, so nobody waits for a
-batch to fill up. An export has two threads, so that the files of one batch are decoded while the
-network runs on the other; the second takes rows once half a batch waits, as batches of a row or two
-would cost more than they save. The queue is bounded in rows, and a request that nobody waits for
-any more is left out of the next batch.
+batch to fill up. An export that is served by one process has two threads, so that the files of one
+batch are decoded while the network runs on the other; the second takes rows once half a batch
+waits, as batches of a row or two would cost more than they save. The queue is bounded in rows, and
+a request that nobody waits for any more is left out of the next batch.
 """
 
 from __future__ import annotations
