@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import multimodal_gen as mg
-from multimodal_gen.cli import folds
+from multimodal_gen.cli import fold_training
 from multimodal_gen.cli.app import app
 
 CLASSES = ("bowl", "cup")
@@ -163,7 +163,7 @@ def test_ctrl_c_in_the_second_fold_keeps_the_first_and_the_same_command_ends_the
     whole = train("--folds", "2", "--name", "whole")
     assert whole.exit_code == 0, whole.output
     options = ["--folds", "2", "--name", "cut", "--resume"]
-    fit, calls = folds.fit_network, []
+    fit, calls = fold_training.fit_network, []
 
     def interrupted(*given: Any) -> Any:
         calls.append(given)
@@ -171,7 +171,7 @@ def test_ctrl_c_in_the_second_fold_keeps_the_first_and_the_same_command_ends_the
             raise KeyboardInterrupt
         return fit(*given)
 
-    monkeypatch.setattr(folds, "fit_network", interrupted)
+    monkeypatch.setattr(fold_training, "fit_network", interrupted)
     stopped = train(*options)
     assert stopped.exit_code == 130, stopped.output
     assert (
