@@ -65,11 +65,11 @@ class Curves:
         """
         if self.tensorboard:
             _check_installed("--tensorboard", "tensorboard", "tensorflow")
-            with without_log_lines():
-                import tensorflow
+            import keras
 
-                # Looks for devices, as the callback would.
-                tensorflow.constant(0)
+            with without_log_lines():
+                # Written nowhere; it needs both packages, and looks for devices.
+                keras.callbacks.TensorBoard().summary.scalar("loss", 0.0, step=0)
             reporter.say(f"Curves: tensorboard --logdir {Path(settings.folder, BOARD)}")
         if self.mlflow is not None:
             _check_installed("--mlflow", "mlflow")

@@ -57,11 +57,9 @@ def serve(
             if hosts is not None
             else "Whoever can reach this address may use it: there is no password."
         )
-
-        def ready(how: str) -> None:
-            many = "" if alone else f" in {processes} processes"
-            reporter.say(f"Serving {run}, {how},{many} at {address}. {who} Ctrl-C ends it.")
-
+        many = "" if alone else f" in {processes} processes"
+        place = f"{many} at {address}. {who} Ctrl-C ends it."
+        ready = partial(_say_ready, reporter, run, place)
         work = partial(_serve, run, limits, hosts, alone)
         if alone:
             metrics = Metrics()
@@ -73,6 +71,10 @@ def serve(
                 typer.echo(f"Error: {error}; the others were ended.", err=True)
                 raise typer.Exit(1) from None
     reporter.say(f"Ended. {metrics.in_words()}")
+
+
+def _say_ready(reporter: ProgressReporter, run: Path, place: str, how: str) -> None:
+    reporter.say(f"Serving {run}, {how},{place}")
 
 
 def _serve(

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -206,9 +207,9 @@ class Endpoint:
             raise RequestError(503, "too many rows wait already; try again later") from None
         watching: list[asyncio.Task[None]] = []
         # A task for each request would cost more than it saves; most have their answer before.
+        watch = partial(self._watch, request, answer)
         later = loop.call_later(
-            min(_SOON, self.limits.seconds),
-            lambda: watching.append(loop.create_task(self._watch(request, answer))),
+            min(_SOON, self.limits.seconds), lambda: watching.append(loop.create_task(watch()))
         )
         try:
             return await answer
