@@ -11,15 +11,16 @@ from PIL import Image
 
 import multimodal_gen as mg
 from multimodal_gen.inspection.audit.alike import are_copies, differences
+from multimodal_gen.inspection.audit.captions import Captions
 from multimodal_gen.inspection.audit.clusters import groups, joined
 from multimodal_gen.inspection.audit.endings import ends_early
 from multimodal_gen.inspection.audit.labels import balance_note
+from multimodal_gen.inspection.audit.near_texts import near_identical
 from multimodal_gen.inspection.audit.neighbours import nearest
 from multimodal_gen.inspection.audit.parts import parts_of
 from multimodal_gen.inspection.audit.pictures import wrong_name
 from multimodal_gen.inspection.audit.texts import (
     is_empty,
-    near_identical,
     normalised,
     telling_nothing,
 )
@@ -106,8 +107,10 @@ def test_texts_are_compared_by_their_words() -> None:
         f"{long} 3",
         f"{long} 4",
     ]
-    assert (0, 1) in near_identical(texts) and (4, 5) not in near_identical(texts)
-    assert not any(2 in pair or 3 in pair for pair in near_identical(texts))
+    table = pd.DataFrame({"caption": texts})
+    pairs = near_identical(Captions(table, "caption", np.arange(len(texts)))).tolist()
+    assert [0, 1] in pairs and [4, 5] not in pairs
+    assert not any(2 in pair or 3 in pair for pair in pairs)
 
 
 def test_a_caption_that_many_rows_share_tells_nothing_if_their_classes_are_mixed() -> None:

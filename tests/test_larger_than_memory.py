@@ -26,7 +26,7 @@ from tests.cli_settings import settings
 
 ROWS = 20_000
 # Bytes for each row, as some numbers take; the objects of its cells would be as many again.
-MOST = {"split": 100, "notes": 90}
+MOST = {"split": 100, "notes": 90, "audit": 180}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,13 @@ def labels_in_words(table: pd.DataFrame) -> Any:
     return found, unlabelled(table, classes), unlabelled(table, several)
 
 
+def audit_of(table: pd.DataFrame) -> Any:
+    loader = mg.TextLoader.from_texts("caption", ["a thing of number 1"], vocabulary_size=300)
+    target = mg.ClassLabel("label", [f"class {one}" for one in range(9)])
+    found = mg.audit(table, {"caption": loader}, target, progress=lambda count: None)
+    return found.problems["message"].tolist(), found.notes, found.duplicates.tolist()
+
+
 KINDS: dict[str, Callable[[pd.DataFrame], Any]] = {
     "split": lambda table: [
         len(one) for one in mg.split_table(table, (0.8, 0.2), stratify="label")
@@ -92,6 +99,7 @@ KINDS: dict[str, Callable[[pd.DataFrame], Any]] = {
     ),
     "classes": lambda table: mg.ClassLabel.from_values("label", table),
     "missing items": lambda table: count_missing(table["tags"], "texts"),
+    "audit": audit_of,
     "audit of labels": labels_of,
     "audit of cells": dates_of,
     "notes": notes_of,

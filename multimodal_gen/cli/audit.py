@@ -34,6 +34,7 @@ from multimodal_gen.inspection.audit.writing import SUFFIXES, CleanTable
 from multimodal_gen.loaders import Loader, NumericTarget
 from multimodal_gen.loaders.targets.base import Target
 from multimodal_gen.rows.cells import cell_text, is_blank
+from multimodal_gen.rows.chunks import cells_of_series
 
 
 def audit_from_settings(
@@ -199,7 +200,7 @@ def _has_relative_paths(table: pd.DataFrame, settings: DataSettings) -> bool:
     return any(
         isinstance(cell, str) and not os.path.isabs(cell) and "://" not in cell
         for column in columns
-        for cell in column.array.tolist()
+        for cell in cells_of_series(column)
     )
 
 

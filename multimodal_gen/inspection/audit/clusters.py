@@ -258,8 +258,10 @@ def groups(numbers: np.ndarray) -> list[np.ndarray]:
     """The positions of each number that appears more than once, except -1."""
     order = np.argsort(numbers, kind="stable")
     order = order[numbers[order] >= 0]
+    same = np.diff(numbers[order], prepend=-1, append=-1) == 0
+    order = order[same[:-1] | same[1:]]
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
-    return [group for group in np.split(order, starts[1:]) if len(group) > 1] if len(order) else []
+    return np.split(order, starts[1:]) if len(order) else []
 
 
 def _label(index: pd.Index, rows: np.ndarray, which: Sequence[str] | None) -> str:
@@ -267,14 +269,6 @@ def _label(index: pd.Index, rows: np.ndarray, which: Sequence[str] | None) -> st
     item = "" if which is None else f", {which[first]},"
     more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
     return f"{index[[first]].tolist()[0]!r}{item}{more}".rstrip(",")
-
-
-def numbered(digests: list[int | None]) -> np.ndarray:
-    """`(rows,)`: equal numbers for equal digests, counting from 0; -1 if there is none."""
-    numbers: dict[int, int] = {}
-    return np.array(
-        [-1 if one is None else numbers.setdefault(one, len(numbers)) for one in digests], "int64"
-    )
 
 
 def chained(alike: Alike) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_gen.inspection.audit import texts as words
+from multimodal_gen.inspection.audit.captions import Captions, texts_in
 from multimodal_gen.inspection.audit.clusters import (
     Alike,
     Parts,
@@ -16,7 +17,6 @@ from multimodal_gen.inspection.audit.clusters import (
     contents_of,
     describe,
     joined,
-    numbered,
 )
 from multimodal_gen.inspection.audit.dropping import Contents, columns_of, dropped_rows
 from multimodal_gen.inspection.audit.extremes import extreme_numbers
@@ -25,6 +25,7 @@ from multimodal_gen.inspection.audit.items import Pictures
 from multimodal_gen.inspection.audit.labels import class_notes, hint_notes, read_labels
 from multimodal_gen.inspection.audit.looks import LEAST_SPREAD, look_at, range_notes
 from multimodal_gen.inspection.audit.misfits import Pair, misfits, misfits_of
+from multimodal_gen.inspection.audit.near_texts import near_identical
 from multimodal_gen.inspection.audit.outliers import outliers
 from multimodal_gen.inspection.audit.page import page
 from multimodal_gen.inspection.audit.reading import blank_notes, name_of, read_others
@@ -40,7 +41,6 @@ from multimodal_gen.inspection.audit.whole_rows import (
 )
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.targets.base import Target
-from multimodal_gen.rows.table import readable_cells_in
 
 # From this share of duplicated rows on, duplicates are normal for the table: they get a note, and
 # no finding per row.
@@ -202,41 +202,31 @@ class Gathering:
 
     def _look_at_texts(self, loader: Loader) -> None:
         column = str(loader.column)
-        cells = readable_cells_in(self.rows, column)
-        texts = [cell if isinstance(cell, str) else None for cell in cells]
         self.findings += read_others(self.rows, loader, self.progress)[0]
-        self.findings += words.odd_lengths(column, texts)
-        covered = loader.text_coverage([text for text in texts if text is not None])
+        lengths, exact, near = words.compared(texts_in(self.rows, column), len(self.rows))
+        captions = Captions(self.rows, column, np.flatnonzero(lengths >= 0))
+        self.findings += words.odd_lengths(captions, lengths, near)
+        covered = loader.text_coverage(captions)
         self.notes += [] if covered is None else [f"{column}: {covered}"]
         if self.target is not None:
-            self.notes += hint_notes(column, texts, self.rows, self.target)
+            self.notes += hint_notes(column, texts_in(self.rows, column), self.rows, self.target)
         if self.readers:
-            self.notes += side_note(
-                column, [text for text in texts if text is not None], "captions"
-            )
-        said = [
-            words.normalised(text) if text is not None and not words.is_empty(text) else None
-            for text in texts
-        ]
-        near = numbered([None if text is None else words.digest(text) for text in said])
-        exact = numbered([None if text is None else words.digest(text) for text in texts])
+            self.notes += side_note(column, captions, "captions")
         self.contents.append(exact.copy())
         exact[near < 0] = -1
         idle = words.telling_nothing(near, self.labels)
+        self.findings += words.repeated_captions(captions, near, idle)
         sizes = np.bincount(near[near >= 0], minlength=1)
-        for row in np.flatnonzero(idle):
-            message = f"{sizes[near[row]]:,} rows have this caption: {words.shortened(texts[row])}"
-            self.findings.append(Finding(int(row), column, "repeated caption", message))
         often = float(((near >= 0) & (sizes[near] > 1)).mean())
         near[idle], exact[idle] = -1, -1
         shared = (near >= 0) & (sizes[near] > 1)
-        if self.readers and shared.sum() > max(_FEW_ROWS, _BY_NATURE_TEXTS * len(texts)):
+        if self.readers and shared.sum() > max(_FEW_ROWS, _BY_NATURE_TEXTS * len(near)):
             self.notes.append(
                 f"{column}: {often:.0%} of the rows share their caption with another row"
             )
-            spelled = words.other_spellings(column, texts, near, exact, self.rows.index)
-            if len(spelled) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(texts)):
-                self.findings += spelled
+            spelled = words.spelled_otherwise(near, exact)
+            if len(spelled) <= max(_FEW_ROWS, _BY_NATURE_SPELLING * len(near)):
+                self.findings += words.other_spellings(captions, spelled)
             else:
                 self.notes.append(
                     f"{column}: {len(spelled):,} rows have a caption that others spell differently"
@@ -244,12 +234,10 @@ class Gathering:
             return
         first = np.unique(near, return_index=True)[1]
         first = first[near[first] >= 0]
-        pairs = words.near_identical([said[row] or "" for row in first])
+        pairs = near_identical(captions.of(first))
         cluster = near.copy()
         if len(pairs):
-            cluster[near >= 0] = joined(int(near.max()) + 1, np.array(pairs, "int64"))[
-                near[near >= 0]
-            ]
+            cluster[near >= 0] = joined(int(near.max()) + 1, pairs)[near[near >= 0]]
         alike = Alike(column, exact, cluster)
         self.alike.append(alike)
         # With another picture, the same words may well have another class.

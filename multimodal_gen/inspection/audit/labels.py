@@ -133,14 +133,6 @@ def rows_by_class(target: Target, table: pd.DataFrame) -> Counter[str]:
     return Counter({cell_text(target.class_names[found[one]]): int(rows[one]) for one in order})
 
 
-def class_texts(target: Target, table: pd.DataFrame) -> list[str | None]:
-    """The name of each row's class as text; None if the target does not know it."""
-    names = list(map(cell_text, target.class_names))
-    return [
-        None if place < 0 else names[place] for place in classes_where_known(target, table).tolist()
-    ]
-
-
 def hint_notes(
     column: str, texts: Iterable[str | None], table: pd.DataFrame, target: Target
 ) -> list[str]:
@@ -159,12 +151,14 @@ def hint_notes(
     for name, words in names.items():
         for word in words:
             by_word.setdefault(word, []).append(name)
-    labels = class_texts(target, table)
+    # The last is for rows without a class.
+    texts_of = np.array([*map(cell_text, target.class_names), None], object)
+    classes = classes_where_known(target, table)
     rows = own = right = 0
-    majority = Counter(label for label in labels if label is not None).most_common(1)
+    majority = rows_by_class(target, table).most_common(1)
     most_common = majority[0][0] if majority else None
     holding: Counter[Any] = Counter()
-    for text, label in zip(texts, labels, strict=True):
+    for text, label in zip(texts, map(texts_of.__getitem__, classes), strict=True):
         if text is None or label is None:
             continue
         said = set(map(_stem, normalised(text).split()))

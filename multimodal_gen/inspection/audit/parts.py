@@ -10,6 +10,7 @@ import pandas as pd
 from multimodal_gen.errors import TableError
 from multimodal_gen.inspection.audit.clusters import Parts
 from multimodal_gen.rows.cells import is_missing
+from multimodal_gen.rows.chunks import cells_of_series
 from multimodal_gen.rows.table import check_columns
 
 _TRAINING, _VALIDATION, _TEST = (
@@ -62,18 +63,20 @@ def parts_of(
 
 
 def _by_column(cells: pd.Series) -> Parts:
-    names = cells.map(lambda cell: "train" if is_missing(cell) else str(cell))
-    counts = names.value_counts()
+    codes: dict[str, int] = {}
+    names = ("train" if is_missing(cell) else str(cell) for cell in cells_of_series(cells))
+    found = np.fromiter((codes.setdefault(name, len(codes)) for name in names), "int64", len(cells))
+    counts = dict(zip(codes, np.bincount(found).tolist(), strict=True))
     known = (*_TRAINING, *_VALIDATION, *_TEST)
 
     def rank(name: str) -> tuple[int, int, str]:
         word = name.strip().lower()
         # Parts with unknown names come after training, the largest first.
-        return known.index(word) if word in known else len(_TRAINING) - 1, -int(counts[name]), name
+        return known.index(word) if word in known else len(_TRAINING) - 1, -counts[name], name
 
-    ordered = sorted(counts.index, key=rank)
+    ordered = sorted(counts, key=rank)
     # If no name says which part is for training, it is the largest.
     if not any(name.strip().lower() in _TRAINING for name in ordered):
-        ordered.sort(key=lambda name: (-int(counts[name]), name))
+        ordered.sort(key=lambda name: (-counts[name], name))
     place = {name: code for code, name in enumerate(ordered)}
-    return Parts(tuple(ordered), names.map(place).to_numpy("int64"))
+    return Parts(tuple(ordered), np.array([place[name] for name in codes], "int64")[found])

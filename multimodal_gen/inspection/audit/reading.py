@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
 
 from multimodal_gen.errors import LoadError
+from multimodal_gen.inspection.audit.digests import digest, numbered
 from multimodal_gen.inspection.audit.findings import Finding
 from multimodal_gen.loaders.base import Loader
 from multimodal_gen.loaders.cell_errors import read_at
@@ -26,8 +26,8 @@ def read_others(
     """
     column = name_of(loader)
     findings = []
-    known: dict[bytes, int] = {}
-    contents = np.full(len(table), -1, "int64")
+    # Only digests, because the arrays of a whole table may not fit into memory.
+    digests, there = np.zeros(len(table), "uint64"), np.zeros(len(table), bool)
     for row, cell in enumerate(readable_cells_in(table, loader.column)):
         if loader.missing == "blank" and is_missing(cell):
             progress(1)
@@ -36,16 +36,14 @@ def read_others(
             if isinstance(cell, Unreadable):
                 raise as_load_error(cell.error)
             array = read_at(loader, cell, table.index[row])
-            # Only a digest, because the arrays of a whole table may not fit into memory.
-            digest = blake2b(array.tobytes(), digest_size=16).digest()
-            contents[row] = known.setdefault(digest, len(known))
+            digests[row], there[row] = digest(array.tobytes()), True
         except LoadError as error:
             missing = not isinstance(cell, tuple) and is_missing(cell)
             findings.append(
                 Finding(row, column, "missing" if missing else "unreadable", in_words(error))
             )
         progress(1)
-    return findings, contents
+    return findings, numbered(digests, there)
 
 
 def blank_notes(table: pd.DataFrame, loaders: Iterable[Loader]) -> list[str]:

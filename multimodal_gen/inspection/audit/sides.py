@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 # In English, German, French, Spanish, Italian, Portuguese and Dutch. Both words of a pair must
@@ -18,6 +19,7 @@ _SIDES = (
     ("esquerda", "direita"),
     ("←", "→"),
 )
+_SIDE_WORDS = frozenset(word for pair in _SIDES for word in pair)
 _WORDS = re.compile(r"[^\W\d_]+|[←→]")
 # From this share of the texts on, words for sides are not there by chance.
 _SHARE = 0.005
@@ -33,19 +35,11 @@ def named_sides(texts: Iterable[str]) -> tuple[list[str], float]:
         The words, both of each pair, and the share of texts that contain one of them; none if there
         are too few.
     """
-    partners = {word: pair for pair in _SIDES for word in pair}
-    held: dict[str, int] = {}
-    total = 0
-    rows: list[set[str]] = []
-    for text in texts:
-        total += 1
-        words = set(_WORDS.findall(text.casefold())) & partners.keys()
-        for word in words:
-            held[word] = held.get(word, 0) + 1
-        if words:
-            rows.append(words)
-    found = [word for pair in _SIDES if all(word in held for word in pair) for word in pair]
-    share = sum(not words.isdisjoint(found) for words in rows) / max(total, 1)
+    rows = Counter(frozenset(_WORDS.findall(text.casefold())) & _SIDE_WORDS for text in texts)
+    held = frozenset().union(*rows)
+    found = [word for pair in _SIDES if held.issuperset(pair) for word in pair]
+    named = sum(count for words, count in rows.items() if not words.isdisjoint(found))
+    share = named / max(rows.total(), 1)
     return (found, share) if share >= _SHARE else ([], 0.0)
 
 

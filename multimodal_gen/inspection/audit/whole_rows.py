@@ -72,10 +72,13 @@ def repeated(exact: np.ndarray, labels: np.ndarray | None, codes: np.ndarray) ->
         codes: `(rows,)`, which part a row is in.
     """
     rows = np.flatnonzero(exact >= 0)
-    columns = [exact, codes] if labels is None else [exact, codes, labels]
-    frame = pd.DataFrame({place: column[rows] for place, column in enumerate(columns)})
+    # One number for each row, of which equal rows have the same.
+    numbers = exact[rows]
+    for column in [codes] if labels is None else [codes, labels]:
+        numbers *= int(column.max(initial=0)) + 2
+        numbers += column[rows] + 1
     result = np.zeros(len(exact), bool)
-    result[rows] = frame.duplicated().to_numpy()
+    result[rows] = pd.Series(numbers).duplicated().to_numpy()
     return result
 
 

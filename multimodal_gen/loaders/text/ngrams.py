@@ -184,7 +184,7 @@ class NgramEncoder(Configurable):
         """Say what share of texts has more n-grams than are kept, and what share has none known;
         None if no text does.
         """
-        counts = np.array([self.count(text) for text in texts])
+        counts = np.fromiter(map(self.count, texts), "int64", len(texts))
         many, none = int((counts > self.sequence_length).sum()), int((counts == 0).sum())
         said = []
         if many:

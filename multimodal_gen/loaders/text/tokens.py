@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +25,9 @@ from multimodal_gen.loaders.text.tokenizer_json import (
     zero_is_padding,
 )
 from multimodal_gen.rows.checks import check_choice, check_positive, check_switches
+
+# Texts that are encoded together.
+_AT_ONCE = 1024
 
 
 class TokenEncoder(Configurable):
@@ -201,8 +205,9 @@ class TokenEncoder(Configurable):
         whole.no_padding()
         whole.no_truncation()
         whole.encode_special_tokens = self.tokenizer.encode_special_tokens
-        for start in range(0, len(texts), 1024):
-            for one in whole.encode_batch(list(texts[start : start + 1024])):
+        rest = iter(texts)
+        while some := list(islice(rest, _AT_ONCE)):
+            for one in whole.encode_batch(some):
                 cut += len(one.ids) > self.sequence_length
                 tokens += len(one.ids)
                 strange += one.ids.count(unknown) if unknown is not None else 0

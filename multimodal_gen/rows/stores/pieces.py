@@ -36,8 +36,10 @@ class Pieces:
             For each piece that has some, in order: its number, the places in `rows` of those it
             has, and their numbers in it.
         """
+        if not len(rows):
+            return []
         pieces = np.searchsorted(self._starts, rows, side="right") - 1
-        if len(rows) and (pieces == pieces[0]).all():
+        if (pieces == pieces[0]).all():
             return [(int(pieces[0]), np.arange(len(rows)), rows - self._starts[pieces[0]])]
         order = np.argsort(pieces, kind="stable")
         numbers, firsts = np.unique(pieces[order], return_index=True)
