@@ -177,3 +177,15 @@ def test_the_balance_of_classes_is_told_without_repeating_a_number(
     target = mg.ClassLabel("label", ["a", "b"])
     found = balance_note(pd.DataFrame({"label": list(labels)}), target)
     assert found == ([] if note is None else [note])
+
+
+def test_near_duplicates_are_found_beside_a_caption_that_tells_nothing() -> None:
+    long = "a tall glass lamp with a long cord made by hand in a small town"
+    other = "seven wooden chairs around an old table under the tree behind our house"
+    texts = ["see the picture"] * 10 + [other, long, long.replace("small", "smal")]
+    table = pd.DataFrame({"caption": texts, "label": [f"c{row % 5}" for row in range(13)]})
+    loader = mg.TextLoader.from_texts("caption", texts, vocabulary_size=300)
+    report = mg.audit(table, {"caption": loader}, mg.ClassLabel.from_values("label", table))
+    near = report.problems[report.problems["kind"] == "near duplicate"]
+    assert near["index"].tolist() == [11, 12]
+    assert report.duplicates[11] == report.duplicates[12] != report.duplicates[10]

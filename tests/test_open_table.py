@@ -189,6 +189,7 @@ def test_parts_filters_and_joins_stay_on_disk(stored: pd.DataFrame, loose: pd.Da
         assert part.index.tolist() == other.index.tolist()
         assert part["caption"].tolist() == other["caption"].tolist()
         assert isinstance(part["image"].array, StoredColumn)
+    assert stored["caption"].iloc[:0].tolist() == []
     joined = pd.concat([parts[2], stored[stored["label"] == "mug"]])
     assert isinstance(joined["image"].array, StoredColumn)
     expected = pd.concat([same[2], loose[loose["label"] == "mug"]])

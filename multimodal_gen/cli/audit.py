@@ -236,13 +236,11 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
         return make_target(settings, train[there] if there.any() else train)
     (label,) = settings.label
     # Cells without a class, or with a list, are for the audit to report.
-    cells = [
-        cell
-        for cell in train[label].tolist()
-        if not (is_blank(cell) or pd.api.types.is_list_like(cell))
-    ]
-    names = set(map(cell_text, cells))
+    cells = cells_of_series(train[label])
+    there = [not (is_blank(cell) or pd.api.types.is_list_like(cell)) for cell in cells]
+    rows = train[np.array(there, bool)]
+    names = set(map(cell_text, cells_of_series(rows[label])))
     if len(names) == 1:
         reporter.say(f"  column {label!r} holds only {names.pop()!r}, so labels are not audited")
         return None
-    return make_target(settings, pd.DataFrame({label: cells}))
+    return make_target(settings, rows)

@@ -11,8 +11,8 @@ far from all others), `outliers.py` (rows far from all others), `misfits.py` (pi
 caption of another) and `unlikely.py` (labels that are likely wrong, by predictions). Duplicates are
 found by `clusters.py`, with the numbers of `digests.py` for equal contents and candidates from
 `neighbours.py` that `alike.py` confirms; `near_texts.py` finds captions that are nearly the same,
-and `whole_rows.py` compares all inputs of a row at once. `page.py` writes the HTML page, `dropping.py` chooses the rows
-of the clean table, and `writing.py` writes it.
+and `whole_rows.py` compares all inputs of a row at once. `page.py` writes the HTML page,
+`dropping.py` chooses the rows of the clean table, and `writing.py` writes it.
 """
 
 from multimodal_gen.inspection.audit.auditing import audit

@@ -232,9 +232,8 @@ class Gathering:
                     f"{column}: {len(spelled):,} rows have a caption that others spell differently"
                 )
             return
-        first = np.unique(near, return_index=True)[1]
-        first = first[near[first] >= 0]
-        pairs = near_identical(captions.of(first))
+        numbers, first = np.unique(near, return_index=True)
+        pairs = numbers[numbers >= 0][near_identical(captions.of(first[numbers >= 0]))]
         cluster = near.copy()
         if len(pairs):
             cluster[near >= 0] = joined(int(near.max()) + 1, pairs)[near[near >= 0]]
