@@ -14,7 +14,8 @@ import multimodal_gen as mg
 from multimodal_gen.cli import table_notes
 from multimodal_gen.cli.columns import refuse_missing_labels
 from multimodal_gen.cli.label_checks import check_classes
-from multimodal_gen.cli.parts import Parts
+from multimodal_gen.cli.part_checks import rare_classes_note
+from multimodal_gen.cli.parts import Parts, given_parts
 from multimodal_gen.cli.unlabelled import unlabelled
 from multimodal_gen.inspection.audit.labels import class_notes, read_labels
 from multimodal_gen.inspection.audit.reading import read_others
@@ -41,6 +42,7 @@ def memory() -> pd.DataFrame:
             "label": [f"class {one}" for one in rng.integers(0, 9, ROWS)],
             "date": days[rng.integers(0, 900, ROWS)],
             "tags": ["|".join(sorted(rng.choice(tags, 4, replace=False))) for _ in range(ROWS)],
+            "part": rng.choice(["train", "val", "test"], ROWS),
             "price": [f"{one:.3f}" for one in rng.normal(size=ROWS)],
         }
     )
@@ -91,6 +93,11 @@ KINDS: dict[str, Callable[[pd.DataFrame], Any]] = {
     "split": lambda table: [
         len(one) for one in mg.split_table(table, (0.8, 0.2), stratify="label")
     ],
+    "parts that are named": lambda table: [
+        len(one) for one in given_parts(table[["part"]], "part")
+    ],
+    "rare classes": lambda table: rare_classes_note({"train": table, "test": table}, "label"),
+    "numbers to predict": lambda table: mg.NumericTarget.from_values("price", table),
     "dates": lambda table: mg.DateLoader.from_values("date", table),
     "dates among others": lambda table: date_loader(table["date"], None, "error"),
     "numbers among others": lambda table: numeric_loader(["price"], table, missing="mean"),

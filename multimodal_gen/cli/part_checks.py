@@ -17,7 +17,7 @@ from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.files import Place
 from multimodal_gen.loaders.image.limits import open_image
 from multimodal_gen.loaders.image.quiet import quiet
-from multimodal_gen.rows.cells import column_texts
+from multimodal_gen.rows.chunks import text_codes
 from multimodal_gen.rows.leakage import LeakageWarning, warn_of_shared_pictures
 from multimodal_gen.rows.splitting import RareClassWarning, split_table
 
@@ -44,9 +44,12 @@ def rare_classes_note(parts: Mapping[str, pd.DataFrame], column: str) -> list[st
         parts: The parts of a random split, by name; the first is for training.
         column: The column of classes.
     """
-    counts = pd.DataFrame(
-        {name: pd.Series(column_texts(part[column])).value_counts() for name, part in parts.items()}
-    ).fillna(0)
+    found = {name: text_codes(part[column]) for name, part in parts.items()}
+    rows = {
+        name: pd.Series(np.bincount(codes[codes >= 0], minlength=len(texts)), texts)
+        for name, (codes, texts) in found.items()
+    }
+    counts = pd.DataFrame(rows).fillna(0)
     lacking = counts[(counts == 0).any(axis=1)].sort_index()
     if lacking.empty:
         return []

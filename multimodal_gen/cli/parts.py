@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from multimodal_gen.cli.columns import (
@@ -22,7 +23,7 @@ from multimodal_gen.cli.reporter import Reporter
 from multimodal_gen.cli.settings import INPUT_OPTIONS, DataSettings
 from multimodal_gen.cli.unlabelled import without_unlabelled
 from multimodal_gen.errors import TableError
-from multimodal_gen.rows.cells import column_texts
+from multimodal_gen.rows.chunks import chunks_of, text_codes
 from multimodal_gen.rows.table import check_columns
 
 SPLIT_NAMES: tuple[tuple[str, ...], ...] = (
@@ -168,7 +169,8 @@ def parts_are_given(settings: DataSettings, parts: Parts) -> bool:
 
 def _names_parts(column: pd.Series) -> bool:
     # Whether all cells are usual words for parts, including some for training and for test.
-    found = {str(cell).strip().lower() for cell in column.dropna().unique()}
+    pieces = (part.dropna().unique() for part in chunks_of(column))
+    found = {str(cell).strip().lower() for cells in pieces for cell in cells}
     return (
         found <= set().union(*SPLIT_NAMES)
         and bool(found & {*SPLIT_NAMES[0]})
@@ -189,10 +191,11 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
         TableError: If the column contains another word.
     """
     check_columns(table, [column])
+    codes, texts = text_codes(table[column])
     if names is None:
         words = SPLIT_NAMES
         # The usual words match in any case, words of your own only exactly.
-        cells = pd.Series(column_texts(table[column]), table.index).str.strip().str.lower()
+        texts = [text.strip().lower() for text in texts]
     else:
         if len(names) not in (2, 3):
             raise ValueError(
@@ -200,12 +203,13 @@ def given_parts(table: pd.DataFrame, column: str, names: Sequence[str] | None = 
             )
         # Two words mean training and test; of three, the middle one is validation.
         words = ((names[0],), tuple(names[1:-1]), (names[-1],))
-        cells = pd.Series(column_texts(table[column]), table.index)
     known = [word for group in words for word in group]
-    strange = ~cells.isin(known)
+    # The last is for missing cells, whose code is -1.
+    strange = np.array([*(text not in known for text in texts), True])[codes]
     if strange.any():
         raise TableError(
             f"Column {column!r} must contain one of {known} in every row. Received: "
             f"{table[column][strange].iloc[0]!r} at index {table.index[strange].tolist()[0]!r}"
         )
-    return Parts(*(table[cells.isin(group)] for group in words))
+    chosen = [np.array([*(text in group for text in texts), False]) for group in words]
+    return Parts(*(table[of_text[codes]] for of_text in chosen))

@@ -141,10 +141,15 @@ def wrong_order(column: Any, values: Any) -> TypeError:
 
 def _spread(column: str, series: pd.Series) -> pd.DataFrame:
     # Turns cells of several numbers into columns.
-    cells, missing = list(series.array), series.isna().to_numpy()
-    present = np.flatnonzero(~missing).tolist()
-    if not present or not isinstance(cells[present[0]], list | tuple | np.ndarray):
+    missing = series.isna().to_numpy()
+    there = np.flatnonzero(~missing)
+    # The first one shows whether cells hold several.
+    if not any(
+        isinstance(cell, list | tuple | np.ndarray)
+        for cell in series.iloc[there[:1]].array.tolist()
+    ):
         return series.to_frame()
+    cells, present = list(series.array), there.tolist()
     shapes = dict(_shapes(cells, present))
     first = shapes[present[0]]
     for row, shape in shapes.items():
