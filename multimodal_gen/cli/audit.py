@@ -237,8 +237,8 @@ def _target(settings: DataSettings, train: pd.DataFrame, reporter: Reporter) -> 
     (label,) = settings.label
     # Cells without a class, or with a list, are for the audit to report.
     cells = cells_of_series(train[label])
-    there = [not (is_blank(cell) or pd.api.types.is_list_like(cell)) for cell in cells]
-    rows = train[np.array(there, bool)]
+    usable = [not (is_blank(cell) or pd.api.types.is_list_like(cell)) for cell in cells]
+    rows = train[np.array(usable, bool)]
     names = set(map(cell_text, cells_of_series(rows[label])))
     if len(names) == 1:
         reporter.say(f"  column {label!r} holds only {names.pop()!r}, so labels are not audited")
