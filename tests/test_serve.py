@@ -302,7 +302,7 @@ def test_a_full_queue_a_slow_model_and_clients_that_hang_up(marks: Path) -> None
     before = set(threading.enumerate())
     Waiting.gate.clear()
     Waiting.seen.clear()
-    endpoint = Endpoint(model, Limits(batch_size=1, queue=2, seconds=2.0, body=10_000))
+    endpoint = Endpoint(model, Limits(batch_size=1, queue=2, seconds=5.0, body=10_000))
     with running(endpoint) as port, ThreadPoolExecutor(4) as pool:
 
         def asked(mark: int) -> tuple[int, Any, Any]:
