@@ -318,7 +318,7 @@ def test_a_full_queue_a_slow_model_and_clients_that_hang_up(marks: Path) -> None
             wait_for(lambda: endpoint.batcher.waiting == 1)
         wait_for(lambda: endpoint.metrics.requests("/predict", 499) == 1)
         second, third = pool.submit(asked, 3), pool.submit(asked, 4)
-        wait_for(lambda: endpoint.batcher.waiting == 2)
+        wait_for(lambda: {job.cells[0]["mark"] for job in endpoint.batcher._jobs} == {3, 4})
         full = asked(5)
         assert (full[0], full[2]["Retry-After"]) == (503, "1")
         assert [one.result()[0] for one in (first, second, third)] == [504] * 3
