@@ -55,8 +55,12 @@ def killed(line: list[str], state: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_resumed_run_goes_on_in_the_same_curves(tmp_path: Path) -> None:
+def test_a_resumed_run_goes_on_in_the_same_curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mlflow = pytest.importorskip("mlflow")
+    # With a database, MLflow keeps files beside it in the working directory.
+    monkeypatch.chdir(tmp_path)
     shop, runs, address = write_shop(tmp_path), tmp_path / "runs", f"sqlite:///{tmp_path}/m.db"
     line = command(shop, runs, "--resume", "--tensorboard", "--mlflow", address, epochs=EPOCHS)
     killed(line, runs / "shop" / "state" / "caption")
