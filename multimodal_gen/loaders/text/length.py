@@ -37,13 +37,13 @@ def default_length(tokenizer_json: str, texts: Iterable[str]) -> int:
         What 99 % of the captions need, and two words; in [1, 512].
     """
     encoder = TokenEncoder(tokenizer_json, sequence_length=_LONGEST_MEASURED)
-    lengths = [np.empty(0, "int64")]
+    lengths = [np.empty(0, "int32")]
     pieces, letters = _Seldom(), _Seldom()
     start = 0
     # In portions, because each array has room for the longest caption.
     for portion in _portions(texts):
         ids = [array[array > 0] for array in encoder.encode_batch(portion)]
-        lengths.append(np.array([len(array) for array in ids], "int64"))
+        lengths.append(np.array([len(array) for array in ids], "int32"))
         pieces.add(start, [Counter(array.tolist()) for array in ids])
         letters.add(start, [{} if one.isascii() else Counter(one.lower()) for one in portion])
         start += len(portion)
