@@ -57,7 +57,7 @@ class TarStore(Store):
         # Column -> the endings whose files it has, and the name inside of them, if any.
         self._files: dict[str, tuple[list[str], str | None]] = {}
         self.columns = {KEY: "text"}
-        self.notes = tuple(self._cut_off())
+        self.notes = tuple(self._broken())
         # What they say of their columns, if all say the same.
         about = {one.about for one in self._indexes}
         self._packed = TarColumns.read(about.pop()) if len(about) == 1 else None
@@ -91,15 +91,17 @@ class TarStore(Store):
         if column not in self._files:
             return np.zeros(len(rows), bool)
         endings, name = self._files[column]
+        gone, lost = [], []
+        for one in self._indexes:
+            gone.append(np.all([one.places(ending)[1] < 0 for ending in endings], axis=0))
+            lost.append(np.zeros(len(one), bool))
+            if one.broken:
+                # Its last sample may have had it.
+                lost[-1][-1:] = gone[-1][-1:]
+        found, unknown = np.concatenate(gone)[rows], np.concatenate(lost)[rows]
         if name is not None:
-            return super().missing(column, rows)
-        there = np.concatenate(
-            [
-                np.any([one.places(ending)[1] >= 0 for ending in endings], axis=0)
-                for one in self._indexes
-            ]
-        )
-        return ~there[rows]
+            found[~unknown] = super().missing(column, rows[~unknown])
+        return found & ~unknown
 
     def origin(self, column: str, row: int) -> str:
         """See `Store.origin`."""
@@ -155,6 +157,14 @@ class TarStore(Store):
             return self._indexes[shard].keys.take(rows).to_pylist()
         endings, name = self._files[column]
         cells: list[Any] = [None] * len(rows)
+        index = self._indexes[shard]
+        if index.broken and len(index) - 1 in rows and not index.has(len(index) - 1, endings):
+            key = index.keys[-1].as_py()
+            raise LoadError(
+                f"the shard is not whole, and {key!r} is its last sample, of which it has no file "
+                f"for {column!r}. Get it anew, or drop the row",
+                path=self._paths[shard],
+            )
         for place, ending, content in self._contents(shard, rows, endings):
             cells[place] = self._cell(content, shard, int(rows[place]), ending, name)
         if self._packed is None or name is None:
@@ -229,14 +239,18 @@ class TarStore(Store):
         key = self._indexes[shard].keys[row].as_py()
         return LoadError(f"{key}.{ending}: {reason}", path=self._paths[shard])
 
-    def _cut_off(self) -> list[str]:
-        broken = [path for path, one in zip(self._paths, self._indexes, strict=True) if one.cut_off]
-        if not broken:
+    def _broken(self) -> list[str]:
+        found = [
+            f"{path!r} ({one.broken})"
+            for path, one in zip(self._paths, self._indexes, strict=True)
+            if one.broken
+        ]
+        if not found:
             return []
         return [
-            f"{counted(len(broken), 'shard')} {by_number(len(broken), 'ends', 'end')} in the middle"
-            f" of a file, and what came after is lost: {', '.join(map(repr, broken[:3]))}. Get "
-            f"{by_number(len(broken), 'it', 'them')} anew, or go on with the rows there are."
+            f"{counted(len(found), 'shard')} {by_number(len(found), 'is', 'are')} not whole, and "
+            f"what came after is lost: {', '.join(found[:3])}. Get "
+            f"{by_number(len(found), 'it', 'them')} anew, or go on with the rows there are."
         ]
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -19,7 +19,7 @@ from multimodal_gen.rows.stores.shards import stamp
 from multimodal_gen.rows.stores.tar_columns import ABOUT
 
 KEY = "__key__"
-_FORMAT = 2
+_FORMAT = 3
 # How files begin that gzip, bzip2, xz and zstd wrote.
 _PACKED = (b"\x1f\x8b", b"BZ", b"\xfd7", b"(\xb5")
 
@@ -30,13 +30,13 @@ class TarIndex:
     Args:
         table: A row a sample: its key, and for each ending the place and size of its file in the
             shard; the size is -1 where a sample has none.
-        cut_off: Whether the shard ends in the middle of a file.
+        broken: What is wrong with the shard from some place on, in words; empty if nothing is.
         about: What a shard that was packed says of its columns; else nothing.
     """
 
-    def __init__(self, table: pa.Table, cut_off: bool, about: bytes) -> None:
+    def __init__(self, table: pa.Table, broken: str, about: bytes) -> None:
         self.keys: pa.ChunkedArray = table.column(KEY)
-        self.cut_off, self.about = cut_off, about
+        self.broken, self.about = broken, about
         self.endings = [name[:-5] for name in table.column_names if name.endswith(":size")]
         self._places = {
             ending: (
@@ -48,6 +48,10 @@ class TarIndex:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def has(self, sample: int, endings: Iterable[str]) -> bool:
+        """Whether a sample has a file of any of the endings."""
+        return any(self.places(one)[1][sample] >= 0 for one in endings)
 
     def places(self, ending: str) -> tuple[np.ndarray, np.ndarray]:
         """Where the files of an ending begin in the shard, and their sizes in bytes,
@@ -69,17 +73,17 @@ def index_of(path: str) -> TarIndex:
     try:
         table = pa.ipc.open_file(pa.memory_map(str(kept))).read_all()
     except (OSError, pa.ArrowException):
-        samples, cut_off = _scanned(path)
-        table = _as_table(samples, cut_off, _about(path))
+        samples, broken = _scanned(path)
+        table = _as_table(samples, broken, _about(path))
         _keep(table, kept)
     notes = table.schema.metadata
-    return TarIndex(table, notes[b"cut_off"] == b"True", notes[b"about"])
+    return TarIndex(table, notes[b"broken"].decode(), notes[b"about"])
 
 
-def _scanned(path: str) -> tuple[list[tuple[str, dict[str, tuple[int, int]]]], bool]:
+def _scanned(path: str) -> tuple[list[tuple[str, dict[str, tuple[int, int]]]], str]:
     # Files that follow one another with the same key are a sample.
     samples: list[tuple[str, dict[str, tuple[int, int]]]] = []
-    cut_off = False
+    broken = ""
     try:
         for member in _members(path):
             key, ending = split_name(member.name)
@@ -94,12 +98,12 @@ def _scanned(path: str) -> tuple[list[tuple[str, dict[str, tuple[int, int]]]], b
                     f"{member.name!r} in {path!r}"
                 )
             files[ending] = (member.offset_data, member.size)
-    except _CutOffError:
-        cut_off = True
-    return samples, cut_off
+    except _BrokenError as error:
+        broken = str(error)
+    return samples, broken
 
 
-class _CutOffError(Exception):
+class _BrokenError(Exception):
     pass
 
 
@@ -122,13 +126,25 @@ def _files_of(shard: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         try:
             member = shard.next()
         except (tarfile.ReadError, EOFError) as error:
-            raise _CutOffError from error
+            raise _BrokenError("it ends in the middle of a file") from error
         if member is None:
+            _check_end(shard)
             return
         # Otherwise the shard keeps every header.
         shard.members = []  # type: ignore[attr-defined]
         if member.isreg():
             yield member
+
+
+def _check_end(shard: tarfile.TarFile) -> None:
+    # What ends the files: `tarfile` takes anything that is no header for the end.
+    shard.fileobj.seek(shard.offset)  # type: ignore[union-attr]
+    mark = shard.fileobj.read(tarfile.BLOCKSIZE)  # type: ignore[union-attr]
+    if len(mark) < tarfile.BLOCKSIZE:
+        what = "in the middle of a header" if mark else "without the mark of its end"
+        raise _BrokenError(f"it ends {what}, at byte {shard.offset + len(mark):,}")
+    if mark.strip(b"\0"):
+        raise _BrokenError(f"it is damaged: what is at byte {shard.offset:,} is no header")
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -157,7 +173,7 @@ def _about(path: str) -> bytes:
 
 
 def _as_table(
-    samples: list[tuple[str, dict[str, tuple[int, int]]]], cut_off: bool, about: bytes
+    samples: list[tuple[str, dict[str, tuple[int, int]]]], broken: str, about: bytes
 ) -> pa.Table:
     endings = list(dict.fromkeys(ending for _, files in samples for ending in files))
     columns: dict[str, pa.Array] = {KEY: pa.array([key for key, _ in samples], pa.large_string())}
@@ -165,7 +181,7 @@ def _as_table(
         places = [files.get(ending, (-1, -1)) for _, files in samples]
         columns[f"{ending}:at"] = pa.array([at for at, _ in places], pa.int64())
         columns[f"{ending}:size"] = pa.array([size for _, size in places], pa.int64())
-    return pa.table(columns).replace_schema_metadata({"cut_off": str(cut_off), "about": about})
+    return pa.table(columns).replace_schema_metadata({"broken": broken, "about": about})
 
 
 def _place_of(path: str) -> Path:
