@@ -138,8 +138,8 @@ def _files_of(shard: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 def _check_end(shard: tarfile.TarFile) -> None:
     # What ends the files: `tarfile` takes anything that is no header for the end.
-    shard.fileobj.seek(shard.offset)  # type: ignore[union-attr]
-    mark = shard.fileobj.read(tarfile.BLOCKSIZE)  # type: ignore[union-attr]
+    shard.fileobj.seek(shard.offset)
+    mark = shard.fileobj.read(tarfile.BLOCKSIZE)
     if len(mark) < tarfile.BLOCKSIZE:
         what = "in the middle of a header" if mark else "without the mark of its end"
         raise _BrokenError(f"it ends {what}, at byte {shard.offset + len(mark):,}")
