@@ -6,7 +6,8 @@ The same JPEG files are written as loose files and an Arrow file, and by `pack_t
 parquet and, where pylance is installed, a dataset of Lance. Each is read by the same sequence, two
 worker processes, to pictures of 64x64; loose files also by two threads. webdataset and datasets
 read the tar shards and the parquet file, litdata and streaming the chunks and shards that they
-write, each with two workers and to the same pixels: see `format_readers.py`. Each may have an
+write, each with two workers. They call Pillow as people do, or, with `--decoded ours`, in the way
+that gives the pixels of `ImageLoader` at the least cost: see `format_readers.py`. Each may have an
 interpreter of its own, as `--streaming-python venv/bin/python`; those without the library are left
 out. Contestants take turns for several rounds; the figure is the median of each one's ratio to
 loose files in its round. Processor time counts all threads and workers, and says more than the
@@ -103,9 +104,9 @@ def epochs_of(sequence: mg.MultimodalSequence) -> Generator[Epoch]:
         sequence.on_epoch_end()
 
 
-def epochs_by(library: str, python: str, source: str) -> Generator[Epoch]:
+def epochs_by(library: str, python: str, source: str, decoded: str) -> Generator[Epoch]:
     """Epochs by another library, each read when it is asked for."""
-    with start(python, "read", library, source, str(SIDE), str(BATCH)) as child:
+    with start(python, "read", library, source, str(SIDE), str(BATCH), decoded) as child:
         assert child.stdin
         assert child.stdout
         try:
@@ -136,7 +137,11 @@ def has(python: str, library: str) -> bool:
 
 
 def others(
-    pythons: dict[str, str], written: dict[str, str], loose: pd.DataFrame, folder: Path
+    pythons: dict[str, str],
+    written: dict[str, str],
+    loose: pd.DataFrame,
+    folder: Path,
+    decoded: str,
 ) -> dict[str, Generator[Epoch]]:
     """The libraries that are installed; litdata and streaming write what they read."""
     rows = folder / "rows.jsonl"
@@ -154,7 +159,7 @@ def others(
                 child.communicate()
             if child.returncode:
                 raise SystemExit(f"{library} could not write: status {child.returncode}.")
-        found[library] = epochs_by(library, python, source)
+        found[library] = epochs_by(library, python, source, decoded)
     return found
 
 
@@ -194,6 +199,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--size", type=int, default=160, help="pixels a side of a picture")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--decoded", choices=("usual", "ours"), default="usual")
     for library in LIBRARIES:
         parser.add_argument(
             f"--{library}-python", default=sys.executable, help=f"an interpreter that has {library}"
@@ -210,7 +216,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         }
         for of, pattern in written.items():
             contestants[of] = epochs_of(sequence_of(mg.open_table(pattern), loose))
-        contestants |= others(pythons, written, loose, folder)
+        contestants |= others(pythons, written, loose, folder, chosen.decoded)
         for epochs in contestants.values():
             stack.enter_context(contextlib.closing(epochs))
         rates, work = measure(contestants, chosen.rounds)
