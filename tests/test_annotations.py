@@ -354,6 +354,39 @@ def test_one_txt_a_picture(tmp_path: Path) -> None:
     assert table["caption"].tolist() == ["One", ""]
 
 
+def test_a_folder_of_pictures_and_texts_is_a_table_of_the_command_line(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        picture(tmp_path / f"{name}.png")
+        write(tmp_path / f"{name}.txt", f"Picture {name} of a thing\n")
+    done = CliRunner().invoke(app, ["audit", str(tmp_path), "--out", str(tmp_path / "out")])
+    # The pictures are blank.
+    assert done.exit_code == 1, done.output
+    assert "2 rows, read as 'txt-per-picture'" in " ".join(done.output.split())
+    # In Python it is another function.
+    with pytest.raises(mg.TableError, match="`read_annotations` reads pictures that have a file"):
+        mg.read_table(tmp_path)
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.txt").unlink()
+    with pytest.raises(mg.TableError, match="2 pictures directly in it can be named in a table"):
+        mg.read_table(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_captions_of_urls_in_any_kind_of_table(suffix: str, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"URL": ["http://x/1.jpg", "http://x/2.jpg"], "TEXT": ["a", "b"]})
+    path = tmp_path / f"urls{suffix}"
+    if suffix == ".parquet":
+        rows.to_parquet(path)
+    elif suffix == ".jsonl":
+        rows.to_json(path, orient="records", lines=True)
+    else:
+        rows.to_csv(path, index=False, sep="," if suffix == ".csv" else "\t")
+    table = read(path)
+    assert table.attrs["format"] == "url-captions"
+    assert table["image"].tolist() == rows["URL"].tolist()
+    assert table["caption"].tolist() == ["a", "b"]
+
+
 def test_conceptual_captions_with_the_url_on_either_side(tmp_path: Path) -> None:
     one, two = ("a very typical station", "http://x/1.jpg"), ("sierra looked", "https://y/2?z=1")
     for sign, order in (("cc", 1), ("cc12m", -1)):
@@ -364,6 +397,8 @@ def test_conceptual_captions_with_the_url_on_either_side(tmp_path: Path) -> None
         assert table.attrs["format"] == "conceptual-captions"
     with pytest.raises(mg.TableError, match=r"Line 21 is not .*Complete or remove it"):
         mg.read_annotations(write(tmp_path / "bad.tsv", "a\thttp://x/1.jpg\n" * 20 + "b\n"))
+    with pytest.raises(mg.TableError, match=r"It must be a file that ends in one of \['.csv'"):
+        mg.read_annotations(write(tmp_path / "a.pkl", "no table"), format="url-captions")
 
 
 def test_urls_in_parquet(tmp_path: Path) -> None:
@@ -394,6 +429,7 @@ def test_an_ambiguous_folder_is_refused_until_the_format_is_named(tmp_path: Path
             "image_name| comment_number| comment\na.jpg A dog\n",
             r"Line 2 is not .*Complete or remove it",
         ),
+        ("a.pkl", "no table", "No format fits: it holds nothing that is text"),
         (
             "a.csv",
             "ImageID,LabelName,Confidence\na,/m/0,much\n",

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
+from web_server import serving
 
 import multimodal_gen as mg
 from benchmarks.planting import plant
@@ -415,3 +416,16 @@ def test_a_cell_of_bytes_without_any_is_an_empty_file_by_another_name() -> None:
     for cell in cells[1:]:
         with pytest.raises(mg.LoadError, match="the cell has no bytes. Fill it, or drop the row"):
             loader.read(cell)
+
+
+def test_a_page_in_the_place_of_a_picture_is_there_and_no_file_is_missing() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), "uint8")).save(
+        stream, "PNG"
+    )
+    with serving({"a.png": stream.getvalue()}) as server:
+        ways = ("ok", "page", "404")
+        table = pd.DataFrame({"image": [f"{server.url}/{way}/a.png" for way in ways]})
+        image = mg.ImageLoader("image", protocols=["http"], image_size=(32, 32))
+        found = mg.audit(table, {"image": image}, **SILENT).problems.set_index("index")["kind"]
+    assert found.to_dict() == {1: "unreadable", 2: "missing"}

@@ -213,6 +213,11 @@ def damage(folder: Path, **changes: object) -> None:
 
 
 def test_what_is_no_bundle_is_refused_by_name(bundle: mg.Bundle, tmp_path: Path) -> None:
+    with pytest.raises(
+        mg.BundleError, match=r"in the folder, which is empty, as that of a training"
+    ):
+        mg.load_bundle(tmp_path)
+    (tmp_path / "notes.txt").touch()
     with pytest.raises(mg.BundleError, match=r"no bundle.json in the folder. Received: path="):
         mg.load_bundle(tmp_path)
     bundle.save(tmp_path / "run")

@@ -21,6 +21,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 import multimodal_gen as mg
+from multimodal_gen.cli import given_table
 from multimodal_gen.cli.app import app
 from multimodal_gen.config import serialize
 from multimodal_gen.loaders.targets.balance import ClassSampler
@@ -338,6 +339,15 @@ def test_a_shard_that_is_cut_off_loses_the_rows_that_it_lacks_by_name(
         assert sequence.failures["index"].tolist() == [25]
 
 
+def test_names_with_dots_that_make_one_sample_of_many_are_told(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as out:
+        for row in range(30):
+            add(out, f"v1.{row:05}.txt", b"one")
+    with pytest.warns(UserWarning, match="each of 30 endings such as '00000.txt' is a column"):
+        table = mg.open_table(tmp_path / "t.tar")
+    assert len(table) == 1
+
+
 def cut_at(member: tarfile.TarInfo, content: bytes, way: str) -> bytes:
     """A shard without what follows a file, cut or damaged in one of four ways."""
     end = member.offset_data + -(-member.size // 512) * 512
@@ -591,3 +601,17 @@ def test_what_was_meant_is_said_of_wrong_paths(loose: pd.DataFrame, tmp_path: Pa
     (tmp_path / "shard-000.tar").unlink()
     with pytest.raises(mg.LoadError, match=r"shard-000\.tar.*cannot be opened any more"):
         table["caption"][0]
+
+
+def test_a_command_leaves_a_large_parquet_file_on_disk(
+    loose: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.parquet"
+    loose.to_parquet(path)
+    in_memory = given_table.read_given(path)
+    monkeypatch.setattr(given_table, "_LARGE", path.stat().st_size)
+    opened = given_table.read_given(path)
+    assert isinstance(opened["caption"].array, StoredColumn)
+    assert not isinstance(in_memory["caption"].array, StoredColumn)
+    for column in loose:
+        assert opened[column].tolist() == in_memory[column].tolist()

@@ -125,6 +125,12 @@ def test_datasets_of_lance_at_the_version_that_was_opened(
     lance.dataset(place).delete("label = 'x'")
     assert table["label"].tolist() == [one["label"] for one in own]
     assert set(mg.open_table(place)["label"]) == {"z"}
+    (lost, *others) = sorted((tmp_path / "t.lance" / "data").iterdir())
+    lost.unlink()
+    with pytest.raises(
+        mg.TableError, match=f"1 data file of {len(others) + 1} .*{lost.name}.*anew"
+    ):
+        mg.open_table(place)
 
 
 def test_examples_of_tensorflow(tmp_path: Path, pictures: list[bytes], captions: list[str]) -> None:

@@ -317,8 +317,13 @@ def test_the_command_packs_annotations_and_urls(photos: Path, tmp_path: Path) ->
         urls.to_csv(tmp_path / "u.csv", index=False)
         given = ["pack", str(tmp_path / "u.csv"), str(tmp_path / "u.parquet")]
         done = CliRunner().invoke(app, [*given, "--protocol", "http"])
+        given = ["pack", str(tmp_path / "u.csv"), str(tmp_path / "new.parquet")]
+        closed = CliRunner().invoke(app, [*given, "--image", "photo"])
     assert done.exit_code == 0, done.output
     assert "these are packed: --image photo" in done.output
+    assert closed.exit_code == 2
+    assert "Or open them with --protocol http." in " ".join(closed.output.split())
+    assert "protocols=" not in closed.output
 
 
 @pytest.mark.parametrize("out", OUTS)

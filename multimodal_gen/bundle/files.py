@@ -86,6 +86,8 @@ def why_missing(folder: Path, name: str) -> str:
         said, around = "There is no such folder", folder.parent
     elif folder.is_dir():
         said, around = f"There is no {name} in the folder", folder
+        if not any(folder.iterdir()):
+            said += ", which is empty, as that of a training that has not ended is"
     else:
         return f"This is a file; what is needed is a folder that has {name}"
     with suppress(OSError):

@@ -141,6 +141,12 @@ def is_lost_file(error: LoadError) -> bool:
     return error.path is not None and NO_FILE in error.reason
 
 
+def scheme_of(error: LoadError) -> str | None:
+    """How the URL in a cell begins, such as "https", if that is why it was not opened."""
+    refused = error.path is not None and "the cell is a URL" in error.reason
+    return str(error.path).partition("://")[0] if refused else None
+
+
 def relative_to(error: LoadError, folder: str) -> str:
     """What to ask where the files of a whole column are not there.
 
@@ -161,8 +167,8 @@ def lost_all(error: LoadError, rows: int, folder: str) -> LoadError:
         folder: The base folder of relative paths, in words.
     """
     reason = f"{error.reason.rstrip('.')}. None of the {rows:,} rows can be loaded"
-    if error.path is not None and "the cell is a URL" in error.reason:
-        reason += f": --directory {str(error.path).partition('://')[0]}:// opens them"
+    if (scheme := scheme_of(error)) is not None:
+        reason += f": --directory {scheme}:// opens them"
     elif is_lost_file(error):
         reason += f": {relative_to(error, folder)}"
     return LoadError(reason, index=error.index, column=error.column, path=error.path)

@@ -10,26 +10,37 @@ from pathlib import Path
 import pandas as pd
 
 from multimodal_gen.errors import TableError, counted
-from multimodal_gen.rows.annotations.reading import has_known_format, read_annotations
+from multimodal_gen.rows.annotations.reading import (
+    has_known_format,
+    has_side_cars,
+    read_annotations,
+)
 from multimodal_gen.rows.stores.opening import open_table
 from multimodal_gen.rows.table import read_table
 
+# Bytes from which on a parquet file stays on disk: in memory it may take ten times as many.
+_LARGE = 2**28
 # Files that are no tables, and in which data sets are annotated.
 _ANNOTATIONS = (".json", ".token", ".txt")
 
 
 def read_given(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """What `read_table` reads; of anything else, such as `"shards-{000..031}.tar"`, what
-    `open_table` opens, or `read_annotations` reads, such as COCO's `captions.json`.
+    """What `read_table` reads; of anything else, such as `"shards-{000..031}.tar"` or a large
+    parquet file, what `open_table` opens, or `read_annotations` reads, such as COCO's
+    `captions.json` or a folder of pictures with a text beside each.
     """
+    given = Path(path)
     # `open_table` reads it too. In memory it is faster, as the whole table is read anyway.
-    if Path(path).is_file() and Path(path).suffix.lower() in (".parquet", ".pq"):
+    parquet = given.suffix.lower() in (".parquet", ".pq") and given.is_file()
+    if parquet and given.stat().st_size < _LARGE:
         return read_table(path)
     return open_given(path)
 
 
 def open_given(path: str | os.PathLike[str]) -> pd.DataFrame:
     """The same, and a single parquet file stays on disk too."""
+    if Path(path).is_dir() and has_side_cars(path):
+        return read_annotations(path)
     known = Path(path).is_file() and Path(path).suffix.lower() in _ANNOTATIONS
     if known and has_known_format(path):
         return read_annotations(path)

@@ -11,7 +11,7 @@ from multimodal_gen.cli import many_options, option_values, options, pack_option
 from multimodal_gen.cli.console import was_interrupted
 from multimodal_gen.cli.option_words import OnErrorWord
 from multimodal_gen.cli.progress import ProgressReporter
-from multimodal_gen.errors import TableError, by_number, counted
+from multimodal_gen.errors import LoadError, TableError, by_number, counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +52,7 @@ def pack(
     option_values.check_not_read("OUT", out, table)
     from multimodal_gen.batch.packing.naming import output_of
     from multimodal_gen.batch.packing.packing import pack_table
+    from multimodal_gen.cli.bad_rows import plain_error, scheme_of
     from multimodal_gen.cli.given_table import open_given
     from multimodal_gen.rows.table import check_columns
 
@@ -82,6 +83,13 @@ def pack(
             threads=threads,
             progress=reporter.advance,
         )
+    except LoadError as error:
+        told = plain_error(error)
+        scheme = scheme_of(error)
+        way_out = "" if scheme is None else f" Or open them with --protocol {scheme}."
+        raise LoadError(
+            f"{told.reason}{way_out}", index=told.index, column=told.column, path=told.path
+        ) from error
     except BaseException as error:
         if not was_interrupted(error):
             raise

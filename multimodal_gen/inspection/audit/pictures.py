@@ -124,6 +124,8 @@ class PictureReader:
             try:
                 self.loader.read(cell)
             except LoadError as error:
+                if "://" in str(refused.path):
+                    missing = "no such file" in error.reason
                 raise UnusableError("missing" if missing else "unreadable", error) from error
             # The loader can read it, so it is not a local file.
             return None

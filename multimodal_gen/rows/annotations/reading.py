@@ -122,6 +122,15 @@ def has_known_format(path: str | os.PathLike[str]) -> bool:
         return True
 
 
+def has_side_cars(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder has pictures directly in it, and a file beside them that annotates each; not
+    if it has folders with pictures, which may be classes.
+    """
+    source = Source(Path(folder))
+    flat = source.files.pictures and all(len(one.parts) == 1 for one in source.files.pictures)
+    return bool(flat) and any(one.fits(source) for one in side_cars.FORMATS)
+
+
 def _said(error: Exception) -> str:
     # What a library says, such as Arrow about a broken file, may have several lines.
     return f"{' '.join(str(error).split()).rstrip('.')}."
@@ -138,7 +147,7 @@ def _found(source: Source) -> Format:
         )
     within = _within(source)
     raise TableError(
-        f"No format fits: there is {source.seen()}.{within} Known are "
+        f"No format fits: it holds {source.seen()}.{within} Known are "
         f"{', '.join(f'{one.name!r}' for one in FORMATS)}; if it is one of them, say so with "
         "`format=`. A table with columns of your own is read by `read_table`."
     )

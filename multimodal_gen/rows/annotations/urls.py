@@ -5,6 +5,9 @@ columns without names, and tables with a column `url` or `URL`, as LAION's are.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,9 +17,18 @@ from multimodal_gen.rows.annotations.noting import Found
 from multimodal_gen.rows.annotations.source import Format, Source
 from multimodal_gen.rows.formats.delimited import read_delimited
 from multimodal_gen.rows.formats.encoding import require_utf8
+from multimodal_gen.rows.formats.jsonl import read_jsonl
 from multimodal_gen.rows.formats.parquet import read_parquet
 
 _URL = re.compile(r"https?://\S+")
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": partial(read_delimited, separator=",", na_values=("",)),
+    ".tsv": partial(read_delimited, separator="\t", na_values=("",)),
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".parquet": read_parquet,
+    ".pq": read_parquet,
+}
 
 
 def _fits_two(source: Source) -> bool:
@@ -24,8 +36,7 @@ def _fits_two(source: Source) -> bool:
 
 
 def _fits_named(source: Source) -> bool:
-    suffixes = (".parquet", ".pq", ".csv", ".tsv")
-    return source.suffix in suffixes and {"image", "caption"} <= set(_named(source).values())
+    return source.suffix in _READERS and {"image", "caption"} <= set(_named(source).values())
 
 
 def _place(source: Source) -> int | None:
@@ -75,20 +86,17 @@ def _named(source: Source) -> dict[str, str]:
 
 
 def _read_named(source: Source) -> Found:
+    if source.suffix not in _READERS:
+        raise TableError(f"It must be a file that ends in one of {list(_READERS)}.")
     named = _named(source)
     if set(named.values()) != {"image", "caption"}:
         raise TableError(
-            "There must be a column `url` and a column `caption` or `text`; there is "
-            f"{source.names}."
+            f"There must be a column `url` and a column `caption` or `text`; it has {source.names}."
         )
     taken = [name for name in named.values() if name in source.names and name not in named]
     if taken:
         raise TableError(f"Rename {taken[0]!r}: the column {_of(named, taken[0])!r} gets its name.")
-    if source.suffix in (".csv", ".tsv"):
-        table = read_delimited(source.path, "," if source.suffix == ".csv" else "\t", ("",))
-    else:
-        table = read_parquet(source.path)
-    table = table.rename(columns=named)
+    table = _READERS[source.suffix](source.path).rename(columns=named)
     first = ["image", "caption"]
     return _told(table[[*first, *(name for name in table.columns if name not in first)]])
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from multimodal_gen.errors import TableError, by_number, level_of_caller
+from multimodal_gen.errors import TableError, by_number, counted, level_of_caller
 from multimodal_gen.rows.formats.encoding import require_utf8
 
 IMAGE_SUFFIXES = frozenset(
@@ -78,8 +78,8 @@ def read_folders(root: Path) -> pd.DataFrame:
     outside = [path.as_posix() for path in found.pictures if len(path.parts) <= depth]
     if not inside:
         raise TableError(
-            "No class folder contains a picture, as in CLASS/1.jpg. Received: "
-            f"path={os.fspath(root)!r}"
+            f"No class folder contains a picture, as in CLASS/1.jpg.{_way_out(root, outside)} "
+            f"Received: path={os.fspath(root)!r}"
         )
     table = pd.DataFrame({"image": [path.as_posix() for path in inside]})
     table["caption"] = [read_caption(root / path) for path in inside]
@@ -89,6 +89,21 @@ def read_folders(root: Path) -> pd.DataFrame:
         table["label"] = [path.parts[depth - 1] for path in inside]
     _tell(root, table, outside, found)
     return table
+
+
+def _way_out(root: Path, outside: list[str]) -> str:
+    # For a folder whose pictures lie directly in it.
+    if not outside:
+        return ""
+    beside = (
+        (root / one).with_suffix(suffix).is_file()
+        for one in outside
+        for suffix in (".txt", ".json")
+    )
+    if any(beside):
+        return " `read_annotations` reads pictures that have a file of the same name beside them."
+    there = counted(len(outside), "picture")
+    return f" {there} directly in it can be named in a table, or sorted into class folders."
 
 
 def _check_parts(root: Path, parts: set[str], tops: set[str], found: Found) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from multimodal_gen.errors import LoadError, TableError
+from multimodal_gen.errors import LoadError, TableError, by_number, counted
 from multimodal_gen.rows.stores.arrow import kind_of, plain_cells
 from multimodal_gen.rows.stores.store import Store
 
@@ -49,6 +50,7 @@ class LanceStore(Store):
             raise TableError(
                 f"The dataset cannot be read: {plain_words(error)}. Received: path={self._path!r}"
             ) from error
+        _check_files(self._path, self._dataset)
         self.columns = {one.name: kind_of(one.type) for one in self._dataset.schema}
         self._rows = self._dataset.count_rows()
 
@@ -79,3 +81,19 @@ class LanceStore(Store):
     def reopen(self) -> tuple[Callable[..., LanceStore], tuple[Any, ...]]:
         """See `Store.reopen`."""
         return LanceStore, ([self._path], self._dataset.version)
+
+
+def _check_files(path: str, dataset: Any) -> None:
+    # Lance would find a file that is missing only when a row of it is read.
+    if not os.path.isdir(path):
+        return
+    files = [one for fragment in dataset.get_fragments() for one in fragment.data_files()]
+    # Of some datasets, files are in other places too.
+    names = [one.path for one in files if getattr(one, "base_id", None) is None]
+    lost = [name for name in names if not os.path.exists(os.path.join(path, "data", name))]
+    if lost:
+        raise TableError(
+            f"{counted(len(lost), 'data file')} of {len(names):,} of the dataset "
+            f"{by_number(len(lost), 'is', 'are')} missing, such as {lost[0]!r}. Get "
+            f"{by_number(len(lost), 'it', 'them')} anew. Received: path={path!r}"
+        )

@@ -25,6 +25,8 @@ PICTURE = "image"
 _TEXTS = ("txt", "text", "caption", "transcript", "html")
 _NUMBERS = ("cls", "cls2", "index", "inx", "id", "count")
 _JSON = ("json", "jsn")
+# From so many endings with a dot on, names have probably one that should not count.
+_TOO_MANY = 24
 # Seconds after which a bar shows how many shards have been read through.
 _PATIENCE = 2.0
 
@@ -64,6 +66,7 @@ class TarStore(Store):
         if self._packed is not None:
             self._add_packed(self._packed, endings)
             return
+        self.notes += tuple(_many_of_one_key(endings))
         pictures = [one for one in endings if f".{one}" in IMAGE_SUFFIXES]
         if len(pictures) > 1 and not self._together(pictures):
             self._add(PICTURE, "bytes", pictures)
@@ -252,6 +255,18 @@ class TarStore(Store):
             f"what came after is lost: {', '.join(found[:3])}. Get "
             f"{by_number(len(found), 'it', 'them')} anew, or go on with the rows there are."
         ]
+
+
+def _many_of_one_key(endings: Sequence[str]) -> list[str]:
+    # Endings such as "00017.jpg", where the dot before them was a part of the name.
+    dotted = [one for one in endings if "." in one]
+    if len(dotted) < _TOO_MANY:
+        return []
+    return [
+        "The key of a sample ends at the first dot of a file's name, so that each of "
+        f"{len(dotted)} endings such as {dotted[0]!r} is a column. If they are samples, write the "
+        "files with names that have no dot before that of the ending."
+    ]
 
 
 def _decoded(content: bytes, ending: str) -> Any:
