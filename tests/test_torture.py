@@ -2,18 +2,22 @@
 and memory.
 """
 
+import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 import multimodal_gen as mg
 
@@ -132,3 +136,47 @@ def test_versions_of_a_picture_in_other_modes_differ_by_less_than_3_of_255(
     )
     found |= differences(torture, ["crafted/gray16.png"], "crafted/gray.png", decoder)
     assert max(found.values()) < 3, found
+
+
+def as_tar(files: list[Path], folder: Path) -> str:
+    """Samples as WebDataset has them, written by `tarfile`."""
+    with tarfile.open(folder / "t.tar", "w") as out:
+        for row, path in enumerate(files):
+            content = path.read_bytes()
+            member = tarfile.TarInfo(f"{row:05}.jpg")
+            member.size = len(content)
+            out.addfile(member, io.BytesIO(content))
+    return str(folder / "t.tar")
+
+
+def as_parquet(files: list[Path], folder: Path) -> str:
+    """Bytes in row groups, written by Arrow."""
+    table = pa.table({"jpg": [path.read_bytes() for path in files]})
+    parquet.write_table(table, folder / "t.parquet", row_group_size=50)
+    return str(folder / "t.parquet")
+
+
+@pytest.mark.slow
+def test_inside_a_tar_and_a_parquet_they_are_what_they_are_as_files(
+    torture: Path, tmp_path: Path
+) -> None:
+    files = sorted(path for path in torture.rglob("*") if path.is_file())
+
+    def outcome(table: pd.DataFrame) -> tuple[list[bytes], list[int]]:
+        inputs = {"image": mg.ImageLoader("jpg", image_size=(32, 32))}
+        target = mg.NumericTarget("row")
+        rows = table.assign(row=range(len(table)))
+        sequence = mg.MultimodalSequence(
+            rows, inputs, target, batch_size=64, on_error="skip", max_error_rate=1.0
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            arrays = [one.tobytes() for batch in sequence for one in (*batch[0], *batch[1:])]
+        return arrays, sequence.failures["index"].tolist()
+
+    arrays, lost = outcome(pd.DataFrame({"jpg": [str(path) for path in files]}))
+    assert 100 < len(lost) < len(files) - 100
+    for pattern in (as_tar(files, tmp_path), as_parquet(files, tmp_path)):
+        packed, packed_lost = outcome(mg.open_table(pattern))
+        assert packed_lost == lost
+        assert packed == arrays
