@@ -97,7 +97,7 @@ def test_the_time_left_does_not_count_that_the_first_step_compiles(
 def run_train(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any, raised: Any, *more: str
 ) -> tuple[int, str]:
-    def stopped(settings: Any, reporter: Any) -> None:
+    def stopped(settings: Any, reporter: Any, curves: Any) -> None:
         reporter.begin("both", 400, 40)
         for epoch in range(1, 14):
             reporter.epoch(epoch, LOGS)
