@@ -52,7 +52,6 @@ def pack(
     option_values.check_not_read("OUT", out, table)
     from multimodal_gen.batch.packing.naming import output_of
     from multimodal_gen.batch.packing.packing import pack_table
-    from multimodal_gen.cli.bad_rows import plain_error, scheme_of
     from multimodal_gen.cli.given_table import open_given
     from multimodal_gen.rows.table import check_columns
 
@@ -84,12 +83,7 @@ def pack(
             progress=reporter.advance,
         )
     except LoadError as error:
-        told = plain_error(error)
-        scheme = scheme_of(error)
-        way_out = "" if scheme is None else f" Or open them with --protocol {scheme}."
-        raise LoadError(
-            f"{told.reason}{way_out}", index=told.index, column=told.column, path=told.path
-        ) from error
+        raise _with_protocol(error) from error
     except BaseException as error:
         if not was_interrupted(error):
             raise
@@ -105,6 +99,16 @@ def pack(
             f"{output.skipped}."
         )
     reporter.say(f"{_done(packed, out, output.form)}{skipped}")
+
+
+def _with_protocol(error: LoadError) -> LoadError:
+    # The same, in the words of the command line.
+    from multimodal_gen.cli.bad_rows import plain_error, scheme_of
+
+    told, scheme = plain_error(error), scheme_of(error)
+    way_out = "" if scheme is None else f" Or open them with --protocol {scheme}."
+    reason = f"{told.reason}{way_out}"
+    return LoadError(reason, index=told.index, column=told.column, path=told.path)
 
 
 def _done(packed: Packed, out: Path, form: str) -> str:
