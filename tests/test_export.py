@@ -93,6 +93,11 @@ def served(exported: Exported) -> serving.Served:
     return serving.load(exported.directory)
 
 
+def test_an_export_is_no_bundle_and_says_what_reads_it(exported: Exported) -> None:
+    with pytest.raises(mg.BundleError, match=r"is an export.*`multimodal_gen.serving.load` reads"):
+        mg.load_bundle(exported.directory)
+
+
 def alike(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found, expected, rtol=1e-5, atol=1e-5)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import socket
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_cli import assert_refused, call
@@ -43,11 +47,15 @@ def test_several_processes_answer_and_are_counted_as_one(marks: Path) -> None:
         assert not [one for one in children if Path(f"/proc/{one}").exists()]
 
 
-def test_if_a_process_ends_by_itself_the_others_end_too(marks: Path) -> None:
+def test_if_a_process_ends_by_itself_the_others_end_too(
+    marks: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with Server(marks, "--processes", "2") as server:
         first, second = server.answering()
         os.kill(first, signal.SIGKILL)
         assert server.process.wait(60) == 1
+        said = f"Error: process {first} has ended with the status -9; the others were ended."
+        assert said in capfd.readouterr().err
         wait_for(lambda: not Path(f"/proc/{second}").exists())
 
 
@@ -88,3 +96,42 @@ def test_counters_of_several_processes_add_up() -> None:
     assert found['request_seconds_bucket{le="+Inf"}'] == found["request_seconds_count"] == "2"
     assert float(found["request_seconds_sum"]) == pytest.approx(40.02)
     assert second.in_words() == "3 requests, 3 rows predicted."
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_who_has_connected_before_the_end_is_answered_and_others_cannot_connect(
+    marks: Path, processes: int
+) -> None:
+    body = json.dumps({"rows": [row_of(5)]}).encode()
+    head = (
+        f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
+        "Content-Type: application/json\r\n\r\n"
+    ).encode()
+    with Server(marks, "--processes", str(processes)) as server:
+        address = "127.0.0.1", server.port
+        with socket.create_connection(address) as late, socket.create_connection(address) as half:
+            half.sendall(head)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            late.sendall(head + body)
+            assert said_in(late) == {"rows": [answer_of(5)]}
+
+            def is_refused() -> bool:
+                try:
+                    with socket.create_connection(address):
+                        return False
+                except ConnectionRefusedError:
+                    return True
+
+            # While one request is still arriving.
+            wait_for(is_refused)
+            half.sendall(body)
+            assert said_in(half) == {"rows": [answer_of(5)]}
+        assert server.process.wait(60) == 0
+
+
+def said_in(client: socket.socket) -> Any:
+    """The JSON of an answer; the server closes the connection after it."""
+    answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
+    return json.loads(answer.partition(b"\r\n\r\n")[2])

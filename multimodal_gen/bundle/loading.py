@@ -9,6 +9,7 @@ from pathlib import Path
 from multimodal_gen.bundle.bundle import Bundle
 from multimodal_gen.bundle.checks import call_once
 from multimodal_gen.bundle.description import by_newer_keras, read_description
+from multimodal_gen.bundle.exporting.manifest import MANIFEST
 from multimodal_gen.bundle.files import placed
 from multimodal_gen.bundle.model_file import load_model
 from multimodal_gen.errors import BundleError
@@ -43,6 +44,12 @@ def load_bundle(
         )
     folder = Path(path)
     inputs, target, inputs_as = read_description(folder, custom_objects, directory)
+    if (folder / MANIFEST).is_file() and not (folder / "model.keras").exists():
+        raise BundleError(
+            "This folder is an export, without a model for Keras: `multimodal_gen.serving.load` "
+            "reads it, and `multimodal-gen serve` answers with its predictions. Received: "
+            f"path={os.fspath(path)!r}"
+        )
     # Importing the models registers their layers, which the file names.
     import multimodal_gen.models
 

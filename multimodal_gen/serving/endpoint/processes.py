@@ -76,11 +76,18 @@ def run_in_processes(
                 processes.append(one)
                 one.start()
                 theirs.close()
+            # They have their own: while it is open here too, clients could still connect when
+            # nobody answers any more.
+            for listening in sockets:
+                listening.close()
             told = _told(pipes, signalled)
             if told is not None:
                 ready(told)
-                if signalled not in wait([signalled, *(one.sentinel for one in processes)]):
-                    (ended, *_) = [one for one in processes if not one.is_alive()]
+                found = wait([signalled, *(one.sentinel for one in processes)])
+                if signalled not in found:
+                    ended = next(one for one in processes if one.sentinel in found)
+                    # Its status is known a moment later.
+                    ended.join()
                     raise ProcessEndedError(
                         f"process {ended.pid} has ended with the status {ended.exitcode}"
                     )
