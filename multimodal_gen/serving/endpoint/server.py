@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 # Seconds that an answer may take to reach the client after the last one was ready.
 _SENDING = 5
 # Seconds that the request of a client may take that has connected before the end.
-_ARRIVING = 0.5
-# Of the event loop, until a client that was let in has its transport.
+_ARRIVING = 1.0
+# Of the event loop, until a client that waits is let in, and then until it has its transport.
 _ROUNDS = 3
 # What ends a server in order.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -93,7 +93,8 @@ class _Server(uvicorn.Server):
         # uvicorn would hang up on clients that have connected and not sent their request yet. Who
         # waits to be connected is let in first, as closing the socket resets all who wait, and
         # asyncio loses those that it has let in but not made a transport for.
-        await asyncio.sleep(0)
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
         for one in self.servers:
             for listening in one.sockets:
                 asyncio.get_running_loop().remove_reader(listening.fileno())
